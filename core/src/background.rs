@@ -1,0 +1,50 @@
+//! The one thread on which all connections of the process live.
+//!
+//! It never touches Python or the JavaScript engine, and it is not joined at exit: it owns nothing
+//! that outlives the process.
+
+use std::future::{Future, pending};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::{Builder, Handle};
+
+use crate::error::{Error, ErrorKind};
+
+struct Background {
+    /// Threads do not survive a fork, so a child needs a thread of its own.
+    pid: u32,
+    handle: Handle,
+}
+
+static BACKGROUND: Mutex<Option<Background>> = Mutex::new(None);
+
+/// Runs a future on the background thread, which is started on first use.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    let mut background = BACKGROUND.lock().unwrap_or_else(PoisonError::into_inner);
+    let pid = std::process::id();
+    let current = match background.take() {
+        Some(current) if current.pid == pid => current,
+        stale => {
+            // A parent's handle points at a thread that is not here; dropping it could wait for it.
+            std::mem::forget(stale);
+            start(pid)?
+        }
+    };
+    current.handle.spawn(future);
+    *background = Some(current);
+    Ok(())
+}
+
+fn start(pid: u32) -> Result<Background, Error> {
+    let failed = |error: std::io::Error| {
+        let message = format!("the background thread did not start: {error}");
+        Error::new(ErrorKind::Internal, message)
+    };
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
+    let handle = runtime.handle().clone();
+    std::thread::Builder::new()
+        .name("letta-app-client".to_owned())
+        .spawn(move || runtime.block_on(pending::<()>()))
+        .map_err(failed)?;
+    Ok(Background { pid, handle })
+}

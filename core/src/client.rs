@@ -1,0 +1,354 @@
+//! The client for Rust programs.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connection::{Connection, RequestOptions, TimeLimit};
+use crate::engine::{Counters, Token, TurnOptions, TurnResult};
+use crate::error::{Error, ErrorKind};
+use crate::events::{Events, Subscriber};
+use crate::message::Message;
+use crate::options::ConnectOptions;
+use crate::router::{Router, Waiter};
+use crate::shared::State;
+use crate::tool_calls::ToolCalls;
+
+/// A client of one App Server: a cheap handle, to be cloned at will.
+///
+/// Its futures run on any executor; the sockets live on a thread of the library's own. Dropping the
+/// last handle closes the connection.
+///
+/// Bodies are JSON values with the protocol's own field names. Every request fails with
+/// [`ErrorKind::InvalidCommand`] before anything is sent when a field is missing or of the wrong
+/// type, with [`ErrorKind::Request`] when the server refuses, with [`ErrorKind::RequestTimeout`]
+/// after 30 s (see [`ConnectOptions::request_timeout`]), with [`ErrorKind::Disconnected`] when the
+/// connection is lost, and with [`ErrorKind::Closed`] after [`Client::close`].
+///
+/// # Cancel safety
+///
+/// Dropping a request's future forgets the request; a late answer reaches nobody. Dropping the
+/// future of [`Client::run_turn`] stops the turn on the server.
+#[derive(Clone)]
+pub struct Client {
+    connection: Arc<Connection>,
+    router: Router,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Builds a client without touching the network; the server need not listen yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] names the option that is not usable.
+    pub fn new(options: ConnectOptions) -> Result<Self, Error> {
+        let router = Router::default();
+        let connection = Arc::new(Connection::open(options, router.clone())?);
+        Ok(Self { connection, router })
+    }
+
+    /// Connects, choosing between one socket and split channels (PROTOCOL.md section 1.1), and
+    /// resolves when the sockets are open. After a loss it connects again.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ConnectionFailed`] says what failed in words, [`ErrorKind::Auth`] why the
+    /// server refused the token. It is not tried again by itself.
+    pub async fn connect(&self) -> Result<(), Error> {
+        let (to, from) = oneshot::channel();
+        let token = self.connection.token();
+        self.router.wait(token, Waiter::Done(to));
+        let call = Call::new(self, token);
+        self.connection.connect(token)?;
+        call.finish(from.await)
+    }
+
+    /// Closes the connection for good; everything that waits fails with [`ErrorKind::Closed`].
+    /// Resolves within 2 s. A second close does nothing.
+    pub async fn close(&self) {
+        let (to, from) = oneshot::channel();
+        let token = self.connection.token();
+        self.router.wait(token, Waiter::Done(to));
+        if self.connection.close(token) {
+            // The sender is dropped only with the driver, which is as closed as can be.
+            drop(from.await);
+        }
+        self.router.forget(token);
+    }
+
+    /// How the client stands to its server.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.connection.state()
+    }
+
+    /// The server's answer to `GET /app-server-info`, where it was asked and knew it (section 3).
+    #[must_use]
+    pub fn server_info(&self) -> Option<Value> {
+        self.connection.info().and_then(|text| serde_json::from_str(&text).ok())
+    }
+
+    /// Whether the server has split channels (section 2.1).
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.connection.is_split()
+    }
+
+    /// What came in so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.connection.counters()
+    }
+
+    /// A subscription to every frame, command and loss of connection from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        let subscriber = Subscriber::new();
+        self.router.subscribe(subscriber.clone());
+        subscriber.events()
+    }
+
+    /// The calls of external tools this client registered with [`Client::runtime_start`] or
+    /// [`Client::runtime_external_tools_update`]. A second call takes over from the first.
+    #[must_use]
+    pub fn tool_calls(&self) -> ToolCalls {
+        let (to, calls) = mpsc::unbounded_channel();
+        self.router.set_tools(to);
+        self.connection.handle_tools(true);
+        ToolCalls { calls, connection: Arc::clone(&self.connection) }
+    }
+
+    /// Sends a command that is checked against the catalog, and expects nothing.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub fn send(&self, command: &Value) -> Result<(), Error> {
+        self.router.sent(&self.connection.send(&command.to_string())?);
+        Ok(())
+    }
+
+    /// Sends any JSON text that is an object with a `type`, for commands this version does not know.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`], but fields are not checked.
+    pub fn send_raw(&self, command: &str) -> Result<(), Error> {
+        self.router.sent(&self.connection.send_raw(command)?);
+        Ok(())
+    }
+
+    /// Sends a command with its fields and resolves with its response. A `request_id` is added.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn request(&self, kind: &str, fields: Value) -> Result<Message, Error> {
+        self.request_with(kind, fields, TimeLimit::Default).await
+    }
+
+    /// [`Client::request`] with a time limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn request_with(
+        &self,
+        kind: &str,
+        fields: Value,
+        timeout: TimeLimit,
+    ) -> Result<Message, Error> {
+        let command = command(kind, fields)?;
+        let (to, from) = oneshot::channel();
+        let token = self.connection.token();
+        self.router.wait(token, Waiter::Response(to));
+        let call = Call::new(self, token);
+        let options = RequestOptions { timeout, ..RequestOptions::default() };
+        self.router.sent(&self.connection.request(token, &command, options)?);
+        call.finish(from.await)
+    }
+
+    /// Sends any object with a `type` and a `request_id`, unchecked, and resolves with the first
+    /// frame that carries the id and that `accept` likes.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text; nothing is taken for a refusal.
+    pub async fn request_raw(
+        &self,
+        command: &str,
+        timeout: TimeLimit,
+        accept: impl Fn(&Message) -> bool,
+    ) -> Result<Message, Error> {
+        let (to, mut from) = mpsc::unbounded_channel();
+        let token = self.connection.token();
+        self.router.wait(token, Waiter::Manual(to));
+        let call = Call::new(self, token);
+        let options = RequestOptions { timeout, manual: true, checked: false };
+        self.router.sent(&self.connection.request(token, command, options)?);
+        loop {
+            match from.recv().await {
+                Some(Ok(message)) if accept(&message) => {
+                    self.connection.resolve(token);
+                    self.router.forget(token);
+                    return call.finish(Ok(Ok(message)));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return call.finish(Ok(Err(error))),
+                None => return call.finish(Ok(Err(gone()))),
+            }
+        }
+    }
+
+    /// Starts a runtime: `runtime_start` (section 8). Pass a `mode`: the server's default runs every
+    /// tool unasked.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn runtime_start(&self, fields: Value) -> Result<Message, Error> {
+        self.request("runtime_start", fields).await
+    }
+
+    /// Replaces the external tools of runtimes: `runtime_external_tools_update` (section 14).
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn runtime_external_tools_update(&self, fields: Value) -> Result<Message, Error> {
+        self.request("runtime_external_tools_update", fields).await
+    }
+
+    /// Asks for a runtime's snapshot and subscribes to it: `sync` (section 16).
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn sync(&self, fields: Value) -> Result<Message, Error> {
+        self.request("sync", fields).await
+    }
+
+    /// Aborts whatever runs in a conversation: `abort_message` (section 15). Resolves with the
+    /// server's answer, which usually comes before the turn's end.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn abort(&self, fields: Value) -> Result<Message, Error> {
+        self.request("abort_message", fields).await
+    }
+
+    /// Asks the server what it is: `app_server_info` (section 3). Servers before 0.29.2 stay silent;
+    /// see [`Client::server_info`] for what the connection found out by itself.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn info(&self) -> Result<Message, Error> {
+        self.request("app_server_info", json!({})).await
+    }
+
+    /// Lists conversations: `conversation_list`.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub async fn conversation_list(&self, fields: Value) -> Result<Message, Error> {
+        self.request("conversation_list", fields).await
+    }
+
+    /// Sends an input and expects nothing: `input` (section 8.1). Follow it in [`Client::events`].
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub fn input(&self, fields: Value) -> Result<(), Error> {
+        self.router.sent(&self.connection.send(&command("input", fields)?)?);
+        Ok(())
+    }
+
+    /// Sends an input and resolves with `input_accepted`, not with the end of the turn. The answer
+    /// to an approval has no time limit, because it may come only after the whole turn (section 13).
+    ///
+    /// # Errors
+    ///
+    /// See the type's text. A split server never answers.
+    pub async fn submit_input(&self, fields: Value) -> Result<Message, Error> {
+        self.request("input", fields).await
+    }
+
+    /// Sends an input and resolves when its turn is over (sections 17.2 and 17.3). `fields` has
+    /// `runtime` and `payload`; messages without a `client_message_id` get one. There is no total
+    /// limit by default; see [`TurnOptions`].
+    ///
+    /// A turn that failed or was cancelled on the server is an outcome, not an error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TurnInterrupted`] when the connection is lost, [`ErrorKind::TurnTimeout`] and
+    /// [`ErrorKind::TurnIdleTimeout`] at a limit, [`ErrorKind::TurnAborted`] when the input is
+    /// removed from the queue: each with the partial result. Otherwise see the type's text.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the turn on the server.
+    pub async fn run_turn(&self, fields: Value, options: TurnOptions) -> Result<TurnResult, Error> {
+        let (to, from) = oneshot::channel();
+        let token = self.connection.token();
+        self.router.wait(token, Waiter::Turn(to));
+        let call = Call::new(self, token);
+        let command = fields.to_string();
+        self.router.sent(&self.connection.run_turn(token, &command, options)?);
+        call.finish(from.await)
+    }
+}
+
+/// One call that waits. Dropped before its end, it tells the engine that the caller has gone.
+struct Call<'a> {
+    client: &'a Client,
+    token: Token,
+    finished: bool,
+}
+
+impl<'a> Call<'a> {
+    fn new(client: &'a Client, token: Token) -> Self {
+        Self { client, token, finished: false }
+    }
+
+    fn finish<T>(
+        mut self,
+        outcome: Result<Result<T, Error>, oneshot::error::RecvError>,
+    ) -> Result<T, Error> {
+        self.finished = true;
+        outcome.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if !self.finished && self.client.router.forget(self.token) {
+            self.client.connection.cancel(self.token);
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Closed, "the client is closed")
+}
+
+/// A command's text from its type and fields.
+fn command(kind: &str, mut fields: Value) -> Result<String, Error> {
+    let Some(object) = fields.as_object_mut() else {
+        let message = format!("`{kind}`: expected a JSON object of fields, got {fields}");
+        return Err(Error::new(ErrorKind::InvalidCommand, message));
+    };
+    object.insert("type".to_owned(), Value::from(kind));
+    Ok(fields.to_string())
+}

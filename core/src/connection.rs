@@ -1,0 +1,290 @@
+//! The handle every language is built on: it checks and completes what the user passes in, hands
+//! it to the driver, and never blocks. Answers come through the [`Sink`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::background;
+use crate::engine::{Command, Correlation, Counters, Expect, Ids, Token, TurnOptions};
+use crate::error::{Error, ErrorKind};
+use crate::mailbox::Sink;
+use crate::options::ConnectOptions;
+use crate::prepare::{Check, Needs, Prepared, prepare, prepare_turn};
+use crate::protocol::Text;
+use crate::shared::{Shared, State};
+use crate::transport::{Driver, Op};
+
+/// How a request waits for its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestOptions {
+    /// The time limit.
+    pub timeout: TimeLimit,
+    /// The caller judges each frame that carries the request's id itself: it gets
+    /// [`crate::engine::Delivery::Candidate`]s until it calls [`Connection::resolve`].
+    pub manual: bool,
+    /// Whether the command is checked against the catalog before it is sent.
+    pub checked: bool,
+}
+
+impl Default for RequestOptions {
+    fn default() -> Self {
+        Self { timeout: TimeLimit::Default, manual: false, checked: true }
+    }
+}
+
+/// A time limit that may be left to the connection's options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeLimit {
+    /// `request_timeout` of the connection; none for the answer to an approval, which may come
+    /// only after a whole turn (PROTOCOL.md section 13).
+    Default,
+    /// None: only the end of the connection ends the wait.
+    Never,
+    /// This long.
+    After(Duration),
+}
+
+/// One client's connection. Dropping the last handle closes it.
+///
+/// Every call that is answered takes a token from [`Connection::token`]; exactly one completion
+/// with that token comes through the sink.
+#[derive(Debug)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    ops: mpsc::UnboundedSender<Op>,
+    next_token: AtomicU64,
+    max_bytes: usize,
+    request_timeout: Duration,
+    pid: u32,
+}
+
+impl Connection {
+    /// Builds a connection without touching the network; the server need not listen yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] names the option that is not usable.
+    pub fn open(options: ConnectOptions, sink: impl Sink) -> Result<Self, Error> {
+        let endpoint = options.check()?;
+        let no_random = |error| Error::new(ErrorKind::Internal, format!("random numbers: {error}"));
+        let shared = Arc::new(Shared::new(Ids::random().map_err(no_random)?));
+        let (ops, received) = mpsc::unbounded_channel();
+        let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
+        let driver = Driver::new(endpoint, options, sink, received, Arc::clone(&shared));
+        background::spawn(driver.run())?;
+        let (next_token, pid) = (AtomicU64::new(1), std::process::id());
+        Ok(Self { shared, ops, next_token, max_bytes, request_timeout, pid })
+    }
+
+    /// A new token.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        self.next_token.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How the client stands to its server.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.state()
+    }
+
+    /// The server's answer to `GET /app-server-info`, as text; `None` when it was not asked or did
+    /// not know the question (PROTOCOL.md section 3).
+    #[must_use]
+    pub fn info(&self) -> Option<String> {
+        self.shared.info()
+    }
+
+    /// Whether the server has split channels.
+    #[must_use]
+    pub fn is_split(&self) -> bool {
+        self.shared.is_split()
+    }
+
+    /// What came in so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shared.counters()
+    }
+
+    /// An id no other request of this connection has.
+    #[must_use]
+    pub fn next_request_id(&self, prefix: &str) -> String {
+        self.shared.ids.next(prefix)
+    }
+
+    /// Connects. When a connection is open already, that is all.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Closed`] and [`ErrorKind::ForkedProcess`]; everything else comes through the sink.
+    pub fn connect(&self, token: Token) -> Result<(), Error> {
+        self.check_owner()?;
+        self.push(Op::Connect { token })
+    }
+
+    /// Closes, for good. The completion comes once the sockets are closed, after 2 s at most.
+    /// On a closed client it does nothing and `false` is returned: no completion will come.
+    pub fn close(&self, token: Token) -> bool {
+        self.check_owner().is_ok() && self.ops.send(Op::Close { token }).is_ok()
+    }
+
+    /// Sends a command that is checked against the catalog. Returns the frame.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidCommand`] names the field; [`ErrorKind::MessageTooLarge`];
+    /// [`ErrorKind::Disconnected`] and [`ErrorKind::Closed`] when there is no connection.
+    pub fn send(&self, command: &str) -> Result<Text, Error> {
+        self.send_checked(command, Check::Catalog)
+    }
+
+    /// Sends any object with a `type`, for commands this version does not know.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`], but fields are not checked.
+    pub fn send_raw(&self, command: &str) -> Result<Text, Error> {
+        self.send_checked(command, Check::Shape)
+    }
+
+    fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
+        let prepared = self.prepare(command, check, false)?;
+        let Prepared { text, runtime, settles, .. } = prepared;
+        // Raw frames leave as they are, when they are given.
+        let settles = settles && check == Check::Catalog;
+        self.command(Command::Send { text: text.clone(), runtime, settles })?;
+        Ok(text)
+    }
+
+    /// Sends a command and expects its answer. Returns the frame; a `request_id` is added where
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`]. A request whose id is waiting already fails through the sink.
+    pub fn request(
+        &self,
+        token: Token,
+        command: &str,
+        options: RequestOptions,
+    ) -> Result<Text, Error> {
+        let check = if options.checked { Check::Catalog } else { Check::Shape };
+        let prepared = self.prepare(command, check, true)?;
+        let (correlation, response_type) = if options.manual {
+            let id = prepared.request_id.clone().unwrap_or_default();
+            (Correlation::RequestId(id), None)
+        } else {
+            prepared.correlation()?
+        };
+        let timeout = match options.timeout {
+            TimeLimit::After(limit) => Some(limit),
+            TimeLimit::Never => None,
+            TimeLimit::Default if prepared.answers_approval() => None,
+            TimeLimit::Default => Some(self.request_timeout),
+        };
+        let expect = Expect { correlation, response_type, timeout, manual: options.manual };
+        let Prepared { text, kind, runtime, settles, .. } = prepared;
+        let command =
+            Command::Request { token, command: kind, text: text.clone(), runtime, settles, expect };
+        self.command(command)?;
+        Ok(text)
+    }
+
+    /// Sends an input and follows its turn to the end. `command` has `runtime` and `payload`;
+    /// messages without a `client_message_id` get one. Returns the frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`].
+    pub fn run_turn(
+        &self,
+        token: Token,
+        command: &str,
+        options: TurnOptions,
+    ) -> Result<Text, Error> {
+        self.check_owner()?;
+        let (prepared, client_ids) = prepare_turn(command, self.max_bytes, &self.shared.ids)?;
+        self.check_open()?;
+        let text = prepared.text;
+        self.command(Command::RunTurn {
+            token,
+            text: text.clone(),
+            request_id: prepared.request_id.unwrap_or_default(),
+            runtime: prepared.runtime.unwrap_or_default(),
+            client_ids,
+            options,
+        })?;
+        Ok(text)
+    }
+
+    /// The caller of a request or turn has gone; a turn is stopped on the server.
+    pub fn cancel(&self, token: Token) {
+        self.command_if_possible(Command::Cancel { token });
+    }
+
+    /// The caller of a manual request took its answer.
+    pub fn resolve(&self, token: Token) {
+        self.command_if_possible(Command::Resolve { token });
+    }
+
+    /// Says whether external tool calls are delivered as calls.
+    pub fn handle_tools(&self, handled: bool) {
+        self.command_if_possible(Command::HandleTools { handled });
+    }
+
+    /// Answers an external tool call, with the result as JSON text or the text of an error.
+    pub fn answer_tool(&self, request_id: String, answer: Result<String, String>) {
+        self.command_if_possible(Command::AnswerTool { request_id, answer });
+    }
+
+    fn prepare(&self, command: &str, check: Check, request_id: bool) -> Result<Prepared, Error> {
+        self.check_owner()?;
+        let needs = Needs { check, request_id, max_bytes: self.max_bytes };
+        let prepared = prepare(command, needs, &self.shared.ids)?;
+        self.check_open()?;
+        Ok(prepared)
+    }
+
+    fn command(&self, command: Command) -> Result<(), Error> {
+        self.push(Op::Command(command))
+    }
+
+    /// For commands that mean nothing without a connection.
+    fn command_if_possible(&self, command: Command) {
+        if self.check_owner().is_ok() {
+            self.command(command).unwrap_or_default();
+        }
+    }
+
+    fn push(&self, op: Op) -> Result<(), Error> {
+        self.ops.send(op).map_err(|_| Error::new(ErrorKind::Closed, "the client is closed"))
+    }
+
+    fn check_owner(&self) -> Result<(), Error> {
+        if self.pid == std::process::id() {
+            return Ok(());
+        }
+        let message = "this client belongs to the parent process";
+        Err(Error::new(ErrorKind::ForkedProcess, message)
+            .with_hint("make a new client after the fork"))
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match self.state() {
+            State::Open => Ok(()),
+            State::Closed => Err(Error::new(ErrorKind::Closed, "the client is closed")),
+            State::New | State::Connecting => {
+                Err(Error::new(ErrorKind::Disconnected, "the client is not connected yet")
+                    .with_hint("call connect first"))
+            }
+            State::Disconnected => {
+                Err(Error::new(ErrorKind::Disconnected, "the client is not connected")
+                    .with_hint("call connect to connect again"))
+            }
+        }
+    }
+}

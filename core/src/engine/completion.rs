@@ -1,0 +1,274 @@
+//! How a turn ends. Servers that send `turn_finished` (PROTOCOL.md section 17.2 steps 7–9) and
+//! servers that do not (section 17.3 "ends"), side by side.
+
+use std::time::Duration;
+
+use super::context::{Context, Timer};
+use super::result::{CompletedBy, TurnStatus};
+use super::runtime::{IDLE, Runtime, stop_error};
+use super::turn::{Approvals, End, Ending, Phase};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+use crate::protocol::frames::{ControlRequestFrame, Delta, LoopState, TurnFinishedFrame};
+
+/// How long to wait for the text of an error whose stop reason has come (section 17.3).
+const ERROR_TEXT_WAIT: Duration = Duration::from_millis(250);
+
+/// The outcome in one word.
+fn status_of(stop_reason: Option<&str>, error: Option<&str>) -> TurnStatus {
+    match stop_reason {
+        Some("cancelled") => TurnStatus::Aborted,
+        Some("requires_approval") => TurnStatus::RequiresApproval,
+        Some(
+            "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call"
+            | "max_tokens_exceeded" | "insufficient_credits"
+            | "context_window_overflow_in_system_prompt",
+        ) => TurnStatus::Failed,
+        _ if error.is_some() => TurnStatus::Failed,
+        _ => TurnStatus::Completed,
+    }
+}
+
+impl Runtime {
+    /// `turn_finished`: ends every turn that owns its run, and, when it names no run, the turns
+    /// that failed before they had one. All others are neighbours and stay open.
+    pub(crate) fn turn_finished(
+        &mut self,
+        frame: TurnFinishedFrame,
+        text: &Text,
+        ctx: &mut Context,
+    ) {
+        ctx.features.turn_finished = true;
+        let ended = |turn: &super::turn::Turn| match frame.run_id.as_deref() {
+            Some(run) => turn.owns_run(run),
+            None => turn.is_ours() && turn.runs.is_empty(),
+        };
+        let tokens: Vec<_> = self.turns.iter().filter(|turn| ended(turn)).map(|t| t.token).collect();
+        let end = End {
+            by: Some(CompletedBy::TurnFinished),
+            stop_reason: frame.stop_reason,
+            error: frame.error,
+            turn_id: frame.turn_id,
+            frame: Some(text.clone()),
+        };
+        self.finish_together(&tokens, &end, ctx);
+        self.settle(ctx);
+    }
+
+    /// Ends turns that were answered together; each learns of the others.
+    fn finish_together(&mut self, tokens: &[u64], end: &End, ctx: &mut Context) {
+        let all: Vec<(u64, Vec<String>)> = self
+            .turns
+            .iter()
+            .filter(|turn| tokens.contains(&turn.token))
+            .map(|turn| (turn.token, turn.client_ids.clone()))
+            .collect();
+        let status = status_of(end.stop_reason.as_deref(), end.error.as_deref());
+        for token in tokens {
+            let Some(index) = self.turn_index(*token) else { continue };
+            let turn = &mut self.turns[index];
+            for (_, ids) in all.iter().filter(|(other, _)| other != token) {
+                for id in ids {
+                    if !turn.merged.contains(id) {
+                        turn.merged.push(id.clone());
+                    }
+                }
+            }
+            self.finish(index, end, status, ctx);
+        }
+    }
+
+    /// The tokens of the turns that are ours, on a server without `turn_finished`.
+    fn unfinished(&self, ctx: &Context) -> Vec<u64> {
+        if ctx.features.turn_finished {
+            return Vec::new();
+        }
+        self.turns.iter().filter(|turn| turn.is_ours()).map(|turn| turn.token).collect()
+    }
+
+    /// A loop status, after ownership has looked at it.
+    pub(crate) fn complete_by_status(&mut self, state: LoopState, ctx: &mut Context) {
+        let was_idle = self.idle();
+        self.status = state.status;
+        if self.status != IDLE {
+            return;
+        }
+        if !was_idle {
+            self.settle(ctx);
+        }
+        let mut interrupted = Vec::new();
+        let mut stopped = Vec::new();
+        for token in self.unfinished(ctx) {
+            let Some(index) = self.turn_index(token) else { continue };
+            let turn = &mut self.turns[index];
+            if turn.interrupted.is_some() {
+                interrupted.push(token);
+            } else if let Some(ending) = turn.ending.as_mut().filter(|e| e.until.is_none()) {
+                if status_of(Some(&ending.stop_reason), None) == TurnStatus::Failed {
+                    let until = ctx.now + ERROR_TEXT_WAIT;
+                    ending.until = Some(until);
+                    ctx.timers.set(until, Timer::Turn(token));
+                } else {
+                    stopped.push(token);
+                }
+            }
+        }
+        self.finish_interrupted(&interrupted, ctx);
+        self.finish_stopped(&stopped, None, ctx);
+    }
+
+    /// A delta (not a subagent's), after ownership has looked at it.
+    pub(crate) fn complete_by_delta(&mut self, delta: &Delta, text: &Text, ctx: &mut Context) {
+        match delta.message_type.as_str() {
+            "stop_reason" => self.stop_reason(delta, text, ctx),
+            "retry" => {
+                for turn in &mut self.turns {
+                    turn.ending = turn.ending.take().filter(|ending| ending.until.is_some());
+                }
+            }
+            "loop_error" => self.loop_error(delta, text, ctx),
+            "status" if delta.message.as_deref() == Some("Interrupted") => {
+                self.interrupted(text, ctx);
+            }
+            _ => {}
+        }
+    }
+
+    /// The mark of an abort. A server that sends `turn_finished` gets a moment to do so: an abort
+    /// before the model's first word can leave it out for good.
+    fn interrupted(&mut self, text: &Text, ctx: &mut Context) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.is_ours()) {
+            let until = ctx.now + turn.options.abort_grace;
+            turn.interrupted = Some((text.clone(), until));
+            ctx.timers.set(until, Timer::Turn(turn.token));
+        }
+        // The idle status usually comes before the mark, and none follows.
+        if self.idle() {
+            let tokens = self.unfinished(ctx);
+            self.finish_interrupted(&tokens, ctx);
+        }
+    }
+
+    /// A final stop reason of the newest run ends the turn once an idle status confirms it.
+    fn stop_reason(&mut self, delta: &Delta, text: &Text, ctx: &Context) {
+        let (Some(reason), Some(run)) = (&delta.stop_reason, &delta.run_id) else { return };
+        if reason == "requires_approval" || self.runs.newest() != Some(run) {
+            return;
+        }
+        for token in self.unfinished(ctx) {
+            if let Some(index) = self.turn_index(token) {
+                self.turns[index].ending = Some(Ending {
+                    stop_reason: reason.clone(),
+                    frame: text.clone(),
+                    until: None,
+                });
+            }
+        }
+    }
+
+    fn loop_error(&mut self, delta: &Delta, text: &Text, ctx: &mut Context) {
+        if delta.is_terminal == Some(true) {
+            let tokens = self.unfinished(ctx);
+            let end = End {
+                by: Some(CompletedBy::LoopError),
+                stop_reason: delta.stop_reason.clone(),
+                error: delta.message.clone(),
+                frame: Some(text.clone()),
+                ..End::default()
+            };
+            self.finish_together(&tokens, &end, ctx);
+            return;
+        }
+        // Without a run and before any sign of the turn, it says that the input was invalid.
+        let waiting = |turn: &super::turn::Turn| turn.phase == Phase::Sent && !turn.acked;
+        if delta.run_id.is_none()
+            && let Some(index) = self.turns.iter().position(waiting)
+        {
+            let reason = delta.message.as_deref().unwrap_or("no reason given");
+            let error = Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
+                .with_response(text.as_str());
+            self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
+        }
+    }
+
+    /// Ends aborted turns.
+    pub(crate) fn finish_interrupted(&mut self, tokens: &[u64], ctx: &mut Context) {
+        let frame = tokens
+            .first()
+            .and_then(|token| self.turn_index(*token))
+            .and_then(|index| self.turns[index].interrupted.as_ref())
+            .map(|(frame, _)| frame.clone());
+        let end = End {
+            by: Some(CompletedBy::Interrupted),
+            stop_reason: Some("cancelled".to_owned()),
+            frame,
+            ..End::default()
+        };
+        self.finish_together(tokens, &end, ctx);
+        if !tokens.is_empty() {
+            self.settle(ctx);
+        }
+    }
+
+    /// Ends turns whose stop reason is confirmed.
+    pub(crate) fn finish_stopped(&mut self, tokens: &[u64], error: Option<&str>, ctx: &mut Context) {
+        let ending = tokens
+            .first()
+            .and_then(|token| self.turn_index(*token))
+            .and_then(|index| self.turns[index].ending.clone());
+        let Some(ending) = ending else { return };
+        let end = End {
+            by: Some(CompletedBy::StopReason),
+            stop_reason: Some(ending.stop_reason),
+            error: error.map(str::to_owned),
+            frame: Some(ending.frame),
+            ..End::default()
+        };
+        self.finish_together(tokens, &end, ctx);
+        self.settle(ctx);
+    }
+
+    /// A permission is wanted: by `control_request`, or by an entry of `pending_control_requests`.
+    pub(crate) fn approval_wanted(
+        &mut self,
+        frame: &ControlRequestFrame,
+        text: &Text,
+        ctx: &mut Context,
+    ) {
+        if self.approvals.contains(&frame.request_id) {
+            return;
+        }
+        self.approvals.push(frame.request_id.clone());
+        let call = frame.request.tool_call_id.as_deref();
+        let caller = call.and_then(|id| self.runs.caller_of(id));
+        let end = End {
+            by: Some(CompletedBy::Approval),
+            stop_reason: Some("requires_approval".to_owned()),
+            frame: Some(text.clone()),
+            ..End::default()
+        };
+        let tokens: Vec<_> = self
+            .turns
+            .iter()
+            .filter(|turn| turn.is_ours() && turn.options.approvals == Approvals::Return)
+            .filter(|turn| caller.as_ref().is_none_or(|run| turn.owns_run(run)))
+            .map(|turn| turn.token)
+            .collect();
+        self.finish_together(&tokens, &end, ctx);
+    }
+
+    /// The input left the queue without being answered.
+    pub(crate) fn removed_from_queue(&mut self, index: usize, text: &Text, ctx: &mut Context) {
+        let end = End {
+            by: Some(CompletedBy::RemovedFromQueue),
+            frame: Some(text.clone()),
+            ..End::default()
+        };
+        let turn = &self.turns[index];
+        let error = match turn.stop.as_ref().and_then(|stop| stop.cause) {
+            Some(kind) => stop_error(kind, &turn.options),
+            None => Error::new(ErrorKind::TurnAborted, "the input was removed from the queue"),
+        };
+        self.fail_turn(index, error, &end, TurnStatus::Aborted, ctx);
+    }
+}

@@ -1,0 +1,118 @@
+//! What every part of the engine writes to: frames to send, deliveries, timers, and what has been
+//! learnt about the server.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::delivery::{Delivery, Token};
+use crate::error::Error;
+use crate::protocol::Text;
+
+/// Makes ids that no other connection uses: a random prefix and a counter.
+#[derive(Debug)]
+pub struct Ids {
+    prefix: String,
+    next: AtomicU64,
+}
+
+impl Ids {
+    /// A new source with a random prefix.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no random numbers.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0_u8; 6];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self::with_prefix(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+
+    /// A source with a given prefix, for tests.
+    #[must_use]
+    pub fn with_prefix(prefix: String) -> Self {
+        Self { prefix, next: AtomicU64::new(1) }
+    }
+
+    /// The next id, readable by its kind: `sync-3f2a…-7`.
+    #[must_use]
+    pub fn next(&self, kind: &str) -> String {
+        format!("{kind}-{}-{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// A request's time limit.
+    Request(Token),
+    /// Any of a turn's limits.
+    Turn(Token),
+    /// The settle pause of a runtime (agent, conversation).
+    Settle(String, String),
+}
+
+/// Timers that are never taken back: whoever set one looks again when it fires.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BinaryHeap<Reverse<(Duration, Timer)>>);
+
+impl Timers {
+    pub(crate) fn set(&mut self, at: Duration, timer: Timer) {
+        self.0.push(Reverse((at, timer)));
+    }
+
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.0.peek().map(|Reverse((at, _))| *at)
+    }
+
+    pub(crate) fn due(&mut self, now: Duration) -> Option<Timer> {
+        if self.next()? > now {
+            return None;
+        }
+        self.0.pop().map(|Reverse((_, timer))| timer)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What a server has shown that it does; found out by seeing it, not by its version.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Features {
+    /// It acknowledges inputs and sends `turn_finished` (0.30.3 and later).
+    pub(crate) turn_finished: bool,
+    /// It says which client messages a run answers (0.30.28 and later).
+    pub(crate) correlation: bool,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Time since the engine was made.
+    pub(crate) now: Duration,
+    pub(crate) transmit: VecDeque<Text>,
+    pub(crate) deliveries: VecDeque<Delivery>,
+    /// Turns that have ended since the engine last looked.
+    pub(crate) ended: Vec<Token>,
+    pub(crate) timers: Timers,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) features: Features,
+    /// How long to wait before an input on a runtime whose turn has just ended (section 18).
+    pub(crate) settle_pause: Duration,
+}
+
+impl Context {
+    /// Sends a frame the user did not ask for word by word.
+    pub(crate) fn send_own(&mut self, text: String) {
+        let text = Text::from(text);
+        self.deliveries.push_back(Delivery::Sent { text: text.clone() });
+        self.transmit.push_back(text);
+    }
+
+    pub(crate) fn fail(&mut self, token: Token, error: Error) {
+        self.deliveries.push_back(Delivery::Failed { token, error });
+    }
+}

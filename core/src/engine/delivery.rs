@@ -1,0 +1,121 @@
+//! What the engine and the driver hand to the user's side: plain data.
+
+use super::result::TurnResult;
+use crate::error::Error;
+use crate::protocol::Text;
+
+/// Names a call of the user (a request, a turn, a connect) until its one completion is delivered.
+pub type Token = u64;
+
+/// Which socket a frame came on: the control socket, or the stream socket of a split server.
+///
+/// A one-socket server has only [`Channel::Control`] (PROTOCOL.md section 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Commands and responses; everything on a one-socket server.
+    Control,
+    /// Runtime events of a split server.
+    Stream,
+}
+
+impl Channel {
+    /// `control` or `stream`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// One item for the user's side.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Delivery {
+    /// A frame from the server, for the message handlers.
+    Message {
+        /// The socket it came on.
+        channel: Channel,
+        /// The frame, byte for byte.
+        text: Text,
+    },
+    /// A frame the engine sends of its own accord (an abort at a limit, a tool's answer).
+    Sent {
+        /// The frame.
+        text: Text,
+    },
+    /// A connect or a close is done.
+    Done {
+        /// The call.
+        token: Token,
+    },
+    /// A request was answered.
+    Response {
+        /// The call.
+        token: Token,
+        /// The response, byte for byte (for `list_memory`, its chunks joined).
+        text: Text,
+        /// The server refused: `success: false`, or `accepted: false`.
+        refused: bool,
+    },
+    /// A frame carries the id of a request whose caller judges answers itself.
+    Candidate {
+        /// The call.
+        token: Token,
+        /// The frame.
+        text: Text,
+    },
+    /// A turn is over.
+    Turn {
+        /// The call.
+        token: Token,
+        /// What it came to.
+        result: Box<TurnResult>,
+    },
+    /// A call failed.
+    Failed {
+        /// The call.
+        token: Token,
+        /// Why.
+        error: Error,
+    },
+    /// The server wants an external tool of this connection to run.
+    ToolCall {
+        /// The `external_tool_call_request` (PROTOCOL.md section 14).
+        text: Text,
+    },
+    /// The connection ended without the user closing it.
+    Disconnected {
+        /// The socket that ended first.
+        channel: Channel,
+        /// The close code, 1006 where there was no close frame.
+        code: u16,
+        /// What happened, in words.
+        reason: String,
+    },
+    /// Frames were dropped because they were not fetched in time.
+    Lagged {
+        /// How many since the last such marker.
+        dropped: u64,
+    },
+}
+
+impl Delivery {
+    /// Whether it may be dropped for a user who does not keep up.
+    pub(crate) fn droppable(&self) -> bool {
+        matches!(self, Self::Message { .. } | Self::Sent { .. })
+    }
+
+    /// A rough size in bytes, for the mailbox's limit.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Self::Message { text, .. }
+            | Self::Sent { text }
+            | Self::Response { text, .. }
+            | Self::Candidate { text, .. }
+            | Self::ToolCall { text } => text.len(),
+            _ => 0,
+        }
+    }
+}

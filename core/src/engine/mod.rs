@@ -1,0 +1,424 @@
+//! Everything the client decides, without I/O: frames, commands and the time go in; frames to
+//! send, deliveries and the next time-out come out.
+//!
+//! The engine is a pure function of its inputs. It knows no socket, no clock and no lock, so the
+//! recorded traces, property tests and simulated networks drive it directly.
+
+mod completion;
+mod context;
+mod delivery;
+mod ownership;
+mod requests;
+mod result;
+mod runs;
+mod runtime;
+mod runtimes;
+mod sequence;
+mod stopping;
+mod tools;
+mod turn;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use context::Ids;
+use context::{Context, Features, Timer, Timers};
+pub use delivery::{Channel, Delivery, Token};
+pub use requests::{Correlation, Expect};
+use requests::Requests;
+pub use result::{CompletedBy, RunText, ToolCall, TurnResult, TurnStatus, Usage};
+use runtime::Runtime;
+use runtimes::Runtimes;
+use sequence::Sequence;
+use tools::ToolCalls;
+pub use turn::{Approvals, TurnOptions};
+
+use crate::error::Error;
+use crate::protocol::Text;
+use crate::protocol::envelope::{Envelope, Scope};
+use crate::protocol::frames::{
+    ControlRequestFrame, DeltaFrame, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame,
+    QueueFrame, TurnFinishedFrame,
+};
+
+/// What a caller asks the engine to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Send a frame and expect nothing.
+    Send {
+        /// The frame.
+        text: Text,
+        /// Its runtime (agent, conversation), if it has one.
+        runtime: Option<(String, String)>,
+        /// Whether it is a new input, which waits for the settle pause.
+        settles: bool,
+    },
+    /// Send a frame and wait for its answer.
+    Request {
+        /// The call.
+        token: Token,
+        /// The command's type, for messages.
+        command: String,
+        /// The frame.
+        text: Text,
+        /// Its runtime, if it has one.
+        runtime: Option<(String, String)>,
+        /// Whether it is a new input.
+        settles: bool,
+        /// The answer.
+        expect: Expect,
+    },
+    /// Send an input and follow its turn to the end.
+    RunTurn {
+        /// The call.
+        token: Token,
+        /// The `input` frame; every message in it has a `client_message_id`.
+        text: Text,
+        /// Its `request_id`.
+        request_id: String,
+        /// Its runtime (agent, conversation).
+        runtime: (String, String),
+        /// The `client_message_id`s in it.
+        client_ids: Vec<String>,
+        /// Limits.
+        options: TurnOptions,
+    },
+    /// The caller of a request or turn has gone. A turn is stopped on the server.
+    Cancel {
+        /// The call.
+        token: Token,
+    },
+    /// The caller of a manual request took its answer.
+    Resolve {
+        /// The call.
+        token: Token,
+    },
+    /// Whether external tool calls are delivered as calls.
+    HandleTools {
+        /// Whether anybody here runs tools.
+        handled: bool,
+    },
+    /// A tool's answer.
+    AnswerTool {
+        /// The id of the call.
+        request_id: String,
+        /// The result as JSON text, or the text of an error.
+        answer: Result<String, String>,
+    },
+}
+
+impl Command {
+    /// The call that waits for this command, if one does.
+    pub(crate) fn token(&self) -> Option<Token> {
+        match self {
+            Self::Request { token, .. } | Self::RunTurn { token, .. } => Some(*token),
+            _ => None,
+        }
+    }
+}
+
+/// Counters of what came in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that were JSON objects.
+    pub frames: u64,
+    /// Bytes of all frames.
+    pub bytes: u64,
+    /// Frames that were not; each cost itself only.
+    pub malformed: u64,
+    /// Frames whose fields were not of the expected types; they counted for nothing here.
+    pub degraded: u64,
+}
+
+/// Where an open turn is: its runtime, and the `request_id` of its input.
+#[derive(Debug)]
+struct Place {
+    runtime: (String, String),
+    request_id: String,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Engine {
+    ctx: Context,
+    requests: Requests,
+    tools: ToolCalls,
+    runtimes: Runtimes,
+    /// Where each open turn is.
+    turns: HashMap<Token, Place>,
+    /// The turn of each input that waits for its answer.
+    inputs: HashMap<String, Token>,
+    sequence: Sequence,
+    counters: Counters,
+}
+
+impl Engine {
+    /// An engine for one client. `settle_pause` is the wait before an input on a runtime whose
+    /// turn has just ended (PROTOCOL.md section 18).
+    #[must_use]
+    pub fn new(ids: Arc<Ids>, settle_pause: Duration) -> Self {
+        Self {
+            ctx: Context {
+                now: Duration::ZERO,
+                transmit: std::collections::VecDeque::new(),
+                deliveries: std::collections::VecDeque::new(),
+                ended: Vec::new(),
+                timers: Timers::default(),
+                ids,
+                features: Features::default(),
+                settle_pause,
+            },
+            requests: Requests::default(),
+            tools: ToolCalls::default(),
+            runtimes: Runtimes::default(),
+            turns: HashMap::new(),
+            inputs: HashMap::new(),
+            sequence: Sequence::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The next frame to send.
+    pub fn poll_transmit(&mut self) -> Option<Text> {
+        self.ctx.transmit.pop_front()
+    }
+
+    /// The next item for the user's side.
+    pub fn poll_delivery(&mut self) -> Option<Delivery> {
+        self.ctx.deliveries.pop_front()
+    }
+
+    /// When [`Engine::handle_timeout`] wants to be called next, in time since the engine was made.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        self.ctx.timers.next().into_iter().chain(self.sequence.deadline).min()
+    }
+
+    /// What came in so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Takes a caller's command.
+    pub fn handle_command(&mut self, now: Duration, command: Command) {
+        self.ctx.now = now;
+        match command {
+            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles),
+            Command::Request { token, command, text, runtime, settles, expect } => {
+                self.requests.add(token, &command, expect, &mut self.ctx);
+                if self.requests.contains(token) {
+                    self.submit(text, runtime, settles);
+                }
+            }
+            Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
+                self.inputs.insert(request_id.clone(), token);
+                let entry = self.runtimes.get(&runtime.0, &runtime.1);
+                entry.start_turn(token, client_ids, options, text, &mut self.ctx);
+                self.turns.insert(token, Place { runtime, request_id });
+            }
+            Command::Cancel { token } => {
+                if !self.requests.remove(token) {
+                    self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, None, ctx));
+                }
+            }
+            Command::Resolve { token } => {
+                self.requests.remove(token);
+            }
+            Command::HandleTools { handled } => self.tools.handled = handled,
+            Command::AnswerTool { request_id, answer } => {
+                self.tools.answer(&request_id, answer, &mut self.ctx);
+            }
+        }
+        self.forget_ended_turns();
+    }
+
+    /// A connection is open, with one socket or with the pair of a split server.
+    pub fn handle_connected(&mut self, now: Duration, split: bool) {
+        self.ctx.now = now;
+        self.sequence.start(split);
+    }
+
+    /// Takes a frame from the server. A malformed one costs itself only.
+    pub fn handle_frame(&mut self, now: Duration, channel: Channel, text: &Text) {
+        self.ctx.now = now;
+        self.counters.bytes += text.len() as u64;
+        let Ok(envelope) = Envelope::read(text) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        self.counters.frames += 1;
+        match envelope.event_seq {
+            Some(seq) if !self.sequence.admit(now, seq, channel, text) => {}
+            _ => self.process(channel, &envelope, text),
+        }
+        self.process_ready();
+    }
+
+    /// Processes frames that waited for others, as far as their turn has come.
+    fn process_ready(&mut self) {
+        while let Some((channel, text)) = self.sequence.ready() {
+            if let Ok(envelope) = Envelope::read(&text) {
+                self.process(channel, &envelope, &text);
+            }
+        }
+    }
+
+    fn process(&mut self, channel: Channel, envelope: &Envelope<'_>, text: &Text) {
+        self.ctx.deliveries.push_back(Delivery::Message { channel, text: text.clone() });
+        if self.route(envelope, text).is_err() {
+            self.counters.degraded += 1;
+        }
+        self.forget_ended_turns();
+    }
+
+    /// Looks at every limit that has passed.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.ctx.now = now;
+        self.sequence.due(now);
+        self.process_ready();
+        while let Some(timer) = self.ctx.timers.due(now) {
+            match timer {
+                Timer::Request(token) => self.requests.due(token, &mut self.ctx),
+                Timer::Turn(token) => {
+                    self.with_turn(token, |runtime, ctx| runtime.turn_due(token, ctx));
+                }
+                Timer::Settle(agent, conversation) => {
+                    self.runtimes.get(&agent, &conversation).settle_due(&mut self.ctx);
+                }
+            }
+        }
+        self.forget_ended_turns();
+    }
+
+    /// The connection is gone, by itself ([`crate::ErrorKind::Disconnected`]) or by the user
+    /// ([`crate::ErrorKind::Closed`]). Everything that waits ends, and what was known of the server is
+    /// forgotten: ids start again on the next connection (section 6).
+    pub fn handle_connection_lost(&mut self, now: Duration, error: &Error) {
+        self.ctx.now = now;
+        while self.sequence.deadline.is_some() {
+            self.sequence.give_up();
+            self.process_ready();
+        }
+        self.requests.fail_all(error, &mut self.ctx);
+        for mut runtime in self.runtimes.take() {
+            runtime.interrupt_all(error, &mut self.ctx);
+        }
+        self.tools.clear();
+        self.turns.clear();
+        self.inputs.clear();
+        self.ctx.transmit.clear();
+        self.ctx.timers.clear();
+        self.ctx.ended.clear();
+        self.ctx.features = Features::default();
+    }
+
+    fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
+        match runtime {
+            Some((agent, conversation)) => {
+                let runtime = self.runtimes.get(&agent, &conversation);
+                runtime.submit(text, settles, None, &mut self.ctx);
+            }
+            None => self.ctx.transmit.push_back(text),
+        }
+    }
+
+    fn with_turn(&mut self, token: Token, act: impl FnOnce(&mut Runtime, &mut Context)) {
+        let Some(place) = self.turns.get(&token) else { return };
+        act(self.runtimes.get(&place.runtime.0, &place.runtime.1), &mut self.ctx);
+    }
+
+    /// Drops the index entries of turns that have ended.
+    fn forget_ended_turns(&mut self) {
+        for token in self.ctx.ended.drain(..) {
+            if let Some(place) = self.turns.remove(&token) {
+                self.inputs.remove(&place.request_id);
+            }
+        }
+    }
+
+    fn route(&mut self, envelope: &Envelope<'_>, text: &Text) -> Result<(), serde_json::Error> {
+        if let Some(id) = envelope.request_id.as_deref() {
+            if envelope.kind == "input_accepted"
+                && let Some(token) = self.inputs.remove(id)
+            {
+                let frame: InputAcceptedFrame = serde_json::from_str(text)?;
+                self.with_turn(token, |runtime, ctx| {
+                    if let Some(index) = runtime.turn_index(token) {
+                        runtime.input_accepted(index, frame, text, ctx);
+                        runtime.press_stops(ctx);
+                    }
+                });
+                return Ok(());
+            }
+            let key = Correlation::RequestId(id.to_owned());
+            self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
+            if envelope.kind == "external_tool_call_request" {
+                self.tools.called(id, text, &mut self.ctx);
+            }
+        } else if let Some(id) = envelope.terminal_id.as_deref() {
+            if matches!(&*envelope.kind, "terminal_spawned" | "terminal_exited") {
+                let key = Correlation::Terminal(id.to_owned());
+                self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
+            }
+        } else if let Some(id) = envelope.teleport_id.as_deref() {
+            let key = Correlation::Teleport(id.to_owned());
+            self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
+        }
+        match &envelope.runtime {
+            Some(scope) if envelope.subagent_id.is_none() => self.route_event(envelope, scope, text),
+            _ => Ok(()),
+        }
+    }
+
+    fn route_event(
+        &mut self,
+        envelope: &Envelope<'_>,
+        scope: &Scope<'_>,
+        text: &Text,
+    ) -> Result<(), serde_json::Error> {
+        let ctx = &mut self.ctx;
+        let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
+        runtime.heard = ctx.now;
+        match &*envelope.kind {
+            "update_loop_status" => {
+                let mut state = serde_json::from_str::<LoopStatusFrame>(text)?.loop_status;
+                runtime.own_by_status(&mut state, ctx);
+                runtime.complete_by_status(state, ctx);
+                if runtime.idle() {
+                    runtime.settle_idle_seen(ctx);
+                }
+            }
+            "update_queue" => {
+                runtime.own_by_queue(&serde_json::from_str::<QueueFrame>(text)?, text, ctx);
+                runtime.settle_queue_seen();
+            }
+            "turn_finished" => {
+                runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);
+            }
+            "stream_delta" if !runtime.turns.is_empty() => {
+                let delta = serde_json::from_str::<DeltaFrame>(text)?.delta;
+                runtime.own_by_delta(&delta, ctx);
+                runtime.runs.record(&delta, text);
+                runtime.complete_by_delta(&delta, text, ctx);
+            }
+            "control_request" => {
+                let request = serde_json::from_str::<ControlRequestFrame>(text)?;
+                runtime.approval_wanted(&request, text, ctx);
+            }
+            "update_device_status" if !runtime.turns.is_empty() => {
+                let status = serde_json::from_str::<DeviceStatusFrame>(text)?.device_status;
+                let open = &status.pending_control_requests;
+                runtime.approvals.retain(|id| open.iter().any(|request| request.request_id == *id));
+                for request in open {
+                    runtime.approval_wanted(request, text, ctx);
+                }
+            }
+            _ => return Ok(()),
+        }
+        runtime.press_stops(ctx);
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! Whose turn is it: when a running turn starts to answer an input, and which runs belong to it
+//! (PROTOCOL.md sections 17.2 steps 3–6, and 17.3 "ours begins").
+
+use super::context::Context;
+use super::result::TurnStatus;
+use super::runtime::{IDLE, Runtime};
+use super::turn::{End, Phase, Turn};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+use crate::protocol::frames::{Delta, InputAcceptedFrame, LoopState, QueueFrame};
+
+impl Runtime {
+    /// The server answered a turn's input.
+    pub(crate) fn input_accepted(
+        &mut self,
+        index: usize,
+        frame: InputAcceptedFrame,
+        text: &Text,
+        ctx: &mut Context,
+    ) {
+        ctx.features.turn_finished = true;
+        if !frame.accepted {
+            let reason = frame.error.as_deref().unwrap_or("no reason given");
+            let error = Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
+                .with_response(text.as_str());
+            self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
+            return;
+        }
+        let (runs_seen, turn) = (self.runs.seen(), &mut self.turns[index]);
+        turn.acked = true;
+        match frame.disposition.as_deref() {
+            Some("queued") if turn.phase == Phase::Sent => turn.phase = Phase::Queued,
+            Some("started") => turn.begin(runs_seen),
+            _ => {}
+        }
+        turn.disposition = frame.disposition;
+    }
+
+    /// Reads a loop status for what it says about runs; completion looks at it afterwards.
+    pub(crate) fn own_by_status(&mut self, state: &mut LoopState, ctx: &mut Context) {
+        self.active = std::mem::take(&mut state.active_run_ids);
+        if !self.turns.is_empty() {
+            for run in &self.active {
+                self.runs.note(run);
+            }
+        }
+        if let Some(pairs) = state.client_message_ids_by_run_id.take() {
+            ctx.features.correlation = true;
+            ctx.features.turn_finished = true;
+            self.correlation = pairs.0;
+            self.own_by_correlation();
+        }
+        let starting = state.status == "SENDING_API_REQUEST";
+        for index in 0..self.turns.len() {
+            let seen = self.runs.seen();
+            let turn = &mut self.turns[index];
+            if starting && may_begin(turn, ctx) {
+                turn.begin(seen);
+            }
+            if turn.phase == Phase::Sent && state.status == IDLE {
+                // The turn that kept the server busy ended before our input arrived, else the queue
+                // would have listed us by now.
+                turn.busy &= turn.listed;
+            }
+            if turn.is_ours() && !turn.status_seen {
+                turn.status_seen = true;
+                turn.detached = turn.disposition.as_deref() == Some("started")
+                    && state.status == IDLE
+                    && turn.runs.is_empty();
+            }
+        }
+        self.own_by_activity(ctx);
+    }
+
+    /// The exact way: the server says which client messages a run answers.
+    fn own_by_correlation(&mut self) {
+        let seen = self.runs.seen();
+        for turn in &mut self.turns {
+            if turn.phase == Phase::Held {
+                continue;
+            }
+            for (run, ids) in &self.correlation {
+                if !ids.iter().any(|id| turn.client_ids.contains(id)) {
+                    continue;
+                }
+                turn.add_run(run);
+                if !self.runs.has_ended(run) {
+                    turn.begin(seen);
+                }
+                for id in ids {
+                    if !turn.client_ids.contains(id) && !turn.merged.contains(id) {
+                        turn.merged.push(id.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The other way: what is first seen after the turn became ours is its own.
+    fn own_by_activity(&mut self, ctx: &Context) {
+        if ctx.features.correlation {
+            return;
+        }
+        for run in &self.active {
+            let seen = self.runs.note(run);
+            own_if_new(&mut self.turns, run, seen);
+        }
+    }
+
+    /// Reads a delta (not a subagent's) for what it says about ownership.
+    pub(crate) fn own_by_delta(&mut self, delta: &Delta, ctx: &Context) {
+        if delta.message_type == "user_message" {
+            let seen = self.runs.seen();
+            for turn in &mut self.turns {
+                turn.echoed = true;
+                let sent = turn.phase != Phase::Held;
+                if sent && delta.otid.as_deref().is_some_and(|id| turn.has_client_id(id)) {
+                    turn.begin(seen);
+                }
+            }
+            return;
+        }
+        let terminal = delta.message_type == "loop_error" && delta.is_terminal == Some(true);
+        if delta.run_id.is_some() || terminal {
+            // A run that was there before the input is no sign that ours began with it.
+            let seen_before = self.runs.seen();
+            for turn in &mut self.turns {
+                if may_begin(turn, ctx) {
+                    turn.begin(seen_before);
+                }
+            }
+        }
+        if let Some(run) = delta.run_id.as_deref() {
+            let seen = self.runs.note(run);
+            if !ctx.features.correlation {
+                own_if_new(&mut self.turns, run, seen);
+            }
+        }
+    }
+
+    /// Reads a queue snapshot with its transitions.
+    pub(crate) fn own_by_queue(&mut self, frame: &QueueFrame, text: &Text, ctx: &mut Context) {
+        // Only servers that send `turn_finished` tell how an input left the queue (section 1).
+        ctx.features.turn_finished |= frame.removed.is_some();
+        let mut cancelled = Vec::new();
+        for turn in &mut self.turns {
+            if turn.phase == Phase::Held {
+                continue;
+            }
+            let item = frame.queue.iter().find(|item| turn.has_client_id(&item.client_message_id));
+            if let Some(item) = item {
+                turn.queue_item = Some(item.id.clone());
+                turn.listed = true;
+                turn.echoed = false;
+                if turn.phase == Phase::Sent {
+                    turn.phase = Phase::Queued;
+                }
+            }
+            let seen = self.runs.seen();
+            if let Some(removed) = &frame.removed {
+                let own = removed.iter().find(|one| turn.has_client_id(&one.client_message_id));
+                match own.map(|one| one.disposition.as_str()) {
+                    Some("cancelled") => cancelled.push(turn.token),
+                    Some(_) => turn.begin(seen),
+                    None => {}
+                }
+            } else if turn.listed && item.is_none() && turn.phase == Phase::Queued {
+                // A server that does not tell how an input left the queue: an echo tells.
+                if turn.echoed {
+                    turn.begin(seen);
+                } else {
+                    cancelled.push(turn.token);
+                }
+            }
+            if item.is_none() {
+                turn.listed = false;
+            }
+        }
+        for token in cancelled {
+            if let Some(index) = self.turn_index(token) {
+                self.removed_from_queue(index, text, ctx);
+            }
+        }
+    }
+}
+
+/// Whether a sign of activity on the runtime may be the begin of this turn: the server neither
+/// acknowledges inputs nor was it busy with something else, and the queue does not hold us.
+fn may_begin(turn: &Turn, ctx: &Context) -> bool {
+    turn.phase == Phase::Sent && !turn.busy && !turn.listed && !ctx.features.turn_finished
+}
+
+fn own_if_new(turns: &mut [Turn], run: &str, seen: u64) {
+    for turn in turns {
+        if turn.is_ours() && seen > turn.ours_at {
+            turn.add_run(run);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Requests that wait for their response: matched by id and expected type, each with a time limit
+//! (PROTOCOL.md section 5).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::context::{Context, Timer};
+use super::delivery::{Delivery, Token};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+use crate::protocol::frames::{InputAcceptedFrame, ResponseHead};
+use crate::protocol::raw::RawObject;
+
+/// Frames with a `request_id` of the server's own choice: never an answer to a request.
+const SERVER_REQUESTS: [&str; 2] = ["control_request", "external_tool_call_request"];
+
+/// The one response that comes in several frames (section 5).
+const CHUNKED: &str = "list_memory_response";
+
+/// How to recognise the answer to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Correlation {
+    /// By `request_id`.
+    RequestId(String),
+    /// By `terminal_id`: `terminal_spawn` is answered by `terminal_spawned` or `terminal_exited`.
+    Terminal(String),
+    /// By `teleport_id`.
+    Teleport(String),
+}
+
+/// What a request expects.
+#[derive(Debug, Clone)]
+pub struct Expect {
+    /// How the answer is recognised.
+    pub correlation: Correlation,
+    /// The type of the answer; `None` for a command this version does not know.
+    pub response_type: Option<String>,
+    /// The time limit; `None` for answers that come only after a whole turn.
+    pub timeout: Option<Duration>,
+    /// The caller judges each frame with the id itself.
+    pub manual: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    token: Token,
+    command: String,
+    expect: Expect,
+    deadline: Option<Duration>,
+    chunks: Vec<Box<RawValue>>,
+}
+
+/// The requests that are waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    by_key: HashMap<Correlation, Pending>,
+    by_token: HashMap<Token, Correlation>,
+}
+
+impl Requests {
+    /// Notes a request. A second one with the same id would make the answers ambiguous.
+    pub(crate) fn add(&mut self, token: Token, command: &str, expect: Expect, ctx: &mut Context) {
+        let key = expect.correlation.clone();
+        if self.by_key.contains_key(&key) {
+            let message = format!("a request with the same id is waiting: {key:?}");
+            ctx.fail(token, Error::new(ErrorKind::InvalidCommand, message));
+            return;
+        }
+        let deadline = expect.timeout.map(|limit| ctx.now + limit);
+        if let Some(at) = deadline {
+            ctx.timers.set(at, Timer::Request(token));
+        }
+        let pending =
+            Pending { token, command: command.to_owned(), expect, deadline, chunks: Vec::new() };
+        self.by_key.insert(key.clone(), pending);
+        self.by_token.insert(token, key);
+    }
+
+    /// Whether a token's request is waiting.
+    pub(crate) fn contains(&self, token: Token) -> bool {
+        self.by_token.contains_key(&token)
+    }
+
+    /// Looks whether a frame answers a request.
+    pub(crate) fn answer(&mut self, key: &Correlation, kind: &str, text: &Text, ctx: &mut Context) {
+        if SERVER_REQUESTS.contains(&kind) {
+            return;
+        }
+        let Some(pending) = self.by_key.get_mut(key) else { return };
+        let token = pending.token;
+        if pending.expect.manual {
+            ctx.deliveries.push_back(Delivery::Candidate { token, text: text.clone() });
+            return;
+        }
+        let spawn_failed = matches!(key, Correlation::Terminal(_)) && kind == "terminal_exited";
+        let expected = pending.expect.response_type.as_deref();
+        if !spawn_failed && expected.is_some_and(|expected| expected != kind) {
+            return;
+        }
+        let text = if kind == CHUNKED {
+            match pending.join_chunk(text) {
+                Some(whole) => whole,
+                None => return,
+            }
+        } else {
+            text.clone()
+        };
+        let refused = spawn_failed || is_refusal(kind, &text);
+        self.remove(token);
+        ctx.deliveries.push_back(Delivery::Response { token, text, refused });
+    }
+
+    /// Forgets a request; a late answer is then nobody's.
+    pub(crate) fn remove(&mut self, token: Token) -> bool {
+        self.by_token.remove(&token).is_some_and(|key| self.by_key.remove(&key).is_some())
+    }
+
+    /// A request's time limit may have passed.
+    pub(crate) fn due(&mut self, token: Token, ctx: &mut Context) {
+        let Some(pending) = self.by_token.get(&token).and_then(|key| self.by_key.get(key)) else {
+            return;
+        };
+        if pending.deadline.is_none_or(|at| at > ctx.now) {
+            return;
+        }
+        let seconds = pending.expect.timeout.unwrap_or_default().as_secs_f64();
+        let message = format!("no answer to `{}` within {seconds} s", pending.command);
+        let hint = "a server that does not know a command, or one of its fields, stays silent";
+        ctx.fail(token, Error::new(ErrorKind::RequestTimeout, message).with_hint(hint));
+        self.remove(token);
+    }
+
+    /// Fails every waiting request.
+    pub(crate) fn fail_all(&mut self, error: &Error, ctx: &mut Context) {
+        self.by_key.clear();
+        let mut tokens: Vec<_> = self.by_token.drain().map(|(token, _)| token).collect();
+        tokens.sort_unstable();
+        for token in tokens {
+            ctx.fail(token, error.clone());
+        }
+    }
+}
+
+impl Pending {
+    /// Collects `entries` over the frames of one answer; the last frame carries all of them.
+    fn join_chunk(&mut self, text: &Text) -> Option<Text> {
+        let Ok(mut frame) = RawObject::parse(text) else { return Some(text.clone()) };
+        let entries = frame.get("entries").map(serde_json::from_str::<Vec<Box<RawValue>>>);
+        if let Some(Ok(entries)) = entries {
+            self.chunks.extend(entries);
+        }
+        if frame.get("done") == Some("false") {
+            return None;
+        }
+        let joined: Vec<&str> = self.chunks.iter().map(|entry| entry.get()).collect();
+        frame.set("entries", format!("[{}]", joined.join(","))).ok()?;
+        Some(Text::from(frame.to_text()))
+    }
+}
+
+fn is_refusal(kind: &str, text: &str) -> bool {
+    if kind == "input_accepted" {
+        return serde_json::from_str::<InputAcceptedFrame>(text).is_ok_and(|frame| !frame.accepted);
+    }
+    serde_json::from_str::<ResponseHead>(text).is_ok_and(|head| head.success == Some(false))
+}

@@ -1,0 +1,230 @@
+//! What a turn came to.
+
+use serde_json::{Value, json};
+
+use crate::protocol::Text;
+use crate::protocol::frames::UsagePart;
+
+/// The outcome of a turn, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TurnStatus {
+    /// The agent ended its turn.
+    Completed,
+    /// The turn was stopped (`cancelled`), or its input removed from the queue.
+    Aborted,
+    /// The turn ended with an error.
+    Failed,
+    /// The turn waits for a permission that nobody here was asked to give.
+    RequiresApproval,
+    /// The connection was lost, or a limit passed, before the turn's end was seen.
+    Disconnected,
+}
+
+impl TurnStatus {
+    /// The name of the status in all three languages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Aborted => "aborted",
+            Self::Failed => "failed",
+            Self::RequiresApproval => "requires_approval",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// What told the engine that the turn was over (PROTOCOL.md sections 17.2 and 17.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CompletedBy {
+    /// `turn_finished` of one of the turn's runs.
+    TurnFinished,
+    /// A final `stop_reason`, confirmed by an idle loop status (servers without `turn_finished`).
+    StopReason,
+    /// A terminal `loop_error` (servers without `turn_finished`).
+    LoopError,
+    /// The mark of an abort (servers without `turn_finished`).
+    Interrupted,
+    /// A permission is wanted and the caller asked to be told instead of waiting.
+    Approval,
+    /// The input was removed from the queue.
+    RemovedFromQueue,
+}
+
+impl CompletedBy {
+    /// The name in all three languages. The value for an approval is the reference client's.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TurnFinished => "turn_finished",
+            Self::StopReason => "stop_reason",
+            Self::LoopError => "loop_error",
+            Self::Interrupted => "interrupted",
+            Self::Approval => "loop_status_waiting_on_approval",
+            Self::RemovedFromQueue => "removed_from_queue",
+        }
+    }
+}
+
+/// Token counts, summed over the runs of a turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of the answers.
+    pub completion_tokens: u64,
+    /// Their sum, as the server counts it.
+    pub total_tokens: u64,
+    /// Prompt tokens read from the provider's cache.
+    pub cached_input_tokens: u64,
+    /// Prompt tokens written to the provider's cache.
+    pub cache_write_tokens: u64,
+    /// Tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// Steps taken.
+    pub step_count: u64,
+    /// Tokens in the context window after the last run; not a sum.
+    pub context_tokens: Option<u64>,
+}
+
+impl Usage {
+    pub(crate) fn add(&mut self, part: &UsagePart) {
+        self.prompt_tokens += part.prompt_tokens.unwrap_or(0);
+        self.completion_tokens += part.completion_tokens.unwrap_or(0);
+        self.total_tokens += part.total_tokens.unwrap_or(0);
+        self.cached_input_tokens += part.cached_input_tokens.unwrap_or(0);
+        self.cache_write_tokens += part.cache_write_tokens.unwrap_or(0);
+        self.reasoning_tokens += part.reasoning_tokens.unwrap_or(0);
+        self.step_count += part.step_count.unwrap_or(0);
+        self.context_tokens = part.context_tokens.or(self.context_tokens);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.total_tokens += other.total_tokens;
+        self.cached_input_tokens += other.cached_input_tokens;
+        self.cache_write_tokens += other.cache_write_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+        self.step_count += other.step_count;
+        self.context_tokens = other.context_tokens.or(self.context_tokens);
+    }
+}
+
+/// One tool call of a turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    /// The id of the call.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// The arguments as JSON text, as the model wrote them.
+    pub arguments: String,
+    /// `success` or `error`; `None` while it is not known.
+    pub status: Option<String>,
+    /// What the tool returned.
+    pub output: Option<String>,
+    /// The run that made the call.
+    pub run_id: String,
+}
+
+/// The text one run contributed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunText {
+    /// The run.
+    pub run_id: String,
+    /// Its assistant text.
+    pub text: String,
+    /// Whether the run failed and was tried again, so that its text does not count.
+    pub withdrawn: bool,
+}
+
+/// What a turn came to, or, inside an error, what is known of it.
+#[derive(Debug, Clone, Default)]
+pub struct TurnResult {
+    /// The agent.
+    pub agent_id: String,
+    /// The conversation.
+    pub conversation_id: String,
+    /// The outcome in one word; `None` only inside an error raised before the outcome was known.
+    pub status: Option<TurnStatus>,
+    /// The assistant's text over all runs in order, without runs that failed and were retried.
+    pub text: String,
+    /// The text run by run.
+    pub runs: Vec<RunText>,
+    /// The tool calls in order.
+    pub tool_calls: Vec<ToolCall>,
+    /// Token counts, summed.
+    pub usage: Usage,
+    /// The server's word for the end, such as `end_turn`; unknown words are kept.
+    pub stop_reason: Option<String>,
+    /// The server's text for people when the turn failed.
+    pub error: Option<String>,
+    /// The runs of the turn in order.
+    pub run_ids: Vec<String>,
+    /// The ids of the messages this input carried.
+    pub client_message_ids: Vec<String>,
+    /// Ids of other inputs' messages answered by the same turn (section 10).
+    pub merged_with: Vec<String>,
+    /// The server's id of the turn's batch; no key for correlation (section 10).
+    pub turn_id: Option<String>,
+    /// `started` or `queued`, where the server said so.
+    pub disposition: Option<String>,
+    /// What told that the turn was over.
+    pub completed_by: Option<CompletedBy>,
+    /// The frame that told it.
+    pub terminal_message: Option<Text>,
+    /// Milliseconds from sending the input to the end.
+    pub duration_ms: u64,
+    /// How many runs failed and were tried again.
+    pub retries: u32,
+    /// Whether the runtime's state was lost under the turn (section 18): such a turn can neither be
+    /// approved nor aborted.
+    pub detached: bool,
+}
+
+impl TurnResult {
+    /// The result as one JSON value, the form in which it crosses into another language.
+    ///
+    /// `terminal_message` is in it as the text that came in, not parsed.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let usage = &self.usage;
+        json!({
+            "runtime": {"agent_id": self.agent_id, "conversation_id": self.conversation_id},
+            "status": self.status.map(TurnStatus::as_str),
+            "text": self.text,
+            "runs": self.runs.iter().map(|run| json!({
+                "run_id": run.run_id, "text": run.text, "withdrawn": run.withdrawn,
+            })).collect::<Vec<_>>(),
+            "tool_calls": self.tool_calls.iter().map(|call| json!({
+                "id": call.id, "name": call.name, "arguments": call.arguments,
+                "status": call.status, "output": call.output, "run_id": call.run_id,
+            })).collect::<Vec<_>>(),
+            "usage": {
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "total_tokens": usage.total_tokens,
+                "cached_input_tokens": usage.cached_input_tokens,
+                "cache_write_tokens": usage.cache_write_tokens,
+                "reasoning_tokens": usage.reasoning_tokens,
+                "step_count": usage.step_count,
+                "context_tokens": usage.context_tokens,
+            },
+            "stop_reason": self.stop_reason,
+            "error": self.error,
+            "run_ids": self.run_ids,
+            "client_message_ids": self.client_message_ids,
+            "merged_with": self.merged_with,
+            "turn_id": self.turn_id,
+            "disposition": self.disposition,
+            "completed_by": self.completed_by.map(CompletedBy::as_str),
+            "terminal_message": self.terminal_message.as_deref(),
+            "duration_ms": self.duration_ms,
+            "retries": self.retries,
+            "detached": self.detached,
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! What the runs of one runtime said: one record per model call.
+//!
+//! Records are kept per runtime, not per turn, so that deltas which come before it is known whose
+//! run they belong to are not lost (PROTOCOL.md section 17.2, step 6).
+
+use std::collections::{HashMap, VecDeque};
+
+use super::result::{ToolCall, Usage};
+use crate::protocol::frames::{
+    Delta, ToolCallPart, UsageFrame, content_text, plain_text,
+};
+
+/// One run.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    /// Position in the order in which the runtime's runs were first seen.
+    pub(crate) seen: u64,
+    pub(crate) text: String,
+    pub(crate) tool_calls: Vec<ToolCall>,
+    pub(crate) usage: Usage,
+    /// An error was reported for the run.
+    pub(crate) failed: bool,
+}
+
+/// Stop reasons of a run whose text is thrown away when the server tries again (section 9.4).
+fn is_error_stop(reason: &str) -> bool {
+    matches!(reason, "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call")
+}
+
+/// How many ended runs are remembered: twice what the server's correlation map keeps (section 12).
+const ENDED_RUNS: usize = 64;
+
+/// How many bytes of what ended runs said are kept: an input that repeats the id of an earlier one
+/// owns the earlier one's runs too, as long as the server lists them (section 17.2, step 5).
+const ENDED_BYTES: usize = 16 * 1024;
+
+/// The runs of one runtime that were seen while a turn was open, and the latest that have ended.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    by_id: HashMap<String, Run>,
+    seen: u64,
+    newest: Option<String>,
+    /// Ended runs in the order of their end, and how much of what they said is kept.
+    ended: VecDeque<String>,
+    ended_bytes: usize,
+}
+
+impl Runs {
+    /// Notes that a run exists and returns its place in the order of first sight.
+    pub(crate) fn note(&mut self, id: &str) -> u64 {
+        if let Some(run) = self.by_id.get(id) {
+            return run.seen;
+        }
+        self.seen += 1;
+        self.by_id.insert(id.to_owned(), Run { seen: self.seen, ..Run::default() });
+        self.newest = Some(id.to_owned());
+        self.seen
+    }
+
+    /// How many runs have been seen so far; a later run's place is greater.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<&Run> {
+        self.by_id.get(id)
+    }
+
+    /// The run that made a tool call.
+    pub(crate) fn caller_of(&self, call_id: &str) -> Option<String> {
+        let made = |run: &Run| run.tool_calls.iter().any(|call| call.id == call_id);
+        self.by_id.iter().find(|(_, run)| made(run)).map(|(id, _)| id.clone())
+    }
+
+    /// The run that was seen last.
+    pub(crate) fn newest(&self) -> Option<&str> {
+        self.newest.as_deref()
+    }
+
+    /// Whether a run is over.
+    pub(crate) fn has_ended(&self, id: &str) -> bool {
+        self.ended.iter().any(|run| run == id)
+    }
+
+    /// A run is over: it is remembered, and what it said for a while.
+    pub(crate) fn end(&mut self, id: &str) {
+        let Some(run) = self.by_id.get(id) else { return };
+        if self.has_ended(id) {
+            return;
+        }
+        self.ended_bytes += run.size();
+        self.ended.push_back(id.to_owned());
+        if self.ended.len() > ENDED_RUNS
+            && let Some(run) = self.ended.pop_front().and_then(|id| self.by_id.remove(&id))
+        {
+            self.ended_bytes -= run.size();
+        }
+        for id in &self.ended {
+            if self.ended_bytes <= ENDED_BYTES {
+                break;
+            }
+            if let Some(run) = self.by_id.get_mut(id) {
+                self.ended_bytes -= run.size();
+                *run = Run { seen: run.seen, failed: run.failed, ..Run::default() };
+            }
+        }
+    }
+
+    /// Ends every run, in the order of first sight.
+    pub(crate) fn end_all(&mut self) {
+        let mut ids: Vec<_> = self.by_id.iter().map(|(id, run)| (run.seen, id.clone())).collect();
+        ids.sort_unstable();
+        for (_, id) in ids {
+            self.end(&id);
+        }
+    }
+
+    /// Adds what a delta says to its run.
+    pub(crate) fn record(&mut self, delta: &Delta, frame: &str) {
+        let Some(id) = delta.run_id.as_deref() else { return };
+        self.note(id);
+        if self.has_ended(id) {
+            return;
+        }
+        let Some(run) = self.by_id.get_mut(id) else { return };
+        match delta.message_type.as_str() {
+            "assistant_message" => {
+                if let Some(content) = &delta.content {
+                    run.text.push_str(&content_text(content));
+                }
+            }
+            "approval_request_message" | "tool_call_message" => {
+                let parts = delta.tool_calls.iter().flat_map(|calls| calls.0.iter());
+                let mut listed = parts.peekable();
+                if listed.peek().is_some() {
+                    listed.for_each(|part| run.add_call(part, id));
+                } else if let Some(part) = &delta.tool_call {
+                    run.add_call(part, id);
+                }
+            }
+            "client_tool_start" => {
+                if let Some(call) = delta.tool_call_id.as_deref() {
+                    let call = run.call(call, id);
+                    if call.name.is_empty() {
+                        call.name = delta.tool_name.clone().unwrap_or_default();
+                        call.arguments = delta.tool_args.clone().unwrap_or_default();
+                    }
+                }
+            }
+            "client_tool_end" => {
+                if let Some(call) = delta.tool_call_id.as_deref() {
+                    run.call(call, id).status.clone_from(&delta.status);
+                }
+            }
+            "tool_return_message" => run.add_returns(delta, id),
+            "usage_statistics" => {
+                if let Ok(frame) = serde_json::from_str::<UsageFrame>(frame) {
+                    run.usage.add(&frame.delta);
+                }
+            }
+            "stop_reason" => {
+                run.failed = delta.stop_reason.as_deref().is_some_and(is_error_stop);
+            }
+            "error_message" | "loop_error" => run.failed = true,
+            _ => {}
+        }
+    }
+}
+
+impl Run {
+    fn size(&self) -> usize {
+        let output = |call: &ToolCall| call.output.as_ref().map_or(0, String::len);
+        let calls = self.tool_calls.iter().map(|call| call.arguments.len() + output(call) + 64);
+        self.text.len() + calls.sum::<usize>()
+    }
+
+    fn call(&mut self, call_id: &str, run_id: &str) -> &mut ToolCall {
+        let index = self.tool_calls.iter().position(|call| call.id == call_id).unwrap_or_else(|| {
+            self.tool_calls.push(ToolCall {
+                id: call_id.to_owned(),
+                run_id: run_id.to_owned(),
+                ..ToolCall::default()
+            });
+            self.tool_calls.len() - 1
+        });
+        &mut self.tool_calls[index]
+    }
+
+    /// Joins a call's pieces by its id; a piece without an id continues the last call.
+    fn add_call(&mut self, part: &ToolCallPart, run_id: &str) {
+        let last = self.tool_calls.last().map(|call| call.id.clone());
+        let Some(id) = part.tool_call_id.clone().or(last) else { return };
+        let call = self.call(&id, run_id);
+        if let Some(name) = &part.name {
+            call.name.clone_from(name);
+        }
+        call.arguments.push_str(part.arguments.as_deref().unwrap_or_default());
+    }
+
+    /// The list is read first: returns forwarded from a backend have nothing else. Previews of a
+    /// running command are cumulative, so the last one wins (section 11).
+    fn add_returns(&mut self, delta: &Delta, run_id: &str) {
+        if let Some(returns) = delta.tool_returns.as_ref().filter(|list| !list.is_empty()) {
+            for part in returns {
+                let call = self.call(&part.tool_call_id, run_id);
+                call.status.clone_from(&part.status);
+                call.output = part.tool_return.as_deref().map(plain_text);
+            }
+        } else if let Some(id) = delta.tool_call_id.as_deref() {
+            let call = self.call(id, run_id);
+            call.status.clone_from(&delta.status);
+            call.output = delta.tool_return.as_deref().map(plain_text);
+        }
+    }
+}

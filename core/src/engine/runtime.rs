@@ -1,0 +1,279 @@
+//! One agent and conversation: its status, its queue, its open turns, and the commands that wait
+//! for its last turn to settle.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::context::{Context, Timer};
+use super::delivery::{Delivery, Token};
+use super::result::{RunText, TurnResult, TurnStatus, Usage};
+use super::runs::Runs;
+use super::turn::{End, Phase, Turn, TurnOptions};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+
+/// The loop status of an idle runtime.
+pub(crate) const IDLE: &str = "WAITING_ON_INPUT";
+
+/// Loop statuses in which silence is normal: a person decides, or a tool runs.
+const QUIET: [&str; 3] = ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
+
+/// A command that waits for the settle pause.
+#[derive(Debug)]
+struct Held {
+    text: Text,
+    turn: Option<Token>,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(crate) struct Runtime {
+    pub(crate) agent_id: String,
+    pub(crate) conversation_id: String,
+    /// The last loop status; empty before the first one.
+    pub(crate) status: String,
+    /// The runs the last loop status named.
+    pub(crate) active: Vec<String>,
+    /// Which client messages the latest runs answer, as the server said last.
+    pub(crate) correlation: Vec<(String, Vec<String>)>,
+    pub(crate) runs: Runs,
+    /// Open turns in the order in which they were asked for.
+    pub(crate) turns: Vec<Turn>,
+    /// When anything was last heard of the runtime.
+    pub(crate) heard: Duration,
+    /// Permission questions that are open.
+    pub(crate) approvals: Vec<String>,
+    held: VecDeque<Held>,
+    settle_until: Option<Duration>,
+    /// The closing queue snapshot of a queued turn came; the closing status ends the pause.
+    settle_closing: bool,
+}
+
+impl Runtime {
+    pub(crate) fn new(agent_id: &str, conversation_id: &str) -> Self {
+        Self {
+            agent_id: agent_id.to_owned(),
+            conversation_id: conversation_id.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing is known to run. A runtime that was never heard of counts as idle.
+    pub(crate) fn idle(&self) -> bool {
+        self.status.is_empty() || self.status == IDLE
+    }
+
+    /// Whether silence is no sign of trouble.
+    pub(crate) fn quiet(&self) -> bool {
+        !self.approvals.is_empty() || QUIET.contains(&self.status.as_str())
+    }
+
+    pub(crate) fn turn_index(&self, token: Token) -> Option<usize> {
+        self.turns.iter().position(|turn| turn.token == token)
+    }
+
+    /// Takes a new turn and sends its input, now or after the settle pause.
+    pub(crate) fn start_turn(
+        &mut self,
+        token: Token,
+        client_ids: Vec<String>,
+        options: TurnOptions,
+        text: Text,
+        ctx: &mut Context,
+    ) {
+        let turn = Turn::new(token, client_ids, options, ctx.now);
+        self.turns.push(turn);
+        self.submit(text, true, Some(token), ctx);
+    }
+
+    /// Sends a command of this runtime. Inputs wait for the settle pause, and whatever comes after
+    /// a waiting command waits behind it: commands of one runtime leave in the order given.
+    pub(crate) fn submit(
+        &mut self,
+        text: Text,
+        settles: bool,
+        turn: Option<Token>,
+        ctx: &mut Context,
+    ) {
+        let settling = self.settle_until.is_some_and(|until| until > ctx.now);
+        if (settles && settling) || !self.held.is_empty() {
+            if self.held.is_empty() {
+                let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
+                let until = self.settle_until.unwrap_or(ctx.now);
+                ctx.timers.set(until, Timer::Settle(agent, conversation));
+            }
+            self.held.push_back(Held { text, turn });
+        } else {
+            self.transmit(Held { text, turn }, ctx);
+        }
+    }
+
+    fn transmit(&mut self, command: Held, ctx: &mut Context) {
+        ctx.transmit.push_back(command.text);
+        let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else { return };
+        // A turn ahead of us that has shown nothing yet keeps the server busy too.
+        let waiting = self.turns[..index].iter().any(|turn| !turn.is_ours());
+        let busy = !self.idle() || waiting;
+        let turn = &mut self.turns[index];
+        turn.phase = Phase::Sent;
+        turn.busy = busy;
+        turn.sent_at = ctx.now;
+        if let Some(at) = turn.deadline(self.heard) {
+            ctx.timers.set(at, Timer::Turn(turn.token));
+        }
+    }
+
+    /// Starts the pause in which the server cleans up after a turn (section 18).
+    pub(crate) fn settle(&mut self, ctx: &Context) {
+        self.settle_until = Some(ctx.now + ctx.settle_pause);
+        self.settle_closing = false;
+    }
+
+    /// A queue snapshot came: for queued turns it is the first half of the mark that the clean-up
+    /// is over.
+    pub(crate) fn settle_queue_seen(&mut self) {
+        self.settle_closing = self.settle_until.is_some();
+    }
+
+    /// An idle status came: after a queue snapshot it is the second half of that mark.
+    pub(crate) fn settle_idle_seen(&mut self, ctx: &mut Context) {
+        if self.settle_closing {
+            self.settled(ctx);
+        }
+    }
+
+    /// The pause may be over.
+    pub(crate) fn settle_due(&mut self, ctx: &mut Context) {
+        match self.settle_until {
+            Some(until) if until > ctx.now => {
+                if !self.held.is_empty() {
+                    let runtime = (self.agent_id.clone(), self.conversation_id.clone());
+                    ctx.timers.set(until, Timer::Settle(runtime.0, runtime.1));
+                }
+            }
+            _ => self.settled(ctx),
+        }
+    }
+
+    fn settled(&mut self, ctx: &mut Context) {
+        self.settle_until = None;
+        self.settle_closing = false;
+        while let Some(command) = self.held.pop_front() {
+            self.transmit(command, ctx);
+        }
+    }
+
+    /// Takes a turn's input back while it has not left. Says whether that was so.
+    pub(crate) fn take_back(&mut self, token: Token) -> bool {
+        let before = self.held.len();
+        self.held.retain(|held| held.turn != Some(token));
+        self.held.len() < before
+    }
+
+    /// What is known of a turn.
+    pub(crate) fn result_of(&self, turn: &Turn, end: &End, now: Duration) -> TurnResult {
+        let mut result = TurnResult {
+            agent_id: self.agent_id.clone(),
+            conversation_id: self.conversation_id.clone(),
+            stop_reason: end.stop_reason.clone(),
+            error: end.error.clone(),
+            turn_id: end.turn_id.clone(),
+            completed_by: end.by,
+            terminal_message: end.frame.clone(),
+            run_ids: turn.runs.clone(),
+            client_message_ids: turn.client_ids.clone(),
+            merged_with: turn.merged.clone(),
+            disposition: turn.disposition.clone(),
+            detached: turn.detached,
+            duration_ms: u64::try_from((now - turn.sent_at).as_millis()).unwrap_or(u64::MAX),
+            ..TurnResult::default()
+        };
+        let mut usage = Usage::default();
+        for (index, id) in turn.runs.iter().enumerate() {
+            let Some(run) = self.runs.get(id) else { continue };
+            let withdrawn = run.failed && index + 1 < turn.runs.len();
+            result.retries += u32::from(withdrawn);
+            if !withdrawn {
+                result.text.push_str(&run.text);
+            }
+            if !run.text.is_empty() {
+                result.runs.push(RunText {
+                    run_id: id.clone(),
+                    text: run.text.clone(),
+                    withdrawn,
+                });
+            }
+            result.tool_calls.extend(run.tool_calls.iter().cloned());
+            usage.merge(&run.usage);
+        }
+        result.usage = usage;
+        result
+    }
+
+    /// Ends a turn with an outcome the server gave.
+    pub(crate) fn finish(&mut self, index: usize, end: &End, status: TurnStatus, ctx: &mut Context) {
+        let turn = self.turns.remove(index);
+        ctx.ended.push(turn.token);
+        let mut result = self.result_of(&turn, end, ctx.now);
+        result.status = Some(status);
+        self.end_runs(&turn);
+        match turn.stop {
+            None => ctx.deliveries.push_back(Delivery::Turn {
+                token: turn.token,
+                result: Box::new(result),
+            }),
+            Some(stop) => {
+                if let Some(kind) = stop.cause {
+                    ctx.fail(turn.token, stop_error(kind, &turn.options).with_result(result));
+                }
+            }
+        }
+    }
+
+    /// Ends a turn with an error that carries what is known of it.
+    pub(crate) fn fail_turn(
+        &mut self,
+        index: usize,
+        error: Error,
+        end: &End,
+        status: TurnStatus,
+        ctx: &mut Context,
+    ) {
+        let turn = self.turns.remove(index);
+        ctx.ended.push(turn.token);
+        let mut result = self.result_of(&turn, end, ctx.now);
+        result.status = Some(status);
+        self.end_runs(&turn);
+        if turn.stop.as_ref().is_none_or(|stop| stop.cause.is_some()) {
+            ctx.fail(turn.token, error.with_result(result));
+        }
+    }
+
+    /// The turn's runs are over, unless another open turn shares them.
+    fn end_runs(&mut self, turn: &Turn) {
+        if self.turns.is_empty() {
+            self.runs.end_all();
+            return;
+        }
+        for run in &turn.runs {
+            if !self.turns.iter().any(|other| other.owns_run(run)) {
+                self.runs.end(run);
+            }
+        }
+    }
+}
+
+/// The error of a turn that was stopped for a reason of the client's.
+pub(crate) fn stop_error(kind: ErrorKind, options: &TurnOptions) -> Error {
+    let seconds = |limit: Option<Duration>| limit.unwrap_or_default().as_secs_f64();
+    let message = match kind {
+        ErrorKind::TurnTimeout => {
+            format!("the turn did not end within {} s", seconds(options.timeout))
+        }
+        ErrorKind::TurnIdleTimeout => {
+            format!("nothing was heard of the turn for {} s", seconds(options.idle_timeout))
+        }
+        _ => "the turn was stopped".to_owned(),
+    };
+    Error::new(kind, message)
+}

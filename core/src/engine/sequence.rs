@@ -1,0 +1,126 @@
+//! Restores the order of a split server's frames: they come on two sockets, whose order between
+//! each other is not guaranteed, and carry one counter (PROTOCOL.md sections 2.1 and 6).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::delivery::Channel;
+use crate::protocol::Text;
+
+/// How long a frame waits for those before it. A gap that stays open is passed over: it is a frame
+/// that was malformed, or a server that counts differently.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// How many frames may wait.
+const ROOM: usize = 1024;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(crate) struct Sequence {
+    active: bool,
+    next: u64,
+    waiting: BTreeMap<u64, (Channel, Text)>,
+    /// When to stop waiting.
+    pub(crate) deadline: Option<Duration>,
+}
+
+impl Sequence {
+    /// A new connection: the counter starts at one.
+    pub(crate) fn start(&mut self, split: bool) {
+        *self = Self { active: split, next: 1, ..Self::default() };
+    }
+
+    /// Whether a frame's turn has come. If not, it is kept and comes out of [`Sequence::ready`].
+    pub(crate) fn admit(&mut self, now: Duration, seq: u64, channel: Channel, text: &Text) -> bool {
+        if !self.active || seq < self.next {
+            return true;
+        }
+        if seq == self.next {
+            self.next += 1;
+            return true;
+        }
+        self.waiting.insert(seq, (channel, text.clone()));
+        let room = self.waiting.len() <= ROOM;
+        self.deadline.get_or_insert(if room { now + PATIENCE } else { now });
+        if !room {
+            self.give_up();
+        }
+        false
+    }
+
+    /// The next frame that waited and whose turn has come.
+    pub(crate) fn ready(&mut self) -> Option<(Channel, Text)> {
+        let frame = self.waiting.remove(&self.next)?;
+        self.next += 1;
+        if self.waiting.is_empty() {
+            self.deadline = None;
+        }
+        Some(frame)
+    }
+
+    /// Passes over the gap when its time is up.
+    pub(crate) fn due(&mut self, now: Duration) {
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.give_up();
+        }
+        if !self.waiting.is_empty() {
+            self.deadline.get_or_insert(now + PATIENCE);
+        }
+    }
+
+    /// Passes over the gap: what waits comes out in order.
+    pub(crate) fn give_up(&mut self) {
+        self.deadline = None;
+        if let Some((first, _)) = self.waiting.first_key_value() {
+            self.next = *first;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(sequence: &mut Sequence, at: u64, seqs: &[u64]) -> Vec<u64> {
+        let mut out = Vec::new();
+        let now = Duration::from_millis(at);
+        for seq in seqs {
+            let text = Text::from(seq.to_string());
+            if sequence.admit(now, *seq, Channel::Stream, &text) {
+                out.push(*seq);
+            }
+            while let Some((_, text)) = sequence.ready() {
+                out.extend(text.parse::<u64>());
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn two_sockets_come_out_in_order() {
+        let mut sequence = Sequence::default();
+        sequence.start(true);
+        assert_eq!(feed(&mut sequence, 0, &[1, 3, 4, 2, 5, 2]), [1, 2, 3, 4, 5, 2]);
+        assert_eq!(sequence.deadline, None);
+    }
+
+    #[test]
+    fn a_gap_is_passed_over_after_a_while() {
+        let mut sequence = Sequence::default();
+        sequence.start(true);
+        assert_eq!(feed(&mut sequence, 0, &[1, 3, 5]), [1]);
+        assert_eq!(sequence.deadline, Some(PATIENCE));
+        sequence.due(PATIENCE);
+        assert_eq!(feed(&mut sequence, 250, &[]), [0_u64; 0]);
+        assert_eq!(sequence.ready().map(|(_, text)| text.to_string()).as_deref(), Some("3"));
+        assert!(sequence.ready().is_none(), "5 still waits for 4");
+        assert_eq!(feed(&mut sequence, 251, &[4]), [4, 5]);
+    }
+
+    #[test]
+    fn one_socket_needs_no_order() {
+        let mut sequence = Sequence::default();
+        sequence.start(false);
+        assert_eq!(feed(&mut sequence, 0, &[7, 2, 9]), [7, 2, 9]);
+    }
+}

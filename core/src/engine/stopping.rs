@@ -1,0 +1,126 @@
+//! How a turn is stopped from this side: its limits, and a caller who has gone
+//! (PROTOCOL.md section 17.2 step 12).
+
+use serde_json::json;
+
+use super::context::{Context, Timer};
+use super::delivery::Token;
+use super::result::TurnStatus;
+use super::runtime::{Runtime, stop_error};
+use super::turn::{End, Phase, Stop};
+use crate::error::{Error, ErrorKind};
+
+impl Runtime {
+    /// Looks at a turn's limits.
+    pub(crate) fn turn_due(&mut self, token: Token, ctx: &mut Context) {
+        let Some(index) = self.turn_index(token) else { return };
+        if self.quiet() {
+            self.heard = ctx.now;
+        }
+        let turn = &self.turns[index];
+        match turn.deadline(self.heard) {
+            Some(at) if at > ctx.now => {
+                ctx.timers.set(at, Timer::Turn(token));
+                return;
+            }
+            None => return,
+            Some(_) => {}
+        }
+        if let Some(stop) = &turn.stop {
+            let cause = stop.cause.unwrap_or(ErrorKind::TurnAborted);
+            let error = stop_error(cause, &turn.options);
+            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+        } else if turn.ending.as_ref().is_some_and(|e| e.until.is_some_and(|at| at <= ctx.now)) {
+            self.finish_stopped(&[token], None, ctx);
+        } else if turn.interrupted.as_ref().is_some_and(|(_, until)| *until <= ctx.now) {
+            self.finish_interrupted(&[token], ctx);
+        } else if turn.unseen() && turn.sent_at + turn.options.accept_timeout <= ctx.now {
+            let seconds = turn.options.accept_timeout.as_secs_f64();
+            let message = format!("the server showed no sign of the input within {seconds} s");
+            let error = Error::new(ErrorKind::RequestTimeout, message);
+            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+        } else if turn.options.timeout.is_some_and(|limit| turn.sent_at + limit <= ctx.now) {
+            self.stop_turn(token, Some(ErrorKind::TurnTimeout), ctx);
+        } else {
+            self.stop_turn(token, Some(ErrorKind::TurnIdleTimeout), ctx);
+        }
+    }
+
+    /// Stops a turn on the server and gives it the grace time to end. Without a cause nothing is
+    /// delivered: the caller has gone, and the engine takes what still comes.
+    pub(crate) fn stop_turn(&mut self, token: Token, cause: Option<ErrorKind>, ctx: &mut Context) {
+        let Some(index) = self.turn_index(token) else { return };
+        if self.turns[index].phase == Phase::Held && self.take_back(token) {
+            let turn = &mut self.turns[index];
+            let kind = cause.unwrap_or(ErrorKind::TurnAborted);
+            turn.stop = Some(Stop { cause, until: ctx.now, removing: false, aborting: false });
+            let error: Error = stop_error(kind, &turn.options);
+            self.fail_turn(index, error, &End::default(), TurnStatus::Aborted, ctx);
+            return;
+        }
+        let turn = &mut self.turns[index];
+        if let Some(stop) = &mut turn.stop {
+            // The caller went away while a limit's stop was under way: nobody wants the error.
+            stop.cause = stop.cause.and(cause);
+            return;
+        }
+        let until = ctx.now + turn.options.abort_grace;
+        turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
+        ctx.timers.set(until, Timer::Turn(token));
+        self.press_stop(index, ctx);
+    }
+
+    /// Sends what stops a turn in its present phase, once per phase. Before the server has said
+    /// whether the input runs or waits, nothing can be sent: an abort would hit a neighbour.
+    pub(crate) fn press_stop(&mut self, index: usize, ctx: &mut Context) {
+        let runtime = json!({
+            "agent_id": self.agent_id, "conversation_id": self.conversation_id,
+        });
+        let turn = &mut self.turns[index];
+        let (phase, item) = (turn.phase, turn.queue_item.clone());
+        let Some(stop) = &mut turn.stop else { return };
+        let command = match (phase, item) {
+            (Phase::Queued, Some(item)) if !stop.removing => {
+                stop.removing = true;
+                json!({
+                    "type": "remove_queue_item", "request_id": ctx.ids.next("remove"),
+                    "runtime": runtime, "item_id": item,
+                })
+            }
+            (Phase::Ours, _) if !stop.aborting => {
+                stop.aborting = true;
+                json!({
+                    "type": "abort_message", "request_id": ctx.ids.next("abort"),
+                    "runtime": runtime,
+                })
+            }
+            _ => return,
+        };
+        ctx.send_own(command.to_string());
+    }
+
+    /// The connection is gone: every open turn has an unknown outcome.
+    pub(crate) fn interrupt_all(&mut self, cause: &Error, ctx: &mut Context) {
+        while let Some(turn) = self.turns.first() {
+            let error = if turn.phase == Phase::Held {
+                let message = format!("the input was not sent: {}", cause.message());
+                Error::new(cause.kind(), message)
+            } else {
+                let message = format!("the connection ended during the turn: {}", cause.message());
+                Error::new(ErrorKind::TurnInterrupted, message)
+                    .with_hint("the server has most likely cancelled it; read the stored messages")
+            };
+            let error = error.with_close_code(cause.close_code());
+            self.fail_turn(0, error, &End::default(), TurnStatus::Disconnected, ctx);
+        }
+    }
+
+    /// After a frame changed a turn's phase: a stop that was waiting for it can now be sent.
+    pub(crate) fn press_stops(&mut self, ctx: &mut Context) {
+        for index in 0..self.turns.len() {
+            if self.turns[index].stop.is_some() {
+                self.press_stop(index, ctx);
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One `run_turn` call: what it was sent with, whose it is, what it waits for.
+
+use std::time::Duration;
+
+use super::delivery::Token;
+use super::result::CompletedBy;
+use crate::error::ErrorKind;
+use crate::protocol::Text;
+
+/// What a turn does when the server asks for a permission (PROTOCOL.md section 13).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Approvals {
+    /// The call ends with the stop reason `requires_approval`; the turn goes on once somebody answers.
+    #[default]
+    Return,
+    /// Somebody else answers; the call goes on to the turn's end.
+    Wait,
+}
+
+/// How long a turn may take and what ends it.
+#[derive(Debug, Clone)]
+pub struct TurnOptions {
+    /// The limit for the whole turn; none by default.
+    pub timeout: Option<Duration>,
+    /// How long the runtime may be silent; it rests while a permission is asked or a tool runs.
+    /// Ten minutes by default; `None` for no limit.
+    pub idle_timeout: Option<Duration>,
+    /// How long to wait for the end of a turn that was told to stop. Two seconds by default.
+    pub abort_grace: Duration,
+    /// How long the server may take to show any sign of having received the input. 30 seconds by
+    /// default.
+    pub accept_timeout: Duration,
+    /// What to do when a permission is wanted.
+    pub approvals: Approvals,
+}
+
+impl Default for TurnOptions {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            idle_timeout: Some(Duration::from_secs(600)),
+            abort_grace: Duration::from_secs(2),
+            accept_timeout: Duration::from_secs(30),
+            approvals: Approvals::Return,
+        }
+    }
+}
+
+/// How far an input has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Not sent yet: the runtime's last turn is still settling.
+    Held,
+    /// Sent; nothing is known.
+    Sent,
+    /// In the server's queue.
+    Queued,
+    /// The running turn answers it.
+    Ours,
+}
+
+/// A final `stop_reason` of a server without `turn_finished`, waiting for its confirmation.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending {
+    pub(crate) stop_reason: String,
+    pub(crate) frame: Text,
+    /// Set once confirmed: how long to wait for the text of the error.
+    pub(crate) until: Option<Duration>,
+}
+
+/// The turn was told to stop.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    /// The error for the caller; `None` when the caller has gone and nothing is delivered.
+    pub(crate) cause: Option<ErrorKind>,
+    /// When to give up waiting for the end.
+    pub(crate) until: Duration,
+    /// The stop was sent while the input was still queued.
+    pub(crate) removing: bool,
+    /// The stop was sent while the turn was running.
+    pub(crate) aborting: bool,
+}
+
+/// What ended a turn.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    pub(crate) by: Option<CompletedBy>,
+    pub(crate) stop_reason: Option<String>,
+    pub(crate) error: Option<String>,
+    pub(crate) turn_id: Option<String>,
+    pub(crate) frame: Option<Text>,
+}
+
+/// One `run_turn` call that has not ended.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) token: Token,
+    pub(crate) client_ids: Vec<String>,
+    pub(crate) options: TurnOptions,
+    pub(crate) phase: Phase,
+    /// `input_accepted` came: the server will send `turn_finished`.
+    pub(crate) acked: bool,
+    pub(crate) disposition: Option<String>,
+    /// The runtime was at work when the input was sent, so the queue must list it first.
+    pub(crate) busy: bool,
+    /// The id of our entry in the server's queue, once it was listed.
+    pub(crate) queue_item: Option<String>,
+    /// The queue's last snapshot listed us.
+    pub(crate) listed: bool,
+    /// Some queued input was echoed since the last snapshot that listed us.
+    pub(crate) echoed: bool,
+    /// How many runs had been seen when the turn became ours: later ones are its own.
+    pub(crate) ours_at: u64,
+    pub(crate) runs: Vec<String>,
+    pub(crate) merged: Vec<String>,
+    pub(crate) ending: Option<Ending>,
+    /// The mark of an abort came; the end should follow by this time.
+    pub(crate) interrupted: Option<(Text, Duration)>,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) sent_at: Duration,
+    /// A loop status came since the server said `started`.
+    pub(crate) status_seen: bool,
+    pub(crate) detached: bool,
+}
+
+impl Turn {
+    pub(crate) fn new(
+        token: Token,
+        client_ids: Vec<String>,
+        options: TurnOptions,
+        now: Duration,
+    ) -> Self {
+        Self {
+            token,
+            client_ids,
+            options,
+            phase: Phase::Held,
+            acked: false,
+            disposition: None,
+            busy: false,
+            queue_item: None,
+            listed: false,
+            echoed: false,
+            ours_at: 0,
+            runs: Vec::new(),
+            merged: Vec::new(),
+            ending: None,
+            interrupted: None,
+            stop: None,
+            sent_at: now,
+            status_seen: false,
+            detached: false,
+        }
+    }
+
+    pub(crate) fn has_client_id(&self, id: &str) -> bool {
+        self.client_ids.iter().any(|own| own == id)
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
+        self.phase == Phase::Ours
+    }
+
+    pub(crate) fn owns_run(&self, id: &str) -> bool {
+        self.runs.iter().any(|run| run == id)
+    }
+
+    pub(crate) fn add_run(&mut self, id: &str) {
+        if !self.owns_run(id) {
+            self.runs.push(id.to_owned());
+        }
+    }
+
+    /// The turn is ours from here on.
+    pub(crate) fn begin(&mut self, runs_seen: u64) {
+        if self.phase != Phase::Ours {
+            self.phase = Phase::Ours;
+            self.ours_at = runs_seen;
+        }
+    }
+
+    /// Whether the server has shown no sign of having received the input.
+    pub(crate) fn unseen(&self) -> bool {
+        self.phase == Phase::Sent && !self.acked
+    }
+
+    /// When to look at the turn's limits next, given when its runtime was last heard of.
+    pub(crate) fn deadline(&self, heard: Duration) -> Option<Duration> {
+        if let Some(stop) = &self.stop {
+            return Some(stop.until);
+        }
+        let total = self.options.timeout.map(|limit| self.sent_at + limit);
+        let idle = self.options.idle_timeout.map(|limit| heard.max(self.sent_at) + limit);
+        let ending = self.ending.as_ref().and_then(|ending| ending.until);
+        let interrupted = self.interrupted.as_ref().map(|(_, until)| *until);
+        let accepted = self.unseen().then(|| self.sent_at + self.options.accept_timeout);
+        [total, idle, ending, interrupted, accepted].into_iter().flatten().min()
+    }
+}

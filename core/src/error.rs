@@ -1,0 +1,251 @@
+//! One error type with a kind; the bindings turn each kind into a class of their language.
+
+use std::fmt;
+
+use crate::engine::TurnResult;
+
+/// What went wrong, as one flat list that Rust, Python and Node share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An option given by the caller is not usable (URL, token, limits). Nothing was sent.
+    InvalidOption,
+    /// The connection could not be opened.
+    ConnectionFailed,
+    /// The server refused the credentials (HTTP 401 or 403, PROTOCOL.md section 4).
+    Auth,
+    /// The other side answers, but is not an App Server this client can talk to.
+    ProtocolMismatch,
+    /// The connection ended; what was in flight has an unknown outcome.
+    Disconnected,
+    /// The client was closed by its owner.
+    Closed,
+    /// The server answered a request with a refusal.
+    Request,
+    /// No answer came within the request's time limit.
+    RequestTimeout,
+    /// A message is larger than the configured limit; it was not sent.
+    MessageTooLarge,
+    /// A command is malformed; it was not sent, because the server would stay silent (section 5.1).
+    InvalidCommand,
+    /// The turn ended with an error.
+    TurnFailed,
+    /// The turn was stopped, or its input was removed from the queue before it started.
+    TurnAborted,
+    /// The turn's total time limit passed.
+    TurnTimeout,
+    /// Nothing was heard of the turn for its idle limit.
+    TurnIdleTimeout,
+    /// The connection was lost during the turn: its outcome is unknown (section 16).
+    TurnInterrupted,
+    /// The client belongs to a parent process.
+    ForkedProcess,
+    /// A defect of this library.
+    Internal,
+}
+
+impl ErrorKind {
+    /// Every kind, in the order of the documentation.
+    pub const ALL: [Self; 17] = [
+        Self::InvalidOption,
+        Self::ConnectionFailed,
+        Self::Auth,
+        Self::ProtocolMismatch,
+        Self::Disconnected,
+        Self::Closed,
+        Self::Request,
+        Self::RequestTimeout,
+        Self::MessageTooLarge,
+        Self::InvalidCommand,
+        Self::TurnFailed,
+        Self::TurnAborted,
+        Self::TurnTimeout,
+        Self::TurnIdleTimeout,
+        Self::TurnInterrupted,
+        Self::ForkedProcess,
+        Self::Internal,
+    ];
+
+    /// The stable name of the kind, the same in all three languages.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidOption => "invalid_option",
+            Self::ConnectionFailed => "connection_failed",
+            Self::Auth => "auth",
+            Self::ProtocolMismatch => "protocol_mismatch",
+            Self::Disconnected => "disconnected",
+            Self::Closed => "closed",
+            Self::Request => "request",
+            Self::RequestTimeout => "request_timeout",
+            Self::MessageTooLarge => "message_too_large",
+            Self::InvalidCommand => "invalid_command",
+            Self::TurnFailed => "turn_failed",
+            Self::TurnAborted => "turn_aborted",
+            Self::TurnTimeout => "turn_timeout",
+            Self::TurnIdleTimeout => "turn_idle_timeout",
+            Self::TurnInterrupted => "turn_interrupted",
+            Self::ForkedProcess => "forked_process",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether the same call may succeed when it is made again without a change by the caller.
+    ///
+    /// `false` for an uncertain outcome: repeating an input that may have been committed runs it twice.
+    #[must_use]
+    pub const fn retryable(self) -> bool {
+        matches!(self, Self::ConnectionFailed | Self::RequestTimeout)
+    }
+}
+
+/// An error of this library.
+///
+/// Match on [`Error::kind`]; the message is for people and may change.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug, Clone)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    response: Option<String>,
+    close_code: Option<u16>,
+    result: Option<Box<TurnResult>>,
+}
+
+impl Error {
+    /// An error of a kind with a message for people.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            response: None,
+            close_code: None,
+            result: None,
+        }))
+    }
+
+    /// Adds what the reader can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the server's answer, as it came over the wire.
+    #[must_use]
+    pub fn with_response(mut self, response: impl Into<String>) -> Self {
+        self.0.response = Some(response.into());
+        self
+    }
+
+    /// Adds the WebSocket close code.
+    #[must_use]
+    pub fn with_close_code(mut self, code: Option<u16>) -> Self {
+        self.0.close_code = code;
+        self
+    }
+
+    /// Adds what is known of the turn.
+    #[must_use]
+    pub fn with_result(mut self, result: TurnResult) -> Self {
+        self.0.result = Some(Box::new(result));
+        self
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The message for people, without the hint.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The server's answer, for [`ErrorKind::Request`].
+    #[must_use]
+    pub fn response(&self) -> Option<&str> {
+        self.0.response.as_deref()
+    }
+
+    /// The WebSocket close code, for [`ErrorKind::Disconnected`] and [`ErrorKind::TurnInterrupted`].
+    #[must_use]
+    pub fn close_code(&self) -> Option<u16> {
+        self.0.close_code
+    }
+
+    /// What is known of the turn, for the kinds that begin with `Turn`.
+    #[must_use]
+    pub fn result(&self) -> Option<&TurnResult> {
+        self.0.result.as_deref()
+    }
+
+    /// The error as one JSON object, the form in which it crosses into another language.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let inner = &self.0;
+        serde_json::json!({
+            "code": inner.kind.code(),
+            "message": inner.message,
+            "hint": inner.hint,
+            "retryable": inner.kind.retryable(),
+            "close_code": inner.close_code,
+            "response": inner.response,
+            "result": inner.result.as_deref().map(TurnResult::to_value),
+        })
+        .to_string()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match &self.0.hint {
+            Some(hint) => write!(f, " ({hint})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({}: {self})", self.0.kind.code())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique() {
+        let mut codes: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.code()).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), ErrorKind::ALL.len());
+    }
+
+    #[test]
+    fn json_carries_the_code_and_the_hint() {
+        let error = Error::new(ErrorKind::Auth, "refused").with_hint("check the token");
+        let value: serde_json::Value = serde_json::from_str(&error.to_json()).expect("JSON");
+        assert_eq!(value["code"], "auth");
+        assert_eq!(value["hint"], "check the token");
+        assert_eq!(error.to_string(), "refused (check the token)");
+    }
+}

@@ -1,0 +1,282 @@
+//! How to reach a server, checked before anything touches the network.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio_tungstenite::tungstenite::http::Uri;
+
+use crate::error::{Error, ErrorKind};
+
+/// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Ask the server first (`GET /app-server-info`), and fall back on what it refuses.
+    #[default]
+    Auto,
+    /// One socket for everything (servers from 0.29.7 on).
+    Single,
+    /// A control and a stream socket (servers up to 0.29.6).
+    Split,
+}
+
+/// Which certificates to accept on `wss:` and `https:`.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    /// Certificates to trust instead of the system's: PEM text, or the path of a PEM file.
+    pub ca: Option<String>,
+    /// Whether the server's certificate is checked. Turn it off for experiments only.
+    pub verify: bool,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self { ca: None, verify: true }
+    }
+}
+
+/// Everything that can be set before connecting. Times are limits, not delays.
+#[derive(Clone)]
+pub struct ConnectOptions {
+    /// `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`.
+    pub url: String,
+    /// The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4).
+    pub token: Option<String>,
+    /// One socket or two.
+    pub transport: Transport,
+    /// From the first packet to the open WebSocket, handshakes included. 10 s by default.
+    pub connect_timeout: Duration,
+    /// The limit of a request that names none. 30 s by default.
+    pub request_timeout: Duration,
+    /// How long the socket may be silent before a ping is sent. 20 s by default.
+    pub keepalive_interval: Duration,
+    /// How long that ping may stay unanswered before the connection counts as lost. 20 s by default.
+    pub keepalive_timeout: Duration,
+    /// The largest message in either direction, in bytes. 100 MiB by default, the server's own limit.
+    pub max_message_bytes: usize,
+    /// Certificates.
+    pub tls: TlsOptions,
+    /// How long to wait before an input on a runtime whose turn has just ended, because the server
+    /// is still cleaning up (section 18). 150 ms by default.
+    pub settle_pause: Duration,
+}
+
+impl ConnectOptions {
+    /// The defaults for a URL.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token: None,
+            transport: Transport::Auto,
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(20),
+            max_message_bytes: 100 * 1024 * 1024,
+            tls: TlsOptions::default(),
+            settle_pause: Duration::from_millis(150),
+        }
+    }
+
+    /// Sets the token.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Sets the transport.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Checks what can be checked without the network.
+    pub(crate) fn check(&self) -> Result<Endpoint, Error> {
+        let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidOption, message));
+        if self.max_message_bytes == 0 {
+            return invalid("max_message_bytes: expected a positive number of bytes, got 0");
+        }
+        for (name, value) in [
+            ("connect_timeout", self.connect_timeout),
+            ("request_timeout", self.request_timeout),
+            ("keepalive_interval", self.keepalive_interval),
+            ("keepalive_timeout", self.keepalive_timeout),
+        ] {
+            if value.is_zero() {
+                return invalid(&format!("{name}: expected a time above zero, got 0"));
+            }
+        }
+        let mut endpoint = Endpoint::parse(&self.url)?;
+        endpoint.token = match self.token.as_deref().map(str::trim) {
+            None => None,
+            Some("") => return invalid("token: expected a token, got an empty string"),
+            Some(token) if token.chars().any(|c| !(' '..='~').contains(&c)) => {
+                return invalid(
+                    "token: expected printable ASCII characters, got one that cannot stand in a header",
+                );
+            }
+            Some(token) => Some(token.to_owned()),
+        };
+        Ok(endpoint)
+    }
+}
+
+impl fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("url", &self.url)
+            .field("token", &self.token.as_ref().map(|_| "[hidden]"))
+            .field("transport", &self.transport)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("max_message_bytes", &self.max_message_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the server is (PROTOCOL.md section 2).
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) secure: bool,
+    /// As it stands in the URL, with brackets around an IPv6 address.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The WebSocket's path.
+    pub(crate) path: String,
+    /// The user's query without `channel`.
+    pub(crate) query: String,
+    pub(crate) token: Option<String>,
+}
+
+impl Endpoint {
+    fn parse(url: &str) -> Result<Self, Error> {
+        let invalid = |what: String| {
+            Error::new(ErrorKind::InvalidOption, format!("url: {what}"))
+                .with_hint("for example ws://127.0.0.1:4500")
+        };
+        let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| {
+            invalid(format!("expected ws://, wss://, http:// or https://, got {url:?}"))
+        })?;
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            other => {
+                return Err(invalid(format!("expected ws, wss, http or https, got scheme {other:?}")));
+            }
+        };
+        let rest = rest.split('#').next().unwrap_or_default();
+        let uri: Uri = format!("http://{rest}")
+            .parse()
+            .map_err(|error| invalid(format!("expected a host and port, got {rest:?} ({error})")))?;
+        let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+        if authority.contains('@') {
+            return Err(invalid("a name or password in the URL is not used; pass a token".to_owned()));
+        }
+        let host = uri.host().unwrap_or_default().to_owned();
+        if host.is_empty() {
+            return Err(invalid(format!("expected a host, got {url:?}")));
+        }
+        let port = match authority.strip_prefix(host.as_str()).unwrap_or_default() {
+            "" | ":" => {
+                if secure {
+                    443
+                } else {
+                    80
+                }
+            }
+            port => port
+                .trim_start_matches(':')
+                .parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(|| invalid(format!("expected a port from 1 to 65535, got {port:?}")))?,
+        };
+        let path = match uri.path() {
+            "" | "/" => "/ws".to_owned(),
+            path => path.to_owned(),
+        };
+        let query = uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("channel"))
+            .collect::<Vec<_>>()
+            .join("&");
+        Ok(Self { secure, host, port, path, query, token: None })
+    }
+
+    /// Host and port, as an address to connect to and as the `Host` header.
+    pub(crate) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// The request target of a socket, with the channel of a split server.
+    pub(crate) fn target(&self, channel: Option<&str>) -> String {
+        let channel = channel.map(|name| format!("channel={name}")).unwrap_or_default();
+        let parts: Vec<&str> =
+            [self.query.as_str(), channel.as_str()].into_iter().filter(|p| !p.is_empty()).collect();
+        if parts.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}?{}", self.path, parts.join("&"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str) -> Endpoint {
+        ConnectOptions::new(url).check().unwrap_or_else(|error| panic!("{url}: {error}"))
+    }
+
+    #[test]
+    fn urls_are_read_like_the_reference_client_reads_them() {
+        for (url, secure, authority, target) in [
+            ("ws://127.0.0.1:4500", false, "127.0.0.1:4500", "/ws"),
+            ("http://localhost:4500/", false, "localhost:4500", "/ws"),
+            ("wss://example.org", true, "example.org:443", "/ws"),
+            ("HTTPS://example.org:8443/custom", true, "example.org:8443", "/custom"),
+            ("ws://[::1]:4500/x?a=1&channel=control&b=2#top", false, "[::1]:4500", "/x?a=1&b=2"),
+        ] {
+            let endpoint = endpoint(url);
+            assert_eq!(endpoint.secure, secure, "{url}");
+            assert_eq!(endpoint.authority(), authority, "{url}");
+            assert_eq!(endpoint.target(None), target, "{url}");
+        }
+        assert_eq!(endpoint("ws://h:1/x?a=1").target(Some("stream")), "/x?a=1&channel=stream");
+    }
+
+    #[test]
+    fn bad_options_are_refused_by_name() {
+        for (options, field) in [
+            (ConnectOptions::new("ftp://h"), "url"),
+            (ConnectOptions::new("127.0.0.1:4500"), "url"),
+            (ConnectOptions::new("ws://"), "url"),
+            (ConnectOptions::new("ws://h:0"), "url"),
+            (ConnectOptions::new("ws://h:99999"), "url"),
+            (ConnectOptions::new("ws://user:secret@h"), "url"),
+            (ConnectOptions::new("ws://h").token("  "), "token"),
+            (ConnectOptions::new("ws://h").token("a\nb"), "token"),
+            (ConnectOptions { max_message_bytes: 0, ..ConnectOptions::new("ws://h") }, "max_message"),
+            (
+                ConnectOptions { connect_timeout: Duration::ZERO, ..ConnectOptions::new("ws://h") },
+                "connect_timeout",
+            ),
+        ] {
+            let error = options.check().err().expect("refused");
+            assert_eq!(error.kind(), ErrorKind::InvalidOption);
+            assert!(error.message().starts_with(field), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let options = ConnectOptions::new("ws://h").token("s3cret");
+        assert!(!format!("{options:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,261 @@
+//! From what a user passes in to a frame that can be sent: ids added, fields checked, everything
+//! else byte for byte as it came.
+
+use serde_json::{Map, Value};
+
+use crate::engine::{Correlation, Ids};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+use crate::protocol::raw::RawObject;
+use crate::protocol::spec::{CommandSpec, RequestId};
+use crate::protocol::validate::{spec, validate};
+
+/// How closely a command is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Against the catalog: the server would answer a bad frame with silence.
+    Catalog,
+    /// Only that it is an object with a `type`.
+    Shape,
+}
+
+/// A command ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) text: Text,
+    pub(crate) kind: String,
+    pub(crate) request_id: Option<String>,
+    pub(crate) runtime: Option<(String, String)>,
+    /// Whether it is a new input, which waits for the settle pause.
+    pub(crate) settles: bool,
+    pub(crate) value: Map<String, Value>,
+}
+
+/// What a command needs before it goes out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    pub(crate) check: Check,
+    /// Whether an id is added where there is none and the command may carry one.
+    pub(crate) request_id: bool,
+    pub(crate) max_bytes: usize,
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidCommand, message)
+}
+
+/// Checks a command and completes it.
+pub(crate) fn prepare(command: &str, needs: Needs, ids: &Ids) -> Result<Prepared, Error> {
+    let not_an_object = |error| {
+        let start: String = command.chars().take(40).collect();
+        invalid(format!("command: expected a JSON object, got {start:?} ({error})"))
+    };
+    let mut object = RawObject::parse(command).map_err(not_an_object)?;
+    let kind = match object.get("type").map(|text| (object.get_str("type"), text)) {
+        Some((Some(kind), _)) => kind,
+        Some((None, text)) => {
+            return Err(invalid(format!("field `type`: expected string, got {text}")));
+        }
+        None => return Err(invalid("field `type`: expected string, got nothing")),
+    };
+    let known = spec(&kind);
+    let may_carry_id = known.is_none_or(|spec| spec.request_id != RequestId::None);
+    if needs.request_id && may_carry_id && object.get("request_id").is_none() {
+        object.set_str("request_id", &ids.next(&kind.replace('_', "-"))).map_err(not_an_object)?;
+    }
+    finish(&object, kind, needs)
+}
+
+fn finish(object: &RawObject, kind: String, needs: Needs) -> Result<Prepared, Error> {
+    let text = object.to_text();
+    if text.len() > needs.max_bytes {
+        let message =
+            format!("`{kind}` has {} bytes, above the limit of {}", text.len(), needs.max_bytes);
+        return Err(Error::new(ErrorKind::MessageTooLarge, message)
+            .with_hint("the server closes connections that send more than 100 MiB at once"));
+    }
+    let value: Map<String, Value> = serde_json::from_str(&text)
+        .map_err(|error| invalid(format!("command: not valid JSON ({error})")))?;
+    if needs.check == Check::Catalog {
+        validate(&value).map_err(|violation| invalid(format!("`{kind}`: {violation}")))?;
+    }
+    let id = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
+    let runtime = value
+        .get("runtime")
+        .and_then(|scope| id(scope, "agent_id").zip(id(scope, "conversation_id")));
+    let payload_kind = value.get("payload").and_then(|payload| payload.get("kind"));
+    Ok(Prepared {
+        settles: kind == "input" && payload_kind == Some(&Value::from("create_message")),
+        request_id: object.get_str("request_id"),
+        text: Text::from(text),
+        kind,
+        runtime,
+        value,
+    })
+}
+
+impl Prepared {
+    /// How the answer to this request is recognised, and its type where it is known.
+    pub(crate) fn correlation(&self) -> Result<(Correlation, Option<String>), Error> {
+        let known: Option<&'static CommandSpec> = spec(&self.kind);
+        let response = known.and_then(|spec| spec.response).map(str::to_owned);
+        if known.is_some() && response.is_none() {
+            let message = format!("`{}` has no response; use send for it", self.kind);
+            return Err(invalid(message));
+        }
+        let own = |key: &str| self.value.get(key).and_then(Value::as_str).map(str::to_owned);
+        let correlation = match self.kind.as_str() {
+            "terminal_spawn" => own("terminal_id").map(Correlation::Terminal),
+            "teleport_request" => own("teleport_id").map(Correlation::Teleport),
+            _ => self.request_id.clone().map(Correlation::RequestId),
+        };
+        let missing = || invalid(format!("`{}`: field `request_id`: expected string", self.kind));
+        Ok((correlation.ok_or_else(missing)?, response))
+    }
+
+    /// Whether the answer may come only after a whole turn, as for a recovered approval
+    /// (PROTOCOL.md section 13).
+    pub(crate) fn answers_approval(&self) -> bool {
+        self.kind == "input" && !self.settles
+    }
+}
+
+/// Completes the `input` of a turn: `type`, `request_id`, and a fresh id on every message that has
+/// none (PROTOCOL.md section 17.2, step 1). Returns the ids of all messages.
+pub(crate) fn prepare_turn(
+    command: &str,
+    max_bytes: usize,
+    ids: &Ids,
+) -> Result<(Prepared, Vec<String>), Error> {
+    let bad_json = |error: serde_json::Error| invalid(format!("`input`: {error}"));
+    let mut object = RawObject::parse(command).map_err(bad_json)?;
+    object.set_str("type", "input").map_err(bad_json)?;
+    if object.get("request_id").is_none() {
+        object.set_str("request_id", &ids.next("input")).map_err(bad_json)?;
+    }
+    let needs = Needs { check: Check::Catalog, request_id: false, max_bytes };
+    // Checked before it is changed, so that a message about a bad field names what the user wrote.
+    let checked = finish(&object, "input".to_owned(), needs)?;
+    if !checked.settles {
+        let message = "`input`: field `payload.kind`: expected \"create_message\" for a turn";
+        return Err(invalid(message).with_hint("send other inputs with submit_input"));
+    }
+    let mut payload =
+        RawObject::parse(object.get("payload").unwrap_or("{}")).map_err(bad_json)?;
+    let messages: Vec<RawObject> =
+        serde_json::from_str(payload.get("messages").unwrap_or("[]")).map_err(bad_json)?;
+    if messages.is_empty() {
+        let message = "`input`: field `payload.messages`: expected at least one message, got none";
+        return Err(invalid(message));
+    }
+    let mut client_ids = Vec::with_capacity(messages.len());
+    let mut texts = Vec::with_capacity(messages.len());
+    for mut message in messages {
+        let id = match message.get_str("client_message_id").filter(|id| !id.is_empty()) {
+            Some(id) => id,
+            None => {
+                let id = uuid()?;
+                message.set_str("client_message_id", &id).map_err(bad_json)?;
+                id
+            }
+        };
+        client_ids.push(id);
+        texts.push(message.to_text());
+    }
+    payload.set("messages", format!("[{}]", texts.join(","))).map_err(bad_json)?;
+    object.set("payload", payload.to_text()).map_err(bad_json)?;
+    let needs = Needs { check: Check::Shape, request_id: false, max_bytes };
+    Ok((finish(&object, "input".to_owned(), needs)?, client_ids))
+}
+
+/// A random UUID (version 4).
+fn uuid() -> Result<String, Error> {
+    let mut b = [0_u8; 16];
+    getrandom::fill(&mut b).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+    b[6] = (b[6] & 0x0f) | 0x40;
+    b[8] = (b[8] & 0x3f) | 0x80;
+    let hex: String = b.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+mod tests {
+    use super::*;
+
+    const RUNTIME: &str = r#""runtime":{"agent_id":"a","conversation_id":"c"}"#;
+
+    fn ids() -> Ids {
+        Ids::with_prefix("x".to_owned())
+    }
+
+    fn send(command: &str) -> Result<Prepared, Error> {
+        let needs = Needs { check: Check::Catalog, request_id: true, max_bytes: 1000 };
+        prepare(command, needs, &ids())
+    }
+
+    #[test]
+    fn an_id_is_added_where_the_command_may_carry_one() {
+        let text = |command| send(command).unwrap().text.to_string();
+        assert_eq!(text(r#"{"type":"agent_list"}"#), r#"{"type":"agent_list","request_id":"agent-list-x-1"}"#);
+        assert_eq!(text(r#"{"type":"new_one","n":1.0}"#), r#"{"type":"new_one","n":1.0,"request_id":"new-one-x-1"}"#);
+        let kill = r#"{"type":"terminal_kill","terminal_id":"t"}"#;
+        assert_eq!(text(kill), kill);
+    }
+
+    #[test]
+    fn bad_commands_name_the_field() {
+        for (command, kind, words) in [
+            ("[1]", ErrorKind::InvalidCommand, "expected a JSON object"),
+            ("{}", ErrorKind::InvalidCommand, "field `type`: expected string, got nothing"),
+            (r#"{"type":7}"#, ErrorKind::InvalidCommand, "field `type`: expected string, got 7"),
+            (r#"{"type":"read_file"}"#, ErrorKind::InvalidCommand, "field `path`"),
+            (r#"{"type":"read_file","path":5}"#, ErrorKind::InvalidCommand, "expected string"),
+        ] {
+            let error = send(command).unwrap_err();
+            assert_eq!(error.kind(), kind, "{command}");
+            assert!(error.message().contains(words), "{error}");
+        }
+        let long = format!(r#"{{"type":"x","a":"{}"}}"#, "a".repeat(1000));
+        assert_eq!(send(&long).unwrap_err().kind(), ErrorKind::MessageTooLarge);
+    }
+
+    #[test]
+    fn a_turn_gets_ids_on_every_message_and_keeps_the_rest() {
+        let command = format!(
+            r#"{{{RUNTIME},"payload":{{"kind":"create_message","messages":[
+                {{"role":"user","content":"a","n":1.50}},
+                {{"role":"user","content":"b","client_message_id":"own"}}]}}}}"#
+        );
+        let (prepared, client_ids) = prepare_turn(&command, 10_000, &ids()).unwrap();
+        assert_eq!((client_ids.len(), client_ids[1].as_str()), (2, "own"));
+        assert_eq!(client_ids[0].len(), 36);
+        assert!(prepared.text.contains(r#""n":1.50,"client_message_id":""#), "{}", prepared.text);
+        assert_eq!(prepared.runtime, Some(("a".to_owned(), "c".to_owned())));
+        assert_eq!(prepared.request_id.as_deref(), Some("input-x-1"));
+    }
+
+    #[test]
+    fn a_turn_needs_a_message() {
+        let turn = |payload: &str| {
+            let command = format!(r#"{{{RUNTIME},"payload":{payload}}}"#);
+            prepare_turn(&command, 10_000, &ids()).map(|_| ()).unwrap_err().to_string()
+        };
+        let empty = turn(r#"{"kind":"create_message","messages":[]}"#);
+        assert!(empty.contains("payload.messages"), "{empty}");
+        let approval = turn(r#"{"kind":"approval_response","request_id":"r","error":"no"}"#);
+        assert!(approval.contains("payload.kind"), "{approval}");
+        let role = turn(r#"{"kind":"create_message","messages":[{"content":"a"}]}"#);
+        assert!(role.contains("payload.messages[0].role"), "{role}");
+    }
+
+    #[test]
+    fn commands_without_a_response_cannot_be_requested() {
+        let kill = send(r#"{"type":"terminal_kill","terminal_id":"t"}"#).unwrap();
+        assert!(kill.correlation().unwrap_err().message().contains("no response"));
+        let spawn = send(r#"{"type":"terminal_spawn","terminal_id":"t","cols":1,"rows":1}"#).unwrap();
+        let (correlation, response) = spawn.correlation().unwrap();
+        assert_eq!(correlation, Correlation::Terminal("t".to_owned()));
+        assert_eq!(response.as_deref(), Some("terminal_spawned"));
+    }
+}

@@ -1,0 +1,376 @@
+//! The few frames the turn rules look into, with only the fields those rules need.
+//!
+//! They are read on a second look, and only while a turn is open on the frame's runtime. A field
+//! of the wrong type makes the read fail; the frame then counts for nothing but is still handed
+//! to the message handlers.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// `update_loop_status` (PROTOCOL.md section 12).
+#[derive(Debug, Deserialize)]
+pub struct LoopStatusFrame {
+    /// The status with its runs.
+    pub loop_status: LoopState,
+}
+
+/// `LoopState` (section 21).
+#[derive(Debug, Deserialize)]
+pub struct LoopState {
+    /// `WAITING_ON_INPUT`, `SENDING_API_REQUEST`, …
+    pub status: String,
+    /// Zero or one id.
+    #[serde(default)]
+    pub active_run_ids: Vec<String>,
+    /// Which client messages a run answers; absent when empty and on servers before 0.30.28.
+    #[serde(default)]
+    pub client_message_ids_by_run_id: Option<Pairs>,
+}
+
+/// A JSON object of string lists in the order of the text, which is the order of the runs.
+#[derive(Debug, Default)]
+pub struct Pairs(pub Vec<(String, Vec<String>)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> serde::de::Visitor<'de> for Entries {
+            type Value = Pairs;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of string lists")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    pairs.push(entry);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// `update_queue` (section 10).
+#[derive(Debug, Deserialize)]
+pub struct QueueFrame {
+    /// The whole queue.
+    #[serde(default)]
+    pub queue: Vec<QueueItem>,
+    /// What left the queue; absent on servers before 0.30.19.
+    #[serde(default)]
+    pub removed: Option<Vec<QueueRemoval>>,
+}
+
+/// One queued input.
+#[derive(Debug, Deserialize)]
+pub struct QueueItem {
+    /// The server's id of the item, wanted by `remove_queue_item`.
+    #[serde(default)]
+    pub id: String,
+    /// The client's id of the message.
+    #[serde(default)]
+    pub client_message_id: String,
+}
+
+/// How an input left the queue.
+#[derive(Debug, Deserialize)]
+pub struct QueueRemoval {
+    /// The client's id of the message.
+    pub client_message_id: String,
+    /// `dequeued` or `cancelled`.
+    pub disposition: String,
+}
+
+/// `turn_finished` (section 9.1).
+#[derive(Debug, Deserialize)]
+pub struct TurnFinishedFrame {
+    /// The server's id of the batch; no key for correlation (section 10).
+    #[serde(default)]
+    pub turn_id: Option<String>,
+    /// Why the turn ended.
+    #[serde(default)]
+    pub stop_reason: Option<String>,
+    /// The last run of the turn; absent when it failed before a run.
+    #[serde(default)]
+    pub run_id: Option<String>,
+    /// A text for people.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// `update_device_status`, for the approvals that are still open (section 13).
+#[derive(Debug, Deserialize)]
+pub struct DeviceStatusFrame {
+    /// The status.
+    pub device_status: DeviceStatus,
+}
+
+/// The one field of `DeviceStatus` the rules need.
+#[derive(Debug, Deserialize)]
+pub struct DeviceStatus {
+    /// Open permission questions.
+    #[serde(default)]
+    pub pending_control_requests: Vec<ControlRequestFrame>,
+}
+
+/// `control_request`, and an entry of `pending_control_requests` (section 13).
+#[derive(Debug, Deserialize)]
+pub struct ControlRequestFrame {
+    /// The server's id of the question.
+    pub request_id: String,
+    /// The question.
+    pub request: ControlRequestBody,
+}
+
+/// The part of the question that names the call.
+#[derive(Debug, Deserialize)]
+pub struct ControlRequestBody {
+    /// The call that waits.
+    #[serde(default)]
+    pub tool_call_id: Option<String>,
+}
+
+/// `input_accepted` (section 8.1).
+#[derive(Debug, Deserialize)]
+pub struct InputAcceptedFrame {
+    /// Whether the server took the input.
+    pub accepted: bool,
+    /// `started` or `queued`.
+    #[serde(default)]
+    pub disposition: Option<String>,
+    /// Why not.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// `success` and `error` of any response (section 5).
+#[derive(Debug, Deserialize)]
+pub struct ResponseHead {
+    /// Absent on a few responses.
+    #[serde(default)]
+    pub success: Option<bool>,
+    /// A text, or an object for `chatgpt_usage_read_response`.
+    #[serde(default)]
+    pub error: Option<Box<RawValue>>,
+}
+
+/// `stream_delta` (section 11).
+#[derive(Debug, Deserialize)]
+pub struct DeltaFrame {
+    /// The body.
+    pub delta: Delta,
+}
+
+/// The union of the delta fields the rules and the result need.
+#[derive(Debug, Deserialize)]
+pub struct Delta {
+    /// Tells deltas apart.
+    pub message_type: String,
+    /// The run, if any.
+    #[serde(default)]
+    pub run_id: Option<String>,
+    /// The client's message id on a `user_message` echo; else the id of the streamed message.
+    #[serde(default)]
+    pub otid: Option<String>,
+    /// A string or parts, on `assistant_message`; anything on `user_message`.
+    #[serde(default)]
+    pub content: Option<Box<RawValue>>,
+    /// One call, on `approval_request_message` and `tool_call_message`.
+    #[serde(default)]
+    pub tool_call: Option<ToolCallPart>,
+    /// The calls as an object or a list, on the same messages.
+    #[serde(default)]
+    pub tool_calls: Option<OneOrMany<ToolCallPart>>,
+    /// The results, on `tool_return_message`.
+    #[serde(default)]
+    pub tool_returns: Option<Vec<ToolReturnPart>>,
+    /// On lifecycle messages of tools, and repeated on `tool_return_message`.
+    #[serde(default)]
+    pub tool_call_id: Option<String>,
+    /// On `client_tool_start`.
+    #[serde(default)]
+    pub tool_name: Option<String>,
+    /// On `client_tool_start`: the arguments as JSON text.
+    #[serde(default)]
+    pub tool_args: Option<String>,
+    /// `success` or `error`, on tool messages.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// The output, on `tool_return_message`.
+    #[serde(default)]
+    pub tool_return: Option<Box<RawValue>>,
+    /// On `stop_reason` and `loop_error`.
+    #[serde(default)]
+    pub stop_reason: Option<String>,
+    /// On `loop_error`.
+    #[serde(default)]
+    pub is_terminal: Option<bool>,
+    /// A text, on lifecycle and error messages.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// `warning` on the mark of an abort.
+    #[serde(default)]
+    pub level: Option<String>,
+}
+
+/// A `stream_delta` whose body is `usage_statistics`.
+#[derive(Debug, Deserialize)]
+pub struct UsageFrame {
+    /// The counts.
+    pub delta: UsagePart,
+}
+
+/// Token counts of one run, as `usage_statistics` has them.
+#[derive(Debug, Default, Clone, Deserialize)]
+pub struct UsagePart {
+    /// Tokens of the prompt.
+    #[serde(default)]
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the answer.
+    #[serde(default)]
+    pub completion_tokens: Option<u64>,
+    /// Their sum.
+    #[serde(default)]
+    pub total_tokens: Option<u64>,
+    /// Prompt tokens read from the provider's cache.
+    #[serde(default)]
+    pub cached_input_tokens: Option<u64>,
+    /// Prompt tokens written to the provider's cache.
+    #[serde(default)]
+    pub cache_write_tokens: Option<u64>,
+    /// Tokens spent on reasoning.
+    #[serde(default)]
+    pub reasoning_tokens: Option<u64>,
+    /// Tokens in the context window after the run.
+    #[serde(default)]
+    pub context_tokens: Option<u64>,
+    /// Steps taken.
+    #[serde(default)]
+    pub step_count: Option<u64>,
+}
+
+/// A tool call, whole or a piece of one.
+#[derive(Debug, Deserialize)]
+pub struct ToolCallPart {
+    /// The id of the call.
+    #[serde(default)]
+    pub tool_call_id: Option<String>,
+    /// The tool.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// JSON text, possibly a fragment.
+    #[serde(default)]
+    pub arguments: Option<String>,
+}
+
+/// The result of one call.
+#[derive(Debug, Deserialize)]
+pub struct ToolReturnPart {
+    /// The id of the call.
+    pub tool_call_id: String,
+    /// `success` or `error`.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// The output, usually text.
+    #[serde(default)]
+    pub tool_return: Option<Box<RawValue>>,
+}
+
+/// A value, or a list of values.
+#[derive(Debug)]
+pub struct OneOrMany<T>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> serde::de::Visitor<'de> for Either<T> {
+            type Value = OneOrMany<T>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object or a list of objects")
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(OneOrMany(items))
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let item = T::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+                Ok(OneOrMany(vec![item]))
+            }
+        }
+        deserializer.deserialize_any(Either(std::marker::PhantomData))
+    }
+}
+
+/// The text in a message's `content`: a string, or the `text` parts of a list in order.
+#[must_use]
+pub fn content_text(content: &RawValue) -> String {
+    #[derive(Deserialize)]
+    struct Part {
+        #[serde(default)]
+        text: Option<String>,
+    }
+    let raw = content.get();
+    if raw.starts_with('"') {
+        return serde_json::from_str(raw).unwrap_or_default();
+    }
+    serde_json::from_str::<OneOrMany<Part>>(raw)
+        .map(|parts| parts.0.into_iter().filter_map(|part| part.text).collect())
+        .unwrap_or_default()
+}
+
+/// A JSON string's text, or the JSON text of any other value.
+#[must_use]
+pub fn plain_text(value: &RawValue) -> String {
+    serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delta(body: &str) -> Delta {
+        serde_json::from_str::<DeltaFrame>(&format!(r#"{{"delta":{body}}}"#)).expect("valid").delta
+    }
+
+    #[test]
+    fn content_is_a_string_or_parts() {
+        let whole = delta(r#"{"message_type":"assistant_message","content":"a\nb"}"#);
+        assert_eq!(content_text(&whole.content.expect("content")), "a\nb");
+        let parts = delta(
+            r#"{"message_type":"assistant_message","content":[{"type":"text","text":"a"},
+                {"type":"image"},{"type":"text","text":"b"}]}"#,
+        );
+        assert_eq!(content_text(&parts.content.expect("content")), "ab");
+    }
+
+    #[test]
+    fn tool_calls_come_as_an_object_or_a_list() {
+        let one = delta(r#"{"message_type":"tool_call_message","tool_calls":{"name":"Bash"}}"#);
+        assert_eq!(one.tool_calls.expect("calls").0.len(), 1);
+        let many = delta(r#"{"message_type":"tool_call_message","tool_calls":[{},{}]}"#);
+        assert_eq!(many.tool_calls.expect("calls").0.len(), 2);
+    }
+
+    #[test]
+    fn correlation_keeps_the_order_of_the_text() {
+        let frame: LoopStatusFrame = serde_json::from_str(
+            r#"{"loop_status":{"status":"X","client_message_ids_by_run_id":{"b":["1"],"a":["2"]}}}"#,
+        )
+        .expect("valid");
+        let pairs = frame.loop_status.client_message_ids_by_run_id.expect("map").0;
+        assert_eq!(pairs.iter().map(|(run, _)| run.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    }
+}

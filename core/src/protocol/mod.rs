@@ -1,0 +1,11 @@
+//! The wire: what frames look like, told without any state.
+
+pub mod envelope;
+pub mod frames;
+pub mod generated;
+pub mod raw;
+pub mod spec;
+pub mod validate;
+
+/// The text of a frame, shared without copying.
+pub use tokio_tungstenite::tungstenite::Utf8Bytes as Text;

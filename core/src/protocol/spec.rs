@@ -1,0 +1,180 @@
+//! The vocabulary of the generated tables: what a command and its fields look like.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// A command that the protocol defines.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// Value of the command's `type` field.
+    pub name: &'static str,
+    /// Type of the message that answers it, if one does.
+    pub response: Option<&'static str>,
+    /// Whether the command carries a `request_id`.
+    pub request_id: RequestId,
+    /// Its fields without `type` and `request_id`.
+    pub fields: &'static [FieldSpec],
+}
+
+/// Whether a command carries a `request_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestId {
+    /// The server ignores the command without one.
+    Required,
+    /// The server answers only when there is one.
+    Optional,
+    /// The command is never answered by id.
+    None,
+}
+
+/// One field of a command or of an object inside it.
+#[derive(Debug)]
+pub struct FieldSpec {
+    /// Its key in the JSON object.
+    pub name: &'static str,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What its value has to look like when it is there.
+    pub shape: Shape,
+}
+
+impl FieldSpec {
+    /// A field that has to be there.
+    #[must_use]
+    pub const fn required(name: &'static str, shape: Shape) -> FieldSpec {
+        FieldSpec {
+            name,
+            required: true,
+            shape,
+        }
+    }
+
+    /// A field that may be left out, which is not the same as being `null`.
+    #[must_use]
+    pub const fn optional(name: &'static str, shape: Shape) -> FieldSpec {
+        FieldSpec {
+            name,
+            required: false,
+            shape,
+        }
+    }
+}
+
+/// A type that the protocol gives a name.
+#[derive(Debug)]
+pub struct TypeSpec {
+    /// Name in the protocol reference.
+    pub name: &'static str,
+    /// What its values look like.
+    pub shape: Shape,
+}
+
+/// What a JSON value has to look like.
+#[derive(Debug)]
+pub enum Shape {
+    /// Any value.
+    Any,
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Boolean,
+    /// Only this one of `true` and `false`.
+    Flag(bool),
+    /// Any number.
+    Number,
+    /// Any string.
+    Text,
+    /// Any string but the empty one.
+    NonEmptyText,
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// Any object: a body of the Letta REST API, which is passed through.
+    AnyObject,
+    /// An object with these fields, and maybe others.
+    Object(&'static [FieldSpec]),
+    /// An object whose keys are chosen by the sender.
+    Map(&'static Shape),
+    /// An array of such values.
+    Array(&'static Shape),
+    /// An array of exactly these values.
+    Tuple(&'static [Shape]),
+    /// What the named type looks like.
+    Named(&'static TypeSpec),
+    /// Any of these shapes.
+    AnyOf(&'static [Shape]),
+}
+
+impl Shape {
+    /// Whether a value is of the right JSON kind, whatever is inside it.
+    #[must_use]
+    pub fn fits_kind(&self, value: &Value) -> bool {
+        match self {
+            Shape::Any => true,
+            Shape::Null => value.is_null(),
+            Shape::Boolean | Shape::Flag(_) => value.is_boolean(),
+            Shape::Number => value.is_number(),
+            Shape::Text | Shape::NonEmptyText | Shape::OneOf(_) => value.is_string(),
+            Shape::AnyObject | Shape::Object(_) | Shape::Map(_) => value.is_object(),
+            Shape::Array(_) | Shape::Tuple(_) => value.is_array(),
+            Shape::Named(named) => named.shape.fits_kind(value),
+            Shape::AnyOf(shapes) => shapes.iter().any(|shape| shape.fits_kind(value)),
+        }
+    }
+
+    /// The fields that are known of an object.
+    #[must_use]
+    pub fn fields(&self) -> Option<&'static [FieldSpec]> {
+        match self {
+            Shape::Object(fields) => Some(fields),
+            Shape::Named(named) => named.shape.fields(),
+            _ => None,
+        }
+    }
+
+    fn describe(&self, into: &mut Vec<String>) {
+        into.push(match self {
+            Shape::OneOf(words) => {
+                into.extend(words.iter().map(|word| format!("{word:?}")));
+                return;
+            }
+            Shape::AnyOf(shapes) => {
+                shapes.iter().for_each(|shape| shape.describe(into));
+                return;
+            }
+            Shape::Named(named) if named.shape.fields().is_none() => {
+                named.shape.describe(into);
+                return;
+            }
+            Shape::Any => "any value".to_owned(),
+            Shape::Null => "null".to_owned(),
+            Shape::Boolean => "boolean".to_owned(),
+            Shape::Flag(value) => value.to_string(),
+            Shape::Number => "number".to_owned(),
+            Shape::Text => "string".to_owned(),
+            Shape::NonEmptyText => "non-empty string".to_owned(),
+            Shape::AnyObject | Shape::Object(_) | Shape::Map(_) => "object".to_owned(),
+            Shape::Array(_) => "array".to_owned(),
+            Shape::Tuple(items) => format!("array of {}", items.len()),
+            Shape::Named(named) => format!("{} object", named.name),
+        });
+    }
+}
+
+/// The words of an error message: `string or null`.
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        self.describe(&mut words);
+        f.write_str(&either(&words))
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(crate) fn either(words: &[String]) -> String {
+    match words {
+        [] => "nothing".to_owned(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}

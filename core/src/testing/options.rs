@@ -1,0 +1,187 @@
+//! What a [`MockServer`](super::MockServer) can be told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The wire behaviour of a server (protocol reference, section 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Generation {
+    /// One socket for everything, several clients; 0.29.7 and later.
+    #[default]
+    Single,
+    /// A control and a stream socket, one client; up to 0.29.6.
+    Split,
+}
+
+/// How a recording is played.
+#[derive(Clone, Debug)]
+pub struct PlayOptions {
+    /// How long the player waits for each connection and for each frame of the client before it gives up.
+    pub step_timeout: Duration,
+    /// Answer an `input`, `sync` or `abort_message` that carries a `request_id` although the recorded one had none.
+    ///
+    /// The recording cannot contain that answer, but a real server would have sent it, and a client that always
+    /// gives an id waits for it.
+    pub answer_unrecorded: bool,
+}
+
+impl Default for PlayOptions {
+    fn default() -> Self {
+        Self {
+            step_timeout: Duration::from_secs(30),
+            answer_unrecorded: true,
+        }
+    }
+}
+
+/// How a scripted server behaves.
+///
+/// It can be read from JSON as well, which is how other languages hand it over.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScriptOptions {
+    /// Which protocol generation the server speaks.
+    pub generation: Generation,
+    /// The bearer token that clients must present; none means that every client may connect.
+    pub token: Option<String>,
+    /// What the turns do, in the order in which they start. The last one is repeated; none at all means
+    /// [`ScriptedTurn::default`] for every turn.
+    pub turns: Vec<ScriptedTurn>,
+    /// Milliseconds between two WebSocket pings on every connection; none means no pings.
+    pub ping_interval_ms: Option<u64>,
+    /// Send `input_accepted` and `turn_finished`, as single servers from 0.30.3 on do.
+    pub turn_events: bool,
+    /// Send `client_message_ids_by_run_id`, as single servers from 0.30.28 on do.
+    pub correlation: bool,
+    /// Fields of the successful response to further commands, by command type. Commands that are neither built in
+    /// nor named here get silence, as from a server that does not know them.
+    pub answers: BTreeMap<String, Value>,
+}
+
+impl Default for ScriptOptions {
+    fn default() -> Self {
+        Self {
+            generation: Generation::Single,
+            token: None,
+            turns: Vec::new(),
+            ping_interval_ms: None,
+            turn_events: true,
+            correlation: true,
+            answers: BTreeMap::new(),
+        }
+    }
+}
+
+/// What one turn of a scripted server does.
+///
+/// Tool calls come first, in a run of their own; reasoning and text follow in the last run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScriptedTurn {
+    /// The answer, one delta for each piece.
+    pub text: Vec<String>,
+    /// The reasoning before the answer, one delta for each piece.
+    pub reasoning: Vec<String>,
+    /// Milliseconds before each delta of reasoning and text.
+    pub delay_ms: u64,
+    /// The tools the model calls, all in one run.
+    pub tool_calls: Vec<ScriptedCall>,
+    /// Prompt and completion tokens of every run.
+    pub usage: (u64, u64),
+    /// The stop reason of the last run; by default `end_turn`, or `error` when there is an error.
+    pub stop_reason: Option<String>,
+    /// The turn ends with this error, after its text.
+    pub error: Option<String>,
+    /// The turn never ends by itself: after its text nothing more comes until it is aborted.
+    pub hang: bool,
+    /// Cut the connection that started the turn after this many deltas of text.
+    pub disconnect_after: Option<usize>,
+}
+
+impl Default for ScriptedTurn {
+    fn default() -> Self {
+        Self {
+            text: vec!["Hello ".to_owned(), "world".to_owned()],
+            reasoning: Vec::new(),
+            delay_ms: 0,
+            tool_calls: Vec::new(),
+            usage: (10, 2),
+            stop_reason: None,
+            error: None,
+            hang: false,
+            disconnect_after: None,
+        }
+    }
+}
+
+impl ScriptedTurn {
+    /// A turn that answers with these pieces of text.
+    #[must_use]
+    pub fn text<I, S>(pieces: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        Self {
+            text: pieces.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a tool call.
+    #[must_use]
+    pub fn call(mut self, call: ScriptedCall) -> Self {
+        self.tool_calls.push(call);
+        self
+    }
+}
+
+/// One tool call of a [`ScriptedTurn`].
+///
+/// A call whose name a client registered as an external tool is sent to that client; any other call is pretended to
+/// run on the server and returns [`result`](Self::result).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptedCall {
+    /// The name of the tool.
+    pub name: String,
+    /// The arguments.
+    #[serde(default)]
+    pub input: Value,
+    /// Ask with a `control_request` first. The permission mode of the runtime plays no part.
+    #[serde(default)]
+    pub needs_approval: bool,
+    /// What a tool on the server returns.
+    #[serde(default = "default_result")]
+    pub result: String,
+}
+
+fn default_result() -> String {
+    "ok".to_owned()
+}
+
+impl ScriptedCall {
+    /// A call that runs without asking.
+    #[must_use]
+    pub fn new(name: impl Into<String>, input: Value) -> Self {
+        Self {
+            name: name.into(),
+            input,
+            needs_approval: false,
+            result: default_result(),
+        }
+    }
+
+    /// A call that needs an approval.
+    #[must_use]
+    pub fn asking(name: impl Into<String>, input: Value) -> Self {
+        Self {
+            needs_approval: true,
+            ..Self::new(name, input)
+        }
+    }
+}

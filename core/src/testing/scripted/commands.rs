@@ -1,0 +1,251 @@
+//! The commands of clients, except for inputs.
+
+use serde_json::{Map, Value, json};
+
+use super::super::http::app_server_info;
+use super::abort;
+use super::frames::{self, Draft, timestamp, uuid};
+use super::inputs;
+use super::start;
+use super::world::{Scope, State, Step, World};
+
+const MODES: [&str; 3] = ["standard", "acceptEdits", "unrestricted"];
+
+/// Handles a frame. `false` when a real server would have treated it as unknown: it says nothing then.
+pub(super) fn handle(world: &World, socket: u64, text: &str) -> bool {
+    let Ok(frame) = serde_json::from_str::<Value>(text) else {
+        return false;
+    };
+    // The stream socket of a split session is not a client of its own: commands there are ignored.
+    if !world.lock().clients.contains_key(&socket) {
+        return false;
+    }
+    dispatch(world, socket, &frame).is_some()
+}
+
+/// `None` for an unknown command or one with a field that is missing or of the wrong type.
+fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
+    let request_id = match &frame["request_id"] {
+        Value::Null => None,
+        Value::String(id) => Some(id.as_str()),
+        _ => return None,
+    };
+    let state = &mut *world.lock();
+    match frame["type"].as_str()? {
+        "runtime_start" => start::runtime_start(state, client, request_id?, frame),
+        "input" => {
+            let scope = Scope::from_json(&frame["runtime"])?;
+            state.subscribe(client, &scope);
+            inputs::input(world, state, client, &scope, request_id, &frame["payload"]);
+            Some(())
+        }
+        "sync" => sync(state, client, request_id, frame),
+        "abort_message" => abort_message(world, state, client, request_id, frame),
+        "remove_queue_item" => remove_queue_item(state, client, request_id?, frame),
+        "change_device_state" => change_device_state(state, client, frame),
+        "app_server_info" if state.is_single() => {
+            state.reply(client, &app_server_info(request_id?));
+            Some(())
+        }
+        "conversation_list" => {
+            let mut fields = Map::new();
+            fields.insert("conversations".to_owned(), json!([]));
+            respond(state, client, "conversation_list", request_id?, fields);
+            Some(())
+        }
+        "runtime_external_tools_update" if state.is_single() => {
+            start::tools_update(state, client, request_id?, frame)
+        }
+        "external_tool_call_response" => external_result(state, client, request_id?, frame),
+        other => {
+            let fields = state
+                .options
+                .answers
+                .get(other)?
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
+            respond(state, client, other, request_id?, fields);
+            Some(())
+        }
+    }
+}
+
+pub(super) fn respond(
+    state: &State,
+    client: u64,
+    kind: &str,
+    id: &str,
+    fields: Map<String, Value>,
+) {
+    let mut response =
+        json!({ "type": format!("{kind}_response"), "request_id": id, "success": true });
+    for (key, value) in fields {
+        response[key] = value;
+    }
+    state.reply(client, &response);
+}
+
+/// A string that may be left out; `None` when the field has another type.
+#[expect(
+    clippy::option_option,
+    reason = "invalid, missing and a value are three cases"
+)]
+pub(super) fn optional<'a>(frame: &'a Value, key: &str) -> Option<Option<&'a str>> {
+    match &frame[key] {
+        Value::Null => Some(None),
+        Value::String(text) => Some(Some(text)),
+        _ => None,
+    }
+}
+
+pub(super) fn mode_is_known(state: &State, mode: &str) -> bool {
+    MODES.contains(&mode) || (mode == "strict" && state.is_single())
+}
+
+fn external_result(state: &mut State, client: u64, request_id: &str, frame: &Value) -> Option<()> {
+    let content = frame["result"]["content"].as_array();
+    let is_result = content.is_some_and(|parts| parts.iter().all(Value::is_object));
+    if !is_result && !frame["error"].is_string() {
+        return None;
+    }
+    // Another client cannot answer.
+    if state.external_calls.get(request_id)?.0 != client {
+        return None;
+    }
+    let (_, answer) = state.external_calls.remove(request_id)?;
+    let _ = answer.send(frame.clone());
+    Some(())
+}
+
+fn sync(state: &mut State, client: u64, request_id: Option<&str>, frame: &Value) -> Option<()> {
+    let scope = Scope::from_json(&frame["runtime"])?;
+    state.subscribe(client, &scope);
+    if state.is_single()
+        && let Some(request) = state.control_request(&scope)
+    {
+        state.send_event(client, &scope, &request);
+    }
+    state.send_snapshot(client, &scope);
+    if let Some(id) = request_id {
+        let mut fields = Map::new();
+        fields.insert("runtime".to_owned(), scope.to_json());
+        respond(state, client, "sync", id, fields);
+    }
+    Some(())
+}
+
+fn abort_message(
+    world: &World,
+    state: &mut State,
+    client: u64,
+    request_id: Option<&str>,
+    frame: &Value,
+) -> Option<()> {
+    let scope = Scope::from_json(&frame["runtime"])?;
+    state.subscribe(client, &scope);
+    let aborted = abort::interrupt(state, &scope);
+    if let Some(id) = request_id {
+        let mut fields = Map::new();
+        fields.insert("runtime".to_owned(), scope.to_json());
+        fields.insert("aborted".to_owned(), aborted.is_some().into());
+        respond(state, client, "abort_message", id, fields);
+    }
+    if let Some(aborted) = aborted {
+        abort::conclude(world, state, &scope, aborted);
+    }
+    Some(())
+}
+
+fn remove_queue_item(
+    state: &mut State,
+    client: u64,
+    request_id: &str,
+    frame: &Value,
+) -> Option<()> {
+    let scope = Scope::from_json(&frame["runtime"])?;
+    let item = frame["item_id"].as_str()?;
+    state.subscribe(client, &scope);
+    let queue = &mut state.runtime(&scope).queue;
+    let is_it =
+        |input: &super::world::Input| input.queued.as_ref().is_some_and(|(id, _)| id == item);
+    let removed: Vec<_> = queue
+        .iter()
+        .position(is_it)
+        .and_then(|at| queue.remove(at))
+        .into_iter()
+        .collect();
+    state.reply(
+        client,
+        &json!({
+            "type": "remove_queue_item_response", "request_id": request_id,
+            "success": !removed.is_empty(), "item_id": item,
+        }),
+    );
+    if !removed.is_empty() || state.is_single() {
+        state.tell_queue(&scope, &[], "");
+    }
+    if !removed.is_empty() && state.is_single() {
+        state.tell_queue(&scope, &removed, "cancelled");
+    }
+    Some(())
+}
+
+fn change_device_state(state: &mut State, client: u64, frame: &Value) -> Option<()> {
+    let scope = Scope::from_json(&frame["runtime"])?;
+    let payload = frame["payload"].as_object()?;
+    state.subscribe(client, &scope);
+    if let Some(mode) = payload.get("mode").and_then(Value::as_str) {
+        if !mode_is_known(state, mode) {
+            violation(state, &scope, &format!("Unknown permission mode: {mode}"));
+            return Some(());
+        }
+        state.runtime(&scope).mode = Some(mode.to_owned());
+    }
+    if let Some(cwd) = payload.get("cwd").and_then(Value::as_str) {
+        state.runtime(&scope).cwd = Some(cwd.to_owned());
+    }
+    state.tell_device(&scope);
+    Some(())
+}
+
+/// Tells everyone on a runtime that a client has broken the rules; nothing else happens.
+pub(super) fn violation(state: &mut State, scope: &Scope, message: &str) {
+    let id = state.count("lifecycle");
+    let draft = frames::loop_error(id, message, "error", None, false);
+    state.broadcast(scope, &draft);
+}
+
+/// A delta made by the server about the turn.
+pub(super) fn lifecycle(
+    state: &mut State,
+    message_type: &str,
+    run: Option<&str>,
+    fields: Value,
+) -> Draft {
+    let prefix = if state.is_single() {
+        "lifecycle"
+    } else {
+        "message"
+    };
+    let id = format!("{prefix}-{}", uuid(state.count("lifecycle")));
+    let mut delta = json!({ "id": id, "date": timestamp(), "message_type": message_type });
+    if let Some(run) = run {
+        delta["run_id"] = run.into();
+    }
+    if let Value::Object(fields) = fields {
+        for (key, value) in fields {
+            delta[key] = value;
+        }
+    }
+    Draft::new("stream_delta", &json!({ "delta": delta }))
+}
+
+/// Whether a runtime has something to do, so that an input has to wait.
+pub(super) fn is_busy(state: &mut State, scope: &Scope) -> bool {
+    let runtime = state.runtime(scope);
+    runtime.step != Step::Idle
+        || runtime.turn.is_some()
+        || runtime.interrupted
+        || !runtime.queue.is_empty()
+}

@@ -1,0 +1,42 @@
+//! A server that reacts: it answers the usual commands as the protocol reference says and takes what its turns do
+//! from a list.
+
+mod abort;
+mod commands;
+mod frames;
+mod inputs;
+mod publish;
+mod sessions;
+mod start;
+mod tools;
+mod turn;
+mod world;
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::connection::Event;
+use super::options::ScriptOptions;
+use super::shared::Shared;
+use world::World;
+
+/// Handles everything that connections tell. Turns run in tasks of their own.
+pub(super) async fn direct(
+    options: ScriptOptions,
+    mut events: UnboundedReceiver<Event>,
+    shared: Arc<Shared>,
+) {
+    let world = World::new(options);
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Opened(link) => sessions::opened(&world, link),
+            Event::Closed { socket } => sessions::closed(&world, socket),
+            Event::Frame { socket, text } => {
+                if !commands::handle(&world, socket, &text) {
+                    shared.unexpected(text);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Runtimes and their external tools (protocol reference, sections 8 and 14).
+
+use serde_json::{Map, Value, json};
+
+use super::commands::{mode_is_known, optional, respond};
+use super::frames::{self, uuid};
+use super::world::{Scope, State};
+
+/// Starts a runtime or joins one; every agent and conversation that is named exists.
+pub(super) fn runtime_start(
+    state: &mut State,
+    client: u64,
+    request_id: &str,
+    frame: &Value,
+) -> Option<()> {
+    let agent = optional(frame, "agent_id")?;
+    let conversation = optional(frame, "conversation_id")?;
+    let mode = optional(frame, "mode")?;
+    let cwd = optional(frame, "cwd")?;
+    if !mode.is_none_or(|mode| mode_is_known(state, mode)) {
+        return None;
+    }
+    let tools = tool_groups(&frame["external_tools"])?;
+    let refusal = if agent.is_some() == frame["create_agent"].is_object() {
+        Some("runtime_start requires exactly one of agent_id or create_agent")
+    } else if conversation.is_some() && frame["create_conversation"].is_object() {
+        Some("runtime_start conversation_id cannot be combined with create_conversation")
+    } else {
+        None
+    };
+    let response = "runtime_start_response";
+    if let Some(error) = refusal {
+        let created = json!({ "agent": false, "conversation": false });
+        state.reply(
+            client,
+            &json!({
+                "type": response, "request_id": request_id, "success": false, "runtime": null,
+                "agent": null, "conversation": null, "created": created, "error": error,
+            }),
+        );
+        return Some(());
+    }
+    let agent_id = agent.map_or_else(
+        || format!("agent-local-{}", uuid(state.count("agent"))),
+        ToOwned::to_owned,
+    );
+    let conversation_id = conversation.map_or_else(
+        || format!("local-conv-{}", state.count("conversation")),
+        ToOwned::to_owned,
+    );
+    let scope = Scope {
+        agent_id,
+        conversation_id,
+    };
+    state.subscribe(client, &scope);
+    let runtime = state.runtime(&scope);
+    if let Some(mode) = mode {
+        runtime.mode = Some(mode.to_owned());
+    }
+    if let Some(cwd) = cwd {
+        runtime.cwd = Some(cwd.to_owned());
+    }
+    if let Some(client) = state.clients.get_mut(&client) {
+        client.tools.insert(scope.clone(), tools);
+    }
+    let answer = json!({
+        "type": response, "request_id": request_id, "success": true,
+        "runtime": scope.to_json(), "agent": frames::agent(&scope.agent_id),
+        "conversation": frames::conversation(&scope),
+        "created": { "agent": agent.is_none(), "conversation": conversation.is_none() },
+    });
+    let replay_first = state.is_single() && frame["wait_for_replay"] == true;
+    if !replay_first {
+        state.reply(client, &answer);
+    }
+    state.send_snapshot(client, &scope);
+    if replay_first {
+        state.reply(client, &answer);
+    }
+    Some(())
+}
+
+/// The scope ids and names of tools; `None` when the groups are malformed.
+fn tool_groups(groups: &Value) -> Option<Vec<(Option<String>, String)>> {
+    if groups.is_null() {
+        return Some(Vec::new());
+    }
+    let mut tools = Vec::new();
+    for group in groups.as_array()? {
+        let scope = optional(group, "scope_id")?;
+        for tool in group["tools"].as_array()? {
+            tools.push((
+                scope.map(ToOwned::to_owned),
+                tool["name"].as_str()?.to_owned(),
+            ));
+        }
+    }
+    Some(tools)
+}
+
+pub(super) fn tools_update(
+    state: &mut State,
+    client: u64,
+    request_id: &str,
+    frame: &Value,
+) -> Option<()> {
+    let mut changes = Vec::new();
+    for update in frame["updates"].as_array()? {
+        let tools = tool_groups(&update["external_tools"])?;
+        for runtime in update["runtimes"].as_array()? {
+            let scope = Scope::from_json(runtime)?;
+            if changes.iter().any(|(other, _)| *other == scope) {
+                return None;
+            }
+            changes.push((scope, tools.clone()));
+        }
+    }
+    state.clients.get_mut(&client)?.tools.extend(changes);
+    respond(
+        state,
+        client,
+        "runtime_external_tools_update",
+        request_id,
+        Map::new(),
+    );
+    Some(())
+}

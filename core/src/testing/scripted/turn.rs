@@ -1,0 +1,286 @@
+//! Turns: from the first status to `turn_finished` (protocol reference, sections 9, 10 and 15).
+
+use std::future::pending;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::yield_now;
+
+use super::super::options::ScriptedTurn;
+use super::frames::{self, Draft, timestamp, uuid};
+use super::inputs::{content_parts, merged_content};
+use super::sessions;
+use super::world::{Input, Running, Scope, State, Step, World};
+
+/// Starts a turn for inputs that did not wait.
+pub(super) fn start(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>) {
+    let turn_id = format!("batch-direct-{}", uuid(state.count("turn")));
+    launch(world, state, scope, inputs, turn_id);
+}
+
+/// Starts a turn for the first inputs of the queue, if there are any.
+pub(super) fn start_queued(world: &World, state: &mut State, scope: &Scope) -> bool {
+    let inputs = next_batch(state, scope);
+    if inputs.is_empty() {
+        return false;
+    }
+    state.runtime(scope).batches += 1;
+    let turn_id = format!("batch-{}", state.runtime(scope).batches);
+    launch(world, state, scope, inputs, turn_id);
+    true
+}
+
+/// Neighbours in the queue that came over the same connection are answered together.
+fn next_batch(state: &mut State, scope: &Scope) -> Vec<Input> {
+    let queue = &mut state.runtime(scope).queue;
+    let owner = queue.front().map(|input| input.owner);
+    let count = queue
+        .iter()
+        .take_while(|input| Some(input.owner) == owner)
+        .count();
+    queue.drain(..count).collect()
+}
+
+fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, turn_id: String) {
+    let client_message_ids = ids_of(&inputs);
+    let turn = Turn {
+        world: world.clone(),
+        scope: scope.clone(),
+        script: state.next_script(),
+        owner: inputs.first().map_or(0, |input| input.owner),
+        tool_scopes: inputs
+            .first()
+            .map(|input| input.tool_scopes.clone())
+            .unwrap_or_default(),
+        ids: client_message_ids.clone(),
+        seq: 0,
+    };
+    // The task cannot run before this function has returned: there is only one thread.
+    let task = tokio::spawn(turn.run(inputs)).abort_handle();
+    let runtime = state.runtime(scope);
+    runtime.interrupted = false;
+    runtime.turn = Some(Running {
+        task,
+        turn_id,
+        run_id: None,
+        client_message_ids,
+    });
+}
+
+pub(super) fn ids_of(inputs: &[Input]) -> Vec<String> {
+    inputs
+        .iter()
+        .flat_map(|input| input.client_message_ids.clone())
+        .collect()
+}
+
+/// A turn on its way.
+pub(super) struct Turn {
+    pub(super) world: World,
+    pub(super) scope: Scope,
+    pub(super) script: ScriptedTurn,
+    /// The client that started the turn.
+    owner: u64,
+    pub(super) tool_scopes: Vec<String>,
+    /// The client message ids it answers.
+    pub(super) ids: Vec<String>,
+    /// The last sequence number in the current run.
+    seq: u64,
+}
+
+impl Turn {
+    async fn run(mut self, inputs: Vec<Input>) {
+        self.begin(&inputs);
+        yield_now().await;
+        if !self.script.tool_calls.is_empty() {
+            self.use_tools().await;
+        }
+        self.answer().await;
+        if self.script.hang {
+            pending::<()>().await;
+        }
+        self.end();
+    }
+
+    fn begin(&self, inputs: &[Input]) {
+        let state = &mut *self.world.lock();
+        let scope = &self.scope;
+        let was_queued = inputs.first().is_some_and(|input| input.queued.is_some());
+        if was_queued {
+            tell_user_message(state, scope, inputs);
+            if state.is_single() {
+                state.tell_queue(scope, &[], "");
+                state.enter(scope, Step::Idle);
+            }
+        }
+        state.enter(scope, Step::Sending);
+        state.tell_device(scope);
+        if was_queued {
+            state.tell_queue(scope, inputs, "dequeued");
+        }
+        state.enter(scope, Step::Waiting);
+        state.enter(scope, Step::Processing);
+    }
+
+    /// Starts a run. The correlation comes before its first delta.
+    pub(super) fn begin_run(&mut self) {
+        let state = &mut *self.world.lock();
+        let run = format!("local-run-{}", state.count("run"));
+        state.correlate(&self.scope, &run, &self.ids);
+        let runtime = state.runtime(&self.scope);
+        runtime.active_run = Some(run.clone());
+        if let Some(turn) = &mut runtime.turn {
+            turn.run_id = Some(run);
+        }
+        state.enter(&self.scope, Step::Processing);
+        self.seq = 0;
+    }
+
+    /// Sends a delta of the current run.
+    pub(super) fn delta(&mut self, message_type: &str, fields: Value) {
+        self.seq += 1;
+        let state = &mut *self.world.lock();
+        let mut delta = json!({
+            "id": format!("letta-msg-{}", state.count("message")), "date": timestamp(),
+            "agent_id": self.scope.agent_id, "conversation_id": self.scope.conversation_id,
+            "message_type": message_type, "run_id": state.runtime(&self.scope).active_run,
+            "seq_id": self.seq, "type": "message",
+        });
+        if let Value::Object(fields) = fields {
+            for (key, value) in fields {
+                delta[key] = value;
+            }
+        }
+        state.broadcast(
+            &self.scope,
+            &Draft::new("stream_delta", &json!({ "delta": delta })),
+        );
+    }
+
+    pub(super) fn end_run(&mut self, stop_reason: &str) {
+        let (prompt, completion) = self.script.usage;
+        self.delta(
+            "usage_statistics",
+            json!({
+                "prompt_tokens": prompt, "completion_tokens": completion,
+                "total_tokens": prompt + completion, "cached_input_tokens": 0,
+                "cache_write_tokens": 0, "reasoning_tokens": 0, "context_tokens": prompt + completion,
+            }),
+        );
+        self.delta("stop_reason", json!({ "stop_reason": stop_reason }));
+    }
+
+    async fn answer(&mut self) {
+        self.begin_run();
+        let run = self.active_run();
+        let otid = format!("provider-assistant-0-{run}");
+        for piece in std::mem::take(&mut self.script.reasoning) {
+            self.pause().await;
+            let otid = format!("provider-reasoning-0-{run}");
+            self.delta(
+                "reasoning_message",
+                json!({ "otid": otid, "reasoning": piece }),
+            );
+        }
+        self.cut_after(0).await;
+        for (index, piece) in std::mem::take(&mut self.script.text)
+            .into_iter()
+            .enumerate()
+        {
+            self.pause().await;
+            let content = json!([{ "type": "text", "text": piece }]);
+            self.delta(
+                "assistant_message",
+                json!({ "otid": otid, "content": content }),
+            );
+            self.cut_after(index + 1).await;
+        }
+    }
+
+    /// Waits between two deltas. Even without a delay others get their turn, so that an abort is seen in between.
+    async fn pause(&self) {
+        if self.script.delay_ms == 0 {
+            yield_now().await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(self.script.delay_ms)).await;
+        }
+    }
+
+    async fn cut_after(&self, pieces: usize) {
+        if self.script.disconnect_after == Some(pieces) {
+            sessions::cut(&mut self.world.lock(), self.owner);
+            // Without another client the turn has just been cancelled, which takes effect here.
+            yield_now().await;
+        }
+    }
+
+    pub(super) fn active_run(&self) -> String {
+        self.world
+            .lock()
+            .runtime(&self.scope)
+            .active_run
+            .clone()
+            .unwrap_or_default()
+    }
+
+    fn end(mut self) {
+        let failed = self.script.error.is_some();
+        let stop_reason = self.script.stop_reason.clone();
+        let stop_reason =
+            stop_reason.unwrap_or_else(|| if failed { "error" } else { "end_turn" }.to_owned());
+        self.end_run(&stop_reason);
+        let Self {
+            world,
+            scope,
+            script,
+            ..
+        } = self;
+        let state = &mut *world.lock();
+        let runtime = state.runtime(&scope);
+        let run = runtime.active_run.take();
+        let Some(running) = runtime.turn.take() else {
+            return;
+        };
+        state.enter(&scope, Step::Idle);
+        state.tell_device(&scope);
+        if state.has_turn_events() {
+            let mut body =
+                json!({ "turn_id": running.turn_id, "stop_reason": stop_reason, "run_id": run });
+            if let Some(error) = &script.error {
+                body["error"] = error.as_str().into();
+            }
+            state.broadcast(&scope, &Draft::new("turn_finished", &body));
+        }
+        if let Some(error) = &script.error {
+            let id = state.count("lifecycle");
+            let draft = frames::loop_error(id, error, &stop_reason, run.as_deref(), true);
+            state.broadcast(&scope, &draft);
+        }
+        state.tell_device(&scope);
+        if start_queued(&world, state, &scope) {
+            return;
+        }
+        state.runtime(&scope).batches = 0;
+        if state.is_single() && !running.turn_id.starts_with("batch-direct-") {
+            state.tell_queue(&scope, &[], "");
+            state.enter(&scope, Step::Idle);
+        }
+    }
+}
+
+/// The echo of inputs that had waited.
+pub(super) fn tell_user_message(state: &mut State, scope: &Scope, inputs: &[Input]) {
+    let content = merged_content(inputs.iter().map(|input| &input.content));
+    let otid = inputs
+        .first()
+        .and_then(|input| input.client_message_ids.first());
+    let delta = json!({
+        "type": "message", "id": format!("user-msg-{}", uuid(state.count("user"))),
+        "date": timestamp(), "message_type": "user_message",
+        "content": content_parts(&content), "otid": otid,
+    });
+    state.broadcast(
+        scope,
+        &Draft::new("stream_delta", &json!({ "delta": delta })),
+    );
+}

@@ -1,0 +1,256 @@
+//! The state of a scripted server and how it reaches the clients.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::super::connection::{Command, Link};
+use super::super::options::{Generation, ScriptOptions, ScriptedTurn};
+use super::super::player::is_stream_kind;
+use super::frames::Draft;
+
+/// The common state. All tasks of a server share one thread, so the lock is never contended; it must not be held
+/// across an `await`.
+#[derive(Clone, Debug)]
+pub(super) struct World(Arc<Mutex<State>>);
+
+impl World {
+    pub(super) fn new(options: ScriptOptions) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            options,
+            turns_begun: 0,
+            counters: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            waiting_stream: None,
+            runtimes: BTreeMap::new(),
+            external_calls: HashMap::new(),
+        })))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An agent and a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Scope {
+    pub(super) agent_id: String,
+    pub(super) conversation_id: String,
+}
+
+impl Scope {
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "agent_id": self.agent_id, "conversation_id": self.conversation_id })
+    }
+
+    /// `None` when an id is missing, empty or of the wrong type.
+    pub(super) fn from_json(value: &Value) -> Option<Self> {
+        let id = |key: &str| {
+            value[key]
+                .as_str()
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned)
+        };
+        Some(Self {
+            agent_id: id("agent_id")?,
+            conversation_id: id("conversation_id")?,
+        })
+    }
+}
+
+/// What a runtime is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Step {
+    #[default]
+    Idle,
+    Sending,
+    Waiting,
+    Processing,
+    Asking,
+    Executing,
+}
+
+/// A connection of the single generation, or the session of the split one.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// The socket for commands and responses.
+    pub(super) main: Link,
+    pub(super) stream: Option<Link>,
+    event_seq: u64,
+    pub(super) subscriptions: BTreeSet<Scope>,
+    /// External tools by runtime: the scope id of the group, if any, and the name.
+    pub(super) tools: BTreeMap<Scope, Vec<(Option<String>, String)>>,
+}
+
+/// An input that waits, or that a turn answers.
+#[derive(Clone, Debug)]
+pub(super) struct Input {
+    pub(super) owner: u64,
+    /// The client message ids of its messages.
+    pub(super) client_message_ids: Vec<String>,
+    pub(super) content: Value,
+    pub(super) tool_scopes: Vec<String>,
+    /// Where it was queued: the queue id and the time.
+    pub(super) queued: Option<(String, String)>,
+}
+
+/// The turn that is running.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) task: AbortHandle,
+    pub(super) turn_id: String,
+    pub(super) run_id: Option<String>,
+    /// All ids the turn answers, to recognise a repeated input.
+    pub(super) client_message_ids: Vec<String>,
+}
+
+/// An approval that was asked for.
+#[derive(Debug)]
+pub(super) struct Approval {
+    pub(super) request_id: String,
+    pub(super) request: Value,
+    pub(super) answer: oneshot::Sender<Value>,
+}
+
+/// The state of one agent and conversation.
+#[derive(Debug, Default)]
+pub(super) struct Runtime {
+    pub(super) mode: Option<String>,
+    pub(super) cwd: Option<String>,
+    pub(super) step: Step,
+    pub(super) active_run: Option<String>,
+    pub(super) executing: Vec<String>,
+    /// The client message ids of the latest runs.
+    pub(super) correlation: VecDeque<(String, Vec<String>)>,
+    pub(super) queue: VecDeque<Input>,
+    pub(super) queue_ids: u64,
+    pub(super) batches: u64,
+    pub(super) turn: Option<Running>,
+    pub(super) approval: Option<Approval>,
+    /// The last turn was cut off, so that the next input takes the way through the queue.
+    pub(super) interrupted: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) options: ScriptOptions,
+    turns_begun: usize,
+    counters: BTreeMap<&'static str, u64>,
+    /// By the id of their main socket.
+    pub(super) clients: BTreeMap<u64, Client>,
+    /// A stream socket that came before its control socket.
+    pub(super) waiting_stream: Option<Link>,
+    pub(super) runtimes: BTreeMap<Scope, Runtime>,
+    /// Calls of external tools that are not answered: who has to, and where the answer goes.
+    pub(super) external_calls: HashMap<String, (u64, oneshot::Sender<Value>)>,
+}
+
+/// Real servers keep the correlation of this many runs.
+const CORRELATED_RUNS: usize = 32;
+
+impl State {
+    pub(super) fn is_single(&self) -> bool {
+        self.options.generation == Generation::Single
+    }
+
+    /// Whether inputs are acknowledged and the end of a turn is announced.
+    pub(super) fn has_turn_events(&self) -> bool {
+        self.is_single() && self.options.turn_events
+    }
+
+    /// Counts from 1, separately for each name.
+    pub(super) fn count(&mut self, name: &'static str) -> u64 {
+        let counter = self.counters.entry(name).or_default();
+        *counter += 1;
+        *counter
+    }
+
+    pub(super) fn next_script(&mut self) -> ScriptedTurn {
+        let turns = &self.options.turns;
+        let at = self.turns_begun.min(turns.len().saturating_sub(1));
+        self.turns_begun += 1;
+        turns.get(at).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn runtime(&mut self, scope: &Scope) -> &mut Runtime {
+        self.runtimes.entry(scope.clone()).or_default()
+    }
+
+    pub(super) fn add_client(&mut self, main: Link) {
+        let stream = self.waiting_stream.take();
+        let id = main.id;
+        let (subscriptions, tools) = (BTreeSet::new(), BTreeMap::new());
+        self.clients.insert(
+            id,
+            Client {
+                main,
+                stream,
+                event_seq: 0,
+                subscriptions,
+                tools,
+            },
+        );
+    }
+
+    /// Whether a client gets the events of a runtime. In the split generation the only client gets everything.
+    fn hears(&self, client: &Client, scope: &Scope) -> bool {
+        !self.is_single() || client.subscriptions.contains(scope)
+    }
+
+    pub(super) fn listeners(&self, scope: &Scope) -> Vec<u64> {
+        let hears = |(_, client): &(&u64, &Client)| self.hears(client, scope);
+        self.clients
+            .iter()
+            .filter(hears)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    pub(super) fn subscribe(&mut self, client: u64, scope: &Scope) {
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.subscriptions.insert(scope.clone());
+        }
+    }
+
+    /// Sends an event to all who listen.
+    pub(super) fn broadcast(&mut self, scope: &Scope, draft: &Draft) {
+        for client in self.listeners(scope) {
+            self.send_event(client, scope, draft);
+        }
+    }
+
+    pub(super) fn send_event(&mut self, client: u64, scope: &Scope, draft: &Draft) {
+        if let Some(client) = self.clients.get_mut(&client) {
+            client.event_seq += 1;
+            let stream = client
+                .stream
+                .as_ref()
+                .filter(|_| is_stream_kind(draft.kind));
+            let link = stream.unwrap_or(&client.main);
+            link.send(Command::Text(draft.sealed(scope, client.event_seq)));
+        }
+    }
+
+    /// Sends a frame without an envelope.
+    pub(super) fn reply(&self, client: u64, frame: &Value) {
+        if let Some(client) = self.clients.get(&client) {
+            client.main.send(Command::Text(frame.to_string()));
+        }
+    }
+
+    /// Remembers which client messages a run answers.
+    pub(super) fn correlate(&mut self, scope: &Scope, run: &str, ids: &[String]) {
+        if ids.is_empty() || !self.is_single() || !self.options.correlation {
+            return;
+        }
+        let runs = &mut self.runtime(scope).correlation;
+        runs.push_back((run.to_owned(), ids.to_vec()));
+        if runs.len() > CORRELATED_RUNS {
+            runs.pop_front();
+        }
+    }
+}

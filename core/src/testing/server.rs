@@ -1,0 +1,239 @@
+//! [`MockServer`]: the thread, the listener and what a test asks it.
+
+use std::future::{Future, pending};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::connection::{self, Command, Context, Event};
+use super::http::Gate;
+use super::options::{Generation, PlayOptions, ScriptOptions};
+use super::player;
+use super::scripted;
+use super::shared::{Shared, Socket};
+use super::trace::{Channel, Trace};
+
+/// How long [`MockServer::close`] waits for the thread.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// An App Server double on a loopback port.
+///
+/// It runs on a thread of its own. All methods may be called from any thread; those that wait block the caller.
+#[derive(Debug)]
+pub struct MockServer {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Arc<Notify>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl MockServer {
+    /// Plays a recording to the clients that connect.
+    ///
+    /// The lines are taken strictly in file order. Where the recorded client sent something, the player waits until
+    /// the connected one sends a command of the same `type` (and, for `input`, the same `payload.kind`); request ids
+    /// and client message ids may differ and are translated in what follows. Frames of the server are sent without
+    /// the recorded pauses. After the last line all sockets are closed and the port refuses connections.
+    ///
+    /// # Errors
+    ///
+    /// When no port or no thread is to be had.
+    pub fn play(trace: Trace, generation: Generation, options: PlayOptions) -> io::Result<Self> {
+        Self::start(
+            Gate {
+                generation,
+                token: None,
+            },
+            None,
+            move |events, shared| player::play(trace, generation, options, events, shared),
+        )
+    }
+
+    /// Answers commands by itself, with turns from a script.
+    ///
+    /// # Errors
+    ///
+    /// When no port or no thread is to be had.
+    pub fn scripted(options: ScriptOptions) -> io::Result<Self> {
+        let gate = Gate {
+            generation: options.generation,
+            token: options.token.clone(),
+        };
+        let ping_interval = options.ping_interval_ms.map(Duration::from_millis);
+        Self::start(gate, ping_interval, move |events, shared| {
+            scripted::direct(options, events, shared)
+        })
+    }
+
+    fn start<D, F>(gate: Gate, ping_interval: Option<Duration>, director: D) -> io::Result<Self>
+    where
+        D: FnOnce(UnboundedReceiver<Event>, Arc<Shared>) -> F + Send + 'static,
+        F: Future<Output = ()>,
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let shared = Arc::new(Shared::default());
+        let stop = Arc::new(Notify::new());
+        let (events, inbox) = unbounded_channel();
+        let gate = Arc::new(gate);
+        let context = Context {
+            gate,
+            ping_interval,
+            events,
+            shared: Arc::clone(&shared),
+        };
+        let (seen, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
+        let thread = thread::Builder::new()
+            .name("mock-app-server".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    let directed = async {
+                        tokio::select! {
+                            () = accept(context, listener) => {}
+                            () = director(inbox, Arc::clone(&seen)) => {}
+                        }
+                        // Connections may still have something to write after the last line of a recording.
+                        pending::<()>().await;
+                    };
+                    tokio::select! {
+                        () = directed => {}
+                        () = stopped.notified() => {}
+                    }
+                });
+                drop(runtime);
+                seen.update(|state| {
+                    state.done = true;
+                    state.ended = true;
+                });
+            })?;
+        Ok(Self {
+            address,
+            shared,
+            stop,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// The address for clients: `ws://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.address)
+    }
+
+    /// The texts of all data frames that clients have sent so far, in the order of arrival.
+    #[must_use]
+    pub fn received(&self) -> Vec<String> {
+        self.shared.lock().received.clone()
+    }
+
+    /// Frames that nothing was done with. For a recording: those it did not wait for, as far as it has been played.
+    /// For a script: those that a real server answers with silence because they are malformed or unknown.
+    #[must_use]
+    pub fn unexpected(&self) -> Vec<String> {
+        self.shared.lock().unexpected.clone()
+    }
+
+    /// What the player waited for when it gave up; `None` for a recording that has not failed and for a script.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.shared.lock().failure.clone()
+    }
+
+    /// How many WebSocket connections were ever opened, closed ones included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.lock().opened
+    }
+
+    /// Blocks until the recording has been played to its end, given up, or the server is closed; `false` when the
+    /// time is up first. A script is done only when the server is closed.
+    #[must_use]
+    pub fn wait_done(&self, timeout: Duration) -> bool {
+        self.shared.wait(timeout, |state| state.done)
+    }
+
+    /// Blocks until clients have sent at least `times` frames of this `type`; `false` when the time is up first.
+    #[must_use]
+    pub fn wait_received(&self, kind: &str, times: usize, timeout: Duration) -> bool {
+        self.shared.wait(timeout, |state| {
+            let count = state
+                .received
+                .iter()
+                .filter(|text| is_of_type(text, kind))
+                .count();
+            count >= times
+        })
+    }
+
+    /// Sends a text to all clients as it is, on the control socket where there are two. Use it for frames that no
+    /// script can produce.
+    pub fn push(&self, text: &str) {
+        for socket in self.shared.lock().sockets.values() {
+            if let Some((Channel::Socket | Channel::Control, commands)) = &socket.link {
+                let _ = commands.send(Command::Text(text.to_owned()));
+            }
+        }
+    }
+
+    /// Drops all TCP connections now, without a close frame. The port stays open.
+    pub fn cut_connections(&self) {
+        for socket in self.shared.lock().sockets.values() {
+            socket.task.abort();
+        }
+    }
+
+    /// Drops all connections, frees the port and ends the thread, waiting for it for at most two seconds. Further
+    /// calls do nothing. Dropping the server does the same.
+    pub fn close(&self) {
+        self.stop.notify_one();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread
+            && self.shared.wait(CLOSE_LIMIT, |state| state.ended)
+        {
+            // A panic of the thread has been reported on standard error already.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for MockServer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn is_of_type(text: &str, kind: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok_and(|frame| frame["type"] == kind)
+}
+
+async fn accept(context: Context, listener: TcpListener) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
+    let mut id = 0;
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, for instance: others may free some meanwhile.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        id += 1;
+        // Registered before the task can run: both happen on this thread.
+        let task = tokio::spawn(connection::serve(context.clone(), id, stream)).abort_handle();
+        context
+            .shared
+            .update(|state| state.sockets.insert(id, Socket { task, link: None }));
+    }
+}

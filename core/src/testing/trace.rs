@@ -1,0 +1,200 @@
+//! Recorded traces: one JSON object per line, in the format of `protocol/traces/README.md`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The socket a line of a recording belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// The only socket of its client.
+    Socket,
+    /// The control socket of a pair.
+    Control,
+    /// The stream socket of a pair.
+    Stream,
+}
+
+/// A recording.
+#[derive(Debug)]
+pub struct Trace {
+    /// The lines in file order.
+    pub lines: Vec<TraceLine>,
+}
+
+/// One line of a [`Trace`].
+#[derive(Debug)]
+pub struct TraceLine {
+    /// The number of the line in its file, counted from 1.
+    pub number: usize,
+    /// Milliseconds since the start of the recording.
+    pub t_ms: u64,
+    /// Which client it was, where several took part.
+    pub client: Option<String>,
+    /// Which socket it was; notes and HTTP exchanges have none.
+    pub channel: Option<Channel>,
+    /// What happened.
+    pub event: TraceEvent,
+}
+
+/// What a [`TraceLine`] tells.
+#[derive(Debug)]
+pub enum TraceEvent {
+    /// The client sent a message.
+    Sent(Payload),
+    /// The client received a message.
+    Received(Payload),
+    /// A socket opened.
+    Open {
+        /// The address the client used.
+        url: String,
+    },
+    /// A socket closed.
+    Close {
+        /// The close code; 1005 and 1006 stand for closes that carried none.
+        code: u16,
+        /// The close reason, often empty.
+        reason: String,
+    },
+    /// The server sent a WebSocket ping.
+    Ping,
+    /// The person or program that recorded left a comment.
+    Note(String),
+    /// Something that does not happen on an open socket: an HTTP exchange or a refused upgrade.
+    Other(String),
+}
+
+/// A message of a recording.
+#[derive(Debug)]
+pub enum Payload {
+    /// A JSON object, with the text exactly as it stands in the file.
+    Frame(Box<RawValue>),
+    /// Text that is no JSON object, or a description of a message that was too large to keep.
+    Raw {
+        /// The text.
+        text: String,
+        /// Whether it was a binary message.
+        binary: bool,
+    },
+}
+
+/// Why a file could not be read as a recording.
+#[derive(Debug, thiserror::Error)]
+pub enum TraceError {
+    /// The file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file has content of another format.
+    #[error("{}:{line}: {message}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+pub(super) fn read_text(path: &Path) -> Result<String, TraceError> {
+    fs::read_to_string(path).map_err(|source| TraceError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+impl Trace {
+    /// Reads a recording from a file.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceError`] when the file cannot be read or a line is not in the format of the recordings.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, TraceError> {
+        let path = path.as_ref();
+        Self::parse(&read_text(path)?).map_err(|(line, message)| TraceError::Format {
+            path: path.to_owned(),
+            line,
+            message,
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, (usize, String)> {
+        let mut lines = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let number = index + 1;
+            lines.push(TraceLine::parse(number, line).map_err(|message| (number, message))?);
+        }
+        Ok(Self { lines })
+    }
+}
+
+#[derive(Deserialize)]
+struct WireLine {
+    #[serde(default)]
+    t_ms: u64,
+    client: Option<String>,
+    channel: Option<Channel>,
+    dir: Option<String>,
+    frame: Option<Box<RawValue>>,
+    raw: Option<String>,
+    #[serde(default)]
+    binary: bool,
+    event: Option<String>,
+    url: Option<String>,
+    code: Option<u16>,
+    reason: Option<String>,
+    text: Option<String>,
+}
+
+impl TraceLine {
+    fn parse(number: usize, line: &str) -> Result<Self, String> {
+        let wire: WireLine = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let event = match (wire.dir.as_deref(), wire.event.as_deref()) {
+            (Some(direction), None) => {
+                let payload = match (wire.frame, wire.raw) {
+                    (Some(frame), _) => Payload::Frame(frame),
+                    (None, Some(text)) => Payload::Raw {
+                        text,
+                        binary: wire.binary,
+                    },
+                    (None, None) => return Err("a message without `frame` and `raw`".to_owned()),
+                };
+                match direction {
+                    "send" => TraceEvent::Sent(payload),
+                    "recv" => TraceEvent::Received(payload),
+                    other => return Err(format!("unknown direction `{other}`")),
+                }
+            }
+            (None, Some("open")) => TraceEvent::Open {
+                url: wire.url.unwrap_or_default(),
+            },
+            (None, Some("close")) => TraceEvent::Close {
+                code: wire.code.unwrap_or(1005),
+                reason: wire.reason.unwrap_or_default(),
+            },
+            (None, Some("ping")) => TraceEvent::Ping,
+            (None, Some("note")) => TraceEvent::Note(wire.text.unwrap_or_default()),
+            (None, Some(other)) => TraceEvent::Other(other.to_owned()),
+            _ => return Err("a line needs either `dir` or `event`".to_owned()),
+        };
+        Ok(Self {
+            number,
+            t_ms: wire.t_ms,
+            client: wire.client,
+            channel: wire.channel,
+            event,
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! From options to open WebSockets: the probe, the choice of the transport, the upgrade, and in
+//! words what failed (PROTOCOL.md sections 1.1, 2, 3 and 4).
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::http::{Answer, HttpError, Io, body, exchange};
+use super::socket::Socket;
+use super::tls;
+use crate::engine::Channel;
+use crate::error::{Error, ErrorKind};
+use crate::options::{ConnectOptions, Endpoint, Transport};
+
+/// An open connection: one socket, or the pair of a split server.
+pub(super) struct Connected {
+    pub(super) control: Socket,
+    pub(super) stream: Option<Socket>,
+    /// The server's answer to `GET /app-server-info`, where it gave one.
+    pub(super) info: Option<String>,
+    pub(super) split: bool,
+}
+
+/// What the probe told.
+enum Probe {
+    Single(String),
+    Split(Option<String>),
+    /// No word on the matter; `?channel=control` will tell.
+    Unknown,
+}
+
+/// Connects within the time limit.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    options: &ConnectOptions,
+) -> Result<Connected, Error> {
+    let limit = options.connect_timeout;
+    tokio::time::timeout(limit, choose(endpoint, options)).await.unwrap_or_else(|_| {
+        let place = endpoint.authority();
+        let message = format!("no connection to {place} within {} s", limit.as_secs_f64());
+        Err(Error::new(ErrorKind::ConnectionFailed, message))
+    })
+}
+
+/// Opens a split server's stream socket once more.
+pub(super) async fn reopen_stream(
+    endpoint: &Endpoint,
+    options: &ConnectOptions,
+) -> Result<Socket, Error> {
+    let open = upgrade(endpoint, options, Some(Channel::Stream));
+    tokio::time::timeout(options.connect_timeout, open).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::ConnectionFailed, "the stream socket did not open in time"))
+    })
+}
+
+async fn choose(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Connected, Error> {
+    match options.transport {
+        Transport::Single => single(endpoint, options, None).await,
+        Transport::Split => split(endpoint, options, None).await,
+        Transport::Auto => match probe(endpoint, options).await? {
+            Probe::Single(info) => single(endpoint, options, Some(info)).await,
+            Probe::Split(info) => split(endpoint, options, info).await,
+            Probe::Unknown => match split(endpoint, options, None).await {
+                Err(error) if error.kind() == ErrorKind::ProtocolMismatch => {
+                    single(endpoint, options, None).await
+                }
+                other => other,
+            },
+        },
+    }
+}
+
+async fn single(
+    endpoint: &Endpoint,
+    options: &ConnectOptions,
+    info: Option<String>,
+) -> Result<Connected, Error> {
+    let control = upgrade(endpoint, options, None).await?;
+    Ok(Connected { control, stream: None, info, split: false })
+}
+
+async fn split(
+    endpoint: &Endpoint,
+    options: &ConnectOptions,
+    info: Option<String>,
+) -> Result<Connected, Error> {
+    let (control, stream) = tokio::try_join!(
+        upgrade(endpoint, options, Some(Channel::Control)),
+        upgrade(endpoint, options, Some(Channel::Stream)),
+    )?;
+    Ok(Connected { control, stream: Some(stream), info, split: true })
+}
+
+/// `GET /app-server-info`: 200 tells the generation, 404 means a server that does not have it yet,
+/// 401 that the credentials are wrong.
+async fn probe(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Probe, Error> {
+    let mut io = open(endpoint, options).await?;
+    // HTTP/1.0 keeps the answer free of chunks.
+    let request = head(endpoint, "GET /app-server-info HTTP/1.0", "Connection: close\r\n");
+    let mut answer =
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))?;
+    match answer.status {
+        200 => {
+            let body = body(&mut *io, &mut answer).await.unwrap_or_default();
+            let split = serde_json::from_slice::<serde_json::Value>(&body)
+                .ok()
+                .and_then(|info| info["capabilities"]["split_channels"].as_bool());
+            let info = String::from_utf8(body).unwrap_or_default();
+            Ok(match split {
+                Some(false) => Probe::Single(info),
+                Some(true) => Probe::Split(Some(info)),
+                None => Probe::Unknown,
+            })
+        }
+        404 => Ok(Probe::Unknown),
+        401 => {
+            let body = body(&mut *io, &mut answer).await.unwrap_or_default();
+            let reason = serde_json::from_slice::<serde_json::Value>(&body)
+                .ok()
+                .and_then(|body| body["error"].as_str().map(str::to_owned))
+                .unwrap_or(answer.reason);
+            Err(refused_credentials(&reason))
+        }
+        _ => Ok(Probe::Unknown),
+    }
+}
+
+/// The WebSocket upgrade, by hand: the reason of a refusal stands in the status line, which
+/// WebSocket libraries throw away. A redirect is never followed, so the token stays where it
+/// belongs.
+async fn upgrade(
+    endpoint: &Endpoint,
+    options: &ConnectOptions,
+    channel: Option<Channel>,
+) -> Result<Socket, Error> {
+    let mut io = open(endpoint, options).await?;
+    let key = generate_key();
+    let target = endpoint.target(channel.map(Channel::as_str));
+    let request = head(
+        endpoint,
+        &format!("GET {target} HTTP/1.1"),
+        &format!(
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {key}\r\n"
+        ),
+    );
+    let answer =
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))?;
+    if answer.status != 101 {
+        return Err(refused(&answer, &target));
+    }
+    let upgraded = answer.header("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+    let accept = answer.header("sec-websocket-accept").map(str::trim);
+    if !upgraded || accept != Some(derive_accept_key(key.as_bytes()).as_str()) {
+        let message = "the server answered the upgrade, but not as a WebSocket";
+        return Err(Error::new(ErrorKind::ConnectionFailed, message));
+    }
+    let channel = channel.unwrap_or(Channel::Control);
+    Ok(Socket::new(io, answer.rest, channel, options).await)
+}
+
+fn head(endpoint: &Endpoint, line: &str, headers: &str) -> String {
+    let token = endpoint.token.as_ref();
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!("{line}\r\nHost: {}\r\n{headers}{token}\r\n", endpoint.authority())
+}
+
+/// TCP, and TLS over it where the URL says so.
+async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn Io>, Error> {
+    let place = endpoint.authority();
+    let tcp = TcpStream::connect(&place).await.map_err(|error| tcp_failed(&place, &error))?;
+    // Small frames must not wait for one another; without it they still arrive.
+    tcp.set_nodelay(true).unwrap_or_default();
+    if !endpoint.secure {
+        return Ok(Box::new(tcp));
+    }
+    let name = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(name).map_err(|error| {
+        Error::new(ErrorKind::InvalidOption, format!("url: the host is no name for TLS ({error})"))
+    })?;
+    let config = tls::config(&options.tls)?;
+    let connector = TlsConnector::from(Arc::new(config));
+    let stream = connector.connect(name, tcp).await.map_err(|error| tls_failed(&place, &error))?;
+    Ok(Box::new(stream))
+}
+
+fn tcp_failed(place: &str, error: &io::Error) -> Error {
+    let what = match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!("connection refused by {place}"),
+        io::ErrorKind::TimedOut => format!("no answer from {place}"),
+        _ => format!("cannot connect to {place}: {error}"),
+    };
+    Error::new(ErrorKind::ConnectionFailed, what)
+        .with_hint("is the server running? letta server --listen ws://127.0.0.1:4500")
+}
+
+fn tls_failed(place: &str, error: &io::Error) -> Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(reason)) => {
+            let message = format!("the certificate of {place} is not accepted: {reason}");
+            Error::new(ErrorKind::ConnectionFailed, message)
+                .with_hint("name its certificate authority with the `tls.ca` option")
+        }
+        _ => {
+            let message = format!("TLS with {place} failed: {error}");
+            Error::new(ErrorKind::ConnectionFailed, message)
+                .with_hint("App Servers speak plain ws://; wss:// needs a proxy in front of them")
+        }
+    }
+}
+
+fn http_failed(endpoint: &Endpoint, error: &HttpError) -> Error {
+    let message = format!("{}: not an App Server: {error}", endpoint.authority());
+    Error::new(ErrorKind::ConnectionFailed, message)
+}
+
+fn refused_credentials(reason: &str) -> Error {
+    Error::new(ErrorKind::Auth, format!("the server refused the credentials: {reason}"))
+        .with_hint("pass the server's capability token or a signed bearer token")
+}
+
+fn refused(answer: &Answer, target: &str) -> Error {
+    let line = answer.status_line();
+    match answer.status {
+        401 => refused_credentials(&answer.reason),
+        403 => Error::new(ErrorKind::Auth, format!("the server refused the upgrade: {line}")),
+        404 => Error::new(ErrorKind::ConnectionFailed, format!("{line}: no WebSocket at {target}"))
+            .with_hint("an App Server listens on /ws, or on the path it was started with"),
+        426 => Error::new(
+            ErrorKind::ProtocolMismatch,
+            "the server has one socket for everything and refuses split channels",
+        )
+        .with_hint("use transport \"auto\" or \"single\""),
+        300..=399 => {
+            let to = answer.header("location").unwrap_or("nowhere");
+            let message = format!("{line}: the redirect to {to} is not followed");
+            Error::new(ErrorKind::ConnectionFailed, message)
+        }
+        _ => Error::new(ErrorKind::ConnectionFailed, format!("{line}: not a WebSocket")),
+    }
+}

@@ -1,0 +1,371 @@
+//! One task per client: it owns the sockets and the engine, and is the only one who touches them.
+
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::connect::{Connected, connect, reopen_stream};
+use super::socket::{Ended, Socket};
+use crate::engine::{Channel, Command, Delivery, Engine, Token};
+use crate::error::{Error, ErrorKind};
+use crate::mailbox::Sink;
+use crate::options::{ConnectOptions, Endpoint};
+use crate::protocol::Text;
+use crate::shared::{Shared, State};
+
+/// How long a close waits for the server's reply.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// The waits between attempts to open a lost stream socket again.
+const REOPEN_FIRST: Duration = Duration::from_millis(250);
+const REOPEN_LAST: Duration = Duration::from_secs(15);
+
+/// What a handle asks of the driver.
+pub(crate) enum Op {
+    Connect { token: Token },
+    Command(Command),
+    Close { token: Token },
+}
+
+/// Where to connect, and how.
+struct Target {
+    endpoint: Endpoint,
+    options: ConnectOptions,
+}
+
+type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
+
+/// The open sockets.
+struct Sockets {
+    control: Socket,
+    stream: Option<Socket>,
+    /// A split server's stream socket, on its way back after a loss.
+    reopening: Option<Reopening>,
+}
+
+/// What woke the driver.
+enum Wake {
+    Burst(Channel, Vec<Text>),
+    Ended(Channel, Ended),
+    Reopened(Socket),
+}
+
+/// See the module's text.
+pub(crate) struct Driver<S> {
+    target: Arc<Target>,
+    engine: Engine,
+    sink: S,
+    ops: UnboundedReceiver<Op>,
+    shared: Arc<Shared>,
+    epoch: Instant,
+    sockets: Option<Sockets>,
+    closing: Vec<Token>,
+}
+
+impl<S: Sink> Driver<S> {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        options: ConnectOptions,
+        sink: S,
+        ops: UnboundedReceiver<Op>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let engine = Engine::new(Arc::clone(&shared.ids), options.settle_pause);
+        let epoch = Instant::now();
+        Self {
+            target: Arc::new(Target { endpoint, options }),
+            engine,
+            sink,
+            ops,
+            shared,
+            epoch,
+            sockets: None,
+            closing: Vec::new(),
+        }
+    }
+
+    /// Runs until the client is closed, or nobody holds a handle any more.
+    pub(crate) async fn run(mut self) {
+        while self.step().await {
+            self.pump();
+        }
+        self.shut_down().await;
+        self.pump();
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    /// Waits for one thing to happen and handles it. `false` when the client is to be closed.
+    async fn step(&mut self) -> bool {
+        let engine_at = self.engine.next_timeout().map(|at| self.epoch + at);
+        let keep_alive_at = self.sockets.as_ref().map(Sockets::keep_alive_at);
+        let next = engine_at.into_iter().chain(keep_alive_at).min();
+        tokio::select! {
+            op = self.ops.recv() => return self.handle_ops(op).await,
+            wake = wake(&mut self.sockets) => self.handle_wake(wake),
+            () = sleep_until(next.unwrap_or(self.epoch)), if next.is_some() => {}
+        }
+        self.engine.handle_timeout(self.now());
+        let ended = self.sockets.as_mut().and_then(Sockets::keep_alive);
+        if let Some((channel, ended)) = ended {
+            self.socket_ended(channel, ended);
+        }
+        true
+    }
+
+    /// Handles an operation and those that came with it: one flush for a burst of commands.
+    async fn handle_ops(&mut self, first: Option<Op>) -> bool {
+        let Some(mut op) = first else { return false };
+        loop {
+            match op {
+                Op::Command(command) => self.command(command),
+                Op::Connect { token } => {
+                    if !self.connect(token).await {
+                        return false;
+                    }
+                }
+                Op::Close { token } => {
+                    self.closing.push(token);
+                    return false;
+                }
+            }
+            match self.ops.try_recv() {
+                Ok(next) => op = next,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Gives a command to the engine. Without a connection nothing can be waited for.
+    fn command(&mut self, command: Command) {
+        match command.token() {
+            Some(token) if self.sockets.is_none() => {
+                let error = Error::new(ErrorKind::Disconnected, "the connection was lost");
+                self.sink.deliver(Delivery::Failed { token, error });
+            }
+            _ => self.engine.handle_command(self.now(), command),
+        }
+    }
+
+    fn handle_wake(&mut self, wake: Wake) {
+        match wake {
+            Wake::Burst(channel, frames) => {
+                let now = self.now();
+                for frame in &frames {
+                    self.engine.handle_frame(now, channel, frame);
+                }
+            }
+            Wake::Ended(channel, ended) => self.socket_ended(channel, ended),
+            Wake::Reopened(socket) => {
+                if let Some(sockets) = &mut self.sockets {
+                    sockets.stream = Some(socket);
+                    sockets.reopening = None;
+                }
+            }
+        }
+    }
+
+    /// Hands out what the engine has to say, and rings once.
+    fn pump(&mut self) {
+        while let Some(text) = self.engine.poll_transmit() {
+            if let Some(sockets) = &mut self.sockets {
+                sockets.control.send(text);
+            }
+        }
+        while let Some(delivery) = self.engine.poll_delivery() {
+            self.sink.deliver(delivery);
+        }
+        self.shared.set_counters(self.engine.counters());
+        self.sink.flush();
+    }
+
+    fn done(&mut self, token: Token) {
+        self.sink.deliver(Delivery::Done { token });
+    }
+
+    /// Connects, unless the client is closed meanwhile: then `false`.
+    async fn connect(&mut self, token: Token) -> bool {
+        if self.sockets.is_some() {
+            self.done(token);
+            return true;
+        }
+        self.shared.set_state(State::Connecting);
+        let mut waiting = vec![token];
+        let target = Arc::clone(&self.target);
+        let attempt = connect(&target.endpoint, &target.options);
+        tokio::pin!(attempt);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut attempt => break outcome,
+                op = self.ops.recv() => match op {
+                    Some(Op::Connect { token }) => waiting.push(token),
+                    Some(Op::Command(command)) => self.command(command),
+                    Some(Op::Close { token }) => {
+                        self.closing.push(token);
+                        break Err(closed());
+                    }
+                    None => break Err(closed()),
+                },
+            }
+        };
+        match outcome {
+            Ok(Connected { control, stream, info, split }) => {
+                self.sockets = Some(Sockets { control, stream, reopening: None });
+                self.engine.handle_connected(self.now(), split);
+                self.shared.connected(info, split);
+                waiting.into_iter().for_each(|token| self.done(token));
+                true
+            }
+            Err(error) => {
+                let goes_on = error.kind() != ErrorKind::Closed;
+                if goes_on {
+                    self.shared.set_state(State::Disconnected);
+                }
+                for token in waiting {
+                    self.sink.deliver(Delivery::Failed { token, error: error.clone() });
+                }
+                goes_on
+            }
+        }
+    }
+
+    /// A socket ended by itself. The control socket is the session; a lost stream socket is opened
+    /// again, and meanwhile its frames come on the control socket (PROTOCOL.md section 2.1).
+    fn socket_ended(&mut self, channel: Channel, ended: Ended) {
+        if channel == Channel::Stream {
+            if let Some(sockets) = &mut self.sockets {
+                sockets.stream = None;
+                sockets.reopening = Some(Box::pin(reopen(Arc::clone(&self.target))));
+            }
+            return;
+        }
+        if let Some(mut stream) = self.sockets.take().and_then(|sockets| sockets.stream) {
+            // What the stream socket has brought already still counts.
+            let now = self.now();
+            for frame in stream.take_ready() {
+                self.engine.handle_frame(now, Channel::Stream, &frame);
+            }
+        }
+        self.shared.set_state(State::Disconnected);
+        let Ended { code, reason } = ended;
+        let message = format!("the connection was lost: {reason}");
+        let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
+        self.engine.handle_connection_lost(self.now(), &error);
+        self.pump();
+        self.sink.deliver(Delivery::Disconnected { channel, code, reason });
+    }
+
+    /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
+    async fn shut_down(&mut self) {
+        self.shared.set_state(State::Closed);
+        self.engine.handle_connection_lost(self.now(), &closed());
+        self.pump();
+        if let Some(mut sockets) = self.sockets.take() {
+            sockets.reopening = None;
+            sockets.control.close();
+            if let Some(stream) = &mut sockets.stream {
+                stream.close();
+            }
+            let mut sockets = Some(sockets);
+            let drained = async {
+                while let Some(open) = &mut sockets {
+                    match open.next().await {
+                        Wake::Ended(Channel::Stream, _) => open.stream = None,
+                        Wake::Ended(Channel::Control, _) => sockets = None,
+                        Wake::Burst(..) | Wake::Reopened(_) => {}
+                    }
+                }
+            };
+            // A server that does not reply is left behind.
+            timeout(CLOSE_WAIT, drained).await.unwrap_or_default();
+        }
+        self.ops.close();
+        while let Ok(op) = self.ops.try_recv() {
+            match op {
+                Op::Close { token } => self.closing.push(token),
+                Op::Connect { token } => {
+                    self.sink.deliver(Delivery::Failed { token, error: closed() });
+                }
+                Op::Command(command) => {
+                    if let Some(token) = command.token() {
+                        self.sink.deliver(Delivery::Failed { token, error: closed() });
+                    }
+                }
+            }
+        }
+        for token in std::mem::take(&mut self.closing) {
+            self.done(token);
+        }
+    }
+}
+
+impl Sockets {
+    /// The stream socket first: when both are readable, what it carries is usually older than the
+    /// end of the control socket.
+    fn each(&mut self) -> impl Iterator<Item = &mut Socket> {
+        self.stream.iter_mut().chain(std::iter::once(&mut self.control))
+    }
+
+    fn keep_alive_at(&self) -> Instant {
+        let stream = self.stream.as_ref().map(Socket::keep_alive_at);
+        stream.into_iter().fold(self.control.keep_alive_at(), Instant::min)
+    }
+
+    fn keep_alive(&mut self) -> Option<(Channel, Ended)> {
+        let now = Instant::now();
+        self.each().find_map(|socket| Some((socket.channel, socket.keep_alive(now)?)))
+    }
+
+    async fn next(&mut self) -> Wake {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        for socket in self.each() {
+            let mut burst = Vec::new();
+            match socket.poll_burst(cx, &mut burst) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Wake::Burst(socket.channel, burst)),
+                Poll::Ready(Err(ended)) if burst.is_empty() => {
+                    return Poll::Ready(Wake::Ended(socket.channel, ended));
+                }
+                // The frames first; the end is reported by the next poll.
+                Poll::Ready(Err(_)) => return Poll::Ready(Wake::Burst(socket.channel, burst)),
+                Poll::Pending => {}
+            }
+        }
+        match &mut self.reopening {
+            Some(reopening) => reopening.as_mut().poll(cx).map(Wake::Reopened),
+            None => Poll::Pending,
+        }
+    }
+}
+
+/// Waits for the sockets; for ever when there are none.
+async fn wake(sockets: &mut Option<Sockets>) -> Wake {
+    match sockets {
+        Some(sockets) => sockets.next().await,
+        None => pending().await,
+    }
+}
+
+async fn reopen(target: Arc<Target>) -> Socket {
+    let mut wait = REOPEN_FIRST;
+    loop {
+        match reopen_stream(&target.endpoint, &target.options).await {
+            Ok(socket) => return socket,
+            Err(_) => sleep(wait).await,
+        }
+        wait = (wait * 2).min(REOPEN_LAST);
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the client is closed")
+}

@@ -1,0 +1,10 @@
+//! Sockets, TLS, HTTP and timers: the only place with I/O. It carries frames between the network
+//! and the engine, and decides nothing about the protocol.
+
+mod connect;
+mod driver;
+mod http;
+mod socket;
+mod tls;
+
+pub(crate) use driver::{Driver, Op};

@@ -1,0 +1,226 @@
+//! One WebSocket: an outbox that never blocks reading, bursts of frames, and keep-alive.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use futures_util::{Sink, Stream};
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
+
+use super::http::Io;
+use crate::engine::Channel;
+use crate::options::ConnectOptions;
+use crate::protocol::Text;
+
+/// tungstenite's default of 128 KiB is paid per connection; a quarter costs no measurable time.
+const READ_BUFFER: usize = 32 * 1024;
+
+/// How many frames are taken from the socket before the engine and the user's side get their turn.
+const BURST: usize = 128;
+
+/// How a socket ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) code: u16,
+    pub(super) reason: String,
+}
+
+/// See the module's text.
+pub(super) struct Socket {
+    ws: WebSocketStream<Box<dyn Io>>,
+    pub(super) channel: Channel,
+    outbox: VecDeque<Message>,
+    /// What the close frame said, once it came.
+    closed: Option<Ended>,
+    heard: Instant,
+    pinged: bool,
+    interval: Duration,
+    timeout: Duration,
+}
+
+impl Socket {
+    pub(super) async fn new(
+        io: Box<dyn Io>,
+        rest: Vec<u8>,
+        channel: Channel,
+        options: &ConnectOptions,
+    ) -> Self {
+        let limit = Some(options.max_message_bytes);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .max_message_size(limit)
+            .max_frame_size(limit);
+        let ws =
+            WebSocketStream::from_partially_read(io, rest, Role::Client, Some(config)).await;
+        Self {
+            ws,
+            channel,
+            outbox: VecDeque::new(),
+            closed: None,
+            heard: Instant::now(),
+            pinged: false,
+            interval: options.keepalive_interval,
+            timeout: options.keepalive_timeout,
+        }
+    }
+
+    pub(super) fn send(&mut self, text: Text) {
+        self.outbox.push_back(Message::Text(text));
+    }
+
+    /// Starts the closing handshake; [`Socket::poll_burst`] then reports the end.
+    pub(super) fn close(&mut self) {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        self.outbox.push_back(Message::Close(Some(frame)));
+    }
+
+    /// When [`Socket::keep_alive`] wants to be called.
+    pub(super) fn keep_alive_at(&self) -> Instant {
+        let wait = if self.pinged { self.interval + self.timeout } else { self.interval };
+        self.heard + wait
+    }
+
+    /// Pings a silent server; says how the socket ended when the ping stayed unanswered.
+    pub(super) fn keep_alive(&mut self, now: Instant) -> Option<Ended> {
+        if now < self.keep_alive_at() {
+            return None;
+        }
+        if self.pinged {
+            let silent = (now - self.heard).as_secs_f64();
+            let reason = format!("nothing was heard for {silent:.0} s and a ping got no answer");
+            return Some(Ended { code: 1006, reason });
+        }
+        self.pinged = true;
+        self.outbox.push_back(Message::Ping(Bytes::new()));
+        None
+    }
+
+    /// Writes what waits and reads what is there: a burst of frames, or how the socket ended.
+    ///
+    /// Nothing is lost when the caller stops polling; a write that would block never keeps the
+    /// reading back.
+    pub(super) fn poll_burst(
+        &mut self,
+        cx: &mut Context<'_>,
+        burst: &mut Vec<Text>,
+    ) -> Poll<Result<(), Ended>> {
+        if let Err(ended) = self.poll_write(cx) {
+            return Poll::Ready(Err(ended));
+        }
+        while burst.len() < BURST {
+            match Pin::new(&mut self.ws).poll_next(cx) {
+                Poll::Pending if burst.is_empty() => {
+                    return self.poll_write(cx).map_or_else(|e| Poll::Ready(Err(e)), |()| Poll::Pending);
+                }
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(message))) => self.take(message, burst),
+                Poll::Ready(Some(Err(error))) => {
+                    // Remembered, because frames of this burst go first.
+                    let ended = self.ended(&error);
+                    return Poll::Ready(Err(self.closed.insert(ended).clone()));
+                }
+                Poll::Ready(None) => {
+                    let ended = self.closed.clone();
+                    return Poll::Ready(Err(ended.unwrap_or_else(|| Ended {
+                        code: 1006,
+                        reason: "the server cut the connection".to_owned(),
+                    })));
+                }
+            }
+        }
+        // Pongs and close replies that the reading produced must not wait for the next command.
+        match self.poll_write(cx) {
+            Err(ended) if burst.is_empty() => Poll::Ready(Err(ended)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// The frames that can be had without waiting.
+    pub(super) fn take_ready(&mut self) -> Vec<Text> {
+        let mut all = Vec::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            let mut burst = Vec::new();
+            let more = matches!(self.poll_burst(&mut cx, &mut burst), Poll::Ready(Ok(())));
+            all.append(&mut burst);
+            if !more {
+                return all;
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message, burst: &mut Vec<Text>) {
+        self.heard = Instant::now();
+        self.pinged = false;
+        match message {
+            Message::Text(text) => burst.push(text),
+            // The protocol is text; a binary message with the same JSON is read as such.
+            Message::Binary(bytes) => burst.extend(Text::try_from(bytes)),
+            Message::Close(frame) => {
+                self.closed = Some(frame.map_or(
+                    Ended { code: 1005, reason: "the server closed the connection".to_owned() },
+                    |frame| Ended {
+                        code: frame.code.into(),
+                        reason: if frame.reason.is_empty() {
+                            "the server closed the connection".to_owned()
+                        } else {
+                            frame.reason.to_string()
+                        },
+                    },
+                ));
+            }
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        loop {
+            let step = self.poll_write_one(cx);
+            match step {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) | Poll::Pending => return Ok(()),
+                // While closing, the reading side reports the end with its code.
+                Poll::Ready(Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) => {
+                    self.outbox.clear();
+                    return Ok(());
+                }
+                Poll::Ready(Err(error)) => return Err(self.ended(&error)),
+            }
+        }
+    }
+
+    /// Writes one message, or flushes when none waits. Says whether there may be more to do.
+    fn poll_write_one(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, WsError>> {
+        let mut ws = Pin::new(&mut self.ws);
+        if self.outbox.is_empty() {
+            return ws.poll_flush(cx).map_ok(|()| false);
+        }
+        ready!(ws.as_mut().poll_ready(cx))?;
+        if let Some(message) = self.outbox.pop_front() {
+            ws.start_send(message)?;
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    fn ended(&self, error: &WsError) -> Ended {
+        if let Some(ended) = &self.closed {
+            return ended.clone();
+        }
+        match error {
+            WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => Ended {
+                code: 1009,
+                reason: format!("a message of {size} bytes is above the limit of {max_size}"),
+            },
+            WsError::ConnectionClosed | WsError::AlreadyClosed => {
+                Ended { code: 1006, reason: "the connection is closed".to_owned() }
+            }
+            other => Ended { code: 1006, reason: other.to_string() },
+        }
+    }
+}

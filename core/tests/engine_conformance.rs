@@ -1,0 +1,149 @@
+//! Every recording, frame by frame through the engine, without a socket: the outcome of each
+//! input must be the one in `EXPECTED.json`.
+#![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use letta_app_client::engine::{
+    Approvals, Channel, Command, Delivery, Engine, Ids, Token, TurnOptions, TurnResult,
+};
+use letta_app_client::protocol::Text;
+use letta_app_client::testing::{
+    Channel as Socket, Expected, ExpectedInput, Payload, Trace, TraceEvent, differences,
+};
+use letta_app_client::{Error, ErrorKind};
+use serde_json::Value;
+
+/// One client of a recording.
+struct Client {
+    engine: Engine,
+    inputs: Vec<(Token, ExpectedInput)>,
+}
+
+type Outcome = Result<TurnResult, Error>;
+
+fn replay(trace: &Trace, expected: &[ExpectedInput]) -> Vec<(ExpectedInput, Option<Outcome>)> {
+    let mut clients: HashMap<String, Client> = HashMap::new();
+    let mut outcomes: HashMap<(String, Token), Outcome> = HashMap::new();
+    let mut next = 0;
+    let mut reported = Vec::new();
+    let mut now = Duration::ZERO;
+    for line in &trace.lines {
+        let label = line.client.clone().unwrap_or_default();
+        now = Duration::from_millis(line.t_ms);
+        let client = clients.entry(label.clone()).or_insert_with(|| Client {
+            engine: Engine::new(Arc::new(Ids::with_prefix(label.clone())), Duration::ZERO),
+            inputs: Vec::new(),
+        });
+        client.engine.handle_timeout(now);
+        match &line.event {
+            TraceEvent::Open { .. } => {
+                let split = matches!(line.channel, Some(Socket::Control | Socket::Stream));
+                if line.channel != Some(Socket::Stream) {
+                    client.engine.handle_connected(now, split);
+                }
+            }
+            TraceEvent::Close { .. } => {
+                // A stream socket may go without the session; the control socket is the session.
+                if line.channel != Some(Socket::Stream) {
+                    let error = Error::new(ErrorKind::Disconnected, "closed in the recording");
+                    client.engine.handle_connection_lost(now, &error);
+                }
+            }
+            TraceEvent::Received(Payload::Frame(frame)) => {
+                let channel = match line.channel {
+                    Some(Socket::Stream) => Channel::Stream,
+                    _ => Channel::Control,
+                };
+                client.engine.handle_frame(now, channel, &Text::from(frame.get()));
+            }
+            TraceEvent::Sent(Payload::Frame(frame)) => {
+                let value: Value = serde_json::from_str(frame.get()).unwrap();
+                let ids = message_ids(&value);
+                let wanted = expected.iter().find(|input| {
+                    input.sent_t_ms == Some(line.t_ms)
+                        && input.client_message_ids.as_ref() == Some(&ids)
+                        && input.client == line.client
+                });
+                if let Some(input) = wanted.filter(|_| !ids.is_empty()) {
+                    next += 1;
+                    client.inputs.push((next, input.clone()));
+                    client.engine.handle_command(now, run_turn(next, frame.get(), &value, ids));
+                }
+            }
+            _ => {}
+        }
+        assert_eq!(client.engine.counters().degraded, 0, "line {}", line.number);
+        collect(&label, client, &mut outcomes);
+    }
+    for (label, mut client) in clients {
+        let error = Error::new(ErrorKind::Disconnected, "end of the recording");
+        client.engine.handle_connection_lost(now, &error);
+        collect(&label, &mut client, &mut outcomes);
+        for (token, input) in client.inputs {
+            reported.push((input, outcomes.remove(&(label.clone(), token))));
+        }
+    }
+    reported
+}
+
+fn collect(label: &str, client: &mut Client, outcomes: &mut HashMap<(String, Token), Outcome>) {
+    while client.engine.poll_transmit().is_some() {}
+    while let Some(delivery) = client.engine.poll_delivery() {
+        let (token, outcome) = match delivery {
+            Delivery::Turn { token, result } => (token, Ok(*result)),
+            Delivery::Failed { token, error } => (token, Err(error)),
+            _ => continue,
+        };
+        let twice = outcomes.insert((label.to_owned(), token), outcome);
+        assert!(twice.is_none(), "a turn ended twice: {twice:?}");
+    }
+}
+
+fn message_ids(command: &Value) -> Vec<String> {
+    let messages = command["payload"]["messages"].as_array().into_iter().flatten();
+    messages.filter_map(|message| message["client_message_id"].as_str()).map(str::to_owned).collect()
+}
+
+fn run_turn(token: Token, text: &str, value: &Value, client_ids: Vec<String>) -> Command {
+    let scope = |key: &str| value["runtime"][key].as_str().unwrap().to_owned();
+    Command::RunTurn {
+        token,
+        text: Text::from(text),
+        request_id: value["request_id"].as_str().unwrap_or_default().to_owned(),
+        runtime: (scope("agent_id"), scope("conversation_id")),
+        client_ids,
+        options: TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() },
+    }
+}
+
+#[test]
+fn every_recorded_input_has_the_expected_outcome() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/traces");
+    let expected = Expected::read(folder.join("EXPECTED.json")).unwrap();
+    let (mut inputs, mut files, mut failures) = (0, 0, Vec::new());
+    for generation in ["single", "split"] {
+        for entry in std::fs::read_dir(folder.join(generation)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{generation}/{}", path.file_name().unwrap().to_string_lossy());
+            let trace = Trace::read(&path).unwrap();
+            let wanted = expected.inputs.get(&name).map_or(&[][..], Vec::as_slice);
+            let reported = replay(&trace, wanted);
+            assert_eq!(reported.len(), wanted.len(), "{name}: inputs found in the recording");
+            files += 1;
+            for (input, outcome) in reported {
+                inputs += 1;
+                let outcome = outcome.unwrap_or_else(|| panic!("{name}: no outcome for {input:?}"));
+                for difference in differences(&input, &outcome) {
+                    failures.push(format!("{name} {:?}: {difference}", input.client_message_ids));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+    assert_eq!((files, inputs), (181, 204));
+}
