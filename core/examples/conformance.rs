@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::testing::{
-    Expected, ExpectedInput, Generation, MockServer, Payload, PlayOptions, Trace, TraceEvent,
+    Channel, Expected, ExpectedInput, Generation, MockServer, Payload, PlayOptions, Trace, TraceEvent,
     TraceLine, differences,
 };
 use letta_app_client::{
@@ -83,7 +83,8 @@ async fn replay(path: PathBuf, inputs: Vec<ExpectedInput>) -> Result<Vec<String>
                 players.insert(label.clone(), Player::connect(&server.url()).await?);
                 received.insert(label, 0);
             }
-            TraceEvent::Close { .. } => {
+            // A stream socket may go without the session.
+            TraceEvent::Close { .. } if line.channel != Some(Channel::Stream) => {
                 players.remove(&label);
             }
             TraceEvent::Received(Payload::Frame(_)) => {

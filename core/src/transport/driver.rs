@@ -3,7 +3,7 @@
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -20,6 +20,10 @@ use crate::shared::{Shared, State};
 
 /// How long a close waits for the server's reply.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// How long the stream socket is read on after the control socket has ended: what was sent before
+/// the end may still be on its way.
+const STREAM_DRAIN: Duration = Duration::from_millis(100);
 
 /// The waits between attempts to open a lost stream socket again.
 const REOPEN_FIRST: Duration = Duration::from_millis(250);
@@ -109,13 +113,13 @@ impl<S: Sink> Driver<S> {
         let next = engine_at.into_iter().chain(keep_alive_at).min();
         tokio::select! {
             op = self.ops.recv() => return self.handle_ops(op).await,
-            wake = wake(&mut self.sockets) => self.handle_wake(wake),
+            wake = wake(&mut self.sockets) => self.handle_wake(wake).await,
             () = sleep_until(next.unwrap_or(self.epoch)), if next.is_some() => {}
         }
         self.engine.handle_timeout(self.now());
         let ended = self.sockets.as_mut().and_then(Sockets::keep_alive);
         if let Some((channel, ended)) = ended {
-            self.socket_ended(channel, ended);
+            self.socket_ended(channel, ended).await;
         }
         true
     }
@@ -154,7 +158,7 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    fn handle_wake(&mut self, wake: Wake) {
+    async fn handle_wake(&mut self, wake: Wake) {
         match wake {
             Wake::Burst(channel, frames) => {
                 let now = self.now();
@@ -162,7 +166,7 @@ impl<S: Sink> Driver<S> {
                     self.engine.handle_frame(now, channel, frame);
                 }
             }
-            Wake::Ended(channel, ended) => self.socket_ended(channel, ended),
+            Wake::Ended(channel, ended) => self.socket_ended(channel, ended).await,
             Wake::Reopened(socket) => {
                 if let Some(sockets) = &mut self.sockets {
                     sockets.stream = Some(socket);
@@ -238,7 +242,7 @@ impl<S: Sink> Driver<S> {
 
     /// A socket ended by itself. The control socket is the session; a lost stream socket is opened
     /// again, and meanwhile its frames come on the control socket (PROTOCOL.md section 2.1).
-    fn socket_ended(&mut self, channel: Channel, ended: Ended) {
+    async fn socket_ended(&mut self, channel: Channel, ended: Ended) {
         if channel == Channel::Stream {
             if let Some(sockets) = &mut self.sockets {
                 sockets.stream = None;
@@ -247,11 +251,16 @@ impl<S: Sink> Driver<S> {
             return;
         }
         if let Some(mut stream) = self.sockets.take().and_then(|sockets| sockets.stream) {
-            // What the stream socket has brought already still counts.
-            let now = self.now();
-            for frame in stream.take_ready() {
-                self.engine.handle_frame(now, Channel::Stream, &frame);
-            }
+            let drain = async {
+                while let Wake::Burst(channel, frames) = next_of(&mut stream).await {
+                    let now = self.epoch.elapsed();
+                    for frame in &frames {
+                        self.engine.handle_frame(now, channel, frame);
+                    }
+                }
+            };
+            // A stream socket that stays open has nothing more to say.
+            timeout(STREAM_DRAIN, drain).await.unwrap_or_default();
         }
         self.shared.set_state(State::Disconnected);
         let Ended { code, reason } = ended;
@@ -307,8 +316,6 @@ impl<S: Sink> Driver<S> {
 }
 
 impl Sockets {
-    /// The stream socket first: when both are readable, what it carries is usually older than the
-    /// end of the control socket.
     fn each(&mut self) -> impl Iterator<Item = &mut Socket> {
         self.stream.iter_mut().chain(std::iter::once(&mut self.control))
     }
@@ -327,24 +334,31 @@ impl Sockets {
         poll_fn(|cx| self.poll(cx)).await
     }
 
+    /// The stream socket goes first: when both are readable, what it carries is usually older than
+    /// the end of the control socket.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        for socket in self.each() {
-            let mut burst = Vec::new();
-            match socket.poll_burst(cx, &mut burst) {
-                Poll::Ready(Ok(())) => return Poll::Ready(Wake::Burst(socket.channel, burst)),
-                Poll::Ready(Err(ended)) if burst.is_empty() => {
-                    return Poll::Ready(Wake::Ended(socket.channel, ended));
-                }
-                // The frames first; the end is reported by the next poll.
-                Poll::Ready(Err(_)) => return Poll::Ready(Wake::Burst(socket.channel, burst)),
-                Poll::Pending => {}
-            }
+        if let Some(Poll::Ready(wake)) = self.stream.as_mut().map(|socket| poll_socket(socket, cx)) {
+            return Poll::Ready(wake);
         }
-        match &mut self.reopening {
-            Some(reopening) => reopening.as_mut().poll(cx).map(Wake::Reopened),
-            None => Poll::Pending,
+        if let Some(Poll::Ready(socket)) = self.reopening.as_mut().map(|r| r.as_mut().poll(cx)) {
+            return Poll::Ready(Wake::Reopened(socket));
         }
+        poll_socket(&mut self.control, cx)
     }
+}
+
+fn poll_socket(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Wake> {
+    let mut burst = Vec::new();
+    let ended = ready!(socket.poll_burst(cx, &mut burst)).err();
+    Poll::Ready(match ended {
+        Some(ended) if burst.is_empty() => Wake::Ended(socket.channel, ended),
+        // The frames first; the next poll reports the end once more.
+        _ => Wake::Burst(socket.channel, burst),
+    })
+}
+
+async fn next_of(socket: &mut Socket) -> Wake {
+    poll_fn(|cx| poll_socket(socket, cx)).await
 }
 
 /// Waits for the sockets; for ever when there are none.

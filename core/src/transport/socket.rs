@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{Sink, Stream};
@@ -138,20 +138,6 @@ impl Socket {
         match self.poll_write(cx) {
             Err(ended) if burst.is_empty() => Poll::Ready(Err(ended)),
             _ => Poll::Ready(Ok(())),
-        }
-    }
-
-    /// The frames that can be had without waiting.
-    pub(super) fn take_ready(&mut self) -> Vec<Text> {
-        let mut all = Vec::new();
-        let mut cx = Context::from_waker(Waker::noop());
-        loop {
-            let mut burst = Vec::new();
-            let more = matches!(self.poll_burst(&mut cx, &mut burst), Poll::Ready(Ok(())));
-            all.append(&mut burst);
-            if !more {
-                return all;
-            }
         }
     }
 
