@@ -369,12 +369,14 @@ async fn wake(sockets: &mut Option<Sockets>) -> Wake {
     }
 }
 
+/// Waits before the first attempt too: where the whole session is going down, its control socket
+/// ends in the meantime, and a stream socket opened then would be taken for the next session's.
 async fn reopen(target: Arc<Target>) -> Socket {
     let mut wait = REOPEN_FIRST;
     loop {
-        match reopen_stream(&target.endpoint, &target.options).await {
-            Ok(socket) => return socket,
-            Err(_) => sleep(wait).await,
+        sleep(wait).await;
+        if let Ok(socket) = reopen_stream(&target.endpoint, &target.options).await {
+            return socket;
         }
         wait = (wait * 2).min(REOPEN_LAST);
     }
