@@ -31,7 +31,11 @@ pub struct RequestOptions {
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self { timeout: TimeLimit::Default, manual: false, checked: true }
+        Self {
+            timeout: TimeLimit::Default,
+            manual: false,
+            checked: true,
+        }
     }
 }
 
@@ -69,14 +73,20 @@ impl Connection {
     /// [`ErrorKind::InvalidOption`] names the option that is not usable.
     pub fn open(options: ConnectOptions, sink: impl Sink) -> Result<Self, Error> {
         let endpoint = options.check()?;
-        let no_random = |error| Error::new(ErrorKind::Internal, format!("random numbers: {error}"));
-        let shared = Arc::new(Shared::new(Ids::random().map_err(no_random)?));
+        let shared = Arc::new(Shared::new(Ids::random()?));
         let (ops, received) = mpsc::unbounded_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let driver = Driver::new(endpoint, options, sink, received, Arc::clone(&shared));
         background::spawn(driver.run())?;
         let (next_token, pid) = (AtomicU64::new(1), std::process::id());
-        Ok(Self { shared, ops, next_token, max_bytes, request_timeout, pid })
+        Ok(Self {
+            shared,
+            ops,
+            next_token,
+            max_bytes,
+            request_timeout,
+            pid,
+        })
     }
 
     /// A new token.
@@ -153,10 +163,19 @@ impl Connection {
 
     fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
         let prepared = self.prepare(command, check, false)?;
-        let Prepared { text, runtime, settles, .. } = prepared;
+        let Prepared {
+            text,
+            runtime,
+            settles,
+            ..
+        } = prepared;
         // Raw frames leave as they are, when they are given.
         let settles = settles && check == Check::Catalog;
-        self.command(Command::Send { text: text.clone(), runtime, settles })?;
+        self.command(Command::Send {
+            text: text.clone(),
+            runtime,
+            settles,
+        })?;
         Ok(text)
     }
 
@@ -172,7 +191,11 @@ impl Connection {
         command: &str,
         options: RequestOptions,
     ) -> Result<Text, Error> {
-        let check = if options.checked { Check::Catalog } else { Check::Shape };
+        let check = if options.checked {
+            Check::Catalog
+        } else {
+            Check::Shape
+        };
         let prepared = self.prepare(command, check, true)?;
         let (correlation, response_type) = if options.manual {
             let id = prepared.request_id.clone().unwrap_or_default();
@@ -186,10 +209,27 @@ impl Connection {
             TimeLimit::Default if prepared.answers_approval() => None,
             TimeLimit::Default => Some(self.request_timeout),
         };
-        let expect = Expect { correlation, response_type, timeout, manual: options.manual };
-        let Prepared { text, kind, runtime, settles, .. } = prepared;
-        let command =
-            Command::Request { token, command: kind, text: text.clone(), runtime, settles, expect };
+        let expect = Expect {
+            correlation,
+            response_type,
+            timeout,
+            manual: options.manual,
+        };
+        let Prepared {
+            text,
+            kind,
+            runtime,
+            settles,
+            ..
+        } = prepared;
+        let command = Command::Request {
+            token,
+            command: kind,
+            text: text.clone(),
+            runtime,
+            settles,
+            expect,
+        };
         self.command(command)?;
         Ok(text)
     }
@@ -243,7 +283,11 @@ impl Connection {
 
     fn prepare(&self, command: &str, check: Check, request_id: bool) -> Result<Prepared, Error> {
         self.check_owner()?;
-        let needs = Needs { check, request_id, max_bytes: self.max_bytes };
+        let needs = Needs {
+            check,
+            request_id,
+            max_bytes: self.max_bytes,
+        };
         let prepared = prepare(command, needs, &self.shared.ids)?;
         self.check_open()?;
         Ok(prepared)
@@ -261,7 +305,9 @@ impl Connection {
     }
 
     fn push(&self, op: Op) -> Result<(), Error> {
-        self.ops.send(op).map_err(|_| Error::new(ErrorKind::Closed, "the client is closed"))
+        self.ops
+            .send(op)
+            .map_err(|_| Error::new(ErrorKind::Closed, "the client is closed"))
     }
 
     fn check_owner(&self) -> Result<(), Error> {
@@ -277,14 +323,16 @@ impl Connection {
         match self.state() {
             State::Open => Ok(()),
             State::Closed => Err(Error::new(ErrorKind::Closed, "the client is closed")),
-            State::New | State::Connecting => {
-                Err(Error::new(ErrorKind::Disconnected, "the client is not connected yet")
-                    .with_hint("call connect first"))
-            }
-            State::Disconnected => {
-                Err(Error::new(ErrorKind::Disconnected, "the client is not connected")
-                    .with_hint("call connect to connect again"))
-            }
+            State::New | State::Connecting => Err(Error::new(
+                ErrorKind::Disconnected,
+                "the client is not connected yet",
+            )
+            .with_hint("call connect first")),
+            State::Disconnected => Err(Error::new(
+                ErrorKind::Disconnected,
+                "the client is not connected",
+            )
+            .with_hint("call connect to connect again")),
         }
     }
 }

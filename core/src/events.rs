@@ -66,7 +66,10 @@ impl Subscriber {
     }
 
     pub(crate) fn events(self) -> Events {
-        Events { queue: VecDeque::new(), subscriber: self }
+        Events {
+            queue: VecDeque::new(),
+            subscriber: self,
+        }
     }
 
     /// Leaves a delivery. `false` when the subscription was dropped.
@@ -92,18 +95,14 @@ impl Events {
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Event {
         loop {
-            match self.queue.pop_front() {
-                Some(delivery) => {
-                    if let Some(event) = event(delivery) {
-                        return event;
-                    }
+            while let Some(delivery) = self.queue.pop_front() {
+                if let Some(event) = event(delivery) {
+                    return event;
                 }
-                None => {
-                    self.queue = self.subscriber.mailbox.drain();
-                    if self.queue.is_empty() {
-                        self.subscriber.bell.notified().await;
-                    }
-                }
+            }
+            self.queue = self.subscriber.mailbox.drain();
+            if self.queue.is_empty() {
+                self.subscriber.bell.notified().await;
             }
         }
     }
@@ -113,9 +112,15 @@ fn event(delivery: Delivery) -> Option<Event> {
     Some(match delivery {
         Delivery::Message { channel, text } => Event::Message(Message::new(channel, text)),
         Delivery::Sent { text } => Event::Sent(text),
-        Delivery::Disconnected { channel, code, reason } => {
-            Event::Disconnected { channel, code, reason }
-        }
+        Delivery::Disconnected {
+            channel,
+            code,
+            reason,
+        } => Event::Disconnected {
+            channel,
+            code,
+            reason,
+        },
         Delivery::Lagged { dropped } => Event::Lagged { dropped },
         _ => return None,
     })

@@ -12,6 +12,7 @@ mod message;
 mod options;
 mod prepare;
 pub mod protocol;
+mod random;
 mod router;
 mod shared;
 #[cfg(feature = "testing")]

@@ -30,7 +30,10 @@ pub struct TlsOptions {
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { ca: None, verify: true }
+        Self {
+            ca: None,
+            verify: true,
+        }
     }
 }
 
@@ -157,22 +160,28 @@ impl Endpoint {
                 .with_hint("for example ws://127.0.0.1:4500")
         };
         let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| {
-            invalid(format!("expected ws://, wss://, http:// or https://, got {url:?}"))
+            invalid(format!(
+                "expected ws://, wss://, http:// or https://, got {url:?}"
+            ))
         })?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => false,
             "wss" | "https" => true,
             other => {
-                return Err(invalid(format!("expected ws, wss, http or https, got scheme {other:?}")));
+                return Err(invalid(format!(
+                    "expected ws, wss, http or https, got scheme {other:?}"
+                )));
             }
         };
         let rest = rest.split('#').next().unwrap_or_default();
-        let uri: Uri = format!("http://{rest}")
-            .parse()
-            .map_err(|error| invalid(format!("expected a host and port, got {rest:?} ({error})")))?;
+        let uri: Uri = format!("http://{rest}").parse().map_err(|error| {
+            invalid(format!("expected a host and port, got {rest:?} ({error})"))
+        })?;
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         if authority.contains('@') {
-            return Err(invalid("a name or password in the URL is not used; pass a token".to_owned()));
+            return Err(invalid(
+                "a name or password in the URL is not used; pass a token".to_owned(),
+            ));
         }
         let host = uri.host().unwrap_or_default().to_owned();
         if host.is_empty() {
@@ -204,7 +213,14 @@ impl Endpoint {
             .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("channel"))
             .collect::<Vec<_>>()
             .join("&");
-        Ok(Self { secure, host, port, path, query, token: None })
+        Ok(Self {
+            secure,
+            host,
+            port,
+            path,
+            query,
+            token: None,
+        })
     }
 
     /// Host and port, as an address to connect to and as the `Host` header.
@@ -214,9 +230,13 @@ impl Endpoint {
 
     /// The request target of a socket, with the channel of a split server.
     pub(crate) fn target(&self, channel: Option<&str>) -> String {
-        let channel = channel.map(|name| format!("channel={name}")).unwrap_or_default();
-        let parts: Vec<&str> =
-            [self.query.as_str(), channel.as_str()].into_iter().filter(|p| !p.is_empty()).collect();
+        let channel = channel
+            .map(|name| format!("channel={name}"))
+            .unwrap_or_default();
+        let parts: Vec<&str> = [self.query.as_str(), channel.as_str()]
+            .into_iter()
+            .filter(|p| !p.is_empty())
+            .collect();
         if parts.is_empty() {
             self.path.clone()
         } else {
@@ -230,7 +250,9 @@ mod tests {
     use super::*;
 
     fn endpoint(url: &str) -> Endpoint {
-        ConnectOptions::new(url).check().unwrap_or_else(|error| panic!("{url}: {error}"))
+        ConnectOptions::new(url)
+            .check()
+            .unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
     #[test]
@@ -239,15 +261,28 @@ mod tests {
             ("ws://127.0.0.1:4500", false, "127.0.0.1:4500", "/ws"),
             ("http://localhost:4500/", false, "localhost:4500", "/ws"),
             ("wss://example.org", true, "example.org:443", "/ws"),
-            ("HTTPS://example.org:8443/custom", true, "example.org:8443", "/custom"),
-            ("ws://[::1]:4500/x?a=1&channel=control&b=2#top", false, "[::1]:4500", "/x?a=1&b=2"),
+            (
+                "HTTPS://example.org:8443/custom",
+                true,
+                "example.org:8443",
+                "/custom",
+            ),
+            (
+                "ws://[::1]:4500/x?a=1&channel=control&b=2#top",
+                false,
+                "[::1]:4500",
+                "/x?a=1&b=2",
+            ),
         ] {
             let endpoint = endpoint(url);
             assert_eq!(endpoint.secure, secure, "{url}");
             assert_eq!(endpoint.authority(), authority, "{url}");
             assert_eq!(endpoint.target(None), target, "{url}");
         }
-        assert_eq!(endpoint("ws://h:1/x?a=1").target(Some("stream")), "/x?a=1&channel=stream");
+        assert_eq!(
+            endpoint("ws://h:1/x?a=1").target(Some("stream")),
+            "/x?a=1&channel=stream"
+        );
     }
 
     #[test]
@@ -261,9 +296,18 @@ mod tests {
             (ConnectOptions::new("ws://user:secret@h"), "url"),
             (ConnectOptions::new("ws://h").token("  "), "token"),
             (ConnectOptions::new("ws://h").token("a\nb"), "token"),
-            (ConnectOptions { max_message_bytes: 0, ..ConnectOptions::new("ws://h") }, "max_message"),
             (
-                ConnectOptions { connect_timeout: Duration::ZERO, ..ConnectOptions::new("ws://h") },
+                ConnectOptions {
+                    max_message_bytes: 0,
+                    ..ConnectOptions::new("ws://h")
+                },
+                "max_message",
+            ),
+            (
+                ConnectOptions {
+                    connect_timeout: Duration::ZERO,
+                    ..ConnectOptions::new("ws://h")
+                },
                 "connect_timeout",
             ),
         ] {

@@ -1,7 +1,7 @@
 //! Every recording, frame by frame through the engine, without a socket: the outcome of each
 //! input must be the one in `EXPECTED.json`.
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -47,19 +47,19 @@ fn replay(trace: &Trace, expected: &[ExpectedInput]) -> Vec<(ExpectedInput, Opti
                     client.engine.handle_connected(now, split);
                 }
             }
-            TraceEvent::Close { .. } => {
-                // A stream socket may go without the session; the control socket is the session.
-                if line.channel != Some(Socket::Stream) {
-                    let error = Error::new(ErrorKind::Disconnected, "closed in the recording");
-                    client.engine.handle_connection_lost(now, &error);
-                }
+            // A stream socket may go without the session; the control socket is the session.
+            TraceEvent::Close { .. } if line.channel != Some(Socket::Stream) => {
+                let error = Error::new(ErrorKind::Disconnected, "closed in the recording");
+                client.engine.handle_connection_lost(now, &error);
             }
             TraceEvent::Received(Payload::Frame(frame)) => {
                 let channel = match line.channel {
                     Some(Socket::Stream) => Channel::Stream,
                     _ => Channel::Control,
                 };
-                client.engine.handle_frame(now, channel, &Text::from(frame.get()));
+                client
+                    .engine
+                    .handle_frame(now, channel, &Text::from(frame.get()));
             }
             TraceEvent::Sent(Payload::Frame(frame)) => {
                 let value: Value = serde_json::from_str(frame.get()).unwrap();
@@ -72,7 +72,9 @@ fn replay(trace: &Trace, expected: &[ExpectedInput]) -> Vec<(ExpectedInput, Opti
                 if let Some(input) = wanted.filter(|_| !ids.is_empty()) {
                     next += 1;
                     client.inputs.push((next, input.clone()));
-                    client.engine.handle_command(now, run_turn(next, frame.get(), &value, ids));
+                    client
+                        .engine
+                        .handle_command(now, run_turn(next, frame.get(), &value, ids));
                 }
             }
             _ => {}
@@ -105,8 +107,14 @@ fn collect(label: &str, client: &mut Client, outcomes: &mut HashMap<(String, Tok
 }
 
 fn message_ids(command: &Value) -> Vec<String> {
-    let messages = command["payload"]["messages"].as_array().into_iter().flatten();
-    messages.filter_map(|message| message["client_message_id"].as_str()).map(str::to_owned).collect()
+    let messages = command["payload"]["messages"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    messages
+        .filter_map(|message| message["client_message_id"].as_str())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn run_turn(token: Token, text: &str, value: &Value, client_ids: Vec<String>) -> Command {
@@ -117,7 +125,10 @@ fn run_turn(token: Token, text: &str, value: &Value, client_ids: Vec<String>) ->
         request_id: value["request_id"].as_str().unwrap_or_default().to_owned(),
         runtime: (scope("agent_id"), scope("conversation_id")),
         client_ids,
-        options: TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() },
+        options: TurnOptions {
+            approvals: Approvals::Wait,
+            ..TurnOptions::default()
+        },
     }
 }
 
@@ -129,21 +140,36 @@ fn every_recorded_input_has_the_expected_outcome() {
     for generation in ["single", "split"] {
         for entry in std::fs::read_dir(folder.join(generation)).unwrap() {
             let path = entry.unwrap().path();
-            let name = format!("{generation}/{}", path.file_name().unwrap().to_string_lossy());
+            let name = format!(
+                "{generation}/{}",
+                path.file_name().unwrap().to_string_lossy()
+            );
             let trace = Trace::read(&path).unwrap();
             let wanted = expected.inputs.get(&name).map_or(&[][..], Vec::as_slice);
             let reported = replay(&trace, wanted);
-            assert_eq!(reported.len(), wanted.len(), "{name}: inputs found in the recording");
+            assert_eq!(
+                reported.len(),
+                wanted.len(),
+                "{name}: inputs found in the recording"
+            );
             files += 1;
             for (input, outcome) in reported {
                 inputs += 1;
                 let outcome = outcome.unwrap_or_else(|| panic!("{name}: no outcome for {input:?}"));
                 for difference in differences(&input, &outcome) {
-                    failures.push(format!("{name} {:?}: {difference}", input.client_message_ids));
+                    failures.push(format!(
+                        "{name} {:?}: {difference}",
+                        input.client_message_ids
+                    ));
                 }
             }
         }
     }
-    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} differences:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     assert_eq!((files, inputs), (181, 204));
 }

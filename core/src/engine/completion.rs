@@ -20,8 +20,12 @@ fn status_of(stop_reason: Option<&str>, error: Option<&str>) -> TurnStatus {
         Some("cancelled") => TurnStatus::Aborted,
         Some("requires_approval") => TurnStatus::RequiresApproval,
         Some(
-            "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call"
-            | "max_tokens_exceeded" | "insufficient_credits"
+            "error"
+            | "llm_api_error"
+            | "invalid_llm_response"
+            | "invalid_tool_call"
+            | "max_tokens_exceeded"
+            | "insufficient_credits"
             | "context_window_overflow_in_system_prompt",
         ) => TurnStatus::Failed,
         _ if error.is_some() => TurnStatus::Failed,
@@ -43,7 +47,12 @@ impl Runtime {
             Some(run) => turn.owns_run(run),
             None => turn.is_ours() && turn.runs.is_empty(),
         };
-        let tokens: Vec<_> = self.turns.iter().filter(|turn| ended(turn)).map(|t| t.token).collect();
+        let tokens: Vec<_> = self
+            .turns
+            .iter()
+            .filter(|turn| ended(turn))
+            .map(|t| t.token)
+            .collect();
         let end = End {
             by: Some(CompletedBy::TurnFinished),
             stop_reason: frame.stop_reason,
@@ -65,7 +74,9 @@ impl Runtime {
             .collect();
         let status = status_of(end.stop_reason.as_deref(), end.error.as_deref());
         for token in tokens {
-            let Some(index) = self.turn_index(*token) else { continue };
+            let Some(index) = self.turn_index(*token) else {
+                continue;
+            };
             let turn = &mut self.turns[index];
             for (_, ids) in all.iter().filter(|(other, _)| other != token) {
                 for id in ids {
@@ -83,7 +94,11 @@ impl Runtime {
         if ctx.features.turn_finished {
             return Vec::new();
         }
-        self.turns.iter().filter(|turn| turn.is_ours()).map(|turn| turn.token).collect()
+        self.turns
+            .iter()
+            .filter(|turn| turn.is_ours())
+            .map(|turn| turn.token)
+            .collect()
     }
 
     /// A loop status, after ownership has looked at it.
@@ -99,7 +114,9 @@ impl Runtime {
         let mut interrupted = Vec::new();
         let mut stopped = Vec::new();
         for token in self.unfinished(ctx) {
-            let Some(index) = self.turn_index(token) else { continue };
+            let Some(index) = self.turn_index(token) else {
+                continue;
+            };
             let turn = &mut self.turns[index];
             if turn.interrupted.is_some() {
                 interrupted.push(token);
@@ -151,7 +168,9 @@ impl Runtime {
 
     /// A final stop reason of the newest run ends the turn once an idle status confirms it.
     fn stop_reason(&mut self, delta: &Delta, text: &Text, ctx: &Context) {
-        let (Some(reason), Some(run)) = (&delta.stop_reason, &delta.run_id) else { return };
+        let (Some(reason), Some(run)) = (&delta.stop_reason, &delta.run_id) else {
+            return;
+        };
         if reason == "requires_approval" || self.runs.newest() != Some(run) {
             return;
         }
@@ -185,8 +204,11 @@ impl Runtime {
             && let Some(index) = self.turns.iter().position(waiting)
         {
             let reason = delta.message.as_deref().unwrap_or("no reason given");
-            let error = Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
-                .with_response(text.as_str());
+            let error = Error::new(
+                ErrorKind::Request,
+                format!("the input was refused: {reason}"),
+            )
+            .with_response(text.as_str());
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
         }
     }
@@ -211,7 +233,12 @@ impl Runtime {
     }
 
     /// Ends turns whose stop reason is confirmed.
-    pub(crate) fn finish_stopped(&mut self, tokens: &[u64], error: Option<&str>, ctx: &mut Context) {
+    pub(crate) fn finish_stopped(
+        &mut self,
+        tokens: &[u64],
+        error: Option<&str>,
+        ctx: &mut Context,
+    ) {
         let ending = tokens
             .first()
             .and_then(|token| self.turn_index(*token))
@@ -267,7 +294,10 @@ impl Runtime {
         let turn = &self.turns[index];
         let error = match turn.stop.as_ref().and_then(|stop| stop.cause) {
             Some(kind) => stop_error(kind, &turn.options),
-            None => Error::new(ErrorKind::TurnAborted, "the input was removed from the queue"),
+            None => Error::new(
+                ErrorKind::TurnAborted,
+                "the input was removed from the queue",
+            ),
         };
         self.fail_turn(index, error, &end, TurnStatus::Aborted, ctx);
     }

@@ -24,22 +24,27 @@ impl Ids {
     /// # Errors
     ///
     /// When the operating system has no random numbers.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0_u8; 6];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self::with_prefix(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    pub fn random() -> Result<Self, Error> {
+        crate::random::prefix().map(Self::with_prefix)
     }
 
     /// A source with a given prefix, for tests.
     #[must_use]
     pub fn with_prefix(prefix: String) -> Self {
-        Self { prefix, next: AtomicU64::new(1) }
+        Self {
+            prefix,
+            next: AtomicU64::new(1),
+        }
     }
 
     /// The next id, readable by its kind: `sync-3f2a…-7`.
     #[must_use]
     pub fn next(&self, kind: &str) -> String {
-        format!("{kind}-{}-{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
+        format!(
+            "{kind}-{}-{}",
+            self.prefix,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        )
     }
 }
 
@@ -108,7 +113,8 @@ impl Context {
     /// Sends a frame the user did not ask for word by word.
     pub(crate) fn send_own(&mut self, text: String) {
         let text = Text::from(text);
-        self.deliveries.push_back(Delivery::Sent { text: text.clone() });
+        self.deliveries
+            .push_back(Delivery::Sent { text: text.clone() });
         self.transmit.push_back(text);
     }
 

@@ -72,8 +72,13 @@ impl Requests {
         if let Some(at) = deadline {
             ctx.timers.set(at, Timer::Request(token));
         }
-        let pending =
-            Pending { token, command: command.to_owned(), expect, deadline, chunks: Vec::new() };
+        let pending = Pending {
+            token,
+            command: command.to_owned(),
+            expect,
+            deadline,
+            chunks: Vec::new(),
+        };
         self.by_key.insert(key.clone(), pending);
         self.by_token.insert(token, key);
     }
@@ -88,10 +93,15 @@ impl Requests {
         if SERVER_REQUESTS.contains(&kind) {
             return;
         }
-        let Some(pending) = self.by_key.get_mut(key) else { return };
+        let Some(pending) = self.by_key.get_mut(key) else {
+            return;
+        };
         let token = pending.token;
         if pending.expect.manual {
-            ctx.deliveries.push_back(Delivery::Candidate { token, text: text.clone() });
+            ctx.deliveries.push_back(Delivery::Candidate {
+                token,
+                text: text.clone(),
+            });
             return;
         }
         let spawn_failed = matches!(key, Correlation::Terminal(_)) && kind == "terminal_exited";
@@ -109,17 +119,27 @@ impl Requests {
         };
         let refused = spawn_failed || is_refusal(kind, &text);
         self.remove(token);
-        ctx.deliveries.push_back(Delivery::Response { token, text, refused });
+        ctx.deliveries.push_back(Delivery::Response {
+            token,
+            text,
+            refused,
+        });
     }
 
     /// Forgets a request; a late answer is then nobody's.
     pub(crate) fn remove(&mut self, token: Token) -> bool {
-        self.by_token.remove(&token).is_some_and(|key| self.by_key.remove(&key).is_some())
+        self.by_token
+            .remove(&token)
+            .is_some_and(|key| self.by_key.remove(&key).is_some())
     }
 
     /// A request's time limit may have passed.
     pub(crate) fn due(&mut self, token: Token, ctx: &mut Context) {
-        let Some(pending) = self.by_token.get(&token).and_then(|key| self.by_key.get(key)) else {
+        let Some(pending) = self
+            .by_token
+            .get(&token)
+            .and_then(|key| self.by_key.get(key))
+        else {
             return;
         };
         if pending.deadline.is_none_or(|at| at > ctx.now) {
@@ -128,7 +148,10 @@ impl Requests {
         let seconds = pending.expect.timeout.unwrap_or_default().as_secs_f64();
         let message = format!("no answer to `{}` within {seconds} s", pending.command);
         let hint = "a server that does not know a command, or one of its fields, stays silent";
-        ctx.fail(token, Error::new(ErrorKind::RequestTimeout, message).with_hint(hint));
+        ctx.fail(
+            token,
+            Error::new(ErrorKind::RequestTimeout, message).with_hint(hint),
+        );
         self.remove(token);
     }
 
@@ -146,8 +169,12 @@ impl Requests {
 impl Pending {
     /// Collects `entries` over the frames of one answer; the last frame carries all of them.
     fn join_chunk(&mut self, text: &Text) -> Option<Text> {
-        let Ok(mut frame) = RawObject::parse(text) else { return Some(text.clone()) };
-        let entries = frame.get("entries").map(serde_json::from_str::<Vec<Box<RawValue>>>);
+        let Ok(mut frame) = RawObject::parse(text) else {
+            return Some(text.clone());
+        };
+        let entries = frame
+            .get("entries")
+            .map(serde_json::from_str::<Vec<Box<RawValue>>>);
         if let Some(Ok(entries)) = entries {
             self.chunks.extend(entries);
         }
@@ -155,7 +182,9 @@ impl Pending {
             return None;
         }
         let joined: Vec<&str> = self.chunks.iter().map(|entry| entry.get()).collect();
-        frame.set("entries", format!("[{}]", joined.join(","))).ok()?;
+        frame
+            .set("entries", format!("[{}]", joined.join(",")))
+            .ok()?;
         Some(Text::from(frame.to_text()))
     }
 }

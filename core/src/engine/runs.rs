@@ -6,9 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::result::{ToolCall, Usage};
-use crate::protocol::frames::{
-    Delta, ToolCallPart, UsageFrame, content_text, plain_text,
-};
+use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, content_text, plain_text};
 
 /// One run.
 #[derive(Debug, Default)]
@@ -24,7 +22,10 @@ pub(crate) struct Run {
 
 /// Stop reasons of a run whose text is thrown away when the server tries again (section 9.4).
 fn is_error_stop(reason: &str) -> bool {
-    matches!(reason, "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call")
+    matches!(
+        reason,
+        "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call"
+    )
 }
 
 /// How many ended runs are remembered: twice what the server's correlation map keeps (section 12).
@@ -52,7 +53,13 @@ impl Runs {
             return run.seen;
         }
         self.seen += 1;
-        self.by_id.insert(id.to_owned(), Run { seen: self.seen, ..Run::default() });
+        self.by_id.insert(
+            id.to_owned(),
+            Run {
+                seen: self.seen,
+                ..Run::default()
+            },
+        );
         self.newest = Some(id.to_owned());
         self.seen
     }
@@ -69,7 +76,10 @@ impl Runs {
     /// The run that made a tool call.
     pub(crate) fn caller_of(&self, call_id: &str) -> Option<String> {
         let made = |run: &Run| run.tool_calls.iter().any(|call| call.id == call_id);
-        self.by_id.iter().find(|(_, run)| made(run)).map(|(id, _)| id.clone())
+        self.by_id
+            .iter()
+            .find(|(_, run)| made(run))
+            .map(|(id, _)| id.clone())
     }
 
     /// The run that was seen last.
@@ -84,7 +94,9 @@ impl Runs {
 
     /// A run is over: it is remembered, and what it said for a while.
     pub(crate) fn end(&mut self, id: &str) {
-        let Some(run) = self.by_id.get(id) else { return };
+        let Some(run) = self.by_id.get(id) else {
+            return;
+        };
         if self.has_ended(id) {
             return;
         }
@@ -101,14 +113,22 @@ impl Runs {
             }
             if let Some(run) = self.by_id.get_mut(id) {
                 self.ended_bytes -= run.size();
-                *run = Run { seen: run.seen, failed: run.failed, ..Run::default() };
+                *run = Run {
+                    seen: run.seen,
+                    failed: run.failed,
+                    ..Run::default()
+                };
             }
         }
     }
 
     /// Ends every run, in the order of first sight.
     pub(crate) fn end_all(&mut self) {
-        let mut ids: Vec<_> = self.by_id.iter().map(|(id, run)| (run.seen, id.clone())).collect();
+        let mut ids: Vec<_> = self
+            .by_id
+            .iter()
+            .map(|(id, run)| (run.seen, id.clone()))
+            .collect();
         ids.sort_unstable();
         for (_, id) in ids {
             self.end(&id);
@@ -117,12 +137,16 @@ impl Runs {
 
     /// Adds what a delta says to its run.
     pub(crate) fn record(&mut self, delta: &Delta, frame: &str) {
-        let Some(id) = delta.run_id.as_deref() else { return };
+        let Some(id) = delta.run_id.as_deref() else {
+            return;
+        };
         self.note(id);
         if self.has_ended(id) {
             return;
         }
-        let Some(run) = self.by_id.get_mut(id) else { return };
+        let Some(run) = self.by_id.get_mut(id) else {
+            return;
+        };
         match delta.message_type.as_str() {
             "assistant_message" => {
                 if let Some(content) = &delta.content {
@@ -170,31 +194,41 @@ impl Runs {
 impl Run {
     fn size(&self) -> usize {
         let output = |call: &ToolCall| call.output.as_ref().map_or(0, String::len);
-        let calls = self.tool_calls.iter().map(|call| call.arguments.len() + output(call) + 64);
+        let calls = self
+            .tool_calls
+            .iter()
+            .map(|call| call.arguments.len() + output(call) + 64);
         self.text.len() + calls.sum::<usize>()
     }
 
     fn call(&mut self, call_id: &str, run_id: &str) -> &mut ToolCall {
-        let index = self.tool_calls.iter().position(|call| call.id == call_id).unwrap_or_else(|| {
-            self.tool_calls.push(ToolCall {
-                id: call_id.to_owned(),
-                run_id: run_id.to_owned(),
-                ..ToolCall::default()
+        let index = self
+            .tool_calls
+            .iter()
+            .position(|call| call.id == call_id)
+            .unwrap_or_else(|| {
+                self.tool_calls.push(ToolCall {
+                    id: call_id.to_owned(),
+                    run_id: run_id.to_owned(),
+                    ..ToolCall::default()
+                });
+                self.tool_calls.len() - 1
             });
-            self.tool_calls.len() - 1
-        });
         &mut self.tool_calls[index]
     }
 
     /// Joins a call's pieces by its id; a piece without an id continues the last call.
     fn add_call(&mut self, part: &ToolCallPart, run_id: &str) {
         let last = self.tool_calls.last().map(|call| call.id.clone());
-        let Some(id) = part.tool_call_id.clone().or(last) else { return };
+        let Some(id) = part.tool_call_id.clone().or(last) else {
+            return;
+        };
         let call = self.call(&id, run_id);
         if let Some(name) = &part.name {
             call.name.clone_from(name);
         }
-        call.arguments.push_str(part.arguments.as_deref().unwrap_or_default());
+        call.arguments
+            .push_str(part.arguments.as_deref().unwrap_or_default());
     }
 
     /// The list is read first: returns forwarded from a backend have nothing else. Previews of a

@@ -16,7 +16,11 @@ use crate::protocol::Text;
 pub(crate) const IDLE: &str = "WAITING_ON_INPUT";
 
 /// Loop statuses in which silence is normal: a person decides, or a tool runs.
-const QUIET: [&str; 3] = ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
+const QUIET: [&str; 3] = [
+    "WAITING_ON_APPROVAL",
+    "EXECUTING_CLIENT_SIDE_TOOL",
+    "EXECUTING_COMMAND",
+];
 
 /// A command that waits for the settle pause.
 #[derive(Debug)]
@@ -110,7 +114,9 @@ impl Runtime {
 
     fn transmit(&mut self, command: Held, ctx: &mut Context) {
         ctx.transmit.push_back(command.text);
-        let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else { return };
+        let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else {
+            return;
+        };
         // A turn ahead of us that has shown nothing yet keeps the server busy too.
         let waiting = self.turns[..index].iter().any(|turn| !turn.is_ours());
         let busy = !self.idle() || waiting;
@@ -185,12 +191,15 @@ impl Runtime {
             merged_with: turn.merged.clone(),
             disposition: turn.disposition.clone(),
             detached: turn.detached,
-            duration_ms: u64::try_from((now - turn.sent_at).as_millis()).unwrap_or(u64::MAX),
+            duration_ms: u64::try_from(now.saturating_sub(turn.sent_at).as_millis())
+                .unwrap_or(u64::MAX),
             ..TurnResult::default()
         };
         let mut usage = Usage::default();
         for (index, id) in turn.runs.iter().enumerate() {
-            let Some(run) = self.runs.get(id) else { continue };
+            let Some(run) = self.runs.get(id) else {
+                continue;
+            };
             let withdrawn = run.failed && index + 1 < turn.runs.len();
             result.retries += u32::from(withdrawn);
             if !withdrawn {
@@ -211,7 +220,13 @@ impl Runtime {
     }
 
     /// Ends a turn with an outcome the server gave.
-    pub(crate) fn finish(&mut self, index: usize, end: &End, status: TurnStatus, ctx: &mut Context) {
+    pub(crate) fn finish(
+        &mut self,
+        index: usize,
+        end: &End,
+        status: TurnStatus,
+        ctx: &mut Context,
+    ) {
         let turn = self.turns.remove(index);
         ctx.ended.push(turn.token);
         let mut result = self.result_of(&turn, end, ctx.now);
@@ -224,7 +239,10 @@ impl Runtime {
             }),
             Some(stop) => {
                 if let Some(kind) = stop.cause {
-                    ctx.fail(turn.token, stop_error(kind, &turn.options).with_result(result));
+                    ctx.fail(
+                        turn.token,
+                        stop_error(kind, &turn.options).with_result(result),
+                    );
                 }
             }
         }
@@ -271,7 +289,10 @@ pub(crate) fn stop_error(kind: ErrorKind, options: &TurnOptions) -> Error {
             format!("the turn did not end within {} s", seconds(options.timeout))
         }
         ErrorKind::TurnIdleTimeout => {
-            format!("nothing was heard of the turn for {} s", seconds(options.idle_timeout))
+            format!(
+                "nothing was heard of the turn for {} s",
+                seconds(options.idle_timeout)
+            )
         }
         _ => "the turn was stopped".to_owned(),
     };

@@ -13,7 +13,9 @@ use crate::error::{Error, ErrorKind};
 impl Runtime {
     /// Looks at a turn's limits.
     pub(crate) fn turn_due(&mut self, token: Token, ctx: &mut Context) {
-        let Some(index) = self.turn_index(token) else { return };
+        let Some(index) = self.turn_index(token) else {
+            return;
+        };
         if self.quiet() {
             self.heard = ctx.now;
         }
@@ -30,16 +32,28 @@ impl Runtime {
             let cause = stop.cause.unwrap_or(ErrorKind::TurnAborted);
             let error = stop_error(cause, &turn.options);
             self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
-        } else if turn.ending.as_ref().is_some_and(|e| e.until.is_some_and(|at| at <= ctx.now)) {
+        } else if turn
+            .ending
+            .as_ref()
+            .is_some_and(|e| e.until.is_some_and(|at| at <= ctx.now))
+        {
             self.finish_stopped(&[token], None, ctx);
-        } else if turn.interrupted.as_ref().is_some_and(|(_, until)| *until <= ctx.now) {
+        } else if turn
+            .interrupted
+            .as_ref()
+            .is_some_and(|(_, until)| *until <= ctx.now)
+        {
             self.finish_interrupted(&[token], ctx);
         } else if turn.unseen() && turn.sent_at + turn.options.accept_timeout <= ctx.now {
             let seconds = turn.options.accept_timeout.as_secs_f64();
             let message = format!("the server showed no sign of the input within {seconds} s");
             let error = Error::new(ErrorKind::RequestTimeout, message);
             self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
-        } else if turn.options.timeout.is_some_and(|limit| turn.sent_at + limit <= ctx.now) {
+        } else if turn
+            .options
+            .timeout
+            .is_some_and(|limit| turn.sent_at + limit <= ctx.now)
+        {
             self.stop_turn(token, Some(ErrorKind::TurnTimeout), ctx);
         } else {
             self.stop_turn(token, Some(ErrorKind::TurnIdleTimeout), ctx);
@@ -49,11 +63,18 @@ impl Runtime {
     /// Stops a turn on the server and gives it the grace time to end. Without a cause nothing is
     /// delivered: the caller has gone, and the engine takes what still comes.
     pub(crate) fn stop_turn(&mut self, token: Token, cause: Option<ErrorKind>, ctx: &mut Context) {
-        let Some(index) = self.turn_index(token) else { return };
+        let Some(index) = self.turn_index(token) else {
+            return;
+        };
         if self.turns[index].phase == Phase::Held && self.take_back(token) {
             let turn = &mut self.turns[index];
             let kind = cause.unwrap_or(ErrorKind::TurnAborted);
-            turn.stop = Some(Stop { cause, until: ctx.now, removing: false, aborting: false });
+            turn.stop = Some(Stop {
+                cause,
+                until: ctx.now,
+                removing: false,
+                aborting: false,
+            });
             let error: Error = stop_error(kind, &turn.options);
             self.fail_turn(index, error, &End::default(), TurnStatus::Aborted, ctx);
             return;
@@ -65,7 +86,12 @@ impl Runtime {
             return;
         }
         let until = ctx.now + turn.options.abort_grace;
-        turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
+        turn.stop = Some(Stop {
+            cause,
+            until,
+            removing: false,
+            aborting: false,
+        });
         ctx.timers.set(until, Timer::Turn(token));
         self.press_stop(index, ctx);
     }

@@ -93,6 +93,10 @@ pub(crate) struct End {
 
 /// One `run_turn` call that has not ended.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent observation"
+)]
 pub(crate) struct Turn {
     pub(crate) token: Token,
     pub(crate) client_ids: Vec<String>,
@@ -190,10 +194,18 @@ impl Turn {
             return Some(stop.until);
         }
         let total = self.options.timeout.map(|limit| self.sent_at + limit);
-        let idle = self.options.idle_timeout.map(|limit| heard.max(self.sent_at) + limit);
+        let idle = self
+            .options
+            .idle_timeout
+            .map(|limit| heard.max(self.sent_at) + limit);
         let ending = self.ending.as_ref().and_then(|ending| ending.until);
         let interrupted = self.interrupted.as_ref().map(|(_, until)| *until);
-        let accepted = self.unseen().then(|| self.sent_at + self.options.accept_timeout);
-        [total, idle, ending, interrupted, accepted].into_iter().flatten().min()
+        let accepted = self
+            .unseen()
+            .then(|| self.sent_at + self.options.accept_timeout);
+        [total, idle, ending, interrupted, accepted]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -41,13 +41,18 @@ impl RawObject {
     /// The text of a field's value; of the last one where a key repeats.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.get())
+        self.0
+            .iter()
+            .rev()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.get())
     }
 
     /// A field's value as a string.
     #[must_use]
     pub fn get_str(&self, key: &str) -> Option<String> {
-        self.get(key).and_then(|text| serde_json::from_str(text).ok())
+        self.get(key)
+            .and_then(|text| serde_json::from_str(text).ok())
     }
 
     /// Sets a field to a value given as JSON text; every other field keeps its place.
@@ -77,7 +82,11 @@ impl RawObject {
     /// The object as text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let size = self.0.iter().map(|(key, value)| key.len() + value.get().len() + 5).sum::<usize>();
+        let size = self
+            .0
+            .iter()
+            .map(|(key, value)| key.len() + value.get().len() + 5)
+            .sum::<usize>();
         let mut text = String::with_capacity(size + 2);
         text.push('{');
         for (index, (key, value)) in self.0.iter().enumerate() {
@@ -105,11 +114,15 @@ mod tests {
 
     #[test]
     fn untouched_values_stay_byte_for_byte() {
-        let text = r#"{"big":123456789012345678901234567890,"f":1.50,"o":{ "x" : [1 ,2]},"é":"\u00e9"}"#;
+        let text =
+            r#"{"big":123456789012345678901234567890,"f":1.50,"o":{ "x" : [1 ,2]},"é":"\u00e9"}"#;
         let mut object = RawObject::parse(text).expect("valid");
         assert_eq!(object.to_text(), text);
         object.set_str("request_id", "a\"b").expect("valid");
-        assert_eq!(object.to_text(), format!(r#"{},"request_id":"a\"b"}}"#, &text[..text.len() - 1]));
+        assert_eq!(
+            object.to_text(),
+            format!(r#"{},"request_id":"a\"b"}}"#, &text[..text.len() - 1])
+        );
         object.set_str("f", "now").expect("valid");
         assert_eq!(object.get_str("f").as_deref(), Some("now"));
     }

@@ -56,7 +56,7 @@ struct Sockets {
 enum Wake {
     Burst(Channel, Vec<Text>),
     Ended(Channel, Ended),
-    Reopened(Socket),
+    Reopened(Box<Socket>),
 }
 
 /// See the module's text.
@@ -169,7 +169,7 @@ impl<S: Sink> Driver<S> {
             Wake::Ended(channel, ended) => self.socket_ended(channel, ended).await,
             Wake::Reopened(socket) => {
                 if let Some(sockets) = &mut self.sockets {
-                    sockets.stream = Some(socket);
+                    sockets.stream = Some(*socket);
                     sockets.reopening = None;
                 }
             }
@@ -220,11 +220,22 @@ impl<S: Sink> Driver<S> {
             }
         };
         match outcome {
-            Ok(Connected { control, stream, info, split }) => {
-                self.sockets = Some(Sockets { control, stream, reopening: None });
+            Ok(Connected {
+                control,
+                stream,
+                info,
+                split,
+            }) => {
+                self.sockets = Some(Sockets {
+                    control,
+                    stream,
+                    reopening: None,
+                });
                 self.engine.handle_connected(self.now(), split);
                 self.shared.connected(info, split);
-                waiting.into_iter().for_each(|token| self.done(token));
+                for token in waiting {
+                    self.done(token);
+                }
                 true
             }
             Err(error) => {
@@ -233,7 +244,10 @@ impl<S: Sink> Driver<S> {
                     self.shared.set_state(State::Disconnected);
                 }
                 for token in waiting {
-                    self.sink.deliver(Delivery::Failed { token, error: error.clone() });
+                    self.sink.deliver(Delivery::Failed {
+                        token,
+                        error: error.clone(),
+                    });
                 }
                 goes_on
             }
@@ -268,7 +282,11 @@ impl<S: Sink> Driver<S> {
         let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
         self.engine.handle_connection_lost(self.now(), &error);
         self.pump();
-        self.sink.deliver(Delivery::Disconnected { channel, code, reason });
+        self.sink.deliver(Delivery::Disconnected {
+            channel,
+            code,
+            reason,
+        });
     }
 
     /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
@@ -300,11 +318,17 @@ impl<S: Sink> Driver<S> {
             match op {
                 Op::Close { token } => self.closing.push(token),
                 Op::Connect { token } => {
-                    self.sink.deliver(Delivery::Failed { token, error: closed() });
+                    self.sink.deliver(Delivery::Failed {
+                        token,
+                        error: closed(),
+                    });
                 }
                 Op::Command(command) => {
                     if let Some(token) = command.token() {
-                        self.sink.deliver(Delivery::Failed { token, error: closed() });
+                        self.sink.deliver(Delivery::Failed {
+                            token,
+                            error: closed(),
+                        });
                     }
                 }
             }
@@ -317,17 +341,22 @@ impl<S: Sink> Driver<S> {
 
 impl Sockets {
     fn each(&mut self) -> impl Iterator<Item = &mut Socket> {
-        self.stream.iter_mut().chain(std::iter::once(&mut self.control))
+        self.stream
+            .iter_mut()
+            .chain(std::iter::once(&mut self.control))
     }
 
     fn keep_alive_at(&self) -> Instant {
         let stream = self.stream.as_ref().map(Socket::keep_alive_at);
-        stream.into_iter().fold(self.control.keep_alive_at(), Instant::min)
+        stream
+            .into_iter()
+            .fold(self.control.keep_alive_at(), Instant::min)
     }
 
     fn keep_alive(&mut self) -> Option<(Channel, Ended)> {
         let now = Instant::now();
-        self.each().find_map(|socket| Some((socket.channel, socket.keep_alive(now)?)))
+        self.each()
+            .find_map(|socket| Some((socket.channel, socket.keep_alive(now)?)))
     }
 
     async fn next(&mut self) -> Wake {
@@ -337,11 +366,12 @@ impl Sockets {
     /// The stream socket goes first: when both are readable, what it carries is usually older than
     /// the end of the control socket.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        if let Some(Poll::Ready(wake)) = self.stream.as_mut().map(|socket| poll_socket(socket, cx)) {
+        if let Some(Poll::Ready(wake)) = self.stream.as_mut().map(|socket| poll_socket(socket, cx))
+        {
             return Poll::Ready(wake);
         }
         if let Some(Poll::Ready(socket)) = self.reopening.as_mut().map(|r| r.as_mut().poll(cx)) {
-            return Poll::Ready(Wake::Reopened(socket));
+            return Poll::Ready(Wake::Reopened(Box::new(socket)));
         }
         poll_socket(&mut self.control, cx)
     }

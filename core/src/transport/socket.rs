@@ -56,8 +56,7 @@ impl Socket {
             .read_buffer_size(READ_BUFFER)
             .max_message_size(limit)
             .max_frame_size(limit);
-        let ws =
-            WebSocketStream::from_partially_read(io, rest, Role::Client, Some(config)).await;
+        let ws = WebSocketStream::from_partially_read(io, rest, Role::Client, Some(config)).await;
         Self {
             ws,
             channel,
@@ -76,13 +75,20 @@ impl Socket {
 
     /// Starts the closing handshake; [`Socket::poll_burst`] then reports the end.
     pub(super) fn close(&mut self) {
-        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
         self.outbox.push_back(Message::Close(Some(frame)));
     }
 
     /// When [`Socket::keep_alive`] wants to be called.
     pub(super) fn keep_alive_at(&self) -> Instant {
-        let wait = if self.pinged { self.interval + self.timeout } else { self.interval };
+        let wait = if self.pinged {
+            self.interval + self.timeout
+        } else {
+            self.interval
+        };
         self.heard + wait
     }
 
@@ -116,7 +122,9 @@ impl Socket {
         while burst.len() < BURST {
             match Pin::new(&mut self.ws).poll_next(cx) {
                 Poll::Pending if burst.is_empty() => {
-                    return self.poll_write(cx).map_or_else(|e| Poll::Ready(Err(e)), |()| Poll::Pending);
+                    return self
+                        .poll_write(cx)
+                        .map_or_else(|e| Poll::Ready(Err(e)), |()| Poll::Pending);
                 }
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(message))) => self.take(message, burst),
@@ -150,7 +158,10 @@ impl Socket {
             Message::Binary(bytes) => burst.extend(Text::try_from(bytes)),
             Message::Close(frame) => {
                 self.closed = Some(frame.map_or(
-                    Ended { code: 1005, reason: "the server closed the connection".to_owned() },
+                    Ended {
+                        code: 1005,
+                        reason: "the server closed the connection".to_owned(),
+                    },
                     |frame| Ended {
                         code: frame.code.into(),
                         reason: if frame.reason.is_empty() {
@@ -203,10 +214,14 @@ impl Socket {
                 code: 1009,
                 reason: format!("a message of {size} bytes is above the limit of {max_size}"),
             },
-            WsError::ConnectionClosed | WsError::AlreadyClosed => {
-                Ended { code: 1006, reason: "the connection is closed".to_owned() }
-            }
-            other => Ended { code: 1006, reason: other.to_string() },
+            WsError::ConnectionClosed | WsError::AlreadyClosed => Ended {
+                code: 1006,
+                reason: "the connection is closed".to_owned(),
+            },
+            other => Ended {
+                code: 1006,
+                reason: other.to_string(),
+            },
         }
     }
 }

@@ -1,10 +1,4 @@
 //! Scripted turns in the less usual situations. The usual ones are in `tests/mock_server.rs`.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a broken expectation fails the test"
-)]
-
 mod client;
 
 use futures_util::SinkExt;
