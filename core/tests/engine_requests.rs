@@ -1,0 +1,205 @@
+//! Requests and tool calls: correlation, time limits, and answers nobody may get.
+
+mod support;
+
+use std::time::Duration;
+
+use letta_app_client::ErrorKind;
+use letta_app_client::engine::{Command, Correlation, Delivery, Expect};
+use letta_app_client::protocol::Text;
+use serde_json::json;
+use support::{End, Lab};
+
+#[test]
+fn an_answer_needs_the_id_and_the_type() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "list_models_response", 30.0);
+    // The server chooses ids of its own for its questions, which may look like ours.
+    for kind in [
+        "control_request",
+        "external_tool_call_request",
+        "sync_response",
+    ] {
+        lab.receive(&json!({ "type": kind, "request_id": "x", "request": {} }));
+    }
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "y" }));
+    assert!(lab.ended().is_empty());
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "x", "success": true }));
+    let (token, end) = lab.one_end();
+    assert!(matches!((token, end), (1, End::Response(_, false))));
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "x" }));
+    assert!(lab.ended().is_empty(), "a second answer is nobody's");
+}
+
+#[test]
+fn a_silent_server_costs_the_time_limit() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "list_models_response", 30.0);
+    lab.pass(29.9);
+    assert!(lab.ended().is_empty());
+    lab.pass(0.2);
+    let (_, end) = lab.one_end();
+    let error = end.error();
+    assert_eq!(error.kind(), ErrorKind::RequestTimeout);
+    assert!(error.message().contains("list_models"), "{error}");
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "x" }));
+    assert!(lab.ended().is_empty());
+}
+
+#[test]
+fn a_refusal_is_told_apart() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "read_file_response", 30.0);
+    lab.receive(&json!({
+        "type": "read_file_response", "request_id": "x", "success": false, "error": "no",
+    }));
+    assert!(matches!(lab.one_end(), (1, End::Response(_, true))));
+}
+
+#[test]
+fn an_id_that_is_waiting_cannot_be_used_again() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "list_models_response", 30.0);
+    lab.request(2, "x", "list_models_response", 30.0);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::InvalidCommand);
+    assert_eq!(lab.sent().len(), 1, "the second was not sent");
+}
+
+#[test]
+fn a_cancelled_request_gets_nothing() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "list_models_response", 30.0);
+    lab.command(Command::Cancel { token: 1 });
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "x" }));
+    lab.pass(60.0);
+    assert!(lab.ended().is_empty());
+}
+
+#[test]
+fn list_memory_is_one_answer_of_several_frames() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "list_memory_response", 30.0);
+    for (entries, done) in [
+        (r#"[{"n":1.0},{"n":2}]"#, false),
+        ("[]", false),
+        (r#"[{"n":3}]"#, true),
+    ] {
+        lab.receive_text(&format!(
+            r#"{{"type":"list_memory_response","request_id":"x","entries":{entries},"done":{done},"total":3,"success":true}}"#
+        ));
+    }
+    let (_, End::Response(answer, false)) = lab.one_end() else {
+        panic!("an answer")
+    };
+    assert_eq!(
+        answer["entries"],
+        json!([{ "n": 1.0 }, { "n": 2 }, { "n": 3 }])
+    );
+}
+
+#[test]
+fn terminals_are_matched_by_their_own_id() {
+    let mut lab = Lab::new();
+    for (token, id) in [(1, "t1"), (2, "t2")] {
+        lab.command(Command::Request {
+            token,
+            command: "terminal_spawn".to_owned(),
+            text: Text::from("{}"),
+            runtime: None,
+            settles: false,
+            expect: Expect {
+                correlation: Correlation::Terminal(id.to_owned()),
+                response_type: Some("terminal_spawned".to_owned()),
+                timeout: Some(Duration::from_secs(30)),
+                manual: false,
+            },
+        });
+    }
+    lab.receive(
+        &json!({ "type": "terminal_exited", "terminal_id": "t2", "exitCode": -1, "error": "no" }),
+    );
+    assert!(matches!(lab.one_end(), (2, End::Response(_, true))));
+    lab.receive(&json!({ "type": "terminal_spawned", "terminal_id": "t1", "pid": 4 }));
+    assert!(matches!(lab.one_end(), (1, End::Response(_, false))));
+}
+
+#[test]
+fn a_lost_connection_ends_every_wait() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "list_models_response", 30.0);
+    lab.request(2, "y", "list_models_response", 30.0);
+    lab.lose();
+    let ended = lab.ended();
+    assert_eq!(
+        ended.iter().map(|(token, _)| *token).collect::<Vec<_>>(),
+        [1, 2]
+    );
+    for (_, end) in ended {
+        let error = end.error();
+        assert_eq!(
+            (error.kind(), error.close_code()),
+            (ErrorKind::Disconnected, Some(1006))
+        );
+    }
+    assert_eq!(lab.engine.next_timeout(), None);
+}
+
+#[test]
+fn a_malformed_frame_costs_itself_only() {
+    let mut lab = Lab::new();
+    lab.request(1, "x", "list_models_response", 30.0);
+    for text in ["{not json", "42", "[1]", "", "{\"type\":"] {
+        lab.receive_text(text);
+    }
+    assert_eq!(lab.engine.counters().malformed, 5);
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "x" }));
+    assert!(matches!(lab.one_end(), (1, End::Response(_, false))));
+}
+
+#[test]
+fn tool_calls_are_answered_once_and_with_something_valid() {
+    let mut lab = Lab::new();
+    let call = json!({
+        "type": "external_tool_call_request", "request_id": "e1", "tool_call_id": "c",
+        "tool_name": "t", "input": {},
+    });
+    lab.receive(&call);
+    let calls = |lab: &mut Lab| {
+        let next = || lab.engine.poll_delivery();
+        std::iter::from_fn(next)
+            .filter(|d| matches!(d, Delivery::ToolCall { .. }))
+            .count()
+    };
+    assert_eq!(
+        calls(&mut lab),
+        0,
+        "nobody runs tools here: somebody may answer it raw"
+    );
+    lab.command(Command::HandleTools { handled: true });
+    lab.receive(&call);
+    lab.receive(&call);
+    assert_eq!(calls(&mut lab), 1);
+    let answer = |lab: &mut Lab, answer: Result<&str, &str>| {
+        let answer = answer.map(str::to_owned).map_err(str::to_owned);
+        lab.command(Command::AnswerTool {
+            request_id: "e1".to_owned(),
+            answer,
+        });
+        lab.sent()
+    };
+    let bad = answer(&mut lab, Ok(r#"{"content":"text"}"#));
+    let error = bad[0]["error"].as_str().unwrap_or_default();
+    assert!(
+        error.contains("invalid result") && error.contains("content"),
+        "{error}"
+    );
+    assert!(
+        answer(&mut lab, Ok(r#"{"content":[]}"#)).is_empty(),
+        "it was answered"
+    );
+    lab.receive(&call);
+    let good = answer(&mut lab, Ok(r#"{"content":[{"type":"text","text":"42"}]}"#));
+    assert_eq!(good[0]["result"]["content"][0]["text"], "42");
+    lab.receive(&call);
+    assert_eq!(answer(&mut lab, Err("broken"))[0]["error"], "broken");
+}

@@ -1,0 +1,216 @@
+//! An engine on a virtual clock, with frames written in few words.
+#![expect(
+    clippy::expect_used,
+    dead_code,
+    reason = "a test may fail by panicking; each uses a part"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use letta_app_client::engine::{
+    Channel, Command, Correlation, Delivery, Engine, Expect, Ids, Token, TurnOptions,
+};
+use letta_app_client::protocol::Text;
+use letta_app_client::{Error, ErrorKind, TurnResult};
+use serde_json::{Value, json};
+
+pub struct Lab {
+    pub engine: Engine,
+    pub now: Duration,
+    seq: u64,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub enum End {
+    Turn(Box<TurnResult>),
+    Response(Value, bool),
+    Failed(Error),
+}
+
+impl End {
+    pub fn turn(self) -> TurnResult {
+        match self {
+            Self::Turn(result) => *result,
+            other => panic!("not a turn: {other:?}"),
+        }
+    }
+
+    pub fn error(self) -> Error {
+        match self {
+            Self::Failed(error) => error,
+            other => panic!("not an error: {other:?}"),
+        }
+    }
+}
+
+pub fn runtime() -> Value {
+    json!({ "agent_id": "a", "conversation_id": "c" })
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        let ids = Arc::new(Ids::with_prefix("t".to_owned()));
+        let mut engine = Engine::new(ids, Duration::from_millis(150));
+        engine.handle_connected(Duration::ZERO, false);
+        Self {
+            engine,
+            now: Duration::ZERO,
+            seq: 0,
+        }
+    }
+
+    /// Lets time pass, waking the engine whenever it wants to be woken.
+    pub fn pass(&mut self, seconds: f64) {
+        let until = self.now + Duration::from_secs_f64(seconds);
+        while let Some(at) = self.engine.next_timeout().filter(|at| *at <= until) {
+            self.now = at.max(self.now);
+            self.engine.handle_timeout(self.now);
+        }
+        self.now = until;
+    }
+
+    pub fn receive(&mut self, frame: &Value) {
+        self.receive_text(&frame.to_string());
+    }
+
+    pub fn receive_text(&mut self, text: &str) {
+        self.engine
+            .handle_frame(self.now, Channel::Control, &Text::from(text));
+    }
+
+    /// An event of the runtime.
+    pub fn event(&mut self, kind: &str, mut fields: Value) {
+        self.seq += 1;
+        fields["type"] = kind.into();
+        fields["runtime"] = runtime();
+        fields["event_seq"] = self.seq.into();
+        self.receive(&fields);
+    }
+
+    pub fn status(&mut self, status: &str) {
+        self.event(
+            "update_loop_status",
+            json!({ "loop_status": { "status": status, "active_run_ids": [] } }),
+        );
+    }
+
+    /// A loop status that says which messages a run answers.
+    pub fn run(&mut self, run: &str, ids: &[&str]) {
+        self.event(
+            "update_loop_status",
+            json!({ "loop_status": {
+                "status": "PROCESSING_API_RESPONSE", "active_run_ids": [run],
+                "client_message_ids_by_run_id": { run: ids },
+            } }),
+        );
+    }
+
+    pub fn delta(&mut self, body: Value) {
+        self.event("stream_delta", json!({ "delta": body }));
+    }
+
+    pub fn says(&mut self, run: &str, text: &str) {
+        self.delta(json!({ "message_type": "assistant_message", "run_id": run, "content": text }));
+    }
+
+    pub fn finished(&mut self, run: Option<&str>, reason: &str) {
+        let mut fields = json!({ "turn_id": "batch-direct-1", "stop_reason": reason });
+        if let Some(run) = run {
+            fields["run_id"] = run.into();
+        }
+        self.event("turn_finished", fields);
+    }
+
+    /// Sends an input whose one message has an id, and answers it when a disposition is given.
+    pub fn turn(&mut self, token: Token, id: &str, options: TurnOptions) {
+        let text = json!({ "type": "input", "request_id": format!("r{token}"), "id": id });
+        let command = Command::RunTurn {
+            token,
+            text: Text::from(text.to_string()),
+            request_id: format!("r{token}"),
+            runtime: ("a".to_owned(), "c".to_owned()),
+            client_ids: vec![id.to_owned()],
+            options,
+        };
+        self.engine.handle_command(self.now, command);
+    }
+
+    pub fn accept(&mut self, token: Token, disposition: &str) {
+        self.receive(&json!({
+            "type": "input_accepted", "request_id": format!("r{token}"), "runtime": runtime(),
+            "accepted": true, "disposition": disposition,
+        }));
+    }
+
+    /// A request for `response`, without a runtime.
+    pub fn request(&mut self, token: Token, id: &str, response: &str, timeout: f64) {
+        let expect = Expect {
+            correlation: Correlation::RequestId(id.to_owned()),
+            response_type: Some(response.to_owned()),
+            timeout: Some(Duration::from_secs_f64(timeout)),
+            manual: false,
+        };
+        self.command(Command::Request {
+            token,
+            command: "list_models".to_owned(),
+            text: Text::from(json!({ "request_id": id }).to_string()),
+            runtime: None,
+            settles: false,
+            expect,
+        });
+    }
+
+    pub fn command(&mut self, command: Command) {
+        self.engine.handle_command(self.now, command);
+    }
+
+    pub fn lose(&mut self) {
+        let error = Error::new(ErrorKind::Disconnected, "cut").with_close_code(Some(1006));
+        self.engine.handle_connection_lost(self.now, &error);
+    }
+
+    /// The frames that went out since the last look.
+    pub fn sent(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.engine.poll_transmit())
+            .map(|text| serde_json::from_str(&text).expect("frames are JSON"))
+            .collect()
+    }
+
+    /// The types of the frames that went out since the last look.
+    pub fn sent_kinds(&mut self) -> Vec<String> {
+        self.sent()
+            .iter()
+            .map(|frame| frame["type"].as_str().unwrap_or("?").to_owned())
+            .collect()
+    }
+
+    /// The calls that ended since the last look.
+    pub fn ended(&mut self) -> Vec<(Token, End)> {
+        let mut ended = Vec::new();
+        while let Some(delivery) = self.engine.poll_delivery() {
+            ended.extend(match delivery {
+                Delivery::Turn { token, result } => Some((token, End::Turn(result))),
+                Delivery::Failed { token, error } => Some((token, End::Failed(error))),
+                Delivery::Response {
+                    token,
+                    text,
+                    refused,
+                } => {
+                    let value = serde_json::from_str(&text).expect("responses are JSON");
+                    Some((token, End::Response(value, refused)))
+                }
+                _ => None,
+            });
+        }
+        ended
+    }
+
+    /// The one call that ended since the last look.
+    pub fn one_end(&mut self) -> (Token, End) {
+        let mut ended = self.ended();
+        assert_eq!(ended.len(), 1, "{ended:?}");
+        ended.remove(0)
+    }
+}
