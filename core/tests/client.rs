@@ -1,0 +1,327 @@
+//! The Rust client against the scripted server double, both generations.
+#![cfg(feature = "testing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
+use std::time::Duration;
+
+use letta_app_client::testing::{
+    Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
+};
+use letta_app_client::{
+    Approvals, Client, ConnectOptions, ErrorKind, Event, TimeLimit, TurnOptions, TurnStatus,
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn started(options: ScriptOptions) -> (MockServer, Client, Value) {
+    let server = MockServer::scripted(options).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+    client.connect().await.unwrap();
+    let fields = json!({ "agent_id": "agent-1", "mode": "standard", "create_conversation": {} });
+    let started = client.runtime_start(fields).await.unwrap();
+    let runtime = started.json()["runtime"].clone();
+    (server, client, runtime)
+}
+
+fn says(text: &str) -> Value {
+    json!({ "kind": "create_message", "messages": [{ "role": "user", "content": text }] })
+}
+
+fn both(turns: &[ScriptedTurn]) -> [ScriptOptions; 2] {
+    [Generation::Single, Generation::Split].map(|generation| ScriptOptions {
+        generation,
+        turns: turns.to_vec(),
+        ..ScriptOptions::default()
+    })
+}
+
+#[tokio::test]
+async fn a_turn_runs_to_its_end() {
+    for options in both(&[ScriptedTurn::text(["4", "2"])]) {
+        let (_server, client, runtime) = started(options).await;
+        let fields = json!({ "runtime": runtime, "payload": says("?") });
+        let result = client
+            .run_turn(fields, TurnOptions::default())
+            .await
+            .unwrap();
+        assert_eq!(
+            (result.text.as_str(), result.status),
+            ("42", Some(TurnStatus::Completed))
+        );
+        assert_eq!(result.usage.total_tokens, 12);
+        assert_eq!(
+            (result.run_ids.len(), result.client_message_ids.len()),
+            (1, 1)
+        );
+        assert!(result.terminal_message.is_some());
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn two_turns_at_once_have_each_their_own_text() {
+    let mut slow = ScriptedTurn::text(["one"]);
+    slow.delay_ms = 50;
+    for options in both(&[slow, ScriptedTurn::text(["two"])]) {
+        let (_server, client, runtime) = started(options).await;
+        let turn = |text: &str| {
+            let fields = json!({ "runtime": runtime, "payload": says(text) });
+            client.run_turn(fields, TurnOptions::default())
+        };
+        let (first, second) = tokio::join!(turn("a"), turn("b"));
+        assert_eq!(
+            (first.unwrap().text, second.unwrap().text),
+            ("one".into(), "two".into())
+        );
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_external_tool_is_run_here() {
+    let mut turn = ScriptedTurn::text(["done"]);
+    turn.tool_calls = vec![ScriptedCall::new("lookup", json!({ "email": "a@b.c" }))];
+    for options in both(&[turn]) {
+        let (_server, client, runtime) = started(options).await;
+        let mut calls = client.tool_calls();
+        let parameters = json!({ "type": "object", "properties": {} });
+        let tool =
+            json!({ "name": "lookup", "description": "Find a user", "parameters": parameters });
+        let fields = json!({
+            "agent_id": runtime["agent_id"], "conversation_id": runtime["conversation_id"],
+            "external_tools": [{ "tools": [tool] }],
+        });
+        client.runtime_start(fields).await.unwrap();
+        let fields = json!({ "runtime": runtime, "payload": says("?") });
+        let answering = async {
+            let call = calls.next().await.unwrap();
+            assert_eq!(
+                (call.name(), &call.input()["email"]),
+                ("lookup", &json!("a@b.c"))
+            );
+            call.answer_text("user 7");
+        };
+        let (result, ()) = tokio::join!(client.run_turn(fields, TurnOptions::default()), answering);
+        let result = result.unwrap();
+        assert_eq!(result.text, "done");
+        assert_eq!(result.tool_calls[0].output.as_deref(), Some("user 7"));
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn an_approval_is_answered_by_whoever_listens() {
+    let mut turn = ScriptedTurn::text(["written"]);
+    turn.tool_calls = vec![ScriptedCall::asking("Write", json!({ "path": "x" }))];
+    for options in both(&[turn]) {
+        let (_server, client, runtime) = started(options).await;
+        let mut events = client.events();
+        let waiting = TurnOptions {
+            approvals: Approvals::Wait,
+            ..TurnOptions::default()
+        };
+        let fields = json!({ "runtime": runtime, "payload": says("?") });
+        let answering = async {
+            loop {
+                let Event::Message(message) = events.next().await else {
+                    continue;
+                };
+                if message.kind() == "control_request" {
+                    let id = message.json()["request_id"].clone();
+                    let payload = json!({
+                        "kind": "approval_response", "request_id": id,
+                        "decision": { "behavior": "allow" },
+                    });
+                    return client
+                        .input(json!({ "runtime": runtime, "payload": payload }))
+                        .unwrap();
+                }
+            }
+        };
+        let (result, ()) = tokio::join!(client.run_turn(fields, waiting), answering);
+        assert_eq!(result.unwrap().text, "written");
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_future_stops_the_turn_on_the_server() {
+    let mut turn = ScriptedTurn::text(["never"]);
+    turn.hang = true;
+    let options = ScriptOptions {
+        turns: vec![turn],
+        ..ScriptOptions::default()
+    };
+    let (server, client, runtime) = started(options).await;
+    let fields = json!({ "runtime": runtime, "payload": says("?") });
+    let mut events = client.events();
+    let call = client.run_turn(fields, TurnOptions::default());
+    let begun = async {
+        loop {
+            let Event::Message(message) = events.next().await else {
+                continue;
+            };
+            if message.text().contains("PROCESSING_API_RESPONSE") {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        _ = call => panic!("the turn hangs"),
+        () = begun => {}
+    }
+    let aborted =
+        tokio::task::spawn_blocking(move || server.wait_received("abort_message", 1, SOON));
+    assert!(aborted.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_cut_connection_interrupts_the_turn_and_can_be_opened_again() {
+    let mut turn = ScriptedTurn::text(["half", "never"]);
+    turn.disconnect_after = Some(1);
+    let turns = vec![turn, ScriptedTurn::text(["whole"])];
+    let options = ScriptOptions {
+        turns,
+        ..ScriptOptions::default()
+    };
+    let (_server, client, runtime) = started(options).await;
+    let mut events = client.events();
+    let fields = json!({ "runtime": runtime, "payload": says("?") });
+    let error = client
+        .run_turn(fields.clone(), TurnOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
+    assert_eq!(error.result().unwrap().text, "half");
+    let lost = async { while !matches!(events.next().await, Event::Disconnected { .. }) {} };
+    timeout(SOON, lost).await.unwrap();
+    let error = client.info().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    client.connect().await.unwrap();
+    let result = client
+        .run_turn(fields, TurnOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(result.text, "whole");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_that_the_server_would_answer_with_silence() {
+    let (server, client, runtime) = started(ScriptOptions::default()).await;
+    let before = server.received().len();
+    let refused = |outcome: Result<(), letta_app_client::Error>, field: &str| {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidCommand, "{error}");
+        assert!(error.message().contains(field), "{error}");
+    };
+    refused(client.send(&json!([])), "object");
+    refused(client.send(&json!({ "path": "x" })), "type");
+    refused(
+        client.send(&json!({ "type": "terminal_kill" })),
+        "terminal_id",
+    );
+    refused(client.send_raw("{}"), "type");
+    refused(client.send_raw("nonsense"), "object");
+    for (fields, field) in [
+        (json!({}), "agent_id"),
+        (
+            json!({ "agent_id": "a", "create_agent": { "body": {} } }),
+            "agent_id",
+        ),
+        (json!({ "agent_id": "a", "mode": "yolo" }), "mode"),
+    ] {
+        refused(client.runtime_start(fields).await.map(|_| ()), field);
+    }
+    let no_messages =
+        json!({ "runtime": runtime, "payload": { "kind": "create_message", "messages": [] } });
+    refused(
+        client
+            .run_turn(no_messages, TurnOptions::default())
+            .await
+            .map(|_| ()),
+        "messages",
+    );
+    assert_eq!(server.received().len(), before);
+    client.close().await;
+    client.close().await;
+    assert_eq!(client.info().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_is_not_sent_and_one_that_comes_closes_the_connection() {
+    let server = MockServer::scripted(ScriptOptions::default()).unwrap();
+    let mut options = ConnectOptions::new(server.url());
+    options.max_message_bytes = 4096;
+    let client = Client::new(options).unwrap();
+    client.connect().await.unwrap();
+    let mut events = client.events();
+    let large = json!({ "path": "x", "content": "x".repeat(5000) });
+    let error = client.request("write_file", large).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MessageTooLarge);
+    assert!(server.received().is_empty());
+    server.push(&json!({ "type": "file_changed", "path": "x".repeat(5000) }).to_string());
+    let code = timeout(SOON, async {
+        loop {
+            if let Event::Disconnected { code, reason, .. } = events.next().await {
+                assert!(reason.contains("4096"), "{reason}");
+                return code;
+            }
+        }
+    });
+    assert_eq!(code.await.unwrap(), 1009);
+}
+
+#[tokio::test]
+async fn a_raw_request_takes_the_frame_its_caller_likes() {
+    let (server, client, _) = started(ScriptOptions::default()).await;
+    let command = json!({ "type": "future", "request_id": "f1" }).to_string();
+    let call = client.request_raw(&command, TimeLimit::After(SOON), |message| {
+        message.kind() == "future_done"
+    });
+    let pushing = async {
+        let (server, got) = tokio::task::spawn_blocking(move || {
+            let got = server.wait_received("future", 1, SOON);
+            (server, got)
+        })
+        .await
+        .unwrap();
+        assert!(got);
+        server.push(&json!({ "type": "future_progress", "request_id": "f1" }).to_string());
+        server.push(r#"{"type":"future_done","request_id":"f1","n":123456789012345678901}"#);
+        server
+    };
+    let (message, _server) = tokio::join!(call, pushing);
+    assert!(message.unwrap().text().contains("123456789012345678901"));
+    let late = client.request_raw(
+        &command,
+        TimeLimit::After(Duration::from_millis(20)),
+        |_| true,
+    );
+    assert_eq!(late.await.unwrap_err().kind(), ErrorKind::RequestTimeout);
+}
+
+#[tokio::test]
+async fn a_refusal_carries_the_answer() {
+    let answers = [(
+        "read_file".to_owned(),
+        json!({ "type": "read_file_response", "success": false, "error": "no such file", "path": "x" }),
+    )];
+    let options = ScriptOptions {
+        answers: answers.into(),
+        ..ScriptOptions::default()
+    };
+    let (_server, client, _) = started(options).await;
+    let error = client
+        .request("read_file", json!({ "path": "x" }))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Request);
+    assert!(error.message().contains("no such file"));
+    assert!(error.response().unwrap().contains("read_file_response"));
+}
