@@ -227,7 +227,9 @@ async fn certificates_are_checked() {
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
     assert!(error.message().starts_with("tls.ca"), "{error}");
 
-    let plain = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.replace("ws://", "wss://");
+    let plain = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .await
+        .replace("ws://", "wss://");
     let error = failure(ConnectOptions::new(plain)).await;
     assert!(error.message().contains("TLS"), "{error}");
 }

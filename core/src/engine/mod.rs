@@ -4,6 +4,7 @@
 //! The engine is a pure function of its inputs. It knows no socket, no clock and no lock, so the
 //! recorded traces, property tests and simulated networks drive it directly.
 
+mod command;
 mod completion;
 mod context;
 mod delivery;
@@ -22,6 +23,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use delivery::{Channel, Delivery, Token};
@@ -41,83 +43,6 @@ use crate::protocol::frames::{
     ControlRequestFrame, DeltaFrame, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame,
     QueueFrame, TurnFinishedFrame,
 };
-
-/// What a caller asks the engine to do.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Command {
-    /// Send a frame and expect nothing.
-    Send {
-        /// The frame.
-        text: Text,
-        /// Its runtime (agent, conversation), if it has one.
-        runtime: Option<(String, String)>,
-        /// Whether it is a new input, which waits for the settle pause.
-        settles: bool,
-    },
-    /// Send a frame and wait for its answer.
-    Request {
-        /// The call.
-        token: Token,
-        /// The command's type, for messages.
-        command: String,
-        /// The frame.
-        text: Text,
-        /// Its runtime, if it has one.
-        runtime: Option<(String, String)>,
-        /// Whether it is a new input.
-        settles: bool,
-        /// The answer.
-        expect: Expect,
-    },
-    /// Send an input and follow its turn to the end.
-    RunTurn {
-        /// The call.
-        token: Token,
-        /// The `input` frame; every message in it has a `client_message_id`.
-        text: Text,
-        /// Its `request_id`.
-        request_id: String,
-        /// Its runtime (agent, conversation).
-        runtime: (String, String),
-        /// The `client_message_id`s in it.
-        client_ids: Vec<String>,
-        /// Limits.
-        options: TurnOptions,
-    },
-    /// The caller of a request or turn has gone. A turn is stopped on the server.
-    Cancel {
-        /// The call.
-        token: Token,
-    },
-    /// The caller of a manual request took its answer.
-    Resolve {
-        /// The call.
-        token: Token,
-    },
-    /// Whether external tool calls are delivered as calls.
-    HandleTools {
-        /// Whether anybody here runs tools.
-        handled: bool,
-    },
-    /// A tool's answer.
-    AnswerTool {
-        /// The id of the call.
-        request_id: String,
-        /// The result as JSON text, or the text of an error.
-        answer: Result<String, String>,
-    },
-}
-
-impl Command {
-    /// The call that waits for this command, if one does.
-    pub(crate) fn token(&self) -> Option<Token> {
-        match self {
-            Self::Request { token, .. } | Self::RunTurn { token, .. } => Some(*token),
-            _ => None,
-        }
-    }
-}
 
 /// Counters of what came in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,9 +1,11 @@
 //! An engine on a virtual clock, with frames written in few words.
 #![expect(
     clippy::expect_used,
-    dead_code,
-    reason = "a test may fail by panicking; each uses a part"
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "a test may fail by panicking, and `json!` makes values"
 )]
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,83 @@
+//! What callers ask of the engine.
+
+use super::delivery::Token;
+use super::requests::Expect;
+use super::turn::TurnOptions;
+use crate::protocol::Text;
+
+/// What a caller asks the engine to do.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Send a frame and expect nothing.
+    Send {
+        /// The frame.
+        text: Text,
+        /// Its runtime (agent, conversation), if it has one.
+        runtime: Option<(String, String)>,
+        /// Whether it is a new input, which waits for the settle pause.
+        settles: bool,
+    },
+    /// Send a frame and wait for its answer.
+    Request {
+        /// The call.
+        token: Token,
+        /// The command's type, for messages.
+        command: String,
+        /// The frame.
+        text: Text,
+        /// Its runtime, if it has one.
+        runtime: Option<(String, String)>,
+        /// Whether it is a new input.
+        settles: bool,
+        /// The answer.
+        expect: Expect,
+    },
+    /// Send an input and follow its turn to the end.
+    RunTurn {
+        /// The call.
+        token: Token,
+        /// The `input` frame; every message in it has a `client_message_id`.
+        text: Text,
+        /// Its `request_id`.
+        request_id: String,
+        /// Its runtime (agent, conversation).
+        runtime: (String, String),
+        /// The `client_message_id`s in it.
+        client_ids: Vec<String>,
+        /// Limits.
+        options: TurnOptions,
+    },
+    /// The caller of a request or turn has gone. A turn is stopped on the server.
+    Cancel {
+        /// The call.
+        token: Token,
+    },
+    /// The caller of a manual request took its answer.
+    Resolve {
+        /// The call.
+        token: Token,
+    },
+    /// Whether external tool calls are delivered as calls.
+    HandleTools {
+        /// Whether anybody here runs tools.
+        handled: bool,
+    },
+    /// A tool's answer.
+    AnswerTool {
+        /// The id of the call.
+        request_id: String,
+        /// The result as JSON text, or the text of an error.
+        answer: Result<String, String>,
+    },
+}
+
+impl Command {
+    /// The call that waits for this command, if one does.
+    pub(crate) fn token(&self) -> Option<Token> {
+        match self {
+            Self::Request { token, .. } | Self::RunTurn { token, .. } => Some(*token),
+            _ => None,
+        }
+    }
+}
