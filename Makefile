@@ -1,0 +1,113 @@
+# Everything is built, tested and shown from here. Needs Rust, Python 3.10 or newer, Node 20 or
+# newer, a C compiler and make; the rest is fetched by package name.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .stamps
+CARGO ?= cargo
+TRACES := protocol/traces
+
+CORE_SOURCES := Cargo.toml Cargo.lock $(shell find core/src core/Cargo.toml)
+PYTHON_SOURCES := $(shell find bindings-python -name tests -prune -o -name target -prune -o \
+	-name '*.abi3.so' -prune -o -name __pycache__ -prune -o -type f -print)
+NODE_SOURCES := bindings-node/package.json bindings-node/Cargo.toml bindings-node/build.rs \
+	$(shell find bindings-node/src bindings-node/ts bindings-node/scripts bindings-node/tsconfig*.json \
+	-type f ! -name binding.d.cts)
+
+.PHONY: build demo test check bench clean \
+	test-rust test-python test-node test-live \
+	check-rust check-python check-node conformance
+
+build: $(STAMPS)/python $(STAMPS)/node
+
+# --- what the other targets stand on ---------------------------------------------------------
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(STAMPS)/venv: bindings-python/requirements-dev.txt | $(STAMPS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# The package as users get it: a wheel, installed.
+$(STAMPS)/python: $(STAMPS)/venv $(CORE_SOURCES) $(PYTHON_SOURCES)
+	rm -rf target/wheels
+	$(BIN)/maturin build --quiet --profile dev -m bindings-python/Cargo.toml -o target/wheels
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
+	@touch $@
+
+$(STAMPS)/node-modules: bindings-node/package-lock.json | $(STAMPS)
+	cd bindings-node && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/node: $(STAMPS)/node-modules $(CORE_SOURCES) $(NODE_SOURCES)
+	cd bindings-node && npm run --silent build
+	@mkdir -p examples/typescript/node_modules/@letta
+	@ln -sfn ../../../../bindings-node examples/typescript/node_modules/@letta/app-client-native
+	@touch $@
+
+# The real App Server, pinned, with a scripted model (tests/live/README.md).
+.PHONY: live
+live:
+	@node tests/live/setup.mjs
+
+# --- the two commands of the README ----------------------------------------------------------
+
+demo: build live
+	@node tests/live/with-server.mjs $(BIN)/python examples/python/demo.py -- node examples/typescript/demo.mjs
+
+test: test-rust test-python test-node test-live conformance
+
+test-rust:
+	$(CARGO) test --quiet -p letta-app-client --features testing
+	$(CARGO) test --quiet -p xtask
+
+test-python: $(STAMPS)/python
+	cd bindings-python && ../$(BIN)/python -m pytest -q -m "not live"
+
+test-node: $(STAMPS)/node
+	cd bindings-node && npm run --silent test
+
+test-live: build live
+	node --test tests/live/harness.test.mjs tests/live/model.test.mjs
+	cd bindings-python && ../$(BIN)/python -m pytest -q -m live
+	cd bindings-node && npm run --silent test:live
+	$(CARGO) build --quiet -p letta-app-client --example quickstart
+	node tests/live/with-server.mjs $(BIN)/python examples/python/quickstart.py \
+		-- node examples/typescript/quickstart.mjs -- target/debug/examples/quickstart
+	$(MAKE) --no-print-directory demo
+
+# Every recording through the public API of each language: all inputs must end as expected.
+conformance: build
+	$(CARGO) run --quiet -p letta-app-client --features testing --example conformance -- $(TRACES)
+	$(BIN)/python -m letta_app_client.testing conformance $(TRACES)
+	node bindings-node/conformance.mjs $(TRACES)
+
+# --- lints, types, drift ---------------------------------------------------------------------
+
+check: check-rust check-python check-node
+
+check-rust:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --workspace --all-targets --features letta-app-client/testing -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps -p letta-app-client --all-features
+	$(CARGO) run --quiet -p xtask -- check
+
+check-python: $(STAMPS)/python
+	cd bindings-python && ../$(BIN)/ruff check . ../examples/python && ../$(BIN)/ruff format --check . ../examples/python
+	cd bindings-python && ../$(BIN)/mypy
+
+check-node: $(STAMPS)/node
+	cd bindings-node && npm run --silent lint && npm run --silent typecheck
+
+# --- figures ---------------------------------------------------------------------------------
+
+# CPU time of the engine per frame and per turn, optimised.
+bench:
+	$(CARGO) bench --quiet -p letta-app-client --bench engine
+
+clean:
+	rm -rf target $(VENV) $(STAMPS) bindings-node/dist bindings-node/node_modules bindings-node/*.node \
+		tests/live/server/node_modules

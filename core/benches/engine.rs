@@ -1,0 +1,143 @@
+//! CPU time of the engine alone: no socket, no other thread.
+//!
+//! `make bench` prints microseconds per frame for a stream nobody follows, for a turn that is
+//! followed to its end, and for reading the envelope. Ratios between the rows carry over to other
+//! machines, the figures do not.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use letta_app_client::TurnOptions;
+use letta_app_client::engine::{Channel, Command, Engine, Ids};
+use letta_app_client::protocol::Text;
+use letta_app_client::protocol::envelope::Envelope;
+use serde_json::json;
+
+const DELTAS: usize = 50;
+const TURNS: usize = 2_000;
+const ROUNDS: usize = 5;
+
+fn main() {
+    let frames = turn_frames();
+    let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
+    println!(
+        "a turn of {DELTAS} deltas: {} frames, {bytes} bytes",
+        frames.len()
+    );
+    println!("{:<44} {:>12}", "", "µs per frame");
+    row("envelope", &frames, |frames| {
+        for frame in frames {
+            black_box(Envelope::read(frame).is_ok());
+        }
+    });
+    let mut engine = engine();
+    row("engine, nobody follows the turn", &frames, |frames| {
+        play(&mut engine, frames)
+    });
+    let mut engine = self::engine();
+    let mut token = 0;
+    row("engine, run_turn to its end", &frames, |frames| {
+        token += 1;
+        run_turn(&mut engine, token);
+        play(&mut engine, frames);
+    });
+}
+
+/// The best of some rounds: what disturbs a measurement only ever adds to it.
+fn row(name: &str, frames: &[Text], mut work: impl FnMut(&[Text])) {
+    let best = (0..ROUNDS).map(|_| {
+        let start = Instant::now();
+        for _ in 0..TURNS {
+            work(frames);
+        }
+        start.elapsed()
+    });
+    let best = best.min().unwrap_or_default();
+    let count = u32::try_from(TURNS * frames.len()).unwrap_or(u32::MAX);
+    println!(
+        "{name:<44} {:>12.2}",
+        best.as_secs_f64() * 1e6 / f64::from(count)
+    );
+}
+
+fn engine() -> Engine {
+    let mut engine = Engine::new(Arc::new(Ids::with_prefix("bench".into())), Duration::ZERO);
+    engine.handle_connected(Duration::ZERO, false);
+    engine
+}
+
+fn play(engine: &mut Engine, frames: &[Text]) {
+    for frame in frames {
+        engine.handle_frame(Duration::ZERO, Channel::Control, frame);
+        while engine.poll_delivery().is_some() {}
+    }
+}
+
+fn run_turn(engine: &mut Engine, token: u64) {
+    engine.handle_command(
+        Duration::ZERO,
+        Command::RunTurn {
+            token,
+            text: Text::from_static("{}"),
+            request_id: "r".into(),
+            runtime: ("agent-1".into(), "conv-1".into()),
+            client_ids: vec!["m1".into()],
+            options: TurnOptions::default(),
+        },
+    );
+    while engine.poll_transmit().is_some() {}
+}
+
+/// The frames of one turn as a one-socket server sends them, status frames of realistic size.
+fn turn_frames() -> Vec<Text> {
+    let runtime = json!({ "agent_id": "agent-1", "conversation_id": "conv-1" });
+    let seal = |mut frame: serde_json::Value| {
+        frame["runtime"] = runtime.clone();
+        frame["event_seq"] = 1.into();
+        frame["emitted_at"] = "2026-01-01T00:00:00.000Z".into();
+        frame["idempotency_key"] = "stream_delta:1:00000000-0000-4000-8000-000000000000".into();
+        Text::from(frame.to_string())
+    };
+    let status = |status: &str, runs: &[&str]| {
+        seal(json!({ "type": "update_loop_status", "loop_status": {
+            "status": status, "active_run_ids": runs, "executing_tool_call_ids": [],
+            "client_message_ids_by_run_id": { "run-1": ["m1"] },
+        } }))
+    };
+    let device = |busy: bool| {
+        seal(json!({ "type": "update_device_status", "device_status": {
+            "is_processing": busy, "pending_control_requests": [],
+            "current_available_skills": vec![json!({ "id": "s", "description": "x".repeat(200) }); 20],
+        } }))
+    };
+    let delta = |body: serde_json::Value| seal(json!({ "type": "stream_delta", "delta": body }));
+    let mut frames = vec![
+        Text::from(
+            json!({ "type": "input_accepted", "request_id": "r", "runtime": runtime,
+            "accepted": true, "disposition": "started" })
+            .to_string(),
+        ),
+        status("SENDING_API_REQUEST", &[]),
+        device(true),
+        status("PROCESSING_API_RESPONSE", &["run-1"]),
+    ];
+    frames.extend((0..DELTAS).map(|n| {
+        delta(json!({
+            "message_type": "assistant_message", "id": format!("letta-msg-{n}"), "run_id": "run-1",
+            "otid": "provider-assistant-0-00000000-0000-4000-8000-000000000000", "seq_id": n,
+            "date": "2026-01-01T00:00:00.000Z", "agent_id": "agent-1", "conversation_id": "conv-1",
+            "type": "message", "content": [{ "type": "text", "text": format!("token{n} ") }],
+        }))
+    }));
+    frames.push(delta(
+        json!({ "message_type": "stop_reason", "run_id": "run-1", "stop_reason": "end_turn" }),
+    ));
+    frames.push(status("WAITING_ON_INPUT", &[]));
+    frames.push(device(false));
+    frames.push(seal(
+        json!({ "type": "turn_finished", "turn_id": "t", "run_id": "run-1",
+        "stop_reason": "end_turn" }),
+    ));
+    frames
+}
