@@ -1,6 +1,6 @@
 //! Generators and checks of this repository.
 //!
-//! * `cargo run -q -p xtask -- gen` writes the generated source files.
+//! * `cargo run -q -p xtask -- gen` writes the generated source files and the code in documents.
 //! * `cargo run -q -p xtask -- check` fails when a generated file is out of date or a hand-written
 //!   one has grown too long.
 
@@ -11,6 +11,7 @@ mod generate;
 mod lower;
 mod shape;
 mod sizes;
+mod snippets;
 mod types;
 
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ type Outcome<T> = Result<T, String>;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["gen"] => generate::write(&root()),
+        ["gen"] => generate::write(&root())
+            .and_then(|first| Ok(format!("{first}\n{}", snippets::write(&root())?))),
         ["check"] => check(&root()),
         _ => Err("usage: cargo run -q -p xtask -- gen|check".to_owned()),
     };
@@ -45,7 +47,11 @@ fn root() -> PathBuf {
 
 /// Runs every check, so that one run shows everything there is to repair.
 fn check(root: &Path) -> Outcome<String> {
-    let results = [generate::check(root), sizes::check(root)];
+    let results = [
+        generate::check(root),
+        snippets::check(root),
+        sizes::check(root),
+    ];
     let failed = results.iter().any(Result::is_err);
     let report: Vec<String> = results
         .into_iter()

@@ -93,7 +93,6 @@ fn is_generated(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{is_generated, is_source, judge};
 

@@ -180,7 +180,6 @@ impl<'a> Parser<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use super::{Expr, Member, parse};
 
