@@ -33,7 +33,7 @@ fn main() {
     });
     let mut engine = engine();
     row("engine, nobody follows the turn", &frames, |frames| {
-        play(&mut engine, frames)
+        play(&mut engine, frames);
     });
     let mut engine = self::engine();
     let mut token = 0;

@@ -1,4 +1,48 @@
-//! Client for the Letta Code App Server.
+//! Client for the Letta Code App Server: runtimes, turns, approvals and tools over WebSocket.
+//!
+//! An App Server is a local process that runs stateful coding agents. [`Client`] starts a *runtime*
+//! on it (an agent, a conversation, a directory), sends *input*, and tells when the *turn* is over.
+//!
+//! ```
+//! use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
+//! use letta_app_client::{Client, ConnectOptions, TurnOptions};
+//! use serde_json::json;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A double that stands in for `letta server --listen ws://127.0.0.1:4500`.
+//! let turns = vec![ScriptedTurn::text(["4", "2"])];
+//! let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() })?;
+//!
+//! let client = Client::new(ConnectOptions::new(server.url()))?;
+//! client.connect().await?;
+//! let fields = json!({ "agent_id": "agent-123", "create_conversation": {}, "mode": "standard" });
+//! let started = client.runtime_start(fields).await?.json();
+//! let fields = json!({
+//!     "runtime": started["runtime"],
+//!     "payload": { "kind": "create_message", "messages": [{ "role": "user", "content": "?" }] },
+//! });
+//! let result = client.run_turn(fields, TurnOptions::default()).await?;
+//! assert_eq!(result.text, "42");
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layers
+//!
+//! * [`Client`] is what programs use. Bodies are JSON values with the protocol's own field names.
+//! * [`Connection`] is the handle under it, for other languages: it takes and gives plain text, never
+//!   blocks, and leaves completions in a [`Sink`] such as a [`Mailbox`].
+//! * [`engine`] decides everything and does no I/O; it can be driven without a socket.
+//! * [`protocol`] knows what frames look like.
+//!
+//! # Features
+//!
+//! * `testing` (off by default): [`testing`], a server double and the comparison with recordings.
+//!
+//! The sockets of all clients live on one thread of the library's own, so futures of a [`Client`] run
+//! on any executor. Sections named in these documents are those of the protocol reference.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod background;
