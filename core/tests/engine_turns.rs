@@ -379,3 +379,58 @@ fn a_turn_on_a_lost_runtime_is_marked() {
     lab.finished(Some("r1"), "end_turn");
     assert!(lab.one_end().1.turn().detached);
 }
+
+#[test]
+fn an_approval_on_a_lost_runtime_is_not_waited_for_without_end() {
+    let mut lab = Lab::new();
+    lab.turn(
+        1,
+        "m1",
+        TurnOptions {
+            approvals: Approvals::Wait,
+            ..TurnOptions::default()
+        },
+    );
+    lab.accept(1, "started");
+    lab.status("WAITING_ON_INPUT");
+    lab.run("r1", &["m1"]);
+    let call = json!({ "subtype": "can_use_tool", "tool_name": "Bash", "tool_call_id": "c1" });
+    lab.event(
+        "control_request",
+        json!({ "request_id": "perm-c1", "request": call }),
+    );
+    lab.pass(700.0);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnIdleTimeout);
+}
+
+#[test]
+fn a_server_that_ends_turns_but_tells_no_correlation() {
+    let mut lab = Lab::new();
+    let status = |lab: &mut Lab, status: &str, runs: &[&str]| {
+        lab.event(
+            "update_loop_status",
+            json!({ "loop_status": { "status": status, "active_run_ids": runs } }),
+        );
+    };
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.accept(1, "started");
+    status(&mut lab, "SENDING_API_REQUEST", &[]);
+    status(&mut lab, "PROCESSING_API_RESPONSE", &["r1"]);
+    lab.says("r1", "one");
+    lab.turn(2, "m2", TurnOptions::default());
+    lab.accept(2, "queued");
+    lab.event(
+        "update_queue",
+        json!({ "queue": [{ "id": "q", "client_message_id": "m2" }] }),
+    );
+    status(&mut lab, "WAITING_ON_INPUT", &[]);
+    lab.finished(Some("r1"), "end_turn");
+    assert_eq!(lab.one_end().0, 1);
+    lab.delta(json!({ "message_type": "user_message", "otid": "m2" }));
+    lab.event("update_queue", json!({ "queue": [] }));
+    status(&mut lab, "PROCESSING_API_RESPONSE", &["r2"]);
+    lab.says("r2", "two");
+    lab.finished(Some("r2"), "end_turn");
+    let result = lab.one_end().1.turn();
+    assert_eq!((result.text.as_str(), result.run_ids.len()), ("two", 1));
+}

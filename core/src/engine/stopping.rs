@@ -16,7 +16,8 @@ impl Runtime {
         let Some(index) = self.turn_index(token) else {
             return;
         };
-        if self.quiet() {
+        // A turn on a lost runtime cannot be approved, so nobody is thinking about it.
+        if self.quiet() && !self.turns[index].detached {
             self.heard = ctx.now;
         }
         let turn = &self.turns[index];
