@@ -13,7 +13,7 @@ use letta_app_client::engine::{
 };
 use letta_app_client::protocol::Text;
 use letta_app_client::testing::{
-    Channel as Socket, Expected, ExpectedInput, Payload, Trace, TraceEvent, differences,
+    Channel as Socket, Expected, ExpectedInput, Payload, Trace, TraceEvent, TraceLine, differences,
 };
 use letta_app_client::{Error, ErrorKind};
 use serde_json::Value;
@@ -26,13 +26,16 @@ struct Client {
 
 type Outcome = Result<TurnResult, Error>;
 
-fn replay(trace: &Trace, expected: &[ExpectedInput]) -> Vec<(ExpectedInput, Option<Outcome>)> {
+fn replay(
+    lines: &[TraceLine],
+    expected: &[ExpectedInput],
+) -> Vec<(ExpectedInput, Option<Outcome>)> {
     let mut clients: HashMap<String, Client> = HashMap::new();
     let mut outcomes: HashMap<(String, Token), Outcome> = HashMap::new();
     let mut next = 0;
     let mut reported = Vec::new();
     let mut now = Duration::ZERO;
-    for line in &trace.lines {
+    for line in lines {
         let label = line.client.clone().unwrap_or_default();
         now = Duration::from_millis(line.t_ms);
         let client = clients.entry(label.clone()).or_insert_with(|| Client {
@@ -132,11 +135,11 @@ fn run_turn(token: Token, text: &str, value: &Value, client_ids: Vec<String>) ->
     }
 }
 
-#[test]
-fn every_recorded_input_has_the_expected_outcome() {
+/// Every recording with its name and what is expected of its inputs.
+fn recordings() -> Vec<(String, Trace, Vec<ExpectedInput>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/traces");
-    let expected = Expected::read(folder.join("EXPECTED.json")).unwrap();
-    let (mut inputs, mut files, mut failures) = (0, 0, Vec::new());
+    let mut expected = Expected::read(folder.join("EXPECTED.json")).unwrap();
+    let mut all = Vec::new();
     for generation in ["single", "split"] {
         for entry in std::fs::read_dir(folder.join(generation)).unwrap() {
             let path = entry.unwrap().path();
@@ -144,24 +147,37 @@ fn every_recorded_input_has_the_expected_outcome() {
                 "{generation}/{}",
                 path.file_name().unwrap().to_string_lossy()
             );
-            let trace = Trace::read(&path).unwrap();
-            let wanted = expected.inputs.get(&name).map_or(&[][..], Vec::as_slice);
-            let reported = replay(&trace, wanted);
-            assert_eq!(
-                reported.len(),
-                wanted.len(),
-                "{name}: inputs found in the recording"
-            );
-            files += 1;
-            for (input, outcome) in reported {
-                inputs += 1;
-                let outcome = outcome.unwrap_or_else(|| panic!("{name}: no outcome for {input:?}"));
-                for difference in differences(&input, &outcome) {
-                    failures.push(format!(
-                        "{name} {:?}: {difference}",
-                        input.client_message_ids
-                    ));
-                }
+            let inputs = expected.inputs.remove(&name).unwrap_or_default();
+            all.push((name, Trace::read(&path).unwrap(), inputs));
+        }
+    }
+    assert!(
+        expected.inputs.is_empty(),
+        "no recording for {:?}",
+        expected.inputs.keys()
+    );
+    all
+}
+
+#[test]
+fn every_recorded_input_has_the_expected_outcome() {
+    let (mut files, mut inputs, mut failures) = (0, 0, Vec::new());
+    for (name, trace, wanted) in recordings() {
+        let reported = replay(&trace.lines, &wanted);
+        assert_eq!(
+            reported.len(),
+            wanted.len(),
+            "{name}: inputs found in the recording"
+        );
+        files += 1;
+        for (input, outcome) in reported {
+            inputs += 1;
+            let outcome = outcome.unwrap_or_else(|| panic!("{name}: no outcome for {input:?}"));
+            for difference in differences(&input, &outcome) {
+                failures.push(format!(
+                    "{name} {:?}: {difference}",
+                    input.client_message_ids
+                ));
             }
         }
     }
@@ -172,4 +188,22 @@ fn every_recorded_input_has_the_expected_outcome() {
         failures.join("\n")
     );
     assert_eq!((files, inputs), (181, 204));
+}
+
+/// Wherever a connection is cut, every input that was sent has ended, once.
+#[test]
+fn every_prefix_of_every_recording_ends_every_turn() {
+    let mut prefixes = 0;
+    for (name, trace, wanted) in recordings() {
+        for end in 0..=trace.lines.len() {
+            prefixes += 1;
+            for (input, outcome) in replay(&trace.lines[..end], &wanted) {
+                assert!(
+                    outcome.is_some(),
+                    "{name} cut after {end} lines: {input:?} did not end"
+                );
+            }
+        }
+    }
+    assert_eq!(prefixes, 8910 + 181);
 }
