@@ -198,7 +198,10 @@ impl Connection {
         };
         let prepared = self.prepare(command, check, true)?;
         let (correlation, response_type) = if options.manual {
-            let id = prepared.request_id.clone().unwrap_or_default();
+            let id = prepared.request_id.clone().ok_or_else(|| {
+                let message = format!("`{}`: field `request_id`: expected string", prepared.kind);
+                Error::new(ErrorKind::InvalidCommand, message)
+            })?;
             (Correlation::RequestId(id), None)
         } else {
             prepared.correlation()?

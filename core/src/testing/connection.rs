@@ -77,27 +77,29 @@ pub(super) async fn serve(context: Context, id: u64, stream: TcpStream) {
         context: &context,
         id,
     };
-    // Nothing is left to tell anyone when the handshake breaks off: the client sees it.
-    let Ok(Ok(Some(open))) = timeout(HANDSHAKE_LIMIT, handshake(&context.gate, stream)).await
-    else {
-        return;
-    };
     let (commands, inbox) = unbounded_channel();
-    context.shared.update(|state| {
-        state.opened += 1;
-        if let Some(socket) = state.sockets.get_mut(&id) {
-            socket.link = Some((open.channel, commands.clone()));
-        }
-    });
-    let link = Link {
-        id,
-        channel: open.channel,
-        named: open.named,
-        commands,
+    // Entered in the books before the client knows that it is connected, so that whatever it does
+    // next finds the connection there.
+    let register = |channel, named| {
+        context.shared.update(|state| {
+            state.opened += 1;
+            if let Some(socket) = state.sockets.get_mut(&id) {
+                socket.link = Some((channel, commands.clone()));
+            }
+        });
+        let commands = commands.clone();
+        let _ = context.events.send(Event::Opened(Link {
+            id,
+            channel,
+            named,
+            commands,
+        }));
     };
-    let _ = context.events.send(Event::Opened(link));
+    // Nothing is left to tell anyone when the handshake breaks off: the client sees it.
+    let shaken = timeout(HANDSHAKE_LIMIT, handshake(&context.gate, stream, register)).await;
+    let Ok(Ok(Some(socket))) = shaken else { return };
     // Any error ends the connection, which is all there is to know about it.
-    let _ = converse(&context, id, open.socket, inbox).await;
+    let _ = converse(&context, id, socket, inbox).await;
 }
 
 /// Takes the connection out of the books when its task ends, also when it is aborted.
@@ -115,13 +117,11 @@ impl Drop for Registered<'_> {
     }
 }
 
-struct Open {
-    socket: WebSocketStream<TcpStream>,
-    channel: Channel,
-    named: bool,
-}
-
-async fn handshake(gate: &Gate, mut stream: TcpStream) -> io::Result<Option<Open>> {
+async fn handshake(
+    gate: &Gate,
+    mut stream: TcpStream,
+    register: impl FnOnce(Channel, bool),
+) -> io::Result<Option<WebSocketStream<TcpStream>>> {
     stream.set_nodelay(true)?;
     let mut bytes = Vec::new();
     let end = loop {
@@ -151,6 +151,7 @@ async fn handshake(gate: &Gate, mut stream: TcpStream) -> io::Result<Option<Open
                 "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
                  sec-websocket-accept: {accept}\r\n\r\n"
             );
+            register(channel, named);
             stream.write_all(answer.as_bytes()).await?;
             let config = WebSocketConfig::default()
                 .max_message_size(Some(MAX_MESSAGE_BYTES))
@@ -159,11 +160,7 @@ async fn handshake(gate: &Gate, mut stream: TcpStream) -> io::Result<Option<Open
             let socket =
                 WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config))
                     .await;
-            Ok(Some(Open {
-                socket,
-                channel,
-                named,
-            }))
+            Ok(Some(socket))
         }
     }
 }

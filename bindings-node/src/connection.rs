@@ -1,0 +1,222 @@
+//! `core::Connection` as a JavaScript class: one method for each of its methods.
+
+use std::sync::Arc;
+
+use letta_app_client::{Connection as Core, Mailbox, RequestOptions};
+use napi::bindgen_prelude::Function;
+use napi_derive::napi;
+
+use crate::delivery::Drained;
+use crate::doorbell::Doorbell;
+use crate::errors::{Thrown, bad_option, thrown};
+use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
+
+/// What came in so far.
+#[napi(object)]
+pub struct NativeCounters {
+    pub frames: i64,
+    pub bytes: i64,
+    pub malformed: i64,
+    pub degraded: i64,
+}
+
+/// One client's connection; see `letta_app_client::Connection`.
+#[napi]
+pub struct Connection {
+    core: Core,
+    mailbox: Arc<Mailbox>,
+    doorbell: Doorbell,
+}
+
+#[napi]
+impl Connection {
+    /// Builds a connection without touching the network. `onDeliveries` is called once per burst
+    /// and has to call `drain`.
+    #[napi(constructor)]
+    pub fn new(
+        options: NativeOptions,
+        #[napi(ts_arg_type = "() => void")] on_deliveries: Function<'_, (), ()>,
+    ) -> Result<Self, Thrown> {
+        let options = connect_options(options)?;
+        let doorbell = Doorbell::new(&on_deliveries)
+            .map_err(|error| bad_option("onDeliveries", "a function", error.reason))?;
+        let bell = doorbell.clone();
+        let mailbox = Mailbox::new(move || bell.ring());
+        let core = Core::open(options, Arc::clone(&mailbox)).map_err(thrown)?;
+        Ok(Self {
+            core,
+            mailbox,
+            doorbell,
+        })
+    }
+
+    /// A new token, which names a call until its completion is delivered.
+    #[napi]
+    pub fn token(&self) -> i64 {
+        number(self.core.token())
+    }
+
+    /// `new`, `connecting`, `open`, `disconnected` or `closed`.
+    #[napi]
+    pub fn state(&self) -> &'static str {
+        self.core.state().as_str()
+    }
+
+    /// The server's answer to `GET /app-server-info`, as JSON.
+    #[napi]
+    pub fn info(&self) -> Option<String> {
+        self.core.info()
+    }
+
+    /// Whether the server has a control and a stream socket.
+    #[napi]
+    pub fn is_split(&self) -> bool {
+        self.core.is_split()
+    }
+
+    /// What came in so far.
+    #[napi]
+    pub fn counters(&self) -> NativeCounters {
+        let counters = self.core.counters();
+        NativeCounters {
+            frames: number(counters.frames),
+            bytes: number(counters.bytes),
+            malformed: number(counters.malformed),
+            degraded: number(counters.degraded),
+        }
+    }
+
+    /// An id no other request of this connection has.
+    #[napi]
+    pub fn next_request_id(&self, prefix: String) -> String {
+        self.core.next_request_id(&prefix)
+    }
+
+    /// Connects; completes with `done` or `failed`.
+    #[napi]
+    pub fn connect(&self, token: i64) -> Result<(), Thrown> {
+        self.core.connect(token_of(token)).map_err(thrown)
+    }
+
+    /// Closes for good; completes with `done`, unless `false` is returned.
+    #[napi]
+    pub fn close(&self, token: i64) -> bool {
+        self.core.close(token_of(token))
+    }
+
+    /// Lets go of the callback: `drain` will not be asked for again.
+    #[napi]
+    pub fn release(&self) {
+        self.doorbell.release();
+    }
+
+    /// Sends a command that is checked against the catalog. Returns the frame.
+    #[napi]
+    pub fn send(&self, command: String) -> Result<String, Thrown> {
+        self.core
+            .send(&command)
+            .map(|text| text.to_string())
+            .map_err(thrown)
+    }
+
+    /// Sends any object with a `type`. Returns the frame.
+    #[napi]
+    pub fn send_raw(&self, command: String) -> Result<String, Thrown> {
+        self.core
+            .send_raw(&command)
+            .map(|text| text.to_string())
+            .map_err(thrown)
+    }
+
+    /// Sends a command and expects its answer: `response` or `failed`, or, when `manual`,
+    /// `candidate`s until `resolve` or `cancel`. Returns the frame.
+    #[napi]
+    pub fn request(
+        &self,
+        token: i64,
+        command: String,
+        timeout_ms: Option<f64>,
+        manual: bool,
+        checked: bool,
+    ) -> Result<String, Thrown> {
+        let timeout = time_limit(timeout_ms)?;
+        let options = RequestOptions {
+            timeout,
+            manual,
+            checked,
+        };
+        let frame = self
+            .core
+            .request(token_of(token), &command, options)
+            .map_err(thrown)?;
+        Ok(frame.to_string())
+    }
+
+    /// Sends an input and follows its turn: `turn` or `failed`. Returns the frame.
+    #[napi]
+    pub fn run_turn(
+        &self,
+        token: i64,
+        command: String,
+        options: NativeTurnOptions,
+    ) -> Result<String, Thrown> {
+        let options = turn_options(&options)?;
+        let frame = self
+            .core
+            .run_turn(token_of(token), &command, options)
+            .map_err(thrown)?;
+        Ok(frame.to_string())
+    }
+
+    /// The caller has gone; a turn is stopped on the server. Nothing more is delivered for it.
+    #[napi]
+    pub fn cancel(&self, token: i64) {
+        self.core.cancel(token_of(token));
+    }
+
+    /// The caller of a manual request took its answer.
+    #[napi]
+    pub fn resolve(&self, token: i64) {
+        self.core.resolve(token_of(token));
+    }
+
+    /// Says whether external tool calls are delivered as calls.
+    #[napi]
+    pub fn handle_tools(&self, handled: bool) {
+        self.core.handle_tools(handled);
+    }
+
+    /// Answers an external tool call with a result as JSON.
+    #[napi]
+    pub fn answer_tool(&self, request_id: String, result: String) {
+        self.core.answer_tool(request_id, Ok(result));
+    }
+
+    /// Answers an external tool call with the text of an error.
+    #[napi]
+    pub fn fail_tool(&self, request_id: String, error: String) {
+        self.core.answer_tool(request_id, Err(error));
+    }
+
+    /// Says whether frames are wanted that no call waits for.
+    #[napi]
+    pub fn want_messages(&self, wanted: bool) {
+        self.mailbox.want_messages(wanted);
+    }
+
+    /// Takes everything that waits.
+    #[napi]
+    pub fn drain(&self) -> Drained {
+        Drained::from(self.mailbox.drain())
+    }
+}
+
+/// Numbers of ours stay far below 2^53, where JavaScript's end to be exact.
+pub(crate) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A token that is none of ours names no call.
+fn token_of(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}

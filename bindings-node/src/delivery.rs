@@ -1,0 +1,65 @@
+//! Deliveries on their way into JavaScript: numbers and texts.
+
+use std::collections::VecDeque;
+
+use letta_app_client::engine::{Channel, Delivery};
+use napi_derive::napi;
+use serde_json::json;
+
+use crate::connection::number;
+
+/// Deliveries in order, as three lists of equal length.
+#[napi(object)]
+pub struct Drained {
+    /// `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`
+    /// or `lagged`, by its place in this list.
+    pub kinds: Vec<u32>,
+    /// The channel (0 control, 1 stream), the token, the close code or the number of lost frames.
+    pub values: Vec<i64>,
+    /// The frame, or a result or an error as JSON.
+    pub texts: Vec<String>,
+}
+
+impl From<VecDeque<Delivery>> for Drained {
+    fn from(deliveries: VecDeque<Delivery>) -> Self {
+        let count = deliveries.len();
+        let mut drained = Self {
+            kinds: Vec::with_capacity(count),
+            values: Vec::with_capacity(count),
+            texts: Vec::with_capacity(count),
+        };
+        for (kind, value, text) in deliveries.into_iter().filter_map(plain) {
+            drained.kinds.push(kind);
+            drained.values.push(value);
+            drained.texts.push(text);
+        }
+        drained
+    }
+}
+
+/// A delivery as kind, number and text; the kinds are those of `ts/deliveries.ts`.
+fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
+    Some(match delivery {
+        Delivery::Message { channel, text } => {
+            (0, i64::from(channel == Channel::Stream), text.to_string())
+        }
+        Delivery::Sent { text } => (1, 0, text.to_string()),
+        Delivery::Done { token } => (2, number(token), String::new()),
+        Delivery::Response { token, text, .. } => (3, number(token), text.to_string()),
+        Delivery::Candidate { token, text } => (4, number(token), text.to_string()),
+        Delivery::Turn { token, result } => (5, number(token), result.to_value().to_string()),
+        Delivery::Failed { token, error } => (6, number(token), error.to_json()),
+        Delivery::ToolCall { text } => (7, 0, text.to_string()),
+        Delivery::Disconnected {
+            channel,
+            code,
+            reason,
+        } => {
+            let text = json!({ "channel": channel.as_str(), "reason": reason }).to_string();
+            (8, i64::from(code), text)
+        }
+        Delivery::Lagged { dropped } => (9, number(dropped), String::new()),
+        // A kind that a newer engine delivers and this binding does not know.
+        _ => return None,
+    })
+}

@@ -1,0 +1,36 @@
+//! Errors on their way into JavaScript, where each kind becomes a class of its own (`ts/errors.ts`).
+
+use letta_app_client::{Error, ErrorKind};
+use napi_derive::napi;
+
+/// Marks the exceptions whose message is the JSON of one of our errors.
+const MARK: &str = "AppClientError";
+
+/// An exception with a status text of our own.
+pub(crate) type Thrown = napi::Error<&'static str>;
+
+/// Turns an error of the engine into an exception whose message is the error as JSON.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that `map_err` calls"
+)]
+pub(crate) fn thrown(error: Error) -> Thrown {
+    Thrown::new(MARK, error.to_json())
+}
+
+/// An option that cannot be used, by its name in JavaScript.
+pub(crate) fn bad_option(name: &str, expected: &str, got: impl std::fmt::Display) -> Thrown {
+    let message = format!("{name}: expected {expected}, got {got}");
+    thrown(Error::new(ErrorKind::InvalidOption, message))
+}
+
+/// The codes of all error kinds, in the order of the documentation.
+#[napi]
+#[cfg_attr(
+    test,
+    allow(dead_code, reason = "napi registers nothing in test builds")
+)]
+#[must_use]
+pub fn error_codes() -> Vec<&'static str> {
+    ErrorKind::ALL.iter().map(|kind| kind.code()).collect()
+}

@@ -1,0 +1,160 @@
+//! Options on their way into the engine; whatever cannot be used is refused by its name in JavaScript.
+
+use std::time::Duration;
+
+use letta_app_client::engine::{Approvals, TurnOptions};
+use letta_app_client::{ConnectOptions, TimeLimit, TlsOptions, Transport};
+use napi_derive::napi;
+
+use crate::errors::{Thrown, bad_option};
+
+/// How to reach the server; what is missing has the default of the engine. Times in milliseconds.
+#[napi(object)]
+pub struct NativeOptions {
+    pub url: String,
+    pub auth_token: Option<String>,
+    pub transport: Option<String>,
+    pub connect_timeout_ms: Option<f64>,
+    pub request_timeout_ms: Option<f64>,
+    pub keepalive_interval_ms: Option<f64>,
+    pub keepalive_timeout_ms: Option<f64>,
+    pub max_message_bytes: Option<f64>,
+    pub settle_pause_ms: Option<f64>,
+    /// PEM text, or the path of a PEM file.
+    pub ca: Option<String>,
+    pub reject_unauthorized: Option<bool>,
+}
+
+/// The limits of a turn in milliseconds; infinite means none.
+#[napi(object)]
+pub struct NativeTurnOptions {
+    pub timeout_ms: Option<f64>,
+    pub idle_timeout_ms: Option<f64>,
+    pub abort_grace_ms: Option<f64>,
+    pub accept_timeout_ms: Option<f64>,
+    pub wait_for_approvals: bool,
+}
+
+pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Thrown> {
+    let mut options = ConnectOptions::new(given.url);
+    options.token = given.auth_token;
+    options.transport = match given.transport.as_deref() {
+        None | Some("auto") => Transport::Auto,
+        Some("single") => Transport::Single,
+        Some("split") => Transport::Split,
+        Some(other) => {
+            let expected = "\"auto\", \"single\" or \"split\"";
+            return Err(bad_option("transport", expected, format!("{other:?}")));
+        }
+    };
+    for (name, value, target) in [
+        (
+            "connectTimeoutMs",
+            given.connect_timeout_ms,
+            &mut options.connect_timeout,
+        ),
+        (
+            "requestTimeoutMs",
+            given.request_timeout_ms,
+            &mut options.request_timeout,
+        ),
+        (
+            "keepaliveIntervalMs",
+            given.keepalive_interval_ms,
+            &mut options.keepalive_interval,
+        ),
+        (
+            "keepaliveTimeoutMs",
+            given.keepalive_timeout_ms,
+            &mut options.keepalive_timeout,
+        ),
+    ] {
+        if let Some(value) = value {
+            *target = milliseconds(value)
+                .filter(|time| !time.is_zero())
+                .ok_or_else(|| bad_option(name, "milliseconds above 0", value))?;
+        }
+    }
+    if let Some(value) = given.settle_pause_ms {
+        options.settle_pause = milliseconds(value)
+            .ok_or_else(|| bad_option("settlePauseMs", "milliseconds", value))?;
+    }
+    if let Some(value) = given.max_message_bytes {
+        options.max_message_bytes = whole(value)
+            .ok_or_else(|| bad_option("maxMessageBytes", "a number of bytes above 0", value))?;
+    }
+    options.tls = TlsOptions {
+        ca: given.ca,
+        verify: given.reject_unauthorized.unwrap_or(true),
+    };
+    Ok(options)
+}
+
+pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thrown> {
+    let mut options = TurnOptions::default();
+    if let Some(timeout) = limit("timeoutMs", given.timeout_ms)? {
+        options.timeout = timeout;
+    }
+    if let Some(timeout) = limit("idleTimeoutMs", given.idle_timeout_ms)? {
+        options.idle_timeout = timeout;
+    }
+    for (name, value, target) in [
+        (
+            "abortGraceMs",
+            given.abort_grace_ms,
+            &mut options.abort_grace,
+        ),
+        (
+            "acceptTimeoutMs",
+            given.accept_timeout_ms,
+            &mut options.accept_timeout,
+        ),
+    ] {
+        if let Some(value) = value {
+            *target = milliseconds(value)
+                .ok_or_else(|| bad_option(name, "a number of milliseconds", value))?;
+        }
+    }
+    if given.wait_for_approvals {
+        options.approvals = Approvals::Wait;
+    }
+    Ok(options)
+}
+
+/// The time limit of a request.
+pub(crate) fn time_limit(timeout_ms: Option<f64>) -> Result<TimeLimit, Thrown> {
+    Ok(match limit("timeoutMs", timeout_ms)? {
+        None => TimeLimit::Default,
+        Some(None) => TimeLimit::Never,
+        Some(Some(limit)) => TimeLimit::After(limit),
+    })
+}
+
+/// A time limit: `None` where none was named, `Some(None)` for an infinite one.
+#[expect(
+    clippy::option_option,
+    reason = "left out, infinite and a time are three cases"
+)]
+fn limit(name: &str, value: Option<f64>) -> Result<Option<Option<Duration>>, Thrown> {
+    match value {
+        None => Ok(None),
+        Some(value) if value == f64::INFINITY => Ok(Some(None)),
+        Some(value) => match milliseconds(value).filter(|time| !time.is_zero()) {
+            Some(time) => Ok(Some(Some(time))),
+            None => Err(bad_option(name, "milliseconds above 0, or Infinity", value)),
+        },
+    }
+}
+
+fn milliseconds(value: f64) -> Option<Duration> {
+    // A year; beyond it adding to a clock could overflow.
+    const LONGEST: f64 = 365.0 * 86_400_000.0;
+    // Not `min`, which would take NaN for the longest time.
+    let value = if value > LONGEST { LONGEST } else { value };
+    Duration::try_from_secs_f64(value / 1000.0).ok()
+}
+
+fn whole(value: f64) -> Option<usize> {
+    // Through text, because a cast would turn nonsense into some number without a word.
+    (value >= 1.0).then(|| format!("{:.0}", value.trunc()).parse().ok())?
+}

@@ -1,0 +1,57 @@
+import * as api from "@letta/app-client-native";
+import { errorCodes } from "@letta/app-client-native/testing";
+import { expect, it } from "vitest";
+
+it("has a class for every kind of the engine, and no other", () => {
+  expect(Object.keys(api.ERROR_CLASSES)).toHaveLength(errorCodes().length);
+  for (const code of errorCodes()) {
+    const Class = api.ERROR_CLASSES[code as api.ErrorCode];
+    const error = new Class("words", { hint: "do this", closeCode: 1006 });
+    expect(error).toBeInstanceOf(api.AppClientError);
+    expect(error).toBeInstanceOf(Error);
+    expect(error).toMatchObject({
+      code,
+      name: Class.name,
+      message: "words (do this)",
+      hint: "do this",
+      retryable: false,
+    });
+    expect(error instanceof api.TurnError).toBe(code.startsWith("turn_"));
+    expect(Object.values(api)).toContain(Class);
+  }
+});
+
+it("exports what it promises", () => {
+  expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
+    [
+      "AbortError",
+      "AppClientError",
+      "AppServerClient",
+      "AuthError",
+      "ClientClosed",
+      "ConnectionFailed",
+      "Disconnected",
+      "ERROR_CLASSES",
+      "ForkedProcess",
+      "Internal",
+      "InvalidCommand",
+      "InvalidOption",
+      "MessageTooLarge",
+      "ProtocolMismatch",
+      "RequestError",
+      "RequestTimeout",
+      "TurnAborted",
+      "TurnError",
+      "TurnFailed",
+      "TurnIdleTimeout",
+      "TurnInterrupted",
+      "TurnTimeout",
+      "connect",
+      "createAppServerClient",
+      "isAppServerInfoResponseMessage",
+      "rawText",
+      "resolveAppServerChannelUrl",
+      "resolveAppServerUrl",
+    ]
+  `);
+});

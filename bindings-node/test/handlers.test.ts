@@ -1,0 +1,168 @@
+import { type AppServerClient, rawText, type WsProtocolMessage } from "@letta/app-client-native";
+import { expect, it } from "vitest";
+import { connected, nextWarning, say, startMock, startRuntime } from "./helpers.js";
+
+/** Resolves with the first message of a type. */
+function next(client: AppServerClient, type: string): Promise<WsProtocolMessage> {
+  return new Promise((resolve) => {
+    const off = client.onMessage((message) => {
+      if (message.type !== type) return;
+      off();
+      resolve(message);
+    });
+  });
+}
+
+it("calls message handlers in order, before the response resolves", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  const seen: string[] = [];
+  client.onMessage((message, channel) => seen.push(`first ${channel} ${message.type}`));
+  const off = client.onMessage((message) => seen.push(`second ${message.type}`));
+  const info = await client.info();
+  seen.push("resolved");
+  expect(seen).toEqual([
+    "first control app_server_info_response",
+    "second app_server_info_response",
+    "resolved",
+  ]);
+  off();
+  off();
+  await client.info();
+  expect(seen.slice(3)).toEqual(["first control app_server_info_response"]);
+  expect(JSON.parse(rawText(info) ?? "")).toEqual(info);
+});
+
+it("misses nothing that comes after an answer", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  const runtime = await startRuntime(client);
+  // The snapshot comes in one burst with the response, before this line could be reached.
+  expect(await next(client, "update_device_status")).toMatchObject({ runtime });
+});
+
+it("tells the socket of a split server", async () => {
+  const mock = await startMock({ generation: "split", turnEvents: false, correlation: false });
+  const client = await connected(mock);
+  const channels = new Map<string, string>();
+  client.onMessage((message, channel) => channels.set(message.type, channel));
+  const runtime = await startRuntime(client);
+  await client.runTurn({ runtime, payload: say("?") });
+  expect(channels.get("runtime_start_response")).toBe("control");
+  expect(channels.get("stream_delta")).toBe("stream");
+});
+
+it("passes unknown frames on, byte for byte", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  await client.info();
+  const coming = next(client, "brand_new");
+  const text = '{ "type":"brand_new", "big": 12345678901234567890, "n":1.50 }';
+  mock.push("this is no JSON");
+  mock.push(text);
+  expect(rawText(await coming)).toBe(text);
+  expect(client.stats).toMatchObject({ malformed: 1, lost: 0 });
+  expect(rawText({})).toBeUndefined();
+});
+
+it("reports and counts handlers that fail, and runs the others", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  let calls = 0;
+  client.onMessage(() => {
+    throw new Error("broken handler");
+  });
+  client.onMessage(() => {
+    calls += 1;
+  });
+  const warning = nextWarning("AppClientHandlerWarning");
+  await client.info();
+  expect((await warning).message).toContain("broken handler");
+  const asynchronous = nextWarning("AppClientHandlerWarning");
+  client.onSend(async () => {
+    throw new Error("broken promise");
+  });
+  client.sendRaw({ type: "x" });
+  expect((await asynchronous).message).toContain("onSend failed: broken promise");
+  expect(calls).toBe(1);
+  expect(client.stats.handlerErrors).toBe(2);
+});
+
+it("shows commands before they are sent, in the order of registration", async () => {
+  const mock = await startMock([{ hang: true }]);
+  const client = await connected(mock);
+  const runtime = await startRuntime(client);
+  const seen: unknown[] = [];
+  client.onSend((command) => seen.push(command));
+  const off = client.onSend(() => seen.push("second"));
+  client.sendRaw({ type: "x" });
+  expect(seen).toEqual([{ type: "x" }, "second"]);
+  off();
+  const aborted = new Promise((resolve) => {
+    client.onSend((command) => {
+      if (command.type === "abort_message") resolve(command);
+    });
+  });
+  // What is shown of an input is what goes over the wire; the abort is the engine's own.
+  const turn = client.runTurn({ runtime, payload: say("?") }, { timeoutMs: 50 }).catch(() => {});
+  expect(await aborted).toMatchObject({ runtime });
+  await turn;
+  expect(seen[2]).toEqual(mock.receivedOf("input")[0]);
+});
+
+it("refuses handlers that are no functions", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  expect(() => client.onMessage(undefined as never)).toThrow(TypeError);
+  expect(() => client.onExternalToolCall({} as never)).toThrow(TypeError);
+});
+
+const tools = [{ name: "lookup", description: "Looks up", parameters: { type: "object" } }];
+
+async function toolTurn(handler: Parameters<AppServerClient["onExternalToolCall"]>[0]) {
+  const mock = await startMock([
+    { text: "done", toolCalls: [{ name: "lookup", input: { id: 7 } }] },
+  ]);
+  const client = await connected(mock);
+  const off = client.onExternalToolCall(handler);
+  const external_tools = [{ tools }];
+  const { runtime } = await client.runtimeStart({
+    agent_id: "a",
+    mode: "unrestricted",
+    external_tools,
+  });
+  if (!runtime) throw new Error("no runtime");
+  const result = await client.runTurn({ runtime, payload: say("?") });
+  off();
+  return { answers: mock.receivedOf("external_tool_call_response"), result };
+}
+
+it("runs external tools", async () => {
+  const { answers, result } = await toolTurn(async (request) => {
+    expect(request).toMatchObject({ tool_name: "lookup", input: { id: 7 } });
+    return { content: [{ type: "text", text: "found" }] };
+  });
+  expect(answers).toMatchObject([{ result: { content: [{ type: "text", text: "found" }] } }]);
+  expect(result).toMatchObject({
+    text: "done",
+    toolCalls: [{ output: "found", status: "success" }],
+  });
+});
+
+it.each([
+  ["an exception", () => Promise.reject(new Error("no luck")), "no luck"],
+  [
+    "a plain throw",
+    () => {
+      throw "thrown text";
+    },
+    "thrown text",
+  ],
+  ["no result", () => undefined as never, "returned nothing"],
+  ["a result of another form", () => ({ content: "text" }) as never, "content"],
+])("turns %s into an error of the tool", async (_, handler, words) => {
+  const { answers, result } = await toolTurn(handler);
+  expect(answers).toHaveLength(1);
+  expect(answers[0]?.error).toContain(words);
+  expect(result.status).toBe("completed");
+});

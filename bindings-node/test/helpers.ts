@@ -1,0 +1,94 @@
+import { once } from "node:events";
+import net from "node:net";
+import {
+  type AppServerClient,
+  type AppServerClientOptions,
+  connect,
+  type InputCreateMessagePayload,
+  type RuntimeScope,
+} from "@letta/app-client-native";
+import {
+  MockServer,
+  type ScriptedTurn,
+  type ScriptOptions,
+} from "@letta/app-client-native/testing";
+import { onTestFinished } from "vitest";
+
+/** A scripted server that ends with the test. */
+export async function startMock(options: ScriptOptions | ScriptedTurn[] = {}): Promise<MockServer> {
+  const mock = await MockServer.start(options);
+  onTestFinished(() => mock.close());
+  return mock;
+}
+
+/** A connected client that ends with the test. */
+export async function connected(
+  mock: MockServer,
+  options: Partial<AppServerClientOptions> = {},
+): Promise<AppServerClient> {
+  const client = await connect({ url: mock.url, settlePauseMs: 0, ...options });
+  onTestFinished(() => client.close());
+  return client;
+}
+
+/** A runtime on the server. */
+export async function startRuntime(client: AppServerClient): Promise<RuntimeScope> {
+  const { runtime, error } = await client.runtimeStart({ agent_id: "agent-1", mode: "standard" });
+  if (!runtime) throw new Error(error ?? "no runtime");
+  return runtime;
+}
+
+/** A user message as the payload of an input. */
+export function say(content: string): InputCreateMessagePayload {
+  return { kind: "create_message", messages: [{ role: "user", content }] };
+}
+
+/** A TCP server that treats connections its own way; gives its port. */
+export async function rawServer(handle: (socket: net.Socket) => void): Promise<number> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    // A client that is refused may hang up at any moment.
+    socket.on("error", () => {});
+    handle(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return (server.address() as net.AddressInfo).port;
+}
+
+/** Gives what a promise rejects with. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    (value) => {
+      throw new Error(`resolved with ${JSON.stringify(value)}`);
+    },
+    (error: unknown) => error,
+  );
+}
+
+/** Gives what a function throws. */
+export function thrown(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+/** Resolves with the first process warning of a type. */
+export function nextWarning(name: string): Promise<Error> {
+  return new Promise((resolve) => {
+    const listen = (warning: Error) => {
+      if (warning.name !== name) return;
+      process.off("warning", listen);
+      resolve(warning);
+    };
+    process.on("warning", listen);
+  });
+}

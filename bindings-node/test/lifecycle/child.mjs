@@ -1,0 +1,45 @@
+/**
+ * A short program that ends in one of several ways. As a process: `child.mjs URL WAY`; as a worker
+ * thread: the same in `workerData`.
+ */
+
+import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import { connect, createAppServerClient } from "@letta/app-client-native";
+
+const [url, way] = isMainThread ? process.argv.slice(2) : workerData;
+const client = await connect(url);
+client.onMessage(() => {});
+const { runtime } = await client.runtimeStart({ agent_id: "a", mode: "standard" });
+const payload = { kind: "create_message", messages: [{ role: "user", content: "?" }] };
+
+switch (way) {
+  case "awaited":
+    await client.runTurn({ runtime, payload });
+    await client.close();
+    break;
+  case "not closed":
+    await client.runTurn({ runtime, payload });
+    break;
+  case "never connected":
+    createAppServerClient({ url });
+    await client.close();
+    break;
+  case "exit while pending":
+    client.runTurn({ runtime, payload }).catch(() => {});
+    client.request("list_models").catch(() => {});
+    process.exit(0);
+    break;
+  case "pending keeps alive":
+    // The server is silent; the process stays for the limit, and no longer.
+    client.request("list_models", {}, { timeoutMs: 200 }).catch((error) => {
+      if (isMainThread) console.log(error.code);
+      else parentPort.postMessage(error.code);
+    });
+    break;
+  case "closed, not awaited":
+    client.request("list_models").catch(() => {});
+    client.close();
+    break;
+  default:
+    throw new Error(`unknown way ${way}`);
+}

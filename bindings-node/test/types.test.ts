@@ -1,0 +1,24 @@
+import { spawnSync } from "node:child_process";
+import { expect, it } from "vitest";
+
+const compile = (project: string) =>
+  spawnSync(process.execPath, ["node_modules/typescript/bin/tsc", "--noEmit", "-p", project], {
+    cwd: new URL("..", import.meta.url),
+    encoding: "utf8",
+  });
+
+it.each([
+  ["from ES modules and CommonJS", "test/types/tsconfig.json"],
+  ["in the tests", "tsconfig.json"],
+])("has the right types %s", (_, project) => {
+  const { status, stdout } = compile(project);
+  expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+});
+
+it("has wire types that follow the protocol's catalog", () => {
+  const { status, stderr } = spawnSync(process.execPath, ["scripts/generate.mjs", "--check"], {
+    cwd: new URL("..", import.meta.url),
+    encoding: "utf8",
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+});

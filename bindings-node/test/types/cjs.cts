@@ -1,0 +1,22 @@
+import native = require("@letta/app-client-native");
+import testing = require("@letta/app-client-native/testing");
+
+import type { AppServerClient, TurnResult } from "@letta/app-client-native";
+
+/** Never run: only its types count. */
+export async function uses(url: string): Promise<TurnResult> {
+  const client: AppServerClient = await native.connect({
+    url,
+    authToken: "t",
+    transport: "single",
+  });
+  const error: Error & { code: string } = new native.AuthError("no");
+  const off: () => void = client.onDisconnect(({ event }) => console.log(event.code, error.code));
+  off();
+  const mock: testing.MockServer = await testing.MockServer.play("file", "split");
+  await mock.close();
+  return client.runTurn({
+    runtime: { agent_id: "a", conversation_id: "default" },
+    payload: { kind: "create_message", messages: [{ role: "user", content: "Hi" }] },
+  });
+}

@@ -1,0 +1,457 @@
+/** The client. Its methods keep the names and shapes of the TypeScript client of the documentation. */
+
+import { RunningInputs } from "./alive.js";
+import { type Command, checkedCommand, commandText, withClientMessageIds } from "./commands.js";
+import { Deliveries, Kind } from "./deliveries.js";
+import {
+  ClientClosed,
+  errorFromJson,
+  InvalidCommand,
+  InvalidOption,
+  translated,
+} from "./errors.js";
+import { Handlers } from "./handlers.js";
+import { type AppServerChannel, FrameParser } from "./messages.js";
+import { Connection } from "./native.cjs";
+import {
+  type AppServerClientOptions,
+  type CallOptions,
+  nativeOptions,
+  nativeTimeout,
+  nativeTurnOptions,
+  type RequestOptions,
+  type RunTurnOptions,
+} from "./options.js";
+import { PendingCalls } from "./pending.js";
+import type * as wire from "./protocol.js";
+import { type NativeResult, type TurnResult, turnResult } from "./results.js";
+import { ToolCalls } from "./tools.js";
+import type * as types from "./types.js";
+
+/** How the answer to a request is found. */
+interface Expected {
+  predicate?: ((message: never) => boolean) | undefined;
+  /** Whether the command is checked against the protocol's catalog. */
+  checked: boolean;
+}
+
+/**
+ * One connection to an App Server.
+ *
+ * Building it touches no network, so it may be built before the server listens. While it is idle it
+ * does not keep the process alive; a pending call does, and so does a runtime that was given an
+ * `input` while a message handler waits for its events. A program that only listens to what others
+ * start needs something else to stay alive. A connected client stays in memory until it is closed.
+ *
+ * Every method that sends throws, or rejects with, {@link ClientClosed} after `close()`,
+ * {@link Disconnected} while there is no connection, {@link InvalidCommand} for a command that the
+ * server would answer with silence, and {@link MessageTooLarge}: all before anything is sent.
+ * Async methods take a `signal`; an aborted one rejects with {@link AbortError}.
+ */
+export class AppServerClient {
+  readonly #native: Connection;
+  readonly #calls: PendingCalls;
+  readonly #deliveries: Deliveries;
+  readonly #frames = new FrameParser();
+  readonly #messages: Handlers<[wire.WsProtocolMessage, AppServerChannel]>;
+  readonly #sends: Handlers<[types.AppServerSendCommand]>;
+  readonly #disconnects: Handlers<[types.AppServerDisconnectEvent]>;
+  readonly #tools: ToolCalls;
+  readonly #running = new RunningInputs();
+  #closed: Promise<void> | undefined;
+  #lost = 0;
+  #handlerErrors = 0;
+
+  /** @throws {@link InvalidOption} names the option that cannot be used. */
+  constructor(options: AppServerClientOptions) {
+    const native = nativeOptions(options);
+    this.#native = translated(
+      () => new Connection(native, () => this.#deliveries.add(this.#native.drain())),
+    );
+    this.#calls = new PendingCalls(this.#native);
+    this.#deliveries = new Deliveries(
+      (kind, value, text) => this.#deliver(kind, value, text),
+      () => this.#frames.forget(),
+    );
+    const failed = () => {
+      this.#handlerErrors += 1;
+    };
+    this.#messages = new Handlers("onMessage", failed);
+    this.#sends = new Handlers("onSend", failed);
+    this.#disconnects = new Handlers("onDisconnect", failed);
+    this.#tools = new ToolCalls(this.#native);
+    // Always: a handler registered after an answer must see what came in the same burst with it.
+    this.#native.wantMessages(true);
+  }
+
+  /**
+   * Connects: asks the server what it is (`GET /app-server-info`), then opens one WebSocket or two
+   * (sections 1.1 and 2). Resolves with the client once they are open; at once when they are already.
+   * May be called again after the connection was lost. Cancelling only stops the wait.
+   *
+   * Rejects with {@link ConnectionFailed}, {@link AuthError} or {@link ProtocolMismatch}, and with
+   * {@link ClientClosed}.
+   */
+  async connect(options: CallOptions = {}): Promise<this> {
+    this.#checkOpen();
+    const start = (token: number) => this.#native.connect(token);
+    return this.#calls.make({ start, read: () => this, signal: options.signal });
+  }
+
+  /**
+   * Closes for good. Pending calls reject with {@link ClientClosed}, turns with
+   * {@link TurnInterrupted}. Resolves when the sockets are closed, after 2 s at most; never rejects.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#running.clear();
+    try {
+      await this.#calls.make({
+        start: (token) => {
+          if (!this.#native.close(token)) throw new ClientClosed("the client is closed");
+        },
+        read: () => undefined,
+      });
+    } catch {
+      // Nothing is left to close.
+    }
+    this.#native.release();
+  }
+
+  /** The same as `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** How the client stands to its server. */
+  get state(): types.ClientState {
+    return this.#closed ? "closed" : (this.#native.state() as types.ClientState);
+  }
+
+  /**
+   * What the server said of itself when the client connected (section 3); `null` for a server that
+   * does not know the question. {@link AppServerClient.info} asks over the WebSocket.
+   */
+  get serverInfo(): wire.AppServerInfoResponseMessage | null {
+    return JSON.parse(this.#native.info() ?? "null");
+  }
+
+  /** What came in so far. */
+  get stats(): types.ClientStats {
+    const counters = this.#native.counters();
+    return { ...counters, lost: this.#lost, handlerErrors: this.#handlerErrors };
+  }
+
+  /**
+   * Calls a function for every frame of the server, synchronously and in order, before the promise
+   * that the frame resolves. A frame of an unknown type comes as it is; `rawText(message)` gives its
+   * wire text. A handler that throws is reported as a process warning of type
+   * `AppClientHandlerWarning` and counted in `stats`; the others still run. Returns the unsubscriber.
+   */
+  onMessage(handler: types.AppServerMessageHandler): () => void {
+    return this.#messages.add(handler);
+  }
+
+  /**
+   * Calls a function for every command, synchronously, before it is checked and handed over; for
+   * commands of the engine itself (an abort at a limit, a tool's answer) soon after. Returns the
+   * unsubscriber.
+   */
+  onSend(handler: types.AppServerSendHandler): () => void {
+    return this.#sends.add(handler);
+  }
+
+  /**
+   * Calls a function when the connection ends, once for each connection and not after `close()`.
+   * Pending calls have been rejected by then. Returns the unsubscriber.
+   */
+  onDisconnect(handler: types.AppServerDisconnectHandler): () => void {
+    return this.#disconnects.add(handler);
+  }
+
+  /**
+   * Runs external tools (section 14): the handler's result answers the call, an exception becomes
+   * the error text of the tool. So does a result that the server would ignore. Returns the
+   * unsubscriber.
+   */
+  onExternalToolCall(handler: types.AppServerExternalToolCallHandler): () => void {
+    return this.#tools.add(handler);
+  }
+
+  /** An id that no other request of this or another client has. */
+  nextRequestId(prefix = "req"): string {
+    return this.#native.nextRequestId(prefix);
+  }
+
+  /**
+   * Sends a command that is checked against the protocol, and expects nothing. A new input on a
+   * runtime whose turn has just ended leaves after `settlePauseMs` (section 18).
+   */
+  send(command: wire.WsProtocolCommand): void {
+    this.#hand(command, (text) => this.#native.send(text));
+    this.#follow(command);
+  }
+
+  /** Sends any object with a `type`, for commands that this version does not know. */
+  sendRaw(command: types.AppServerRawCommand): void {
+    this.#hand(command, (text) => this.#native.sendRaw(text));
+    this.#follow(command);
+  }
+
+  /**
+   * Sends a command and resolves with its response, also with one that says `success: false`
+   * (section 5). Cancelling stops the wait; the server still works on the command.
+   *
+   * Rejects with {@link RequestTimeout}, {@link Disconnected} or {@link ClientClosed}.
+   */
+  request<TMessage extends wire.WsProtocolMessage = wire.WsProtocolMessage>(
+    command: types.AppServerRequestCommandWithId,
+    options?: types.AppServerRequestOptions<TMessage>,
+  ): Promise<TMessage>;
+  /** The same from a type and the other fields; the `request_id` is added. */
+  request<
+    TType extends types.AppServerRequestCommand["type"] | (string & {}),
+    TMessage extends wire.WsProtocolMessage = wire.WsProtocolMessage,
+  >(
+    type: TType,
+    body?: types.AppServerRequestBody,
+    options?: types.AppServerRequestOptions<TMessage>,
+  ): Promise<TMessage>;
+  async request(first: string | object, second: object = {}, third: object = {}): Promise<unknown> {
+    const ofType = typeof first === "string";
+    const command = ofType ? this.#command(first, second, first) : first;
+    const options = (ofType ? third : second) as types.AppServerRequestOptions;
+    return this.#request(command, options, { predicate: options?.predicate, checked: true });
+  }
+
+  /**
+   * Sends any object with a `type` and a `request_id`; resolves with the first frame with that id
+   * that the predicate accepts. Otherwise as {@link AppServerClient.request}.
+   */
+  async requestRaw<TResponse extends types.AppServerRawResponse>(
+    command: types.AppServerRawCommand & { request_id: string },
+    options: types.AppServerRawRequestOptions<TResponse>,
+  ): Promise<TResponse> {
+    const { predicate } = options ?? {};
+    if (typeof predicate !== "function") {
+      throw new InvalidOption(`predicate: expected a function, got ${String(predicate)}`);
+    }
+    if (typeof checkedCommand(command).request_id !== "string") {
+      throw new InvalidCommand("field `request_id`: expected a string");
+    }
+    return this.#request(command, options, { predicate, checked: false });
+  }
+
+  /** `app_server_info`: what the server is and can do (section 3). Servers before 0.30 stay silent. */
+  async info(options: RequestOptions = {}): Promise<wire.AppServerInfoResponseMessage> {
+    return this.#ask("app_server_info", {}, options, "app-server-info");
+  }
+
+  /**
+   * `runtime_start`: opens an agent's conversation and subscribes to its events (section 8). Exactly
+   * one of `agent_id` and `create_agent` is needed. Pass `mode`: a runtime that never had one runs
+   * every tool without asking.
+   */
+  async runtimeStart(
+    command: types.Body<wire.RuntimeStartCommand>,
+    options: RequestOptions = {},
+  ): Promise<wire.RuntimeStartResponseMessage> {
+    return this.#ask("runtime_start", command, options);
+  }
+
+  /** `runtime_external_tools_update`: replaces the external tools of runtimes (section 14). */
+  async runtimeExternalToolsUpdate(
+    command: types.Body<wire.RuntimeExternalToolsUpdateCommand>,
+    options: RequestOptions = {},
+  ): Promise<wire.RuntimeExternalToolsUpdateResponseMessage> {
+    return this.#ask("runtime_external_tools_update", command, options, "runtime-external-tools");
+  }
+
+  /** `sync`: has the runtime's state sent again, without history (section 16). */
+  async sync(
+    command: types.Body<wire.SyncCommand>,
+    options: RequestOptions = {},
+  ): Promise<wire.SyncResponseMessage> {
+    return this.#ask("sync", command, options);
+  }
+
+  /** `abort_message`: stops whatever runs in the conversation; its queue goes on (section 15). */
+  async abort(
+    command: types.Body<wire.AbortMessageCommand>,
+    options: RequestOptions = {},
+  ): Promise<wire.AbortMessageResponseMessage> {
+    return this.#ask("abort_message", command, options, "abort");
+  }
+
+  /** `conversation_list`: lists conversations. */
+  async conversationList(
+    command: types.Body<wire.ConversationListCommand> = {},
+    options: RequestOptions = {},
+  ): Promise<wire.ConversationListResponseMessage> {
+    return this.#ask("conversation_list", command, options);
+  }
+
+  /** `input` without an answer: a message for a turn, or the answer to an approval (sections 8.1, 13). */
+  input(command: Omit<wire.InputCommand, "type">): void {
+    this.send({ ...checkedCommand(command), type: "input" });
+  }
+
+  /**
+   * `input`; resolves when the server has accepted or refused it, never at the turn's end. Servers up
+   * to 0.29.6 do not answer inputs. The answer to an approval has no time limit by default, because
+   * it may come only after the turn (section 13).
+   */
+  async submitInput(
+    command: types.Body<wire.InputCommand>,
+    options: RequestOptions = {},
+  ): Promise<wire.InputAcceptedResponseMessage> {
+    return this.#ask("input", command, options);
+  }
+
+  /**
+   * Sends an `input` and follows its turn to the end: every end that the server states resolves, in
+   * `status` and `stopReason`. Messages without a `client_message_id` get one. The turn is settled by
+   * its own events only (section 17). Cancelling stops it on the server (`abort_message`, or
+   * `remove_queue_item` while it is queued).
+   *
+   * Rejects with {@link TurnTimeout} or {@link TurnIdleTimeout} at a limit, after the turn was
+   * stopped; {@link TurnInterrupted} when the connection ends; {@link TurnAborted} when the input was
+   * removed from the queue; {@link RequestError} when it was refused; {@link RequestTimeout} when the
+   * server shows no sign of it. Such an error's `result` holds what is known.
+   */
+  async runTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Promise<TurnResult> {
+    const limits = nativeTurnOptions(options);
+    const input = withClientMessageIds(this.#command("input", command));
+    return this.#calls.make({
+      signal: options.signal,
+      start: (token) => this.#hand(input, (text) => this.#native.runTurn(token, text, limits)),
+      read: (text) => turnResult(JSON.parse(text) as NativeResult),
+    });
+  }
+
+  /** A command from its type and the other fields, with an id. */
+  #command(type: string, body: object, prefix = type.replaceAll("_", "-")): Command {
+    const { request_id: id, ...rest } = checkedCommand(body) as { request_id?: string };
+    return { ...rest, type, request_id: id ?? this.nextRequestId(prefix) };
+  }
+
+  #ask<T extends wire.WsProtocolMessage>(
+    type: string,
+    body: object,
+    options: RequestOptions,
+    prefix?: string,
+  ): Promise<T> {
+    return this.#request(this.#command(type, body, prefix), options, { checked: true });
+  }
+
+  #request<T extends object>(command: object, options: RequestOptions, how: Expected): Promise<T> {
+    const timeout = nativeTimeout(options);
+    const { predicate, checked } = how;
+    const read = (text: string) => this.#frames.again<T>(text);
+    const manual = predicate !== undefined;
+    return this.#calls.make({
+      signal: options.signal,
+      start: (token) =>
+        this.#hand(command, (text) => {
+          this.#native.request(token, text, timeout, manual, checked);
+          this.#follow(command);
+        }),
+      read,
+      judge: predicate && ((text) => predicate(read(text) as never)),
+    });
+  }
+
+  /** Shows a command to the send handlers and hands it to the engine. */
+  #hand(command: object, send: (text: string) => void): void {
+    this.#checkOpen();
+    checkedCommand(command);
+    this.#sends.call(command as types.AppServerSendCommand);
+    const text = commandText(command);
+    translated(() => send(text));
+  }
+
+  /** A turn that only message handlers follow keeps the process alive as a pending call would. */
+  #follow(command: object): void {
+    if (this.#messages.size > 0) this.#running.sent(command);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClientClosed("the client is closed", { hint: "make a new one" });
+  }
+
+  /** Handles one delivery; `true` when it settled a call. */
+  #deliver(kind: number, value: number, text: string): boolean {
+    switch (kind) {
+      case Kind.Message:
+        if (this.#messages.size > 0) this.#message(this.#frames.frame(text), value);
+        return false;
+      case Kind.Sent:
+        if (this.#sends.size > 0) this.#sends.call(JSON.parse(text));
+        return false;
+      case Kind.Done:
+      case Kind.Response:
+      case Kind.Turn:
+        return this.#calls.resolve(value, text);
+      case Kind.Candidate:
+        return this.#calls.offer(value, text);
+      case Kind.Failed:
+        return this.#calls.reject(value, errorFromJson(text));
+      case Kind.ToolCall:
+        this.#tools.run(this.#frames.again(text));
+        return false;
+      case Kind.Disconnected:
+        this.#disconnected(value, text);
+        return false;
+      case Kind.Lagged:
+        this.#lost += value;
+        process.emitWarning(`${value} frames were dropped because they were not fetched in time`, {
+          type: "AppClientLagWarning",
+        });
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  #message(message: wire.WsProtocolMessage, channel: number): void {
+    this.#running.received(message);
+    this.#messages.call(message, channel === 1 ? "stream" : "control");
+  }
+
+  #disconnected(code: number, text: string): void {
+    this.#running.clear();
+    if (this.#closed) return;
+    const { channel, reason } = JSON.parse(text) as { channel: AppServerChannel; reason: string };
+    this.#disconnects.call({ channel, event: { code, reason } });
+  }
+}
+
+/**
+ * A client that is not connected yet; `await client.connect()` connects it.
+ *
+ * @throws {@link InvalidOption} names the option that cannot be used.
+ */
+export function createAppServerClient(options: AppServerClientOptions): AppServerClient {
+  return new AppServerClient(options);
+}
+
+/**
+ * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`.
+ * Rejects as {@link AppServerClient.connect} does, and with {@link InvalidOption}.
+ */
+export async function connect(
+  target: string | AppServerClientOptions,
+  options: CallOptions = {},
+): Promise<AppServerClient> {
+  const client = new AppServerClient(typeof target === "string" ? { url: target } : target);
+  try {
+    return await client.connect(options);
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * The errors of this package: one class for each kind, all with a stable `code`.
+ *
+ * ```text
+ * AppClientError                 code, retryable, hint
+ * ├─ InvalidOption               an option cannot be used; nothing was sent
+ * ├─ ConnectionFailed            the connection could not be opened
+ * ├─ AuthError                   the server refused the token
+ * ├─ ProtocolMismatch            the other side is no App Server
+ * ├─ Disconnected                the connection ended: closeCode
+ * ├─ ClientClosed                the client was closed by its owner
+ * ├─ RequestError                the server refused: response
+ * ├─ RequestTimeout              no answer in time
+ * ├─ MessageTooLarge             not sent, because above the limit
+ * ├─ InvalidCommand              not sent, because the server would stay silent
+ * ├─ TurnError                   result: what is known of the turn
+ * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
+ * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
+ * ├─ ForkedProcess               the client belongs to a parent process
+ * └─ Internal                    a defect of this package
+ * ```
+ *
+ * A cancelled call is none of these: it rejects with {@link AbortError}.
+ */
+
+import { type NativeResult, type TurnResult, turnResult } from "./results.js";
+
+/** The engine's form of an error. */
+interface NativeError {
+  code: string;
+  message: string;
+  hint: string | null;
+  retryable: boolean;
+  close_code: number | null;
+  response: string | null;
+  result: NativeResult | null;
+}
+
+/** What an error may carry besides its message. */
+export interface ErrorDetails {
+  hint?: string | undefined;
+  retryable?: boolean | undefined;
+  closeCode?: number | undefined;
+  response?: unknown;
+  result?: TurnResult | undefined;
+}
+
+/** The base of all errors of this package. */
+export abstract class AppClientError extends Error {
+  /** The stable name of the kind, the same in all languages. */
+  abstract readonly code: string;
+  /** Whether the same call may succeed when it is made again. */
+  readonly retryable: boolean;
+  /** What the reader can do about it; it is part of `message` too. */
+  readonly hint: string | undefined;
+  /** What is known of the turn, when the call was a turn. */
+  readonly result: TurnResult | undefined;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(details.hint === undefined ? message : `${message} (${details.hint})`);
+    this.name = new.target.name;
+    this.hint = details.hint;
+    this.retryable = details.retryable ?? false;
+    this.result = details.result;
+  }
+}
+
+/** An option cannot be used (URL, token, limits). Nothing was sent; the message begins with its name. */
+export class InvalidOption extends AppClientError {
+  readonly code = "invalid_option" as const;
+}
+
+/** The connection could not be opened: refused, not found, handshake too slow. */
+export class ConnectionFailed extends AppClientError {
+  readonly code = "connection_failed" as const;
+}
+
+/** The server refused the token (HTTP 401 or 403, section 4). */
+export class AuthError extends AppClientError {
+  readonly code = "auth" as const;
+}
+
+/** The other side answers, but is not an App Server this client can talk to. */
+export class ProtocolMismatch extends AppClientError {
+  readonly code = "protocol_mismatch" as const;
+}
+
+/** The connection ended, or there is none yet. The outcome of what was in flight is unknown. */
+export class Disconnected extends AppClientError {
+  readonly code = "disconnected" as const;
+  /** The WebSocket close code, 1006 where there was no close frame. */
+  readonly closeCode: number | undefined;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details);
+    this.closeCode = details.closeCode;
+  }
+}
+
+/** The client was closed by its owner. */
+export class ClientClosed extends AppClientError {
+  readonly code = "closed" as const;
+}
+
+/** The server refused an input before it became a turn. */
+export class RequestError extends AppClientError {
+  readonly code = "request" as const;
+  /** The server's answer, parsed. */
+  readonly response: unknown;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details);
+    this.response = details.response;
+  }
+}
+
+/** No answer came within the time limit. */
+export class RequestTimeout extends AppClientError {
+  readonly code = "request_timeout" as const;
+}
+
+/** The message is larger than `maxMessageBytes`. It was not sent. */
+export class MessageTooLarge extends AppClientError {
+  readonly code = "message_too_large" as const;
+}
+
+/** The command is malformed; the message names the field. It was not sent (section 5.1). */
+export class InvalidCommand extends AppClientError {
+  readonly code = "invalid_command" as const;
+}
+
+/** The base of the errors that end a turn. */
+export abstract class TurnError extends AppClientError {}
+
+/** The turn ended with an error. */
+export class TurnFailed extends TurnError {
+  readonly code = "turn_failed" as const;
+}
+
+/** The turn was stopped, or its input was removed from the queue before it started. */
+export class TurnAborted extends TurnError {
+  readonly code = "turn_aborted" as const;
+}
+
+/** The turn's total time limit passed. */
+export class TurnTimeout extends TurnError {
+  readonly code = "turn_timeout" as const;
+}
+
+/** Nothing was heard of the turn for its idle limit. */
+export class TurnIdleTimeout extends TurnError {
+  readonly code = "turn_idle_timeout" as const;
+}
+
+/** The connection ended during the turn: its outcome is unknown (section 16). */
+export class TurnInterrupted extends TurnError {
+  readonly code = "turn_interrupted" as const;
+  /** The WebSocket close code. */
+  readonly closeCode: number | undefined;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details);
+    this.closeCode = details.closeCode;
+  }
+}
+
+/** The client belongs to a parent process. */
+export class ForkedProcess extends AppClientError {
+  readonly code = "forked_process" as const;
+}
+
+/** A defect of this package. Please report it. */
+export class Internal extends AppClientError {
+  readonly code = "internal" as const;
+}
+
+/** The class of each kind, by code. */
+export const ERROR_CLASSES = {
+  invalid_option: InvalidOption,
+  connection_failed: ConnectionFailed,
+  auth: AuthError,
+  protocol_mismatch: ProtocolMismatch,
+  disconnected: Disconnected,
+  closed: ClientClosed,
+  request: RequestError,
+  request_timeout: RequestTimeout,
+  message_too_large: MessageTooLarge,
+  invalid_command: InvalidCommand,
+  turn_failed: TurnFailed,
+  turn_aborted: TurnAborted,
+  turn_timeout: TurnTimeout,
+  turn_idle_timeout: TurnIdleTimeout,
+  turn_interrupted: TurnInterrupted,
+  forked_process: ForkedProcess,
+  internal: Internal,
+} as const;
+
+/** The codes of all kinds. */
+export type ErrorCode = keyof typeof ERROR_CLASSES;
+
+/** A call was cancelled through its `signal`; `cause` is the signal's reason. */
+export class AbortError extends Error {
+  override readonly name = "AbortError";
+  readonly code = "ABORT_ERR";
+
+  constructor(reason: unknown) {
+    super("The operation was aborted", { cause: reason });
+  }
+}
+
+/** What the engine calls otherwise. */
+const OPTION_NAMES: Record<string, string> = {
+  token: "authToken",
+  connect_timeout: "connectTimeoutMs",
+  request_timeout: "requestTimeoutMs",
+  keepalive_interval: "keepaliveIntervalMs",
+  keepalive_timeout: "keepaliveTimeoutMs",
+  max_message_bytes: "maxMessageBytes",
+  settle_pause: "settlePauseMs",
+  ca: "tls.ca",
+};
+
+function withOurNames(message: string): string {
+  return message.replace(/^[a-z_]+(?=:)/, (name) => OPTION_NAMES[name] ?? name);
+}
+
+/** The error that the engine's JSON stands for. */
+export function errorFromJson(json: string): AppClientError {
+  const error = JSON.parse(json) as NativeError;
+  const Class = ERROR_CLASSES[error.code as ErrorCode] ?? Internal;
+  const message = Class === InvalidOption ? withOurNames(error.message) : error.message;
+  return new Class(message, {
+    hint: error.hint ?? undefined,
+    retryable: error.retryable,
+    closeCode: error.close_code ?? undefined,
+    response: error.response === null ? undefined : JSON.parse(error.response),
+    result: error.result === null ? undefined : turnResult(error.result),
+  });
+}
+
+/** Runs a native method and turns its exceptions into the classes above. */
+export function translated<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message?: unknown };
+    if (code === "AppClientError" && typeof message === "string") throw errorFromJson(message);
+    throw error;
+  }
+}

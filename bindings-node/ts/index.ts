@@ -1,0 +1,59 @@
+/**
+ * Client for the Letta Code App Server.
+ *
+ * ```ts
+ * import { connect } from "@letta/app-client-native";
+ *
+ * await using client = await connect("ws://127.0.0.1:4500");
+ * const { runtime } = await client.runtimeStart({ agent_id: "agent-123", mode: "standard" });
+ * const result = await client.runTurn({
+ *   runtime,
+ *   payload: { kind: "create_message", messages: [{ role: "user", content: "Hi" }] },
+ * });
+ * console.log(result.text);
+ * ```
+ *
+ * Section numbers in these pages are those of the protocol reference.
+ *
+ * @packageDocumentation
+ */
+
+export { AppServerClient, connect, createAppServerClient } from "./client.js";
+export {
+  AbortError,
+  AppClientError,
+  AuthError,
+  ClientClosed,
+  ConnectionFailed,
+  Disconnected,
+  ERROR_CLASSES,
+  type ErrorCode,
+  type ErrorDetails,
+  ForkedProcess,
+  Internal,
+  InvalidCommand,
+  InvalidOption,
+  MessageTooLarge,
+  ProtocolMismatch,
+  RequestError,
+  RequestTimeout,
+  TurnAborted,
+  TurnError,
+  TurnFailed,
+  TurnIdleTimeout,
+  TurnInterrupted,
+  TurnTimeout,
+} from "./errors.js";
+export { type AppServerChannel, isAppServerInfoResponseMessage, rawText } from "./messages.js";
+export type {
+  AppServerClientOptions,
+  CallOptions,
+  RequestOptions,
+  RunTurnOptions,
+  TlsOptions,
+  Transport,
+} from "./options.js";
+export type * from "./protocol.js";
+export type { CompletedBy, RunText, ToolCall, TurnResult, TurnStatus, Usage } from "./results.js";
+export type * from "./types.js";
+export { resolveAppServerChannelUrl, resolveAppServerUrl } from "./url.js";

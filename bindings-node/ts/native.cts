@@ -1,0 +1,47 @@
+/**
+ * Finds and loads the add-on. CommonJS, because only `require` loads add-ons; both builds use it.
+ *
+ * A binary beside `package.json` (a build from source) comes first, then the package of the platform.
+ */
+
+import fs = require("node:fs");
+import path = require("node:path");
+import type binding = require("./binding.cjs");
+
+const PACKAGE = "@letta/app-client-native";
+
+/** Linux has two C libraries; a process that reports no glibc version runs on musl. */
+function abi(): string {
+  if (process.platform === "win32") return "-msvc";
+  if (process.platform !== "linux") return "";
+  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } };
+  return report?.header?.glibcVersionRuntime ? "-gnu" : "-musl";
+}
+
+function load(): typeof binding {
+  const target = `${process.platform}-${process.arch}${abi()}`;
+  const local = path.join(__dirname, "..", "..", `app-client.${target}.node`);
+  const name = fs.existsSync(local) ? local : `${PACKAGE}-${target}`;
+  try {
+    return require(name);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(
+      `${PACKAGE} has no binary for ${target}: neither ${local} nor the package ${PACKAGE}-${target} ` +
+        `could be loaded (${why}). Package managers sometimes skip optional dependencies; ` +
+        `install it with: npm i ${PACKAGE}-${target}`,
+      { cause: error },
+    );
+  }
+}
+
+const loaded = load();
+
+export const Connection: typeof binding.Connection = loaded.Connection;
+export type Connection = binding.Connection;
+export const MockServer: typeof binding.MockServer = loaded.MockServer;
+export type MockServer = binding.MockServer;
+export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
+export type Drained = binding.Drained;
+export type NativeOptions = binding.NativeOptions;
+export type NativeTurnOptions = binding.NativeTurnOptions;

@@ -1,0 +1,149 @@
+/** What can be set, and the checks that name the option. */
+
+import { InvalidOption } from "./errors.js";
+import type { NativeOptions, NativeTurnOptions } from "./native.cjs";
+
+/** How the client lays its sockets (sections 1.1 and 2). */
+export type Transport = "auto" | "single" | "split";
+
+/** Which certificates to accept on `wss:` and `https:`. */
+export interface TlsOptions {
+  /** Certificates to trust instead of the system's: PEM text, or the path of a PEM file. */
+  ca?: string | undefined;
+  /** Whether the server's certificate is checked; `true` by default. Turn it off for experiments only. */
+  rejectUnauthorized?: boolean | undefined;
+}
+
+/** How to reach a server. Times are limits in milliseconds. */
+export interface AppServerClientOptions {
+  /** `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`. */
+  url: string;
+  /** The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). */
+  authToken?: string | undefined;
+  /** Accepted for code written for other clients, and ignored: the engine has its own sockets. */
+  WebSocket?: unknown;
+  /** The limit of a request that names none; 30,000 by default. */
+  requestTimeoutMs?: number | undefined;
+  /** One socket or two; by default the server is asked. */
+  transport?: Transport | undefined;
+  /** From the first packet to the open WebSocket; 10,000 by default. */
+  connectTimeoutMs?: number | undefined;
+  /** How long the socket may be silent before a ping is sent; 20,000 by default. */
+  keepaliveIntervalMs?: number | undefined;
+  /** How long that ping may stay unanswered before the connection counts as lost; 20,000 by default. */
+  keepaliveTimeoutMs?: number | undefined;
+  /** The largest message in either direction in bytes; 100 MiB by default, the server's own limit. */
+  maxMessageBytes?: number | undefined;
+  /** Certificates. */
+  tls?: TlsOptions | undefined;
+  /**
+   * How long to wait before an input on a runtime whose turn has just ended, because the server is
+   * still cleaning up (section 18); 150 by default.
+   */
+  settlePauseMs?: number | undefined;
+}
+
+/** What every async method takes. */
+export interface CallOptions {
+  /** Cancels the call: it rejects with {@link AbortError}, whose `cause` is the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What every request takes. */
+export interface RequestOptions extends CallOptions {
+  /** The time limit in milliseconds; the client's `requestTimeoutMs` by default, `Infinity` for none. */
+  timeoutMs?: number | undefined;
+}
+
+/** How long a turn may take and what ends it. Times in milliseconds; `Infinity` for no limit. */
+export interface RunTurnOptions extends CallOptions {
+  /** The limit for the whole turn; none by default. */
+  timeoutMs?: number | undefined;
+  /**
+   * How long the runtime may be silent; the limit rests while a permission is asked or a tool runs.
+   * 600,000 by default.
+   */
+  idleTimeoutMs?: number | undefined;
+  /** How long to wait for the end of a turn that was told to stop; 2,000 by default. */
+  abortGraceMs?: number | undefined;
+  /** How long the server may take to show any sign of the input; 30,000 by default. */
+  acceptTimeoutMs?: number | undefined;
+  /**
+   * What to do when the server asks for a permission (section 13). `return` (the default): resolve
+   * with `stopReason: "requires_approval"`. `wait`: somebody answers with `input`, from an
+   * `onMessage` handler for example, and the call goes on to the turn's end.
+   */
+  approvals?: "return" | "wait" | undefined;
+  /** Accepted for code written for other clients; the engine knows itself which servers need it. */
+  allowLoopStatusFallback?: boolean | undefined;
+}
+
+type Kind = "string" | "number" | "boolean";
+
+function show(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+function check(name: string, value: unknown, kind: Kind): void {
+  const absent = value === undefined || value === null;
+  if (!absent && typeof value !== kind) {
+    throw new InvalidOption(`${name}: expected a ${kind}, got ${show(value)}`);
+  }
+}
+
+function checkAll(options: object, kinds: Record<string, Kind>, prefix = ""): void {
+  for (const [name, kind] of Object.entries(kinds)) {
+    check(prefix + name, (options as Record<string, unknown>)[name], kind);
+  }
+}
+
+/** Options must be an object; leaving them out is the same as an empty one. */
+export function checkedObject<T extends object>(name: string, value: T): T {
+  if (typeof value !== "object" || value === null) {
+    throw new InvalidOption(`${name}: expected an object, got ${show(value)}`);
+  }
+  return value;
+}
+
+/** The engine's form of the options; what only the engine can judge is left to it. */
+export function nativeOptions(options: AppServerClientOptions): NativeOptions {
+  checkedObject("options", options);
+  if (typeof options.url !== "string") {
+    throw new InvalidOption(`url: expected a string, got ${show(options.url)}`);
+  }
+  checkAll(options, {
+    authToken: "string",
+    transport: "string",
+    connectTimeoutMs: "number",
+    requestTimeoutMs: "number",
+    keepaliveIntervalMs: "number",
+    keepaliveTimeoutMs: "number",
+    maxMessageBytes: "number",
+    settlePauseMs: "number",
+  });
+  const { tls, WebSocket: _, ...rest } = options;
+  if (tls !== undefined) {
+    checkedObject("tls", tls);
+    checkAll(tls, { ca: "string", rejectUnauthorized: "boolean" }, "tls.");
+  }
+  return { ...rest, ca: tls?.ca, rejectUnauthorized: tls?.rejectUnauthorized } as NativeOptions;
+}
+
+/** The time limit of a request, for the engine. */
+export function nativeTimeout(options: RequestOptions): number | undefined {
+  checkedObject("options", options);
+  check("timeoutMs", options.timeoutMs, "number");
+  return options.timeoutMs;
+}
+
+/** The limits of a turn, for the engine. */
+export function nativeTurnOptions(options: RunTurnOptions): NativeTurnOptions {
+  checkedObject("options", options);
+  const { approvals = "return", timeoutMs, idleTimeoutMs, abortGraceMs, acceptTimeoutMs } = options;
+  const limits = { timeoutMs, idleTimeoutMs, abortGraceMs, acceptTimeoutMs };
+  for (const [name, value] of Object.entries(limits)) check(name, value, "number");
+  if (approvals !== "return" && approvals !== "wait") {
+    throw new InvalidOption(`approvals: expected "return" or "wait", got ${show(approvals)}`);
+  }
+  return { ...limits, waitForApprovals: approvals === "wait" } as NativeTurnOptions;
+}

@@ -1,0 +1,150 @@
+/** What a turn came to. */
+
+import type { RuntimeScope, WsProtocolMessage } from "./protocol.js";
+
+/** The outcome of a turn in one word. */
+export type TurnStatus = "completed" | "aborted" | "failed" | "requires_approval" | "disconnected";
+
+/** What told that the turn was over (sections 17.2 and 17.3). */
+export type CompletedBy =
+  | "turn_finished"
+  | "stop_reason"
+  | "loop_error"
+  | "interrupted"
+  | "loop_status_waiting_on_approval"
+  | "removed_from_queue";
+
+/** Token counts, summed over the runs of a turn. */
+export interface Usage {
+  promptTokens: number;
+  completionTokens: number;
+  totalTokens: number;
+  cachedInputTokens: number;
+  cacheWriteTokens: number;
+  reasoningTokens: number;
+  stepCount: number;
+  /** Tokens in the context window after the last run; not a sum. */
+  contextTokens: number | null;
+}
+
+/** One tool call of a turn. */
+export interface ToolCall {
+  id: string;
+  name: string;
+  /** The arguments as JSON text, as the model wrote them. */
+  arguments: string;
+  /** `success` or `error`; `null` while it is not known. */
+  status: string | null;
+  /** What the tool returned. */
+  output: string | null;
+  runId: string;
+}
+
+/** The text one run contributed. */
+export interface RunText {
+  runId: string;
+  text: string;
+  /** Whether the run failed and was tried again, so that its text does not count. */
+  withdrawn: boolean;
+}
+
+/** What a turn came to, or, inside an error, what is known of it. */
+export interface TurnResult {
+  runtime: RuntimeScope;
+  /** The outcome in one word; `null` only inside an error raised before the outcome was known. */
+  status: TurnStatus | null;
+  /** The server's word for the end, such as `end_turn`; unknown words are kept. */
+  stopReason: string | null;
+  /** The assistant's text over all runs in order, without runs that failed and were retried. */
+  text: string;
+  /** The text run by run. */
+  runs: RunText[];
+  /** The tool calls in order. */
+  toolCalls: ToolCall[];
+  usage: Usage;
+  /** The server's text for people when the turn failed. */
+  error: string | null;
+  runIds: string[];
+  /** The ids of the messages this input carried. */
+  clientMessageIds: string[];
+  /** Ids of other inputs' messages answered by the same turn (section 10). */
+  mergedWith: string[];
+  /** The server's id of the turn's batch; no key for correlation (section 10). */
+  turnId: string | null;
+  /** `started` or `queued`, where the server said so. */
+  disposition: string | null;
+  completedBy: CompletedBy | null;
+  /** The frame that told that the turn was over. */
+  terminalMessage: WsProtocolMessage | null;
+  /** Milliseconds from sending the input to the end. */
+  durationMs: number;
+  /** How many runs failed and were tried again. */
+  retries: number;
+  /** The runtime's state was lost under the turn: it can neither be approved nor aborted (section 18). */
+  detached: boolean;
+}
+
+/** The engine's form of a result. */
+export interface NativeResult {
+  runtime: RuntimeScope;
+  status: TurnStatus | null;
+  stop_reason: string | null;
+  text: string;
+  runs: { run_id: string; text: string; withdrawn: boolean }[];
+  tool_calls: (Omit<ToolCall, "runId"> & { run_id: string })[];
+  usage: {
+    prompt_tokens: number;
+    completion_tokens: number;
+    total_tokens: number;
+    cached_input_tokens: number;
+    cache_write_tokens: number;
+    reasoning_tokens: number;
+    step_count: number;
+    context_tokens: number | null;
+  };
+  error: string | null;
+  run_ids: string[];
+  client_message_ids: string[];
+  merged_with: string[];
+  turn_id: string | null;
+  disposition: string | null;
+  completed_by: CompletedBy | null;
+  terminal_message: string | null;
+  duration_ms: number;
+  retries: number;
+  detached: boolean;
+}
+
+/** The result that the engine's form stands for. */
+export function turnResult(native: NativeResult): TurnResult {
+  const { usage } = native;
+  return {
+    runtime: native.runtime,
+    status: native.status,
+    stopReason: native.stop_reason,
+    text: native.text,
+    runs: native.runs.map(({ run_id, text, withdrawn }) => ({ runId: run_id, text, withdrawn })),
+    toolCalls: native.tool_calls.map(({ run_id, ...call }) => ({ ...call, runId: run_id })),
+    usage: {
+      promptTokens: usage.prompt_tokens,
+      completionTokens: usage.completion_tokens,
+      totalTokens: usage.total_tokens,
+      cachedInputTokens: usage.cached_input_tokens,
+      cacheWriteTokens: usage.cache_write_tokens,
+      reasoningTokens: usage.reasoning_tokens,
+      stepCount: usage.step_count,
+      contextTokens: usage.context_tokens,
+    },
+    error: native.error,
+    runIds: native.run_ids,
+    clientMessageIds: native.client_message_ids,
+    mergedWith: native.merged_with,
+    turnId: native.turn_id,
+    disposition: native.disposition,
+    completedBy: native.completed_by,
+    terminalMessage: native.terminal_message === null ? null : JSON.parse(native.terminal_message),
+    durationMs: native.duration_ms,
+    retries: native.retries,
+    detached: native.detached,
+  };
+}

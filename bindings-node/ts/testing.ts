@@ -1,0 +1,235 @@
+/**
+ * A real App Server double on a loopback port, for tests.
+ *
+ * ```ts
+ * import { MockServer, script } from "@letta/app-client-native/testing";
+ *
+ * await using mock = await MockServer.start([script.turn({ text: "42" })]);
+ * // … point your program at mock.url …
+ * mock.assertReceived("input", { times: 1 });
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+import { translated } from "./errors.js";
+import { MockServer as Native } from "./native.cjs";
+
+export { errorCodes } from "./native.cjs";
+
+/** The wire behaviour of a server: one socket, or a control and a stream socket (section 1). */
+export type Generation = "single" | "split";
+
+/** One tool call of a scripted turn. */
+export interface ScriptedCall {
+  /** The tool. One that a client registered as an external tool is called there. */
+  name: string;
+  /** The arguments. */
+  input?: unknown;
+  /** Ask with a `control_request` first. */
+  needsApproval?: boolean;
+  /** What a tool on the server returns; `ok` by default. */
+  result?: string;
+}
+
+/** What one turn of a scripted server does: tool calls first, then reasoning and text. */
+export interface ScriptedTurn {
+  /** The answer; an array is sent piece by piece. `Hello world` by default. */
+  text?: string | string[];
+  /** The reasoning before the answer. */
+  reasoning?: string | string[];
+  /** Milliseconds before each piece. */
+  delayMs?: number;
+  /** The tools the model calls, all in one run. */
+  toolCalls?: ScriptedCall[];
+  /** Prompt and completion tokens of every run. */
+  usage?: [number, number];
+  /** The stop reason of the last run; `end_turn` by default, or `error` when there is an error. */
+  stopReason?: string;
+  /** The turn ends with this error, after its text. */
+  error?: string;
+  /** After its text nothing more comes until the turn is aborted. */
+  hang?: boolean;
+  /** Cut the connection that started the turn after this many pieces of text. */
+  disconnectAfter?: number;
+}
+
+/** How a scripted server behaves. */
+export interface ScriptOptions {
+  /** `single` by default. */
+  generation?: Generation;
+  /** The bearer token that clients must present. */
+  token?: string;
+  /** What the turns do, in order; the last one is repeated. */
+  turns?: ScriptedTurn[];
+  /** Milliseconds between two WebSocket pings; none by default. */
+  pingIntervalMs?: number;
+  /** Send `input_accepted` and `turn_finished`; `true` by default. */
+  turnEvents?: boolean;
+  /** Say which client messages a run answers; `true` by default. */
+  correlation?: boolean;
+  /** Fields of the successful response to further commands, by command type. */
+  answers?: Record<string, unknown>;
+}
+
+/** How long something is waited for. */
+export interface WaitOptions {
+  /** Milliseconds; 10,000 by default. */
+  timeoutMs?: number;
+}
+
+const pieces = (text: string | string[] | undefined) => (typeof text === "string" ? [text] : text);
+
+function nativeTurn(turn: ScriptedTurn): object {
+  return {
+    text: pieces(turn.text),
+    reasoning: pieces(turn.reasoning),
+    delay_ms: turn.delayMs,
+    tool_calls: turn.toolCalls?.map(({ needsApproval, ...call }) => ({
+      ...call,
+      needs_approval: needsApproval,
+    })),
+    usage: turn.usage,
+    stop_reason: turn.stopReason,
+    error: turn.error,
+    hang: turn.hang,
+    disconnect_after: turn.disconnectAfter,
+  };
+}
+
+function nativeScript(options: ScriptOptions): string {
+  return JSON.stringify({
+    generation: options.generation,
+    token: options.token,
+    turns: options.turns?.map(nativeTurn),
+    ping_interval_ms: options.pingIntervalMs,
+    turn_events: options.turnEvents,
+    correlation: options.correlation,
+    answers: options.answers,
+  });
+}
+
+/** Builds what scripted servers do. */
+export const script = {
+  /** A turn, to be read easily in a list of turns. */
+  turn: (turn: ScriptedTurn = {}): ScriptedTurn => turn,
+};
+
+/** An App Server double. It runs on a thread of its own, so it answers while a test computes. */
+export class MockServer {
+  readonly #native: Native;
+
+  private constructor(native: Native) {
+    this.#native = native;
+  }
+
+  /**
+   * Starts a server that answers commands by itself, with turns from a script.
+   *
+   * Rejects with {@link InvalidOption} for a script that cannot be read.
+   */
+  static async start(options: ScriptOptions | ScriptedTurn[] = {}): Promise<MockServer> {
+    const text = nativeScript(Array.isArray(options) ? { turns: options } : options);
+    return new MockServer(translated(() => Native.scripted(text)));
+  }
+
+  /**
+   * Starts a server that repeats a recording and waits where the recorded client sent something.
+   *
+   * Rejects with {@link InvalidOption} for a file that cannot be read.
+   */
+  static async play(
+    path: string,
+    generation: Generation = "single",
+    options: { stepTimeoutMs?: number } = {},
+  ): Promise<MockServer> {
+    const { stepTimeoutMs } = options;
+    return new MockServer(translated(() => Native.play(path, generation, stepTimeoutMs)));
+  }
+
+  /** `ws://127.0.0.1:PORT`. */
+  get url(): string {
+    return this.#native.url();
+  }
+
+  /** The frames that clients have sent, in the order of arrival; text that is no JSON as it is. */
+  get received(): unknown[] {
+    return this.#native.received().map(parsed);
+  }
+
+  /** Frames that nothing was done with: malformed or unknown ones, or not in the recording. */
+  get unexpected(): unknown[] {
+    return this.#native.unexpected().map(parsed);
+  }
+
+  /** What a recording waited for when it was given up. */
+  get failure(): string | null {
+    return this.#native.failure();
+  }
+
+  /** How many connections were ever opened. */
+  get connections(): number {
+    return this.#native.connections();
+  }
+
+  /** The received frames of a type. */
+  receivedOf(type: string): Record<string, unknown>[] {
+    const isOfType = (frame: unknown) => (frame as { type?: unknown } | null)?.type === type;
+    return this.received.filter(isOfType) as Record<string, unknown>[];
+  }
+
+  /** Throws unless frames of this type came, so many times when that is given. */
+  assertReceived(type: string, { times }: { times?: number } = {}): void {
+    const count = this.receivedOf(type).length;
+    if (times === undefined ? count === 0 : count !== times) {
+      throw new Error(`expected ${times ?? "some"} frames of type ${type}, received ${count}`);
+    }
+  }
+
+  /** Resolves when the recording was played to its end or given up; `false` when the time is up. */
+  waitDone({ timeoutMs = 10_000 }: WaitOptions = {}): Promise<boolean> {
+    return called((callback) => this.#native.waitDone(timeoutMs, callback));
+  }
+
+  /** Resolves when so many frames of a type have come; `false` when the time is up. */
+  waitReceived(
+    type: string,
+    times = 1,
+    { timeoutMs = 10_000 }: WaitOptions = {},
+  ): Promise<boolean> {
+    return called((callback) => this.#native.waitReceived(type, times, timeoutMs, callback));
+  }
+
+  /** Sends a frame to all clients; a text as it is. */
+  push(frame: string | object): void {
+    this.#native.push(typeof frame === "string" ? frame : JSON.stringify(frame));
+  }
+
+  /** Drops all TCP connections now, without a close frame. The port stays open. */
+  cutConnections(): void {
+    this.#native.cutConnections();
+  }
+
+  /** Drops all connections and frees the port. */
+  async close(): Promise<void> {
+    await called((callback) => this.#native.close(callback));
+  }
+
+  /** The same, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** Resolves when the add-on calls back. */
+function called(start: (callback: (happened: boolean) => void) => void): Promise<boolean> {
+  return new Promise((resolve) => translated(() => start(resolve)));
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

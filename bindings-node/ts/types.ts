@@ -1,0 +1,104 @@
+/** The types of the client's methods. */
+
+import type { AppServerChannel } from "./messages.js";
+import type { RequestOptions } from "./options.js";
+import type {
+  ExternalToolCallRequestMessage,
+  ExternalToolCallResult,
+  InputCreateMessagePayload,
+  RuntimeScope,
+  WsProtocolCommand,
+  WsProtocolMessage,
+} from "./protocol.js";
+
+/** A command that this version need not know. */
+export type AppServerRawCommand = Record<string, unknown> & { type: string; request_id?: string };
+
+/** A response that this version need not know. */
+export type AppServerRawResponse = Record<string, unknown> & { type: string; request_id?: string };
+
+/** What goes over the wire. */
+export type AppServerSendCommand = WsProtocolCommand | AppServerRawCommand;
+
+/** Commands that carry a `request_id`. */
+export type AppServerRequestCommand = Extract<WsProtocolCommand, { request_id?: string }>;
+
+/** The same, with their id. */
+export type AppServerRequestCommandWithId = AppServerRequestCommand & { request_id: string };
+
+/** The fields of a command besides its type. */
+export type AppServerRequestBody = Record<string, unknown> & { request_id?: string };
+
+/** A command's fields, without the type and with an optional id. */
+export type Body<Command> = Omit<Command, "type" | "request_id"> & {
+  request_id?: string | undefined;
+};
+
+/** Receives every frame of the server. Unknown types come as they are. */
+export type AppServerMessageHandler = (
+  message: WsProtocolMessage,
+  channel: AppServerChannel,
+) => void;
+
+/** Receives every command. */
+export type AppServerSendHandler = (command: AppServerSendCommand) => void;
+
+/** The connection ended without `close()`. */
+export interface AppServerDisconnectEvent {
+  /** The socket that ended first. */
+  channel: AppServerChannel;
+  event: {
+    /** The close code, 1006 where there was no close frame. */
+    code: number;
+    /** What happened, in words. */
+    reason: string;
+  };
+}
+
+/** Receives the end of a connection. */
+export type AppServerDisconnectHandler = (disconnect: AppServerDisconnectEvent) => void;
+
+/** Runs an external tool. What it returns, or throws, is the tool's answer. */
+export type AppServerExternalToolCallHandler = (
+  request: ExternalToolCallRequestMessage,
+) => Promise<ExternalToolCallResult> | ExternalToolCallResult;
+
+/** What `request` takes. */
+export interface AppServerRequestOptions<TMessage extends WsProtocolMessage = WsProtocolMessage>
+  extends RequestOptions {
+  /** Chooses the answer among the frames with the request's id; by default the type decides. */
+  predicate?: ((message: WsProtocolMessage) => message is TMessage) | undefined;
+}
+
+/** What `requestRaw` takes. */
+export interface AppServerRawRequestOptions<TResponse extends AppServerRawResponse>
+  extends RequestOptions {
+  /** Chooses the answer among the frames with the request's id. */
+  predicate: (message: unknown) => message is TResponse;
+}
+
+/** The input of a turn. */
+export interface RunTurnCommand {
+  request_id?: string | undefined;
+  runtime: RuntimeScope;
+  payload: InputCreateMessagePayload;
+}
+
+/** How a client stands to its server. */
+export type ClientState = "new" | "connecting" | "open" | "disconnected" | "closed";
+
+/** What came in so far. */
+export interface ClientStats {
+  /** Frames that were JSON objects. */
+  frames: number;
+  /** Bytes of all frames. */
+  bytes: number;
+  /** Frames that were not. */
+  malformed: number;
+  /** Frames whose fields were not of the expected types; they still reach `onMessage`. */
+  degraded: number;
+  /** Frames dropped because they were not fetched in time. */
+  lost: number;
+  /** Handlers that failed. */
+  handlerErrors: number;
+}

@@ -1,0 +1,29 @@
+import { defineConfig } from "vitest/config";
+
+/** The built package is what is tested: it must not be transformed on the way. */
+const server = { deps: { external: [/\/dist\//] } };
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["test/*.test.ts"],
+          exclude: ["test/types.test.ts"],
+          server,
+        },
+      },
+      { test: { name: "types", include: ["test/types.test.ts"], testTimeout: 60_000 } },
+      {
+        test: {
+          name: "live",
+          include: ["test/live/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          server,
+        },
+      },
+    ],
+  },
+});
