@@ -1,0 +1,187 @@
+"""Between the native connection and the event loop: who waits for what.
+
+The engine lives on a thread of its own that never touches Python. It puts deliveries into a mailbox
+and rings a doorbell once per burst; the loop's own thread fetches them here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from . import _native
+from ._loops import Completion, Loop, running_loop
+from .errors import ForkedProcess, WrongLoop, from_json
+from .messages import Message
+
+__all__ = ["Bridge", "Delivery", "Judge"]
+
+Delivery = tuple[Any, ...]
+"""What ``drain()`` gives: ``(kind, token, …)``."""
+
+BATCH = 1000
+"""How many deliveries are handled before other tasks of the loop have their turn."""
+
+Judge = Callable[[Message], bool]
+"""Says whether a frame is the answer to a request."""
+
+
+class Bridge:
+    """Fetches deliveries on the loop's thread and completes the calls that wait for them.
+
+    It belongs to the first loop it was used on, and to the process it was made in.
+    """
+
+    def __init__(self, native: _native.Connection, deliver: Callable[[Delivery], None]) -> None:
+        self.native = native
+        self._deliver = deliver
+        self._pid = os.getpid()
+        self._loop: Loop | None = None
+        self._attached = False
+        self._pending: dict[int, tuple[Completion, Judge | None]] = {}
+        self._closing: set[int] = set()
+        self._inbox: deque[Delivery] = deque()
+
+    @property
+    def loop(self) -> Loop | None:
+        """The loop it belongs to, once there is one."""
+        return self._loop
+
+    def is_at_home(self) -> bool:
+        """Whether the caller is in the client's process, and not on a foreign loop."""
+        here = running_loop()
+        at_home = self._loop is None or here is None or here.key is self._loop.key
+        return at_home and os.getpid() == self._pid
+
+    def check(self) -> None:
+        """Refuses a call from a foreign process or loop.
+
+        Raises:
+            ForkedProcess: The client was made before a fork.
+            WrongLoop: Another loop is running the caller.
+        """
+        if os.getpid() != self._pid:
+            raise ForkedProcess(
+                "this client belongs to the parent process", hint="make a new client after the fork"
+            )
+        if not self.is_at_home():
+            raise WrongLoop(
+                "this client belongs to another event loop",
+                hint="make one client for each loop, or use run_coroutine_threadsafe",
+            )
+
+    async def call(self, start: Callable[[int], None], judge: Judge | None = None) -> Delivery:
+        """Starts a call and waits for its completion.
+
+        Args:
+            start: Makes the native call with the token it is given.
+            judge: Picks the answer among the candidates of a manual request.
+
+        Cancelling tells the engine, which stops a turn on the server; a completion that comes
+        later is dropped.
+        """
+        loop = self._enter()
+        token = self.native.token()
+        completion = loop.completion()
+        self._pending[token] = (completion, judge)
+        started = False
+        try:
+            start(token)
+            started = True
+            self._attach(loop)
+            return await completion.wait()  # type: ignore[no-any-return]
+        finally:
+            if self._pending.pop(token, None) and started:
+                self.native.cancel(token)
+
+    async def close(self) -> None:
+        """Closes and waits for it. From elsewhere than home it only sets the closing going."""
+        token = self.native.token()
+        loop = self._loop or running_loop()
+        if loop is None or not self.is_at_home():
+            self.close_nowait()
+            return
+        completion = loop.completion()
+        self._pending[token] = (completion, None)
+        self._closing.add(token)
+        self._loop = loop
+        try:
+            if self.native.close(token):
+                self._attach(loop)
+                await completion.wait()
+        finally:
+            self._pending.pop(token, None)
+
+    def close_nowait(self) -> None:
+        """Sets the closing going, from any thread."""
+        token = self.native.token()
+        self._closing.add(token)
+        self.native.close(token)
+
+    def release(self) -> None:
+        """Lets go of the loop when nothing is open and nothing waits."""
+        if not self._pending and self.native.state != "open":
+            self._detach()
+            self._loop = None
+
+    def _enter(self) -> Loop:
+        self.check()
+        if self._loop is None:
+            self._loop = running_loop()
+        if self._loop is None:
+            raise WrongLoop("no asyncio or trio event loop is running")
+        return self._loop
+
+    def _attach(self, loop: Loop) -> None:
+        if not self._attached:
+            loop.attach(self.native.fileno(), self._bell)
+            self._attached = True
+
+    def _detach(self) -> None:
+        if self._attached and self._loop is not None:
+            self._attached = False
+            self._loop.detach()
+
+    def _bell(self) -> None:
+        # After a fork the mailbox and the bell are the parent's.
+        if os.getpid() != self._pid:
+            return
+        self._inbox.extend(self.native.drain())
+        try:
+            for _ in range(min(len(self._inbox), BATCH)):
+                self._take(self._inbox.popleft())
+        finally:
+            # Also when a handler was interrupted: no completion may be lost.
+            if self._inbox and self._loop is not None:
+                self._loop.soon(self._bell)
+
+    def _take(self, delivery: Delivery) -> None:
+        token = delivery[1]
+        if not token:
+            self._deliver(delivery)
+            return
+        if token in self._pending:
+            self._complete(token, delivery)
+        if token in self._closing:
+            self._closing.clear()
+            self._detach()
+
+    def _complete(self, token: int, delivery: Delivery) -> None:
+        completion, judge = self._pending[token]
+        if delivery[0] == "candidate" and judge is not None:
+            try:
+                if not judge(Message(delivery[2])):
+                    return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's
+                completion.set_exception(error)
+                self.native.cancel(token)
+            else:
+                completion.set_result(delivery)
+                self.native.resolve(token)
+        elif delivery[0] == "failed":
+            completion.set_exception(from_json(delivery[2]))
+        else:
+            completion.set_result(delivery)
+        del self._pending[token]

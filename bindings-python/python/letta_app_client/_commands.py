@@ -1,0 +1,318 @@
+"""The commands of the protocol as methods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeAlias
+
+from . import _native
+from ._bridge import Bridge
+from ._json import encode
+from .errors import refusal
+from .messages import Message
+from .results import TurnResult
+
+__all__ = ["Commands", "Timeout"]
+
+Timeout: TypeAlias = 'float | Literal["default"] | None'
+"""Seconds, ``"default"`` for the client's ``request_timeout``, or ``None`` for no limit."""
+
+
+class Commands:
+    """What a client can ask of its server."""
+
+    def __init__(self, native: _native.Connection, bridge: Bridge) -> None:
+        self._native = native
+        self._bridge = bridge
+
+    def _sent(self, text: str) -> None:
+        """Is told of every command that goes out."""
+        raise NotImplementedError
+
+    async def runtime_start(self, *, timeout: Timeout = "default", **fields: Any) -> Message:
+        """Starts or joins a conversation: ``runtime_start`` (protocol section 8).
+
+        Args:
+            timeout: Seconds to wait for the answer.
+            **fields: Exactly one of ``agent_id`` and ``create_agent``; at most one of
+                ``conversation_id`` and ``create_conversation``; ``mode``, which should always be
+                given (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
+                ``client_info``, ``external_tools`` and others.
+
+        Returns:
+            The response; ``response.runtime`` is what other methods take as ``runtime``.
+            Cancelling drops the response; the server has started the runtime all the same.
+
+        Raises:
+            InvalidCommand: A field is missing or of the wrong type.
+            RequestError: The server refused.
+            RequestTimeout: No answer in time.
+        """
+        return await self.request("runtime_start", timeout=timeout, **fields)
+
+    async def run_turn(
+        self,
+        *,
+        runtime: Mapping[str, Any],
+        payload: Mapping[str, Any],
+        request_id: str | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = 600,
+        abort_grace: float = 2,
+        approvals: Literal["return", "wait"] = "return",
+    ) -> TurnResult:
+        """Sends an input and follows its turn to the end (protocol section 17).
+
+        Sends ``input``, after a short pause when a turn of this runtime has just ended (section
+        18); messages without a ``client_message_id`` get one. Resolves when the turn is over,
+        however it ended (see ``TurnResult.status``) and whoever else uses the conversation.
+        Cancelling stops the turn on the server and does not wait for it.
+
+        Args:
+            runtime: Agent and conversation, as ``runtime_start`` returned them.
+            payload: ``{"kind": "create_message", "messages": [...]}``.
+            request_id: The id of the command; one is made by default.
+            timeout: Seconds for the whole turn; ``None``, the default, for no limit.
+            idle_timeout: Seconds without any sign of life of the runtime; the clock rests while a
+                permission is asked or a tool runs. ``None`` for no limit.
+            abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit.
+            approvals: With ``return`` the call resolves with the stop reason ``requires_approval``
+                when a permission is wanted, and the turn goes on once somebody answers. With
+                ``wait`` somebody else answers, for example a message handler.
+
+        Raises:
+            InvalidCommand: A field is missing or of the wrong type.
+            MessageTooLarge: The input is larger than ``max_message_bytes``.
+            RequestError: The server did not accept the input.
+            TurnAborted: The input was removed from the queue before its turn started.
+            TurnTimeout: ``timeout`` passed; the turn was told to stop.
+            TurnIdleTimeout: ``idle_timeout`` passed; the turn was told to stop.
+            TurnInterrupted: The connection was lost; the outcome is unknown.
+        """
+        command = _input(runtime, payload, request_id, {})
+
+        def start(token: int) -> None:
+            text = encode(command)
+            limits = (timeout, idle_timeout, abort_grace, approvals)
+            self._sent(self._native.run_turn(token, text, *limits))
+
+        delivery = await self._bridge.call(start)
+        return TurnResult.from_raw(json.loads(delivery[2]))
+
+    def input(
+        self,
+        *,
+        runtime: Mapping[str, Any],
+        payload: Mapping[str, Any],
+        request_id: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Sends an ``input`` and waits for nothing (protocol sections 8.1 and 13).
+
+        The payload is a message (``create_message``) or the answer to a permission request
+        (``approval_response``). Without a ``request_id`` the server does not confirm it.
+
+        Raises:
+            InvalidCommand: A field is missing or of the wrong type.
+            MessageTooLarge: The input is larger than ``max_message_bytes``.
+            Disconnected: There is no connection.
+        """
+        self.send(_input(runtime, payload, request_id, fields))
+
+    async def submit_input(
+        self,
+        *,
+        runtime: Mapping[str, Any],
+        payload: Mapping[str, Any],
+        request_id: str | None = None,
+        timeout: Timeout = "default",
+        **fields: Any,
+    ) -> Message:
+        """Sends an ``input`` and waits until the server has accepted it (protocol section 8.1).
+
+        Resolves with ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
+        without the caller. The answer to a permission request has no time limit by default,
+        because it may be confirmed only after a whole turn (section 13). Cancelling drops the
+        answer only.
+
+        Raises:
+            InvalidCommand: A field is missing or of the wrong type.
+            RequestError: The server did not accept the input.
+            RequestTimeout: No answer in time.
+        """
+        return await self.request(_input(runtime, payload, request_id, fields), timeout=timeout)
+
+    async def sync(
+        self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
+    ) -> Message:
+        """Asks for the state of a runtime and subscribes to it: ``sync`` (section 16).
+
+        The state comes to the message handlers, before or after the response. Further fields:
+        ``recover_approvals``, ``force_device_status``. Cancelling drops the response only.
+
+        Raises:
+            RequestError: The server refused.
+            RequestTimeout: No answer in time.
+        """
+        return await self.request("sync", timeout=timeout, runtime=runtime, **fields)
+
+    async def abort(
+        self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
+    ) -> Message:
+        """Stops whatever runs in a conversation: ``abort_message`` (protocol section 15).
+
+        Resolves with the response; ``response.aborted`` says whether there was something to stop.
+        A ``run_turn`` of that turn then ends by itself. Cancelling drops the response only.
+
+        Raises:
+            RequestError: The server refused.
+            RequestTimeout: No answer in time.
+        """
+        return await self.request("abort_message", timeout=timeout, runtime=runtime, **fields)
+
+    async def info(self, *, timeout: Timeout = "default") -> Message:
+        """Asks for the server's version and capabilities: ``app_server_info`` (section 3).
+
+        Servers before 0.29.7 do not know the question and stay silent. Cancelling drops the
+        response only.
+
+        Raises:
+            RequestTimeout: No answer in time.
+        """
+        return await self.request("app_server_info", timeout=timeout)
+
+    async def conversation_list(self, *, timeout: Timeout = "default", **fields: Any) -> Message:
+        """Lists conversations: ``conversation_list`` (protocol section 20.3).
+
+        Cancelling drops the response only.
+
+        Raises:
+            RequestError: The server refused.
+            RequestTimeout: No answer in time.
+        """
+        return await self.request("conversation_list", timeout=timeout, **fields)
+
+    async def runtime_external_tools_update(
+        self, *, timeout: Timeout = "default", **fields: Any
+    ) -> Message:
+        """Replaces the external tools of runtimes: ``runtime_external_tools_update`` (section 14).
+
+        For servers from 0.30.8 on. Cancelling drops the response only.
+
+        Raises:
+            InvalidCommand: A field is missing or of the wrong type.
+            RequestError: The server refused.
+            RequestTimeout: No answer in time.
+        """
+        return await self.request("runtime_external_tools_update", timeout=timeout, **fields)
+
+    async def request(
+        self,
+        type_or_command: str | Mapping[str, Any],
+        /,
+        *,
+        timeout: Timeout = "default",
+        predicate: Callable[[Message], bool] | None = None,
+        **fields: Any,
+    ) -> Message:
+        """Sends any command and waits for its response.
+
+        ``await client.request("list_models", force=True)`` is the same as
+        ``await client.request({"type": "list_models", "force": True})``. The command is checked
+        against the protocol, gets a ``request_id`` where it has none, and is matched with its
+        response by id and type (protocol section 5). Cancelling drops the response only.
+
+        Args:
+            type_or_command: The type of the command, or the whole command.
+            timeout: Seconds to wait for the answer.
+            predicate: Says of each frame that carries the request's id whether it is the answer.
+                Such an answer is returned even when it is a refusal.
+            **fields: The fields of the command. Fields called ``timeout`` or ``predicate`` have to
+                be given in a whole command.
+
+        Raises:
+            InvalidCommand: A field is missing or of the wrong type, or the command has no response.
+            MessageTooLarge: The command is larger than ``max_message_bytes``.
+            RequestError: The server refused (``success: false``); the answer is in ``response``.
+            RequestTimeout: No answer in time. A server that does not know a command stays silent.
+        """
+        if isinstance(type_or_command, str):
+            command: Any = {"type": type_or_command, **fields}
+        else:
+            command = {**type_or_command, **fields} if fields else type_or_command
+        return await self._request(command, timeout, predicate, checked=True)
+
+    async def request_raw(
+        self,
+        command: Mapping[str, Any],
+        *,
+        predicate: Callable[[Message], bool],
+        timeout: Timeout = "default",
+    ) -> Message:
+        """Sends a command that this version need not know, and waits for the answer.
+
+        Only that it is an object with a ``type`` is checked; it gets a ``request_id`` where it has
+        none. Resolves with the first frame carrying that id of which ``predicate`` returns true.
+        Cancelling drops the answer only.
+
+        Raises:
+            InvalidCommand: The command is not a mapping or has no ``type``.
+            MessageTooLarge: The command is larger than ``max_message_bytes``.
+            RequestTimeout: No answer in time.
+        """
+        return await self._request(command, timeout, predicate, checked=False)
+
+    def send(self, command: Mapping[str, Any]) -> None:
+        """Sends a command and waits for nothing; it is checked against the protocol.
+
+        Raises:
+            InvalidCommand: A field is missing or of the wrong type.
+            MessageTooLarge: The command is larger than ``max_message_bytes``.
+            Disconnected: There is no connection.
+        """
+        self._bridge.check()
+        self._sent(self._native.send(encode(command)))
+
+    def send_raw(self, command: Mapping[str, Any]) -> None:
+        """Sends any object with a ``type``, also commands that this version does not know.
+
+        Raises:
+            InvalidCommand: The command is not a mapping or has no ``type``.
+            MessageTooLarge: The command is larger than ``max_message_bytes``.
+            Disconnected: There is no connection.
+        """
+        self._bridge.check()
+        self._sent(self._native.send_raw(encode(command)))
+
+    async def _request(
+        self,
+        command: Any,
+        timeout: Timeout,
+        predicate: Callable[[Message], bool] | None,
+        *,
+        checked: bool,
+    ) -> Message:
+        manual = predicate is not None
+
+        def start(token: int) -> None:
+            text = encode(command)
+            self._sent(self._native.request(token, text, timeout, manual, checked))
+
+        delivery = await self._bridge.call(start, predicate)
+        response = Message(delivery[2])
+        if delivery[0] == "response" and delivery[3]:
+            raise refusal(response)
+        return response
+
+
+def _input(
+    runtime: Mapping[str, Any],
+    payload: Mapping[str, Any],
+    request_id: str | None,
+    fields: dict[str, Any],
+) -> dict[str, Any]:
+    command = {"type": "input", "runtime": runtime, "payload": payload, **fields}
+    if request_id is not None:
+        command["request_id"] = request_id
+    return command

@@ -1,0 +1,83 @@
+"""From Python values to the text of a command."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import InvalidCommand
+
+__all__ = ["encode"]
+
+
+def _plain(value: Any) -> Any:
+    """Lets mappings that are no dicts into JSON, among them the package's own messages."""
+    raw = getattr(value, "raw", None)
+    if isinstance(value, Mapping):
+        return raw if isinstance(raw, dict) else dict(value)
+    raise TypeError(type(value).__name__)
+
+
+def encode(command: Any) -> str:
+    """Writes a command as JSON.
+
+    Raises:
+        InvalidCommand: The value is not a mapping or holds something that is not JSON; the message
+            names the path to it.
+    """
+    if not isinstance(command, Mapping):
+        raise InvalidCommand(f"command: expected a mapping, got {type(command).__name__}")
+    try:
+        text = json.dumps(
+            command, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+        )
+        if not text.isascii():
+            text.encode()
+    except RecursionError:
+        raise InvalidCommand("command: nested too deeply, or it contains itself") from None
+    except (TypeError, ValueError) as error:
+        problem = _find(command, "") or f"command: {error}"
+        raise InvalidCommand(problem) from None
+    return text
+
+
+def _find(value: Any, path: str, depth: int = 0) -> str | None:
+    """Says where the first value is that is not JSON."""
+    if depth > _DEEPEST:
+        return None
+    items: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                return f"{_where(path)}: expected text as key, got {key!r} ({type(key).__name__})"
+        items = ((f"{path}.{key}".lstrip("."), item) for key, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        items = ((f"{path}[{index}]", item) for index, item in enumerate(value))
+    elif (problem := _problem(value)) is not None:
+        return f"{_where(path)}: {problem}"
+    found = (_find(item, place, depth + 1) for place, item in items)
+    return next((problem for problem in found if problem is not None), None)
+
+
+def _where(path: str) -> str:
+    return f"field `{path}`" if path else "command"
+
+
+def _problem(value: Any) -> str | None:
+    """Says why a value that holds no others is not JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"expected a finite number, got {value}"
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "the text holds half a surrogate pair, which is not Unicode"
+    elif value is not None and not isinstance(value, (bool, int, float)):
+        return f"expected a JSON value, got {type(value).__name__}"
+    return None
+
+
+# A value that contains itself has no deepest place.
+_DEEPEST = 50

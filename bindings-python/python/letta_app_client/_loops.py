@@ -1,0 +1,216 @@
+"""The event loops: how each is told that deliveries wait, and how a coroutine waits on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import select
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+__all__ = ["AsyncioLoop", "Completion", "Loop", "TrioLoop", "running_loop"]
+
+
+class Completion(Protocol):
+    """One outcome that a coroutine waits for. The first one set counts."""
+
+    def set_result(self, value: Any) -> None:
+        """Ends the wait."""
+
+    def set_exception(self, error: BaseException) -> None:
+        """Ends the wait with an error."""
+
+    async def wait(self) -> Any:
+        """Waits for the outcome."""
+
+
+class Loop(Protocol):
+    """One running event loop."""
+
+    key: object
+    """What is the same for the same loop."""
+
+    def attach(self, fd: int, callback: Callable[[], None]) -> None:
+        """Calls back on the loop's thread whenever the descriptor is readable."""
+
+    def detach(self) -> None:
+        """Ends that."""
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Calls back on the loop's thread after others have had their turn."""
+
+    def completion(self) -> Completion:
+        """Returns something to wait for on this loop."""
+
+    def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
+        """Runs a function that does not raise as a task of its own."""
+
+
+def running_loop() -> Loop | None:
+    """Returns the loop that runs the caller, if one does. Trio is never imported for that."""
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        # In trio's guest mode an asyncio loop is running as well, so trio is asked first.
+        try:
+            trio.lowlevel.current_task()
+        except (AttributeError, RuntimeError):
+            pass
+        else:
+            return TrioLoop(trio)
+    try:
+        return AsyncioLoop(asyncio.get_running_loop())
+    except RuntimeError:
+        return None
+
+
+class _AsyncioCompletion:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._future: asyncio.Future[Any] = loop.create_future()
+
+    def set_result(self, value: Any) -> None:
+        if not self._future.done():
+            self._future.set_result((value, None))
+
+    def set_exception(self, error: BaseException) -> None:
+        # As a plain value: asyncio prints exceptions that a cancelled waiter never fetches.
+        if not self._future.done():
+            self._future.set_result((None, error))
+
+    async def wait(self) -> Any:
+        value, error = await self._future
+        if error is not None:
+            raise error
+        return value
+
+
+class AsyncioLoop:
+    """asyncio's loops and those that behave like them, such as uvloop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.key: object = loop
+        self._loop = loop
+        self._fd = -1
+        self._watcher: _Watcher | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def attach(self, fd: int, callback: Callable[[], None]) -> None:
+        self._fd = fd
+        try:
+            self._loop.add_reader(fd, callback)
+        except NotImplementedError:
+            # The Proactor loop of Windows watches no sockets.
+            self._watcher = _Watcher(self._loop, fd, callback)
+
+    def detach(self) -> None:
+        if self._watcher is not None:
+            self._watcher.stop()
+        elif not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        self._loop.call_soon(callback)
+
+    def completion(self) -> Completion:
+        return _AsyncioCompletion(self._loop)
+
+    def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
+        async def run() -> None:
+            await function()
+
+        task: asyncio.Task[None] = context.run(self._loop.create_task, run())
+        # The loop itself holds tasks weakly.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Watcher:
+    """A thread that watches one descriptor for a loop that cannot."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, fd: int, callback: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._fd = fd
+        self._callback = callback
+        self._stopped = False
+        self._drained = threading.Event()
+        threading.Thread(target=self._run, name="letta-app-client-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._drained.set()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            select.select([self._fd], [], [])
+            self._drained.clear()
+            try:
+                self._loop.call_soon_threadsafe(self._call)
+            except RuntimeError:
+                return  # the loop is closed
+            self._drained.wait()
+
+    def _call(self) -> None:
+        try:
+            if not self._stopped:
+                self._callback()
+        finally:
+            self._drained.set()
+
+
+class _TrioCompletion:
+    def __init__(self, trio: Any) -> None:
+        self._event = trio.Event()
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def set_result(self, value: Any) -> None:
+        if not self._event.is_set():
+            self._value = value
+            self._event.set()
+
+    def set_exception(self, error: BaseException) -> None:
+        if not self._event.is_set():
+            self._error = error
+            self._event.set()
+
+    async def wait(self) -> Any:
+        await self._event.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+class TrioLoop:
+    """One run of trio. Its tasks here are system tasks: they end with the run."""
+
+    def __init__(self, trio: Any) -> None:
+        self.key: object = trio.lowlevel.current_trio_token()
+        self._token: Any = self.key
+        self._trio = trio
+        self._scope: Any = None
+
+    def attach(self, fd: int, callback: Callable[[], None]) -> None:
+        self._scope = scope = self._trio.CancelScope()
+
+        async def watch() -> None:
+            with scope:
+                while True:
+                    await self._trio.lowlevel.wait_readable(fd)
+                    callback()
+
+        self._trio.lowlevel.spawn_system_task(watch, name="letta-app-client")
+
+    def detach(self) -> None:
+        self._scope.cancel()
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        self._token.run_sync_soon(callback)
+
+    def completion(self) -> Completion:
+        return _TrioCompletion(self._trio)
+
+    def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
+        self._trio.lowlevel.spawn_system_task(function, context=context.copy())

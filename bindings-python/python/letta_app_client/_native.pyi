@@ -1,0 +1,116 @@
+"""The native half: one connection and its mailbox, and the mock server. Not public.
+
+All methods are quick and may be called from any thread, except for the ones of ``MockServer`` that
+wait. Errors are raised as the classes of ``letta_app_client.errors``.
+"""
+
+from os import PathLike
+from typing import Any, Literal, final
+
+__all__ = ["Connection", "MockServer", "__version__", "error_kinds"]
+
+__version__: str
+
+def error_kinds() -> list[tuple[str, bool]]:
+    """Every code of the engine, and whether that kind of error is retryable."""
+
+@final
+class Connection:
+    """One client's connection.
+
+    Every answered call takes a ``token()``; one completion with it comes out of ``drain()``.
+    """
+
+    def __new__(
+        cls,
+        *,
+        url: str,
+        token: str | None,
+        transport: str,
+        connect_timeout: float,
+        request_timeout: float,
+        keepalive_interval: float,
+        keepalive_timeout: float,
+        max_message_bytes: int,
+        ca: str | None,
+        verify: bool,
+        settle_pause: float,
+    ) -> Connection: ...
+    def fileno(self) -> int:
+        """What becomes readable when deliveries wait: a file descriptor, on Windows a socket."""
+
+    def drain(self) -> list[tuple[Any, ...]]:
+        """Takes all deliveries: ``(kind, token, …)``, with token 0 where no call waits.
+
+        ``("message", 0, channel, text)``, ``("sent", 0, text)``, ``("done", token)``,
+        ``("response", token, text, refused)``, ``("candidate", token, text)``,
+        ``("turn", token, result_json)``, ``("failed", token, error_json)``,
+        ``("tool_call", 0, text)``, ``("disconnected", 0, channel, code, reason)``,
+        ``("lagged", 0, dropped)``.
+        """
+
+    def want_messages(self, wanted: bool) -> None:
+        """Says whether ``message`` and ``sent`` are wanted at all."""
+
+    def token(self) -> int: ...
+    @property
+    def state(self) -> Literal["new", "connecting", "open", "disconnected", "closed"]: ...
+    @property
+    def info(self) -> str | None: ...
+    @property
+    def is_split(self) -> bool: ...
+    def counters(self) -> tuple[int, int, int, int]:
+        """``(frames, bytes, malformed, degraded)``."""
+
+    def next_request_id(self, prefix: str) -> str: ...
+    def connect(self, token: int) -> None: ...
+    def close(self, token: int) -> bool:
+        """``False`` when it is closed already: no completion will come."""
+
+    def send(self, command: str) -> str:
+        """Returns the frame as it goes out; so do the other calls that send."""
+
+    def send_raw(self, command: str) -> str: ...
+    def request(
+        self,
+        token: int,
+        command: str,
+        timeout: float | Literal["default"] | None,
+        manual: bool,
+        checked: bool,
+    ) -> str: ...
+    def run_turn(
+        self,
+        token: int,
+        command: str,
+        timeout: float | None,
+        idle_timeout: float | None,
+        abort_grace: float,
+        approvals: str,
+    ) -> str: ...
+    def cancel(self, token: int) -> None: ...
+    def resolve(self, token: int) -> None: ...
+    def handle_tools(self, handled: bool) -> None: ...
+    def answer_tool(self, request_id: str, result: str | None, error: str | None) -> None: ...
+
+@final
+class MockServer:
+    """An App Server double on a loopback port, with a thread of its own."""
+
+    @staticmethod
+    def play(
+        path: str | PathLike[str], generation: str, step_timeout: float, answer_unrecorded: bool
+    ) -> MockServer: ...
+    @staticmethod
+    def scripted(options: str) -> MockServer: ...
+    @property
+    def url(self) -> str: ...
+    def received(self) -> list[str]: ...
+    def unexpected(self) -> list[str]: ...
+    def failure(self) -> str | None: ...
+    def connections(self) -> int: ...
+    def wait_done(self, timeout: float) -> bool: ...
+    def wait_received(self, kind: str, times: int, timeout: float) -> bool: ...
+    def push(self, text: str) -> None: ...
+    def cut_connections(self) -> None: ...
+    def close(self) -> None: ...

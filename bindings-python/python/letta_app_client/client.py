@@ -1,0 +1,238 @@
+"""The client of one App Server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+from . import _native
+from ._bridge import Bridge, Delivery
+from ._commands import Commands
+from ._handlers import Handlers, logger
+from ._tools import ToolHandler, Tools
+from .messages import Message
+
+__all__ = ["AppServerClient", "Channel", "Disconnect", "State", "Stats"]
+
+Channel = Literal["control", "stream"]
+State = Literal["new", "connecting", "open", "disconnected", "closed"]
+
+
+@dataclass(frozen=True)
+class Disconnect:
+    """How a connection ended.
+
+    Attributes:
+        channel: The socket that ended first; ``control`` on a one-socket server.
+        code: The WebSocket close code, 1006 where there was no close frame.
+        reason: What happened, in words.
+    """
+
+    channel: Channel
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Counters since the client was made.
+
+    Attributes:
+        frames: Frames received that were JSON objects.
+        bytes: Bytes of all frames received.
+        malformed: Frames received that were not JSON objects.
+        degraded: Frames with fields of unexpected types, which the engine left alone.
+        dropped: Frames that message handlers missed because the loop was busy for too long.
+        handler_errors: How often a handler or a tool raised.
+    """
+
+    frames: int
+    bytes: int
+    malformed: int
+    degraded: int
+    dropped: int
+    handler_errors: int
+
+
+class AppServerClient(Commands):
+    """A client; ``create_app_server_client`` and ``connect`` make one.
+
+    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and to the process in which
+    it is first used. It can be used with ``async with``, which connects and closes it.
+
+    Every coroutine method raises, besides what it documents: ``ClientClosed`` after ``close``,
+    ``Disconnected`` when there is no connection or it is lost meanwhile, ``WrongLoop`` on another
+    event loop, ``ForkedProcess`` after a fork. Everything that is refused before it is sent is
+    refused for good: nothing of it reaches the server.
+    """
+
+    def __init__(self, native: _native.Connection) -> None:
+        """Use ``create_app_server_client``."""
+        super().__init__(native, Bridge(native, self._delivered))
+        self._tools = Tools(self._bridge)
+        self._on_message = Handlers[[Message, Channel]]("on_message", self._wanted)
+        self._on_send = Handlers[[dict[str, Any]]]("on_send", self._wanted)
+        self._on_disconnect = Handlers[[Disconnect]]("on_disconnect")
+        self._on_lagged = Handlers[[int]]("on_lagged")
+        self._dropped = 0
+
+    async def connect(self) -> AppServerClient:
+        """Connects, or does nothing when the client is connected.
+
+        Asks ``GET /app-server-info`` which generation the server is of (with ``transport="auto"``),
+        then opens one WebSocket, or two on a server with split channels (protocol sections 1.1, 2
+        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. After a lost
+        connection it may be called again. Cancelling leaves the attempt to its own time limit;
+        ``close`` ends it.
+
+        Returns:
+            The client itself.
+
+        Raises:
+            ConnectionFailed: Nobody listens, no answer in time, or the certificate is not trusted.
+            AuthError: The server refused the token.
+            ProtocolMismatch: The other side is no App Server.
+        """
+        try:
+            await self._bridge.call(self._native.connect)
+        except Exception:
+            self._bridge.release()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Closes the client for good; what still waits ends with ``ClientClosed``.
+
+        Sends a close frame on every socket and resolves when the server has answered it, after 2 s
+        at most. May be called again, in every state. From another loop or after a fork it returns
+        at once. Cancelling does not keep the client open.
+        """
+        await self._bridge.close()
+
+    def close_nowait(self) -> None:
+        """Closes the client without waiting for it; for other threads and for clean-up code."""
+        self._bridge.close_nowait()
+
+    async def __aenter__(self) -> AppServerClient:
+        return await self.connect()
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def state(self) -> State:
+        """``new``, ``connecting``, ``open``, ``disconnected`` or ``closed``."""
+        return self._native.state
+
+    @property
+    def server_info(self) -> Message | None:
+        """The server's answer to ``GET /app-server-info`` (protocol section 3).
+
+        ``None`` before connecting, with a ``transport`` other than ``auto``, and for servers that
+        do not know the question.
+        """
+        text = self._native.info
+        return None if text is None else Message(text)
+
+    @property
+    def stats(self) -> Stats:
+        """Counters since the client was made."""
+        handlers = (self._on_message, self._on_send, self._on_disconnect, self._on_lagged)
+        errors = sum(kind.errors for kind in handlers) + self._tools.errors
+        return Stats(*self._native.counters(), dropped=self._dropped, handler_errors=errors)
+
+    def next_request_id(self, prefix: str = "request") -> str:
+        """Returns an id that no other request of this client has."""
+        return self._native.next_request_id(prefix)
+
+    def on_message(self, handler: Callable[[Message, Channel], object]) -> Callable[[], None]:
+        """Registers a function for every frame that the server sends.
+
+        It is called with the frame and its channel on the loop's thread, in the order of arrival,
+        before the calls that the same burst of frames completes. It must not block.
+
+        Returns:
+            A function that removes the handler.
+        """
+        return self._on_message.add(handler)
+
+    def on_send(self, handler: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
+        """Registers a function for every command that is sent.
+
+        It is called with the whole command, ids that were added included: within the call that
+        sends, or on the loop's thread for what the client sends of its own accord (an abort at a
+        time limit, the answer of a tool).
+
+        Returns:
+            A function that removes the handler.
+        """
+        return self._on_send.add(handler)
+
+    def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
+        """Registers a function for the end of a connection that nobody here asked for.
+
+        It is called on the loop's thread after the calls that were open have failed.
+
+        Returns:
+            A function that removes the handler.
+        """
+        return self._on_disconnect.add(handler)
+
+    def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
+        """Registers a function for frames that were dropped, with their number.
+
+        When the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
+        handlers, the oldest are dropped. Results of turns and answers to requests never are.
+
+        Returns:
+            A function that removes the handler.
+        """
+        return self._on_lagged.add(handler)
+
+    def on_external_tool_call(self, handler: ToolHandler) -> Callable[[], None]:
+        """Registers the function that runs external tools (protocol section 14).
+
+        It gets the ``external_tool_call_request`` (``tool_name``, ``input``, ``tool_call_id`` …)
+        and returns the text of the result, or ``{"content": [{"type": "text", "text": …}],
+        "is_error": …}``. An ``async def`` runs on the loop, any other function in a thread of its
+        own. An exception becomes an answer with its message; the traceback goes to the log only.
+        There is one such function for a client; a second one replaces it.
+
+        Returns:
+            A function that removes the handler.
+        """
+        return self._tools.set(handler)
+
+    def _sent(self, text: str) -> None:
+        if self._on_send:
+            self._on_send.emit(json.loads(text))
+
+    def _wanted(self) -> None:
+        self._native.want_messages(bool(self._on_message or self._on_send))
+
+    def _delivered(self, delivery: Delivery) -> None:
+        kind = delivery[0]
+        if kind == "message":
+            if self._on_message:
+                self._on_message.emit(Message(delivery[3]), delivery[2])
+        elif kind == "sent":
+            self._sent(delivery[2])
+        elif kind == "tool_call":
+            self._tools.call(Message(delivery[2]))
+        elif kind == "disconnected":
+            self._on_disconnect.emit(Disconnect(*delivery[2:]))
+        elif kind == "lagged":
+            self._dropped += delivery[2]
+            logger.warning("%d frames were dropped: the event loop was busy", delivery[2])
+            self._on_lagged.emit(delivery[2])
+
+    def __repr__(self) -> str:
+        return f"<AppServerClient {self.state}>"

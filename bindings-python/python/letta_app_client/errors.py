@@ -1,0 +1,255 @@
+"""The errors of the package.
+
+::
+
+    LettaAppError(Exception)                 code, retryable, hint
+    ├─ InvalidOption(…, ValueError)          an option is not usable; nothing was sent
+    ├─ ConnectionFailed(…, ConnectionError)  the connection could not be opened
+    ├─ AuthError                             the server refused the token (protocol section 4)
+    ├─ ProtocolMismatch                      the other side is no App Server for this client
+    ├─ Disconnected                          the connection ended; reason, close_code
+    ├─ ClientClosed                          the client was closed by its owner
+    ├─ RequestError                          the server answered with a refusal; response
+    ├─ RequestTimeout(…, TimeoutError)       no answer within the request's time limit
+    ├─ MessageTooLarge                       larger than max_message_bytes; not sent
+    ├─ InvalidCommand                        malformed; not sent, the server would stay silent
+    ├─ TurnError                             result = what is known of the turn
+    │  ├─ TurnFailed                         the turn ended with an error
+    │  ├─ TurnAborted                        it was stopped, or removed from the queue
+    │  ├─ TurnTimeout(…, TimeoutError)       its total time limit passed
+    │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
+    │  └─ TurnInterrupted                    the connection was lost: the outcome is unknown
+    ├─ WrongLoop                             used from another event loop
+    ├─ ForkedProcess                         the client belongs to the parent process
+    └─ InternalError                         a defect of this package
+"""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from .messages import Message
+from .results import TurnResult
+
+__all__ = [
+    "AuthError",
+    "ClientClosed",
+    "ConnectionFailed",
+    "Disconnected",
+    "ForkedProcess",
+    "InternalError",
+    "InvalidCommand",
+    "InvalidOption",
+    "LettaAppError",
+    "MessageTooLarge",
+    "ProtocolMismatch",
+    "RequestError",
+    "RequestTimeout",
+    "TurnAborted",
+    "TurnError",
+    "TurnFailed",
+    "TurnIdleTimeout",
+    "TurnInterrupted",
+    "TurnTimeout",
+    "WrongLoop",
+]
+
+
+class LettaAppError(Exception):
+    """The base of all errors of this package.
+
+    Attributes:
+        code: The stable name of the kind of error, the same in Rust, Python and Node. Empty for
+            the two base classes.
+        retryable: Whether the same call may succeed when it is made again unchanged. ``False``
+            where the outcome is uncertain: an input that is repeated may run twice.
+        hint: What the reader can do about it, if there is something to say.
+    """
+
+    code: ClassVar[str] = ""
+    retryable: ClassVar[bool] = False
+    hint: str | None
+
+    def __init__(self, message: str = "", *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        message = str(self.args[0]) if self.args else ""
+        return f"{message} ({self.hint})" if self.hint else message
+
+
+class InvalidOption(LettaAppError, ValueError):
+    """An option is not usable (URL, token, limits). The message begins with its name."""
+
+    code = "invalid_option"
+
+
+class ConnectionFailed(LettaAppError, ConnectionError):
+    """The connection could not be opened; the message says why."""
+
+    code = "connection_failed"
+    retryable = True
+
+
+class AuthError(LettaAppError):
+    """The server refused the credentials (HTTP 401 or 403, protocol section 4)."""
+
+    code = "auth"
+
+
+class ProtocolMismatch(LettaAppError):
+    """The other side answers, but is not an App Server that this client can talk to."""
+
+    code = "protocol_mismatch"
+
+
+class Disconnected(LettaAppError):
+    """There is no connection, or it ended; what was in flight has an unknown outcome.
+
+    Attributes:
+        reason: What happened, in words.
+        close_code: The WebSocket close code, 1006 where there was no close frame; ``None`` when
+            there was no connection to begin with.
+        will_reconnect: Whether the client connects again by itself.
+    """
+
+    code = "disconnected"
+    close_code: int | None = None
+    will_reconnect: bool = False
+
+    @property
+    def reason(self) -> str:
+        """What happened, in words."""
+        return str(self.args[0]) if self.args else ""
+
+
+class ClientClosed(LettaAppError):
+    """The client was closed by its owner."""
+
+    code = "closed"
+
+
+class RequestError(LettaAppError):
+    """The server answered a request with a refusal (``success: false`` or ``accepted: false``).
+
+    Attributes:
+        response: The server's answer.
+    """
+
+    code = "request"
+    response: Message | None = None
+
+
+class RequestTimeout(LettaAppError, TimeoutError):
+    """No answer came within the request's time limit."""
+
+    code = "request_timeout"
+    retryable = True
+
+
+class MessageTooLarge(LettaAppError):
+    """A message is larger than ``max_message_bytes``; it was not sent."""
+
+    code = "message_too_large"
+
+
+class InvalidCommand(LettaAppError):
+    """A command is malformed. It was not sent: the server would stay silent (section 5.1)."""
+
+    code = "invalid_command"
+
+
+class TurnError(LettaAppError):
+    """A turn did not come to a good end.
+
+    Attributes:
+        result: What is known of the turn: text, tool calls and usage so far.
+        close_code: The WebSocket close code, where the connection was lost.
+    """
+
+    result: TurnResult | None = None
+    close_code: int | None = None
+
+
+class TurnFailed(TurnError):
+    """The turn ended with an error."""
+
+    code = "turn_failed"
+
+
+class TurnAborted(TurnError):
+    """The turn was stopped, or its input was removed from the queue before it started."""
+
+    code = "turn_aborted"
+
+
+class TurnTimeout(TurnError, TimeoutError):
+    """The turn's total time limit passed; the turn was told to stop."""
+
+    code = "turn_timeout"
+
+
+class TurnIdleTimeout(TurnError, TimeoutError):
+    """Nothing was heard of the turn for its idle limit; the turn was told to stop."""
+
+    code = "turn_idle_timeout"
+
+
+class TurnInterrupted(TurnError):
+    """The connection was lost during the turn: its outcome is unknown (section 16)."""
+
+    code = "turn_interrupted"
+
+
+class WrongLoop(LettaAppError):
+    """A client was used from another event loop than the one it first ran on."""
+
+    code = "wrong_loop"
+
+
+class ForkedProcess(LettaAppError):
+    """The client belongs to the parent process; make a new one after the fork."""
+
+    code = "forked_process"
+
+
+class InternalError(LettaAppError):
+    """A defect of this package."""
+
+    code = "internal"
+
+
+def _classes(base: type[LettaAppError]) -> dict[str, type[LettaAppError]]:
+    found = {base.code: base} if base.code else {}
+    for child in base.__subclasses__():
+        found |= _classes(child)
+    return found
+
+
+_BY_CODE = _classes(LettaAppError)
+
+
+def from_json(text: str) -> LettaAppError:
+    """Builds the exception of the engine's JSON form of an error."""
+    raw = json.loads(text)
+    error = _BY_CODE.get(raw["code"], InternalError)(raw["message"], hint=raw["hint"])
+    if isinstance(error, (Disconnected, TurnError)):
+        error.close_code = raw["close_code"]
+    if isinstance(error, RequestError) and raw["response"] is not None:
+        error.response = Message(raw["response"])
+    if isinstance(error, TurnError) and raw["result"] is not None:
+        error.result = TurnResult.from_raw(raw["result"])
+    return error
+
+
+def refusal(response: Message) -> RequestError:
+    """Builds the error for an answer that refuses."""
+    reason = response.raw.get("error")
+    if isinstance(reason, dict):
+        reason = reason.get("message", reason)
+    what = response.type.removesuffix("_response") or "the request"
+    error = RequestError(f"{what} was refused: {reason or 'the server gave no reason'}")
+    error.response = response
+    return error

@@ -1,0 +1,142 @@
+"""Frames of the server as objects: every field as an attribute, nothing lost."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["Fields", "Message"]
+
+_REPR_LIMIT = 200
+
+
+def _wrap(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Fields(value)
+    if isinstance(value, list):
+        return [_wrap(item) for item in value]
+    return value
+
+
+class Fields(Mapping[str, Any]):
+    """A JSON object whose fields can be read as attributes: ``started.runtime.agent_id``.
+
+    It cannot be changed, it is a mapping (``fields["agent_id"]``, ``fields.get(...)``,
+    ``**fields``, ``match`` with a mapping pattern), and it is accepted wherever a part of a
+    command is. Nested objects are ``Fields`` as well; arrays are lists of them.
+
+    A field whose name is also a method of mappings (``items``, ``keys``, ``values``, ``get``) or
+    ``raw`` or ``to_dict`` is reached as ``fields["items"]``.
+    """
+
+    __slots__ = ("_data",)
+    _data: dict[str, Any]
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        """Wraps a mapping, which must not be changed afterwards."""
+        object.__setattr__(self, "_data", data if isinstance(data, dict) else dict(data))
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The plain ``dict``, exactly as it was parsed. Do not change it; see ``to_dict``."""
+        return self._data
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a copy of the plain ``dict`` that may be changed."""
+        return copy.deepcopy(self.raw)
+
+    def __getitem__(self, key: str) -> Any:
+        return _wrap(self.raw[key])
+
+    def __getattr__(self, name: str) -> Any:
+        kind = type(self).__name__
+        # The machinery of copy and pickle looks for such names before there is any data.
+        if name.startswith("_"):
+            raise AttributeError(f"{kind} has no attribute {name!r}")
+        try:
+            return _wrap(self.raw[name])
+        except KeyError:
+            known = ", ".join(self.raw)
+            raise AttributeError(f"{kind} has no field {name!r} (there are: {known})") from None
+
+    def __setattr__(self, name: str, _value: object) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable; cannot set {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"{type(self).__name__} is immutable; cannot delete {name!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.raw
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Fields):
+            return self.raw == other.raw
+        return self.raw == other if isinstance(other, Mapping) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # equal to dicts, which have no hash either
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(key for key in self.raw if key.isidentifier())]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.raw,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_shortened(repr(self.raw))})"
+
+
+class Message(Fields):
+    """A frame of the server, or the answer to a request.
+
+    ``message.type`` is the frame's type; every other field is an attribute, also fields that this
+    version of the package does not know. The text is parsed when a field is first looked at.
+
+    Matches by type: ``case Message("turn_finished")``, or ``case Message(type="x", runtime=r)``.
+    """
+
+    __slots__ = ("_text",)
+    __match_args__ = ("type",)
+    _text: str
+
+    def __init__(self, text: str) -> None:
+        """Takes the wire text of a frame, which must be a JSON object."""
+        object.__setattr__(self, "_text", text)
+
+    @property
+    def raw_text(self) -> str:
+        """The text that came over the wire, byte for byte, with all digits of all numbers."""
+        return self._text
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The parsed frame as a plain ``dict``. Do not change it; see ``to_dict``."""
+        try:
+            return self._data
+        except AttributeError:
+            data = json.loads(self._text)
+            object.__setattr__(self, "_data", data)
+            return data  # type: ignore[no-any-return]
+
+    @property
+    def type(self) -> str:
+        """What kind of frame this is; an empty string for a frame that does not say."""
+        kind = self.raw.get("type")
+        return kind if isinstance(kind, str) else ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._text,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_shortened(self._text)})"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _REPR_LIMIT else f"{text[:_REPR_LIMIT]}… ({len(text)} characters)"

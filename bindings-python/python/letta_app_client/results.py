@@ -1,0 +1,163 @@
+"""What a turn came to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from .messages import Fields, Message
+
+__all__ = ["RunText", "ToolCall", "TurnResult", "TurnStatus", "Usage"]
+
+TurnStatus = Literal["completed", "aborted", "failed", "requires_approval", "disconnected"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Token counts, summed over the runs of a turn.
+
+    Attributes:
+        prompt_tokens: Tokens of the prompts.
+        completion_tokens: Tokens of the answers.
+        total_tokens: Their sum, as the server counts it.
+        cached_input_tokens: Prompt tokens read from the provider's cache.
+        cache_write_tokens: Prompt tokens written to the provider's cache.
+        reasoning_tokens: Tokens spent on reasoning.
+        step_count: Steps taken.
+        context_tokens: Tokens in the context window after the last run; not a sum. ``None`` where
+            the server did not say.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    step_count: int = 0
+    context_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One tool call of a turn.
+
+    Attributes:
+        id: The id of the call.
+        name: The tool.
+        arguments: The arguments as JSON text, as the model wrote them.
+        status: ``success`` or ``error``; ``None`` while it is not known.
+        output: What the tool returned.
+        run_id: The run that made the call.
+    """
+
+    id: str
+    name: str
+    arguments: str = ""
+    status: str | None = None
+    output: str | None = None
+    run_id: str = ""
+
+    @property
+    def input(self) -> Any:
+        """The parsed arguments; ``None`` when the model wrote something that is not JSON."""
+        try:
+            return json.loads(self.arguments)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class RunText:
+    """The text that one run contributed.
+
+    Attributes:
+        run_id: The run.
+        text: Its assistant text.
+        withdrawn: Whether the run failed and was tried again, so that its text does not count.
+    """
+
+    run_id: str
+    text: str
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True)
+class TurnResult:
+    """What a turn came to, or, inside an error, what is known of it.
+
+    Attributes:
+        runtime: The agent and the conversation, usable as ``runtime=`` of the next command.
+        status: ``completed``, ``aborted``, ``failed``, ``requires_approval`` or ``disconnected``;
+            ``None`` only inside an error that came before the outcome was known.
+        text: The assistant's text over all runs in order, without runs that failed and were
+            retried.
+        runs: The text run by run.
+        tool_calls: The tool calls in order.
+        usage: Token counts, summed.
+        stop_reason: The server's word for the end, such as ``end_turn``; unknown words are kept.
+        error: The server's text for people when the turn failed.
+        run_ids: The runs of the turn in order.
+        client_message_ids: The ids of the messages that this input carried.
+        merged_with: Ids of other inputs' messages that the same turn answered (protocol section
+            10).
+        turn_id: The server's id of the turn's batch; no key for correlation (section 10).
+        disposition: ``started`` or ``queued``, where the server said so.
+        completed_by: What told that the turn was over (sections 17.2 and 17.3).
+        terminal_message: The frame that told it.
+        duration: Seconds from sending the input to the end.
+        retries: How many runs failed and were tried again.
+        detached: Whether the runtime's state was lost under the turn (section 18): such a turn can
+            neither be approved nor aborted.
+    """
+
+    runtime: Fields
+    status: TurnStatus | None = None
+    text: str = ""
+    runs: tuple[RunText, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    stop_reason: str | None = None
+    error: str | None = None
+    run_ids: tuple[str, ...] = ()
+    client_message_ids: tuple[str, ...] = ()
+    merged_with: tuple[str, ...] = ()
+    turn_id: str | None = None
+    disposition: str | None = None
+    completed_by: str | None = None
+    terminal_message: Message | None = None
+    duration: float = 0.0
+    retries: int = 0
+    detached: bool = False
+
+    @classmethod
+    def from_raw(cls, raw: Mapping[str, Any]) -> TurnResult:
+        """Builds a result from the engine's JSON form, whose ``duration_ms`` is in milliseconds."""
+        values = {key.name: raw[key.name] for key in fields(cls) if key.name in raw}
+        terminal = raw.get("terminal_message")
+        values |= {
+            "runtime": Fields(raw["runtime"]),
+            "runs": tuple(RunText(**run) for run in raw.get("runs", ())),
+            "tool_calls": tuple(ToolCall(**call) for call in raw.get("tool_calls", ())),
+            "usage": Usage(**raw.get("usage", {})),
+            "terminal_message": None if terminal is None else Message(terminal),
+            "duration": raw.get("duration_ms", 0) / 1000,
+        }
+        for name in ("run_ids", "client_message_ids", "merged_with"):
+            values[name] = tuple(raw.get(name, ()))
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as plain data, ready for ``json.dumps``."""
+        plain = {key.name: getattr(self, key.name) for key in fields(self)}
+        plain["runtime"] = self.runtime.to_dict()
+        plain["runs"] = [vars(run).copy() for run in self.runs]
+        plain["tool_calls"] = [vars(call).copy() for call in self.tool_calls]
+        plain["usage"] = vars(self.usage).copy()
+        terminal = self.terminal_message
+        plain["terminal_message"] = None if terminal is None else terminal.to_dict()
+        for name in ("run_ids", "client_message_ids", "merged_with"):
+            plain[name] = list(plain[name])
+        return plain

@@ -1,0 +1,170 @@
+"""The server double."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal
+
+from letta_app_client import _native
+from letta_app_client._json import encode
+from letta_app_client.messages import Message
+
+__all__ = ["MockServer"]
+
+Generation = Literal["single", "split"]
+
+
+class MockServer:
+    """An App Server on a loopback port that answers by a script, or plays a recording.
+
+    It listens from the moment it is made until ``close``, or the end of its ``with`` block. All
+    methods may be called from any thread.
+    """
+
+    _native: _native.MockServer
+
+    def __init__(
+        self,
+        turns: Iterable[Mapping[str, Any]] = (),
+        *,
+        generation: Generation = "single",
+        token: str | None = None,
+        answers: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        """Starts a server that answers by a script.
+
+        Args:
+            turns: What the turns do, in the order in which they start; see ``script.turn``. The
+                last one is repeated.
+            generation: One socket for everything (``single``) or two (``split``).
+            token: The token that clients must have.
+            answers: The fields of the successful response to further commands, by command type.
+            **more: ``ping_interval_ms`` (milliseconds between two pings; none by default),
+                ``turn_events`` and ``correlation`` (whether to send ``turn_finished`` and
+                ``input_accepted``, and the correlation map, as newer servers do).
+
+        Raises:
+            ValueError: The script is not one.
+            OSError: There is no port to be had.
+        """
+        options = {
+            "turns": list(turns),
+            "generation": generation,
+            "token": token,
+            "answers": dict(answers or {}),
+            **more,
+        }
+        self._native = _native.MockServer.scripted(encode(options))
+
+    @classmethod
+    def play(
+        cls,
+        path: str | os.PathLike[str],
+        generation: Generation,
+        *,
+        step_timeout: float = 30,
+        answer_unrecorded: bool = True,
+    ) -> MockServer:
+        """Starts a server that plays a recording to the clients that connect.
+
+        Lines are taken in file order. Where the recorded client sent something, the player waits
+        for a command of the same type; ids may differ. After the last line all sockets are closed.
+
+        Args:
+            path: The file.
+            generation: Which kind of server was recorded.
+            step_timeout: Seconds to wait for each connection and each frame of the client.
+            answer_unrecorded: Confirm a command that carries an id which the recorded one had not.
+
+        Raises:
+            ValueError: The file is no recording.
+            OSError: The file cannot be read, or there is no port to be had.
+        """
+        server = cls.__new__(cls)
+        played = _native.MockServer.play(path, generation, step_timeout, answer_unrecorded)
+        server._native = played  # noqa: SLF001 - the other constructor
+        return server
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        return self._native.url
+
+    @property
+    def received(self) -> list[Message]:
+        """The JSON objects that clients have sent so far, in the order of arrival."""
+        return [Message(text) for text in self._native.received() if _is_object(text)]
+
+    @property
+    def unexpected(self) -> list[str]:
+        """The texts of frames with which nothing was done: malformed, unknown or not recorded."""
+        return self._native.unexpected()
+
+    @property
+    def failure(self) -> str | None:
+        """What the player of a recording waited for when it gave up."""
+        return self._native.failure()
+
+    @property
+    def connections(self) -> int:
+        """How many WebSockets were ever opened."""
+        return self._native.connections()
+
+    def wait_done(self, timeout: float = 10) -> bool:
+        """Blocks until the recording is over, for at most so many seconds; whether it is."""
+        return self._native.wait_done(timeout)
+
+    def wait_received(self, type: str, times: int = 1, timeout: float = 10) -> bool:  # noqa: A002
+        """Blocks until so many frames of a type have come; ``False`` when the seconds are up."""
+        return self._native.wait_received(type, times, timeout)
+
+    def assert_received(self, type: str, *, times: int | None = None) -> None:  # noqa: A002
+        """Demands that frames of a type have come: at least one, or exactly so many.
+
+        Raises:
+            AssertionError: They have not.
+        """
+        count = sum(message.type == type for message in self.received)
+        wanted = "at least 1" if times is None else str(times)
+        if count < 1 if times is None else count != times:
+            raise AssertionError(f"expected {wanted} frames of type {type!r}, got {count}")
+
+    def push(self, frame: str | Mapping[str, Any]) -> None:
+        """Sends a frame to all clients, text as it is.
+
+        A client that has had no answer yet may not be known to the server at that moment.
+        """
+        self._native.push(frame if isinstance(frame, str) else encode(frame))
+
+    def cut_connections(self) -> None:
+        """Drops all connections without a close frame. The port stays open."""
+        self._native.cut_connections()
+
+    def close(self) -> None:
+        """Drops all connections and frees the port, after 2 s at most. May be called again."""
+        self._native.close()
+
+    def __enter__(self) -> MockServer:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<MockServer {self.url}>"
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False

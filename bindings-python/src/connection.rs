@@ -1,0 +1,305 @@
+//! One method for each method of the engine's connection; what crosses is text and numbers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use letta_app_client::engine::{Approvals, TurnOptions};
+use letta_app_client::{
+    ConnectOptions, Connection as Engine, Error, Mailbox, RequestOptions, TimeLimit, TlsOptions,
+    Transport,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use crate::delivery::to_tuple;
+use crate::doorbell::{self, Doorbell};
+use crate::errors::{invalid_option, raise};
+
+/// Longer limits mean "never", and would overflow the clock.
+const LONGEST: f64 = 1e9;
+
+/// A connection with its mailbox. See `_native.pyi`.
+#[pyclass(frozen, module = "letta_app_client._native")]
+pub(crate) struct Connection {
+    /// Always there, except while being dropped.
+    engine: Option<Engine>,
+    mailbox: Arc<Mailbox>,
+    doorbell: Doorbell,
+    pid: u32,
+}
+
+/// `None` for no limit, `"default"` for the connection's, or seconds.
+#[derive(FromPyObject)]
+enum Limit {
+    After(f64),
+    Named(#[expect(dead_code, reason = "only `default` is ever passed")] String),
+}
+
+fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
+    let usable = (0.0..=LONGEST).contains(&value);
+    usable
+        .then(|| Duration::from_secs_f64(value))
+        .ok_or_else(|| {
+            invalid_option(
+                py,
+                format!("{name}: expected seconds from 0 to {LONGEST:e}, got {value}"),
+            )
+        })
+}
+
+impl Connection {
+    fn with<T>(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&Engine) -> Result<T, Error>,
+    ) -> PyResult<T> {
+        let closed = || Error::new(letta_app_client::ErrorKind::Closed, "the client is closed");
+        let result = self.engine.as_ref().ok_or_else(closed).and_then(act);
+        result.map_err(|error| raise(py, &error))
+    }
+}
+
+#[pymethods]
+impl Connection {
+    #[new]
+    #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
+        keepalive_interval, keepalive_timeout, max_message_bytes, ca, verify, settle_pause))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments, one for each option"
+    )]
+    fn new(
+        py: Python<'_>,
+        url: String,
+        token: Option<String>,
+        transport: &str,
+        connect_timeout: f64,
+        request_timeout: f64,
+        keepalive_interval: f64,
+        keepalive_timeout: f64,
+        max_message_bytes: usize,
+        ca: Option<String>,
+        verify: bool,
+        settle_pause: f64,
+    ) -> PyResult<Self> {
+        let transport = match transport {
+            "auto" => Transport::Auto,
+            "single" => Transport::Single,
+            "split" => Transport::Split,
+            other => {
+                let message =
+                    format!("transport: expected \"auto\", \"single\" or \"split\", got {other:?}");
+                return Err(invalid_option(py, message));
+            }
+        };
+        let options = ConnectOptions {
+            token,
+            transport,
+            connect_timeout: seconds(py, "connect_timeout", connect_timeout)?,
+            request_timeout: seconds(py, "request_timeout", request_timeout)?,
+            keepalive_interval: seconds(py, "keepalive_interval", keepalive_interval)?,
+            keepalive_timeout: seconds(py, "keepalive_timeout", keepalive_timeout)?,
+            max_message_bytes,
+            tls: TlsOptions { ca, verify },
+            settle_pause: seconds(py, "settle_pause", settle_pause)?,
+            ..ConnectOptions::new(url)
+        };
+        let (doorbell, ring) = doorbell::pair()?;
+        let mailbox = Mailbox::new(ring);
+        let engine =
+            Engine::open(options, Arc::clone(&mailbox)).map_err(|error| raise(py, &error))?;
+        Ok(Self {
+            engine: Some(engine),
+            mailbox,
+            doorbell,
+            pid: std::process::id(),
+        })
+    }
+
+    fn fileno(&self) -> i64 {
+        self.doorbell.fileno()
+    }
+
+    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.doorbell.silence();
+        let items: PyResult<Vec<Bound<'py, PyTuple>>> = self
+            .mailbox
+            .drain()
+            .iter()
+            .filter_map(|delivery| to_tuple(py, delivery).transpose())
+            .collect();
+        PyList::new(py, items?)
+    }
+
+    fn want_messages(&self, wanted: bool) {
+        self.mailbox.want_messages(wanted);
+    }
+
+    fn token(&self, py: Python<'_>) -> PyResult<u64> {
+        self.with(py, |engine| Ok(engine.token()))
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        self.engine
+            .as_ref()
+            .map_or("closed", |engine| engine.state().as_str())
+    }
+
+    #[getter]
+    fn info(&self) -> Option<String> {
+        self.engine.as_ref().and_then(Engine::info)
+    }
+
+    #[getter]
+    fn is_split(&self) -> bool {
+        self.engine.as_ref().is_some_and(Engine::is_split)
+    }
+
+    /// `(frames, bytes, malformed, degraded)`.
+    fn counters(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64)> {
+        let counters = self.with(py, |engine| Ok(engine.counters()))?;
+        Ok((
+            counters.frames,
+            counters.bytes,
+            counters.malformed,
+            counters.degraded,
+        ))
+    }
+
+    fn next_request_id(&self, py: Python<'_>, prefix: &str) -> PyResult<String> {
+        self.with(py, |engine| Ok(engine.next_request_id(prefix)))
+    }
+
+    fn connect(&self, py: Python<'_>, token: u64) -> PyResult<()> {
+        self.with(py, |engine| engine.connect(token))
+    }
+
+    fn close(&self, token: u64) -> bool {
+        self.engine
+            .as_ref()
+            .is_some_and(|engine| engine.close(token))
+    }
+
+    fn send(&self, py: Python<'_>, command: &str) -> PyResult<String> {
+        self.with(py, |engine| {
+            engine.send(command).map(|text| text.to_string())
+        })
+    }
+
+    fn send_raw(&self, py: Python<'_>, command: &str) -> PyResult<String> {
+        self.with(py, |engine| {
+            engine.send_raw(command).map(|text| text.to_string())
+        })
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "arguments from Python are values"
+    )]
+    fn request(
+        &self,
+        py: Python<'_>,
+        token: u64,
+        command: &str,
+        timeout: Option<Limit>,
+        manual: bool,
+        checked: bool,
+    ) -> PyResult<String> {
+        let timeout = match timeout {
+            None => TimeLimit::Never,
+            Some(Limit::Named(_)) => TimeLimit::Default,
+            Some(Limit::After(value)) => TimeLimit::After(seconds(py, "timeout", value)?),
+        };
+        let options = RequestOptions {
+            timeout,
+            manual,
+            checked,
+        };
+        self.with(py, |engine| {
+            engine
+                .request(token, command, options)
+                .map(|text| text.to_string())
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the turn's options, one by one")]
+    fn run_turn(
+        &self,
+        py: Python<'_>,
+        token: u64,
+        command: &str,
+        timeout: Option<f64>,
+        idle_timeout: Option<f64>,
+        abort_grace: f64,
+        approvals: &str,
+    ) -> PyResult<String> {
+        let limit = |name, value: Option<f64>| value.map(|value| seconds(py, name, value));
+        let options = TurnOptions {
+            timeout: limit("timeout", timeout).transpose()?,
+            idle_timeout: limit("idle_timeout", idle_timeout).transpose()?,
+            abort_grace: seconds(py, "abort_grace", abort_grace)?,
+            approvals: match approvals {
+                "return" => Approvals::Return,
+                "wait" => Approvals::Wait,
+                other => {
+                    let message =
+                        format!("approvals: expected \"return\" or \"wait\", got {other:?}");
+                    return Err(invalid_option(py, message));
+                }
+            },
+            ..TurnOptions::default()
+        };
+        self.with(py, |engine| {
+            engine
+                .run_turn(token, command, options)
+                .map(|text| text.to_string())
+        })
+    }
+
+    fn cancel(&self, py: Python<'_>, token: u64) -> PyResult<()> {
+        self.with(py, |engine| {
+            engine.cancel(token);
+            Ok(())
+        })
+    }
+
+    fn resolve(&self, py: Python<'_>, token: u64) -> PyResult<()> {
+        self.with(py, |engine| {
+            engine.resolve(token);
+            Ok(())
+        })
+    }
+
+    fn handle_tools(&self, py: Python<'_>, handled: bool) -> PyResult<()> {
+        self.with(py, |engine| {
+            engine.handle_tools(handled);
+            Ok(())
+        })
+    }
+
+    /// Answers with the result as JSON text, or with the text of an error.
+    fn answer_tool(
+        &self,
+        py: Python<'_>,
+        request_id: String,
+        result: Option<String>,
+        error: Option<String>,
+    ) -> PyResult<()> {
+        let answer = result.ok_or_else(|| error.unwrap_or_default());
+        self.with(py, |engine| {
+            engine.answer_tool(request_id, answer);
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // After a fork the engine's thread is not here, and letting go of the engine could wait for
+        // a lock that this thread held at that moment.
+        if self.pid != std::process::id() {
+            std::mem::forget(self.engine.take());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! From the mailbox's deliveries to plain tuples: `(kind, token, …)`, with token 0 where no call waits.
+
+use letta_app_client::engine::{Channel, Delivery};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use pyo3::{IntoPyObject, intern};
+
+/// One delivery as a tuple of strings and numbers.
+pub(crate) fn to_tuple<'py>(
+    py: Python<'py>,
+    delivery: &Delivery,
+) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let tuple = match delivery {
+        Delivery::Message { channel, text } => {
+            let channel = match channel {
+                Channel::Stream => intern!(py, "stream"),
+                Channel::Control => intern!(py, "control"),
+            };
+            (intern!(py, "message"), 0, channel, text.as_str()).into_pyobject(py)
+        }
+        Delivery::Sent { text } => (intern!(py, "sent"), 0, text.as_str()).into_pyobject(py),
+        Delivery::Done { token } => (intern!(py, "done"), *token).into_pyobject(py),
+        Delivery::Response {
+            token,
+            text,
+            refused,
+        } => (intern!(py, "response"), *token, text.as_str(), *refused).into_pyobject(py),
+        Delivery::Candidate { token, text } => {
+            (intern!(py, "candidate"), *token, text.as_str()).into_pyobject(py)
+        }
+        Delivery::Turn { token, result } => {
+            (intern!(py, "turn"), *token, result.to_value().to_string()).into_pyobject(py)
+        }
+        Delivery::Failed { token, error } => {
+            (intern!(py, "failed"), *token, error.to_json()).into_pyobject(py)
+        }
+        Delivery::ToolCall { text } => {
+            (intern!(py, "tool_call"), 0, text.as_str()).into_pyobject(py)
+        }
+        Delivery::Disconnected {
+            channel,
+            code,
+            reason,
+        } => {
+            let code = *code;
+            (
+                intern!(py, "disconnected"),
+                0,
+                channel.as_str(),
+                code,
+                reason,
+            )
+                .into_pyobject(py)
+        }
+        Delivery::Lagged { dropped } => (intern!(py, "lagged"), 0, *dropped).into_pyobject(py),
+        // Kinds that a newer engine adds concern nobody here yet.
+        _ => return Ok(None),
+    };
+    tuple.map(Some)
+}

@@ -1,0 +1,28 @@
+//! From the engine's errors to the package's exception classes.
+
+use letta_app_client::{Error, ErrorKind};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// Turns an error into the exception of its kind; the classes live in `letta_app_client.errors`.
+pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    static FACTORY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let exception = FACTORY
+        .import(py, "letta_app_client.errors", "from_json")
+        .and_then(|factory| factory.call1((error.to_json(),)));
+    exception.map_or_else(|failure| failure, PyErr::from_value)
+}
+
+/// Refuses an option by its name.
+pub(crate) fn invalid_option(py: Python<'_>, message: impl Into<String>) -> PyErr {
+    raise(py, &Error::new(ErrorKind::InvalidOption, message))
+}
+
+/// Every kind of error: its code, and whether the same call may be made again.
+#[pyfunction]
+pub(crate) fn error_kinds() -> Vec<(&'static str, bool)> {
+    ErrorKind::ALL
+        .iter()
+        .map(|kind| (kind.code(), kind.retryable()))
+        .collect()
+}

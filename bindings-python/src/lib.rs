@@ -1,0 +1,29 @@
+//! The native half of the Python package: one connection and its mailbox, and the mock server.
+//!
+//! Everything here is plain data in and out. No thread of the engine ever attaches to Python: it
+//! leaves deliveries in the mailbox and rings the doorbell, and the event loop fetches them.
+
+mod connection;
+mod delivery;
+mod doorbell;
+mod errors;
+mod testing;
+
+use pyo3::prelude::*;
+
+/// The native module `letta_app_client._native`.
+#[pymodule(gil_used = false)]
+mod _native {
+    #[pymodule_export]
+    use crate::connection::Connection;
+    #[pymodule_export]
+    use crate::errors::error_kinds;
+    #[pymodule_export]
+    use crate::testing::MockServer;
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,108 @@
+//! The mock server for tests, the same one that all three languages use.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use letta_app_client::testing::{
+    Generation, MockServer as Server, PlayOptions, ScriptOptions, Trace, TraceError,
+};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+/// An App Server double on a loopback port. See `_native.pyi`.
+#[pyclass(frozen, module = "letta_app_client._native")]
+pub(crate) struct MockServer(Server);
+
+fn bad_trace(error: &TraceError) -> PyErr {
+    match error {
+        TraceError::Io { .. } => PyOSError::new_err(error.to_string()),
+        TraceError::Format { .. } => PyValueError::new_err(error.to_string()),
+    }
+}
+
+fn duration(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+#[pymethods]
+impl MockServer {
+    #[staticmethod]
+    fn play(
+        path: PathBuf,
+        generation: &str,
+        step_timeout: f64,
+        answer_unrecorded: bool,
+    ) -> PyResult<Self> {
+        let generation = match generation {
+            "single" => Generation::Single,
+            "split" => Generation::Split,
+            other => {
+                let message =
+                    format!("generation: expected \"single\" or \"split\", got {other:?}");
+                return Err(PyValueError::new_err(message));
+            }
+        };
+        let trace = Trace::read(path).map_err(|error| bad_trace(&error))?;
+        let options = PlayOptions {
+            step_timeout: duration(step_timeout)?,
+            answer_unrecorded,
+        };
+        Ok(Self(Server::play(trace, generation, options)?))
+    }
+
+    #[staticmethod]
+    fn scripted(options: &str) -> PyResult<Self> {
+        let options: ScriptOptions = serde_json::from_str(options)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(Self(Server::scripted(options)?))
+    }
+
+    #[getter]
+    fn url(&self) -> String {
+        self.0.url()
+    }
+
+    fn received(&self) -> Vec<String> {
+        self.0.received()
+    }
+
+    fn unexpected(&self) -> Vec<String> {
+        self.0.unexpected()
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.0.failure()
+    }
+
+    fn connections(&self) -> usize {
+        self.0.connections()
+    }
+
+    fn wait_done(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
+        let limit = duration(timeout)?;
+        Ok(py.detach(|| self.0.wait_done(limit)))
+    }
+
+    fn wait_received(
+        &self,
+        py: Python<'_>,
+        kind: &str,
+        times: usize,
+        timeout: f64,
+    ) -> PyResult<bool> {
+        let limit = duration(timeout)?;
+        Ok(py.detach(|| self.0.wait_received(kind, times, limit)))
+    }
+
+    fn push(&self, text: &str) {
+        self.0.push(text);
+    }
+
+    fn cut_connections(&self) {
+        self.0.cut_connections();
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+}

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import inspect
+import json
+import pickle
+
+import pytest
+
+import letta_app_client as letta
+from letta_app_client import _native, errors
+
+
+def classes() -> dict[str, type[errors.LettaAppError]]:
+    members = [getattr(errors, name) for name in errors.__all__]
+    return {member.code: member for member in members if member.code}
+
+
+def test_the_classes_are_exactly_the_kinds_of_the_engine() -> None:
+    kinds = dict(_native.error_kinds())
+    # A loop is a thing of Python.
+    assert {code: kind.retryable for code, kind in classes().items()} == {
+        **kinds,
+        "wrong_loop": False,
+    }
+    assert len(classes()) == len(errors.__all__) - 2
+
+
+def test_every_class_is_exported_and_described() -> None:
+    tree = errors.__doc__ or ""
+    for name in errors.__all__:
+        kind = getattr(errors, name)
+        assert getattr(letta, name) is kind
+        assert inspect.getdoc(kind)
+        assert name in tree
+        assert issubclass(kind, errors.LettaAppError)
+
+
+@pytest.mark.parametrize(
+    ("kind", "builtin"),
+    [
+        (letta.InvalidOption, ValueError),
+        (letta.ConnectionFailed, ConnectionError),
+        (letta.RequestTimeout, TimeoutError),
+        (letta.TurnTimeout, TimeoutError),
+        (letta.TurnTimeout, letta.TurnError),
+        (letta.TurnInterrupted, letta.TurnError),
+    ],
+)
+def test_errors_are_also_what_python_calls_them(kind: type, builtin: type) -> None:
+    assert issubclass(kind, builtin)
+
+
+def engine_error(code: str, **more: object) -> errors.LettaAppError:
+    empty = {"hint": None, "close_code": None, "response": None, "result": None}
+    return errors.from_json(json.dumps({"code": code, "message": "words", **empty, **more}))
+
+
+def test_errors_from_the_engine() -> None:
+    for code, kind in classes().items():
+        error = engine_error(code, hint="do this")
+        assert type(error) is kind
+        assert str(error) == "words (do this)"
+        assert error.hint == "do this"
+        copy = pickle.loads(pickle.dumps(error))  # noqa: S301
+        assert (type(copy), str(copy)) == (kind, str(error))
+    assert type(engine_error("a_future_kind")) is letta.InternalError
+
+
+def test_errors_carry_what_is_known() -> None:
+    lost = engine_error("disconnected", close_code=1006)
+    assert isinstance(lost, letta.Disconnected)
+    assert (lost.reason, lost.close_code, lost.will_reconnect) == ("words", 1006, False)
+    refused = engine_error("request", response='{"type":"x_response","success":false}')
+    assert isinstance(refused, letta.RequestError)
+    assert refused.response is not None
+    assert refused.response.type == "x_response"
+    result = {"runtime": {"agent_id": "a", "conversation_id": "c"}, "text": "so far"}
+    failed = engine_error("turn_interrupted", result=result, close_code=1001)
+    assert isinstance(failed, letta.TurnError)
+    assert failed.result is not None
+    assert (failed.result.text, failed.close_code) == ("so far", 1001)
+
+
+def test_an_error_of_the_users_own_making() -> None:
+    error = letta.ConnectionFailed("gone")
+    assert (str(error), error.hint, error.code) == ("gone", None, "connection_failed")
+    assert str(letta.LettaAppError()) == ""
+    refused = errors.refusal(letta.Message('{"type":"a_response","error":{"message":"no quota"}}'))
+    assert str(refused) == "a was refused: no quota"

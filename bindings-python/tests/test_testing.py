@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import letta_app_client as letta
+from letta_app_client.testing import MockServer, script
+from letta_app_client.testing.expected import differences
+
+TRACES = Path(__file__).parents[2] / "protocol" / "traces"
+
+
+@pytest.mark.timeout(120)
+def test_every_recorded_input_has_the_expected_outcome() -> None:
+    command = [sys.executable, "-m", "letta_app_client.testing", "conformance", str(TRACES)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert done.stdout.splitlines()[-1] == "204 passed, 0 failed"
+
+
+def test_differences_are_found(tmp_path: Path) -> None:
+    result = letta.TurnResult(
+        runtime=letta.Fields({}), text="abc", stop_reason="end_turn", run_ids=("r",), turn_id="t"
+    )
+    assert differences({"outcome": "end_turn", "text": "abc", "run_ids": ["r"]}, result) == []
+    assert differences({"text": "bc", "joined": True, "run_ids": []}, result) == []
+    assert differences({"text": None, "text_is_prefix_of": "abcdef"}, result) == []
+    wrongs: list[dict[str, Any]] = [
+        {"outcome": "cancelled"},
+        {"outcome": None},
+        {"text": "bc"},
+        {"text": "ab", "joined": True},
+        {"text_is_prefix_of": "ab"},
+        {"run_ids": []},
+        {"tool_calls": 1},
+        {"merged_with": ["x"]},
+    ]
+    for wrong in wrongs:
+        assert len(differences(wrong, result)) == 1, wrong
+    assert differences({"outcome": None}, letta.Disconnected("gone")) == []
+    assert differences({"outcome": "end_turn"}, letta.Disconnected("gone"))
+    assert differences({"text": "a"}, letta.Disconnected("gone"))
+    removed = letta.TurnAborted("removed")
+    removed.result = letta.TurnResult(
+        runtime=letta.Fields({}), completed_by="removed_from_queue", turn_id="t", error="e"
+    )
+    assert differences({"outcome": "removed_from_queue", "turn_id": "t"}, removed) == []
+    assert len(differences({"turn_id": "u", "has_error": False}, removed)) == 2
+    assert differences({"outcome": "x"}, letta.RequestError("no"))[0].count("error request")
+
+
+def test_a_recording_that_cannot_be_followed_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "single").mkdir()
+    (tmp_path / "single" / "x.jsonl").write_text(
+        '{"t_ms":1,"event":"open","channel":"socket","url":"ws://h/ws"}\n'
+        '{"t_ms":2,"dir":"recv","channel":"socket","frame":{"type":"a"}}\n'
+    )
+    expected = (
+        '{"inputs":{"single/x.jsonl":[{"client_message_ids":["cm-1"],"outcome":"end_turn"}]}}'
+    )
+    (tmp_path / "EXPECTED.json").write_text(expected)
+    command = [sys.executable, "-m", "letta_app_client.testing", "conformance", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "0 passed, 1 failed"
+    assert lines[0].startswith("single/x.jsonl: ")
+
+
+def test_the_mock_server_says_what_it_got() -> None:
+    with MockServer([script.turn("42")], token="t") as mock:
+        assert mock.url in repr(mock)
+        with pytest.raises(AssertionError, match="at least 1 frames of type 'sync', got 0"):
+            mock.assert_received("sync")
+
+        async def main() -> None:
+            async with letta.connect(mock.url, token="t") as client:
+                client.send_raw(
+                    {"type": "sync", "runtime": {"agent_id": "a", "conversation_id": "c"}}
+                )
+                await asyncio.to_thread(mock.wait_received, "sync")
+
+        asyncio.run(main())
+        mock.assert_received("sync")
+        mock.assert_received("sync", times=1)
+        with pytest.raises(AssertionError, match="expected 2"):
+            mock.assert_received("sync", times=2)
+        assert not mock.wait_received("sync", 2, timeout=0)
+        assert not mock.wait_done(timeout=0)
+        assert mock.failure is None
+    mock.close()
+
+
+def test_bad_scripts_and_recordings(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="colour"):
+        MockServer([{"colour": "red"}])
+    with pytest.raises(OSError, match=r"nothing\.jsonl"):
+        MockServer.play(tmp_path / "nothing.jsonl", "single")
+    (tmp_path / "bad.jsonl").write_text("{}\n")
+    with pytest.raises(ValueError, match=r"bad\.jsonl:1"):
+        MockServer.play(tmp_path / "bad.jsonl", "single")
+    with pytest.raises(ValueError, match="generation"):
+        MockServer.play(TRACES / "single" / "simple_turn.jsonl", "both")  # type: ignore[arg-type]
