@@ -43,11 +43,7 @@ impl Connection {
         let bell = doorbell.clone();
         let mailbox = Mailbox::new(move || bell.ring());
         let core = Core::open(options, Arc::clone(&mailbox)).map_err(thrown)?;
-        Ok(Self {
-            core,
-            mailbox,
-            doorbell,
-        })
+        Ok(Self { core, mailbox, doorbell })
     }
 
     /// A new token, which names a call until its completion is delivered.
@@ -113,19 +109,13 @@ impl Connection {
     /// Sends a command that is checked against the catalog. Returns the frame.
     #[napi]
     pub fn send(&self, command: String) -> Result<String, Thrown> {
-        self.core
-            .send(&command)
-            .map(|text| text.to_string())
-            .map_err(thrown)
+        self.core.send(&command).map(|text| text.to_string()).map_err(thrown)
     }
 
     /// Sends any object with a `type`. Returns the frame.
     #[napi]
     pub fn send_raw(&self, command: String) -> Result<String, Thrown> {
-        self.core
-            .send_raw(&command)
-            .map(|text| text.to_string())
-            .map_err(thrown)
+        self.core.send_raw(&command).map(|text| text.to_string()).map_err(thrown)
     }
 
     /// Sends a command and expects its answer: `response` or `failed`, or, when `manual`,
@@ -140,15 +130,8 @@ impl Connection {
         checked: bool,
     ) -> Result<String, Thrown> {
         let timeout = time_limit(timeout_ms)?;
-        let options = RequestOptions {
-            timeout,
-            manual,
-            checked,
-        };
-        let frame = self
-            .core
-            .request(token_of(token), &command, options)
-            .map_err(thrown)?;
+        let options = RequestOptions { timeout, manual, checked };
+        let frame = self.core.request(token_of(token), &command, options).map_err(thrown)?;
         Ok(frame.to_string())
     }
 
@@ -161,10 +144,7 @@ impl Connection {
         options: NativeTurnOptions,
     ) -> Result<String, Thrown> {
         let options = turn_options(&options)?;
-        let frame = self
-            .core
-            .run_turn(token_of(token), &command, options)
-            .map_err(thrown)?;
+        let frame = self.core.run_turn(token_of(token), &command, options).map_err(thrown)?;
         Ok(frame.to_string())
     }
 

@@ -50,11 +50,7 @@ fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
         Delivery::Turn { token, result } => (5, number(token), result.to_value().to_string()),
         Delivery::Failed { token, error } => (6, number(token), error.to_json()),
         Delivery::ToolCall { text } => (7, 0, text.to_string()),
-        Delivery::Disconnected {
-            channel,
-            code,
-            reason,
-        } => {
+        Delivery::Disconnected { channel, code, reason } => {
             let text = json!({ "channel": channel.as_str(), "reason": reason }).to_string();
             (8, i64::from(code), text)
         }

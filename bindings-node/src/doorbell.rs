@@ -16,10 +16,7 @@ pub(crate) struct Doorbell(Arc<Mutex<Option<Callback>>>);
 
 impl Doorbell {
     pub(crate) fn new(callback: &Function<'_, (), ()>) -> napi::Result<Self> {
-        let callback = callback
-            .build_threadsafe_function()
-            .weak::<true>()
-            .build()?;
+        let callback = callback.build_threadsafe_function().weak::<true>().build()?;
         Ok(Self(Arc::new(Mutex::new(Some(callback)))))
     }
 

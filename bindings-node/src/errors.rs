@@ -10,10 +10,7 @@ const MARK: &str = "AppClientError";
 pub(crate) type Thrown = napi::Error<&'static str>;
 
 /// Turns an error of the engine into an exception whose message is the error as JSON.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the form that `map_err` calls"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` calls")]
 pub(crate) fn thrown(error: Error) -> Thrown {
     Thrown::new(MARK, error.to_json())
 }
@@ -26,10 +23,7 @@ pub(crate) fn bad_option(name: &str, expected: &str, got: impl std::fmt::Display
 
 /// The codes of all error kinds, in the order of the documentation.
 #[napi]
-#[cfg_attr(
-    test,
-    allow(dead_code, reason = "napi registers nothing in test builds")
-)]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
 #[must_use]
 pub fn error_codes() -> Vec<&'static str> {
     ErrorKind::ALL.iter().map(|kind| kind.code()).collect()

@@ -48,26 +48,10 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         }
     };
     for (name, value, target) in [
-        (
-            "connectTimeoutMs",
-            given.connect_timeout_ms,
-            &mut options.connect_timeout,
-        ),
-        (
-            "requestTimeoutMs",
-            given.request_timeout_ms,
-            &mut options.request_timeout,
-        ),
-        (
-            "keepaliveIntervalMs",
-            given.keepalive_interval_ms,
-            &mut options.keepalive_interval,
-        ),
-        (
-            "keepaliveTimeoutMs",
-            given.keepalive_timeout_ms,
-            &mut options.keepalive_timeout,
-        ),
+        ("connectTimeoutMs", given.connect_timeout_ms, &mut options.connect_timeout),
+        ("requestTimeoutMs", given.request_timeout_ms, &mut options.request_timeout),
+        ("keepaliveIntervalMs", given.keepalive_interval_ms, &mut options.keepalive_interval),
+        ("keepaliveTimeoutMs", given.keepalive_timeout_ms, &mut options.keepalive_timeout),
     ] {
         if let Some(value) = value {
             *target = milliseconds(value)
@@ -83,10 +67,7 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         options.max_message_bytes = whole(value)
             .ok_or_else(|| bad_option("maxMessageBytes", "a number of bytes above 0", value))?;
     }
-    options.tls = TlsOptions {
-        ca: given.ca,
-        verify: given.reject_unauthorized.unwrap_or(true),
-    };
+    options.tls = TlsOptions { ca: given.ca, verify: given.reject_unauthorized.unwrap_or(true) };
     Ok(options)
 }
 
@@ -99,16 +80,8 @@ pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thr
         options.idle_timeout = timeout;
     }
     for (name, value, target) in [
-        (
-            "abortGraceMs",
-            given.abort_grace_ms,
-            &mut options.abort_grace,
-        ),
-        (
-            "acceptTimeoutMs",
-            given.accept_timeout_ms,
-            &mut options.accept_timeout,
-        ),
+        ("abortGraceMs", given.abort_grace_ms, &mut options.abort_grace),
+        ("acceptTimeoutMs", given.accept_timeout_ms, &mut options.accept_timeout),
     ] {
         if let Some(value) = value {
             *target = milliseconds(value)
@@ -131,10 +104,7 @@ pub(crate) fn time_limit(timeout_ms: Option<f64>) -> Result<TimeLimit, Thrown> {
 }
 
 /// A time limit: `None` where none was named, `Some(None)` for an infinite one.
-#[expect(
-    clippy::option_option,
-    reason = "left out, infinite and a time are three cases"
-)]
+#[expect(clippy::option_option, reason = "left out, infinite and a time are three cases")]
 fn limit(name: &str, value: Option<f64>) -> Result<Option<Option<Duration>>, Thrown> {
     match value {
         None => Ok(None),

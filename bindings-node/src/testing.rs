@@ -52,9 +52,7 @@ impl MockServer {
 
     fn started(core: std::io::Result<Core>) -> Result<Self, Thrown> {
         let core = core.map_err(|error| bad_option("server", "a free loopback port", error))?;
-        Ok(Self {
-            core: Arc::new(core),
-        })
+        Ok(Self { core: Arc::new(core) })
     }
 
     /// `ws://127.0.0.1:PORT`.
@@ -106,10 +104,7 @@ impl MockServer {
         timeout_ms: u32,
         #[napi(ts_arg_type = "(happened: boolean) => void")] callback: Function<'_, bool, ()>,
     ) -> Result<(), Thrown> {
-        self.wait(
-            For::Done(Duration::from_millis(timeout_ms.into())),
-            &callback,
-        )
+        self.wait(For::Done(Duration::from_millis(timeout_ms.into())), &callback)
     }
 
     /// Calls back when clients have sent so many frames of a type; with `false` when the time is up.
@@ -122,14 +117,7 @@ impl MockServer {
         #[napi(ts_arg_type = "(happened: boolean) => void")] callback: Function<'_, bool, ()>,
     ) -> Result<(), Thrown> {
         let timeout = Duration::from_millis(timeout_ms.into());
-        self.wait(
-            For::Received {
-                kind,
-                times,
-                timeout,
-            },
-            &callback,
-        )
+        self.wait(For::Received { kind, times, timeout }, &callback)
     }
 
     /// Frees the port and ends the server's thread, then calls back.
@@ -154,20 +142,14 @@ impl MockServer {
             // Refused only by an environment that is going away, where nobody would listen.
             let _ = callback.call(happened, ThreadsafeFunctionCallMode::NonBlocking);
         };
-        thread::Builder::new()
-            .spawn(wait)
-            .map_err(|error| failed(error.to_string()))?;
+        thread::Builder::new().spawn(wait).map_err(|error| failed(error.to_string()))?;
         Ok(())
     }
 }
 
 enum For {
     Done(Duration),
-    Received {
-        kind: String,
-        times: u32,
-        timeout: Duration,
-    },
+    Received { kind: String, times: u32, timeout: Duration },
     Close,
 }
 
@@ -175,11 +157,7 @@ impl For {
     fn wait(&self, core: &Core) -> bool {
         match self {
             Self::Done(timeout) => core.wait_done(*timeout),
-            Self::Received {
-                kind,
-                times,
-                timeout,
-            } => {
+            Self::Received { kind, times, timeout } => {
                 let times = usize::try_from(*times).unwrap_or(usize::MAX);
                 core.wait_received(kind, times, *timeout)
             }

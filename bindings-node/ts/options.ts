@@ -38,7 +38,7 @@ export interface AppServerClientOptions {
   tls?: TlsOptions | undefined;
   /**
    * How long to wait before an input on a runtime whose turn has just ended, because the server is
-   * still cleaning up (section 18); 150 by default.
+   * still cleaning up (section 18); 400 by default.
    */
   settlePauseMs?: number | undefined;
 }

@@ -37,14 +37,9 @@ enum Limit {
 
 fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
     let usable = (0.0..=LONGEST).contains(&value);
-    usable
-        .then(|| Duration::from_secs_f64(value))
-        .ok_or_else(|| {
-            invalid_option(
-                py,
-                format!("{name}: expected seconds from 0 to {LONGEST:e}, got {value}"),
-            )
-        })
+    usable.then(|| Duration::from_secs_f64(value)).ok_or_else(|| {
+        invalid_option(py, format!("{name}: expected seconds from 0 to {LONGEST:e}, got {value}"))
+    })
 }
 
 impl Connection {
@@ -64,10 +59,7 @@ impl Connection {
     #[new]
     #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
         keepalive_interval, keepalive_timeout, max_message_bytes, ca, verify, settle_pause))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "keyword arguments, one for each option"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,
         url: String,
@@ -108,12 +100,7 @@ impl Connection {
         let mailbox = Mailbox::new(ring);
         let engine =
             Engine::open(options, Arc::clone(&mailbox)).map_err(|error| raise(py, &error))?;
-        Ok(Self {
-            engine: Some(engine),
-            mailbox,
-            doorbell,
-            pid: std::process::id(),
-        })
+        Ok(Self { engine: Some(engine), mailbox, doorbell, pid: std::process::id() })
     }
 
     fn fileno(&self) -> i64 {
@@ -141,9 +128,7 @@ impl Connection {
 
     #[getter]
     fn state(&self) -> &'static str {
-        self.engine
-            .as_ref()
-            .map_or("closed", |engine| engine.state().as_str())
+        self.engine.as_ref().map_or("closed", |engine| engine.state().as_str())
     }
 
     #[getter]
@@ -159,12 +144,7 @@ impl Connection {
     /// `(frames, bytes, malformed, degraded)`.
     fn counters(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64)> {
         let counters = self.with(py, |engine| Ok(engine.counters()))?;
-        Ok((
-            counters.frames,
-            counters.bytes,
-            counters.malformed,
-            counters.degraded,
-        ))
+        Ok((counters.frames, counters.bytes, counters.malformed, counters.degraded))
     }
 
     fn next_request_id(&self, py: Python<'_>, prefix: &str) -> PyResult<String> {
@@ -176,27 +156,18 @@ impl Connection {
     }
 
     fn close(&self, token: u64) -> bool {
-        self.engine
-            .as_ref()
-            .is_some_and(|engine| engine.close(token))
+        self.engine.as_ref().is_some_and(|engine| engine.close(token))
     }
 
     fn send(&self, py: Python<'_>, command: &str) -> PyResult<String> {
-        self.with(py, |engine| {
-            engine.send(command).map(|text| text.to_string())
-        })
+        self.with(py, |engine| engine.send(command).map(|text| text.to_string()))
     }
 
     fn send_raw(&self, py: Python<'_>, command: &str) -> PyResult<String> {
-        self.with(py, |engine| {
-            engine.send_raw(command).map(|text| text.to_string())
-        })
+        self.with(py, |engine| engine.send_raw(command).map(|text| text.to_string()))
     }
 
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "arguments from Python are values"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are values")]
     fn request(
         &self,
         py: Python<'_>,
@@ -211,16 +182,8 @@ impl Connection {
             Some(Limit::Named(_)) => TimeLimit::Default,
             Some(Limit::After(value)) => TimeLimit::After(seconds(py, "timeout", value)?),
         };
-        let options = RequestOptions {
-            timeout,
-            manual,
-            checked,
-        };
-        self.with(py, |engine| {
-            engine
-                .request(token, command, options)
-                .map(|text| text.to_string())
-        })
+        let options = RequestOptions { timeout, manual, checked };
+        self.with(py, |engine| engine.request(token, command, options).map(|text| text.to_string()))
     }
 
     #[expect(clippy::too_many_arguments, reason = "the turn's options, one by one")]
@@ -251,9 +214,7 @@ impl Connection {
             ..TurnOptions::default()
         };
         self.with(py, |engine| {
-            engine
-                .run_turn(token, command, options)
-                .map(|text| text.to_string())
+            engine.run_turn(token, command, options).map(|text| text.to_string())
         })
     }
 

@@ -20,11 +20,9 @@ pub(crate) fn to_tuple<'py>(
         }
         Delivery::Sent { text } => (intern!(py, "sent"), 0, text.as_str()).into_pyobject(py),
         Delivery::Done { token } => (intern!(py, "done"), *token).into_pyobject(py),
-        Delivery::Response {
-            token,
-            text,
-            refused,
-        } => (intern!(py, "response"), *token, text.as_str(), *refused).into_pyobject(py),
+        Delivery::Response { token, text, refused } => {
+            (intern!(py, "response"), *token, text.as_str(), *refused).into_pyobject(py)
+        }
         Delivery::Candidate { token, text } => {
             (intern!(py, "candidate"), *token, text.as_str()).into_pyobject(py)
         }
@@ -37,20 +35,9 @@ pub(crate) fn to_tuple<'py>(
         Delivery::ToolCall { text } => {
             (intern!(py, "tool_call"), 0, text.as_str()).into_pyobject(py)
         }
-        Delivery::Disconnected {
-            channel,
-            code,
-            reason,
-        } => {
+        Delivery::Disconnected { channel, code, reason } => {
             let code = *code;
-            (
-                intern!(py, "disconnected"),
-                0,
-                channel.as_str(),
-                code,
-                reason,
-            )
-                .into_pyobject(py)
+            (intern!(py, "disconnected"), 0, channel.as_str(), code, reason).into_pyobject(py)
         }
         Delivery::Lagged { dropped } => (intern!(py, "lagged"), 0, *dropped).into_pyobject(py),
         // Kinds that a newer engine adds concern nobody here yet.

@@ -21,8 +21,5 @@ pub(crate) fn invalid_option(py: Python<'_>, message: impl Into<String>) -> PyEr
 /// Every kind of error: its code, and whether the same call may be made again.
 #[pyfunction]
 pub(crate) fn error_kinds() -> Vec<(&'static str, bool)> {
-    ErrorKind::ALL
-        .iter()
-        .map(|kind| (kind.code(), kind.retryable()))
-        .collect()
+    ErrorKind::ALL.iter().map(|kind| (kind.code(), kind.retryable())).collect()
 }

@@ -43,10 +43,7 @@ impl MockServer {
             }
         };
         let trace = Trace::read(path).map_err(|error| bad_trace(&error))?;
-        let options = PlayOptions {
-            step_timeout: duration(step_timeout)?,
-            answer_unrecorded,
-        };
+        let options = PlayOptions { step_timeout: duration(step_timeout)?, answer_unrecorded };
         Ok(Self(Server::play(trace, generation, options)?))
     }
 

@@ -21,10 +21,7 @@ const ROUNDS: usize = 5;
 fn main() {
     let frames = turn_frames();
     let bytes: usize = frames.iter().map(|frame| frame.len()).sum();
-    println!(
-        "a turn of {DELTAS} deltas: {} frames, {bytes} bytes",
-        frames.len()
-    );
+    println!("a turn of {DELTAS} deltas: {} frames, {bytes} bytes", frames.len());
     println!("{:<44} {:>12}", "", "µs per frame");
     row("envelope", &frames, |frames| {
         for frame in frames {
@@ -55,10 +52,7 @@ fn row(name: &str, frames: &[Text], mut work: impl FnMut(&[Text])) {
     });
     let best = best.min().unwrap_or_default();
     let count = u32::try_from(TURNS * frames.len()).unwrap_or(u32::MAX);
-    println!(
-        "{name:<44} {:>12.2}",
-        best.as_secs_f64() * 1e6 / f64::from(count)
-    );
+    println!("{name:<44} {:>12.2}", best.as_secs_f64() * 1e6 / f64::from(count));
 }
 
 fn engine() -> Engine {
@@ -135,9 +129,7 @@ fn turn_frames() -> Vec<Text> {
     ));
     frames.push(status("WAITING_ON_INPUT", &[]));
     frames.push(device(false));
-    frames.push(seal(
-        json!({ "type": "turn_finished", "turn_id": "t", "run_id": "run-1",
-        "stop_reason": "end_turn" }),
-    ));
+    frames.push(seal(json!({ "type": "turn_finished", "turn_id": "t", "run_id": "run-1",
+        "stop_reason": "end_turn" })));
     frames
 }

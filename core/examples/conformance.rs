@@ -41,11 +41,7 @@ impl Player {
         let client = Client::new(ConnectOptions::new(url))?;
         let events = client.events();
         client.connect().await?;
-        Ok(Self {
-            client,
-            events,
-            counts: (0, 0),
-        })
+        Ok(Self { client, events, counts: (0, 0) })
     }
 
     async fn catch_up(&mut self, received: usize, sent: usize) -> Result<(), Problem> {
@@ -65,14 +61,8 @@ impl Player {
 
 /// Whether clients of this library can take part: every connection of the recording was accepted.
 fn playable(trace: &Trace) -> bool {
-    trace
-        .lines
-        .iter()
-        .any(|line| matches!(line.event, TraceEvent::Open { .. }))
-        && !trace
-            .lines
-            .iter()
-            .any(|line| matches!(line.event, TraceEvent::Other(_)))
+    trace.lines.iter().any(|line| matches!(line.event, TraceEvent::Open { .. }))
+        && !trace.lines.iter().any(|line| matches!(line.event, TraceEvent::Other(_)))
 }
 
 async fn replay(path: PathBuf, inputs: Vec<ExpectedInput>) -> Result<Vec<String>, Problem> {
@@ -80,14 +70,8 @@ async fn replay(path: PathBuf, inputs: Vec<ExpectedInput>) -> Result<Vec<String>
     if inputs.is_empty() && !playable(&trace) {
         return Ok(Vec::new());
     }
-    let split = path
-        .parent()
-        .is_some_and(|folder| folder.ends_with("split"));
-    let generation = if split {
-        Generation::Split
-    } else {
-        Generation::Single
-    };
+    let split = path.parent().is_some_and(|folder| folder.ends_with("split"));
+    let generation = if split { Generation::Split } else { Generation::Single };
     let server = MockServer::play(Trace::read(&path)?, generation, PlayOptions::default())?;
     let mut players: HashMap<String, Player> = HashMap::new();
     let mut received: HashMap<String, usize> = HashMap::new();
@@ -111,9 +95,7 @@ async fn replay(path: PathBuf, inputs: Vec<ExpectedInput>) -> Result<Vec<String>
                 if !command["type"].is_string() {
                     continue;
                 }
-                let player = players
-                    .get_mut(&label)
-                    .ok_or("a frame without a connection")?;
+                let player = players.get_mut(&label).ok_or("a frame without a connection")?;
                 let so_far = received.get(&label).copied().unwrap_or_default();
                 player.catch_up(so_far, 0).await?;
                 match expected_input(line, &command, &inputs) {
@@ -153,10 +135,7 @@ fn expected_input<'a>(
     inputs: &'a [ExpectedInput],
 ) -> Option<&'a ExpectedInput> {
     let messages = command["payload"]["messages"].as_array()?;
-    let ids: Vec<_> = messages
-        .iter()
-        .filter_map(|m| m["client_message_id"].as_str())
-        .collect();
+    let ids: Vec<_> = messages.iter().filter_map(|m| m["client_message_id"].as_str()).collect();
     inputs.iter().find(|input| {
         input.sent_t_ms == Some(line.t_ms)
             && input.client == line.client
@@ -167,10 +146,7 @@ fn expected_input<'a>(
 fn start(client: &Client, command: &Value) -> Turn {
     let client = client.clone();
     let fields = json!({ "runtime": command["runtime"], "payload": command["payload"] });
-    let options = TurnOptions {
-        approvals: Approvals::Wait,
-        ..TurnOptions::default()
-    };
+    let options = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
     tokio::spawn(async move { client.run_turn(fields, options).await })
 }
 

@@ -40,11 +40,8 @@ fn start(pid: u32) -> Result<Background, Error> {
         let message = format!("the background thread did not start: {error}");
         Error::new(ErrorKind::Internal, message)
     };
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(failed)?;
+    let runtime =
+        Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
         .name("letta-app-client".to_owned())

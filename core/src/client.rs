@@ -38,9 +38,7 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("state", &self.state())
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("state", &self.state()).finish_non_exhaustive()
     }
 }
 
@@ -94,9 +92,7 @@ impl Client {
     /// The server's answer to `GET /app-server-info`, where it was asked and knew it (section 3).
     #[must_use]
     pub fn server_info(&self) -> Option<Value> {
-        self.connection
-            .info()
-            .and_then(|text| serde_json::from_str(&text).ok())
+        self.connection.info().and_then(|text| serde_json::from_str(&text).ok())
     }
 
     /// Whether the server has split channels (section 2.1).
@@ -126,10 +122,7 @@ impl Client {
         let (to, calls) = mpsc::unbounded_channel();
         self.router.set_tools(to);
         self.connection.handle_tools(true);
-        ToolCalls {
-            calls,
-            connection: Arc::clone(&self.connection),
-        }
+        ToolCalls { calls, connection: Arc::clone(&self.connection) }
     }
 
     /// Sends a command that is checked against the catalog, and expects nothing.
@@ -138,8 +131,7 @@ impl Client {
     ///
     /// See the type's text.
     pub fn send(&self, command: &Value) -> Result<(), Error> {
-        self.router
-            .sent(&self.connection.send(&command.to_string())?);
+        self.router.sent(&self.connection.send(&command.to_string())?);
         Ok(())
     }
 
@@ -178,12 +170,8 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Response(to));
         let call = Call::new(self, token);
-        let options = RequestOptions {
-            timeout,
-            ..RequestOptions::default()
-        };
-        self.router
-            .sent(&self.connection.request(token, &command, options)?);
+        let options = RequestOptions { timeout, ..RequestOptions::default() };
+        self.router.sent(&self.connection.request(token, &command, options)?);
         call.finish(from.await)
     }
 
@@ -203,13 +191,8 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Manual(to));
         let call = Call::new(self, token);
-        let options = RequestOptions {
-            timeout,
-            manual: true,
-            checked: false,
-        };
-        self.router
-            .sent(&self.connection.request(token, command, options)?);
+        let options = RequestOptions { timeout, manual: true, checked: false };
+        self.router.sent(&self.connection.request(token, command, options)?);
         loop {
             match from.recv().await {
                 Some(Ok(message)) if accept(&message) => {
@@ -287,8 +270,7 @@ impl Client {
     ///
     /// See the type's text.
     pub fn input(&self, fields: Value) -> Result<(), Error> {
-        self.router
-            .sent(&self.connection.send(&command("input", fields)?)?);
+        self.router.sent(&self.connection.send(&command("input", fields)?)?);
         Ok(())
     }
 
@@ -323,8 +305,7 @@ impl Client {
         self.router.wait(token, Waiter::Turn(to));
         let call = Call::new(self, token);
         let command = fields.to_string();
-        self.router
-            .sent(&self.connection.run_turn(token, &command, options)?);
+        self.router.sent(&self.connection.run_turn(token, &command, options)?);
         call.finish(from.await)
     }
 }
@@ -338,11 +319,7 @@ struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn new(client: &'a Client, token: Token) -> Self {
-        Self {
-            client,
-            token,
-            finished: false,
-        }
+        Self { client, token, finished: false }
     }
 
     fn finish<T>(

@@ -31,11 +31,7 @@ pub struct RequestOptions {
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self {
-            timeout: TimeLimit::Default,
-            manual: false,
-            checked: true,
-        }
+        Self { timeout: TimeLimit::Default, manual: false, checked: true }
     }
 }
 
@@ -58,7 +54,8 @@ pub enum TimeLimit {
 #[derive(Debug)]
 pub struct Connection {
     shared: Arc<Shared>,
-    ops: mpsc::UnboundedSender<Op>,
+    /// There until the drop.
+    ops: Option<mpsc::UnboundedSender<Op>>,
     next_token: AtomicU64,
     max_bytes: usize,
     request_timeout: Duration,
@@ -79,14 +76,7 @@ impl Connection {
         let driver = Driver::new(endpoint, options, sink, received, Arc::clone(&shared));
         background::spawn(driver.run())?;
         let (next_token, pid) = (AtomicU64::new(1), std::process::id());
-        Ok(Self {
-            shared,
-            ops,
-            next_token,
-            max_bytes,
-            request_timeout,
-            pid,
-        })
+        Ok(Self { shared, ops: Some(ops), next_token, max_bytes, request_timeout, pid })
     }
 
     /// A new token.
@@ -139,7 +129,7 @@ impl Connection {
     /// Closes, for good. The completion comes once the sockets are closed, after 2 s at most.
     /// On a closed client it does nothing and `false` is returned: no completion will come.
     pub fn close(&self, token: Token) -> bool {
-        self.check_owner().is_ok() && self.ops.send(Op::Close { token }).is_ok()
+        self.check_owner().is_ok() && self.push(Op::Close { token }).is_ok()
     }
 
     /// Sends a command that is checked against the catalog. Returns the frame.
@@ -163,19 +153,10 @@ impl Connection {
 
     fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
         let prepared = self.prepare(command, check, false)?;
-        let Prepared {
-            text,
-            runtime,
-            settles,
-            ..
-        } = prepared;
+        let Prepared { text, runtime, settles, .. } = prepared;
         // Raw frames leave as they are, when they are given.
         let settles = settles && check == Check::Catalog;
-        self.command(Command::Send {
-            text: text.clone(),
-            runtime,
-            settles,
-        })?;
+        self.command(Command::Send { text: text.clone(), runtime, settles })?;
         Ok(text)
     }
 
@@ -191,11 +172,7 @@ impl Connection {
         command: &str,
         options: RequestOptions,
     ) -> Result<Text, Error> {
-        let check = if options.checked {
-            Check::Catalog
-        } else {
-            Check::Shape
-        };
+        let check = if options.checked { Check::Catalog } else { Check::Shape };
         let prepared = self.prepare(command, check, true)?;
         let (correlation, response_type) = if options.manual {
             let id = prepared.request_id.clone().ok_or_else(|| {
@@ -212,27 +189,10 @@ impl Connection {
             TimeLimit::Default if prepared.answers_approval() => None,
             TimeLimit::Default => Some(self.request_timeout),
         };
-        let expect = Expect {
-            correlation,
-            response_type,
-            timeout,
-            manual: options.manual,
-        };
-        let Prepared {
-            text,
-            kind,
-            runtime,
-            settles,
-            ..
-        } = prepared;
-        let command = Command::Request {
-            token,
-            command: kind,
-            text: text.clone(),
-            runtime,
-            settles,
-            expect,
-        };
+        let expect = Expect { correlation, response_type, timeout, manual: options.manual };
+        let Prepared { text, kind, runtime, settles, .. } = prepared;
+        let command =
+            Command::Request { token, command: kind, text: text.clone(), runtime, settles, expect };
         self.command(command)?;
         Ok(text)
     }
@@ -286,11 +246,7 @@ impl Connection {
 
     fn prepare(&self, command: &str, check: Check, request_id: bool) -> Result<Prepared, Error> {
         self.check_owner()?;
-        let needs = Needs {
-            check,
-            request_id,
-            max_bytes: self.max_bytes,
-        };
+        let needs = Needs { check, request_id, max_bytes: self.max_bytes };
         let prepared = prepare(command, needs, &self.shared.ids)?;
         self.check_open()?;
         Ok(prepared)
@@ -308,9 +264,8 @@ impl Connection {
     }
 
     fn push(&self, op: Op) -> Result<(), Error> {
-        self.ops
-            .send(op)
-            .map_err(|_| Error::new(ErrorKind::Closed, "the client is closed"))
+        let sent = self.ops.as_ref().is_some_and(|ops| ops.send(op).is_ok());
+        if sent { Ok(()) } else { Err(Error::new(ErrorKind::Closed, "the client is closed")) }
     }
 
     fn check_owner(&self) -> Result<(), Error> {
@@ -326,16 +281,24 @@ impl Connection {
         match self.state() {
             State::Open => Ok(()),
             State::Closed => Err(Error::new(ErrorKind::Closed, "the client is closed")),
-            State::New | State::Connecting => Err(Error::new(
-                ErrorKind::Disconnected,
-                "the client is not connected yet",
-            )
-            .with_hint("call connect first")),
-            State::Disconnected => Err(Error::new(
-                ErrorKind::Disconnected,
-                "the client is not connected",
-            )
-            .with_hint("call connect to connect again")),
+            State::New | State::Connecting => {
+                Err(Error::new(ErrorKind::Disconnected, "the client is not connected yet")
+                    .with_hint("call connect first"))
+            }
+            State::Disconnected => {
+                Err(Error::new(ErrorKind::Disconnected, "the client is not connected")
+                    .with_hint("call connect to connect again"))
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// In a forked child the driver's thread is not there, and a lock of its channel may be held for
+    /// ever: the channel is left alone.
+    fn drop(&mut self) {
+        if self.pid != std::process::id() {
+            std::mem::forget(self.ops.take());
         }
     }
 }

@@ -66,10 +66,7 @@ impl Subscriber {
     }
 
     pub(crate) fn events(self) -> Events {
-        Events {
-            queue: VecDeque::new(),
-            subscriber: self,
-        }
+        Events { queue: VecDeque::new(), subscriber: self }
     }
 
     /// Leaves a delivery. `false` when the subscription was dropped.
@@ -112,15 +109,9 @@ fn event(delivery: Delivery) -> Option<Event> {
     Some(match delivery {
         Delivery::Message { channel, text } => Event::Message(Message::new(channel, text)),
         Delivery::Sent { text } => Event::Sent(text),
-        Delivery::Disconnected {
-            channel,
-            code,
-            reason,
-        } => Event::Disconnected {
-            channel,
-            code,
-            reason,
-        },
+        Delivery::Disconnected { channel, code, reason } => {
+            Event::Disconnected { channel, code, reason }
+        }
         Delivery::Lagged { dropped } => Event::Lagged { dropped },
         _ => return None,
     })

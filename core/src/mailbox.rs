@@ -55,12 +55,7 @@ impl Mailbox {
         bell: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Self> {
         let state = Mutex::new(State::default());
-        Arc::new(Self {
-            state,
-            max_items,
-            max_bytes,
-            bell: Box::new(bell),
-        })
+        Arc::new(Self { state, max_items, max_bytes, bell: Box::new(bell) })
     }
 
     /// Says whether frames are wanted that no call waits for. Without, they are not even queued.
@@ -132,10 +127,7 @@ mod tests {
     use crate::engine::Channel;
 
     fn message(text: &str) -> Delivery {
-        Delivery::Message {
-            channel: Channel::Control,
-            text: text.into(),
-        }
+        Delivery::Message { channel: Channel::Control, text: text.into() }
     }
 
     #[test]
@@ -164,10 +156,7 @@ mod tests {
         let mut mailbox = Mailbox::new(|| {});
         mailbox.deliver(message("a"));
         mailbox.deliver(Delivery::Done { token: 1 });
-        assert!(matches!(
-            mailbox.drain().pop_front(),
-            Some(Delivery::Done { token: 1 })
-        ));
+        assert!(matches!(mailbox.drain().pop_front(), Some(Delivery::Done { token: 1 })));
     }
 
     #[test]
@@ -179,10 +168,7 @@ mod tests {
             mailbox.deliver(message(text));
         }
         let left: Vec<_> = mailbox.drain().into_iter().collect();
-        assert!(
-            matches!(left[0], Delivery::Lagged { dropped: 2 }),
-            "{left:?}"
-        );
+        assert!(matches!(left[0], Delivery::Lagged { dropped: 2 }), "{left:?}");
         assert!(matches!(left[1], Delivery::Done { token: 1 }));
         assert!(matches!(&left[2], Delivery::Message { text, .. } if text.as_str() == "c"));
         assert_eq!(left.len(), 4);

@@ -35,9 +35,7 @@ impl Message {
     /// Its `type`; empty where it has none.
     #[must_use]
     pub fn kind(&self) -> String {
-        Envelope::read(&self.text)
-            .map(|envelope| envelope.kind.into_owned())
-            .unwrap_or_default()
+        Envelope::read(&self.text).map(|envelope| envelope.kind.into_owned()).unwrap_or_default()
     }
 
     /// The frame as a JSON value. Integers beyond 64 bits become floating-point numbers there; the

@@ -36,7 +36,8 @@ pub(crate) struct Prepared {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Needs {
     pub(crate) check: Check,
-    /// Whether an id is added where there is none and the command may carry one.
+    /// Whether an id is added where there is none and the command may carry one. A command that must
+    /// carry one gets it in any case.
     pub(crate) request_id: bool,
     pub(crate) max_bytes: usize,
 }
@@ -49,29 +50,24 @@ fn invalid(message: impl Into<String>) -> Error {
 pub(crate) fn prepare(command: &str, needs: Needs, ids: &Ids) -> Result<Prepared, Error> {
     let not_an_object = |error| {
         let start: String = command.chars().take(40).collect();
-        invalid(format!(
-            "command: expected a JSON object, got {start:?} ({error})"
-        ))
+        invalid(format!("command: expected a JSON object, got {start:?} ({error})"))
     };
     let mut object = RawObject::parse(command).map_err(not_an_object)?;
-    let kind = match object
-        .get("type")
-        .map(|text| (object.get_str("type"), text))
-    {
+    let kind = match object.get("type").map(|text| (object.get_str("type"), text)) {
         Some((Some(kind), _)) => kind,
         Some((None, text)) => {
-            return Err(invalid(format!(
-                "field `type`: expected string, got {text}"
-            )));
+            return Err(invalid(format!("field `type`: expected string, got {text}")));
         }
         None => return Err(invalid("field `type`: expected string, got nothing")),
     };
     let known = spec(&kind);
-    let may_carry_id = known.is_none_or(|spec| spec.request_id != RequestId::None);
-    if needs.request_id && may_carry_id && object.get("request_id").is_none() {
-        object
-            .set_str("request_id", &ids.next(&kind.replace('_', "-")))
-            .map_err(not_an_object)?;
+    let wanted = match known.map(|spec| spec.request_id) {
+        Some(RequestId::Required) => needs.request_id || needs.check == Check::Catalog,
+        Some(RequestId::None) => false,
+        Some(RequestId::Optional) | None => needs.request_id,
+    };
+    if wanted && object.get("request_id").is_none() {
+        object.set_str("request_id", &ids.next(&kind.replace('_', "-"))).map_err(not_an_object)?;
     }
     finish(&object, kind, needs)
 }
@@ -79,11 +75,8 @@ pub(crate) fn prepare(command: &str, needs: Needs, ids: &Ids) -> Result<Prepared
 fn finish(object: &RawObject, kind: String, needs: Needs) -> Result<Prepared, Error> {
     let text = object.to_text();
     if text.len() > needs.max_bytes {
-        let message = format!(
-            "`{kind}` has {} bytes, above the limit of {}",
-            text.len(),
-            needs.max_bytes
-        );
+        let message =
+            format!("`{kind}` has {} bytes, above the limit of {}", text.len(), needs.max_bytes);
         return Err(Error::new(ErrorKind::MessageTooLarge, message)
             .with_hint("the server closes connections that send more than 100 MiB at once"));
     }
@@ -116,23 +109,13 @@ impl Prepared {
             let message = format!("`{}` has no response; use send for it", self.kind);
             return Err(invalid(message));
         }
-        let own = |key: &str| {
-            self.value
-                .get(key)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
+        let own = |key: &str| self.value.get(key).and_then(Value::as_str).map(str::to_owned);
         let correlation = match self.kind.as_str() {
             "terminal_spawn" => own("terminal_id").map(Correlation::Terminal),
             "teleport_request" => own("teleport_id").map(Correlation::Teleport),
             _ => self.request_id.clone().map(Correlation::RequestId),
         };
-        let missing = || {
-            invalid(format!(
-                "`{}`: field `request_id`: expected string",
-                self.kind
-            ))
-        };
+        let missing = || invalid(format!("`{}`: field `request_id`: expected string", self.kind));
         Ok((correlation.ok_or_else(missing)?, response))
     }
 
@@ -154,15 +137,9 @@ pub(crate) fn prepare_turn(
     let mut object = RawObject::parse(command).map_err(bad_json)?;
     object.set_str("type", "input").map_err(bad_json)?;
     if object.get("request_id").is_none() {
-        object
-            .set_str("request_id", &ids.next("input"))
-            .map_err(bad_json)?;
+        object.set_str("request_id", &ids.next("input")).map_err(bad_json)?;
     }
-    let needs = Needs {
-        check: Check::Catalog,
-        request_id: false,
-        max_bytes,
-    };
+    let needs = Needs { check: Check::Catalog, request_id: false, max_bytes };
     // Checked before it is changed, so that a message about a bad field names what the user wrote.
     let checked = finish(&object, "input".to_owned(), needs)?;
     if !checked.settles {
@@ -179,30 +156,20 @@ pub(crate) fn prepare_turn(
     let mut client_ids = Vec::with_capacity(messages.len());
     let mut texts = Vec::with_capacity(messages.len());
     for mut message in messages {
-        let own = message
-            .get_str("client_message_id")
-            .filter(|id| !id.is_empty());
+        let own = message.get_str("client_message_id").filter(|id| !id.is_empty());
         let id = if let Some(id) = own {
             id
         } else {
             let id = uuid()?;
-            message
-                .set_str("client_message_id", &id)
-                .map_err(bad_json)?;
+            message.set_str("client_message_id", &id).map_err(bad_json)?;
             id
         };
         client_ids.push(id);
         texts.push(message.to_text());
     }
-    payload
-        .set("messages", format!("[{}]", texts.join(",")))
-        .map_err(bad_json)?;
+    payload.set("messages", format!("[{}]", texts.join(","))).map_err(bad_json)?;
     object.set("payload", payload.to_text()).map_err(bad_json)?;
-    let needs = Needs {
-        check: Check::Shape,
-        request_id: false,
-        max_bytes,
-    };
+    let needs = Needs { check: Check::Shape, request_id: false, max_bytes };
     Ok((finish(&object, "input".to_owned(), needs)?, client_ids))
 }
 
@@ -217,11 +184,7 @@ mod tests {
     }
 
     fn send(command: &str) -> Result<Prepared, Error> {
-        let needs = Needs {
-            check: Check::Catalog,
-            request_id: true,
-            max_bytes: 1000,
-        };
+        let needs = Needs { check: Check::Catalog, request_id: true, max_bytes: 1000 };
         prepare(command, needs, &ids())
     }
 
@@ -244,26 +207,10 @@ mod tests {
     fn bad_commands_name_the_field() {
         for (command, kind, words) in [
             ("[1]", ErrorKind::InvalidCommand, "expected a JSON object"),
-            (
-                "{}",
-                ErrorKind::InvalidCommand,
-                "field `type`: expected string, got nothing",
-            ),
-            (
-                r#"{"type":7}"#,
-                ErrorKind::InvalidCommand,
-                "field `type`: expected string, got 7",
-            ),
-            (
-                r#"{"type":"read_file"}"#,
-                ErrorKind::InvalidCommand,
-                "field `path`",
-            ),
-            (
-                r#"{"type":"read_file","path":5}"#,
-                ErrorKind::InvalidCommand,
-                "expected string",
-            ),
+            ("{}", ErrorKind::InvalidCommand, "field `type`: expected string, got nothing"),
+            (r#"{"type":7}"#, ErrorKind::InvalidCommand, "field `type`: expected string, got 7"),
+            (r#"{"type":"read_file"}"#, ErrorKind::InvalidCommand, "field `path`"),
+            (r#"{"type":"read_file","path":5}"#, ErrorKind::InvalidCommand, "expected string"),
         ] {
             let error = send(command).unwrap_err();
             assert_eq!(error.kind(), kind, "{command}");
@@ -283,11 +230,7 @@ mod tests {
         let (prepared, client_ids) = prepare_turn(&command, 10_000, &ids()).unwrap();
         assert_eq!((client_ids.len(), client_ids[1].as_str()), (2, "own"));
         assert_eq!(client_ids[0].len(), 36);
-        assert!(
-            prepared.text.contains(r#""n":1.50,"client_message_id":""#),
-            "{}",
-            prepared.text
-        );
+        assert!(prepared.text.contains(r#""n":1.50,"client_message_id":""#), "{}", prepared.text);
         assert_eq!(prepared.runtime, Some(("a".to_owned(), "c".to_owned())));
         assert_eq!(prepared.request_id.as_deref(), Some("input-x-1"));
     }
@@ -296,10 +239,7 @@ mod tests {
     fn a_turn_needs_a_message() {
         let turn = |payload: &str| {
             let command = format!(r#"{{{RUNTIME},"payload":{payload}}}"#);
-            prepare_turn(&command, 10_000, &ids())
-                .map(|_| ())
-                .unwrap_err()
-                .to_string()
+            prepare_turn(&command, 10_000, &ids()).map(|_| ()).unwrap_err().to_string()
         };
         let empty = turn(r#"{"kind":"create_message","messages":[]}"#);
         assert!(empty.contains("payload.messages"), "{empty}");
@@ -312,12 +252,7 @@ mod tests {
     #[test]
     fn commands_without_a_response_cannot_be_requested() {
         let kill = send(r#"{"type":"terminal_kill","terminal_id":"t"}"#).unwrap();
-        assert!(
-            kill.correlation()
-                .unwrap_err()
-                .message()
-                .contains("no response")
-        );
+        assert!(kill.correlation().unwrap_err().message().contains("no response"));
         let spawn =
             send(r#"{"type":"terminal_spawn","terminal_id":"t","cols":1,"rows":1}"#).unwrap();
         let (correlation, response) = spawn.correlation().unwrap();

@@ -63,8 +63,7 @@ impl Router {
 
 impl State {
     fn publish(&mut self, delivery: &Delivery) {
-        self.subscribers
-            .retain_mut(|subscriber| subscriber.deliver(delivery.clone()));
+        self.subscribers.retain_mut(|subscriber| subscriber.deliver(delivery.clone()));
     }
 
     /// Completes a call. Whoever gave up waiting gets nothing, and nobody else does.
@@ -98,11 +97,7 @@ impl Sink for Router {
     fn deliver(&mut self, delivery: Delivery) {
         self.with(|state| match delivery {
             Delivery::Done { token } => state.complete(token, Outcome::Done),
-            Delivery::Response {
-                token,
-                text,
-                refused,
-            } => {
+            Delivery::Response { token, text, refused } => {
                 let message = Message::new(Channel::Control, text);
                 let outcome = if refused {
                     Outcome::Failed(refusal(&message))
@@ -114,8 +109,7 @@ impl Sink for Router {
             Delivery::Candidate { token, text } => {
                 if let Some(Waiter::Manual(to)) = state.waiting.get(&token) {
                     // Nobody listens any more: the guard of the call is about to say so.
-                    to.send(Ok(Message::new(Channel::Control, text)))
-                        .unwrap_or_default();
+                    to.send(Ok(Message::new(Channel::Control, text))).unwrap_or_default();
                 }
             }
             Delivery::Turn { token, result } => state.complete(token, Outcome::Turn(result)),
@@ -142,9 +136,6 @@ fn refusal(message: &Message) -> Error {
         serde_json::Value::Null => "no reason given".to_owned(),
         other => other.to_string(),
     };
-    Error::new(
-        ErrorKind::Request,
-        format!("`{}`: {reason}", message.kind()),
-    )
-    .with_response(message.text())
+    Error::new(ErrorKind::Request, format!("`{}`: {reason}", message.kind()))
+        .with_response(message.text())
 }

@@ -21,13 +21,8 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [Self; 5] = [
-        Self::New,
-        Self::Connecting,
-        Self::Open,
-        Self::Disconnected,
-        Self::Closed,
-    ];
+    const ALL: [Self; 5] =
+        [Self::New, Self::Connecting, Self::Open, Self::Disconnected, Self::Closed];
 
     /// The name of the state in all three languages.
     #[must_use]
@@ -79,9 +74,7 @@ impl Shared {
         let closed = State::Closed as u8;
         let step = |old: u8| (old != closed).then_some(state as u8);
         // Refused only when it is closed, which is what was wanted.
-        self.state
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, step)
-            .unwrap_or_default();
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).unwrap_or_default();
     }
 
     pub(crate) fn connected(&self, info: Option<String>, split: bool) {
@@ -91,10 +84,7 @@ impl Shared {
     }
 
     pub(crate) fn info(&self) -> Option<String> {
-        self.info
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn is_split(&self) -> bool {

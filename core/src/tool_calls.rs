@@ -24,10 +24,7 @@ impl ToolCalls {
     pub async fn next(&mut self) -> Option<ToolCallRequest> {
         let text = self.calls.recv().await?;
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Some(ToolCallRequest {
-            json,
-            connection: Arc::clone(&self.connection),
-        })
+        Some(ToolCallRequest { json, connection: Arc::clone(&self.connection) })
     }
 }
 
@@ -66,8 +63,7 @@ impl ToolCallRequest {
     /// Answers with a result: `{content: [{type, text?, data?, mimeType?}], is_error?}`. An invalid
     /// one, which the server would ignore for ever, becomes an error of the tool.
     pub fn answer(self, result: &Value) {
-        self.connection
-            .answer_tool(self.id(), Ok(result.to_string()));
+        self.connection.answer_tool(self.id(), Ok(result.to_string()));
     }
 
     /// Answers that the tool failed.
@@ -76,9 +72,6 @@ impl ToolCallRequest {
     }
 
     fn id(&self) -> String {
-        self.json["request_id"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        self.json["request_id"].as_str().unwrap_or_default().to_owned()
     }
 }

@@ -42,19 +42,10 @@ async fn a_turn_runs_to_its_end() {
     for options in both(&[ScriptedTurn::text(["4", "2"])]) {
         let (_server, client, runtime) = started(options).await;
         let fields = json!({ "runtime": runtime, "payload": says("?") });
-        let result = client
-            .run_turn(fields, TurnOptions::default())
-            .await
-            .unwrap();
-        assert_eq!(
-            (result.text.as_str(), result.status),
-            ("42", Some(TurnStatus::Completed))
-        );
+        let result = client.run_turn(fields, TurnOptions::default()).await.unwrap();
+        assert_eq!((result.text.as_str(), result.status), ("42", Some(TurnStatus::Completed)));
         assert_eq!(result.usage.total_tokens, 12);
-        assert_eq!(
-            (result.run_ids.len(), result.client_message_ids.len()),
-            (1, 1)
-        );
+        assert_eq!((result.run_ids.len(), result.client_message_ids.len()), (1, 1));
         assert!(result.terminal_message.is_some());
         client.close().await;
     }
@@ -71,10 +62,7 @@ async fn two_turns_at_once_have_each_their_own_text() {
             client.run_turn(fields, TurnOptions::default())
         };
         let (first, second) = tokio::join!(turn("a"), turn("b"));
-        assert_eq!(
-            (first.unwrap().text, second.unwrap().text),
-            ("one".into(), "two".into())
-        );
+        assert_eq!((first.unwrap().text, second.unwrap().text), ("one".into(), "two".into()));
         client.close().await;
     }
 }
@@ -97,10 +85,7 @@ async fn an_external_tool_is_run_here() {
         let fields = json!({ "runtime": runtime, "payload": says("?") });
         let answering = async {
             let call = calls.next().await.unwrap();
-            assert_eq!(
-                (call.name(), &call.input()["email"]),
-                ("lookup", &json!("a@b.c"))
-            );
+            assert_eq!((call.name(), &call.input()["email"]), ("lookup", &json!("a@b.c")));
             call.answer_text("user 7");
         };
         let (result, ()) = tokio::join!(client.run_turn(fields, TurnOptions::default()), answering);
@@ -118,10 +103,7 @@ async fn an_approval_is_answered_by_whoever_listens() {
     for options in both(&[turn]) {
         let (_server, client, runtime) = started(options).await;
         let mut events = client.events();
-        let waiting = TurnOptions {
-            approvals: Approvals::Wait,
-            ..TurnOptions::default()
-        };
+        let waiting = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
         let fields = json!({ "runtime": runtime, "payload": says("?") });
         let answering = async {
             loop {
@@ -150,10 +132,7 @@ async fn an_approval_is_answered_by_whoever_listens() {
 async fn dropping_the_future_stops_the_turn_on_the_server() {
     let mut turn = ScriptedTurn::text(["never"]);
     turn.hang = true;
-    let options = ScriptOptions {
-        turns: vec![turn],
-        ..ScriptOptions::default()
-    };
+    let options = ScriptOptions { turns: vec![turn], ..ScriptOptions::default() };
     let (server, client, runtime) = started(options).await;
     let fields = json!({ "runtime": runtime, "payload": says("?") });
     let mut events = client.events();
@@ -182,17 +161,11 @@ async fn a_cut_connection_interrupts_the_turn_and_can_be_opened_again() {
     let mut turn = ScriptedTurn::text(["half", "never"]);
     turn.disconnect_after = Some(1);
     let turns = vec![turn, ScriptedTurn::text(["whole"])];
-    let options = ScriptOptions {
-        turns,
-        ..ScriptOptions::default()
-    };
+    let options = ScriptOptions { turns, ..ScriptOptions::default() };
     let (_server, client, runtime) = started(options).await;
     let mut events = client.events();
     let fields = json!({ "runtime": runtime, "payload": says("?") });
-    let error = client
-        .run_turn(fields.clone(), TurnOptions::default())
-        .await
-        .unwrap_err();
+    let error = client.run_turn(fields.clone(), TurnOptions::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
     assert_eq!(error.result().unwrap().text, "half");
     let lost = async { while !matches!(events.next().await, Event::Disconnected { .. }) {} };
@@ -200,10 +173,7 @@ async fn a_cut_connection_interrupts_the_turn_and_can_be_opened_again() {
     let error = client.info().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disconnected);
     client.connect().await.unwrap();
-    let result = client
-        .run_turn(fields, TurnOptions::default())
-        .await
-        .unwrap();
+    let result = client.run_turn(fields, TurnOptions::default()).await.unwrap();
     assert_eq!(result.text, "whole");
 }
 
@@ -218,31 +188,19 @@ async fn nothing_is_sent_that_the_server_would_answer_with_silence() {
     };
     refused(client.send(&json!([])), "object");
     refused(client.send(&json!({ "path": "x" })), "type");
-    refused(
-        client.send(&json!({ "type": "terminal_kill" })),
-        "terminal_id",
-    );
+    refused(client.send(&json!({ "type": "terminal_kill" })), "terminal_id");
     refused(client.send_raw("{}"), "type");
     refused(client.send_raw("nonsense"), "object");
     for (fields, field) in [
         (json!({}), "agent_id"),
-        (
-            json!({ "agent_id": "a", "create_agent": { "body": {} } }),
-            "agent_id",
-        ),
+        (json!({ "agent_id": "a", "create_agent": { "body": {} } }), "agent_id"),
         (json!({ "agent_id": "a", "mode": "yolo" }), "mode"),
     ] {
         refused(client.runtime_start(fields).await.map(|_| ()), field);
     }
     let no_messages =
         json!({ "runtime": runtime, "payload": { "kind": "create_message", "messages": [] } });
-    refused(
-        client
-            .run_turn(no_messages, TurnOptions::default())
-            .await
-            .map(|_| ()),
-        "messages",
-    );
+    refused(client.run_turn(no_messages, TurnOptions::default()).await.map(|_| ()), "messages");
     assert_eq!(server.received().len(), before);
     client.close().await;
     client.close().await;
@@ -277,9 +235,8 @@ async fn a_message_above_the_limit_is_not_sent_and_one_that_comes_closes_the_con
 async fn a_raw_request_takes_the_frame_its_caller_likes() {
     let (server, client, _) = started(ScriptOptions::default()).await;
     let command = json!({ "type": "future", "request_id": "f1" }).to_string();
-    let call = client.request_raw(&command, TimeLimit::After(SOON), |message| {
-        message.kind() == "future_done"
-    });
+    let call = client
+        .request_raw(&command, TimeLimit::After(SOON), |message| message.kind() == "future_done");
     let pushing = async {
         let (server, got) = tokio::task::spawn_blocking(move || {
             let got = server.wait_received("future", 1, SOON);
@@ -294,11 +251,7 @@ async fn a_raw_request_takes_the_frame_its_caller_likes() {
     };
     let (message, _server) = tokio::join!(call, pushing);
     assert!(message.unwrap().text().contains("123456789012345678901"));
-    let late = client.request_raw(
-        &command,
-        TimeLimit::After(Duration::from_millis(20)),
-        |_| true,
-    );
+    let late = client.request_raw(&command, TimeLimit::After(Duration::from_millis(20)), |_| true);
     assert_eq!(late.await.unwrap_err().kind(), ErrorKind::RequestTimeout);
 }
 
@@ -308,15 +261,9 @@ async fn a_refusal_carries_the_answer() {
         "read_file".to_owned(),
         json!({ "type": "read_file_response", "success": false, "error": "no such file", "path": "x" }),
     )];
-    let options = ScriptOptions {
-        answers: answers.into(),
-        ..ScriptOptions::default()
-    };
+    let options = ScriptOptions { answers: answers.into(), ..ScriptOptions::default() };
     let (_server, client, _) = started(options).await;
-    let error = client
-        .request("read_file", json!({ "path": "x" }))
-        .await
-        .unwrap_err();
+    let error = client.request("read_file", json!({ "path": "x" })).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Request);
     assert!(error.message().contains("no such file"));
     assert!(error.response().unwrap().contains("read_file_response"));

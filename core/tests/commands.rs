@@ -71,10 +71,7 @@ fn recorded(direction: &str) -> Vec<(Place, Map<String, Value>)> {
         for entry in std::fs::read_dir(traces.join(generation)).expect("traces are there") {
             let path = entry.expect("the folder is readable").path();
             let text = std::fs::read_to_string(&path).expect("the trace is readable");
-            let scenario = path
-                .file_stem()
-                .expect("a trace has a name")
-                .to_string_lossy();
+            let scenario = path.file_stem().expect("a trace has a name").to_string_lossy();
             for (index, line) in text.lines().enumerate() {
                 let mut record: Map<String, Value> = serde_json::from_str(line).expect("JSON");
                 if record.get("dir").is_some_and(|dir| dir == direction)
@@ -105,11 +102,7 @@ fn input(payload: &Value) -> Value {
 #[test]
 fn recorded_commands_are_judged_as_the_servers_did() {
     let sent = recorded("send");
-    assert!(
-        sent.len() > 700,
-        "only {} recorded commands found",
-        sent.len()
-    );
+    assert!(sent.len() > 700, "only {} recorded commands found", sent.len());
     let judged: BTreeMap<Place, String> = sent
         .iter()
         .filter_map(|(place, frame)| Some((place.clone(), validate(frame).err()?.path)))
@@ -128,9 +121,7 @@ fn recorded_answers_and_deltas_are_in_the_tables() {
         let known = RESPONSES.binary_search(&kind).is_ok() || EVENTS.binary_search(&kind).is_ok();
         assert!(known, "{place:?}: {kind}");
         if kind == "stream_delta" {
-            let delta = frame["delta"]["message_type"]
-                .as_str()
-                .expect("deltas have a type");
+            let delta = frame["delta"]["message_type"].as_str().expect("deltas have a type");
             assert!(DELTAS.binary_search(&delta).is_ok(), "{place:?}: {delta}");
         }
     }
@@ -157,31 +148,16 @@ fn the_definition_of_a_command_is_at_hand() {
     let start = spec("runtime_start").expect("it is a command");
     assert_eq!(start.response, Some("runtime_start_response"));
     assert_eq!(start.request_id, RequestId::Required);
-    assert_eq!(
-        spec("sync").map(|sync| sync.request_id),
-        Some(RequestId::Optional)
-    );
-    assert_eq!(
-        spec("terminal_kill").map(|kill| kill.request_id),
-        Some(RequestId::None)
-    );
+    assert_eq!(spec("sync").map(|sync| sync.request_id), Some(RequestId::Optional));
+    assert_eq!(spec("terminal_kill").map(|kill| kill.request_id), Some(RequestId::None));
     assert!(spec("runtime_start_response").is_none());
 }
 
 #[test]
 fn a_command_needs_a_type_and_may_have_one_from_the_future() {
-    assert_eq!(
-        refused(&json!({})),
-        "field `type`: expected string, got nothing"
-    );
-    assert_eq!(
-        refused(&json!({"type": 1})),
-        "field `type`: expected string, got number 1"
-    );
-    assert_eq!(
-        check(&json!({"type": "command_of_tomorrow", "request_id": 7})),
-        Ok(())
-    );
+    assert_eq!(refused(&json!({})), "field `type`: expected string, got nothing");
+    assert_eq!(refused(&json!({"type": 1})), "field `type`: expected string, got number 1");
+    assert_eq!(check(&json!({"type": "command_of_tomorrow", "request_id": 7})), Ok(()));
 }
 
 #[test]
@@ -208,15 +184,9 @@ fn optional_is_not_nullable_and_nullable_is_not_optional() {
 #[test]
 fn a_runtime_has_two_ids_that_are_not_empty() {
     let sync = |runtime: Value| json!({"type": "sync", "runtime": runtime});
-    assert_eq!(
-        check(&sync(json!({"agent_id": "a", "conversation_id": "c"}))),
-        Ok(())
-    );
+    assert_eq!(check(&sync(json!({"agent_id": "a", "conversation_id": "c"}))), Ok(()));
     let expected = "field `runtime.conversation_id`: expected non-empty string, got string \"\"";
-    assert_eq!(
-        refused(&sync(json!({"agent_id": "a", "conversation_id": ""}))),
-        expected
-    );
+    assert_eq!(refused(&sync(json!({"agent_id": "a", "conversation_id": ""}))), expected);
     let expected = "field `runtime.agent_id`: expected non-empty string, got nothing";
     assert_eq!(refused(&sync(json!({"conversation_id": "c"}))), expected);
     let expected = "field `runtime`: expected RuntimeScope object, got string \"agent\"";
@@ -253,21 +223,12 @@ fn a_tool_answers_with_a_result_or_an_error() {
     assert_eq!(check(&answer(json!({"error": "no"}))), Ok(()));
     assert_eq!(check(&answer(json!({"result": {"content": []}}))), Ok(()));
     let both = refused(&answer(json!({"error": "no", "result": {"content": []}})));
-    assert!(
-        both.starts_with("field `result`: expected only one of"),
-        "{both}"
-    );
+    assert!(both.starts_with("field `result`: expected only one of"), "{both}");
     let neither = refused(&answer(json!({})));
-    assert!(
-        neither.starts_with("field `result`: expected exactly one of"),
-        "{neither}"
-    );
+    assert!(neither.starts_with("field `result`: expected exactly one of"), "{neither}");
     let expected = "field `result.content[0]`: expected ExternalToolCallResultContent object, \
                     got string \"text\"";
-    assert_eq!(
-        refused(&answer(json!({"result": {"content": ["text"]}}))),
-        expected
-    );
+    assert_eq!(refused(&answer(json!({"result": {"content": ["text"]}}))), expected);
 }
 
 #[test]
@@ -276,23 +237,12 @@ fn an_approval_is_decided_once_and_a_denial_says_why() {
         let text = format!(r#"{{"kind": "approval_response", "request_id": "p" {fields}}}"#);
         input(&serde_json::from_str(&text).expect("JSON"))
     };
-    assert_eq!(
-        check(&answer(r#", "decision": {"behavior": "allow"}"#)),
-        Ok(())
-    );
+    assert_eq!(check(&answer(r#", "decision": {"behavior": "allow"}"#)), Ok(()));
     assert_eq!(check(&answer(r#", "error": "no""#)), Ok(()));
-    let both = refused(&answer(
-        r#", "error": "no", "decision": {"behavior": "allow"}"#,
-    ));
-    assert!(
-        both.starts_with("field `payload.decision`: expected only one of"),
-        "{both}"
-    );
+    let both = refused(&answer(r#", "error": "no", "decision": {"behavior": "allow"}"#));
+    assert!(both.starts_with("field `payload.decision`: expected only one of"), "{both}");
     let expected = "field `payload.decision.message`: expected string, got nothing";
-    assert_eq!(
-        refused(&answer(r#", "decision": {"behavior": "deny"}"#)),
-        expected
-    );
+    assert_eq!(refused(&answer(r#", "decision": {"behavior": "deny"}"#)), expected);
     let expected = "field `payload.decision.behavior`: expected \"allow\" or \"deny\", got nothing";
     assert_eq!(refused(&answer(r#", "decision": {}"#)), expected);
 }
@@ -309,10 +259,7 @@ fn messages_of_an_input_are_checked_one_by_one() {
             json!({"content": "x"}),
             "role`: expected \"user\", \"system\" or \"assistant\", got nothing",
         ),
-        (
-            json!({"role": "user"}),
-            "content`: expected string or array, got nothing",
-        ),
+        (json!({"role": "user"}), "content`: expected string or array, got nothing"),
         (
             json!({"role": "user", "content": [{}]}),
             "content[0].type`: expected string, got nothing",
@@ -339,15 +286,9 @@ fn the_kind_of_a_payload_decides_what_is_missing() {
                     \"teleport_continue\", got nothing";
     assert_eq!(refused(&input(&json!({}))), expected);
     let expected = "field `payload.messages`: expected array, got nothing";
-    assert_eq!(
-        refused(&input(&json!({"kind": "create_message"}))),
-        expected
-    );
+    assert_eq!(refused(&input(&json!({"kind": "create_message"}))), expected);
     let expected = "field `payload.request_id`: expected string, got nothing";
-    assert_eq!(
-        refused(&input(&json!({"kind": "approval_response"}))),
-        expected
-    );
+    assert_eq!(refused(&input(&json!({"kind": "approval_response"}))), expected);
 }
 
 #[test]
@@ -357,16 +298,10 @@ fn a_runtime_is_updated_once_per_command() {
         let runtime = |id: &&str| json!({"agent_id": "a", "conversation_id": id});
         json!({"runtimes": ids.iter().map(runtime).collect::<Vec<_>>(), "external_tools": []})
     };
-    assert_eq!(
-        check(&update(json!([group(&["1", "2"]), group(&["3"])]))),
-        Ok(())
-    );
+    assert_eq!(check(&update(json!([group(&["1", "2"]), group(&["3"])]))), Ok(()));
     let expected = "field `updates[1].runtimes[1]`: expected each runtime once, \
                     got a runtime named before";
-    assert_eq!(
-        refused(&update(json!([group(&["1"]), group(&["2", "1"])]))),
-        expected
-    );
+    assert_eq!(refused(&update(json!([group(&["1"]), group(&["2", "1"])]))), expected);
 }
 
 #[test]
@@ -386,16 +321,10 @@ fn tuples_have_their_length() {
 fn long_values_are_cut_and_secrets_are_not_shown() {
     let long = "é".repeat(60);
     let tree = json!({"type": "get_tree", "request_id": "1", "path": "p", "depth": long});
-    let expected = format!(
-        "field `depth`: expected number, got string \"{}…\"",
-        "é".repeat(40)
-    );
+    let expected = format!("field `depth`: expected number, got string \"{}…\"", "é".repeat(40));
     assert_eq!(refused(&tree), expected);
     let keys = json!({"type": "terminal_input", "terminal_id": "t", "data": 123_456});
-    assert_eq!(
-        refused(&keys),
-        "field `data`: expected string, got number (not shown)"
-    );
+    assert_eq!(refused(&keys), "field `data`: expected string, got number (not shown)");
     let apply = json!({"type": "secret_apply", "request_id": "1", "agent_id": "a",
                        "set": {"PIN": 1234}, "unset": []});
     let expected = "field `set[\"PIN\"]`: expected string, got number (not shown)";
@@ -411,11 +340,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just(json!("create_message")),
     ];
     leaf.prop_recursive(4, 32, 6, |inner| {
-        let key = prop_oneof![
-            any::<String>(),
-            Just("kind".to_owned()),
-            Just("type".to_owned())
-        ];
+        let key = prop_oneof![any::<String>(), Just("kind".to_owned()), Just("type".to_owned())];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
             prop::collection::vec((key, inner), 0..6)
@@ -431,13 +356,9 @@ fn replace(root: &mut Value, countdown: &mut usize, with: &Value) {
     }
     *countdown = countdown.wrapping_sub(1);
     match root {
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| replace(item, countdown, with)),
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, countdown, with)),
         Value::Object(entries) => {
-            entries
-                .values_mut()
-                .for_each(|value| replace(value, countdown, with));
+            entries.values_mut().for_each(|value| replace(value, countdown, with));
         }
         _ => {}
     }

@@ -42,10 +42,7 @@ async fn nobody_listens() {
     let error = failure(ConnectOptions::new(format!("ws://{address}"))).await;
     assert_eq!(error.kind(), ErrorKind::ConnectionFailed);
     assert!(error.message().contains("refused"), "{error}");
-    assert!(
-        error.hint().is_some_and(|hint| hint.contains("running")),
-        "{error}"
-    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("running")), "{error}");
 }
 
 #[tokio::test]
@@ -55,9 +52,8 @@ async fn a_client_may_be_built_before_its_server_listens() {
     drop(listener);
     let client = Client::new(ConnectOptions::new(format!("ws://{address}"))).unwrap();
     assert_eq!(client.state(), State::New);
-    let early = client
-        .sync(json!({ "runtime": { "agent_id": "a", "conversation_id": "c" } }))
-        .await;
+    let early =
+        client.sync(json!({ "runtime": { "agent_id": "a", "conversation_id": "c" } })).await;
     assert_eq!(early.unwrap_err().kind(), ErrorKind::Disconnected);
     assert!(client.connect().await.is_err());
     let listener = TcpListener::bind(address).await.unwrap();
@@ -76,30 +72,17 @@ async fn a_client_may_be_built_before_its_server_listens() {
 
 #[tokio::test]
 async fn the_reason_of_a_refused_token_is_told() {
-    let options = ScriptOptions {
-        token: Some("right".to_owned()),
-        ..ScriptOptions::default()
-    };
+    let options = ScriptOptions { token: Some("right".to_owned()), ..ScriptOptions::default() };
     let server = MockServer::scripted(options).unwrap();
     for transport in [Transport::Auto, Transport::Single] {
         let options = ConnectOptions::new(server.url()).transport(transport);
         let error = failure(options.clone()).await;
         assert_eq!(error.kind(), ErrorKind::Auth, "{error}");
-        assert!(
-            error.message().contains("missing websocket bearer token"),
-            "{error}"
-        );
+        assert!(error.message().contains("missing websocket bearer token"), "{error}");
         let error = failure(options.clone().token("wrong-token")).await;
-        assert!(
-            error.message().contains("invalid websocket bearer token"),
-            "{error}"
-        );
+        assert!(error.message().contains("invalid websocket bearer token"), "{error}");
         assert!(!error.to_string().contains("wrong-token"), "{error}");
-        connect(options.token(" right "))
-            .await
-            .unwrap()
-            .close()
-            .await;
+        connect(options.token(" right ")).await.unwrap().close().await;
     }
 }
 
@@ -144,31 +127,18 @@ async fn closing_during_the_handshake_ends_it() {
     });
     let (_held, _) = listener.accept().await.unwrap();
     client.close().await;
-    assert_eq!(
-        connecting.await.unwrap().unwrap_err().kind(),
-        ErrorKind::Closed
-    );
-    assert_eq!(
-        client.connect().await.unwrap_err().kind(),
-        ErrorKind::Closed
-    );
+    assert_eq!(connecting.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(client.connect().await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
 async fn the_transport_is_chosen_by_asking() {
     for (generation, split) in [(Generation::Single, false), (Generation::Split, true)] {
-        let options = ScriptOptions {
-            generation,
-            ..ScriptOptions::default()
-        };
+        let options = ScriptOptions { generation, ..ScriptOptions::default() };
         let server = MockServer::scripted(options).unwrap();
         let client = connect(ConnectOptions::new(server.url())).await.unwrap();
         assert_eq!(client.is_split(), split);
-        assert_eq!(
-            client.server_info().is_some(),
-            !split,
-            "this split server knows no info"
-        );
+        assert_eq!(client.server_info().is_some(), !split, "this split server knows no info");
         client.close().await;
     }
 }
@@ -180,10 +150,7 @@ async fn a_forced_transport_that_does_not_fit_says_so() {
     assert_eq!(error.kind(), ErrorKind::ProtocolMismatch);
     assert!(error.message().contains("one socket"), "{error}");
     // The other way round works: a split server sends everything on the one socket it gets.
-    let options = ScriptOptions {
-        generation: Generation::Split,
-        ..ScriptOptions::default()
-    };
+    let options = ScriptOptions { generation: Generation::Split, ..ScriptOptions::default() };
     let server = MockServer::scripted(options).unwrap();
     let single = ConnectOptions::new(server.url()).transport(Transport::Single);
     connect(single).await.unwrap().close().await;
@@ -199,37 +166,23 @@ async fn certificates_are_checked() {
 
     let error = failure(ConnectOptions::new(&url)).await;
     assert!(error.message().contains("certificate"), "{error}");
-    assert!(
-        error.hint().is_some_and(|hint| hint.contains("tls.ca")),
-        "{error}"
-    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("tls.ca")), "{error}");
 
     let mut trusting = ConnectOptions::new(&url);
-    trusting.tls = TlsOptions {
-        ca: Some(ca),
-        verify: true,
-    };
+    trusting.tls = TlsOptions { ca: Some(ca), verify: true };
     connect(trusting).await.unwrap().close().await;
 
     let mut careless = ConnectOptions::new(&url);
-    careless.tls = TlsOptions {
-        ca: None,
-        verify: false,
-    };
+    careless.tls = TlsOptions { ca: None, verify: false };
     connect(careless).await.unwrap().close().await;
 
     let mut nonsense = ConnectOptions::new(&url);
-    nonsense.tls = TlsOptions {
-        ca: Some("/does/not/exist.pem".to_owned()),
-        verify: true,
-    };
+    nonsense.tls = TlsOptions { ca: Some("/does/not/exist.pem".to_owned()), verify: true };
     let error = failure(nonsense).await;
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
     assert!(error.message().starts_with("tls.ca"), "{error}");
 
-    let plain = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        .await
-        .replace("ws://", "wss://");
+    let plain = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.replace("ws://", "wss://");
     let error = failure(ConnectOptions::new(plain)).await;
     assert!(error.message().contains("TLS"), "{error}");
 }

@@ -60,9 +60,7 @@ fn replay(
                     Some(Socket::Stream) => Channel::Stream,
                     _ => Channel::Control,
                 };
-                client
-                    .engine
-                    .handle_frame(now, channel, &Text::from(frame.get()));
+                client.engine.handle_frame(now, channel, &Text::from(frame.get()));
             }
             TraceEvent::Sent(Payload::Frame(frame)) => {
                 let value: Value = serde_json::from_str(frame.get()).unwrap();
@@ -75,9 +73,7 @@ fn replay(
                 if let Some(input) = wanted.filter(|_| !ids.is_empty()) {
                     next += 1;
                     client.inputs.push((next, input.clone()));
-                    client
-                        .engine
-                        .handle_command(now, run_turn(next, frame.get(), &value, ids));
+                    client.engine.handle_command(now, run_turn(next, frame.get(), &value, ids));
                 }
             }
             _ => {}
@@ -110,10 +106,7 @@ fn collect(label: &str, client: &mut Client, outcomes: &mut HashMap<(String, Tok
 }
 
 fn message_ids(command: &Value) -> Vec<String> {
-    let messages = command["payload"]["messages"]
-        .as_array()
-        .into_iter()
-        .flatten();
+    let messages = command["payload"]["messages"].as_array().into_iter().flatten();
     messages
         .filter_map(|message| message["client_message_id"].as_str())
         .map(str::to_owned)
@@ -128,10 +121,7 @@ fn run_turn(token: Token, text: &str, value: &Value, client_ids: Vec<String>) ->
         request_id: value["request_id"].as_str().unwrap_or_default().to_owned(),
         runtime: (scope("agent_id"), scope("conversation_id")),
         client_ids,
-        options: TurnOptions {
-            approvals: Approvals::Wait,
-            ..TurnOptions::default()
-        },
+        options: TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() },
     }
 }
 
@@ -143,19 +133,12 @@ fn recordings() -> Vec<(String, Trace, Vec<ExpectedInput>)> {
     for generation in ["single", "split"] {
         for entry in std::fs::read_dir(folder.join(generation)).unwrap() {
             let path = entry.unwrap().path();
-            let name = format!(
-                "{generation}/{}",
-                path.file_name().unwrap().to_string_lossy()
-            );
+            let name = format!("{generation}/{}", path.file_name().unwrap().to_string_lossy());
             let inputs = expected.inputs.remove(&name).unwrap_or_default();
             all.push((name, Trace::read(&path).unwrap(), inputs));
         }
     }
-    assert!(
-        expected.inputs.is_empty(),
-        "no recording for {:?}",
-        expected.inputs.keys()
-    );
+    assert!(expected.inputs.is_empty(), "no recording for {:?}", expected.inputs.keys());
     all
 }
 
@@ -164,29 +147,17 @@ fn every_recorded_input_has_the_expected_outcome() {
     let (mut files, mut inputs, mut failures) = (0, 0, Vec::new());
     for (name, trace, wanted) in recordings() {
         let reported = replay(&trace.lines, &wanted);
-        assert_eq!(
-            reported.len(),
-            wanted.len(),
-            "{name}: inputs found in the recording"
-        );
+        assert_eq!(reported.len(), wanted.len(), "{name}: inputs found in the recording");
         files += 1;
         for (input, outcome) in reported {
             inputs += 1;
             let outcome = outcome.unwrap_or_else(|| panic!("{name}: no outcome for {input:?}"));
             for difference in differences(&input, &outcome) {
-                failures.push(format!(
-                    "{name} {:?}: {difference}",
-                    input.client_message_ids
-                ));
+                failures.push(format!("{name} {:?}: {difference}", input.client_message_ids));
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} differences:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
     assert_eq!((files, inputs), (181, 204));
 }
 
@@ -198,10 +169,7 @@ fn every_prefix_of_every_recording_ends_every_turn() {
         for end in 0..=trace.lines.len() {
             prefixes += 1;
             for (input, outcome) in replay(&trace.lines[..end], &wanted) {
-                assert!(
-                    outcome.is_some(),
-                    "{name} cut after {end} lines: {input:?} did not end"
-                );
+                assert!(outcome.is_some(), "{name} cut after {end} lines: {input:?} did not end");
             }
         }
     }

@@ -80,16 +80,14 @@ impl Server {
     fn submit(&mut self, input: Input, token: Option<u64>) {
         let idle = self.running.is_empty() && self.queue.is_empty();
         if let Some(token) = token {
-            self.lab
-                .accept(token, if idle { "started" } else { "queued" });
+            self.lab.accept(token, if idle { "started" } else { "queued" });
         }
         if idle {
             self.start(&[input], false);
         } else {
             self.queue.push_back(input);
             let queue = self.snapshot();
-            self.lab
-                .event("update_queue", json!({ "queue": queue, "removed": [] }));
+            self.lab.event("update_queue", json!({ "queue": queue, "removed": [] }));
         }
     }
 
@@ -103,9 +101,8 @@ impl Server {
         let ids: Vec<String> = inputs.iter().map(|input| input.id.clone()).collect();
         let frames = &mut self.running;
         if queued {
-            frames.push_back(Frame::Delta(
-                json!({ "message_type": "user_message", "otid": ids[0] }),
-            ));
+            frames
+                .push_back(Frame::Delta(json!({ "message_type": "user_message", "otid": ids[0] })));
         }
         frames.push_back(Frame::Status("SENDING_API_REQUEST", vec![]));
         if queued {
@@ -120,11 +117,7 @@ impl Server {
         for tool in [true, false] {
             self.runs += 1;
             let run = format!("run-{}", self.runs);
-            let reason = if tool {
-                "requires_approval"
-            } else {
-                "end_turn"
-            };
+            let reason = if tool { "requires_approval" } else { "end_turn" };
             frames.push_back(Frame::Status("PROCESSING_API_RESPONSE", vec![run.clone()]));
             for part in 0..2 {
                 let words = format!("{run}.{part} ");
@@ -157,16 +150,12 @@ impl Server {
                     let begun = active.first().cloned();
                     state["client_message_ids_by_run_id"] = self.begun(begun.as_deref());
                 }
-                self.lab
-                    .event("update_loop_status", json!({ "loop_status": state }));
+                self.lab.event("update_loop_status", json!({ "loop_status": state }));
             }
             Some(Frame::Delta(body)) => self.lab.delta(body),
             Some(Frame::Queue(removed)) => {
                 let queue = self.snapshot();
-                self.lab.event(
-                    "update_queue",
-                    json!({ "queue": queue, "removed": removed }),
-                );
+                self.lab.event("update_queue", json!({ "queue": queue, "removed": removed }));
             }
             Some(Frame::Finished(run)) => self.lab.finished(Some(&run), "end_turn"),
             None => self.start_queued(),
@@ -199,16 +188,11 @@ impl Server {
             return;
         };
         let mut batch = vec![first];
-        while self
-            .queue
-            .front()
-            .is_some_and(|next| batch[0].ours && next.ours)
-        {
+        while self.queue.front().is_some_and(|next| batch[0].ours && next.ours) {
             batch.extend(self.queue.pop_front());
         }
         let queue = self.snapshot();
-        self.lab
-            .event("update_queue", json!({ "queue": queue, "removed": [] }));
+        self.lab.event("update_queue", json!({ "queue": queue, "removed": [] }));
         self.start(&batch, true);
     }
 }
@@ -220,16 +204,10 @@ fn play(steps: &[Step], correlates: bool) {
     let mut next = 0;
     let mut collect = |server: &mut Server| {
         for (token, end) in server.lab.ended() {
-            assert!(
-                ended.insert(token, end).is_none(),
-                "turn {token} ended twice"
-            );
+            assert!(ended.insert(token, end).is_none(), "turn {token} ended twice");
         }
     };
-    let all = steps
-        .iter()
-        .copied()
-        .chain(std::iter::repeat_n(Step::Advance, 5000));
+    let all = steps.iter().copied().chain(std::iter::repeat_n(Step::Advance, 5000));
     for step in all {
         next += 1;
         match step {
@@ -242,11 +220,7 @@ fn play(steps: &[Step], correlates: bool) {
                 server.submit(Input { id, ours: true }, Some(next));
             }
             Step::Foreign => {
-                let id = if next % 2 == 0 {
-                    "cron".to_owned()
-                } else {
-                    format!("f{next}")
-                };
+                let id = if next % 2 == 0 { "cron".to_owned() } else { format!("f{next}") };
                 server.submit(Input { id, ours: false }, None);
             }
             Step::Advance => server.advance(),

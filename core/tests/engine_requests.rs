@@ -15,11 +15,7 @@ fn an_answer_needs_the_id_and_the_type() {
     let mut lab = Lab::new();
     lab.request(1, "x", "list_models_response", 30.0);
     // The server chooses ids of its own for its questions, which may look like ours.
-    for kind in [
-        "control_request",
-        "external_tool_call_request",
-        "sync_response",
-    ] {
+    for kind in ["control_request", "external_tool_call_request", "sync_response"] {
         lab.receive(&json!({ "type": kind, "request_id": "x", "request": {} }));
     }
     lab.receive(&json!({ "type": "list_models_response", "request_id": "y" }));
@@ -79,22 +75,15 @@ fn a_cancelled_request_gets_nothing() {
 fn list_memory_is_one_answer_of_several_frames() {
     let mut lab = Lab::new();
     lab.request(1, "x", "list_memory_response", 30.0);
-    for (entries, done) in [
-        (r#"[{"n":1.0},{"n":2}]"#, false),
-        ("[]", false),
-        (r#"[{"n":3}]"#, true),
-    ] {
+    for (entries, done) in
+        [(r#"[{"n":1.0},{"n":2}]"#, false), ("[]", false), (r#"[{"n":3}]"#, true)]
+    {
         lab.receive_text(&format!(
             r#"{{"type":"list_memory_response","request_id":"x","entries":{entries},"done":{done},"total":3,"success":true}}"#
         ));
     }
-    let (_, End::Response(answer, false)) = lab.one_end() else {
-        panic!("an answer")
-    };
-    assert_eq!(
-        answer["entries"],
-        json!([{ "n": 1.0 }, { "n": 2 }, { "n": 3 }])
-    );
+    let (_, End::Response(answer, false)) = lab.one_end() else { panic!("an answer") };
+    assert_eq!(answer["entries"], json!([{ "n": 1.0 }, { "n": 2 }, { "n": 3 }]));
 }
 
 #[test]
@@ -130,16 +119,10 @@ fn a_lost_connection_ends_every_wait() {
     lab.request(2, "y", "list_models_response", 30.0);
     lab.lose();
     let ended = lab.ended();
-    assert_eq!(
-        ended.iter().map(|(token, _)| *token).collect::<Vec<_>>(),
-        [1, 2]
-    );
+    assert_eq!(ended.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [1, 2]);
     for (_, end) in ended {
         let error = end.error();
-        assert_eq!(
-            (error.kind(), error.close_code()),
-            (ErrorKind::Disconnected, Some(1006))
-        );
+        assert_eq!((error.kind(), error.close_code()), (ErrorKind::Disconnected, Some(1006)));
     }
     assert_eq!(lab.engine.next_timeout(), None);
 }
@@ -166,37 +149,22 @@ fn tool_calls_are_answered_once_and_with_something_valid() {
     lab.receive(&call);
     let calls = |lab: &mut Lab| {
         let next = || lab.engine.poll_delivery();
-        std::iter::from_fn(next)
-            .filter(|d| matches!(d, Delivery::ToolCall { .. }))
-            .count()
+        std::iter::from_fn(next).filter(|d| matches!(d, Delivery::ToolCall { .. })).count()
     };
-    assert_eq!(
-        calls(&mut lab),
-        0,
-        "nobody runs tools here: somebody may answer it raw"
-    );
+    assert_eq!(calls(&mut lab), 0, "nobody runs tools here: somebody may answer it raw");
     lab.command(Command::HandleTools { handled: true });
     lab.receive(&call);
     lab.receive(&call);
     assert_eq!(calls(&mut lab), 1);
     let answer = |lab: &mut Lab, answer: Result<&str, &str>| {
         let answer = answer.map(str::to_owned).map_err(str::to_owned);
-        lab.command(Command::AnswerTool {
-            request_id: "e1".to_owned(),
-            answer,
-        });
+        lab.command(Command::AnswerTool { request_id: "e1".to_owned(), answer });
         lab.sent()
     };
     let bad = answer(&mut lab, Ok(r#"{"content":"text"}"#));
     let error = bad[0]["error"].as_str().unwrap_or_default();
-    assert!(
-        error.contains("invalid result") && error.contains("content"),
-        "{error}"
-    );
-    assert!(
-        answer(&mut lab, Ok(r#"{"content":[]}"#)).is_empty(),
-        "it was answered"
-    );
+    assert!(error.contains("invalid result") && error.contains("content"), "{error}");
+    assert!(answer(&mut lab, Ok(r#"{"content":[]}"#)).is_empty(), "it was answered");
     lab.receive(&call);
     let good = answer(&mut lab, Ok(r#"{"content":[{"type":"text","text":"42"}]}"#));
     assert_eq!(good[0]["result"]["content"][0]["text"], "42");

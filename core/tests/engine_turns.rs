@@ -39,10 +39,7 @@ fn neighbours_do_not_end_a_turn() {
     lab.says("r1", "done");
     lab.finished(Some("r1"), "end_turn");
     let result = lab.one_end().1.turn();
-    assert_eq!(
-        (result.text.as_str(), result.status),
-        ("half done", Some(TurnStatus::Completed))
-    );
+    assert_eq!((result.text.as_str(), result.status), ("half done", Some(TurnStatus::Completed)));
 }
 
 #[test]
@@ -91,10 +88,7 @@ fn usage_is_summed_and_pieces_of_a_tool_call_are_joined() {
     }
     lab.finished(Some("r2"), "end_turn");
     let result = lab.one_end().1.turn();
-    assert_eq!(
-        (result.usage.total_tokens, result.usage.context_tokens),
-        (26, Some(7))
-    );
+    assert_eq!((result.usage.total_tokens, result.usage.context_tokens), (26, Some(7)));
     assert_eq!(result.tool_calls[0].arguments, "{\"a\":1}");
     assert_eq!(result.tool_calls[0].name, "Bash");
 }
@@ -106,10 +100,7 @@ fn there_is_no_total_limit_by_default_but_silence_ends_a_turn() {
         lab.pass(590.0);
         lab.says("r1", ".");
     }
-    assert!(
-        lab.ended().is_empty(),
-        "three hours, never silent for ten minutes"
-    );
+    assert!(lab.ended().is_empty(), "three hours, never silent for ten minutes");
     lab.pass(599.9);
     assert!(lab.sent().is_empty());
     lab.pass(0.2);
@@ -117,11 +108,7 @@ fn there_is_no_total_limit_by_default_but_silence_ends_a_turn() {
     lab.pass(2.0);
     let error = lab.one_end().1.error();
     assert_eq!(error.kind(), ErrorKind::TurnIdleTimeout);
-    assert!(
-        error
-            .result()
-            .is_some_and(|result| result.text.starts_with("half ."))
-    );
+    assert!(error.result().is_some_and(|result| result.text.starts_with("half .")));
 }
 
 #[test]
@@ -137,10 +124,7 @@ fn silence_is_no_trouble_while_a_tool_runs() {
 
 #[test]
 fn the_total_limit_stops_the_turn_on_the_server() {
-    let limit = TurnOptions {
-        timeout: Some(Duration::from_secs(5)),
-        ..TurnOptions::default()
-    };
+    let limit = TurnOptions { timeout: Some(Duration::from_secs(5)), ..TurnOptions::default() };
     let mut lab = running(limit);
     lab.pass(5.1);
     assert_eq!(lab.sent_kinds(), ["abort_message"]);
@@ -149,10 +133,7 @@ fn the_total_limit_stops_the_turn_on_the_server() {
     let error = lab.one_end().1.error();
     assert_eq!(error.kind(), ErrorKind::TurnTimeout);
     let result = error.result().cloned().unwrap_or_default();
-    assert_eq!(
-        (result.text.as_str(), result.stop_reason.as_deref()),
-        ("half ", Some("cancelled"))
-    );
+    assert_eq!((result.text.as_str(), result.stop_reason.as_deref()), ("half ", Some("cancelled")));
 }
 
 #[test]
@@ -172,10 +153,7 @@ fn an_input_that_waits_in_the_queue_is_removed_not_aborted() {
     lab.accept(2, "queued");
     lab.sent();
     lab.command(Command::Cancel { token: 2 });
-    assert!(
-        lab.sent().is_empty(),
-        "its place in the queue is not known yet"
-    );
+    assert!(lab.sent().is_empty(), "its place in the queue is not known yet");
     let item = json!({ "id": "q-7", "client_message_id": "m2" });
     lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
     let sent = lab.sent();
@@ -195,10 +173,7 @@ fn a_stop_before_the_server_answered_waits_for_its_word() {
     lab.turn(1, "m1", TurnOptions::default());
     lab.sent();
     lab.command(Command::Cancel { token: 1 });
-    assert!(
-        lab.sent().is_empty(),
-        "an abort now might hit somebody else's turn"
-    );
+    assert!(lab.sent().is_empty(), "an abort now might hit somebody else's turn");
     lab.accept(1, "started");
     assert_eq!(lab.sent_kinds(), ["abort_message"]);
 }
@@ -240,25 +215,16 @@ fn an_approval_returns_unless_somebody_answers_it() {
     assert_eq!(result.status, Some(TurnStatus::RequiresApproval));
     assert_eq!(result.stop_reason.as_deref(), Some("requires_approval"));
 
-    let mut lab = running(TurnOptions {
-        approvals: Approvals::Wait,
-        ..TurnOptions::default()
-    });
+    let mut lab = running(TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() });
     lab.event("control_request", request.clone());
     lab.pass(5000.0);
-    assert!(
-        lab.ended().is_empty() && lab.sent().is_empty(),
-        "a person may take their time"
-    );
+    assert!(lab.ended().is_empty() && lab.sent().is_empty(), "a person may take their time");
 
     // After a restart of the server the question stands in the device status only.
     let mut lab = running(TurnOptions::default());
     let status = json!({ "pending_control_requests": [request] });
     lab.event("update_device_status", json!({ "device_status": status }));
-    assert_eq!(
-        lab.one_end().1.turn().status,
-        Some(TurnStatus::RequiresApproval)
-    );
+    assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::RequiresApproval));
 }
 
 #[test]
@@ -310,11 +276,7 @@ fn the_next_input_waits_until_the_server_has_cleaned_up() {
     lab.pass(0.149);
     assert!(lab.sent().is_empty());
     lab.pass(0.002);
-    assert_eq!(
-        lab.sent_kinds(),
-        ["input", "abort_message"],
-        "in the order given"
-    );
+    assert_eq!(lab.sent_kinds(), ["input", "abort_message"], "in the order given");
 }
 
 #[test]
@@ -348,15 +310,9 @@ fn a_lost_connection_interrupts_with_what_is_known() {
     let mut lab = running(TurnOptions::default());
     lab.lose();
     let error = lab.one_end().1.error();
-    assert_eq!(
-        (error.kind(), error.close_code()),
-        (ErrorKind::TurnInterrupted, Some(1006))
-    );
+    assert_eq!((error.kind(), error.close_code()), (ErrorKind::TurnInterrupted, Some(1006)));
     let result = error.result().cloned().unwrap_or_default();
-    assert_eq!(
-        (result.text.as_str(), result.status),
-        ("half ", Some(TurnStatus::Disconnected))
-    );
+    assert_eq!((result.text.as_str(), result.status), ("half ", Some(TurnStatus::Disconnected)));
 }
 
 #[test]
@@ -375,32 +331,35 @@ fn a_turn_on_a_lost_runtime_is_marked() {
     lab.turn(1, "m1", TurnOptions::default());
     lab.accept(1, "started");
     lab.status("WAITING_ON_INPUT");
-    lab.run("r1", &["m1"]);
+    lab.run_at("WAITING_ON_INPUT", "r1", &["m1"]);
     lab.finished(Some("r1"), "end_turn");
     assert!(lab.one_end().1.turn().detached);
 }
 
 #[test]
-fn an_approval_on_a_lost_runtime_is_not_waited_for_without_end() {
+fn an_approval_that_nobody_can_give_is_not_waited_for() {
     let mut lab = Lab::new();
-    lab.turn(
-        1,
-        "m1",
-        TurnOptions {
-            approvals: Approvals::Wait,
-            ..TurnOptions::default()
-        },
-    );
+    lab.turn(1, "m1", TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() });
     lab.accept(1, "started");
     lab.status("WAITING_ON_INPUT");
-    lab.run("r1", &["m1"]);
+    lab.run_at("WAITING_ON_INPUT", "r1", &["m1"]);
     let call = json!({ "subtype": "can_use_tool", "tool_name": "Bash", "tool_call_id": "c1" });
-    lab.event(
-        "control_request",
-        json!({ "request_id": "perm-c1", "request": call }),
-    );
-    lab.pass(700.0);
-    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnIdleTimeout);
+    lab.event("control_request", json!({ "request_id": "perm-c1", "request": call }));
+    let error = lab.one_end().1.error();
+    assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
+    assert!(error.hint().is_some_and(|hint| hint.contains("settle_pause")), "{error}");
+    // What went wrong once gets more time.
+    lab.turn(2, "m2", TurnOptions::default());
+    lab.accept(2, "started");
+    lab.status("SENDING_API_REQUEST");
+    lab.run("r2", &["m2"]);
+    lab.finished(Some("r2"), "end_turn");
+    lab.sent();
+    lab.turn(3, "m3", TurnOptions::default());
+    lab.pass(0.299);
+    assert!(lab.sent().is_empty());
+    lab.pass(0.002);
+    assert_eq!(lab.sent_kinds(), ["input"]);
 }
 
 #[test]
@@ -419,10 +378,7 @@ fn a_server_that_ends_turns_but_tells_no_correlation() {
     lab.says("r1", "one");
     lab.turn(2, "m2", TurnOptions::default());
     lab.accept(2, "queued");
-    lab.event(
-        "update_queue",
-        json!({ "queue": [{ "id": "q", "client_message_id": "m2" }] }),
-    );
+    lab.event("update_queue", json!({ "queue": [{ "id": "q", "client_message_id": "m2" }] }));
     status(&mut lab, "WAITING_ON_INPUT", &[]);
     lab.finished(Some("r1"), "end_turn");
     assert_eq!(lab.one_end().0, 1);

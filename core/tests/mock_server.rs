@@ -1,10 +1,6 @@
 //! The server double, seen by a plain WebSocket client.
 #![cfg(feature = "testing")]
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a broken expectation fails the test"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a broken expectation fails the test")]
 
 #[path = "../src/testing/tests/client.rs"]
 mod client;
@@ -32,19 +28,12 @@ fn traces() -> PathBuf {
 
 fn play(name: &str, generation: Generation, step_timeout: Duration) -> MockServer {
     let trace = Trace::read(traces().join(name)).expect("trace");
-    let options = PlayOptions {
-        step_timeout,
-        ..PlayOptions::default()
-    };
+    let options = PlayOptions { step_timeout, ..PlayOptions::default() };
     MockServer::play(trace, generation, options).expect("server")
 }
 
 fn script(turns: Vec<ScriptedTurn>) -> MockServer {
-    MockServer::scripted(ScriptOptions {
-        turns,
-        ..ScriptOptions::default()
-    })
-    .expect("server")
+    MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() }).expect("server")
 }
 
 #[test]
@@ -55,10 +44,7 @@ fn reads_all_recordings_and_their_expectations() {
         assert!(!trace.lines.is_empty(), "{file}");
     }
     let inputs = || expected.inputs.values().flatten();
-    assert!(
-        inputs().any(|input| input.outcome == Some(None)),
-        "null outcomes are kept"
-    );
+    assert!(inputs().any(|input| input.outcome == Some(None)), "null outcomes are kept");
     assert!(inputs().any(|input| input.outcome == Some(Some("end_turn".to_owned()))));
 }
 
@@ -70,11 +56,7 @@ async fn every_recording_can_be_played_to_its_own_client() {
             let server = play(&name, generation, LIMIT);
             repeat(&name, &server).await;
             assert!(server.wait_done(LIMIT), "{name}");
-            assert_eq!(
-                (server.failure(), server.unexpected()),
-                (None, Vec::new()),
-                "{name}"
-            );
+            assert_eq!((server.failure(), server.unexpected()), (None, Vec::new()), "{name}");
         }
     }
 }
@@ -96,11 +78,7 @@ async fn repeat(name: &str, server: &MockServer) {
             // The player does not wait for frames without a type.
             TraceEvent::Sent(Payload::Frame(frame)) if frame.get().contains("\"type\":") => {
                 let client = sockets.get_mut(&socket).expect("socket");
-                client
-                    .0
-                    .send(Message::text(frame.get()))
-                    .await
-                    .expect("sent");
+                client.0.send(Message::text(frame.get())).await.expect("sent");
             }
             TraceEvent::Received(Payload::Frame(frame)) => {
                 let client = sockets.get_mut(&socket).expect("socket");
@@ -123,19 +101,12 @@ async fn plays_a_single_recording_and_translates_ids() {
     let server = play("single/simple_turn.jsonl", Generation::Single, LIMIT);
     let mut client = Client::open(&format!("{}/ws", server.url())).await;
     client.send(json!({"type": "something_else"})).await;
-    client
-        .send(json!({"type": "runtime_start", "request_id": "my-start", "agent_id": "a"}))
-        .await;
+    client.send(json!({"type": "runtime_start", "request_id": "my-start", "agent_id": "a"})).await;
     let seen = client.until_type("runtime_start_response").await;
     assert_eq!(last(&seen)["request_id"], "my-start");
-    client
-        .send(message(&last(&seen)["runtime"], "my-input", "my-message"))
-        .await;
+    client.send(message(&last(&seen)["runtime"], "my-input", "my-message")).await;
     let seen = client.until_type("turn_finished").await;
-    let accepted = seen
-        .iter()
-        .find(|frame| frame["type"] == "input_accepted")
-        .expect("ack");
+    let accepted = seen.iter().find(|frame| frame["type"] == "input_accepted").expect("ack");
     assert_eq!(accepted["request_id"], "my-input");
     let correlated = seen.iter().any(|frame| {
         frame["loop_status"]["client_message_ids_by_run_id"]["local-run-2"] == json!(["my-message"])
@@ -157,15 +128,11 @@ async fn plays_a_split_recording_whichever_socket_comes_first() {
     let runtime = control.runtime().await;
     control.send(message(&runtime, "a", "first")).await;
     control.send(message(&runtime, "b", "second")).await;
-    let seen = stream
-        .until(|frame| frame["delta"]["otid"] == "second")
-        .await;
+    let seen = stream.until(|frame| frame["delta"]["otid"] == "second").await;
     let queued = |frame: &&Value| !frame["queue"].as_array().is_none_or(Vec::is_empty);
     let queue = seen.iter().find(queued).expect("a queue with an item");
     assert_eq!(queue["queue"][0]["client_message_id"], "second");
-    stream
-        .until(|frame| frame["delta"]["stop_reason"] == "end_turn")
-        .await;
+    stream.until(|frame| frame["delta"]["stop_reason"] == "end_turn").await;
     while stream.next().await.is_some() {}
     assert!(server.wait_done(LIMIT));
     assert_eq!((server.failure(), server.unexpected()), (None, Vec::new()));
@@ -178,13 +145,9 @@ async fn a_recording_of_one_socket_can_be_played_to_a_pair() {
     let mut stream = Client::open(&format!("{}/ws?channel=stream", server.url())).await;
     let mut control = Client::open(&format!("{}/ws?channel=control", server.url())).await;
     let runtime = control.runtime().await;
-    control
-        .send(json!({"type": "app_server_info", "request_id": "i"}))
-        .await;
+    control.send(json!({"type": "app_server_info", "request_id": "i"})).await;
     control.send(message(&runtime, "a", "first")).await;
-    let seen = stream
-        .until(|frame| frame["delta"]["message_type"] == "stop_reason")
-        .await;
+    let seen = stream.until(|frame| frame["delta"]["message_type"] == "stop_reason").await;
     assert_eq!(text(&seen), "tok0 tok1 tok2 ");
 }
 
@@ -195,19 +158,12 @@ async fn the_player_gives_up_and_says_what_it_waited_for() {
     let mut client = Client::open(&format!("{}/ws", server.url())).await;
     assert!(client.next().await.is_none());
     assert!(server.wait_done(LIMIT));
-    assert_eq!(
-        server.failure().as_deref(),
-        Some("line 2: waited 50 ms for `runtime_start`")
-    );
+    assert_eq!(server.failure().as_deref(), Some("line 2: waited 50 ms for `runtime_start`"));
 }
 
 #[tokio::test]
 async fn a_second_split_client_is_refused_as_recorded() {
-    let server = play(
-        "split/second_client_observes.jsonl",
-        Generation::Split,
-        LIMIT,
-    );
+    let server = play("split/second_client_observes.jsonl", Generation::Split, LIMIT);
     let open =
         async |channel: &str| Client::open(&format!("{}/ws?channel={channel}", server.url())).await;
     let (mut control, _stream) = (open("control").await, open("stream").await);
@@ -215,14 +171,9 @@ async fn a_second_split_client_is_refused_as_recorded() {
     let (mut second, mut second_stream) = (open("control").await, open("stream").await);
     for (client, reason) in [(&mut second, "control"), (&mut second_stream, "stream")] {
         let close = timeout(LIMIT, client.0.next()).await.expect("in time");
-        let Some(Ok(Message::Close(Some(frame)))) = close else {
-            panic!("{close:?}")
-        };
+        let Some(Ok(Message::Close(Some(frame)))) = close else { panic!("{close:?}") };
         assert_eq!(u16::from(frame.code), 1008);
-        assert_eq!(
-            frame.reason.as_str(),
-            format!("{reason} channel already connected")
-        );
+        assert_eq!(frame.reason.as_str(), format!("{reason} channel already connected"));
     }
 }
 
@@ -252,79 +203,45 @@ async fn a_scripted_single_turn_has_the_recorded_shape() {
     );
     assert_eq!(text(&seen), "Hello world");
     assert_eq!(last(&seen)["stop_reason"], "end_turn");
-    let sequence: Vec<u64> = seen
-        .iter()
-        .filter_map(|frame| frame["event_seq"].as_u64())
-        .collect();
-    assert!(
-        sequence.windows(2).all(|pair| pair[1] == pair[0] + 1),
-        "{sequence:?}"
-    );
+    let sequence: Vec<u64> = seen.iter().filter_map(|frame| frame["event_seq"].as_u64()).collect();
+    assert!(sequence.windows(2).all(|pair| pair[1] == pair[0] + 1), "{sequence:?}");
 }
 
 #[tokio::test]
 async fn a_scripted_split_turn_uses_both_sockets() {
-    let options = ScriptOptions {
-        generation: Generation::Split,
-        ..ScriptOptions::default()
-    };
+    let options = ScriptOptions { generation: Generation::Split, ..ScriptOptions::default() };
     let server = MockServer::scripted(options).expect("server");
     let mut stream = Client::open(&format!("{}/ws?channel=stream", server.url())).await;
     let mut control = Client::open(&format!("{}/ws?channel=control", server.url())).await;
     let runtime = control.runtime().await;
     control.send(message(&runtime, "in", "cm")).await;
-    let seen = stream
-        .until(|frame| frame["delta"]["message_type"] == "stop_reason")
-        .await;
+    let seen = stream.until(|frame| frame["delta"]["message_type"] == "stop_reason").await;
     assert_eq!(text(&seen), "Hello world");
-    let after = stream
-        .until(|frame| frame["loop_status"]["status"] == "WAITING_ON_INPUT")
-        .await;
+    let after = stream.until(|frame| frame["loop_status"]["status"] == "WAITING_ON_INPUT").await;
     assert!(
-        after
-            .iter()
-            .all(|frame| frame["loop_status"]["client_message_ids_by_run_id"].is_null())
+        after.iter().all(|frame| frame["loop_status"]["client_message_ids_by_run_id"].is_null())
     );
-    control
-        .send(json!({"type": "sync", "request_id": "s", "runtime": runtime}))
-        .await;
-    assert_eq!(
-        outline(&control.until_type("sync_response").await),
-        ["sync_response"]
-    );
+    control.send(json!({"type": "sync", "request_id": "s", "runtime": runtime})).await;
+    assert_eq!(outline(&control.until_type("sync_response").await), ["sync_response"]);
 }
 
 #[tokio::test]
 async fn inputs_during_a_turn_are_queued_and_answered_together() {
     let server = script(vec![
-        ScriptedTurn {
-            hang: true,
-            ..ScriptedTurn::text(["partial"])
-        },
+        ScriptedTurn { hang: true, ..ScriptedTurn::text(["partial"]) },
         ScriptedTurn::default(),
     ]);
     let mut client = Client::open(&format!("{}/ws", server.url())).await;
     let runtime = client.runtime().await;
     client.send(message(&runtime, "1", "one")).await;
-    client
-        .until(|frame| frame["delta"]["message_type"] == "assistant_message")
-        .await;
+    client.until(|frame| frame["delta"]["message_type"] == "assistant_message").await;
     client.send(message(&runtime, "2", "two")).await;
     client.send(message(&runtime, "3", "three")).await;
-    let seen = client
-        .until(|frame| frame["queue"].as_array().is_some_and(|q| q.len() == 2))
-        .await;
+    let seen = client.until(|frame| frame["queue"].as_array().is_some_and(|q| q.len() == 2)).await;
     assert_eq!(seen[0]["disposition"], "queued");
-    client
-        .send(json!({"type": "abort_message", "request_id": "x", "runtime": runtime}))
-        .await;
+    client.send(json!({"type": "abort_message", "request_id": "x", "runtime": runtime})).await;
     let seen = client.until_type("turn_finished").await;
-    let expected = [
-        "WAITING_ON_INPUT",
-        "status",
-        "abort_message_response",
-        "turn_finished",
-    ];
+    let expected = ["WAITING_ON_INPUT", "status", "abort_message_response", "turn_finished"];
     assert_eq!(outline(&seen), expected);
     assert_eq!(last(&seen)["stop_reason"], "cancelled");
     let seen = client.until_type("turn_finished").await;
@@ -338,26 +255,17 @@ async fn inputs_during_a_turn_are_queued_and_answered_together() {
             {"client_message_id": "three", "disposition": "dequeued"}])
     );
     assert_eq!(
-        seen.iter()
-            .find(|f| !f["delta"]["otid"].is_null())
-            .expect("echo")["delta"]["otid"],
+        seen.iter().find(|f| !f["delta"]["otid"].is_null()).expect("echo")["delta"]["otid"],
         "two"
     );
     assert_eq!(last(&seen)["turn_id"], "batch-1");
-    assert_eq!(
-        outline(&client.until_type("update_queue").await),
-        ["update_queue"]
-    );
+    assert_eq!(outline(&client.until_type("update_queue").await), ["update_queue"]);
 }
 
 #[tokio::test]
 async fn approvals_are_asked_one_after_the_other() {
     let call = |name: &str| ScriptedCall::asking(name, json!({"path": "a"}));
-    let server = script(vec![
-        ScriptedTurn::default()
-            .call(call("Write"))
-            .call(call("Edit")),
-    ]);
+    let server = script(vec![ScriptedTurn::default().call(call("Write")).call(call("Edit"))]);
     let mut client = Client::open(&format!("{}/ws", server.url())).await;
     let runtime = client.runtime().await;
     client.send(message(&runtime, "1", "one")).await;
@@ -368,16 +276,10 @@ async fn approvals_are_asked_one_after_the_other() {
     let seen = client.until_type("control_request").await;
     let first = last(&seen).clone();
     assert_eq!(first["request"]["tool_name"], "Write");
-    client
-        .send(answer(&first, json!({"behavior": "deny", "message": "no"})))
-        .await;
+    client.send(answer(&first, json!({"behavior": "deny", "message": "no"}))).await;
     let seen = client.until_type("control_request").await;
-    client
-        .send(answer(&first, json!({"behavior": "allow"})))
-        .await;
-    client
-        .send(answer(last(&seen), json!({"behavior": "allow"})))
-        .await;
+    client.send(answer(&first, json!({"behavior": "allow"}))).await;
+    client.send(answer(last(&seen), json!({"behavior": "allow"}))).await;
     let seen = client.until_type("turn_finished").await;
     let acknowledged: Vec<&Value> = seen
         .iter()
@@ -390,13 +292,7 @@ async fn approvals_are_asked_one_after_the_other() {
         .filter(|frame| frame["delta"]["message_type"] == "tool_return_message")
         .map(|frame| (&frame["delta"]["status"], &frame["delta"]["tool_return"]))
         .collect();
-    assert_eq!(
-        returns,
-        [
-            (&json!("error"), &json!("no")),
-            (&json!("success"), &json!("ok"))
-        ]
-    );
+    assert_eq!(returns, [(&json!("error"), &json!("no")), (&json!("success"), &json!("ok"))]);
     assert_eq!(last(&seen)["run_id"], "local-run-2");
 }
 
@@ -421,21 +317,10 @@ async fn tokens_are_checked_after_the_channel() {
     assert!(open.is_ok());
     let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
     let status = http(&server, "/ws", upgrade).await;
-    assert!(
-        status.starts_with("HTTP/1.1 401 missing websocket bearer token\r\n"),
-        "{status}"
-    );
-    let info = http(
-        &server,
-        "/app-server-info",
-        "Authorization: bearer nope\r\n",
-    )
-    .await;
+    assert!(status.starts_with("HTTP/1.1 401 missing websocket bearer token\r\n"), "{status}");
+    let info = http(&server, "/app-server-info", "Authorization: bearer nope\r\n").await;
     assert!(info.starts_with("HTTP/1.1 401 "), "{info}");
-    assert!(
-        info.ends_with(r#"{"error":"invalid websocket bearer token"}"#),
-        "{info}"
-    );
+    assert!(info.ends_with(r#"{"error":"invalid websocket bearer token"}"#), "{info}");
 }
 
 async fn http(server: &MockServer, path: &str, headers: &str) -> String {
@@ -455,21 +340,10 @@ async fn http_endpoints_tell_the_generation() {
     assert!(http(&single, "/readyz", "").await.ends_with("\r\n\r\nok\n"));
     let info = http(&single, "/app-server-info", "").await;
     assert!(info.contains(r#""split_channels":false"#), "{info}");
-    assert!(
-        http(&single, "/other", "")
-            .await
-            .starts_with("HTTP/1.1 404 Not Found")
-    );
-    let options = ScriptOptions {
-        generation: Generation::Split,
-        ..ScriptOptions::default()
-    };
+    assert!(http(&single, "/other", "").await.starts_with("HTTP/1.1 404 Not Found"));
+    let options = ScriptOptions { generation: Generation::Split, ..ScriptOptions::default() };
     let split = MockServer::scripted(options).expect("server");
-    assert!(
-        http(&split, "/app-server-info", "")
-            .await
-            .starts_with("HTTP/1.1 404 Not Found")
-    );
+    assert!(http(&split, "/app-server-info", "").await.starts_with("HTTP/1.1 404 Not Found"));
 }
 
 #[tokio::test]

@@ -26,10 +26,7 @@ async fn main() -> Result<(), Error> {
         },
     });
     let result = client.run_turn(fields, TurnOptions::default()).await?;
-    println!(
-        "{:?} {:?} {}",
-        result.stop_reason, result.text, result.usage.total_tokens
-    );
+    println!("{:?} {:?} {}", result.stop_reason, result.text, result.usage.total_tokens);
     client.close().await;
     Ok(())
 }

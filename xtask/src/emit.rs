@@ -52,16 +52,8 @@ pub fn constant(name: &str) -> String {
 
 fn fields(all: &[Field]) -> String {
     let each = all.iter().map(|field| {
-        let kind = if field.required {
-            "required"
-        } else {
-            "optional"
-        };
-        format!(
-            "FieldSpec::{kind}({:?}, {})",
-            field.name,
-            expression(&field.shape)
-        )
+        let kind = if field.required { "required" } else { "optional" };
+        format!("FieldSpec::{kind}({:?}, {})", field.name, expression(&field.shape))
     });
     slice(each)
 }

@@ -31,11 +31,7 @@ pub fn check(root: &Path) -> Outcome<String> {
     if found == wanted {
         return Ok(format!("{OUTPUT}: up to date"));
     }
-    let same = found
-        .lines()
-        .zip(wanted.lines())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let same = found.lines().zip(wanted.lines()).take_while(|(a, b)| a == b).count();
     Err(format!(
         "{OUTPUT} is not what the catalog gives, from line {} on.\n  there:  {}\n  wanted: {}\n\
          Run `cargo run -q -p xtask -- gen`.",
@@ -82,10 +78,8 @@ fn tables(catalog: &Catalog) -> Outcome<String> {
         "];\n\n/// The named types that commands use: `types` and `enums` of the catalog,\n",
     );
     text.push_str("/// and the REST bodies that are checked. Sorted by name.\n");
-    let statics: Vec<String> = used
-        .keys()
-        .map(|name| format!("&{}", emit::constant(name)))
-        .collect();
+    let statics: Vec<String> =
+        used.keys().map(|name| format!("&{}", emit::constant(name))).collect();
     text.push_str("pub static TYPES: &[&TypeSpec] = &[");
     text.push_str(&statics.join(", "));
     text.push_str("];\n\n");
@@ -93,16 +87,8 @@ fn tables(catalog: &Catalog) -> Outcome<String> {
         text.push_str(&emit::named_type(name, shape));
         text.push('\n');
     }
-    let messages = |kind| {
-        of_kind(catalog, kind)
-            .map(|message| message.name.as_str())
-            .collect()
-    };
-    let deltas = catalog
-        .stream_delta_message_types
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let messages = |kind| of_kind(catalog, kind).map(|message| message.name.as_str()).collect();
+    let deltas = catalog.stream_delta_message_types.keys().map(String::as_str).collect();
     for table in [
         emit::words(
             "RESPONSES",
@@ -127,23 +113,16 @@ fn tables(catalog: &Catalog) -> Outcome<String> {
 }
 
 fn of_kind(catalog: &Catalog, kind: Kind) -> impl Iterator<Item = &Message> {
-    catalog
-        .messages
-        .iter()
-        .filter(move |message| message.kind == kind)
+    catalog.messages.iter().filter(move |message| message.kind == kind)
 }
 
 /// The fields of a command without its `request_id`, whose two descriptions have to agree.
 fn command_fields(names: &Names, message: &Message) -> Outcome<Vec<Field>> {
     if request_id_of(&message.fields)? != message.request_id {
-        return Err(format!(
-            "command {}: `request_id` is described in two ways",
-            message.name
-        ));
+        return Err(format!("command {}: `request_id` is described in two ways", message.name));
     }
-    let mut fields = names
-        .fields(&message.fields)
-        .map_err(|why| format!("command {}: {why}", message.name))?;
+    let mut fields =
+        names.fields(&message.fields).map_err(|why| format!("command {}: {why}", message.name))?;
     fields.retain(|field| field.name != "request_id");
     Ok(fields)
 }
@@ -168,10 +147,7 @@ fn collect_names(names: &Names, shape: &Shape, found: &mut BTreeMap<String, Shap
         found.insert(name.clone(), definition.clone());
         collect_names(names, &definition, found)?;
     }
-    shape
-        .parts()
-        .into_iter()
-        .try_for_each(|part| collect_names(names, part, found))
+    shape.parts().into_iter().try_for_each(|part| collect_names(names, part, found))
 }
 
 /// Formats source the way `cargo fmt` leaves it. Runs in the repository so that its settings count.

@@ -37,10 +37,7 @@ impl Names {
             let Expr::Object(members) = parse(expression)? else {
                 return Err(format!("amended type {name} is not an object"));
             };
-            if names
-                .insert((*name).to_owned(), Definition::Object(members))
-                .is_some()
-            {
+            if names.insert((*name).to_owned(), Definition::Object(members)).is_some() {
                 return Err(format!("amended type {name} is in the catalog, too"));
             }
         }
@@ -86,12 +83,9 @@ impl Names {
                 Shape::Object(fields)
             }
             Expr::Array(item) => Shape::Array(Box::new(self.lower(item)?)),
-            Expr::Tuple(items) => Shape::Tuple(
-                items
-                    .iter()
-                    .map(|item| self.lower(item))
-                    .collect::<Outcome<_>>()?,
-            ),
+            Expr::Tuple(items) => {
+                Shape::Tuple(items.iter().map(|item| self.lower(item)).collect::<Outcome<_>>()?)
+            }
             Expr::Object(members) => Shape::Object(self.object(members)?),
             Expr::Generic(name, arguments) => self.generic(name, arguments)?,
         })
@@ -135,11 +129,7 @@ impl Names {
             ("Omit", [from, Expr::Literal(key)]) => {
                 let mut fields = self.fields_of(from)?;
                 fields.retain(|field| field.name != *key);
-                Ok(if fields.is_empty() {
-                    Shape::AnyObject
-                } else {
-                    Shape::Object(fields)
-                })
+                Ok(if fields.is_empty() { Shape::AnyObject } else { Shape::Object(fields) })
             }
             _ => Err(format!("cannot read `{name}<…>`")),
         }
@@ -165,9 +155,7 @@ fn is_rest_body(name: &str) -> bool {
 }
 
 fn members(fields: &Fields) -> Outcome<Vec<Member>> {
-    let known = fields
-        .iter()
-        .filter(|(_, field)| field.observed_only.is_none());
+    let known = fields.iter().filter(|(_, field)| field.observed_only.is_none());
     let member = |(name, field): (&String, &crate::catalog::Field)| {
         Ok(Member {
             name: name.clone(),

@@ -17,10 +17,7 @@ fn words(all: &[&str]) -> Shape {
 
 #[test]
 fn null_goes_last_and_literals_are_gathered() {
-    assert_eq!(
-        lower("null | string"),
-        Shape::AnyOf(vec![Shape::Text, Shape::Null])
-    );
+    assert_eq!(lower("null | string"), Shape::AnyOf(vec![Shape::Text, Shape::Null]));
     let expected = Shape::AnyOf(vec![words(&["a", "b"]), Shape::Null]);
     assert_eq!(lower(r#""a" | null | "b""#), expected);
 }
@@ -28,28 +25,16 @@ fn null_goes_last_and_literals_are_gathered() {
 #[test]
 fn members_that_say_nothing_new_are_dropped() {
     assert_eq!(lower(r#"string | "running""#), Shape::Text);
-    assert_eq!(
-        lower("null | number | number"),
-        Shape::AnyOf(vec![Shape::Number, Shape::Null])
-    );
+    assert_eq!(lower("null | number | number"), Shape::AnyOf(vec![Shape::Number, Shape::Null]));
     assert_eq!(lower("boolean | undefined"), Shape::Boolean);
-    assert_eq!(
-        lower("number | false"),
-        Shape::AnyOf(vec![Shape::Number, Shape::Flag(false)])
-    );
+    assert_eq!(lower("number | false"), Shape::AnyOf(vec![Shape::Number, Shape::Flag(false)]));
 }
 
 #[test]
 fn rest_bodies_are_objects_and_make_a_union_free() {
     assert_eq!(lower("AgentCreateParams"), Shape::AnyObject);
-    assert_eq!(
-        lower(r#"Omit<ConversationCreateParams, "agent_id">"#),
-        Shape::AnyObject
-    );
-    assert_eq!(
-        lower("(ToolReturn | ApprovalReturn)[]"),
-        Shape::Array(Box::new(Shape::Any))
-    );
+    assert_eq!(lower(r#"Omit<ConversationCreateParams, "agent_id">"#), Shape::AnyObject);
+    assert_eq!(lower("(ToolReturn | ApprovalReturn)[]"), Shape::Array(Box::new(Shape::Any)));
 }
 
 #[test]
@@ -66,11 +51,8 @@ fn omit_and_intersection_know_the_fields_of_named_types() {
 #[test]
 fn messages_of_an_input_are_checked_although_the_catalog_only_names_them() {
     let content = Shape::Array(Box::new(Shape::Named("MessagePart".to_owned())));
-    let field = |name: &str, required: bool, shape: Shape| Field {
-        name: name.to_owned(),
-        required,
-        shape,
-    };
+    let field =
+        |name: &str, required: bool, shape: Shape| Field { name: name.to_owned(), required, shape };
     let expected = Shape::Object(vec![
         field("role", true, words(&["user", "system", "assistant"])),
         field("content", true, Shape::AnyOf(vec![Shape::Text, content])),
@@ -87,11 +69,7 @@ fn every_expression_of_the_catalog_has_a_shape() {
     for name in catalog.types.keys().chain(catalog.enums.keys()) {
         names.define(name).expect(name);
     }
-    for message in catalog
-        .messages
-        .iter()
-        .filter(|message| message.name != "stream_delta")
-    {
+    for message in catalog.messages.iter().filter(|message| message.name != "stream_delta") {
         names.fields(&message.fields).expect(&message.name);
     }
 }

@@ -47,11 +47,7 @@ fn root() -> PathBuf {
 
 /// Runs every check, so that one run shows everything there is to repair.
 fn check(root: &Path) -> Outcome<String> {
-    let results = [
-        generate::check(root),
-        snippets::check(root),
-        sizes::check(root),
-    ];
+    let results = [generate::check(root), snippets::check(root), sizes::check(root)];
     let failed = results.iter().any(Result::is_err);
     let report: Vec<String> = results
         .into_iter()

@@ -40,9 +40,7 @@ fn judge(mut sizes: Vec<(usize, String)>) -> Outcome<String> {
         .map(|(lines, name)| format!("{name} has {lines} lines, {LONGEST_ALLOWED} are allowed"))
         .collect();
     if median > MEDIAN_ALLOWED {
-        problems.push(format!(
-            "the median is {median} lines, {MEDIAN_ALLOWED} are allowed"
-        ));
+        problems.push(format!("the median is {median} lines, {MEDIAN_ALLOWED} are allowed"));
     }
     if problems.is_empty() {
         return Ok(figures);
@@ -53,35 +51,19 @@ fn judge(mut sizes: Vec<(usize, String)>) -> Outcome<String> {
 /// The files git knows or would add: a new file is measured before its first commit.
 fn source_files(root: &Path) -> Outcome<Vec<String>> {
     let output = Command::new("git")
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "--deduplicate",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"])
         .current_dir(root)
         .output()
         .map_err(|why| format!("git ls-files: {why}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "git ls-files: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
+        return Err(format!("git ls-files: {}", String::from_utf8_lossy(&output.stderr)));
     }
     let listing = String::from_utf8_lossy(&output.stdout);
-    Ok(listing
-        .split('\0')
-        .filter(|path| is_source(path))
-        .map(str::to_owned)
-        .collect())
+    Ok(listing.split('\0').filter(|path| is_source(path)).map(str::to_owned).collect())
 }
 
 fn is_source(path: &str) -> bool {
-    let extension = Path::new(path)
-        .extension()
-        .and_then(|extension| extension.to_str());
+    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
         && !path.split('/').any(|part| part == "node_modules")
 }
@@ -97,10 +79,7 @@ mod tests {
     use super::{is_generated, is_source, judge};
 
     fn files(sizes: &[usize]) -> Vec<(usize, String)> {
-        sizes
-            .iter()
-            .map(|&lines| (lines, format!("{lines}.rs")))
-            .collect()
+        sizes.iter().map(|&lines| (lines, format!("{lines}.rs"))).collect()
     }
 
     #[test]

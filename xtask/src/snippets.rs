@@ -24,15 +24,10 @@ pub fn check(root: &Path) -> Outcome<String> {
     for name in DOCUMENTS {
         let (there, wanted) = read(root, name)?;
         if there != wanted {
-            return Err(format!(
-                "{name}: a code block differs from its file; run xtask gen"
-            ));
+            return Err(format!("{name}: a code block differs from its file; run xtask gen"));
         }
     }
-    Ok(format!(
-        "{}: code blocks are their files",
-        DOCUMENTS.join(", ")
-    ))
+    Ok(format!("{}: code blocks are their files", DOCUMENTS.join(", ")))
 }
 
 fn read(root: &Path, name: &str) -> Outcome<(String, String)> {
@@ -56,10 +51,7 @@ fn filled(document: &str, load: impl Fn(&str) -> Outcome<String>) -> Outcome<Str
         inside = false;
         out.push_str(line);
         out.push('\n');
-        if let Some(path) = line
-            .strip_prefix("<!-- ")
-            .and_then(|rest| rest.strip_suffix(" -->"))
-        {
+        if let Some(path) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
             source = Some(load(path)?);
         } else if line.starts_with("```")
             && let Some(text) = source.take()
@@ -79,9 +71,6 @@ mod tests {
     fn a_marked_block_becomes_its_file_and_others_stay() {
         let document = "<!-- a.py -->\n```python\nold\n```\n\n```sh\nmake\n```\n";
         let filled = filled(document, |path| Ok(format!("new {path}\n"))).unwrap();
-        assert_eq!(
-            filled,
-            "<!-- a.py -->\n```python\nnew a.py\n```\n\n```sh\nmake\n```\n"
-        );
+        assert_eq!(filled, "<!-- a.py -->\n```python\nnew a.py\n```\n\n```sh\nmake\n```\n");
     }
 }

@@ -123,11 +123,7 @@ impl<'a> Parser<'a> {
             let optional = self.take('?');
             self.expect(':')?;
             let value = self.union()?;
-            members.push(Member {
-                name,
-                optional,
-                value,
-            });
+            members.push(Member { name, optional, value });
             if !self.take(';') {
                 self.expect('}')?;
                 break;
@@ -171,11 +167,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, symbol: char) -> Outcome<()> {
-        if self.take(symbol) {
-            Ok(())
-        } else {
-            Err(format!("`{symbol}` is missing"))
-        }
+        if self.take(symbol) { Ok(()) } else { Err(format!("`{symbol}` is missing")) }
     }
 }
 
@@ -216,23 +208,12 @@ mod tests {
         let pair = Expr::Tuple(vec![name("string"), name("number")]);
         assert_eq!(parse("[string, number][]"), Ok(Expr::Array(Box::new(pair))));
         let arguments = vec![name("A"), Expr::Literal("id".to_owned())];
-        assert_eq!(
-            parse("Omit<A, \"id\">"),
-            Ok(Expr::Generic("Omit".to_owned(), arguments))
-        );
+        assert_eq!(parse("Omit<A, \"id\">"), Ok(Expr::Generic("Omit".to_owned(), arguments)));
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
-        for bad in [
-            "",
-            "A |",
-            "(A",
-            "{ a }",
-            "\"open",
-            "A B",
-            "map<string, string",
-        ] {
+        for bad in ["", "A |", "(A", "{ a }", "\"open", "A B", "map<string, string"] {
             let message = parse(bad).expect_err(bad);
             assert!(message.starts_with(&format!("type `{bad}`")), "{message}");
         }

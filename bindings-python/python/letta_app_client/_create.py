@@ -27,7 +27,7 @@ def create_app_server_client(
     keepalive_timeout: float = 20,
     max_message_bytes: int = 100 * 1024 * 1024,
     tls: TlsOptions | None = None,
-    settle_pause: float = 0.15,
+    settle_pause: float = 0.4,
 ) -> AppServerClient:
     """Makes a client. Nothing touches the network before ``connect``.
 

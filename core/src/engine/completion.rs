@@ -47,12 +47,8 @@ impl Runtime {
             Some(run) => turn.owns_run(run),
             None => turn.is_ours() && turn.runs.is_empty(),
         };
-        let tokens: Vec<_> = self
-            .turns
-            .iter()
-            .filter(|turn| ended(turn))
-            .map(|t| t.token)
-            .collect();
+        let tokens: Vec<_> =
+            self.turns.iter().filter(|turn| ended(turn)).map(|t| t.token).collect();
         let end = End {
             by: Some(CompletedBy::TurnFinished),
             stop_reason: frame.stop_reason,
@@ -94,11 +90,7 @@ impl Runtime {
         if ctx.features.turn_finished {
             return Vec::new();
         }
-        self.turns
-            .iter()
-            .filter(|turn| turn.is_ours())
-            .map(|turn| turn.token)
-            .collect()
+        self.turns.iter().filter(|turn| turn.is_ours()).map(|turn| turn.token).collect()
     }
 
     /// A loop status, after ownership has looked at it.
@@ -155,7 +147,7 @@ impl Runtime {
     /// before the model's first word can leave it out for good.
     fn interrupted(&mut self, text: &Text, ctx: &mut Context) {
         for turn in self.turns.iter_mut().filter(|turn| turn.is_ours()) {
-            let until = ctx.now + turn.options.abort_grace;
+            let until = ctx.now.saturating_add(turn.options.abort_grace);
             turn.interrupted = Some((text.clone(), until));
             ctx.timers.set(until, Timer::Turn(turn.token));
         }
@@ -176,11 +168,8 @@ impl Runtime {
         }
         for token in self.unfinished(ctx) {
             if let Some(index) = self.turn_index(token) {
-                self.turns[index].ending = Some(Ending {
-                    stop_reason: reason.clone(),
-                    frame: text.clone(),
-                    until: None,
-                });
+                self.turns[index].ending =
+                    Some(Ending { stop_reason: reason.clone(), frame: text.clone(), until: None });
             }
         }
     }
@@ -204,11 +193,8 @@ impl Runtime {
             && let Some(index) = self.turns.iter().position(waiting)
         {
             let reason = delta.message.as_deref().unwrap_or("no reason given");
-            let error = Error::new(
-                ErrorKind::Request,
-                format!("the input was refused: {reason}"),
-            )
-            .with_response(text.as_str());
+            let error = Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
+                .with_response(text.as_str());
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
         }
     }
@@ -266,6 +252,7 @@ impl Runtime {
             return;
         }
         self.approvals.push(frame.request_id.clone());
+        self.fail_detached(ctx);
         let call = frame.request.tool_call_id.as_deref();
         let caller = call.and_then(|id| self.runs.caller_of(id));
         let end = End {
@@ -284,6 +271,18 @@ impl Runtime {
         self.finish_together(&tokens, &end, ctx);
     }
 
+    /// A permission wanted by a turn on a lost runtime can never be given, and neither does an abort
+    /// reach that turn (section 18).
+    fn fail_detached(&mut self, ctx: &mut Context) {
+        while let Some(index) = self.turns.iter().position(|turn| turn.detached && turn.is_ours()) {
+            let message = "the turn began before the server had cleaned up after the one before it, \
+                           and wants a permission that it can no longer receive";
+            let error = Error::new(ErrorKind::TurnInterrupted, message)
+                .with_hint("a longer `settle_pause` avoids it");
+            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+        }
+    }
+
     /// The input left the queue without being answered.
     pub(crate) fn removed_from_queue(&mut self, index: usize, text: &Text, ctx: &mut Context) {
         let end = End {
@@ -294,10 +293,7 @@ impl Runtime {
         let turn = &self.turns[index];
         let error = match turn.stop.as_ref().and_then(|stop| stop.cause) {
             Some(kind) => stop_error(kind, &turn.options),
-            None => Error::new(
-                ErrorKind::TurnAborted,
-                "the input was removed from the queue",
-            ),
+            None => Error::new(ErrorKind::TurnAborted, "the input was removed from the queue"),
         };
         self.fail_turn(index, error, &end, TurnStatus::Aborted, ctx);
     }

@@ -11,6 +11,9 @@ use super::delivery::{Delivery, Token};
 use crate::error::Error;
 use crate::protocol::Text;
 
+/// How far the settle pause grows by itself.
+const LONGEST_SETTLE_PAUSE: Duration = Duration::from_secs(2);
+
 /// Makes ids that no other connection uses: a random prefix and a counter.
 #[derive(Debug)]
 pub struct Ids {
@@ -31,20 +34,13 @@ impl Ids {
     /// A source with a given prefix, for tests.
     #[must_use]
     pub fn with_prefix(prefix: String) -> Self {
-        Self {
-            prefix,
-            next: AtomicU64::new(1),
-        }
+        Self { prefix, next: AtomicU64::new(1) }
     }
 
     /// The next id, readable by its kind: `sync-3f2a…-7`.
     #[must_use]
     pub fn next(&self, kind: &str) -> String {
-        format!(
-            "{kind}-{}-{}",
-            self.prefix,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{kind}-{}-{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -113,9 +109,14 @@ impl Context {
     /// Sends a frame the user did not ask for word by word.
     pub(crate) fn send_own(&mut self, text: String) {
         let text = Text::from(text);
-        self.deliveries
-            .push_back(Delivery::Sent { text: text.clone() });
+        self.deliveries.push_back(Delivery::Sent { text: text.clone() });
         self.transmit.push_back(text);
+    }
+
+    /// The settle pause was too short for this server: an input found the runtime half gone.
+    pub(crate) fn lengthen_settle_pause(&mut self) {
+        let longer = (self.settle_pause * 2).min(LONGEST_SETTLE_PAUSE);
+        self.settle_pause = self.settle_pause.max(longer);
     }
 
     pub(crate) fn fail(&mut self, token: Token, error: Error) {

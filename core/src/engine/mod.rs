@@ -118,12 +118,7 @@ impl Engine {
     /// When [`Engine::handle_timeout`] wants to be called next, in time since the engine was made.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.ctx
-            .timers
-            .next()
-            .into_iter()
-            .chain(self.sequence.deadline)
-            .min()
+        self.ctx.timers.next().into_iter().chain(self.sequence.deadline).min()
     }
 
     /// What came in so far.
@@ -136,42 +131,18 @@ impl Engine {
     pub fn handle_command(&mut self, now: Duration, command: Command) {
         self.ctx.now = now;
         match command {
-            Command::Send {
-                text,
-                runtime,
-                settles,
-            } => self.submit(text, runtime, settles),
-            Command::Request {
-                token,
-                command,
-                text,
-                runtime,
-                settles,
-                expect,
-            } => {
+            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles),
+            Command::Request { token, command, text, runtime, settles, expect } => {
                 self.requests.add(token, &command, expect, &mut self.ctx);
                 if self.requests.contains(token) {
                     self.submit(text, runtime, settles);
                 }
             }
-            Command::RunTurn {
-                token,
-                text,
-                request_id,
-                runtime,
-                client_ids,
-                options,
-            } => {
+            Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
                 self.inputs.insert(request_id.clone(), token);
                 let entry = self.runtimes.get(&runtime.0, &runtime.1);
                 entry.start_turn(token, client_ids, options, text, &mut self.ctx);
-                self.turns.insert(
-                    token,
-                    Place {
-                        runtime,
-                        request_id,
-                    },
-                );
+                self.turns.insert(token, Place { runtime, request_id });
             }
             Command::Cancel { token } => {
                 if !self.requests.remove(token) {
@@ -221,10 +192,7 @@ impl Engine {
     }
 
     fn process(&mut self, channel: Channel, envelope: &Envelope<'_>, text: &Text) {
-        self.ctx.deliveries.push_back(Delivery::Message {
-            channel,
-            text: text.clone(),
-        });
+        self.ctx.deliveries.push_back(Delivery::Message { channel, text: text.clone() });
         if self.route(envelope, text).is_err() {
             self.counters.degraded += 1;
         }
@@ -243,9 +211,7 @@ impl Engine {
                     self.with_turn(token, |runtime, ctx| runtime.turn_due(token, ctx));
                 }
                 Timer::Settle(agent, conversation) => {
-                    self.runtimes
-                        .get(&agent, &conversation)
-                        .settle_due(&mut self.ctx);
+                    self.runtimes.get(&agent, &conversation).settle_due(&mut self.ctx);
                 }
             }
         }
@@ -288,10 +254,7 @@ impl Engine {
         let Some(place) = self.turns.get(&token) else {
             return;
         };
-        act(
-            self.runtimes.get(&place.runtime.0, &place.runtime.1),
-            &mut self.ctx,
-        );
+        act(self.runtimes.get(&place.runtime.0, &place.runtime.1), &mut self.ctx);
     }
 
     /// Drops the index entries of turns that have ended.
@@ -318,21 +281,18 @@ impl Engine {
                 return Ok(());
             }
             let key = Correlation::RequestId(id.to_owned());
-            self.requests
-                .answer(&key, &envelope.kind, text, &mut self.ctx);
+            self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
             if envelope.kind == "external_tool_call_request" {
                 self.tools.called(id, text, &mut self.ctx);
             }
         } else if let Some(id) = envelope.terminal_id.as_deref() {
             if matches!(&*envelope.kind, "terminal_spawned" | "terminal_exited") {
                 let key = Correlation::Terminal(id.to_owned());
-                self.requests
-                    .answer(&key, &envelope.kind, text, &mut self.ctx);
+                self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
             }
         } else if let Some(id) = envelope.teleport_id.as_deref() {
             let key = Correlation::Teleport(id.to_owned());
-            self.requests
-                .answer(&key, &envelope.kind, text, &mut self.ctx);
+            self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
         }
         match &envelope.runtime {
             Some(scope) if envelope.subagent_id.is_none() => {
@@ -380,9 +340,7 @@ impl Engine {
             "update_device_status" if !runtime.turns.is_empty() => {
                 let status = serde_json::from_str::<DeviceStatusFrame>(text)?.device_status;
                 let open = &status.pending_control_requests;
-                runtime
-                    .approvals
-                    .retain(|id| open.iter().any(|request| request.request_id == *id));
+                runtime.approvals.retain(|id| open.iter().any(|request| request.request_id == *id));
                 for request in open {
                     runtime.approval_wanted(request, text, ctx);
                 }

@@ -21,11 +21,8 @@ impl Runtime {
         ctx.features.turn_finished = true;
         if !frame.accepted {
             let reason = frame.error.as_deref().unwrap_or("no reason given");
-            let error = Error::new(
-                ErrorKind::Request,
-                format!("the input was refused: {reason}"),
-            )
-            .with_response(text.as_str());
+            let error = Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
+                .with_response(text.as_str());
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
             return;
         }
@@ -70,6 +67,11 @@ impl Runtime {
                 turn.detached = turn.disposition.as_deref() == Some("started")
                     && state.status == IDLE
                     && turn.runs.is_empty();
+                if turn.detached {
+                    ctx.lengthen_settle_pause();
+                }
+            } else if state.status != IDLE {
+                turn.detached = false;
             }
         }
         self.own_by_activity(ctx);
@@ -117,12 +119,7 @@ impl Runtime {
             for turn in &mut self.turns {
                 turn.echoed = true;
                 let sent = turn.phase != Phase::Held;
-                if sent
-                    && delta
-                        .otid
-                        .as_deref()
-                        .is_some_and(|id| turn.has_client_id(id))
-                {
+                if sent && delta.otid.as_deref().is_some_and(|id| turn.has_client_id(id)) {
                     turn.begin(seen);
                 }
             }
@@ -155,10 +152,7 @@ impl Runtime {
             if turn.phase == Phase::Held {
                 continue;
             }
-            let item = frame
-                .queue
-                .iter()
-                .find(|item| turn.has_client_id(&item.client_message_id));
+            let item = frame.queue.iter().find(|item| turn.has_client_id(&item.client_message_id));
             if let Some(item) = item {
                 turn.queue_item = Some(item.id.clone());
                 turn.listed = true;
@@ -169,9 +163,7 @@ impl Runtime {
             }
             let seen = self.runs.seen();
             if let Some(removed) = &frame.removed {
-                let own = removed
-                    .iter()
-                    .find(|one| turn.has_client_id(&one.client_message_id));
+                let own = removed.iter().find(|one| turn.has_client_id(&one.client_message_id));
                 match own.map(|one| one.disposition.as_str()) {
                     Some("cancelled") => cancelled.push(turn.token),
                     Some(_) => turn.begin(seen),

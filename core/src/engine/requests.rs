@@ -68,17 +68,12 @@ impl Requests {
             ctx.fail(token, Error::new(ErrorKind::InvalidCommand, message));
             return;
         }
-        let deadline = expect.timeout.map(|limit| ctx.now + limit);
+        let deadline = expect.timeout.map(|limit| ctx.now.saturating_add(limit));
         if let Some(at) = deadline {
             ctx.timers.set(at, Timer::Request(token));
         }
-        let pending = Pending {
-            token,
-            command: command.to_owned(),
-            expect,
-            deadline,
-            chunks: Vec::new(),
-        };
+        let pending =
+            Pending { token, command: command.to_owned(), expect, deadline, chunks: Vec::new() };
         self.by_key.insert(key.clone(), pending);
         self.by_token.insert(token, key);
     }
@@ -98,10 +93,7 @@ impl Requests {
         };
         let token = pending.token;
         if pending.expect.manual {
-            ctx.deliveries.push_back(Delivery::Candidate {
-                token,
-                text: text.clone(),
-            });
+            ctx.deliveries.push_back(Delivery::Candidate { token, text: text.clone() });
             return;
         }
         let spawn_failed = matches!(key, Correlation::Terminal(_)) && kind == "terminal_exited";
@@ -119,27 +111,17 @@ impl Requests {
         };
         let refused = spawn_failed || is_refusal(kind, &text);
         self.remove(token);
-        ctx.deliveries.push_back(Delivery::Response {
-            token,
-            text,
-            refused,
-        });
+        ctx.deliveries.push_back(Delivery::Response { token, text, refused });
     }
 
     /// Forgets a request; a late answer is then nobody's.
     pub(crate) fn remove(&mut self, token: Token) -> bool {
-        self.by_token
-            .remove(&token)
-            .is_some_and(|key| self.by_key.remove(&key).is_some())
+        self.by_token.remove(&token).is_some_and(|key| self.by_key.remove(&key).is_some())
     }
 
     /// A request's time limit may have passed.
     pub(crate) fn due(&mut self, token: Token, ctx: &mut Context) {
-        let Some(pending) = self
-            .by_token
-            .get(&token)
-            .and_then(|key| self.by_key.get(key))
-        else {
+        let Some(pending) = self.by_token.get(&token).and_then(|key| self.by_key.get(key)) else {
             return;
         };
         if pending.deadline.is_none_or(|at| at > ctx.now) {
@@ -148,10 +130,7 @@ impl Requests {
         let seconds = pending.expect.timeout.unwrap_or_default().as_secs_f64();
         let message = format!("no answer to `{}` within {seconds} s", pending.command);
         let hint = "a server that does not know a command, or one of its fields, stays silent";
-        ctx.fail(
-            token,
-            Error::new(ErrorKind::RequestTimeout, message).with_hint(hint),
-        );
+        ctx.fail(token, Error::new(ErrorKind::RequestTimeout, message).with_hint(hint));
         self.remove(token);
     }
 
@@ -172,9 +151,7 @@ impl Pending {
         let Ok(mut frame) = RawObject::parse(text) else {
             return Some(text.clone());
         };
-        let entries = frame
-            .get("entries")
-            .map(serde_json::from_str::<Vec<Box<RawValue>>>);
+        let entries = frame.get("entries").map(serde_json::from_str::<Vec<Box<RawValue>>>);
         if let Some(Ok(entries)) = entries {
             self.chunks.extend(entries);
         }
@@ -182,9 +159,7 @@ impl Pending {
             return None;
         }
         let joined: Vec<&str> = self.chunks.iter().map(|entry| entry.get()).collect();
-        frame
-            .set("entries", format!("[{}]", joined.join(",")))
-            .ok()?;
+        frame.set("entries", format!("[{}]", joined.join(","))).ok()?;
         Some(Text::from(frame.to_text()))
     }
 }

@@ -22,10 +22,7 @@ pub(crate) struct Run {
 
 /// Stop reasons of a run whose text is thrown away when the server tries again (section 9.4).
 fn is_error_stop(reason: &str) -> bool {
-    matches!(
-        reason,
-        "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call"
-    )
+    matches!(reason, "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call")
 }
 
 /// How many ended runs are remembered: twice what the server's correlation map keeps (section 12).
@@ -53,13 +50,7 @@ impl Runs {
             return run.seen;
         }
         self.seen += 1;
-        self.by_id.insert(
-            id.to_owned(),
-            Run {
-                seen: self.seen,
-                ..Run::default()
-            },
-        );
+        self.by_id.insert(id.to_owned(), Run { seen: self.seen, ..Run::default() });
         self.newest = Some(id.to_owned());
         self.seen
     }
@@ -76,10 +67,7 @@ impl Runs {
     /// The run that made a tool call.
     pub(crate) fn caller_of(&self, call_id: &str) -> Option<String> {
         let made = |run: &Run| run.tool_calls.iter().any(|call| call.id == call_id);
-        self.by_id
-            .iter()
-            .find(|(_, run)| made(run))
-            .map(|(id, _)| id.clone())
+        self.by_id.iter().find(|(_, run)| made(run)).map(|(id, _)| id.clone())
     }
 
     /// The run that was seen last.
@@ -113,22 +101,14 @@ impl Runs {
             }
             if let Some(run) = self.by_id.get_mut(id) {
                 self.ended_bytes -= run.size();
-                *run = Run {
-                    seen: run.seen,
-                    failed: run.failed,
-                    ..Run::default()
-                };
+                *run = Run { seen: run.seen, failed: run.failed, ..Run::default() };
             }
         }
     }
 
     /// Ends every run, in the order of first sight.
     pub(crate) fn end_all(&mut self) {
-        let mut ids: Vec<_> = self
-            .by_id
-            .iter()
-            .map(|(id, run)| (run.seen, id.clone()))
-            .collect();
+        let mut ids: Vec<_> = self.by_id.iter().map(|(id, run)| (run.seen, id.clone())).collect();
         ids.sort_unstable();
         for (_, id) in ids {
             self.end(&id);
@@ -194,19 +174,13 @@ impl Runs {
 impl Run {
     fn size(&self) -> usize {
         let output = |call: &ToolCall| call.output.as_ref().map_or(0, String::len);
-        let calls = self
-            .tool_calls
-            .iter()
-            .map(|call| call.arguments.len() + output(call) + 64);
+        let calls = self.tool_calls.iter().map(|call| call.arguments.len() + output(call) + 64);
         self.text.len() + calls.sum::<usize>()
     }
 
     fn call(&mut self, call_id: &str, run_id: &str) -> &mut ToolCall {
-        let index = self
-            .tool_calls
-            .iter()
-            .position(|call| call.id == call_id)
-            .unwrap_or_else(|| {
+        let index =
+            self.tool_calls.iter().position(|call| call.id == call_id).unwrap_or_else(|| {
                 self.tool_calls.push(ToolCall {
                     id: call_id.to_owned(),
                     run_id: run_id.to_owned(),
@@ -227,8 +201,7 @@ impl Run {
         if let Some(name) = &part.name {
             call.name.clone_from(name);
         }
-        call.arguments
-            .push_str(part.arguments.as_deref().unwrap_or_default());
+        call.arguments.push_str(part.arguments.as_deref().unwrap_or_default());
     }
 
     /// The list is read first: returns forwarded from a backend have nothing else. Previews of a

@@ -16,11 +16,7 @@ use crate::protocol::Text;
 pub(crate) const IDLE: &str = "WAITING_ON_INPUT";
 
 /// Loop statuses in which silence is normal: a person decides, or a tool runs.
-const QUIET: [&str; 3] = [
-    "WAITING_ON_APPROVAL",
-    "EXECUTING_CLIENT_SIDE_TOOL",
-    "EXECUTING_COMMAND",
-];
+const QUIET: [&str; 3] = ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
 
 /// A command that waits for the settle pause.
 #[derive(Debug)]
@@ -131,7 +127,7 @@ impl Runtime {
 
     /// Starts the pause in which the server cleans up after a turn (section 18).
     pub(crate) fn settle(&mut self, ctx: &Context) {
-        self.settle_until = Some(ctx.now + ctx.settle_pause);
+        self.settle_until = Some(ctx.now.saturating_add(ctx.settle_pause));
         self.settle_closing = false;
     }
 
@@ -206,11 +202,7 @@ impl Runtime {
                 result.text.push_str(&run.text);
             }
             if !run.text.is_empty() {
-                result.runs.push(RunText {
-                    run_id: id.clone(),
-                    text: run.text.clone(),
-                    withdrawn,
-                });
+                result.runs.push(RunText { run_id: id.clone(), text: run.text.clone(), withdrawn });
             }
             result.tool_calls.extend(run.tool_calls.iter().cloned());
             usage.merge(&run.usage);
@@ -233,16 +225,12 @@ impl Runtime {
         result.status = Some(status);
         self.end_runs(&turn);
         match turn.stop {
-            None => ctx.deliveries.push_back(Delivery::Turn {
-                token: turn.token,
-                result: Box::new(result),
-            }),
+            None => ctx
+                .deliveries
+                .push_back(Delivery::Turn { token: turn.token, result: Box::new(result) }),
             Some(stop) => {
                 if let Some(kind) = stop.cause {
-                    ctx.fail(
-                        turn.token,
-                        stop_error(kind, &turn.options).with_result(result),
-                    );
+                    ctx.fail(turn.token, stop_error(kind, &turn.options).with_result(result));
                 }
             }
         }
@@ -289,10 +277,7 @@ pub(crate) fn stop_error(kind: ErrorKind, options: &TurnOptions) -> Error {
             format!("the turn did not end within {} s", seconds(options.timeout))
         }
         ErrorKind::TurnIdleTimeout => {
-            format!(
-                "nothing was heard of the turn for {} s",
-                seconds(options.idle_timeout)
-            )
+            format!("nothing was heard of the turn for {} s", seconds(options.idle_timeout))
         }
         _ => "the turn was stopped".to_owned(),
     };

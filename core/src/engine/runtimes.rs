@@ -15,11 +15,7 @@ pub(crate) struct Runtimes {
 impl Runtimes {
     /// The runtime of an agent and conversation, made on first sight.
     pub(crate) fn get(&mut self, agent: &str, conversation: &str) -> &mut Runtime {
-        let known = self
-            .index
-            .get(agent)
-            .and_then(|inner| inner.get(conversation))
-            .copied();
+        let known = self.index.get(agent).and_then(|inner| inner.get(conversation)).copied();
         let place = known.unwrap_or_else(|| {
             let place = self.list.len();
             self.list.push(Runtime::new(agent, conversation));

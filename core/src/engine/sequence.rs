@@ -27,11 +27,7 @@ pub(crate) struct Sequence {
 impl Sequence {
     /// A new connection: the counter starts at one.
     pub(crate) fn start(&mut self, split: bool) {
-        *self = Self {
-            active: split,
-            next: 1,
-            ..Self::default()
-        };
+        *self = Self { active: split, next: 1, ..Self::default() };
     }
 
     /// Whether a frame's turn has come. If not, it is kept and comes out of [`Sequence::ready`].
@@ -45,8 +41,7 @@ impl Sequence {
         }
         self.waiting.insert(seq, (channel, text.clone()));
         let room = self.waiting.len() <= ROOM;
-        self.deadline
-            .get_or_insert(if room { now + PATIENCE } else { now });
+        self.deadline.get_or_insert(if room { now + PATIENCE } else { now });
         if !room {
             self.give_up();
         }
@@ -105,10 +100,7 @@ mod tests {
     fn two_sockets_come_out_in_order() {
         let mut sequence = Sequence::default();
         sequence.start(true);
-        assert_eq!(
-            feed(&mut sequence, 0, &[1, 3, 4, 2, 5, 2]),
-            [1, 2, 3, 4, 5, 2]
-        );
+        assert_eq!(feed(&mut sequence, 0, &[1, 3, 4, 2, 5, 2]), [1, 2, 3, 4, 5, 2]);
         assert_eq!(sequence.deadline, None);
     }
 
@@ -120,13 +112,7 @@ mod tests {
         assert_eq!(sequence.deadline, Some(PATIENCE));
         sequence.due(PATIENCE);
         assert_eq!(feed(&mut sequence, 250, &[]), [0_u64; 0]);
-        assert_eq!(
-            sequence
-                .ready()
-                .map(|(_, text)| text.to_string())
-                .as_deref(),
-            Some("3")
-        );
+        assert_eq!(sequence.ready().map(|(_, text)| text.to_string()).as_deref(), Some("3"));
         assert!(sequence.ready().is_none(), "5 still waits for 4");
         assert_eq!(feed(&mut sequence, 251, &[4]), [4, 5]);
     }

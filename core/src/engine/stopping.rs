@@ -16,8 +16,7 @@ impl Runtime {
         let Some(index) = self.turn_index(token) else {
             return;
         };
-        // A turn on a lost runtime cannot be approved, so nobody is thinking about it.
-        if self.quiet() && !self.turns[index].detached {
+        if self.quiet() {
             self.heard = ctx.now;
         }
         let turn = &self.turns[index];
@@ -33,19 +32,13 @@ impl Runtime {
             let cause = stop.cause.unwrap_or(ErrorKind::TurnAborted);
             let error = stop_error(cause, &turn.options);
             self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
-        } else if turn
-            .ending
-            .as_ref()
-            .is_some_and(|e| e.until.is_some_and(|at| at <= ctx.now))
-        {
+        } else if turn.ending.as_ref().is_some_and(|e| e.until.is_some_and(|at| at <= ctx.now)) {
             self.finish_stopped(&[token], None, ctx);
-        } else if turn
-            .interrupted
-            .as_ref()
-            .is_some_and(|(_, until)| *until <= ctx.now)
-        {
+        } else if turn.interrupted.as_ref().is_some_and(|(_, until)| *until <= ctx.now) {
             self.finish_interrupted(&[token], ctx);
-        } else if turn.unseen() && turn.sent_at + turn.options.accept_timeout <= ctx.now {
+        } else if turn.unseen()
+            && turn.sent_at.saturating_add(turn.options.accept_timeout) <= ctx.now
+        {
             let seconds = turn.options.accept_timeout.as_secs_f64();
             let message = format!("the server showed no sign of the input within {seconds} s");
             let error = Error::new(ErrorKind::RequestTimeout, message);
@@ -53,7 +46,7 @@ impl Runtime {
         } else if turn
             .options
             .timeout
-            .is_some_and(|limit| turn.sent_at + limit <= ctx.now)
+            .is_some_and(|limit| turn.sent_at.saturating_add(limit) <= ctx.now)
         {
             self.stop_turn(token, Some(ErrorKind::TurnTimeout), ctx);
         } else {
@@ -70,12 +63,7 @@ impl Runtime {
         if self.turns[index].phase == Phase::Held && self.take_back(token) {
             let turn = &mut self.turns[index];
             let kind = cause.unwrap_or(ErrorKind::TurnAborted);
-            turn.stop = Some(Stop {
-                cause,
-                until: ctx.now,
-                removing: false,
-                aborting: false,
-            });
+            turn.stop = Some(Stop { cause, until: ctx.now, removing: false, aborting: false });
             let error: Error = stop_error(kind, &turn.options);
             self.fail_turn(index, error, &End::default(), TurnStatus::Aborted, ctx);
             return;
@@ -86,13 +74,8 @@ impl Runtime {
             stop.cause = stop.cause.and(cause);
             return;
         }
-        let until = ctx.now + turn.options.abort_grace;
-        turn.stop = Some(Stop {
-            cause,
-            until,
-            removing: false,
-            aborting: false,
-        });
+        let until = ctx.now.saturating_add(turn.options.abort_grace);
+        turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
         ctx.timers.set(until, Timer::Turn(token));
         self.press_stop(index, ctx);
     }

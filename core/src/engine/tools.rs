@@ -24,8 +24,7 @@ impl ToolCalls {
     /// The server wants a tool to run.
     pub(crate) fn called(&mut self, request_id: &str, text: &Text, ctx: &mut Context) {
         if self.handled && self.open.insert(request_id.to_owned()) {
-            ctx.deliveries
-                .push_back(Delivery::ToolCall { text: text.clone() });
+            ctx.deliveries.push_back(Delivery::ToolCall { text: text.clone() });
         }
     }
 

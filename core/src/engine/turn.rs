@@ -93,10 +93,7 @@ pub(crate) struct End {
 
 /// One `run_turn` call that has not ended.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is one independent observation"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Turn {
     pub(crate) token: Token,
     pub(crate) client_ids: Vec<String>,
@@ -193,19 +190,13 @@ impl Turn {
         if let Some(stop) = &self.stop {
             return Some(stop.until);
         }
-        let total = self.options.timeout.map(|limit| self.sent_at + limit);
-        let idle = self
-            .options
-            .idle_timeout
-            .map(|limit| heard.max(self.sent_at) + limit);
+        let total = self.options.timeout.map(|limit| self.sent_at.saturating_add(limit));
+        let idle =
+            self.options.idle_timeout.map(|limit| heard.max(self.sent_at).saturating_add(limit));
         let ending = self.ending.as_ref().and_then(|ending| ending.until);
         let interrupted = self.interrupted.as_ref().map(|(_, until)| *until);
-        let accepted = self
-            .unseen()
-            .then(|| self.sent_at + self.options.accept_timeout);
-        [total, idle, ending, interrupted, accepted]
-            .into_iter()
-            .flatten()
-            .min()
+        let accepted =
+            self.unseen().then(|| self.sent_at.saturating_add(self.options.accept_timeout));
+        [total, idle, ending, interrupted, accepted].into_iter().flatten().min()
     }
 }

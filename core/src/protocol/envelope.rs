@@ -157,12 +157,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
                 Ok(Text(Some(Cow::Owned(text.to_owned()))))
             }
-            ignore_other_types!(
-                visit_bool(bool),
-                visit_i64(i64),
-                visit_u64(u64),
-                visit_f64(f64)
-            );
+            ignore_other_types!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
             ignore_maps!();
         }
         deserializer.deserialize_any(Any)
@@ -183,12 +178,7 @@ impl<'de> Deserialize<'de> for Number {
             fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
                 Ok(Number(Some(number)))
             }
-            ignore_other_types!(
-                visit_bool(bool),
-                visit_i64(i64),
-                visit_f64(f64),
-                visit_str(&str)
-            );
+            ignore_other_types!(visit_bool(bool), visit_i64(i64), visit_f64(f64), visit_str(&str));
             ignore_maps!();
         }
         deserializer.deserialize_any(Any)
@@ -218,10 +208,9 @@ impl<'de> Deserialize<'de> for MaybeScope<'de> {
                     }
                 }
                 let scope = agent_id.zip(conversation_id);
-                Ok(MaybeScope(scope.map(|(agent_id, conversation_id)| Scope {
-                    agent_id,
-                    conversation_id,
-                })))
+                Ok(MaybeScope(
+                    scope.map(|(agent_id, conversation_id)| Scope { agent_id, conversation_id }),
+                ))
             }
             ignore_other_types!(
                 visit_bool(bool),
@@ -295,10 +284,7 @@ mod tests {
     fn fields_of_the_wrong_type_count_as_absent() {
         let text = r#"{"type":5,"request_id":{"a":[1]},"runtime":"x","delta":[1],
             "event_seq":-1,"subagent_id":null}"#;
-        assert_eq!(
-            Envelope::read(text).expect("an object"),
-            Envelope::default()
-        );
+        assert_eq!(Envelope::read(text).expect("an object"), Envelope::default());
         let partial = r#"{"type":"t","runtime":{"agent_id":"a"},"event_seq":1.5}"#;
         let envelope = Envelope::read(partial).expect("an object");
         assert_eq!((envelope.kind.as_ref(), envelope.runtime), ("t", None));
@@ -307,23 +293,12 @@ mod tests {
     #[test]
     fn escaped_keys_and_values_are_understood() {
         let envelope = Envelope::read(r#"{"\u0074ype":"a\"b","request_id":"\u00e9"}"#).expect("ok");
-        assert_eq!(
-            (&*envelope.kind, envelope.request_id.as_deref()),
-            ("a\"b", Some("é"))
-        );
+        assert_eq!((&*envelope.kind, envelope.request_id.as_deref()), ("a\"b", Some("é")));
     }
 
     #[test]
     fn what_is_not_an_object_is_malformed() {
-        for text in [
-            "",
-            "42",
-            "[1]",
-            "{not json",
-            "{\"type\":\"a\"",
-            "null",
-            "{} {}",
-        ] {
+        for text in ["", "42", "[1]", "{not json", "{\"type\":\"a\"", "null", "{} {}"] {
             assert!(Envelope::read(text).is_err(), "{text}");
         }
     }

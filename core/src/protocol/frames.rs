@@ -342,9 +342,7 @@ mod tests {
     use super::*;
 
     fn delta(body: &str) -> Delta {
-        serde_json::from_str::<DeltaFrame>(&format!(r#"{{"delta":{body}}}"#))
-            .expect("valid")
-            .delta
+        serde_json::from_str::<DeltaFrame>(&format!(r#"{{"delta":{body}}}"#)).expect("valid").delta
     }
 
     #[test]
@@ -372,17 +370,7 @@ mod tests {
             r#"{"loop_status":{"status":"X","client_message_ids_by_run_id":{"b":["1"],"a":["2"]}}}"#,
         )
         .expect("valid");
-        let pairs = frame
-            .loop_status
-            .client_message_ids_by_run_id
-            .expect("map")
-            .0;
-        assert_eq!(
-            pairs
-                .iter()
-                .map(|(run, _)| run.as_str())
-                .collect::<Vec<_>>(),
-            ["b", "a"]
-        );
+        let pairs = frame.loop_status.client_message_ids_by_run_id.expect("map").0;
+        assert_eq!(pairs.iter().map(|(run, _)| run.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     }
 }

@@ -709,10 +709,7 @@ pub static COMMANDS: &[CommandSpec] = &[
             FieldSpec::optional("client_info", Shape::Named(&RUNTIME_START_CLIENT_INFO)),
             FieldSpec::optional("conversation_id", Shape::Text),
             FieldSpec::optional("conversation_source_tags", Shape::Array(&Shape::Text)),
-            FieldSpec::optional(
-                "create_agent",
-                Shape::Named(&RUNTIME_START_CREATE_AGENT_OPTIONS),
-            ),
+            FieldSpec::optional("create_agent", Shape::Named(&RUNTIME_START_CREATE_AGENT_OPTIONS)),
             FieldSpec::optional(
                 "create_conversation",
                 Shape::Named(&RUNTIME_START_CREATE_CONVERSATION_OPTIONS),
@@ -1011,14 +1008,8 @@ static APPROVAL_RESPONSE_ALLOW_DECISION: TypeSpec = TypeSpec {
     shape: Shape::Object(&[
         FieldSpec::required("behavior", Shape::OneOf(&["allow"])),
         FieldSpec::optional("message", Shape::Text),
-        FieldSpec::optional(
-            "selected_permission_suggestion_ids",
-            Shape::Array(&Shape::Text),
-        ),
-        FieldSpec::optional(
-            "updated_input",
-            Shape::AnyOf(&[Shape::Map(&Shape::Any), Shape::Null]),
-        ),
+        FieldSpec::optional("selected_permission_suggestion_ids", Shape::Array(&Shape::Text)),
+        FieldSpec::optional("updated_input", Shape::AnyOf(&[Shape::Map(&Shape::Any), Shape::Null])),
     ]),
 };
 
@@ -1083,10 +1074,8 @@ static CONVERSATION_FORK_BODY: TypeSpec = TypeSpec {
     ]),
 };
 
-static DM_POLICY: TypeSpec = TypeSpec {
-    name: "DmPolicy",
-    shape: Shape::OneOf(&["pairing", "allowlist", "open"]),
-};
+static DM_POLICY: TypeSpec =
+    TypeSpec { name: "DmPolicy", shape: Shape::OneOf(&["pairing", "allowlist", "open"]) };
 
 static EXTERNAL_TOOL_CALL_RESULT: TypeSpec = TypeSpec {
     name: "ExternalToolCallResult",
@@ -1179,10 +1168,8 @@ static MESSAGE_PART: TypeSpec = TypeSpec {
     shape: Shape::Object(&[FieldSpec::required("type", Shape::Text)]),
 };
 
-static REFLECTION_MERGE_MODE: TypeSpec = TypeSpec {
-    name: "ReflectionMergeMode",
-    shape: Shape::OneOf(&["auto", "explicit"]),
-};
+static REFLECTION_MERGE_MODE: TypeSpec =
+    TypeSpec { name: "ReflectionMergeMode", shape: Shape::OneOf(&["auto", "explicit"]) };
 
 static REFLECTION_TRIGGER_MODE: TypeSpec = TypeSpec {
     name: "ReflectionTriggerMode",

@@ -41,18 +41,13 @@ impl RawObject {
     /// The text of a field's value; of the last one where a key repeats.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.get())
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.get())
     }
 
     /// A field's value as a string.
     #[must_use]
     pub fn get_str(&self, key: &str) -> Option<String> {
-        self.get(key)
-            .and_then(|text| serde_json::from_str(text).ok())
+        self.get(key).and_then(|text| serde_json::from_str(text).ok())
     }
 
     /// Sets a field to a value given as JSON text; every other field keeps its place.
@@ -82,11 +77,8 @@ impl RawObject {
     /// The object as text.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let size = self
-            .0
-            .iter()
-            .map(|(key, value)| key.len() + value.get().len() + 5)
-            .sum::<usize>();
+        let size =
+            self.0.iter().map(|(key, value)| key.len() + value.get().len() + 5).sum::<usize>();
         let mut text = String::with_capacity(size + 2);
         text.push('{');
         for (index, (key, value)) in self.0.iter().enumerate() {

@@ -43,21 +43,13 @@ impl FieldSpec {
     /// A field that has to be there.
     #[must_use]
     pub const fn required(name: &'static str, shape: Shape) -> FieldSpec {
-        FieldSpec {
-            name,
-            required: true,
-            shape,
-        }
+        FieldSpec { name, required: true, shape }
     }
 
     /// A field that may be left out, which is not the same as being `null`.
     #[must_use]
     pub const fn optional(name: &'static str, shape: Shape) -> FieldSpec {
-        FieldSpec {
-            name,
-            required: false,
-            shape,
-        }
+        FieldSpec { name, required: false, shape }
     }
 }
 

@@ -26,11 +26,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "field `{}`: expected {}, got {}",
-            self.path, self.expected, self.got
-        )
+        write!(f, "field `{}`: expected {}, got {}", self.path, self.expected, self.got)
     }
 }
 
@@ -88,9 +84,7 @@ fn check(shape: &Shape, value: &Value, at: &Path<'_>) -> Result<(), Violation> {
         (Shape::AnyOf(shapes), _) => return check_any(shape, shapes, value, at),
         (Shape::Object(fields), Value::Object(object)) => return check_fields(fields, object, at),
         (Shape::Map(item), Value::Object(object)) => {
-            return object
-                .iter()
-                .try_for_each(|(key, value)| check(item, value, &at.entry(key)));
+            return object.iter().try_for_each(|(key, value)| check(item, value, &at.entry(key)));
         }
         (Shape::Array(item), Value::Array(items)) => {
             let mut items = items.iter().enumerate();
@@ -107,11 +101,7 @@ fn check(shape: &Shape, value: &Value, at: &Path<'_>) -> Result<(), Violation> {
         (Shape::OneOf(words), Value::String(text)) => words.contains(&text.as_str()),
         _ => shape.fits_kind(value),
     };
-    if fits {
-        Ok(())
-    } else {
-        Err(at.mismatch(shape, Some(value)))
-    }
+    if fits { Ok(()) } else { Err(at.mismatch(shape, Some(value))) }
 }
 
 fn required(shape: &Shape, value: Option<&Value>, at: &Path<'_>) -> Result<(), Violation> {
@@ -126,12 +116,10 @@ fn check_fields(
     object: &Map<String, Value>,
     at: &Path<'_>,
 ) -> Result<(), Violation> {
-    fields
-        .iter()
-        .try_for_each(|field| match object.get(field.name) {
-            None if !field.required => Ok(()),
-            value => required(&field.shape, value, &at.key(field.name)),
-        })
+    fields.iter().try_for_each(|field| match object.get(field.name) {
+        None if !field.required => Ok(()),
+        value => required(&field.shape, value, &at.key(field.name)),
+    })
 }
 
 /// Checks a union so that the message is about the member the sender had in mind, if that shows.
@@ -141,10 +129,7 @@ fn check_any(
     value: &Value,
     at: &Path<'_>,
 ) -> Result<(), Violation> {
-    let fitting: Vec<&Shape> = shapes
-        .iter()
-        .filter(|shape| shape.fits_kind(value))
-        .collect();
+    let fitting: Vec<&Shape> = shapes.iter().filter(|shape| shape.fits_kind(value)).collect();
     if let [only] = fitting[..] {
         return check(only, value, at);
     }
@@ -158,10 +143,7 @@ fn check_any(
         if let Some(shape) = meant {
             return check(shape, value, at);
         }
-        let words = fitting
-            .iter()
-            .filter_map(|shape| tag_words(shape, tag))
-            .flatten();
+        let words = fitting.iter().filter_map(|shape| tag_words(shape, tag)).flatten();
         let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
         return Err(at.key(tag).mismatch(either(&words), object.get(tag)));
     }
@@ -297,11 +279,7 @@ impl Path<'_> {
     }
 
     fn violation(&self, expected: impl fmt::Display, got: String) -> Violation {
-        Violation {
-            path: self.to_string(),
-            expected: expected.to_string(),
-            got,
-        }
+        Violation { path: self.to_string(), expected: expected.to_string(), got }
     }
 
     /// Whether the value must not be shown. Entries are where environments and credentials are

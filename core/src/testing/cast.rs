@@ -23,21 +23,12 @@ pub(super) struct Cast {
 
 impl Cast {
     pub(super) fn add(&mut self, link: Link) {
-        self.sockets.push(Socket {
-            link,
-            open: true,
-            client: None,
-            stands_alone: false,
-        });
+        self.sockets.push(Socket { link, open: true, client: None, stands_alone: false });
         self.adopt();
     }
 
     pub(super) fn gone(&mut self, id: u64) {
-        for socket in self
-            .sockets
-            .iter_mut()
-            .filter(|socket| socket.link.id == id)
-        {
+        for socket in self.sockets.iter_mut().filter(|socket| socket.link.id == id) {
             socket.open = false;
         }
     }
@@ -58,10 +49,7 @@ impl Cast {
         let mut arrived = self.sockets.iter_mut().filter(free).collect::<Vec<_>>();
         // A socket that is gone already did connect, but one that is still there is more likely to be meant.
         arrived.sort_by_key(|socket| !socket.open);
-        if let Some(socket) = arrived
-            .iter_mut()
-            .find(|socket| socket.link.channel == wanted)
-        {
+        if let Some(socket) = arrived.iter_mut().find(|socket| socket.link.channel == wanted) {
             socket.client = Some(client.to_owned());
             socket.stands_alone = channel == Channel::Socket;
             self.adopt();
@@ -77,10 +65,7 @@ impl Cast {
 
     /// Gives the stream socket of a pair to a client that was recorded with one socket only.
     fn adopt(&mut self) {
-        let Some(owner) = self
-            .sockets
-            .iter()
-            .find(|socket| socket.stands_alone && socket.open)
+        let Some(owner) = self.sockets.iter().find(|socket| socket.stands_alone && socket.open)
         else {
             return;
         };

@@ -17,9 +17,7 @@ pub fn differences(expected: &ExpectedInput, got: &Result<TurnResult, Error>) ->
     if let Some(outcome) = &expected.outcome {
         let reported = outcome_of(got);
         if *outcome != reported {
-            found.push(format!(
-                "outcome: expected {outcome:?}, got {reported:?} ({got:?})"
-            ));
+            found.push(format!("outcome: expected {outcome:?}, got {reported:?} ({got:?})"));
         }
     }
     let Some(result) = result else {
@@ -35,17 +33,8 @@ pub fn differences(expected: &ExpectedInput, got: &Result<TurnResult, Error>) ->
     };
     let joined = expected.joined == Some(true);
     if let Some(Some(text)) = &expected.text {
-        let equal = if joined {
-            result.text.ends_with(text)
-        } else {
-            result.text == *text
-        };
-        check(
-            "text",
-            equal,
-            format!("{text:?}"),
-            format!("{:?}", result.text),
-        );
+        let equal = if joined { result.text.ends_with(text) } else { result.text == *text };
+        check("text", equal, format!("{text:?}"), format!("{:?}", result.text));
     }
     if let Some(whole) = &expected.text_is_prefix_of {
         check(
@@ -65,43 +54,23 @@ pub fn differences(expected: &ExpectedInput, got: &Result<TurnResult, Error>) ->
     }
     if let Some(count) = expected.tool_calls.filter(|_| !joined) {
         let got = result.tool_calls.len() as u64;
-        check(
-            "tool_calls",
-            count == got,
-            count.to_string(),
-            got.to_string(),
-        );
+        check("tool_calls", count == got, count.to_string(), got.to_string());
     }
     if let Some(merged) = &expected.merged_with {
         let (mut wanted, mut got) = (merged.clone(), result.merged_with.clone());
         wanted.sort_unstable();
         got.sort_unstable();
-        check(
-            "merged_with",
-            wanted == got,
-            format!("{wanted:?}"),
-            format!("{got:?}"),
-        );
+        check("merged_with", wanted == got, format!("{wanted:?}"), format!("{got:?}"));
     }
     // A call that ended without the server's word has neither a turn id nor an error of its own.
     if result.completed_by.is_some() {
         if let Some(id) = &expected.turn_id {
             let equal = result.turn_id.as_ref() == Some(id);
-            check(
-                "turn_id",
-                equal,
-                id.clone(),
-                format!("{:?}", result.turn_id),
-            );
+            check("turn_id", equal, id.clone(), format!("{:?}", result.turn_id));
         }
         if let Some(failed) = expected.has_error {
             let got = result.error.is_some();
-            check(
-                "has_error",
-                failed == got,
-                failed.to_string(),
-                got.to_string(),
-            );
+            check("has_error", failed == got, failed.to_string(), got.to_string());
         }
     }
     found

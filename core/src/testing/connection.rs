@@ -73,10 +73,7 @@ pub(super) struct Context {
 
 /// Serves one connection until it is over.
 pub(super) async fn serve(context: Context, id: u64, stream: TcpStream) {
-    let _registered = Registered {
-        context: &context,
-        id,
-    };
+    let _registered = Registered { context: &context, id };
     let (commands, inbox) = unbounded_channel();
     // Entered in the books before the client knows that it is connected, so that whatever it does
     // next finds the connection there.
@@ -88,12 +85,7 @@ pub(super) async fn serve(context: Context, id: u64, stream: TcpStream) {
             }
         });
         let commands = commands.clone();
-        let _ = context.events.send(Event::Opened(Link {
-            id,
-            channel,
-            named,
-            commands,
-        }));
+        let _ = context.events.send(Event::Opened(Link { id, channel, named, commands }));
     };
     // Nothing is left to tell anyone when the handshake breaks off: the client sees it.
     let shaken = timeout(HANDSHAKE_LIMIT, handshake(&context.gate, stream, register)).await;
@@ -110,9 +102,7 @@ struct Registered<'a> {
 
 impl Drop for Registered<'_> {
     fn drop(&mut self) {
-        self.context
-            .shared
-            .update(|state| state.sockets.remove(&self.id));
+        self.context.shared.update(|state| state.sockets.remove(&self.id));
         let _ = self.context.events.send(Event::Closed { socket: self.id });
     }
 }
@@ -141,11 +131,7 @@ async fn handshake(
             stream.shutdown().await?;
             Ok(None)
         }
-        Verdict::Upgrade {
-            key,
-            channel,
-            named,
-        } => {
+        Verdict::Upgrade { key, channel, named } => {
             let accept = derive_accept_key(key.as_bytes());
             let answer = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
@@ -173,9 +159,7 @@ async fn converse(
     mut socket: WebSocketStream<TcpStream>,
     mut inbox: UnboundedReceiver<Command>,
 ) -> Outcome<()> {
-    let mut next_ping = context
-        .ping_interval
-        .map(|interval| Instant::now() + interval);
+    let mut next_ping = context.ping_interval.map(|interval| Instant::now() + interval);
     loop {
         // Without pings the timer is disabled, so its time does not matter.
         let ping_at = next_ping.unwrap_or_else(Instant::now);
@@ -204,9 +188,7 @@ fn receive(context: &Context, id: u64, message: Message) {
         Message::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         _ => return,
     };
-    context
-        .shared
-        .update(|state| state.received.push(text.clone()));
+    context.shared.update(|state| state.received.push(text.clone()));
     let _ = context.events.send(Event::Frame { socket: id, text });
 }
 

@@ -76,10 +76,7 @@ pub struct ExpectedInput {
 }
 
 /// Keeps a `null` apart from a missing key.
-#[expect(
-    clippy::option_option,
-    reason = "missing, null and a value are three cases"
-)]
+#[expect(clippy::option_option, reason = "missing, null and a value are three cases")]
 fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,

@@ -54,33 +54,23 @@ impl Head {
                 (header.name.to_ascii_lowercase(), value)
             })
             .collect();
-        Some(Self {
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers,
-        })
+        Some(Self { path: path.to_owned(), query: query.to_owned(), headers })
     }
 
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     fn channel(&self) -> Option<&str> {
-        self.query
-            .split('&')
-            .find_map(|pair| match pair.split_once('=') {
-                Some(("channel", value)) => Some(value),
-                None if pair == "channel" => Some(""),
-                _ => None,
-            })
+        self.query.split('&').find_map(|pair| match pair.split_once('=') {
+            Some(("channel", value)) => Some(value),
+            None if pair == "channel" => Some(""),
+            _ => None,
+        })
     }
 
     fn wants_upgrade(&self) -> bool {
-        self.header("upgrade")
-            .is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+        self.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
     }
 }
 
@@ -97,11 +87,7 @@ impl Gate {
         match (verdict, head.header("sec-websocket-key")) {
             (Ok(channel), Some(key)) => {
                 let named = head.channel().is_some_and(|name| !name.is_empty());
-                Verdict::Upgrade {
-                    key: key.to_owned(),
-                    channel,
-                    named,
-                }
+                Verdict::Upgrade { key: key.to_owned(), channel, named }
             }
             (Ok(_), None) => Verdict::Answer(refusal(400, "Bad Request")),
             (Err(answer), _) => Verdict::Answer(answer),
@@ -113,8 +99,7 @@ impl Gate {
         if head.channel().is_some() {
             return Err(refusal(426, "Upgrade Required"));
         }
-        self.authenticate(head)
-            .map_err(|reason| refusal(401, reason))?;
+        self.authenticate(head).map_err(|reason| refusal(401, reason))?;
         if head.header("origin").is_some() && self.token.is_none() {
             return Err(refusal(403, "Forbidden"));
         }
@@ -131,8 +116,7 @@ impl Gate {
             "stream" => Channel::Stream,
             _ => return Err(refusal(400, "Bad Request")),
         };
-        self.authenticate(head)
-            .map_err(|reason| refusal(401, reason))?;
+        self.authenticate(head).map_err(|reason| refusal(401, reason))?;
         Ok(channel)
     }
 
@@ -145,11 +129,7 @@ impl Gate {
         };
         match header.split_once(' ') {
             Some((scheme, given)) if scheme.eq_ignore_ascii_case("bearer") => {
-                if given.trim() == token {
-                    Ok(())
-                } else {
-                    Err("invalid websocket bearer token")
-                }
+                if given.trim() == token { Ok(()) } else { Err("invalid websocket bearer token") }
             }
             _ => Err("invalid authorization header"),
         }
@@ -192,11 +172,7 @@ pub(super) fn app_server_info(request_id: &str) -> Value {
 }
 
 fn known_path(head: &Head) -> Result<(), String> {
-    if matches!(head.path.as_str(), "/" | "/ws") {
-        Ok(())
-    } else {
-        Err(refusal(404, "Not Found"))
-    }
+    if matches!(head.path.as_str(), "/" | "/ws") { Ok(()) } else { Err(refusal(404, "Not Found")) }
 }
 
 fn json_answer(status: u16, reason: &str, body: &Value) -> String {

@@ -31,10 +31,7 @@ pub struct PlayOptions {
 
 impl Default for PlayOptions {
     fn default() -> Self {
-        Self {
-            step_timeout: Duration::from_secs(30),
-            answer_unrecorded: true,
-        }
+        Self { step_timeout: Duration::from_secs(30), answer_unrecorded: true }
     }
 }
 
@@ -126,10 +123,7 @@ impl ScriptedTurn {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        Self {
-            text: pieces.into_iter().map(Into::into).collect(),
-            ..Self::default()
-        }
+        Self { text: pieces.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
     /// Adds a tool call.
@@ -168,20 +162,12 @@ impl ScriptedCall {
     /// A call that runs without asking.
     #[must_use]
     pub fn new(name: impl Into<String>, input: Value) -> Self {
-        Self {
-            name: name.into(),
-            input,
-            needs_approval: false,
-            result: default_result(),
-        }
+        Self { name: name.into(), input, needs_approval: false, result: default_result() }
     }
 
     /// A call that needs an approval.
     #[must_use]
     pub fn asking(name: impl Into<String>, input: Value) -> Self {
-        Self {
-            needs_approval: true,
-            ..Self::new(name, input)
-        }
+        Self { needs_approval: true, ..Self::new(name, input) }
     }
 }

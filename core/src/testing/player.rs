@@ -59,9 +59,7 @@ struct Player {
 impl Player {
     async fn run(&mut self, trace: &Trace) -> Result<(), String> {
         for (index, line) in trace.lines.iter().enumerate() {
-            self.step(line)
-                .await
-                .map_err(|what| format!("line {}: {what}", line.number))?;
+            self.step(line).await.map_err(|what| format!("line {}: {what}", line.number))?;
             if index % LINES_AT_ONCE == 0 {
                 tokio::task::yield_now().await;
             }
@@ -97,10 +95,7 @@ impl Player {
     /// Waits for the connection that plays this one.
     async fn open(&mut self, client: &str, channel: Channel) -> Result<(), String> {
         let what = format!("a connection for {}", describe(client, channel));
-        self.until(what, |player| {
-            player.cast.bind(player.generation, client, channel)
-        })
-        .await
+        self.until(what, |player| player.cast.bind(player.generation, client, channel)).await
     }
 
     fn deliver(&mut self, client: &str, channel: Channel, kind: &str, text: &str) {
@@ -111,9 +106,7 @@ impl Player {
         };
         let socket = self.cast.find(client, channel).or_else(|| {
             let others = [Channel::Socket, Channel::Control, Channel::Stream];
-            others
-                .into_iter()
-                .find_map(|other| self.cast.find(client, other))
+            others.into_iter().find_map(|other| self.cast.find(client, other))
         });
         if let Some(socket) = socket {
             let text = self.translation.apply(client, text).into_owned();
@@ -133,15 +126,10 @@ impl Player {
             Some(detail) if kind == "input" => format!("`{kind}` ({detail})"),
             _ => format!("`{kind}`"),
         };
-        let from = if client.is_empty() {
-            String::new()
-        } else {
-            format!(" from client {client}")
-        };
+        let from = if client.is_empty() { String::new() } else { format!(" from client {client}") };
         let what = format!("{what}{from}");
-        let (socket, actual) = self
-            .until(what, |player| player.take_match(client, &recorded))
-            .await?;
+        let (socket, actual) =
+            self.until(what, |player| player.take_match(client, &recorded)).await?;
         self.translation.learn(client, &recorded, &actual);
         if self.options.answer_unrecorded && recorded["request_id"].is_null() {
             self.answer(socket, &actual);
@@ -232,12 +220,7 @@ impl Player {
         self.cast.close_all();
         let shared = Arc::clone(&self.shared);
         let closed = async {
-            while shared
-                .lock()
-                .sockets
-                .values()
-                .any(|socket| socket.link.is_some())
-            {
+            while shared.lock().sockets.values().any(|socket| socket.link.is_some()) {
                 match self.events.recv().await {
                     // A client that reconnects finds the recording over.
                     Some(Event::Opened(link)) => link.send(Command::Close(None)),
@@ -282,9 +265,5 @@ fn describe(client: &str, channel: Channel) -> String {
         Channel::Control => "the control socket",
         Channel::Stream => "the stream socket",
     };
-    if client.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{name} of client {client}")
-    }
+    if client.is_empty() { name.to_owned() } else { format!("{name} of client {client}") }
 }

@@ -45,14 +45,9 @@ impl MockServer {
     ///
     /// When no port or no thread is to be had.
     pub fn play(trace: Trace, generation: Generation, options: PlayOptions) -> io::Result<Self> {
-        Self::start(
-            Gate {
-                generation,
-                token: None,
-            },
-            None,
-            move |events, shared| player::play(trace, generation, options, events, shared),
-        )
+        Self::start(Gate { generation, token: None }, None, move |events, shared| {
+            player::play(trace, generation, options, events, shared)
+        })
     }
 
     /// Answers commands by itself, with turns from a script.
@@ -61,10 +56,7 @@ impl MockServer {
     ///
     /// When no port or no thread is to be had.
     pub fn scripted(options: ScriptOptions) -> io::Result<Self> {
-        let gate = Gate {
-            generation: options.generation,
-            token: options.token.clone(),
-        };
+        let gate = Gate { generation: options.generation, token: options.token.clone() };
         let ping_interval = options.ping_interval_ms.map(Duration::from_millis);
         Self::start(gate, ping_interval, move |events, shared| {
             scripted::direct(options, events, shared)
@@ -84,16 +76,10 @@ impl MockServer {
         let stop = Arc::new(Notify::new());
         let (events, inbox) = unbounded_channel();
         let gate = Arc::new(gate);
-        let context = Context {
-            gate,
-            ping_interval,
-            events,
-            shared: Arc::clone(&shared),
-        };
+        let context = Context { gate, ping_interval, events, shared: Arc::clone(&shared) };
         let (seen, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
-        let thread = thread::Builder::new()
-            .name("mock-app-server".to_owned())
-            .spawn(move || {
+        let thread =
+            thread::Builder::new().name("mock-app-server".to_owned()).spawn(move || {
                 runtime.block_on(async {
                     let directed = async {
                         tokio::select! {
@@ -114,12 +100,7 @@ impl MockServer {
                     state.ended = true;
                 });
             })?;
-        Ok(Self {
-            address,
-            shared,
-            stop,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { address, shared, stop, thread: Mutex::new(Some(thread)) })
     }
 
     /// The address for clients: `ws://127.0.0.1:PORT`.
@@ -164,11 +145,7 @@ impl MockServer {
     #[must_use]
     pub fn wait_received(&self, kind: &str, times: usize, timeout: Duration) -> bool {
         self.shared.wait(timeout, |state| {
-            let count = state
-                .received
-                .iter()
-                .filter(|text| is_of_type(text, kind))
-                .count();
+            let count = state.received.iter().filter(|text| is_of_type(text, kind)).count();
             count >= times
         })
     }
@@ -194,11 +171,7 @@ impl MockServer {
     /// calls do nothing. Dropping the server does the same.
     pub fn close(&self) {
         self.stop.notify_one();
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             && self.shared.wait(CLOSE_LIMIT, |state| state.ended)
         {
@@ -232,8 +205,6 @@ async fn accept(context: Context, listener: TcpListener) {
         id += 1;
         // Registered before the task can run: both happen on this thread.
         let task = tokio::spawn(connection::serve(context.clone(), id, stream)).abort_handle();
-        context
-            .shared
-            .update(|state| state.sockets.insert(id, Socket { task, link: None }));
+        context.shared.update(|state| state.sockets.insert(id, Socket { task, link: None }));
     }
 }

@@ -106,10 +106,7 @@ pub enum TraceError {
 }
 
 pub(super) fn read_text(path: &Path) -> Result<String, TraceError> {
-    fs::read_to_string(path).map_err(|source| TraceError::Io {
-        path: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(|source| TraceError::Io { path: path.to_owned(), source })
 }
 
 impl Trace {
@@ -165,10 +162,7 @@ impl TraceLine {
             (Some(direction), None) => {
                 let payload = match (wire.frame, wire.raw) {
                     (Some(frame), _) => Payload::Frame(frame),
-                    (None, Some(text)) => Payload::Raw {
-                        text,
-                        binary: wire.binary,
-                    },
+                    (None, Some(text)) => Payload::Raw { text, binary: wire.binary },
                     (None, None) => return Err("a message without `frame` and `raw`".to_owned()),
                 };
                 match direction {
@@ -177,9 +171,7 @@ impl TraceLine {
                     other => return Err(format!("unknown direction `{other}`")),
                 }
             }
-            (None, Some("open")) => TraceEvent::Open {
-                url: wire.url.unwrap_or_default(),
-            },
+            (None, Some("open")) => TraceEvent::Open { url: wire.url.unwrap_or_default() },
             (None, Some("close")) => TraceEvent::Close {
                 code: wire.code.unwrap_or(1005),
                 reason: wire.reason.unwrap_or_default(),
@@ -189,12 +181,6 @@ impl TraceLine {
             (None, Some(other)) => TraceEvent::Other(other.to_owned()),
             _ => return Err("a line needs either `dir` or `event`".to_owned()),
         };
-        Ok(Self {
-            number,
-            t_ms: wire.t_ms,
-            client: wire.client,
-            channel: wire.channel,
-            event,
-        })
+        Ok(Self { number, t_ms: wire.t_ms, client: wire.client, channel: wire.channel, event })
     }
 }

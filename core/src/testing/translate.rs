@@ -23,11 +23,7 @@ impl Translation {
         }
         let recorded = recorded["payload"]["messages"].as_array();
         let actual = actual["payload"]["messages"].as_array();
-        for (recorded, actual) in recorded
-            .into_iter()
-            .flatten()
-            .zip(actual.into_iter().flatten())
-        {
+        for (recorded, actual) in recorded.into_iter().flatten().zip(actual.into_iter().flatten()) {
             let (recorded, actual) = (&recorded["client_message_id"], &actual["client_message_id"]);
             note(&mut self.messages, recorded, actual);
         }
@@ -110,13 +106,7 @@ fn strings(text: &str) -> Vec<Literal<'_>> {
                     key_is_request_id = content == "request_id";
                 }
                 let is_request_id = !is_key && depth == 1 && key_is_request_id;
-                found.push(Literal {
-                    content,
-                    start,
-                    end,
-                    is_key,
-                    is_request_id,
-                });
+                found.push(Literal { content, start, end, is_key, is_request_id });
             }
             _ => {}
         }
@@ -126,9 +116,7 @@ fn strings(text: &str) -> Vec<Literal<'_>> {
 }
 
 fn content(text: &str, start: usize, end: usize) -> Cow<'_, str> {
-    let inner = text
-        .get(start + 1..end.saturating_sub(1))
-        .unwrap_or_default();
+    let inner = text.get(start + 1..end.saturating_sub(1)).unwrap_or_default();
     if inner.contains('\\') {
         serde_json::from_str(&text[start..end]).map_or(Cow::Borrowed(inner), Cow::Owned)
     } else {
@@ -164,10 +152,7 @@ mod tests {
     #[test]
     fn request_ids_belong_to_one_client_and_message_ids_to_all() {
         let text = r#"{"request_id":"r-1","otid":"cm-1"}"#;
-        assert_eq!(
-            learned().apply("B", text),
-            r#"{"request_id":"r-1","otid":"u-1"}"#
-        );
+        assert_eq!(learned().apply("B", text), r#"{"request_id":"r-1","otid":"u-1"}"#);
     }
 
     #[test]

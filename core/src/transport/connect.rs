@@ -40,13 +40,11 @@ pub(super) async fn connect(
     options: &ConnectOptions,
 ) -> Result<Connected, Error> {
     let limit = options.connect_timeout;
-    tokio::time::timeout(limit, choose(endpoint, options))
-        .await
-        .unwrap_or_else(|_| {
-            let place = endpoint.authority();
-            let message = format!("no connection to {place} within {} s", limit.as_secs_f64());
-            Err(Error::new(ErrorKind::ConnectionFailed, message))
-        })
+    tokio::time::timeout(limit, choose(endpoint, options)).await.unwrap_or_else(|_| {
+        let place = endpoint.authority();
+        let message = format!("no connection to {place} within {} s", limit.as_secs_f64());
+        Err(Error::new(ErrorKind::ConnectionFailed, message))
+    })
 }
 
 /// Opens a split server's stream socket once more.
@@ -55,14 +53,9 @@ pub(super) async fn reopen_stream(
     options: &ConnectOptions,
 ) -> Result<Socket, Error> {
     let open = upgrade(endpoint, options, Some(Channel::Stream));
-    tokio::time::timeout(options.connect_timeout, open)
-        .await
-        .unwrap_or_else(|_| {
-            Err(Error::new(
-                ErrorKind::ConnectionFailed,
-                "the stream socket did not open in time",
-            ))
-        })
+    tokio::time::timeout(options.connect_timeout, open).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::ConnectionFailed, "the stream socket did not open in time"))
+    })
 }
 
 async fn choose(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Connected, Error> {
@@ -88,12 +81,7 @@ async fn single(
     info: Option<String>,
 ) -> Result<Connected, Error> {
     let control = upgrade(endpoint, options, None).await?;
-    Ok(Connected {
-        control,
-        stream: None,
-        info,
-        split: false,
-    })
+    Ok(Connected { control, stream: None, info, split: false })
 }
 
 async fn split(
@@ -105,12 +93,7 @@ async fn split(
         upgrade(endpoint, options, Some(Channel::Control)),
         upgrade(endpoint, options, Some(Channel::Stream)),
     )?;
-    Ok(Connected {
-        control,
-        stream: Some(stream),
-        info,
-        split: true,
-    })
+    Ok(Connected { control, stream: Some(stream), info, split: true })
 }
 
 /// `GET /app-server-info`: 200 tells the generation, 404 means a server that does not have it yet,
@@ -118,14 +101,9 @@ async fn split(
 async fn probe(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Probe, Error> {
     let mut io = open(endpoint, options).await?;
     // HTTP/1.0 keeps the answer free of chunks.
-    let request = head(
-        endpoint,
-        "GET /app-server-info HTTP/1.0",
-        "Connection: close\r\n",
-    );
-    let mut answer = exchange(&mut *io, &request)
-        .await
-        .map_err(|error| http_failed(endpoint, &error))?;
+    let request = head(endpoint, "GET /app-server-info HTTP/1.0", "Connection: close\r\n");
+    let mut answer =
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))?;
     match answer.status {
         200 => {
             let body = body(&mut *io, &mut answer).await.unwrap_or_default();
@@ -171,15 +149,12 @@ async fn upgrade(
              Sec-WebSocket-Key: {key}\r\n"
         ),
     );
-    let answer = exchange(&mut *io, &request)
-        .await
-        .map_err(|error| http_failed(endpoint, &error))?;
+    let answer =
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))?;
     if answer.status != 101 {
         return Err(refused(&answer, &target));
     }
-    let upgraded = answer
-        .header("upgrade")
-        .is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+    let upgraded = answer.header("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
     let accept = answer.header("sec-websocket-accept").map(str::trim);
     if !upgraded || accept != Some(derive_accept_key(key.as_bytes()).as_str()) {
         let message = "the server answered the upgrade, but not as a WebSocket";
@@ -191,43 +166,26 @@ async fn upgrade(
 
 fn head(endpoint: &Endpoint, line: &str, headers: &str) -> String {
     let token = endpoint.token.as_ref();
-    let token = token
-        .map(|token| format!("Authorization: Bearer {token}\r\n"))
-        .unwrap_or_default();
-    format!(
-        "{line}\r\nHost: {}\r\n{headers}{token}\r\n",
-        endpoint.authority()
-    )
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!("{line}\r\nHost: {}\r\n{headers}{token}\r\n", endpoint.authority())
 }
 
 /// TCP, and TLS over it where the URL says so.
 async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn Io>, Error> {
     let place = endpoint.authority();
-    let tcp = TcpStream::connect(&place)
-        .await
-        .map_err(|error| tcp_failed(&place, &error))?;
+    let tcp = TcpStream::connect(&place).await.map_err(|error| tcp_failed(&place, &error))?;
     // Small frames must not wait for one another; without it they still arrive.
     tcp.set_nodelay(true).unwrap_or_default();
     if !endpoint.secure {
         return Ok(Box::new(tcp));
     }
-    let name = endpoint
-        .host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_owned();
+    let name = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(name).map_err(|error| {
-        Error::new(
-            ErrorKind::InvalidOption,
-            format!("url: the host is no name for TLS ({error})"),
-        )
+        Error::new(ErrorKind::InvalidOption, format!("url: the host is no name for TLS ({error})"))
     })?;
     let config = tls::config(&options.tls)?;
     let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector
-        .connect(name, tcp)
-        .await
-        .map_err(|error| tls_failed(&place, &error))?;
+    let stream = connector.connect(name, tcp).await.map_err(|error| tls_failed(&place, &error))?;
     Ok(Box::new(stream))
 }
 
@@ -242,19 +200,14 @@ fn tcp_failed(place: &str, error: &io::Error) -> Error {
 }
 
 fn tls_failed(place: &str, error: &io::Error) -> Error {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(reason)) = inner {
         let message = format!("the certificate of {place} is not accepted: {reason}");
         return Error::new(ErrorKind::ConnectionFailed, message)
             .with_hint("name its certificate authority with the `tls.ca` option");
     }
-    Error::new(
-        ErrorKind::ConnectionFailed,
-        format!("TLS with {place} failed: {error}"),
-    )
-    .with_hint("App Servers speak plain ws://; wss:// needs a proxy in front of them")
+    Error::new(ErrorKind::ConnectionFailed, format!("TLS with {place} failed: {error}"))
+        .with_hint("App Servers speak plain ws://; wss:// needs a proxy in front of them")
 }
 
 fn http_failed(endpoint: &Endpoint, error: &HttpError) -> Error {
@@ -263,26 +216,17 @@ fn http_failed(endpoint: &Endpoint, error: &HttpError) -> Error {
 }
 
 fn refused_credentials(reason: &str) -> Error {
-    Error::new(
-        ErrorKind::Auth,
-        format!("the server refused the credentials: {reason}"),
-    )
-    .with_hint("pass the server's capability token or a signed bearer token")
+    Error::new(ErrorKind::Auth, format!("the server refused the credentials: {reason}"))
+        .with_hint("pass the server's capability token or a signed bearer token")
 }
 
 fn refused(answer: &Answer, target: &str) -> Error {
     let line = answer.status_line();
     match answer.status {
         401 => refused_credentials(&answer.reason),
-        403 => Error::new(
-            ErrorKind::Auth,
-            format!("the server refused the upgrade: {line}"),
-        ),
-        404 => Error::new(
-            ErrorKind::ConnectionFailed,
-            format!("{line}: no WebSocket at {target}"),
-        )
-        .with_hint("an App Server listens on /ws, or on the path it was started with"),
+        403 => Error::new(ErrorKind::Auth, format!("the server refused the upgrade: {line}")),
+        404 => Error::new(ErrorKind::ConnectionFailed, format!("{line}: no WebSocket at {target}"))
+            .with_hint("an App Server listens on /ws, or on the path it was started with"),
         426 => Error::new(
             ErrorKind::ProtocolMismatch,
             "the server has one socket for everything and refuses split channels",
@@ -293,9 +237,6 @@ fn refused(answer: &Answer, target: &str) -> Error {
             let message = format!("{line}: the redirect to {to} is not followed");
             Error::new(ErrorKind::ConnectionFailed, message)
         }
-        _ => Error::new(
-            ErrorKind::ConnectionFailed,
-            format!("{line}: not a WebSocket"),
-        ),
+        _ => Error::new(ErrorKind::ConnectionFailed, format!("{line}: not a WebSocket")),
     }
 }

@@ -108,7 +108,7 @@ impl<S: Sink> Driver<S> {
 
     /// Waits for one thing to happen and handles it. `false` when the client is to be closed.
     async fn step(&mut self) -> bool {
-        let engine_at = self.engine.next_timeout().map(|at| self.epoch + at);
+        let engine_at = self.engine.next_timeout().and_then(|at| self.epoch.checked_add(at));
         let keep_alive_at = self.sockets.as_ref().map(Sockets::keep_alive_at);
         let next = engine_at.into_iter().chain(keep_alive_at).min();
         tokio::select! {
@@ -220,17 +220,8 @@ impl<S: Sink> Driver<S> {
             }
         };
         match outcome {
-            Ok(Connected {
-                control,
-                stream,
-                info,
-                split,
-            }) => {
-                self.sockets = Some(Sockets {
-                    control,
-                    stream,
-                    reopening: None,
-                });
+            Ok(Connected { control, stream, info, split }) => {
+                self.sockets = Some(Sockets { control, stream, reopening: None });
                 self.engine.handle_connected(self.now(), split);
                 self.shared.connected(info, split);
                 for token in waiting {
@@ -244,10 +235,7 @@ impl<S: Sink> Driver<S> {
                     self.shared.set_state(State::Disconnected);
                 }
                 for token in waiting {
-                    self.sink.deliver(Delivery::Failed {
-                        token,
-                        error: error.clone(),
-                    });
+                    self.sink.deliver(Delivery::Failed { token, error: error.clone() });
                 }
                 goes_on
             }
@@ -280,13 +268,10 @@ impl<S: Sink> Driver<S> {
         let Ended { code, reason } = ended;
         let message = format!("the connection was lost: {reason}");
         let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
-        self.engine.handle_connection_lost(self.now(), &error);
+        // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
-        self.sink.deliver(Delivery::Disconnected {
-            channel,
-            code,
-            reason,
-        });
+        self.sink.deliver(Delivery::Disconnected { channel, code, reason });
+        self.engine.handle_connection_lost(self.now(), &error);
     }
 
     /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
@@ -318,17 +303,11 @@ impl<S: Sink> Driver<S> {
             match op {
                 Op::Close { token } => self.closing.push(token),
                 Op::Connect { token } => {
-                    self.sink.deliver(Delivery::Failed {
-                        token,
-                        error: closed(),
-                    });
+                    self.sink.deliver(Delivery::Failed { token, error: closed() });
                 }
                 Op::Command(command) => {
                     if let Some(token) = command.token() {
-                        self.sink.deliver(Delivery::Failed {
-                            token,
-                            error: closed(),
-                        });
+                        self.sink.deliver(Delivery::Failed { token, error: closed() });
                     }
                 }
             }
@@ -341,22 +320,17 @@ impl<S: Sink> Driver<S> {
 
 impl Sockets {
     fn each(&mut self) -> impl Iterator<Item = &mut Socket> {
-        self.stream
-            .iter_mut()
-            .chain(std::iter::once(&mut self.control))
+        self.stream.iter_mut().chain(std::iter::once(&mut self.control))
     }
 
     fn keep_alive_at(&self) -> Instant {
         let stream = self.stream.as_ref().map(Socket::keep_alive_at);
-        stream
-            .into_iter()
-            .fold(self.control.keep_alive_at(), Instant::min)
+        stream.into_iter().fold(self.control.keep_alive_at(), Instant::min)
     }
 
     fn keep_alive(&mut self) -> Option<(Channel, Ended)> {
         let now = Instant::now();
-        self.each()
-            .find_map(|socket| Some((socket.channel, socket.keep_alive(now)?)))
+        self.each().find_map(|socket| Some((socket.channel, socket.keep_alive(now)?)))
     }
 
     async fn next(&mut self) -> Wake {

@@ -23,18 +23,13 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
     /// The status line for people.
     pub(super) fn status_line(&self) -> String {
-        format!("HTTP {} {}", self.status, self.reason)
-            .trim_end()
-            .to_owned()
+        format!("HTTP {} {}", self.status, self.reason).trim_end().to_owned()
     }
 }
 
@@ -87,9 +82,7 @@ pub(super) async fn exchange(io: &mut dyn Io, request: &str) -> Result<Answer, H
 
 /// Reads a body to its end, by its length or by the end of the connection.
 pub(super) async fn body(io: &mut dyn Io, answer: &mut Answer) -> Result<Vec<u8>, HttpError> {
-    let length = answer
-        .header("content-length")
-        .and_then(|value| value.trim().parse().ok());
+    let length = answer.header("content-length").and_then(|value| value.trim().parse().ok());
     let wanted: usize = length.unwrap_or(MAX_BODY);
     if wanted > MAX_BODY {
         return Err(HttpError::TooLong);

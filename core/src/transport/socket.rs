@@ -21,6 +21,9 @@ use crate::protocol::Text;
 /// tungstenite's default of 128 KiB is paid per connection; a quarter costs no measurable time.
 const READ_BUFFER: usize = 32 * 1024;
 
+/// Longer waits than this are not told apart, so that sums of times cannot overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// How many frames are taken from the socket before the engine and the user's side get their turn.
 const BURST: usize = 128;
 
@@ -64,8 +67,8 @@ impl Socket {
             closed: None,
             heard: Instant::now(),
             pinged: false,
-            interval: options.keepalive_interval,
-            timeout: options.keepalive_timeout,
+            interval: options.keepalive_interval.min(LONGEST),
+            timeout: options.keepalive_timeout.min(LONGEST),
         }
     }
 
@@ -75,20 +78,13 @@ impl Socket {
 
     /// Starts the closing handshake; [`Socket::poll_burst`] then reports the end.
     pub(super) fn close(&mut self) {
-        let frame = CloseFrame {
-            code: CloseCode::Normal,
-            reason: "".into(),
-        };
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         self.outbox.push_back(Message::Close(Some(frame)));
     }
 
     /// When [`Socket::keep_alive`] wants to be called.
     pub(super) fn keep_alive_at(&self) -> Instant {
-        let wait = if self.pinged {
-            self.interval + self.timeout
-        } else {
-            self.interval
-        };
+        let wait = if self.pinged { self.interval + self.timeout } else { self.interval };
         self.heard + wait
     }
 
@@ -158,10 +154,7 @@ impl Socket {
             Message::Binary(bytes) => burst.extend(Text::try_from(bytes)),
             Message::Close(frame) => {
                 self.closed = Some(frame.map_or(
-                    Ended {
-                        code: 1005,
-                        reason: "the server closed the connection".to_owned(),
-                    },
+                    Ended { code: 1005, reason: "the server closed the connection".to_owned() },
                     |frame| Ended {
                         code: frame.code.into(),
                         reason: if frame.reason.is_empty() {
@@ -214,14 +207,10 @@ impl Socket {
                 code: 1009,
                 reason: format!("a message of {size} bytes is above the limit of {max_size}"),
             },
-            WsError::ConnectionClosed | WsError::AlreadyClosed => Ended {
-                code: 1006,
-                reason: "the connection is closed".to_owned(),
-            },
-            other => Ended {
-                code: 1006,
-                reason: other.to_string(),
-            },
+            WsError::ConnectionClosed | WsError::AlreadyClosed => {
+                Ended { code: 1006, reason: "the connection is closed".to_owned() }
+            }
+            other => Ended { code: 1006, reason: other.to_string() },
         }
     }
 }

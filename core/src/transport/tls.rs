@@ -20,9 +20,7 @@ pub(super) fn config(options: &TlsOptions) -> Result<ClientConfig, Error> {
         .map_err(|error| failed(error.to_string()))?;
     if !options.verify {
         let verifier = Arc::new(Unverified(provider.signature_verification_algorithms));
-        let builder = builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier);
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         return Ok(builder.with_no_client_auth());
     }
     let roots = match &options.ca {
@@ -39,17 +37,11 @@ fn given(ca: &str) -> Result<RootCertStore, Error> {
     } else {
         CertificateDer::pem_file_iter(ca).and_then(Iterator::collect)
     }
-    .map_err(|error| {
-        invalid(format!(
-            "expected PEM text or the path of a PEM file ({error})"
-        ))
-    })?;
+    .map_err(|error| invalid(format!("expected PEM text or the path of a PEM file ({error})")))?;
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {
-        return Err(invalid(
-            "expected at least one certificate, got none".to_owned(),
-        ));
+        return Err(invalid("expected at least one certificate, got none".to_owned()));
     }
     Ok(roots)
 }

@@ -56,11 +56,7 @@ impl Lab {
         let ids = Arc::new(Ids::with_prefix("t".to_owned()));
         let mut engine = Engine::new(ids, Duration::from_millis(150));
         engine.handle_connected(Duration::ZERO, false);
-        Self {
-            engine,
-            now: Duration::ZERO,
-            seq: 0,
-        }
+        Self { engine, now: Duration::ZERO, seq: 0 }
     }
 
     /// Lets time pass, waking the engine whenever it wants to be woken.
@@ -78,8 +74,7 @@ impl Lab {
     }
 
     pub fn receive_text(&mut self, text: &str) {
-        self.engine
-            .handle_frame(self.now, Channel::Control, &Text::from(text));
+        self.engine.handle_frame(self.now, Channel::Control, &Text::from(text));
     }
 
     /// An event of the runtime.
@@ -100,13 +95,16 @@ impl Lab {
 
     /// A loop status that says which messages a run answers.
     pub fn run(&mut self, run: &str, ids: &[&str]) {
-        self.event(
-            "update_loop_status",
-            json!({ "loop_status": {
-                "status": "PROCESSING_API_RESPONSE", "active_run_ids": [run],
-                "client_message_ids_by_run_id": { run: ids },
-            } }),
-        );
+        self.run_at("PROCESSING_API_RESPONSE", run, ids);
+    }
+
+    /// The same under another status; a lost runtime always says that it is idle.
+    pub fn run_at(&mut self, status: &str, run: &str, ids: &[&str]) {
+        let map = json!({ run: ids });
+        let state = json!({
+            "status": status, "active_run_ids": [run], "client_message_ids_by_run_id": map,
+        });
+        self.event("update_loop_status", json!({ "loop_status": state }));
     }
 
     pub fn delta(&mut self, body: Value) {
@@ -182,10 +180,7 @@ impl Lab {
 
     /// The types of the frames that went out since the last look.
     pub fn sent_kinds(&mut self) -> Vec<String> {
-        self.sent()
-            .iter()
-            .map(|frame| frame["type"].as_str().unwrap_or("?").to_owned())
-            .collect()
+        self.sent().iter().map(|frame| frame["type"].as_str().unwrap_or("?").to_owned()).collect()
     }
 
     /// The calls that ended since the last look.
@@ -195,11 +190,7 @@ impl Lab {
             ended.extend(match delivery {
                 Delivery::Turn { token, result } => Some((token, End::Turn(result))),
                 Delivery::Failed { token, error } => Some((token, End::Failed(error))),
-                Delivery::Response {
-                    token,
-                    text,
-                    refused,
-                } => {
+                Delivery::Response { token, text, refused } => {
                     let value = serde_json::from_str(&text).expect("responses are JSON");
                     Some((token, End::Response(value, refused)))
                 }

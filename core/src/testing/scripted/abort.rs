@@ -28,18 +28,12 @@ pub(super) fn interrupt(state: &mut State, scope: &Scope) -> Option<Interrupted>
     let fields = json!({ "message": "Interrupted", "level": "warning" });
     let draft = lifecycle(state, "status", running.run_id.as_deref(), fields);
     state.broadcast(scope, &draft);
-    Some(Interrupted {
-        running,
-        tool_calls,
-    })
+    Some(Interrupted { running, tool_calls })
 }
 
 /// The frames after the response of the abort; then the queue goes on.
 pub(super) fn conclude(world: &World, state: &mut State, scope: &Scope, interrupted: Interrupted) {
-    let Interrupted {
-        running,
-        tool_calls,
-    } = interrupted;
+    let Interrupted { running, tool_calls } = interrupted;
     let run = running.run_id.as_deref();
     for call in tool_calls {
         tell_tool_end(state, scope, run, &call, "error", "Interrupted by user");

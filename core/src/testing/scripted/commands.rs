@@ -58,13 +58,7 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         }
         "external_tool_call_response" => external_result(state, client, request_id?, frame),
         other => {
-            let fields = state
-                .options
-                .answers
-                .get(other)?
-                .as_object()
-                .cloned()
-                .unwrap_or_default();
+            let fields = state.options.answers.get(other)?.as_object().cloned().unwrap_or_default();
             respond(state, client, other, request_id?, fields);
             Some(())
         }
@@ -87,10 +81,7 @@ pub(super) fn respond(
 }
 
 /// A string that may be left out; `None` when the field has another type.
-#[expect(
-    clippy::option_option,
-    reason = "invalid, missing and a value are three cases"
-)]
+#[expect(clippy::option_option, reason = "invalid, missing and a value are three cases")]
 pub(super) fn optional<'a>(frame: &'a Value, key: &str) -> Option<Option<&'a str>> {
     match &frame[key] {
         Value::Null => Some(None),
@@ -169,12 +160,8 @@ fn remove_queue_item(
     let queue = &mut state.runtime(&scope).queue;
     let is_it =
         |input: &super::world::Input| input.queued.as_ref().is_some_and(|(id, _)| id == item);
-    let removed: Vec<_> = queue
-        .iter()
-        .position(is_it)
-        .and_then(|at| queue.remove(at))
-        .into_iter()
-        .collect();
+    let removed: Vec<_> =
+        queue.iter().position(is_it).and_then(|at| queue.remove(at)).into_iter().collect();
     state.reply(
         client,
         &json!({
@@ -223,11 +210,7 @@ pub(super) fn lifecycle(
     run: Option<&str>,
     fields: Value,
 ) -> Draft {
-    let prefix = if state.is_single() {
-        "lifecycle"
-    } else {
-        "message"
-    };
+    let prefix = if state.is_single() { "lifecycle" } else { "message" };
     let id = format!("{prefix}-{}", uuid(state.count("lifecycle")));
     let mut delta = json!({ "id": id, "date": timestamp(), "message_type": message_type });
     if let Some(run) = run {

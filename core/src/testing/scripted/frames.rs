@@ -18,14 +18,8 @@ impl Draft {
     /// `fields` has to be an object.
     pub(super) fn new(kind: &'static str, fields: &Value) -> Self {
         let text = fields.to_string();
-        let inner = text
-            .trim_start_matches('{')
-            .strip_suffix('}')
-            .unwrap_or_default();
-        Self {
-            kind,
-            fields: inner.to_owned(),
-        }
+        let inner = text.trim_start_matches('{').strip_suffix('}').unwrap_or_default();
+        Self { kind, fields: inner.to_owned() }
     }
 
     /// The complete frame for a connection (protocol reference, section 6).
@@ -47,9 +41,7 @@ pub(super) fn uuid(number: u64) -> String {
 
 /// The current time in ISO 8601, UTC, with milliseconds.
 pub(super) fn timestamp() -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (seconds, millis) = (now.as_secs(), now.subsec_millis());
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
@@ -66,11 +58,7 @@ fn civil(day: u64) -> (u64, u64, u64) {
     let month = (5 * day + 2) / 153;
     let day_of_month = day - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    (
-        era * 400 + year + u64::from(month <= 2),
-        month,
-        day_of_month,
-    )
+    (era * 400 + year + u64::from(month <= 2), month, day_of_month)
 }
 
 /// The agent object of a response.

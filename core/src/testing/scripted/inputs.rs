@@ -22,10 +22,7 @@ pub(super) fn input(
         }
         Some("create_message") => create_message(world, state, client, scope, request_id, payload),
         Some("approval_response") => approval_response(state, client, scope, request_id, payload),
-        kind => Err(format!(
-            "Unsupported input payload kind: {}",
-            kind.unwrap_or("undefined")
-        )),
+        kind => Err(format!("Unsupported input payload kind: {}", kind.unwrap_or("undefined"))),
     };
     if let Err(message) = verdict {
         violation(state, scope, &message);
@@ -52,10 +49,7 @@ fn acknowledge(
 }
 
 fn accept(state: &State, client: u64, scope: &Scope, request_id: Option<&str>, disposition: &str) {
-    let fields = [
-        ("accepted", true.into()),
-        ("disposition", disposition.into()),
-    ];
+    let fields = [("accepted", true.into()), ("disposition", disposition.into())];
     acknowledge(state, client, scope, request_id, &fields);
 }
 
@@ -69,7 +63,7 @@ fn create_message(
 ) -> Result<(), String> {
     let Some(messages) = payload["messages"].as_array() else {
         return Err(
-            "Protocol violation: input.kind=create_message requires payload.messages[]".to_owned(),
+            "Protocol violation: input.kind=create_message requires payload.messages[]".to_owned()
         );
     };
     if messages.iter().any(|message| message["type"] == "approval") {
@@ -87,14 +81,9 @@ fn create_message(
     }
     let strings = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();
-        items
-            .filter_map(|item| item.as_str().map(ToOwned::to_owned))
-            .collect()
+        items.filter_map(|item| item.as_str().map(ToOwned::to_owned)).collect()
     };
-    let ids = messages
-        .iter()
-        .map(|message| message["client_message_id"].clone())
-        .collect();
+    let ids = messages.iter().map(|message| message["client_message_id"].clone()).collect();
     let mut input = Input {
         owner: client,
         client_message_ids: strings(&Value::Array(ids)),
@@ -116,9 +105,7 @@ fn create_message(
     runtime.queue_ids += 1;
     input.queued = Some((format!("q-{}", runtime.queue_ids), timestamp()));
     if input.client_message_ids.is_empty() {
-        input
-            .client_message_ids
-            .push(format!("cm-submit-{}", uuid(number)));
+        input.client_message_ids.push(format!("cm-submit-{}", uuid(number)));
     }
     runtime.queue.push_back(input);
     let starts_at_once = runtime.turn.is_none();
@@ -137,11 +124,7 @@ fn repeated(state: &mut State, scope: &Scope, input: &Input) -> Option<&'static 
     }
     let id = input.client_message_ids.first()?;
     let runtime = state.runtime(scope);
-    if runtime
-        .queue
-        .iter()
-        .any(|queued| queued.client_message_ids.contains(id))
-    {
+    if runtime.queue.iter().any(|queued| queued.client_message_ids.contains(id)) {
         return Some("queued");
     }
     let running = runtime.turn.as_ref()?;
@@ -194,10 +177,7 @@ fn approval_response(
         );
     };
     let runtime = state.runtime(scope);
-    let Some(approval) = runtime
-        .approval
-        .take_if(|approval| approval.request_id == asked)
-    else {
+    let Some(approval) = runtime.approval.take_if(|approval| approval.request_id == asked) else {
         let error = "Approval request is no longer pending";
         acknowledge(
             state,
@@ -210,13 +190,7 @@ fn approval_response(
     };
     state.enter(scope, Step::Asking);
     state.tell_device(scope);
-    acknowledge(
-        state,
-        client,
-        scope,
-        request_id,
-        &[("accepted", true.into())],
-    );
+    acknowledge(state, client, scope, request_id, &[("accepted", true.into())]);
     let _ = approval.answer.send(payload.clone());
     Ok(())
 }

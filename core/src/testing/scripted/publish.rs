@@ -16,11 +16,8 @@ impl State {
             "executing_tool_call_ids": runtime.executing,
         });
         if !runtime.correlation.is_empty() {
-            body["client_message_ids_by_run_id"] = runtime
-                .correlation
-                .iter()
-                .map(|(run, ids)| (run.clone(), json!(ids)))
-                .collect();
+            body["client_message_ids_by_run_id"] =
+                runtime.correlation.iter().map(|(run, ids)| (run.clone(), json!(ids))).collect();
         }
         Draft::new("update_loop_status", &json!({ "loop_status": body }))
     }

@@ -52,11 +52,7 @@ fn refuse(link: &Link, reason: &str) {
 async fn give_up(world: World, link: Link) {
     tokio::time::sleep(PAIRING_LIMIT).await;
     let mut state = world.lock();
-    if state
-        .waiting_stream
-        .as_ref()
-        .is_some_and(|waiting| waiting.id == link.id)
-    {
+    if state.waiting_stream.as_ref().is_some_and(|waiting| waiting.id == link.id) {
         state.waiting_stream = None;
         refuse(&link, "control channel did not connect");
     }

@@ -40,18 +40,11 @@ pub(super) fn runtime_start(
         );
         return Some(());
     }
-    let agent_id = agent.map_or_else(
-        || format!("agent-local-{}", uuid(state.count("agent"))),
-        ToOwned::to_owned,
-    );
-    let conversation_id = conversation.map_or_else(
-        || format!("local-conv-{}", state.count("conversation")),
-        ToOwned::to_owned,
-    );
-    let scope = Scope {
-        agent_id,
-        conversation_id,
-    };
+    let agent_id = agent
+        .map_or_else(|| format!("agent-local-{}", uuid(state.count("agent"))), ToOwned::to_owned);
+    let conversation_id = conversation
+        .map_or_else(|| format!("local-conv-{}", state.count("conversation")), ToOwned::to_owned);
+    let scope = Scope { agent_id, conversation_id };
     state.subscribe(client, &scope);
     let runtime = state.runtime(&scope);
     if let Some(mode) = mode {
@@ -89,10 +82,7 @@ fn tool_groups(groups: &Value) -> Option<Vec<(Option<String>, String)>> {
     for group in groups.as_array()? {
         let scope = optional(group, "scope_id")?;
         for tool in group["tools"].as_array()? {
-            tools.push((
-                scope.map(ToOwned::to_owned),
-                tool["name"].as_str()?.to_owned(),
-            ));
+            tools.push((scope.map(ToOwned::to_owned), tool["name"].as_str()?.to_owned()));
         }
     }
     Some(tools)
@@ -116,12 +106,6 @@ pub(super) fn tools_update(
         }
     }
     state.clients.get_mut(&client)?.tools.extend(changes);
-    respond(
-        state,
-        client,
-        "runtime_external_tools_update",
-        request_id,
-        Map::new(),
-    );
+    respond(state, client, "runtime_external_tools_update", request_id, Map::new());
     Some(())
 }

@@ -23,11 +23,7 @@ pub(super) fn tell_tool_end(
     let fields = json!({ "tool_call_id": call, "status": status });
     let draft = lifecycle(state, "client_tool_end", run, fields);
     state.broadcast(scope, &draft);
-    let prefix = if state.is_single() {
-        "synthetic-tool-return"
-    } else {
-        "message-tool-return"
-    };
+    let prefix = if state.is_single() { "synthetic-tool-return" } else { "message-tool-return" };
     let single = json!({ "tool_call_id": call, "status": status, "tool_return": text });
     let delta = json!({
         "type": "message", "message_type": "tool_return_message",
@@ -35,10 +31,7 @@ pub(super) fn tell_tool_end(
         "run_id": run, "status": status, "tool_call_id": call, "tool_return": text,
         "tool_returns": [single],
     });
-    state.broadcast(
-        scope,
-        &Draft::new("stream_delta", &json!({ "delta": delta })),
-    );
+    state.broadcast(scope, &Draft::new("stream_delta", &json!({ "delta": delta })));
 }
 
 /// A tool call with the id it got.
@@ -60,11 +53,7 @@ impl Turn {
             let arguments = script.input.to_string();
             let call = json!({ "tool_call_id": id, "name": script.name, "arguments": arguments });
             self.delta("approval_request_message", json!({ "tool_call": call }));
-            calls.push(Call {
-                id,
-                script,
-                denial: None,
-            });
+            calls.push(Call { id, script, denial: None });
         }
         self.end_run("requires_approval");
         for call in calls.iter_mut().filter(|call| call.script.needs_approval) {
@@ -89,11 +78,7 @@ impl Turn {
             });
             let request_id = format!("perm-{}", call.id);
             state.enter(scope, Step::Asking);
-            state.runtime(scope).approval = Some(Approval {
-                request_id,
-                request,
-                answer,
-            });
+            state.runtime(scope).approval = Some(Approval { request_id, request, answer });
             if let Some(draft) = state.control_request(scope) {
                 state.broadcast(scope, &draft);
             }
@@ -156,25 +141,16 @@ impl Turn {
         if let Some(error) = response["error"].as_str() {
             return ("error", format!("External tool execution error: {error}"));
         }
-        let parts = response["result"]["content"]
-            .as_array()
-            .into_iter()
-            .flatten();
+        let parts = response["result"]["content"].as_array().into_iter().flatten();
         let texts: Vec<&str> = parts.filter_map(|part| part["text"].as_str()).collect();
-        let status = if response["result"]["is_error"] == true {
-            "error"
-        } else {
-            "success"
-        };
+        let status = if response["result"]["is_error"] == true { "error" } else { "success" };
         (status, texts.join("\n"))
     }
 
     fn call_owner(&self, state: &mut State, call: &Call) -> Option<oneshot::Receiver<Value>> {
         let offers = |tools: &Vec<(Option<String>, String)>| {
             tools.iter().find_map(|(group, name)| {
-                let selected = group
-                    .as_ref()
-                    .is_none_or(|group| self.tool_scopes.contains(group));
+                let selected = group.as_ref().is_none_or(|group| self.tool_scopes.contains(group));
                 (*name == call.script.name && selected).then(|| group.clone())
             })
         };

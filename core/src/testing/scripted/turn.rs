@@ -34,10 +34,7 @@ pub(super) fn start_queued(world: &World, state: &mut State, scope: &Scope) -> b
 fn next_batch(state: &mut State, scope: &Scope) -> Vec<Input> {
     let queue = &mut state.runtime(scope).queue;
     let owner = queue.front().map(|input| input.owner);
-    let count = queue
-        .iter()
-        .take_while(|input| Some(input.owner) == owner)
-        .count();
+    let count = queue.iter().take_while(|input| Some(input.owner) == owner).count();
     queue.drain(..count).collect()
 }
 
@@ -48,10 +45,7 @@ fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, t
         scope: scope.clone(),
         script: state.next_script(),
         owner: inputs.first().map_or(0, |input| input.owner),
-        tool_scopes: inputs
-            .first()
-            .map(|input| input.tool_scopes.clone())
-            .unwrap_or_default(),
+        tool_scopes: inputs.first().map(|input| input.tool_scopes.clone()).unwrap_or_default(),
         ids: client_message_ids.clone(),
         seq: 0,
     };
@@ -59,19 +53,11 @@ fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, t
     let task = tokio::spawn(turn.run(inputs)).abort_handle();
     let runtime = state.runtime(scope);
     runtime.interrupted = false;
-    runtime.turn = Some(Running {
-        task,
-        turn_id,
-        run_id: None,
-        client_message_ids,
-    });
+    runtime.turn = Some(Running { task, turn_id, run_id: None, client_message_ids });
 }
 
 pub(super) fn ids_of(inputs: &[Input]) -> Vec<String> {
-    inputs
-        .iter()
-        .flat_map(|input| input.client_message_ids.clone())
-        .collect()
+    inputs.iter().flat_map(|input| input.client_message_ids.clone()).collect()
 }
 
 /// A turn on its way.
@@ -151,10 +137,7 @@ impl Turn {
                 delta[key] = value;
             }
         }
-        state.broadcast(
-            &self.scope,
-            &Draft::new("stream_delta", &json!({ "delta": delta })),
-        );
+        state.broadcast(&self.scope, &Draft::new("stream_delta", &json!({ "delta": delta })));
     }
 
     pub(super) fn end_run(&mut self, stop_reason: &str) {
@@ -177,22 +160,13 @@ impl Turn {
         for piece in std::mem::take(&mut self.script.reasoning) {
             self.pause().await;
             let otid = format!("provider-reasoning-0-{run}");
-            self.delta(
-                "reasoning_message",
-                json!({ "otid": otid, "reasoning": piece }),
-            );
+            self.delta("reasoning_message", json!({ "otid": otid, "reasoning": piece }));
         }
         self.cut_after(0).await;
-        for (index, piece) in std::mem::take(&mut self.script.text)
-            .into_iter()
-            .enumerate()
-        {
+        for (index, piece) in std::mem::take(&mut self.script.text).into_iter().enumerate() {
             self.pause().await;
             let content = json!([{ "type": "text", "text": piece }]);
-            self.delta(
-                "assistant_message",
-                json!({ "otid": otid, "content": content }),
-            );
+            self.delta("assistant_message", json!({ "otid": otid, "content": content }));
             self.cut_after(index + 1).await;
         }
     }
@@ -215,12 +189,7 @@ impl Turn {
     }
 
     pub(super) fn active_run(&self) -> String {
-        self.world
-            .lock()
-            .runtime(&self.scope)
-            .active_run
-            .clone()
-            .unwrap_or_default()
+        self.world.lock().runtime(&self.scope).active_run.clone().unwrap_or_default()
     }
 
     fn end(mut self) {
@@ -229,12 +198,7 @@ impl Turn {
         let stop_reason =
             stop_reason.unwrap_or_else(|| if failed { "error" } else { "end_turn" }.to_owned());
         self.end_run(&stop_reason);
-        let Self {
-            world,
-            scope,
-            script,
-            ..
-        } = self;
+        let Self { world, scope, script, .. } = self;
         let state = &mut *world.lock();
         let runtime = state.runtime(&scope);
         let run = runtime.active_run.take();
@@ -271,16 +235,11 @@ impl Turn {
 /// The echo of inputs that had waited.
 pub(super) fn tell_user_message(state: &mut State, scope: &Scope, inputs: &[Input]) {
     let content = merged_content(inputs.iter().map(|input| &input.content));
-    let otid = inputs
-        .first()
-        .and_then(|input| input.client_message_ids.first());
+    let otid = inputs.first().and_then(|input| input.client_message_ids.first());
     let delta = json!({
         "type": "message", "id": format!("user-msg-{}", uuid(state.count("user"))),
         "date": timestamp(), "message_type": "user_message",
         "content": content_parts(&content), "otid": otid,
     });
-    state.broadcast(
-        scope,
-        &Draft::new("stream_delta", &json!({ "delta": delta })),
-    );
+    state.broadcast(scope, &Draft::new("stream_delta", &json!({ "delta": delta })));
 }

@@ -49,16 +49,8 @@ impl Scope {
 
     /// `None` when an id is missing, empty or of the wrong type.
     pub(super) fn from_json(value: &Value) -> Option<Self> {
-        let id = |key: &str| {
-            value[key]
-                .as_str()
-                .filter(|id| !id.is_empty())
-                .map(str::to_owned)
-        };
-        Some(Self {
-            agent_id: id("agent_id")?,
-            conversation_id: id("conversation_id")?,
-        })
+        let id = |key: &str| value[key].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
+        Some(Self { agent_id: id("agent_id")?, conversation_id: id("conversation_id")? })
     }
 }
 
@@ -184,16 +176,7 @@ impl State {
         let stream = self.waiting_stream.take();
         let id = main.id;
         let (subscriptions, tools) = (BTreeSet::new(), BTreeMap::new());
-        self.clients.insert(
-            id,
-            Client {
-                main,
-                stream,
-                event_seq: 0,
-                subscriptions,
-                tools,
-            },
-        );
+        self.clients.insert(id, Client { main, stream, event_seq: 0, subscriptions, tools });
     }
 
     /// Whether a client gets the events of a runtime. In the split generation the only client gets everything.
@@ -203,11 +186,7 @@ impl State {
 
     pub(super) fn listeners(&self, scope: &Scope) -> Vec<u64> {
         let hears = |(_, client): &(&u64, &Client)| self.hears(client, scope);
-        self.clients
-            .iter()
-            .filter(hears)
-            .map(|(id, _)| *id)
-            .collect()
+        self.clients.iter().filter(hears).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn subscribe(&mut self, client: u64, scope: &Scope) {
@@ -226,10 +205,7 @@ impl State {
     pub(super) fn send_event(&mut self, client: u64, scope: &Scope, draft: &Draft) {
         if let Some(client) = self.clients.get_mut(&client) {
             client.event_seq += 1;
-            let stream = client
-                .stream
-                .as_ref()
-                .filter(|_| is_stream_kind(draft.kind));
+            let stream = client.stream.as_ref().filter(|_| is_stream_kind(draft.kind));
             let link = stream.unwrap_or(&client.main);
             link.send(Command::Text(draft.sealed(scope, client.event_seq)));
         }

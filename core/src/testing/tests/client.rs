@@ -23,12 +23,7 @@ impl Client {
             let value = format!("Bearer {token}").parse().expect("header value");
             request.headers_mut().insert("authorization", value);
         }
-        let host = request
-            .uri()
-            .authority()
-            .expect("authority")
-            .as_str()
-            .to_owned();
+        let host = request.uri().authority().expect("authority").as_str().to_owned();
         let stream = TcpStream::connect(host).await?;
         Ok(Self(client_async(request, stream).await?.0))
     }
@@ -38,10 +33,7 @@ impl Client {
     }
 
     pub async fn send(&mut self, frame: Value) {
-        self.0
-            .send(Message::text(frame.to_string()))
-            .await
-            .expect("sent");
+        self.0.send(Message::text(frame.to_string())).await.expect("sent");
     }
 
     /// The next data frame; `None` when the connection is over.
@@ -80,11 +72,9 @@ impl Client {
 
     /// Starts a runtime and returns its scope.
     pub async fn runtime(&mut self) -> Value {
-        self.send(
-            json!({"type": "runtime_start", "request_id": "start", "agent_id": "agent-1",
-            "create_conversation": {"body": {}}, "mode": "standard"}),
-        )
-        .await;
+        self.send(json!({"type": "runtime_start", "request_id": "start", "agent_id": "agent-1",
+            "create_conversation": {"body": {}}, "mode": "standard"}))
+            .await;
         let seen = self.until_type("runtime_start_response").await;
         last(&seen)["runtime"].clone()
     }
