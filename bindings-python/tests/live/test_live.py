@@ -112,7 +112,6 @@ async def test_an_external_tool(live: dict[str, Any]) -> None:
 
 async def test_twenty_turns_back_to_back(live: dict[str, Any]) -> None:
     """A turn sent while the server cleans up could not be approved (section 18)."""
-    # On a busy machine the server takes longer to clean up than the default pause allows for.
     async with connected(live) as client:
         asked = allow_everything(client)
         runtime = await start(client, live)
