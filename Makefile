@@ -97,7 +97,7 @@ check-rust:
 
 check-python: $(STAMPS)/python
 	cd bindings-python && ../$(BIN)/ruff check . ../examples/python && ../$(BIN)/ruff format --check . ../examples/python
-	cd bindings-python && ../$(BIN)/mypy
+	cd bindings-python && ../$(BIN)/mypy && ../$(BIN)/mypy ../examples/python/quickstart.py && ../$(BIN)/mypy ../examples/python/demo.py
 
 check-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent lint && npm run --silent typecheck

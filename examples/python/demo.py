@@ -24,7 +24,8 @@ def show(message: letta.Message, _channel: str) -> None:
 def report(result: letta.TurnResult) -> None:
     usage = result.usage
     print(f"\nstop reason: {result.stop_reason}, tool calls: {len(result.tool_calls)}")
-    print(f"usage: {usage.prompt_tokens} + {usage.completion_tokens} tokens, {result.duration:.2f} s")
+    tokens = f"{usage.prompt_tokens} + {usage.completion_tokens} tokens"
+    print(f"usage: {tokens}, {result.duration:.2f} s")
 
 
 def weather(call: letta.Message) -> str:
