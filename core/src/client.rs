@@ -11,9 +11,10 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{Events, Subscriber};
 use crate::message::Message;
 use crate::options::ConnectOptions;
-use crate::router::{Router, Waiter};
+use crate::router::{Router, Waiter, gone};
 use crate::shared::State;
 use crate::tool_calls::ToolCalls;
+use crate::turn::{Turn, follower};
 
 /// A client of one App Server: a cheap handle, to be cloned at will.
 ///
@@ -300,13 +301,32 @@ impl Client {
     ///
     /// Dropping the future stops the turn on the server.
     pub async fn run_turn(&self, fields: Value, options: TurnOptions) -> Result<TurnResult, Error> {
+        let command = command("input", fields)?;
         let (to, from) = oneshot::channel();
         let token = self.connection.token();
-        self.router.wait(token, Waiter::Turn(to));
+        self.router.wait(token, Waiter::Turn(to, None));
         let call = Call::new(self, token);
-        let command = fields.to_string();
         self.router.sent(&self.connection.run_turn(token, &command, options)?);
         call.finish(from.await)
+    }
+
+    /// Sends an input like [`Client::run_turn`] and returns at once with a handle: to follow what
+    /// happens, to wait for the end, to stop it, or to leave it alone.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the input, before anything is sent; see the type's text.
+    pub fn send_turn(&self, fields: Value, mut options: TurnOptions) -> Result<Turn, Error> {
+        options.events = true;
+        let command = command("input", fields)?;
+        let (to, outcome) = oneshot::channel();
+        let (subscriber, inbox) = follower();
+        let token = self.connection.token();
+        self.router.wait(token, Waiter::Turn(to, Some(subscriber)));
+        let (connection, router) = (Arc::clone(&self.connection), self.router.clone());
+        let turn = Turn { connection, router, token, inbox, outcome, ended: None };
+        self.router.sent(&self.connection.run_turn(token, &command, options)?);
+        Ok(turn)
     }
 }
 
@@ -337,10 +357,6 @@ impl Drop for Call<'_> {
             self.client.connection.cancel(self.token);
         }
     }
-}
-
-fn gone() -> Error {
-    Error::new(ErrorKind::Closed, "the client is closed")
 }
 
 /// A command's text from its type and fields.

@@ -229,6 +229,16 @@ impl Connection {
         self.command_if_possible(Command::Cancel { token });
     }
 
+    /// Stops a turn on the server; its completion comes when it has ended, or after `abort_grace`.
+    pub fn abort_turn(&self, token: Token) {
+        self.command_if_possible(Command::Abort { token });
+    }
+
+    /// Lets a turn go on; no completion will come.
+    pub fn detach_turn(&self, token: Token) {
+        self.command_if_possible(Command::Detach { token });
+    }
+
     /// The caller of a manual request took its answer.
     pub fn resolve(&self, token: Token) {
         self.command_if_possible(Command::Resolve { token });

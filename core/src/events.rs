@@ -38,7 +38,11 @@ pub enum Event {
 ///
 /// It holds at most 65,536 events or 64 MiB; then the oldest go, and [`Event::Lagged`] counts them.
 #[derive(Debug)]
-pub struct Events {
+pub struct Events(Inbox);
+
+/// Deliveries that were left for one reader.
+#[derive(Debug)]
+pub(crate) struct Inbox {
     queue: VecDeque<Delivery>,
     subscriber: Subscriber,
 }
@@ -65,8 +69,12 @@ impl Subscriber {
         Self { mailbox, bell }
     }
 
+    pub(crate) fn inbox(self) -> Inbox {
+        Inbox { queue: VecDeque::new(), subscriber: self }
+    }
+
     pub(crate) fn events(self) -> Events {
-        Events { queue: VecDeque::new(), subscriber: self }
+        Events(self.inbox())
     }
 
     /// Leaves a delivery. `false` when the subscription was dropped.
@@ -84,6 +92,21 @@ impl Subscriber {
     }
 }
 
+impl Inbox {
+    /// The next delivery that is there.
+    pub(crate) fn take(&mut self) -> Option<Delivery> {
+        if self.queue.is_empty() {
+            self.queue = self.subscriber.mailbox.drain();
+        }
+        self.queue.pop_front()
+    }
+
+    /// Waits until something may be there.
+    pub(crate) async fn ready(&self) {
+        self.subscriber.bell.notified().await;
+    }
+}
+
 impl Events {
     /// The next event.
     ///
@@ -92,14 +115,13 @@ impl Events {
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Event {
         loop {
-            while let Some(delivery) = self.queue.pop_front() {
-                if let Some(event) = event(delivery) {
-                    return event;
+            match self.0.take() {
+                Some(delivery) => {
+                    if let Some(event) = event(delivery) {
+                        return event;
+                    }
                 }
-            }
-            self.queue = self.subscriber.mailbox.drain();
-            if self.queue.is_empty() {
-                self.subscriber.bell.notified().await;
+                None => self.0.ready().await,
             }
         }
     }

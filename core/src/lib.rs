@@ -63,10 +63,11 @@ mod shared;
 pub mod testing;
 mod tool_calls;
 mod transport;
+mod turn;
 
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
-pub use engine::{Approvals, Channel, TurnOptions, TurnResult, TurnStatus};
+pub use engine::{Approvals, Channel, TurnEvent, TurnOptions, TurnResult, TurnStatus};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events};
 pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink};
@@ -74,3 +75,4 @@ pub use message::Message;
 pub use options::{ConnectOptions, TlsOptions, Transport};
 pub use shared::State;
 pub use tool_calls::{ToolCallRequest, ToolCalls};
+pub use turn::{Turn, TurnUpdate};

@@ -16,7 +16,7 @@ use crate::protocol::Text;
 pub(crate) enum Waiter {
     Done(oneshot::Sender<Result<(), Error>>),
     Response(oneshot::Sender<Result<Message, Error>>),
-    Turn(oneshot::Sender<Result<TurnResult, Error>>),
+    Turn(oneshot::Sender<Result<TurnResult, Error>>, Option<Subscriber>),
     Manual(mpsc::UnboundedSender<Result<Message, Error>>),
 }
 
@@ -30,6 +30,12 @@ struct State {
 /// See the module's text.
 #[derive(Clone, Default)]
 pub(crate) struct Router(Arc<Mutex<State>>);
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Router")
+    }
+}
 
 impl Router {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -74,11 +80,11 @@ impl State {
         match (waiter, outcome) {
             (Waiter::Done(to), Outcome::Failed(error)) => drop(to.send(Err(error))),
             (Waiter::Response(to), Outcome::Failed(error)) => drop(to.send(Err(error))),
-            (Waiter::Turn(to), Outcome::Failed(error)) => drop(to.send(Err(error))),
+            (Waiter::Turn(to, _), Outcome::Failed(error)) => drop(to.send(Err(error))),
             (Waiter::Manual(to), Outcome::Failed(error)) => drop(to.send(Err(error))),
             (Waiter::Done(to), Outcome::Done) => drop(to.send(Ok(()))),
             (Waiter::Response(to), Outcome::Response(message)) => drop(to.send(Ok(message))),
-            (Waiter::Turn(to), Outcome::Turn(result)) => drop(to.send(Ok(*result))),
+            (Waiter::Turn(to, _), Outcome::Turn(result)) => drop(to.send(Ok(*result))),
             // A completion of another kind than the call's would be a defect; the call then ends as
             // interrupted, because its sender is dropped.
             _ => {}
@@ -112,6 +118,13 @@ impl Sink for Router {
                     to.send(Ok(Message::new(Channel::Control, text))).unwrap_or_default();
                 }
             }
+            Delivery::TurnEvent { token, .. } => {
+                if let Some(Waiter::Turn(_, Some(follower))) = state.waiting.get_mut(&token) {
+                    follower.deliver(delivery);
+                    // Turns are few and their bells cheap: no list of those to ring.
+                    follower.flush();
+                }
+            }
             Delivery::Turn { token, result } => state.complete(token, Outcome::Turn(result)),
             Delivery::Failed { token, error } => state.complete(token, Outcome::Failed(error)),
             Delivery::ToolCall { text } => {
@@ -138,4 +151,9 @@ fn refusal(message: &Message) -> Error {
     };
     Error::new(ErrorKind::Request, format!("`{}`: {reason}", message.kind()))
         .with_response(message.text())
+}
+
+/// The error of a call whose client is gone.
+pub(crate) fn gone() -> Error {
+    Error::new(ErrorKind::Closed, "the client is closed")
 }

@@ -1,7 +1,7 @@
 //! Every recording, frame by frame through the engine, without a socket: the outcome of each
 //! input must be the one in `EXPECTED.json`.
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::engine::{
-    Approvals, Channel, Command, Delivery, Engine, Ids, Token, TurnOptions, TurnResult,
+    Approvals, Channel, Command, Delivery, Engine, Ids, Token, TurnEvent, TurnOptions, TurnResult,
 };
 use letta_app_client::protocol::Text;
 use letta_app_client::testing::{
@@ -26,12 +26,53 @@ struct Client {
 
 type Outcome = Result<TurnResult, Error>;
 
+/// What the followers of turns were told: by client and turn, the text of each run in order.
+#[derive(Default)]
+struct Told {
+    runs: HashMap<(String, Token), Vec<(String, String)>>,
+    withdrawn: HashMap<(String, Token), Vec<String>>,
+}
+
+impl Told {
+    fn hear(&mut self, turn: (String, Token), event: TurnEvent) {
+        let runs = self.runs.entry(turn.clone()).or_default();
+        match event {
+            TurnEvent::RunStarted { run_id } => runs.push((run_id, String::new())),
+            TurnEvent::RunWithdrawn { run_id } => {
+                self.withdrawn.entry(turn).or_default().push(run_id);
+            }
+            TurnEvent::AssistantDelta { run_id, text, .. } => {
+                let run = runs.iter_mut().find(|(id, _)| *id == run_id);
+                run.expect("a run is announced before it speaks").1.push_str(&text);
+            }
+            _ => {}
+        }
+    }
+
+    /// What was told must be what the result says.
+    fn compare(&self, turn: &(String, Token), result: &TurnResult) {
+        let told = self.runs.get(turn).map(Vec::as_slice).unwrap_or_default();
+        let withdrawn = self.withdrawn.get(turn).map(Vec::as_slice).unwrap_or_default();
+        for (run, text) in told {
+            let said = result.runs.iter().find(|said| said.run_id == *run);
+            assert_eq!(said.map_or("", |said| &said.text), text, "{turn:?} {run}");
+            let counts = said.is_none_or(|said| said.withdrawn == withdrawn.contains(run));
+            assert!(counts, "{turn:?}: withdrawn {withdrawn:?}, result {:?}", result.runs);
+        }
+        // Only the runs of an earlier turn with the same message id are not told again.
+        let ids: Vec<_> = told.iter().map(|(id, _)| id).collect();
+        let told_of_result = result.run_ids.iter().filter(|id| ids.contains(id)).count();
+        assert_eq!(told_of_result, ids.len(), "{turn:?}: {ids:?} of {:?}", result.run_ids);
+    }
+}
+
 fn replay(
     lines: &[TraceLine],
     expected: &[ExpectedInput],
 ) -> Vec<(ExpectedInput, Option<Outcome>)> {
     let mut clients: HashMap<String, Client> = HashMap::new();
     let mut outcomes: HashMap<(String, Token), Outcome> = HashMap::new();
+    let mut told = Told::default();
     let mut next = 0;
     let mut reported = Vec::new();
     let mut now = Duration::ZERO;
@@ -79,12 +120,12 @@ fn replay(
             _ => {}
         }
         assert_eq!(client.engine.counters().degraded, 0, "line {}", line.number);
-        collect(&label, client, &mut outcomes);
+        collect(&label, client, &mut outcomes, &mut told);
     }
     for (label, mut client) in clients {
         let error = Error::new(ErrorKind::Disconnected, "end of the recording");
         client.engine.handle_connection_lost(now, &error);
-        collect(&label, &mut client, &mut outcomes);
+        collect(&label, &mut client, &mut outcomes, &mut told);
         for (token, input) in client.inputs {
             reported.push((input, outcomes.remove(&(label.clone(), token))));
         }
@@ -92,14 +133,27 @@ fn replay(
     reported
 }
 
-fn collect(label: &str, client: &mut Client, outcomes: &mut HashMap<(String, Token), Outcome>) {
+fn collect(
+    label: &str,
+    client: &mut Client,
+    outcomes: &mut HashMap<(String, Token), Outcome>,
+    told: &mut Told,
+) {
     while client.engine.poll_transmit().is_some() {}
     while let Some(delivery) = client.engine.poll_delivery() {
         let (token, outcome) = match delivery {
             Delivery::Turn { token, result } => (token, Ok(*result)),
             Delivery::Failed { token, error } => (token, Err(error)),
+            Delivery::TurnEvent { token, event } => {
+                told.hear((label.to_owned(), token), event);
+                continue;
+            }
             _ => continue,
         };
+        let result = outcome.as_ref().ok().or_else(|| outcome.as_ref().err()?.result());
+        if let Some(result) = result {
+            told.compare(&(label.to_owned(), token), result);
+        }
         let twice = outcomes.insert((label.to_owned(), token), outcome);
         assert!(twice.is_none(), "a turn ended twice: {twice:?}");
     }
@@ -121,7 +175,7 @@ fn run_turn(token: Token, text: &str, value: &Value, client_ids: Vec<String>) ->
         request_id: value["request_id"].as_str().unwrap_or_default().to_owned(),
         runtime: (scope("agent_id"), scope("conversation_id")),
         client_ids,
-        options: TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() },
+        options: TurnOptions { approvals: Approvals::Wait, events: true, ..TurnOptions::default() },
     }
 }
 

@@ -53,6 +53,16 @@ pub enum Command {
         /// The call.
         token: Token,
     },
+    /// Stop a turn on the server; its caller waits for the outcome.
+    Abort {
+        /// The call.
+        token: Token,
+    },
+    /// The caller of a turn does not want to know any more; the turn goes on.
+    Detach {
+        /// The call.
+        token: Token,
+    },
     /// The caller of a manual request took its answer.
     Resolve {
         /// The call.

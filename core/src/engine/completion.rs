@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::context::{Context, Timer};
+use super::follow::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
-use super::runtime::{IDLE, Runtime, stop_error};
+use super::runtime::{IDLE, Runtime};
 use super::turn::{Approvals, End, Ending, Phase};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -252,6 +253,8 @@ impl Runtime {
             return;
         }
         self.approvals.push(frame.request_id.clone());
+        let request_id = frame.request_id.clone();
+        self.tell_ours(&TurnEvent::ApprovalRequested { request_id, frame: text.clone() }, ctx);
         self.fail_detached(ctx);
         let call = frame.request.tool_call_id.as_deref();
         let caller = call.and_then(|id| self.runs.caller_of(id));
@@ -269,6 +272,17 @@ impl Runtime {
             .map(|turn| turn.token)
             .collect();
         self.finish_together(&tokens, &end, ctx);
+    }
+
+    /// The permissions that are still wanted, as the device status lists them.
+    pub(crate) fn approvals_open(&mut self, open: &[ControlRequestFrame], ctx: &mut Context) {
+        let is_open = |id: &String| open.iter().any(|request| request.request_id == *id);
+        let (still, decided): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.approvals).into_iter().partition(is_open);
+        self.approvals = still;
+        for request_id in decided {
+            self.tell_ours(&TurnEvent::ApprovalDecided { request_id }, ctx);
+        }
     }
 
     /// A permission wanted by a turn on a lost runtime can never be given, and neither does an abort
@@ -290,11 +304,12 @@ impl Runtime {
             frame: Some(text.clone()),
             ..End::default()
         };
-        let turn = &self.turns[index];
-        let error = match turn.stop.as_ref().and_then(|stop| stop.cause) {
-            Some(kind) => stop_error(kind, &turn.options),
-            None => Error::new(ErrorKind::TurnAborted, "the input was removed from the queue"),
-        };
-        self.fail_turn(index, error, &end, TurnStatus::Aborted, ctx);
+        if self.turns[index].stop.is_some() {
+            // That is what was asked for.
+            self.finish(index, &end, TurnStatus::Aborted, ctx);
+        } else {
+            let error = Error::new(ErrorKind::TurnAborted, "the input was removed from the queue");
+            self.fail_turn(index, error, &end, TurnStatus::Aborted, ctx);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What the engine and the driver hand to the user's side: plain data.
 
+use super::follow::TurnEvent;
 use super::result::TurnResult;
 use crate::error::Error;
 use crate::protocol::Text;
@@ -66,6 +67,13 @@ pub enum Delivery {
         /// The frame.
         text: Text,
     },
+    /// Something happened in a turn that is followed.
+    TurnEvent {
+        /// The call.
+        token: Token,
+        /// What.
+        event: TurnEvent,
+    },
     /// A turn is over.
     Turn {
         /// The call.
@@ -104,7 +112,11 @@ pub enum Delivery {
 impl Delivery {
     /// Whether it may be dropped for a user who does not keep up.
     pub(crate) fn droppable(&self) -> bool {
-        matches!(self, Self::Message { .. } | Self::Sent { .. })
+        match self {
+            Self::Message { .. } | Self::Sent { .. } => true,
+            Self::TurnEvent { event, .. } => event.droppable(),
+            _ => false,
+        }
     }
 
     /// A rough size in bytes, for the mailbox's limit.
@@ -115,6 +127,7 @@ impl Delivery {
             | Self::Response { text, .. }
             | Self::Candidate { text, .. }
             | Self::ToolCall { text } => text.len(),
+            Self::TurnEvent { event, .. } => event.weight(),
             _ => 0,
         }
     }

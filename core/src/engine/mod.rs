@@ -8,6 +8,7 @@ mod command;
 mod completion;
 mod context;
 mod delivery;
+mod follow;
 mod ownership;
 mod requests;
 mod result;
@@ -27,6 +28,7 @@ pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use delivery::{Channel, Delivery, Token};
+pub use follow::TurnEvent;
 use requests::Requests;
 pub use requests::{Correlation, Expect};
 pub use result::{CompletedBy, RunText, ToolCall, TurnResult, TurnStatus, Usage};
@@ -34,6 +36,7 @@ use runtime::Runtime;
 use runtimes::Runtimes;
 use sequence::Sequence;
 use tools::ToolCalls;
+use turn::Cause;
 pub use turn::{Approvals, TurnOptions};
 
 use crate::error::Error;
@@ -146,8 +149,16 @@ impl Engine {
             }
             Command::Cancel { token } => {
                 if !self.requests.remove(token) {
-                    self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, None, ctx));
+                    let gone = Cause::Gone;
+                    self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, gone, ctx));
                 }
+            }
+            Command::Abort { token } => {
+                let asked = Cause::Asked;
+                self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, asked, ctx));
+            }
+            Command::Detach { token } => {
+                self.with_turn(token, |runtime, ctx| runtime.detach_turn(token, ctx));
             }
             Command::Resolve { token } => {
                 self.requests.remove(token);
@@ -315,13 +326,19 @@ impl Engine {
             "update_loop_status" => {
                 let mut state = serde_json::from_str::<LoopStatusFrame>(text)?.loop_status;
                 runtime.own_by_status(&mut state, ctx);
+                runtime.announce_runs(ctx);
+                if state.status != runtime.status {
+                    runtime.tell_ours(&TurnEvent::Status { status: state.status.clone() }, ctx);
+                }
                 runtime.complete_by_status(state, ctx);
                 if runtime.idle() {
                     runtime.settle_idle_seen(ctx);
                 }
             }
             "update_queue" => {
-                runtime.own_by_queue(&serde_json::from_str::<QueueFrame>(text)?, text, ctx);
+                let frame = serde_json::from_str::<QueueFrame>(text)?;
+                runtime.follow_queue(&frame, ctx);
+                runtime.own_by_queue(&frame, text, ctx);
                 runtime.settle_queue_seen();
             }
             "turn_finished" => {
@@ -330,7 +347,9 @@ impl Engine {
             "stream_delta" if !runtime.turns.is_empty() => {
                 let delta = serde_json::from_str::<DeltaFrame>(text)?.delta;
                 runtime.own_by_delta(&delta, ctx);
+                runtime.announce_runs(ctx);
                 runtime.runs.record(&delta, text);
+                runtime.follow_delta(&delta, text, ctx);
                 runtime.complete_by_delta(&delta, text, ctx);
             }
             "control_request" => {
@@ -340,7 +359,7 @@ impl Engine {
             "update_device_status" if !runtime.turns.is_empty() => {
                 let status = serde_json::from_str::<DeviceStatusFrame>(text)?.device_status;
                 let open = &status.pending_control_requests;
-                runtime.approvals.retain(|id| open.iter().any(|request| request.request_id == *id));
+                runtime.approvals_open(open, ctx);
                 for request in open {
                     runtime.approval_wanted(request, text, ctx);
                 }

@@ -14,6 +14,8 @@ pub(crate) struct Run {
     /// Position in the order in which the runtime's runs were first seen.
     pub(crate) seen: u64,
     pub(crate) text: String,
+    /// The message the last piece of text belongs to.
+    pub(crate) message_id: String,
     pub(crate) tool_calls: Vec<ToolCall>,
     pub(crate) usage: Usage,
     /// An error was reported for the run.
@@ -131,16 +133,12 @@ impl Runs {
             "assistant_message" => {
                 if let Some(content) = &delta.content {
                     run.text.push_str(&content_text(content));
+                    run.message_id.clear();
+                    run.message_id.push_str(delta.message_id());
                 }
             }
             "approval_request_message" | "tool_call_message" => {
-                let parts = delta.tool_calls.iter().flat_map(|calls| calls.0.iter());
-                let mut listed = parts.peekable();
-                if listed.peek().is_some() {
-                    listed.for_each(|part| run.add_call(part, id));
-                } else if let Some(part) = &delta.tool_call {
-                    run.add_call(part, id);
-                }
+                delta.calls().for_each(|part| run.add_call(part, id));
             }
             "client_tool_start" => {
                 if let Some(call) = delta.tool_call_id.as_deref() {
@@ -204,19 +202,12 @@ impl Run {
         call.arguments.push_str(part.arguments.as_deref().unwrap_or_default());
     }
 
-    /// The list is read first: returns forwarded from a backend have nothing else. Previews of a
-    /// running command are cumulative, so the last one wins (section 11).
+    /// Previews of a running command are cumulative, so the last one wins (section 11).
     fn add_returns(&mut self, delta: &Delta, run_id: &str) {
-        if let Some(returns) = delta.tool_returns.as_ref().filter(|list| !list.is_empty()) {
-            for part in returns {
-                let call = self.call(&part.tool_call_id, run_id);
-                call.status.clone_from(&part.status);
-                call.output = part.tool_return.as_deref().map(plain_text);
-            }
-        } else if let Some(id) = delta.tool_call_id.as_deref() {
-            let call = self.call(id, run_id);
-            call.status.clone_from(&delta.status);
-            call.output = delta.tool_return.as_deref().map(plain_text);
+        for (call_id, status, output) in delta.outputs() {
+            let call = self.call(call_id, run_id);
+            call.status = status.map(str::to_owned);
+            call.output = output.map(plain_text);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
 use super::result::{RunText, TurnResult, TurnStatus, Usage};
 use super::runs::Runs;
-use super::turn::{End, Phase, Turn, TurnOptions};
+use super::turn::{Cause, End, Phase, Turn, TurnOptions};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 
@@ -224,15 +224,14 @@ impl Runtime {
         let mut result = self.result_of(&turn, end, ctx.now);
         result.status = Some(status);
         self.end_runs(&turn);
-        match turn.stop {
-            None => ctx
+        match turn.stop.map(|stop| stop.cause) {
+            None | Some(Cause::Asked) => ctx
                 .deliveries
                 .push_back(Delivery::Turn { token: turn.token, result: Box::new(result) }),
-            Some(stop) => {
-                if let Some(kind) = stop.cause {
-                    ctx.fail(turn.token, stop_error(kind, &turn.options).with_result(result));
-                }
+            Some(Cause::Limit(kind)) => {
+                ctx.fail(turn.token, limit_error(kind, &turn.options).with_result(result));
             }
+            Some(Cause::Gone) => {}
         }
     }
 
@@ -250,13 +249,13 @@ impl Runtime {
         let mut result = self.result_of(&turn, end, ctx.now);
         result.status = Some(status);
         self.end_runs(&turn);
-        if turn.stop.as_ref().is_none_or(|stop| stop.cause.is_some()) {
+        if turn.stop.is_none_or(|stop| stop.cause != Cause::Gone) {
             ctx.fail(turn.token, error.with_result(result));
         }
     }
 
     /// The turn's runs are over, unless another open turn shares them.
-    fn end_runs(&mut self, turn: &Turn) {
+    pub(crate) fn end_runs(&mut self, turn: &Turn) {
         if self.turns.is_empty() {
             self.runs.end_all();
             return;
@@ -269,8 +268,8 @@ impl Runtime {
     }
 }
 
-/// The error of a turn that was stopped for a reason of the client's.
-pub(crate) fn stop_error(kind: ErrorKind, options: &TurnOptions) -> Error {
+/// The error of a turn that came to a limit.
+fn limit_error(kind: ErrorKind, options: &TurnOptions) -> Error {
     let seconds = |limit: Option<Duration>| limit.unwrap_or_default().as_secs_f64();
     let message = match kind {
         ErrorKind::TurnTimeout => {
@@ -279,7 +278,7 @@ pub(crate) fn stop_error(kind: ErrorKind, options: &TurnOptions) -> Error {
         ErrorKind::TurnIdleTimeout => {
             format!("nothing was heard of the turn for {} s", seconds(options.idle_timeout))
         }
-        _ => "the turn was stopped".to_owned(),
+        _ => "the turn came to a limit".to_owned(),
     };
     Error::new(kind, message)
 }

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::context::{Context, Timer};
 use super::delivery::Token;
 use super::result::TurnStatus;
-use super::runtime::{Runtime, stop_error};
-use super::turn::{End, Phase, Stop};
+use super::runtime::Runtime;
+use super::turn::{Cause, End, Phase, Stop};
 use crate::error::{Error, ErrorKind};
 
 impl Runtime {
@@ -29,9 +29,12 @@ impl Runtime {
             Some(_) => {}
         }
         if let Some(stop) = &turn.stop {
-            let cause = stop.cause.unwrap_or(ErrorKind::TurnAborted);
-            let error = stop_error(cause, &turn.options);
-            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+            // The grace time is over and the end was not seen.
+            let status = match stop.cause {
+                Cause::Asked => TurnStatus::Aborted,
+                Cause::Limit(_) | Cause::Gone => TurnStatus::Disconnected,
+            };
+            self.finish(index, &End::default(), status, ctx);
         } else if turn.ending.as_ref().is_some_and(|e| e.until.is_some_and(|at| at <= ctx.now)) {
             self.finish_stopped(&[token], None, ctx);
         } else if turn.interrupted.as_ref().is_some_and(|(_, until)| *until <= ctx.now) {
@@ -48,36 +51,45 @@ impl Runtime {
             .timeout
             .is_some_and(|limit| turn.sent_at.saturating_add(limit) <= ctx.now)
         {
-            self.stop_turn(token, Some(ErrorKind::TurnTimeout), ctx);
+            self.stop_turn(token, Cause::Limit(ErrorKind::TurnTimeout), ctx);
         } else {
-            self.stop_turn(token, Some(ErrorKind::TurnIdleTimeout), ctx);
+            self.stop_turn(token, Cause::Limit(ErrorKind::TurnIdleTimeout), ctx);
         }
     }
 
-    /// Stops a turn on the server and gives it the grace time to end. Without a cause nothing is
-    /// delivered: the caller has gone, and the engine takes what still comes.
-    pub(crate) fn stop_turn(&mut self, token: Token, cause: Option<ErrorKind>, ctx: &mut Context) {
+    /// Stops a turn on the server and gives it the grace time to end; the engine takes what still
+    /// comes.
+    pub(crate) fn stop_turn(&mut self, token: Token, cause: Cause, ctx: &mut Context) {
         let Some(index) = self.turn_index(token) else {
             return;
         };
         if self.turns[index].phase == Phase::Held && self.take_back(token) {
-            let turn = &mut self.turns[index];
-            let kind = cause.unwrap_or(ErrorKind::TurnAborted);
-            turn.stop = Some(Stop { cause, until: ctx.now, removing: false, aborting: false });
-            let error: Error = stop_error(kind, &turn.options);
-            self.fail_turn(index, error, &End::default(), TurnStatus::Aborted, ctx);
+            let stop = Stop { cause, until: ctx.now, removing: false, aborting: false };
+            self.turns[index].stop = Some(stop);
+            self.finish(index, &End::default(), TurnStatus::Aborted, ctx);
             return;
         }
         let turn = &mut self.turns[index];
         if let Some(stop) = &mut turn.stop {
-            // The caller went away while a limit's stop was under way: nobody wants the error.
-            stop.cause = stop.cause.and(cause);
+            // The caller went away while another stop was under way: nobody wants the outcome.
+            if cause == Cause::Gone {
+                stop.cause = cause;
+            }
             return;
         }
         let until = ctx.now.saturating_add(turn.options.abort_grace);
         turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
         ctx.timers.set(until, Timer::Turn(token));
         self.press_stop(index, ctx);
+    }
+
+    /// Forgets a turn and lets it go on. An input that was not sent yet is sent all the same.
+    pub(crate) fn detach_turn(&mut self, token: Token, ctx: &mut Context) {
+        if let Some(index) = self.turn_index(token) {
+            let turn = self.turns.remove(index);
+            self.end_runs(&turn);
+            ctx.ended.push(token);
+        }
     }
 
     /// Sends what stops a turn in its present phase, once per phase. Before the server has said

@@ -32,6 +32,8 @@ pub struct TurnOptions {
     pub accept_timeout: Duration,
     /// What to do when a permission is wanted.
     pub approvals: Approvals,
+    /// Whether the turn is followed: what happens in it is delivered as [`super::TurnEvent`]s.
+    pub events: bool,
 }
 
 impl Default for TurnOptions {
@@ -42,6 +44,7 @@ impl Default for TurnOptions {
             abort_grace: Duration::from_secs(2),
             accept_timeout: Duration::from_secs(30),
             approvals: Approvals::Return,
+            events: false,
         }
     }
 }
@@ -68,11 +71,21 @@ pub(crate) struct Ending {
     pub(crate) until: Option<Duration>,
 }
 
+/// Why a turn was told to stop, which decides what its caller gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The caller has gone: nothing is delivered.
+    Gone,
+    /// The caller asked for it and waits for the outcome.
+    Asked,
+    /// A limit passed: an error of this kind.
+    Limit(ErrorKind),
+}
+
 /// The turn was told to stop.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
-    /// The error for the caller; `None` when the caller has gone and nothing is delivered.
-    pub(crate) cause: Option<ErrorKind>,
+    pub(crate) cause: Cause,
     /// When to give up waiting for the end.
     pub(crate) until: Duration,
     /// The stop was sent while the input was still queued.
@@ -113,6 +126,10 @@ pub(crate) struct Turn {
     /// How many runs had been seen when the turn became ours: later ones are its own.
     pub(crate) ours_at: u64,
     pub(crate) runs: Vec<String>,
+    /// How many of them the follower was told of.
+    pub(crate) announced: usize,
+    /// The place in the queue the follower was told of.
+    pub(crate) position: Option<usize>,
     pub(crate) merged: Vec<String>,
     pub(crate) ending: Option<Ending>,
     /// The mark of an abort came; the end should follow by this time.
@@ -144,6 +161,8 @@ impl Turn {
             echoed: false,
             ours_at: 0,
             runs: Vec::new(),
+            announced: 0,
+            position: None,
             merged: Vec::new(),
             ending: None,
             interrupted: None,

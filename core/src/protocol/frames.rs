@@ -173,6 +173,12 @@ pub struct Delta {
     /// The run, if any.
     #[serde(default)]
     pub run_id: Option<String>,
+    /// Differs from piece to piece on the local backend; see `otid`.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// The piece, on `reasoning_message`.
+    #[serde(default)]
+    pub reasoning: Option<String>,
     /// The client's message id on a `user_message` echo; else the id of the streamed message.
     #[serde(default)]
     pub otid: Option<String>,
@@ -215,6 +221,39 @@ pub struct Delta {
     /// `warning` on the mark of an abort.
     #[serde(default)]
     pub level: Option<String>,
+}
+
+impl Delta {
+    /// The tool calls in it: the list if there is one, else the single call.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCallPart> {
+        let listed = self.tool_calls.as_ref().map(|calls| calls.0.as_slice()).unwrap_or_default();
+        let single = self.tool_call.as_ref().filter(|_| listed.is_empty());
+        listed.iter().chain(single)
+    }
+
+    /// The tool results in it: call, status and output. The list comes first: results forwarded from
+    /// a backend have nothing else (section 11).
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&RawValue>)> {
+        let listed = self.tool_returns.as_deref().unwrap_or_default();
+        let single = self.tool_call_id.as_deref().filter(|_| listed.is_empty());
+        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return.as_deref()));
+        let listed = listed
+            .iter()
+            .map(|part| (&*part.tool_call_id, part.status.as_deref(), part.tool_return.as_deref()));
+        listed.chain(single)
+    }
+
+    /// What the pieces of one message have in common within a run (section 11).
+    #[must_use]
+    pub fn message_id(&self) -> &str {
+        self.otid.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether it shows what a running command has printed so far, and not its result (section 11).
+    #[must_use]
+    pub fn is_preview(&self) -> bool {
+        self.id.as_deref().is_some_and(|id| id.contains("-tool-return-stream-"))
+    }
 }
 
 /// A `stream_delta` whose body is `usage_statistics`.
