@@ -1,6 +1,6 @@
 //! Turns with a handle: followed, awaited, stopped, left alone; both generations.
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
 use std::time::Duration;
 
