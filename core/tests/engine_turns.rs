@@ -243,7 +243,142 @@ fn a_refused_input_is_an_error_with_the_answer() {
     lab.delta(
         json!({ "message_type": "loop_error", "is_terminal": false, "message": "bad payload" }),
     );
-    assert!(lab.one_end().1.error().message().contains("bad payload"));
+    assert!(lab.ended().is_empty(), "it may be about somebody else's command");
+    lab.pass(5.1);
+    let error = lab.one_end().1.error();
+    assert_eq!(error.kind(), ErrorKind::Request);
+    assert!(error.message().contains("bad payload"));
+
+    lab.turn(3, "m3", TurnOptions::default());
+    lab.delta(json!({ "message_type": "loop_error", "is_terminal": false, "message": "bad mode" }));
+    lab.accept(3, "started");
+    lab.run("r3", &["m3"]);
+    lab.pass(60.0);
+    lab.finished(Some("r3"), "end_turn");
+    assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::Completed));
+}
+
+#[test]
+fn what_a_schedule_began_just_before_is_not_ours() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.status("SENDING_API_REQUEST");
+    lab.accept(1, "queued");
+    lab.event("update_queue", json!({ "queue": [{ "id": "q", "client_message_id": "m1" }] }));
+    let active = json!({ "status": "PROCESSING_API_RESPONSE", "active_run_ids": ["cron"] });
+    lab.event("update_loop_status", json!({ "loop_status": active }));
+    lab.says("cron", "not yours");
+    lab.finished(Some("cron"), "end_turn");
+    assert!(lab.ended().is_empty());
+    lab.delta(json!({ "message_type": "user_message", "otid": "m1" }));
+    lab.run("r1", &["m1"]);
+    lab.says("r1", "yours");
+    lab.finished(Some("r1"), "end_turn");
+    assert_eq!(lab.one_end().1.turn().text, "yours");
+}
+
+#[test]
+fn an_answer_behind_the_first_frames_and_a_coalesced_status_lose_nothing() {
+    let processing = json!({ "status": "PROCESSING_API_RESPONSE", "active_run_ids": ["r1"] });
+    // With an acknowledgement that comes late.
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.event("update_loop_status", json!({ "loop_status": processing }));
+    lab.accept(1, "started");
+    lab.says("r1", "all");
+    lab.finished(Some("r1"), "end_turn");
+    assert_eq!(lab.one_end().1.turn().text, "all");
+    // On a server that neither acknowledges nor says when a turn is over.
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.event("update_loop_status", json!({ "loop_status": processing }));
+    lab.says("r1", "all");
+    lab.delta(json!({ "message_type": "stop_reason", "run_id": "r1", "stop_reason": "end_turn" }));
+    lab.status("WAITING_ON_INPUT");
+    let result = lab.one_end().1.turn();
+    assert_eq!((result.text.as_str(), result.run_ids.len()), ("all", 1));
+}
+
+#[test]
+fn a_joined_turn_that_fails_before_its_next_run_ends_both() {
+    let mut lab = running(TurnOptions::default());
+    lab.turn(2, "m2", TurnOptions::default());
+    lab.accept(2, "queued");
+    lab.delta(json!({ "message_type": "user_message", "otid": "m2" }));
+    lab.finished(Some("r1"), "error");
+    let ended = lab.ended();
+    assert_eq!(ended.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_repeated_message_id_does_not_bind_a_turn_to_the_earlier_one() {
+    let mut lab = running(TurnOptions::default());
+    lab.finished(Some("r1"), "end_turn");
+    lab.ended();
+    lab.pass(1.0);
+    lab.turn(2, "m1", TurnOptions::default());
+    lab.accept(2, "started");
+    lab.run("r1", &["m1"]);
+    lab.finished(None, "error");
+    assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::Failed));
+}
+
+#[test]
+fn approvals_of_the_past_neither_hide_nor_prolong_anything() {
+    let ask = |lab: &mut Lab, run: &str| {
+        let call = json!({ "tool_call_id": "call_1", "name": "Bash", "arguments": "{}" });
+        let body =
+            json!({ "message_type": "approval_request_message", "run_id": run, "tool_call": call });
+        lab.delta(body);
+        let request = json!({ "subtype": "can_use_tool", "tool_call_id": "call_1" });
+        lab.event("control_request", json!({ "request_id": "perm-call_1", "request": request }));
+    };
+    let mut lab = running(TurnOptions::default());
+    ask(&mut lab, "r1");
+    assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::RequiresApproval));
+    lab.status("WAITING_ON_INPUT");
+    lab.finished(Some("r1"), "end_turn");
+    // The provider counts its calls from one again.
+    lab.turn(2, "m2", TurnOptions::default());
+    lab.pass(1.0);
+    lab.accept(2, "started");
+    lab.run("r2", &["m2"]);
+    ask(&mut lab, "r2");
+    assert_eq!(lab.one_end().1.turn().run_ids, ["r2"]);
+    lab.turn(3, "m3", TurnOptions::default());
+    lab.status("WAITING_ON_INPUT");
+    lab.accept(3, "started");
+    lab.run("r3", &["m3"]);
+    lab.pass(601.0);
+    assert!(lab.sent_kinds().contains(&"abort_message".to_owned()), "silence is silence again");
+}
+
+#[test]
+fn a_caller_who_left_early_is_obeyed_as_soon_as_the_server_answers() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.sent();
+    lab.command(Command::Cancel { token: 1 });
+    lab.pass(10.0);
+    lab.accept(1, "started");
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
+}
+
+#[test]
+fn an_input_with_an_id_that_is_waiting_is_refused() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    let again = Command::RunTurn {
+        token: 2,
+        text: "{}".into(),
+        request_id: "r1".into(),
+        runtime: ("a".into(), "c".into()),
+        client_ids: vec!["m2".into()],
+        options: TurnOptions::default(),
+    };
+    lab.command(again);
+    let (token, end) = lab.one_end();
+    assert_eq!((token, end.error().kind()), (2, ErrorKind::InvalidCommand));
 }
 
 #[test]

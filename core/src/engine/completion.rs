@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::context::{Context, Timer};
 use super::follow::TurnEvent;
+use super::ownership::has_live_run;
 use super::result::{CompletedBy, TurnStatus};
 use super::runtime::{IDLE, Runtime};
-use super::turn::{Approvals, End, Ending, Phase};
+use super::turn::{Approvals, End, Ending, Turn};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::{ControlRequestFrame, Delta, LoopState, TurnFinishedFrame};
@@ -34,6 +35,9 @@ fn status_of(stop_reason: Option<&str>, error: Option<&str>) -> TurnStatus {
     }
 }
 
+/// How long a sign that an input was invalid waits for proof of the opposite.
+const REFUSAL_WAIT: Duration = Duration::from_secs(5);
+
 impl Runtime {
     /// `turn_finished`: ends every turn that owns its run, and, when it names no run, the turns
     /// that failed before they had one. All others are neighbours and stay open.
@@ -44,9 +48,11 @@ impl Runtime {
         ctx: &mut Context,
     ) {
         ctx.features.turn_finished = true;
-        let ended = |turn: &super::turn::Turn| match frame.run_id.as_deref() {
-            Some(run) => turn.owns_run(run),
-            None => turn.is_ours() && turn.runs.is_empty(),
+        let ended = |turn: &Turn| match frame.run_id.as_deref() {
+            Some(run) if turn.owns_run(run) => true,
+            // The turn we joined failed before its next run.
+            Some(run) => self.without_run(turn) && turn.joined.as_deref() == Some(run),
+            None => self.without_run(turn),
         };
         let tokens: Vec<_> =
             self.turns.iter().filter(|turn| ended(turn)).map(|t| t.token).collect();
@@ -58,7 +64,16 @@ impl Runtime {
             frame: Some(text.clone()),
         };
         self.finish_together(&tokens, &end, ctx);
+        if let Some(run) = frame.run_id.filter(|run| !self.turns.iter().any(|t| t.owns_run(run))) {
+            self.runs.end(&run);
+        }
+        self.approvals_open(&[], ctx);
         self.settle(ctx);
+    }
+
+    /// Whether a turn is ours and has no run yet.
+    fn without_run(&self, turn: &Turn) -> bool {
+        turn.is_ours() && !has_live_run(&self.runs, turn)
     }
 
     /// Ends turns that were answered together; each learns of the others.
@@ -101,6 +116,7 @@ impl Runtime {
         if self.status != IDLE {
             return;
         }
+        self.approvals_open(&[], ctx);
         if !was_idle {
             self.settle(ctx);
         }
@@ -188,15 +204,15 @@ impl Runtime {
             self.finish_together(&tokens, &end, ctx);
             return;
         }
-        // Without a run and before any sign of the turn, it says that the input was invalid.
-        let waiting = |turn: &super::turn::Turn| turn.phase == Phase::Sent && !turn.acked;
-        if delta.run_id.is_none()
-            && let Some(index) = self.turns.iter().position(waiting)
-        {
-            let reason = delta.message.as_deref().unwrap_or("no reason given");
-            let error = Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
-                .with_response(text.as_str());
-            self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
+        // Without a run and before any sign of the turn, it may say that the input was invalid; it
+        // may as well be about somebody else's command. A valid input is acknowledged in a moment.
+        if delta.run_id.is_none() {
+            let reason = delta.message.clone().unwrap_or_else(|| "no reason given".to_owned());
+            for turn in self.turns.iter_mut().filter(|turn| turn.unseen()) {
+                let until = ctx.now + REFUSAL_WAIT;
+                turn.refusal.get_or_insert((reason.clone(), text.clone(), until));
+                ctx.timers.set(turn.accept_by(), Timer::Turn(turn.token));
+            }
         }
     }
 

@@ -115,7 +115,7 @@ impl Context {
 
     /// The settle pause was too short for this server: an input found the runtime half gone.
     pub(crate) fn lengthen_settle_pause(&mut self) {
-        let longer = (self.settle_pause * 2).min(LONGEST_SETTLE_PAUSE);
+        let longer = self.settle_pause.saturating_mul(2).min(LONGEST_SETTLE_PAUSE);
         self.settle_pause = self.settle_pause.max(longer);
     }
 

@@ -39,7 +39,7 @@ use tools::ToolCalls;
 use turn::Cause;
 pub use turn::{Approvals, TurnOptions};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::frames::{
@@ -142,6 +142,11 @@ impl Engine {
                 }
             }
             Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
+                if self.inputs.contains_key(&request_id) {
+                    let message = format!("an input with the same id is waiting: {request_id}");
+                    self.ctx.fail(token, Error::new(ErrorKind::InvalidCommand, message));
+                    return;
+                }
                 self.inputs.insert(request_id.clone(), token);
                 let entry = self.runtimes.get(&runtime.0, &runtime.1);
                 entry.start_turn(token, client_ids, options, text, &mut self.ctx);
@@ -234,8 +239,7 @@ impl Engine {
     /// forgotten: ids start again on the next connection (section 6).
     pub fn handle_connection_lost(&mut self, now: Duration, error: &Error) {
         self.ctx.now = now;
-        while self.sequence.deadline.is_some() {
-            self.sequence.give_up();
+        while self.sequence.give_up() {
             self.process_ready();
         }
         self.requests.fail_all(error, &mut self.ctx);
@@ -356,7 +360,9 @@ impl Engine {
                 let request = serde_json::from_str::<ControlRequestFrame>(text)?;
                 runtime.approval_wanted(&request, text, ctx);
             }
-            "update_device_status" if !runtime.turns.is_empty() => {
+            "update_device_status"
+                if !runtime.turns.is_empty() || !runtime.approvals.is_empty() =>
+            {
                 let status = serde_json::from_str::<DeviceStatusFrame>(text)?.device_status;
                 let open = &status.pending_control_requests;
                 runtime.approvals_open(open, ctx);

@@ -2,7 +2,10 @@
 //! (PROTOCOL.md sections 17.2 steps 3–6, and 17.3 "ours begins").
 
 use super::context::Context;
+use super::delivery::{Delivery, Token};
+use super::follow::TurnEvent;
 use super::result::TurnStatus;
+use super::runs::Runs;
 use super::runtime::{IDLE, Runtime};
 use super::turn::{End, Phase, Turn};
 use crate::error::{Error, ErrorKind};
@@ -26,11 +29,12 @@ impl Runtime {
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
             return;
         }
-        let (runs_seen, turn) = (self.runs.seen(), &mut self.turns[index]);
+        let turn = &mut self.turns[index];
         turn.acked = true;
         match frame.disposition.as_deref() {
-            Some("queued") if turn.phase == Phase::Sent => turn.phase = Phase::Queued,
-            Some("started") => turn.begin(runs_seen),
+            Some("queued") => withdraw_runs(turn.wait_in_queue(), turn, ctx),
+            // The answer may come behind the first frames of the turn.
+            Some("started") => turn.begin(turn.seen_at_send),
             _ => {}
         }
         turn.disposition = frame.disposition;
@@ -50,12 +54,10 @@ impl Runtime {
             self.correlation = pairs.0;
             self.own_by_correlation();
         }
-        let starting = state.status == "SENDING_API_REQUEST";
-        for index in 0..self.turns.len() {
-            let seen = self.runs.seen();
-            let turn = &mut self.turns[index];
-            if starting && may_begin(turn, ctx) {
-                turn.begin(seen);
+        for turn in &mut self.turns {
+            // Statuses may be coalesced, so the first one need not be the first of the turn.
+            if state.status != IDLE && may_begin(turn, ctx) {
+                turn.begin_inferred();
             }
             if turn.phase == Phase::Sent && state.status == IDLE {
                 // The turn that kept the server busy ended before our input arrived, else the queue
@@ -66,7 +68,7 @@ impl Runtime {
                 turn.status_seen = true;
                 turn.detached = turn.disposition.as_deref() == Some("started")
                     && state.status == IDLE
-                    && turn.runs.is_empty();
+                    && !has_live_run(&self.runs, turn);
                 if turn.detached {
                     ctx.lengthen_settle_pause();
                 }
@@ -103,7 +105,7 @@ impl Runtime {
 
     /// The other way: what is first seen after the turn became ours is its own.
     fn own_by_activity(&mut self, ctx: &Context) {
-        if ctx.features.correlation {
+        if ctx.features.correlation || self.turns.is_empty() {
             return;
         }
         for run in &self.active {
@@ -115,23 +117,21 @@ impl Runtime {
     /// Reads a delta (not a subagent's) for what it says about ownership.
     pub(crate) fn own_by_delta(&mut self, delta: &Delta, ctx: &Context) {
         if delta.message_type == "user_message" {
-            let seen = self.runs.seen();
+            let (seen, under_way) = (self.runs.seen(), self.runs.under_way());
             for turn in &mut self.turns {
                 turn.echoed = true;
                 let sent = turn.phase != Phase::Held;
                 if sent && delta.otid.as_deref().is_some_and(|id| turn.has_client_id(id)) {
-                    turn.begin(seen);
+                    turn.join(seen, under_way.as_ref());
                 }
             }
             return;
         }
         let terminal = delta.message_type == "loop_error" && delta.is_terminal == Some(true);
         if delta.run_id.is_some() || terminal {
-            // A run that was there before the input is no sign that ours began with it.
-            let seen_before = self.runs.seen();
             for turn in &mut self.turns {
                 if may_begin(turn, ctx) {
-                    turn.begin(seen_before);
+                    turn.begin_inferred();
                 }
             }
         }
@@ -143,11 +143,24 @@ impl Runtime {
         }
     }
 
+    /// Turns whose message ids a later turn repeats: a listing of those ids means the later one.
+    fn repeated(&self) -> Vec<Token> {
+        let shares =
+            |one: &Turn, other: &Turn| one.client_ids.iter().any(|id| other.has_client_id(id));
+        let turns = self.turns.iter().enumerate();
+        let repeated = turns.filter(|(index, turn)| {
+            self.turns[index + 1..].iter().any(|later| shares(turn, later))
+        });
+        repeated.map(|(_, turn)| turn.token).collect()
+    }
+
     /// Reads a queue snapshot with its transitions.
     pub(crate) fn own_by_queue(&mut self, frame: &QueueFrame, text: &Text, ctx: &mut Context) {
         // Only servers that send `turn_finished` tell how an input left the queue (section 1).
         ctx.features.turn_finished |= frame.removed.is_some();
         let mut cancelled = Vec::new();
+        let (seen, under_way) = (self.runs.seen(), self.runs.under_way());
+        let repeated = self.repeated();
         for turn in &mut self.turns {
             if turn.phase == Phase::Held {
                 continue;
@@ -157,22 +170,21 @@ impl Runtime {
                 turn.queue_item = Some(item.id.clone());
                 turn.listed = true;
                 turn.echoed = false;
-                if turn.phase == Phase::Sent {
-                    turn.phase = Phase::Queued;
+                if !repeated.contains(&turn.token) {
+                    withdraw_runs(turn.wait_in_queue(), turn, ctx);
                 }
             }
-            let seen = self.runs.seen();
             if let Some(removed) = &frame.removed {
                 let own = removed.iter().find(|one| turn.has_client_id(&one.client_message_id));
                 match own.map(|one| one.disposition.as_str()) {
                     Some("cancelled") => cancelled.push(turn.token),
-                    Some(_) => turn.begin(seen),
+                    Some(_) => turn.join(seen, under_way.as_ref()),
                     None => {}
                 }
             } else if turn.listed && item.is_none() && turn.phase == Phase::Queued {
                 // A server that does not tell how an input left the queue: an echo tells.
                 if turn.echoed {
-                    turn.begin(seen);
+                    turn.join(seen, under_way.as_ref());
                 } else {
                     cancelled.push(turn.token);
                 }
@@ -193,6 +205,19 @@ impl Runtime {
 /// acknowledges inputs nor was it busy with something else, and the queue does not hold us.
 fn may_begin(turn: &Turn, ctx: &Context) -> bool {
     turn.phase == Phase::Sent && !turn.busy && !turn.listed && !ctx.features.turn_finished
+}
+
+/// Tells the follower of a turn that runs it was told of were somebody else's.
+fn withdraw_runs(runs: Vec<String>, turn: &Turn, ctx: &mut Context) {
+    for run_id in runs.into_iter().filter(|_| turn.options.events) {
+        let (token, event) = (turn.token, TurnEvent::RunWithdrawn { run_id });
+        ctx.deliveries.push_back(Delivery::TurnEvent { token, event });
+    }
+}
+
+/// Whether a turn has a run that is not an earlier turn's: a repeated message id brings those along.
+pub(crate) fn has_live_run(runs: &Runs, turn: &Turn) -> bool {
+    turn.runs.iter().any(|run| !runs.has_ended(run))
 }
 
 fn own_if_new(turns: &mut [Turn], run: &str, seen: u64) {

@@ -30,6 +30,14 @@ pub enum Correlation {
     Teleport(String),
 }
 
+impl Correlation {
+    fn id(&self) -> &str {
+        match self {
+            Self::RequestId(id) | Self::Terminal(id) | Self::Teleport(id) => id,
+        }
+    }
+}
+
 /// What a request expects.
 #[derive(Debug, Clone)]
 pub struct Expect {
@@ -64,7 +72,7 @@ impl Requests {
     pub(crate) fn add(&mut self, token: Token, command: &str, expect: Expect, ctx: &mut Context) {
         let key = expect.correlation.clone();
         if self.by_key.contains_key(&key) {
-            let message = format!("a request with the same id is waiting: {key:?}");
+            let message = format!("a request with the same id is waiting: {}", key.id());
             ctx.fail(token, Error::new(ErrorKind::InvalidCommand, message));
             return;
         }

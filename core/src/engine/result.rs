@@ -91,24 +91,28 @@ pub struct Usage {
 
 impl Usage {
     pub(crate) fn add(&mut self, part: &UsagePart) {
-        self.prompt_tokens += part.prompt_tokens.unwrap_or(0);
-        self.completion_tokens += part.completion_tokens.unwrap_or(0);
-        self.total_tokens += part.total_tokens.unwrap_or(0);
-        self.cached_input_tokens += part.cached_input_tokens.unwrap_or(0);
-        self.cache_write_tokens += part.cache_write_tokens.unwrap_or(0);
-        self.reasoning_tokens += part.reasoning_tokens.unwrap_or(0);
-        self.step_count += part.step_count.unwrap_or(0);
-        self.context_tokens = part.context_tokens.or(self.context_tokens);
+        let count = |value: Option<u64>| value.unwrap_or(0);
+        self.merge(&Self {
+            prompt_tokens: count(part.prompt_tokens),
+            completion_tokens: count(part.completion_tokens),
+            total_tokens: count(part.total_tokens),
+            cached_input_tokens: count(part.cached_input_tokens),
+            cache_write_tokens: count(part.cache_write_tokens),
+            reasoning_tokens: count(part.reasoning_tokens),
+            step_count: count(part.step_count),
+            context_tokens: part.context_tokens,
+        });
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.prompt_tokens += other.prompt_tokens;
-        self.completion_tokens += other.completion_tokens;
-        self.total_tokens += other.total_tokens;
-        self.cached_input_tokens += other.cached_input_tokens;
-        self.cache_write_tokens += other.cache_write_tokens;
-        self.reasoning_tokens += other.reasoning_tokens;
-        self.step_count += other.step_count;
+        let add = |sum: &mut u64, count: u64| *sum = sum.saturating_add(count);
+        add(&mut self.prompt_tokens, other.prompt_tokens);
+        add(&mut self.completion_tokens, other.completion_tokens);
+        add(&mut self.total_tokens, other.total_tokens);
+        add(&mut self.cached_input_tokens, other.cached_input_tokens);
+        add(&mut self.cache_write_tokens, other.cache_write_tokens);
+        add(&mut self.reasoning_tokens, other.reasoning_tokens);
+        add(&mut self.step_count, other.step_count);
         self.context_tokens = other.context_tokens.or(self.context_tokens);
     }
 }

@@ -68,13 +68,20 @@ impl Runs {
 
     /// The run that made a tool call.
     pub(crate) fn caller_of(&self, call_id: &str) -> Option<String> {
+        // Providers may use the same ids again, so the latest run that is not over is meant.
         let made = |run: &Run| run.tool_calls.iter().any(|call| call.id == call_id);
-        self.by_id.iter().find(|(_, run)| made(run)).map(|(id, _)| id.clone())
+        let open = self.by_id.iter().filter(|(id, run)| made(run) && !self.has_ended(id));
+        open.max_by_key(|(_, run)| run.seen).map(|(id, _)| id.clone())
     }
 
     /// The run that was seen last.
     pub(crate) fn newest(&self) -> Option<&str> {
         self.newest.as_deref()
+    }
+
+    /// The run that was seen last, if it is not over.
+    pub(crate) fn under_way(&self) -> Option<String> {
+        self.newest.clone().filter(|run| !self.has_ended(run))
     }
 
     /// Whether a run is over.

@@ -116,7 +116,12 @@ impl Runtime {
         // A turn ahead of us that has shown nothing yet keeps the server busy too.
         let waiting = self.turns[..index].iter().any(|turn| !turn.is_ours());
         let busy = !self.idle() || waiting;
+        for run in &self.active {
+            self.runs.note(run);
+        }
+        let seen_at_send = self.runs.seen();
         let turn = &mut self.turns[index];
+        turn.seen_at_send = seen_at_send;
         turn.phase = Phase::Sent;
         turn.busy = busy;
         turn.sent_at = ctx.now;

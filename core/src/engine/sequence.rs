@@ -36,7 +36,7 @@ impl Sequence {
             return true;
         }
         if seq == self.next {
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
             return true;
         }
         self.waiting.insert(seq, (channel, text.clone()));
@@ -51,7 +51,7 @@ impl Sequence {
     /// The next frame that waited and whose turn has come.
     pub(crate) fn ready(&mut self) -> Option<(Channel, Text)> {
         let frame = self.waiting.remove(&self.next)?;
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         if self.waiting.is_empty() {
             self.deadline = None;
         }
@@ -68,12 +68,12 @@ impl Sequence {
         }
     }
 
-    /// Passes over the gap: what waits comes out in order.
-    pub(crate) fn give_up(&mut self) {
+    /// Passes over the gap: what waits behind it comes out in order. `false` when nothing waits.
+    pub(crate) fn give_up(&mut self) -> bool {
         self.deadline = None;
-        if let Some((first, _)) = self.waiting.first_key_value() {
-            self.next = *first;
-        }
+        let Some((first, _)) = self.waiting.first_key_value() else { return false };
+        self.next = *first;
+        true
     }
 }
 

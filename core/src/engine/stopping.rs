@@ -7,7 +7,7 @@ use super::context::{Context, Timer};
 use super::delivery::Token;
 use super::result::TurnStatus;
 use super::runtime::Runtime;
-use super::turn::{Cause, End, Phase, Stop};
+use super::turn::{Cause, End, Phase, Stop, Turn};
 use crate::error::{Error, ErrorKind};
 
 impl Runtime {
@@ -39,13 +39,9 @@ impl Runtime {
             self.finish_stopped(&[token], None, ctx);
         } else if turn.interrupted.as_ref().is_some_and(|(_, until)| *until <= ctx.now) {
             self.finish_interrupted(&[token], ctx);
-        } else if turn.unseen()
-            && turn.sent_at.saturating_add(turn.options.accept_timeout) <= ctx.now
-        {
-            let seconds = turn.options.accept_timeout.as_secs_f64();
-            let message = format!("the server showed no sign of the input within {seconds} s");
-            let error = Error::new(ErrorKind::RequestTimeout, message);
-            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+        } else if turn.unseen() && turn.accept_by() <= ctx.now {
+            let error = unseen_error(turn);
+            self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
         } else if turn
             .options
             .timeout
@@ -77,7 +73,9 @@ impl Runtime {
             }
             return;
         }
-        let until = ctx.now.saturating_add(turn.options.abort_grace);
+        // Until the server has said where the input is, nothing can be sent; the grace time begins
+        // when it can.
+        let until = turn.accept_by().max(ctx.now.saturating_add(turn.options.abort_grace));
         turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
         ctx.timers.set(until, Timer::Turn(token));
         self.press_stop(index, ctx);
@@ -118,6 +116,8 @@ impl Runtime {
             }
             _ => return,
         };
+        stop.until = ctx.now.saturating_add(turn.options.abort_grace);
+        ctx.timers.set(stop.until, Timer::Turn(turn.token));
         ctx.send_own(command.to_string());
     }
 
@@ -145,4 +145,15 @@ impl Runtime {
             }
         }
     }
+}
+
+/// The error of an input of which the server showed no sign.
+fn unseen_error(turn: &Turn) -> Error {
+    if let Some((reason, frame, _)) = &turn.refusal {
+        return Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
+            .with_response(frame.as_str());
+    }
+    let seconds = turn.options.accept_timeout.as_secs_f64();
+    let message = format!("the server showed no sign of the input within {seconds} s");
+    Error::new(ErrorKind::RequestTimeout, message)
 }

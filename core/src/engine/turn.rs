@@ -123,6 +123,14 @@ pub(crate) struct Turn {
     pub(crate) listed: bool,
     /// Some queued input was echoed since the last snapshot that listed us.
     pub(crate) echoed: bool,
+    /// That the turn is ours was guessed, and can still turn out to be wrong.
+    pub(crate) inferred: bool,
+    /// How many runs had been seen when the input was sent.
+    pub(crate) seen_at_send: u64,
+    /// The run that was under way when the input joined a running turn.
+    pub(crate) joined: Option<String>,
+    /// Why the input seems to be invalid, and until when the server may prove the opposite.
+    pub(crate) refusal: Option<(String, Text, Duration)>,
     /// How many runs had been seen when the turn became ours: later ones are its own.
     pub(crate) ours_at: u64,
     pub(crate) runs: Vec<String>,
@@ -159,6 +167,10 @@ impl Turn {
             queue_item: None,
             listed: false,
             echoed: false,
+            inferred: false,
+            seen_at_send: 0,
+            joined: None,
+            refusal: None,
             ours_at: 0,
             runs: Vec::new(),
             announced: 0,
@@ -191,12 +203,47 @@ impl Turn {
         }
     }
 
-    /// The turn is ours from here on.
+    /// The server said that the turn is ours. Runs seen later than the given place are its own.
     pub(crate) fn begin(&mut self, runs_seen: u64) {
+        self.inferred = false;
         if self.phase != Phase::Ours {
             self.phase = Phase::Ours;
             self.ours_at = runs_seen;
         }
+    }
+
+    /// The input left the queue for a turn: a new one, or the one whose run is under way.
+    pub(crate) fn join(&mut self, runs_seen: u64, under_way: Option<&String>) {
+        if self.phase != Phase::Ours {
+            self.joined = under_way.cloned();
+        }
+        self.begin(runs_seen);
+    }
+
+    /// The turn seems to be ours: something began, and nothing else was known to be about to.
+    pub(crate) fn begin_inferred(&mut self) {
+        self.begin(self.seen_at_send);
+        self.inferred = true;
+    }
+
+    /// The server says that the input waits in the queue: what seemed to be ours was somebody else's.
+    /// Returns the runs that were taken for ours.
+    pub(crate) fn wait_in_queue(&mut self) -> Vec<String> {
+        if self.phase != Phase::Sent && !self.inferred {
+            return Vec::new();
+        }
+        self.phase = Phase::Queued;
+        self.inferred = false;
+        self.announced = 0;
+        self.ending = None;
+        self.interrupted = None;
+        std::mem::take(&mut self.runs)
+    }
+
+    /// When the server must have shown a sign of having received the input.
+    pub(crate) fn accept_by(&self) -> Duration {
+        let by = self.sent_at.saturating_add(self.options.accept_timeout);
+        self.refusal.as_ref().map_or(by, |(_, _, until)| by.min(*until))
     }
 
     /// Whether the server has shown no sign of having received the input.
@@ -214,8 +261,7 @@ impl Turn {
             self.options.idle_timeout.map(|limit| heard.max(self.sent_at).saturating_add(limit));
         let ending = self.ending.as_ref().and_then(|ending| ending.until);
         let interrupted = self.interrupted.as_ref().map(|(_, until)| *until);
-        let accepted =
-            self.unseen().then(|| self.sent_at.saturating_add(self.options.accept_timeout));
+        let accepted = self.unseen().then(|| self.accept_by());
         [total, idle, ending, interrupted, accepted].into_iter().flatten().min()
     }
 }
