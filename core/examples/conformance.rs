@@ -48,9 +48,10 @@ impl Player {
         let waiting = async {
             while self.counts.0 < received || self.counts.1 < sent {
                 match self.events.next().await {
-                    Event::Message(_) => self.counts.0 += 1,
-                    Event::Sent(_) => self.counts.1 += 1,
-                    _ => {}
+                    Some(Event::Message(_)) => self.counts.0 += 1,
+                    Some(Event::Sent(_)) => self.counts.1 += 1,
+                    Some(_) => {}
+                    None => break,
                 }
             }
         };

@@ -8,13 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::connection::{Connection, RequestOptions, TimeLimit};
 use crate::engine::{Counters, Token, TurnOptions, TurnResult};
 use crate::error::{Error, ErrorKind};
-use crate::events::{Events, Subscriber};
+use crate::events::{Events, subscription};
 use crate::message::Message;
 use crate::options::ConnectOptions;
 use crate::router::{Router, Waiter, gone};
 use crate::shared::State;
 use crate::tool_calls::ToolCalls;
-use crate::turn::{Turn, follower};
+use crate::turn::Turn;
 
 /// A client of one App Server: a cheap handle, to be cloned at will.
 ///
@@ -51,7 +51,7 @@ impl Client {
     /// [`ErrorKind::InvalidOption`] names the option that is not usable.
     pub fn new(options: ConnectOptions) -> Result<Self, Error> {
         let router = Router::default();
-        let connection = Arc::new(Connection::open(options, router.clone())?);
+        let connection = Arc::new(Connection::open(options, router.sink())?);
         Ok(Self { connection, router })
     }
 
@@ -78,7 +78,7 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Done(to));
         if self.connection.close(token) {
-            // The sender is dropped only with the driver, which is as closed as can be.
+            // An error means that the driver has ended, which is as closed as can be.
             drop(from.await);
         }
         self.router.forget(token);
@@ -111,9 +111,9 @@ impl Client {
     /// A subscription to every frame, command and loss of connection from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        let subscriber = Subscriber::new();
-        self.router.subscribe(subscriber.clone());
-        subscriber.events()
+        let (outlet, inbox) = subscription();
+        self.router.subscribe(outlet);
+        Events(inbox)
     }
 
     /// The calls of external tools this client registered with [`Client::runtime_start`] or
@@ -123,7 +123,8 @@ impl Client {
         let (to, calls) = mpsc::unbounded_channel();
         self.router.set_tools(to);
         self.connection.handle_tools(true);
-        ToolCalls { calls, connection: Arc::clone(&self.connection) }
+        let (router, connection) = (self.router.clone(), Arc::downgrade(&self.connection));
+        ToolCalls { calls, router, connection }
     }
 
     /// Sends a command that is checked against the catalog, and expects nothing.
@@ -320,9 +321,9 @@ impl Client {
         options.events = true;
         let command = command("input", fields)?;
         let (to, outcome) = oneshot::channel();
-        let (subscriber, inbox) = follower();
+        let (outlet, inbox) = subscription();
         let token = self.connection.token();
-        self.router.wait(token, Waiter::Turn(to, Some(subscriber)));
+        self.router.wait(token, Waiter::Turn(to, Some(outlet)));
         let (connection, router) = (Arc::clone(&self.connection), self.router.clone());
         let turn = Turn { connection, router, token, inbox, outcome, ended: None };
         self.router.sent(&self.connection.run_turn(token, &command, options)?);

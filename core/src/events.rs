@@ -38,48 +38,46 @@ pub enum Event {
 ///
 /// It holds at most 65,536 events or 64 MiB; then the oldest go, and [`Event::Lagged`] counts them.
 #[derive(Debug)]
-pub struct Events(Inbox);
+pub struct Events(pub(crate) Inbox);
 
 /// Deliveries that were left for one reader.
-#[derive(Debug)]
 pub(crate) struct Inbox {
     queue: VecDeque<Delivery>,
-    subscriber: Subscriber,
-}
-
-/// The reader's end of a subscription.
-#[derive(Clone)]
-pub(crate) struct Subscriber {
     mailbox: Arc<Mailbox>,
     bell: Arc<Notify>,
 }
 
-impl std::fmt::Debug for Subscriber {
+impl std::fmt::Debug for Inbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Subscriber")
+        f.debug_struct("Inbox").field("waiting", &self.queue.len()).finish_non_exhaustive()
     }
 }
 
-impl Subscriber {
-    pub(crate) fn new() -> Self {
-        let bell = Arc::new(Notify::new());
-        let ring = Arc::clone(&bell);
-        let mailbox = Mailbox::new(move || ring.notify_one());
-        mailbox.want_messages(true);
-        Self { mailbox, bell }
-    }
+/// Where one reader's deliveries are left. Dropping it tells the reader that there will be no more.
+pub(crate) struct Outlet {
+    mailbox: Arc<Mailbox>,
+    bell: Arc<Notify>,
+}
 
-    pub(crate) fn inbox(self) -> Inbox {
-        Inbox { queue: VecDeque::new(), subscriber: self }
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.bell.notify_one();
     }
+}
 
-    pub(crate) fn events(self) -> Events {
-        Events(self.inbox())
-    }
+/// The two ends of a subscription.
+pub(crate) fn subscription() -> (Outlet, Inbox) {
+    let bell = Arc::new(Notify::new());
+    let ring = Arc::clone(&bell);
+    let mailbox = Mailbox::new(move || ring.notify_one());
+    mailbox.want_messages(true);
+    let outlet = Outlet { mailbox: Arc::clone(&mailbox), bell: Arc::clone(&bell) };
+    (outlet, Inbox { queue: VecDeque::new(), mailbox, bell })
+}
 
-    /// Leaves a delivery. `false` when the subscription was dropped.
+impl Outlet {
+    /// Leaves a delivery. `false` when the reader is gone.
     pub(crate) fn deliver(&mut self, delivery: Delivery) -> bool {
-        // Ours and the subscription's; one of them gone means nobody reads.
         let alive = Arc::strong_count(&self.mailbox) > 1;
         if alive {
             self.mailbox.deliver(delivery);
@@ -96,31 +94,41 @@ impl Inbox {
     /// The next delivery that is there.
     pub(crate) fn take(&mut self) -> Option<Delivery> {
         if self.queue.is_empty() {
-            self.queue = self.subscriber.mailbox.drain();
+            self.queue = self.mailbox.drain();
         }
         self.queue.pop_front()
     }
 
-    /// Waits until something may be there.
+    /// Waits until something may be there, or there will be no more.
     pub(crate) async fn ready(&self) {
-        self.subscriber.bell.notified().await;
+        if !self.over() {
+            self.bell.notified().await;
+        }
+    }
+
+    /// Whether nothing more will be left.
+    pub(crate) fn over(&self) -> bool {
+        Arc::strong_count(&self.mailbox) == 1
     }
 }
 
 impl Events {
-    /// The next event.
+    /// The next event; `None` once the client is closed and every event was seen.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
-    pub async fn next(&mut self) -> Event {
+    pub async fn next(&mut self) -> Option<Event> {
         loop {
+            // Looked at before the inbox: what was left before the end is still delivered.
+            let over = self.0.over();
             match self.0.take() {
                 Some(delivery) => {
                     if let Some(event) = event(delivery) {
-                        return event;
+                        return Some(event);
                     }
                 }
+                None if over => return None,
                 None => self.0.ready().await,
             }
         }

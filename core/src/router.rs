@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{Channel, Delivery, Token, TurnResult};
 use crate::error::{Error, ErrorKind};
-use crate::events::Subscriber;
+use crate::events::Outlet;
 use crate::mailbox::Sink;
 use crate::message::Message;
 use crate::protocol::Text;
@@ -16,15 +16,29 @@ use crate::protocol::Text;
 pub(crate) enum Waiter {
     Done(oneshot::Sender<Result<(), Error>>),
     Response(oneshot::Sender<Result<Message, Error>>),
-    Turn(oneshot::Sender<Result<TurnResult, Error>>, Option<Subscriber>),
+    Turn(oneshot::Sender<Result<TurnResult, Error>>, Option<Outlet>),
     Manual(mpsc::UnboundedSender<Result<Message, Error>>),
 }
 
 #[derive(Default)]
 struct State {
     waiting: HashMap<Token, Waiter>,
-    subscribers: Vec<Subscriber>,
+    subscribers: Vec<Outlet>,
     tools: Option<mpsc::UnboundedSender<Text>>,
+    /// The driver has ended.
+    over: bool,
+}
+
+/// What the driver holds.
+pub(crate) struct RouterSink(Router);
+
+impl Drop for RouterSink {
+    fn drop(&mut self) {
+        // Taken out first: dropping them wakes their readers, who may look in here at once.
+        let ended =
+            self.0.with(|state| std::mem::replace(state, State { over: true, ..State::default() }));
+        drop(ended);
+    }
 }
 
 /// See the module's text.
@@ -42,27 +56,46 @@ impl Router {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The driver's end. Once it is dropped nothing waits any more.
+    pub(crate) fn sink(&self) -> RouterSink {
+        RouterSink(self.clone())
+    }
+
+    /// Waits for a token. After the driver's end the waiter is dropped, which its call sees.
     pub(crate) fn wait(&self, token: Token, waiter: Waiter) {
-        self.with(|state| state.waiting.insert(token, waiter));
+        self.with(|state| {
+            if !state.over {
+                state.waiting.insert(token, waiter);
+            }
+        });
     }
 
     pub(crate) fn forget(&self, token: Token) -> bool {
         self.with(|state| state.waiting.remove(&token).is_some())
     }
 
-    pub(crate) fn subscribe(&self, subscriber: Subscriber) {
-        self.with(|state| state.subscribers.push(subscriber));
+    pub(crate) fn subscribe(&self, subscriber: Outlet) {
+        self.with(|state| {
+            if !state.over {
+                state.subscribers.push(subscriber);
+            }
+        });
     }
 
     pub(crate) fn set_tools(&self, tools: mpsc::UnboundedSender<Text>) {
-        self.with(|state| state.tools = Some(tools));
+        self.with(|state| state.tools = Some(tools).filter(|_| !state.over));
+    }
+
+    /// Whether nobody takes tool calls any more.
+    pub(crate) fn tools_gone(&self) -> bool {
+        self.with(|state| state.tools.as_ref().is_none_or(mpsc::UnboundedSender::is_closed))
     }
 
     /// Tells the subscribers of a command the user sent.
     pub(crate) fn sent(&self, text: &Text) {
         self.with(|state| {
             state.publish(&Delivery::Sent { text: text.clone() });
-            state.subscribers.iter_mut().for_each(Subscriber::flush);
+            state.subscribers.iter_mut().for_each(Outlet::flush);
         });
     }
 }
@@ -99,9 +132,9 @@ enum Outcome {
     Failed(Error),
 }
 
-impl Sink for Router {
+impl Sink for RouterSink {
     fn deliver(&mut self, delivery: Delivery) {
-        self.with(|state| match delivery {
+        self.0.with(|state| match delivery {
             Delivery::Done { token } => state.complete(token, Outcome::Done),
             Delivery::Response { token, text, refused } => {
                 let message = Message::new(Channel::Control, text);
@@ -137,7 +170,7 @@ impl Sink for Router {
     }
 
     fn flush(&mut self) {
-        self.with(|state| state.subscribers.iter_mut().for_each(Subscriber::flush));
+        self.0.with(|state| state.subscribers.iter_mut().for_each(Outlet::flush));
     }
 }
 

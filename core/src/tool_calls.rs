@@ -1,22 +1,25 @@
 //! External tools that this client runs for the server (PROTOCOL.md section 14).
 
-use std::sync::Arc;
+use std::sync::Weak;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::connection::Connection;
 use crate::protocol::Text;
+use crate::router::Router;
 
 /// The calls of external tools, in the order in which they come.
 #[derive(Debug)]
 pub struct ToolCalls {
     pub(crate) calls: mpsc::UnboundedReceiver<Text>,
-    pub(crate) connection: Arc<Connection>,
+    pub(crate) router: Router,
+    pub(crate) connection: Weak<Connection>,
 }
 
 impl ToolCalls {
-    /// The next call; `None` once another [`ToolCalls`] of the client took over.
+    /// The next call; `None` once another [`ToolCalls`] of the client took over, or the client is
+    /// closed.
     ///
     /// # Cancel safety
     ///
@@ -24,7 +27,19 @@ impl ToolCalls {
     pub async fn next(&mut self) -> Option<ToolCallRequest> {
         let text = self.calls.recv().await?;
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Some(ToolCallRequest { json, connection: Arc::clone(&self.connection) })
+        Some(ToolCallRequest { json, connection: Weak::clone(&self.connection) })
+    }
+}
+
+impl Drop for ToolCalls {
+    /// Without a reader, calls are left to whoever answers them raw.
+    fn drop(&mut self) {
+        self.calls.close();
+        if self.router.tools_gone()
+            && let Some(connection) = self.connection.upgrade()
+        {
+            connection.handle_tools(false);
+        }
     }
 }
 
@@ -33,7 +48,7 @@ impl ToolCalls {
 #[derive(Debug)]
 pub struct ToolCallRequest {
     json: Value,
-    connection: Arc<Connection>,
+    connection: Weak<Connection>,
 }
 
 impl ToolCallRequest {
@@ -63,15 +78,18 @@ impl ToolCallRequest {
     /// Answers with a result: `{content: [{type, text?, data?, mimeType?}], is_error?}`. An invalid
     /// one, which the server would ignore for ever, becomes an error of the tool.
     pub fn answer(self, result: &Value) {
-        self.connection.answer_tool(self.id(), Ok(result.to_string()));
+        self.send(Ok(result.to_string()));
     }
 
     /// Answers that the tool failed.
     pub fn fail(self, error: impl Into<String>) {
-        self.connection.answer_tool(self.id(), Err(error.into()));
+        self.send(Err(error.into()));
     }
 
-    fn id(&self) -> String {
-        self.json["request_id"].as_str().unwrap_or_default().to_owned()
+    fn send(self, answer: Result<String, String>) {
+        if let Some(connection) = self.connection.upgrade() {
+            let id = self.json["request_id"].as_str().unwrap_or_default();
+            connection.answer_tool(id.to_owned(), answer);
+        }
     }
 }

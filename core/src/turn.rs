@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use crate::connection::Connection;
 use crate::engine::{Delivery, Token, TurnEvent, TurnResult};
 use crate::error::Error;
-use crate::events::{Inbox, Subscriber};
+use crate::events::Inbox;
 use crate::router::{Router, gone};
 
 /// One thing a follower of a turn sees.
@@ -56,13 +56,13 @@ impl Turn {
                 Some(_) => {}
                 None if self.ended.is_some() => return None,
                 None => {
-                    // The end comes behind the last event, so look once more after it.
+                    // Events are left before the end, so none is missed when the end is seen first.
                     tokio::select! {
                         biased;
-                        () = self.inbox.ready() => {}
                         outcome = &mut self.outcome => {
                             self.ended = Some(outcome.unwrap_or_else(|_| Err(gone())));
                         }
+                        () = self.inbox.ready() => {}
                     }
                 }
             }
@@ -113,11 +113,4 @@ impl Drop for Turn {
             self.connection.cancel(self.token);
         }
     }
-}
-
-/// A subscriber that gets the events of one turn.
-pub(crate) fn follower() -> (Subscriber, Inbox) {
-    let subscriber = Subscriber::new();
-    let inbox = subscriber.clone().inbox();
-    (subscriber, inbox)
 }

@@ -107,7 +107,7 @@ async fn an_approval_is_answered_by_whoever_listens() {
         let fields = json!({ "runtime": runtime, "payload": says("?") });
         let answering = async {
             loop {
-                let Event::Message(message) = events.next().await else {
+                let Some(Event::Message(message)) = events.next().await else {
                     continue;
                 };
                 if message.kind() == "control_request" {
@@ -139,7 +139,7 @@ async fn dropping_the_future_stops_the_turn_on_the_server() {
     let call = client.run_turn(fields, TurnOptions::default());
     let begun = async {
         loop {
-            let Event::Message(message) = events.next().await else {
+            let Some(Event::Message(message)) = events.next().await else {
                 continue;
             };
             if message.text().contains("PROCESSING_API_RESPONSE") {
@@ -168,7 +168,7 @@ async fn a_cut_connection_interrupts_the_turn_and_can_be_opened_again() {
     let error = client.run_turn(fields.clone(), TurnOptions::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
     assert_eq!(error.result().unwrap().text, "half");
-    let lost = async { while !matches!(events.next().await, Event::Disconnected { .. }) {} };
+    let lost = async { while !matches!(events.next().await, Some(Event::Disconnected { .. })) {} };
     timeout(SOON, lost).await.unwrap();
     let error = client.info().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disconnected);
@@ -222,7 +222,7 @@ async fn a_message_above_the_limit_is_not_sent_and_one_that_comes_closes_the_con
     server.push(&json!({ "type": "file_changed", "path": "x".repeat(5000) }).to_string());
     let code = timeout(SOON, async {
         loop {
-            if let Event::Disconnected { code, reason, .. } = events.next().await {
+            if let Some(Event::Disconnected { code, reason, .. }) = events.next().await {
                 assert!(reason.contains("4096"), "{reason}");
                 return code;
             }
@@ -267,4 +267,36 @@ async fn a_refusal_carries_the_answer() {
     assert_eq!(error.kind(), ErrorKind::Request);
     assert!(error.message().contains("no such file"));
     assert!(error.response().unwrap().contains("read_file_response"));
+}
+
+#[tokio::test]
+async fn a_close_sends_what_was_handed_over_before_it() {
+    for _ in 0..20 {
+        let (server, client, _) = started(ScriptOptions::default()).await;
+        for index in 0..5 {
+            client.send_raw(&json!({ "type": "future", "n": index }).to_string()).unwrap();
+        }
+        client.close().await;
+        let sent = tokio::task::spawn_blocking(move || server.wait_received("future", 5, SOON));
+        assert!(sent.await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn everything_that_waits_ends_with_the_client() {
+    let (_server, client, _) = started(ScriptOptions::default()).await;
+    let (mut events, mut calls) = (client.events(), client.tool_calls());
+    let ends = tokio::spawn(async move {
+        while events.next().await.is_some() {}
+        calls.next().await.is_none()
+    });
+    client.close().await;
+    assert!(timeout(SOON, ends).await.unwrap().unwrap());
+    assert!(client.events().next().await.is_none());
+    // A reader of tool calls does not keep the connection open.
+    let (server, client, _) = started(ScriptOptions::default()).await;
+    let mut calls = client.tool_calls();
+    drop(client);
+    assert!(timeout(SOON, calls.next()).await.unwrap().is_none());
+    drop(server);
 }

@@ -18,8 +18,8 @@ use crate::options::{ConnectOptions, Endpoint};
 use crate::protocol::Text;
 use crate::shared::{Shared, State};
 
-/// How long a close waits for the server's reply.
-const CLOSE_WAIT: Duration = Duration::from_secs(2);
+/// How long a close waits for the server's reply, so that all of it stays below two seconds.
+const CLOSE_WAIT: Duration = Duration::from_millis(1500);
 
 /// How long the stream socket is read on after the control socket has ended: what was sent before
 /// the end may still be on its way.
@@ -50,6 +50,9 @@ struct Sockets {
     stream: Option<Socket>,
     /// A split server's stream socket, on its way back after a loss.
     reopening: Option<Reopening>,
+    /// Whose turn it is while the stream socket has frames all the time.
+    control_first: bool,
+    stream_busy: bool,
 }
 
 /// What woke the driver.
@@ -153,6 +156,7 @@ impl<S: Sink> Driver<S> {
             Some(token) if self.sockets.is_none() => {
                 let error = Error::new(ErrorKind::Disconnected, "the connection was lost");
                 self.sink.deliver(Delivery::Failed { token, error });
+                self.sink.flush();
             }
             _ => self.engine.handle_command(self.now(), command),
         }
@@ -221,7 +225,7 @@ impl<S: Sink> Driver<S> {
         };
         match outcome {
             Ok(Connected { control, stream, info, split }) => {
-                self.sockets = Some(Sockets { control, stream, reopening: None });
+                self.sockets = Some(Sockets::new(control, stream));
                 self.engine.handle_connected(self.now(), split);
                 self.shared.connected(info, split);
                 for token in waiting {
@@ -277,6 +281,8 @@ impl<S: Sink> Driver<S> {
     /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
     async fn shut_down(&mut self) {
         self.shared.set_state(State::Closed);
+        // What was asked for before the close still goes out, the abort of a turn above all.
+        self.pump();
         self.engine.handle_connection_lost(self.now(), &closed());
         self.pump();
         if let Some(mut sockets) = self.sockets.take() {
@@ -299,7 +305,7 @@ impl<S: Sink> Driver<S> {
             timeout(CLOSE_WAIT, drained).await.unwrap_or_default();
         }
         self.ops.close();
-        while let Ok(op) = self.ops.try_recv() {
+        while let Some(op) = self.ops.recv().await {
             match op {
                 Op::Close { token } => self.closing.push(token),
                 Op::Connect { token } => {
@@ -319,6 +325,10 @@ impl<S: Sink> Driver<S> {
 }
 
 impl Sockets {
+    fn new(control: Socket, stream: Option<Socket>) -> Self {
+        Self { control, stream, reopening: None, control_first: false, stream_busy: false }
+    }
+
     fn each(&mut self) -> impl Iterator<Item = &mut Socket> {
         self.stream.iter_mut().chain(std::iter::once(&mut self.control))
     }
@@ -337,11 +347,21 @@ impl Sockets {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// The stream socket goes first: when both are readable, what it carries is usually older than
-    /// the end of the control socket.
+    /// The stream socket usually goes first: when both are readable, what it carries is older than the
+    /// end of the control socket. But a flood on it must not keep the control socket from being
+    /// written and read.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        self.control.write(cx);
+        self.control_first = !self.control_first && self.stream_busy;
+        if self.control_first
+            && let Poll::Ready(wake @ Wake::Burst(..)) = poll_socket(&mut self.control, cx)
+        {
+            return Poll::Ready(wake);
+        }
+        self.stream_busy = false;
         if let Some(Poll::Ready(wake)) = self.stream.as_mut().map(|socket| poll_socket(socket, cx))
         {
+            self.stream_busy = true;
             return Poll::Ready(wake);
         }
         if let Some(Poll::Ready(socket)) = self.reopening.as_mut().map(|r| r.as_mut().poll(cx)) {

@@ -1,10 +1,65 @@
 //! The little HTTP a client needs: one request, one answer's head, and a short body.
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Anything bytes go through: plain TCP, or TLS over it.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Counts the bytes that go through.
+pub(super) struct Counted {
+    pub(super) io: Box<dyn Io>,
+    pub(super) moved: Arc<Moved>,
+}
+
+/// How many bytes went through so far.
+#[derive(Debug, Default)]
+pub(super) struct Moved {
+    pub(super) read: AtomicU64,
+    pub(super) written: AtomicU64,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.io).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        self.moved.read.fetch_add(read as u64, Ordering::Relaxed);
+        outcome
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.io).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = &outcome {
+            self.moved.written.fetch_add(*written as u64, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
 
 /// The largest answer head, and the largest body that is read.
 const MAX_HEAD: usize = 16 * 1024;

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
-use super::http::Io;
+use super::http::{Counted, Io, Moved};
 use crate::engine::Channel;
 use crate::options::ConnectOptions;
 use crate::protocol::Text;
@@ -41,6 +43,15 @@ pub(super) struct Socket {
     outbox: VecDeque<Message>,
     /// What the close frame said, once it came.
     closed: Option<Ended>,
+    /// Why nothing can be written any more.
+    broken: Option<Ended>,
+    /// Bytes read and written so far, and how many of them were looked at.
+    moved: Arc<Moved>,
+    moved_before: (u64, u64),
+    /// Whether the last write had to wait for the server to read.
+    blocked: bool,
+    /// When there was last a sign of the server: not only whole messages, because a long one may take
+    /// its time and no pong can come inside it.
     heard: Instant,
     pinged: bool,
     interval: Duration,
@@ -54,6 +65,8 @@ impl Socket {
         channel: Channel,
         options: &ConnectOptions,
     ) -> Self {
+        let moved = Arc::new(Moved::default());
+        let io: Box<dyn Io> = Box::new(Counted { io, moved: Arc::clone(&moved) });
         let limit = Some(options.max_message_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -65,6 +78,10 @@ impl Socket {
             channel,
             outbox: VecDeque::new(),
             closed: None,
+            broken: None,
+            moved,
+            moved_before: (0, 0),
+            blocked: false,
             heard: Instant::now(),
             pinged: false,
             interval: options.keepalive_interval.min(LONGEST),
@@ -88,9 +105,23 @@ impl Socket {
         self.heard + wait
     }
 
+    /// Whether the server has sent anything since the last look, or has taken something that waited:
+    /// what the system merely buffers is no sign of it.
+    fn has_moved(&mut self) -> bool {
+        let read = self.moved.read.load(Ordering::Relaxed);
+        let written = self.moved.written.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut self.moved_before, (read, written));
+        read != before.0 || (self.blocked && written != before.1)
+    }
+
     /// Pings a silent server; says how the socket ended when the ping stayed unanswered.
     pub(super) fn keep_alive(&mut self, now: Instant) -> Option<Ended> {
         if now < self.keep_alive_at() {
+            return None;
+        }
+        if self.has_moved() {
+            self.heard = now;
+            self.pinged = false;
             return None;
         }
         if self.pinged {
@@ -112,16 +143,9 @@ impl Socket {
         cx: &mut Context<'_>,
         burst: &mut Vec<Text>,
     ) -> Poll<Result<(), Ended>> {
-        if let Err(ended) = self.poll_write(cx) {
-            return Poll::Ready(Err(ended));
-        }
+        self.write(cx);
         while burst.len() < BURST {
             match Pin::new(&mut self.ws).poll_next(cx) {
-                Poll::Pending if burst.is_empty() => {
-                    return self
-                        .poll_write(cx)
-                        .map_or_else(|e| Poll::Ready(Err(e)), |()| Poll::Pending);
-                }
                 Poll::Pending => break,
                 Poll::Ready(Some(Ok(message))) => self.take(message, burst),
                 Poll::Ready(Some(Err(error))) => {
@@ -139,15 +163,26 @@ impl Socket {
             }
         }
         // Pongs and close replies that the reading produced must not wait for the next command.
-        match self.poll_write(cx) {
-            Err(ended) if burst.is_empty() => Poll::Ready(Err(ended)),
-            _ => Poll::Ready(Ok(())),
+        self.write(cx);
+        match &self.broken {
+            _ if !burst.is_empty() => Poll::Ready(Ok(())),
+            Some(ended) => Poll::Ready(Err(ended.clone())),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Writes what waits. When that fails, reading goes on: what the server had to say before it went
+    /// may still be there, and its close code says more than a broken pipe.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) {
+        if self.broken.is_none()
+            && let Err(ended) = self.poll_write(cx)
+        {
+            self.outbox.clear();
+            self.broken = Some(ended);
         }
     }
 
     fn take(&mut self, message: Message, burst: &mut Vec<Text>) {
-        self.heard = Instant::now();
-        self.pinged = false;
         match message {
             Message::Text(text) => burst.push(text),
             // The protocol is text; a binary message with the same JSON is read as such.
@@ -174,7 +209,14 @@ impl Socket {
             let step = self.poll_write_one(cx);
             match step {
                 Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false)) | Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(false)) => {
+                    self.blocked = false;
+                    return Ok(());
+                }
+                Poll::Pending => {
+                    self.blocked = true;
+                    return Ok(());
+                }
                 // While closing, the reading side reports the end with its code.
                 Poll::Ready(Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) => {
                     self.outbox.clear();
