@@ -10,7 +10,7 @@
 
 import fs from "node:fs";
 import path from "node:path";
-import { AppClientError, createAppServerClient } from "@letta/app-client-native";
+import { createAppServerClient, LettaAppError } from "@letta/app-client-native";
 import { MockServer } from "@letta/app-client-native/testing";
 import { differences } from "./scripts/differences.mjs";
 
@@ -114,7 +114,7 @@ async function send(player, generation, line, left) {
   if (generation === "single" && command.request_id === undefined) player.recorded += 1;
   const outcome = client.runTurn(command, { approvals: "wait" }).then(
     (result) => ({ result }),
-    (error) => ({ error, result: error instanceof AppClientError ? error.result : undefined }),
+    (error) => ({ error, result: error instanceof LettaAppError ? error.result : undefined }),
   );
   const unended = (error) => ({ error });
   return [

@@ -14,7 +14,7 @@ pub struct Drained {
     /// `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`
     /// or `lagged`, by its place in this list.
     pub kinds: Vec<u32>,
-    /// The channel (0 control, 1 stream), the token, the close code or the number of lost frames.
+    /// The channel (0 control, 1 stream), the token, the close code or the number of dropped frames.
     pub values: Vec<i64>,
     /// The frame, or a result or an error as JSON.
     pub texts: Vec<String>,

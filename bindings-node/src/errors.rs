@@ -4,7 +4,7 @@ use letta_app_client::{Error, ErrorKind};
 use napi_derive::napi;
 
 /// Marks the exceptions whose message is the JSON of one of our errors.
-const MARK: &str = "AppClientError";
+const MARK: &str = "LettaAppError";
 
 /// An exception with a status text of our own.
 pub(crate) type Thrown = napi::Error<&'static str>;

@@ -6,6 +6,7 @@
 
 #![expect(clippy::needless_pass_by_value, reason = "napi hands values over")]
 
+mod checks;
 mod connection;
 mod delivery;
 mod doorbell;

@@ -1,10 +1,10 @@
 import {
   AbortError,
-  AppClientError,
   type AppServerClient,
   ClientClosed,
   InvalidCommand,
   InvalidOption,
+  LettaAppError,
   MessageTooLarge,
   RequestTimeout,
 } from "@letta/app-client-native";
@@ -17,10 +17,10 @@ type Case = [string, (client: AppServerClient) => unknown, string];
 /** Calls as a program without types would make them. */
 const untyped = (client: AppServerClient) => client as unknown as Record<string, CallableFunction>;
 
-async function failure(call: () => unknown): Promise<AppClientError> {
+async function failure(call: () => unknown): Promise<LettaAppError> {
   const error = await rejection(Promise.resolve().then(call));
-  expect(error).toBeInstanceOf(AppClientError);
-  return error as AppClientError;
+  expect(error).toBeInstanceOf(LettaAppError);
+  return error as LettaAppError;
 }
 
 describe("bad commands are refused by field, before anything is sent", () => {

@@ -7,7 +7,7 @@ it("has a class for every kind of the engine, and no other", () => {
   for (const code of errorCodes()) {
     const Class = api.ERROR_CLASSES[code as api.ErrorCode];
     const error = new Class("words", { hint: "do this", closeCode: 1006 });
-    expect(error).toBeInstanceOf(api.AppClientError);
+    expect(error).toBeInstanceOf(api.LettaAppError);
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({
       code,
@@ -25,7 +25,6 @@ it("exports what it promises", () => {
   expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
     [
       "AbortError",
-      "AppClientError",
       "AppServerClient",
       "AuthError",
       "ClientClosed",
@@ -33,9 +32,10 @@ it("exports what it promises", () => {
       "Disconnected",
       "ERROR_CLASSES",
       "ForkedProcess",
-      "Internal",
+      "InternalError",
       "InvalidCommand",
       "InvalidOption",
+      "LettaAppError",
       "MessageTooLarge",
       "ProtocolMismatch",
       "RequestError",

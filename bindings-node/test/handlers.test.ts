@@ -61,7 +61,7 @@ it("passes unknown frames on, byte for byte", async () => {
   mock.push("this is no JSON");
   mock.push(text);
   expect(rawText(await coming)).toBe(text);
-  expect(client.stats).toMatchObject({ malformed: 1, lost: 0 });
+  expect(client.stats).toMatchObject({ malformed: 1, dropped: 0 });
   expect(rawText({})).toBeUndefined();
 });
 

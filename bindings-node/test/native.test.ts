@@ -48,5 +48,5 @@ it("keeps up with a long answer", { timeout: 30_000 }, async () => {
   });
   const { text } = await client.runTurn({ runtime, payload: say("?") });
   expect(text).toHaveLength(count);
-  expect(deltas + client.stats.lost).toBeGreaterThanOrEqual(count);
+  expect(deltas + client.stats.dropped).toBeGreaterThanOrEqual(count);
 });

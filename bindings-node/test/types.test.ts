@@ -9,6 +9,7 @@ const compile = (project: string) =>
 
 it.each([
   ["from ES modules and CommonJS", "test/types/tsconfig.json"],
+  ["for programs without further types", "test/types/tsconfig.plain.json"],
   ["in the tests", "tsconfig.json"],
 ])("has the right types %s", (_, project) => {
   const { status, stdout } = compile(project);

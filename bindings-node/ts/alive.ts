@@ -1,9 +1,13 @@
-/** Keeps the process alive for what was started and is waited for through message handlers. */
+/** Keeps the process alive for what was started and is waited for through handlers. */
 
 // Not the global ones, which tests replace by fake timers.
 import { clearTimeout, setTimeout } from "node:timers";
 import type { WsProtocolMessage } from "./protocol.js";
 
+/** How far the engine's pause before an input grows by itself (section 18). */
+const LONGEST_PAUSE_MS = 2_000;
+/** From leaving the engine to the first sign of the server, when all is well. */
+const LEAVE_MS = 500;
 /** How long a runtime may take to show that it works on an input. */
 const START_MS = 30_000;
 /** `turn_finished` and the mark of an abort come after the idle status. */
@@ -15,41 +19,102 @@ interface Scoped {
   runtime?: { agent_id?: unknown; conversation_id?: unknown } | undefined;
 }
 
+/** A runtime that was given an input. */
+interface Run {
+  /** Whether it was seen at work since. */
+  busy: boolean;
+  /** Runs while the engine may still hold the input back. It counts in any case. */
+  leaving?: NodeJS.Timeout | undefined;
+  /** Runs while the runtime counts as at work. It counts while somebody cares. */
+  working?: NodeJS.Timeout | undefined;
+}
+
 const keyOf = ({ runtime }: Scoped) =>
   JSON.stringify([runtime?.agent_id, runtime?.conversation_id]);
 
 /**
- * A program may send an `input` and wait for the turn's events in a message handler, with no call
- * pending. So a runtime that was given an input here counts as pending until it is idle again.
+ * A program may send an `input` and serve the turn in handlers, with no call pending. So a runtime
+ * that was given an input here holds the process until it is idle again, for as long as there are
+ * handlers. They may come later than the input, and be gone before the turn is over: runtimes are
+ * followed with and without them. Without, only the time that an input needs to leave counts.
  */
 export class RunningInputs {
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #runs = new Map<string, Run>();
+  readonly #anybody: () => boolean;
+  readonly #leaveMs: number;
 
-  /** A command is sent. */
+  /** `anybody` says whether there are handlers to care for a turn. */
+  constructor(anybody: () => boolean, settlePauseMs = 0) {
+    this.#anybody = anybody;
+    this.#leaveMs = Math.min(Math.max(settlePauseMs, LONGEST_PAUSE_MS) + LEAVE_MS, FOREVER_MS);
+  }
+
+  /** Whether messages have to be shown to `received`. */
+  get following(): boolean {
+    return this.#runs.size > 0;
+  }
+
+  /** A command was handed to the engine. */
   sent(command: Scoped & { type?: unknown }): void {
-    if (command.type === "input" && command.runtime) this.#hold(keyOf(command), START_MS);
+    if (command.type !== "input" || !command.runtime) return;
+    const key = keyOf(command);
+    const run: Run = this.#runs.get(key) ?? { busy: false };
+    this.#runs.set(key, run);
+    clearTimeout(run.leaving);
+    run.leaving = setTimeout(() => {
+      run.leaving = undefined;
+      this.#forget(key, run);
+    }, this.#leaveMs);
+    // Behind a turn that is at work it is queued, and that turn may be silent for long.
+    if (!run.busy) this.#work(key, run, Math.min(this.#leaveMs + START_MS, FOREVER_MS));
   }
 
   /** A message came. */
   received(message: WsProtocolMessage): void {
-    if (message.type !== "update_loop_status" || this.#timers.size === 0) return;
+    if (message.type !== "update_loop_status") return;
     const key = keyOf(message);
-    if (!this.#timers.has(key)) return;
-    const idle = message.loop_status?.status === "WAITING_ON_INPUT";
-    this.#hold(key, idle ? LINGER_MS : FOREVER_MS);
+    const run = this.#runs.get(key);
+    const status: unknown = message.loop_status?.status;
+    if (!run || typeof status !== "string") return;
+    if (status !== "WAITING_ON_INPUT") {
+      run.busy = true;
+      this.#work(key, run, FOREVER_MS);
+    } else if (run.busy) {
+      run.busy = false;
+      this.#work(key, run, LINGER_MS);
+    }
+    // Idle without having been at work is the end of the turn before, seen after the input was sent.
+  }
+
+  /** Handlers came or went. */
+  update(): void {
+    for (const { working } of this.#runs.values()) this.#hold(working);
   }
 
   /** The connection is gone: nothing will come any more. */
   clear(): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#timers.clear();
+    for (const { leaving, working } of this.#runs.values()) {
+      clearTimeout(leaving);
+      clearTimeout(working);
+    }
+    this.#runs.clear();
   }
 
-  #hold(key: string, ms: number): void {
-    clearTimeout(this.#timers.get(key));
-    this.#timers.set(
-      key,
-      setTimeout(() => this.#timers.delete(key), ms),
-    );
+  #work(key: string, run: Run, ms: number): void {
+    clearTimeout(run.working);
+    run.working = setTimeout(() => {
+      run.working = undefined;
+      this.#forget(key, run);
+    }, ms);
+    this.#hold(run.working);
+  }
+
+  #hold(timer: NodeJS.Timeout | undefined): void {
+    if (this.#anybody()) timer?.ref();
+    else timer?.unref();
+  }
+
+  #forget(key: string, run: Run): void {
+    if (!run.leaving && !run.working) this.#runs.delete(key);
   }
 }

@@ -81,6 +81,9 @@ export declare class MockServer {
   close(callback: (happened: boolean) => void): void
 }
 
+/** Throws unless a client can be built for this address. */
+export declare function checkUrl(url: string): void
+
 /** Deliveries in order, as three lists of equal length. */
 export interface Drained {
   /**
@@ -88,7 +91,7 @@ export interface Drained {
    * or `lagged`, by its place in this list.
    */
   kinds: Array<number>
-  /** The channel (0 control, 1 stream), the token, the close code or the number of lost frames. */
+  /** The channel (0 control, 1 stream), the token, the close code or the number of dropped frames. */
   values: Array<number>
   /** The frame, or a result or an error as JSON. */
   texts: Array<string>
@@ -129,3 +132,6 @@ export interface NativeTurnOptions {
   acceptTimeoutMs?: number
   waitForApprovals: boolean
 }
+
+/** Whether commands of a type carry a `request_id`: `required`, `optional` or `none`. */
+export declare function requestIdRule(kind: string): string

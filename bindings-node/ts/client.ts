@@ -1,8 +1,10 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The client. Its methods keep the names and shapes of the TypeScript client of the documentation. */
 
 import { RunningInputs } from "./alive.js";
 import { type Command, checkedCommand, commandText, withClientMessageIds } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
+import { describe } from "./describe.js";
 import {
   ClientClosed,
   errorFromJson,
@@ -12,7 +14,7 @@ import {
 } from "./errors.js";
 import { Handlers } from "./handlers.js";
 import { type AppServerChannel, FrameParser } from "./messages.js";
-import { Connection } from "./native.cjs";
+import { Connection, requestIdRule } from "./native.cjs";
 import {
   type AppServerClientOptions,
   type CallOptions,
@@ -25,6 +27,7 @@ import {
 import { PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
 import { type NativeResult, type TurnResult, turnResult } from "./results.js";
+import { ClientSocket } from "./socket.js";
 import { ToolCalls } from "./tools.js";
 import type * as types from "./types.js";
 
@@ -40,8 +43,11 @@ interface Expected {
  *
  * Building it touches no network, so it may be built before the server listens. While it is idle it
  * does not keep the process alive; a pending call does, and so does a runtime that was given an
- * `input` while a message handler waits for its events. A program that only listens to what others
- * start needs something else to stay alive. A connected client stays in memory until it is closed.
+ * `input`, until it is idle again, while there are handlers of messages or of tool calls. Without
+ * handlers an input keeps it for the few seconds in which it may wait to be sent. A program that only
+ * listens to what others start needs something else to stay alive.
+ *
+ * A client stays in memory until it is closed, also one that was never connected.
  *
  * Every method that sends throws, or rejects with, {@link ClientClosed} after `close()`,
  * {@link Disconnected} while there is no connection, {@link InvalidCommand} for a command that the
@@ -56,10 +62,12 @@ export class AppServerClient {
   readonly #messages: Handlers<[wire.WsProtocolMessage, AppServerChannel]>;
   readonly #sends: Handlers<[types.AppServerSendCommand]>;
   readonly #disconnects: Handlers<[types.AppServerDisconnectEvent]>;
+  readonly #lags: Handlers<[number]>;
   readonly #tools: ToolCalls;
-  readonly #running = new RunningInputs();
+  readonly #running: RunningInputs;
+  readonly #socket: ClientSocket;
   #closed: Promise<void> | undefined;
-  #lost = 0;
+  #dropped = 0;
   #handlerErrors = 0;
 
   /** @throws {@link InvalidOption} names the option that cannot be used. */
@@ -76,10 +84,17 @@ export class AppServerClient {
     const failed = () => {
       this.#handlerErrors += 1;
     };
-    this.#messages = new Handlers("onMessage", failed);
+    const changed = () => this.#running.update();
+    this.#running = new RunningInputs(
+      () => this.#messages.size > 0 || this.#tools.active,
+      options.settlePauseMs,
+    );
+    this.#messages = new Handlers("onMessage", failed, changed);
     this.#sends = new Handlers("onSend", failed);
     this.#disconnects = new Handlers("onDisconnect", failed);
-    this.#tools = new ToolCalls(this.#native);
+    this.#lags = new Handlers("onLagged", failed);
+    this.#tools = new ToolCalls(this.#native, changed);
+    this.#socket = new ClientSocket(this, failed);
     // Always: a handler registered after an answer must see what came in the same burst with it.
     this.#native.wantMessages(true);
   }
@@ -95,7 +110,12 @@ export class AppServerClient {
   async connect(options: CallOptions = {}): Promise<this> {
     this.#checkOpen();
     const start = (token: number) => this.#native.connect(token);
-    return this.#calls.make({ start, read: () => this, signal: options.signal });
+    const opens = this.state !== "open";
+    const read = () => {
+      if (opens) this.#socket.opened();
+      return this;
+    };
+    return this.#calls.make({ start, read, signal: options.signal });
   }
 
   /**
@@ -127,6 +147,25 @@ export class AppServerClient {
     return this.close();
   }
 
+  /**
+   * The client in the shape of a socket, for code written for other clients.
+   *
+   * @deprecated Use the methods of the client.
+   */
+  get socket(): types.AppServerSocketLike {
+    return this.#socket;
+  }
+
+  /** @deprecated The same as `socket`. */
+  get control(): types.AppServerSocketLike {
+    return this.#socket;
+  }
+
+  /** @deprecated The same as `socket`. */
+  get stream(): types.AppServerSocketLike {
+    return this.#socket;
+  }
+
   /** How the client stands to its server. */
   get state(): types.ClientState {
     return this.#closed ? "closed" : (this.#native.state() as types.ClientState);
@@ -143,7 +182,7 @@ export class AppServerClient {
   /** What came in so far. */
   get stats(): types.ClientStats {
     const counters = this.#native.counters();
-    return { ...counters, lost: this.#lost, handlerErrors: this.#handlerErrors };
+    return { ...counters, dropped: this.#dropped, handlerErrors: this.#handlerErrors };
   }
 
   /**
@@ -157,8 +196,8 @@ export class AppServerClient {
   }
 
   /**
-   * Calls a function for every command, synchronously, before it is checked and handed over; for
-   * commands of the engine itself (an abort at a limit, a tool's answer) soon after. Returns the
+   * Calls a function for every command, synchronously, with the id it goes out with, before it is
+   * checked and handed over. A handler that throws does not stop the command. For commands of the engine itself (an abort at a limit, a tool's answer) soon after. Returns the
    * unsubscriber.
    */
   onSend(handler: types.AppServerSendHandler): () => void {
@@ -174,9 +213,19 @@ export class AppServerClient {
   }
 
   /**
+   * Calls a function with the number of frames that were dropped, because this thread was busy for
+   * too long to fetch them; never results of calls. Without such a handler it is reported as a process
+   * warning of type `AppClientLagWarning`. Returns the unsubscriber.
+   */
+  onLagged(handler: types.LaggedHandler): () => void {
+    return this.#lags.add(handler);
+  }
+
+  /**
    * Runs external tools (section 14): the handler's result answers the call, an exception becomes
-   * the error text of the tool. So does a result that the server would ignore. Returns the
-   * unsubscriber.
+   * the error text of the tool. So does a result that the server would ignore. With several handlers
+   * each of them runs for every call, and the first answer counts (in Python and Rust a second handler
+   * takes the place of the first). Returns the unsubscriber.
    */
   onExternalToolCall(handler: types.AppServerExternalToolCallHandler): () => void {
     return this.#tools.add(handler);
@@ -192,14 +241,15 @@ export class AppServerClient {
    * runtime whose turn has just ended leaves after `settlePauseMs` (section 18).
    */
   send(command: wire.WsProtocolCommand): void {
-    this.#hand(command, (text) => this.#native.send(text));
-    this.#follow(command);
+    const complete = this.#withId(command, false);
+    this.#hand(complete, (text) => this.#native.send(text));
+    this.#running.sent(complete);
   }
 
   /** Sends any object with a `type`, for commands that this version does not know. */
   sendRaw(command: types.AppServerRawCommand): void {
     this.#hand(command, (text) => this.#native.sendRaw(text));
-    this.#follow(command);
+    this.#running.sent(command);
   }
 
   /**
@@ -223,9 +273,11 @@ export class AppServerClient {
   ): Promise<TMessage>;
   async request(first: string | object, second: object = {}, third: object = {}): Promise<unknown> {
     const ofType = typeof first === "string";
-    const command = ofType ? this.#command(first, second, first) : first;
     const options = (ofType ? third : second) as types.AppServerRequestOptions;
-    return this.#request(command, options, { predicate: options?.predicate, checked: true });
+    const predicate = options?.predicate;
+    if (predicate !== undefined) checkPredicate(predicate);
+    const command = ofType ? this.#command(first, second, first) : this.#withId(first, true);
+    return this.#request(command, options, { predicate, checked: true });
   }
 
   /**
@@ -237,9 +289,7 @@ export class AppServerClient {
     options: types.AppServerRawRequestOptions<TResponse>,
   ): Promise<TResponse> {
     const { predicate } = options ?? {};
-    if (typeof predicate !== "function") {
-      throw new InvalidOption(`predicate: expected a function, got ${String(predicate)}`);
-    }
+    checkPredicate(predicate);
     if (typeof checkedCommand(command).request_id !== "string") {
       throw new InvalidCommand("field `request_id`: expected a string");
     }
@@ -339,6 +389,16 @@ export class AppServerClient {
     return { ...rest, type, request_id: id ?? this.nextRequestId(prefix) };
   }
 
+  /** A command with the id that the engine would add on its way out, so that `onSend` shows it. */
+  #withId(command: object, asks: boolean): object {
+    this.#checkOpen();
+    const { type, request_id: id } = checkedCommand(command) as Record<string, unknown>;
+    if (typeof type !== "string" || id !== undefined) return command;
+    const rule = requestIdRule(type);
+    if (rule === "none" || (rule === "optional" && !asks)) return command;
+    return { ...command, request_id: this.nextRequestId(type.replaceAll("_", "-")) };
+  }
+
   #ask<T extends wire.WsProtocolMessage>(
     type: string,
     body: object,
@@ -358,7 +418,7 @@ export class AppServerClient {
       start: (token) =>
         this.#hand(command, (text) => {
           this.#native.request(token, text, timeout, manual, checked);
-          this.#follow(command);
+          this.#running.sent(command);
         }),
       read,
       judge: predicate && ((text) => predicate(read(text) as never)),
@@ -374,11 +434,6 @@ export class AppServerClient {
     translated(() => send(text));
   }
 
-  /** A turn that only message handlers follow keeps the process alive as a pending call would. */
-  #follow(command: object): void {
-    if (this.#messages.size > 0) this.#running.sent(command);
-  }
-
   #checkOpen(): void {
     if (this.#closed) throw new ClientClosed("the client is closed", { hint: "make a new one" });
   }
@@ -387,7 +442,9 @@ export class AppServerClient {
   #deliver(kind: number, value: number, text: string): boolean {
     switch (kind) {
       case Kind.Message:
-        if (this.#messages.size > 0) this.#message(this.#frames.frame(text), value);
+        if (this.#messages.size > 0 || this.#running.following) {
+          this.#message(this.#frames.frame(text), value);
+        }
         return false;
       case Kind.Sent:
         if (this.#sends.size > 0) this.#sends.call(JSON.parse(text));
@@ -407,10 +464,7 @@ export class AppServerClient {
         this.#disconnected(value, text);
         return false;
       case Kind.Lagged:
-        this.#lost += value;
-        process.emitWarning(`${value} frames were dropped because they were not fetched in time`, {
-          type: "AppClientLagWarning",
-        });
+        this.#lagged(value);
         return false;
       default:
         return false;
@@ -422,12 +476,27 @@ export class AppServerClient {
     this.#messages.call(message, channel === 1 ? "stream" : "control");
   }
 
+  #lagged(count: number): void {
+    this.#dropped += count;
+    if (this.#lags.size > 0) {
+      this.#lags.call(count);
+    } else {
+      const text = `${count} frames were dropped because they were not fetched in time`;
+      process.emitWarning(text, { type: "AppClientLagWarning" });
+    }
+  }
+
   #disconnected(code: number, text: string): void {
     this.#running.clear();
     if (this.#closed) return;
     const { channel, reason } = JSON.parse(text) as { channel: AppServerChannel; reason: string };
     this.#disconnects.call({ channel, event: { code, reason } });
   }
+}
+
+function checkPredicate(predicate: unknown): void {
+  if (typeof predicate === "function") return;
+  throw new InvalidOption(`predicate: expected a function, got ${describe(predicate)}`);
 }
 
 /**

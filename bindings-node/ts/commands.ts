@@ -1,6 +1,7 @@
 /** From what the user passes in to the text of a command. */
 
 import { randomUUID } from "node:crypto";
+import { describe } from "./describe.js";
 import { InvalidCommand } from "./errors.js";
 
 /** A command before the engine has checked it. */
@@ -8,7 +9,7 @@ export type Command = Record<string, unknown> & { type: string; request_id?: str
 
 function show(value: unknown): string {
   if (Array.isArray(value)) return "an array";
-  return typeof value === "object" && value !== null ? "an object" : String(value);
+  return typeof value === "object" && value !== null ? "an object" : describe(value);
 }
 
 /** An object, and neither an array nor `null`. */
@@ -25,8 +26,7 @@ export function commandText(command: object): string {
     const text: unknown = JSON.stringify(command);
     if (typeof text === "string") return text;
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new InvalidCommand(`command: cannot be written as JSON: ${why}`);
+    throw new InvalidCommand(`command: cannot be written as JSON: ${describe(error)}`);
   }
   throw new InvalidCommand("command: cannot be written as JSON");
 }
@@ -38,7 +38,9 @@ export function withClientMessageIds(command: Command): Command {
   const messages = payload.messages.map((message: unknown) => {
     if (typeof message !== "object" || message === null) return message;
     const { client_message_id: id } = message as { client_message_id?: unknown };
-    return id === undefined ? { ...message, client_message_id: randomUUID() } : message;
+    return id === undefined || id === ""
+      ? { ...message, client_message_id: randomUUID() }
+      : message;
   });
   return { ...command, payload: { ...payload, messages } };
 }

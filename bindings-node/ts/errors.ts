@@ -2,7 +2,7 @@
  * The errors of this package: one class for each kind, all with a stable `code`.
  *
  * ```text
- * AppClientError                 code, retryable, hint
+ * LettaAppError                  code, retryable, hint
  * ├─ InvalidOption               an option cannot be used; nothing was sent
  * ├─ ConnectionFailed            the connection could not be opened
  * ├─ AuthError                   the server refused the token
@@ -17,7 +17,7 @@
  * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
  * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
  * ├─ ForkedProcess               the client belongs to a parent process
- * └─ Internal                    a defect of this package
+ * └─ InternalError               a defect of this package
  * ```
  *
  * A cancelled call is none of these: it rejects with {@link AbortError}.
@@ -46,7 +46,7 @@ export interface ErrorDetails {
 }
 
 /** The base of all errors of this package. */
-export abstract class AppClientError extends Error {
+export abstract class LettaAppError extends Error {
   /** The stable name of the kind, the same in all languages. */
   abstract readonly code: string;
   /** Whether the same call may succeed when it is made again. */
@@ -66,27 +66,27 @@ export abstract class AppClientError extends Error {
 }
 
 /** An option cannot be used (URL, token, limits). Nothing was sent; the message begins with its name. */
-export class InvalidOption extends AppClientError {
+export class InvalidOption extends LettaAppError {
   readonly code = "invalid_option" as const;
 }
 
 /** The connection could not be opened: refused, not found, handshake too slow. */
-export class ConnectionFailed extends AppClientError {
+export class ConnectionFailed extends LettaAppError {
   readonly code = "connection_failed" as const;
 }
 
 /** The server refused the token (HTTP 401 or 403, section 4). */
-export class AuthError extends AppClientError {
+export class AuthError extends LettaAppError {
   readonly code = "auth" as const;
 }
 
 /** The other side answers, but is not an App Server this client can talk to. */
-export class ProtocolMismatch extends AppClientError {
+export class ProtocolMismatch extends LettaAppError {
   readonly code = "protocol_mismatch" as const;
 }
 
 /** The connection ended, or there is none yet. The outcome of what was in flight is unknown. */
-export class Disconnected extends AppClientError {
+export class Disconnected extends LettaAppError {
   readonly code = "disconnected" as const;
   /** The WebSocket close code, 1006 where there was no close frame. */
   readonly closeCode: number | undefined;
@@ -98,12 +98,12 @@ export class Disconnected extends AppClientError {
 }
 
 /** The client was closed by its owner. */
-export class ClientClosed extends AppClientError {
+export class ClientClosed extends LettaAppError {
   readonly code = "closed" as const;
 }
 
 /** The server refused an input before it became a turn. */
-export class RequestError extends AppClientError {
+export class RequestError extends LettaAppError {
   readonly code = "request" as const;
   /** The server's answer, parsed. */
   readonly response: unknown;
@@ -115,22 +115,22 @@ export class RequestError extends AppClientError {
 }
 
 /** No answer came within the time limit. */
-export class RequestTimeout extends AppClientError {
+export class RequestTimeout extends LettaAppError {
   readonly code = "request_timeout" as const;
 }
 
 /** The message is larger than `maxMessageBytes`. It was not sent. */
-export class MessageTooLarge extends AppClientError {
+export class MessageTooLarge extends LettaAppError {
   readonly code = "message_too_large" as const;
 }
 
 /** The command is malformed; the message names the field. It was not sent (section 5.1). */
-export class InvalidCommand extends AppClientError {
+export class InvalidCommand extends LettaAppError {
   readonly code = "invalid_command" as const;
 }
 
 /** The base of the errors that end a turn. */
-export abstract class TurnError extends AppClientError {}
+export abstract class TurnError extends LettaAppError {}
 
 /** The turn ended with an error. */
 export class TurnFailed extends TurnError {
@@ -165,12 +165,12 @@ export class TurnInterrupted extends TurnError {
 }
 
 /** The client belongs to a parent process. */
-export class ForkedProcess extends AppClientError {
+export class ForkedProcess extends LettaAppError {
   readonly code = "forked_process" as const;
 }
 
 /** A defect of this package. Please report it. */
-export class Internal extends AppClientError {
+export class InternalError extends LettaAppError {
   readonly code = "internal" as const;
 }
 
@@ -192,7 +192,7 @@ export const ERROR_CLASSES = {
   turn_idle_timeout: TurnIdleTimeout,
   turn_interrupted: TurnInterrupted,
   forked_process: ForkedProcess,
-  internal: Internal,
+  internal: InternalError,
 } as const;
 
 /** The codes of all kinds. */
@@ -208,7 +208,7 @@ export class AbortError extends Error {
   }
 }
 
-/** What the engine calls otherwise. */
+/** What the engine calls otherwise, at the beginning of a message about an option. */
 const OPTION_NAMES: Record<string, string> = {
   token: "authToken",
   connect_timeout: "connectTimeoutMs",
@@ -217,20 +217,44 @@ const OPTION_NAMES: Record<string, string> = {
   keepalive_timeout: "keepaliveTimeoutMs",
   max_message_bytes: "maxMessageBytes",
   settle_pause: "settlePauseMs",
+  timeout: "timeoutMs",
+  idle_timeout: "idleTimeoutMs",
+  abort_grace: "abortGraceMs",
+  accept_timeout: "acceptTimeoutMs",
   ca: "tls.ca",
+  verify: "tls.rejectUnauthorized",
 };
 
-function withOurNames(message: string): string {
+/** What hints may name besides: methods. Names of the protocol keep their spelling. */
+const METHOD_NAMES: Record<string, string> = {
+  submit_input: "submitInput",
+  run_turn: "runTurn",
+  send_raw: "sendRaw",
+  request_raw: "requestRaw",
+  next_request_id: "nextRequestId",
+};
+
+function messageInOurNames(message: string): string {
   return message.replace(/^[a-z_]+(?=:)/, (name) => OPTION_NAMES[name] ?? name);
 }
 
+/** Hints are sentences: only what cannot be an ordinary word in them is a name. */
+function hintInOurNames(hint: string): string {
+  return hint
+    .replace(/\b[a-z]+(?:_[a-z]+)+\b/g, (name) => METHOD_NAMES[name] ?? OPTION_NAMES[name] ?? name)
+    .replace(/`([a-z]+)`/g, (text, name) =>
+      OPTION_NAMES[name] ? `\`${OPTION_NAMES[name]}\`` : text,
+    )
+    .replaceAll("tls.verify", "tls.rejectUnauthorized");
+}
+
 /** The error that the engine's JSON stands for. */
-export function errorFromJson(json: string): AppClientError {
+export function errorFromJson(json: string): LettaAppError {
   const error = JSON.parse(json) as NativeError;
-  const Class = ERROR_CLASSES[error.code as ErrorCode] ?? Internal;
-  const message = Class === InvalidOption ? withOurNames(error.message) : error.message;
+  const Class = ERROR_CLASSES[error.code as ErrorCode] ?? InternalError;
+  const message = Class === InvalidOption ? messageInOurNames(error.message) : error.message;
   return new Class(message, {
-    hint: error.hint ?? undefined,
+    hint: error.hint === null ? undefined : hintInOurNames(error.hint),
     retryable: error.retryable,
     closeCode: error.close_code ?? undefined,
     response: error.response === null ? undefined : JSON.parse(error.response),
@@ -244,7 +268,7 @@ export function translated<T>(call: () => T): T {
     return call();
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };
-    if (code === "AppClientError" && typeof message === "string") throw errorFromJson(message);
+    if (code === "LettaAppError" && typeof message === "string") throw errorFromJson(message);
     throw error;
   }
 }

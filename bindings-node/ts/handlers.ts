@@ -1,24 +1,73 @@
 /** The user's handlers of one event. */
 
+import { describe } from "./describe.js";
+
 /** Reports a handler that failed as a process warning of type `AppClientHandlerWarning`. */
-export function reportHandlerError(event: string, error: unknown): void {
-  const text = error instanceof Error ? error.message : String(error);
-  const detail = error instanceof Error ? error.stack : undefined;
-  process.emitWarning(`a handler of ${event} failed: ${text}`, {
+function reportHandlerError(event: string, error: unknown): void {
+  process.emitWarning(`a handler of ${event} failed: ${describe(error)}`, {
     type: "AppClientHandlerWarning",
-    ...(detail === undefined ? {} : { detail }),
+    ...stackOf(error),
   });
+}
+
+function stackOf(error: unknown): { detail?: string } {
+  try {
+    const stack: unknown = error instanceof Error ? error.stack : undefined;
+    return typeof stack === "string" ? { detail: stack } : {};
+  } catch {
+    // A stack that cannot be read is not worth more than none.
+    return {};
+  }
+}
+
+/** A set of functions that may change while they are called. */
+export class HandlerSet<Handler extends (...values: never[]) => unknown> {
+  readonly #event: string;
+  readonly #changed: () => void;
+  readonly #handlers = new Set<Handler>();
+
+  constructor(event: string, changed: () => void) {
+    this.#event = event;
+    this.#changed = changed;
+  }
+
+  get size(): number {
+    return this.#handlers.size;
+  }
+
+  /** Gives the unsubscriber. */
+  add(handler: Handler): () => void {
+    if (typeof handler !== "function") {
+      throw new TypeError(`${this.#event}: expected a function, got ${describe(handler)}`);
+    }
+    this.#handlers.add(handler);
+    this.#changed();
+    return () => {
+      if (this.#handlers.delete(handler)) this.#changed();
+    };
+  }
+
+  /**
+   * Visits the handlers in the order of registration: those that were there at the beginning, for one
+   * that registers itself again would be visited for ever, and only while they are still there.
+   */
+  each(visit: (handler: Handler) => void): void {
+    for (const handler of [...this.#handlers]) {
+      if (this.#handlers.has(handler)) visit(handler);
+    }
+  }
 }
 
 /** Called in the order of registration; one that fails is reported and counted, the others still run. */
 export class Handlers<Arguments extends unknown[]> {
   readonly #event: string;
   readonly #failed: () => void;
-  #handlers = new Set<(...values: Arguments) => unknown>();
+  readonly #handlers: HandlerSet<(...values: Arguments) => unknown>;
 
-  constructor(event: string, failed: () => void) {
+  constructor(event: string, failed: () => void, changed: () => void = () => {}) {
     this.#event = event;
     this.#failed = failed;
+    this.#handlers = new HandlerSet(event, changed);
   }
 
   get size(): number {
@@ -26,17 +75,11 @@ export class Handlers<Arguments extends unknown[]> {
   }
 
   add(handler: (...values: Arguments) => unknown): () => void {
-    if (typeof handler !== "function") {
-      throw new TypeError(`${this.#event}: expected a function, got ${String(handler)}`);
-    }
-    this.#handlers.add(handler);
-    return () => {
-      this.#handlers.delete(handler);
-    };
+    return this.#handlers.add(handler);
   }
 
   call(...values: Arguments): void {
-    for (const handler of this.#handlers) {
+    this.#handlers.each((handler) => {
       try {
         const returned = handler(...values);
         // An async handler's rejection would otherwise end the process.
@@ -44,7 +87,7 @@ export class Handlers<Arguments extends unknown[]> {
       } catch (error) {
         this.#report(error);
       }
-    }
+    });
   }
 
   #report(error: unknown): void {

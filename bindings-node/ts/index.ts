@@ -21,7 +21,6 @@
 export { AppServerClient, connect, createAppServerClient } from "./client.js";
 export {
   AbortError,
-  AppClientError,
   AuthError,
   ClientClosed,
   ConnectionFailed,
@@ -30,9 +29,10 @@ export {
   type ErrorCode,
   type ErrorDetails,
   ForkedProcess,
-  Internal,
+  InternalError,
   InvalidCommand,
   InvalidOption,
+  LettaAppError,
   MessageTooLarge,
   ProtocolMismatch,
   RequestError,

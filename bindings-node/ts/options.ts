@@ -1,5 +1,6 @@
 /** What can be set, and the checks that name the option. */
 
+import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { NativeOptions, NativeTurnOptions } from "./native.cjs";
 
@@ -80,8 +81,9 @@ export interface RunTurnOptions extends CallOptions {
 
 type Kind = "string" | "number" | "boolean";
 
-function show(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+/** A value as it stands in a message about an option. */
+export function show(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : describe(value);
 }
 
 function check(name: string, value: unknown, kind: Kind): void {

@@ -2,6 +2,7 @@
 
 // Not the global ones, which tests replace by fake timers.
 import { clearInterval, setInterval } from "node:timers";
+import { describe } from "./describe.js";
 import { AbortError, InvalidOption, translated } from "./errors.js";
 import { onAbort } from "./signals.js";
 
@@ -50,7 +51,7 @@ export class PendingCalls {
   make<T>({ start, read, signal, judge }: CallPlan<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       if (signal !== undefined && typeof signal?.addEventListener !== "function") {
-        throw new InvalidOption(`signal: expected an AbortSignal, got ${String(signal)}`);
+        throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
       }
       if (signal?.aborted) throw new AbortError(signal.reason);
       const token = this.#engine.token();
@@ -67,6 +68,8 @@ export class PendingCalls {
         detach: signal ? onAbort(signal, abort) : () => {},
       });
       this.#alive ??= setInterval(() => {}, IDLE_MS);
+      // An `onSend` handler may have aborted it, before there was anything to listen to it.
+      if (signal?.aborted) abort();
     });
   }
 

@@ -1,5 +1,7 @@
 /** External tools: calls of the server that handlers of the user answer (section 14). */
 
+import { describe } from "./describe.js";
+import { HandlerSet } from "./handlers.js";
 import type { ExternalToolCallRequestMessage } from "./protocol.js";
 import type { AppServerExternalToolCallHandler } from "./types.js";
 
@@ -13,26 +15,31 @@ interface Engine {
 /** The handlers of tool calls. */
 export class ToolCalls {
   readonly #engine: Engine;
-  readonly #handlers = new Set<AppServerExternalToolCallHandler>();
+  readonly #changed: () => void;
+  readonly #handlers: HandlerSet<AppServerExternalToolCallHandler>;
+  #open = 0;
 
-  constructor(engine: Engine) {
+  /** `changed` is called when `active` may have changed. */
+  constructor(engine: Engine, changed: () => void) {
     this.#engine = engine;
+    this.#changed = changed;
+    this.#handlers = new HandlerSet("onExternalToolCall", () => {
+      engine.handleTools(this.#handlers.size > 0);
+      changed();
+    });
+  }
+
+  /** Whether there are handlers, or calls that one of them has not answered yet. */
+  get active(): boolean {
+    return this.#handlers.size > 0 || this.#open > 0;
   }
 
   add(handler: AppServerExternalToolCallHandler): () => void {
-    if (typeof handler !== "function") {
-      throw new TypeError(`onExternalToolCall: expected a function, got ${String(handler)}`);
-    }
-    this.#handlers.add(handler);
-    this.#engine.handleTools(true);
-    return () => {
-      this.#handlers.delete(handler);
-      this.#engine.handleTools(this.#handlers.size > 0);
-    };
+    return this.#handlers.add(handler);
   }
 
   run(request: ExternalToolCallRequestMessage): void {
-    for (const handler of this.#handlers) void this.#answer(handler, request);
+    this.#handlers.each((handler) => void this.#answer(handler, request));
   }
 
   /** Never rejects: whatever goes wrong becomes the tool's error. */
@@ -41,12 +48,16 @@ export class ToolCalls {
     request: ExternalToolCallRequestMessage,
   ): Promise<void> {
     const id = request.request_id;
+    this.#open += 1;
     try {
       const result: unknown = JSON.stringify(await handler(request));
       if (typeof result === "string") this.#engine.answerTool(id, result);
       else this.#engine.failTool(id, "the tool returned nothing");
     } catch (error) {
-      this.#engine.failTool(id, error instanceof Error ? error.message : String(error));
+      this.#engine.failTool(id, describe(error));
+    } finally {
+      this.#open -= 1;
+      this.#changed();
     }
   }
 }

@@ -58,6 +58,9 @@ export interface AppServerDisconnectEvent {
 /** Receives the end of a connection. */
 export type AppServerDisconnectHandler = (disconnect: AppServerDisconnectEvent) => void;
 
+/** Receives how many frames were dropped because they were not fetched in time. */
+export type LaggedHandler = (dropped: number) => void;
+
 /** Runs an external tool. What it returns, or throws, is the tool's answer. */
 export type AppServerExternalToolCallHandler = (
   request: ExternalToolCallRequestMessage,
@@ -84,6 +87,30 @@ export interface RunTurnCommand {
   payload: InputCreateMessagePayload;
 }
 
+/** What can be done with `client.socket`, and what other clients want of their sockets. */
+export interface AppServerSocketLike {
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
+  readyState: number;
+  send(data: string): void;
+  close(): void;
+  addEventListener?(type: string, listener: (event: unknown) => void): void;
+  removeEventListener?(type: string, listener: (event: unknown) => void): void;
+  on?(type: string, listener: (event: unknown) => void): void;
+  off?(type: string, listener: (event: unknown) => void): void;
+  once?(type: string, listener: (event: unknown) => void): void;
+}
+
+/** What other clients build their sockets with. */
+export interface AppServerSocketOptions {
+  headers?: Record<string, string>;
+}
+
+/** What other clients take as `WebSocket`; here it is accepted and ignored. */
+export type AppServerSocketConstructor = new (
+  url: string,
+  options?: AppServerSocketOptions,
+) => AppServerSocketLike;
+
 /** How a client stands to its server. */
 export type ClientState = "new" | "connecting" | "open" | "disconnected" | "closed";
 
@@ -98,7 +125,7 @@ export interface ClientStats {
   /** Frames whose fields were not of the expected types; they still reach `onMessage`. */
   degraded: number;
   /** Frames dropped because they were not fetched in time. */
-  lost: number;
+  dropped: number;
   /** Handlers that failed. */
   handlerErrors: number;
 }

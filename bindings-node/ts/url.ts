@@ -1,36 +1,32 @@
 /** The addresses of an App Server, as the engine resolves them (section 2). */
 
-import { InvalidOption } from "./errors.js";
+import { InvalidOption, translated } from "./errors.js";
 import type { AppServerChannel } from "./messages.js";
+import { checkUrl } from "./native.cjs";
+import { show } from "./options.js";
 
 /**
  * The WebSocket address of a server: `http` becomes `ws`, `https` becomes `wss`, an empty path
  * becomes `/ws`, and the query parameter `channel` is removed.
  *
- * @throws {@link InvalidOption} when it is no URL or has another scheme.
+ * @throws {@link InvalidOption} when a client could not be built with it.
  */
 export function resolveAppServerUrl(url: string): string {
-  if (!URL.canParse(url)) {
-    throw new InvalidOption(`url: expected a URL, got ${JSON.stringify(url)}`);
+  if (typeof url !== "string" || !URL.canParse(url)) {
+    throw new InvalidOption(`url: expected a URL, got ${show(url)}`);
   }
+  // The engine is stricter than URLs are: it takes no names and passwords, for one.
+  translated(() => checkUrl(url));
   const resolved = new URL(url);
-  switch (resolved.protocol) {
-    case "ws:":
-    case "wss:":
-      break;
-    case "http:":
-      resolved.protocol = "ws:";
-      break;
-    case "https:":
-      resolved.protocol = "wss:";
-      break;
-    default: {
-      const scheme = resolved.protocol.slice(0, -1);
-      throw new InvalidOption(`url: expected ws, wss, http or https, got scheme "${scheme}"`);
-    }
-  }
-  if (resolved.pathname === "" || resolved.pathname === "/") resolved.pathname = "/ws";
-  resolved.searchParams.delete("channel");
+  if (resolved.protocol === "http:") resolved.protocol = "ws:";
+  if (resolved.protocol === "https:") resolved.protocol = "wss:";
+  if (resolved.pathname === "/") resolved.pathname = "/ws";
+  // Not through `searchParams`, which would write the rest of the query anew.
+  resolved.search = resolved.search
+    .slice(1)
+    .split("&")
+    .filter((pair) => pair !== "" && pair.split("=")[0] !== "channel")
+    .join("&");
   return resolved.toString();
 }
 

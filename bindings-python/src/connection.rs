@@ -98,6 +98,8 @@ impl Connection {
         };
         let (doorbell, ring) = doorbell::pair()?;
         let mailbox = Mailbox::new(ring);
+        // Always: a handler may be registered right after an answer whose burst went on.
+        mailbox.want_messages(true);
         let engine =
             Engine::open(options, Arc::clone(&mailbox)).map_err(|error| raise(py, &error))?;
         Ok(Self { engine: Some(engine), mailbox, doorbell, pid: std::process::id() })
@@ -105,6 +107,10 @@ impl Connection {
 
     fn fileno(&self) -> i64 {
         self.doorbell.fileno()
+    }
+
+    fn hang_up(&self) {
+        self.doorbell.hang_up();
     }
 
     fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
@@ -116,10 +122,6 @@ impl Connection {
             .filter_map(|delivery| to_tuple(py, delivery).transpose())
             .collect();
         PyList::new(py, items?)
-    }
-
-    fn want_messages(&self, wanted: bool) {
-        self.mailbox.want_messages(wanted);
     }
 
     fn token(&self, py: Python<'_>) -> PyResult<u64> {
@@ -195,6 +197,7 @@ impl Connection {
         timeout: Option<f64>,
         idle_timeout: Option<f64>,
         abort_grace: f64,
+        accept_timeout: f64,
         approvals: &str,
     ) -> PyResult<String> {
         let limit = |name, value: Option<f64>| value.map(|value| seconds(py, name, value));
@@ -202,6 +205,7 @@ impl Connection {
             timeout: limit("timeout", timeout).transpose()?,
             idle_timeout: limit("idle_timeout", idle_timeout).transpose()?,
             abort_grace: seconds(py, "abort_grace", abort_grace)?,
+            accept_timeout: seconds(py, "accept_timeout", accept_timeout)?,
             approvals: match approvals {
                 "return" => Approvals::Return,
                 "wait" => Approvals::Wait,

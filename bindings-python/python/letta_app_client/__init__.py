@@ -22,8 +22,8 @@
 Nothing touches the network at import.
 """
 
-from ._commands import Timeout
 from ._create import Connecting, connect, create_app_server_client
+from ._limits import Timeout
 from ._native import __version__
 from ._tools import ToolHandler, ToolOutput
 from .client import AppServerClient, Channel, Disconnect, State, Stats

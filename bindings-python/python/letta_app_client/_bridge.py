@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakMethod
 
 from . import _native
 from ._loops import Completion, Loop, running_loop
@@ -36,13 +37,17 @@ class Bridge:
 
     def __init__(self, native: _native.Connection, deliver: Callable[[Delivery], None]) -> None:
         self.native = native
-        self._deliver = deliver
+        # The client has the bridge, so the bridge has the client only while the loop has it.
+        self._deliver = WeakMethod(deliver)
+        self._held: Callable[[Delivery], None] | None = None
         self._pid = os.getpid()
         self._loop: Loop | None = None
         self._attached = False
         self._pending: dict[int, tuple[Completion, Judge | None]] = {}
         self._closing: set[int] = set()
         self._inbox: deque[Delivery] = deque()
+        self._paused = False
+        self._closed = False
 
     @property
     def loop(self) -> Loop | None:
@@ -55,6 +60,17 @@ class Bridge:
         at_home = self._loop is None or here is None or here.key is self._loop.key
         return at_home and os.getpid() == self._pid
 
+    def check_process(self) -> None:
+        """Refuses a call from a foreign process.
+
+        Raises:
+            ForkedProcess: The client was made before a fork.
+        """
+        if os.getpid() != self._pid:
+            raise ForkedProcess(
+                "this client belongs to the parent process", hint="make a new client after the fork"
+            )
+
     def check(self) -> None:
         """Refuses a call from a foreign process or loop.
 
@@ -62,10 +78,7 @@ class Bridge:
             ForkedProcess: The client was made before a fork.
             WrongLoop: Another loop is running the caller.
         """
-        if os.getpid() != self._pid:
-            raise ForkedProcess(
-                "this client belongs to the parent process", hint="make a new client after the fork"
-            )
+        self.check_process()
         if not self.is_at_home():
             raise WrongLoop(
                 "this client belongs to another event loop",
@@ -98,6 +111,8 @@ class Bridge:
 
     async def close(self) -> None:
         """Closes and waits for it. From elsewhere than home it only sets the closing going."""
+        if self._closed:
+            return
         token = self.native.token()
         loop = self._loop or running_loop()
         if loop is None or not self.is_at_home():
@@ -138,10 +153,12 @@ class Bridge:
         if not self._attached:
             loop.attach(self.native.fileno(), self._bell)
             self._attached = True
+            self._held = self._deliver()
 
     def _detach(self) -> None:
         if self._attached and self._loop is not None:
             self._attached = False
+            self._held = None
             self._loop.detach()
 
     def _bell(self) -> None:
@@ -149,32 +166,47 @@ class Bridge:
         if os.getpid() != self._pid:
             return
         self._inbox.extend(self.native.drain())
+        if self._paused:
+            return
         try:
             for _ in range(min(len(self._inbox), BATCH)):
-                self._take(self._inbox.popleft())
+                # The task that got an answer goes on before what came after the answer: it may
+                # register a handler for it.
+                if self._take(self._inbox.popleft()):
+                    break
         finally:
             # Also when a handler was interrupted: no completion may be lost.
             if self._inbox and self._loop is not None:
-                self._loop.soon(self._bell)
+                self._paused = True
+                self._loop.soon(self._resume)
 
-    def _take(self, delivery: Delivery) -> None:
+    def _resume(self) -> None:
+        self._paused = False
+        self._bell()
+
+    def _take(self, delivery: Delivery) -> bool:
+        """Handles a delivery and says whether it ended somebody's wait."""
         token = delivery[1]
         if not token:
-            self._deliver(delivery)
-            return
-        if token in self._pending:
-            self._complete(token, delivery)
+            deliver = self._held or self._deliver()
+            if deliver is not None:
+                deliver(delivery)
+            return False
+        ended = token in self._pending and self._complete(token, delivery)
         if token in self._closing:
             self._closing.clear()
+            self._closed = True
             self._detach()
+            self.native.hang_up()
+        return ended
 
-    def _complete(self, token: int, delivery: Delivery) -> None:
+    def _complete(self, token: int, delivery: Delivery) -> bool:
         completion, judge = self._pending[token]
         if delivery[0] == "candidate" and judge is not None:
             try:
                 if not judge(Message(delivery[2])):
-                    return
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is the caller's
+                    return False
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's
                 completion.set_exception(error)
                 self.native.cancel(token)
             else:
@@ -185,3 +217,4 @@ class Bridge:
         else:
             completion.set_result(delivery)
         del self._pending[token]
+        return True

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 from . import _native
 from ._bridge import Bridge
 from ._json import encode
-from .errors import refusal
+from ._limits import LONGEST, Timeout, grace, limit, request_limit
+from .errors import InvalidCommand, InvalidOption, refusal
 from .messages import Message
 from .results import TurnResult
 
-__all__ = ["Commands", "Timeout"]
-
-Timeout: TypeAlias = 'float | Literal["default"] | None'
-"""Seconds, ``"default"`` for the client's ``request_timeout``, or ``None`` for no limit."""
+__all__ = ["Commands"]
 
 
 class Commands:
@@ -49,7 +48,7 @@ class Commands:
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        return await self.request("runtime_start", timeout=timeout, **fields)
+        return await self.request(_command("runtime_start", fields), timeout=timeout)
 
     async def run_turn(
         self,
@@ -59,7 +58,8 @@ class Commands:
         request_id: str | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = 600,
-        abort_grace: float = 2,
+        abort_grace: float | None = 2,
+        accept_timeout: float | None = 30,
         approvals: Literal["return", "wait"] = "return",
     ) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
@@ -76,7 +76,9 @@ class Commands:
             timeout: Seconds for the whole turn; ``None``, the default, for no limit.
             idle_timeout: Seconds without any sign of life of the runtime; the clock rests while a
                 permission is asked or a tool runs. ``None`` for no limit.
-            abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit.
+            abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit;
+                may be 0.
+            accept_timeout: Seconds until the server has shown any sign that it got the input.
             approvals: With ``return`` the call resolves with the stop reason ``requires_approval``
                 when a permission is wanted, and the turn goes on once somebody answers. With
                 ``wait`` somebody else answers, for example a message handler.
@@ -90,11 +92,16 @@ class Commands:
             TurnIdleTimeout: ``idle_timeout`` passed; the turn was told to stop.
             TurnInterrupted: The connection was lost; the outcome is unknown.
         """
+        total, idle = limit("timeout", timeout), limit("idle_timeout", idle_timeout)
+        stopping = grace("abort_grace", abort_grace)
+        accepting = limit("accept_timeout", accept_timeout) or LONGEST
+        if approvals not in ("return", "wait"):
+            raise InvalidOption(f'approvals: expected "return" or "wait", got {approvals!r}')
         command = _input(runtime, payload, request_id, {})
 
         def start(token: int) -> None:
             text = encode(command)
-            limits = (timeout, idle_timeout, abort_grace, approvals)
+            limits = (total, idle, stopping, accepting, approvals)
             self._sent(self._native.run_turn(token, text, *limits))
 
         delivery = await self._bridge.call(start)
@@ -155,7 +162,8 @@ class Commands:
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        return await self.request("sync", timeout=timeout, runtime=runtime, **fields)
+        command = {"runtime": runtime, **_command("sync", fields)}
+        return await self.request(command, timeout=timeout)
 
     async def abort(
         self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
@@ -169,7 +177,8 @@ class Commands:
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        return await self.request("abort_message", timeout=timeout, runtime=runtime, **fields)
+        command = {"runtime": runtime, **_command("abort_message", fields)}
+        return await self.request(command, timeout=timeout)
 
     async def info(self, *, timeout: Timeout = "default") -> Message:
         """Asks for the server's version and capabilities: ``app_server_info`` (section 3).
@@ -191,7 +200,7 @@ class Commands:
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        return await self.request("conversation_list", timeout=timeout, **fields)
+        return await self.request(_command("conversation_list", fields), timeout=timeout)
 
     async def runtime_external_tools_update(
         self, *, timeout: Timeout = "default", **fields: Any
@@ -205,7 +214,8 @@ class Commands:
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        return await self.request("runtime_external_tools_update", timeout=timeout, **fields)
+        command = _command("runtime_external_tools_update", fields)
+        return await self.request(command, timeout=timeout)
 
     async def request(
         self,
@@ -232,15 +242,17 @@ class Commands:
                 be given in a whole command.
 
         Raises:
+            InvalidOption: ``timeout`` or ``predicate`` is not usable.
             InvalidCommand: A field is missing or of the wrong type, or the command has no response.
             MessageTooLarge: The command is larger than ``max_message_bytes``.
             RequestError: The server refused (``success: false``); the answer is in ``response``.
             RequestTimeout: No answer in time. A server that does not know a command stays silent.
         """
-        if isinstance(type_or_command, str):
-            command: Any = {"type": type_or_command, **fields}
-        else:
-            command = {**type_or_command, **fields} if fields else type_or_command
+        command: Any = type_or_command
+        if isinstance(command, str):
+            command = _command(command, fields)
+        elif fields and isinstance(command, Mapping):
+            command = {**command, **fields}
         return await self._request(command, timeout, predicate, checked=True)
 
     async def request_raw(
@@ -257,10 +269,13 @@ class Commands:
         Cancelling drops the answer only.
 
         Raises:
+            InvalidOption: ``timeout`` or ``predicate`` is not usable.
             InvalidCommand: The command is not a mapping or has no ``type``.
             MessageTooLarge: The command is larger than ``max_message_bytes``.
             RequestTimeout: No answer in time.
         """
+        if predicate is None:
+            raise _no_predicate(predicate)
         return await self._request(command, timeout, predicate, checked=False)
 
     def send(self, command: Mapping[str, Any]) -> None:
@@ -294,10 +309,14 @@ class Commands:
         checked: bool,
     ) -> Message:
         manual = predicate is not None
+        # What a coroutine function returns would always count as true.
+        if manual and (not callable(predicate) or inspect.iscoroutinefunction(predicate)):
+            raise _no_predicate(predicate)
+        seconds = request_limit("timeout", timeout)
 
         def start(token: int) -> None:
             text = encode(command)
-            self._sent(self._native.request(token, text, timeout, manual, checked))
+            self._sent(self._native.request(token, text, seconds, manual, checked))
 
         delivery = await self._bridge.call(start, predicate)
         response = Message(delivery[2])
@@ -306,13 +325,28 @@ class Commands:
         return response
 
 
+def _no_predicate(given: object) -> InvalidOption:
+    return InvalidOption(f"predicate: expected a plain function, got {type(given).__name__}")
+
+
+def _command(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    # Arguments of other methods, given by mistake; no command has fields of these names.
+    for name in ("type", "timeout", "predicate"):
+        if name in fields:
+            raise InvalidCommand(
+                f"`{kind}`: field `{name}`: is no field of this command",
+                hint="a whole command, given to request, may have any field",
+            )
+    return {"type": kind, **fields}
+
+
 def _input(
     runtime: Mapping[str, Any],
     payload: Mapping[str, Any],
     request_id: str | None,
     fields: dict[str, Any],
 ) -> dict[str, Any]:
-    command = {"type": "input", "runtime": runtime, "payload": payload, **fields}
+    command = {"runtime": runtime, "payload": payload, **_command("input", fields)}
     if request_id is not None:
         command["request_id"] = request_id
     return command

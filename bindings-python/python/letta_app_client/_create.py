@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from . import _native
+from ._checks import expect, expect_text
 from .client import AppServerClient
 from .errors import InvalidOption
 from .options import TlsOptions
@@ -62,12 +63,17 @@ def create_app_server_client(
         "settle_pause": settle_pause,
     }
     for name, value in seconds.items():
-        _expect(name, value, "seconds", (int, float))
-    _expect("url", url, "text", (str,))
-    _expect("token", token or auth_token or "", "text", (str,))
-    _expect("transport", transport, "text", (str,))
-    _expect("max_message_bytes", max_message_bytes, "a number of bytes", (int,))
-    _expect("tls", tls, "TlsOptions", (TlsOptions,))
+        expect(name, value, "seconds", (int, float))
+        # The engine refuses what is too long, but takes no numbers of any length.
+        if value > _MOST_SECONDS:
+            raise InvalidOption(f"{name}: expected up to {_MOST_SECONDS:g} seconds")
+    for name, text in {"url": url, "transport": transport}.items():
+        expect_text(name, text)
+    for name, secret in {"token": token, "auth_token": auth_token}.items():
+        if secret is not None:
+            expect_text(name, secret)
+    expect("max_message_bytes", max_message_bytes, "a number of bytes", (int,))
+    expect("tls", tls, "TlsOptions", (TlsOptions,))
     if not 0 <= max_message_bytes < _MOST_BYTES:
         raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {max_message_bytes}")
     native = _native.Connection(
@@ -82,14 +88,9 @@ def create_app_server_client(
     return AppServerClient(native)
 
 
-def _expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> None:
-    # A truth value is an int, but nobody means one of 1 s.
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        raise InvalidOption(f"{name}: expected {wanted}, got {type(value).__name__}")
-
-
 # What a 32-bit machine can count, and far above what a server takes.
 _MOST_BYTES = 2**32
+_MOST_SECONDS = 1e9
 
 
 class Connecting:

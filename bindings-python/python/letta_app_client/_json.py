@@ -35,12 +35,29 @@ def encode(command: Any) -> str:
         )
         if not text.isascii():
             text.encode()
+        if not _has_text_keys(command):
+            # They would be written as text without a word.
+            raise TypeError("every key has to be text")  # noqa: TRY301
     except RecursionError:
         raise InvalidCommand("command: nested too deeply, or it contains itself") from None
     except (TypeError, ValueError) as error:
         problem = _find(command, "") or f"command: {error}"
         raise InvalidCommand(problem) from None
     return text
+
+
+def _has_text_keys(command: Mapping[Any, Any]) -> bool:
+    """Looks through a value that is known to be finite."""
+    rest: list[Any] = [command]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, Mapping):
+            value = _plain(value)
+            if not all(isinstance(key, str) for key in value):
+                return False
+            value = value.values()
+        rest += [item for item in value if isinstance(item, (Mapping, list, tuple))]
+    return True
 
 
 def _find(value: Any, path: str, depth: int = 0) -> str | None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import select
 import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-__all__ = ["AsyncioLoop", "Completion", "Loop", "TrioLoop", "running_loop"]
+__all__ = ["AsyncioLoop", "Completion", "Loop", "TrioLoop", "logger", "running_loop"]
+
+logger = logging.getLogger("letta_app_client")
 
 
 class Completion(Protocol):
@@ -32,6 +35,9 @@ class Loop(Protocol):
     key: object
     """What is the same for the same loop."""
 
+    cancelled: type[BaseException]
+    """What a cancelled task raises."""
+
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         """Calls back on the loop's thread whenever the descriptor is readable."""
 
@@ -39,13 +45,16 @@ class Loop(Protocol):
         """Ends that."""
 
     def soon(self, callback: Callable[[], None]) -> None:
-        """Calls back on the loop's thread after others have had their turn."""
+        """Calls back after all tasks that are ready by now have had their turn."""
+
+    def from_thread(self, callback: Callable[[], None]) -> None:
+        """Calls back on the loop's thread; raises ``RuntimeError`` when the loop has ended."""
 
     def completion(self) -> Completion:
         """Returns something to wait for on this loop."""
 
     def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
-        """Runs a function that does not raise as a task of its own."""
+        """Runs a function as a task of its own, which nobody waits for."""
 
 
 def running_loop() -> Loop | None:
@@ -71,18 +80,19 @@ class _AsyncioCompletion:
 
     def set_result(self, value: Any) -> None:
         if not self._future.done():
-            self._future.set_result((value, None))
+            self._future.set_result([value, None])
 
     def set_exception(self, error: BaseException) -> None:
         # As a plain value: asyncio prints exceptions that a cancelled waiter never fetches.
         if not self._future.done():
-            self._future.set_result((None, error))
+            self._future.set_result([None, error])
 
     async def wait(self) -> Any:
-        value, error = await self._future
-        if error is not None:
-            raise error
-        return value
+        outcome = await self._future
+        if outcome[1] is not None:
+            # Taken out: the error's traceback leads here, and a cycle would keep the client.
+            raise outcome.pop()
+        return outcome[0]
 
 
 class AsyncioLoop:
@@ -90,6 +100,7 @@ class AsyncioLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.key: object = loop
+        self.cancelled: type[BaseException] = asyncio.CancelledError
         self._loop = loop
         self._fd = -1
         self._watcher: _Watcher | None = None
@@ -111,6 +122,9 @@ class AsyncioLoop:
 
     def soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
+
+    def from_thread(self, callback: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(callback)
 
     def completion(self) -> Completion:
         return _AsyncioCompletion(self._loop)
@@ -144,7 +158,10 @@ class _Watcher:
 
     def _run(self) -> None:
         while not self._stopped:
-            select.select([self._fd], [], [])
+            try:
+                select.select([self._fd], [], [])
+            except (OSError, ValueError):
+                return  # the client is closed
             self._drained.clear()
             try:
                 self._loop.call_soon_threadsafe(self._call)
@@ -179,15 +196,26 @@ class _TrioCompletion:
     async def wait(self) -> Any:
         await self._event.wait()
         if self._error is not None:
-            raise self._error
+            error = self._error
+            try:
+                # The error's traceback leads here, and a cycle would keep the client.
+                self._error = None
+                raise error
+            finally:
+                del error
         return self._value
 
 
 class TrioLoop:
-    """One run of trio. Its tasks here are system tasks: they end with the run."""
+    """One run of trio. Its tasks here are system tasks: they end with the run.
+
+    An exception that leaves a system task, even ``SystemExit``, ends the whole run with
+    ``TrioInternalError``. So none does: what nobody has dealt with is logged.
+    """
 
     def __init__(self, trio: Any) -> None:
         self.key: object = trio.lowlevel.current_trio_token()
+        self.cancelled: type[BaseException] = trio.Cancelled
         self._token: Any = self.key
         self._trio = trio
         self._scope: Any = None
@@ -197,9 +225,10 @@ class TrioLoop:
 
         async def watch() -> None:
             with scope:
-                while True:
+                # Once it is detached the descriptor may be closed, or another one.
+                while not scope.cancel_called:
                     await self._trio.lowlevel.wait_readable(fd)
-                    callback()
+                    _contained(callback)
 
         self._trio.lowlevel.spawn_system_task(watch, name="letta-app-client")
 
@@ -207,10 +236,33 @@ class TrioLoop:
         self._scope.cancel()
 
     def soon(self, callback: Callable[[], None]) -> None:
-        self._token.run_sync_soon(callback)
+        async def call() -> None:
+            # A new task runs among those that are ready, in any order; after this it is the last.
+            await self._trio.lowlevel.cancel_shielded_checkpoint()
+            _contained(callback)
+
+        self._trio.lowlevel.spawn_system_task(call, name="letta-app-client")
+
+    def from_thread(self, callback: Callable[[], None]) -> None:
+        self._token.run_sync_soon(_contained, callback)
 
     def completion(self) -> Completion:
         return _TrioCompletion(self._trio)
 
     def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
-        self._trio.lowlevel.spawn_system_task(function, context=context.copy())
+        async def run() -> None:
+            try:
+                await function()
+            except self.cancelled:
+                raise
+            except BaseException:
+                logger.exception("a task raised")
+
+        self._trio.lowlevel.spawn_system_task(run, context=context.copy())
+
+
+def _contained(callback: Callable[[], None]) -> None:
+    try:
+        callback()
+    except BaseException:
+        logger.exception("a handler raised what would have ended the run of trio")

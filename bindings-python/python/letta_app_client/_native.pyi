@@ -37,7 +37,13 @@ class Connection:
         settle_pause: float,
     ) -> Connection: ...
     def fileno(self) -> int:
-        """What becomes readable when deliveries wait: a file descriptor, on Windows a socket."""
+        """What becomes readable when deliveries wait: a file descriptor, on Windows a socket.
+
+        -1 after ``hang_up``.
+        """
+
+    def hang_up(self) -> None:
+        """Closes that descriptor: nobody watches it any more."""
 
     def drain(self) -> list[tuple[Any, ...]]:
         """Takes all deliveries: ``(kind, token, …)``, with token 0 where no call waits.
@@ -48,9 +54,6 @@ class Connection:
         ``("tool_call", 0, text)``, ``("disconnected", 0, channel, code, reason)``,
         ``("lagged", 0, dropped)``.
         """
-
-    def want_messages(self, wanted: bool) -> None:
-        """Says whether ``message`` and ``sent`` are wanted at all."""
 
     def token(self) -> int: ...
     @property
@@ -86,6 +89,7 @@ class Connection:
         timeout: float | None,
         idle_timeout: float | None,
         abort_grace: float,
+        accept_timeout: float,
         approvals: str,
     ) -> str: ...
     def cancel(self, token: int) -> None: ...

@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 from . import _native
 from ._bridge import Bridge, Delivery
+from ._checks import expect_text
 from ._commands import Commands
-from ._handlers import Handlers, logger
+from ._handlers import Handlers
+from ._loops import logger
 from ._tools import ToolHandler, Tools
 from .messages import Message
 
@@ -73,8 +75,8 @@ class AppServerClient(Commands):
         """Use ``create_app_server_client``."""
         super().__init__(native, Bridge(native, self._delivered))
         self._tools = Tools(self._bridge)
-        self._on_message = Handlers[[Message, Channel]]("on_message", self._wanted)
-        self._on_send = Handlers[[dict[str, Any]]]("on_send", self._wanted)
+        self._on_message = Handlers[[Message, Channel]]("on_message")
+        self._on_send = Handlers[[dict[str, Any]]]("on_send")
         self._on_disconnect = Handlers[[Disconnect]]("on_disconnect")
         self._on_lagged = Handlers[[int]]("on_lagged")
         self._dropped = 0
@@ -139,29 +141,39 @@ class AppServerClient(Commands):
         ``None`` before connecting, with a ``transport`` other than ``auto``, and for servers that
         do not know the question.
         """
+        self._bridge.check_process()
         text = self._native.info
         return None if text is None else Message(text)
 
     @property
     def stats(self) -> Stats:
         """Counters since the client was made."""
+        self._bridge.check_process()
         handlers = (self._on_message, self._on_send, self._on_disconnect, self._on_lagged)
         errors = sum(kind.errors for kind in handlers) + self._tools.errors
         return Stats(*self._native.counters(), dropped=self._dropped, handler_errors=errors)
 
     def next_request_id(self, prefix: str = "request") -> str:
         """Returns an id that no other request of this client has."""
+        self._bridge.check_process()
+        expect_text("prefix", prefix)
         return self._native.next_request_id(prefix)
 
     def on_message(self, handler: Callable[[Message, Channel], object]) -> Callable[[], None]:
         """Registers a function for every frame that the server sends.
 
         It is called with the frame and its channel on the loop's thread, in the order of arrival,
-        before the calls that the same burst of frames completes. It must not block.
+        before the calls that the same burst of frames completes. It must not block. One that is
+        registered right after a call has returned sees all that came after the call's answer.
+
+        An exception is logged and counted (``stats.handler_errors``). ``SystemExit`` and
+        ``KeyboardInterrupt`` end the run of asyncio, as from any callback; on trio, where a handler
+        is in nobody's task, they are logged and counted like the rest. So it is with all handlers.
 
         Returns:
             A function that removes the handler.
         """
+        self._bridge.check_process()
         return self._on_message.add(handler)
 
     def on_send(self, handler: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
@@ -174,6 +186,7 @@ class AppServerClient(Commands):
         Returns:
             A function that removes the handler.
         """
+        self._bridge.check_process()
         return self._on_send.add(handler)
 
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
@@ -184,6 +197,7 @@ class AppServerClient(Commands):
         Returns:
             A function that removes the handler.
         """
+        self._bridge.check_process()
         return self._on_disconnect.add(handler)
 
     def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
@@ -195,6 +209,7 @@ class AppServerClient(Commands):
         Returns:
             A function that removes the handler.
         """
+        self._bridge.check_process()
         return self._on_lagged.add(handler)
 
     def on_external_tool_call(self, handler: ToolHandler) -> Callable[[], None]:
@@ -202,21 +217,24 @@ class AppServerClient(Commands):
 
         It gets the ``external_tool_call_request`` (``tool_name``, ``input``, ``tool_call_id`` …)
         and returns the text of the result, or ``{"content": [{"type": "text", "text": …}],
-        "is_error": …}``. An ``async def`` runs on the loop, any other function in a thread of its
-        own. An exception becomes an answer with its message; the traceback goes to the log only.
-        There is one such function for a client; a second one replaces it.
+        "is_error": …}``. An ``async def``, or an object whose ``__call__`` is one, runs on the
+        loop, any other function in a thread of its own; what that returns is awaited on the loop
+        where it can be. An exception becomes an answer with its message; the traceback goes to
+        the log only. A tool that is cancelled or calls ``sys.exit`` is answered for as well, and
+        ends nothing but itself.
+
+        A client has one such function: a second one replaces the first, and removing the first does
+        nothing from then on.
 
         Returns:
             A function that removes the handler.
         """
+        self._bridge.check_process()
         return self._tools.set(handler)
 
     def _sent(self, text: str) -> None:
         if self._on_send:
             self._on_send.emit(json.loads(text))
-
-    def _wanted(self) -> None:
-        self._native.want_messages(bool(self._on_message or self._on_send))
 
     def _delivered(self, delivery: Delivery) -> None:
         kind = delivery[0]
@@ -229,7 +247,7 @@ class AppServerClient(Commands):
             self._tools.call(Message(delivery[2]))
         elif kind == "disconnected":
             self._on_disconnect.emit(Disconnect(*delivery[2:]))
-        elif kind == "lagged":
+        elif kind == "lagged" and (self._on_message or self._on_send):
             self._dropped += delivery[2]
             logger.warning("%d frames were dropped: the event loop was busy", delivery[2])
             self._on_lagged.emit(delivery[2])

@@ -63,12 +63,13 @@ class LettaAppError(Exception):
         code: The stable name of the kind of error, the same in Rust, Python and Node. Empty for
             the two base classes.
         retryable: Whether the same call may succeed when it is made again unchanged. ``False``
-            where the outcome is uncertain: an input that is repeated may run twice.
+            where the outcome is uncertain: an input that is repeated may run twice. An error of
+            the engine says it for itself; the class has what its kind usually says.
         hint: What the reader can do about it, if there is something to say.
     """
 
     code: ClassVar[str] = ""
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     hint: str | None
 
     def __init__(self, message: str = "", *, hint: str | None = None) -> None:
@@ -235,6 +236,7 @@ def from_json(text: str) -> LettaAppError:
     """Builds the exception of the engine's JSON form of an error."""
     raw = json.loads(text)
     error = _BY_CODE.get(raw["code"], InternalError)(raw["message"], hint=raw["hint"])
+    error.retryable = raw.get("retryable", error.retryable)
     if isinstance(error, (Disconnected, TurnError)):
         error.close_code = raw["close_code"]
     if isinstance(error, RequestError) and raw["response"] is not None:

@@ -17,15 +17,6 @@ pub struct Scope<'a> {
     pub conversation_id: Cow<'a, str>,
 }
 
-/// The routing fields of a `stream_delta`'s body (section 11).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeltaHead<'a> {
-    /// `message_type`.
-    pub message_type: Option<Cow<'a, str>>,
-    /// `run_id`.
-    pub run_id: Option<Cow<'a, str>>,
-}
-
 /// The routing fields of one frame.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
@@ -43,8 +34,6 @@ pub struct Envelope<'a> {
     pub terminal_id: Option<Cow<'a, str>>,
     /// `teleport_id`, by which `teleport_ready` is matched.
     pub teleport_id: Option<Cow<'a, str>>,
-    /// `delta`.
-    pub delta: Option<DeltaHead<'a>>,
 }
 
 /// The text is not a JSON object.
@@ -84,7 +73,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
                         "teleport_id" => envelope.teleport_id = map.next_value::<Text<'de>>()?.0,
                         "event_seq" => envelope.event_seq = map.next_value::<Number>()?.0,
                         "runtime" => envelope.runtime = map.next_value::<MaybeScope<'de>>()?.0,
-                        "delta" => envelope.delta = map.next_value::<MaybeDelta<'de>>()?.0,
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -224,42 +212,6 @@ impl<'de> Deserialize<'de> for MaybeScope<'de> {
     }
 }
 
-#[derive(Default)]
-struct MaybeDelta<'a>(Option<DeltaHead<'a>>);
-
-impl<'de> Deserialize<'de> for MaybeDelta<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = MaybeDelta<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut head = DeltaHead::default();
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    match key.0.as_ref() {
-                        "message_type" => head.message_type = map.next_value::<Text<'de>>()?.0,
-                        "run_id" => head.run_id = map.next_value::<Text<'de>>()?.0,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(MaybeDelta(Some(head)))
-            }
-            ignore_other_types!(
-                visit_bool(bool),
-                visit_i64(i64),
-                visit_u64(u64),
-                visit_f64(f64),
-                visit_str(&str),
-            );
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,9 +224,6 @@ mod tests {
         let envelope = Envelope::read(text).expect("valid");
         assert_eq!(envelope.kind, "stream_delta");
         assert!(matches!(envelope.kind, Cow::Borrowed(_)));
-        let delta = envelope.delta.expect("delta");
-        assert_eq!(delta.message_type.as_deref(), Some("assistant_message"));
-        assert_eq!(delta.run_id.as_deref(), Some("r1"));
         let runtime = envelope.runtime.expect("runtime");
         assert_eq!((&*runtime.agent_id, &*runtime.conversation_id), ("a", "c"));
         assert_eq!(envelope.event_seq, Some(7));

@@ -1,8 +1,8 @@
 //! The few frames the turn rules look into, with only the fields those rules need.
 //!
-//! They are read on a second look, and only while a turn is open on the frame's runtime. A field
-//! of the wrong type makes the read fail; the frame then counts for nothing but is still handed
-//! to the message handlers.
+//! They are read on a second look, deltas only while a turn is open on their runtime. A field that
+//! decides something and has the wrong type makes the read fail; the frame then counts for nothing but
+//! is still handed to the message handlers. Texts for people are read leniently instead.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -98,7 +98,7 @@ pub struct TurnFinishedFrame {
     #[serde(default)]
     pub run_id: Option<String>,
     /// A text for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "free_text")]
     pub error: Option<String>,
 }
 
@@ -143,19 +143,16 @@ pub struct InputAcceptedFrame {
     #[serde(default)]
     pub disposition: Option<String>,
     /// Why not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "free_text")]
     pub error: Option<String>,
 }
 
-/// `success` and `error` of any response (section 5).
+/// `success` of any response (section 5).
 #[derive(Debug, Deserialize)]
 pub struct ResponseHead {
     /// Absent on a few responses.
     #[serde(default)]
     pub success: Option<bool>,
-    /// A text, or an object for `chatgpt_usage_read_response`.
-    #[serde(default)]
-    pub error: Option<Box<RawValue>>,
 }
 
 /// `stream_delta` (section 11).
@@ -177,7 +174,7 @@ pub struct Delta {
     #[serde(default)]
     pub id: Option<String>,
     /// The piece, on `reasoning_message`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "free_text")]
     pub reasoning: Option<String>,
     /// The client's message id on a `user_message` echo; else the id of the streamed message.
     #[serde(default)]
@@ -201,7 +198,7 @@ pub struct Delta {
     #[serde(default)]
     pub tool_name: Option<String>,
     /// On `client_tool_start`: the arguments as JSON text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "free_text")]
     pub tool_args: Option<String>,
     /// `success` or `error`, on tool messages.
     #[serde(default)]
@@ -216,11 +213,8 @@ pub struct Delta {
     #[serde(default)]
     pub is_terminal: Option<bool>,
     /// A text, on lifecycle and error messages.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "free_text")]
     pub message: Option<String>,
-    /// `warning` on the mark of an abort.
-    #[serde(default)]
-    pub level: Option<String>,
 }
 
 impl Delta {
@@ -302,7 +296,7 @@ pub struct ToolCallPart {
     #[serde(default)]
     pub name: Option<String>,
     /// JSON text, possibly a fragment.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "free_text")]
     pub arguments: Option<String>,
 }
 
@@ -353,27 +347,65 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     }
 }
 
+/// Reads a text that decides nothing. Servers cut long texts anywhere, also in the middle of a
+/// character; and what is a text today may be an object tomorrow. Neither may cost the frame.
+fn free_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Box<RawValue>>::deserialize(deserializer)?.map(|value| plain_text(&value)))
+}
+
 /// The text in a message's `content`: a string, or the `text` parts of a list in order.
 #[must_use]
 pub fn content_text(content: &RawValue) -> String {
     #[derive(Deserialize)]
     struct Part {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "free_text")]
         text: Option<String>,
     }
-    let raw = content.get();
-    if raw.starts_with('"') {
-        return serde_json::from_str(raw).unwrap_or_default();
+    if content.get().starts_with('"') {
+        return plain_text(content);
     }
-    serde_json::from_str::<OneOrMany<Part>>(raw)
+    serde_json::from_str::<OneOrMany<Part>>(content.get())
         .map(|parts| parts.0.into_iter().filter_map(|part| part.text).collect())
         .unwrap_or_default()
 }
 
-/// A JSON string's text, or the JSON text of any other value.
+/// A JSON string's text, with U+FFFD for a character that was cut, or the JSON text of any other value.
 #[must_use]
 pub fn plain_text(value: &RawValue) -> String {
-    serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
+    let raw = value.get();
+    serde_json::from_str(raw).unwrap_or_else(|_| match raw.strip_prefix('"') {
+        Some(rest) => mended(rest.strip_suffix('"').unwrap_or(rest)),
+        None => raw.to_owned(),
+    })
+}
+
+/// The text of a JSON string's inside whose only fault is half a surrogate pair.
+fn mended(inside: &str) -> String {
+    let mut units: Vec<u16> = Vec::with_capacity(inside.len());
+    let mut chars = inside.chars();
+    while let Some(char) = chars.next() {
+        let char = match char {
+            '\\' => match chars.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some('r') => '\r',
+                Some('b') => '\u{8}',
+                Some('f') => '\u{c}',
+                Some('u') => {
+                    let digits: String = chars.by_ref().take(4).collect();
+                    units.push(u16::from_str_radix(&digits, 16).unwrap_or(0xfffd));
+                    continue;
+                }
+                Some(other) => other,
+                None => break,
+            },
+            plain => plain,
+        };
+        units.extend_from_slice(char.encode_utf16(&mut [0; 2]));
+    }
+    String::from_utf16_lossy(&units)
 }
 
 #[cfg(test)]
@@ -393,6 +425,19 @@ mod tests {
                 {"type":"image"},{"type":"text","text":"b"}]}"#,
         );
         assert_eq!(content_text(&parts.content.expect("content")), "ab");
+    }
+
+    #[test]
+    fn a_cut_character_costs_nothing_but_itself() {
+        let cut =
+            delta(r#"{"message_type":"loop_error","message":"a\"\n\u00e9 \ud83d\ude00 \ud83d"}"#);
+        assert_eq!(cut.message.expect("message"), "a\"\n\u{e9} \u{1f600} \u{fffd}");
+        let finished: TurnFinishedFrame =
+            serde_json::from_str(r#"{"run_id":"r","error":{"code":1}}"#).expect("lenient");
+        assert_eq!(finished.error.expect("error"), r#"{"code":1}"#);
+        let content =
+            delta(r#"{"message_type":"assistant_message","content":[{"text":"x\ud83d"}]}"#);
+        assert_eq!(content_text(&content.content.expect("content")), "x\u{fffd}");
     }
 
     #[test]
