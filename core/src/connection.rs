@@ -184,7 +184,7 @@ impl Connection {
             prepared.correlation()?
         };
         let timeout = match options.timeout {
-            TimeLimit::After(limit) => Some(limit),
+            TimeLimit::After(limit) => Some(above_zero("timeout", limit)?),
             TimeLimit::Never => None,
             TimeLimit::Default if prepared.answers_approval() => None,
             TimeLimit::Default => Some(self.request_timeout),
@@ -210,6 +210,13 @@ impl Connection {
         options: TurnOptions,
     ) -> Result<Text, Error> {
         self.check_owner()?;
+        for (name, limit) in [
+            ("timeout", options.timeout),
+            ("idle_timeout", options.idle_timeout),
+            ("accept_timeout", Some(options.accept_timeout)),
+        ] {
+            limit.map(|limit| above_zero(name, limit)).transpose()?;
+        }
         let (prepared, client_ids) = prepare_turn(command, self.max_bytes, &self.shared.ids)?;
         self.check_open()?;
         let text = prepared.text;
@@ -301,6 +308,14 @@ impl Connection {
             }
         }
     }
+}
+
+fn above_zero(name: &str, limit: Duration) -> Result<Duration, Error> {
+    if limit.is_zero() {
+        let message = format!("{name}: expected a time above zero, got 0");
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    Ok(limit)
 }
 
 impl Drop for Connection {

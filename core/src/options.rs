@@ -1,8 +1,10 @@
 //! How to reach a server, checked before anything touches the network.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::error::{Error, ErrorKind};
@@ -127,13 +129,23 @@ impl ConnectOptions {
 impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectOptions")
-            .field("url", &self.url)
+            .field("url", &shown(&self.url))
             .field("token", &self.token.as_ref().map(|_| "[hidden]"))
             .field("transport", &self.transport)
             .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
             .field("max_message_bytes", &self.max_message_bytes)
             .finish_non_exhaustive()
+    }
+}
+
+/// A URL as it may stand in a message: without a name or password.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    match rest.rsplit_once('@') {
+        Some((_, host)) if scheme.is_empty() => format!("[hidden]@{host}"),
+        Some((_, host)) => format!("{scheme}://[hidden]@{host}"),
+        None => url.to_owned(),
     }
 }
 
@@ -149,6 +161,8 @@ pub(crate) struct Endpoint {
     /// The user's query without `channel`.
     pub(crate) query: String,
     pub(crate) token: Option<String>,
+    /// The TLS configuration, made on first use: reading the system's certificates takes a while.
+    pub(crate) tls: Arc<OnceCell<Arc<rustls::ClientConfig>>>,
 }
 
 impl Endpoint {
@@ -158,7 +172,7 @@ impl Endpoint {
                 .with_hint("for example ws://127.0.0.1:4500")
         };
         let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| {
-            invalid(format!("expected ws://, wss://, http:// or https://, got {url:?}"))
+            invalid(format!("expected ws://, wss://, http:// or https://, got {:?}", shown(url)))
         })?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => false,
@@ -171,7 +185,7 @@ impl Endpoint {
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let uri: Uri = format!("http://{rest}").parse().map_err(|error| {
-            invalid(format!("expected a host and port, got {rest:?} ({error})"))
+            invalid(format!("expected a host and port, got {:?} ({error})", shown(rest)))
         })?;
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         if authority.contains('@') {
@@ -181,7 +195,7 @@ impl Endpoint {
         }
         let host = uri.host().unwrap_or_default().to_owned();
         if host.is_empty() {
-            return Err(invalid(format!("expected a host, got {url:?}")));
+            return Err(invalid(format!("expected a host, got {:?}", shown(url))));
         }
         let port = match authority.strip_prefix(host.as_str()).unwrap_or_default() {
             "" | ":" => {
@@ -208,7 +222,7 @@ impl Endpoint {
             .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("channel"))
             .collect::<Vec<_>>()
             .join("&");
-        Ok(Self { secure, host, port, path, query, token: None })
+        Ok(Self { secure, host, port, path, query, token: None, tls: Arc::default() })
     }
 
     /// Host and port, as an address to connect to and as the `Host` header.
@@ -263,6 +277,8 @@ mod tests {
             (ConnectOptions::new("ws://h:0"), "url"),
             (ConnectOptions::new("ws://h:99999"), "url"),
             (ConnectOptions::new("ws://user:secret@h"), "url"),
+            (ConnectOptions::new("ws://user:secret@ho st"), "url"),
+            (ConnectOptions::new("user:secret@h"), "url"),
             (ConnectOptions::new("ws://h").token("  "), "token"),
             (ConnectOptions::new("ws://h").token("a\nb"), "token"),
             (
@@ -284,6 +300,8 @@ mod tests {
     #[test]
     fn the_token_is_not_shown() {
         let options = ConnectOptions::new("ws://h").token("s3cret");
+        assert!(!format!("{options:?}").contains("s3cret"));
+        let options = ConnectOptions::new("ws://user:s3cret@h");
         assert!(!format!("{options:?}").contains("s3cret"));
     }
 }

@@ -144,7 +144,9 @@ pub(crate) fn prepare_turn(
     let checked = finish(&object, "input".to_owned(), needs)?;
     if !checked.settles {
         let message = "`input`: field `payload.kind`: expected \"create_message\" for a turn";
-        return Err(invalid(message).with_hint("send other inputs with submit_input"));
+        return Err(
+            invalid(message).with_hint("other inputs can be submitted without following a turn")
+        );
     }
     let mut payload = RawObject::parse(object.get("payload").unwrap_or("{}")).map_err(bad_json)?;
     let messages: Vec<RawObject> =

@@ -68,6 +68,12 @@ impl Runtime {
         !self.approvals.is_empty() || QUIET.contains(&self.status.as_str())
     }
 
+    /// Whether nothing would be lost by forgetting the runtime but what its last runs said, and a settle
+    /// pause that has long passed for all but the latest.
+    pub(crate) fn at_rest(&self) -> bool {
+        self.turns.is_empty() && self.held.is_empty() && self.approvals.is_empty() && self.idle()
+    }
+
     pub(crate) fn turn_index(&self, token: Token) -> Option<usize> {
         self.turns.iter().position(|turn| turn.token == token)
     }

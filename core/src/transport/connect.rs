@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -183,10 +184,22 @@ async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn I
     let name = ServerName::try_from(name).map_err(|error| {
         Error::new(ErrorKind::InvalidOption, format!("url: the host is no name for TLS ({error})"))
     })?;
-    let config = tls::config(&options.tls)?;
-    let connector = TlsConnector::from(Arc::new(config));
+    let connector = TlsConnector::from(tls_config(endpoint, options).await?);
     let stream = connector.connect(name, tcp).await.map_err(|error| tls_failed(&place, &error))?;
     Ok(Box::new(stream))
+}
+
+/// The TLS configuration, made once and off this thread, on which all connections of the process live.
+async fn tls_config(
+    endpoint: &Endpoint,
+    options: &ConnectOptions,
+) -> Result<Arc<ClientConfig>, Error> {
+    let make = || async {
+        let options = options.tls.clone();
+        let made = tokio::task::spawn_blocking(move || tls::config(&options)).await;
+        made.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?.map(Arc::new)
+    };
+    endpoint.tls.get_or_try_init(make).await.cloned()
 }
 
 fn tcp_failed(place: &str, error: &io::Error) -> Error {

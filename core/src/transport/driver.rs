@@ -74,6 +74,12 @@ pub(crate) struct Driver<S> {
     closing: Vec<Token>,
 }
 
+impl<S> Drop for Driver<S> {
+    fn drop(&mut self) {
+        self.shared.set_state(State::Closed);
+    }
+}
+
 impl<S: Sink> Driver<S> {
     pub(crate) fn new(
         endpoint: Endpoint,

@@ -1,0 +1,28 @@
+//! What can be said of an address or a command before there is a connection.
+
+use letta_app_client::protocol::spec::RequestId;
+use letta_app_client::protocol::validate::spec;
+use letta_app_client::{ConnectOptions, Connection, Mailbox};
+use napi_derive::napi;
+
+use crate::errors::{Thrown, thrown};
+
+/// Throws unless a client can be built for this address.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+pub fn check_url(url: String) -> Result<(), Thrown> {
+    // A connection that is dropped at once: opening one checks its options and touches no network.
+    Connection::open(ConnectOptions::new(url), Mailbox::new(|| {})).map(drop).map_err(thrown)
+}
+
+/// Whether commands of a type carry a `request_id`: `required`, `optional` or `none`.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn request_id_rule(kind: String) -> &'static str {
+    match spec(&kind).map(|spec| spec.request_id) {
+        Some(RequestId::Required) => "required",
+        Some(RequestId::None) => "none",
+        Some(RequestId::Optional) | None => "optional",
+    }
+}

@@ -1,0 +1,64 @@
+"""What is given as a time, checked where it is given."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, TypeAlias
+
+from .errors import InvalidOption
+
+__all__ = ["Timeout", "grace", "limit", "request_limit"]
+
+Timeout: TypeAlias = 'float | Literal["default"] | None'
+"""Seconds above zero, ``"default"`` for the client's ``request_timeout``, or ``None`` (or
+``math.inf``) for no limit."""
+
+LONGEST = 1e9
+"""Longer limits mean "never", and would overflow the engine's clock."""
+
+
+def request_limit(name: str, value: Any) -> Timeout:
+    """Checks the limit of a request, which may be left to the client.
+
+    Raises:
+        InvalidOption: It is no such limit; the message begins with the name.
+    """
+    if isinstance(value, str) and value == "default":
+        return "default"
+    return limit(name, value, expected='seconds above 0, None or "default"')
+
+
+def limit(name: str, value: Any, *, expected: str = "seconds above 0 or None") -> float | None:
+    """Checks a limit; ``None`` and everything beyond 30 years is no limit.
+
+    Raises:
+        InvalidOption: It is no such limit; the message begins with the name.
+    """
+    if value is None:
+        return None
+    # NaN is not above zero either.
+    if not _is_number(value) or not value > 0:
+        raise _refused(name, expected, value)
+    return float(value) if value < LONGEST else None
+
+
+def grace(name: str, value: Any) -> float:
+    """Checks a time that may also be zero, and for the engine always is a number.
+
+    Raises:
+        InvalidOption: It is no such time; the message begins with the name.
+    """
+    if value is None or (_is_number(value) and value >= LONGEST):
+        return LONGEST
+    if not _is_number(value) or math.isnan(value) or value < 0:
+        raise _refused(name, "seconds from 0 or None", value)
+    return float(value)
+
+
+def _is_number(value: object) -> bool:
+    # A truth value is an int, but nobody means one of 1 s.
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _refused(name: str, expected: str, value: object) -> InvalidOption:
+    return InvalidOption(f"{name}: expected {expected}, got {value!r} ({type(value).__name__})")
