@@ -1,6 +1,8 @@
 import * as api from "@letta/app-client-native";
 import { errorCodes } from "@letta/app-client-native/testing";
 import { expect, it } from "vitest";
+import { errorFromJson } from "../ts/errors.js";
+import { connected, rejection, startMock, startRuntime } from "./helpers.js";
 
 it("has a class for every kind of the engine, and no other", () => {
   expect(Object.keys(api.ERROR_CLASSES)).toHaveLength(errorCodes().length);
@@ -19,6 +21,28 @@ it("has a class for every kind of the engine, and no other", () => {
     expect(error instanceof api.TurnError).toBe(code.startsWith("turn_"));
     expect(Object.values(api)).toContain(Class);
   }
+});
+
+it("says everything in the spelling of this language", async () => {
+  const hintOf = (hint: string) =>
+    errorFromJson(
+      JSON.stringify({ code: "auth", message: "m", hint, result: null, response: null }),
+    ).hint;
+  expect(hintOf("a longer `settle_pause` avoids it")).toBe("a longer `settlePauseMs` avoids it");
+  expect(hintOf("raise max_message_bytes")).toBe("raise maxMessageBytes");
+  expect(hintOf("name it with the `tls.ca` option")).toBe("name it with the `tls.ca` option");
+  expect(hintOf("pass the server's token, not the `request_id`")).toBe(
+    "pass the server's token, not the `request_id`",
+  );
+
+  const client = await connected(await startMock());
+  const runtime = await startRuntime(client);
+  const payload = { kind: "approval_response", request_id: "r", decision: { behavior: "allow" } };
+  const error = (await rejection(
+    client.runTurn({ runtime, payload: payload as never }),
+  )) as api.InvalidCommand;
+  expect(error.hint).toContain("submitInput");
+  expect(error.message).not.toContain("submit_input");
 });
 
 it("exports what it promises", () => {

@@ -1,6 +1,11 @@
-import { type AppServerClient, rawText, type WsProtocolMessage } from "@letta/app-client-native";
-import { expect, it } from "vitest";
-import { connected, nextWarning, say, startMock, startRuntime } from "./helpers.js";
+import {
+  AbortError,
+  type AppServerClient,
+  rawText,
+  type WsProtocolMessage,
+} from "@letta/app-client-native";
+import { expect, it, onTestFinished } from "vitest";
+import { connected, nextWarning, rejection, say, startMock, startRuntime } from "./helpers.js";
 
 /** Resolves with the first message of a type. */
 function next(client: AppServerClient, type: string): Promise<WsProtocolMessage> {
@@ -110,6 +115,119 @@ it("shows commands before they are sent, in the order of registration", async ()
   expect(seen[2]).toEqual(mock.receivedOf("input")[0]);
 });
 
+it("shows commands with the ids that go over the wire", async () => {
+  const mock = await startMock({ answers: { list_models: { entries: [] } } });
+  const client = await connected(mock);
+  const runtime = await startRuntime(client);
+  const seen: unknown[] = [];
+  client.onSend((command) => seen.push(command));
+  client.onSend(() => {
+    throw new Error("no veto");
+  });
+  const warned = nextWarning("AppClientHandlerWarning");
+  client.send({ type: "sync", runtime } as never);
+  await client.request({ type: "list_models" } as never);
+  await client.request("list_models");
+  client.sendRaw({ type: "future_command" });
+  const messages = [{ role: "user" as const, content: "?", client_message_id: "" }];
+  await client.runTurn({ runtime, payload: { kind: "create_message", messages } });
+  expect(seen).toEqual(mock.received.slice(-5));
+  expect(seen.slice(0, 3)).toEqual(
+    ["sync", "list_models", "list_models"].map((type) =>
+      expect.objectContaining({ type, request_id: expect.stringMatching(/^(sync|list-models)-/) }),
+    ),
+  );
+  expect(seen[3]).toEqual({ type: "future_command" });
+  await warned;
+});
+
+it("hears of an abort that an onSend handler makes", async () => {
+  const mock = await startMock([{ hang: true }]);
+  const client = await connected(mock);
+  const runtime = await startRuntime(client);
+  let abort = new AbortController();
+  client.onSend(() => abort.abort());
+  expect(
+    await rejection(client.request("list_models", {}, { signal: abort.signal })),
+  ).toBeInstanceOf(AbortError);
+  abort = new AbortController();
+  const turn = client.runTurn({ runtime, payload: say("?") }, { signal: abort.signal });
+  expect(await rejection(turn)).toBeInstanceOf(AbortError);
+});
+
+it("calls handlers that change the handlers only once", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  const seen: string[] = [];
+  const arm = () => {
+    const off = client.onMessage(() => {
+      seen.push("armed");
+      if (seen.length > 100) throw new Error("called for ever");
+      off();
+      arm();
+      offSecond();
+    });
+  };
+  arm();
+  const offSecond = client.onMessage(() => seen.push("removed"));
+  await client.info();
+  expect(seen).toEqual(["armed"]);
+  await client.info();
+  expect(seen).toEqual(["armed", "armed"]);
+});
+
+it("reports errors that have no text", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  const strange = new Error("never seen");
+  Object.defineProperty(strange, "message", {
+    get: () => {
+      throw strange;
+    },
+  });
+  for (const value of [Object.create(null), strange, Symbol("s"), undefined]) {
+    const warned = nextWarning("AppClientHandlerWarning");
+    const off = client.onMessage(() => {
+      throw value;
+    });
+    await client.info();
+    off();
+    expect((await warned).message).toContain("onMessage failed");
+  }
+  expect(client.stats.handlerErrors).toBe(4);
+  expect(() => client.onSend(Object.create(null))).toThrow(TypeError);
+});
+
+it("tells of frames that were dropped, once", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  const warnings: Error[] = [];
+  const listen = (warning: Error) => warnings.push(warning);
+  process.on("warning", listen);
+  onTestFinished(() => void process.off("warning", listen));
+  const lag = async () => {
+    const before = client.stats.bytes;
+    const [frames, size] = [72, 1024 * 1024];
+    for (let count = 0; count < frames; count += 1) {
+      mock.push({ type: "large", text: "x".repeat(size) });
+    }
+    // This thread fetches nothing while it counts; the mailbox holds 64 MiB.
+    while (client.stats.bytes < before + frames * size);
+    await client.info();
+  };
+  const dropped: number[] = [];
+  const off = client.onLagged((count) => dropped.push(count));
+  await lag();
+  expect(dropped).toEqual([client.stats.dropped]);
+  expect(client.stats.dropped).toBeGreaterThan(0);
+  off();
+  const warned = nextWarning("AppClientLagWarning");
+  await lag();
+  await warned;
+  expect(warnings.filter(({ name }) => name === "AppClientLagWarning")).toHaveLength(1);
+  expect(dropped).toHaveLength(1);
+});
+
 it("refuses handlers that are no functions", async () => {
   const mock = await startMock();
   const client = await connected(mock);
@@ -158,6 +276,7 @@ it.each([
     },
     "thrown text",
   ],
+  ["a throw without a text", () => Promise.reject(Object.create(null)), "without a text"],
   ["no result", () => undefined as never, "returned nothing"],
   ["a result of another form", () => ({ content: "text" }) as never, "content"],
 ])("turns %s into an error of the tool", async (_, handler, words) => {
@@ -165,4 +284,28 @@ it.each([
   expect(answers).toHaveLength(1);
   expect(answers[0]?.error).toContain(words);
   expect(result.status).toBe("completed");
+});
+
+it("runs a tool handler that registers itself again only once for each call", async () => {
+  const mock = await startMock([{ text: "done", toolCalls: [{ name: "lookup" }] }]);
+  const client = await connected(mock);
+  let calls = 0;
+  const arm = () => {
+    const off = client.onExternalToolCall(() => {
+      calls += 1;
+      off();
+      if (calls < 100) arm();
+      return { content: [{ type: "text", text: "found" }] };
+    });
+  };
+  arm();
+  const started = await client.runtimeStart({
+    agent_id: "a",
+    mode: "unrestricted",
+    external_tools: [{ tools }],
+  });
+  if (!started.runtime) throw new Error("no runtime");
+  const result = await client.runTurn({ runtime: started.runtime, payload: say("?") });
+  expect(result.status).toBe("completed");
+  expect(calls).toBe(1);
 });

@@ -64,7 +64,34 @@ it("resolves addresses", () => {
   expect(resolveAppServerUrl("ws://h:1/?channel=control&a=1")).toBe("ws://h:1/ws?a=1");
   expect(resolveAppServerChannelUrl("ws://h:1", "stream")).toBe("ws://h:1/ws");
   expect(thrown(() => resolveAppServerUrl("ftp://h"))).toBeInstanceOf(InvalidOption);
-  expect(thrown(() => resolveAppServerUrl("nonsense"))).toBeInstanceOf(InvalidOption);
+});
+
+it("keeps the rest of a query as it is", () => {
+  const query = "a=1%202&b=x+y&c&d=%2F";
+  const url = `ws://h:1/x?${query}&channel=stream&channels=2`;
+  expect(resolveAppServerUrl(url)).toBe(`ws://h:1/x?${query}&channels=2`);
+  expect(resolveAppServerUrl("ws://h:1/x?channel=control")).toBe("ws://h:1/x");
+});
+
+it.each([
+  "nonsense",
+  "ws:h:1",
+  "ws://u:p@h",
+  "ws://u@h",
+  "ws://b\u00fccher.example",
+  "ws://h:0",
+  "ftp://h",
+  5 as never,
+  Object.create(null) as never,
+])("resolves no address that a client would refuse (%#)", async (address) => {
+  for (const call of [
+    () => resolveAppServerUrl(address),
+    () => createAppServerClient({ url: address }),
+  ]) {
+    const error = thrown(call);
+    expect(error).toBeInstanceOf(InvalidOption);
+    expect((error as InvalidOption).message).toMatch(/^url: /);
+  }
 });
 
 it("refuses scripts and recordings that cannot be read", async () => {

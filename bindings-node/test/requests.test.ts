@@ -3,7 +3,7 @@ import {
   type ListModelsResponseMessage,
 } from "@letta/app-client-native";
 import { expect, it } from "vitest";
-import { connected, say, startMock, startRuntime } from "./helpers.js";
+import { connected, rejection, say, startMock, startRuntime } from "./helpers.js";
 
 it("asks for what the server is", async () => {
   const mock = await startMock();
@@ -91,6 +91,25 @@ it("lets a predicate choose the answer", async () => {
   await mock.waitReceived("list_models");
   mock.push({ type: "list_models_response", request_id: "r-2" });
   expect(await failed).toBe("bad predicate");
+});
+
+it("refuses predicates that are no functions before it sends", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  for (const predicate of ["sync_response", null, Object.create(null)] as never[]) {
+    for (const call of [
+      () => client.request("list_models", {}, { predicate }),
+      () => client.request({ type: "list_models", request_id: "r" }, { predicate }),
+      () => client.requestRaw({ type: "list_models", request_id: "r" }, { predicate }),
+    ]) {
+      expect(await rejection(call())).toMatchObject({
+        code: "invalid_option",
+        message: expect.stringMatching(/^predicate: /),
+      });
+    }
+  }
+  await client.info();
+  mock.assertReceived("list_models", { times: 0 });
 });
 
 it("makes request ids that differ", async () => {

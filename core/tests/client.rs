@@ -270,6 +270,23 @@ async fn a_refusal_carries_the_answer() {
 }
 
 #[tokio::test]
+async fn servers_of_every_age_end_a_turn() {
+    for (turn_events, correlation) in [(true, true), (true, false), (false, false), (false, true)] {
+        let turns = vec![ScriptedTurn::text(["4", "2"])];
+        let options = ScriptOptions { turn_events, correlation, turns, ..ScriptOptions::default() };
+        let (_server, client, runtime) = started(options).await;
+        let turn = || {
+            let fields = json!({ "runtime": runtime, "payload": says("?") });
+            timeout(SOON, client.run_turn(fields, TurnOptions::default()))
+        };
+        let (first, second) = tokio::join!(turn(), turn());
+        assert_eq!(first.unwrap().unwrap().text, "42", "{turn_events} {correlation}");
+        assert_eq!(second.unwrap().unwrap().text, "42", "{turn_events} {correlation}");
+        client.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_close_sends_what_was_handed_over_before_it() {
     for _ in 0..20 {
         let (server, client, _) = started(ScriptOptions::default()).await;

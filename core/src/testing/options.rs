@@ -50,7 +50,8 @@ pub struct ScriptOptions {
     pub turns: Vec<ScriptedTurn>,
     /// Milliseconds between two WebSocket pings on every connection; none means no pings.
     pub ping_interval_ms: Option<u64>,
-    /// Send `input_accepted` and `turn_finished`, as single servers from 0.30.3 on do.
+    /// Send `input_accepted` and `turn_finished`, as single servers from 0.30.3 on do. Without, the double
+    /// also leaves out what came later: the correlation, and how inputs leave the queue.
     pub turn_events: bool,
     /// Send `client_message_ids_by_run_id`, as single servers from 0.30.28 on do.
     pub correlation: bool,

@@ -64,7 +64,7 @@ impl State {
         };
         let queue: Vec<Value> = self.runtime(scope).queue.iter().map(item).collect();
         let mut body = json!({ "queue": queue });
-        if self.is_single() {
+        if self.has_turn_events() {
             let ids = removed.iter().flat_map(|input| &input.client_message_ids);
             let transition = |id| json!({ "client_message_id": id, "disposition": why });
             body["removed"] = ids.map(transition).collect();

@@ -220,7 +220,7 @@ impl State {
 
     /// Remembers which client messages a run answers.
     pub(super) fn correlate(&mut self, scope: &Scope, run: &str, ids: &[String]) {
-        if ids.is_empty() || !self.is_single() || !self.options.correlation {
+        if ids.is_empty() || !self.has_turn_events() || !self.options.correlation {
             return;
         }
         let runs = &mut self.runtime(scope).correlation;
