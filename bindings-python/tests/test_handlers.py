@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -11,7 +12,7 @@ import pytest
 
 import letta_app_client as letta
 from letta_app_client import AppServerClient, Message
-from letta_app_client.testing import MockServer, script
+from letta_app_client.testing import MockServer
 from tests.helpers import message, start
 
 pytestmark = pytest.mark.anyio
@@ -119,80 +120,68 @@ async def test_only_functions_can_be_registered(client: AppServerClient) -> None
             register("handler")
 
 
-TOOL = {"name": "lookup", "description": "", "parameters": {"type": "object", "properties": {}}}
-
-
-async def run_with_tool(mock: MockServer, handler: Any) -> tuple[str | None, str | None, int]:
-    """Lets the model call a tool; gives the tool's status and output, and the number of errors."""
-    async with letta.connect(mock.url) as client:
-        client.on_external_tool_call(handler)
-        runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
-        result = await client.run_turn(runtime=runtime, payload=message())
-        (call,) = result.tool_calls
-        return call.status, call.output, client.stats.handler_errors
-
-
-@pytest.fixture
-def tool_mock(scripted: Callable[..., MockServer]) -> MockServer:
-    return scripted(script.turn("done", tool_calls=[("lookup", {"q": "x"})]))
-
-
-async def test_a_function_runs_in_a_thread(tool_mock: MockServer) -> None:
-    threads: list[int] = []
-
-    def handler(call: Message) -> str:
-        threads.append(threading.get_ident())
-        return f"{call.tool_name} {call.input.q}"
-
-    assert await run_with_tool(tool_mock, handler) == ("success", "lookup x", 0)
-    assert threads != [threading.get_ident()]
-
-
-async def test_a_coroutine_function_runs_on_the_loop(tool_mock: MockServer) -> None:
-    threads: list[int] = []
-
-    async def handler(call: Message) -> dict[str, Any]:
-        await anyio.lowlevel.checkpoint()
-        threads.append(threading.get_ident())
-        return {"content": [{"type": "text", "text": call.input.q}], "is_error": True}
-
-    assert await run_with_tool(tool_mock, handler) == ("error", "x", 0)
-    assert threads == [threading.get_ident()]
-
-
-async def test_an_exception_becomes_an_answer(
-    tool_mock: MockServer, caplog: pytest.LogCaptureFixture
+async def test_a_handler_registered_after_an_answer_sees_what_came_after_it(
+    client: AppServerClient, mock: MockServer
 ) -> None:
-    def handler(_: Message) -> str:
-        raise LookupError("no such row")
+    """Also when everything came in one burst."""
+    seen: list[str] = []
+    done = anyio.Event()
 
-    async def async_handler(_: Message) -> str:
-        raise LookupError
+    def watch(frame: Message, _: str) -> None:
+        seen.append(frame.type)
+        if frame.type == "c":
+            done.set()
 
-    status, output, errors = await run_with_tool(tool_mock, handler)
-    assert (status, errors) == ("error", 1)
-    assert output is not None
-    assert output.endswith("no such row")
-    assert "Traceback" not in output
-    assert "Traceback" in caplog.text
-    status, output, errors = await run_with_tool(tool_mock, async_handler)
-    assert (status, errors) == ("error", 1)
-    assert output is not None
-    assert output.endswith("LookupError")
+    async def ask() -> None:
+        command = {"type": "future", "request_id": "r"}
+        await client.request_raw(command, predicate=lambda frame: frame.type == "answer")
+        client.on_message(watch)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        await anyio.to_thread.run_sync(mock.wait_received, "future")
+        before = client.stats.frames
+        for kind in ("a", "answer", "b", "c"):
+            mock.push({"type": kind, "request_id": "r"})
+        # Everything waits in the mailbox before the loop looks at it.
+        while client.stats.frames < before + 4:
+            threading.Event().wait(0.001)
+        with anyio.fail_after(10):
+            await done.wait()
+    assert seen == ["b", "c"]
 
 
-@pytest.mark.parametrize("result", [None, 7, {"content": "text"}, {"content": [float("nan")]}])
-async def test_a_bad_result_becomes_an_error(tool_mock: MockServer, result: Any) -> None:
-    status, output, _ = await run_with_tool(tool_mock, lambda _: result)
-    assert status == "error"
-    assert output
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+async def test_trio_outlives_a_handler_that_exits(
+    client: AppServerClient, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    def bad(*_: object) -> None:
+        off()
+        raise kind
+
+    off = client.on_message(bad)
+    client.on_message(lambda frame, _: seen.append(frame.type))
+    runtime = await start(client)
+    assert (await client.run_turn(runtime=runtime, payload=message())).status == "completed"
+    assert "turn_finished" in seen
+    assert client.stats.handler_errors == 1
+    assert kind.__name__ in caplog.text
 
 
-async def test_a_second_tool_handler_replaces_the_first(tool_mock: MockServer) -> None:
-    async with letta.connect(tool_mock.url) as client:
-        first_off = client.on_external_tool_call(lambda _: "first")
-        client.on_external_tool_call(lambda _: "second")
-        first_off()
-        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
-        result = await client.run_turn(runtime=runtime, payload=message())
-        assert result.tool_calls[0].output == "second"
+async def test_a_predicate_that_exits_does_so_in_its_caller(
+    client: AppServerClient, mock: MockServer
+) -> None:
+    def judge(_: Message) -> bool:
+        raise SystemExit(3)
+
+    async def push() -> None:
+        await anyio.to_thread.run_sync(mock.wait_received, "future")
+        mock.push({"type": "a", "request_id": "r"})
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(push)
+        with pytest.raises(SystemExit):
+            await client.request_raw({"type": "future", "request_id": "r"}, predicate=judge)

@@ -222,6 +222,22 @@ impl Runtime {
         result
     }
 
+    /// Takes an ended turn out, with what is known of it.
+    fn take_turn(
+        &mut self,
+        index: usize,
+        end: &End,
+        status: TurnStatus,
+        ctx: &mut Context,
+    ) -> (Turn, TurnResult) {
+        let turn = self.turns.remove(index);
+        ctx.ended.push(turn.token);
+        let mut result = self.result_of(&turn, end, ctx.now);
+        result.status = Some(status);
+        self.end_runs(&turn);
+        (turn, result)
+    }
+
     /// Ends a turn with an outcome the server gave.
     pub(crate) fn finish(
         &mut self,
@@ -230,11 +246,7 @@ impl Runtime {
         status: TurnStatus,
         ctx: &mut Context,
     ) {
-        let turn = self.turns.remove(index);
-        ctx.ended.push(turn.token);
-        let mut result = self.result_of(&turn, end, ctx.now);
-        result.status = Some(status);
-        self.end_runs(&turn);
+        let (turn, result) = self.take_turn(index, end, status, ctx);
         match turn.stop.map(|stop| stop.cause) {
             None | Some(Cause::Asked) => ctx
                 .deliveries
@@ -255,11 +267,7 @@ impl Runtime {
         status: TurnStatus,
         ctx: &mut Context,
     ) {
-        let turn = self.turns.remove(index);
-        ctx.ended.push(turn.token);
-        let mut result = self.result_of(&turn, end, ctx.now);
-        result.status = Some(status);
-        self.end_runs(&turn);
+        let (turn, result) = self.take_turn(index, end, status, ctx);
         if turn.stop.is_none_or(|stop| stop.cause != Cause::Gone) {
             ctx.fail(turn.token, error.with_result(result));
         }
