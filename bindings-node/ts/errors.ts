@@ -23,6 +23,7 @@
  * A cancelled call is none of these: it rejects with {@link AbortError}.
  */
 
+import { hintInOurNames, messageInOurNames } from "./names.js";
 import { type NativeResult, type TurnResult, turnResult } from "./results.js";
 
 /** The engine's form of an error. */
@@ -206,46 +207,6 @@ export class AbortError extends Error {
   constructor(reason: unknown) {
     super("The operation was aborted", { cause: reason });
   }
-}
-
-/** What the engine calls otherwise, at the beginning of a message about an option. */
-const OPTION_NAMES: Record<string, string> = {
-  token: "authToken",
-  connect_timeout: "connectTimeoutMs",
-  request_timeout: "requestTimeoutMs",
-  keepalive_interval: "keepaliveIntervalMs",
-  keepalive_timeout: "keepaliveTimeoutMs",
-  max_message_bytes: "maxMessageBytes",
-  settle_pause: "settlePauseMs",
-  timeout: "timeoutMs",
-  idle_timeout: "idleTimeoutMs",
-  abort_grace: "abortGraceMs",
-  accept_timeout: "acceptTimeoutMs",
-  ca: "tls.ca",
-  verify: "tls.rejectUnauthorized",
-};
-
-/** What hints may name besides: methods. Names of the protocol keep their spelling. */
-const METHOD_NAMES: Record<string, string> = {
-  submit_input: "submitInput",
-  run_turn: "runTurn",
-  send_raw: "sendRaw",
-  request_raw: "requestRaw",
-  next_request_id: "nextRequestId",
-};
-
-function messageInOurNames(message: string): string {
-  return message.replace(/^[a-z_]+(?=:)/, (name) => OPTION_NAMES[name] ?? name);
-}
-
-/** Hints are sentences: only what cannot be an ordinary word in them is a name. */
-function hintInOurNames(hint: string): string {
-  return hint
-    .replace(/\b[a-z]+(?:_[a-z]+)+\b/g, (name) => METHOD_NAMES[name] ?? OPTION_NAMES[name] ?? name)
-    .replace(/`([a-z]+)`/g, (text, name) =>
-      OPTION_NAMES[name] ? `\`${OPTION_NAMES[name]}\`` : text,
-    )
-    .replaceAll("tls.verify", "tls.rejectUnauthorized");
 }
 
 /** The error that the engine's JSON stands for. */
