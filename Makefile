@@ -101,6 +101,7 @@ check-python: $(STAMPS)/python
 
 check-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent lint && npm run --silent typecheck
+	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live
 
 # --- figures ---------------------------------------------------------------------------------
 

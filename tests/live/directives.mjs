@@ -52,14 +52,25 @@ function count(value) {
 
 /** @type {Record<string, (script: Script, value: string) => void>} */
 const WITH_VALUE = {
-  N: (script, value) => void (script.tokens = count(value)),
-  SLEEP: (script, value) => void (script.sleepMs = count(value)),
-  REASON: (script, value) => void (script.reasoning = count(value)),
-  CUT: (script, value) => void (script.cut = count(value)),
+  N: (script, value) => {
+    script.tokens = count(value);
+  },
+  SLEEP: (script, value) => {
+    script.sleepMs = count(value);
+  },
+  REASON: (script, value) => {
+    script.reasoning = count(value);
+  },
+  CUT: (script, value) => {
+    script.cut = count(value);
+  },
   ERR: (script, value) => {
     const match = /^([45]\d\d)(?:x(\d+))?$/.exec(value);
     if (!match) throw new Error("not a status or STATUSxTIMES");
-    script.error = { status: Number(match[1]), times: match[2] === undefined ? Infinity : count(match[2]) };
+    script.error = {
+      status: Number(match[1]),
+      times: match[2] === undefined ? Infinity : count(match[2]),
+    };
   },
   TOOL: (script, value) => {
     const bar = value.indexOf("|");
@@ -72,10 +83,18 @@ const WITH_VALUE = {
 
 /** @type {Record<string, (script: Script) => void>} */
 const FLAGS = {
-  PAR: (script) => void (script.parallel = true),
-  CUTONCE: (script) => void (script.cutOnce = true),
-  LENGTH: (script) => void (script.length = true),
-  HANG: (script) => void (script.hang = true),
+  PAR: (script) => {
+    script.parallel = true;
+  },
+  CUTONCE: (script) => {
+    script.cutOnce = true;
+  },
+  LENGTH: (script) => {
+    script.length = true;
+  },
+  HANG: (script) => {
+    script.hang = true;
+  },
 };
 
 /** @param {string} word @returns {[name: string, value: string] | null} */
@@ -121,17 +140,25 @@ export function parseScript(text) {
  * @returns {string[]}
  */
 function ownTexts(message) {
-  const parts = typeof message.content === "string" ? [{ type: "text", text: message.content }] : (message.content ?? []);
+  const parts =
+    typeof message.content === "string"
+      ? [{ type: "text", text: message.content }]
+      : (message.content ?? []);
   return parts
     .filter((/** @type {any} */ part) => part?.type === "text" && typeof part.text === "string")
-    .map((/** @type {any} */ part) => part.text.replace(/<system-reminder>[\s\S]*?<\/system-reminder>/g, "").trim())
+    .map((/** @type {any} */ part) =>
+      part.text.replace(/<system-reminder>[\s\S]*?<\/system-reminder>/g, "").trim(),
+    )
     .filter((/** @type {string} */ text) => text !== "");
 }
 
 /** @param {any} message */
 function isOnlyReminders(message) {
   if (ownTexts(message).length > 0) return false;
-  return typeof message.content === "string" || (message.content ?? []).every((/** @type {any} */ part) => part?.type === "text");
+  return (
+    typeof message.content === "string" ||
+    (message.content ?? []).every((/** @type {any} */ part) => part?.type === "text")
+  );
 }
 
 /**
@@ -142,7 +169,9 @@ function isOnlyReminders(message) {
 function conversationOf(messages) {
   const system = messages
     .filter((message) => message.role === "system" || message.role === "developer")
-    .map((message) => (typeof message.content === "string" ? message.content : ownTexts(message).join("\n")))
+    .map((message) =>
+      typeof message.content === "string" ? message.content : ownTexts(message).join("\n"),
+    )
     .join("\n");
   const agent = /AGENT_ID: (\S+)/.exec(system)?.[1];
   const conversation = /CONVERSATION_ID: (\S+)/.exec(system)?.[1];

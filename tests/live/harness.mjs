@@ -161,7 +161,16 @@ export async function startLive({ token, holdStdout = false } = {}) {
     supervised.child.channel?.unref();
     llm.unref();
     return {
-      info: { url: ready.url, http: ready.http, version: ready.version, model: `lmstudio/${MODEL_ID}`, cwd, home, log, pid },
+      info: {
+        url: ready.url,
+        http: ready.http,
+        version: ready.version,
+        model: `lmstudio/${MODEL_ID}`,
+        cwd,
+        home,
+        log,
+        pid,
+      },
       llm,
       supervisorPid: /** @type {number} */ (supervised.child.pid),
       ended: supervised.ended,
@@ -170,7 +179,9 @@ export async function startLive({ token, holdStdout = false } = {}) {
   } catch (error) {
     const tail = tailOf(supervised.started?.log);
     await close();
-    throw new Error(`${error instanceof Error ? error.message : error}\n--- end of the server's output ---\n${tail}`);
+    throw new Error(
+      `${error instanceof Error ? error.message : error}\n--- end of the server's output ---\n${tail}`,
+    );
   } finally {
     timeout.abort();
   }
@@ -181,7 +192,8 @@ async function main() {
   const { values } = parseArgs({ options: { token: { type: "string" } } });
   // Watched from the start: a caller that gives up while the server starts must not have to wait for it.
   const asked = new Promise((resolve) => {
-    for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) process.once(signal, resolve);
+    for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
+      process.once(signal, resolve);
     process.stdin.once("end", resolve).once("error", resolve).resume();
   }).then(() => null);
   const starting = startLive({ token: values.token, holdStdout: true });

@@ -46,14 +46,19 @@ describe("one server", () => {
     const { deltas, finished } = await client.turn(runtime, "hello N=3");
     assert.deepEqual(assistantTexts(deltas), ["tok0 ", "tok1 ", "tok2 "]);
     const [usage] = ofType(deltas, "usage_statistics");
-    assert.deepEqual([usage.prompt_tokens, usage.completion_tokens, usage.total_tokens], [10, 3, 13]);
+    assert.deepEqual(
+      [usage.prompt_tokens, usage.completion_tokens, usage.total_tokens],
+      [10, 3, 13],
+    );
     assert.equal(finished.stop_reason, "end_turn");
   });
 
   test("reasoning comes before the text", async () => {
     const runtime = await client.startRuntime(live.info);
     const { deltas } = await client.turn(runtime, "REASON=2 N=1");
-    const kinds = deltas.map((delta) => delta.message_type).filter((type) => /^(reasoning|assistant)_message$/.test(type));
+    const kinds = deltas
+      .map((delta) => delta.message_type)
+      .filter((type) => /^(reasoning|assistant)_message$/.test(type));
     assert.deepEqual(kinds, ["reasoning_message", "reasoning_message", "assistant_message"]);
     const [usage] = ofType(deltas, "usage_statistics");
     assert.deepEqual([usage.completion_tokens, usage.reasoning_tokens], [3, 2]);
@@ -61,7 +66,10 @@ describe("one server", () => {
 
   test("a tool call really runs, and the text follows", async () => {
     const runtime = await client.startRuntime(live.info);
-    const bash = toolDirective("Bash", { command: "echo made > made.txt; echo $((40 + 2))", description: "make a file" });
+    const bash = toolDirective("Bash", {
+      command: "echo made > made.txt; echo $((40 + 2))",
+      description: "make a file",
+    });
     const { deltas, finished } = await client.turn(runtime, `${bash} N=2`);
     assert.match(JSON.stringify(ofType(deltas, "tool_return_message").at(-1)), /\b42\b/);
     assert.equal(fs.readFileSync(path.join(live.info.cwd, "made.txt"), "utf8"), "made\n");
@@ -72,7 +80,10 @@ describe("one server", () => {
   test("an error of the model is retried", async () => {
     const runtime = await client.startRuntime(live.info);
     const { deltas, finished } = await client.turn(runtime, "ERR=500x1 N=1");
-    assert.equal(ofType(deltas, "event_message").filter((delta) => delta.event_type === "retry").length, 1);
+    assert.equal(
+      ofType(deltas, "event_message").filter((delta) => delta.event_type === "retry").length,
+      1,
+    );
     assert.deepEqual(assistantTexts(deltas), ["tok0 "]);
     assert.equal(finished.stop_reason, "end_turn");
   });
@@ -108,7 +119,14 @@ describe("one server", () => {
 
   test("terminals work", async () => {
     const runtime = await client.startRuntime(live.info);
-    client.send({ type: "terminal_spawn", request_id: client.nextId(), terminal_id: "t1", cols: 80, rows: 24, runtime });
+    client.send({
+      type: "terminal_spawn",
+      request_id: client.nextId(),
+      terminal_id: "t1",
+      cols: 80,
+      rows: 24,
+      runtime,
+    });
     const spawned = await client.waitFor((frame) => frame.terminal_id === "t1");
     assert.equal(spawned.type, "terminal_spawned", spawned.error);
     client.send({ type: "terminal_input", terminal_id: "t1", data: "exit 3\r" });
@@ -141,10 +159,18 @@ async function startProcess() {
   const client = await TestClient.connect(info.url);
   const runtime = await client.startRuntime(info);
   const command = "(sleep 600 </dev/null >/dev/null 2>&1 & echo pid=$!)";
-  const { deltas } = await client.turn(runtime, toolDirective("Bash", { command, description: "leave a process" }));
-  const sleeper = Number(/pid=(\d+)/.exec(JSON.stringify(ofType(deltas, "tool_return_message").at(-1)))?.[1]);
+  const { deltas } = await client.turn(
+    runtime,
+    toolDirective("Bash", { command, description: "leave a process" }),
+  );
+  const sleeper = Number(
+    /pid=(\d+)/.exec(JSON.stringify(ofType(deltas, "tool_return_message").at(-1)))?.[1],
+  );
   const alive = processesOf(run, info.pid);
-  assert.ok(alive.includes(info.pid) && alive.includes(sleeper), `server ${info.pid}, sleeper ${sleeper}, found ${alive}`);
+  assert.ok(
+    alive.includes(info.pid) && alive.includes(sleeper),
+    `server ${info.pid}, sleeper ${sleeper}, found ${alive}`,
+  );
   client.socket.on("error", () => {});
   return { child, closed, info, run };
 }

@@ -53,7 +53,8 @@ function usageOf(answer) {
  */
 function errorBody(status) {
   const reason = http.STATUS_CODES[status] ?? "Error";
-  const type = status >= 500 ? "server_error" : status === 429 ? "rate_limit_error" : "invalid_request_error";
+  const type =
+    status >= 500 ? "server_error" : status === 429 ? "rate_limit_error" : "invalid_request_error";
   return { error: { message: `${reason} (scripted)`, type, code: type } };
 }
 
@@ -93,12 +94,31 @@ class Model {
    */
   answer(script, run) {
     const reasoning = run === 0 ? words(script.reasoning, "think") : [];
-    if (script.problem) return { reasoning: [], text: [`bad directive: ${script.problem}`], toolCalls: [], finish: "stop" };
-    const tools = script.parallel ? (run === 0 ? script.tools : []) : script.tools.slice(run, run + 1);
+    if (script.problem)
+      return {
+        reasoning: [],
+        text: [`bad directive: ${script.problem}`],
+        toolCalls: [],
+        finish: "stop",
+      };
+    const tools = script.parallel
+      ? run === 0
+        ? script.tools
+        : []
+      : script.tools.slice(run, run + 1);
     if (tools.length === 0) {
-      return { reasoning, text: words(script.tokens, "tok"), toolCalls: [], finish: script.length ? "length" : "stop" };
+      return {
+        reasoning,
+        text: words(script.tokens, "tok"),
+        toolCalls: [],
+        finish: script.length ? "length" : "stop",
+      };
     }
-    const toolCalls = tools.map((tool) => ({ id: `call_${++this.callNumber}`, type: /** @type {const} */ ("function"), function: tool }));
+    const toolCalls = tools.map((tool) => ({
+      id: `call_${++this.callNumber}`,
+      type: /** @type {const} */ ("function"),
+      function: tool,
+    }));
     return { reasoning, text: [], toolCalls, finish: "tool_calls" };
   }
 
@@ -108,7 +128,13 @@ class Model {
     const prompt = readPrompt(body.messages ?? []);
     const script = parseScript(prompt.text);
     /** @type {ModelRequest} */
-    const entry = { conversation: prompt.conversation, prompt: prompt.text, run: prompt.run, body, outcome: "open" };
+    const entry = {
+      conversation: prompt.conversation,
+      prompt: prompt.text,
+      run: prompt.run,
+      body,
+      outcome: "open",
+    };
     const gone = new AbortController();
     response.on("close", () => {
       if (entry.outcome === "open") entry.outcome = "gone";
@@ -127,7 +153,10 @@ class Model {
       return;
     }
     const answer = this.answer(script, prompt.run);
-    const cutAt = answer.toolCalls.length > 0 || (script.cutOnce && this.cutBefore.has(prompt.key)) ? null : script.cut;
+    const cutAt =
+      answer.toolCalls.length > 0 || (script.cutOnce && this.cutBefore.has(prompt.key))
+        ? null
+        : script.cut;
     if (cutAt !== null) this.cutBefore.add(prompt.key);
 
     const deltas = [
@@ -160,14 +189,30 @@ class Model {
     const route = `${request.method} ${new URL(request.url ?? "/", "http://model").pathname}`;
     if (route === "POST /v1/chat/completions") return this.complete(request, response);
     if (route === "GET /v1/models") {
-      return sendJson(response, 200, { object: "list", data: [{ id: MODEL_ID, object: "model", created: 0, owned_by: "tests" }] });
+      return sendJson(response, 200, {
+        object: "list",
+        data: [{ id: MODEL_ID, object: "model", created: 0, owned_by: "tests" }],
+      });
     }
     // LM Studio's own list; the App Server asks it first and learns the abilities of the model from it.
     if (route === "GET /api/v0/models") {
-      const entry = { id: MODEL_ID, object: "model", type: "vlm", state: "loaded", capabilities: ["tool_use"] };
-      return sendJson(response, 200, { object: "list", data: [{ ...entry, max_context_length: CONTEXT_LENGTH, loaded_context_length: CONTEXT_LENGTH }] });
+      const entry = {
+        id: MODEL_ID,
+        object: "model",
+        type: "vlm",
+        state: "loaded",
+        capabilities: ["tool_use"],
+      };
+      return sendJson(response, 200, {
+        object: "list",
+        data: [
+          { ...entry, max_context_length: CONTEXT_LENGTH, loaded_context_length: CONTEXT_LENGTH },
+        ],
+      });
     }
-    sendJson(response, 404, { error: { message: `no such endpoint: ${route}`, type: "invalid_request_error" } });
+    sendJson(response, 404, {
+      error: { message: `no such endpoint: ${route}`, type: "invalid_request_error" },
+    });
   }
 }
 
@@ -178,11 +223,19 @@ class Model {
  */
 function streamTo(response, body) {
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
-  const head = { id: "chatcmpl-scripted", object: "chat.completion.chunk", created: 0, model: body.model ?? MODEL_ID };
+  const head = {
+    id: "chatcmpl-scripted",
+    object: "chat.completion.chunk",
+    created: 0,
+    model: body.model ?? MODEL_ID,
+  };
   // Each chunk is handed to the system before the next one is made: a cut must lose none of the tokens before it.
   return (choices, usage) =>
     new Promise((resolve, reject) => {
-      response.write(`data: ${JSON.stringify({ ...head, choices, ...(usage ? { usage } : {}) })}\n\n`, (error) => (error ? reject(error) : resolve()));
+      response.write(
+        `data: ${JSON.stringify({ ...head, choices, ...(usage ? { usage } : {}) })}\n\n`,
+        (error) => (error ? reject(error) : resolve()),
+      );
     });
 }
 
@@ -221,7 +274,10 @@ export async function startModel({ port = 0 } = {}) {
       // A client that has left needs no answer; everything else is a fault that must be seen.
       if (response.destroyed) return;
       if (response.headersSent) response.destroy();
-      else sendJson(response, 400, { error: { message: String(error), type: "invalid_request_error" } });
+      else
+        sendJson(response, 400, {
+          error: { message: String(error), type: "invalid_request_error" },
+        });
     });
   });
   server.listen(port, "127.0.0.1");

@@ -14,13 +14,25 @@ after(() => model.close());
 
 /** @param {string} conversation @param {any[]} messages */
 function requestBody(conversation, messages) {
-  const system = { role: "system", content: `- AGENT_ID: agent-1\n- CONVERSATION_ID: ${conversation}` };
-  return { model: "echo-1", stream: true, stream_options: { include_usage: true }, messages: [system, ...messages] };
+  const system = {
+    role: "system",
+    content: `- AGENT_ID: agent-1\n- CONVERSATION_ID: ${conversation}`,
+  };
+  return {
+    model: "echo-1",
+    stream: true,
+    stream_options: { include_usage: true },
+    messages: [system, ...messages],
+  };
 }
 
 /** @param {any} body @param {AbortSignal} [signal] */
 function post(body, signal) {
-  return fetch(`${model.url}/chat/completions`, { method: "POST", body: JSON.stringify(body), signal });
+  return fetch(`${model.url}/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify(body),
+    signal,
+  });
 }
 
 /** @param {any} body */
@@ -28,10 +40,18 @@ async function stream(body) {
   const response = await post(body);
   assert.equal(response.status, 200);
   /** @type {{contents: string[], reasoning: string[], calls: any[], finish: string | null, usage: any, whole: boolean}} */
-  const result = { contents: [], reasoning: [], calls: [], finish: null, usage: null, whole: false };
+  const result = {
+    contents: [],
+    reasoning: [],
+    calls: [],
+    finish: null,
+    usage: null,
+    whole: false,
+  };
   let text = "";
   try {
-    for await (const chunk of /** @type {any} */ (response.body)) text += Buffer.from(chunk).toString("utf8");
+    for await (const chunk of /** @type {any} */ (response.body))
+      text += Buffer.from(chunk).toString("utf8");
   } catch {
     // Cut; what came before counts.
   }
@@ -59,7 +79,10 @@ function user(text) {
 
 /** @param {any[]} calls */
 function withResults(calls) {
-  return [{ role: "assistant", content: null, tool_calls: calls }, ...calls.map((call) => ({ role: "tool", tool_call_id: call.id, content: "done" }))];
+  return [
+    { role: "assistant", content: null, tool_calls: calls },
+    ...calls.map((call) => ({ role: "tool", tool_call_id: call.id, content: "done" })),
+  ];
 }
 
 test("two tokens unless told otherwise, with usage", async () => {
@@ -71,7 +94,10 @@ test("two tokens unless told otherwise, with usage", async () => {
 });
 
 test("without streaming the same answer comes in one piece", async () => {
-  const response = await post({ ...requestBody("whole", [user("REASON=1 N=3 LENGTH")]), stream: false });
+  const response = await post({
+    ...requestBody("whole", [user("REASON=1 N=3 LENGTH")]),
+    stream: false,
+  });
   const { choices, usage } = /** @type {any} */ (await response.json());
   assert.equal(choices[0].message.content, "tok0 tok1 tok2 ");
   assert.equal(choices[0].message.reasoning_content, "think0 ");
@@ -99,11 +125,20 @@ test("tools are called one run after the other, then comes the text", async () =
   /** @type {any[]} */
   const messages = [user("REASON=1 TOOL=A|%7B%22x%22%3A1%7D TOOL=B N=1")];
   const first = await stream(requestBody("tools", messages));
-  assert.deepEqual(first.calls.map((call) => call.function), [{ name: "A", arguments: '{"x":1}' }]);
-  assert.deepEqual([first.finish, first.reasoning.length, first.usage.completion_tokens], ["tool_calls", 1, 2]);
+  assert.deepEqual(
+    first.calls.map((call) => call.function),
+    [{ name: "A", arguments: '{"x":1}' }],
+  );
+  assert.deepEqual(
+    [first.finish, first.reasoning.length, first.usage.completion_tokens],
+    ["tool_calls", 1, 2],
+  );
   messages.push(...withResults(first.calls));
   const second = await stream(requestBody("tools", messages));
-  assert.deepEqual(second.calls.map((call) => call.function), [{ name: "B", arguments: "{}" }]);
+  assert.deepEqual(
+    second.calls.map((call) => call.function),
+    [{ name: "B", arguments: "{}" }],
+  );
   messages.push(...withResults(second.calls), user("<system-reminder>N=5</system-reminder>"));
   const third = await stream(requestBody("tools", messages));
   assert.deepEqual([third.contents, third.reasoning, third.finish], [["tok0 "], [], "stop"]);
@@ -113,7 +148,13 @@ test("tools are called one run after the other, then comes the text", async () =
 test("PAR calls all tools in one run", async () => {
   const messages = [user("PAR TOOL=A TOOL=B N=1")];
   const first = await stream(requestBody("parallel", messages));
-  assert.deepEqual(first.calls.map((call) => [call.index, call.function.name]), [[0, "A"], [1, "B"]]);
+  assert.deepEqual(
+    first.calls.map((call) => [call.index, call.function.name]),
+    [
+      [0, "A"],
+      [1, "B"],
+    ],
+  );
   const second = await stream(requestBody("parallel", [...messages, ...withResults(first.calls)]));
   assert.deepEqual(second.contents, ["tok0 "]);
 });
@@ -129,13 +170,17 @@ test("errors are counted for each conversation", async () => {
 });
 
 test("an error without a count stays", async () => {
-  for (let index = 0; index < 5; index++) assert.equal((await post(requestBody("forever", [user("ERR=429")]))).status, 429);
+  for (let index = 0; index < 5; index++)
+    assert.equal((await post(requestBody("forever", [user("ERR=429")]))).status, 429);
 });
 
 test("CUT sends its tokens and no end", async () => {
   for (let index = 0; index < 2; index++) {
     const answer = await stream(requestBody("cut", [user("CUT=2 N=4")]));
-    assert.deepEqual([answer.contents, answer.finish, answer.whole], [["tok0 ", "tok1 "], null, false]);
+    assert.deepEqual(
+      [answer.contents, answer.finish, answer.whole],
+      [["tok0 ", "tok1 "], null, false],
+    );
   }
 });
 
@@ -168,6 +213,9 @@ test("words that only look like directives are left alone", () => {
 test("the model is listed in both ways", async () => {
   for (const path of ["/v1/models", "/api/v0/models"]) {
     const list = /** @type {any} */ (await (await fetch(new URL(path, model.url))).json());
-    assert.deepEqual(list.data.map((/** @type {any} */ entry) => entry.id), ["echo-1"]);
+    assert.deepEqual(
+      list.data.map((/** @type {any} */ entry) => entry.id),
+      ["echo-1"],
+    );
   }
 });

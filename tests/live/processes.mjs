@@ -56,7 +56,12 @@ function psTable() {
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
     .filter((fields) => fields.length === 4 && !fields[3].startsWith("Z"))
-    .map(([pid, parent, group]) => ({ pid: Number(pid), parent: Number(parent), group: Number(group), marked: false }));
+    .map(([pid, parent, group]) => ({
+      pid: Number(pid),
+      parent: Number(parent),
+      group: Number(group),
+      marked: false,
+    }));
 }
 
 /**
@@ -67,7 +72,11 @@ function psTable() {
  */
 export function processesOf(run, serverPid) {
   const table = process.platform === "linux" ? linuxTable(run) : psTable();
-  const found = new Set(table.filter((entry) => entry.marked || entry.group === serverPid || entry.pid === serverPid).map((entry) => entry.pid));
+  const found = new Set(
+    table
+      .filter((entry) => entry.marked || entry.group === serverPid || entry.pid === serverPid)
+      .map((entry) => entry.pid),
+  );
   for (let size = -1; size !== found.size; ) {
     size = found.size;
     for (const entry of table) if (found.has(entry.parent)) found.add(entry.pid);
@@ -87,7 +96,8 @@ export async function killRun(run, serverPid) {
   for (;;) {
     const left = processesOf(run, serverPid);
     if (left.length === 0) return;
-    if (Date.now() > deadline) throw new Error(`processes that cannot be killed: ${left.join(" ")}`);
+    if (Date.now() > deadline)
+      throw new Error(`processes that cannot be killed: ${left.join(" ")}`);
     for (const pid of left) {
       try {
         process.kill(pid, "SIGKILL");

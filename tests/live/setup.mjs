@@ -53,7 +53,9 @@ function nodeForServer() {
   try {
     return path.join(path.dirname(serverRequire.resolve(`${name}/package.json`)), "bin", "node");
   } catch {
-    throw new Error(`the App Server needs Node ${MINIMUM_NODE.join(".")} or newer, and none is pinned for ${platform}`);
+    throw new Error(
+      `the App Server needs Node ${MINIMUM_NODE.join(".")} or newer, and none is pinned for ${platform}`,
+    );
   }
 }
 
@@ -61,7 +63,8 @@ function nodeForServer() {
  * @returns {{node: string, script: string}} the program and the script that are the `letta` command
  */
 export function lettaCommand() {
-  if (!isInstalled()) throw new Error("the App Server is not installed: run `node tests/live/setup.mjs` first");
+  if (!isInstalled())
+    throw new Error("the App Server is not installed: run `node tests/live/setup.mjs` first");
   return { node: nodeForServer(), script: path.join(lettaFolder, "letta.js") };
 }
 
@@ -69,10 +72,13 @@ function install() {
   const started = Date.now();
   const npm = spawnSync("npm", ["ci", "--ignore-scripts"], { cwd: serverFolder, encoding: "utf8" });
   if (npm.error || npm.status !== 0) {
-    throw new Error(`npm ci failed: ${npm.error?.message ?? `exit code ${npm.status}`}\n${npm.stdout ?? ""}${npm.stderr ?? ""}`);
+    throw new Error(
+      `npm ci failed: ${npm.error?.message ?? `exit code ${npm.status}`}\n${npm.stdout ?? ""}${npm.stderr ?? ""}`,
+    );
   }
   const node = spawnSync(nodeForServer(), ["--version"], { encoding: "utf8" });
-  if (node.status !== 0) throw new Error(`the installed Node does not run: ${node.error?.message ?? node.stderr}`);
+  if (node.status !== 0)
+    throw new Error(`the installed Node does not run: ${node.error?.message ?? node.stderr}`);
   const { version } = JSON.parse(fs.readFileSync(path.join(lettaFolder, "package.json"), "utf8"));
   fs.writeFileSync(stampFile, fingerprint());
   return `live server: installed letta-code ${version} with Node ${node.stdout.trim()} in ${((Date.now() - started) / 1000).toFixed(1)} s`;

@@ -73,7 +73,9 @@ function start(order) {
     stdio: ["ignore", "pipe", logFile],
   });
   server.on("error", (error) => report({ event: "ended", reason: error.message }));
-  server.on("exit", (code, signal) => report({ event: "ended", reason: signal ? `signal ${signal}` : `exit code ${code}` }));
+  server.on("exit", (code, signal) =>
+    report({ event: "ended", reason: signal ? `signal ${signal}` : `exit code ${code}` }),
+  );
   if (server.pid === undefined) return;
   serverPid = server.pid;
   report({ event: "started", run, home, cwd, log, pid: serverPid });
@@ -100,13 +102,16 @@ async function finish() {
       fs.rmSync(run, { recursive: true, force: true, maxRetries: 5 });
     }
   } catch (error) {
-    console.error(`live server: clean-up failed: ${error instanceof Error ? error.message : error}`);
+    console.error(
+      `live server: clean-up failed: ${error instanceof Error ? error.message : error}`,
+    );
     code = 1;
   }
   process.exit(code);
 }
 
-for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) process.on(signal, () => {});
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]))
+  process.on(signal, () => {});
 process.on("disconnect", finish);
 process.once("message", (order) => {
   try {

@@ -30,7 +30,9 @@ export class TestClient {
 
   /** @param {string} url @param {string} [token] */
   static async connect(url, token) {
-    const socket = new WebSocket(`${url}/ws`, { headers: token === undefined ? {} : { authorization: `Bearer ${token}` } });
+    const socket = new WebSocket(`${url}/ws`, {
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    });
     const client = new TestClient(socket);
     await once(socket, "open");
     return client;
@@ -76,7 +78,11 @@ export class TestClient {
     this.send({
       type: "runtime_start",
       request_id,
-      create_agent: { body: { name: "live", memory_blocks: [], model }, pin_global: false, memfs: false },
+      create_agent: {
+        body: { name: "live", memory_blocks: [], model },
+        pin_global: false,
+        memfs: false,
+      },
       create_conversation: { body: {} },
       cwd,
       mode: "unrestricted",
@@ -91,7 +97,12 @@ export class TestClient {
   sendInput(runtime, text) {
     const request_id = this.nextId();
     const messages = [{ role: "user", content: text, client_message_id: `cm-${request_id}` }];
-    this.send({ type: "input", request_id, runtime, payload: { kind: "create_message", messages } });
+    this.send({
+      type: "input",
+      request_id,
+      runtime,
+      payload: { kind: "create_message", messages },
+    });
   }
 
   /**
@@ -104,7 +115,10 @@ export class TestClient {
     const from = this.frames.length;
     this.sendInput(runtime, text);
     const finished = await this.waitFor((frame) => frame.type === "turn_finished", from);
-    const deltas = this.frames.slice(from).filter((frame) => frame.type === "stream_delta").map((frame) => frame.delta);
+    const deltas = this.frames
+      .slice(from)
+      .filter((frame) => frame.type === "stream_delta")
+      .map((frame) => frame.delta);
     return { deltas, finished };
   }
 
@@ -122,5 +136,9 @@ export function toolDirective(name, args) {
 export function assistantTexts(deltas) {
   return deltas
     .filter((delta) => delta.message_type === "assistant_message")
-    .flatMap((delta) => (typeof delta.content === "string" ? [delta.content] : delta.content.map((/** @type {any} */ part) => part.text)));
+    .flatMap((delta) =>
+      typeof delta.content === "string"
+        ? [delta.content]
+        : delta.content.map((/** @type {any} */ part) => part.text),
+    );
 }
