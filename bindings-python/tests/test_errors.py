@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,14 @@ def test_every_class_is_exported_and_described() -> None:
         assert inspect.getdoc(kind)
         assert name in tree
         assert issubclass(kind, errors.LettaAppError)
+
+
+def test_the_readme_lists_every_error_and_the_example_as_it_is() -> None:
+    folder = Path(__file__).parents[1]
+    readme = (folder / "README.md").read_text()
+    for name in errors.__all__:
+        assert f"`{name}`" in readme
+    assert (folder.parent / "examples" / "python" / "quickstart.py").read_text() in readme
 
 
 @pytest.mark.parametrize(

@@ -79,17 +79,20 @@ class Commands:
             abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit;
                 may be 0.
             accept_timeout: Seconds until the server has shown any sign that it got the input.
+                ``None`` for no limit.
             approvals: With ``return`` the call resolves with the stop reason ``requires_approval``
                 when a permission is wanted, and the turn goes on once somebody answers. With
                 ``wait`` somebody else answers, for example a message handler.
 
         Raises:
+            InvalidOption: A limit or ``approvals`` is not usable.
             InvalidCommand: A field is missing or of the wrong type.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             RequestError: The server did not accept the input.
             TurnAborted: The input was removed from the queue before its turn started.
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout`` passed; the turn was told to stop.
+            RequestTimeout: ``accept_timeout`` passed without a sign of the input.
             TurnInterrupted: The connection was lost; the outcome is unknown.
         """
         total, idle = limit("timeout", timeout), limit("idle_timeout", idle_timeout)

@@ -1,0 +1,103 @@
+"""A closed client leaves nothing behind, also when no garbage collection comes by."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+import letta_app_client as letta
+from letta_app_client import AppServerClient
+from letta_app_client.testing import MockServer
+from tests.helpers import start
+
+
+def open_files() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def test_a_closed_client_is_let_go(mock: MockServer) -> None:
+    async def main() -> weakref.ref[AppServerClient]:
+        async with letta.connect(mock.url) as client:
+            client.on_message(lambda *_: None)
+            await start(client)
+            return weakref.ref(client)
+
+    async def all_of_it() -> None:
+        # The engine's own descriptors come with the first client and stay.
+        await main()
+        before = open_files()
+        for _ in range(20):
+            gone = await main()
+            gc.collect()
+            assert gone() is None
+        assert open_files() <= before + 2
+
+    asyncio.run(all_of_it())
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files there")
+@pytest.mark.usefixtures("no_gc")
+@pytest.mark.parametrize("run", [lambda main: asyncio.run(main()), trio.run])
+def test_closed_clients_keep_no_descriptors(run: Callable[..., object]) -> None:
+    """Neither those that are kept nor those that are dropped, and none that never connected."""
+    kept: list[AppServerClient] = []
+
+    async def one(url: str) -> None:
+        client = await letta.connect(url)
+        client.on_message(lambda *_: None)
+        await client.close()
+        kept.append(client)
+
+    async def dropped(url: str) -> None:
+        async with letta.connect(url) as client:
+            client.on_message(lambda *_: None)
+            await client.info()
+
+    async def failed(_: str) -> None:
+        with pytest.raises(letta.ConnectionFailed):
+            await letta.connect("ws://127.0.0.1:1")
+
+    def cycles(way: Callable[[str], Awaitable[None]], times: int) -> None:
+        async def main() -> None:
+            for _ in range(times):
+                await way(mock.url)
+
+        # The server's own descriptors are gone at its end.
+        with MockServer() as mock:
+            run(main)
+
+    for way in (one, dropped, failed):
+        cycles(way, 2)
+        before = open_files()
+        cycles(way, 300)
+        assert open_files() <= before + 3, way.__name__
+    assert {client.state for client in kept} == {"closed"}
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_a_closed_client_is_freed_with_its_last_name(mock: MockServer) -> None:
+    async def main() -> None:
+        client = await letta.connect(mock.url)
+        client.on_message(lambda *_: None)
+        await client.close()
+        await client.close()
+        gone = weakref.ref(client)
+        del client
+        assert gone() is None
+
+    asyncio.run(main())

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+import letta_app_client as letta
+from letta_app_client import Message
+from letta_app_client.testing import MockServer, script
+from tests.helpers import message, start
+
+pytestmark = pytest.mark.anyio
+
+TOOL = {"name": "lookup", "description": "", "parameters": {"type": "object", "properties": {}}}
+
+
+async def run_with_tool(mock: MockServer, handler: Any) -> tuple[str | None, str | None, int]:
+    """Lets the model call a tool; gives the tool's status and output, and the number of errors."""
+    async with letta.connect(mock.url) as client:
+        client.on_external_tool_call(handler)
+        runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
+        result = await client.run_turn(runtime=runtime, payload=message())
+        (call,) = result.tool_calls
+        return call.status, call.output, client.stats.handler_errors
+
+
+@pytest.fixture
+def tool_mock(scripted: Callable[..., MockServer]) -> MockServer:
+    return scripted(script.turn("done", tool_calls=[("lookup", {"q": "x"})]))
+
+
+async def test_a_function_runs_in_a_thread(tool_mock: MockServer) -> None:
+    threads: list[int] = []
+
+    def handler(call: Message) -> str:
+        threads.append(threading.get_ident())
+        return f"{call.tool_name} {call.input.q}"
+
+    assert await run_with_tool(tool_mock, handler) == ("success", "lookup x", 0)
+    assert threads != [threading.get_ident()]
+
+
+async def test_a_coroutine_function_runs_on_the_loop(tool_mock: MockServer) -> None:
+    threads: list[int] = []
+
+    async def handler(call: Message) -> dict[str, Any]:
+        await anyio.lowlevel.checkpoint()
+        threads.append(threading.get_ident())
+        return {"content": [{"type": "text", "text": call.input.q}], "is_error": True}
+
+    assert await run_with_tool(tool_mock, handler) == ("error", "x", 0)
+    assert threads == [threading.get_ident()]
+
+
+async def test_an_exception_becomes_an_answer(
+    tool_mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(_: Message) -> str:
+        raise LookupError("no such row")
+
+    async def async_handler(_: Message) -> str:
+        raise LookupError
+
+    status, output, errors = await run_with_tool(tool_mock, handler)
+    assert (status, errors) == ("error", 1)
+    assert output is not None
+    assert output.endswith("no such row")
+    assert "Traceback" not in output
+    assert "Traceback" in caplog.text
+    status, output, errors = await run_with_tool(tool_mock, async_handler)
+    assert (status, errors) == ("error", 1)
+    assert output is not None
+    assert output.endswith("LookupError")
+
+
+@pytest.mark.parametrize("result", [None, 7, {"content": "text"}, {"content": [float("nan")]}])
+async def test_a_bad_result_becomes_an_error(tool_mock: MockServer, result: Any) -> None:
+    status, output, _ = await run_with_tool(tool_mock, lambda _: result)
+    assert status == "error"
+    assert output
+
+
+async def test_a_second_tool_handler_replaces_the_first(tool_mock: MockServer) -> None:
+    async with letta.connect(tool_mock.url) as client:
+        first_off = client.on_external_tool_call(lambda _: "first")
+        client.on_external_tool_call(lambda _: "second")
+        first_off()
+        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        result = await client.run_turn(runtime=runtime, payload=message())
+        assert result.tool_calls[0].output == "second"
+
+
+async def echo(call: Message) -> str:
+    await anyio.lowlevel.checkpoint()
+    return f"{call.input.q} {threading.get_ident()}"
+
+
+class Echo:
+    async def __call__(self, call: Message) -> str:
+        return await echo(call)
+
+    async def method(self, call: Message) -> str:
+        return await echo(call)
+
+
+class Later:
+    """Something to await that is no coroutine."""
+
+    def __await__(self) -> Any:
+        return echo(Message('{"input":{"q":"x"}}')).__await__()
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pytest.param(lambda call: echo(call), id="lambda"),  # noqa: PLW0108 - that is the point
+        pytest.param(lambda _: Later(), id="awaitable"),
+        pytest.param(Echo(), id="object"),
+        pytest.param(Echo().method, id="method"),
+        pytest.param(functools.partial(echo), id="partial"),
+        pytest.param(functools.partial(Echo()), id="partial_object"),
+    ],
+)
+async def test_whatever_can_be_awaited_is_awaited_on_the_loop(
+    tool_mock: MockServer, handler: Any
+) -> None:
+    with anyio.fail_after(10):
+        outcome = await run_with_tool(tool_mock, handler)
+    assert outcome == ("success", f"x {threading.get_ident()}", 0)
+
+
+def exits(_: Message) -> str:
+    sys.exit(3)
+
+
+async def exits_on_the_loop(call: Message) -> str:
+    return exits(call)
+
+
+def interrupts(_: Message) -> str:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("handler", [exits, exits_on_the_loop, interrupts])
+async def test_a_tool_that_exits_is_answered_for(
+    tool_mock: MockServer, handler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with anyio.fail_after(10), caplog.at_level(logging.ERROR):
+        status, output, errors = await run_with_tool(tool_mock, handler)
+    assert (status, errors) == ("error", 1)
+    assert output is not None
+    assert "the tool exited" in output
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_tool_that_is_cancelled_is_answered_for(tool_mock: MockServer) -> None:
+    async def handler(_: Message) -> str:
+        task = asyncio.ensure_future(asyncio.Event().wait())
+        task.cancel()
+        await task
+        return "never"
+
+    with anyio.fail_after(10):
+        status, output, errors = await run_with_tool(tool_mock, handler)
+    assert (status, errors) == ("error", 0)
+    assert output is not None
+    assert "the tool was cancelled" in output
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit])
+async def test_nothing_that_a_tool_raises_ends_the_run_of_trio(
+    tool_mock: MockServer, kind: type[BaseException]
+) -> None:
+    async def handler(_: Message) -> str:
+        raise kind
+
+    with anyio.fail_after(10):
+        status, output, _ = await run_with_tool(tool_mock, handler)
+    assert status == "error"
+    assert output
