@@ -51,8 +51,7 @@ impl Runtime {
         if let Some(pairs) = state.client_message_ids_by_run_id.take() {
             ctx.features.correlation = true;
             ctx.features.turn_finished = true;
-            self.correlation = pairs.0;
-            self.own_by_correlation();
+            self.own_by_correlation(&pairs.0);
         }
         for turn in &mut self.turns {
             // Statuses may be coalesced, so the first one need not be the first of the turn.
@@ -80,13 +79,13 @@ impl Runtime {
     }
 
     /// The exact way: the server says which client messages a run answers.
-    fn own_by_correlation(&mut self) {
+    fn own_by_correlation(&mut self, correlation: &[(String, Vec<String>)]) {
         let seen = self.runs.seen();
         for turn in &mut self.turns {
             if turn.phase == Phase::Held {
                 continue;
             }
-            for (run, ids) in &self.correlation {
+            for (run, ids) in correlation {
                 if !ids.iter().any(|id| turn.client_ids.contains(id)) {
                     continue;
                 }

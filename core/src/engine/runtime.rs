@@ -34,8 +34,6 @@ pub(crate) struct Runtime {
     pub(crate) status: String,
     /// The runs the last loop status named.
     pub(crate) active: Vec<String>,
-    /// Which client messages the latest runs answer, as the server said last.
-    pub(crate) correlation: Vec<(String, Vec<String>)>,
     pub(crate) runs: Runs,
     /// Open turns in the order in which they were asked for.
     pub(crate) turns: Vec<Turn>,
