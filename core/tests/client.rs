@@ -300,6 +300,19 @@ async fn a_close_sends_what_was_handed_over_before_it() {
 }
 
 #[tokio::test]
+async fn a_flood_of_commands_arrives_in_order() {
+    let (server, client, _) = started(ScriptOptions::default()).await;
+    let command = |n: usize| json!({ "type": "future", "n": n }).to_string();
+    (0..2000).for_each(|n| client.send_raw(&command(n)).unwrap());
+    let frames = tokio::task::spawn_blocking(move || {
+        assert!(server.wait_received("future", 2000, SOON));
+        server.received()
+    });
+    let sent: Vec<_> = frames.await.unwrap().into_iter().filter(|f| f.contains("future")).collect();
+    assert!((0..2000).map(command).eq(sent));
+}
+
+#[tokio::test]
 async fn everything_that_waits_ends_with_the_client() {
     let (_server, client, _) = started(ScriptOptions::default()).await;
     let (mut events, mut calls) = (client.events(), client.tool_calls());

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -18,16 +19,16 @@ from .results import TurnResult
 __all__ = ["Commands"]
 
 
-class Commands:
+class Commands(ABC):
     """What a client can ask of its server."""
 
     def __init__(self, native: _native.Connection, bridge: Bridge) -> None:
         self._native = native
         self._bridge = bridge
 
+    @abstractmethod
     def _sent(self, text: str) -> None:
         """Is told of every command that goes out."""
-        raise NotImplementedError
 
     async def runtime_start(self, *, timeout: Timeout = "default", **fields: Any) -> Message:
         """Starts or joins a conversation: ``runtime_start`` (protocol section 8).

@@ -29,6 +29,9 @@ const STREAM_DRAIN: Duration = Duration::from_millis(100);
 const REOPEN_FIRST: Duration = Duration::from_millis(250);
 const REOPEN_LAST: Duration = Duration::from_secs(15);
 
+/// How many operations are handled before the sockets get their turn.
+const OPS_AT_ONCE: usize = 256;
+
 /// What a handle asks of the driver.
 pub(crate) enum Op {
     Connect { token: Token },
@@ -72,6 +75,8 @@ pub(crate) struct Driver<S> {
     epoch: Instant,
     sockets: Option<Sockets>,
     closing: Vec<Token>,
+    /// An operation that was taken from the channel and not handled yet.
+    next_op: Option<Op>,
 }
 
 impl<S> Drop for Driver<S> {
@@ -99,6 +104,7 @@ impl<S: Sink> Driver<S> {
             epoch,
             sockets: None,
             closing: Vec::new(),
+            next_op: None,
         }
     }
 
@@ -121,7 +127,7 @@ impl<S: Sink> Driver<S> {
         let keep_alive_at = self.sockets.as_ref().map(Sockets::keep_alive_at);
         let next = engine_at.into_iter().chain(keep_alive_at).min();
         tokio::select! {
-            op = self.ops.recv() => return self.handle_ops(op).await,
+            op = next_op(&mut self.next_op, &mut self.ops) => return self.handle_ops(op).await,
             wake = wake(&mut self.sockets) => self.handle_wake(wake).await,
             () = sleep_until(next.unwrap_or(self.epoch)), if next.is_some() => {}
         }
@@ -136,7 +142,7 @@ impl<S: Sink> Driver<S> {
     /// Handles an operation and those that came with it: one flush for a burst of commands.
     async fn handle_ops(&mut self, first: Option<Op>) -> bool {
         let Some(mut op) = first else { return false };
-        loop {
+        for _ in 0..OPS_AT_ONCE {
             match op {
                 Op::Command(command) => self.command(command),
                 Op::Connect { token } => {
@@ -154,6 +160,9 @@ impl<S: Sink> Driver<S> {
                 Err(_) => return true,
             }
         }
+        // Many senders must not keep the sockets from being read; the last one taken waits its turn.
+        self.next_op = Some(op);
+        true
     }
 
     /// Gives a command to the engine. Without a connection nothing can be waited for.
@@ -311,7 +320,7 @@ impl<S: Sink> Driver<S> {
             timeout(CLOSE_WAIT, drained).await.unwrap_or_default();
         }
         self.ops.close();
-        while let Some(op) = self.ops.recv().await {
+        while let Some(op) = next_op(&mut self.next_op, &mut self.ops).await {
             match op {
                 Op::Close { token } => self.closing.push(token),
                 Op::Connect { token } => {
@@ -389,6 +398,13 @@ fn poll_socket(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Wake> {
 
 async fn next_of(socket: &mut Socket) -> Wake {
     poll_fn(|cx| poll_socket(socket, cx)).await
+}
+
+async fn next_op(waiting: &mut Option<Op>, ops: &mut UnboundedReceiver<Op>) -> Option<Op> {
+    match waiting.take() {
+        Some(op) => Some(op),
+        None => ops.recv().await,
+    }
 }
 
 /// Waits for the sockets; for ever when there are none.
