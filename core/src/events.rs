@@ -55,12 +55,15 @@ impl std::fmt::Debug for Inbox {
 
 /// Where one reader's deliveries are left. Dropping it tells the reader that there will be no more.
 pub(crate) struct Outlet {
-    mailbox: Arc<Mailbox>,
+    /// There until the drop.
+    mailbox: Option<Arc<Mailbox>>,
     bell: Arc<Notify>,
 }
 
 impl Drop for Outlet {
     fn drop(&mut self) {
+        // Before the bell: the reader tells the end by being the mailbox's only owner.
+        drop(self.mailbox.take());
         self.bell.notify_one();
     }
 }
@@ -71,22 +74,21 @@ pub(crate) fn subscription() -> (Outlet, Inbox) {
     let ring = Arc::clone(&bell);
     let mailbox = Mailbox::new(move || ring.notify_one());
     mailbox.want_messages(true);
-    let outlet = Outlet { mailbox: Arc::clone(&mailbox), bell: Arc::clone(&bell) };
+    let outlet = Outlet { mailbox: Some(Arc::clone(&mailbox)), bell: Arc::clone(&bell) };
     (outlet, Inbox { queue: VecDeque::new(), mailbox, bell })
 }
 
 impl Outlet {
     /// Leaves a delivery. `false` when the reader is gone.
     pub(crate) fn deliver(&mut self, delivery: Delivery) -> bool {
-        let alive = Arc::strong_count(&self.mailbox) > 1;
-        if alive {
-            self.mailbox.deliver(delivery);
-        }
-        alive
+        let read = self.mailbox.as_mut().filter(|mailbox| Arc::strong_count(mailbox) > 1);
+        read.map(|mailbox| mailbox.deliver(delivery)).is_some()
     }
 
     pub(crate) fn flush(&mut self) {
-        self.mailbox.flush();
+        if let Some(mailbox) = &mut self.mailbox {
+            mailbox.flush();
+        }
     }
 }
 
