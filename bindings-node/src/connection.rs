@@ -135,7 +135,8 @@ impl Connection {
         Ok(frame.to_string())
     }
 
-    /// Sends an input and follows its turn: `turn` or `failed`. Returns the frame.
+    /// Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
+    /// whenever `takeTurn` has something to give. Returns the frame.
     #[napi]
     pub fn run_turn(
         &self,
@@ -143,9 +144,71 @@ impl Connection {
         command: String,
         options: NativeTurnOptions,
     ) -> Result<String, Thrown> {
-        let options = turn_options(&options)?;
-        let frame = self.core.run_turn(token_of(token), &command, options).map_err(thrown)?;
-        Ok(frame.to_string())
+        let (token, options) = (token_of(token), turn_options(&options)?);
+        if options.events {
+            self.mailbox.follow_turn(token);
+        }
+        let frame = self.core.run_turn(token, &command, options);
+        frame
+            .map(|frame| frame.to_string())
+            .inspect_err(|_| self.mailbox.leave_turn(token))
+            .map_err(thrown)
+    }
+
+    /// The events of a followed turn since the last time, as a JSON list.
+    #[napi]
+    pub fn take_turn(&self, token: i64) -> String {
+        self.mailbox.take_turn(token_of(token))
+    }
+
+    /// Nobody takes the events of the turn any more.
+    #[napi]
+    pub fn leave_turn(&self, token: i64) {
+        self.mailbox.leave_turn(token_of(token));
+    }
+
+    /// Stops a turn on the server; `turn` or `failed` still comes.
+    #[napi]
+    pub fn abort_turn(&self, token: i64) {
+        self.core.abort_turn(token_of(token));
+    }
+
+    /// Lets a turn go on; nothing more is delivered for it.
+    #[napi]
+    pub fn detach_turn(&self, token: i64) {
+        self.core.detach_turn(token_of(token));
+    }
+
+    /// The phase of an open turn and a text about it; `null` when it has ended.
+    #[napi]
+    pub fn turn_report(&self, token: i64) -> Option<Vec<String>> {
+        let report = self.core.turn_report(token_of(token))?;
+        Some(vec![report.phase.as_str().to_owned(), report.to_string()])
+    }
+
+    /// A handler of permission questions comes or goes: of one runtime (agent, conversation), or of
+    /// all. It is a token, with which `approval` is delivered.
+    #[napi]
+    pub fn handle_approvals(
+        &self,
+        token: i64,
+        agent: Option<String>,
+        conversation: Option<String>,
+        handled: bool,
+    ) {
+        self.core.handle_approvals(token_of(token), agent.zip(conversation), handled);
+    }
+
+    /// Answers a permission question with a decision as JSON.
+    #[napi]
+    pub fn answer_approval(&self, ask: i64, decision: String) {
+        self.core.answer_approval(token_of(ask), Ok(decision));
+    }
+
+    /// Answers a permission question with the text of an error, which denies.
+    #[napi]
+    pub fn fail_approval(&self, ask: i64, error: String) {
+        self.core.answer_approval(token_of(ask), Err(error));
     }
 
     /// The caller has gone; a turn is stopped on the server. Nothing more is delivered for it.
@@ -196,7 +259,7 @@ pub(crate) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A token that is none of ours names no call.
+/// A number that is none of ours names no call and no question.
 fn token_of(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
 }

@@ -11,8 +11,8 @@ use crate::connection::number;
 /// Deliveries in order, as three lists of equal length.
 #[napi(object)]
 pub struct Drained {
-    /// `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`
-    /// or `lagged`, by its place in this list.
+    /// `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`,
+    /// `lagged`, `tool over`, `approval`, `approval over` or `turn ready`, by its place in this list.
     pub kinds: Vec<u32>,
     /// The channel (0 control, 1 stream), the token, the close code or the number of dropped frames.
     pub values: Vec<i64>,
@@ -55,6 +55,16 @@ fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
             (8, i64::from(code), text)
         }
         Delivery::Lagged { dropped } => (9, number(dropped), String::new()),
+        Delivery::ToolOver { request_id, reason } => {
+            (10, 0, json!({ "request_id": request_id, "reason": reason }).to_string())
+        }
+        Delivery::Approval { token, ask, text } => {
+            (11, number(token), json!({ "ask": ask, "text": text.as_str() }).to_string())
+        }
+        Delivery::ApprovalOver { token, ask, refused } => {
+            (12, number(token), json!({ "ask": ask, "refused": refused }).to_string())
+        }
+        Delivery::TurnReady { token } => (13, number(token), String::new()),
         // A kind that a newer engine delivers and this binding does not know.
         _ => return None,
     })

@@ -6,7 +6,7 @@ use letta_app_client::engine::{Approvals, TurnOptions};
 use letta_app_client::{ConnectOptions, TimeLimit, TlsOptions, Transport};
 use napi_derive::napi;
 
-use crate::errors::{Thrown, bad_option};
+use crate::errors::{Thrown, bad_option, thrown};
 
 /// How to reach the server; what is missing has the default of the engine. Times in milliseconds.
 #[napi(object)]
@@ -20,6 +20,8 @@ pub struct NativeOptions {
     pub keepalive_timeout_ms: Option<f64>,
     pub max_message_bytes: Option<f64>,
     pub settle_pause_ms: Option<f64>,
+    pub external_tool_concurrency: Option<f64>,
+    pub external_tool_timeout_ms: Option<f64>,
     /// PEM text, or the path of a PEM file.
     pub ca: Option<String>,
     pub reject_unauthorized: Option<bool>,
@@ -31,8 +33,12 @@ pub struct NativeTurnOptions {
     pub timeout_ms: Option<f64>,
     pub idle_timeout_ms: Option<f64>,
     pub abort_grace_ms: Option<f64>,
+    pub tool_timeout_ms: Option<f64>,
+    pub approval_timeout_ms: Option<f64>,
     pub accept_timeout_ms: Option<f64>,
-    pub wait_for_approvals: bool,
+    pub approvals: String,
+    /// Whether `takeTurn` gives its events.
+    pub followed: bool,
 }
 
 pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Thrown> {
@@ -52,6 +58,11 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         ("requestTimeoutMs", given.request_timeout_ms, &mut options.request_timeout),
         ("keepaliveIntervalMs", given.keepalive_interval_ms, &mut options.keepalive_interval),
         ("keepaliveTimeoutMs", given.keepalive_timeout_ms, &mut options.keepalive_timeout),
+        (
+            "externalToolTimeoutMs",
+            given.external_tool_timeout_ms,
+            &mut options.external_tools.timeout,
+        ),
     ] {
         if let Some(value) = value {
             *target = milliseconds(value)
@@ -67,17 +78,25 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         options.max_message_bytes = whole(value)
             .ok_or_else(|| bad_option("maxMessageBytes", "a number of bytes above 0", value))?;
     }
+    if let Some(value) = given.external_tool_concurrency {
+        options.external_tools.concurrency = whole(value)
+            .ok_or_else(|| bad_option("externalToolConcurrency", "a number above 0", value))?;
+    }
     options.tls = TlsOptions { ca: given.ca, verify: given.reject_unauthorized.unwrap_or(true) };
     Ok(options)
 }
 
 pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thrown> {
     let mut options = TurnOptions::default();
-    if let Some(timeout) = limit("timeoutMs", given.timeout_ms)? {
-        options.timeout = timeout;
-    }
-    if let Some(timeout) = limit("idleTimeoutMs", given.idle_timeout_ms)? {
-        options.idle_timeout = timeout;
+    for (name, value, target) in [
+        ("timeoutMs", given.timeout_ms, &mut options.timeout),
+        ("idleTimeoutMs", given.idle_timeout_ms, &mut options.idle_timeout),
+        ("toolTimeoutMs", given.tool_timeout_ms, &mut options.tool_timeout),
+        ("approvalTimeoutMs", given.approval_timeout_ms, &mut options.approval_timeout),
+    ] {
+        if let Some(limit) = limit(name, value)? {
+            *target = limit;
+        }
     }
     for (name, value, target) in [
         ("abortGraceMs", given.abort_grace_ms, &mut options.abort_grace),
@@ -88,9 +107,8 @@ pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thr
                 .ok_or_else(|| bad_option(name, "a number of milliseconds", value))?;
         }
     }
-    if given.wait_for_approvals {
-        options.approvals = Approvals::Wait;
-    }
+    options.approvals = Approvals::named(&given.approvals).map_err(thrown)?;
+    options.events = given.followed;
     Ok(options)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use letta_app_client::engine::{Approvals, TurnOptions};
+use letta_app_client::engine::{Approvals, ToolLimits, TurnOptions};
 use letta_app_client::{
     ConnectOptions, Connection as Engine, Error, Mailbox, RequestOptions, TimeLimit, TlsOptions,
     Transport,
@@ -58,7 +58,8 @@ impl Connection {
 impl Connection {
     #[new]
     #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
-        keepalive_interval, keepalive_timeout, max_message_bytes, ca, verify, settle_pause))]
+        keepalive_interval, keepalive_timeout, max_message_bytes, ca, verify, settle_pause,
+        external_tool_concurrency, external_tool_timeout))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,
@@ -73,6 +74,8 @@ impl Connection {
         ca: Option<String>,
         verify: bool,
         settle_pause: f64,
+        external_tool_concurrency: usize,
+        external_tool_timeout: f64,
     ) -> PyResult<Self> {
         let transport = match transport {
             "auto" => Transport::Auto,
@@ -94,6 +97,10 @@ impl Connection {
             max_message_bytes,
             tls: TlsOptions { ca, verify },
             settle_pause: seconds(py, "settle_pause", settle_pause)?,
+            external_tools: ToolLimits {
+                concurrency: external_tool_concurrency,
+                timeout: seconds(py, "external_tool_timeout", external_tool_timeout)?,
+            },
             ..ConnectOptions::new(url)
         };
         let (doorbell, ring) = doorbell::pair()?;
@@ -196,9 +203,12 @@ impl Connection {
         command: &str,
         timeout: Option<f64>,
         idle_timeout: Option<f64>,
+        tool_timeout: Option<f64>,
+        approval_timeout: Option<f64>,
         abort_grace: f64,
         accept_timeout: f64,
         approvals: &str,
+        followed: bool,
     ) -> PyResult<String> {
         let limit = |name, value: Option<f64>| value.map(|value| seconds(py, name, value));
         let options = TurnOptions {
@@ -206,19 +216,73 @@ impl Connection {
             idle_timeout: limit("idle_timeout", idle_timeout).transpose()?,
             abort_grace: seconds(py, "abort_grace", abort_grace)?,
             accept_timeout: seconds(py, "accept_timeout", accept_timeout)?,
-            approvals: match approvals {
-                "return" => Approvals::Return,
-                "wait" => Approvals::Wait,
-                other => {
-                    let message =
-                        format!("approvals: expected \"return\" or \"wait\", got {other:?}");
-                    return Err(invalid_option(py, message));
-                }
-            },
-            ..TurnOptions::default()
+            tool_timeout: limit("tool_timeout", tool_timeout).transpose()?,
+            approval_timeout: limit("approval_timeout", approval_timeout).transpose()?,
+            approvals: Approvals::named(approvals).map_err(|error| raise(py, &error))?,
+            events: followed,
         };
+        if followed {
+            self.mailbox.follow_turn(token);
+        }
+        let sent = self.with(py, |engine| engine.run_turn(token, command, options));
+        sent.map(|text| text.to_string()).inspect_err(|_| self.mailbox.leave_turn(token))
+    }
+
+    /// The events of a followed turn since the last time, as a JSON list.
+    fn take_turn(&self, token: u64) -> String {
+        self.mailbox.take_turn(token)
+    }
+
+    fn leave_turn(&self, token: u64) {
+        self.mailbox.leave_turn(token);
+    }
+
+    fn abort_turn(&self, py: Python<'_>, token: u64) -> PyResult<()> {
         self.with(py, |engine| {
-            engine.run_turn(token, command, options).map(|text| text.to_string())
+            engine.abort_turn(token);
+            Ok(())
+        })
+    }
+
+    fn detach_turn(&self, py: Python<'_>, token: u64) -> PyResult<()> {
+        self.with(py, |engine| {
+            engine.detach_turn(token);
+            Ok(())
+        })
+    }
+
+    /// `(phase, text)`, or `None` for a turn that has ended.
+    fn turn_report(&self, py: Python<'_>, token: u64) -> Option<(&'static str, String)> {
+        let engine = self.engine.as_ref()?;
+        let report = py.detach(|| engine.turn_report(token))?;
+        Some((report.phase.as_str(), report.to_string()))
+    }
+
+    fn handle_approvals(
+        &self,
+        py: Python<'_>,
+        token: u64,
+        runtime: Option<(String, String)>,
+        handled: bool,
+    ) -> PyResult<()> {
+        self.with(py, |engine| {
+            engine.handle_approvals(token, runtime, handled);
+            Ok(())
+        })
+    }
+
+    /// Answers with the decision as JSON text, or with the text of an error.
+    fn answer_approval(
+        &self,
+        py: Python<'_>,
+        ask: u64,
+        decision: Option<String>,
+        error: Option<String>,
+    ) -> PyResult<()> {
+        let answer = decision.ok_or_else(|| error.unwrap_or_default());
+        self.with(py, |engine| {
+            engine.answer_approval(ask, answer);
+            Ok(())
         })
     }
 

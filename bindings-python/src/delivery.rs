@@ -35,6 +35,16 @@ pub(crate) fn to_tuple<'py>(
         Delivery::ToolCall { text } => {
             (intern!(py, "tool_call"), 0, text.as_str()).into_pyobject(py)
         }
+        Delivery::ToolOver { request_id, reason } => {
+            (intern!(py, "tool_over"), 0, request_id, reason).into_pyobject(py)
+        }
+        Delivery::Approval { token, ask, text } => {
+            (intern!(py, "approval"), *token, *ask, text.as_str()).into_pyobject(py)
+        }
+        Delivery::ApprovalOver { token, ask, refused } => {
+            (intern!(py, "approval_over"), *token, *ask, refused.as_deref()).into_pyobject(py)
+        }
+        Delivery::TurnReady { token } => (intern!(py, "turn_ready"), *token).into_pyobject(py),
         Delivery::Disconnected { channel, code, reason } => {
             let code = *code;
             (intern!(py, "disconnected"), 0, channel.as_str(), code, reason).into_pyobject(py)

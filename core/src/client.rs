@@ -5,13 +5,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::approvals::ApprovalRequests;
 use crate::connection::{Connection, RequestOptions, TimeLimit};
-use crate::engine::{Counters, Token, TurnOptions, TurnResult};
+use crate::engine::{Approvals, Counters, Token, TurnOptions, TurnResult};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Events, subscription};
 use crate::message::Message;
 use crate::options::ConnectOptions;
-use crate::router::{Router, Waiter, gone};
+use crate::router::{Follower, Router, Waiter, gone};
 use crate::shared::State;
 use crate::tool_calls::ToolCalls;
 use crate::turn::Turn;
@@ -52,6 +53,7 @@ impl Client {
     pub fn new(options: ConnectOptions) -> Result<Self, Error> {
         let router = Router::default();
         let connection = Arc::new(Connection::open(options, router.sink())?);
+        router.set_connection(&connection);
         Ok(Self { connection, router })
     }
 
@@ -125,6 +127,27 @@ impl Client {
         self.connection.handle_tools(true);
         let (router, connection) = (self.router.clone(), Arc::downgrade(&self.connection));
         ToolCalls { calls, router, connection }
+    }
+
+    /// The permission questions of the client's runtimes that no turn answers itself, those that are
+    /// open already included (section 13): each once, and for each runtime one after the other. With
+    /// several of these, the latest gets the questions. `runtime` limits it to one runtime, and has
+    /// precedence over one for all.
+    ///
+    /// While there is one, a turn with [`crate::Approvals::Pause`] or [`crate::Approvals::Raise`]
+    /// waits for its answer instead of ending.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] when `runtime` has no `agent_id` or no `conversation_id`.
+    pub fn approval_requests(&self, runtime: Option<&Value>) -> Result<ApprovalRequests, Error> {
+        let scope = runtime.map(scope).transpose()?;
+        let (to, requests) = mpsc::unbounded_channel();
+        let token = self.connection.token();
+        self.router.add_approver(token, to);
+        self.connection.handle_approvals(token, scope, true);
+        let (router, connection) = (self.router.clone(), Arc::downgrade(&self.connection));
+        Ok(ApprovalRequests { requests, token, router, connection })
     }
 
     /// Sends a command that is checked against the catalog, and expects nothing.
@@ -302,6 +325,10 @@ impl Client {
     ///
     /// Dropping the future stops the turn on the server.
     pub async fn run_turn(&self, fields: Value, options: TurnOptions) -> Result<TurnResult, Error> {
+        if options.approvals == Approvals::Ask {
+            let message = "approvals: `Ask` needs a handle that can be asked";
+            return Err(Error::new(ErrorKind::InvalidOption, message).with_hint("use send_turn"));
+        }
         let command = command("input", fields)?;
         let (to, from) = oneshot::channel();
         let token = self.connection.token();
@@ -321,11 +348,14 @@ impl Client {
         options.events = true;
         let command = command("input", fields)?;
         let (to, outcome) = oneshot::channel();
-        let (outlet, inbox) = subscription();
+        let (events, inbox) = subscription();
+        let (ask, requests) = mpsc::unbounded_channel();
         let token = self.connection.token();
-        self.router.wait(token, Waiter::Turn(to, Some(outlet)));
+        let follower = Follower { events, requests: ask };
+        self.router.wait(token, Waiter::Turn(to, Some(follower)));
         let (connection, router) = (Arc::clone(&self.connection), self.router.clone());
-        let turn = Turn { connection, router, token, inbox, outcome, ended: None };
+        let ended = None;
+        let turn = Turn { connection, router, token, inbox, requests, outcome, ended, told: false };
         self.router.sent(&self.connection.run_turn(token, &command, options)?);
         Ok(turn)
     }
@@ -358,6 +388,18 @@ impl Drop for Call<'_> {
             self.client.connection.cancel(self.token);
         }
     }
+}
+
+/// Agent and conversation of a runtime.
+fn scope(runtime: &Value) -> Result<(String, String), Error> {
+    let field = |name: &str| {
+        runtime[name].as_str().map(str::to_owned).ok_or_else(|| {
+            let message =
+                format!("runtime: field `{name}`: expected string, got {}", runtime[name]);
+            Error::new(ErrorKind::InvalidOption, message)
+        })
+    };
+    Ok((field("agent_id")?, field("conversation_id")?))
 }
 
 /// A command's text from its type and fields.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::background;
-use crate::engine::{Command, Correlation, Counters, Expect, Ids, Token, TurnOptions};
+use crate::engine::{Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::ConnectOptions;
@@ -16,6 +16,9 @@ use crate::prepare::{Check, Needs, Prepared, prepare, prepare_turn};
 use crate::protocol::Text;
 use crate::shared::{Shared, State};
 use crate::transport::{Driver, Op};
+
+/// How long a report of a turn may take; the thread that gives it never does anything for so long.
+const REPORT_WAIT: Duration = Duration::from_secs(1);
 
 /// How a request waits for its answer.
 #[derive(Debug, Clone, Copy)]
@@ -213,6 +216,8 @@ impl Connection {
         for (name, limit) in [
             ("timeout", options.timeout),
             ("idle_timeout", options.idle_timeout),
+            ("tool_timeout", options.tool_timeout),
+            ("approval_timeout", options.approval_timeout),
             ("accept_timeout", Some(options.accept_timeout)),
         ] {
             limit.map(|limit| above_zero(name, limit)).transpose()?;
@@ -251,6 +256,29 @@ impl Connection {
         self.command_if_possible(Command::Resolve { token });
     }
 
+    /// How an open turn stands; `None` when it has ended, or when the connection's thread does not
+    /// answer within a second. Blocks for the few microseconds that thread takes.
+    #[must_use]
+    pub fn turn_report(&self, token: Token) -> Option<TurnReport> {
+        self.check_owner().ok()?;
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        self.push(Op::Report { token, reply }).ok()?;
+        answer.recv_timeout(REPORT_WAIT).ok()?
+    }
+
+    /// A handler of permission questions comes or goes: of one runtime (agent, conversation), or of
+    /// all. It takes a token, with which [`crate::engine::Delivery::Approval`] comes.
+    pub fn handle_approvals(&self, token: Token, runtime: Option<(String, String)>, handled: bool) {
+        self.command_if_possible(Command::HandleApprovals { token, runtime, handled });
+    }
+
+    /// Answers the permission question of a number, with an `ApprovalResponseDecision` as JSON text or
+    /// the text of an error, which denies. An invalid decision denies as well; one that comes too late
+    /// reaches nobody.
+    pub fn answer_approval(&self, ask: u64, answer: Result<String, String>) {
+        self.command_if_possible(Command::AnswerApproval { ask, answer });
+    }
+
     /// Says whether external tool calls are delivered as calls.
     pub fn handle_tools(&self, handled: bool) {
         self.command_if_possible(Command::HandleTools { handled });
@@ -270,7 +298,7 @@ impl Connection {
     }
 
     fn command(&self, command: Command) -> Result<(), Error> {
-        self.push(Op::Command(command))
+        self.push(Op::Command(Box::new(command)))
     }
 
     /// For commands that mean nothing without a connection.

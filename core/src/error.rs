@@ -38,6 +38,8 @@ pub enum ErrorKind {
     TurnIdleTimeout,
     /// The connection was lost during the turn: its outcome is unknown (section 16).
     TurnInterrupted,
+    /// The turn wants a permission, and its caller asked to be told by an error (section 13).
+    ApprovalRequired,
     /// The client belongs to a parent process.
     ForkedProcess,
     /// A defect of this library.
@@ -46,7 +48,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidOption,
         Self::ConnectionFailed,
         Self::Auth,
@@ -62,6 +64,7 @@ impl ErrorKind {
         Self::TurnTimeout,
         Self::TurnIdleTimeout,
         Self::TurnInterrupted,
+        Self::ApprovalRequired,
         Self::ForkedProcess,
         Self::Internal,
     ];
@@ -85,6 +88,7 @@ impl ErrorKind {
             Self::TurnTimeout => "turn_timeout",
             Self::TurnIdleTimeout => "turn_idle_timeout",
             Self::TurnInterrupted => "turn_interrupted",
+            Self::ApprovalRequired => "approval_required",
             Self::ForkedProcess => "forked_process",
             Self::Internal => "internal",
         }
@@ -187,7 +191,7 @@ impl Error {
         self.0.close_code
     }
 
-    /// What is known of the turn, for the kinds that begin with `Turn`.
+    /// What is known of the turn, for the kinds that begin with `Turn` and [`ErrorKind::ApprovalRequired`].
     #[must_use]
     pub fn result(&self) -> Option<&TurnResult> {
         self.0.result.as_deref()

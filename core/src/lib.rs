@@ -45,6 +45,7 @@
 //! on any executor. Sections named in these documents are those of the protocol reference.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod approvals;
 mod background;
 mod client;
 mod connection;
@@ -56,6 +57,7 @@ mod message;
 mod options;
 mod prepare;
 pub mod protocol;
+mod queue;
 mod random;
 mod router;
 mod shared;
@@ -65,9 +67,13 @@ mod tool_calls;
 mod transport;
 mod turn;
 
+pub use approvals::{ApprovalRequest, ApprovalRequests, Decision};
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
-pub use engine::{Approvals, Channel, TurnEvent, TurnOptions, TurnResult, TurnStatus};
+pub use engine::{
+    Approvals, Channel, TurnEvent, TurnMessage, TurnOptions, TurnPhase, TurnReport, TurnResult,
+    TurnStatus,
+};
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events};
 pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink};

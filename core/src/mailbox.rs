@@ -1,18 +1,19 @@
 //! Where the driver leaves deliveries for a thread of another language, with a bell that rings
 //! once per burst.
 //!
-//! The queue is bounded: when it is full, the oldest frames that only message handlers want are
-//! dropped and counted, never a completion or a tool call.
+//! The queues are bounded: when one is full, the oldest frames that only message handlers want, or the
+//! oldest pieces of text of a turn, are dropped and counted, never a completion or a tool call.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::engine::Delivery;
+use crate::engine::{Delivery, Token};
+use crate::queue::Queue;
 
-/// The most items a mailbox holds by default.
+/// The most items a queue holds by default.
 pub const DEFAULT_MAX_ITEMS: usize = 65_536;
 
-/// The most bytes of frames a mailbox holds by default: 64 MiB.
+/// The most bytes of frames a queue holds by default: 64 MiB.
 pub const DEFAULT_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// What the driver writes deliveries to.
@@ -23,11 +24,16 @@ pub trait Sink: Send + 'static {
     fn flush(&mut self);
 }
 
-#[derive(Default)]
+/// The events of a turn that somebody follows, kept until the follower takes them.
+struct Followed {
+    queue: Queue,
+    /// The follower was told that there is something to take.
+    announced: bool,
+}
+
 struct State {
-    queue: VecDeque<Delivery>,
-    bytes: usize,
-    dropped: u64,
+    queue: Queue,
+    turns: HashMap<Token, Followed>,
     wants_messages: bool,
     rung: bool,
 }
@@ -47,20 +53,51 @@ impl Mailbox {
         Self::with_limits(DEFAULT_MAX_ITEMS, DEFAULT_MAX_BYTES, bell)
     }
 
-    /// The same with limits of its own.
+    /// The same with limits of its own, which hold for each of its queues.
     #[must_use]
     pub fn with_limits(
         max_items: usize,
         max_bytes: usize,
         bell: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let state = Mutex::new(State::default());
+        let state = Mutex::new(State {
+            queue: Queue::new(max_items, max_bytes),
+            turns: HashMap::new(),
+            wants_messages: false,
+            rung: false,
+        });
         Arc::new(Self { state, max_items, max_bytes, bell: Box::new(bell) })
     }
 
-    /// Says whether frames are wanted that no call waits for. Without, they are not even queued.
+    /// Says whether frames that no call waits for are wanted; without, they are not queued at all.
     pub fn want_messages(&self, wanted: bool) {
         self.lock().wants_messages = wanted;
+    }
+
+    /// Keeps the events of a turn apart until [`Mailbox::take_turn`]. [`Delivery::TurnReady`] tells
+    /// that there are some. To be called before the turn is sent.
+    pub fn follow_turn(&self, token: Token) {
+        let queue = Queue::new(self.max_items, self.max_bytes);
+        self.lock().turns.insert(token, Followed { queue, announced: false });
+    }
+
+    /// Takes the events of a followed turn that have come since the last time, as a JSON list of
+    /// [`crate::TurnEvent`]s. `{"type":"lagged","dropped":…}` stands first when some were dropped.
+    #[must_use]
+    pub fn take_turn(&self, token: Token) -> String {
+        let mut state = self.lock();
+        let Some(turn) = state.turns.get_mut(&token) else { return "[]".to_owned() };
+        turn.announced = false;
+        let events = turn.queue.take();
+        drop(state);
+        let parts: Vec<String> = events.iter().filter_map(event_json).collect();
+        format!("[{}]", parts.join(","))
+    }
+
+    /// Nobody follows the turn any more: its events are thrown away.
+    pub fn leave_turn(&self, token: Token) {
+        let left = self.lock().turns.remove(&token);
+        drop(left);
     }
 
     /// Takes everything that waits. A [`Delivery::Lagged`] stands where frames were dropped.
@@ -69,30 +106,21 @@ impl Mailbox {
         let mut state = self.lock();
         // Before the queue is taken, so that what comes next rings again.
         state.rung = false;
-        state.bytes = 0;
-        let mut queue = std::mem::take(&mut state.queue);
-        let dropped = std::mem::take(&mut state.dropped);
-        if dropped > 0 {
-            queue.push_front(Delivery::Lagged { dropped });
-        }
-        queue
+        state.queue.take()
     }
 
     fn push(&self, delivery: Delivery) {
-        let mut state = self.lock();
-        if !state.wants_messages && delivery.droppable() {
-            return;
-        }
-        state.bytes += delivery.weight();
-        state.queue.push_back(delivery);
-        while state.queue.len() > self.max_items || state.bytes > self.max_bytes {
-            let Some(oldest) = state.queue.iter().position(Delivery::droppable) else {
-                break;
-            };
-            if let Some(dropped) = state.queue.remove(oldest) {
-                state.bytes -= dropped.weight();
-                state.dropped += 1;
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Delivery::TurnEvent { token, .. } = delivery
+            && let Some(turn) = state.turns.get_mut(&token)
+        {
+            turn.queue.push(delivery);
+            if !std::mem::replace(&mut turn.announced, true) {
+                state.queue.push(Delivery::TurnReady { token });
             }
+        } else if state.wants_messages || !delivery.droppable() {
+            state.queue.push(delivery);
         }
     }
 
@@ -106,6 +134,18 @@ impl Mailbox {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a follower is told of a delivery.
+fn event_json(delivery: &Delivery) -> Option<String> {
+    match delivery {
+        // Texts and numbers can always be written.
+        Delivery::TurnEvent { event, .. } => serde_json::to_string(event).ok(),
+        Delivery::Lagged { dropped } => {
+            Some(serde_json::json!({ "type": "lagged", "dropped": dropped }).to_string())
+        }
+        _ => None,
     }
 }
 

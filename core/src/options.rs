@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use crate::engine::ToolLimits;
 use crate::error::{Error, ErrorKind};
 
 /// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
@@ -61,6 +62,8 @@ pub struct ConnectOptions {
     /// is still cleaning up (section 18). 400 ms by default: measured clean-ups take 30 ms, and above
     /// 150 ms on a busy machine. It grows when it was too short all the same.
     pub settle_pause: Duration,
+    /// How many external tools run at once, and for how long: 16, for 290 s, by default (section 14).
+    pub external_tools: ToolLimits,
 }
 
 impl ConnectOptions {
@@ -78,6 +81,7 @@ impl ConnectOptions {
             max_message_bytes: 100 * 1024 * 1024,
             tls: TlsOptions::default(),
             settle_pause: Duration::from_millis(400),
+            external_tools: ToolLimits::default(),
         }
     }
 
@@ -106,10 +110,14 @@ impl ConnectOptions {
             ("request_timeout", self.request_timeout),
             ("keepalive_interval", self.keepalive_interval),
             ("keepalive_timeout", self.keepalive_timeout),
+            ("external_tool_timeout", self.external_tools.timeout),
         ] {
             if value.is_zero() {
                 return invalid(&format!("{name}: expected a time above zero, got 0"));
             }
+        }
+        if self.external_tools.concurrency == 0 {
+            return invalid("external_tool_concurrency: expected a number above zero, got 0");
         }
         let mut endpoint = Endpoint::parse(&self.url)?;
         endpoint.token = match self.token.as_deref().map(str::trim) {

@@ -1,30 +1,48 @@
 //! Brings deliveries to the futures and subscriptions of the Rust client.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::approvals::ApprovalRequest;
+use crate::connection::Connection;
 use crate::engine::{Channel, Delivery, Token, TurnResult};
 use crate::error::{Error, ErrorKind};
 use crate::events::Outlet;
 use crate::mailbox::Sink;
 use crate::message::Message;
 use crate::protocol::Text;
+use crate::protocol::envelope::Envelope;
 
 /// Who waits for a token.
 pub(crate) enum Waiter {
     Done(oneshot::Sender<Result<(), Error>>),
     Response(oneshot::Sender<Result<Message, Error>>),
-    Turn(oneshot::Sender<Result<TurnResult, Error>>, Option<Outlet>),
+    Turn(oneshot::Sender<Result<TurnResult, Error>>, Option<Follower>),
     Manual(mpsc::UnboundedSender<Result<Message, Error>>),
+}
+
+/// A tool call on its way to whoever runs it, and how that learns that it need not any more.
+pub(crate) type Called = (Text, oneshot::Receiver<String>);
+
+/// Where a turn's follower takes what happens.
+pub(crate) struct Follower {
+    pub(crate) events: Outlet,
+    pub(crate) requests: mpsc::UnboundedSender<ApprovalRequest>,
 }
 
 #[derive(Default)]
 struct State {
     waiting: HashMap<Token, Waiter>,
     subscribers: Vec<Outlet>,
-    tools: Option<mpsc::UnboundedSender<Text>>,
+    tools: Option<mpsc::UnboundedSender<Called>>,
+    /// Tool calls that run, by `request_id`. The value is dropped, or told why, when they need not.
+    running: HashMap<String, oneshot::Sender<String>>,
+    approvers: HashMap<Token, mpsc::UnboundedSender<ApprovalRequest>>,
+    /// Permission questions that are open. The value is dropped when no answer is wanted any more.
+    asked: HashMap<u64, oneshot::Sender<()>>,
+    connection: Weak<Connection>,
     /// The driver has ended.
     over: bool,
 }
@@ -82,7 +100,70 @@ impl Router {
         });
     }
 
-    pub(crate) fn set_tools(&self, tools: mpsc::UnboundedSender<Text>) {
+    /// Takes permission questions for a handler.
+    pub(crate) fn add_approver(
+        &self,
+        token: Token,
+        requests: mpsc::UnboundedSender<ApprovalRequest>,
+    ) {
+        self.with(|state| {
+            if !state.over {
+                state.approvers.insert(token, requests);
+            }
+        });
+    }
+
+    pub(crate) fn forget_approver(&self, token: Token) {
+        let gone = self.with(|state| state.approvers.remove(&token));
+        // Outside the lock: questions that were not taken deny themselves.
+        drop(gone);
+    }
+
+    /// The connection that answers are sent on.
+    pub(crate) fn set_connection(&self, connection: &Arc<Connection>) {
+        self.with(|state| state.connection = Arc::downgrade(connection));
+    }
+
+    fn connection(&self) -> Option<Arc<Connection>> {
+        self.with(|state| state.connection.upgrade())
+    }
+
+    /// Sends a tool's answer.
+    pub(crate) fn answer_tool(&self, request_id: &str, answer: Result<String, String>) {
+        self.with(|state| state.running.remove(request_id));
+        if let Some(connection) = self.connection() {
+            connection.answer_tool(request_id.to_owned(), answer);
+        }
+    }
+
+    /// Sends the answer to a permission question.
+    pub(crate) fn answer_approval(&self, ask: u64, answer: Result<String, String>) {
+        self.with(|state| state.asked.remove(&ask));
+        if let Some(connection) = self.connection() {
+            connection.answer_approval(ask, answer);
+        }
+    }
+
+    /// Hands a permission question to its handler, the follower of a turn or one of the client.
+    fn ask(&self, token: Token, ask: u64, text: Text) {
+        let (over, told) = oneshot::channel();
+        let request = ApprovalRequest::new(text, ask, told, self.clone());
+        // What nobody takes is dropped outside the lock: it denies itself.
+        let left = self.with(|state| {
+            state.asked.insert(ask, over);
+            let to = match state.waiting.get(&token) {
+                Some(Waiter::Turn(_, Some(follower))) => Some(&follower.requests),
+                _ => state.approvers.get(&token),
+            };
+            match to {
+                Some(to) => to.send(request).err().map(|unsent| unsent.0),
+                None => Some(request),
+            }
+        });
+        drop(left);
+    }
+
+    pub(crate) fn set_tools(&self, tools: mpsc::UnboundedSender<Called>) {
         self.with(|state| state.tools = Some(tools).filter(|_| !state.over));
     }
 
@@ -103,6 +184,15 @@ impl Router {
 impl State {
     fn publish(&mut self, delivery: &Delivery) {
         self.subscribers.retain_mut(|subscriber| subscriber.deliver(delivery.clone()));
+    }
+
+    fn call_tool(&mut self, text: Text) {
+        let Some(tools) = &self.tools else { return };
+        let Ok(Envelope { request_id: Some(id), .. }) = Envelope::read(&text) else { return };
+        let (over, told) = oneshot::channel();
+        self.running.insert(id.into_owned(), over);
+        // Without a reader it stays open, like one that nobody answers.
+        drop(tools.send((text, told)));
     }
 
     /// Completes a call. Whoever gave up waiting gets nothing, and nobody else does.
@@ -134,6 +224,10 @@ enum Outcome {
 
 impl Sink for RouterSink {
     fn deliver(&mut self, delivery: Delivery) {
+        if let Delivery::Approval { token, ask, text } = delivery {
+            self.0.ask(token, ask, text);
+            return;
+        }
         self.0.with(|state| match delivery {
             Delivery::Done { token } => state.complete(token, Outcome::Done),
             Delivery::Response { token, text, refused } => {
@@ -153,18 +247,21 @@ impl Sink for RouterSink {
             }
             Delivery::TurnEvent { token, .. } => {
                 if let Some(Waiter::Turn(_, Some(follower))) = state.waiting.get_mut(&token) {
-                    follower.deliver(delivery);
+                    follower.events.deliver(delivery);
                     // Turns are few and their bells cheap: no list of those to ring.
-                    follower.flush();
+                    follower.events.flush();
                 }
             }
             Delivery::Turn { token, result } => state.complete(token, Outcome::Turn(result)),
             Delivery::Failed { token, error } => state.complete(token, Outcome::Failed(error)),
-            Delivery::ToolCall { text } => {
-                if let Some(tools) = &state.tools {
-                    tools.send(text).unwrap_or_default();
+            Delivery::ToolCall { text } => state.call_tool(text),
+            Delivery::ToolOver { request_id, reason } => {
+                if let Some(call) = state.running.remove(&request_id) {
+                    // Whoever ran it may have gone.
+                    call.send(reason).unwrap_or_default();
                 }
             }
+            Delivery::ApprovalOver { ask, .. } => drop(state.asked.remove(&ask)),
             event => state.publish(&event),
         });
     }

@@ -3,16 +3,15 @@
 use std::sync::Weak;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Connection;
-use crate::protocol::Text;
-use crate::router::Router;
+use crate::router::{Called, Router};
 
 /// The calls of external tools, in the order in which they come.
 #[derive(Debug)]
 pub struct ToolCalls {
-    pub(crate) calls: mpsc::UnboundedReceiver<Text>,
+    pub(crate) calls: mpsc::UnboundedReceiver<Called>,
     pub(crate) router: Router,
     pub(crate) connection: Weak<Connection>,
 }
@@ -25,9 +24,9 @@ impl ToolCalls {
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<ToolCallRequest> {
-        let text = self.calls.recv().await?;
+        let (text, over) = self.calls.recv().await?;
         let json = serde_json::from_str(&text).unwrap_or_default();
-        Some(ToolCallRequest { json, connection: Weak::clone(&self.connection) })
+        Some(ToolCallRequest { json, over, router: self.router.clone() })
     }
 }
 
@@ -43,12 +42,13 @@ impl Drop for ToolCalls {
     }
 }
 
-/// One call that waits for its answer. A call that is dropped without one stays open until the
-/// server gives up after five minutes.
+/// One call that waits for its answer. A call that is dropped without one stays open until its time
+/// limit (see [`crate::ConnectOptions::external_tools`]).
 #[derive(Debug)]
 pub struct ToolCallRequest {
     json: Value,
-    connection: Weak<Connection>,
+    over: oneshot::Receiver<String>,
+    router: Router,
 }
 
 impl ToolCallRequest {
@@ -70,6 +70,16 @@ impl ToolCallRequest {
         &self.json
     }
 
+    /// Resolves when no answer is wanted any more, and says why: the turn was aborted, the time limit
+    /// passed, the connection ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future can be dropped and asked for again.
+    pub async fn over(&mut self) -> String {
+        (&mut self.over).await.unwrap_or_else(|_| "the client is closed".to_owned())
+    }
+
     /// Answers with text.
     pub fn answer_text(self, text: &str) {
         self.answer(&json!({ "content": [{ "type": "text", "text": text }] }));
@@ -87,9 +97,7 @@ impl ToolCallRequest {
     }
 
     fn send(self, answer: Result<String, String>) {
-        if let Some(connection) = self.connection.upgrade() {
-            let id = self.json["request_id"].as_str().unwrap_or_default();
-            connection.answer_tool(id.to_owned(), answer);
-        }
+        let id = self.json["request_id"].as_str().unwrap_or_default();
+        self.router.answer_tool(id, answer);
     }
 }

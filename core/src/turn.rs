@@ -2,26 +2,32 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+use crate::approvals::ApprovalRequest;
 use crate::connection::Connection;
-use crate::engine::{Delivery, Token, TurnEvent, TurnResult};
+use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult};
 use crate::error::Error;
 use crate::events::Inbox;
 use crate::router::{Router, gone};
 
 /// One thing a follower of a turn sees.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum TurnUpdate {
     /// Something happened.
     Event(TurnEvent),
+    /// A permission is wanted, of a turn that was sent with [`crate::Approvals::Ask`]. The next one
+    /// comes when this one is answered.
+    Approval(ApprovalRequest),
     /// The follower did not keep up, and this many events before here were dropped. What was said is
     /// in the result all the same.
     Lagged {
         /// How many.
         dropped: u64,
     },
+    /// The turn is over. It is the last update; a turn that fails with an error has none.
+    Finished(Box<TurnResult>),
 }
 
 /// A turn that was asked for with [`crate::Client::send_turn`].
@@ -34,8 +40,11 @@ pub struct Turn {
     pub(crate) router: Router,
     pub(crate) token: Token,
     pub(crate) inbox: Inbox,
+    pub(crate) requests: mpsc::UnboundedReceiver<ApprovalRequest>,
     pub(crate) outcome: oneshot::Receiver<Result<TurnResult, Error>>,
     pub(crate) ended: Option<Result<TurnResult, Error>>,
+    /// The last update was given.
+    pub(crate) told: bool,
 }
 
 impl Turn {
@@ -54,7 +63,7 @@ impl Turn {
                 Some(Delivery::TurnEvent { event, .. }) => return Some(TurnUpdate::Event(event)),
                 Some(Delivery::Lagged { dropped }) => return Some(TurnUpdate::Lagged { dropped }),
                 Some(_) => {}
-                None if self.ended.is_some() => return None,
+                None if self.ended.is_some() => return self.finish(),
                 None => {
                     // Events are left before the end, so none is missed when the end is seen first.
                     tokio::select! {
@@ -62,11 +71,42 @@ impl Turn {
                         outcome = &mut self.outcome => {
                             self.ended = Some(outcome.unwrap_or_else(|_| Err(gone())));
                         }
+                        Some(request) = self.requests.recv() => {
+                            return Some(TurnUpdate::Approval(request));
+                        }
                         () = self.inbox.ready() => {}
                     }
                 }
             }
         }
+    }
+
+    /// The last update of a turn that has a result.
+    fn finish(&mut self) -> Option<TurnUpdate> {
+        let told = std::mem::replace(&mut self.told, true);
+        let result = self.ended.as_ref()?.as_ref().ok().filter(|_| !told)?;
+        Some(TurnUpdate::Finished(Box::new(result.clone())))
+    }
+
+    /// The next piece of the agent's text; `None` once the turn is over. Everything else that happens
+    /// is left out, and the text of a run that is withdrawn later is not taken back.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn next_text(&mut self) -> Option<String> {
+        loop {
+            if let TurnUpdate::Event(TurnEvent::AssistantDelta { text, .. }) = self.next().await? {
+                return Some(text);
+            }
+        }
+    }
+
+    /// How the turn stands, for people who wonder why it does not end; `None` when it has. Takes
+    /// a few microseconds, for which it blocks.
+    #[must_use]
+    pub fn report(&self) -> Option<TurnReport> {
+        self.connection.turn_report(self.token)
     }
 
     /// Waits for the turn's end.

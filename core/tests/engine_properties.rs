@@ -304,7 +304,7 @@ proptest! {
         wait: bool,
     ) {
         let mut lab = Lab::new();
-        let approvals = if wait { Approvals::Wait } else { Approvals::Return };
+        let approvals = if wait { Approvals::Wait } else { Approvals::Pause };
         let mut ended = HashSet::new();
         let mut gone = Vec::new();
         let mut next = 0;

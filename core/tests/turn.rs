@@ -38,6 +38,7 @@ async fn events(turn: &mut Turn) -> Vec<TurnEvent> {
     while let Some(update) = timeout(SOON, turn.next()).await.unwrap() {
         match update {
             TurnUpdate::Event(event) => all.push(event),
+            TurnUpdate::Finished(_) => {}
             other => panic!("{other:?}"),
         }
     }

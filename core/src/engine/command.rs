@@ -68,6 +68,24 @@ pub enum Command {
         /// The call.
         token: Token,
     },
+    /// A handler of permission questions comes or goes: of one runtime, or of all. The latest one of
+    /// the runtime is asked, else the latest one of all; questions that are open already too.
+    HandleApprovals {
+        /// The handler, named in its deliveries.
+        token: Token,
+        /// Its runtime (agent, conversation); `None` for all.
+        runtime: Option<(String, String)>,
+        /// Whether it comes.
+        handled: bool,
+    },
+    /// The answer to a permission question. One that is not open any more is left alone.
+    AnswerApproval {
+        /// The question, as [`super::Delivery::Approval`] numbered it.
+        ask: u64,
+        /// The decision as JSON text (`ApprovalResponseDecision`), or the text of an error, which
+        /// denies.
+        answer: Result<String, String>,
+    },
     /// Whether external tool calls are delivered as calls.
     HandleTools {
         /// Whether anybody here runs tools.

@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use super::context::{Context, Timer};
-use super::follow::TurnEvent;
 use super::ownership::has_live_run;
 use super::result::{CompletedBy, TurnStatus};
 use super::runtime::{IDLE, Runtime};
-use super::turn::{Approvals, End, Ending, Turn};
+use super::turn::{End, Ending, Turn};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
-use crate::protocol::frames::{ControlRequestFrame, Delta, LoopState, TurnFinishedFrame};
+use crate::protocol::frames::{Delta, LoopState, TurnFinishedFrame};
 
 /// How long to wait for the text of an error whose stop reason has come (section 17.3).
 const ERROR_TEXT_WAIT: Duration = Duration::from_millis(250);
@@ -77,7 +76,7 @@ impl Runtime {
     }
 
     /// Ends turns that were answered together; each learns of the others.
-    fn finish_together(&mut self, tokens: &[u64], end: &End, ctx: &mut Context) {
+    pub(crate) fn finish_together(&mut self, tokens: &[u64], end: &End, ctx: &mut Context) {
         let all: Vec<(u64, Vec<String>)> = self
             .turns
             .iter()
@@ -153,9 +152,7 @@ impl Runtime {
                 }
             }
             "loop_error" => self.loop_error(delta, text, ctx),
-            "status" if delta.message.as_deref() == Some("Interrupted") => {
-                self.interrupted(text, ctx);
-            }
+            _ if delta.is_interruption() => self.interrupted(text, ctx),
             _ => {}
         }
     }
@@ -256,61 +253,6 @@ impl Runtime {
         };
         self.finish_together(tokens, &end, ctx);
         self.settle(ctx);
-    }
-
-    /// A permission is wanted: by `control_request`, or by an entry of `pending_control_requests`.
-    pub(crate) fn approval_wanted(
-        &mut self,
-        frame: &ControlRequestFrame,
-        text: &Text,
-        ctx: &mut Context,
-    ) {
-        if self.approvals.contains(&frame.request_id) {
-            return;
-        }
-        self.approvals.push(frame.request_id.clone());
-        let request_id = frame.request_id.clone();
-        self.tell_ours(&TurnEvent::ApprovalRequested { request_id, frame: text.clone() }, ctx);
-        self.fail_detached(ctx);
-        let call = frame.request.tool_call_id.as_deref();
-        let caller = call.and_then(|id| self.runs.caller_of(id));
-        let end = End {
-            by: Some(CompletedBy::Approval),
-            stop_reason: Some("requires_approval".to_owned()),
-            frame: Some(text.clone()),
-            ..End::default()
-        };
-        let tokens: Vec<_> = self
-            .turns
-            .iter()
-            .filter(|turn| turn.is_ours() && turn.options.approvals == Approvals::Return)
-            .filter(|turn| caller.as_ref().is_none_or(|run| turn.owns_run(run)))
-            .map(|turn| turn.token)
-            .collect();
-        self.finish_together(&tokens, &end, ctx);
-    }
-
-    /// The permissions that are still wanted, as the device status lists them.
-    pub(crate) fn approvals_open(&mut self, open: &[ControlRequestFrame], ctx: &mut Context) {
-        let is_open = |id: &String| open.iter().any(|request| request.request_id == *id);
-        let (still, decided): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.approvals).into_iter().partition(is_open);
-        self.approvals = still;
-        for request_id in decided {
-            self.tell_ours(&TurnEvent::ApprovalDecided { request_id }, ctx);
-        }
-    }
-
-    /// A permission wanted by a turn on a lost runtime can never be given, and neither does an abort
-    /// reach that turn (section 18).
-    fn fail_detached(&mut self, ctx: &mut Context) {
-        while let Some(index) = self.turns.iter().position(|turn| turn.detached && turn.is_ours()) {
-            let message = "the turn began before the server had cleaned up after the one before it, \
-                           and wants a permission that it can no longer receive";
-            let error = Error::new(ErrorKind::TurnInterrupted, message)
-                .with_hint("a longer `settle_pause` avoids it");
-            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
-        }
     }
 
     /// The input left the queue without being answered.

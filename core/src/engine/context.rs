@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::approvals::Approvers;
 use super::delivery::{Delivery, Token};
 use crate::error::Error;
 use crate::protocol::Text;
@@ -53,6 +54,8 @@ pub(crate) enum Timer {
     Turn(Token),
     /// The settle pause of a runtime (agent, conversation).
     Settle(String, String),
+    /// The time limit of an external tool call.
+    Tool(String),
 }
 
 /// Timers that are never taken back: whoever set one looks again when it fires.
@@ -101,6 +104,7 @@ pub(crate) struct Context {
     pub(crate) timers: Timers,
     pub(crate) ids: Arc<Ids>,
     pub(crate) features: Features,
+    pub(crate) approvers: Approvers,
     /// How long to wait before an input on a runtime whose turn has just ended (section 18).
     pub(crate) settle_pause: Duration,
 }

@@ -1,6 +1,6 @@
 //! What the engine and the driver hand to the user's side: plain data.
 
-use super::follow::TurnEvent;
+use super::event::TurnEvent;
 use super::result::TurnResult;
 use crate::error::Error;
 use crate::protocol::Text;
@@ -74,6 +74,11 @@ pub enum Delivery {
         /// What.
         event: TurnEvent,
     },
+    /// Events of a turn that somebody follows wait to be taken.
+    TurnReady {
+        /// The call.
+        token: Token,
+    },
     /// A turn is over.
     Turn {
         /// The call.
@@ -92,6 +97,33 @@ pub enum Delivery {
     ToolCall {
         /// The `external_tool_call_request` (PROTOCOL.md section 14).
         text: Text,
+    },
+    /// A tool that was called need not run on: the turn was aborted, its time is over, or the
+    /// connection has ended. What it answers reaches nobody.
+    ToolOver {
+        /// The `request_id` of the call.
+        request_id: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A permission is to be decided on, with [`super::Command::AnswerApproval`]; the next one of the
+    /// same runtime comes when this one is answered.
+    Approval {
+        /// Whose handler: a turn's, or one of [`super::Command::HandleApprovals`].
+        token: Token,
+        /// The question's number.
+        ask: u64,
+        /// The `control_request` (PROTOCOL.md section 13).
+        text: Text,
+    },
+    /// A permission need not be decided on any more, or the decision did not count.
+    ApprovalOver {
+        /// Whose handler was asked.
+        token: Token,
+        /// The question's number.
+        ask: u64,
+        /// Why the answer did not count; `None` when there is none yet.
+        refused: Option<String>,
     },
     /// The connection ended without the user closing it.
     Disconnected {
@@ -126,7 +158,8 @@ impl Delivery {
             | Self::Sent { text }
             | Self::Response { text, .. }
             | Self::Candidate { text, .. }
-            | Self::ToolCall { text } => text.len(),
+            | Self::ToolCall { text }
+            | Self::Approval { text, .. } => text.len(),
             Self::TurnEvent { event, .. } => event.weight(),
             _ => 0,
         }

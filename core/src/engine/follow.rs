@@ -1,148 +1,20 @@
 //! What happens in a turn, told as it happens: deltas become typed events of the turn they belong
 //! to.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::delivery::{Delivery, Token};
+use super::event::TurnEvent;
 use super::result::Usage;
-use super::runs::Run;
+use super::runs::{Run, Said};
 use super::runtime::Runtime;
 use super::turn::Turn;
 use crate::protocol::Text;
 use crate::protocol::frames::{
     Delta, QueueFrame, ToolCallPart, UsageFrame, content_text, plain_text,
 };
-
-/// One thing that happened in a turn (PROTOCOL.md sections 9 to 13).
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum TurnEvent {
-    /// The input waits in the server's queue.
-    Queued {
-        /// Its place, counted from 1.
-        position: usize,
-    },
-    /// A model call of the turn began.
-    RunStarted {
-        /// The run.
-        run_id: String,
-    },
-    /// The run failed and was tried again: what it said is withdrawn, and is not in the result.
-    RunWithdrawn {
-        /// The run.
-        run_id: String,
-    },
-    /// The agent said something.
-    AssistantDelta {
-        /// The run.
-        run_id: String,
-        /// The same for all pieces of one message within a run.
-        message_id: String,
-        /// The piece.
-        text: String,
-    },
-    /// The agent thought something.
-    ReasoningDelta {
-        /// The run.
-        run_id: String,
-        /// The same for all pieces of one message within a run.
-        message_id: String,
-        /// The piece.
-        text: String,
-    },
-    /// The agent calls a tool.
-    ToolCallStart {
-        /// The run.
-        run_id: String,
-        /// The call.
-        call_id: String,
-        /// The tool.
-        name: String,
-    },
-    /// A piece of a tool call's arguments, or all of them, as JSON text.
-    ToolCallArguments {
-        /// The call.
-        call_id: String,
-        /// The piece.
-        arguments: String,
-    },
-    /// What a tool has printed so far; each such event replaces the one before.
-    ToolOutput {
-        /// The call.
-        call_id: String,
-        /// The whole output so far.
-        output: String,
-    },
-    /// A tool has returned.
-    ToolCallEnd {
-        /// The call.
-        call_id: String,
-        /// `success` or `error`.
-        status: String,
-        /// What it returned.
-        output: String,
-    },
-    /// A permission is wanted.
-    ApprovalRequested {
-        /// The server's id of the question.
-        request_id: String,
-        /// The `control_request`, or the device status that lists it.
-        frame: Text,
-    },
-    /// A permission was given or refused, by whomever, or is no longer wanted.
-    ApprovalDecided {
-        /// The server's id of the question.
-        request_id: String,
-    },
-    /// A run's token counts.
-    Usage {
-        /// The run.
-        run_id: String,
-        /// The counts.
-        usage: Usage,
-    },
-    /// The server will try again.
-    Retry {
-        /// A text for people.
-        message: String,
-    },
-    /// The runtime's loop status changed.
-    Status {
-        /// `SENDING_API_REQUEST`, …
-        status: String,
-    },
-    /// Another delta of the turn.
-    Unknown {
-        /// The `stream_delta`.
-        frame: Text,
-    },
-}
-
-impl TurnEvent {
-    /// Whether it may be dropped for a follower who does not keep up.
-    pub(crate) fn droppable(&self) -> bool {
-        matches!(
-            self,
-            Self::AssistantDelta { .. }
-                | Self::ReasoningDelta { .. }
-                | Self::ToolOutput { .. }
-                | Self::Status { .. }
-                | Self::Unknown { .. }
-        )
-    }
-
-    /// A rough size in bytes.
-    pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::AssistantDelta { text, .. } | Self::ReasoningDelta { text, .. } => text.len(),
-            Self::ToolCallArguments { arguments, .. } => arguments.len(),
-            Self::ToolOutput { output, .. } => output.len(),
-            Self::ApprovalRequested { frame, .. } | Self::Unknown { frame } => frame.len(),
-            _ => 0,
-        }
-    }
-}
 
 fn tell(ctx: &mut Context, token: Token, event: TurnEvent) {
     ctx.deliveries.push_back(Delivery::TurnEvent { token, event });
@@ -171,7 +43,8 @@ impl Runtime {
         if tokens.is_empty() {
             return;
         }
-        let events = events_of(delta, frame);
+        let run = delta.run_id.as_deref().and_then(|run| self.runs.get(run));
+        let events = events_of(delta, run, frame);
         for token in tokens {
             for event in &events {
                 tell(ctx, token, event.clone());
@@ -218,27 +91,37 @@ impl Runtime {
     }
 }
 
-/// What a run has said and done so far.
+/// What a run has said and done so far, in order.
 fn so_far(run: &Run, run_id: &str) -> Vec<TurnEvent> {
     let mut events = Vec::new();
-    for call in &run.tool_calls {
-        let (run_id, call_id, name) = (run_id.to_owned(), call.id.clone(), call.name.clone());
-        events.push(TurnEvent::ToolCallStart { run_id, call_id: call_id.clone(), name });
-        let arguments = call.arguments.clone();
-        events.push(TurnEvent::ToolCallArguments { call_id: call_id.clone(), arguments });
-        if let (Some(status), Some(output)) = (call.status.clone(), call.output.clone()) {
-            events.push(TurnEvent::ToolCallEnd { call_id, status, output });
+    for said in &run.said {
+        let run_id = run_id.to_owned();
+        match said {
+            Said::Message { reasoning: true, id, text } => {
+                let (message_id, text) = (id.clone(), text.clone());
+                events.push(TurnEvent::ReasoningDelta { run_id, message_id, text });
+            }
+            Said::Message { reasoning: false, id, text } => {
+                let (message_id, text) = (id.clone(), text.clone());
+                events.push(TurnEvent::AssistantDelta { run_id, message_id, text });
+            }
+            Said::Call(index) => {
+                let Some(call) = run.tool_calls.get(*index) else { continue };
+                let (call_id, name) = (call.id.clone(), call.name.clone());
+                events.push(TurnEvent::ToolCallStart { run_id, call_id: call_id.clone(), name });
+                let arguments = call.arguments.clone();
+                events.push(TurnEvent::ToolCallArguments { call_id: call_id.clone(), arguments });
+                if let (Some(status), Some(output)) = (call.status.clone(), call.output.clone()) {
+                    events.push(TurnEvent::ToolCallEnd { call_id, status, output });
+                }
+            }
         }
-    }
-    if !run.text.is_empty() {
-        let (run_id, message_id) = (run_id.to_owned(), run.message_id.clone());
-        events.push(TurnEvent::AssistantDelta { run_id, message_id, text: run.text.clone() });
     }
     events
 }
 
-/// What a delta means; nothing for the frames that only steer the engine.
-fn events_of(delta: &Delta, frame: &Text) -> Vec<TurnEvent> {
+/// What a delta means, after its run has recorded it; nothing for the frames that only steer the engine.
+fn events_of(delta: &Delta, run: Option<&Run>, frame: &Text) -> Vec<TurnEvent> {
     let run_id = delta.run_id.clone().unwrap_or_default();
     let message_id = || delta.message_id().to_owned();
     let event = match delta.message_type.as_str() {
@@ -251,7 +134,7 @@ fn events_of(delta: &Delta, frame: &Text) -> Vec<TurnEvent> {
             TurnEvent::ReasoningDelta { run_id, message_id: message_id(), text }
         }
         "approval_request_message" | "tool_call_message" => {
-            return delta.calls().flat_map(|part| call_events(part, &run_id)).collect();
+            return delta.calls().flat_map(|part| call_events(part, run, &run_id)).collect();
         }
         "tool_return_message" => return output_events(delta),
         "usage_statistics" => {
@@ -261,7 +144,11 @@ fn events_of(delta: &Delta, frame: &Text) -> Vec<TurnEvent> {
             }
             TurnEvent::Usage { run_id, usage }
         }
-        "retry" => TurnEvent::Retry { message: delta.message.clone().unwrap_or_default() },
+        "retry" => retry_event(frame, "/delta"),
+        // The backend's own attempts within one call of the model (section 9.4).
+        "event_message" if delta.event_type.as_deref() == Some("retry") => {
+            retry_event(frame, "/delta/event_data")
+        }
         // Marks that say nothing the other events do not say.
         "stop_reason" | "client_tool_start" | "client_tool_end" | "user_message" | "ping" => {
             return Vec::new();
@@ -271,9 +158,22 @@ fn events_of(delta: &Delta, frame: &Text) -> Vec<TurnEvent> {
     vec![event]
 }
 
+fn retry_event(frame: &str, place: &str) -> TurnEvent {
+    let frame: Value = serde_json::from_str(frame).unwrap_or_default();
+    let field = |name: &str| frame.pointer(&format!("{place}/{name}"));
+    let number = |name: &str| field(name).and_then(Value::as_u64);
+    TurnEvent::Retry {
+        message: field("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        attempt: number("attempt"),
+        max_attempts: number("max_attempts"),
+        delay_ms: number("delay_ms"),
+    }
+}
+
 /// A call's first piece has its name, later ones only arguments.
-fn call_events(part: &ToolCallPart, run_id: &str) -> Vec<TurnEvent> {
-    let call_id = part.tool_call_id.clone().unwrap_or_default();
+fn call_events(part: &ToolCallPart, run: Option<&Run>, run_id: &str) -> Vec<TurnEvent> {
+    let call_id = run.and_then(|run| run.call_id(part)).or(part.tool_call_id.as_deref());
+    let call_id = call_id.unwrap_or_default().to_owned();
     let mut events = Vec::new();
     if let Some(name) = part.name.clone() {
         let (run_id, call_id) = (run_id.to_owned(), call_id.clone());
@@ -291,11 +191,8 @@ fn output_events(delta: &Delta) -> Vec<TurnEvent> {
         if delta.is_preview() {
             TurnEvent::ToolOutput { call_id, output }
         } else {
-            TurnEvent::ToolCallEnd {
-                call_id,
-                status: status.unwrap_or_default().to_owned(),
-                output,
-            }
+            let status = status.unwrap_or_default().to_owned();
+            TurnEvent::ToolCallEnd { call_id, status, output }
         }
     };
     delta.outputs().map(event).collect()

@@ -4,12 +4,15 @@
 //! The engine is a pure function of its inputs. It knows no socket, no clock and no lock, so the
 //! recorded traces, property tests and simulated networks drive it directly.
 
+mod approvals;
 mod command;
 mod completion;
 mod context;
 mod delivery;
+mod event;
 mod follow;
 mod ownership;
+mod report;
 mod requests;
 mod result;
 mod runs;
@@ -24,18 +27,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use approvals::Approvers;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use delivery::{Channel, Delivery, Token};
-pub use follow::TurnEvent;
+pub use event::TurnEvent;
+pub use report::{TurnPhase, TurnReport};
 use requests::Requests;
 pub use requests::{Correlation, Expect};
-pub use result::{CompletedBy, RunText, ToolCall, TurnResult, TurnStatus, Usage};
+pub use result::{CompletedBy, RunText, ToolCall, TurnMessage, TurnResult, TurnStatus, Usage};
 use runtime::Runtime;
 use runtimes::Runtimes;
 use sequence::Sequence;
 use tools::ToolCalls;
+pub use tools::ToolLimits;
 use turn::Cause;
 pub use turn::{Approvals, TurnOptions};
 
@@ -87,6 +93,12 @@ impl Engine {
     /// turn has just ended (PROTOCOL.md section 18).
     #[must_use]
     pub fn new(ids: Arc<Ids>, settle_pause: Duration) -> Self {
+        Self::with_tools(ids, settle_pause, ToolLimits::default())
+    }
+
+    /// The same with limits for external tools (section 14).
+    #[must_use]
+    pub fn with_tools(ids: Arc<Ids>, settle_pause: Duration, tools: ToolLimits) -> Self {
         Self {
             ctx: Context {
                 now: Duration::ZERO,
@@ -96,10 +108,11 @@ impl Engine {
                 timers: Timers::default(),
                 ids,
                 features: Features::default(),
+                approvers: Approvers::default(),
                 settle_pause,
             },
             requests: Requests::default(),
-            tools: ToolCalls::default(),
+            tools: ToolCalls::new(tools),
             runtimes: Runtimes::default(),
             turns: HashMap::new(),
             inputs: HashMap::new(),
@@ -168,6 +181,15 @@ impl Engine {
             Command::Resolve { token } => {
                 self.requests.remove(token);
             }
+            Command::HandleApprovals { token, runtime, handled } => {
+                self.handle_approvals(token, runtime, handled);
+            }
+            Command::AnswerApproval { ask, answer } => {
+                if let Some((agent, conversation, request_id)) = self.ctx.approvers.take(ask) {
+                    let runtime = self.runtimes.get(&agent, &conversation);
+                    runtime.answer_approval(&request_id, answer, &mut self.ctx);
+                }
+            }
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {
                 self.tools.answer(&request_id, answer, &mut self.ctx);
@@ -226,6 +248,7 @@ impl Engine {
                 Timer::Turn(token) => {
                     self.with_turn(token, |runtime, ctx| runtime.turn_due(token, ctx));
                 }
+                Timer::Tool(request_id) => self.tools.due(&request_id, &mut self.ctx),
                 Timer::Settle(agent, conversation) => {
                     self.runtimes.get(&agent, &conversation).settle_due(&mut self.ctx);
                 }
@@ -246,7 +269,8 @@ impl Engine {
         for mut runtime in self.runtimes.take() {
             runtime.interrupt_all(error, &mut self.ctx);
         }
-        self.tools.clear();
+        self.tools.clear(&mut self.ctx);
+        self.ctx.approvers.clear();
         self.turns.clear();
         self.inputs.clear();
         self.ctx.transmit.clear();
@@ -272,6 +296,25 @@ impl Engine {
         act(self.runtimes.get(&place.runtime.0, &place.runtime.1), &mut self.ctx);
     }
 
+    fn handle_approvals(&mut self, token: Token, runtime: Option<(String, String)>, handled: bool) {
+        if handled {
+            self.ctx.approvers.add(token, runtime);
+        } else {
+            self.ctx.approvers.remove(token);
+        }
+        for runtime in self.runtimes.all() {
+            runtime.approver_gone(token, &mut self.ctx);
+            runtime.ask_next(&mut self.ctx);
+        }
+    }
+
+    /// How an open turn stands; `None` when it is none of ours, or has ended.
+    #[must_use]
+    pub fn report(&self, now: Duration, token: Token) -> Option<TurnReport> {
+        let Place { runtime, .. } = self.turns.get(&token)?;
+        self.runtimes.find(&runtime.0, &runtime.1)?.report(now, token)
+    }
+
     /// Drops the index entries of turns that have ended.
     fn forget_ended_turns(&mut self) {
         for token in self.ctx.ended.drain(..) {
@@ -283,22 +326,13 @@ impl Engine {
 
     fn route(&mut self, envelope: &Envelope<'_>, text: &Text) -> Result<(), serde_json::Error> {
         if let Some(id) = envelope.request_id.as_deref() {
-            if envelope.kind == "input_accepted"
-                && let Some(token) = self.inputs.remove(id)
-            {
-                let frame: InputAcceptedFrame = serde_json::from_str(text)?;
-                self.with_turn(token, |runtime, ctx| {
-                    if let Some(index) = runtime.turn_index(token) {
-                        runtime.input_accepted(index, frame, text, ctx);
-                        runtime.press_stops(ctx);
-                    }
-                });
+            if envelope.kind == "input_accepted" && self.input_accepted(id, text)? {
                 return Ok(());
             }
             let key = Correlation::RequestId(id.to_owned());
             self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
             if envelope.kind == "external_tool_call_request" {
-                self.tools.called(id, text, &mut self.ctx);
+                self.tools.called(id, text, &mut self.ctx)?;
             }
         } else if let Some(id) = envelope.terminal_id.as_deref() {
             if matches!(&*envelope.kind, "terminal_spawned" | "terminal_exited") {
@@ -315,6 +349,30 @@ impl Engine {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The server speaks of an input. Says whether it is one of a turn or of an approval's answer.
+    fn input_accepted(&mut self, id: &str, text: &Text) -> Result<bool, serde_json::Error> {
+        if let Some(token) = self.inputs.remove(id) {
+            let frame: InputAcceptedFrame = serde_json::from_str(text)?;
+            self.with_turn(token, |runtime, ctx| {
+                if let Some(index) = runtime.turn_index(token) {
+                    runtime.input_accepted(index, frame, text, ctx);
+                    runtime.press_stops(ctx);
+                }
+            });
+            return Ok(true);
+        }
+        let Some(answer) = self.ctx.approvers.confirmed(id) else {
+            return Ok(false);
+        };
+        let frame: InputAcceptedFrame = serde_json::from_str(text)?;
+        if !frame.accepted {
+            let reason = frame.error.as_deref().unwrap_or("no reason given");
+            let runtime = self.runtimes.get(&answer.runtime.0, &answer.runtime.1);
+            runtime.answer_refused(answer, reason, &mut self.ctx);
+        }
+        Ok(true)
     }
 
     fn route_event(
@@ -341,6 +399,7 @@ impl Engine {
             }
             "update_queue" => {
                 let frame = serde_json::from_str::<QueueFrame>(text)?;
+                runtime.queued = frame.queue.len();
                 runtime.follow_queue(&frame, ctx);
                 runtime.own_by_queue(&frame, text, ctx);
                 runtime.settle_queue_seen();
@@ -348,8 +407,13 @@ impl Engine {
             "turn_finished" => {
                 runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);
             }
-            "stream_delta" if !runtime.turns.is_empty() => {
+            "stream_delta" if !runtime.turns.is_empty() || self.tools.any() => {
                 let delta = serde_json::from_str::<DeltaFrame>(text)?.delta;
+                self.tools.heard(&scope.agent_id, &scope.conversation_id, &delta, ctx);
+                if runtime.turns.is_empty() {
+                    return Ok(());
+                }
+                runtime.sign = Some(text.clone());
                 runtime.own_by_delta(&delta, ctx);
                 runtime.announce_runs(ctx);
                 runtime.runs.record(&delta, text);
@@ -358,17 +422,16 @@ impl Engine {
             }
             "control_request" => {
                 let request = serde_json::from_str::<ControlRequestFrame>(text)?;
-                runtime.approval_wanted(&request, text, ctx);
+                runtime.sign = Some(text.clone());
+                runtime.approval_wanted(request, text, ctx);
             }
             "update_device_status"
-                if !runtime.turns.is_empty() || !runtime.approvals.is_empty() =>
+                if !runtime.turns.is_empty()
+                    || !runtime.approvals.is_empty()
+                    || ctx.approvers.any() =>
             {
                 let status = serde_json::from_str::<DeviceStatusFrame>(text)?.device_status;
-                let open = &status.pending_control_requests;
-                runtime.approvals_open(open, ctx);
-                for request in open {
-                    runtime.approval_wanted(request, text, ctx);
-                }
+                runtime.approvals_listed(&status.pending_control_requests, ctx)?;
             }
             _ => return Ok(()),
         }

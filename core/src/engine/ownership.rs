@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use super::delivery::{Delivery, Token};
-use super::follow::TurnEvent;
+use super::event::TurnEvent;
 use super::result::TurnStatus;
 use super::runs::Runs;
 use super::runtime::{IDLE, Runtime};

@@ -1,5 +1,6 @@
 //! What a turn came to.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::protocol::Text;
@@ -69,7 +70,7 @@ impl CompletedBy {
 }
 
 /// Token counts, summed over the runs of a turn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Tokens of the prompts.
     pub prompt_tokens: u64,
@@ -118,7 +119,7 @@ impl Usage {
 }
 
 /// One tool call of a turn.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ToolCall {
     /// The id of the call.
     pub id: String,
@@ -134,8 +135,51 @@ pub struct ToolCall {
     pub run_id: String,
 }
 
-/// The text one run contributed.
+/// One message of a turn, or a tool call between messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TurnMessage {
+    /// The agent said something.
+    Assistant {
+        /// The run.
+        run_id: String,
+        /// The same as in the deltas it is made of.
+        message_id: String,
+        /// All of it.
+        text: String,
+    },
+    /// The agent thought something.
+    Reasoning {
+        /// The run.
+        run_id: String,
+        /// The same as in the deltas it is made of.
+        message_id: String,
+        /// All of it.
+        text: String,
+    },
+    /// The agent called a tool.
+    ToolCall {
+        /// The call's place in [`TurnResult::tool_calls`].
+        index: usize,
+    },
+}
+
+impl TurnMessage {
+    fn to_value(&self) -> Value {
+        match self {
+            Self::Assistant { run_id, message_id, text } => json!({
+                "type": "assistant", "run_id": run_id, "message_id": message_id, "text": text,
+            }),
+            Self::Reasoning { run_id, message_id, text } => json!({
+                "type": "reasoning", "run_id": run_id, "message_id": message_id, "text": text,
+            }),
+            Self::ToolCall { index } => json!({ "type": "tool_call", "index": index }),
+        }
+    }
+}
+
+/// The text one run contributed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunText {
     /// The run.
     pub run_id: String,
@@ -160,6 +204,9 @@ pub struct TurnResult {
     pub runs: Vec<RunText>,
     /// The tool calls in order.
     pub tool_calls: Vec<ToolCall>,
+    /// What was said and thought, message by message, with the tool calls between them; without runs
+    /// that failed and were retried.
+    pub messages: Vec<TurnMessage>,
     /// Token counts, summed.
     pub usage: Usage,
     /// The server's word for the end, such as `end_turn`; unknown words are kept.
@@ -195,28 +242,14 @@ impl TurnResult {
     /// `terminal_message` is in it as the text that came in, not parsed.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let usage = &self.usage;
         json!({
             "runtime": {"agent_id": self.agent_id, "conversation_id": self.conversation_id},
             "status": self.status.map(TurnStatus::as_str),
             "text": self.text,
-            "runs": self.runs.iter().map(|run| json!({
-                "run_id": run.run_id, "text": run.text, "withdrawn": run.withdrawn,
-            })).collect::<Vec<_>>(),
-            "tool_calls": self.tool_calls.iter().map(|call| json!({
-                "id": call.id, "name": call.name, "arguments": call.arguments,
-                "status": call.status, "output": call.output, "run_id": call.run_id,
-            })).collect::<Vec<_>>(),
-            "usage": {
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
-                "total_tokens": usage.total_tokens,
-                "cached_input_tokens": usage.cached_input_tokens,
-                "cache_write_tokens": usage.cache_write_tokens,
-                "reasoning_tokens": usage.reasoning_tokens,
-                "step_count": usage.step_count,
-                "context_tokens": usage.context_tokens,
-            },
+            "runs": self.runs,
+            "tool_calls": self.tool_calls,
+            "messages": self.messages.iter().map(TurnMessage::to_value).collect::<Vec<_>>(),
+            "usage": self.usage,
             "stop_reason": self.stop_reason,
             "error": self.error,
             "run_ids": self.run_ids,

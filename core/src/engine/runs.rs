@@ -13,13 +13,21 @@ use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, content_text, pla
 pub(crate) struct Run {
     /// Position in the order in which the runtime's runs were first seen.
     pub(crate) seen: u64,
-    pub(crate) text: String,
-    /// The message the last piece of text belongs to.
-    pub(crate) message_id: String,
+    /// What it said and did, in order.
+    pub(crate) said: Vec<Said>,
     pub(crate) tool_calls: Vec<ToolCall>,
     pub(crate) usage: Usage,
     /// An error was reported for the run.
     pub(crate) failed: bool,
+}
+
+/// One thing that a run said or did.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A message; its pieces are joined by their id.
+    Message { reasoning: bool, id: String, text: String },
+    /// A tool call, by its place in the run's list.
+    Call(usize),
 }
 
 /// Stop reasons of a run whose text is thrown away when the server tries again (section 9.4).
@@ -139,9 +147,12 @@ impl Runs {
         match delta.message_type.as_str() {
             "assistant_message" => {
                 if let Some(content) = &delta.content {
-                    run.text.push_str(&content_text(content));
-                    run.message_id.clear();
-                    run.message_id.push_str(delta.message_id());
+                    run.say(false, delta.message_id(), &content_text(content));
+                }
+            }
+            "reasoning_message" => {
+                if let Some(piece) = &delta.reasoning {
+                    run.say(true, delta.message_id(), piece);
                 }
             }
             "approval_request_message" | "tool_call_message" => {
@@ -177,10 +188,47 @@ impl Runs {
 }
 
 impl Run {
+    /// The assistant's text.
+    pub(crate) fn text(&self) -> String {
+        let pieces = self.said.iter().map(|said| match said {
+            Said::Message { reasoning: false, text, .. } => text.as_str(),
+            _ => "",
+        });
+        pieces.collect()
+    }
+
     fn size(&self) -> usize {
+        let said = self.said.iter().map(|said| match said {
+            Said::Message { id, text, .. } => id.len() + text.len() + 64,
+            Said::Call(_) => 16,
+        });
         let output = |call: &ToolCall| call.output.as_ref().map_or(0, String::len);
         let calls = self.tool_calls.iter().map(|call| call.arguments.len() + output(call) + 64);
-        self.text.len() + calls.sum::<usize>()
+        said.sum::<usize>() + calls.sum::<usize>()
+    }
+
+    /// Adds a piece to its message, which is nearly always the last thing said.
+    fn say(&mut self, thinking: bool, message: &str, piece: &str) {
+        let same = self.said.iter_mut().rev().find_map(|said| match said {
+            Said::Message { reasoning, id, text } if *reasoning == thinking && id == message => {
+                Some(text)
+            }
+            _ => None,
+        });
+        match same {
+            Some(text) => text.push_str(piece),
+            None => self.said.push(Said::Message {
+                reasoning: thinking,
+                id: message.to_owned(),
+                text: piece.to_owned(),
+            }),
+        }
+    }
+
+    /// The call that a piece of one belongs to; a piece without an id continues the last call.
+    pub(crate) fn call_id<'a>(&'a self, part: &'a ToolCallPart) -> Option<&'a str> {
+        let last = || self.tool_calls.last().map(|call| call.id.as_str());
+        part.tool_call_id.as_deref().or_else(last)
     }
 
     fn call(&mut self, call_id: &str, run_id: &str) -> &mut ToolCall {
@@ -191,15 +239,16 @@ impl Run {
                     run_id: run_id.to_owned(),
                     ..ToolCall::default()
                 });
-                self.tool_calls.len() - 1
+                let index = self.tool_calls.len() - 1;
+                self.said.push(Said::Call(index));
+                index
             });
         &mut self.tool_calls[index]
     }
 
-    /// Joins a call's pieces by its id; a piece without an id continues the last call.
+    /// Joins a call's pieces by its id.
     fn add_call(&mut self, part: &ToolCallPart, run_id: &str) {
-        let last = self.tool_calls.last().map(|call| call.id.clone());
-        let Some(id) = part.tool_call_id.clone().or(last) else {
+        let Some(id) = self.call_id(part).map(str::to_owned) else {
             return;
         };
         let call = self.call(&id, run_id);

@@ -4,19 +4,24 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use super::approvals::Approval;
 use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
-use super::result::{RunText, TurnResult, TurnStatus, Usage};
-use super::runs::Runs;
-use super::turn::{Cause, End, Phase, Turn, TurnOptions};
-use crate::error::{Error, ErrorKind};
+use super::result::{RunText, TurnMessage, TurnResult, TurnStatus, Usage};
+use super::runs::{Runs, Said};
+use super::turn::{Cause, End, Limit, Phase, Turn, TurnOptions};
+use crate::error::Error;
 use crate::protocol::Text;
 
 /// The loop status of an idle runtime.
 pub(crate) const IDLE: &str = "WAITING_ON_INPUT";
 
-/// Loop statuses in which silence is normal: a person decides, or a tool runs.
-const QUIET: [&str; 3] = ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
+/// Loop statuses in which the model is not at work. Waiting for an approval without a question being
+/// open is what newer servers say of calls they approve themselves (section 12).
+const AT_TOOLS: [&str; 3] =
+    ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
 
 /// A command that waits for the settle pause.
 #[derive(Debug)]
@@ -39,8 +44,12 @@ pub(crate) struct Runtime {
     pub(crate) turns: Vec<Turn>,
     /// When anything was last heard of the runtime.
     pub(crate) heard: Duration,
-    /// Permission questions that are open.
-    pub(crate) approvals: Vec<String>,
+    /// Permission questions that the server waits with.
+    pub(crate) approvals: Vec<Approval>,
+    /// How many inputs wait in the server's queue.
+    pub(crate) queued: usize,
+    /// The last frame that tells what a turn is doing.
+    pub(crate) sign: Option<Text>,
     held: VecDeque<Held>,
     settle_until: Option<Duration>,
     /// The closing queue snapshot of a queued turn came; the closing status ends the pause.
@@ -61,9 +70,28 @@ impl Runtime {
         self.status.is_empty() || self.status == IDLE
     }
 
-    /// Whether silence is no sign of trouble.
-    pub(crate) fn quiet(&self) -> bool {
-        !self.approvals.is_empty() || QUIET.contains(&self.status.as_str())
+    /// The runtime as commands name it.
+    pub(crate) fn scope(&self) -> Value {
+        json!({ "agent_id": self.agent_id, "conversation_id": self.conversation_id })
+    }
+
+    /// What the runtime is silent for, when it is.
+    pub(crate) fn silent(&self) -> Limit {
+        if self.approvals.iter().any(Approval::is_open) {
+            Limit::Approval
+        } else if AT_TOOLS.contains(&self.status.as_str()) {
+            Limit::Tool
+        } else {
+            Limit::Idle
+        }
+    }
+
+    /// Sees to it that a turn's limits are looked at in time.
+    pub(crate) fn watch(&self, turn: &Turn, ctx: &mut Context) {
+        let deadline = turn.deadline(self.heard, self.silent());
+        if let Some(at) = turn.look_at(deadline, ctx.now) {
+            ctx.timers.set(at, Timer::Turn(turn.token));
+        }
     }
 
     /// Whether nothing would be lost by forgetting the runtime but what its last runs said, and a settle
@@ -129,9 +157,7 @@ impl Runtime {
         turn.phase = Phase::Sent;
         turn.busy = busy;
         turn.sent_at = ctx.now;
-        if let Some(at) = turn.deadline(self.heard) {
-            ctx.timers.set(at, Timer::Turn(turn.token));
-        }
+        self.watch(&self.turns[index], ctx);
     }
 
     /// Starts the pause in which the server cleans up after a turn (section 18).
@@ -206,12 +232,15 @@ impl Runtime {
                 continue;
             };
             let withdrawn = run.failed && index + 1 < turn.runs.len();
+            let text = run.text();
             result.retries += u32::from(withdrawn);
             if !withdrawn {
-                result.text.push_str(&run.text);
+                result.text.push_str(&text);
+                let calls = result.tool_calls.len();
+                result.messages.extend(run.said.iter().map(|said| message_of(said, id, calls)));
             }
-            if !run.text.is_empty() {
-                result.runs.push(RunText { run_id: id.clone(), text: run.text.clone(), withdrawn });
+            if !text.is_empty() {
+                result.runs.push(RunText { run_id: id.clone(), text, withdrawn });
             }
             result.tool_calls.extend(run.tool_calls.iter().cloned());
             usage.merge(&run.usage);
@@ -230,6 +259,7 @@ impl Runtime {
     ) -> (Turn, TurnResult) {
         let turn = self.turns.remove(index);
         ctx.ended.push(turn.token);
+        self.approver_gone(turn.token, ctx);
         let mut result = self.result_of(&turn, end, ctx.now);
         result.status = Some(status);
         self.end_runs(&turn);
@@ -249,8 +279,8 @@ impl Runtime {
             None | Some(Cause::Asked) => ctx
                 .deliveries
                 .push_back(Delivery::Turn { token: turn.token, result: Box::new(result) }),
-            Some(Cause::Limit(kind)) => {
-                ctx.fail(turn.token, limit_error(kind, &turn.options).with_result(result));
+            Some(Cause::Limit(limit)) => {
+                ctx.fail(turn.token, limit.error(&turn.options).with_result(result));
             }
             Some(Cause::Gone) => {}
         }
@@ -285,17 +315,16 @@ impl Runtime {
     }
 }
 
-/// The error of a turn that came to a limit.
-fn limit_error(kind: ErrorKind, options: &TurnOptions) -> Error {
-    let seconds = |limit: Option<Duration>| limit.unwrap_or_default().as_secs_f64();
-    let message = match kind {
-        ErrorKind::TurnTimeout => {
-            format!("the turn did not end within {} s", seconds(options.timeout))
+/// What a run said, as a message of the result, in which so many tool calls come before the run's.
+fn message_of(said: &Said, run_id: &str, calls: usize) -> TurnMessage {
+    let run_id = run_id.to_owned();
+    match said {
+        Said::Message { reasoning: false, id, text } => {
+            TurnMessage::Assistant { run_id, message_id: id.clone(), text: text.clone() }
         }
-        ErrorKind::TurnIdleTimeout => {
-            format!("nothing was heard of the turn for {} s", seconds(options.idle_timeout))
+        Said::Message { reasoning: true, id, text } => {
+            TurnMessage::Reasoning { run_id, message_id: id.clone(), text: text.clone() }
         }
-        _ => "the turn came to a limit".to_owned(),
-    };
-    Error::new(kind, message)
+        Said::Call(index) => TurnMessage::ToolCall { index: calls + index },
+    }
 }

@@ -32,6 +32,16 @@ impl Runtimes {
         &mut self.list[place]
     }
 
+    /// The runtime of an agent and conversation, if it was seen.
+    pub(crate) fn find(&self, agent: &str, conversation: &str) -> Option<&Runtime> {
+        self.list.get(*self.index.get(agent)?.get(conversation)?)
+    }
+
+    /// All runtimes, in the order in which they were first seen.
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Runtime> {
+        self.list.iter_mut()
+    }
+
     /// Takes all runtimes out, in the order in which they were first seen.
     pub(crate) fn take(&mut self) -> Vec<Runtime> {
         self.index.clear();

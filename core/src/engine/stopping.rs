@@ -7,7 +7,7 @@ use super::context::{Context, Timer};
 use super::delivery::Token;
 use super::result::TurnStatus;
 use super::runtime::Runtime;
-use super::turn::{Cause, End, Phase, Stop, Turn};
+use super::turn::{Cause, End, Limit, Phase, Stop, Turn};
 use crate::error::{Error, ErrorKind};
 
 impl Runtime {
@@ -16,17 +16,11 @@ impl Runtime {
         let Some(index) = self.turn_index(token) else {
             return;
         };
-        if self.quiet() {
-            self.heard = ctx.now;
-        }
         let turn = &self.turns[index];
-        match turn.deadline(self.heard) {
-            Some(at) if at > ctx.now => {
-                ctx.timers.set(at, Timer::Turn(token));
-                return;
-            }
-            None => return,
-            Some(_) => {}
+        let silent = self.silent();
+        if turn.deadline(self.heard, silent).is_none_or(|at| at > ctx.now) {
+            self.watch(turn, ctx);
+            return;
         }
         if let Some(stop) = &turn.stop {
             // The grace time is over and the end was not seen.
@@ -47,9 +41,9 @@ impl Runtime {
             .timeout
             .is_some_and(|limit| turn.sent_at.saturating_add(limit) <= ctx.now)
         {
-            self.stop_turn(token, Cause::Limit(ErrorKind::TurnTimeout), ctx);
+            self.stop_turn(token, Cause::Limit(Limit::Total), ctx);
         } else {
-            self.stop_turn(token, Cause::Limit(ErrorKind::TurnIdleTimeout), ctx);
+            self.stop_turn(token, Cause::Limit(silent), ctx);
         }
     }
 
@@ -87,15 +81,15 @@ impl Runtime {
             let turn = self.turns.remove(index);
             self.end_runs(&turn);
             ctx.ended.push(token);
+            self.approver_gone(token, ctx);
+            self.ask_next(ctx);
         }
     }
 
     /// Sends what stops a turn in its present phase, once per phase. Before the server has said
     /// whether the input runs or waits, nothing can be sent: an abort would hit a neighbour.
     pub(crate) fn press_stop(&mut self, index: usize, ctx: &mut Context) {
-        let runtime = json!({
-            "agent_id": self.agent_id, "conversation_id": self.conversation_id,
-        });
+        let runtime = self.scope();
         let turn = &mut self.turns[index];
         let (phase, item) = (turn.phase, turn.queue_item.clone());
         let Some(stop) = &mut turn.stop else { return };

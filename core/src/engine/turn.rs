@@ -4,17 +4,51 @@ use std::time::Duration;
 
 use super::delivery::Token;
 use super::result::CompletedBy;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 
 /// What a turn does when the server asks for a permission (PROTOCOL.md section 13).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Approvals {
-    /// The call ends with the stop reason `requires_approval`; the turn goes on once somebody answers.
+    /// A handler of the client answers. Without one the call ends with the stop reason
+    /// `requires_approval`; the turn goes on once somebody answers.
     #[default]
-    Return,
-    /// Somebody else answers; the call goes on to the turn's end.
+    Pause,
+    /// A handler of the client answers, or somebody else; the call goes on to the turn's end.
     Wait,
+    /// The turn's own handler answers: it gets [`super::Delivery::Approval`] with the turn's token.
+    Ask,
+    /// Nobody is there to answer: it is denied with a reason, and the turn goes on.
+    Deny,
+    /// A handler of the client answers. Without one the call fails with
+    /// [`ErrorKind::ApprovalRequired`]; the turn goes on once somebody answers.
+    Raise,
+}
+
+impl Approvals {
+    /// The names in all three languages.
+    pub const NAMES: [(&'static str, Self); 5] = [
+        ("pause", Self::Pause),
+        ("wait", Self::Wait),
+        ("ask", Self::Ask),
+        ("deny", Self::Deny),
+        ("raise", Self::Raise),
+    ];
+
+    /// The behaviour of a name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] when there is none of that name.
+    pub fn named(name: &str) -> Result<Self, Error> {
+        let found = Self::NAMES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, approvals)| *approvals).ok_or_else(|| {
+            let message = format!(
+                "approvals: expected \"pause\", \"wait\", \"deny\", \"raise\" or a handler, got {name:?}"
+            );
+            Error::new(ErrorKind::InvalidOption, message)
+        })
+    }
 }
 
 /// How long a turn may take and what ends it.
@@ -22,9 +56,13 @@ pub enum Approvals {
 pub struct TurnOptions {
     /// The limit for the whole turn; none by default.
     pub timeout: Option<Duration>,
-    /// How long the runtime may be silent; it rests while a permission is asked or a tool runs.
-    /// Ten minutes by default; `None` for no limit.
+    /// How long the runtime may be silent while the model is at work. Ten minutes by default; `None`
+    /// for no limit.
     pub idle_timeout: Option<Duration>,
+    /// How long the runtime may be silent while a tool runs. One hour by default; `None` for no limit.
+    pub tool_timeout: Option<Duration>,
+    /// How long a permission may stay undecided. No limit by default: a person may have to decide.
+    pub approval_timeout: Option<Duration>,
     /// How long to wait for the end of a turn that was told to stop. Two seconds by default.
     pub abort_grace: Duration,
     /// How long the server may take to show any sign of having received the input. 30 seconds by
@@ -41,9 +79,11 @@ impl Default for TurnOptions {
         Self {
             timeout: None,
             idle_timeout: Some(Duration::from_secs(600)),
+            tool_timeout: Some(Duration::from_secs(3600)),
+            approval_timeout: None,
             abort_grace: Duration::from_secs(2),
             accept_timeout: Duration::from_secs(30),
-            approvals: Approvals::Return,
+            approvals: Approvals::Pause,
             events: false,
         }
     }
@@ -78,8 +118,67 @@ pub(crate) enum Cause {
     Gone,
     /// The caller asked for it and waits for the outcome.
     Asked,
-    /// A limit passed: an error of this kind.
-    Limit(ErrorKind),
+    /// A limit passed.
+    Limit(Limit),
+}
+
+/// The limits of a turn that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// For the whole turn.
+    Total,
+    /// Silence while the model is at work.
+    Idle,
+    /// Silence while a tool runs.
+    Tool,
+    /// A permission that nobody decides on.
+    Approval,
+}
+
+impl TurnOptions {
+    /// The length of a limit; `None` when there is none.
+    pub(crate) fn limit(&self, limit: Limit) -> Option<Duration> {
+        match limit {
+            Limit::Total => self.timeout,
+            Limit::Idle => self.idle_timeout,
+            Limit::Tool => self.tool_timeout,
+            Limit::Approval => self.approval_timeout,
+        }
+    }
+
+    /// How often a turn's silence has to be looked at, whatever it is silent for.
+    fn look_every(&self) -> Option<Duration> {
+        [self.idle_timeout, self.tool_timeout, self.approval_timeout].into_iter().flatten().min()
+    }
+}
+
+impl Limit {
+    /// The error of a turn that came to this limit.
+    pub(crate) fn error(self, options: &TurnOptions) -> Error {
+        let seconds = self.length(options);
+        let (kind, message) = match self {
+            Self::Total => {
+                (ErrorKind::TurnTimeout, format!("the turn did not end within {seconds} s"))
+            }
+            Self::Idle => (
+                ErrorKind::TurnIdleTimeout,
+                format!("nothing was heard of the turn for {seconds} s"),
+            ),
+            Self::Tool => (
+                ErrorKind::TurnIdleTimeout,
+                format!("nothing was heard for {seconds} s of a tool that the turn runs"),
+            ),
+            Self::Approval => (
+                ErrorKind::TurnIdleTimeout,
+                format!("nobody decided for {seconds} s on a permission that the turn wants"),
+            ),
+        };
+        Error::new(kind, message)
+    }
+
+    fn length(self, options: &TurnOptions) -> f64 {
+        options.limit(self).unwrap_or_default().as_secs_f64()
+    }
 }
 
 /// The turn was told to stop.
@@ -251,17 +350,24 @@ impl Turn {
         self.phase == Phase::Sent && !self.acked
     }
 
-    /// When to look at the turn's limits next, given when its runtime was last heard of.
-    pub(crate) fn deadline(&self, heard: Duration) -> Option<Duration> {
+    /// When the turn comes to a limit, given when its runtime was last heard of and what it is silent
+    /// for since.
+    pub(crate) fn deadline(&self, heard: Duration, silent: Limit) -> Option<Duration> {
         if let Some(stop) = &self.stop {
             return Some(stop.until);
         }
         let total = self.options.timeout.map(|limit| self.sent_at.saturating_add(limit));
-        let idle =
-            self.options.idle_timeout.map(|limit| heard.max(self.sent_at).saturating_add(limit));
+        let limit = self.options.limit(silent);
+        let silence = limit.map(|limit| heard.max(self.sent_at).saturating_add(limit));
         let ending = self.ending.as_ref().and_then(|ending| ending.until);
         let interrupted = self.interrupted.as_ref().map(|(_, until)| *until);
         let accepted = self.unseen().then(|| self.accept_by());
-        [total, idle, ending, interrupted, accepted].into_iter().flatten().min()
+        [total, silence, ending, interrupted, accepted].into_iter().flatten().min()
+    }
+
+    /// When to look at the turn's limits next: what it is silent for may change before they pass.
+    pub(crate) fn look_at(&self, deadline: Option<Duration>, now: Duration) -> Option<Duration> {
+        let regular = self.options.look_every().map(|every| now.saturating_add(every));
+        deadline.into_iter().chain(regular).min()
     }
 }

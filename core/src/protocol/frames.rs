@@ -112,9 +112,9 @@ pub struct DeviceStatusFrame {
 /// The one field of `DeviceStatus` the rules need.
 #[derive(Debug, Deserialize)]
 pub struct DeviceStatus {
-    /// Open permission questions.
+    /// Open permission questions, each a [`ControlRequestFrame`] without its `type`.
     #[serde(default)]
-    pub pending_control_requests: Vec<ControlRequestFrame>,
+    pub pending_control_requests: Vec<Box<RawValue>>,
 }
 
 /// `control_request`, and an entry of `pending_control_requests` (section 13).
@@ -129,9 +129,32 @@ pub struct ControlRequestFrame {
 /// The part of the question that names the call.
 #[derive(Debug, Deserialize)]
 pub struct ControlRequestBody {
+    /// The tool that wants to run.
+    #[serde(default, deserialize_with = "free_text")]
+    pub tool_name: Option<String>,
     /// The call that waits.
     #[serde(default)]
     pub tool_call_id: Option<String>,
+}
+
+/// `external_tool_call_request` (section 14), whose id is in the envelope.
+#[derive(Debug, Deserialize)]
+pub struct ToolCallFrame {
+    /// Where the call comes from; not always said.
+    #[serde(default)]
+    pub runtime: Option<ScopeFields>,
+    /// The model's id of the call.
+    #[serde(default)]
+    pub tool_call_id: String,
+}
+
+/// `RuntimeScope` (section 21).
+#[derive(Debug, Deserialize)]
+pub struct ScopeFields {
+    /// The agent.
+    pub agent_id: String,
+    /// The conversation.
+    pub conversation_id: String,
 }
 
 /// `input_accepted` (section 8.1).
@@ -212,6 +235,9 @@ pub struct Delta {
     /// On `loop_error`.
     #[serde(default)]
     pub is_terminal: Option<bool>,
+    /// On `event_message`: `retry`, `compaction`, …
+    #[serde(default, deserialize_with = "free_text")]
+    pub event_type: Option<String>,
     /// A text, on lifecycle and error messages.
     #[serde(default, deserialize_with = "free_text")]
     pub message: Option<String>,
@@ -241,6 +267,12 @@ impl Delta {
     #[must_use]
     pub fn message_id(&self) -> &str {
         self.otid.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether it is the mark of an abort (section 15).
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        self.message_type == "status" && self.message.as_deref() == Some("Interrupted")
     }
 
     /// Whether it shows what a running command has printed so far, and not its result (section 11).

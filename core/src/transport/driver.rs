@@ -3,6 +3,7 @@
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connect::{Connected, connect, reopen_stream};
 use super::socket::{Ended, Socket};
-use crate::engine::{Channel, Command, Delivery, Engine, Token};
+use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::{ConnectOptions, Endpoint};
@@ -35,7 +36,8 @@ const OPS_AT_ONCE: usize = 256;
 /// What a handle asks of the driver.
 pub(crate) enum Op {
     Connect { token: Token },
-    Command(Command),
+    Command(Box<Command>),
+    Report { token: Token, reply: SyncSender<Option<TurnReport>> },
     Close { token: Token },
 }
 
@@ -93,7 +95,8 @@ impl<S: Sink> Driver<S> {
         ops: UnboundedReceiver<Op>,
         shared: Arc<Shared>,
     ) -> Self {
-        let engine = Engine::new(Arc::clone(&shared.ids), options.settle_pause);
+        let ids = Arc::clone(&shared.ids);
+        let engine = Engine::with_tools(ids, options.settle_pause, options.external_tools);
         let epoch = Instant::now();
         Self {
             target: Arc::new(Target { endpoint, options }),
@@ -144,7 +147,8 @@ impl<S: Sink> Driver<S> {
         let Some(mut op) = first else { return false };
         for _ in 0..OPS_AT_ONCE {
             match op {
-                Op::Command(command) => self.command(command),
+                Op::Command(command) => self.command(*command),
+                Op::Report { token, reply } => self.report(token, &reply),
                 Op::Connect { token } => {
                     if !self.connect(token).await {
                         return false;
@@ -175,6 +179,11 @@ impl<S: Sink> Driver<S> {
             }
             _ => self.engine.handle_command(self.now(), command),
         }
+    }
+
+    fn report(&self, token: Token, reply: &SyncSender<Option<TurnReport>>) {
+        // Whoever asked may have given up.
+        reply.try_send(self.engine.report(self.now(), token)).unwrap_or_default();
     }
 
     async fn handle_wake(&mut self, wake: Wake) {
@@ -229,7 +238,8 @@ impl<S: Sink> Driver<S> {
                 outcome = &mut attempt => break outcome,
                 op = self.ops.recv() => match op {
                     Some(Op::Connect { token }) => waiting.push(token),
-                    Some(Op::Command(command)) => self.command(command),
+                    Some(Op::Command(command)) => self.command(*command),
+                    Some(Op::Report { token, reply }) => self.report(token, &reply),
                     Some(Op::Close { token }) => {
                         self.closing.push(token);
                         break Err(closed());
@@ -326,6 +336,7 @@ impl<S: Sink> Driver<S> {
                 Op::Connect { token } => {
                     self.sink.deliver(Delivery::Failed { token, error: closed() });
                 }
+                Op::Report { reply, .. } => drop(reply),
                 Op::Command(command) => {
                     if let Some(token) = command.token() {
                         self.sink.deliver(Delivery::Failed { token, error: closed() });

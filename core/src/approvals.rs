@@ -1,0 +1,171 @@
+//! Permissions that a program is asked for (PROTOCOL.md section 13).
+
+use std::sync::Weak;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connection::Connection;
+use crate::engine::Token;
+use crate::protocol::Text;
+use crate::router::Router;
+
+/// What is answered to a permission question: `ApprovalResponseDecision` (section 21).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision(Map<String, Value>);
+
+impl Decision {
+    /// The tool may run as the model called it.
+    #[must_use]
+    pub fn allow() -> Self {
+        Self(Map::from_iter([("behavior".to_owned(), "allow".into())]))
+    }
+
+    /// The tool may not run; the model is told why.
+    #[must_use]
+    pub fn deny(message: impl Into<String>) -> Self {
+        let fields = [("behavior".to_owned(), "deny".into())];
+        Self(Map::from_iter(fields)).with("message", message.into().into())
+    }
+
+    /// Replaces the tool's arguments, an object.
+    #[must_use]
+    pub fn updated_input(self, input: Value) -> Self {
+        self.with("updated_input", input)
+    }
+
+    /// Chooses suggestions by their ids (see [`ApprovalRequest::json`]); the server stores them as rules.
+    #[must_use]
+    pub fn suggestions<I: Into<String>>(self, ids: impl IntoIterator<Item = I>) -> Self {
+        let ids: Vec<Value> = ids.into_iter().map(|id| Value::from(id.into())).collect();
+        self.with("selected_permission_suggestion_ids", ids.into())
+    }
+
+    fn with(mut self, field: &str, value: Value) -> Self {
+        self.0.insert(field.to_owned(), value);
+        self
+    }
+}
+
+/// The permission questions of a client's runtimes, each once, one after the other for each runtime.
+///
+/// Made by [`crate::Client::approval_requests`]. Dropping it leaves the questions to others.
+#[derive(Debug)]
+pub struct ApprovalRequests {
+    pub(crate) requests: mpsc::UnboundedReceiver<ApprovalRequest>,
+    pub(crate) token: Token,
+    pub(crate) router: Router,
+    pub(crate) connection: Weak<Connection>,
+}
+
+impl ApprovalRequests {
+    /// The next question; `None` once the client is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<ApprovalRequest> {
+        self.requests.recv().await
+    }
+}
+
+impl Drop for ApprovalRequests {
+    fn drop(&mut self) {
+        self.router.forget_approver(self.token);
+        if let Some(connection) = self.connection.upgrade() {
+            connection.handle_approvals(self.token, None, false);
+        }
+    }
+}
+
+/// One permission question that waits for its answer. Dropped without one, it is denied: the turn
+/// would wait for ever.
+#[derive(Debug)]
+pub struct ApprovalRequest {
+    text: Text,
+    ask: u64,
+    over: oneshot::Receiver<()>,
+    router: Router,
+    answered: bool,
+}
+
+impl ApprovalRequest {
+    pub(crate) fn new(text: Text, ask: u64, over: oneshot::Receiver<()>, router: Router) -> Self {
+        Self { text, ask, over, router, answered: false }
+    }
+
+    /// The `control_request` as it came.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The `control_request`: `request.tool_name`, `request.input`, `request.permission_suggestions`, …
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The tool that wants to run.
+    #[must_use]
+    pub fn tool_name(&self) -> String {
+        self.json()["request"]["tool_name"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Its arguments.
+    #[must_use]
+    pub fn input(&self) -> Value {
+        self.json()["request"]["input"].take()
+    }
+
+    /// Resolves when no answer is wanted any more: somebody else decided, or the turn is over.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future can be dropped and asked for again.
+    pub async fn over(&mut self) {
+        // An error means the same: nobody is left who could want one.
+        let _ = (&mut self.over).await;
+    }
+
+    /// Answers. An answer of a form that the server would not understand denies.
+    pub fn answer(mut self, decision: Decision) {
+        self.send(Ok(Value::Object(decision.0).to_string()));
+    }
+
+    /// Allows the tool to run.
+    pub fn allow(self) {
+        self.answer(Decision::allow());
+    }
+
+    /// Denies it, with a reason for the model.
+    pub fn deny(self, message: impl Into<String>) {
+        self.answer(Decision::deny(message));
+    }
+
+    /// Answers an `AskUserQuestion`: the chosen label, or any text, for each question.
+    pub fn answer_questions<Q, A>(self, answers: impl IntoIterator<Item = (Q, A)>)
+    where
+        Q: Into<String>,
+        A: Into<String>,
+    {
+        let answers: Map<String, Value> =
+            answers.into_iter().map(|(q, a)| (q.into(), Value::from(a.into()))).collect();
+        let mut input = self.input();
+        input["answers"] = json!(answers);
+        self.answer(Decision::allow().updated_input(input));
+    }
+
+    fn send(&mut self, answer: Result<String, String>) {
+        self.answered = true;
+        self.router.answer_approval(self.ask, answer);
+    }
+}
+
+impl Drop for ApprovalRequest {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.send(Err("the program dropped the question without an answer".to_owned()));
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Permissions: which questions are open, who is asked, and what is answered (PROTOCOL.md section 13).
+
+use std::collections::{HashMap, VecDeque};
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::delivery::{Delivery, Token};
+use super::event::TurnEvent;
+use super::result::{CompletedBy, TurnStatus};
+use super::runtime::Runtime;
+use super::turn::{Approvals, End, Turn};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+use crate::protocol::frames::ControlRequestFrame;
+use crate::protocol::raw::{RawObject, quoted};
+use crate::protocol::validate::validate;
+
+/// What the agent is told where nobody is there to decide.
+const NOBODY: &str = "nobody is here to give this permission, so it is denied";
+
+/// How many answers of which the server has not spoken are remembered. A split server never does.
+const UNCONFIRMED: usize = 64;
+
+/// A permission question that the server waits with.
+#[derive(Debug)]
+pub(crate) struct Approval {
+    pub(crate) request_id: String,
+    /// The tool that wants to run.
+    pub(crate) tool: String,
+    call_id: Option<String>,
+    /// The `control_request`.
+    frame: Text,
+    /// Who was asked, and under which number.
+    asked: Option<Asked>,
+    /// What was answered: `allow` or `deny`.
+    answered: Option<&'static str>,
+}
+
+impl Approval {
+    /// Whether nobody has answered it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.answered.is_none()
+    }
+}
+
+/// A question that a handler works on.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    /// A turn's handler, or one of the client.
+    token: Token,
+    ask: u64,
+}
+
+impl Asked {
+    fn over(self, refused: Option<String>) -> Delivery {
+        Delivery::ApprovalOver { token: self.token, ask: self.ask, refused }
+    }
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The `request_id` of the `input` that carries it.
+    input: String,
+    pub(crate) runtime: (String, String),
+    request_id: String,
+    asked: Option<Asked>,
+}
+
+/// Who is asked, apart from turns, and what they said.
+#[derive(Debug, Default)]
+pub(crate) struct Approvers {
+    /// Handlers for one runtime or for all, in the order of registration.
+    handlers: Vec<(Token, Option<(String, String)>)>,
+    /// The questions that handlers work on: runtime and `request_id`.
+    asks: HashMap<u64, (String, String, String)>,
+    asked: u64,
+    unconfirmed: VecDeque<Answer>,
+}
+
+impl Approvers {
+    pub(crate) fn add(&mut self, token: Token, runtime: Option<(String, String)>) {
+        self.handlers.push((token, runtime));
+    }
+
+    pub(crate) fn remove(&mut self, token: Token) {
+        self.handlers.retain(|(other, _)| *other != token);
+    }
+
+    /// Whether there is any handler.
+    pub(crate) fn any(&self) -> bool {
+        !self.handlers.is_empty()
+    }
+
+    /// The handler of a runtime: one for it before one for all, the latest first.
+    fn of(&self, agent: &str, conversation: &str) -> Option<Token> {
+        let own = |runtime: &(String, String)| runtime.0 == agent && runtime.1 == conversation;
+        let fits = |scope: &Option<(String, String)>| scope.as_ref().is_none_or(own);
+        let fitting = self.handlers.iter().filter(|(_, scope)| fits(scope));
+        fitting.max_by_key(|(_, scope)| scope.is_some()).map(|(token, _)| *token)
+    }
+
+    /// A number for a question of a runtime.
+    fn number(&mut self, runtime: &Runtime, request_id: &str) -> u64 {
+        self.asked += 1;
+        let (agent, conversation) = (runtime.agent_id.clone(), runtime.conversation_id.clone());
+        self.asks.insert(self.asked, (agent, conversation, request_id.to_owned()));
+        self.asked
+    }
+
+    /// The question of a number, once.
+    pub(crate) fn take(&mut self, ask: u64) -> Option<(String, String, String)> {
+        self.asks.remove(&ask)
+    }
+
+    fn sent(&mut self, answer: Answer) {
+        if self.unconfirmed.len() == UNCONFIRMED {
+            self.unconfirmed.pop_front();
+        }
+        self.unconfirmed.push_back(answer);
+    }
+
+    /// The answer that an `input_accepted` speaks of.
+    pub(crate) fn confirmed(&mut self, input: &str) -> Option<Answer> {
+        let index = self.unconfirmed.iter().position(|answer| answer.input == input)?;
+        self.unconfirmed.remove(index)
+    }
+
+    /// The connection is gone and with it every answer.
+    pub(crate) fn clear(&mut self) {
+        self.asks.clear();
+        self.unconfirmed.clear();
+    }
+}
+
+/// Who decides on a question.
+enum Decider {
+    /// A handler, of a turn or of the client.
+    Handler(Token),
+    /// Nobody: the turn said that it is to be denied then.
+    Denied,
+}
+
+impl Runtime {
+    /// A permission is wanted: by `control_request`, or by an entry of `pending_control_requests`.
+    /// Each is told once.
+    pub(crate) fn approval_wanted(
+        &mut self,
+        request: ControlRequestFrame,
+        frame: &Text,
+        ctx: &mut Context,
+    ) {
+        if self.approvals.iter().any(|open| open.request_id == request.request_id) {
+            return;
+        }
+        let ControlRequestFrame { request_id, request } = request;
+        let event =
+            TurnEvent::ApprovalRequested { request_id: request_id.clone(), frame: frame.clone() };
+        self.tell_ours(&event, ctx);
+        self.fail_detached(ctx);
+        let approval = Approval {
+            request_id,
+            tool: request.tool_name.unwrap_or_default(),
+            call_id: request.tool_call_id,
+            frame: frame.clone(),
+            asked: None,
+            answered: None,
+        };
+        let undecided = self.decider(&approval, ctx).is_none();
+        let owners = self.owners(&approval);
+        self.approvals.push(approval);
+        if undecided {
+            self.end_undecided(&owners, frame, ctx);
+        }
+        self.ask_next(ctx);
+    }
+
+    /// What the device status lists as open.
+    pub(crate) fn approvals_listed(
+        &mut self,
+        listed: &[Box<RawValue>],
+        ctx: &mut Context,
+    ) -> Result<(), serde_json::Error> {
+        let mut requests = Vec::with_capacity(listed.len());
+        for entry in listed {
+            requests.push(serde_json::from_str::<ControlRequestFrame>(entry.get())?);
+        }
+        let open: Vec<_> = requests.iter().map(|request| request.request_id.clone()).collect();
+        self.approvals_open(&open, ctx);
+        for (request, entry) in requests.into_iter().zip(listed) {
+            let frame = self.as_control_request(entry.get())?;
+            self.approval_wanted(request, &frame, ctx);
+        }
+        Ok(())
+    }
+
+    /// An entry of `pending_control_requests` in the form of the frame that others get.
+    fn as_control_request(&self, entry: &str) -> Result<Text, serde_json::Error> {
+        let mut frame = RawObject::parse(entry)?;
+        frame.set_str("type", "control_request")?;
+        if frame.get("runtime").is_none() {
+            frame.set("runtime", self.scope().to_string())?;
+        }
+        Ok(Text::from(frame.to_text()))
+    }
+
+    /// The questions that are still open; all others are decided, or not asked any more.
+    pub(crate) fn approvals_open(&mut self, open: &[String], ctx: &mut Context) {
+        if self.approvals.is_empty() {
+            return;
+        }
+        let (still, over): (Vec<_>, Vec<_>) = std::mem::take(&mut self.approvals)
+            .into_iter()
+            .partition(|approval| open.contains(&approval.request_id));
+        self.approvals = still;
+        for approval in over {
+            if let Some(asked) = approval.asked.filter(|_| approval.is_open()) {
+                ctx.approvers.take(asked.ask);
+                ctx.deliveries.push_back(asked.over(None));
+            }
+            let decision = approval.answered.map(str::to_owned);
+            let request_id = approval.request_id;
+            self.tell_ours(&TurnEvent::ApprovalDecided { request_id, decision }, ctx);
+        }
+        self.ask_next(ctx);
+    }
+
+    /// Asks for the next permission, once the one before is answered.
+    pub(crate) fn ask_next(&mut self, ctx: &mut Context) {
+        while !self.approvals.iter().any(|open| open.asked.is_some() && open.is_open()) {
+            let decider = |open: &Approval| self.decider(open, ctx).filter(|_| open.is_open());
+            let mut next = self.approvals.iter().enumerate();
+            let Some((index, decider)) =
+                next.find_map(|(index, open)| decider(open).map(|decider| (index, decider)))
+            else {
+                return;
+            };
+            match decider {
+                Decider::Handler(token) => {
+                    let ask = ctx.approvers.number(self, &self.approvals[index].request_id);
+                    self.approvals[index].asked = Some(Asked { token, ask });
+                    let text = self.approvals[index].frame.clone();
+                    ctx.deliveries.push_back(Delivery::Approval { token, ask, text });
+                }
+                Decider::Denied => {
+                    let decision = json!({ "behavior": "deny", "message": NOBODY });
+                    self.answer(index, Ok(decision.to_string()), ctx);
+                }
+            }
+        }
+    }
+
+    /// A handler's answer: a decision as JSON text, or the text of an error, which denies as well. One
+    /// that comes too late reaches nobody.
+    pub(crate) fn answer_approval(
+        &mut self,
+        request_id: &str,
+        answer: Result<String, String>,
+        ctx: &mut Context,
+    ) {
+        let open = |one: &Approval| one.request_id == request_id && one.is_open();
+        if let Some(index) = self.approvals.iter().position(open) {
+            self.answer(index, answer, ctx);
+            self.ask_next(ctx);
+        }
+    }
+
+    /// Sends an answer. To an invalid one the server would react with an error that names nobody, and
+    /// the turn would wait on; so it becomes a denial.
+    fn answer(&mut self, index: usize, answer: Result<String, String>, ctx: &mut Context) {
+        let input = ctx.ids.next("approval");
+        let runtime = (self.agent_id.clone(), self.conversation_id.clone());
+        let scope = self.scope();
+        let approval = &mut self.approvals[index];
+        let (request_id, asked) = (approval.request_id.clone(), approval.asked);
+        let frame = |field: &str, value: &str| {
+            format!(
+                r#"{{"type":"input","request_id":{},"runtime":{scope},"payload":{{"kind":"approval_response","request_id":{},"{field}":{value}}}}}"#,
+                quoted(&input),
+                quoted(&request_id),
+            )
+        };
+        let decided = answer
+            .and_then(|decision| RawValue::from_string(decision).map_err(|e| invalid(&e)))
+            .and_then(|decision| checked(frame("decision", decision.get())));
+        let (text, behavior) = decided.unwrap_or_else(|error| {
+            ctx.deliveries.extend(asked.map(|asked| asked.over(Some(error.clone()))));
+            (frame("error", &quoted(&error)), "deny")
+        });
+        approval.answered = Some(behavior);
+        ctx.send_own(text);
+        ctx.approvers.sent(Answer { input, runtime, request_id, asked });
+    }
+
+    /// The server did not take an answer: somebody else was first, or the question is gone.
+    pub(crate) fn answer_refused(&mut self, answer: Answer, reason: &str, ctx: &mut Context) {
+        let Answer { request_id, asked, .. } = answer;
+        self.approvals.retain(|open| open.request_id != request_id);
+        let (id, reason) = (request_id.clone(), reason.to_owned());
+        let event = TurnEvent::ApprovalRefused { request_id: id, reason: reason.clone() };
+        self.tell_ours(&event, ctx);
+        ctx.deliveries.extend(asked.map(|asked| asked.over(Some(reason))));
+        self.ask_next(ctx);
+    }
+
+    /// A handler has gone, with its turn or by itself: what it was asked may be asked of others.
+    pub(crate) fn approver_gone(&mut self, token: Token, ctx: &mut Context) {
+        for approval in self.approvals.iter_mut().filter(|approval| approval.is_open()) {
+            if let Some(asked) = approval.asked.take_if(|asked| asked.token == token) {
+                ctx.approvers.take(asked.ask);
+                ctx.deliveries.push_back(asked.over(None));
+            }
+        }
+    }
+
+    /// The turns a question is about: those that own the run whose call waits.
+    fn owners(&self, approval: &Approval) -> Vec<Token> {
+        let caller = approval.call_id.as_deref().and_then(|id| self.runs.caller_of(id));
+        let owns =
+            |turn: &&Turn| turn.is_ours() && caller.as_ref().is_none_or(|run| turn.owns_run(run));
+        self.turns.iter().filter(owns).map(|turn| turn.token).collect()
+    }
+
+    /// Who decides on a question: a turn's own handler, a turn that denies, a handler of the client.
+    fn decider(&self, approval: &Approval, ctx: &Context) -> Option<Decider> {
+        let owners = self.owners(approval);
+        let turns = || self.turns.iter().filter(|turn| owners.contains(&turn.token));
+        // A turn that is being stopped takes the question with it.
+        if turns().any(|turn| turn.stop.is_some()) {
+            return None;
+        }
+        let first = |wanted| turns().find(|turn| turn.options.approvals == wanted);
+        if let Some(turn) = first(Approvals::Ask) {
+            return Some(Decider::Handler(turn.token));
+        }
+        if first(Approvals::Deny).is_some() {
+            return Some(Decider::Denied);
+        }
+        ctx.approvers.of(&self.agent_id, &self.conversation_id).map(Decider::Handler)
+    }
+
+    /// Nobody here decides: ends the calls that were not to wait for others.
+    fn end_undecided(&mut self, owners: &[Token], frame: &Text, ctx: &mut Context) {
+        let end = End {
+            by: Some(CompletedBy::Approval),
+            stop_reason: Some("requires_approval".to_owned()),
+            frame: Some(frame.clone()),
+            ..End::default()
+        };
+        let mut pausing = Vec::new();
+        for token in owners {
+            let Some(index) = self.turn_index(*token) else { continue };
+            match self.turns[index].options.approvals {
+                Approvals::Pause => pausing.push(*token),
+                Approvals::Raise => {
+                    let error = Error::new(
+                        ErrorKind::ApprovalRequired,
+                        "the turn wants a permission and waits for the answer",
+                    )
+                    .with_hint("answer the `control_request` in the result");
+                    self.fail_turn(index, error, &end, TurnStatus::RequiresApproval, ctx);
+                }
+                Approvals::Wait | Approvals::Ask | Approvals::Deny => {}
+            }
+        }
+        self.finish_together(&pausing, &end, ctx);
+    }
+
+    /// A permission wanted by a turn on a lost runtime can never be given, and neither does an abort
+    /// reach that turn (section 18).
+    fn fail_detached(&mut self, ctx: &mut Context) {
+        while let Some(index) = self.turns.iter().position(|turn| turn.detached && turn.is_ours()) {
+            let message = "the turn began before the server had cleaned up after the one before it, \
+                           and wants a permission that it can no longer receive";
+            let error = Error::new(ErrorKind::TurnInterrupted, message)
+                .with_hint("a longer `settle_pause` avoids it");
+            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+        }
+    }
+}
+
+/// An answer the server will understand, and what it decides.
+fn checked(text: String) -> Result<(String, &'static str), String> {
+    let command: Map<String, Value> = serde_json::from_str(&text).map_err(|e| invalid(&e))?;
+    validate(&command).map_err(|violation| invalid(&violation))?;
+    let behavior = command.get("payload").and_then(|payload| payload.pointer("/decision/behavior"));
+    let allows = behavior.and_then(Value::as_str) == Some("allow");
+    Ok((text, if allows { "allow" } else { "deny" }))
+}
+
+fn invalid(what: &dyn std::fmt::Display) -> String {
+    format!("the answer to the permission request is invalid: {what}")
+}
