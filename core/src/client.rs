@@ -129,10 +129,11 @@ impl Client {
         ToolCalls { calls, router, connection }
     }
 
-    /// The permission questions of the client's runtimes that no turn answers itself, those that are
-    /// open already included (section 13): each once, and for each runtime one after the other. With
-    /// several of these, the latest gets the questions. `runtime` limits it to one runtime, and has
-    /// precedence over one for all.
+    /// The permission questions of the client's runtimes that no turn answers itself (section 13):
+    /// each once, and for each runtime one after the other. Runtimes are the client's once it has
+    /// started them or named them in a command. Questions that a server recovers from a stored
+    /// conversation come after a `sync`. With several of these, the latest gets the questions.
+    /// `runtime` limits it to one runtime, and has precedence over one for all.
     ///
     /// While there is one, a turn with [`crate::Approvals::Pause`] or [`crate::Approvals::Raise`]
     /// waits for its answer instead of ending.

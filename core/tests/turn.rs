@@ -8,15 +8,15 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Client, ConnectOptions, Turn, TurnEvent, TurnOptions, TurnStatus, TurnUpdate,
+    Approvals, Client, ConnectOptions, Decision, ErrorKind, Turn, TurnEvent, TurnMessage,
+    TurnOptions, TurnStatus, TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
 
-async fn started(turns: &[ScriptedTurn], generation: Generation) -> (MockServer, Client, Value) {
-    let options = ScriptOptions { generation, turns: turns.to_vec(), ..ScriptOptions::default() };
+async fn connected(options: ScriptOptions) -> (MockServer, Client, Value) {
     let server = MockServer::scripted(options).unwrap();
     let client = Client::new(ConnectOptions::new(server.url())).unwrap();
     client.connect().await.unwrap();
@@ -25,12 +25,19 @@ async fn started(turns: &[ScriptedTurn], generation: Generation) -> (MockServer,
     (server, client, runtime)
 }
 
-fn send(client: &Client, runtime: &Value) -> Turn {
+async fn started(turns: &[ScriptedTurn], generation: Generation) -> (MockServer, Client, Value) {
+    let turns = turns.to_vec();
+    connected(ScriptOptions { generation, turns, ..ScriptOptions::default() }).await
+}
+
+fn input(runtime: &Value) -> Value {
     let message = json!({ "role": "user", "content": "?" });
     let payload = json!({ "kind": "create_message", "messages": [message] });
-    client
-        .send_turn(json!({ "runtime": runtime, "payload": payload }), TurnOptions::default())
-        .unwrap()
+    json!({ "runtime": runtime, "payload": payload })
+}
+
+fn send(client: &Client, runtime: &Value) -> Turn {
+    client.send_turn(input(runtime), TurnOptions::default()).unwrap()
 }
 
 async fn events(turn: &mut Turn) -> Vec<TurnEvent> {
@@ -152,12 +159,8 @@ async fn a_permission_is_an_event() {
     let mut script = ScriptedTurn::text(["done"]);
     script.tool_calls = vec![ScriptedCall::asking("Write", json!({ "path": "x" }))];
     let (_server, client, runtime) = started(&[script], Generation::Single).await;
-    let message = json!({ "role": "user", "content": "?" });
-    let payload = json!({ "kind": "create_message", "messages": [message] });
-    let waiting =
-        TurnOptions { approvals: letta_app_client::Approvals::Wait, ..TurnOptions::default() };
-    let fields = json!({ "runtime": runtime, "payload": payload });
-    let mut turn = client.send_turn(fields, waiting).unwrap();
+    let waiting = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
+    let mut turn = client.send_turn(input(&runtime), waiting).unwrap();
     let mut decided = false;
     while let Some(update) = timeout(SOON, turn.next()).await.unwrap() {
         match update {
@@ -174,4 +177,132 @@ async fn a_permission_is_an_event() {
     }
     assert!(decided);
     assert_eq!(turn.result().await.unwrap().text, "done");
+}
+
+fn asking(options: ScriptOptions) -> ScriptOptions {
+    let mut script = ScriptedTurn::text(["done"]);
+    script.tool_calls = vec![
+        ScriptedCall::asking("Write", json!({ "path": "x" })),
+        ScriptedCall::asking("Edit", json!({ "path": "y" })),
+    ];
+    ScriptOptions { turns: vec![script], ..options }
+}
+
+#[tokio::test]
+async fn a_turn_asks_its_follower_for_one_permission_after_the_other() {
+    for generation in [Generation::Single, Generation::Split] {
+        let options = ScriptOptions { generation, ..ScriptOptions::default() };
+        let (_server, client, runtime) = connected(asking(options)).await;
+        let options = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
+        let mut turn = client.send_turn(input(&runtime), options).unwrap();
+        let mut asked = Vec::new();
+        while let Some(update) = timeout(SOON, turn.next()).await.unwrap() {
+            let TurnUpdate::Approval(request) = update else { continue };
+            asked.push((request.tool_name(), request.input()["path"].clone()));
+            match asked.len() {
+                1 => request.answer(Decision::allow().updated_input(json!({ "path": "z" }))),
+                _ => request.deny("not that one"),
+            }
+        }
+        assert_eq!(asked, [("Write".to_owned(), json!("x")), ("Edit".to_owned(), json!("y"))]);
+        let result = turn.result().await.unwrap();
+        let calls: Vec<_> =
+            result.tool_calls.iter().map(|c| (c.status.as_deref(), c.output.as_deref())).collect();
+        assert_eq!(calls, [(Some("success"), Some("ok")), (Some("error"), Some("not that one"))]);
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_handler_of_the_client_answers_and_a_dropped_question_is_denied() {
+    let (_server, client, runtime) = connected(asking(ScriptOptions::default())).await;
+    let mut requests = client.approval_requests(None).unwrap();
+    let turn = client.run_turn(input(&runtime), TurnOptions::default());
+    let answers = async {
+        requests.next().await.unwrap().allow();
+        drop(requests.next().await.unwrap());
+    };
+    let (result, ()) = timeout(SOON, async { tokio::join!(turn, answers) }).await.unwrap();
+    let result = result.unwrap();
+    assert_eq!(result.text, "done");
+    let statuses: Vec<_> = result.tool_calls.iter().map(|c| c.status.as_deref()).collect();
+    assert_eq!(statuses, [Some("success"), Some("error")]);
+    let error = client.approval_requests(Some(&json!({ "agent_id": "a" }))).unwrap_err();
+    assert!(error.message().contains("conversation_id"), "{error}");
+}
+
+#[tokio::test]
+async fn a_question_is_over_when_the_turn_is_aborted() {
+    let (_server, client, runtime) = connected(asking(ScriptOptions::default())).await;
+    let mut requests = client.approval_requests(Some(&runtime)).unwrap();
+    let mut turn = client.send_turn(input(&runtime), TurnOptions::default()).unwrap();
+    let mut request = timeout(SOON, requests.next()).await.unwrap().unwrap();
+    assert!(turn.report().unwrap().to_string().contains("approval Write"));
+    let (result, ()) =
+        timeout(SOON, async { tokio::join!(turn.abort(), request.over()) }).await.unwrap();
+    assert_eq!(result.unwrap().status, Some(TurnStatus::Aborted));
+    assert!(turn.report().is_none(), "it has ended");
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_asked_says_so_or_denies() {
+    let (_server, client, runtime) = connected(asking(ScriptOptions::default())).await;
+    let with = |approvals| TurnOptions { approvals, ..TurnOptions::default() };
+    let error = client.run_turn(input(&runtime), with(Approvals::Ask)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    let denied = client.run_turn(input(&runtime), with(Approvals::Deny)).await.unwrap();
+    assert_eq!((denied.status, denied.text.as_str()), (Some(TurnStatus::Completed), "done"));
+    let statuses: Vec<_> = denied.tool_calls.iter().map(|c| c.status.as_deref()).collect();
+    assert_eq!(statuses, [Some("error"), Some("error")]);
+    let error = client.run_turn(input(&runtime), with(Approvals::Raise)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ApprovalRequired);
+    assert!(error.result().unwrap().terminal_message.is_some());
+}
+
+#[tokio::test]
+async fn a_tool_hears_that_its_turn_was_aborted() {
+    let mut script = ScriptedTurn::text(["done"]);
+    script.tool_calls = vec![ScriptedCall::new("lookup", json!({ "q": "x" }))];
+    let options = ScriptOptions { turns: vec![script], ..ScriptOptions::default() };
+    let (_server, client, _) = connected(options).await;
+    let tool =
+        json!({ "name": "lookup", "description": "Looks up", "parameters": { "type": "object" } });
+    let fields = json!({
+        "agent_id": "agent-1", "mode": "standard", "create_conversation": {},
+        "external_tools": [{ "tools": [tool] }],
+    });
+    let runtime = client.runtime_start(fields).await.unwrap().json()["runtime"].clone();
+    let mut calls = client.tool_calls();
+    let mut turn = send(&client, &runtime);
+    let mut call = timeout(SOON, calls.next()).await.unwrap().unwrap();
+    let (result, reason) =
+        timeout(SOON, async { tokio::join!(turn.abort(), call.over()) }).await.unwrap();
+    assert_eq!(result.unwrap().status, Some(TurnStatus::Aborted));
+    assert!(reason.contains("aborted"), "{reason}");
+}
+
+#[tokio::test]
+async fn text_alone_can_be_followed_and_messages_come_in_order() {
+    let mut script = ScriptedTurn::text(["4", "2"]);
+    script.reasoning = vec!["hm".to_owned()];
+    script.tool_calls = vec![ScriptedCall::new("Read", json!({}))];
+    let (_server, client, runtime) = started(&[script], Generation::Single).await;
+    let mut turn = send(&client, &runtime);
+    let mut text = String::new();
+    while let Some(piece) = timeout(SOON, turn.next_text()).await.unwrap() {
+        text.push_str(&piece);
+    }
+    assert_eq!(text, "42");
+    let result = turn.result().await.unwrap();
+    let kinds: Vec<_> = result
+        .messages
+        .iter()
+        .map(|message| match message {
+            TurnMessage::ToolCall { index } => format!("call {}", result.tool_calls[*index].name),
+            TurnMessage::Reasoning { text, .. } => format!("thought {text}"),
+            TurnMessage::Assistant { text, .. } => format!("text {text}"),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kinds, ["call Read", "thought hm", "text 42"]);
 }

@@ -94,10 +94,16 @@ impl Approvers {
         !self.handlers.is_empty()
     }
 
-    /// The handler of a runtime: one for it before one for all, the latest first.
-    fn of(&self, agent: &str, conversation: &str) -> Option<Token> {
-        let own = |runtime: &(String, String)| runtime.0 == agent && runtime.1 == conversation;
-        let fits = |scope: &Option<(String, String)>| scope.as_ref().is_none_or(own);
+    /// The handler of a runtime: one for it before one for all, the latest first. One for all means
+    /// those that the client has to do with.
+    fn of(&self, runtime: &Runtime) -> Option<Token> {
+        let own = |(agent, conversation): &(String, String)| {
+            *agent == runtime.agent_id && *conversation == runtime.conversation_id
+        };
+        let fits = |scope: &Option<(String, String)>| match scope {
+            Some(scope) => own(scope),
+            None => runtime.joined,
+        };
         let fitting = self.handlers.iter().filter(|(_, scope)| fits(scope));
         fitting.max_by_key(|(_, scope)| scope.is_some()).map(|(token, _)| *token)
     }
@@ -282,13 +288,17 @@ impl Runtime {
                 quoted(&request_id),
             )
         };
-        let decided = answer
-            .and_then(|decision| RawValue::from_string(decision).map_err(|e| invalid(&e)))
-            .and_then(|decision| checked(frame("decision", decision.get())));
-        let (text, behavior) = decided.unwrap_or_else(|error| {
-            ctx.deliveries.extend(asked.map(|asked| asked.over(Some(error.clone()))));
-            (frame("error", &quoted(&error)), "deny")
-        });
+        let denied = |error: &str| (frame("error", &quoted(error)), "deny");
+        let (text, behavior) = match answer {
+            Err(error) => denied(&error),
+            Ok(decision) => RawValue::from_string(decision)
+                .map_err(|error| invalid(&error))
+                .and_then(|decision| checked(frame("decision", decision.get())))
+                .unwrap_or_else(|error| {
+                    ctx.deliveries.extend(asked.map(|asked| asked.over(Some(error.clone()))));
+                    denied(&error)
+                }),
+        };
         approval.answered = Some(behavior);
         ctx.send_own(text);
         ctx.approvers.sent(Answer { input, runtime, request_id, asked });
@@ -338,7 +348,7 @@ impl Runtime {
         if first(Approvals::Deny).is_some() {
             return Some(Decider::Denied);
         }
-        ctx.approvers.of(&self.agent_id, &self.conversation_id).map(Decider::Handler)
+        ctx.approvers.of(self).map(Decider::Handler)
     }
 
     /// Nobody here decides: ends the calls that were not to wait for others.

@@ -68,8 +68,9 @@ pub enum Command {
         /// The call.
         token: Token,
     },
-    /// A handler of permission questions comes or goes: of one runtime, or of all. The latest one of
-    /// the runtime is asked, else the latest one of all; questions that are open already too.
+    /// A handler of permission questions comes or goes: of one runtime, or of all that this client has
+    /// to do with. The latest one of the runtime is asked, else the latest one of all; questions that
+    /// are open already too.
     HandleApprovals {
         /// The handler, named in its deliveries.
         token: Token,

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::Usage;
-use super::runs::{Run, Said};
+use super::runs::{Run, SAID_BY_RUNS, Said};
 use super::runtime::Runtime;
 use super::turn::Turn;
 use crate::protocol::Text;
@@ -37,7 +37,11 @@ impl Runtime {
     /// Tells what a delta means.
     pub(crate) fn follow_delta(&mut self, delta: &Delta, frame: &Text, ctx: &mut Context) {
         let tokens = match delta.run_id.as_deref() {
+            // What is said after the end is not in the result either.
+            Some(run) if self.runs.has_ended(run) => return,
             Some(run) => self.followers(|turn| turn.owns_run(run)),
+            // Nobody knows whose words these are.
+            None if SAID_BY_RUNS.contains(&delta.message_type.as_str()) => return,
             None => self.followers(Turn::is_ours),
         };
         if tokens.is_empty() {
@@ -58,7 +62,9 @@ impl Runtime {
         for turn in self.turns.iter_mut().filter(|turn| turn.options.events) {
             while let Some(run_id) = turn.runs.get(turn.announced).cloned() {
                 let before = turn.announced.checked_sub(1).and_then(|index| turn.runs.get(index));
-                let failed = before.filter(|id| self.runs.get(id).is_some_and(|run| run.failed));
+                let failed = before.filter(|id| {
+                    !self.runs.has_ended(id) && self.runs.get(id).is_some_and(|run| run.failed)
+                });
                 if let Some(failed) = failed.cloned() {
                     tell(ctx, turn.token, TurnEvent::RunWithdrawn { run_id: failed });
                 }

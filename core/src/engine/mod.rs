@@ -161,7 +161,7 @@ impl Engine {
                     return;
                 }
                 self.inputs.insert(request_id.clone(), token);
-                let entry = self.runtimes.get(&runtime.0, &runtime.1);
+                let entry = self.runtimes.join(&runtime.0, &runtime.1);
                 entry.start_turn(token, client_ids, options, text, &mut self.ctx);
                 self.turns.insert(token, Place { runtime, request_id });
             }
@@ -282,7 +282,7 @@ impl Engine {
     fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
         match runtime {
             Some((agent, conversation)) => {
-                let runtime = self.runtimes.get(&agent, &conversation);
+                let runtime = self.runtimes.join(&agent, &conversation);
                 runtime.submit(text, settles, None, &mut self.ctx);
             }
             None => self.ctx.transmit.push_back(text),
@@ -382,6 +382,9 @@ impl Engine {
         text: &Text,
     ) -> Result<(), serde_json::Error> {
         let ctx = &mut self.ctx;
+        if envelope.kind == "runtime_start_response" {
+            self.runtimes.join(&scope.agent_id, &scope.conversation_id);
+        }
         let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
         runtime.heard = ctx.now;
         match &*envelope.kind {
@@ -408,7 +411,7 @@ impl Engine {
                 runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);
             }
             "stream_delta" if !runtime.turns.is_empty() || self.tools.any() => {
-                let delta = serde_json::from_str::<DeltaFrame>(text)?.delta;
+                let mut delta = serde_json::from_str::<DeltaFrame>(text)?.delta;
                 self.tools.heard(&scope.agent_id, &scope.conversation_id, &delta, ctx);
                 if runtime.turns.is_empty() {
                     return Ok(());
@@ -416,13 +419,16 @@ impl Engine {
                 runtime.sign = Some(text.clone());
                 runtime.own_by_delta(&delta, ctx);
                 runtime.announce_runs(ctx);
+                if delta.run_id.is_none() {
+                    delta.run_id = runtime.runs.home_of(&delta);
+                }
                 runtime.runs.record(&delta, text);
                 runtime.follow_delta(&delta, text, ctx);
                 runtime.complete_by_delta(&delta, text, ctx);
             }
             "control_request" => {
                 let request = serde_json::from_str::<ControlRequestFrame>(text)?;
-                runtime.sign = Some(text.clone());
+                runtime.sign = Some(text.clone()).filter(|_| !runtime.turns.is_empty());
                 runtime.approval_wanted(request, text, ctx);
             }
             "update_device_status"

@@ -32,7 +32,7 @@ impl Runtime {
         let turn = &mut self.turns[index];
         turn.acked = true;
         match frame.disposition.as_deref() {
-            Some("queued") => withdraw_runs(turn.wait_in_queue(), turn, ctx),
+            Some("queued") => withdraw_runs(turn, &self.runs, ctx),
             // The answer may come behind the first frames of the turn.
             Some("started") => turn.begin(turn.seen_at_send),
             _ => {}
@@ -170,7 +170,7 @@ impl Runtime {
                 turn.listed = true;
                 turn.echoed = false;
                 if !repeated.contains(&turn.token) {
-                    withdraw_runs(turn.wait_in_queue(), turn, ctx);
+                    withdraw_runs(turn, &self.runs, ctx);
                 }
             }
             if let Some(removed) = &frame.removed {
@@ -206,9 +206,12 @@ fn may_begin(turn: &Turn, ctx: &Context) -> bool {
     turn.phase == Phase::Sent && !turn.busy && !turn.listed && !ctx.features.turn_finished
 }
 
-/// Tells the follower of a turn that runs it was told of were somebody else's.
-fn withdraw_runs(runs: Vec<String>, turn: &Turn, ctx: &mut Context) {
-    for run_id in runs.into_iter().filter(|_| turn.options.events) {
+/// A turn waits in the queue: its follower learns that runs it was told of are somebody else's.
+fn withdraw_runs(turn: &mut Turn, known: &Runs, ctx: &mut Context) {
+    let runs = turn.wait_in_queue();
+    // Ended runs were not announced.
+    let told = runs.into_iter().filter(|run| turn.options.events && !known.has_ended(run));
+    for run_id in told {
         let (token, event) = (turn.token, TurnEvent::RunWithdrawn { run_id });
         ctx.deliveries.push_back(Delivery::TurnEvent { token, event });
     }

@@ -94,7 +94,7 @@ impl Runtime {
         Some(TurnReport {
             phase: phase(turn),
             age: now.saturating_sub(turn.sent_at),
-            silence: (self.heard >= turn.sent_at).then(|| now.saturating_sub(self.heard)),
+            silence: (self.heard > turn.sent_at).then(|| now.saturating_sub(self.heard)),
             last_event: self.sign.as_deref().map(|frame| self.words(frame)).unwrap_or_default(),
             approvals: open.map(|approval| approval.tool.clone()).collect(),
             queued: self.queued,

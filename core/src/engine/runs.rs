@@ -30,6 +30,18 @@ pub(crate) enum Said {
     Call(usize),
 }
 
+/// Deltas that only runs send; `run_id` is optional on all of them (section 11).
+pub(crate) const SAID_BY_RUNS: [&str; 8] = [
+    "assistant_message",
+    "reasoning_message",
+    "approval_request_message",
+    "tool_call_message",
+    "tool_return_message",
+    "client_tool_start",
+    "client_tool_end",
+    "usage_statistics",
+];
+
 /// Stop reasons of a run whose text is thrown away when the server tries again (section 9.4).
 fn is_error_stop(reason: &str) -> bool {
     matches!(reason, "error" | "llm_api_error" | "invalid_llm_response" | "invalid_tool_call")
@@ -80,6 +92,16 @@ impl Runs {
         let made = |run: &Run| run.tool_calls.iter().any(|call| call.id == call_id);
         let open = self.by_id.iter().filter(|(id, run)| made(run) && !self.has_ended(id));
         open.max_by_key(|(_, run)| run.seen).map(|(id, _)| id.clone())
+    }
+
+    /// The run that a delta without one speaks of, where it is a run's: the caller of its tool, else the
+    /// run under way.
+    pub(crate) fn home_of(&self, delta: &Delta) -> Option<String> {
+        if !SAID_BY_RUNS.contains(&delta.message_type.as_str()) {
+            return None;
+        }
+        let call = delta.outputs().next().map(|(id, ..)| id).or(delta.tool_call_id.as_deref());
+        call.and_then(|id| self.caller_of(id)).or_else(|| self.under_way())
     }
 
     /// The run that was seen last.

@@ -35,6 +35,8 @@ struct Held {
 pub(crate) struct Runtime {
     pub(crate) agent_id: String,
     pub(crate) conversation_id: String,
+    /// Whether this client has to do with it.
+    pub(crate) joined: bool,
     /// The last loop status; empty before the first one.
     pub(crate) status: String,
     /// The runs the last loop status named.
@@ -259,6 +261,10 @@ impl Runtime {
     ) -> (Turn, TurnResult) {
         let turn = self.turns.remove(index);
         ctx.ended.push(turn.token);
+        if self.turns.is_empty() {
+            // It keeps alive the whole burst that it came with.
+            self.sign = None;
+        }
         self.approver_gone(turn.token, ctx);
         let mut result = self.result_of(&turn, end, ctx.now);
         result.status = Some(status);

@@ -1,6 +1,6 @@
 //! All runtimes of a connection, found with borrowed ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::runtime::Runtime;
 
@@ -14,6 +14,8 @@ pub(crate) struct Runtimes {
     /// By agent, then by conversation.
     index: HashMap<String, HashMap<String, usize>>,
     list: Vec<Runtime>,
+    /// The runtimes this client has to do with, by agent: also those that were forgotten since.
+    joined: HashMap<String, HashSet<String>>,
     /// Above this number it is worth looking for runtimes to forget.
     look_at: usize,
 }
@@ -25,7 +27,10 @@ impl Runtimes {
         let place = known.unwrap_or_else(|| {
             self.forget_idle();
             let place = self.list.len();
-            self.list.push(Runtime::new(agent, conversation));
+            let mut runtime = Runtime::new(agent, conversation);
+            runtime.joined =
+                self.joined.get(agent).is_some_and(|inner| inner.contains(conversation));
+            self.list.push(runtime);
             self.note(place);
             place
         });
@@ -37,6 +42,18 @@ impl Runtimes {
         self.list.get(*self.index.get(agent)?.get(conversation)?)
     }
 
+    /// This client has to do with the runtime: it has named it in a command, or started it. A server
+    /// also tells of questions of runtimes that are none of this client's business (section 7).
+    pub(crate) fn join(&mut self, agent: &str, conversation: &str) -> &mut Runtime {
+        if !self.get(agent, conversation).joined {
+            let inner = self.joined.entry(agent.to_owned()).or_default();
+            inner.insert(conversation.to_owned());
+        }
+        let runtime = self.get(agent, conversation);
+        runtime.joined = true;
+        runtime
+    }
+
     /// All runtimes, in the order in which they were first seen.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Runtime> {
         self.list.iter_mut()
@@ -45,6 +62,7 @@ impl Runtimes {
     /// Takes all runtimes out, in the order in which they were first seen.
     pub(crate) fn take(&mut self) -> Vec<Runtime> {
         self.index.clear();
+        self.joined.clear();
         std::mem::take(&mut self.list)
     }
 

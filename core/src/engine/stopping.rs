@@ -81,6 +81,7 @@ impl Runtime {
             let turn = self.turns.remove(index);
             self.end_runs(&turn);
             ctx.ended.push(token);
+            self.sign = None;
             self.approver_gone(token, ctx);
             self.ask_next(ctx);
         }

@@ -326,17 +326,18 @@ impl Turn {
     }
 
     /// The server says that the input waits in the queue: what seemed to be ours was somebody else's.
-    /// Returns the runs that were taken for ours.
+    /// Returns the runs that were taken for ours and announced so far.
     pub(crate) fn wait_in_queue(&mut self) -> Vec<String> {
         if self.phase != Phase::Sent && !self.inferred {
             return Vec::new();
         }
         self.phase = Phase::Queued;
         self.inferred = false;
-        self.announced = 0;
         self.ending = None;
         self.interrupted = None;
-        std::mem::take(&mut self.runs)
+        let mut runs = std::mem::take(&mut self.runs);
+        runs.truncate(std::mem::take(&mut self.announced));
+        runs
     }
 
     /// When the server must have shown a sign of having received the input.

@@ -161,6 +161,7 @@ impl Turn {
         let request_id = format!("external-tool-{}", uuid(state.count("external")));
         let mut frame = json!({
             "type": "external_tool_call_request", "request_id": request_id,
+            "runtime": self.scope.to_json(),
             "tool_call_id": call.id, "tool_name": call.script.name, "input": call.script.input,
         });
         if let Some(group) = group {
