@@ -11,12 +11,12 @@ pub(crate) fn to_tuple<'py>(
     delivery: &Delivery,
 ) -> PyResult<Option<Bound<'py, PyTuple>>> {
     let tuple = match delivery {
-        Delivery::Message { channel, text } => {
+        Delivery::Message { channel, kind, text } => {
             let channel = match channel {
                 Channel::Stream => intern!(py, "stream"),
                 Channel::Control => intern!(py, "control"),
             };
-            (intern!(py, "message"), 0, channel, text.as_str()).into_pyobject(py)
+            (intern!(py, "message"), 0, channel, text.as_str(), *kind).into_pyobject(py)
         }
         Delivery::Sent { text } => (intern!(py, "sent"), 0, text.as_str()).into_pyobject(py),
         Delivery::Done { token } => (intern!(py, "done"), *token).into_pyobject(py),

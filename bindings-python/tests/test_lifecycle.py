@@ -45,6 +45,25 @@ async def main():
     return waiting
 asyncio.run(main())
 """,
+    "followed": """
+async def main():
+    global client, turn, stream
+    client, runtime = await begin()
+    turn = client.send_turn(runtime=runtime, payload=payload)
+    stream = aiter(turn)
+    await anext(stream)
+asyncio.run(main())
+""",
+    "followed_on_trio": """
+import trio
+async def main():
+    global client, turn, stream
+    client, runtime = await begin()
+    turn = client.send_turn(runtime=runtime, payload=payload)
+    stream = aiter(turn)
+    await anext(stream)
+trio.run(main)
+""",
     "never_closed": """
 async def main():
     global client

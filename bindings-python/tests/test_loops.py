@@ -145,7 +145,7 @@ import letta_app_client as letta
 url = sys.argv[1]
 runtime = {"agent_id": "a", "conversation_id": "c"}
 
-def child(client):
+def child(client, turn):
     codes = []
     for call in (
         lambda: client.send_raw({"type": "x"}),
@@ -156,6 +156,12 @@ def child(client):
         lambda: client.on_disconnect(print),
         lambda: client.on_lagged(print),
         lambda: client.on_external_tool_call(print),
+        lambda: client.on_approval_request(print),
+        lambda: client.send_turn(runtime=runtime, payload={}),
+        lambda: turn.status,
+        lambda: turn.detach(),
+        lambda: turn.__await__().send(None),
+        lambda: asyncio.run(anext(aiter(turn))),
         lambda: client.stats,
         lambda: client.next_request_id(),
         lambda: client.server_info,
@@ -166,24 +172,28 @@ def child(client):
             codes.append(error.code)
     asyncio.run(client.close())
     client.close_nowait()
-    del client
+    del client, turn
     async def fresh():
         async with letta.connect(url) as mine:
             return (await mine.runtime_start(agent_id="a", mode="standard")).success
-    return codes == ["forked_process"] * 11 and asyncio.run(fresh())
+    return codes == ["forked_process"] * 17 and asyncio.run(fresh())
 
 async def connected():
     client = await letta.connect(url)
     await client.runtime_start(agent_id="a", mode="standard")
-    return client
+    payload = {"kind": "create_message", "messages": [{"role": "user", "content": "hi"}]}
+    return client, client.send_turn(runtime=runtime, payload=payload)
 
 loop = asyncio.new_event_loop()
-client = loop.run_until_complete(connected())
+client, turn = loop.run_until_complete(connected())
 pid = os.fork()
 if pid == 0:
-    os._exit(0 if child(client) else 1)
+    os._exit(0 if child(client, turn) else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 loop.run_until_complete(client.sync(runtime=runtime))
+async def end():
+    return (await turn).status
+assert loop.run_until_complete(end()) == "completed"
 loop.run_until_complete(client.close())
 loop.close()
 """
@@ -195,7 +205,12 @@ loop.close()
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert [frame.type for frame in mock.received] == ["runtime_start"] * 2 + ["sync"]
+    assert [frame.type for frame in mock.received] == [
+        "runtime_start",
+        "input",
+        "runtime_start",
+        "sync",
+    ]
 
 
 def test_trio_is_not_imported_unless_it_runs(mock: MockServer) -> None:

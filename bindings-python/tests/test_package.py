@@ -18,7 +18,16 @@ def test_every_public_name_is_there_and_described() -> None:
 
 
 def test_every_public_method_is_described() -> None:
-    for kind in (letta.AppServerClient, letta.Message, letta.TurnResult, testing.MockServer):
+    kinds = (
+        letta.AppServerClient,
+        letta.ApprovalRequest,
+        letta.Message,
+        letta.Turn,
+        letta.TurnResult,
+        letta.TurnStream,
+        testing.MockServer,
+    )
+    for kind in kinds:
         for name, member in inspect.getmembers(kind):
             if not name.startswith("_") and not isinstance(member, (int, str, tuple, type(None))):
                 assert inspect.getdoc(member), f"{kind.__name__}.{name}"

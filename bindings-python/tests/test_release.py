@@ -14,7 +14,7 @@ import trio
 import letta_app_client as letta
 from letta_app_client import AppServerClient
 from letta_app_client.testing import MockServer
-from tests.helpers import start
+from tests.helpers import message, start
 
 
 def open_files() -> int:
@@ -99,5 +99,27 @@ def test_a_closed_client_is_freed_with_its_last_name(mock: MockServer) -> None:
         gone = weakref.ref(client)
         del client
         assert gone() is None
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_a_turn_keeps_no_closed_client(mock: MockServer) -> None:
+    async def main() -> None:
+        client = await letta.connect(mock.url)
+        runtime = await start(client)
+        turn = client.send_turn(
+            runtime=runtime, payload=message(), approvals=lambda _: letta.allow()
+        )
+        async for _ in turn:
+            pass
+        lost = client.send_turn(runtime=runtime, payload=message(), approvals="raise")
+        await client.close()
+        with pytest.raises(letta.LettaAppError):
+            await lost
+        gone = weakref.ref(client)
+        del client
+        assert gone() is None
+        assert turn.status == "completed"
 
     asyncio.run(main())

@@ -186,3 +186,112 @@ async def test_nothing_that_a_tool_raises_ends_the_run_of_trio(
         status, output, _ = await run_with_tool(tool_mock, handler)
     assert status == "error"
     assert output
+
+
+async def test_an_abort_cancels_the_tool(tool_mock: MockServer) -> None:
+    called, cancelled = anyio.Event(), anyio.Event()
+
+    async def handler(_: Message) -> str:
+        called.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        return "never"
+
+    async with letta.connect(tool_mock.url) as client:
+        client.on_external_tool_call(handler)
+        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        with anyio.fail_after(10):
+            async with client.send_turn(runtime=runtime, payload=message()) as turn:
+                await called.wait()
+            await cancelled.wait()
+        assert (await turn).status == "aborted"
+        assert client.stats.handler_errors == 0
+        await client.info()
+    assert "external_tool_call_response" not in {frame.type for frame in tool_mock.received}
+
+
+async def test_a_tool_has_a_time_limit(tool_mock: MockServer) -> None:
+    cancelled = anyio.Event()
+
+    async def handler(_: Message) -> str:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        return "never"
+
+    async with letta.connect(tool_mock.url, external_tool_timeout=0.05) as client:
+        client.on_external_tool_call(handler)
+        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        with anyio.fail_after(10):
+            result = await client.run_turn(runtime=runtime, payload=message())
+            await cancelled.wait()
+    (call,) = result.tool_calls
+    assert (call.status, result.text) == ("error", "done")
+    assert "did not answer within 0.05 s" in (call.output or "")
+
+
+async def test_the_end_of_the_connection_cancels_the_tool(tool_mock: MockServer) -> None:
+    cancelled = anyio.Event()
+
+    async def handler(_: Message) -> str:
+        tool_mock.cut_connections()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        return "never"
+
+    async with letta.connect(tool_mock.url) as client:
+        client.on_external_tool_call(handler)
+        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        with anyio.fail_after(10):
+            with pytest.raises(letta.TurnInterrupted):
+                await client.run_turn(runtime=runtime, payload=message())
+            await cancelled.wait()
+
+
+async def test_only_so_many_tools_run_at_once(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("done", tool_calls=[("lookup", {})]))
+    running, most, go_on = 0, 0, anyio.Event()
+
+    async def handler(_: Message) -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if running == 2:
+            go_on.set()
+        await go_on.wait()
+        # Others that were let in by mistake would be here before this one has ended.
+        await anyio.lowlevel.checkpoint()
+        running -= 1
+        return "x"
+
+    async with letta.connect(mock.url, external_tool_concurrency=2) as client:
+        client.on_external_tool_call(handler)
+        results: list[letta.TurnResult] = []
+
+        async def run() -> None:
+            runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+            results.append(await client.run_turn(runtime=runtime, payload=message()))
+
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as group:
+                for _ in range(6):
+                    group.start_soon(run)
+    assert [result.text for result in results] == ["done"] * 6
+    assert most == 2
+
+
+async def test_limits_of_tools_are_checked() -> None:
+    for options in (
+        {"external_tool_concurrency": 0},
+        {"external_tool_concurrency": 1.5},
+        {"external_tool_concurrency": True},
+        {"external_tool_timeout": 0},
+        {"external_tool_timeout": "1"},
+    ):
+        with pytest.raises(letta.InvalidOption, match=f"^{next(iter(options))}"):
+            letta.create_app_server_client(url="ws://127.0.0.1:1", **options)

@@ -155,7 +155,7 @@ async def test_a_lost_connection_interrupts_and_can_be_made_again(scripted: Scri
     await client.close()
 
 
-async def test_an_approval_returns_by_default(scripted: Scripted) -> None:
+async def test_an_approval_pauses_by_default(scripted: Scripted) -> None:
     mock = scripted(script.turn("done", tool_calls=[script.call("Bash", needs_approval=True)]))
     async with letta.connect(mock.url) as client:
         runtime = await start(client)

@@ -1,4 +1,4 @@
-"""Two turns through a real server: streamed text, then a tool that runs in this program."""
+"""Turns through a real server: a tool that runs here, and a command that asks for permission."""
 
 import asyncio
 import os
@@ -15,12 +15,6 @@ def ask(text: str) -> dict[str, Any]:
     return {"kind": "create_message", "messages": [{"role": "user", "content": text}]}
 
 
-def show(message: letta.Message, _channel: str) -> None:
-    """Print the answer while it streams."""
-    if message.type == "stream_delta" and message.delta.message_type == "assistant_message":
-        print("".join(part["text"] for part in message.raw["delta"]["content"]), end="", flush=True)
-
-
 def report(result: letta.TurnResult) -> None:
     usage = result.usage
     print(f"\nstop reason: {result.stop_reason}, tool calls: {len(result.tool_calls)}")
@@ -34,28 +28,54 @@ def weather(call: letta.Message) -> str:
     return "sunny, 21 degrees"
 
 
+def decide(request: letta.ApprovalRequest) -> letta.Decision:
+    """Give permission for what is asked, where a person would be asked."""
+    print(f"[{request.tool_name} asks to run {request.input.get('command')!r}: allowed]")
+    return letta.allow()
+
+
 async def main() -> None:
     async with letta.connect(URL) as client:
         info = client.server_info
         print("Python, server version", info.letta_code_version if info else "unknown")
-        client.on_message(show)
         client.on_external_tool_call(weather)
         tool = {
             "name": "weather",
             "description": "The weather in a city",
             "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
         }
+        body = {"name": "demo", "model": MODEL}
+
+        # No person watches this conversation, so nothing in it asks for permission.
         started = await client.runtime_start(
-            create_agent={"body": {"name": "demo", "model": MODEL}, "pin_global": False},
+            create_agent={"body": body, "pin_global": False},
             create_conversation={"body": {}},
-            # No person watches this program, so nothing asks for permission.
             mode="unrestricted",
             external_tools=[{"tools": [tool]}],
         )
-        # The scripted model of the demo obeys words in the text: eight tokens, slowly.
-        report(await client.run_turn(runtime=started.runtime, payload=ask("Hello! N=8 SLEEP=60")))
+        # The scripted model of the demo obeys words in the text: a tool call, then four tokens.
         call = "TOOL=weather|" + quote('{"city": "Lisbon"}')
-        report(await client.run_turn(runtime=started.runtime, payload=ask(f"{call} N=4")))
+        result = await client.run_turn(runtime=started.runtime, payload=ask(f"{call} N=4"))
+        print(result.text, end="")
+        report(result)
+
+        # In this one it does, and the answer is printed while it comes.
+        started = await client.runtime_start(
+            create_agent={"body": body, "pin_global": False},
+            create_conversation={"body": {}},
+            mode="standard",
+        )
+        call = "TOOL=Bash|" + quote('{"command": "touch demo.txt", "description": "makes a file"}')
+        turn = client.send_turn(
+            runtime=started.runtime, payload=ask(f"{call} N=8 SLEEP=60"), approvals=decide
+        )
+        async for event in turn:
+            match event:
+                case letta.AssistantDelta(text):
+                    print(text, end="", flush=True)
+                case letta.ToolCallEnd(status=status):
+                    print(f"[the command ended: {status}]")
+        report(await turn)
 
 
 asyncio.run(main())

@@ -9,24 +9,31 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol, TypeVar
 from weakref import WeakMethod
 
 from . import _native
-from ._loops import Completion, Loop, running_loop
-from .errors import ForkedProcess, WrongLoop, from_json
-from .messages import Message
+from ._call import Call, Delivery, Judge
+from ._loops import Loop, running_loop
+from .errors import ForkedProcess, WrongLoop
 
-__all__ = ["Bridge", "Delivery", "Judge"]
-
-Delivery = tuple[Any, ...]
-"""What ``drain()`` gives: ``(kind, token, …)``."""
+__all__ = ["BATCH", "Bridge", "Pending"]
 
 BATCH = 1000
 """How many deliveries are handled before other tasks of the loop have their turn."""
 
-Judge = Callable[[Message], bool]
-"""Says whether a frame is the answer to a request."""
+ASKS = frozenset({"approval", "approval_over"})
+"""What comes with a token and completes nothing: questions to the client's handlers."""
+
+
+class Pending(Protocol):
+    """What waits for deliveries with its token."""
+
+    def take(self, delivery: Delivery) -> bool:
+        """Takes one and says whether it was the last."""
+
+
+P = TypeVar("P", bound=Pending)
 
 
 class Bridge:
@@ -43,7 +50,7 @@ class Bridge:
         self._pid = os.getpid()
         self._loop: Loop | None = None
         self._attached = False
-        self._pending: dict[int, tuple[Completion, Judge | None]] = {}
+        self._pending: dict[int, Pending] = {}
         self._closing: set[int] = set()
         self._inbox: deque[Delivery] = deque()
         self._paused = False
@@ -58,7 +65,11 @@ class Bridge:
         """Whether the caller is in the client's process, and not on a foreign loop."""
         here = running_loop()
         at_home = self._loop is None or here is None or here.key is self._loop.key
-        return at_home and os.getpid() == self._pid
+        return at_home and self.is_in_its_process()
+
+    def is_in_its_process(self) -> bool:
+        """Whether the caller is in the client's process."""
+        return os.getpid() == self._pid
 
     def check_process(self) -> None:
         """Refuses a call from a foreign process.
@@ -66,7 +77,7 @@ class Bridge:
         Raises:
             ForkedProcess: The client was made before a fork.
         """
-        if os.getpid() != self._pid:
+        if not self.is_in_its_process():
             raise ForkedProcess(
                 "this client belongs to the parent process", hint="make a new client after the fork"
             )
@@ -98,7 +109,7 @@ class Bridge:
         loop = self._enter()
         token = self.native.token()
         completion = loop.completion()
-        self._pending[token] = (completion, judge)
+        self._pending[token] = Call(self.native, completion, judge)
         started = False
         try:
             start(token)
@@ -108,6 +119,24 @@ class Bridge:
         finally:
             if self._pending.pop(token, None) and started:
                 self.native.cancel(token)
+
+    def begin(self, start: Callable[[int], None], make: Callable[[Loop, int], P]) -> P:
+        """Starts something that gets deliveries until one is the last, and returns it.
+
+        Args:
+            start: Makes the native call with the token it is given.
+            make: Makes what takes the deliveries, once that call was made.
+        """
+        loop = self._enter()
+        token = self.native.token()
+        start(token)
+        pending = self._pending[token] = make(loop, token)
+        self._attach(loop)
+        return pending
+
+    def forget(self, token: int) -> None:
+        """Nothing waits for a token any more; what still comes for it is dropped."""
+        self._pending.pop(token, None)
 
     async def close(self) -> None:
         """Closes and waits for it. From elsewhere than home it only sets the closing going."""
@@ -119,7 +148,7 @@ class Bridge:
             self.close_nowait()
             return
         completion = loop.completion()
-        self._pending[token] = (completion, None)
+        self._pending[token] = Call(self.native, completion)
         self._closing.add(token)
         self._loop = loop
         try:
@@ -163,7 +192,7 @@ class Bridge:
 
     def _bell(self) -> None:
         # After a fork the mailbox and the bell are the parent's.
-        if os.getpid() != self._pid:
+        if not self.is_in_its_process():
             return
         self._inbox.extend(self.native.drain())
         if self._paused:
@@ -187,34 +216,18 @@ class Bridge:
     def _take(self, delivery: Delivery) -> bool:
         """Handles a delivery and says whether it ended somebody's wait."""
         token = delivery[1]
-        if not token:
+        if not token or delivery[0] in ASKS:
             deliver = self._held or self._deliver()
             if deliver is not None:
                 deliver(delivery)
             return False
-        ended = token in self._pending and self._complete(token, delivery)
+        pending = self._pending.get(token)
+        ended = pending is not None and pending.take(delivery)
+        if ended:
+            del self._pending[token]
         if token in self._closing:
             self._closing.clear()
             self._closed = True
             self._detach()
             self.native.hang_up()
         return ended
-
-    def _complete(self, token: int, delivery: Delivery) -> bool:
-        completion, judge = self._pending[token]
-        if delivery[0] == "candidate" and judge is not None:
-            try:
-                if not judge(Message(delivery[2])):
-                    return False
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's
-                completion.set_exception(error)
-                self.native.cancel(token)
-            else:
-                completion.set_result(delivery)
-                self.native.resolve(token)
-        elif delivery[0] == "failed":
-            completion.set_exception(from_json(delivery[2]))
-        else:
-            completion.set_result(delivery)
-        del self._pending[token]
-        return True

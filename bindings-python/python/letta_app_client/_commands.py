@@ -6,15 +6,20 @@ import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from . import _native
+from ._approvals import Approvals, chosen
 from ._bridge import Bridge
+from ._flight import Flight
 from ._json import encode
-from ._limits import LONGEST, Timeout, grace, limit, request_limit
+from ._limits import Timeout, request_limit, turn_limits
+from ._loops import Loop
+from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidCommand, InvalidOption, refusal
 from .messages import Message
 from .results import TurnResult
+from .turn import Turn
 
 __all__ = ["Commands"]
 
@@ -25,6 +30,7 @@ class Commands(ABC):
     def __init__(self, native: _native.Connection, bridge: Bridge) -> None:
         self._native = native
         self._bridge = bridge
+        self._approvals = Approvals(bridge)
 
     @abstractmethod
     def _sent(self, text: str) -> None:
@@ -59,9 +65,11 @@ class Commands(ABC):
         request_id: str | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = 600,
+        tool_timeout: float | None = 3600,
+        approval_timeout: float | None = None,
         abort_grace: float | None = 2,
         accept_timeout: float | None = 30,
-        approvals: Literal["return", "wait"] = "return",
+        approvals: ApprovalMode | ApprovalHandler = "pause",
     ) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
@@ -75,15 +83,24 @@ class Commands(ABC):
             payload: ``{"kind": "create_message", "messages": [...]}``.
             request_id: The id of the command; one is made by default.
             timeout: Seconds for the whole turn; ``None``, the default, for no limit.
-            idle_timeout: Seconds without any sign of life of the runtime; the clock rests while a
-                permission is asked or a tool runs. ``None`` for no limit.
-            abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit;
-                may be 0.
-            accept_timeout: Seconds until the server has shown any sign that it got the input.
-                ``None`` for no limit.
-            approvals: With ``return`` the call resolves with the stop reason ``requires_approval``
-                when a permission is wanted, and the turn goes on once somebody answers. With
-                ``wait`` somebody else answers, for example a message handler.
+            idle_timeout: Seconds without any sign of life of the runtime while the model is at
+                work; 600 by default. ``None`` for no limit.
+            tool_timeout: The same while a tool runs; 3600 by default.
+            approval_timeout: Seconds that a permission may stay undecided. No limit by default: a
+                person may have to decide.
+            abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit; 2
+                by default, may be 0.
+            accept_timeout: Seconds until the server has shown any sign that it got the input; 30 by
+                default. ``None`` for no limit.
+            approvals: What to do when the turn wants a permission (section 13). A function is asked
+                for each, one after the other: it gets an ``ApprovalRequest`` and returns
+                ``allow(...)`` or ``deny(...)``. It runs like a tool (``on_external_tool_call``);
+                one that raises denies, with its message as the reason. ``deny`` denies with a
+                standard reason. All others ask the client's handlers (``on_approval_request``)
+                first. Without one, ``pause``, the default, resolves with the stop reason
+                ``requires_approval``, ``raise`` raises ``ApprovalRequired``, and in both cases the
+                turn goes on once somebody answers; ``wait`` waits until somebody does, for example
+                a message handler.
 
         Raises:
             InvalidOption: A limit or ``approvals`` is not usable.
@@ -92,24 +109,99 @@ class Commands(ABC):
             RequestError: The server did not accept the input.
             TurnAborted: The input was removed from the queue before its turn started.
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
-            TurnIdleTimeout: ``idle_timeout`` passed; the turn was told to stop.
+            TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
+                turn was told to stop.
             RequestTimeout: ``accept_timeout`` passed without a sign of the input.
+            ApprovalRequired: A permission is wanted, with ``approvals="raise"``.
             TurnInterrupted: The connection was lost; the outcome is unknown.
         """
-        total, idle = limit("timeout", timeout), limit("idle_timeout", idle_timeout)
-        stopping = grace("abort_grace", abort_grace)
-        accepting = limit("accept_timeout", accept_timeout) or LONGEST
-        if approvals not in ("return", "wait"):
-            raise InvalidOption(f'approvals: expected "return" or "wait", got {approvals!r}')
+        limits = turn_limits(
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            tool_timeout=tool_timeout,
+            approval_timeout=approval_timeout,
+            abort_grace=abort_grace,
+            accept_timeout=accept_timeout,
+        )
+        mode, handler = chosen(approvals)
         command = _input(runtime, payload, request_id, {})
+        mine = 0
 
         def start(token: int) -> None:
-            text = encode(command)
-            limits = (total, idle, stopping, accepting, approvals)
-            self._sent(self._native.run_turn(token, text, *limits))
+            nonlocal mine
+            self._sent(self._native.run_turn(token, encode(command), *limits, mode, False))
+            mine = token
+            self._approvals.take(token, handler)
 
-        delivery = await self._bridge.call(start)
+        try:
+            delivery = await self._bridge.call(start)
+        finally:
+            self._approvals.forget(mine)
         return TurnResult.from_raw(json.loads(delivery[2]))
+
+    def send_turn(
+        self,
+        *,
+        runtime: Mapping[str, Any],
+        payload: Mapping[str, Any],
+        request_id: str | None = None,
+        timeout: float | None = None,
+        idle_timeout: float | None = 600,
+        tool_timeout: float | None = 3600,
+        approval_timeout: float | None = None,
+        abort_grace: float | None = 2,
+        accept_timeout: float | None = 30,
+        approvals: ApprovalMode | ApprovalHandler = "pause",
+    ) -> Turn:
+        """Sends an input and returns the handle of its turn at once (protocol section 17).
+
+        Everything is as with ``run_turn``, but the caller can also follow what happens, stop the
+        turn, or leave it alone: see ``Turn``. Sends ``input``, or has it sent after the pause of
+        section 18. To be called on the client's event loop.
+
+        Args:
+            runtime: As for ``run_turn``, like all others.
+            payload: ``{"kind": "create_message", "messages": [...]}``.
+            request_id: The id of the command.
+            timeout: Seconds for the whole turn.
+            idle_timeout: Seconds of silence while the model is at work.
+            tool_timeout: Seconds of silence while a tool runs.
+            approval_timeout: Seconds that a permission may stay undecided.
+            abort_grace: Seconds to wait for the end of a turn that was told to stop, by a limit or
+                by its handle.
+            accept_timeout: Seconds until the server has shown any sign of the input.
+            approvals: What to do when the turn wants a permission.
+
+        Raises:
+            InvalidOption: A limit or ``approvals`` is not usable.
+            InvalidCommand: A field is missing or of the wrong type.
+            MessageTooLarge: The input is larger than ``max_message_bytes``.
+            Disconnected: There is no connection.
+            ClientClosed: The client was closed.
+            WrongLoop: No event loop is running here, or another one than the client's.
+            ForkedProcess: The client was made before a fork.
+
+            All other errors of ``run_turn`` come when the turn is awaited.
+        """
+        limits = turn_limits(
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            tool_timeout=tool_timeout,
+            approval_timeout=approval_timeout,
+            abort_grace=abort_grace,
+            accept_timeout=accept_timeout,
+        )
+        mode, handler = chosen(approvals)
+        text = encode(_input(runtime, payload, request_id, {}))
+
+        def start(token: int) -> None:
+            self._sent(self._native.run_turn(token, text, *limits, mode, True))
+            self._approvals.take(token, handler)
+
+        def make(loop: Loop, token: int) -> Flight:
+            return Flight(self._bridge, loop, token, self._approvals.forget)
+
+        return Turn(self._bridge.begin(start, make))
 
     def input(
         self,

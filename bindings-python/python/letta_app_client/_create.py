@@ -29,6 +29,8 @@ def create_app_server_client(
     max_message_bytes: int = 100 * 1024 * 1024,
     tls: TlsOptions | None = None,
     settle_pause: float = 0.4,
+    external_tool_concurrency: int = 16,
+    external_tool_timeout: float = 290,
 ) -> AppServerClient:
     """Makes a client. Nothing touches the network before ``connect``.
 
@@ -48,6 +50,9 @@ def create_app_server_client(
         tls: Which certificates to accept.
         settle_pause: Seconds to wait before an input on a runtime whose turn has just ended,
             because the server is still cleaning up (section 18).
+        external_tool_concurrency: How many external tools run at once; further calls wait.
+        external_tool_timeout: Seconds from a tool's call to its answer; then the client answers
+            with an error. The server itself gives up after 5 minutes (section 14).
 
     Raises:
         InvalidOption: An option is not usable; the message begins with its name.
@@ -61,6 +66,7 @@ def create_app_server_client(
         "keepalive_interval": keepalive_interval,
         "keepalive_timeout": keepalive_timeout,
         "settle_pause": settle_pause,
+        "external_tool_timeout": external_tool_timeout,
     }
     for name, value in seconds.items():
         expect(name, value, "seconds", (int, float))
@@ -74,6 +80,11 @@ def create_app_server_client(
             expect_text(name, secret)
     expect("max_message_bytes", max_message_bytes, "a number of bytes", (int,))
     expect("tls", tls, "TlsOptions", (TlsOptions,))
+    expect("external_tool_concurrency", external_tool_concurrency, "a number", (int,))
+    if not 0 < external_tool_concurrency < _MOST_BYTES:
+        raise InvalidOption(
+            f"external_tool_concurrency: expected a number above 0, got {external_tool_concurrency}"
+        )
     if not 0 <= max_message_bytes < _MOST_BYTES:
         raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {max_message_bytes}")
     native = _native.Connection(
@@ -83,6 +94,7 @@ def create_app_server_client(
         max_message_bytes=max_message_bytes,
         ca=None if tls.ca is None else os.fspath(tls.ca),
         verify=tls.verify,
+        external_tool_concurrency=external_tool_concurrency,
         **seconds,
     )
     return AppServerClient(native)

@@ -7,11 +7,14 @@ from typing import Any, Literal, TypeAlias
 
 from .errors import InvalidOption
 
-__all__ = ["Timeout", "grace", "limit", "request_limit"]
+__all__ = ["Timeout", "TurnLimits", "grace", "limit", "request_limit", "turn_limits"]
 
 Timeout: TypeAlias = 'float | Literal["default"] | None'
 """Seconds above zero, ``"default"`` for the client's ``request_timeout``, or ``None`` (or
 ``math.inf``) for no limit."""
+
+TurnLimits: TypeAlias = tuple[float | None, float | None, float | None, float | None, float, float]
+"""The limits of a turn in the order in which the engine takes them."""
 
 LONGEST = 1e9
 """Longer limits mean "never", and would overflow the engine's clock."""
@@ -53,6 +56,30 @@ def grace(name: str, value: Any) -> float:
     if not _is_number(value) or math.isnan(value) or value < 0:
         raise _refused(name, "seconds from 0 or None", value)
     return float(value)
+
+
+def turn_limits(
+    *,
+    timeout: Any,
+    idle_timeout: Any,
+    tool_timeout: Any,
+    approval_timeout: Any,
+    abort_grace: Any,
+    accept_timeout: Any,
+) -> TurnLimits:
+    """Checks the limits of a turn.
+
+    Raises:
+        InvalidOption: One is no limit; the message begins with its name.
+    """
+    return (
+        limit("timeout", timeout),
+        limit("idle_timeout", idle_timeout),
+        limit("tool_timeout", tool_timeout),
+        limit("approval_timeout", approval_timeout),
+        grace("abort_grace", abort_grace),
+        limit("accept_timeout", accept_timeout) or LONGEST,
+    )
 
 
 def _is_number(value: object) -> bool:

@@ -53,8 +53,10 @@ class Loop(Protocol):
     def completion(self) -> Completion:
         """Returns something to wait for on this loop."""
 
-    def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
-        """Runs a function as a task of its own, which nobody waits for."""
+    def spawn(
+        self, function: Callable[[], Awaitable[None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        """Runs a function as a task of its own, which nobody waits for; returns what cancels it."""
 
 
 def running_loop() -> Loop | None:
@@ -129,7 +131,9 @@ class AsyncioLoop:
     def completion(self) -> Completion:
         return _AsyncioCompletion(self._loop)
 
-    def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
+    def spawn(
+        self, function: Callable[[], Awaitable[None]], context: contextvars.Context
+    ) -> Callable[[], object]:
         async def run() -> None:
             await function()
 
@@ -137,6 +141,7 @@ class AsyncioLoop:
         # The loop itself holds tasks weakly.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task.cancel
 
 
 class _Watcher:
@@ -249,16 +254,22 @@ class TrioLoop:
     def completion(self) -> Completion:
         return _TrioCompletion(self._trio)
 
-    def spawn(self, function: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
+    def spawn(
+        self, function: Callable[[], Awaitable[None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        scope = self._trio.CancelScope()
+
         async def run() -> None:
-            try:
-                await function()
-            except self.cancelled:
-                raise
-            except BaseException:
-                logger.exception("a task raised")
+            with scope:
+                try:
+                    await function()
+                except self.cancelled:
+                    raise
+                except BaseException:
+                    logger.exception("a task raised")
 
         self._trio.lowlevel.spawn_system_task(run, context=context.copy())
+        return scope.cancel  # type: ignore[no-any-return]
 
 
 def _contained(callback: Callable[[], None]) -> None:

@@ -35,6 +35,8 @@ class Connection:
         ca: str | None,
         verify: bool,
         settle_pause: float,
+        external_tool_concurrency: int,
+        external_tool_timeout: float,
     ) -> Connection: ...
     def fileno(self) -> int:
         """What becomes readable when deliveries wait: a file descriptor, on Windows a socket.
@@ -48,10 +50,12 @@ class Connection:
     def drain(self) -> list[tuple[Any, ...]]:
         """Takes all deliveries: ``(kind, token, …)``, with token 0 where no call waits.
 
-        ``("message", 0, channel, text)``, ``("sent", 0, text)``, ``("done", token)``,
+        ``("message", 0, channel, text, type or None)``, ``("sent", 0, text)``, ``("done", token)``,
         ``("response", token, text, refused)``, ``("candidate", token, text)``,
         ``("turn", token, result_json)``, ``("failed", token, error_json)``,
-        ``("tool_call", 0, text)``, ``("disconnected", 0, channel, code, reason)``,
+        ``("turn_ready", token)``, ``("approval", token, ask, text)``,
+        ``("approval_over", token, ask, refused)``, ``("tool_call", 0, text)``,
+        ``("tool_over", 0, request_id, reason)``, ``("disconnected", 0, channel, code, reason)``,
         ``("lagged", 0, dropped)``.
         """
 
@@ -88,10 +92,34 @@ class Connection:
         command: str,
         timeout: float | None,
         idle_timeout: float | None,
+        tool_timeout: float | None,
+        approval_timeout: float | None,
         abort_grace: float,
         accept_timeout: float,
         approvals: str,
+        followed: bool,
     ) -> str: ...
+    def take_turn(self, token: int) -> str:
+        """Takes the events of a followed turn, as a JSON list; the next one rings again."""
+
+    def leave_turn(self, token: int) -> None:
+        """Throws them away; without, those of an ended turn are kept for ever."""
+
+    def abort_turn(self, token: int) -> None:
+        """Stops a turn on the server; its completion comes."""
+
+    def detach_turn(self, token: int) -> None:
+        """Lets a turn go on; no completion comes."""
+
+    def turn_report(
+        self, token: int
+    ) -> tuple[Literal["settling", "sent", "queued", "running", "stopping"], str] | None:
+        """``(phase, text)``, or ``None`` for a turn that has ended."""
+
+    def handle_approvals(
+        self, token: int, runtime: tuple[str, str] | None, handled: bool
+    ) -> None: ...
+    def answer_approval(self, ask: int, decision: str | None, error: str | None) -> None: ...
     def cancel(self, token: int) -> None: ...
     def resolve(self, token: int) -> None: ...
     def handle_tools(self, handled: bool) -> None: ...

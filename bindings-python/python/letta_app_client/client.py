@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
 from . import _native
-from ._bridge import Bridge, Delivery
+from ._bridge import Bridge
+from ._call import Delivery
 from ._checks import expect_text
 from ._commands import Commands
 from ._handlers import Handlers
 from ._loops import logger
 from ._tools import ToolHandler, Tools
+from .approvals import ApprovalHandler
 from .messages import Message
 
 __all__ = ["AppServerClient", "Channel", "Disconnect", "State", "Stats"]
@@ -48,7 +50,7 @@ class Stats:
         malformed: Frames received that were not JSON objects.
         degraded: Frames with fields of unexpected types, which the engine left alone.
         dropped: Frames that message handlers missed because the loop was busy for too long.
-        handler_errors: How often a handler or a tool raised.
+        handler_errors: How often a handler or a tool raised, or returned what is no answer.
     """
 
     frames: int
@@ -150,7 +152,7 @@ class AppServerClient(Commands):
         """Counters since the client was made."""
         self._bridge.check_process()
         handlers = (self._on_message, self._on_send, self._on_disconnect, self._on_lagged)
-        errors = sum(kind.errors for kind in handlers) + self._tools.errors
+        errors = sum(kind.errors for kind in (*handlers, self._tools, self._approvals))
         return Stats(*self._native.counters(), dropped=self._dropped, handler_errors=errors)
 
     def next_request_id(self, prefix: str = "request") -> str:
@@ -223,6 +225,10 @@ class AppServerClient(Commands):
         the log only. A tool that is cancelled or calls ``sys.exit`` is answered for as well, and
         ends nothing but itself.
 
+        At most ``external_tool_concurrency`` calls run at once. When nobody wants an answer any
+        more, because the turn was aborted, the connection has ended or ``external_tool_timeout``
+        has passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
+
         A client has one such function: a second one replaces the first, and removing the first does
         nothing from then on.
 
@@ -231,6 +237,38 @@ class AppServerClient(Commands):
         """
         self._bridge.check_process()
         return self._tools.set(handler)
+
+    def on_approval_request(
+        self, handler: ApprovalHandler, *, runtime: Mapping[str, Any] | None = None
+    ) -> Callable[[], None]:
+        """Registers a function that decides on permission requests (protocol section 13).
+
+        It is asked for what turns want that have no handler of their own and were not sent with
+        ``approvals="deny"``, and for what any other input or an earlier connection has left open.
+        It gets an ``ApprovalRequest`` and returns ``allow(...)``, ``deny(...)`` or a decision as it
+        goes over the wire. It runs like a tool, with the context variables of now; requests of one
+        runtime come one after the other.
+
+        One that raises or returns something else denies; that is logged and counted. When no
+        answer is wanted any more, an ``async def`` is cancelled. An answer that the server refuses,
+        because somebody else was first, is logged.
+
+        The handler of a runtime is asked rather than one for all, and the latest rather than an
+        earlier one.
+
+        Args:
+            handler: The function.
+            runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
+
+        Returns:
+            A function that removes the handler. What it was asked and has not answered is asked of
+            others.
+
+        Raises:
+            InvalidOption: The runtime is none.
+        """
+        self._bridge.check_process()
+        return self._approvals.add(handler, runtime)
 
     def _sent(self, text: str) -> None:
         if self._on_send:
@@ -245,6 +283,12 @@ class AppServerClient(Commands):
             self._sent(delivery[2])
         elif kind == "tool_call":
             self._tools.call(Message(delivery[2]))
+        elif kind == "tool_over":
+            self._tools.over(*delivery[2:])
+        elif kind == "approval":
+            self._approvals.ask(*delivery[1:])
+        elif kind == "approval_over":
+            self._approvals.over(*delivery[2:])
         elif kind == "disconnected":
             self._on_disconnect.emit(Disconnect(*delivery[2:]))
         elif kind == "lagged" and (self._on_message or self._on_send):

@@ -13,12 +13,14 @@
     ├─ RequestTimeout(…, TimeoutError)       no answer within the request's time limit
     ├─ MessageTooLarge                       larger than max_message_bytes; not sent
     ├─ InvalidCommand                        malformed; not sent, the server would stay silent
+    ├─ UnsupportedByServer                   the server is too old for it; not sent
     ├─ TurnError                             result = what is known of the turn
     │  ├─ TurnFailed                         the turn ended with an error
     │  ├─ TurnAborted                        it was stopped, or removed from the queue
     │  ├─ TurnTimeout(…, TimeoutError)       its total time limit passed
     │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
-    │  └─ TurnInterrupted                    the connection was lost: the outcome is unknown
+    │  ├─ TurnInterrupted                    the connection was lost: the outcome is unknown
+    │  └─ ApprovalRequired                   a permission is wanted; request
     ├─ WrongLoop                             used from another event loop
     ├─ ForkedProcess                         the client belongs to the parent process
     └─ InternalError                         a defect of this package
@@ -29,10 +31,12 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+from .approvals import ApprovalRequest
 from .messages import Message
 from .results import TurnResult
 
 __all__ = [
+    "ApprovalRequired",
     "AuthError",
     "ClientClosed",
     "ConnectionFailed",
@@ -52,6 +56,7 @@ __all__ = [
     "TurnIdleTimeout",
     "TurnInterrupted",
     "TurnTimeout",
+    "UnsupportedByServer",
     "WrongLoop",
 ]
 
@@ -162,6 +167,15 @@ class InvalidCommand(LettaAppError):
     code = "invalid_command"
 
 
+class UnsupportedByServer(LettaAppError):
+    """The server is too old for a command, and would stay silent (protocol sections 1 and 5).
+
+    Nothing was sent.
+    """
+
+    code: ClassVar[str] = "unsupported_by_server"
+
+
 class TurnError(LettaAppError):
     """A turn did not come to a good end.
 
@@ -199,9 +213,27 @@ class TurnIdleTimeout(TurnError, TimeoutError):
 
 
 class TurnInterrupted(TurnError):
-    """The connection was lost during the turn: its outcome is unknown (section 16)."""
+    """The connection was lost during the turn: its outcome is unknown (section 16).
+
+    Also raised for a turn that was detached, when it is awaited all the same.
+    """
 
     code = "turn_interrupted"
+
+
+class ApprovalRequired(TurnError):
+    """The turn wants a permission and was sent with ``approvals="raise"`` (section 13).
+
+    The turn goes on once ``request`` is answered, with ``client.input`` or ``submit_input``.
+    """
+
+    code = "approval_required"
+
+    @property
+    def request(self) -> ApprovalRequest | None:
+        """What is wanted; ``None`` only in an error that a program made itself."""
+        frame = None if self.result is None else self.result.terminal_message
+        return None if frame is None else ApprovalRequest(frame)
 
 
 class WrongLoop(LettaAppError):

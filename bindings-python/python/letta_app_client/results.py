@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from .messages import Fields, Message
 
-__all__ = ["RunText", "ToolCall", "TurnResult", "TurnStatus", "Usage"]
+__all__ = [
+    "AssistantMessage",
+    "ReasoningMessage",
+    "RunText",
+    "ToolCall",
+    "TurnMessage",
+    "TurnResult",
+    "TurnStatus",
+    "Usage",
+]
 
 TurnStatus = Literal["completed", "aborted", "failed", "requires_approval", "disconnected"]
 
@@ -69,6 +78,42 @@ class ToolCall:
             return None
 
 
+@dataclass(frozen=True, slots=True)
+class AssistantMessage:
+    """Something the agent said.
+
+    Attributes:
+        text: All of it.
+        run_id: The run.
+        message_id: The same as in the events it is made of.
+    """
+
+    type: ClassVar[Literal["assistant"]] = "assistant"
+    text: str
+    run_id: str = ""
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningMessage:
+    """Something the agent thought.
+
+    Attributes:
+        text: All of it.
+        run_id: The run.
+        message_id: The same as in the events it is made of.
+    """
+
+    type: ClassVar[Literal["reasoning"]] = "reasoning"
+    text: str
+    run_id: str = ""
+    message_id: str = ""
+
+
+TurnMessage: TypeAlias = AssistantMessage | ReasoningMessage | ToolCall
+"""One message of a turn, or a tool call between messages."""
+
+
 @dataclass(frozen=True)
 class RunText:
     """The text that one run contributed.
@@ -96,6 +141,8 @@ class TurnResult:
             retried.
         runs: The text run by run.
         tool_calls: The tool calls in order.
+        messages: What the agent said, thought and called, in order; the calls are those of
+            ``tool_calls``. Runs that failed and were retried are left out.
         usage: Token counts, summed.
         stop_reason: The server's word for the end, such as ``end_turn``; unknown words are kept.
         error: The server's text for people when the turn failed.
@@ -118,6 +165,7 @@ class TurnResult:
     text: str = ""
     runs: tuple[RunText, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    messages: tuple[TurnMessage, ...] = ()
     usage: Usage = field(default_factory=Usage)
     stop_reason: str | None = None
     error: str | None = None
@@ -134,30 +182,53 @@ class TurnResult:
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> TurnResult:
-        """Builds a result from the engine's JSON form, whose ``duration_ms`` is in milliseconds."""
+        """Builds a result from the engine's JSON form or from what ``to_dict`` returned.
+
+        The engine's has ``duration_ms`` in milliseconds, and the text of ``terminal_message``.
+        """
         values = {key.name: raw[key.name] for key in fields(cls) if key.name in raw}
         terminal = raw.get("terminal_message")
+        if isinstance(terminal, Mapping):
+            terminal = json.dumps(terminal)
+        calls = tuple(ToolCall(**call) for call in raw.get("tool_calls", ()))
         values |= {
             "runtime": Fields(raw["runtime"]),
             "runs": tuple(RunText(**run) for run in raw.get("runs", ())),
-            "tool_calls": tuple(ToolCall(**call) for call in raw.get("tool_calls", ())),
+            "tool_calls": calls,
+            "messages": tuple(_message(one, calls) for one in raw.get("messages", ())),
             "usage": Usage(**raw.get("usage", {})),
             "terminal_message": None if terminal is None else Message(terminal),
-            "duration": raw.get("duration_ms", 0) / 1000,
+            "duration": raw.get("duration", raw.get("duration_ms", 0) / 1000),
         }
         for name in ("run_ids", "client_message_ids", "merged_with"):
             values[name] = tuple(raw.get(name, ()))
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the result as plain data, ready for ``json.dumps``."""
+        """Returns the result as plain data, ready for ``json.dumps`` and for ``from_raw``.
+
+        A tool call among the ``messages`` is the ``index`` of its place in ``tool_calls``.
+        """
         plain = {key.name: getattr(self, key.name) for key in fields(self)}
         plain["runtime"] = self.runtime.to_dict()
         plain["runs"] = [vars(run).copy() for run in self.runs]
         plain["tool_calls"] = [vars(call).copy() for call in self.tool_calls]
+        plain["messages"] = [self._plain(one) for one in self.messages]
         plain["usage"] = vars(self.usage).copy()
         terminal = self.terminal_message
         plain["terminal_message"] = None if terminal is None else terminal.to_dict()
         for name in ("run_ids", "client_message_ids", "merged_with"):
             plain[name] = list(plain[name])
         return plain
+
+    def _plain(self, message: TurnMessage) -> dict[str, Any]:
+        if isinstance(message, ToolCall):
+            return {"type": "tool_call", "index": self.tool_calls.index(message)}
+        return {"type": message.type, **asdict(message)}
+
+
+def _message(raw: Mapping[str, Any], calls: tuple[ToolCall, ...]) -> TurnMessage:
+    if raw["type"] == "tool_call":
+        return calls[int(raw["index"])]
+    kind = AssistantMessage if raw["type"] == "assistant" else ReasoningMessage
+    return kind(raw["text"], raw["run_id"], raw["message_id"])

@@ -66,7 +66,7 @@ def _read(path: Path) -> list[Any]:
 async def _replay(
     report: Report, name: str, mock: MockServer, lines: list[Any], expected: list[Any]
 ) -> None:
-    replay = _Replay(mock, expected, acknowledged=name.startswith("single/"))
+    replay = Replay(mock, expected, acknowledged=name.startswith("single/"))
     try:
         for line in lines:
             await replay.step(line)
@@ -114,7 +114,9 @@ class _Client:
                 raise ReplayError(f"got {self.seen} of {self.wanted} frames") from None
 
 
-class _Replay:
+class Replay:
+    """Does what the recorded clients did, with an input of theirs as a turn where it is known."""
+
     def __init__(self, mock: MockServer, expected: list[Any], *, acknowledged: bool) -> None:
         self._mock = mock
         self._expected = expected
@@ -123,7 +125,13 @@ class _Replay:
         self._all: list[_Client] = []
         self._turns: dict[int, asyncio.Task[TurnResult]] = {}
 
+    @property
+    def turns(self) -> list[asyncio.Task[TurnResult]]:
+        """The turns that were begun, in the order of what is expected of them."""
+        return [self._turns[index] for index in sorted(self._turns)]
+
     async def step(self, line: dict[str, Any]) -> None:
+        """Does what a line of the recording says."""
         label, channel = line.get("client", ""), line.get("channel", "")
         frame = line.get("frame")
         if line.get("event") == "open":
@@ -198,7 +206,7 @@ class _Replay:
         missing = [it for index, it in enumerate(self._expected) if index not in self._turns]
         if missing:
             raise ReplayError(f"inputs not found in the recording: {missing}")
-        turns = [self._turns[index] for index in sorted(self._turns)]
+        turns = self.turns
         if turns:
             await asyncio.wait(turns, timeout=TURN_LIMIT)
             if any(not turn.done() for turn in turns):
@@ -208,6 +216,7 @@ class _Replay:
         return await asyncio.gather(*turns, return_exceptions=True)
 
     async def close(self) -> None:
+        """Ends everything."""
         for turn in self._turns.values():
             turn.cancel()
         await asyncio.gather(*self._turns.values(), return_exceptions=True)

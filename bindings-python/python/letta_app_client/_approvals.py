@@ -1,0 +1,147 @@
+"""Brings permission requests to the functions that decide on them (protocol section 13)."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+from . import _native
+from ._bridge import Bridge
+from ._checks import expect, expect_text
+from ._jobs import Job, Jobs
+from ._json import encode
+from ._loops import Loop, logger
+from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
+from .decisions import Decision
+from .errors import InvalidOption
+
+__all__ = ["Approvals", "chosen"]
+
+
+def chosen(approvals: object) -> tuple[str, Any]:
+    """Tells the engine's name of a behaviour, and the turn's own handler where there is one.
+
+    Raises:
+        InvalidOption: It is no such thing.
+    """
+    modes = get_args(ApprovalMode)
+    if isinstance(approvals, str) and approvals in modes:
+        return approvals, None
+    if callable(approvals):
+        return "ask", approvals
+    names = ", ".join(f'"{mode}"' for mode in modes)
+    raise InvalidOption(f"approvals: expected {names} or a function, got {approvals!r}")
+
+
+class _ApprovalJob(Job):
+    what = "the approval handler"
+
+    def __init__(
+        self,
+        native: _native.Connection,
+        ask: int,
+        *,
+        loop: Loop,
+        handler: ApprovalHandler,
+        request: ApprovalRequest,
+        context: contextvars.Context,
+    ) -> None:
+        super().__init__(loop, handler, request, context)
+        self._native = native
+        self._ask = ask
+        self._request = request
+
+    def label(self) -> str:
+        return f"the approval handler, asked for {json.dumps(self._request.tool_name)},"
+
+    def describe(self, error: BaseException) -> str:
+        kind, text = type(error).__name__, str(error)
+        return f"{self.what} raised {kind}: {text}" if text else f"{self.what} raised {kind}"
+
+    def encode(self, output: Any) -> str:
+        if isinstance(output, Decision):
+            output = output.to_dict()
+        if not isinstance(output, Mapping):
+            kind = type(output).__name__
+            raise TypeError(f"{self.what} returned {kind}; expected allow(…), deny(…) or a mapping")
+        return encode(output)
+
+    def send(self, answer: str | None, error: str | None) -> None:
+        self._native.answer_approval(self._ask, answer, error)
+
+
+class Approvals:
+    """The handlers of a client and of its turns. The engine says which one is asked."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._native: _native.Connection = bridge.native
+        self._handlers: dict[int, tuple[ApprovalHandler, contextvars.Context]] = {}
+        self._jobs = Jobs()
+
+    @property
+    def errors(self) -> int:
+        """How often a handler raised or returned what is no decision."""
+        return self._jobs.errors
+
+    def take(self, token: int, handler: ApprovalHandler | None) -> None:
+        """Lets a handler, where there is one, be asked under a token."""
+        if handler is not None:
+            self._handlers[token] = (handler, contextvars.copy_context())
+
+    def forget(self, token: int) -> None:
+        """Ends that. Requests that arrive all the same have been asked of others already."""
+        self._handlers.pop(token, None)
+
+    def add(
+        self, handler: ApprovalHandler, runtime: Mapping[str, Any] | None
+    ) -> Callable[[], None]:
+        """Registers a handler of the client, and returns the function that removes it."""
+        checked: object = handler
+        if not callable(checked):
+            kind = type(checked).__name__
+            raise TypeError(f"on_approval_request: expected a function, got {kind}")
+        token = self._native.token()
+        self._native.handle_approvals(token, _scope(runtime), True)
+        self.take(token, handler)
+
+        def remove() -> None:
+            if token in self._handlers:
+                self.forget(token)
+                self._native.handle_approvals(token, None, False)
+
+        return remove
+
+    def ask(self, token: int, ask: int, text: str) -> None:
+        """Asks the handler of a token."""
+        entry, loop = self._handlers.get(token), self._bridge.loop
+        if entry is not None and loop is not None:
+            handler, context = entry
+            job = _ApprovalJob(
+                self._native,
+                ask,
+                loop=loop,
+                handler=handler,
+                request=ApprovalRequest(text),
+                context=context,
+            )
+            self._jobs.start(ask, job)
+
+    def over(self, ask: int, refused: str | None) -> None:
+        """The answer is not wanted any more, or did not count."""
+        self._jobs.over(ask)
+        if refused is not None:
+            logger.warning("an answer to a permission request did not count: %s", refused)
+
+
+def _scope(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    if runtime is None:
+        return None
+    expect("runtime", runtime, "a mapping", (Mapping,))
+    names = ("agent_id", "conversation_id")
+    agent, conversation = (runtime.get(name) for name in names)
+    for name, value in zip(names, (agent, conversation), strict=True):
+        expect_text(f"runtime.{name}", value)
+    return str(agent), str(conversation)

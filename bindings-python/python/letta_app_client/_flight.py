@@ -1,0 +1,165 @@
+"""A turn under way, as the event loop sees it: its outcome, its events, who waits for them."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal
+
+from . import _native
+from ._bridge import BATCH, Bridge
+from ._call import Delivery
+from ._loops import Completion, Loop
+from .errors import LettaAppError, TurnInterrupted, from_json
+from .results import TurnResult
+
+__all__ = ["Flight"]
+
+Phase = Literal["settling", "sent", "queued", "running", "stopping"]
+
+
+class Flight:
+    """What the bridge holds of a turn until its end, and the turn's handle for longer."""
+
+    def __init__(
+        self, bridge: Bridge, loop: Loop, token: int, released: Callable[[int], None]
+    ) -> None:
+        self._bridge = bridge
+        self._native: _native.Connection = bridge.native
+        self._loop = loop
+        self._token = token
+        # What else is kept for the turn goes with its end.
+        self._released = released
+        self._waiters: set[Completion] = set()
+        self._ready = False
+        self._reading = False
+        self._events: deque[dict[str, Any]] = deque()
+        self._given = 0
+        self._failure: str | None = None
+        self.result: TurnResult | None = None
+        self.raw_result: dict[str, Any] | None = None
+        self.detached = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the outcome is known, or nobody asks for it any more."""
+        return self.detached or self.result is not None or self._failure is not None
+
+    @property
+    def error(self) -> LettaAppError | None:
+        """Why there is no result. A new object each time, for the sake of its traceback."""
+        if self._failure is not None:
+            return from_json(self._failure)
+        if self.detached:
+            return TurnInterrupted("the turn was detached: its outcome is unknown here")
+        return None
+
+    def take(self, delivery: Delivery) -> bool:
+        """Takes what came for the turn and says whether that was its end."""
+        kind = delivery[0]
+        if kind == "turn_ready":
+            self._ready = True
+        elif kind == "failed":
+            self._failure = delivery[2]
+        else:
+            self.raw_result = json.loads(delivery[2])
+            self.result = TurnResult.from_raw(self.raw_result or {})
+        if self.is_over:
+            self._released(self._token)
+        for waiter in self._waiters:
+            waiter.set_result(None)
+        return self.is_over
+
+    def stop(self) -> None:
+        """Stops the turn on the server, from any thread; its end still comes."""
+        if not self.is_over and self._bridge.is_in_its_process():
+            self._native.abort_turn(self._token)
+
+    def leave(self) -> None:
+        """Nobody reads the events any more, from any thread."""
+        # After a fork the lock of the queues may be held by a thread that is not there.
+        if self._bridge.is_in_its_process():
+            self._native.leave_turn(self._token)
+
+    def detach(self) -> None:
+        """Lets the turn go on; nothing comes for it any more."""
+        self._bridge.check()
+        if self.is_over:
+            return
+        self.detached = True
+        self._native.detach_turn(self._token)
+        self.leave()
+        self._bridge.forget(self._token)
+        self._released(self._token)
+        for waiter in self._waiters:
+            waiter.set_result(None)
+
+    def report(self) -> tuple[Phase, str] | None:
+        """The phase and a text about it; ``None`` when the engine has seen the end."""
+        self._bridge.check_process()
+        return self._native.turn_report(self._token)
+
+    async def outcome(self) -> TurnResult:
+        """Waits for the end."""
+        self._bridge.check()
+        while not self.is_over:
+            await self._wait()
+        error = self.error
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # The error's traceback leads here, and a cycle would keep the client.
+                del error
+        assert self.result is not None  # noqa: S101 - one of the two is there
+        return self.result
+
+    async def next_event(self) -> dict[str, Any] | None:
+        """Waits for the next event; ``None`` once the turn is over and all were given."""
+        self._bridge.check()
+        if self._reading:
+            raise RuntimeError("another task is reading the events of this turn")
+        self._reading = True
+        try:
+            while True:
+                if self.detached:
+                    return None
+                if self._events:
+                    await self._breathe()
+                    return self._events.popleft()
+                if self._ready:
+                    # Only now, so that the engine's limits hold for a reader who lags.
+                    self._ready = False
+                    self._events.extend(json.loads(self._native.take_turn(self._token)))
+                elif self.is_over:
+                    self.leave()
+                    return None
+                else:
+                    await self._wait()
+        finally:
+            self._reading = False
+
+    async def _breathe(self) -> None:
+        """Lets other tasks have their turn: a reader who finds events ready never waits."""
+        self._given += 1
+        if self._given % BATCH == 0:
+            completion = self._loop.completion()
+            self._loop.soon(lambda: completion.set_result(None))
+            await self._stopping(completion)
+
+    async def _wait(self) -> None:
+        completion = self._loop.completion()
+        self._waiters.add(completion)
+        try:
+            await self._stopping(completion)
+        finally:
+            self._waiters.discard(completion)
+
+    async def _stopping(self, completion: Completion) -> None:
+        """Waits; whoever is cancelled meanwhile stops the turn."""
+        try:
+            await completion.wait()
+        except BaseException:
+            self.stop()
+            raise

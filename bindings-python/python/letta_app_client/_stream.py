@@ -1,0 +1,67 @@
+"""Iterates over what happens in a turn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+from ._flight import Flight
+from .events import TurnFinished
+
+__all__ = ["TurnStream"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class TurnStream(AsyncIterator[T_co], Generic[T_co]):
+    """Events or pieces of text of a turn; ``Turn`` makes it.
+
+    Leaving it before its end (``break``, an exception, ``aclose``) stops the turn on the server.
+    """
+
+    # No async generator: those need hooks of the loop to be ended, which come late or never.
+
+    def __init__(
+        self, turn: object, flight: Flight, following: Callable[[], Awaitable[T_co | None]]
+    ) -> None:
+        """Use ``async for`` on a ``Turn``, or ``Turn.stream_text``."""
+        # Kept, because a turn that is garbage lets go of its events.
+        self._turn = turn
+        self._flight = flight
+        self._following = following
+        self._open = False
+        self._over = False
+
+    def __aiter__(self) -> TurnStream[T_co]:
+        return self
+
+    async def __anext__(self) -> T_co:
+        if self._over:
+            raise StopAsyncIteration
+        self._open = True
+        try:
+            item = await self._following()
+        except BaseException:
+            self._end()
+            raise
+        if item is None or isinstance(item, TurnFinished):
+            self._end()
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        """Ends the iteration and stops the turn if it has not ended; waits for nothing."""
+        self._leave()
+
+    def _end(self) -> None:
+        self._over = True
+        self._open = False
+
+    def _leave(self) -> None:
+        if self._open:
+            self._flight.stop()
+        self._end()
+
+    def __del__(self) -> None:
+        self._leave()

@@ -1,0 +1,404 @@
+"""What happens in a turn, as objects (protocol sections 9 to 13)."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from .approvals import ApprovalRequest
+from .results import TurnResult, Usage
+
+__all__ = [
+    "ApprovalDecided",
+    "ApprovalRefused",
+    "ApprovalRequested",
+    "AssistantDelta",
+    "EventsDropped",
+    "LoopStatus",
+    "QueuePosition",
+    "ReasoningDelta",
+    "Retry",
+    "RunStarted",
+    "RunWithdrawn",
+    "ToolCallArguments",
+    "ToolCallEnd",
+    "ToolCallStart",
+    "ToolOutput",
+    "TurnEvent",
+    "TurnFinished",
+    "UnknownEvent",
+    "UsageReported",
+    "event_from_raw",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Event:
+    """What all events have: a type, their fields, and the plain form of both.
+
+    Attributes:
+        raw: The event as a plain ``dict``, exactly as the engine gave it. Do not change it; see
+            ``to_dict``.
+    """
+
+    type: ClassVar[str]
+    raw: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.raw:
+            # Made by a program, for example in its tests.
+            names = (one.name for one in fields(self) if one.name != "raw")
+            plain = {name: _plain(getattr(self, name)) for name in names}
+            object.__setattr__(self, "raw", {"type": self.type, **plain})
+
+    @classmethod
+    def from_raw(cls, raw: dict[str, Any]) -> _Event:
+        """Builds the event of a plain form of its type."""
+        known = {one.name: raw[one.name] for one in fields(cls) if one.name in raw}
+        return cls(**known, raw=raw)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns a copy of the plain form that may be changed."""
+        return copy.deepcopy(self.raw)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Returns a field of the plain form, or the default."""
+        return self.raw.get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.raw[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.raw
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (ApprovalRequest, TurnResult)):
+        return value.to_dict()
+    if is_dataclass(value):
+        return {one.name: getattr(value, one.name) for one in fields(value)}
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePosition(_Event):
+    """The input waits in the server's queue (section 10).
+
+    Attributes:
+        position: Its place, counted from 1.
+    """
+
+    type: ClassVar[Literal["queued"]] = "queued"
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(_Event):
+    """A model call of the turn began.
+
+    Attributes:
+        run_id: The run.
+    """
+
+    type: ClassVar[Literal["run_started"]] = "run_started"
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunWithdrawn(_Event):
+    """A run failed and was tried again: what it said does not count (section 9.4).
+
+    Attributes:
+        run_id: The run.
+    """
+
+    type: ClassVar[Literal["run_withdrawn"]] = "run_withdrawn"
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantDelta(_Event):
+    """The agent said something.
+
+    Attributes:
+        text: The piece.
+        message_id: The same for all pieces of one message within a run.
+        run_id: The run.
+    """
+
+    type: ClassVar[Literal["assistant_delta"]] = "assistant_delta"
+    text: str
+    message_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta(_Event):
+    """The agent thought something.
+
+    Attributes:
+        text: The piece.
+        message_id: The same for all pieces of one message within a run.
+        run_id: The run.
+    """
+
+    type: ClassVar[Literal["reasoning_delta"]] = "reasoning_delta"
+    text: str
+    message_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStart(_Event):
+    """The agent calls a tool.
+
+    Attributes:
+        name: The tool.
+        call_id: The call.
+        run_id: The run.
+    """
+
+    type: ClassVar[Literal["tool_call_start"]] = "tool_call_start"
+    name: str
+    call_id: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallArguments(_Event):
+    """A piece of a tool call's arguments, or all of them.
+
+    Attributes:
+        arguments: The piece, of a JSON text.
+        call_id: The call.
+    """
+
+    type: ClassVar[Literal["tool_call_arguments"]] = "tool_call_arguments"
+    arguments: str
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput(_Event):
+    """What a tool has printed so far; each such event replaces the one before.
+
+    Attributes:
+        output: The whole output so far.
+        call_id: The call.
+    """
+
+    type: ClassVar[Literal["tool_output"]] = "tool_output"
+    output: str
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallEnd(_Event):
+    """A tool has returned.
+
+    Attributes:
+        output: What it returned.
+        status: ``success`` or ``error``.
+        call_id: The call.
+    """
+
+    type: ClassVar[Literal["tool_call_end"]] = "tool_call_end"
+    output: str
+    status: str = ""
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRequested(_Event):
+    """A permission is wanted (section 13). It is told also where a handler answers it.
+
+    Attributes:
+        request: The request.
+        request_id: The server's id of it.
+    """
+
+    type: ClassVar[Literal["approval_requested"]] = "approval_requested"
+    request: ApprovalRequest
+    request_id: str = ""
+
+    @classmethod
+    def from_raw(cls, raw: dict[str, Any]) -> ApprovalRequested:
+        """Builds the event of its plain form, which has the request as text (``frame``)."""
+        return cls(ApprovalRequest(raw["frame"]), raw["request_id"], raw=raw)
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalDecided(_Event):
+    """A permission was given or refused, or is no longer wanted.
+
+    Attributes:
+        decision: What this client answered, ``allow`` or ``deny``; ``None`` when somebody else
+            decided, or nobody had to.
+        request_id: The server's id of the request.
+    """
+
+    type: ClassVar[Literal["approval_decided"]] = "approval_decided"
+    decision: Literal["allow", "deny"] | None
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRefused(_Event):
+    """The server did not take this client's answer: somebody else was first, or it came too late.
+
+    Attributes:
+        reason: The server's reason.
+        request_id: The server's id of the request.
+    """
+
+    type: ClassVar[Literal["approval_refused"]] = "approval_refused"
+    reason: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported(_Event):
+    """A run's token counts.
+
+    Attributes:
+        usage: The counts, of this run alone.
+        run_id: The run.
+    """
+
+    type: ClassVar[Literal["usage"]] = "usage"
+    usage: Usage
+    run_id: str = ""
+
+    @classmethod
+    def from_raw(cls, raw: dict[str, Any]) -> UsageReported:
+        """Builds the event of its plain form."""
+        return cls(Usage(**raw["usage"]), raw["run_id"], raw=raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry(_Event):
+    """The server will try again (section 9.4).
+
+    Attributes:
+        message: A text for people.
+        attempt: Which attempt comes next, counted from 1, where the server said so.
+        max_attempts: How many there will be at most.
+        delay_ms: How long it waits before, in milliseconds.
+    """
+
+    type: ClassVar[Literal["retry"]] = "retry"
+    message: str
+    attempt: int | None = None
+    max_attempts: int | None = None
+    delay_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStatus(_Event):
+    """What the runtime is about changed (section 12).
+
+    Attributes:
+        status: ``SENDING_API_REQUEST``, ``WAITING_ON_APPROVAL`` …
+    """
+
+    type: ClassVar[Literal["status"]] = "status"
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsDropped(_Event):
+    """The reader did not keep up, and events before this one were dropped.
+
+    Only pieces of text and output, changes of status and unknown events are; the result has all
+    that was said.
+
+    Attributes:
+        dropped: How many.
+    """
+
+    type: ClassVar[Literal["lagged"]] = "lagged"
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished(_Event):
+    """The turn is over; always the last event. A turn that raises has none.
+
+    Attributes:
+        result: What it came to, well or not: see its ``status``.
+    """
+
+    type: ClassVar[Literal["turn_finished"]] = "turn_finished"
+    result: TurnResult
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent(_Event):
+    """Something this version has no class for. ``raw`` is the whole ``stream_delta`` frame.
+
+    Attributes:
+        raw_text: The frame as it came over the wire.
+    """
+
+    type: ClassVar[Literal["unknown"]] = "unknown"
+    raw_text: str = field(default="", compare=True)
+
+    @classmethod
+    def from_raw(cls, raw: dict[str, Any]) -> UnknownEvent:
+        """Builds the event of the engine's form, or of one that is newer than this version."""
+        text = raw["frame"] if raw.get("type") == "unknown" else json.dumps(raw)
+        return cls(text, raw=json.loads(text))
+
+
+TurnEvent: TypeAlias = (
+    QueuePosition
+    | RunStarted
+    | RunWithdrawn
+    | AssistantDelta
+    | ReasoningDelta
+    | ToolCallStart
+    | ToolCallArguments
+    | ToolOutput
+    | ToolCallEnd
+    | ApprovalRequested
+    | ApprovalDecided
+    | ApprovalRefused
+    | UsageReported
+    | Retry
+    | LoopStatus
+    | EventsDropped
+    | TurnFinished
+    | UnknownEvent
+)
+"""Everything that a turn tells; ``match`` on the class, or on ``type``."""
+
+_CLASSES: Mapping[str, Any] = {
+    kind.type: kind
+    for kind in (
+        QueuePosition,
+        RunStarted,
+        RunWithdrawn,
+        AssistantDelta,
+        ReasoningDelta,
+        ToolCallStart,
+        ToolCallArguments,
+        ToolOutput,
+        ToolCallEnd,
+        ApprovalRequested,
+        ApprovalDecided,
+        ApprovalRefused,
+        UsageReported,
+        Retry,
+        LoopStatus,
+        EventsDropped,
+    )
+}
+
+
+def event_from_raw(raw: dict[str, Any]) -> TurnEvent:
+    """Builds an event of the engine's plain form; one of a type unknown here is kept as it is."""
+    event: TurnEvent = _CLASSES.get(raw["type"], UnknownEvent).from_raw(raw)
+    return event

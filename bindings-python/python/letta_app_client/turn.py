@@ -1,0 +1,189 @@
+"""The handle of a turn under way."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Literal
+
+from ._flight import Flight
+from ._stream import TurnStream
+from .errors import LettaAppError, TurnError
+from .events import AssistantDelta, TurnEvent, TurnFinished, event_from_raw
+from .results import TurnResult, TurnStatus
+
+__all__ = ["Turn", "TurnPhase"]
+
+TurnPhase = Literal["settling", "sent", "queued", "running", "stopping", "ending", "detached"]
+"""How far a turn has come whose outcome is not known yet."""
+
+
+class Turn:
+    """A turn that was sent with ``AppServerClient.send_turn``.
+
+    ``await turn`` waits for its ``TurnResult``, any number of times and in any number of tasks.
+    ``async for event in turn`` follows what happens in it; ``async with`` stops it at the end of
+    the block. In any order, and together::
+
+        turn = client.send_turn(runtime=runtime, payload=payload)
+        async for event in turn:
+            match event:
+                case letta.AssistantDelta(text):
+                    print(text, end="")
+                case letta.ToolCallStart(name):
+                    print("->", name)
+        result = await turn
+
+    Cancelling whoever awaits or iterates stops the turn on the server, at once and for everybody:
+    the engine sends ``abort_message``, or takes the input out of the queue (protocol sections 10
+    and 15), and looks after the rest. ``asyncio.shield`` or ``detach`` keeps it going. A handle
+    that is dropped stops nothing: the turn goes on to its end unseen.
+    """
+
+    __slots__ = ("__weakref__", "_flight")
+
+    def __init__(self, flight: Flight) -> None:
+        """Use ``AppServerClient.send_turn``."""
+        self._flight = flight
+
+    def __await__(self) -> Generator[Any, Any, TurnResult]:
+        return self._flight.outcome().__await__()
+
+    def __aiter__(self) -> TurnStream[TurnEvent]:
+        """Iterates over the events from the moment of sending, however late it begins.
+
+        The last one is ``TurnFinished``; a turn that fails raises what awaiting raises. One task at
+        a time may read, and every event is given once; after the last one a new iteration gives
+        ``TurnFinished`` again.
+
+        The engine keeps up to 65,536 events or 64 MiB for a reader who lags. Then the oldest pieces
+        of text and output go, counted by ``EventsDropped``; the result has all of it.
+
+        Leaving the loop early, by ``break`` or an exception, stops the turn on the server without
+        waiting for it; awaiting the turn then gives what it came to. In an interpreter without
+        reference counts use ``contextlib.aclosing(aiter(turn))`` for that.
+        """
+        return TurnStream(self, self._flight, self._next)
+
+    def stream_text(self) -> TurnStream[str]:
+        """Iterates over the agent's text as it comes.
+
+        Everything else that happens is left out, and the text of a run that is withdrawn later is
+        not taken back. For the rest it is as ``async for event in turn``, errors included.
+        """
+        return TurnStream(self, self._flight, self._next_text)
+
+    async def abort(self) -> TurnResult:
+        """Stops the turn on the server and waits for its end.
+
+        Sends ``abort_message``, or ``remove_queue_item`` while the input is queued (protocol
+        sections 10 and 15), once it is known where the input is. Resolves when the turn has ended,
+        ``abort_grace`` seconds later at most. Cancelling does not take it back. A turn that has
+        ended is left as it is.
+
+        Returns:
+            The result. Its status is ``aborted``, or what the turn had come to by itself.
+
+        Raises:
+            LettaAppError: As awaiting the turn.
+        """
+        self._flight.stop()
+        return await self._flight.outcome()
+
+    def detach(self) -> None:
+        """Lets the turn go on without anybody here watching; sends nothing.
+
+        Iterations end, and awaiting raises ``TurnInterrupted``. Permissions that the turn wants are
+        asked of the client's handlers from then on. A turn that has ended is left as it is.
+
+        Raises:
+            WrongLoop: Called on another event loop.
+            ForkedProcess: The client was made before a fork.
+        """
+        self._flight.detach()
+
+    @property
+    def status(self) -> TurnPhase | TurnStatus:
+        """How the turn stands, in one word.
+
+        While it is under way: ``settling`` (its input waits until the server has cleaned up after
+        the turn before, protocol section 18), ``sent``, ``queued``, ``running``, ``stopping`` (it
+        was told to stop), or ``ending`` (it is over, and the event loop is about to learn of it).
+        Afterwards the status of its result; of the partial one, or ``failed``, where it raised.
+        ``detached`` after ``detach``.
+        """
+        flight = self._flight
+        if flight.detached:
+            return "detached"
+        if not flight.is_over:
+            report = flight.report()
+            return "ending" if report is None else report[0]
+        result, error = flight.result, flight.error
+        if result is None and isinstance(error, TurnError):
+            result = error.result
+        return (result.status if result is not None else None) or "failed"
+
+    def explain(self) -> str:
+        """Says in words how the turn stands, for people who wonder why it does not end.
+
+        Such as ``running 94 s; last event 41 s ago: Bash started, `npm test`; approval none;
+        queue 1``. Asks the engine's thread, which takes some microseconds.
+        """
+        flight = self._flight
+        if flight.detached:
+            return "detached: nobody here watches it"
+        if not flight.is_over:
+            report = flight.report()
+            return "ending: the event loop is about to learn of it" if report is None else report[1]
+        if flight.result is None:
+            return f"{self.status}: {flight.error}"
+        result = flight.result
+        reason = result.error or f"stop reason {result.stop_reason or 'unknown'}"
+        return f"{self.status} after {result.duration:.1f} s: {reason}"
+
+    async def __aenter__(self) -> Turn:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if self._flight.is_over:
+            return
+        self._flight.stop()
+        # Who is cancelled or interrupted does not wait.
+        if kind is None or issubclass(kind, Exception):
+            try:
+                await self._flight.outcome()
+            except LettaAppError:
+                # The block is left, so nobody asks for the outcome here; awaiting still tells it.
+                return
+
+    async def _next(self) -> TurnEvent | None:
+        raw = await self._flight.next_event()
+        if raw is not None:
+            return event_from_raw(raw)
+        if self._flight.detached:
+            return None
+        result = await self._flight.outcome()
+        return TurnFinished(
+            result, raw={"type": "turn_finished", "result": self._flight.raw_result}
+        )
+
+    async def _next_text(self) -> str | None:
+        while True:
+            event = await self._next()
+            if isinstance(event, AssistantDelta) and event.text:
+                return event.text
+            if event is None or isinstance(event, TurnFinished):
+                return None
+
+    def __del__(self) -> None:
+        self._flight.leave()
+
+    def __repr__(self) -> str:
+        # Without the engine: a debugger may ask at any time.
+        state = self.status if self._flight.is_over else "under way"
+        return f"<Turn {state}>"

@@ -1,0 +1,91 @@
+"""External tools, called by the real server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+import letta_app_client as letta
+from letta_app_client import Message
+from tests.helpers import message
+from tests.live.support import LOOKUP, call, connected, start
+
+# What differs between event loops is covered by the tests without the real server.
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.timeout(120),
+    pytest.mark.parametrize("anyio_backend", ["asyncio"]),
+]
+
+PAYLOAD = message(f"N=1 {call('lookup', q='x')}")
+
+
+async def called(live: dict[str, Any], handler: Any) -> letta.ToolCall:
+    """Lets the model call the tool, and gives what came of it."""
+    async with connected(live) as client:
+        client.on_external_tool_call(handler)
+        runtime = await start(client, live, external_tools=[{"tools": [LOOKUP]}])
+        result = await client.run_turn(
+            runtime=runtime, payload=PAYLOAD, approvals=lambda _: letta.allow()
+        )
+    assert (result.status, result.text) == ("completed", "tok0 ")
+    (tool,) = result.tool_calls
+    assert (tool.name, tool.input) == ("lookup", {"q": "x"})
+    return tool
+
+
+async def test_a_tool_that_succeeds(live: dict[str, Any]) -> None:
+    tool = await called(live, lambda call: f"found {call.input.q}")
+    assert tool.status == "success"
+    assert "found x" in (tool.output or "")
+
+
+async def test_a_tool_that_raises(live: dict[str, Any]) -> None:
+    async def handler(_: Message) -> str:
+        raise LookupError("no such row")
+
+    tool = await called(live, handler)
+    assert tool.status == "error"
+    assert "no such row" in (tool.output or "")
+    assert "Traceback" not in (tool.output or "")
+
+
+async def test_a_tool_that_says_it_failed(live: dict[str, Any]) -> None:
+    content = [{"type": "text", "text": "the table is empty"}]
+    tool = await called(live, lambda _: {"content": content, "is_error": True})
+    assert tool.status == "error"
+    assert "the table is empty" in (tool.output or "")
+
+
+async def test_a_tool_whose_turn_is_aborted(live: dict[str, Any]) -> None:
+    begun, cancelled = anyio.Event(), anyio.Event()
+
+    async def handler(_: Message) -> str:
+        begun.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        return "never"
+
+    async with connected(live) as client:
+        client.on_external_tool_call(handler)
+        runtime = await start(
+            client, live, mode="unrestricted", external_tools=[{"tools": [LOOKUP]}]
+        )
+        turn = client.send_turn(runtime=runtime, payload=PAYLOAD)
+        with anyio.fail_after(20):
+            await begun.wait()
+        assert "lookup started" in turn.explain()
+        # The server ends such a turn only once the tool has answered: the client answers for it.
+        result = await turn.abort()
+        with anyio.fail_after(3):
+            await cancelled.wait()
+        assert (result.status, result.completed_by) == ("aborted", "turn_finished")
+        # And nothing is left in the way of the next one.
+        with anyio.fail_after(10):
+            following = await client.run_turn(runtime=runtime, payload=message("N=1"))
+        assert (following.status, following.text) == ("completed", "tok0 ")
+        assert client.stats.handler_errors == 0

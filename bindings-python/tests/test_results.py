@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+import letta_app_client as letta
+from letta_app_client import AssistantMessage, ReasoningMessage, ToolCall, TurnResult
+from letta_app_client.testing import MockServer, script
+from tests.helpers import message, start
+
+
+@pytest.mark.anyio
+async def test_the_messages_of_a_turn_in_order(scripted: Callable[..., MockServer]) -> None:
+    calls = [("Read", {"path": "a.py"}), ("Read", {"path": "a.py"})]
+    mock = scripted(script.turn(["4", "2"], reasoning=["h", "m"], tool_calls=calls))
+    async with letta.connect(mock.url) as client:
+        runtime = await start(client)
+        result = await client.run_turn(runtime=runtime, payload=message())
+    kinds = [type(one) for one in result.messages]
+    assert kinds == [ToolCall, ToolCall, ReasoningMessage, AssistantMessage]
+    assert all(one is call for one, call in zip(result.messages, result.tool_calls, strict=False))
+    match result.messages[2:]:
+        case (ReasoningMessage(thought), AssistantMessage(text, run_id, message_id)):
+            assert (thought, text) == ("hm", "42")
+            assert run_id == result.run_ids[-1]
+            assert message_id
+        case other:
+            pytest.fail(repr(other))
+    plain = json.loads(json.dumps(result.to_dict()))
+    assert plain["messages"][0] == {"type": "tool_call", "index": 0}
+    assert plain["messages"][1] == {"type": "tool_call", "index": 1}
+    assert plain["messages"][3]["type"] == result.messages[3].type == "assistant"  # type: ignore[union-attr]
+    again = TurnResult.from_raw(plain)
+    assert again == result
+    assert again.to_dict() == result.to_dict()
+    assert again.messages[1] is again.tool_calls[1]
+
+
+def test_an_empty_result_round_trips() -> None:
+    result = TurnResult(letta.Fields({"agent_id": "a", "conversation_id": "c"}))
+    assert TurnResult.from_raw(result.to_dict()) == result
