@@ -19,6 +19,8 @@ export default defineConfig({
         test: {
           name: "live",
           include: ["test/live/*.test.ts"],
+          // Each file has a server of its own and mostly waits for it.
+          maxWorkers: 3,
           testTimeout: 120_000,
           hookTimeout: 120_000,
           server,

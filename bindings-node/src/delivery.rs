@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use letta_app_client::engine::{Channel, Delivery};
+use letta_app_client::protocol::generated::MESSAGES;
 use napi_derive::napi;
 use serde_json::json;
 
 use crate::connection::number;
 
-/// Deliveries in order, as three lists of equal length.
+/// Deliveries in order, as four lists of equal length.
 #[napi(object)]
 pub struct Drained {
     /// `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`,
@@ -18,6 +19,21 @@ pub struct Drained {
     pub values: Vec<i64>,
     /// The frame, or a result or an error as JSON.
     pub texts: Vec<String>,
+    /// Of a frame, the place of its type in `messageTypes`; -1 for a type that is not there, and for
+    /// what is no frame.
+    pub types: Vec<i32>,
+}
+
+/// The types of the frames that a server sends, in the order of `Drained.types`.
+#[napi]
+pub fn message_types() -> Vec<&'static str> {
+    MESSAGES.to_vec()
+}
+
+/// The place of a frame's type.
+fn type_of(delivery: &Delivery) -> i32 {
+    let Delivery::Message { kind: Some(kind), .. } = delivery else { return -1 };
+    MESSAGES.binary_search(kind).ok().and_then(|place| i32::try_from(place).ok()).unwrap_or(-1)
 }
 
 impl From<VecDeque<Delivery>> for Drained {
@@ -27,11 +43,15 @@ impl From<VecDeque<Delivery>> for Drained {
             kinds: Vec::with_capacity(count),
             values: Vec::with_capacity(count),
             texts: Vec::with_capacity(count),
+            types: Vec::with_capacity(count),
         };
-        for (kind, value, text) in deliveries.into_iter().filter_map(plain) {
+        for delivery in deliveries {
+            let message_type = type_of(&delivery);
+            let Some((kind, value, text)) = plain(delivery) else { continue };
             drained.kinds.push(kind);
             drained.values.push(value);
             drained.texts.push(text);
+            drained.types.push(message_type);
         }
         drained
     }
@@ -40,7 +60,7 @@ impl From<VecDeque<Delivery>> for Drained {
 /// A delivery as kind, number and text; the kinds are those of `ts/deliveries.ts`.
 fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
     Some(match delivery {
-        Delivery::Message { channel, text } => {
+        Delivery::Message { channel, text, .. } => {
             (0, i64::from(channel == Channel::Stream), text.to_string())
         }
         Delivery::Sent { text } => (1, 0, text.to_string()),

@@ -17,7 +17,8 @@ it("has a class for every kind of the engine, and no other", () => {
       hint: "do this",
       retryable: false,
     });
-    expect(error instanceof api.TurnError).toBe(code.startsWith("turn_"));
+    const isOfTurn = code.startsWith("turn_") || code === "approval_required";
+    expect(error instanceof api.TurnError).toBe(isOfTurn);
     expect(Object.values(api)).toContain(Class);
   }
 });
@@ -29,6 +30,10 @@ it("says everything in the spelling of this language", () => {
     ).hint;
   expect(hintOf("a longer `settle_pause` avoids it")).toBe("a longer `settlePauseMs` avoids it");
   expect(hintOf("raise max_message_bytes")).toBe("raise maxMessageBytes");
+  expect(hintOf("tool_timeout, approval_timeout, external_tool_timeout")).toBe(
+    "toolTimeoutMs, approvalTimeoutMs, externalToolTimeoutMs",
+  );
+  expect(hintOf("external_tool_concurrency")).toBe("externalToolConcurrency");
   expect(hintOf("name it with the `tls.ca` option")).toBe("name it with the `tls.ca` option");
   expect(hintOf("pass the server's token, not the `request_id`")).toBe(
     "pass the server's token, not the `request_id`",
@@ -40,6 +45,7 @@ it("exports what it promises", () => {
     [
       "AbortError",
       "AppServerClient",
+      "ApprovalRequired",
       "AuthError",
       "ClientClosed",
       "ConnectionFailed",
@@ -60,8 +66,11 @@ it("exports what it promises", () => {
       "TurnIdleTimeout",
       "TurnInterrupted",
       "TurnTimeout",
+      "UnsupportedByServer",
+      "allow",
       "connect",
       "createAppServerClient",
+      "deny",
       "isAppServerInfoResponseMessage",
       "rawText",
       "resolveAppServerChannelUrl",

@@ -38,6 +38,40 @@ export async function startRuntime(client: AppServerClient): Promise<RuntimeScop
   return runtime;
 }
 
+/** A scripted server, a client of it and a runtime. */
+export async function prepared(
+  script: ScriptOptions | ScriptedTurn[],
+  options: Partial<AppServerClientOptions> = {},
+) {
+  const mock = await startMock(script);
+  const client = await connected(mock, options);
+  return { mock, client, runtime: await startRuntime(client) };
+}
+
+/** How scripted servers of both generations behave, by name. */
+export const GENERATIONS: [name: string, script: ScriptOptions][] = [
+  ["single", {}],
+  ["split", { generation: "split", turnEvents: false, correlation: false }],
+];
+
+/** Resolves when the server has begun to write an answer. */
+export function firstText(client: AppServerClient): Promise<void> {
+  return new Promise((resolve) => {
+    client.onMessage((message) => {
+      if (message.type === "stream_delta" && message.delta.message_type === "assistant_message") {
+        resolve();
+      }
+    });
+  });
+}
+
+/** Reads to the end; gives everything. */
+export async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
 /** A user message as the payload of an input. */
 export function say(content: string): InputCreateMessagePayload {
   return { kind: "create_message", messages: [{ role: "user", content }] };
@@ -62,7 +96,7 @@ export async function rawServer(handle: (socket: net.Socket) => void): Promise<n
 }
 
 /** Gives what a promise rejects with. */
-export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+export async function rejection(promise: PromiseLike<unknown>): Promise<unknown> {
   return promise.then(
     (value) => {
       throw new Error(`resolved with ${JSON.stringify(value)}`);

@@ -29,6 +29,9 @@ describe("options that cannot be used are refused by name", () => {
     ["a time as text", { url, keepaliveTimeoutMs: "5" }, "keepaliveTimeoutMs"],
     ["a size of nothing", { url, maxMessageBytes: 0 }, "maxMessageBytes"],
     ["a negative pause", { url, settlePauseMs: -1 }, "settlePauseMs"],
+    ["no tools at once", { url, externalToolConcurrency: 0 }, "externalToolConcurrency"],
+    ["no time for tools", { url, externalToolTimeoutMs: 0 }, "externalToolTimeoutMs"],
+    ["tools at once as text", { url, externalToolConcurrency: "4" }, "externalToolConcurrency"],
     ["tls as text", { url, tls: "no" }, "tls"],
     ["tls with a number", { url, tls: { ca: 1 } }, "tls.ca"],
   ];
@@ -53,6 +56,8 @@ it("accepts every option, and ignores WebSocket", async () => {
     maxMessageBytes: 1,
     tls: { rejectUnauthorized: false },
     settlePauseMs: 0,
+    externalToolConcurrency: 1,
+    externalToolTimeoutMs: 1,
   });
   expect(client.state).toBe("new");
   await client.close();

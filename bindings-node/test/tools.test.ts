@@ -1,6 +1,6 @@
-import type { AppServerClient } from "@letta/app-client-native";
+import { AbortError, type AppServerClient } from "@letta/app-client-native";
 import { expect, it } from "vitest";
-import { connected, say, startMock } from "./helpers.js";
+import { connected, rejection, say, startMock } from "./helpers.js";
 
 const tools = [{ name: "lookup", description: "Looks up", parameters: { type: "object" } }];
 
@@ -75,4 +75,112 @@ it("runs a tool handler that registers itself again only once for each call", as
   const result = await client.runTurn({ runtime: started.runtime, payload: say("?") });
   expect(result.status).toBe("completed");
   expect(calls).toBe(1);
+});
+
+/** A runtime whose turn calls tools, and who waits for the calls. */
+async function calling(count: number, options: object = {}) {
+  const toolCalls = Array.from({ length: count }, () => ({ name: "lookup" }));
+  const mock = await startMock([{ text: "done", toolCalls }]);
+  const client = await connected(mock, options);
+  const { runtime } = await client.runtimeStart({
+    agent_id: "a",
+    mode: "unrestricted",
+    external_tools: [{ tools }],
+  });
+  if (!runtime) throw new Error("no runtime");
+  return { mock, client, runtime };
+}
+
+/** A handler that never answers by itself; resolves with its signal's reason. */
+function hanging(client: AppServerClient) {
+  let called = () => {};
+  const begun = new Promise<void>((resolve) => {
+    called = resolve;
+  });
+  const over = new Promise<unknown>((resolve) => {
+    client.onExternalToolCall(
+      (_, { signal }) =>
+        new Promise((_, reject) => {
+          signal.addEventListener("abort", () => {
+            reject(signal.reason);
+            resolve(signal.reason);
+          });
+          called();
+        }),
+    );
+  });
+  return { begun, over };
+}
+
+it("cancels a tool whose turn is aborted", async () => {
+  const { mock, client, runtime } = await calling(1);
+  const { begun, over } = hanging(client);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  await begun;
+  expect(await turn.abort()).toMatchObject({ status: "aborted" });
+  const reason = await over;
+  expect(reason).toBeInstanceOf(AbortError);
+  expect(reason).toMatchObject({ name: "AbortError", cause: expect.any(String) });
+  // Whatever the handler caused to be sent was sent before the answer to this.
+  await client.sync({ runtime });
+  const answers = mock.receivedOf("external_tool_call_response");
+  expect(answers.filter(({ error }) => error === (reason as Error).message)).toEqual([]);
+});
+
+it("cancels a tool that takes too long, and tells the agent", async () => {
+  const { mock, client, runtime } = await calling(1, { externalToolTimeoutMs: 50 });
+  const { over } = hanging(client);
+  const result = await client.runTurn({ runtime, payload: say("?") });
+  expect(await over).toMatchObject({ cause: "the tool did not answer within 0.05 s" });
+  expect(result.toolCalls).toMatchObject([{ status: "error" }]);
+  mock.assertReceived("external_tool_call_response", { times: 1 });
+});
+
+it("cancels a tool when the connection ends", async () => {
+  const { mock, client, runtime } = await calling(1);
+  const { begun, over } = hanging(client);
+  const turn = rejection(client.runTurn({ runtime, payload: say("?") }));
+  await begun;
+  mock.cutConnections();
+  expect(await over).toMatchObject({ cause: "the connection has ended" });
+  expect(await turn).toMatchObject({ code: "turn_interrupted" });
+});
+
+it("runs no more tools at once than it may", async () => {
+  const mock = await startMock([{ text: "done", toolCalls: [{ name: "lookup" }] }]);
+  const client = await connected(mock, { externalToolConcurrency: 1 });
+  let [atWork, most] = [0, 0];
+  client.onExternalToolCall(async () => {
+    atWork += 1;
+    most = Math.max(most, atWork);
+    await client.info();
+    atWork -= 1;
+    return { content: [{ type: "text", text: "found" }] };
+  });
+  const runtimes = await Promise.all(
+    ["a", "b", "c"].map((agent_id) =>
+      client.runtimeStart({ agent_id, mode: "unrestricted", external_tools: [{ tools }] }),
+    ),
+  );
+  const results = await Promise.all(
+    runtimes.map(({ runtime }) => {
+      if (!runtime) throw new Error("no runtime");
+      return client.runTurn({ runtime, payload: say("?") });
+    }),
+  );
+  expect(results.map(({ status }) => status)).toEqual(["completed", "completed", "completed"]);
+  expect(most).toBe(1);
+});
+
+it("sends the first answer of several handlers only", async () => {
+  const { mock, client, runtime } = await calling(1);
+  client.onExternalToolCall(async () => {
+    await client.info();
+    throw new Error("second");
+  });
+  client.onExternalToolCall(() => ({ content: [{ type: "text", text: "first" }] }));
+  const result = await client.runTurn({ runtime, payload: say("?") });
+  await client.info();
+  expect(result.toolCalls).toMatchObject([{ output: "first" }]);
+  mock.assertReceived("external_tool_call_response", { times: 1 });
 });

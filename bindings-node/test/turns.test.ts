@@ -1,5 +1,4 @@
 import {
-  type AppServerClient,
   type ControlRequestMessage,
   Disconnected,
   TurnAborted,
@@ -8,26 +7,9 @@ import {
   TurnInterrupted,
   TurnTimeout,
 } from "@letta/app-client-native";
-import type { MockServer, ScriptedTurn, ScriptOptions } from "@letta/app-client-native/testing";
+import type { MockServer } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
-import { connected, rejection, say, startMock, startRuntime } from "./helpers.js";
-
-async function prepared(options: ScriptOptions | ScriptedTurn[]) {
-  const mock = await startMock(options);
-  const client = await connected(mock);
-  return { mock, client, runtime: await startRuntime(client) };
-}
-
-/** Resolves when the server has begun to write an answer. */
-function firstText(client: AppServerClient): Promise<void> {
-  return new Promise((resolve) => {
-    client.onMessage((message) => {
-      if (message.type === "stream_delta" && message.delta.message_type === "assistant_message") {
-        resolve();
-      }
-    });
-  });
-}
+import { firstText, prepared, rejection, say } from "./helpers.js";
 
 it("follows a turn to its end", async () => {
   const call = { name: "Read", input: { path: "a.py" }, result: "text" };
@@ -54,6 +36,14 @@ it("follows a turn to its end", async () => {
   expect(result.toolCalls).toMatchObject([
     { name: "Read", arguments: '{"path":"a.py"}', output: "text" },
   ]);
+  const [runId] = result.runIds.slice(-1);
+  expect(result.messages).toMatchObject([
+    { type: "tool_call", call: { name: "Read" } },
+    { type: "reasoning", text: "hm", runId },
+    { type: "assistant", text: "42", runId, messageId: expect.any(String) },
+  ]);
+  const [called] = result.messages;
+  expect(called?.type === "tool_call" && called.call).toBe(result.toolCalls[0]);
   expect(result.usage).toMatchObject({ promptTokens: 20, completionTokens: 6, totalTokens: 26 });
   expect(result.runIds).toHaveLength(2);
   expect(result.turnId).toEqual(expect.any(String));
@@ -93,7 +83,7 @@ it("resolves with a failed turn", async () => {
 describe("approvals", () => {
   const turns = [{ text: "done", toolCalls: [{ name: "Bash", needsApproval: true }] }];
 
-  it("returns at the question", async () => {
+  it("pauses at the question", async () => {
     const { client, runtime } = await prepared(turns);
     const result = await client.runTurn({ runtime, payload: say("?") });
     expect(result).toMatchObject({

@@ -35,8 +35,30 @@ export declare class Connection {
    * `candidate`s until `resolve` or `cancel`. Returns the frame.
    */
   request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, checked: boolean): string
-  /** Sends an input and follows its turn: `turn` or `failed`. Returns the frame. */
+  /**
+   * Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
+   * whenever `takeTurn` has something to give. Returns the frame.
+   */
   runTurn(token: number, command: string, options: NativeTurnOptions): string
+  /** The events of a followed turn since the last time, as a JSON list. */
+  takeTurn(token: number): string
+  /** Nobody takes the events of the turn any more. */
+  leaveTurn(token: number): void
+  /** Stops a turn on the server; `turn` or `failed` still comes. */
+  abortTurn(token: number): void
+  /** Lets a turn go on; nothing more is delivered for it. */
+  detachTurn(token: number): void
+  /** The phase of an open turn and a text about it; `null` when it has ended. */
+  turnReport(token: number): Array<string> | null
+  /**
+   * A handler of permission questions comes or goes: of one runtime (agent, conversation), or of
+   * all. It is a token, with which `approval` is delivered.
+   */
+  handleApprovals(token: number, agent: string | undefined | null, conversation: string | undefined | null, handled: boolean): void
+  /** Answers a permission question with a decision as JSON. */
+  answerApproval(ask: number, decision: string): void
+  /** Answers a permission question with the text of an error, which denies. */
+  failApproval(ask: number, error: string): void
   /** The caller has gone; a turn is stopped on the server. Nothing more is delivered for it. */
   cancel(token: number): void
   /** The caller of a manual request took its answer. */
@@ -84,21 +106,29 @@ export declare class MockServer {
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
 
-/** Deliveries in order, as three lists of equal length. */
+/** Deliveries in order, as four lists of equal length. */
 export interface Drained {
   /**
-   * `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`
-   * or `lagged`, by its place in this list.
+   * `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`,
+   * `lagged`, `tool over`, `approval`, `approval over` or `turn ready`, by its place in this list.
    */
   kinds: Array<number>
   /** The channel (0 control, 1 stream), the token, the close code or the number of dropped frames. */
   values: Array<number>
   /** The frame, or a result or an error as JSON. */
   texts: Array<string>
+  /**
+   * Of a frame, the place of its type in `messageTypes`; -1 for a type that is not there, and for
+   * what is no frame.
+   */
+  types: Array<number>
 }
 
 /** The codes of all error kinds, in the order of the documentation. */
 export declare function errorCodes(): Array<string>
+
+/** The types of the frames that a server sends, in the order of `Drained.types`. */
+export declare function messageTypes(): Array<string>
 
 /** What came in so far. */
 export interface NativeCounters {
@@ -119,6 +149,8 @@ export interface NativeOptions {
   keepaliveTimeoutMs?: number
   maxMessageBytes?: number
   settlePauseMs?: number
+  externalToolConcurrency?: number
+  externalToolTimeoutMs?: number
   /** PEM text, or the path of a PEM file. */
   ca?: string
   rejectUnauthorized?: boolean
@@ -129,8 +161,12 @@ export interface NativeTurnOptions {
   timeoutMs?: number
   idleTimeoutMs?: number
   abortGraceMs?: number
+  toolTimeoutMs?: number
+  approvalTimeoutMs?: number
   acceptTimeoutMs?: number
-  waitForApprovals: boolean
+  approvals: string
+  /** Whether `takeTurn` gives its events. */
+  followed: boolean
 }
 
 /** Whether commands of a type carry a `request_id`: `required`, `optional` or `none`. */

@@ -2,6 +2,8 @@
 /** The client. Its methods keep the names and shapes of the TypeScript client of the documentation. */
 
 import { RunningInputs } from "./alive.js";
+import type { ApprovalHandler } from "./approvals.js";
+import { Approvers } from "./approvers.js";
 import { type Command, checkedCommand, commandText, withClientMessageIds } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
@@ -20,15 +22,16 @@ import {
   type CallOptions,
   nativeOptions,
   nativeTimeout,
-  nativeTurnOptions,
   type RequestOptions,
   type RunTurnOptions,
 } from "./options.js";
 import { PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
-import { type NativeResult, type TurnResult, turnResult } from "./results.js";
+import type { TurnResult } from "./results.js";
 import { ClientSocket } from "./socket.js";
 import { ToolCalls } from "./tools.js";
+import type { Turn } from "./turn.js";
+import { Turns } from "./turns.js";
 import type * as types from "./types.js";
 
 /** How the answer to a request is found. */
@@ -43,7 +46,7 @@ interface Expected {
  *
  * Building it touches no network, so it may be built before the server listens. While it is idle it
  * does not keep the process alive; a pending call does, and so does a runtime that was given an
- * `input`, until it is idle again, while there are handlers of messages or of tool calls. Without
+ * `input`, until it is idle again, while there are handlers of messages, tool calls or permissions. Without
  * handlers an input keeps it for the few seconds in which it may wait to be sent. A program that only
  * listens to what others start needs something else to stay alive.
  *
@@ -64,6 +67,8 @@ export class AppServerClient {
   readonly #disconnects: Handlers<[types.AppServerDisconnectEvent]>;
   readonly #lags: Handlers<[number]>;
   readonly #tools: ToolCalls;
+  readonly #approvers: Approvers;
+  readonly #turns: Turns;
   readonly #running: RunningInputs;
   readonly #socket: ClientSocket;
   #closed: Promise<void> | undefined;
@@ -86,7 +91,7 @@ export class AppServerClient {
     };
     const changed = () => this.#running.update();
     this.#running = new RunningInputs(
-      () => this.#messages.size > 0 || this.#tools.active,
+      () => this.#messages.size > 0 || this.#tools.active || this.#approvers.active,
       options.settlePauseMs,
     );
     this.#messages = new Handlers("onMessage", failed, changed);
@@ -94,6 +99,10 @@ export class AppServerClient {
     this.#disconnects = new Handlers("onDisconnect", failed);
     this.#lags = new Handlers("onLagged", failed);
     this.#tools = new ToolCalls(this.#native, changed);
+    this.#approvers = new Approvers(this.#native, failed, changed);
+    this.#turns = new Turns(this.#native, this.#calls, this.#approvers, (command, send) =>
+      this.#hand(command, send),
+    );
     this.#socket = new ClientSocket(this, failed);
     // Always: a handler registered after an answer must see what came in the same burst with it.
     this.#native.wantMessages(true);
@@ -225,10 +234,30 @@ export class AppServerClient {
    * Runs external tools (section 14): the handler's result answers the call, an exception becomes
    * the error text of the tool. So does a result that the server would ignore. With several handlers
    * each of them runs for every call, and the first answer counts (in Python and Rust a second handler
-   * takes the place of the first). Returns the unsubscriber.
+   * takes the place of the first). At most `externalToolConcurrency` calls run at once, each for at
+   * most `externalToolTimeoutMs`. The second argument has a `signal`, aborted when nobody needs the
+   * answer any more: the turn was aborted, the time is over, the connection has ended. Returns the
+   * unsubscriber.
    */
   onExternalToolCall(handler: types.AppServerExternalToolCallHandler): () => void {
     return this.#tools.add(handler);
+  }
+
+  /**
+   * Decides on permissions (section 13) of all runtimes or of one: the handler's decision answers the
+   * server's question with an `input`. Each is asked for once, one after the other for each runtime;
+   * of several handlers one for its runtime before one for all, the latest first. Turns with an
+   * `onApproval` of their own, or with `approvals: "deny"`, do not ask here. The second argument has a
+   * `signal`, aborted when nobody needs the decision any more. A handler that throws, or returns no
+   * decision, denies with a reason, and is reported and counted as in `onMessage`. An answer that did
+   * not count, because somebody else was first for example, is reported as a process warning of type
+   * `AppClientApprovalWarning`. Returns the unsubscriber, after which open questions are left to others.
+   */
+  onApprovalRequest(
+    handler: ApprovalHandler,
+    options: types.ApprovalRequestOptions = {},
+  ): () => void {
+    return this.#approvers.add(handler, options.runtime);
   }
 
   /** An id that no other request of this or another client has. */
@@ -370,17 +399,29 @@ export class AppServerClient {
    *
    * Rejects with {@link TurnTimeout} or {@link TurnIdleTimeout} at a limit, after the turn was
    * stopped; {@link TurnInterrupted} when the connection ends; {@link TurnAborted} when the input was
-   * removed from the queue; {@link RequestError} when it was refused; {@link RequestTimeout} when the
-   * server shows no sign of it. Such an error's `result` holds what is known.
+   * removed from the queue; {@link ApprovalRequired} when a permission is wanted and `approvals` is
+   * `raise`; {@link RequestError} when the input was refused; {@link RequestTimeout} when the server
+   * shows no sign of it. Such an error's `result` holds what is known.
    */
   async runTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Promise<TurnResult> {
-    const limits = nativeTurnOptions(options);
-    const input = withClientMessageIds(this.#command("input", command));
-    return this.#calls.make({
-      signal: options.signal,
-      start: (token) => this.#hand(input, (text) => this.#native.runTurn(token, text, limits)),
-      read: (text) => turnResult(JSON.parse(text) as NativeResult),
-    });
+    return this.#turns.run(this.#turnInput(command), options);
+  }
+
+  /**
+   * The same with a handle: the turn can be awaited, iterated for its events, stopped and left alone
+   * (see {@link Turn}). Its `signal` stops it on the server, and everything that waits for it rejects
+   * with {@link AbortError} at once.
+   *
+   * @throws at once what keeps the input from being sent: {@link InvalidCommand},
+   * {@link InvalidOption}, {@link MessageTooLarge}, {@link Disconnected}, {@link ClientClosed}, and
+   * {@link AbortError} for a signal that is aborted already.
+   */
+  sendTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Turn {
+    return this.#turns.send(this.#turnInput(command), options);
+  }
+
+  #turnInput(command: types.RunTurnCommand): Command {
+    return withClientMessageIds(this.#command("input", command));
   }
 
   /** A command from its type and the other fields, with an id. */
@@ -459,6 +500,18 @@ export class AppServerClient {
         return this.#calls.reject(value, errorFromJson(text));
       case Kind.ToolCall:
         this.#tools.run(this.#frames.again(text));
+        return false;
+      case Kind.ToolOver:
+        this.#tools.over(text);
+        return false;
+      case Kind.Approval:
+        this.#approvers.ask(value, text, (frame) => this.#frames.again(frame));
+        return false;
+      case Kind.ApprovalOver:
+        this.#approvers.over(text);
+        return false;
+      case Kind.TurnReady:
+        this.#calls.ready(value);
         return false;
       case Kind.Disconnected:
         this.#disconnected(value, text);

@@ -16,6 +16,10 @@ export const Kind = {
   ToolCall: 7,
   Disconnected: 8,
   Lagged: 9,
+  ToolOver: 10,
+  Approval: 11,
+  ApprovalOver: 12,
+  TurnReady: 13,
 } as const;
 
 /** Handles one delivery; `true` when it settled a call. */

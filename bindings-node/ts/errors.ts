@@ -15,6 +15,7 @@
  * ├─ InvalidCommand              not sent, because the server would stay silent
  * ├─ TurnError                   result: what is known of the turn
  * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
+ * │  ├─ ApprovalRequired         a permission is wanted, and the turn was to raise then: request
  * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
  * ├─ ForkedProcess               the client belongs to a parent process
  * └─ InternalError               a defect of this package
@@ -23,7 +24,9 @@
  * A cancelled call is none of these: it rejects with {@link AbortError}.
  */
 
+import { ApprovalRequest } from "./approvals.js";
 import { hintInOurNames, messageInOurNames } from "./names.js";
+import type { ControlRequestMessage } from "./protocol.js";
 import { type NativeResult, type TurnResult, turnResult } from "./results.js";
 
 /** The engine's form of an error. */
@@ -130,6 +133,11 @@ export class InvalidCommand extends LettaAppError {
   readonly code = "invalid_command" as const;
 }
 
+/** The server is too old for the command, and would stay silent. It was not sent (sections 1 and 5). */
+export class UnsupportedByServer extends LettaAppError {
+  readonly code = "unsupported_by_server" as const;
+}
+
 /** The base of the errors that end a turn. */
 export abstract class TurnError extends LettaAppError {}
 
@@ -165,6 +173,22 @@ export class TurnInterrupted extends TurnError {
   }
 }
 
+/**
+ * The turn wants a permission, and was sent with `approvals: "raise"` (section 13). It waits on the
+ * server, and goes on once the request is answered with an `input`.
+ */
+export class ApprovalRequired extends TurnError {
+  readonly code = "approval_required" as const;
+  /** What is asked. */
+  readonly request: ApprovalRequest;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details);
+    const frame = details.result?.terminalMessage ?? {};
+    this.request = new ApprovalRequest(frame as ControlRequestMessage);
+  }
+}
+
 /** The client belongs to a parent process. */
 export class ForkedProcess extends LettaAppError {
   readonly code = "forked_process" as const;
@@ -187,11 +211,13 @@ export const ERROR_CLASSES = {
   request_timeout: RequestTimeout,
   message_too_large: MessageTooLarge,
   invalid_command: InvalidCommand,
+  unsupported_by_server: UnsupportedByServer,
   turn_failed: TurnFailed,
   turn_aborted: TurnAborted,
   turn_timeout: TurnTimeout,
   turn_idle_timeout: TurnIdleTimeout,
   turn_interrupted: TurnInterrupted,
+  approval_required: ApprovalRequired,
   forked_process: ForkedProcess,
   internal: InternalError,
 } as const;

@@ -3,7 +3,7 @@
 import { describe } from "./describe.js";
 
 /** Reports a handler that failed as a process warning of type `AppClientHandlerWarning`. */
-function reportHandlerError(event: string, error: unknown): void {
+export function reportHandlerError(event: string, error: unknown): void {
   process.emitWarning(`a handler of ${event} failed: ${describe(error)}`, {
     type: "AppClientHandlerWarning",
     ...stackOf(error),

@@ -18,9 +18,19 @@
  * @packageDocumentation
  */
 
+export {
+  type AllowOptions,
+  type ApprovalHandler,
+  type ApprovalRequest,
+  allow,
+  type Decision,
+  deny,
+  type Question,
+} from "./approvals.js";
 export { AppServerClient, connect, createAppServerClient } from "./client.js";
 export {
   AbortError,
+  ApprovalRequired,
   AuthError,
   ClientClosed,
   ConnectionFailed,
@@ -43,9 +53,12 @@ export {
   TurnIdleTimeout,
   TurnInterrupted,
   TurnTimeout,
+  UnsupportedByServer,
 } from "./errors.js";
+export type * from "./events.js";
 export { type AppServerChannel, isAppServerInfoResponseMessage, rawText } from "./messages.js";
 export type {
+  Approvals,
   AppServerClientOptions,
   CallOptions,
   RequestOptions,
@@ -54,6 +67,16 @@ export type {
   Transport,
 } from "./options.js";
 export type * from "./protocol.js";
-export type { CompletedBy, RunText, ToolCall, TurnResult, TurnStatus, Usage } from "./results.js";
+export type {
+  CompletedBy,
+  RunText,
+  ToolCall,
+  TurnMessage,
+  TurnResult,
+  TurnStatus,
+  Usage,
+} from "./results.js";
+export type { HandlerOptions } from "./running.js";
+export type { Turn, TurnPhase } from "./turn.js";
 export type * from "./types.js";
 export { resolveAppServerChannelUrl, resolveAppServerUrl } from "./url.js";

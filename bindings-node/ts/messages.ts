@@ -7,6 +7,13 @@ export type AppServerChannel = "control" | "stream";
 
 const texts = new WeakMap<object, string>();
 
+/** The frame of a text, with which `rawText` finds the text again. */
+export function parsedFrame<T extends object>(text: string): T {
+  const frame = JSON.parse(text) as T;
+  texts.set(frame, text);
+  return frame;
+}
+
 /** Parses the frames of one client. */
 export class FrameParser {
   #text = "";
@@ -14,8 +21,7 @@ export class FrameParser {
 
   /** A frame that handlers get. */
   frame<T extends object>(text: string): T {
-    const message = JSON.parse(text) as T;
-    texts.set(message, text);
+    const message = parsedFrame<T>(text);
     this.#text = text;
     this.#message = message;
     return message;

@@ -13,6 +13,10 @@ const OPTION_NAMES: Record<string, string> = {
   idle_timeout: "idleTimeoutMs",
   abort_grace: "abortGraceMs",
   accept_timeout: "acceptTimeoutMs",
+  tool_timeout: "toolTimeoutMs",
+  approval_timeout: "approvalTimeoutMs",
+  external_tool_concurrency: "externalToolConcurrency",
+  external_tool_timeout: "externalToolTimeoutMs",
   ca: "tls.ca",
   verify: "tls.rejectUnauthorized",
 };

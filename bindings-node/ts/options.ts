@@ -1,5 +1,6 @@
 /** What can be set, and the checks that name the option. */
 
+import type { ApprovalHandler } from "./approvals.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { NativeOptions, NativeTurnOptions } from "./native.cjs";
@@ -42,6 +43,16 @@ export interface AppServerClientOptions {
    * still cleaning up (section 18); 400 by default.
    */
   settlePauseMs?: number | undefined;
+  /**
+   * How many calls of external tools run at once; further ones wait their turn (section 14). 16 by
+   * default.
+   */
+  externalToolConcurrency?: number | undefined;
+  /**
+   * How long a call of an external tool may take until the engine answers it with an error; 290,000
+   * by default, a little less than what the server waits (section 14).
+   */
+  externalToolTimeoutMs?: number | undefined;
 }
 
 /** What every async method takes. */
@@ -56,25 +67,37 @@ export interface RequestOptions extends CallOptions {
   timeoutMs?: number | undefined;
 }
 
+/** What a turn does with permissions that nobody here is asked for; see {@link RunTurnOptions}. */
+export type Approvals = "pause" | "wait" | "deny" | "raise";
+
 /** How long a turn may take and what ends it. Times in milliseconds; `Infinity` for no limit. */
 export interface RunTurnOptions extends CallOptions {
   /** The limit for the whole turn; none by default. */
   timeoutMs?: number | undefined;
-  /**
-   * How long the runtime may be silent; the limit rests while a permission is asked or a tool runs.
-   * 600,000 by default.
-   */
+  /** How long the runtime may be silent while the model is at work; 600,000 by default. */
   idleTimeoutMs?: number | undefined;
+  /** How long it may be silent while a tool runs; 3,600,000 by default. */
+  toolTimeoutMs?: number | undefined;
+  /** How long a permission may stay undecided; no limit by default, as a person may have to decide. */
+  approvalTimeoutMs?: number | undefined;
   /** How long to wait for the end of a turn that was told to stop; 2,000 by default. */
   abortGraceMs?: number | undefined;
   /** How long the server may take to show any sign of the input; 30,000 by default. */
   acceptTimeoutMs?: number | undefined;
   /**
-   * What to do when the server asks for a permission (section 13). `return` (the default): resolve
-   * with `stopReason: "requires_approval"`. `wait`: somebody answers with `input`, from an
-   * `onMessage` handler for example, and the call goes on to the turn's end.
+   * What to do when the server asks for a permission (section 13). A handler registered with
+   * `onApprovalRequest` answers, but for `deny`; this says what happens without one. `pause` (the
+   * default): the call resolves with `stopReason: "requires_approval"`, and the turn goes on once
+   * somebody answers. `wait`: somebody answers with `input`, from an `onMessage` handler for example,
+   * and the call goes on to the turn's end. `deny`: it is denied with a reason, and the turn goes on.
+   * `raise`: as `pause`, but the call rejects with {@link ApprovalRequired}.
    */
-  approvals?: "return" | "wait" | undefined;
+  approvals?: Approvals | undefined;
+  /**
+   * Decides on this turn's permissions, one after the other, instead of `approvals` and of the
+   * handlers of `onApprovalRequest`.
+   */
+  onApproval?: ApprovalHandler | undefined;
   /** Accepted for code written for other clients; the engine knows itself which servers need it. */
   allowLoopStatusFallback?: boolean | undefined;
 }
@@ -122,6 +145,8 @@ export function nativeOptions(options: AppServerClientOptions): NativeOptions {
     keepaliveTimeoutMs: "number",
     maxMessageBytes: "number",
     settlePauseMs: "number",
+    externalToolConcurrency: "number",
+    externalToolTimeoutMs: "number",
   });
   const { tls, WebSocket: _, ...rest } = options;
   if (tls !== undefined) {
@@ -138,14 +163,41 @@ export function nativeTimeout(options: RequestOptions): number | undefined {
   return options.timeoutMs;
 }
 
+const APPROVALS: readonly unknown[] = ["pause", "wait", "deny", "raise"] satisfies Approvals[];
+
 /** The limits of a turn, for the engine. */
-export function nativeTurnOptions(options: RunTurnOptions): NativeTurnOptions {
+export function nativeTurnOptions(options: RunTurnOptions): Omit<NativeTurnOptions, "followed"> {
   checkedObject("options", options);
-  const { approvals = "return", timeoutMs, idleTimeoutMs, abortGraceMs, acceptTimeoutMs } = options;
-  const limits = { timeoutMs, idleTimeoutMs, abortGraceMs, acceptTimeoutMs };
-  for (const [name, value] of Object.entries(limits)) check(name, value, "number");
-  if (approvals !== "return" && approvals !== "wait") {
-    throw new InvalidOption(`approvals: expected "return" or "wait", got ${show(approvals)}`);
+  const limits: Omit<NativeTurnOptions, "followed" | "approvals"> = {};
+  for (const name of LIMITS) {
+    const value = options[name];
+    check(name, value, "number");
+    if (value !== undefined) limits[name] = value;
   }
-  return { ...limits, waitForApprovals: approvals === "wait" } as NativeTurnOptions;
+  return { ...limits, approvals: approvalsOf(options) };
+}
+
+const LIMITS = [
+  "timeoutMs",
+  "idleTimeoutMs",
+  "toolTimeoutMs",
+  "approvalTimeoutMs",
+  "abortGraceMs",
+  "acceptTimeoutMs",
+] as const satisfies (keyof RunTurnOptions)[];
+
+/** The engine's name of what is to be done about permissions. */
+function approvalsOf({ approvals, onApproval }: RunTurnOptions): string {
+  if (approvals !== undefined && !APPROVALS.includes(approvals)) {
+    const expected = '"pause", "wait", "deny" or "raise"';
+    throw new InvalidOption(`approvals: expected ${expected}, got ${show(approvals)}`);
+  }
+  if (onApproval === undefined) return approvals ?? "pause";
+  if (typeof onApproval !== "function") {
+    throw new InvalidOption(`onApproval: expected a function, got ${show(onApproval)}`);
+  }
+  if (approvals !== undefined) {
+    throw new InvalidOption("onApproval: cannot be used together with approvals");
+  }
+  return "ask";
 }

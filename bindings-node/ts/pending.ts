@@ -6,23 +6,36 @@ import { describe } from "./describe.js";
 import { AbortError, InvalidOption, translated } from "./errors.js";
 import { onAbort } from "./signals.js";
 
-/** What a call does with what is delivered for it. */
-interface Call {
-  resolve(text: string): void;
-  reject(error: unknown): void;
+/** How a call is made. */
+interface Plan {
+  /** Hands the call to the engine; may throw. */
+  start(token: number): void;
+  signal?: AbortSignal | undefined;
   /** Whether a candidate is the answer; may throw. */
-  judge: ((text: string) => boolean) | undefined;
-  detach(): void;
+  judge?: ((text: string) => boolean) | undefined;
+  /** The call was started, and waits no longer, whatever became of it. */
+  ended?: (token: number) => void;
 }
 
-/** How a call is made. */
-export interface CallPlan<T> {
-  /** Hands the call to the engine; an exception becomes the call's rejection. */
-  start(token: number): void;
+/** A call whose outcome is a promise. */
+export interface CallPlan<T> extends Plan {
   /** Turns the delivered text into the result. */
   read(text: string): T;
-  signal?: AbortSignal | undefined;
-  judge?: ((text: string) => boolean) | undefined;
+}
+
+/** A call, and what it does with what is delivered for it: `resolve` or `reject`, once. */
+export interface Call extends Plan {
+  resolve(text: string): void;
+  reject(error: unknown): void;
+  /** It can fetch something before its end. */
+  ready?: () => void;
+}
+
+/** A call that waits. */
+interface Waiting {
+  call: Call;
+  /** Stops listening to its signal. */
+  detach(): void;
 }
 
 /** The engine's side of a call. */
@@ -40,7 +53,7 @@ const IDLE_MS = 2 ** 31 - 1;
  */
 export class PendingCalls {
   readonly #engine: Engine;
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new Map<number, Waiting>();
   #alive: NodeJS.Timeout | undefined;
 
   constructor(engine: Engine) {
@@ -48,29 +61,39 @@ export class PendingCalls {
   }
 
   /** Makes a call. A signal that is aborted already lets nothing be sent. */
-  make<T>({ start, read, signal, judge }: CallPlan<T>): Promise<T> {
+  make<T>({ read, ...plan }: CallPlan<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (signal !== undefined && typeof signal?.addEventListener !== "function") {
-        throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
-      }
-      if (signal?.aborted) throw new AbortError(signal.reason);
-      const token = this.#engine.token();
-      translated(() => start(token));
-      const abort = () => {
-        this.#take(token);
-        this.#engine.cancel(token);
-        reject(new AbortError(signal?.reason));
-      };
-      this.#calls.set(token, {
-        resolve: (text) => resolve(read(text)),
-        reject,
-        judge,
-        detach: signal ? onAbort(signal, abort) : () => {},
-      });
-      this.#alive ??= setInterval(() => {}, IDLE_MS);
-      // An `onSend` handler may have aborted it, before there was anything to listen to it.
-      if (signal?.aborted) abort();
+      this.begin({ ...plan, resolve: (text) => resolve(read(text)), reject });
     });
+  }
+
+  /** The same without a promise: throws what kept the call from being started. */
+  begin(call: Call, token = this.#engine.token()): void {
+    const { signal } = call;
+    if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+      throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
+    }
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    translated(() => call.start(token));
+    const abort = () => {
+      this.#take(token);
+      this.#engine.cancel(token);
+      call.reject(new AbortError(signal?.reason));
+    };
+    this.#calls.set(token, { call, detach: signal ? onAbort(signal, abort) : () => {} });
+    this.#alive ??= setInterval(() => {}, IDLE_MS);
+    // An `onSend` handler may have aborted it, before there was anything to listen to it.
+    if (signal?.aborted) abort();
+  }
+
+  /** A call waits no longer; nothing is delivered for it any more. */
+  forget(token: number): void {
+    this.#take(token);
+  }
+
+  /** A call can fetch something. */
+  ready(token: number): void {
+    this.#calls.get(token)?.call.ready?.();
   }
 
   /** A call is done. `false` when it has been cancelled meanwhile. */
@@ -89,7 +112,7 @@ export class PendingCalls {
 
   /** A frame carries the id of a call that judges answers itself. */
   offer(token: number, text: string): boolean {
-    const call = this.#calls.get(token);
+    const call = this.#calls.get(token)?.call;
     if (!call) return false;
     try {
       if (!(call.judge?.(text) ?? true)) return false;
@@ -102,14 +125,15 @@ export class PendingCalls {
   }
 
   #take(token: number): Call | undefined {
-    const call = this.#calls.get(token);
-    if (call) {
-      this.#calls.delete(token);
-      call.detach();
-      if (this.#calls.size === 0) {
-        clearInterval(this.#alive);
-        this.#alive = undefined;
-      }
+    const waiting = this.#calls.get(token);
+    if (!waiting) return undefined;
+    const { call, detach } = waiting;
+    this.#calls.delete(token);
+    detach();
+    call.ended?.(token);
+    if (this.#calls.size === 0) {
+      clearInterval(this.#alive);
+      this.#alive = undefined;
     }
     return call;
   }

@@ -246,11 +246,7 @@ export interface CanUseToolControlRequestBody {
   tool_call_id: string;
   permission_suggestions: PermissionSuggestion[];
   blocked_path: null | string;
-  diffs?: (
-    | { mode: "advanced"; fileName: string; hunks: DiffHunk[] }
-    | { mode: "fallback"; fileName: string; reason: string }
-    | { mode: "unpreviewable"; fileName: string; reason: string }
-  )[];
+  diffs?: DiffPreview[];
 }
 
 /** `PermissionSuggestion` of the protocol. */
@@ -302,7 +298,9 @@ export interface ReflectionSettingsSnapshot {
   agent_id: string;
   trigger: "off" | "step-count" | "compaction-event";
   step_count: number;
+  /** Only on single servers. */
   merge: "auto" | "explicit";
+  /** Only on single servers. */
   merge_instructions: string;
 }
 

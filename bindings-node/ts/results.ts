@@ -1,5 +1,6 @@
 /** What a turn came to. */
 
+import { parsedFrame } from "./messages.js";
 import type { RuntimeScope, WsProtocolMessage } from "./protocol.js";
 
 /** The outcome of a turn in one word. */
@@ -48,6 +49,13 @@ export interface RunText {
   withdrawn: boolean;
 }
 
+/** One message of a turn, or a tool call between messages. */
+export type TurnMessage =
+  /** Said, or only thought. */
+  | { type: "assistant" | "reasoning"; text: string; runId: string; messageId: string }
+  /** The same object as in `toolCalls`. */
+  | { type: "tool_call"; call: ToolCall };
+
 /** What a turn came to, or, inside an error, what is known of it. */
 export interface TurnResult {
   runtime: RuntimeScope;
@@ -61,6 +69,11 @@ export interface TurnResult {
   runs: RunText[];
   /** The tool calls in order. */
   toolCalls: ToolCall[];
+  /**
+   * What was said and thought, message by message, with the tool calls between them; without runs
+   * that failed and were retried.
+   */
+  messages: TurnMessage[];
   usage: Usage;
   /** The server's text for people when the turn failed. */
   error: string | null;
@@ -84,6 +97,23 @@ export interface TurnResult {
   detached: boolean;
 }
 
+/** The engine's form of token counts. */
+export interface NativeUsage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  cached_input_tokens: number;
+  cache_write_tokens: number;
+  reasoning_tokens: number;
+  step_count: number;
+  context_tokens: number | null;
+}
+
+/** The engine's form of a message. */
+type NativeMessage =
+  | { type: "assistant" | "reasoning"; text: string; run_id: string; message_id: string }
+  | { type: "tool_call"; index: number };
+
 /** The engine's form of a result. */
 export interface NativeResult {
   runtime: RuntimeScope;
@@ -92,16 +122,8 @@ export interface NativeResult {
   text: string;
   runs: { run_id: string; text: string; withdrawn: boolean }[];
   tool_calls: (Omit<ToolCall, "runId"> & { run_id: string })[];
-  usage: {
-    prompt_tokens: number;
-    completion_tokens: number;
-    total_tokens: number;
-    cached_input_tokens: number;
-    cache_write_tokens: number;
-    reasoning_tokens: number;
-    step_count: number;
-    context_tokens: number | null;
-  };
+  messages: NativeMessage[];
+  usage: NativeUsage;
   error: string | null;
   run_ids: string[];
   client_message_ids: string[];
@@ -115,26 +137,43 @@ export interface NativeResult {
   detached: boolean;
 }
 
+/** The token counts that the engine's form stands for. */
+export function usageOf(native: NativeUsage): Usage {
+  return {
+    promptTokens: native.prompt_tokens,
+    completionTokens: native.completion_tokens,
+    totalTokens: native.total_tokens,
+    cachedInputTokens: native.cached_input_tokens,
+    cacheWriteTokens: native.cache_write_tokens,
+    reasoningTokens: native.reasoning_tokens,
+    stepCount: native.step_count,
+    contextTokens: native.context_tokens,
+  };
+}
+
+function messagesOf(native: NativeMessage[], calls: ToolCall[]): TurnMessage[] {
+  return native.flatMap((message): TurnMessage[] => {
+    if (message.type !== "tool_call") {
+      const { type, text, run_id: runId, message_id: messageId } = message;
+      return [{ type, text, runId, messageId }];
+    }
+    const call = calls[message.index];
+    return call ? [{ type: "tool_call", call }] : [];
+  });
+}
+
 /** The result that the engine's form stands for. */
 export function turnResult(native: NativeResult): TurnResult {
-  const { usage } = native;
+  const toolCalls = native.tool_calls.map(({ run_id, ...call }) => ({ ...call, runId: run_id }));
   return {
     runtime: native.runtime,
     status: native.status,
     stopReason: native.stop_reason,
     text: native.text,
     runs: native.runs.map(({ run_id, text, withdrawn }) => ({ runId: run_id, text, withdrawn })),
-    toolCalls: native.tool_calls.map(({ run_id, ...call }) => ({ ...call, runId: run_id })),
-    usage: {
-      promptTokens: usage.prompt_tokens,
-      completionTokens: usage.completion_tokens,
-      totalTokens: usage.total_tokens,
-      cachedInputTokens: usage.cached_input_tokens,
-      cacheWriteTokens: usage.cache_write_tokens,
-      reasoningTokens: usage.reasoning_tokens,
-      stepCount: usage.step_count,
-      contextTokens: usage.context_tokens,
-    },
+    toolCalls,
+    messages: messagesOf(native.messages, toolCalls),
+    usage: usageOf(native.usage),
     error: native.error,
     runIds: native.run_ids,
     clientMessageIds: native.client_message_ids,
@@ -142,7 +181,7 @@ export function turnResult(native: NativeResult): TurnResult {
     turnId: native.turn_id,
     disposition: native.disposition,
     completedBy: native.completed_by,
-    terminalMessage: native.terminal_message === null ? null : JSON.parse(native.terminal_message),
+    terminalMessage: native.terminal_message === null ? null : parsedFrame(native.terminal_message),
     durationMs: native.duration_ms,
     retries: native.retries,
     detached: native.detached,

@@ -10,6 +10,7 @@ import type {
   WsProtocolCommand,
   WsProtocolMessage,
 } from "./protocol.js";
+import type { HandlerOptions } from "./running.js";
 
 /** A command that this version need not know. */
 export type AppServerRawCommand = Record<string, unknown> & { type: string; request_id?: string };
@@ -61,9 +62,10 @@ export type AppServerDisconnectHandler = (disconnect: AppServerDisconnectEvent) 
 /** Receives how many frames were dropped because they were not fetched in time. */
 export type LaggedHandler = (dropped: number) => void;
 
-/** Runs an external tool. What it returns, or throws, is the tool's answer. */
+/** Runs an external tool. What it returns, or throws, is the tool's answer, unless its signal is aborted. */
 export type AppServerExternalToolCallHandler = (
   request: ExternalToolCallRequestMessage,
+  options: HandlerOptions,
 ) => Promise<ExternalToolCallResult> | ExternalToolCallResult;
 
 /** What `request` takes. */
@@ -71,6 +73,12 @@ export interface AppServerRequestOptions<TMessage extends WsProtocolMessage = Ws
   extends RequestOptions {
   /** Chooses the answer among the frames with the request's id; by default the type decides. */
   predicate?: ((message: WsProtocolMessage) => message is TMessage) | undefined;
+}
+
+/** What `onApprovalRequest` takes. */
+export interface ApprovalRequestOptions {
+  /** The runtime whose permissions the handler decides on; all runtimes by default. */
+  runtime?: RuntimeScope | undefined;
 }
 
 /** What `requestRaw` takes. */

@@ -15,6 +15,8 @@ export async function uses(url: string): Promise<TurnResult> {
   off();
   const mock: testing.MockServer = await testing.MockServer.play("file", "split");
   await mock.close();
+  const off2: () => void = client.onApprovalRequest(() => native.deny("no"));
+  off2();
   return client.runTurn({
     runtime: { agent_id: "a", conversation_id: "default" },
     payload: { kind: "create_message", messages: [{ role: "user", content: "Hi" }] },

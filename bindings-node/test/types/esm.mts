@@ -1,13 +1,25 @@
 import {
+  type ApprovalRequest,
+  ApprovalRequired,
   type AppServerClient,
   type AppServerInfoResponseMessage,
+  allow,
   connect,
   createAppServerClient,
+  deny,
   type ListModelsResponseMessage,
+  type Question,
+  type RunTurnCommand,
   type RuntimeScope,
   type RuntimeStartResponseMessage,
+  type ToolCall,
+  type Turn,
+  type TurnEvent,
+  type TurnPhase,
   type TurnResult,
+  type TurnStatus,
   TurnTimeout,
+  type Usage,
   type WsProtocolMessage,
 } from "@letta/app-client-native";
 import { MockServer, script } from "@letta/app-client-native/testing";
@@ -68,4 +80,109 @@ export async function uses(url: string): Promise<void> {
 
   await using mock = await MockServer.start([script.turn({ text: "42", usage: [10, 2] })]);
   expectTypeOf(mock.url).toEqualTypeOf<string>();
+}
+
+/** Never run: every type of event is told apart, and `unknown` is one among them. */
+export function told(event: TurnEvent): string {
+  switch (event.type) {
+    case "assistant_delta":
+    case "reasoning_delta":
+      expectTypeOf(event.runId).toEqualTypeOf<string>();
+      return event.messageId + event.text;
+    case "tool_call_start":
+      return event.name + event.callId + event.runId;
+    case "tool_call_arguments":
+      return event.callId + event.arguments;
+    case "tool_output":
+      return event.callId + event.output;
+    case "tool_call_end":
+      return event.callId + event.status + event.output;
+    case "approval_requested":
+      expectTypeOf(event.request).toEqualTypeOf<ApprovalRequest>();
+      return event.request.toolName;
+    case "approval_decided":
+      expectTypeOf(event.decision).toEqualTypeOf<"allow" | "deny" | null>();
+      return event.requestId;
+    case "approval_refused":
+      return event.requestId + event.reason;
+    case "usage":
+      expectTypeOf(event.usage).toEqualTypeOf<Usage>();
+      return event.runId;
+    case "retry":
+      expectTypeOf(event.delayMs).toEqualTypeOf<number | null>();
+      return event.message;
+    case "status":
+      return event.status;
+    case "queued":
+      expectTypeOf(event.position).toEqualTypeOf<number>();
+      return "";
+    case "run_started":
+    case "run_withdrawn":
+      return event.runId;
+    case "lagged":
+      expectTypeOf(event.dropped).toEqualTypeOf<number>();
+      return "";
+    case "finished":
+      expectTypeOf(event.result).toEqualTypeOf<TurnResult>();
+      return event.result.text;
+    case "unknown":
+      expectTypeOf(event.raw).toEqualTypeOf<Record<string, unknown>>();
+      // @ts-expect-error What is unknown has no field of a known event.
+      return event.text;
+    default:
+      expectTypeOf(event).toBeNever();
+      return event;
+  }
+}
+
+/** Never run: only its types count. */
+export async function follows(client: AppServerClient, command: RunTurnCommand): Promise<void> {
+  const turn = client.sendTurn(command, {
+    toolTimeoutMs: 1000,
+    approvalTimeoutMs: Number.POSITIVE_INFINITY,
+    onApproval: async (request, { signal }) => {
+      expectTypeOf(request).toEqualTypeOf<ApprovalRequest>();
+      expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+      expectTypeOf(request.questions).toEqualTypeOf<Question[]>();
+      if (request.toolName === "AskUserQuestion") return request.answer({ "Which?": "A" });
+      const updatedInput = { ...request.input, timeout: 60 };
+      return signal.aborted ? deny("late") : allow({ updatedInput, suggestions: ["a"] });
+    },
+  });
+  expectTypeOf(turn).toEqualTypeOf<Turn>();
+  expectTypeOf(await turn).toEqualTypeOf<TurnResult>();
+  expectTypeOf(turn.then(({ text }) => text)).toEqualTypeOf<Promise<string>>();
+  expectTypeOf(turn.catch(() => 1)).toEqualTypeOf<Promise<TurnResult | number>>();
+  expectTypeOf(Promise.all([turn])).resolves.toEqualTypeOf<[TurnResult]>();
+  for await (const event of turn) expectTypeOf(event).toEqualTypeOf<TurnEvent>();
+  for await (const text of turn.textStream()) expectTypeOf(text).toEqualTypeOf<string>();
+  expectTypeOf(turn.abort()).resolves.toEqualTypeOf<TurnResult>();
+  expectTypeOf(turn.detach()).toEqualTypeOf<void>();
+  expectTypeOf(turn.status).toEqualTypeOf<TurnPhase | TurnStatus | "detached">();
+  expectTypeOf(turn.explain()).toEqualTypeOf<string>();
+  await using scoped = client.sendTurn(command);
+  const { messages } = await scoped;
+  for (const message of messages) {
+    if (message.type === "tool_call") expectTypeOf(message.call).toEqualTypeOf<ToolCall>();
+    else expectTypeOf(message.messageId).toEqualTypeOf<string>();
+  }
+  const { runtime } = command;
+  const off = client.onApprovalRequest(() => deny("nobody is here"), { runtime });
+  expectTypeOf(off).toEqualTypeOf<() => void>();
+  client.onExternalToolCall(async ({ input }, { signal }) => {
+    expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+    return { content: [{ type: "text", text: JSON.stringify(input) }] };
+  });
+  expectTypeOf(new ApprovalRequired("asked").request).toEqualTypeOf<ApprovalRequest>();
+
+  // @ts-expect-error There is no such mode.
+  client.sendTurn(command, { approvals: "return" });
+  // @ts-expect-error A handler decides with an object.
+  client.sendTurn(command, { onApproval: () => true });
+  // @ts-expect-error There are two behaviors.
+  client.onApprovalRequest(() => ({ behavior: "maybe" }));
+  // @ts-expect-error A denial needs a reason.
+  deny();
+  // @ts-expect-error An input has a payload.
+  client.sendTurn({ runtime });
 }

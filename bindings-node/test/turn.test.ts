@@ -1,0 +1,249 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import {
+  Disconnected,
+  InvalidCommand,
+  InvalidOption,
+  type TurnEvent,
+  TurnInterrupted,
+} from "@letta/app-client-native";
+import { describe, expect, it } from "vitest";
+import { Turn as TurnClass, type TurnEngine } from "../ts/turn.js";
+import { collected, firstText, GENERATIONS, prepared, rejection, say, thrown } from "./helpers.js";
+
+const call = { name: "Read", input: { path: "a.py" }, result: "text" };
+const rich = { text: ["4", "2"], reasoning: "hm", toolCalls: [call], usage: [10, 3] as const };
+const turns = [{ ...rich, usage: [10, 3] as [number, number] }];
+
+const types = (events: TurnEvent[]) => new Set(events.map(({ type }) => type));
+const textOf = (events: TurnEvent[]) =>
+  events.map((event) => (event.type === "assistant_delta" ? event.text : "")).join("");
+
+describe.each(GENERATIONS)("on a %s server", (_, script) => {
+  it("is followed, and awaited afterwards, as often as one likes", async () => {
+    const { client, runtime } = await prepared({ ...script, turns });
+    const turn = client.sendTurn({ runtime, payload: say("?") });
+    const events = await collected(turn);
+    const result = await turn;
+    expect(await turn).toBe(result);
+    expect(result).toMatchObject({ status: "completed", text: "42" });
+    expect(events.at(-1)).toEqual({ type: "finished", result });
+    expect(textOf(events)).toBe("42");
+    const told = (type: string) => events.filter((event) => event.type === type);
+    expect(told("run_started")).toEqual(
+      result.runIds.map((runId) => ({ type: "run_started", runId })),
+    );
+    const [callId, runId] = [result.toolCalls[0]?.id, result.runIds[0]];
+    expect(told("tool_call_start")).toEqual([
+      { type: "tool_call_start", name: "Read", callId, runId },
+    ]);
+    expect(told("tool_call_end")).toEqual([
+      { type: "tool_call_end", callId, status: expect.any(String), output: "text" },
+    ]);
+    expect(told("reasoning_delta")).toEqual([
+      {
+        type: "reasoning_delta",
+        text: "hm",
+        runId: result.runIds[1],
+        messageId: expect.any(String),
+      },
+    ]);
+    expect(told("usage")).toMatchObject([
+      { usage: { promptTokens: 10, completionTokens: 3 }, runId },
+      { usage: { totalTokens: 13 } },
+    ]);
+    expect(told("status").length).toBeGreaterThan(0);
+    expect(told("unknown")).toEqual([]);
+  });
+
+  it("is awaited, and followed afterwards", async () => {
+    const { client, runtime } = await prepared({ ...script, turns });
+    const turn = client.sendTurn({ runtime, payload: say("?") });
+    const result = await turn;
+    const events = await collected(turn);
+    expect(textOf(events)).toBe("42");
+    expect(types(events)).toContain("tool_call_arguments");
+    // Each event is given once, but every loop gets the last.
+    expect(await collected(turn)).toEqual([{ type: "finished", result }]);
+  });
+
+  it("tells a queued turn's place", async () => {
+    const { client, runtime } = await prepared({ ...script, turns: [{ text: "a", hang: true }] });
+    const first = client.sendTurn({ runtime, payload: say("first") });
+    const second = client.sendTurn({ runtime, payload: say("second") });
+    for await (const event of second) {
+      expect(event).toEqual({ type: "queued", position: 1 });
+      break;
+    }
+    expect(await second).toMatchObject({ status: "aborted" });
+    expect(await first.abort()).toMatchObject({ status: "aborted", text: "a" });
+  });
+});
+
+it("is followed and awaited at the same time, by several", async () => {
+  const { client, runtime } = await prepared(turns);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  const [events, first, second, chained] = await Promise.all([
+    collected(turn),
+    turn,
+    turn,
+    turn.then(({ text }) => text).finally(() => {}),
+  ]);
+  expect(first).toBe(second);
+  expect(chained).toBe("42");
+  expect(events.at(-1)).toEqual({ type: "finished", result: first });
+});
+
+it("streams the text alone", async () => {
+  const { client, runtime } = await prepared(turns);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  expect(await collected(turn.textStream())).toEqual(["4", "2"]);
+  expect((await turn).text).toBe("42");
+});
+
+it("shares its events between readers that ask before there are any", async () => {
+  const { client, runtime } = await prepared([{ text: ["a", "b", "c"] }]);
+  const stream = client.sendTurn({ runtime, payload: say("?") }).textStream();
+  const asked = await Promise.all([stream.next(), stream.next(), stream.next(), stream.next()]);
+  expect(asked.map(({ value }) => value)).toEqual(["a", "b", "c", undefined]);
+});
+
+it("throws at once what keeps it from being sent", async () => {
+  const { mock, client, runtime } = await prepared([]);
+  const send = (command: object, options = {}) =>
+    thrown(() => client.sendTurn(command as never, options));
+  const command = { runtime, payload: say("?") };
+  expect(send({ runtime })).toBeInstanceOf(InvalidCommand);
+  expect(send({ ...command, runtime: { agent_id: "a" } })).toBeInstanceOf(InvalidCommand);
+  for (const [options, words] of [
+    [{ approvals: "ask" }, /^approvals: expected "pause", "wait", "deny" or "raise", got "ask"/],
+    [{ approvals: "return" }, /^approvals: /],
+    [{ onApproval: "yes" }, /^onApproval: expected a function, got "yes"/],
+    [{ onApproval: () => {}, approvals: "deny" }, /^onApproval: cannot be used together/],
+    [{ toolTimeoutMs: 0 }, /^toolTimeoutMs: /],
+    [{ approvalTimeoutMs: "1" }, /^approvalTimeoutMs: expected a number/],
+    [{ signal: {} }, /^signal: /],
+  ] as const) {
+    const error = send(command, options);
+    expect(error).toBeInstanceOf(InvalidOption);
+    expect((error as Error).message).toMatch(words);
+  }
+  const reason = new Error("no more");
+  expect(send(command, { signal: AbortSignal.abort(reason) })).toMatchObject({
+    name: "AbortError",
+    cause: reason,
+  });
+  mock.assertReceived("input", { times: 0 });
+  mock.cutConnections();
+  await new Promise((resolve) => client.onDisconnect(resolve));
+  expect(send(command)).toBeInstanceOf(Disconnected);
+});
+
+it("tells awaiters and readers of a failure alike", async () => {
+  const { client, runtime } = await prepared([{ text: ["a", "b"], disconnectAfter: 2 }]);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  const seen: TurnEvent[] = [];
+  const reading = async () => {
+    for await (const event of turn) seen.push(event);
+  };
+  const error = await rejection(reading());
+  expect(error).toBeInstanceOf(TurnInterrupted);
+  expect(await rejection(turn)).toBe(error);
+  expect(await rejection(collected(turn))).toBe(error);
+  expect(await rejection(collected(turn.textStream()))).toBe(error);
+  expect(await turn.catch((reason) => reason)).toBe(error);
+  expect(await rejection(turn.abort())).toBe(error);
+  expect(textOf(seen)).toBe("ab");
+  expect(turn.status).toBe("disconnected");
+  expect(turn.explain()).toMatch(/^disconnected: the connection ended during the turn/);
+});
+
+it("says how it stands", async () => {
+  const { client, runtime } = await prepared([{ text: "begun", hang: true }, { error: "no luck" }]);
+  const begun = firstText(client);
+  const turn = client.sendTurn({ runtime, payload: say("first") });
+  await begun;
+  expect(turn.status).toBe("running");
+  expect(turn.explain()).toMatch(/^running 0 s; last event 0 s ago: text; approval none; queue 0$/);
+  const stopped = turn.abort();
+  // The engine stops it before it answers the question.
+  expect(["stopping", "running"]).toContain(turn.status);
+  await stopped;
+  expect(turn.status).toBe("aborted");
+  expect(turn.explain()).toBe("aborted after 0 s; stop reason cancelled");
+  const failed = client.sendTurn({ runtime, payload: say("second") });
+  await failed;
+  expect(failed.status).toBe("failed");
+  expect(failed.explain()).toBe("failed after 0 s; stop reason error; no luck");
+});
+
+/** The engine of a turn that is made without a server. */
+class FakeEngine implements TurnEngine {
+  taken = 0;
+  left: number[] = [];
+  events = "[]";
+  waiting = () => {};
+
+  takeTurn(): string {
+    this.taken += 1;
+    return this.events;
+  }
+  leaveTurn(token: number): void {
+    this.left.push(token);
+    this.waiting();
+  }
+  abortTurn(): void {}
+  detachTurn(): void {}
+  turnReport(): null {
+    return null;
+  }
+}
+
+const RESULT = JSON.stringify({
+  ...{ runs: [], tool_calls: [], messages: [], usage: {}, terminal_message: null, status: null },
+});
+
+it("fetches events only when somebody wants them", async () => {
+  const engine = new FakeEngine();
+  let ready = () => {};
+  let end = () => {};
+  const turn = new TurnClass(engine, 1, (call) => {
+    ready = () => call.ready();
+    end = () => call.resolve(RESULT);
+  });
+  ready();
+  engine.events = '[{"type":"lagged","dropped":2},{"type":"brand_new","x":1}]';
+  expect(engine.taken).toBe(0);
+  const events = turn[Symbol.asyncIterator]();
+  expect((await events.next()).value).toEqual({ type: "lagged", dropped: 2 });
+  expect((await events.next()).value).toEqual({
+    type: "unknown",
+    raw: { type: "brand_new", x: 1 },
+  });
+  expect(engine.taken).toBe(1);
+  const pending = events.next();
+  expect(engine.taken).toBe(1);
+  engine.events = "[]";
+  end();
+  expect((await pending).value).toMatchObject({ type: "finished" });
+  expect((await events.next()).done).toBe(true);
+  expect(engine).toMatchObject({ taken: 2, left: [1] });
+});
+
+it("lets go of the events when nobody has it any more", async () => {
+  const engine = new FakeEngine();
+  const left = new Promise<void>((resolve) => {
+    engine.waiting = resolve;
+  });
+  await (async () => {
+    const turn = new TurnClass(engine, 7, (call) => call.resolve(RESULT));
+    await turn;
+  })();
+  setFlagsFromString("--expose_gc");
+  const collect = runInNewContext("gc") as () => void;
+  // What was awaited may be held until the next turn of the event loop.
+  await new Promise(setImmediate);
+  collect();
+  await left;
+  expect(engine.left).toEqual([7]);
+});

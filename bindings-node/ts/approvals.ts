@@ -1,0 +1,131 @@
+/** Permissions: what the server asks, and what is answered (section 13). */
+
+import { parsedFrame } from "./messages.js";
+import type {
+  ApprovalResponseAllowDecision,
+  ApprovalResponseDenyDecision,
+  CanUseToolControlRequestBody,
+  ControlRequestMessage,
+  DiffPreview,
+  PermissionSuggestion,
+  RuntimeScope,
+} from "./protocol.js";
+import type { HandlerOptions } from "./running.js";
+
+/** What is answered to a permission question; made by {@link allow} and {@link deny}. */
+export type Decision = ApprovalResponseAllowDecision | ApprovalResponseDenyDecision;
+
+/** What can be said besides yes. */
+export interface AllowOptions {
+  /** Arguments that replace those of the model. */
+  updatedInput?: Record<string, unknown> | undefined;
+  /** Suggestions of the request, or their ids; the server stores them as rules. */
+  suggestions?: readonly (string | PermissionSuggestion)[] | undefined;
+  /** A remark. */
+  message?: string | undefined;
+}
+
+/**
+ * The tool may run: `decision.behavior: "allow"` (section 13). Sends nothing by itself; it is what an
+ * approval handler returns, or the `decision` of an `input`.
+ */
+export function allow({
+  updatedInput,
+  suggestions,
+  message,
+}: AllowOptions = {}): ApprovalResponseAllowDecision {
+  const ids = suggestions?.map((each) => (typeof each === "string" ? each : each.id));
+  return {
+    behavior: "allow",
+    ...(message !== undefined && { message }),
+    ...(updatedInput !== undefined && { updated_input: updatedInput }),
+    ...(ids !== undefined && { selected_permission_suggestion_ids: ids }),
+  };
+}
+
+/** The tool may not run; the model is told the message as the tool's result (section 13). */
+export function deny(message: string): ApprovalResponseDenyDecision {
+  return { behavior: "deny", message };
+}
+
+/**
+ * Decides on a permission, now or when its promise resolves. There is no time limit, but for
+ * `approvalTimeoutMs` of the turn. One that fails, or returns no decision, denies.
+ */
+export type ApprovalHandler = (
+  request: ApprovalRequest,
+  options: HandlerOptions,
+) => Decision | Promise<Decision>;
+
+/** A question that the agent asks with its tool `AskUserQuestion`. */
+export interface Question {
+  question: string;
+  /** A word or two above it. */
+  header: string;
+  options: { label: string; description: string }[];
+  /** Whether several options may be chosen. */
+  multiSelect: boolean;
+}
+
+/** A permission question of the server (section 13). */
+export class ApprovalRequest {
+  /** The server's id of the question. */
+  readonly requestId: string;
+  /** The tool that wants to run. */
+  readonly toolName: string;
+  /** Its arguments. */
+  readonly input: Record<string, unknown>;
+  /** The model's id of the call; the same as in the turn's events and result. */
+  readonly toolCallId: string;
+  /** Rules the server could store, to be chosen with `allow({ suggestions })`. */
+  readonly suggestions: PermissionSuggestion[];
+  /** The path that made the server ask, where there is one. */
+  readonly blockedPath: string | null;
+  /** What the tool would change in files. */
+  readonly diffs: DiffPreview[];
+  /** The conversation that asks. */
+  readonly runtime: RuntimeScope;
+  /** The `control_request`; `rawText(raw)` is its wire text. */
+  readonly raw: ControlRequestMessage;
+
+  /** A request from its frame; what the frame lacks is empty. */
+  constructor(raw: ControlRequestMessage) {
+    const request: Partial<CanUseToolControlRequestBody> = raw.request ?? {};
+    const { runtime } = raw as { runtime?: RuntimeScope };
+    const { agent_id = "", conversation_id = "" } = raw;
+    this.raw = raw;
+    this.requestId = raw.request_id;
+    this.toolName = request.tool_name ?? "";
+    this.input = request.input ?? {};
+    this.toolCallId = request.tool_call_id ?? "";
+    this.suggestions = request.permission_suggestions ?? [];
+    this.blockedPath = request.blocked_path ?? null;
+    this.diffs = request.diffs ?? [];
+    this.runtime = runtime ?? { agent_id, conversation_id };
+  }
+
+  /** A request from the text of its frame. */
+  static parse(text: string): ApprovalRequest {
+    return new ApprovalRequest(parsedFrame(text));
+  }
+
+  /** The questions of `AskUserQuestion`; none for other tools. */
+  get questions(): Question[] {
+    const { questions } = this.input;
+    if (this.toolName !== "AskUserQuestion" || !Array.isArray(questions)) return [];
+    return questions.map((each: Partial<Question> | null) => ({
+      question: each?.question ?? "",
+      header: each?.header ?? "",
+      options: each?.options ?? [],
+      multiSelect: each?.multiSelect ?? false,
+    }));
+  }
+
+  /**
+   * The decision that answers the questions: the label of the chosen option, or any other text, by the
+   * text of the question. It allows the tool with its input and `answers`. Sends nothing by itself.
+   */
+  answer(answers: Record<string, string>): ApprovalResponseAllowDecision {
+    return allow({ updatedInput: { ...this.input, answers } });
+  }
+}

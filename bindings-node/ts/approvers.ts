@@ -1,0 +1,129 @@
+/** Who is asked for permissions: handlers of turns and of the client (section 13). */
+
+import { type ApprovalHandler, ApprovalRequest, type Decision } from "./approvals.js";
+import { describe } from "./describe.js";
+import { InvalidOption } from "./errors.js";
+import { reportHandlerError } from "./handlers.js";
+import type { ControlRequestMessage, RuntimeScope } from "./protocol.js";
+import { RunningHandlers } from "./running.js";
+
+/** The engine's side of permissions. It decides which handler is asked, and when. */
+interface Engine {
+  token(): number;
+  handleApprovals(
+    token: number,
+    agent: string | null | undefined,
+    conversation: string | null | undefined,
+    handled: boolean,
+  ): void;
+  answerApproval(ask: number, decision: string): void;
+  failApproval(ask: number, error: string): void;
+}
+
+/** A handler, and what it is called in reports. */
+interface Approver {
+  handler: ApprovalHandler;
+  event: "onApproval" | "onApprovalRequest";
+}
+
+/** The handlers of permission questions. */
+export class Approvers {
+  readonly #engine: Engine;
+  readonly #failed: () => void;
+  readonly #changed: () => void;
+  readonly #approvers = new Map<number, Approver>();
+  readonly #running: RunningHandlers<number>;
+  #registered = 0;
+
+  /** `failed` is called for every handler that fails, `changed` when `active` may have changed. */
+  constructor(engine: Engine, failed: () => void, changed: () => void) {
+    this.#engine = engine;
+    this.#failed = failed;
+    this.#changed = changed;
+    this.#running = new RunningHandlers(changed);
+  }
+
+  /** Whether there are handlers of the client, or questions that are not answered yet. */
+  get active(): boolean {
+    return this.#registered > 0 || this.#running.size > 0;
+  }
+
+  /** Registers a handler of the client; gives the unsubscriber. */
+  add(handler: ApprovalHandler, runtime?: RuntimeScope): () => void {
+    if (typeof handler !== "function") {
+      throw new TypeError(`onApprovalRequest: expected a function, got ${describe(handler)}`);
+    }
+    const { agent_id: agent, conversation_id: conversation } = runtime ?? {};
+    if (runtime !== undefined && (typeof agent !== "string" || typeof conversation !== "string")) {
+      throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
+    }
+    const token = this.#engine.token();
+    this.#approvers.set(token, { handler, event: "onApprovalRequest" });
+    this.#registered += 1;
+    this.#engine.handleApprovals(token, agent, conversation, true);
+    this.#changed();
+    return () => {
+      if (!this.#approvers.delete(token)) return;
+      this.#registered -= 1;
+      this.#engine.handleApprovals(token, agent, conversation, false);
+      this.#changed();
+    };
+  }
+
+  /** A turn has a handler of its own. */
+  expect(token: number, handler: ApprovalHandler): void {
+    this.#approvers.set(token, { handler, event: "onApproval" });
+  }
+
+  /** That turn is not followed any more. */
+  forget(token: number): void {
+    this.#approvers.delete(token);
+  }
+
+  /** A handler is asked; `parse` makes the frame. One that is gone was asked too late: the engine goes on. */
+  ask(token: number, text: string, parse: (text: string) => ControlRequestMessage): void {
+    const approver = this.#approvers.get(token);
+    if (!approver) return;
+    const { handler, event } = approver;
+    const question = JSON.parse(text) as { ask: number; text: string };
+    const request = new ApprovalRequest(parse(question.text));
+    void this.#running.run(question.ask, (options) => handler(request, options), {
+      returned: (value) => {
+        const decision = JSON.stringify(checkedDecision(value));
+        this.#engine.answerApproval(question.ask, decision);
+      },
+      failed: (error) => {
+        this.#failed();
+        reportHandlerError(event, error);
+        const reason = `the approval handler failed: ${describe(error)}`;
+        this.#engine.failApproval(question.ask, reason);
+      },
+    });
+  }
+
+  /** An answer is not needed any more, or did not count, as a delivery tells it. */
+  over(text: string): void {
+    const { ask, refused } = JSON.parse(text) as { ask: number; refused: string | null };
+    if (refused === null) {
+      this.#running.over(ask, "the permission is not wanted any more");
+    } else {
+      const words = `the answer to a permission request did not count: ${refused}`;
+      process.emitWarning(words, { type: "AppClientApprovalWarning" });
+    }
+  }
+}
+
+/** Only what is called a decision allows anything. What is in it is judged by the engine. */
+function checkedDecision(value: unknown): Decision {
+  const { behavior } = (value ?? {}) as { behavior?: unknown };
+  if (behavior !== "allow" && behavior !== "deny") {
+    throw new TypeError("expected allow(…) or deny(…) to be returned");
+  }
+  // By hand it is easily written so, and the server would allow the arguments as they were.
+  if (Object.hasOwn(value as object, "updatedInput")) {
+    throw new TypeError(
+      "updatedInput: on the wire it is updated_input; use allow({ updatedInput })",
+    );
+  }
+  return value as Decision;
+}

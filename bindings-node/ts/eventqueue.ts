@@ -1,0 +1,82 @@
+/** The events of one turn on their way to its readers. */
+
+import { type TurnEvent, turnEvent } from "./events.js";
+
+/** The engine's side: it keeps the events, within bounds, until somebody wants them. */
+export interface EventSource {
+  takeTurn(token: number): string;
+  leaveTurn(token: number): void;
+}
+
+/** Fetches events when a reader asks for one, and not before. */
+export class EventQueue {
+  readonly #source: EventSource;
+  readonly #token: number;
+  #fetched: TurnEvent[] = [];
+  #next = 0;
+  /** There is something to fetch. */
+  #ready = false;
+  /** Nothing comes any more. */
+  #over = false;
+  #readers: (() => void)[] = [];
+
+  constructor(source: EventSource, token: number) {
+    this.#source = source;
+    this.#token = token;
+  }
+
+  /** Whether every event was taken and none comes any more. */
+  get over(): boolean {
+    return this.#over && !this.#ready && this.#next >= this.#fetched.length;
+  }
+
+  /** The engine has events. */
+  ready(): void {
+    this.#ready = true;
+    this.wake();
+  }
+
+  /** The turn has ended: what is there is the last. */
+  end(): void {
+    this.#ready = true;
+    this.#over = true;
+    this.wake();
+  }
+
+  /** Nobody needs events any more. */
+  leave(): void {
+    this.#source.leaveTurn(this.#token);
+    this.#fetched = [];
+    this.#ready = false;
+    this.#over = true;
+    this.wake();
+  }
+
+  /** The next event; `undefined` when there is none now. */
+  take(): TurnEvent | undefined {
+    if (this.#next >= this.#fetched.length) this.#fetch();
+    const event = this.#fetched[this.#next];
+    if (event !== undefined) this.#next += 1;
+    return event;
+  }
+
+  /** Resolves when it is worth asking again. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => this.#readers.push(resolve));
+  }
+
+  wake(): void {
+    const readers = this.#readers;
+    this.#readers = [];
+    for (const resolve of readers) resolve();
+  }
+
+  #fetch(): void {
+    this.#fetched = [];
+    this.#next = 0;
+    if (!this.#ready) return;
+    this.#ready = false;
+    this.#fetched = JSON.parse(this.#source.takeTurn(this.#token)).map(turnEvent);
+    if (this.#over) this.#source.leaveTurn(this.#token);
+  }
+}

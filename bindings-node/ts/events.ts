@@ -1,0 +1,209 @@
+/** What happens in a turn, as its follower sees it (sections 9 to 13). */
+
+import { ApprovalRequest } from "./approvals.js";
+import { parsedFrame } from "./messages.js";
+import { type NativeUsage, type TurnResult, type Usage, usageOf } from "./results.js";
+
+/** The input waits in the server's queue. */
+export interface QueuedEvent {
+  type: "queued";
+  /** Its place, counted from 1. */
+  position: number;
+}
+
+/** A model call of the turn began. */
+export interface RunStartedEvent {
+  type: "run_started";
+  runId: string;
+}
+
+/** The run failed and was tried again: what it said is withdrawn, and is not in the result. */
+export interface RunWithdrawnEvent {
+  type: "run_withdrawn";
+  runId: string;
+}
+
+/** The agent said something. */
+export interface AssistantDeltaEvent {
+  type: "assistant_delta";
+  /** The piece. */
+  text: string;
+  runId: string;
+  /** The same for all pieces of one message within a run. */
+  messageId: string;
+}
+
+/** The agent thought something. */
+export interface ReasoningDeltaEvent {
+  type: "reasoning_delta";
+  /** The piece. */
+  text: string;
+  runId: string;
+  /** The same for all pieces of one message within a run. */
+  messageId: string;
+}
+
+/** The agent calls a tool. */
+export interface ToolCallStartEvent {
+  type: "tool_call_start";
+  /** The tool. */
+  name: string;
+  callId: string;
+  runId: string;
+}
+
+/** A piece of a tool call's arguments, or all of them, as JSON text. */
+export interface ToolCallArgumentsEvent {
+  type: "tool_call_arguments";
+  arguments: string;
+  callId: string;
+}
+
+/** What a tool has printed so far; each such event replaces the one before. */
+export interface ToolOutputEvent {
+  type: "tool_output";
+  /** The whole output so far. */
+  output: string;
+  callId: string;
+}
+
+/** A tool has returned. */
+export interface ToolCallEndEvent {
+  type: "tool_call_end";
+  /** What it returned. */
+  output: string;
+  /** `success` or `error`. */
+  status: string;
+  callId: string;
+}
+
+/** A permission is wanted. Told whoever decides; to decide, give the turn an `onApproval`. */
+export interface ApprovalRequestedEvent {
+  type: "approval_requested";
+  request: ApprovalRequest;
+}
+
+/** A permission was given or refused, or is no longer wanted. */
+export interface ApprovalDecidedEvent {
+  type: "approval_decided";
+  requestId: string;
+  /** What this client answered; `null` when somebody else decided, or nobody had to. */
+  decision: "allow" | "deny" | null;
+}
+
+/** The server did not take this client's answer: somebody else was first, or the question is gone. */
+export interface ApprovalRefusedEvent {
+  type: "approval_refused";
+  requestId: string;
+  /** The server's reason. */
+  reason: string;
+}
+
+/** A run's token counts. */
+export interface UsageEvent {
+  type: "usage";
+  usage: Usage;
+  runId: string;
+}
+
+/** The server will try again. */
+export interface RetryEvent {
+  type: "retry";
+  /** A text for people. */
+  message: string;
+  /** Which attempt comes next, counted from 1, where the server said so. */
+  attempt: number | null;
+  /** How many there will be at most. */
+  maxAttempts: number | null;
+  /** How long it waits before, in milliseconds. */
+  delayMs: number | null;
+}
+
+/** The runtime's loop status changed (section 12). */
+export interface StatusEvent {
+  type: "status";
+  /** `SENDING_API_REQUEST`, … */
+  status: string;
+}
+
+/** The reader was too slow, and this many events before here were dropped. The result is complete. */
+export interface LaggedEvent {
+  type: "lagged";
+  dropped: number;
+}
+
+/** The turn is over; the last event. A turn that fails with an error has none. */
+export interface FinishedEvent {
+  type: "finished";
+  result: TurnResult;
+}
+
+/** Something this version does not know. */
+export interface UnknownEvent {
+  type: "unknown";
+  /** The `stream_delta`, or an event of a newer engine. */
+  raw: Record<string, unknown>;
+}
+
+/** One thing that happened in a turn, by its `type`. */
+export type TurnEvent =
+  | QueuedEvent
+  | RunStartedEvent
+  | RunWithdrawnEvent
+  | AssistantDeltaEvent
+  | ReasoningDeltaEvent
+  | ToolCallStartEvent
+  | ToolCallArgumentsEvent
+  | ToolOutputEvent
+  | ToolCallEndEvent
+  | ApprovalRequestedEvent
+  | ApprovalDecidedEvent
+  | ApprovalRefusedEvent
+  | UsageEvent
+  | RetryEvent
+  | StatusEvent
+  | LaggedEvent
+  | FinishedEvent
+  | UnknownEvent;
+
+/** The engine's form of an event. */
+type NativeEvent = Record<string, unknown> & { type: string };
+
+/** The types whose fields differ from the engine's in spelling only. */
+const RESPELLED = new Set<string>([
+  "queued",
+  "run_started",
+  "run_withdrawn",
+  "assistant_delta",
+  "reasoning_delta",
+  "tool_call_start",
+  "tool_call_arguments",
+  "tool_output",
+  "tool_call_end",
+  "approval_decided",
+  "approval_refused",
+  "retry",
+  "status",
+  "lagged",
+] satisfies TurnEvent["type"][]);
+
+const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
+
+/** The event that the engine's form stands for. */
+export function turnEvent(native: NativeEvent): TurnEvent {
+  const { type } = native;
+  if (RESPELLED.has(type)) {
+    const fields = Object.entries(native).map(([name, value]) => [camelCase(name), value]);
+    return Object.fromEntries(fields) as TurnEvent;
+  }
+  switch (type) {
+    case "usage":
+      return { type, usage: usageOf(native.usage as NativeUsage), runId: String(native.run_id) };
+    case "approval_requested":
+      return { type, request: ApprovalRequest.parse(String(native.frame)) };
+    case "unknown":
+      return { type, raw: parsedFrame(String(native.frame)) };
+    default:
+      return { type: "unknown", raw: native };
+  }
+}

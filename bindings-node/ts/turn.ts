@@ -1,0 +1,252 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** A turn that is under way: awaited, followed, stopped or left alone. */
+
+import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
+import { EventQueue, type EventSource } from "./eventqueue.js";
+import type { TurnEvent } from "./events.js";
+import { type NativeResult, type TurnResult, type TurnStatus, turnResult } from "./results.js";
+import { type Pick, TurnIterator } from "./turniterator.js";
+
+/** How far a turn that has not ended has come. */
+export type TurnPhase =
+  /** Its input waits until the server has cleaned up after the turn before (section 18). */
+  | "settling"
+  /** Its input was sent; the server has not said what becomes of it. */
+  | "sent"
+  /** Its input waits in the server's queue. */
+  | "queued"
+  /** The agent works on it. */
+  | "running"
+  /** It was told to stop, and its end has not come yet. */
+  | "stopping";
+
+/** The engine's side of a turn. */
+export interface TurnEngine extends EventSource {
+  abortTurn(token: number): void;
+  /** Lets the turn go on; its call is not pending any more. */
+  detachTurn(token: number): void;
+  /** Phase and text; `null` when the turn has ended. */
+  turnReport(token: number): string[] | null;
+}
+
+/** What becomes of the call, told once, and that there are events. */
+export interface TurnCall {
+  resolve(text: string): void;
+  reject(error: unknown): void;
+  ready(): void;
+}
+
+/** What a turn came to. */
+type Outcome = { result: TurnResult } | { error: unknown };
+
+interface Waiting {
+  resolve(result: TurnResult): void;
+  reject(error: unknown): void;
+}
+
+/** The engine keeps events until they are taken, also for a handle that nobody has any more. */
+const abandoned = new FinalizationRegistry<() => void>((leave) => leave());
+
+/** Made out here, because a function made inside the turn would hold the turn. */
+const leaving = (engine: EventSource, token: number) => () => engine.leaveTurn(token);
+
+const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? event.text : undefined);
+
+/**
+ * One turn, sent with {@link AppServerClient.sendTurn}.
+ *
+ * Await it for its {@link TurnResult}, as often as you like: it resolves and rejects as
+ * {@link AppServerClient.runTurn} does. Iterate it for its events, before, after or while it is awaited:
+ *
+ * ```ts
+ * const turn = client.sendTurn({ runtime, payload });
+ * for await (const event of turn) {
+ *   if (event.type === "assistant_delta") process.stdout.write(event.text);
+ * }
+ * console.log((await turn).usage);
+ * ```
+ *
+ * Events are kept from the moment of sending, at most 65,536 of them or 64 MiB; then the oldest pieces
+ * of text go, and a `lagged` event counts them. Each is given once: of two loops over one turn each
+ * gets a part, and both get the last, `finished`. When the turn fails, loops throw the error that
+ * awaiting throws. Leaving a loop early (`break`, `return`, an exception) stops the turn on the server
+ * and waits for its end; awaiting it then gives the result, with the status `aborted`.
+ *
+ * While it is open it keeps the process alive. A handle that nobody has any more lets its turn go on.
+ * It is a thenable: an `async` function that returns it returns the result.
+ */
+export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
+  readonly #engine: TurnEngine;
+  readonly #token: number;
+  readonly #events: EventQueue;
+  #phase: TurnPhase = "running";
+  #outcome: Outcome | undefined;
+  #detached = false;
+  #waiting: Waiting[] = [];
+
+  /** Made by {@link AppServerClient.sendTurn}. What `begin` throws is thrown. */
+  constructor(engine: TurnEngine, token: number, begin: (call: TurnCall) => void) {
+    this.#engine = engine;
+    this.#token = token;
+    this.#events = new EventQueue(engine, token);
+    begin({
+      resolve: (text) => this.#settle({ result: turnResult(JSON.parse(text) as NativeResult) }),
+      reject: (error) => this.#settle({ error }),
+      ready: () => this.#events.ready(),
+    });
+    abandoned.register(this, leaving(engine, token));
+  }
+
+  /** What `await` calls: makes a promise of the outcome. */
+  // biome-ignore lint/suspicious/noThenProperty: a turn is made to be awaited.
+  then<A = TurnResult, B = never>(
+    onfulfilled?: ((result: TurnResult) => A | PromiseLike<A>) | null,
+    onrejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#promise().then(onfulfilled, onrejected);
+  }
+
+  /** As a promise's `catch`. */
+  catch<B = never>(
+    onrejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<TurnResult | B> {
+    return this.#promise().catch(onrejected);
+  }
+
+  /** As a promise's `finally`. */
+  finally(onfinally?: (() => void) | null): Promise<TurnResult> {
+    return this.#promise().finally(onfinally);
+  }
+
+  /**
+   * The turn's events, the last of which is `finished`. Rejects with what awaiting the turn rejects
+   * with. `return` stops the turn; see the class.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<TurnEvent, undefined> {
+    return this.#reader((event) => event);
+  }
+
+  /**
+   * The agent's text, piece by piece, and nothing else; the text of a run that is withdrawn later is
+   * not taken back. It takes its pieces from the same events as a loop over the turn, and leaving it
+   * early stops the turn just so.
+   */
+  textStream(): AsyncIterableIterator<string, undefined> {
+    return this.#reader(textOf);
+  }
+
+  /**
+   * Stops the turn on the server (`abort_message`, or `remove_queue_item` while it is queued; section
+   * 15) and resolves with its result once it has ended, after `abortGraceMs` at the latest. The
+   * status is then `aborted`, or whatever the turn had come to by itself. Changes nothing about one
+   * that has ended.
+   *
+   * Rejects with what awaiting the turn rejects with.
+   */
+  abort(): Promise<TurnResult> {
+    if (this.#open) this.#engine.abortTurn(this.#token);
+    return this.#promise();
+  }
+
+  /**
+   * Lets the turn go on without anybody watching: loops over it end, it does not keep the process
+   * alive, and awaiting it rejects with {@link TurnInterrupted}. Sends nothing. A permission that its
+   * `onApproval` has not decided on is left to others. Changes nothing about one that has ended.
+   */
+  detach(): void {
+    if (!this.#open) return;
+    this.#detached = true;
+    this.#engine.detachTurn(this.#token);
+    const words = "the turn was detached, so its outcome is not known here";
+    this.#settle({ error: new TurnInterrupted(words) });
+  }
+
+  /**
+   * How the turn stands: its phase while it is open, its result's status afterwards, `detached` after
+   * `detach()`. A turn that failed has the status of what is known of it, or `failed`; one that was
+   * cancelled through its `signal` is `aborted`. Takes a few microseconds, for which it blocks.
+   */
+  get status(): TurnPhase | TurnStatus | "detached" {
+    if (this.#detached) return "detached";
+    if (!this.#outcome) {
+      const [phase] = this.#engine.turnReport(this.#token) ?? [];
+      if (phase !== undefined) this.#phase = phase as TurnPhase;
+      return this.#phase;
+    }
+    if ("result" in this.#outcome) return this.#outcome.result.status ?? "failed";
+    const { error } = this.#outcome;
+    if (error instanceof AbortError) return "aborted";
+    return (error instanceof LettaAppError && error.result?.status) || "failed";
+  }
+
+  /**
+   * A line for people who wonder why the turn does not end, such as `running 94 s; last event 41 s
+   * ago: Bash started, …; approval none; queue 1`, or what it came to. Takes a few microseconds, for
+   * which it blocks.
+   */
+  explain(): string {
+    const report = this.#open ? this.#engine.turnReport(this.#token)?.[1] : undefined;
+    if (report !== undefined) return report;
+    if (!this.#outcome) return "about to end";
+    if ("error" in this.#outcome)
+      return `${this.status}: ${(this.#outcome.error as Error).message}`;
+    const { stopReason, durationMs, error } = this.#outcome.result;
+    const words = `${this.status} after ${Math.floor(durationMs / 1000)} s; stop reason ${stopReason ?? "unknown"}`;
+    return error === null ? words : `${words}; ${error}`;
+  }
+
+  /** For `await using`: stops the turn, unless it has ended or is detached, and waits for its end. Never rejects. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop();
+  }
+
+  get #open(): boolean {
+    return this.#outcome === undefined;
+  }
+
+  /** Made for each caller, so that a failure nobody asks for is not reported as an unhandled rejection. */
+  #promise(): Promise<TurnResult> {
+    const outcome = this.#outcome;
+    if (!outcome) {
+      return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    }
+    return "result" in outcome ? Promise.resolve(outcome.result) : Promise.reject(outcome.error);
+  }
+
+  #reader<T>(pick: Pick<T>): TurnIterator<T> {
+    return new TurnIterator(
+      this.#events,
+      { last: () => this.#last(), stop: () => this.#stop() },
+      pick,
+    );
+  }
+
+  #last(): TurnEvent | undefined {
+    const outcome = this.#outcome;
+    if (!outcome || this.#detached) return undefined;
+    if ("error" in outcome) throw outcome.error;
+    return { type: "finished", result: outcome.result };
+  }
+
+  async #stop(): Promise<void> {
+    if (!this.#open) return;
+    try {
+      await this.abort();
+    } catch {
+      // It has ended; how, is told to those who await it.
+    }
+  }
+
+  #settle(outcome: Outcome): void {
+    this.#outcome = outcome;
+    const cancelled = "error" in outcome && outcome.error instanceof AbortError;
+    if (cancelled || this.#detached) this.#events.leave();
+    else this.#events.end();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { resolve, reject } of waiting) {
+      if ("result" in outcome) resolve(outcome.result);
+      else reject(outcome.error);
+    }
+  }
+}

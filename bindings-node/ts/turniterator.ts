@@ -1,0 +1,67 @@
+/** One reader of a turn. */
+
+import type { EventQueue } from "./eventqueue.js";
+import type { TurnEvent } from "./events.js";
+
+/** Gives what a reader wants of an event; `undefined` passes it over. */
+export type Pick<T> = (event: TurnEvent) => T | undefined;
+
+/** The turn behind a reader. */
+export interface Readable {
+  /** The last event, once the turn has ended; `undefined` where there is none. Throws the turn's error. */
+  last(): TurnEvent | undefined;
+  /** Stops the turn, unless it has ended, and waits for its end. Never rejects. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Not a generator: that would run its clean-up only once the event it waits for has come, and a
+ * stream that is cancelled in between would not stop the turn.
+ */
+export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #events: EventQueue;
+  readonly #turn: Readable;
+  readonly #pick: Pick<T>;
+  #done = false;
+
+  constructor(events: EventQueue, turn: Readable, pick: Pick<T>) {
+    this.#events = events;
+    this.#turn = turn;
+    this.#pick = pick;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<T, undefined>> {
+    while (!this.#done) {
+      const event = this.#events.take() ?? this.#end();
+      const value = event && this.#pick(event);
+      if (value !== undefined) return { done: false, value };
+      if (!event && !this.#done) await this.#events.changed();
+    }
+    return { done: true, value: undefined };
+  }
+
+  async return(): Promise<IteratorResult<T, undefined>> {
+    if (!this.#done) {
+      this.#done = true;
+      this.#events.wake();
+      await this.#turn.stop();
+    }
+    return { done: true, value: undefined };
+  }
+
+  async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
+    await this.return();
+    throw error;
+  }
+
+  /** The last event, when everything before it was taken. */
+  #end(): TurnEvent | undefined {
+    if (!this.#events.over) return undefined;
+    this.#done = true;
+    return this.#turn.last();
+  }
+}
