@@ -9,9 +9,10 @@ use crate::approvals::ApprovalRequests;
 use crate::connection::{Connection, RequestOptions, TimeLimit};
 use crate::engine::{Approvals, Counters, Token, TurnOptions, TurnResult};
 use crate::error::{Error, ErrorKind};
-use crate::events::{Events, subscription};
+use crate::events::{Events, MessageFilter, Messages, subscription};
 use crate::message::Message;
 use crate::options::ConnectOptions;
+use crate::protocol::typed::Command;
 use crate::router::{Follower, Router, Waiter, gone};
 use crate::shared::State;
 use crate::tool_calls::ToolCalls;
@@ -118,6 +119,13 @@ impl Client {
         Events(inbox)
     }
 
+    /// A subscription to the messages of the server that pass a filter, from now on. Their typed form is
+    /// [`Message::typed`].
+    #[must_use]
+    pub fn messages(&self, filter: MessageFilter) -> Messages {
+        Messages { events: self.events(), filter, dropped: 0 }
+    }
+
     /// The calls of external tools this client registered with [`Client::runtime_start`] or
     /// [`Client::runtime_external_tools_update`]. A second call takes over from the first.
     #[must_use]
@@ -178,6 +186,42 @@ impl Client {
     /// See the type's text.
     pub async fn request(&self, kind: &str, fields: Value) -> Result<Message, Error> {
         self.request_with(kind, fields, TimeLimit::Default).await
+    }
+
+    /// Sends a typed command and resolves with its typed response. The methods of the families, such as
+    /// [`Client::agents`], call this.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text; [`ErrorKind::ProtocolMismatch`] with the response when that has fields of
+    /// other types than this version knows.
+    pub async fn call<C: Command>(&self, command: C) -> Result<C::Response, Error> {
+        self.call_with(command, TimeLimit::Default).await
+    }
+
+    /// [`Client::call`] with a time limit of its own.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::call`].
+    pub async fn call_with<C: Command>(
+        &self,
+        command: C,
+        timeout: TimeLimit,
+    ) -> Result<C::Response, Error> {
+        let fields = Value::Object(command.fields());
+        self.request_with(C::TYPE, fields, timeout).await?.read()
+    }
+
+    /// Sends a typed command that has no response.
+    ///
+    /// # Errors
+    ///
+    /// See the type's text.
+    pub fn tell<C: Command>(&self, command: &C) -> Result<(), Error> {
+        let command = self::command(C::TYPE, Value::Object(command.fields()))?;
+        self.router.sent(&self.connection.send(&command)?);
+        Ok(())
     }
 
     /// [`Client::request`] with a time limit of its own.

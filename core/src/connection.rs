@@ -140,6 +140,7 @@ impl Connection {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidCommand`] names the field; [`ErrorKind::MessageTooLarge`];
+    /// [`ErrorKind::UnsupportedByServer`] when the server is known to be too old for it;
     /// [`ErrorKind::Disconnected`] and [`ErrorKind::Closed`] when there is no connection.
     pub fn send(&self, command: &str) -> Result<Text, Error> {
         self.send_checked(command, Check::Catalog)
@@ -294,6 +295,9 @@ impl Connection {
         let needs = Needs { check, request_id, max_bytes: self.max_bytes };
         let prepared = prepare(command, needs, &self.shared.ids)?;
         self.check_open()?;
+        if check == Check::Catalog {
+            prepared.check_supported(self.shared.newest(), request_id)?;
+        }
         Ok(prepared)
     }
 

@@ -28,6 +28,9 @@ pub enum ErrorKind {
     MessageTooLarge,
     /// A command is malformed; it was not sent, because the server would stay silent (section 5.1).
     InvalidCommand,
+    /// The server is too old for a command; it was not sent, because the server would stay silent
+    /// (sections 1 and 5).
+    UnsupportedByServer,
     /// The turn ended with an error.
     TurnFailed,
     /// The turn was stopped, or its input was removed from the queue before it started.
@@ -48,7 +51,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidOption,
         Self::ConnectionFailed,
         Self::Auth,
@@ -59,6 +62,7 @@ impl ErrorKind {
         Self::RequestTimeout,
         Self::MessageTooLarge,
         Self::InvalidCommand,
+        Self::UnsupportedByServer,
         Self::TurnFailed,
         Self::TurnAborted,
         Self::TurnTimeout,
@@ -83,6 +87,7 @@ impl ErrorKind {
             Self::RequestTimeout => "request_timeout",
             Self::MessageTooLarge => "message_too_large",
             Self::InvalidCommand => "invalid_command",
+            Self::UnsupportedByServer => "unsupported_by_server",
             Self::TurnFailed => "turn_failed",
             Self::TurnAborted => "turn_aborted",
             Self::TurnTimeout => "turn_timeout",

@@ -9,6 +9,7 @@ use crate::engine::{Channel, Delivery};
 use crate::mailbox::{Mailbox, Sink};
 use crate::message::Message;
 use crate::protocol::Text;
+use crate::protocol::envelope::Envelope;
 
 /// One thing a subscriber sees.
 #[derive(Debug, Clone)]
@@ -137,9 +138,89 @@ impl Events {
     }
 }
 
+/// Which messages a subscription is for; everything by default.
+#[derive(Debug, Clone, Default)]
+pub struct MessageFilter {
+    types: Option<Vec<String>>,
+    runtime: Option<(String, String)>,
+}
+
+impl MessageFilter {
+    /// Every message.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Only messages of these types.
+    #[must_use]
+    pub fn types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.types = Some(types.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Only messages of this runtime.
+    #[must_use]
+    pub fn runtime(mut self, agent: impl Into<String>, conversation: impl Into<String>) -> Self {
+        self.runtime = Some((agent.into(), conversation.into()));
+        self
+    }
+
+    fn lets_through(&self, text: &str) -> bool {
+        if self.types.is_none() && self.runtime.is_none() {
+            return true;
+        }
+        let Ok(envelope) = Envelope::read(text) else { return false };
+        let of_type = |types: &Vec<String>| types.iter().any(|wanted| *wanted == envelope.kind);
+        let of_runtime = |(agent, conversation): &(String, String)| {
+            let scope = envelope.runtime.as_ref();
+            scope.is_some_and(|scope| {
+                scope.agent_id == *agent && scope.conversation_id == *conversation
+            })
+        };
+        self.types.as_ref().is_none_or(of_type) && self.runtime.as_ref().is_none_or(of_runtime)
+    }
+}
+
+/// A subscription to messages of the server, from the moment it was made. Dropping it ends it.
+///
+/// It holds as much as [`Events`] do; [`Messages::dropped`] counts what had to go.
+#[derive(Debug)]
+pub struct Messages {
+    pub(crate) events: Events,
+    pub(crate) filter: MessageFilter,
+    pub(crate) dropped: u64,
+}
+
+impl Messages {
+    /// The next message that passes the filter; `None` once the client is closed. After a lost
+    /// connection it goes on with the next one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            match self.events.next().await? {
+                Event::Message(message) if self.filter.lets_through(message.text()) => {
+                    return Some(message);
+                }
+                Event::Lagged { dropped } => self.dropped += dropped,
+                _ => {}
+            }
+        }
+    }
+
+    /// How many events, of all kinds, were dropped because this subscription did not keep up.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
 fn event(delivery: Delivery) -> Option<Event> {
     Some(match delivery {
-        Delivery::Message { channel, text } => Event::Message(Message::new(channel, text)),
+        Delivery::Message { channel, text, .. } => Event::Message(Message::new(channel, text)),
         Delivery::Sent { text } => Event::Sent(text),
         Delivery::Disconnected { channel, code, reason } => {
             Event::Disconnected { channel, code, reason }

@@ -31,7 +31,8 @@
 //!
 //! # Layers
 //!
-//! * [`Client`] is what programs use. Bodies are JSON values with the protocol's own field names.
+//! * [`Client`] is what programs use. Bodies are JSON values with the protocol's own field names, or the
+//!   typed commands of [`protocol::types`] in methods by family: `client.agents().list(…)`.
 //! * [`Connection`] is the handle under it, for other languages: it takes and gives plain text, never
 //!   blocks, and leaves completions in a [`Sink`] such as a [`Mailbox`].
 //! * [`engine`] decides everything and does no I/O; it can be driven without a socket.
@@ -52,6 +53,7 @@ mod connection;
 pub mod engine;
 mod error;
 mod events;
+pub mod families;
 mod mailbox;
 mod message;
 mod options;
@@ -75,7 +77,7 @@ pub use engine::{
     TurnStatus,
 };
 pub use error::{Error, ErrorKind};
-pub use events::{Event, Events};
+pub use events::{Event, Events, MessageFilter, Messages};
 pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink};
 pub use message::Message;
 pub use options::{ConnectOptions, TlsOptions, Transport};

@@ -167,7 +167,7 @@ mod tests {
     use crate::engine::Channel;
 
     fn message(text: &str) -> Delivery {
-        Delivery::Message { channel: Channel::Control, text: text.into() }
+        Delivery::Message { channel: Channel::Control, kind: None, text: text.into() }
     }
 
     #[test]

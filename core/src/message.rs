@@ -1,12 +1,13 @@
 //! A frame as the user sees it.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::engine::Channel;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::envelope::Envelope;
+use crate::protocol::types::ServerMessage;
 
 /// A frame from the server, byte for byte, read when it is asked for.
 #[derive(Debug, Clone)]
@@ -43,6 +44,14 @@ impl Message {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The frame in the typed form of the protocol; [`ServerMessage::Unknown`] for a type that this
+    /// version does not know, and for one with fields of other types.
+    #[must_use]
+    pub fn typed(&self) -> ServerMessage {
+        let map: Map<String, Value> = serde_json::from_str(&self.text).unwrap_or_default();
+        ServerMessage::from(map)
     }
 
     /// The frame as a type of the caller's.

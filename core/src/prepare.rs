@@ -9,6 +9,7 @@ use crate::protocol::Text;
 use crate::protocol::raw::RawObject;
 use crate::protocol::spec::{CommandSpec, RequestId};
 use crate::protocol::validate::{spec, validate};
+use crate::protocol::version::Version;
 use crate::random::uuid;
 
 /// How closely a command is looked at.
@@ -117,6 +118,27 @@ impl Prepared {
         };
         let missing = || invalid(format!("`{}`: field `request_id`: expected string", self.kind));
         Ok((correlation.ok_or_else(missing)?, response))
+    }
+
+    /// Refuses a command that a server of at most this version does not know, or, when an answer is
+    /// expected, does not answer.
+    pub(crate) fn check_supported(
+        &self,
+        newest: Option<Version>,
+        answered: bool,
+    ) -> Result<(), Error> {
+        let (Some(newest), Some(spec)) = (newest, spec(&self.kind)) else { return Ok(()) };
+        let (since, what) = match (spec.since, spec.answered_since) {
+            (Some(since), _) if newest < since => (since, "is known"),
+            (_, Some(since)) if answered && newest < since => (since, "is answered"),
+            _ => return Ok(()),
+        };
+        let message = format!(
+            "`{}` {what} from server version {since} on; this one is {newest} at most",
+            self.kind
+        );
+        Err(Error::new(ErrorKind::UnsupportedByServer, message)
+            .with_hint("update the server; send_raw sends it all the same"))
     }
 
     /// Whether the answer may come only after a whole turn, as for a recovered approval

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::{Counters, Ids};
+use crate::protocol::version::Version;
 
 /// How a client stands to its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     state: AtomicU8,
     split: AtomicBool,
     info: Mutex<Option<String>>,
+    newest: Mutex<Option<Version>>,
     frames: AtomicU64,
     bytes: AtomicU64,
     malformed: AtomicU64,
@@ -57,6 +59,7 @@ impl Shared {
             state: AtomicU8::new(State::New as u8),
             split: AtomicBool::new(false),
             info: Mutex::new(None),
+            newest: Mutex::new(None),
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
@@ -77,7 +80,8 @@ impl Shared {
         self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).unwrap_or_default();
     }
 
-    pub(crate) fn connected(&self, info: Option<String>, split: bool) {
+    pub(crate) fn connected(&self, info: Option<String>, split: bool, newest: Option<Version>) {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = newest;
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = info;
         self.split.store(split, Ordering::Release);
         self.set_state(State::Open);
@@ -85,6 +89,11 @@ impl Shared {
 
     pub(crate) fn info(&self) -> Option<String> {
         self.info.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The server is of no later version; `None` when that is not known.
+    pub(crate) fn newest(&self) -> Option<Version> {
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_split(&self) -> bool {

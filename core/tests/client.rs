@@ -2,13 +2,16 @@
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use letta_app_client::protocol::types::{GetCwdMapCommand, ListModelsCommand, ServerMessage};
 use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Approvals, Client, ConnectOptions, ErrorKind, Event, TimeLimit, TurnOptions, TurnStatus,
+    Approvals, Client, ConnectOptions, ErrorKind, Event, MessageFilter, TimeLimit, TurnOptions,
+    TurnStatus,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -329,4 +332,56 @@ async fn everything_that_waits_ends_with_the_client() {
     drop(client);
     assert!(timeout(SOON, calls.next()).await.unwrap().is_none());
     drop(server);
+}
+
+#[tokio::test]
+async fn typed_commands_have_typed_responses() {
+    let answers = BTreeMap::from([
+        ("list_models".to_owned(), json!({ "entries": [], "byok_provider_aliases": {} })),
+        ("get_cwd_map".to_owned(), json!({ "cwd_map": 7 })),
+    ]);
+    let server =
+        MockServer::scripted(ScriptOptions { answers, ..ScriptOptions::default() }).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+    client.connect().await.unwrap();
+    let mut listed = client.messages(MessageFilter::all().types(["list_models_response"]));
+    let mut command = ListModelsCommand::new();
+    command.force = Some(true);
+    let response = client.models().list(command).await.unwrap();
+    assert!(response.success);
+    let sent: Value = serde_json::from_str(server.received().last().unwrap()).unwrap();
+    assert_eq!((&sent["type"], &sent["force"]), (&json!("list_models"), &json!(true)));
+    let message = listed.next().await.unwrap();
+    assert!(matches!(message.typed(), ServerMessage::ListModelsResponse(_)), "{message:?}");
+    // A response of another form is an error that carries it.
+    let error = client.settings().get_cwd_map(GetCwdMapCommand::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ProtocolMismatch);
+    assert!(error.response().unwrap().contains("\"cwd_map\":7"), "{error}");
+    client.close().await;
+}
+
+#[tokio::test]
+async fn what_an_old_server_does_not_know_fails_at_once() {
+    let options = ScriptOptions { generation: Generation::Split, ..ScriptOptions::default() };
+    let server = MockServer::scripted(options).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+    client.connect().await.unwrap();
+    let before = server.received().len();
+    for (kind, fields) in [
+        ("app_server_info", json!({})),
+        ("runtime_external_tools_update", json!({ "updates": [] })),
+        (
+            "input",
+            json!({
+                "runtime": { "agent_id": "a", "conversation_id": "c" },
+                "payload": { "kind": "create_message", "messages": [] },
+            }),
+        ),
+    ] {
+        let error = client.request(kind, fields).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnsupportedByServer, "{kind}: {error}");
+        assert!(error.message().contains(kind) && error.message().contains("0."), "{error}");
+    }
+    assert_eq!(server.received().len(), before, "nothing was sent");
+    client.close().await;
 }

@@ -327,3 +327,13 @@ fn a_lost_connection_ends_the_asking() {
     answer(&mut lab, 1, &allow());
     assert!(lab.sent().is_empty());
 }
+
+#[test]
+fn a_lost_connection_tells_handlers_of_the_client_too() {
+    let mut lab = running(Approvals::Wait);
+    handler(&mut lab, 9, false);
+    ask(&mut lab, "p1", "c1");
+    heard(&mut lab);
+    lab.lose();
+    assert_eq!(heard(&mut lab).over, [(9, 1, None)]);
+}

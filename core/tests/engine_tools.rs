@@ -100,6 +100,12 @@ fn an_aborted_turn_ends_its_tools_and_no_others() {
     lab.command(Command::Abort { token: 1 });
     lab.delta(json!({ "message_type": "status", "message": "Interrupted", "level": "warning" }));
     assert_eq!(heard(&mut lab).1, [("t1".to_owned(), "the turn was aborted".to_owned())]);
+    // The server goes on only once it has an answer.
+    let sent = lab.sent().pop().expect("an answer");
+    assert_eq!(
+        (&sent["request_id"], &sent["error"]),
+        (&json!("t1"), &json!("the turn was aborted"))
+    );
     // Where the server does not say whose call it is, the call's own end tells.
     let returned =
         json!({ "tool_call_id": "c3", "status": "error", "tool_return": "Interrupted by user" });
@@ -108,7 +114,11 @@ fn an_aborted_turn_ends_its_tools_and_no_others() {
     }));
     assert_eq!(heard(&mut lab).1.len(), 1);
     answer(&mut lab, "t2");
-    assert_eq!(lab.sent_kinds(), ["input", "abort_message", "external_tool_call_response"]);
+    assert_eq!(
+        lab.sent_kinds(),
+        ["external_tool_call_response"],
+        "t2 runs in another conversation"
+    );
 }
 
 #[test]

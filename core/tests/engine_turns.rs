@@ -525,3 +525,57 @@ fn a_server_that_ends_turns_but_tells_no_correlation() {
     let result = lab.one_end().1.turn();
     assert_eq!((result.text.as_str(), result.run_ids.len()), ("two", 1));
 }
+
+#[test]
+fn an_input_waits_for_the_servers_word_on_the_one_before() {
+    let mut lab = Lab::new();
+    for token in 1..=3 {
+        lab.turn(token, &format!("m{token}"), TurnOptions::default());
+    }
+    // An idle server that got them together would start them all.
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.accept(1, "started");
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.accept(2, "queued");
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    // Refused or silent: the next one is not held up for ever.
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.turn(
+        2,
+        "m2",
+        TurnOptions { timeout: Some(Duration::from_secs(40)), ..TurnOptions::default() },
+    );
+    lab.sent();
+    lab.pass(30.1);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    // Other conversations do not wait.
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.command(Command::Send {
+        text: "{}".into(),
+        runtime: Some(("a".to_owned(), "other".to_owned())),
+        settles: true,
+    });
+    assert_eq!(lab.sent().len(), 2);
+}
+
+#[test]
+fn a_turn_that_waits_to_be_sent_has_its_limits_too() {
+    let mut lab = Lab::new();
+    let patient =
+        TurnOptions { accept_timeout: Duration::from_secs(1000), ..TurnOptions::default() };
+    lab.turn(1, "m1", patient);
+    lab.turn(
+        2,
+        "m2",
+        TurnOptions { timeout: Some(Duration::from_secs(5)), ..TurnOptions::default() },
+    );
+    lab.sent();
+    lab.pass(5.1);
+    let (token, end) = lab.one_end();
+    assert_eq!((token, end.error().kind()), (2, ErrorKind::TurnTimeout));
+    lab.accept(1, "started");
+    assert!(lab.sent().is_empty(), "it was taken back");
+}

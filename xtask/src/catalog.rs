@@ -13,7 +13,7 @@ pub struct Catalog {
     pub messages: Vec<Message>,
     pub types: BTreeMap<String, NamedType>,
     pub enums: BTreeMap<String, Vec<String>>,
-    pub stream_delta_message_types: BTreeMap<String, serde_json::Value>,
+    pub stream_delta_message_types: BTreeMap<String, NamedType>,
 }
 
 /// A command, a response or an event.
@@ -24,7 +24,26 @@ pub struct Message {
     pub kind: Kind,
     #[serde(default)]
     pub response_type: Option<String>,
+    #[serde(default)]
+    pub response_to: Option<String>,
     pub request_id: RequestId,
+    /// The family of a command's method.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// The name of a command's method.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// What a command does.
+    #[serde(default)]
+    pub summary: Option<String>,
+    #[serde(default)]
+    pub note: Option<String>,
+    /// The first version of the server that knows the message; all where it is missing.
+    #[serde(default)]
+    pub since: Option<String>,
+    /// What is said of a command that nobody answered.
+    #[serde(default)]
+    pub timeout_hint: Option<String>,
     pub fields: Fields,
 }
 
@@ -61,6 +80,9 @@ pub struct Field {
     #[serde(rename = "type")]
     pub expression: String,
     pub required: bool,
+    /// The server generations that know the field; all where it is empty.
+    #[serde(default)]
+    pub generations: Vec<String>,
     /// Present when the field was seen on the wire but is in no type definition; its `type` is then
     /// a remark instead of an expression.
     #[serde(default)]

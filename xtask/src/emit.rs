@@ -8,19 +8,30 @@ pub struct Command<'a> {
     pub name: &'a str,
     pub response: Option<&'a str>,
     pub request_id: RequestId,
+    pub since: Option<&'a str>,
+    pub answered_since: Option<&'a str>,
+    pub timeout_hint: Option<&'a str>,
     pub fields: Vec<Field>,
 }
 
 impl Command<'_> {
     pub fn emit(&self) -> String {
         format!(
-            "CommandSpec {{ name: {:?}, response: {:?}, request_id: RequestId::{:?}, fields: {} }}",
+            "CommandSpec {{ name: {:?}, response: {:?}, request_id: RequestId::{:?}, since: {}, \
+             answered_since: {}, timeout_hint: {:?}, fields: {} }}",
             self.name,
             self.response,
             self.request_id,
+            version(self.since),
+            version(self.answered_since),
+            self.timeout_hint,
             fields(&self.fields),
         )
     }
+}
+
+fn version(text: Option<&str>) -> String {
+    text.map_or("None".to_owned(), |text| format!("Some(Version({}))", text.replace('.', ", ")))
 }
 
 /// A public table of strings.
@@ -102,6 +113,7 @@ mod tests {
         let field = Field {
             name: "a".to_owned(),
             required: false,
+            generations: Vec::new(),
             shape: Shape::Map(Box::new(Shape::OneOf(vec!["x".to_owned()]))),
         };
         let shape = Shape::AnyOf(vec![Shape::Object(vec![field]), Shape::Null]);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::Outcome;
 use crate::amend::{NARROWER, REST_TYPES};
 use crate::catalog::{Catalog, Fields};
+use crate::model::DELTAS;
 use crate::shape::{Field, Shape};
 use crate::types::{Expr, Member, parse};
 
@@ -64,6 +65,7 @@ impl Names {
                 name: member.name.clone(),
                 required: !member.optional,
                 shape: self.lower(&member.value)?,
+                generations: member.generations.clone(),
             })
         };
         members.iter().map(field).collect()
@@ -101,6 +103,7 @@ impl Names {
             "number" => Shape::Number,
             "string" => Shape::Text,
             "non_empty_string" => Shape::NonEmptyText,
+            DELTAS => Shape::Named(DELTAS.to_owned()),
             _ if self.0.contains_key(name) => Shape::Named(name.to_owned()),
             _ if is_rest_body(name) => Shape::AnyObject,
             _ => return Err(format!("`{name}` is no type")),
@@ -161,6 +164,7 @@ fn members(fields: &Fields) -> Outcome<Vec<Member>> {
             name: name.clone(),
             optional: !field.required,
             value: parse(&field.expression)?,
+            generations: field.generations.clone(),
         })
     };
     known.map(member).collect()

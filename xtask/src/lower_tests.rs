@@ -51,8 +51,12 @@ fn omit_and_intersection_know_the_fields_of_named_types() {
 #[test]
 fn messages_of_an_input_are_checked_although_the_catalog_only_names_them() {
     let content = Shape::Array(Box::new(Shape::Named("MessagePart".to_owned())));
-    let field =
-        |name: &str, required: bool, shape: Shape| Field { name: name.to_owned(), required, shape };
+    let field = |name: &str, required: bool, shape: Shape| Field {
+        name: name.to_owned(),
+        required,
+        shape,
+        generations: Vec::new(),
+    };
     let expected = Shape::Object(vec![
         field("role", true, words(&["user", "system", "assistant"])),
         field("content", true, Shape::AnyOf(vec![Shape::Text, content])),

@@ -9,6 +9,8 @@ mod catalog;
 mod emit;
 mod generate;
 mod lower;
+mod model;
+mod rust;
 mod shape;
 mod sizes;
 mod snippets;

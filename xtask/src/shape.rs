@@ -26,6 +26,8 @@ pub struct Field {
     pub name: String,
     pub required: bool,
     pub shape: Shape,
+    /// The server generations that know it; all where it is empty.
+    pub generations: Vec<String>,
 }
 
 impl Shape {

@@ -29,6 +29,8 @@ pub struct Member {
     pub name: String,
     pub optional: bool,
     pub value: Expr,
+    /// The server generations that know it; all where it is empty.
+    pub generations: Vec<String>,
 }
 
 /// Reads a whole type expression.
@@ -123,7 +125,7 @@ impl<'a> Parser<'a> {
             let optional = self.take('?');
             self.expect(':')?;
             let value = self.union()?;
-            members.push(Member { name, optional, value });
+            members.push(Member { name, optional, value, generations: Vec::new() });
             if !self.take(';') {
                 self.expect('}')?;
                 break;
@@ -197,6 +199,7 @@ mod tests {
             name: text.to_owned(),
             optional: text == "b",
             value: name("string"),
+            generations: Vec::new(),
         });
         let object = Ok(Expr::Object(members.to_vec()));
         assert_eq!(parse("{ a: string; b?: string; }"), object);

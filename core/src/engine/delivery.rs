@@ -38,6 +38,8 @@ pub enum Delivery {
     Message {
         /// The socket it came on.
         channel: Channel,
+        /// Its type, where that is one the catalog knows.
+        kind: Option<&'static str>,
         /// The frame, byte for byte.
         text: Text,
     },

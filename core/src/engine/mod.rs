@@ -52,6 +52,7 @@ use crate::protocol::frames::{
     ControlRequestFrame, DeltaFrame, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame,
     QueueFrame, TurnFinishedFrame,
 };
+use crate::protocol::validate::known_message;
 
 /// Counters of what came in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -230,7 +231,8 @@ impl Engine {
     }
 
     fn process(&mut self, channel: Channel, envelope: &Envelope<'_>, text: &Text) {
-        self.ctx.deliveries.push_back(Delivery::Message { channel, text: text.clone() });
+        let kind = known_message(&envelope.kind);
+        self.ctx.deliveries.push_back(Delivery::Message { channel, kind, text: text.clone() });
         if self.route(envelope, text).is_err() {
             self.counters.degraded += 1;
         }
@@ -293,7 +295,9 @@ impl Engine {
         let Some(place) = self.turns.get(&token) else {
             return;
         };
-        act(self.runtimes.get(&place.runtime.0, &place.runtime.1), &mut self.ctx);
+        let runtime = self.runtimes.get(&place.runtime.0, &place.runtime.1);
+        act(runtime, &mut self.ctx);
+        runtime.release(&mut self.ctx);
     }
 
     fn handle_approvals(&mut self, token: Token, runtime: Option<(String, String)>, handled: bool) {
@@ -442,6 +446,7 @@ impl Engine {
             _ => return Ok(()),
         }
         runtime.press_stops(ctx);
+        runtime.release(ctx);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::{InputAcceptedFrame, ResponseHead};
 use crate::protocol::raw::RawObject;
+use crate::protocol::validate::spec;
 
 /// Frames with a `request_id` of the server's own choice: never an answer to a request.
 const SERVER_REQUESTS: [&str; 2] = ["control_request", "external_tool_call_request"];
@@ -137,7 +138,9 @@ impl Requests {
         }
         let seconds = pending.expect.timeout.unwrap_or_default().as_secs_f64();
         let message = format!("no answer to `{}` within {seconds} s", pending.command);
-        let hint = "a server that does not know a command, or one of its fields, stays silent";
+        let hint = spec(&pending.command)
+            .and_then(|spec| spec.timeout_hint)
+            .unwrap_or("a server that does not know a command, or one of its fields, stays silent");
         ctx.fail(token, Error::new(ErrorKind::RequestTimeout, message).with_hint(hint));
         self.remove(token);
     }

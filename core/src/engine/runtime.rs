@@ -23,11 +23,13 @@ pub(crate) const IDLE: &str = "WAITING_ON_INPUT";
 const AT_TOOLS: [&str; 3] =
     ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
 
-/// A command that waits for the settle pause.
+/// A command that waits to be sent.
 #[derive(Debug)]
 struct Held {
     text: Text,
     turn: Option<Token>,
+    /// Whether it is an input, and not just behind one.
+    settles: bool,
 }
 
 /// See the module's text.
@@ -106,7 +108,7 @@ impl Runtime {
         self.turns.iter().position(|turn| turn.token == token)
     }
 
-    /// Takes a new turn and sends its input, now or after the settle pause.
+    /// Takes a new turn and sends its input, now or when it may be sent.
     pub(crate) fn start_turn(
         &mut self,
         token: Token,
@@ -116,12 +118,15 @@ impl Runtime {
         ctx: &mut Context,
     ) {
         let turn = Turn::new(token, client_ids, options, ctx.now);
+        self.watch(&turn, ctx);
         self.turns.push(turn);
         self.submit(text, true, Some(token), ctx);
     }
 
-    /// Sends a command of this runtime. Inputs wait for the settle pause, and whatever comes after
-    /// a waiting command waits behind it: commands of one runtime leave in the order given.
+    /// Sends a command of this runtime. Inputs wait for the settle pause, and until the server has said
+    /// what it does with the turn before: of two inputs that reach an idle server together, it would
+    /// start both, the second one on a lost runtime. Whatever comes after a waiting command waits
+    /// behind it: commands of one runtime leave in the order given.
     pub(crate) fn submit(
         &mut self,
         text: Text,
@@ -129,16 +134,24 @@ impl Runtime {
         turn: Option<Token>,
         ctx: &mut Context,
     ) {
-        let settling = self.settle_until.is_some_and(|until| until > ctx.now);
-        if (settles && settling) || !self.held.is_empty() {
-            if self.held.is_empty() {
-                let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
-                let until = self.settle_until.unwrap_or(ctx.now);
-                ctx.timers.set(until, Timer::Settle(agent, conversation));
+        if let Some(until) = self.settle_until.filter(|until| *until > ctx.now && settles) {
+            let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
+            ctx.timers.set(until, Timer::Settle(agent, conversation));
+        }
+        self.held.push_back(Held { text, turn, settles });
+        self.release(ctx);
+    }
+
+    /// Sends what may be sent by now.
+    pub(crate) fn release(&mut self, ctx: &mut Context) {
+        while let Some(command) = self.held.front() {
+            let settling = self.settle_until.is_some_and(|until| until > ctx.now);
+            if command.settles && (settling || self.turns.iter().any(Turn::unseen)) {
+                return;
             }
-            self.held.push_back(Held { text, turn });
-        } else {
-            self.transmit(Held { text, turn }, ctx);
+            if let Some(command) = self.held.pop_front() {
+                self.transmit(command, ctx);
+            }
         }
     }
 
@@ -197,9 +210,7 @@ impl Runtime {
     fn settled(&mut self, ctx: &mut Context) {
         self.settle_until = None;
         self.settle_closing = false;
-        while let Some(command) = self.held.pop_front() {
-            self.transmit(command, ctx);
-        }
+        self.release(ctx);
     }
 
     /// Takes a turn's input back while it has not left. Says whether that was so.

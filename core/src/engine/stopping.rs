@@ -1,6 +1,8 @@
 //! How a turn is stopped from this side: its limits, and a caller who has gone
 //! (PROTOCOL.md section 17.2 step 12).
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::context::{Context, Timer};
@@ -9,6 +11,9 @@ use super::result::TurnStatus;
 use super::runtime::Runtime;
 use super::turn::{Cause, End, Limit, Phase, Stop, Turn};
 use crate::error::{Error, ErrorKind};
+
+/// How long a turn that is to stop waits for the server's word about its input, at most.
+const WORD_WAIT: Duration = Duration::from_secs(30);
 
 impl Runtime {
     /// Looks at a turn's limits.
@@ -69,7 +74,8 @@ impl Runtime {
         }
         // Until the server has said where the input is, nothing can be sent; the grace time begins
         // when it can.
-        let until = turn.accept_by().max(ctx.now.saturating_add(turn.options.abort_grace));
+        let word = turn.accept_by().min(ctx.now.saturating_add(WORD_WAIT));
+        let until = word.max(ctx.now.saturating_add(turn.options.abort_grace));
         turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
         ctx.timers.set(until, Timer::Turn(token));
         self.press_stop(index, ctx);
@@ -130,6 +136,8 @@ impl Runtime {
             let error = error.with_close_code(cause.close_code());
             self.fail_turn(0, error, &End::default(), TurnStatus::Disconnected, ctx);
         }
+        // Handlers of the client may still be asked.
+        self.approvals_open(&[], ctx);
     }
 
     /// After a frame changed a turn's phase: a stop that was waiting for it can now be sent.

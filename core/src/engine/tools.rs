@@ -124,8 +124,8 @@ impl ToolCalls {
         self.end(request_id, &reason, ctx);
     }
 
-    /// A delta may say that calls are over for the server: it has a result already, or the turn was
-    /// aborted. No answer is wanted any more.
+    /// A delta may say that calls are over: the server has a result already, or the turn was aborted.
+    /// What their tools answer is not wanted any more.
     pub(crate) fn heard(
         &mut self,
         agent: &str,
@@ -150,6 +150,11 @@ impl ToolCalls {
         ids.sort_unstable();
         let reason = if aborted { "the turn was aborted" } else { "the server has given up" };
         for id in ids {
+            if aborted {
+                // A server that has aborted a turn still waits for its external tools to answer, and
+                // everything else in the conversation waits with it.
+                ctx.send_own(with_error(&id, reason));
+            }
             self.end(&id, reason, ctx);
         }
     }

@@ -5,7 +5,10 @@ pub mod frames;
 pub mod generated;
 pub mod raw;
 pub mod spec;
+pub mod typed;
+pub mod types;
 pub mod validate;
+pub mod version;
 
 /// The text of a frame, shared without copying.
 pub use tokio_tungstenite::tungstenite::Utf8Bytes as Text;

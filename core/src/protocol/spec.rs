@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::version::Version;
+
 /// A command that the protocol defines.
 #[derive(Debug)]
 pub struct CommandSpec {
@@ -13,6 +15,12 @@ pub struct CommandSpec {
     pub response: Option<&'static str>,
     /// Whether the command carries a `request_id`.
     pub request_id: RequestId,
+    /// The first version of the server that knows it; `None` for all.
+    pub since: Option<Version>,
+    /// The first version that answers it; `None` for all.
+    pub answered_since: Option<Version>,
+    /// What a person may want to know when nobody answers.
+    pub timeout_hint: Option<&'static str>,
     /// Its fields without `type` and `request_id`.
     pub fields: &'static [FieldSpec],
 }

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::generated::COMMANDS;
+use super::generated::{COMMANDS, MESSAGES};
 use super::spec::{CommandSpec, FieldSpec, RequestId, Shape, either};
 
 /// A command that the server would ignore or refuse, and why.
@@ -37,6 +37,12 @@ impl std::error::Error for Violation {}
 pub fn spec(command_type: &str) -> Option<&'static CommandSpec> {
     let found = COMMANDS.binary_search_by(|spec| spec.name.cmp(command_type));
     found.ok().map(|index| &COMMANDS[index])
+}
+
+/// The type of a response or an event, if the protocol defines it.
+#[must_use]
+pub fn known_message(message_type: &str) -> Option<&'static str> {
+    MESSAGES.binary_search(&message_type).ok().map(|index| MESSAGES[index])
 }
 
 /// Checks a command. Unknown fields pass, as do commands of an unknown type: both may be newer

@@ -17,6 +17,7 @@ use super::tls;
 use crate::engine::Channel;
 use crate::error::{Error, ErrorKind};
 use crate::options::{ConnectOptions, Endpoint, Transport};
+use crate::protocol::version::{LAST_SILENT, LAST_SPLIT, Version};
 
 /// An open connection: one socket, or the pair of a split server.
 pub(super) struct Connected {
@@ -25,14 +26,18 @@ pub(super) struct Connected {
     /// The server's answer to `GET /app-server-info`, where it gave one.
     pub(super) info: Option<String>,
     pub(super) split: bool,
+    /// The server is of no later version; `None` when that is not known.
+    pub(super) newest: Option<Version>,
 }
 
 /// What the probe told.
 enum Probe {
     Single(String),
     Split(Option<String>),
-    /// No word on the matter; `?channel=control` will tell.
-    Unknown,
+    /// No word on the matter; `?channel=control` will tell. Whether the server knows no such page.
+    Unknown {
+        page_missing: bool,
+    },
 }
 
 /// Connects within the time limit.
@@ -66,9 +71,12 @@ async fn choose(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Connect
         Transport::Auto => match probe(endpoint, options).await? {
             Probe::Single(info) => single(endpoint, options, Some(info)).await,
             Probe::Split(info) => split(endpoint, options, info).await,
-            Probe::Unknown => match split(endpoint, options, None).await {
+            Probe::Unknown { page_missing } => match split(endpoint, options, None).await {
                 Err(error) if error.kind() == ErrorKind::ProtocolMismatch => {
                     single(endpoint, options, None).await
+                }
+                Ok(connected) if page_missing => {
+                    Ok(Connected { newest: Some(LAST_SILENT), ..connected })
                 }
                 other => other,
             },
@@ -82,7 +90,8 @@ async fn single(
     info: Option<String>,
 ) -> Result<Connected, Error> {
     let control = upgrade(endpoint, options, None).await?;
-    Ok(Connected { control, stream: None, info, split: false })
+    let newest = version_of(info.as_deref());
+    Ok(Connected { control, stream: None, info, split: false, newest })
 }
 
 async fn split(
@@ -94,7 +103,14 @@ async fn split(
         upgrade(endpoint, options, Some(Channel::Control)),
         upgrade(endpoint, options, Some(Channel::Stream)),
     )?;
-    Ok(Connected { control, stream: Some(stream), info, split: true })
+    let newest = version_of(info.as_deref()).or(Some(LAST_SPLIT));
+    Ok(Connected { control, stream: Some(stream), info, split: true, newest })
+}
+
+/// The version a server says it has.
+fn version_of(info: Option<&str>) -> Option<Version> {
+    let info: serde_json::Value = serde_json::from_str(info?).ok()?;
+    Version::parse(info["letta_code_version"].as_str()?)
 }
 
 /// `GET /app-server-info`: 200 tells the generation, 404 means a server that does not have it yet,
@@ -115,7 +131,7 @@ async fn probe(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Probe, E
             Ok(match split {
                 Some(false) => Probe::Single(info),
                 Some(true) => Probe::Split(Some(info)),
-                None => Probe::Unknown,
+                None => Probe::Unknown { page_missing: false },
             })
         }
         401 => {
@@ -127,7 +143,7 @@ async fn probe(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Probe, E
             Err(refused_credentials(&reason))
         }
         // 404 above all: a server that does not have it yet, or a proxy that does not pass it on.
-        _ => Ok(Probe::Unknown),
+        status => Ok(Probe::Unknown { page_missing: status == 404 }),
     }
 }
 

@@ -249,10 +249,10 @@ impl<S: Sink> Driver<S> {
             }
         };
         match outcome {
-            Ok(Connected { control, stream, info, split }) => {
+            Ok(Connected { control, stream, info, split, newest }) => {
                 self.sockets = Some(Sockets::new(control, stream));
                 self.engine.handle_connected(self.now(), split);
-                self.shared.connected(info, split);
+                self.shared.connected(info, split, newest);
                 for token in waiting {
                     self.done(token);
                 }

@@ -1,6 +1,7 @@
 //! Stopping a turn (protocol reference, section 15).
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::commands::lifecycle;
 use super::frames::Draft;
@@ -31,8 +32,35 @@ pub(super) fn interrupt(state: &mut State, scope: &Scope) -> Option<Interrupted>
     Some(Interrupted { running, tool_calls })
 }
 
-/// The frames after the response of the abort; then the queue goes on.
+/// Ends an aborted turn. A real server does so only once the turn's external tools have answered.
 pub(super) fn conclude(world: &World, state: &mut State, scope: &Scope, interrupted: Interrupted) {
+    let calls = state.external_calls.values_mut().filter(|call| call.scope == *scope);
+    let answers: Vec<oneshot::Receiver<Value>> = calls
+        .map(|call| {
+            let (answer, answered) = oneshot::channel();
+            call.answer = answer;
+            answered
+        })
+        .collect();
+    if answers.is_empty() {
+        finish(world, state, scope, interrupted);
+        return;
+    }
+    state.runtime(scope).lingering = true;
+    let (world, scope) = (world.clone(), scope.clone());
+    tokio::spawn(async move {
+        for answer in answers {
+            // It does not matter what it is; a client that is gone has answered as well.
+            let _ = answer.await;
+        }
+        let state = &mut *world.lock();
+        state.runtime(&scope).lingering = false;
+        finish(&world, state, &scope, interrupted);
+    });
+}
+
+/// The frames after the response of the abort; then the queue goes on.
+fn finish(world: &World, state: &mut State, scope: &Scope, interrupted: Interrupted) {
     let Interrupted { running, tool_calls } = interrupted;
     let run = running.run_id.as_deref();
     for call in tool_calls {

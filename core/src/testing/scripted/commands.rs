@@ -101,11 +101,11 @@ fn external_result(state: &mut State, client: u64, request_id: &str, frame: &Val
         return None;
     }
     // Another client cannot answer.
-    if state.external_calls.get(request_id)?.0 != client {
+    if state.external_calls.get(request_id)?.owner != client {
         return None;
     }
-    let (_, answer) = state.external_calls.remove(request_id)?;
-    let _ = answer.send(frame.clone());
+    let call = state.external_calls.remove(request_id)?;
+    let _ = call.answer.send(frame.clone());
     Some(())
 }
 

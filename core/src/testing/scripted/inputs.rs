@@ -108,7 +108,7 @@ fn create_message(
         input.client_message_ids.push(format!("cm-submit-{}", uuid(number)));
     }
     runtime.queue.push_back(input);
-    let starts_at_once = runtime.turn.is_none();
+    let starts_at_once = runtime.turn.is_none() && !runtime.lingering;
     accept(state, client, scope, request_id, "queued");
     state.tell_queue(scope, &[], "");
     if starts_at_once {

@@ -90,12 +90,12 @@ fn remove(state: &mut State, client: u64) {
     let lost: Vec<String> = state
         .external_calls
         .iter()
-        .filter(|(_, (owner, _))| *owner == client)
+        .filter(|(_, call)| call.owner == client)
         .map(|(id, _)| id.clone())
         .collect();
     for id in lost {
-        if let Some((_, answer)) = state.external_calls.remove(&id) {
-            let _ = answer.send(json!({ "error": "Listener connection closed" }));
+        if let Some(call) = state.external_calls.remove(&id) {
+            let _ = call.answer.send(json!({ "error": "Listener connection closed" }));
         }
     }
     let scopes: Vec<Scope> = state.runtimes.keys().cloned().collect();

@@ -9,7 +9,7 @@ use super::super::options::ScriptedCall;
 use super::commands::lifecycle;
 use super::frames::{Draft, timestamp, uuid};
 use super::turn::{Turn, ids_of, tell_user_message};
-use super::world::{Approval, Input, Scope, State, Step};
+use super::world::{Approval, ExternalCall, Input, Scope, State, Step};
 
 /// Tells how a tool call ended.
 pub(super) fn tell_tool_end(
@@ -169,7 +169,8 @@ impl Turn {
         }
         state.reply(owner, &frame);
         let (answer, answered) = oneshot::channel();
-        state.external_calls.insert(request_id, (owner, answer));
+        let scope = self.scope.clone();
+        state.external_calls.insert(request_id, ExternalCall { owner, scope, answer });
         Some(answered)
     }
 

@@ -108,6 +108,15 @@ pub(super) struct Approval {
     pub(super) answer: oneshot::Sender<Value>,
 }
 
+/// A call of an external tool that is not answered.
+#[derive(Debug)]
+pub(super) struct ExternalCall {
+    /// The client that has to answer.
+    pub(super) owner: u64,
+    pub(super) scope: Scope,
+    pub(super) answer: oneshot::Sender<Value>,
+}
+
 /// The state of one agent and conversation.
 #[derive(Debug, Default)]
 pub(super) struct Runtime {
@@ -123,6 +132,8 @@ pub(super) struct Runtime {
     pub(super) batches: u64,
     pub(super) turn: Option<Running>,
     pub(super) approval: Option<Approval>,
+    /// A turn was aborted whose external tools have not answered: nothing else starts before they do.
+    pub(super) lingering: bool,
     /// The last turn was cut off, so that the next input takes the way through the queue.
     pub(super) interrupted: bool,
 }
@@ -137,8 +148,8 @@ pub(super) struct State {
     /// A stream socket that came before its control socket.
     pub(super) waiting_stream: Option<Link>,
     pub(super) runtimes: BTreeMap<Scope, Runtime>,
-    /// Calls of external tools that are not answered: who has to, and where the answer goes.
-    pub(super) external_calls: HashMap<String, (u64, oneshot::Sender<Value>)>,
+    /// Calls of external tools that are not answered.
+    pub(super) external_calls: HashMap<String, ExternalCall>,
 }
 
 /// Real servers keep the correlation of this many runs.
