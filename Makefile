@@ -15,7 +15,7 @@ NODE_SOURCES := bindings-node/package.json bindings-node/Cargo.toml bindings-nod
 	$(shell find bindings-node/src bindings-node/ts bindings-node/scripts bindings-node/tsconfig*.json \
 	-type f ! -name binding.d.cts)
 
-.PHONY: build demo test check bench clean \
+.PHONY: build demo test check bench fuzz clean \
 	test-rust test-python test-node test-live \
 	check-rust check-python check-node conformance
 
@@ -93,6 +93,7 @@ check-rust:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets --features letta-app-client/testing -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps -p letta-app-client --all-features
+	$(CARGO) check --quiet --manifest-path core/fuzz/Cargo.toml --target-dir target/fuzz --no-default-features
 	$(CARGO) run --quiet -p xtask -- check
 
 check-python: $(STAMPS)/python
@@ -102,6 +103,16 @@ check-python: $(STAMPS)/python
 check-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent lint && npm run --silent typecheck
 	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live
+
+# --- longer runs ---------------------------------------------------------------------------------
+
+# Stories of frames, commands and time that nobody thought of (core/fuzz). Needs `cargo install
+# cargo-fuzz` and a C++ compiler; the instrumentation is unstable, hence the variable.
+FUZZ_TARGET ?= engine
+FUZZ_SECONDS ?= 600
+fuzz:
+	cd core && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $(FUZZ_TARGET) -- \
+		-max_len=2000 -max_total_time=$(FUZZ_SECONDS)
 
 # --- figures ---------------------------------------------------------------------------------
 
