@@ -1,10 +1,7 @@
 //! Every command, response, event and delta of the catalog in its typed form, against the recordings of
 //! real servers: what is read is written as it was, and nothing unknown is lost.
 #![cfg(feature = "testing")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
