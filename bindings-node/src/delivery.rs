@@ -26,6 +26,8 @@ pub struct Drained {
 
 /// The types of the frames that a server sends, in the order of `Drained.types`.
 #[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
 pub fn message_types() -> Vec<&'static str> {
     MESSAGES.to_vec()
 }

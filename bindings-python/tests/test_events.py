@@ -139,7 +139,7 @@ def test_an_event_of_a_newer_engine_is_kept() -> None:
 def test_the_end_has_the_result() -> None:
     result = letta.TurnResult(letta.Fields({"agent_id": "a", "conversation_id": "c"}), "completed")
     event = letta.TurnFinished(result)
-    assert event.type == "turn_finished"
+    assert event.type == "finished"
     assert event.raw["result"]["status"] == "completed"
 
 

@@ -128,7 +128,7 @@ async def test_break(hanging: MockServer, client: AppServerClient) -> None:
         if isinstance(event, AssistantDelta):
             break
     await aborted(hanging, turn)
-    assert [event.type async for event in turn][-1] == "turn_finished"
+    assert [event.type async for event in turn][-1] == "finished"
 
 
 async def test_break_out_of_the_text(hanging: MockServer, client: AppServerClient) -> None:

@@ -47,7 +47,7 @@ async def test_a_turn_is_iterated_and_awaited(scripted: Scripted) -> None:
         "assistant_delta",
         "assistant_delta",
         "usage",
-        "turn_finished",
+        "finished",
     ]
     match events[-1]:
         case TurnFinished(last):
@@ -67,7 +67,7 @@ async def test_a_turn_is_awaited_first_and_iterated_later(mock: MockServer) -> N
         events = [event async for event in turn]
         texts = [event.text for event in events if isinstance(event, letta.AssistantDelta)]
         assert "".join(texts) == result.text == "Hello world"
-        assert await kinds(turn) == ["turn_finished"]
+        assert await kinds(turn) == ["finished"]
 
 
 async def test_several_tasks_await_one_turn(scripted: Scripted) -> None:
@@ -106,7 +106,7 @@ async def test_one_task_at_a_time_reads(scripted: Scripted) -> None:
                 await kinds(turn)
             assert turn.status == "running"
             await turn.abort()
-        assert read[-1] == "turn_finished"
+        assert read[-1] == "finished"
         mock.assert_received("abort_message", times=1)
 
 
@@ -122,7 +122,7 @@ async def test_a_failed_turn_has_a_result(scripted: Scripted) -> None:
     mock = scripted(script.turn("so far", error="the provider is gone"))
     async with connected(mock) as (client, runtime):
         turn = client.send_turn(runtime=runtime, payload=message())
-        assert (await kinds(turn))[-1] == "turn_finished"
+        assert (await kinds(turn))[-1] == "finished"
         assert (await turn).error == "the provider is gone"
         assert turn.status == "failed"
         assert "the provider is gone" in turn.explain()
@@ -239,7 +239,7 @@ async def test_a_detached_turn_goes_on(scripted: Scripted) -> None:
             ends.append("awaited")
 
         async def read() -> None:
-            assert "turn_finished" not in await kinds(turn)
+            assert "finished" not in await kinds(turn)
             ends.append("read")
 
         async with anyio.create_task_group() as group:

@@ -331,7 +331,7 @@ class TurnFinished(_Event):
         result: What it came to, well or not: see its ``status``.
     """
 
-    type: ClassVar[Literal["turn_finished"]] = "turn_finished"
+    type: ClassVar[Literal["finished"]] = "finished"
     result: TurnResult
 
 

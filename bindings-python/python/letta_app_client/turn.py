@@ -168,9 +168,7 @@ class Turn:
         if self._flight.detached:
             return None
         result = await self._flight.outcome()
-        return TurnFinished(
-            result, raw={"type": "turn_finished", "result": self._flight.raw_result}
-        )
+        return TurnFinished(result, raw={"type": "finished", "result": self._flight.raw_result})
 
     async def _next_text(self) -> str | None:
         while True:
