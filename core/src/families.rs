@@ -944,7 +944,7 @@ impl Runtimes<'_> {
         self.0.call(command).await
     }
 
-    /// Replaces the external tools of runtimes. Sends `runtime_external_tools_update`. Section 20.
+    /// Replaces the external tools of runtimes. Sends `runtime_external_tools_update`. Servers know it from 0.30.8 on. Section 20.
     ///
     /// # Errors
     ///
@@ -1028,7 +1028,7 @@ impl Secrets<'_> {
 pub struct Server<'a>(&'a Client);
 
 impl Server<'_> {
-    /// Asks for the server's version and capabilities. Sends `app_server_info` (split from 0.29.2 on only; before that no answer). Section 20.
+    /// Asks for the server's version and capabilities. Sends `app_server_info` (split from 0.29.2 on only; before that no answer). Servers know it from 0.29.2 on. Section 20.
     ///
     /// # Errors
     ///
@@ -1046,7 +1046,7 @@ impl Server<'_> {
 pub struct Settings<'a>(&'a Client);
 
 impl Settings<'_> {
-    /// Sets the directory that new conversations start in. Sends `set_boot_working_directory`. Section 20.
+    /// Sets the directory that new conversations start in. Sends `set_boot_working_directory`. Servers know it from 0.29.7 on. Section 20.
     ///
     /// # Errors
     ///
@@ -1154,7 +1154,7 @@ impl Skills<'_> {
 pub struct Teleport<'a>(&'a Client);
 
 impl Teleport<'_> {
-    /// Asks whether a conversation can be moved to another device. Sends `teleport_probe`. Section 20.
+    /// Asks whether a conversation can be moved to another device. Sends `teleport_probe`. Servers know it from 0.29.7 on. Section 20.
     ///
     /// # Errors
     ///
@@ -1166,7 +1166,7 @@ impl Teleport<'_> {
         self.0.call(command).await
     }
 
-    /// Asks to move a conversation here. Sends `teleport_request` (answered asynchronously by `teleport_ready` (matched by `teleport_id`, not `request_id`)). Section 20.
+    /// Asks to move a conversation here. Sends `teleport_request` (answered asynchronously by `teleport_ready` (matched by `teleport_id`, not `request_id`)). Servers know it from 0.29.7 on. Section 20.
     ///
     /// # Errors
     ///
@@ -1178,7 +1178,7 @@ impl Teleport<'_> {
         self.0.call(command).await
     }
 
-    /// Tells that a move has failed. Sends `teleport_failed`. Section 20.
+    /// Tells that a move has failed. Sends `teleport_failed`. Servers know it from 0.29.7 on. Section 20.
     ///
     /// # Errors
     ///

@@ -60,6 +60,7 @@ pub struct Command {
     /// Remarks of the catalog.
     pub note: Option<String>,
     /// Whether it carries a `request_id`.
+    #[allow(dead_code, reason = "not every generator needs it")]
     pub request_id: RequestId,
     /// The tag and the name of its response.
     pub response: Option<(String, String)>,
@@ -144,7 +145,7 @@ impl Hoist<'_> {
     fn field(&mut self, owner: &str, field: Field) -> Outcome<Field> {
         let shape = self.shape(&(owner.to_owned() + &pascal(&field.name)), field.shape)?;
         let required = field.required && field.generations.is_empty();
-        Ok(Field { shape, required, ..field })
+        Ok(Field { required, shape, ..field })
     }
 
     /// A shape without objects in it; `name` is what an object found here is called.

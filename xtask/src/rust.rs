@@ -118,7 +118,9 @@ fn method(command: &Command) -> String {
 fn section(command: &Command) -> String {
     let remark = command.note.as_ref().map(|note| format!(" ({})", ticked(note)));
     let remark = remark.unwrap_or_default();
-    format!("{remark}. Section 20.")
+    let since = command.since.as_ref();
+    let since = since.map(|version| format!(" Servers know it from {version} on."));
+    format!("{remark}.{} Section 20.", since.unwrap_or_default())
 }
 
 fn command(model: &Model, command: &Command) -> Outcome<String> {
