@@ -188,6 +188,12 @@ impl Client {
         self.request_with(kind, fields, TimeLimit::Default).await
     }
 
+    /// An id that no other request of this or another client has.
+    #[must_use]
+    pub fn new_id(&self, prefix: &str) -> String {
+        self.connection.next_request_id(prefix)
+    }
+
     /// Sends a typed command and resolves with its typed response. The methods of the families, such as
     /// [`Client::agents`], call this.
     ///

@@ -432,6 +432,12 @@ impl Conversations<'_> {
     }
 }
 
+impl<'a> Conversations<'a> {
+    pub(crate) fn client(self) -> &'a Client {
+        self.0
+    }
+}
+
 /// The commands of the family `cron`; see [`Client::cron`].
 #[derive(Debug, Clone, Copy)]
 pub struct Cron<'a>(&'a Client);
@@ -531,6 +537,12 @@ impl Cron<'_> {
         command: wire::CronDeleteAllCommand,
     ) -> Result<wire::CronDeleteAllResponseMessage, Error> {
         self.0.call(command).await
+    }
+}
+
+impl<'a> Cron<'a> {
+    pub(crate) fn client(self) -> &'a Client {
+        self.0
     }
 }
 
@@ -648,6 +660,12 @@ impl Files<'_> {
     /// Those of [`Client::tell`].
     pub fn send_ops(self, command: &wire::FileOpsCommand) -> Result<(), Error> {
         self.0.tell(command)
+    }
+}
+
+impl<'a> Files<'a> {
+    pub(crate) fn client(self) -> &'a Client {
+        self.0
     }
 }
 
@@ -1230,6 +1248,12 @@ impl Terminals<'_> {
     /// Those of [`Client::tell`].
     pub fn kill(self, command: &wire::TerminalKillCommand) -> Result<(), Error> {
         self.0.tell(command)
+    }
+}
+
+impl<'a> Terminals<'a> {
+    pub(crate) fn client(self) -> &'a Client {
+        self.0
     }
 }
 

@@ -48,6 +48,7 @@
 
 mod approvals;
 mod background;
+mod changes;
 mod client;
 mod connection;
 pub mod engine;
@@ -57,12 +58,14 @@ pub mod families;
 mod mailbox;
 mod message;
 mod options;
+mod pages;
 mod prepare;
 pub mod protocol;
 mod queue;
 mod random;
 mod router;
 mod shared;
+mod terminal;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tool_calls;
@@ -70,6 +73,7 @@ mod transport;
 mod turn;
 
 pub use approvals::{ApprovalRequest, ApprovalRequests, Decision};
+pub use changes::FileChanges;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
 pub use engine::{
@@ -81,6 +85,8 @@ pub use events::{Event, Events, MessageFilter, Messages};
 pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink};
 pub use message::Message;
 pub use options::{ConnectOptions, TlsOptions, Transport};
+pub use pages::{CronRuns, StoredMessages};
 pub use shared::State;
+pub use terminal::Terminal;
 pub use tool_calls::{ToolCallRequest, ToolCalls};
 pub use turn::{Turn, TurnUpdate};

@@ -15,6 +15,7 @@ mod shape;
 mod sizes;
 mod snippets;
 mod types;
+mod typescript;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

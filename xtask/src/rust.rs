@@ -85,6 +85,14 @@ pub fn families(model: &Model) -> String {
             text += &method(command);
         }
         text += "}\n\n";
+        // For what is written by hand beside the methods.
+        if ["conversations", "cron", "files", "terminals"].contains(&group) {
+            write!(
+                text,
+                "impl<'a> {family}<'a> {{\npub(crate) fn client(self) -> &'a Client {{ self.0 }}\n}}\n\n"
+            )
+            .ok();
+        }
         write!(
             accessors,
             "/// The commands of the family `{group}`.\n#[must_use]\n\

@@ -1,0 +1,57 @@
+//! Changes of a file on the server (PROTOCOL.md section 20).
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::events::{MessageFilter, Messages};
+use crate::families::Files;
+use crate::protocol::types::{
+    FileChangedMessage, ServerMessage, UnwatchFileCommand, WatchFileCommand,
+};
+
+/// The changes of one file, from [`Files::changes`]. Dropping it ends the watching.
+#[derive(Debug)]
+pub struct FileChanges {
+    client: Client,
+    path: String,
+    messages: Messages,
+}
+
+impl Files<'_> {
+    /// Watches a file of the server's by its absolute path. Sends `watch_file`, which has no response:
+    /// a path that cannot be watched is silent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::tell`].
+    pub fn changes(self, path: impl Into<String>) -> Result<FileChanges, Error> {
+        let (client, path) = (self.client().clone(), path.into());
+        let messages = client.messages(MessageFilter::all().types(["file_changed"]));
+        self.watch(&WatchFileCommand::new(path.clone()))?;
+        Ok(FileChanges { client, path, messages })
+    }
+}
+
+impl FileChanges {
+    /// The next change; `None` once the client is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<FileChangedMessage> {
+        loop {
+            if let ServerMessage::FileChanged(change) = self.messages.next().await?.typed()
+                && change.path == self.path
+            {
+                return Some(*change);
+            }
+        }
+    }
+}
+
+impl Drop for FileChanges {
+    fn drop(&mut self) {
+        let path = std::mem::take(&mut self.path);
+        // Without a connection nothing is watched.
+        self.client.tell(&UnwatchFileCommand::new(path)).unwrap_or_default();
+    }
+}

@@ -1,0 +1,139 @@
+//! A terminal on the server (PROTOCOL.md sections 19 and 20).
+
+use std::time::Duration;
+
+use serde_json::Number;
+use tokio::sync::oneshot;
+
+use crate::background;
+use crate::client::Client;
+use crate::error::Error;
+use crate::events::{MessageFilter, Messages};
+use crate::families::Terminals;
+use crate::protocol::types::{
+    ServerMessage, TerminalInputCommand, TerminalKillCommand, TerminalResizeCommand,
+    TerminalSpawnCommand,
+};
+
+/// How long output may still come after the exit was told, or after a kill, which tells no exit.
+const TAIL: Duration = Duration::from_millis(250);
+
+/// A terminal that runs on the server, from [`Terminals::open`]. Dropping it ends it there.
+#[derive(Debug)]
+pub struct Terminal {
+    client: Client,
+    id: String,
+    messages: Messages,
+    exit_code: Option<i64>,
+    /// Resolves when no more output is to be waited for; there once the end is near.
+    tail: Option<oneshot::Receiver<()>>,
+}
+
+/// Resolves after the tail. On the library's own thread: the caller's executor may have no timers.
+fn tail() -> oneshot::Receiver<()> {
+    let (end, over) = oneshot::channel();
+    let wait = async move {
+        tokio::time::sleep(TAIL).await;
+        drop(end);
+    };
+    // Where no thread can be had nothing is waited for.
+    background::spawn(wait).unwrap_or_default();
+    over
+}
+
+impl Terminals<'_> {
+    /// Starts a terminal of a size in characters, in a directory of the server's or in the one the
+    /// server runs in. Sends `terminal_spawn`; resolves when it runs.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::call`]; [`crate::ErrorKind::Request`] with the reason when it cannot be
+    /// started.
+    pub async fn open(self, cols: u32, rows: u32, cwd: Option<&str>) -> Result<Terminal, Error> {
+        let client = self.client().clone();
+        let id = client.new_id("terminal");
+        let types = ["terminal_output", "terminal_exited"];
+        // Before it runs: its first output may come right behind the answer.
+        let messages = client.messages(MessageFilter::all().types(types));
+        let mut command = TerminalSpawnCommand::new(cols, rows, id.clone());
+        command.cwd = cwd.map(str::to_owned);
+        self.spawn(command).await?;
+        Ok(Terminal { client, id, messages, exit_code: None, tail: None })
+    }
+}
+
+impl Terminal {
+    /// The next piece of output, with its escape sequences; `None` once the terminal has ended, or the
+    /// client is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            let message = match &mut self.tail {
+                // Output may be behind the exit on the wire.
+                Some(tail) => tokio::select! {
+                    biased;
+                    message = self.messages.next() => message?,
+                    _ = tail => return None,
+                },
+                None => self.messages.next().await?,
+            };
+            match message.typed() {
+                ServerMessage::TerminalOutput(output) if output.terminal_id == self.id => {
+                    return Some(output.data);
+                }
+                ServerMessage::TerminalExited(exited) if exited.terminal_id == self.id => {
+                    self.exit_code = exited.exit_code.as_i64();
+                    self.tail.get_or_insert_with(tail);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The exit code, once [`Terminal::next`] has seen it; a killed terminal has none.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i64> {
+        self.exit_code
+    }
+
+    /// Types text: `terminal_input`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::tell`].
+    pub fn write(&self, text: impl Into<String>) -> Result<(), Error> {
+        self.client.tell(&TerminalInputCommand::new(text, self.id.clone()))
+    }
+
+    /// Changes the size: `terminal_resize`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::tell`].
+    pub fn resize(&self, cols: u32, rows: u32) -> Result<(), Error> {
+        let (cols, rows) = (Number::from(cols), Number::from(rows));
+        self.client.tell(&TerminalResizeCommand::new(cols, rows, self.id.clone()))
+    }
+
+    /// Ends the terminal: `terminal_kill`. No exit is told then.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::tell`].
+    pub fn kill(&mut self) -> Result<(), Error> {
+        self.tail.get_or_insert_with(tail);
+        self.client.tell(&TerminalKillCommand::new(self.id.clone()))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if self.tail.is_none() {
+            // Without a connection it has ended anyway.
+            self.kill().unwrap_or_default();
+        }
+    }
+}

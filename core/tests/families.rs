@@ -1,0 +1,141 @@
+//! What stands beside the typed methods: terminals, changes of files, lists in pages.
+#![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use letta_app_client::testing::{MockServer, ScriptOptions};
+use letta_app_client::{Client, ConnectOptions, ErrorKind};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn connected(answers: &[(&str, Value)]) -> (MockServer, Client) {
+    let answers = answers.iter().map(|(kind, fields)| ((*kind).to_owned(), fields.clone()));
+    let answers: BTreeMap<String, Value> = answers.collect();
+    let server =
+        MockServer::scripted(ScriptOptions { answers, ..ScriptOptions::default() }).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+    client.connect().await.unwrap();
+    (server, client)
+}
+
+/// The last command of a type that the server got.
+fn received(server: &MockServer, kind: &'static str) -> Value {
+    assert!(server.wait_received(kind, 1, SOON), "{kind}");
+    let commands = server.received().into_iter().map(|text| serde_json::from_str(&text).unwrap());
+    commands.filter(|command: &Value| command["type"] == kind).next_back().unwrap()
+}
+
+#[tokio::test]
+async fn a_terminal_is_read_to_its_end() {
+    let (server, client) = connected(&[]).await;
+    let opening = client.terminals().open(80, 24, Some("/tmp"));
+    let spawned = async {
+        let command = received(&server, "terminal_spawn");
+        let id = command["terminal_id"].clone();
+        assert_eq!((&command["cols"], &command["cwd"]), (&json!(80), &json!("/tmp")));
+        server
+            .push(&json!({ "type": "terminal_spawned", "terminal_id": id, "pid": 7 }).to_string());
+        id
+    };
+    let (terminal, id) = timeout(SOON, async { tokio::join!(opening, spawned) }).await.unwrap();
+    let mut terminal = terminal.unwrap();
+    terminal.write("exit 3\n").unwrap();
+    terminal.resize(100, 30).unwrap();
+    assert_eq!(received(&server, "terminal_input")["data"], "exit 3\n");
+    assert_eq!(received(&server, "terminal_resize")["rows"], 30);
+    let output = |id: &Value, text: &str| {
+        json!({ "type": "terminal_output", "terminal_id": id, "data": text }).to_string()
+    };
+    server.push(&output(&id, "one "));
+    server.push(&output(&json!("another"), "not ours"));
+    server
+        .push(&json!({ "type": "terminal_exited", "terminal_id": id, "exitCode": 3 }).to_string());
+    // As a real server does: behind the exit.
+    server.push(&output(&id, "two"));
+    let mut text = String::new();
+    while let Some(piece) = timeout(SOON, terminal.next()).await.unwrap() {
+        text.push_str(&piece);
+    }
+    assert_eq!((text.as_str(), terminal.exit_code()), ("one two", Some(3)));
+    drop(terminal);
+    client.sync(json!({ "runtime": { "agent_id": "a", "conversation_id": "c" } })).await.unwrap();
+    assert!(!server.received().iter().any(|text| text.contains("terminal_kill")), "it had ended");
+}
+
+#[tokio::test]
+async fn a_terminal_that_cannot_start_says_why_and_a_dropped_one_is_killed() {
+    let (server, client) = connected(&[]).await;
+    let answer = |fields: Value| async {
+        let id = received(&server, "terminal_spawn")["terminal_id"].clone();
+        let mut frame = fields;
+        frame["terminal_id"] = id;
+        server.push(&frame.to_string());
+    };
+    let failed = json!({ "type": "terminal_exited", "exitCode": 1, "error": "no pty" });
+    let opening = client.terminals().open(80, 24, None);
+    let (refused, ()) = tokio::join!(opening, answer(failed));
+    let error = refused.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Request);
+    assert!(error.message().contains("no pty"), "{error}");
+}
+
+#[tokio::test]
+async fn changes_of_one_file_are_told_until_nobody_listens() {
+    let (server, client) = connected(&[]).await;
+    let mut changes = client.files().changes("/a").unwrap();
+    assert_eq!(received(&server, "watch_file")["path"], "/a");
+    for (path, at) in [("/b", 1), ("/a", 2)] {
+        let frame = json!({ "type": "file_changed", "path": path, "lastModified": at });
+        server.push(&frame.to_string());
+    }
+    let change = timeout(SOON, changes.next()).await.unwrap().unwrap();
+    assert_eq!((change.path.as_str(), change.last_modified.as_u64()), ("/a", Some(2)));
+    drop(changes);
+    assert_eq!(received(&server, "unwatch_file")["path"], "/a");
+}
+
+#[tokio::test]
+async fn lists_end_with_their_last_page() {
+    let message = |id: &str| json!({ "id": id, "message_type": "user_message" });
+    let page = json!({ "messages": [message("m2"), message("m1")], "has_more": false, "next_before": "m1" });
+    let run = json!({ "ts": 1, "jobId": "t", "action": "finished" });
+    let runs = json!({ "page": {
+        "entries": [run], "total": 1, "offset": 0, "limit": 50, "hasMore": false, "nextOffset": null,
+    } });
+    let (server, client) =
+        connected(&[("conversation_messages_list", page), ("cron_runs", runs)]).await;
+    let mut messages = client.conversations().messages("c");
+    let mut ids = Vec::new();
+    while let Some(message) = messages.next().await.unwrap() {
+        ids.push(message["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids, ["m2", "m1"]);
+    let mut runs = client.cron().all_runs("t");
+    assert_eq!(runs.next().await.unwrap().unwrap().job_id, "t");
+    assert!(runs.next().await.unwrap().is_none());
+    let asked = server.received().iter().filter(|text| text.contains("messages_list")).count();
+    assert_eq!(asked, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_say_whether_there_is_more_is_asked_until_nothing_new_comes() {
+    let message = |id: &str| json!({ "id": id });
+    let page = json!({ "messages": [message("m2"), message("m1")] });
+    let (server, client) = connected(&[("conversation_messages_list", page)]).await;
+    let mut messages = client.conversations().messages("c");
+    let mut count = 0;
+    while messages.next().await.unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 2);
+    let asked: Vec<Value> =
+        server.received().iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    let asked: Vec<_> =
+        asked.iter().filter(|c| c["type"] == "conversation_messages_list").collect();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[1]["query"]["before"], "m1");
+}
