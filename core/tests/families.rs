@@ -25,8 +25,9 @@ async fn connected(answers: &[(&str, Value)]) -> (MockServer, Client) {
 /// The last command of a type that the server got.
 fn received(server: &MockServer, kind: &'static str) -> Value {
     assert!(server.wait_received(kind, 1, SOON), "{kind}");
-    let commands = server.received().into_iter().map(|text| serde_json::from_str(&text).unwrap());
-    commands.filter(|command: &Value| command["type"] == kind).next_back().unwrap()
+    let received = server.received().into_iter();
+    let mut commands = received.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    commands.rfind(|command| command["type"] == kind).unwrap()
 }
 
 #[tokio::test]
