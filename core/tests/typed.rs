@@ -10,8 +10,8 @@ use letta_app_client::protocol::generated::{COMMANDS, DELTAS, MESSAGES};
 use letta_app_client::protocol::spec::RequestId;
 use letta_app_client::protocol::typed::Command;
 use letta_app_client::protocol::types::{
-    ListModelsCommand, LoopStatus, LoopStatusUpdateMessage, ReadFileCommand, ServerMessage,
-    StreamDelta,
+    ClientCommand, ListModelsCommand, LoopStatus, LoopStatusUpdateMessage, ReadFileCommand,
+    ServerMessage, StreamDelta,
 };
 use letta_app_client::protocol::validate::validate;
 use serde_json::{Map, Value, json};
@@ -134,7 +134,7 @@ fn a_field_of_another_type_makes_a_message_unknown_and_loses_nothing() {
 }
 
 #[test]
-fn every_recorded_command_passes_the_checks() {
+fn every_recorded_command_passes_the_checks_and_is_written_as_it_was() {
     let mut seen = BTreeSet::new();
     for (path, frame) in frames("send") {
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -154,6 +154,9 @@ fn every_recorded_command_passes_the_checks() {
         }
         let checked = validate(&frame);
         assert!(checked.is_ok(), "{name}: {checked:?} {frame:?}");
+        let command = ClientCommand::from(frame.clone());
+        assert!(!matches!(command, ClientCommand::Unknown(_)), "{name}: {frame:?}");
+        assert_eq!(serde_json::to_value(command).unwrap(), Value::Object(frame.clone()), "{name}");
         seen.insert(kind(&frame).to_owned());
     }
     assert!(seen.len() > 55, "{}", seen.len());

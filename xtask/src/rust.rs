@@ -52,18 +52,21 @@ pub fn types(model: &Model) -> Outcome<String> {
     for command in &model.commands {
         text += &self::command(model, command)?;
     }
+    let commands: Vec<&Tagged> = model.commands.iter().map(|command| &command.message).collect();
+    text +=
+        &union("ClientCommand", "A command of a client, by `type`.", "type", &commands, "Command");
     text += &union(
         DELTAS,
         "What a `stream_delta` carries, by `message_type` (section 11).",
         "message_type",
-        &model.deltas,
+        &model.deltas.iter().collect::<Vec<_>>(),
         "Delta",
     );
     text += &union(
         "ServerMessage",
         "A message of the server, by `type`.",
         "type",
-        &model.received,
+        &model.received.iter().collect::<Vec<_>>(),
         "Message",
     );
     Ok(text)
@@ -174,7 +177,7 @@ fn field_doc(field: &Field) -> String {
     doc + "."
 }
 
-fn union(name: &str, doc: &str, key: &str, members: &[Tagged], suffix: &str) -> String {
+fn union(name: &str, doc: &str, key: &str, members: &[&Tagged], suffix: &str) -> String {
     let mut text = format!("tagged! {{\n    /// {doc}\n    {name} by {key:?} {{\n");
     for Tagged { tag, name, .. } in members {
         let variant = name.strip_suffix(suffix).unwrap_or(name);

@@ -6080,6 +6080,204 @@ command! {
 }
 
 tagged! {
+    /// A command of a client, by `type`.
+    ClientCommand by "type" {
+        /// `input`.
+        Input(InputCommand) = "input",
+        /// `change_device_state`.
+        ChangeDeviceState(ChangeDeviceStateCommand) = "change_device_state",
+        /// `abort_message`.
+        AbortMessage(AbortMessageCommand) = "abort_message",
+        /// `sync`.
+        Sync(SyncCommand) = "sync",
+        /// `runtime_start`.
+        RuntimeStart(RuntimeStartCommand) = "runtime_start",
+        /// `teleport_probe`.
+        TeleportProbe(TeleportProbeCommand) = "teleport_probe",
+        /// `teleport_request`.
+        TeleportRequest(TeleportRequestCommand) = "teleport_request",
+        /// `teleport_failed`.
+        TeleportFailed(TeleportFailedCommand) = "teleport_failed",
+        /// `runtime_external_tools_update`.
+        RuntimeExternalToolsUpdate(RuntimeExternalToolsUpdateCommand) = "runtime_external_tools_update",
+        /// `external_tool_call_response`.
+        ExternalToolCallResponse(ExternalToolCallResponseCommand) = "external_tool_call_response",
+        /// `terminal_spawn`.
+        TerminalSpawn(TerminalSpawnCommand) = "terminal_spawn",
+        /// `terminal_input`.
+        TerminalInput(TerminalInputCommand) = "terminal_input",
+        /// `terminal_resize`.
+        TerminalResize(TerminalResizeCommand) = "terminal_resize",
+        /// `terminal_kill`.
+        TerminalKill(TerminalKillCommand) = "terminal_kill",
+        /// `search_files`.
+        SearchFiles(SearchFilesCommand) = "search_files",
+        /// `grep_in_files`.
+        GrepInFiles(GrepInFilesCommand) = "grep_in_files",
+        /// `list_in_directory`.
+        ListInDirectory(ListInDirectoryCommand) = "list_in_directory",
+        /// `get_tree`.
+        GetTree(GetTreeCommand) = "get_tree",
+        /// `read_file`.
+        ReadFile(ReadFileCommand) = "read_file",
+        /// `write_file`.
+        WriteFile(WriteFileCommand) = "write_file",
+        /// `watch_file`.
+        WatchFile(WatchFileCommand) = "watch_file",
+        /// `unwatch_file`.
+        UnwatchFile(UnwatchFileCommand) = "unwatch_file",
+        /// `edit_file`.
+        EditFile(EditFileCommand) = "edit_file",
+        /// `file_ops`.
+        FileOps(FileOpsCommand) = "file_ops",
+        /// `list_memory`.
+        ListMemory(ListMemoryCommand) = "list_memory",
+        /// `memory_history`.
+        MemoryHistory(MemoryHistoryCommand) = "memory_history",
+        /// `memory_file_at_ref`.
+        MemoryFileAtRef(MemoryFileAtRefCommand) = "memory_file_at_ref",
+        /// `memory_commit_diff`.
+        MemoryCommitDiff(MemoryCommitDiffCommand) = "memory_commit_diff",
+        /// `read_memory_file`.
+        ReadMemoryFile(ReadMemoryFileCommand) = "read_memory_file",
+        /// `write_memory_file`.
+        WriteMemoryFile(WriteMemoryFileCommand) = "write_memory_file",
+        /// `delete_memory_file`.
+        DeleteMemoryFile(DeleteMemoryFileCommand) = "delete_memory_file",
+        /// `enable_memfs`.
+        EnableMemfs(EnableMemfsCommand) = "enable_memfs",
+        /// `list_models`.
+        ListModels(ListModelsCommand) = "list_models",
+        /// `list_connect_providers`.
+        ListConnectProviders(ListConnectProvidersCommand) = "list_connect_providers",
+        /// `connect_provider`.
+        ConnectProvider(ConnectProviderCommand) = "connect_provider",
+        /// `disconnect_provider`.
+        DisconnectProvider(DisconnectProviderCommand) = "disconnect_provider",
+        /// `chatgpt_usage_read`.
+        ChatgptUsageRead(ChatgptUsageReadCommand) = "chatgpt_usage_read",
+        /// `update_model`.
+        UpdateModel(UpdateModelCommand) = "update_model",
+        /// `update_toolset`.
+        UpdateToolset(UpdateToolsetCommand) = "update_toolset",
+        /// `cron_list`.
+        CronList(CronListCommand) = "cron_list",
+        /// `cron_add`.
+        CronAdd(CronAddCommand) = "cron_add",
+        /// `cron_get`.
+        CronGet(CronGetCommand) = "cron_get",
+        /// `cron_runs`.
+        CronRuns(CronRunsCommand) = "cron_runs",
+        /// `cron_trigger`.
+        CronTrigger(CronTriggerCommand) = "cron_trigger",
+        /// `cron_update`.
+        CronUpdate(CronUpdateCommand) = "cron_update",
+        /// `cron_delete`.
+        CronDelete(CronDeleteCommand) = "cron_delete",
+        /// `cron_delete_all`.
+        CronDeleteAll(CronDeleteAllCommand) = "cron_delete_all",
+        /// `skill_enable`.
+        SkillEnable(SkillEnableCommand) = "skill_enable",
+        /// `skill_disable`.
+        SkillDisable(SkillDisableCommand) = "skill_disable",
+        /// `create_agent`.
+        CreateAgent(CreateAgentCommand) = "create_agent",
+        /// `app_server_info`.
+        AppServerInfo(AppServerInfoCommand) = "app_server_info",
+        /// `agent_list`.
+        AgentList(AgentListCommand) = "agent_list",
+        /// `agent_retrieve`.
+        AgentRetrieve(AgentRetrieveCommand) = "agent_retrieve",
+        /// `agent_create`.
+        AgentCreate(AgentCreateCommand) = "agent_create",
+        /// `agent_update`.
+        AgentUpdate(AgentUpdateCommand) = "agent_update",
+        /// `agent_delete`.
+        AgentDelete(AgentDeleteCommand) = "agent_delete",
+        /// `conversation_list`.
+        ConversationList(ConversationListCommand) = "conversation_list",
+        /// `conversation_retrieve`.
+        ConversationRetrieve(ConversationRetrieveCommand) = "conversation_retrieve",
+        /// `conversation_create`.
+        ConversationCreate(ConversationCreateCommand) = "conversation_create",
+        /// `conversation_update`.
+        ConversationUpdate(ConversationUpdateCommand) = "conversation_update",
+        /// `conversation_recompile`.
+        ConversationRecompile(ConversationRecompileCommand) = "conversation_recompile",
+        /// `conversation_fork`.
+        ConversationFork(ConversationForkCommand) = "conversation_fork",
+        /// `conversation_messages_list`.
+        ConversationMessagesList(ConversationMessagesListCommand) = "conversation_messages_list",
+        /// `conversation_compact`.
+        ConversationCompact(ConversationCompactCommand) = "conversation_compact",
+        /// `set_boot_working_directory`.
+        SetBootWorkingDirectory(SetBootWorkingDirectoryCommand) = "set_boot_working_directory",
+        /// `get_cwd_map`.
+        GetCwdMap(GetCwdMapCommand) = "get_cwd_map",
+        /// `get_reflection_settings`.
+        GetReflectionSettings(GetReflectionSettingsCommand) = "get_reflection_settings",
+        /// `set_reflection_settings`.
+        SetReflectionSettings(SetReflectionSettingsCommand) = "set_reflection_settings",
+        /// `get_experiments`.
+        GetExperiments(GetExperimentsCommand) = "get_experiments",
+        /// `set_experiment`.
+        SetExperiment(SetExperimentCommand) = "set_experiment",
+        /// `channels_list`.
+        ChannelsList(ChannelsListCommand) = "channels_list",
+        /// `channel_accounts_list`.
+        ChannelAccountsList(ChannelAccountsListCommand) = "channel_accounts_list",
+        /// `channel_account_create`.
+        ChannelAccountCreate(ChannelAccountCreateCommand) = "channel_account_create",
+        /// `channel_account_update`.
+        ChannelAccountUpdate(ChannelAccountUpdateCommand) = "channel_account_update",
+        /// `channel_account_bind`.
+        ChannelAccountBind(ChannelAccountBindCommand) = "channel_account_bind",
+        /// `channel_account_unbind`.
+        ChannelAccountUnbind(ChannelAccountUnbindCommand) = "channel_account_unbind",
+        /// `channel_account_delete`.
+        ChannelAccountDelete(ChannelAccountDeleteCommand) = "channel_account_delete",
+        /// `channel_account_start`.
+        ChannelAccountStart(ChannelAccountStartCommand) = "channel_account_start",
+        /// `channel_account_stop`.
+        ChannelAccountStop(ChannelAccountStopCommand) = "channel_account_stop",
+        /// `channel_get_config`.
+        ChannelGetConfig(ChannelGetConfigCommand) = "channel_get_config",
+        /// `channel_set_config`.
+        ChannelSetConfig(ChannelSetConfigCommand) = "channel_set_config",
+        /// `channel_start`.
+        ChannelStart(ChannelStartCommand) = "channel_start",
+        /// `channel_stop`.
+        ChannelStop(ChannelStopCommand) = "channel_stop",
+        /// `channel_pairings_list`.
+        ChannelPairingsList(ChannelPairingsListCommand) = "channel_pairings_list",
+        /// `channel_pairing_bind`.
+        ChannelPairingBind(ChannelPairingBindCommand) = "channel_pairing_bind",
+        /// `channel_routes_list`.
+        ChannelRoutesList(ChannelRoutesListCommand) = "channel_routes_list",
+        /// `channel_targets_list`.
+        ChannelTargetsList(ChannelTargetsListCommand) = "channel_targets_list",
+        /// `channel_target_bind`.
+        ChannelTargetBind(ChannelTargetBindCommand) = "channel_target_bind",
+        /// `channel_route_remove`.
+        ChannelRouteRemove(ChannelRouteRemoveCommand) = "channel_route_remove",
+        /// `channel_route_update`.
+        ChannelRouteUpdate(ChannelRouteUpdateCommand) = "channel_route_update",
+        /// `execute_command`.
+        ExecuteCommand(ExecuteCommandCommand) = "execute_command",
+        /// `remove_queue_item`.
+        RemoveQueueItem(RemoveQueueItemCommand) = "remove_queue_item",
+        /// `search_branches`.
+        SearchBranches(SearchBranchesCommand) = "search_branches",
+        /// `checkout_branch`.
+        CheckoutBranch(CheckoutBranchCommand) = "checkout_branch",
+        /// `secret_list`.
+        SecretList(SecretListCommand) = "secret_list",
+        /// `secret_apply`.
+        SecretApply(SecretApplyCommand) = "secret_apply",
+    }
+}
+
+tagged! {
     /// What a `stream_delta` carries, by `message_type` (section 11).
     StreamDelta by "message_type" {
         /// `approval_request_message`.
