@@ -550,6 +550,12 @@ fn an_input_waits_for_the_servers_word_on_the_one_before() {
     lab.pass(30.1);
     assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);
     assert_eq!(lab.sent_kinds(), ["input"]);
+    // A busy server queues what comes, and merges what comes together.
+    let mut lab = Lab::new();
+    lab.status("PROCESSING_API_RESPONSE");
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.turn(2, "m2", TurnOptions::default());
+    assert_eq!(lab.sent().len(), 2);
     // Other conversations do not wait.
     let mut lab = Lab::new();
     lab.turn(1, "m1", TurnOptions::default());

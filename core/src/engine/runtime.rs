@@ -123,10 +123,10 @@ impl Runtime {
         self.submit(text, true, Some(token), ctx);
     }
 
-    /// Sends a command of this runtime. Inputs wait for the settle pause, and until the server has said
-    /// what it does with the turn before: of two inputs that reach an idle server together, it would
-    /// start both, the second one on a lost runtime. Whatever comes after a waiting command waits
-    /// behind it: commands of one runtime leave in the order given.
+    /// Sends a command of this runtime. Inputs wait for the settle pause, and behind an input that went
+    /// to an idle server until that has said something of it: it would start both, the second one on a
+    /// lost runtime. Whatever comes after a waiting command waits behind it: commands of one runtime
+    /// leave in the order given.
     pub(crate) fn submit(
         &mut self,
         text: Text,
@@ -146,7 +146,8 @@ impl Runtime {
     pub(crate) fn release(&mut self, ctx: &mut Context) {
         while let Some(command) = self.held.front() {
             let settling = self.settle_until.is_some_and(|until| until > ctx.now);
-            if command.settles && (settling || self.turns.iter().any(Turn::unseen)) {
+            let starting = self.turns.iter().any(|turn| turn.unseen() && !turn.busy);
+            if command.settles && (settling || starting) {
                 return;
             }
             if let Some(command) = self.held.pop_front() {
