@@ -128,15 +128,22 @@ impl Prepared {
         answered: bool,
     ) -> Result<(), Error> {
         let (Some(newest), Some(spec)) = (newest, spec(&self.kind)) else { return Ok(()) };
-        let (since, what) = match (spec.since, spec.answered_since) {
-            (Some(since), _) if newest < since => (since, "is known"),
-            (_, Some(since)) if answered && newest < since => (since, "is answered"),
+        let word = spec.words_since.iter().find(|(field, word, since)| {
+            newest < *since && self.value.get(*field).and_then(Value::as_str) == Some(word)
+        });
+        let kind = &self.kind;
+        let (since, what) = match (spec.since, word, spec.answered_since) {
+            (Some(since), ..) if newest < since => (since, format!("`{kind}` is known")),
+            (_, Some((field, word, since)), _) => {
+                (*since, format!("`{kind}` with `{field}: {word}` is known"))
+            }
+            (.., Some(since)) if answered && newest < since => {
+                (since, format!("`{kind}` is answered"))
+            }
             _ => return Ok(()),
         };
-        let message = format!(
-            "`{}` {what} from server version {since} on; this one is {newest} at most",
-            self.kind
-        );
+        let message =
+            format!("{what} from server version {since} on; this one is {newest} at most");
         Err(Error::new(ErrorKind::UnsupportedByServer, message)
             .with_hint("update the server; send_raw sends it all the same"))
     }

@@ -370,6 +370,7 @@ async fn what_an_old_server_does_not_know_fails_at_once() {
     for (kind, fields) in [
         ("app_server_info", json!({})),
         ("runtime_external_tools_update", json!({ "updates": [] })),
+        ("runtime_start", json!({ "agent_id": "a", "mode": "strict" })),
         (
             "input",
             json!({

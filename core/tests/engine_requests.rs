@@ -171,3 +171,24 @@ fn tool_calls_are_answered_once_and_with_something_valid() {
     lab.receive(&call);
     assert_eq!(answer(&mut lab, Err("broken"))[0]["error"], "broken");
 }
+
+#[test]
+fn a_command_nobody_answered_may_have_a_hint_of_its_own() {
+    let mut lab = Lab::new();
+    lab.command(Command::Request {
+        token: 1,
+        command: "channels_list".to_owned(),
+        text: "{}".into(),
+        runtime: None,
+        settles: false,
+        expect: Expect {
+            correlation: Correlation::RequestId("c".to_owned()),
+            response_type: Some("channels_list_response".to_owned()),
+            timeout: Some(std::time::Duration::from_secs(30)),
+            manual: false,
+        },
+    });
+    lab.pass(30.1);
+    let error = lab.one_end().1.error();
+    assert!(error.hint().is_some_and(|hint| hint.contains("channel gateway")), "{error}");
+}

@@ -83,6 +83,9 @@ pub struct Field {
     /// The server generations that know the field; all where it is empty.
     #[serde(default)]
     pub generations: Vec<String>,
+    /// Words that only later versions of the server know.
+    #[serde(default)]
+    pub since: BTreeMap<String, String>,
     /// Present when the field was seen on the wire but is in no type definition; its `type` is then
     /// a remark instead of an expression.
     #[serde(default)]

@@ -11,6 +11,8 @@ pub struct Command<'a> {
     pub since: Option<&'a str>,
     pub answered_since: Option<&'a str>,
     pub timeout_hint: Option<&'a str>,
+    /// Field, word and version.
+    pub words_since: Vec<(&'a str, &'a str, &'a str)>,
     pub fields: Vec<Field>,
 }
 
@@ -18,13 +20,16 @@ impl Command<'_> {
     pub fn emit(&self) -> String {
         format!(
             "CommandSpec {{ name: {:?}, response: {:?}, request_id: RequestId::{:?}, since: {}, \
-             answered_since: {}, timeout_hint: {:?}, fields: {} }}",
+             answered_since: {}, timeout_hint: {:?}, words_since: {}, fields: {} }}",
             self.name,
             self.response,
             self.request_id,
             version(self.since),
             version(self.answered_since),
             self.timeout_hint,
+            slice(self.words_since.iter().map(|(field, word, since)| {
+                format!("({field:?}, {word:?}, Version({}))", since.replace('.', ", "))
+            })),
             fields(&self.fields),
         )
     }

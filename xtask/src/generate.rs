@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::catalog::{Catalog, Fields, Kind, Message, RequestId};
 use crate::lower::Names;
 use crate::shape::{Field, Shape};
-use crate::{Outcome, catalog, emit, model, rust, typescript};
+use crate::{Outcome, catalog, emit, model, python, rust, typescript};
 
 const TABLES: &str = "core/src/protocol/generated.rs";
 const TYPES: &str = "core/src/protocol/types.rs";
@@ -60,13 +60,15 @@ fn difference(path: &str, found: &str, wanted: &str) -> String {
 fn generate(root: &Path) -> Outcome<Vec<(&'static str, String)>> {
     let catalog = catalog::read(root)?;
     let model = model::of(&catalog)?;
-    Ok(vec![
+    let mut files = vec![
         (TABLES, rustfmt(root, &tables(&catalog)?)?),
         (TYPES, rustfmt(root, &rust::types(&model)?)?),
         (FAMILIES, rustfmt(root, &rust::families(&model))?),
         (TYPESCRIPT_TYPES, typescript::types(&catalog, &model)?),
         (TYPESCRIPT_FAMILIES, typescript::families(&model)),
-    ])
+    ];
+    files.extend(python::files(&model)?);
+    Ok(files)
 }
 
 fn tables(catalog: &Catalog) -> Outcome<String> {
@@ -95,6 +97,13 @@ fn tables(catalog: &Catalog) -> Outcome<String> {
             since: message.since.as_deref(),
             answered_since: response_since(catalog, message),
             timeout_hint: message.timeout_hint.as_deref(),
+            words_since: message
+                .fields
+                .iter()
+                .flat_map(|(name, field)| {
+                    field.since.iter().map(|(word, since)| (&**name, &**word, &**since))
+                })
+                .collect(),
             fields,
         };
         text.push_str(&command.emit());

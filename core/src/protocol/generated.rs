@@ -15,6 +15,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("run_id", Shape::AnyOf(&[Shape::Text, Shape::Null])),
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
@@ -27,6 +28,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("body", Shape::AnyObject)],
     },
     CommandSpec {
@@ -36,6 +38,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("agent_id", Shape::Text)],
     },
     CommandSpec {
@@ -45,6 +48,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::optional("query", Shape::AnyObject)],
     },
     CommandSpec {
@@ -54,6 +58,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("agent_id", Shape::Text)],
     },
     CommandSpec {
@@ -63,6 +68,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::required("body", Shape::AnyObject),
@@ -75,6 +81,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: Some(Version(0, 29, 2)),
         answered_since: Some(Version(0, 29, 2)),
         timeout_hint: None,
+        words_since: &[],
         fields: &[],
     },
     CommandSpec {
@@ -84,6 +91,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("payload", Shape::Named(&CHANGE_DEVICE_STATE_PAYLOAD)),
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
@@ -98,6 +106,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::required("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -113,6 +122,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::required("account", Shape::Named(&CHANNEL_ACCOUNT_CREATE_PAYLOAD)),
             FieldSpec::required("channel_id", Shape::Text),
@@ -127,6 +137,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::required("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -141,6 +152,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::required("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -155,6 +167,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::required("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -169,6 +182,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::required("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -183,6 +197,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::required("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -210,6 +225,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[FieldSpec::required("channel_id", Shape::Text)],
     },
     CommandSpec {
@@ -221,6 +237,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -235,6 +252,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -251,6 +269,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -265,6 +284,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -280,6 +300,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -296,6 +317,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::optional("agent_id", Shape::Text),
@@ -312,6 +334,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -334,6 +357,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -348,6 +372,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -362,6 +387,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -378,6 +404,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[
             FieldSpec::optional("account_id", Shape::Text),
             FieldSpec::required("channel_id", Shape::Text),
@@ -392,6 +419,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         timeout_hint: Some(
             "a server without the channel gateway leaves channel commands unanswered (section 5)",
         ),
+        words_since: &[],
         fields: &[],
     },
     CommandSpec {
@@ -401,6 +429,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("force_refresh", Shape::Boolean),
             FieldSpec::optional("provider_name", Shape::Text),
@@ -414,6 +443,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("branch", Shape::Text),
             FieldSpec::optional("create", Shape::Boolean),
@@ -427,6 +457,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("auth_method_id", Shape::Text),
             FieldSpec::required("fields", Shape::Map(&Shape::Text)),
@@ -441,6 +472,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("body", Shape::AnyObject),
             FieldSpec::required("conversation_id", Shape::Text),
@@ -453,6 +485,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("acting_user_id", Shape::Text),
             FieldSpec::required("body", Shape::AnyObject),
@@ -465,6 +498,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("acting_user_id", Shape::Text),
             FieldSpec::optional("body", Shape::Named(&CONVERSATION_FORK_BODY)),
@@ -478,6 +512,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::optional("query", Shape::AnyObject)],
     },
     CommandSpec {
@@ -487,6 +522,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("conversation_id", Shape::Text),
             FieldSpec::optional("query", Shape::AnyObject),
@@ -499,6 +535,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("body", Shape::AnyObject),
             FieldSpec::required("conversation_id", Shape::Text),
@@ -511,6 +548,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("conversation_id", Shape::Text)],
     },
     CommandSpec {
@@ -520,6 +558,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("body", Shape::AnyObject),
             FieldSpec::required("conversation_id", Shape::Text),
@@ -532,6 +571,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("model", Shape::Text),
             FieldSpec::required(
@@ -549,6 +589,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::optional("conversation_id", Shape::Text),
@@ -568,6 +609,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("task_id", Shape::Text)],
     },
     CommandSpec {
@@ -577,6 +619,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("agent_id", Shape::Text)],
     },
     CommandSpec {
@@ -586,6 +629,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("task_id", Shape::Text)],
     },
     CommandSpec {
@@ -595,6 +639,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("agent_id", Shape::Text),
             FieldSpec::optional("conversation_id", Shape::Text),
@@ -607,6 +652,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("limit", Shape::Number),
             FieldSpec::optional("offset", Shape::Number),
@@ -621,6 +667,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("task_id", Shape::Text)],
     },
     CommandSpec {
@@ -630,6 +677,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("conversation_id", Shape::Text),
             FieldSpec::optional("cron", Shape::Text),
@@ -649,6 +697,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::optional("commit_message", Shape::Text),
@@ -662,6 +711,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("provider_id", Shape::Text),
             FieldSpec::optional("provider_name", Shape::Text),
@@ -675,6 +725,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("expected_replacements", Shape::Number),
             FieldSpec::required("file_path", Shape::Text),
@@ -690,6 +741,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("agent_id", Shape::Text)],
     },
     CommandSpec {
@@ -699,6 +751,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: Some(Version(0, 30, 3)),
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("args", Shape::Text),
             FieldSpec::required("command_id", Shape::Text),
@@ -712,6 +765,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("error", Shape::Text),
             FieldSpec::optional("result", Shape::Named(&EXTERNAL_TOOL_CALL_RESULT)),
@@ -724,6 +778,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required(
                 "cg_entries",
@@ -757,6 +812,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[],
     },
     CommandSpec {
@@ -766,6 +822,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[],
     },
     CommandSpec {
@@ -775,6 +832,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE))],
     },
     CommandSpec {
@@ -784,6 +842,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("depth", Shape::Number),
             FieldSpec::required("path", Shape::Text),
@@ -796,6 +855,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("case_sensitive", Shape::Boolean),
             FieldSpec::optional("context_lines", Shape::Number),
@@ -814,6 +874,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: Some(Version(0, 30, 3)),
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required(
                 "payload",
@@ -833,6 +894,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("target", Shape::OneOf(&["local"]))],
     },
     CommandSpec {
@@ -842,6 +904,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("include_files", Shape::Boolean),
             FieldSpec::optional("limit", Shape::Number),
@@ -856,6 +919,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::optional("include_references", Shape::Boolean),
@@ -868,6 +932,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::optional("force", Shape::Boolean)],
     },
     CommandSpec {
@@ -877,6 +942,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::required("sha", Shape::Text),
@@ -889,6 +955,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::required("file_path", Shape::Text),
@@ -902,6 +969,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::optional("file_path", Shape::Text),
@@ -915,6 +983,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("encoding", Shape::OneOf(&["utf8", "base64"])),
             FieldSpec::required("path", Shape::Text),
@@ -927,6 +996,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::optional("encoding", Shape::OneOf(&["utf8", "base64"])),
@@ -940,6 +1010,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("item_id", Shape::Text),
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
@@ -952,6 +1023,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: Some(Version(0, 30, 8)),
         answered_since: Some(Version(0, 30, 8)),
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required(
             "updates",
             Shape::Array(&Shape::Named(&RUNTIME_EXTERNAL_TOOLS_UPDATE_GROUP)),
@@ -964,6 +1036,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[("mode", "strict", Version(0, 29, 7))],
         fields: &[
             FieldSpec::optional("agent_id", Shape::Text),
             FieldSpec::optional("client_info", Shape::Named(&RUNTIME_START_CLIENT_INFO)),
@@ -1007,6 +1080,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("cwd", Shape::Text),
             FieldSpec::optional("max_results", Shape::Number),
@@ -1020,6 +1094,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("cwd", Shape::Text),
             FieldSpec::optional("max_results", Shape::Number),
@@ -1033,6 +1108,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::required("set", Shape::Map(&Shape::Text)),
@@ -1046,6 +1122,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("agent_id", Shape::Text)],
     },
     CommandSpec {
@@ -1055,6 +1132,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: Some(Version(0, 29, 7)),
         answered_since: Some(Version(0, 29, 7)),
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("cwd", Shape::Text)],
     },
     CommandSpec {
@@ -1064,6 +1142,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("enabled", Shape::Boolean),
             FieldSpec::required(
@@ -1086,6 +1165,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
             FieldSpec::optional("scope", Shape::OneOf(&["global", "local_project", "both"])),
@@ -1107,6 +1187,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("name", Shape::Text)],
     },
     CommandSpec {
@@ -1116,6 +1197,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("skill_path", Shape::Text)],
     },
     CommandSpec {
@@ -1125,6 +1207,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::optional("force_device_status", Shape::Boolean),
             FieldSpec::optional("recover_approvals", Shape::Boolean),
@@ -1138,6 +1221,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: Some(Version(0, 29, 7)),
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("error", Shape::Text),
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
@@ -1151,6 +1235,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: Some(Version(0, 29, 7)),
         answered_since: Some(Version(0, 29, 7)),
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE))],
     },
     CommandSpec {
@@ -1160,6 +1245,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: Some(Version(0, 29, 7)),
         answered_since: Some(Version(0, 29, 7)),
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
             FieldSpec::required(
@@ -1180,6 +1266,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("data", Shape::Text),
             FieldSpec::required("terminal_id", Shape::Text),
@@ -1192,6 +1279,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("terminal_id", Shape::Text)],
     },
     CommandSpec {
@@ -1201,6 +1289,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("cols", Shape::Number),
             FieldSpec::required("rows", Shape::Number),
@@ -1214,6 +1303,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("cols", Shape::Number),
             FieldSpec::optional("cwd", Shape::Text),
@@ -1228,6 +1318,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("path", Shape::Text)],
     },
     CommandSpec {
@@ -1237,6 +1328,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("payload", Shape::Named(&UPDATE_MODEL_PAYLOAD)),
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
@@ -1249,6 +1341,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("runtime", Shape::Named(&RUNTIME_SCOPE)),
             FieldSpec::required(
@@ -1272,6 +1365,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[FieldSpec::required("path", Shape::Text)],
     },
     CommandSpec {
@@ -1281,6 +1375,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("content", Shape::Text),
             FieldSpec::required("path", Shape::Text),
@@ -1293,6 +1388,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         since: None,
         answered_since: None,
         timeout_hint: None,
+        words_since: &[],
         fields: &[
             FieldSpec::required("agent_id", Shape::Text),
             FieldSpec::optional("commit_message", Shape::Text),

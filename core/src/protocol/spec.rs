@@ -19,6 +19,8 @@ pub struct CommandSpec {
     pub since: Option<Version>,
     /// The first version that answers it; `None` for all.
     pub answered_since: Option<Version>,
+    /// Words of its fields that only later versions know: field, word, version.
+    pub words_since: &'static [(&'static str, &'static str, Version)],
     /// What a person may want to know when nobody answers.
     pub timeout_hint: Option<&'static str>,
     /// Its fields without `type` and `request_id`.
