@@ -11,6 +11,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/*.test.ts"],
           exclude: ["test/types.test.ts"],
+          // Tests wait for events, so only a busy machine makes them slow.
+          testTimeout: 30_000,
           server,
         },
       },
