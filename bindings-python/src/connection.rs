@@ -220,6 +220,7 @@ impl Connection {
             approval_timeout: limit("approval_timeout", approval_timeout).transpose()?,
             approvals: Approvals::named(approvals).map_err(|error| raise(py, &error))?,
             events: followed,
+            check: false,
         };
         if followed {
             self.mailbox.follow_turn(token);

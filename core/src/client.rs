@@ -405,8 +405,8 @@ impl Client {
         let follower = Follower { events, requests: ask };
         self.router.wait(token, Waiter::Turn(to, Some(follower)));
         let (connection, router) = (Arc::clone(&self.connection), self.router.clone());
-        let ended = None;
-        let turn = Turn { connection, router, token, inbox, requests, outcome, ended, told: false };
+        let (ended, told, usage) = (None, false, None);
+        let turn = Turn { connection, router, token, inbox, requests, outcome, ended, told, usage };
         self.router.sent(&self.connection.run_turn(token, &command, options)?);
         Ok(turn)
     }

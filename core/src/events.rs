@@ -211,6 +211,19 @@ impl Messages {
         }
     }
 
+    /// The next message that is there already.
+    pub(crate) fn next_waiting(&mut self) -> Option<Message> {
+        loop {
+            match event(self.events.0.take()?) {
+                Some(Event::Message(message)) if self.filter.lets_through(message.text()) => {
+                    return Some(message);
+                }
+                Some(Event::Lagged { dropped }) => self.dropped += dropped,
+                _ => {}
+            }
+        }
+    }
+
     /// How many events, of all kinds, were dropped because this subscription did not keep up.
     #[must_use]
     pub fn dropped(&self) -> u64 {

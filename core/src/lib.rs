@@ -5,8 +5,7 @@
 //!
 //! ```
 //! use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
-//! use letta_app_client::{Client, ConnectOptions, TurnOptions};
-//! use serde_json::json;
+//! use letta_app_client::{Client, ConnectOptions, SessionOptions};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -16,13 +15,8 @@
 //!
 //! let client = Client::new(ConnectOptions::new(server.url()))?;
 //! client.connect().await?;
-//! let fields = json!({ "agent_id": "agent-123", "create_conversation": {}, "mode": "standard" });
-//! let started = client.runtime_start(fields).await?.json();
-//! let fields = json!({
-//!     "runtime": started["runtime"],
-//!     "payload": { "kind": "create_message", "messages": [{ "role": "user", "content": "?" }] },
-//! });
-//! let result = client.run_turn(fields, TurnOptions::default()).await?;
+//! let session = client.session(SessionOptions::agent("agent-123").cwd(".")).await?;
+//! let result = session.run("What is six times seven?").await?;
 //! assert_eq!(result.text, "42");
 //! client.close().await;
 //! # Ok(())
@@ -31,7 +25,8 @@
 //!
 //! # Layers
 //!
-//! * [`Client`] is what programs use. Bodies are JSON values with the protocol's own field names, or the
+//! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`].
+//! * [`Client`] is everything else that the protocol has. Bodies are JSON values with the protocol's own field names, or the
 //!   typed commands of [`protocol::types`] in methods by family: `client.agents().list(…)`.
 //! * [`Connection`] is the handle under it, for other languages: it takes and gives plain text, never
 //!   blocks, and leaves completions in a [`Sink`] such as a [`Mailbox`].
@@ -64,6 +59,7 @@ pub mod protocol;
 mod queue;
 mod random;
 mod router;
+mod session;
 mod shared;
 mod terminal;
 #[cfg(feature = "testing")]
@@ -78,7 +74,7 @@ pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
 pub use engine::{
     Approvals, Channel, TurnEvent, TurnMessage, TurnOptions, TurnPhase, TurnReport, TurnResult,
-    TurnStatus,
+    TurnStatus, Usage,
 };
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events, MessageFilter, Messages};
@@ -86,6 +82,7 @@ pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink};
 pub use message::Message;
 pub use options::{ConnectOptions, TlsOptions, Transport};
 pub use pages::{CronRuns, StoredMessages};
+pub use session::{Prompt, Session, SessionOptions};
 pub use shared::State;
 pub use terminal::Terminal;
 pub use tool_calls::{ToolCallRequest, ToolCalls};

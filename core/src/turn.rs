@@ -1,12 +1,12 @@
 //! A turn that is under way: followed, awaited, stopped or left alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::approvals::ApprovalRequest;
 use crate::connection::Connection;
-use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult};
+use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult, Usage};
 use crate::error::Error;
 use crate::events::Inbox;
 use crate::router::{Router, gone};
@@ -45,6 +45,8 @@ pub struct Turn {
     pub(crate) ended: Option<Result<TurnResult, Error>>,
     /// The last update was given.
     pub(crate) told: bool,
+    /// Where the turn's token counts are added once its result is seen.
+    pub(crate) usage: Option<Arc<Mutex<Usage>>>,
 }
 
 impl Turn {
@@ -68,9 +70,7 @@ impl Turn {
                     // Events are left before the end, so none is missed when the end is seen first.
                     tokio::select! {
                         biased;
-                        outcome = &mut self.outcome => {
-                            self.ended = Some(outcome.unwrap_or_else(|_| Err(gone())));
-                        }
+                        outcome = &mut self.outcome => self.end(outcome),
                         Some(request) = self.requests.recv() => {
                             return Some(TurnUpdate::Approval(request));
                         }
@@ -81,6 +81,16 @@ impl Turn {
         }
     }
 
+    /// The outcome is known.
+    fn end(&mut self, outcome: Result<Result<TurnResult, Error>, oneshot::error::RecvError>) {
+        let outcome = outcome.unwrap_or_else(|_| Err(gone()));
+        let result = outcome.as_ref().ok().or_else(|| outcome.as_ref().err()?.result());
+        if let (Some(usage), Some(result)) = (self.usage.take(), result) {
+            usage.lock().unwrap_or_else(PoisonError::into_inner).merge(&result.usage);
+        }
+        self.ended = Some(outcome);
+    }
+
     /// The last update of a turn that has a result.
     fn finish(&mut self) -> Option<TurnUpdate> {
         let told = std::mem::replace(&mut self.told, true);
@@ -89,7 +99,8 @@ impl Turn {
     }
 
     /// The next piece of the agent's text; `None` once the turn is over. Everything else that happens
-    /// is left out, and the text of a run that is withdrawn later is not taken back.
+    /// is left out, and the text of a run that is withdrawn later is not taken back. A permission that
+    /// is asked of this follower meanwhile is denied.
     ///
     /// # Cancel safety
     ///
@@ -121,7 +132,7 @@ impl Turn {
     pub async fn result(&mut self) -> Result<TurnResult, Error> {
         if self.ended.is_none() {
             let outcome = (&mut self.outcome).await;
-            self.ended = Some(outcome.unwrap_or_else(|_| Err(gone())));
+            self.end(outcome);
         }
         self.ended.clone().unwrap_or_else(|| Err(gone()))
     }

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
-use super::runtime::Runtime;
+use super::runtime::{Runtime, outcome_error};
 use super::turn::{Approvals, End, Turn};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -365,12 +365,8 @@ impl Runtime {
             match self.turns[index].options.approvals {
                 Approvals::Pause => pausing.push(*token),
                 Approvals::Raise => {
-                    let error = Error::new(
-                        ErrorKind::ApprovalRequired,
-                        "the turn wants a permission and waits for the answer",
-                    )
-                    .with_hint("answer the `control_request` in the result");
-                    self.fail_turn(index, error, &end, TurnStatus::RequiresApproval, ctx);
+                    let status = TurnStatus::RequiresApproval;
+                    self.fail_turn(index, outcome_error(status, None), &end, status, ctx);
                 }
                 Approvals::Wait | Approvals::Ask | Approvals::Deny => {}
             }

@@ -12,7 +12,7 @@ use super::delivery::{Delivery, Token};
 use super::result::{RunText, TurnMessage, TurnResult, TurnStatus, Usage};
 use super::runs::{Runs, Said};
 use super::turn::{Cause, End, Limit, Phase, Turn, TurnOptions};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 
 /// The loop status of an idle runtime.
@@ -294,6 +294,10 @@ impl Runtime {
     ) {
         let (turn, result) = self.take_turn(index, end, status, ctx);
         match turn.stop.map(|stop| stop.cause) {
+            None if turn.options.check && status != TurnStatus::Completed => {
+                let reason = result.error.as_deref().or(result.stop_reason.as_deref());
+                ctx.fail(turn.token, outcome_error(status, reason).with_result(result));
+            }
             None | Some(Cause::Asked) => ctx
                 .deliveries
                 .push_back(Delivery::Turn { token: turn.token, result: Box::new(result) }),
@@ -329,6 +333,25 @@ impl Runtime {
             if !self.turns.iter().any(|other| other.owns_run(run)) {
                 self.runs.end(run);
             }
+        }
+    }
+}
+
+/// The error of a turn that the agent did not end itself, with the server's words for it.
+pub(crate) fn outcome_error(status: TurnStatus, reason: Option<&str>) -> Error {
+    let reason = reason.unwrap_or("the server gives no reason");
+    match status {
+        TurnStatus::Aborted => Error::new(ErrorKind::TurnAborted, "the turn was aborted"),
+        TurnStatus::RequiresApproval => {
+            let message = "the turn wants a permission and waits for the answer";
+            Error::new(ErrorKind::ApprovalRequired, message)
+                .with_hint("answer the `control_request` in the result")
+        }
+        TurnStatus::Disconnected => {
+            Error::new(ErrorKind::TurnInterrupted, "the turn's end was not seen")
+        }
+        TurnStatus::Completed | TurnStatus::Failed => {
+            Error::new(ErrorKind::TurnFailed, format!("the turn failed: {reason}"))
         }
     }
 }

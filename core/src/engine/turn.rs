@@ -72,6 +72,9 @@ pub struct TurnOptions {
     pub approvals: Approvals,
     /// Whether the turn is followed: what happens in it is delivered as [`super::TurnEvent`]s.
     pub events: bool,
+    /// Whether a turn that the agent did not end itself is an error, with the result in it; by default
+    /// it is an outcome like others. A caller who aborts it gets the outcome in any case.
+    pub check: bool,
 }
 
 impl Default for TurnOptions {
@@ -85,6 +88,7 @@ impl Default for TurnOptions {
             accept_timeout: Duration::from_secs(30),
             approvals: Approvals::Pause,
             events: false,
+            check: false,
         }
     }
 }

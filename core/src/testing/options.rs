@@ -55,6 +55,9 @@ pub struct ScriptOptions {
     pub turn_events: bool,
     /// Send `client_message_ids_by_run_id`, as single servers from 0.30.28 on do.
     pub correlation: bool,
+    /// The directories there are, besides `/home/user/project`: a conversation keeps its own when it is sent
+    /// elsewhere. By default every directory is there.
+    pub directories: Option<Vec<String>>,
     /// Fields of the successful response to further commands, by command type. Commands that are neither built in
     /// nor named here get silence, as from a server that does not know them.
     pub answers: BTreeMap<String, Value>,
@@ -69,6 +72,7 @@ impl Default for ScriptOptions {
             ping_interval_ms: None,
             turn_events: true,
             correlation: true,
+            directories: None,
             answers: BTreeMap::new(),
         }
     }

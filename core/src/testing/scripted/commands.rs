@@ -190,7 +190,7 @@ fn change_device_state(state: &mut State, client: u64, frame: &Value) -> Option<
         state.runtime(&scope).mode = Some(mode.to_owned());
     }
     if let Some(cwd) = payload.get("cwd").and_then(Value::as_str) {
-        state.runtime(&scope).cwd = Some(cwd.to_owned());
+        state.change_directory(&scope, cwd);
     }
     state.tell_device(&scope);
     Some(())

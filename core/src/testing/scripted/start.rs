@@ -51,7 +51,7 @@ pub(super) fn runtime_start(
         runtime.mode = Some(mode.to_owned());
     }
     if let Some(cwd) = cwd {
-        runtime.cwd = Some(cwd.to_owned());
+        state.change_directory(&scope, cwd);
     }
     if let Some(client) = state.clients.get_mut(&client) {
         client.tools.insert(scope.clone(), tools);

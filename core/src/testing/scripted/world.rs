@@ -165,6 +165,14 @@ impl State {
         self.is_single() && self.options.turn_events
     }
 
+    /// Sends a conversation to a directory, if there is one.
+    pub(super) fn change_directory(&mut self, scope: &Scope, cwd: &str) {
+        let known = self.options.directories.as_ref();
+        if known.is_none_or(|known| known.iter().any(|directory| directory == cwd)) {
+            self.runtime(scope).cwd = Some(cwd.to_owned());
+        }
+    }
+
     /// Counts from 1, separately for each name.
     pub(super) fn count(&mut self, name: &'static str) -> u64 {
         let counter = self.counters.entry(name).or_default();

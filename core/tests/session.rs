@@ -1,0 +1,128 @@
+//! A conversation the way programs use it, against the server double.
+#![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::time::Duration;
+
+use letta_app_client::testing::{
+    Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
+};
+use letta_app_client::{Client, ConnectOptions, ErrorKind, SessionOptions, TurnStatus};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn connected(options: ScriptOptions) -> (MockServer, Client) {
+    let server = MockServer::scripted(options).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+    client.connect().await.unwrap();
+    (server, client)
+}
+
+fn turns(turns: &[ScriptedTurn]) -> ScriptOptions {
+    ScriptOptions { turns: turns.to_vec(), ..ScriptOptions::default() }
+}
+
+/// The commands of a type that the server got.
+fn received(server: &MockServer, kind: &str) -> Vec<Value> {
+    let received = server.received().into_iter();
+    let commands = received.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    commands.filter(|command| command["type"] == kind).collect()
+}
+
+#[tokio::test]
+async fn asking_is_two_lines() {
+    for generation in [Generation::Single, Generation::Split] {
+        let script = turns(&[ScriptedTurn::text(["4", "2"])]);
+        let (server, client) = connected(ScriptOptions { generation, ..script }).await;
+        let session = client.session(SessionOptions::agent("agent-1")).await.unwrap();
+        let result = session.run("?").await.unwrap();
+        assert_eq!((result.text.as_str(), session.agent_id()), ("42", "agent-1"));
+        let again = session.run(json!([{ "type": "text", "text": "?" }])).await.unwrap();
+        assert_eq!(session.usage().total_tokens, 2 * again.usage.total_tokens);
+        // The server's own default would run every tool unasked.
+        assert_eq!(received(&server, "runtime_start")[0]["mode"], "standard");
+        client.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_wants_a_permission_is_denied_unless_somebody_is_there() {
+    let mut script = ScriptedTurn::text(["done"]);
+    script.tool_calls = vec![ScriptedCall::asking("Write", json!({}))];
+    let (_server, client) = connected(turns(&[script])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let result = session.run("?").await.unwrap();
+    assert_eq!(result.tool_calls[0].status.as_deref(), Some("error"));
+}
+
+#[tokio::test]
+async fn a_turn_that_the_agent_did_not_end_is_an_error_of_run_and_an_outcome_of_send() {
+    let mut script = ScriptedTurn::text(["half"]);
+    script.error = Some("no credits".to_owned());
+    let (_server, client) = connected(turns(&[script])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let error = session.run("?").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TurnFailed);
+    assert!(error.message().contains("no credits"), "{error}");
+    assert_eq!(error.result().unwrap().text, "half");
+    let result = session.send("?").unwrap().result().await.unwrap();
+    assert_eq!((result.status, result.text.as_str()), (Some(TurnStatus::Failed), "half"));
+}
+
+#[tokio::test]
+async fn a_turn_is_stopped_through_its_session() {
+    let mut script = ScriptedTurn::text(["half"]);
+    script.hang = true;
+    let (_server, client) = connected(turns(&[script])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let mut turn = session.send("?").unwrap();
+    assert_eq!(timeout(SOON, turn.next_text()).await.unwrap().as_deref(), Some("half"));
+    assert!(session.abort().await.unwrap());
+    assert_eq!(turn.result().await.unwrap().status, Some(TurnStatus::Aborted));
+    assert!(!session.abort().await.unwrap(), "nothing runs any more");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_told() {
+    let directories = Some(vec!["/here".to_owned()]);
+    let (_server, client) = connected(ScriptOptions { directories, ..turns(&[]) }).await;
+    let options = SessionOptions::agent("a");
+    let mut session = client.session(options.clone().cwd("/here")).await.unwrap();
+    assert_eq!((session.cwd(), session.cwd_ignored()), (Some("/here"), false));
+    let error = session.set_cwd("/nowhere").await.unwrap_err();
+    assert!(error.message().contains("/nowhere") && error.message().contains("/here"), "{error}");
+    let lost = client.session(options.cwd("/nowhere")).await.unwrap();
+    assert!(lost.cwd_ignored());
+    assert_eq!(lost.cwd(), Some("/home/user/project"));
+}
+
+#[tokio::test]
+async fn a_conversation_is_changed_and_forked() {
+    let answers = [
+        ("conversation_fork", json!({ "conversation": { "id": "conv-2" } })),
+        (
+            "update_model",
+            json!({ "runtime": {}, "applied_to": "agent", "model_id": "m", "model_handle": "x/m" }),
+        ),
+    ];
+    let answers = answers.map(|(kind, fields)| (kind.to_owned(), fields)).into();
+    let (server, client) = connected(ScriptOptions { answers, ..turns(&[]) }).await;
+    let options = SessionOptions::agent("a").conversation("conv-1").mode("acceptEdits");
+    let mut session = client.session(options).await.unwrap();
+    session.update_model("x/m").await.unwrap();
+    session.set_mode("standard").unwrap();
+    let fork = session.fork().await.unwrap();
+    assert_eq!((fork.agent_id(), fork.conversation_id()), ("a", "conv-2"));
+    let starts = received(&server, "runtime_start");
+    assert_eq!(
+        (&starts[0]["mode"], &starts[1]["mode"]),
+        (&json!("acceptEdits"), &json!("standard"))
+    );
+    assert_eq!(received(&server, "update_model")[0]["payload"]["model_handle"], "x/m");
+    assert_eq!(
+        received(&server, "change_device_state")[0]["payload"],
+        json!({ "mode": "standard" })
+    );
+}
