@@ -98,10 +98,11 @@ check-rust:
 
 check-python: $(STAMPS)/python
 	cd bindings-python && ../$(BIN)/ruff check . ../examples/python && ../$(BIN)/ruff format --check . ../examples/python
+	cd bindings-python && ../$(BIN)/pyright
 	cd bindings-python && ../$(BIN)/mypy && ../$(BIN)/mypy ../examples/python/quickstart.py && ../$(BIN)/mypy ../examples/python/demo.py
 
 check-node: $(STAMPS)/node
-	cd bindings-node && npm run --silent lint && npm run --silent typecheck
+	cd bindings-node && npm run --silent lint && npm run --silent typecheck && npm run --silent attw
 	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live
 
 # --- longer runs ---------------------------------------------------------------------------------
@@ -119,6 +120,10 @@ fuzz:
 # CPU time of the engine per frame and per turn, optimised.
 bench:
 	$(CARGO) bench --quiet -p letta-app-client --bench engine
+
+# What importing the Python package takes above importing asyncio; fails above 60 ms.
+import-time: $(STAMPS)/python
+	$(BIN)/python bindings-python/tests/import_time.py
 
 clean:
 	rm -rf target $(VENV) $(STAMPS) bindings-node/dist bindings-node/node_modules bindings-node/*.node \

@@ -16,7 +16,7 @@ export default defineConfig({
           server,
         },
       },
-      { test: { name: "types", include: ["test/types.test.ts"], testTimeout: 60_000 } },
+      { test: { name: "types", include: ["test/types.test.ts"], testTimeout: 120_000 } },
       {
         test: {
           name: "live",

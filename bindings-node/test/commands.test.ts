@@ -44,11 +44,11 @@ describe("bad commands are refused by field, before anything is sent", () => {
       (c) => c.runtimeStart({ agent_id: "a", create_agent: { body: {} } }),
       "agent_id",
     ],
-    ["a bad path", (c) => c.request("read_file", { path: 5 }), "path"],
+    ["a bad path", (c) => untyped(c).request?.("read_file", { path: 5 }), "path"],
     ["no body", (c) => untyped(c).request?.("read_file", null), "command"],
     [
       "nothing to wait for",
-      (c) => c.request("terminal_kill", { terminal_id: "t" }),
+      (c) => untyped(c).request?.("terminal_kill", { terminal_id: "t" }),
       "terminal_kill",
     ],
     ["no payload", (c) => untyped(c).runTurn?.({ runtime }), "payload"],

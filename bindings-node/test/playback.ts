@@ -1,6 +1,6 @@
 /** Plays recordings of one connection through the public client; `conformance.mjs` plays them all. */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import type { AppServerClient, InputCommand, RunTurnCommand } from "@letta/app-client-native";
 import { type Generation, MockServer } from "@letta/app-client-native/testing";
 import { onTestFinished } from "vitest";
@@ -14,6 +14,14 @@ interface Line {
 
 /** The recordings, and what their inputs came to. */
 export const TRACES = new URL("../../protocol/traces/", import.meta.url);
+
+/** All recordings. */
+export function traceFiles(): URL[] {
+  return ["single/", "split/"].flatMap((generation) => {
+    const folder = new URL(generation, TRACES);
+    return readdirSync(folder).map((name) => new URL(name, folder));
+  });
+}
 
 /** The lines of a recording. */
 export function linesOf(path: string | URL): Line[] {

@@ -2,8 +2,11 @@
 
 // Not the global ones, which tests replace by fake timers.
 import { clearTimeout, setTimeout } from "node:timers";
+import { placeOf } from "./filters.js";
 import type { WsProtocolMessage } from "./protocol.js";
 
+/** What tells whether a runtime is at work. */
+const LOOP_STATUS = placeOf("update_loop_status");
 /** How far the engine's pause before an input grows by itself (section 18). */
 const LONGEST_PAUSE_MS = 2_000;
 /** From leaving the engine to the first sign of the server, when all is well. */
@@ -49,9 +52,9 @@ export class RunningInputs {
     this.#leaveMs = Math.min(Math.max(settlePauseMs, LONGEST_PAUSE_MS) + LEAVE_MS, FOREVER_MS);
   }
 
-  /** Whether messages have to be shown to `received`. */
-  get following(): boolean {
-    return this.#runs.size > 0;
+  /** Whether a message has to be shown to `received`, by the place of its type. */
+  follows(place: number): boolean {
+    return place === LOOP_STATUS && this.#runs.size > 0;
   }
 
   /** A command was handed to the engine. */

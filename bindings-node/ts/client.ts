@@ -7,19 +7,26 @@ import { Approvers } from "./approvers.js";
 import { type Command, checkedCommand, commandText, withClientMessageIds } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
+import { DocumentedClient } from "./documented.js";
 import {
   ClientClosed,
+  Disconnected,
   errorFromJson,
   InvalidCommand,
   InvalidOption,
   translated,
 } from "./errors.js";
+import type { CommandMap } from "./families.js";
+import type { AnsweredType, Caller, CommandType } from "./family.js";
+import type { MessageFilter, MessageOf } from "./filters.js";
+import { Followers } from "./followers.js";
 import { Handlers } from "./handlers.js";
 import { type AppServerChannel, FrameParser } from "./messages.js";
 import { Connection, requestIdRule } from "./native.cjs";
 import {
   type AppServerClientOptions,
   type CallOptions,
+  checkedObject,
   nativeOptions,
   nativeTimeout,
   type RequestOptions,
@@ -29,6 +36,8 @@ import { PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult } from "./results.js";
 import { ClientSocket } from "./socket.js";
+import { MessageStream, type MessagesOptions } from "./stream.js";
+import { Subscribers } from "./subscribers.js";
 import { ToolCalls } from "./tools.js";
 import type { Turn } from "./turn.js";
 import { Turns } from "./turns.js";
@@ -57,12 +66,13 @@ interface Expected {
  * server would answer with silence, and {@link MessageTooLarge}: all before anything is sent.
  * Async methods take a `signal`; an aborted one rejects with {@link AbortError}.
  */
-export class AppServerClient {
+export class AppServerClient extends DocumentedClient {
   readonly #native: Connection;
   readonly #calls: PendingCalls;
   readonly #deliveries: Deliveries;
   readonly #frames = new FrameParser();
-  readonly #messages: Handlers<[wire.WsProtocolMessage, AppServerChannel]>;
+  readonly #messages: Subscribers;
+  readonly #followers: Followers;
   readonly #sends: Handlers<[types.AppServerSendCommand]>;
   readonly #disconnects: Handlers<[types.AppServerDisconnectEvent]>;
   readonly #lags: Handlers<[number]>;
@@ -74,16 +84,32 @@ export class AppServerClient {
   #closed: Promise<void> | undefined;
   #dropped = 0;
   #handlerErrors = 0;
+  /** @internal */
+  protected override readonly caller: Caller = {
+    ask: async (type, command, options) => {
+      const complete = this.#withId({ ...checkedCommand(command), type }, true);
+      return this.#request(complete, options, { checked: true });
+    },
+    tell: (type, command) => {
+      this.send({ ...checkedCommand(command), type } as wire.WsProtocolCommand);
+    },
+    follow: (filter, follower) => {
+      this.#checkOpen();
+      return this.#followers.add(filter, follower);
+    },
+    nextId: (prefix) => this.nextRequestId(prefix),
+  };
 
   /** @throws {@link InvalidOption} names the option that cannot be used. */
   constructor(options: AppServerClientOptions) {
+    super();
     const native = nativeOptions(options);
     this.#native = translated(
       () => new Connection(native, () => this.#deliveries.add(this.#native.drain())),
     );
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(
-      (kind, value, text) => this.#deliver(kind, value, text),
+      (kind, value, text, place) => this.#deliver(kind, value, text, place),
       () => this.#frames.forget(),
     );
     const failed = () => {
@@ -94,7 +120,8 @@ export class AppServerClient {
       () => this.#messages.size > 0 || this.#tools.active || this.#approvers.active,
       options.settlePauseMs,
     );
-    this.#messages = new Handlers("onMessage", failed, changed);
+    this.#messages = new Subscribers(failed, changed);
+    this.#followers = new Followers(this.#messages);
     this.#sends = new Handlers("onSend", failed);
     this.#disconnects = new Handlers("onDisconnect", failed);
     this.#lags = new Handlers("onLagged", failed);
@@ -138,6 +165,7 @@ export class AppServerClient {
 
   async #close(): Promise<void> {
     this.#running.clear();
+    this.#followers.end();
     try {
       await this.#calls.make({
         start: (token) => {
@@ -195,13 +223,35 @@ export class AppServerClient {
   }
 
   /**
-   * Calls a function for every frame of the server, synchronously and in order, before the promise
-   * that the frame resolves. A frame of an unknown type comes as it is; `rawText(message)` gives its
+   * Calls a function for every frame of the server, or for those that a filter names, synchronously and
+   * in order, before the promise that the frame resolves. Frames of other types than those of the
+   * filter are not even parsed. A frame of an unknown type comes as it is; `rawText(message)` gives its
    * wire text. A handler that throws is reported as a process warning of type
    * `AppClientHandlerWarning` and counted in `stats`; the others still run. Returns the unsubscriber.
    */
-  onMessage(handler: types.AppServerMessageHandler): () => void {
-    return this.#messages.add(handler);
+  onMessage<TType extends string>(
+    handler: (message: MessageOf<TType>, channel: AppServerChannel) => void,
+    filter: MessageFilter<TType> & { types: readonly TType[] },
+  ): () => void;
+  onMessage(handler: types.AppServerMessageHandler, filter?: MessageFilter): () => void;
+  onMessage(handler: (message: never, channel: AppServerChannel) => void, filter?: MessageFilter) {
+    return this.#messages.add(handler as types.AppServerMessageHandler, filter);
+  }
+
+  /**
+   * The frames of the server, or those that a filter names, for a `for await` loop; those that come from
+   * now on. At most `limit` wait to be read, then the oldest go: `dropped` counts them, and a process
+   * warning of type `AppClientLagWarning` says so once. Ends with `close()`.
+   *
+   * The loop rejects with {@link Disconnected} when the connection is lost, after the frames that came
+   * before, and with {@link AbortError}. Throws {@link InvalidOption} and {@link ClientClosed}.
+   */
+  messages<TType extends string>(
+    options: MessagesOptions<TType> & { types: readonly TType[] },
+  ): MessageStream<MessageOf<TType>>;
+  messages(options?: MessagesOptions): MessageStream<wire.WsProtocolMessage>;
+  messages(options: MessagesOptions = {}): MessageStream<never> {
+    return new MessageStream(this.caller.follow, checkedObject("options", options));
   }
 
   /**
@@ -291,14 +341,33 @@ export class AppServerClient {
     command: types.AppServerRequestCommandWithId,
     options?: types.AppServerRequestOptions<TMessage>,
   ): Promise<TMessage>;
-  /** The same from a type and the other fields; the `request_id` is added. */
-  request<
-    TType extends types.AppServerRequestCommand["type"] | (string & {}),
-    TMessage extends wire.WsProtocolMessage = wire.WsProtocolMessage,
-  >(
+  /**
+   * The same from a type and the other fields; the `request_id` is added. Both are those of the
+   * protocol's catalog (see {@link CommandMap}).
+   */
+  request<TType extends AnsweredType>(
     type: TType,
+    ...rest: types.RequestArguments<TType, RequestOptions & { predicate?: undefined }>
+  ): Promise<CommandMap[TType]["response"]>;
+  /** The same for commands that this version does not know. */
+  request<TType extends string, TMessage extends wire.WsProtocolMessage = wire.WsProtocolMessage>(
+    type: TType extends CommandType ? never : TType,
     body?: types.AppServerRequestBody,
     options?: types.AppServerRequestOptions<TMessage>,
+  ): Promise<TMessage>;
+  /** The same with fields that only the program knows while it runs. */
+  request<
+    TMessage extends wire.WsProtocolMessage = wire.WsProtocolMessage,
+    TBody extends types.AppServerRequestBody = types.AppServerRequestBody,
+  >(
+    type: string,
+    body: string extends keyof TBody ? TBody : never,
+    options?: types.AppServerRequestOptions<TMessage>,
+  ): Promise<TMessage>;
+  /** The same, with an answer of another kind. */
+  request<TType extends AnsweredType, TMessage extends wire.WsProtocolMessage>(
+    type: TType,
+    ...rest: types.RequestArguments<TType, types.AppServerRequestOptions<TMessage>>
   ): Promise<TMessage>;
   async request(first: string | object, second: object = {}, third: object = {}): Promise<unknown> {
     const ofType = typeof first === "string";
@@ -323,72 +392,6 @@ export class AppServerClient {
       throw new InvalidCommand("field `request_id`: expected a string");
     }
     return this.#request(command, options, { predicate, checked: false });
-  }
-
-  /** `app_server_info`: what the server is and can do (section 3). Servers before 0.30 stay silent. */
-  async info(options: RequestOptions = {}): Promise<wire.AppServerInfoResponseMessage> {
-    return this.#ask("app_server_info", {}, options, "app-server-info");
-  }
-
-  /**
-   * `runtime_start`: opens an agent's conversation and subscribes to its events (section 8). Exactly
-   * one of `agent_id` and `create_agent` is needed. Pass `mode`: a runtime that never had one runs
-   * every tool without asking.
-   */
-  async runtimeStart(
-    command: types.Body<wire.RuntimeStartCommand>,
-    options: RequestOptions = {},
-  ): Promise<wire.RuntimeStartResponseMessage> {
-    return this.#ask("runtime_start", command, options);
-  }
-
-  /** `runtime_external_tools_update`: replaces the external tools of runtimes (section 14). */
-  async runtimeExternalToolsUpdate(
-    command: types.Body<wire.RuntimeExternalToolsUpdateCommand>,
-    options: RequestOptions = {},
-  ): Promise<wire.RuntimeExternalToolsUpdateResponseMessage> {
-    return this.#ask("runtime_external_tools_update", command, options, "runtime-external-tools");
-  }
-
-  /** `sync`: has the runtime's state sent again, without history (section 16). */
-  async sync(
-    command: types.Body<wire.SyncCommand>,
-    options: RequestOptions = {},
-  ): Promise<wire.SyncResponseMessage> {
-    return this.#ask("sync", command, options);
-  }
-
-  /** `abort_message`: stops whatever runs in the conversation; its queue goes on (section 15). */
-  async abort(
-    command: types.Body<wire.AbortMessageCommand>,
-    options: RequestOptions = {},
-  ): Promise<wire.AbortMessageResponseMessage> {
-    return this.#ask("abort_message", command, options, "abort");
-  }
-
-  /** `conversation_list`: lists conversations. */
-  async conversationList(
-    command: types.Body<wire.ConversationListCommand> = {},
-    options: RequestOptions = {},
-  ): Promise<wire.ConversationListResponseMessage> {
-    return this.#ask("conversation_list", command, options);
-  }
-
-  /** `input` without an answer: a message for a turn, or the answer to an approval (sections 8.1, 13). */
-  input(command: Omit<wire.InputCommand, "type">): void {
-    this.send({ ...checkedCommand(command), type: "input" });
-  }
-
-  /**
-   * `input`; resolves when the server has accepted or refused it, never at the turn's end. Servers up
-   * to 0.29.6 do not answer inputs. The answer to an approval has no time limit by default, because
-   * it may come only after the turn (section 13).
-   */
-  async submitInput(
-    command: types.Body<wire.InputCommand>,
-    options: RequestOptions = {},
-  ): Promise<wire.InputAcceptedResponseMessage> {
-    return this.#ask("input", command, options);
   }
 
   /**
@@ -440,15 +443,6 @@ export class AppServerClient {
     return { ...command, request_id: this.nextRequestId(type.replaceAll("_", "-")) };
   }
 
-  #ask<T extends wire.WsProtocolMessage>(
-    type: string,
-    body: object,
-    options: RequestOptions,
-    prefix?: string,
-  ): Promise<T> {
-    return this.#request(this.#command(type, body, prefix), options, { checked: true });
-  }
-
   #request<T extends object>(command: object, options: RequestOptions, how: Expected): Promise<T> {
     const timeout = nativeTimeout(options);
     const { predicate, checked } = how;
@@ -480,12 +474,10 @@ export class AppServerClient {
   }
 
   /** Handles one delivery; `true` when it settled a call. */
-  #deliver(kind: number, value: number, text: string): boolean {
+  #deliver(kind: number, value: number, text: string, place: number): boolean {
     switch (kind) {
       case Kind.Message:
-        if (this.#messages.size > 0 || this.#running.following) {
-          this.#message(this.#frames.frame(text), value);
-        }
+        this.#message(place, value, text);
         return false;
       case Kind.Sent:
         if (this.#sends.size > 0) this.#sends.call(JSON.parse(text));
@@ -524,13 +516,20 @@ export class AppServerClient {
     }
   }
 
-  #message(message: wire.WsProtocolMessage, channel: number): void {
-    this.#running.received(message);
-    this.#messages.call(message, channel === 1 ? "stream" : "control");
+  #message(place: number, channel: number, text: string): void {
+    let parsed: wire.WsProtocolMessage | undefined;
+    const parse = () => {
+      parsed ??= this.#frames.frame<wire.WsProtocolMessage>(text);
+      return parsed;
+    };
+    if (this.#running.follows(place)) this.#running.received(parse());
+    if (this.#messages.size === 0) return;
+    this.#messages.call(place, channel === 1 ? "stream" : "control", parse);
   }
 
   #lagged(count: number): void {
     this.#dropped += count;
+    this.#followers.lagged(count);
     if (this.#lags.size > 0) {
       this.#lags.call(count);
     } else {
@@ -543,6 +542,8 @@ export class AppServerClient {
     this.#running.clear();
     if (this.#closed) return;
     const { channel, reason } = JSON.parse(text) as { channel: AppServerChannel; reason: string };
+    const lost = `the connection was lost: ${reason}`;
+    this.#followers.end(new Disconnected(lost, { closeCode: code, retryable: true }));
     this.#disconnects.call({ channel, event: { code, reason } });
   }
 }
@@ -550,30 +551,4 @@ export class AppServerClient {
 function checkPredicate(predicate: unknown): void {
   if (typeof predicate === "function") return;
   throw new InvalidOption(`predicate: expected a function, got ${describe(predicate)}`);
-}
-
-/**
- * A client that is not connected yet; `await client.connect()` connects it.
- *
- * @throws {@link InvalidOption} names the option that cannot be used.
- */
-export function createAppServerClient(options: AppServerClientOptions): AppServerClient {
-  return new AppServerClient(options);
-}
-
-/**
- * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`.
- * Rejects as {@link AppServerClient.connect} does, and with {@link InvalidOption}.
- */
-export async function connect(
-  target: string | AppServerClientOptions,
-  options: CallOptions = {},
-): Promise<AppServerClient> {
-  const client = new AppServerClient(typeof target === "string" ? { url: target } : target);
-  try {
-    return await client.connect(options);
-  } catch (error) {
-    await client.close();
-    throw error;
-  }
 }

@@ -22,8 +22,11 @@ export const Kind = {
   TurnReady: 13,
 } as const;
 
-/** Handles one delivery; `true` when it settled a call. */
-export type Deliver = (kind: number, value: number, text: string) => boolean;
+/**
+ * Handles one delivery; `true` when it settled a call. `place` is that of a frame's type in
+ * `messageTypes()`, or -1.
+ */
+export type Deliver = (kind: number, value: number, text: string, place: number) => boolean;
 
 /**
  * Hands out deliveries. After one that settles a call, the rest waits until the code that awaited
@@ -48,10 +51,11 @@ export class Deliveries {
 
   #run(): void {
     for (let batch = this.#batches[0]; batch; batch = this.#batches[0]) {
-      const { kinds, values, texts } = batch;
+      const { kinds, values, texts, types } = batch;
       while (this.#next < kinds.length) {
         const at = this.#next++;
-        if (this.#deliver(kinds[at] ?? -1, values[at] ?? 0, texts[at] ?? "")) {
+        const [kind, value, text, place] = [kinds[at], values[at], texts[at], types[at]];
+        if (this.#deliver(kind ?? -1, value ?? 0, text ?? "", place ?? -1)) {
           this.#paused = true;
           setImmediate(() => {
             this.#paused = false;

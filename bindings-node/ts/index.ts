@@ -18,6 +18,7 @@
  * @packageDocumentation
  */
 
+export type { Agents } from "./agents.js";
 export {
   type AllowOptions,
   type ApprovalHandler,
@@ -27,7 +28,10 @@ export {
   deny,
   type Question,
 } from "./approvals.js";
-export { AppServerClient, connect, createAppServerClient } from "./client.js";
+export { AppServerClient } from "./client.js";
+export { connect, createAppServerClient } from "./connect.js";
+export type { Conversations, StoredMessagesOptions } from "./conversations.js";
+export type { Cron } from "./cron.js";
 export {
   AbortError,
   ApprovalRequired,
@@ -56,6 +60,10 @@ export {
   UnsupportedByServer,
 } from "./errors.js";
 export type * from "./events.js";
+export type * from "./families.js";
+export type { AnsweredType, CommandType, Family } from "./family.js";
+export type { DirectoryEntry, FileChanges, Files } from "./files.js";
+export type { MessageFilter, MessageOf, MessageType } from "./filters.js";
 export { type AppServerChannel, isAppServerInfoResponseMessage, rawText } from "./messages.js";
 export type {
   Approvals,
@@ -66,7 +74,9 @@ export type {
   TlsOptions,
   Transport,
 } from "./options.js";
+export type { ListOptions, PageOptions } from "./pages.js";
 export type * from "./protocol.js";
+export type { Reader } from "./reader.js";
 export type {
   CompletedBy,
   RunText,
@@ -77,6 +87,8 @@ export type {
   Usage,
 } from "./results.js";
 export type { HandlerOptions } from "./running.js";
+export type { MessageStream, MessagesOptions } from "./stream.js";
+export type { Terminal, TerminalOptions, Terminals } from "./terminal.js";
 export type { Turn, TurnPhase } from "./turn.js";
 export type * from "./types.js";
 export { resolveAppServerChannelUrl, resolveAppServerUrl } from "./url.js";

@@ -42,6 +42,7 @@ export type Connection = binding.Connection;
 export const MockServer: typeof binding.MockServer = loaded.MockServer;
 export type MockServer = binding.MockServer;
 export const checkUrl: typeof binding.checkUrl = loaded.checkUrl;
+export const messageTypes: typeof binding.messageTypes = loaded.messageTypes;
 export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;
 export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
 export type Drained = binding.Drained;

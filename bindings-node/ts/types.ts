@@ -1,5 +1,7 @@
 /** The types of the client's methods. */
 
+import type { CommandMap } from "./families.js";
+import type { AnsweredType } from "./family.js";
 import type { AppServerChannel } from "./messages.js";
 import type { RequestOptions } from "./options.js";
 import type {
@@ -34,6 +36,18 @@ export type AppServerRequestBody = Record<string, unknown> & { request_id?: stri
 export type Body<Command> = Omit<Command, "type" | "request_id"> & {
   request_id?: string | undefined;
 };
+
+/** The fields of a command that has no id. */
+export type Fields<Command> = Omit<Command, "type">;
+
+/** What `request` takes behind a type: the fields, which may be left out when none is required, and options. */
+export type RequestArguments<TType extends AnsweredType, TOptions> =
+  Partial<CommandFields<TType>> extends CommandFields<TType>
+    ? [body?: CommandFields<TType>, options?: TOptions]
+    : [body: CommandFields<TType>, options?: TOptions];
+
+/** The fields of a command of a type. */
+export type CommandFields<TType extends AnsweredType> = Body<CommandMap[TType]["command"]>;
 
 /** Receives every frame of the server. Unknown types come as they are. */
 export type AppServerMessageHandler = (

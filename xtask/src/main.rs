@@ -10,6 +10,7 @@ mod emit;
 mod generate;
 mod lower;
 mod model;
+mod python;
 mod rust;
 mod shape;
 mod sizes;

@@ -103,7 +103,7 @@ pub fn families(model: &Model) -> String {
         let family = pascal(group);
         write!(
             text,
-            "\n/** The commands of the family `{group}` (section 20); see {{@link Family}} for what they have in common. */\n\
+            "\n/** The commands of the family `{group}` (section 20); see {{@link Family}}. */\n\
              export class {family}Family extends Family {{\n"
         )
         .ok();
@@ -246,15 +246,16 @@ impl Writer<'_> {
 
     /// A type; `name` is what an object found here is called.
     fn render(&mut self, name: &str, expr: &Expr) -> Outcome<String> {
-        match expr {
-            Expr::Object(_) | Expr::Intersection(_) | Expr::Generic(..)
-                if self.model.types.contains_key(name) =>
-            {
-                self.hoist(name, expr)?;
-                Ok(name.to_owned())
-            }
-            _ => self.inline(name, expr),
+        let is_object = match expr {
+            Expr::Object(_) | Expr::Intersection(_) => true,
+            Expr::Generic(generic, _) => generic == "Omit",
+            _ => false,
+        };
+        if is_object && self.model.types.contains_key(name) {
+            self.hoist(name, expr)?;
+            return Ok(name.to_owned());
         }
+        self.inline(name, expr)
     }
 
     fn hoist(&mut self, name: &str, expr: &Expr) -> Outcome<()> {
@@ -314,7 +315,8 @@ impl Writer<'_> {
         })
     }
 
-    /// Words of a known set go by its name; `undefined` says again that a field is optional.
+    /// Words of a known set go by its name. `undefined` stays where the catalog allows it: programs may be
+    /// compiled with exact optional fields.
     fn union(&mut self, name: &str, members: &[Expr]) -> Outcome<String> {
         let literals: Vec<String> = members
             .iter()
@@ -327,7 +329,6 @@ impl Writer<'_> {
         let mut parts: Vec<String> = Vec::new();
         for member in members {
             let part = match (member, &known) {
-                (Expr::Name(word), _) if word == "undefined" => continue,
                 (Expr::Literal(_), Some(known)) => known.clone(),
                 _ => self.render(name, member)?,
             };
@@ -336,7 +337,7 @@ impl Writer<'_> {
             }
         }
         // Where it reads best.
-        parts.sort_by_key(|part| part == "null");
+        parts.sort_by_key(|part| (part == "undefined", part == "null"));
         Ok(parts.join(" | "))
     }
 
@@ -348,5 +349,55 @@ impl Writer<'_> {
         } else {
             "JsonObject".to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Writer, camel, union};
+    use crate::model::Model;
+    use crate::types::parse;
+
+    fn rendered(expression: &str) -> String {
+        let enums = BTreeMap::from([("Mode".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
+        let types = BTreeMap::from([("OwnerField".to_owned(), Vec::new())]);
+        let model = Model { enums, types, deltas: vec![], commands: vec![], received: vec![] };
+        let mut writer = Writer { model: &model, hoisted: BTreeMap::new() };
+        let expr = parse(expression).expect(expression);
+        let text = writer.render("OwnerField", &expr).expect(expression);
+        text + &writer.hoisted.into_values().collect::<String>()
+    }
+
+    #[test]
+    fn types_are_written_as_the_catalog_has_them() {
+        assert_eq!(rendered("null | string"), "string | null");
+        assert_eq!(rendered("undefined | null | number"), "number | null | undefined");
+        assert_eq!(rendered("(\"b\" | \"a\")[]"), "Mode[]");
+        assert_eq!(rendered("(\"a\" | \"c\")[]"), "(\"a\" | \"c\")[]");
+        assert_eq!(rendered("AgentState | Conversation"), "JsonObject");
+        assert_eq!(rendered("map<string, [string, number]>"), "Record<string, [string, number]>");
+    }
+
+    #[test]
+    fn inline_objects_get_names() {
+        let text = rendered("{ a: string; b?: null | Mode }[]");
+        assert!(text.starts_with("OwnerField[]/** `OwnerField`"), "{text}");
+        assert!(
+            text.contains("interface OwnerField {\n  a: string;\n  b?: Mode | null;\n}"),
+            "{text}"
+        );
+        let text = rendered("map<string, { a: string }>");
+        assert!(text.starts_with("Record<string, OwnerField>/** `OwnerField`"), "{text}");
+        let text = rendered("MessageCreate & { id: string }");
+        assert!(text.contains("type OwnerField = MessageCreate & { id: string };"), "{text}");
+    }
+
+    #[test]
+    fn names_and_long_unions() {
+        assert_eq!(camel("list_accounts"), "listAccounts");
+        let words = vec!["\"a long word\"".to_owned(); 9];
+        assert!(union("Words.", "Words", &words).contains("type Words =\n  | \"a long word\"\n"));
     }
 }

@@ -12,6 +12,12 @@ client.onMessage(() => {});
 const { runtime } = await client.runtimeStart({ agent_id: "a", mode: "standard" });
 const payload = { kind: "create_message", messages: [{ role: "user", content: "?" }] };
 
+/** Says which error came. */
+function tell({ code }) {
+  if (isMainThread) console.log(code);
+  else parentPort.postMessage(code);
+}
+
 switch (way) {
   case "awaited":
     await client.runTurn({ runtime, payload });
@@ -31,14 +37,22 @@ switch (way) {
     break;
   case "pending keeps alive":
     // The server is silent; the process stays for the limit, and no longer.
-    client.request("list_models", {}, { timeoutMs: 200 }).catch((error) => {
-      if (isMainThread) console.log(error.code);
-      else parentPort.postMessage(error.code);
-    });
+    client.request("list_models", {}, { timeoutMs: 200 }).catch(tell);
     break;
   case "closed, not awaited":
     client.request("list_models").catch(() => {});
     client.close();
+    break;
+  case "readers that nobody reads":
+    client.messages();
+    client.files.changes("/a");
+    break;
+  case "reading keeps alive":
+    // The timer of the signal alone would not.
+    client
+      .messages({ types: ["x"], signal: AbortSignal.timeout(200) })
+      .next()
+      .catch(tell);
     break;
   default:
     throw new Error(`unknown way ${way}`);

@@ -1,0 +1,91 @@
+/** Files on the server. */
+
+import { FilesFamily } from "./families.js";
+import type { Caller } from "./family.js";
+import { followed } from "./inbox.js";
+import { type CallOptions, checkedObject } from "./options.js";
+import { type PageOptions, pageOptions, succeeded } from "./pages.js";
+import type { FileChangedMessage } from "./protocol.js";
+import { Reader } from "./reader.js";
+
+/** How many readers watch each path. */
+type Watched = Map<string, number>;
+
+/** The changes of one file, from `client.files.changes()`; see {@link Reader}. */
+export class FileChanges extends Reader<FileChangedMessage> {
+  /** @internal */
+  constructor(caller: Caller, watched: Watched, path: string, { signal }: CallOptions) {
+    const left = () => {
+      const others = (watched.get(path) ?? 0) - 1;
+      if (others > 0) {
+        watched.set(path, others);
+        return;
+      }
+      watched.delete(path);
+      try {
+        caller.tell("unwatch_file", { path });
+      } catch {
+        // Without a connection nothing is watched.
+      }
+    };
+    const options = { signal, sizeOf: () => path.length, left };
+    const inbox = followed<FileChangedMessage>(
+      caller.follow,
+      { types: ["file_changed"] },
+      options,
+      (message, changes) => {
+        if (message.type === "file_changed" && message.path === path) changes.push(message);
+      },
+    );
+    super(inbox);
+    watched.set(path, (watched.get(path) ?? 0) + 1);
+    try {
+      caller.tell("watch_file", { path });
+    } catch (error) {
+      inbox.leave();
+      throw error;
+    }
+  }
+}
+
+/** A file or a folder in a directory. */
+export interface DirectoryEntry {
+  name: string;
+  kind: "file" | "folder";
+}
+
+/** The commands of the family `files` (section 20), and what takes more than one of them. */
+export class Files extends FilesFamily {
+  readonly #watched: Watched = new Map();
+
+  /**
+   * Watches a file by its absolute path: sends `watch_file`, and `unwatch_file` when it is left and
+   * nobody else here watches the same path. Neither is answered, so a path that cannot be watched is
+   * silent. Gives the changes as they come; see {@link FileChanges}.
+   *
+   * @throws at once what keeps the command from being sent, as every command of a family does.
+   */
+  changes(path: string, options: CallOptions = {}): FileChanges {
+    return new FileChanges(this.caller, this.#watched, path, checkedObject("options", options));
+  }
+
+  /**
+   * What is in a directory, by its absolute path: folders first. Asks page by page with
+   * `list_in_directory`, when the entries before were taken; `options` count for each page.
+   *
+   * Rejects with {@link RequestError} when the server refuses, and as every command of a family does.
+   */
+  async *entries(path: string, options: PageOptions = {}): AsyncGenerator<DirectoryEntry, void> {
+    const { limit, request } = pageOptions(options);
+    for (let offset = 0; ; ) {
+      const command = { path, include_files: true, limit, offset };
+      const page = succeeded(await this.listDirectory(command, request));
+      const folders = page.folders.map((name) => ({ name, kind: "folder" as const }));
+      const files = (page.files ?? []).map((name) => ({ name, kind: "file" as const }));
+      yield* folders;
+      yield* files;
+      offset += folders.length + files.length;
+      if (!page.hasMore || folders.length + files.length === 0) return;
+    }
+  }
+}

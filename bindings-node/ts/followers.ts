@@ -1,0 +1,49 @@
+/** Whoever reads frames at their own pace, and has to hear of the end of the connection. */
+
+import type { MessageFilter } from "./filters.js";
+import type { WsProtocolMessage } from "./protocol.js";
+import type { Subscribers } from "./subscribers.js";
+
+/** Reads frames. */
+export interface Follower {
+  /** A frame that passes its filter. */
+  receive(message: WsProtocolMessage): void;
+  /** So many frames, of any type, were lost before they could be looked at. */
+  lagged(count: number): void;
+  /** Nothing comes any more: the connection was lost, or, without an error, the client was closed. */
+  end(error?: Error): void;
+}
+
+/** The followers of one client. */
+export class Followers {
+  readonly #subscribers: Subscribers;
+  readonly #followers = new Map<Follower, () => void>();
+
+  constructor(subscribers: Subscribers) {
+    this.#subscribers = subscribers;
+  }
+
+  /** Gives the unsubscriber. */
+  add(filter: MessageFilter, follower: Follower): () => void {
+    const off = this.#subscribers.add((message) => follower.receive(message), filter);
+    this.#followers.set(follower, off);
+    return () => {
+      off();
+      this.#followers.delete(follower);
+    };
+  }
+
+  lagged(count: number): void {
+    for (const follower of [...this.#followers.keys()]) follower.lagged(count);
+  }
+
+  /** Lets all go. */
+  end(error?: Error): void {
+    const followers = [...this.#followers];
+    this.#followers.clear();
+    for (const [follower, off] of followers) {
+      off();
+      follower.end(error);
+    }
+  }
+}

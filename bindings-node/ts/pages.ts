@@ -1,0 +1,53 @@
+/** Lists that come in pages. */
+
+import { describe } from "./describe.js";
+import { InvalidOption, RequestError } from "./errors.js";
+import { checkedObject, type RequestOptions } from "./options.js";
+import type { JsonObject } from "./protocol.js";
+
+/** What lists that come in pages take. The other options count for each page. */
+export interface PageOptions extends RequestOptions {
+  /** How many items are asked for at once; 50 by default. */
+  pageSize?: number | undefined;
+}
+
+/** What lists of the REST API take. */
+export interface ListOptions extends PageOptions {
+  /** What the items have to be like, as in the `query` of the command. */
+  query?: JsonObject | undefined;
+}
+
+/** The size of a page, and the options of each request. */
+export function pageOptions(options: PageOptions): { limit: number; request: RequestOptions } {
+  const { pageSize: limit = 50, ...request } = checkedObject("options", options);
+  if (!Number.isInteger(limit) || limit < 1) {
+    throw new InvalidOption(`pageSize: expected a whole number above 0, got ${describe(limit)}`);
+  }
+  return { limit, request };
+}
+
+/** The response, unless it says that the command failed: a list cannot show that in an item. */
+export function succeeded<
+  TResponse extends { type: string; success?: boolean; error?: string | undefined },
+>(response: TResponse): TResponse {
+  if (response.success !== false) return response;
+  const command = response.type.replace(/_response$/, "");
+  throw new RequestError(`the server refused \`${command}\`: ${response.error ?? "no reason"}`, {
+    response,
+  });
+}
+
+/** A REST list that is asked for what comes behind an id, until nothing new comes. */
+export async function* behind(
+  fetch: (query: { limit: number; after?: string }) => Promise<JsonObject[]>,
+  limit: number,
+): AsyncGenerator<JsonObject, void> {
+  for (let after: string | undefined; ; ) {
+    const page = await fetch({ limit, ...(after === undefined ? {} : { after }) });
+    const last = page.at(-1)?.id;
+    // A server that does not know `after` gives the same page again.
+    if (typeof last !== "string" || last === after) return;
+    yield* page;
+    after = last;
+  }
+}

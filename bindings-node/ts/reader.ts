@@ -1,0 +1,52 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** What users read from. */
+
+import type { Inbox } from "./inbox.js";
+
+/**
+ * Items that come over time, for one `for await` loop or for `next()`. From the moment it was made
+ * nothing is missed, up to a bound, behind which the oldest items go and are counted. Leaving the loop,
+ * `return()` and the end of an `await using` block end it. A reader that waits keeps the process alive.
+ *
+ * It ends with the client's `close()`, and rejects with {@link Disconnected} when the connection is lost,
+ * after what had come before. An aborted `signal` rejects with {@link AbortError} at once.
+ */
+export abstract class Reader<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #inbox: Inbox<T>;
+
+  /** @internal */
+  constructor(inbox: Inbox<T>) {
+    this.#inbox = inbox;
+  }
+
+  /** How many items were dropped, because this was not read, or the thread was busy, for too long. */
+  get dropped(): number {
+    return this.#inbox.dropped;
+  }
+
+  /** The next item; `done` when none comes any more. */
+  next(): Promise<IteratorResult<T, undefined>> {
+    return this.#inbox.next();
+  }
+
+  /** Ends it: what waits is forgotten. */
+  async return(): Promise<IteratorResult<T, undefined>> {
+    this.#inbox.leave();
+    return { done: true, value: undefined };
+  }
+
+  /** The same, and rejects with the error. */
+  async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
+    this.#inbox.leave();
+    throw error;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The same as `return()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#inbox.leave();
+  }
+}

@@ -1,0 +1,38 @@
+/** Messages of the server for whoever reads them in a loop. */
+
+import type { Caller } from "./family.js";
+import type { MessageFilter } from "./filters.js";
+import { followed, type InboxOptions } from "./inbox.js";
+import { rawText } from "./messages.js";
+import type { CallOptions } from "./options.js";
+import { Reader } from "./reader.js";
+
+/** What `messages` takes. */
+export interface MessagesOptions<TType extends string = string>
+  extends MessageFilter<TType>,
+    CallOptions {
+  /** How many messages may wait to be read; 65,536 by default, and never more than 64 Mi characters. */
+  limit?: number | undefined;
+}
+
+/** Messages of the server, as they come; see {@link Reader}. */
+export class MessageStream<TMessage extends object> extends Reader<TMessage> {
+  /** @internal */
+  constructor(follow: Caller["follow"], { signal, limit, ...filter }: MessagesOptions) {
+    const options: InboxOptions<TMessage> = {
+      signal,
+      limit,
+      sizeOf: (message) => rawText(message)?.length ?? 0,
+      dropping: () => {
+        const text = "a reader of messages was too slow, and messages were dropped";
+        process.emitWarning(text, { type: "AppClientLagWarning" });
+      },
+    };
+    // The filter lets nothing else pass.
+    super(
+      followed(follow, filter, options, (message, inbox) =>
+        inbox.push(message as unknown as TMessage),
+      ),
+    );
+  }
+}

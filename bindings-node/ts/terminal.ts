@@ -1,0 +1,170 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** A terminal on the server. */
+
+// Not the global ones, which tests replace by fake timers.
+import { clearTimeout, setTimeout } from "node:timers";
+import { describe } from "./describe.js";
+import { AbortError, Disconnected, RequestError, RequestTimeout } from "./errors.js";
+import { TerminalsFamily } from "./families.js";
+import type { Caller } from "./family.js";
+import { followed, type Inbox } from "./inbox.js";
+import { checkedObject, type RequestOptions } from "./options.js";
+import type { WsProtocolMessage } from "./protocol.js";
+
+/** How long output may still come behind the exit, or behind a kill, which tells no exit (section 19). */
+const TAIL_MS = 250;
+
+/** What `open` takes. */
+export interface TerminalOptions extends RequestOptions {
+  /** The width in characters; 80 by default. */
+  cols?: number | undefined;
+  /** The height in lines; 24 by default. */
+  rows?: number | undefined;
+  /** The directory on the server; the one that the server runs in by default. */
+  cwd?: string | undefined;
+}
+
+/**
+ * A terminal that runs on the server, from `client.terminals.open()`: an async iterable of its output,
+ * with the escape sequences in it.
+ *
+ * There is one stream of output: a loop that is left does not end the terminal, and the next loop goes
+ * on where it stopped. The stream ends a quarter of a second after the terminal's exit or a kill, as
+ * output may come behind them (section 19), and at the client's `close()`; it rejects with
+ * {@link Disconnected} when the connection is lost, with which the server ends its terminals. A loop that
+ * waits keeps the process alive. The end of an `await using` block kills the terminal.
+ */
+export class Terminal implements AsyncIterable<string> {
+  /** Its `terminal_id`. */
+  readonly id: string;
+  readonly #caller: Caller;
+  readonly #output: Inbox<string>;
+  #pid = 0;
+  #exitCode: number | null = null;
+  #tail: NodeJS.Timeout | undefined;
+
+  /** @internal */
+  constructor(caller: Caller) {
+    this.id = caller.nextId("terminal");
+    this.#caller = caller;
+    // Before it runs: its first output may come right behind the answer.
+    this.#output = followed<string>(
+      caller.follow,
+      { types: ["terminal_output", "terminal_exited"] },
+      { sizeOf: (text) => text.length, left: () => clearTimeout(this.#tail) },
+      (message) => this.#received(message),
+    );
+  }
+
+  /** @internal */
+  async start({ cols = 80, rows = 24, cwd, ...options }: TerminalOptions): Promise<this> {
+    try {
+      const command = { terminal_id: this.id, cols, rows, ...(cwd === undefined ? {} : { cwd }) };
+      const answer = await this.#caller.ask("terminal_spawn", command, options);
+      if (answer.type === "terminal_exited") {
+        const why = answer.error ?? `it exited with ${describe(answer.exitCode)}`;
+        throw new RequestError(`the terminal could not be started: ${why}`, { response: answer });
+      }
+      this.#pid = answer.pid;
+      return this;
+    } catch (error) {
+      // Whoever does not wait any more cannot end what the server may have started meanwhile.
+      if (error instanceof AbortError || error instanceof RequestTimeout) this.kill();
+      this.#output.leave();
+      throw error;
+    }
+  }
+
+  /** The process on the server. */
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** What the terminal exited with; `null` while it runs, and for one that was killed. */
+  get exitCode(): number | null {
+    return this.#exitCode;
+  }
+
+  /** How many pieces of output were dropped, because they were not read for too long. */
+  get dropped(): number {
+    return this.#output.dropped;
+  }
+
+  /**
+   * Types text. Sends `terminal_input`, which is not answered; nothing happens when the terminal has
+   * ended. Throws {@link Disconnected}, {@link ClientClosed} and {@link InvalidCommand}.
+   */
+  write(data: string): void {
+    this.#caller.tell("terminal_input", { terminal_id: this.id, data });
+  }
+
+  /** Changes the size, in characters and lines. Sends `terminal_resize`; otherwise as `write`. */
+  resize(cols: number, rows: number): void {
+    this.#caller.tell("terminal_resize", { terminal_id: this.id, cols, rows });
+  }
+
+  /**
+   * Ends the terminal. Sends `terminal_kill`, which is not answered and tells no exit; does nothing
+   * when the terminal has ended or the connection is gone.
+   */
+  kill(): void {
+    if (this.#tail || this.#output.over) return;
+    this.#endSoon();
+    try {
+      this.#caller.tell("terminal_kill", { terminal_id: this.id });
+    } catch (error) {
+      if (!(error instanceof Disconnected)) throw error;
+    }
+  }
+
+  /** Goes on reading the output where the last loop was left. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<string, undefined> {
+    const output = this.#output;
+    let left = false;
+    return {
+      next: async () => (left ? { done: true, value: undefined } : output.next()),
+      return: async () => {
+        left = true;
+        return { done: true, value: undefined };
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /** Kills the terminal and forgets its output, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.kill();
+    this.#output.leave();
+  }
+
+  #received(message: WsProtocolMessage): void {
+    if (message.type === "terminal_output" && message.terminal_id === this.id) {
+      this.#output.push(message.data);
+    } else if (message.type === "terminal_exited" && message.terminal_id === this.id) {
+      this.#exitCode = message.exitCode;
+      this.#endSoon();
+    }
+  }
+
+  #endSoon(): void {
+    this.#tail ??= setTimeout(() => this.#output.end(), TAIL_MS).unref();
+  }
+}
+
+/** The commands of the family `terminals` (section 20), and terminals as objects. */
+export class Terminals extends TerminalsFamily {
+  /**
+   * Starts a terminal. Sends `terminal_spawn` with a new id; resolves when the terminal runs.
+   * Cancelling ends it, should it have started.
+   *
+   * Rejects with {@link RequestError} when it cannot be started, and as every command of a family does.
+   */
+  async open(options: TerminalOptions = {}): Promise<Terminal> {
+    const { signal } = checkedObject("options", options);
+    // Then there is nothing to end either.
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    return new Terminal(this.caller).start(options);
+  }
+}
