@@ -99,7 +99,9 @@ impl Server {
                 .extend(["--ws-auth", "capability-token", "--ws-token-sha256"].map(str::to_owned));
             arguments.push(random::sha256(token));
         }
-        let deadline = Instant::now() + options.ready_timeout;
+        // No limit is too long to be added to a clock.
+        let deadline =
+            Instant::now() + options.ready_timeout.min(Duration::from_secs(86_400 * 365));
         let mut process = Process::start(program, &arguments, options)?;
         let url = process.listening(deadline).and_then(|url| {
             process.answers(&url, deadline)?;
