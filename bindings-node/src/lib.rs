@@ -12,4 +12,5 @@ mod delivery;
 mod doorbell;
 mod errors;
 mod options;
+mod server;
 mod testing;

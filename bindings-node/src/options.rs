@@ -39,6 +39,8 @@ pub struct NativeTurnOptions {
     pub approvals: String,
     /// Whether `takeTurn` gives its events.
     pub followed: bool,
+    /// Whether a turn that the agent did not end itself fails.
+    pub check: Option<bool>,
 }
 
 pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Thrown> {
@@ -109,6 +111,7 @@ pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thr
     }
     options.approvals = Approvals::named(&given.approvals).map_err(thrown)?;
     options.events = given.followed;
+    options.check = given.check.unwrap_or(false);
     Ok(options)
 }
 

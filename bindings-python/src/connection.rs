@@ -35,7 +35,7 @@ enum Limit {
     Named(#[expect(dead_code, reason = "only `default` is ever passed")] String),
 }
 
-fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
+pub(crate) fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
     let usable = (0.0..=LONGEST).contains(&value);
     usable.then(|| Duration::from_secs_f64(value)).ok_or_else(|| {
         invalid_option(py, format!("{name}: expected seconds from 0 to {LONGEST:e}, got {value}"))
@@ -195,6 +195,8 @@ impl Connection {
         self.with(py, |engine| engine.request(token, command, options).map(|text| text.to_string()))
     }
 
+    #[pyo3(signature = (token, command, timeout, idle_timeout, tool_timeout, approval_timeout,
+        abort_grace, accept_timeout, approvals, followed, check=false))]
     #[expect(clippy::too_many_arguments, reason = "the turn's options, one by one")]
     fn run_turn(
         &self,
@@ -209,6 +211,7 @@ impl Connection {
         accept_timeout: f64,
         approvals: &str,
         followed: bool,
+        check: bool,
     ) -> PyResult<String> {
         let limit = |name, value: Option<f64>| value.map(|value| seconds(py, name, value));
         let options = TurnOptions {
@@ -220,7 +223,7 @@ impl Connection {
             approval_timeout: limit("approval_timeout", approval_timeout).transpose()?,
             approvals: Approvals::named(approvals).map_err(|error| raise(py, &error))?,
             events: followed,
-            check: false,
+            check,
         };
         if followed {
             self.mailbox.follow_turn(token);

@@ -7,6 +7,7 @@ mod connection;
 mod delivery;
 mod doorbell;
 mod errors;
+mod server;
 mod testing;
 
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ mod _native {
     use crate::connection::Connection;
     #[pymodule_export]
     use crate::errors::error_kinds;
+    #[pymodule_export]
+    use crate::server::Server;
     #[pymodule_export]
     use crate::testing::MockServer;
     use pyo3::prelude::*;

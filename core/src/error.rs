@@ -43,6 +43,8 @@ pub enum ErrorKind {
     TurnInterrupted,
     /// The turn wants a permission, and its caller asked to be told by an error (section 13).
     ApprovalRequired,
+    /// A server of one's own did not start; the message ends with what it printed last.
+    ServerStart,
     /// The client belongs to a parent process.
     ForkedProcess,
     /// A defect of this library.
@@ -51,7 +53,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidOption,
         Self::ConnectionFailed,
         Self::Auth,
@@ -69,6 +71,7 @@ impl ErrorKind {
         Self::TurnIdleTimeout,
         Self::TurnInterrupted,
         Self::ApprovalRequired,
+        Self::ServerStart,
         Self::ForkedProcess,
         Self::Internal,
     ];
@@ -94,6 +97,7 @@ impl ErrorKind {
             Self::TurnIdleTimeout => "turn_idle_timeout",
             Self::TurnInterrupted => "turn_interrupted",
             Self::ApprovalRequired => "approval_required",
+            Self::ServerStart => "server_start",
             Self::ForkedProcess => "forked_process",
             Self::Internal => "internal",
         }

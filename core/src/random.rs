@@ -1,4 +1,4 @@
-//! Random ids.
+//! Random ids and tokens.
 
 use std::fmt::Write;
 
@@ -16,6 +16,16 @@ pub(crate) fn uuid() -> Result<String, Error> {
 /// Twelve random hexadecimal digits.
 pub(crate) fn prefix() -> Result<String, Error> {
     Ok(hex(&random::<6>()?))
+}
+
+/// A random token of 256 bits.
+pub(crate) fn token() -> Result<String, Error> {
+    Ok(hex(&random::<32>()?))
+}
+
+/// The SHA-256 of a text, in hexadecimal digits.
+pub(crate) fn sha256(text: &str) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref())
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Error> {
@@ -44,5 +54,12 @@ mod tests {
         assert!("89ab".contains(&one[19..20]), "{one}");
         assert_ne!(one, other);
         assert_eq!(prefix().unwrap().len(), 12);
+    }
+
+    #[test]
+    fn a_hash_is_the_known_one() {
+        let known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256("abc"), known);
+        assert_eq!(token().unwrap().len(), 64);
     }
 }

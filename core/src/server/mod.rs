@@ -1,0 +1,188 @@
+//! An App Server of one's own: started on loopback, ended with its owner.
+
+mod output;
+mod process;
+mod reuse;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::error::{Error, ErrorKind};
+use crate::options::ConnectOptions;
+use crate::random;
+use output::Output;
+use process::Process;
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The program and its arguments, to which `--listen` and the options for the token are added:
+    /// `letta server` by default. It is found in `PATH`, without a shell.
+    pub command: Vec<String>,
+    /// The directory it runs in, and in which conversations start that name none; here by default.
+    pub cwd: Option<PathBuf>,
+    /// Environment variables, besides those of this process.
+    pub env: Vec<(String, String)>,
+    /// Whether clients need a token, which is made for this server and kept in it. `true` by default:
+    /// without, every program on the machine could use it.
+    pub auth: bool,
+    /// How long it may take until it answers. 30 s by default.
+    pub ready_timeout: Duration,
+    /// Whether a server that was started with this option, by any program of the same user, is joined
+    /// instead. A joined one goes on when it is let go of, and ends with its owner.
+    pub reuse: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            command: ["letta", "server"].map(str::to_owned).into(),
+            cwd: None,
+            env: Vec::new(),
+            auth: true,
+            ready_timeout: Duration::from_secs(30),
+            reuse: false,
+        }
+    }
+}
+
+/// A running server. Dropping it ends the server; so does the end of this process, however it ends
+/// (on Windows only its orderly end).
+pub struct Server {
+    url: String,
+    token: Option<String>,
+    /// Not there for a server that was joined.
+    process: Option<Process>,
+    reusable: bool,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let token = self.token.as_ref().map(|_| "[hidden]");
+        let joined = self.process.is_none();
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .field("token", &token)
+            .field("joined", &joined)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Starts a server and waits until it answers, for as long as `ready_timeout`. Blocks; see
+    /// [`spawn_server`] for the same without.
+    ///
+    /// Runs the command with `--listen ws://127.0.0.1:0` (the server chooses a free port and tells it)
+    /// and with the hash of the token (PROTOCOL.md section 4), and asks `/readyz` (section 3).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ServerStart`] with the end of the server's output; [`ErrorKind::InvalidOption`].
+    pub fn start(options: &ServerOptions) -> Result<Self, Error> {
+        let Some((program, arguments)) = options.command.split_first() else {
+            let message = "command: expected a program and its arguments, got nothing";
+            return Err(Error::new(ErrorKind::InvalidOption, message));
+        };
+        if options.reuse
+            && let Some((url, token)) = reuse::find()
+        {
+            return Ok(Self { url, token, process: None, reusable: false });
+        }
+        let token = options.auth.then(random::token).transpose()?;
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--listen", "ws://127.0.0.1:0"].map(str::to_owned));
+        if let Some(token) = &token {
+            arguments
+                .extend(["--ws-auth", "capability-token", "--ws-token-sha256"].map(str::to_owned));
+            arguments.push(random::sha256(token));
+        }
+        // No limit is too long to be added to a clock.
+        let deadline =
+            Instant::now() + options.ready_timeout.min(Duration::from_secs(86_400 * 365));
+        let mut process = Process::start(program, &arguments, options)?;
+        let url = process.listening(deadline).and_then(|url| {
+            process.answers(&url, deadline)?;
+            Ok(url)
+        });
+        let url = url.map_err(|why| process.failed(&why, &options.command))?;
+        if options.reuse {
+            reuse::offer(&url, token.as_deref());
+        }
+        Ok(Self { url, token, process: Some(process), reusable: options.reuse })
+    }
+
+    /// Where it listens: `ws://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The token that clients need; `None` without one.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Whether another program's server was joined.
+    #[must_use]
+    pub fn joined(&self) -> bool {
+        self.process.is_none()
+    }
+
+    /// The last lines of its output, the oldest first; nothing of a server that was joined.
+    #[must_use]
+    pub fn output(&self) -> Vec<String> {
+        self.process.as_ref().map(Process::output).unwrap_or_default()
+    }
+
+    /// How clients reach it.
+    #[must_use]
+    pub fn connect_options(&self) -> ConnectOptions {
+        let options = ConnectOptions::new(self.url.as_str());
+        ConnectOptions { token: self.token.clone(), ..options }
+    }
+
+    /// Ends the server and waits for it, for 5 s at most. A server that was joined goes on.
+    pub fn close(mut self) {
+        self.withdraw();
+        if let Some(process) = self.process.take() {
+            process.end();
+        }
+    }
+
+    /// Nobody is to join it any more.
+    fn withdraw(&mut self) {
+        if std::mem::take(&mut self.reusable) {
+            reuse::withdraw(&self.url);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+/// Starts a server and resolves when it answers. See [`Server::start`].
+///
+/// # Errors
+///
+/// Those of [`Server::start`].
+///
+/// # Cancel safety
+///
+/// When the future is dropped the server is ended as soon as it has started.
+pub async fn spawn_server(options: ServerOptions) -> Result<Server, Error> {
+    let (to, from) = oneshot::channel();
+    let work = move || drop(to.send(Server::start(&options)));
+    let failed = |what: String| Error::new(ErrorKind::ServerStart, what);
+    std::thread::Builder::new()
+        .name("letta-app-server".to_owned())
+        .spawn(work)
+        .map_err(|error| failed(format!("no thread can be started: {error}")))?;
+    from.await.unwrap_or_else(|_| Err(failed("the start was broken off".to_owned())))
+}

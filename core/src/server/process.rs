@@ -1,0 +1,196 @@
+//! The server's process, and what makes it end with its owner.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Output, ServerOptions};
+use crate::error::{Error, ErrorKind};
+
+/// How long an orderly end may take before the server is killed, and then that.
+const END_WAIT: Duration = Duration::from_secs(5);
+
+/// How often a server is asked whether it is ready, and a process whether it has ended.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// Runs the server and, beside it, a watchman who reads from the owner. When that read ends, because
+/// the owner lets go or is no more, he ends everything in this process group, which lives as long as
+/// he does: no number of a process is used that could mean another one by then.
+#[cfg(unix)]
+const GUARD: &str = r#"
+trap : TERM HUP INT
+exec 3<&0 </dev/null
+"$@" 3<&- &
+server=$!
+{ trap : TERM HUP INT; read -r _; kill -TERM 0; sleep 3; kill -KILL 0; } <&3 >/dev/null 2>&1 &
+exec 3<&-
+while :; do
+  wait "$server"
+  code=$?
+  kill -0 "$server" 2>/dev/null || exit "$code"
+done
+"#;
+
+/// A running server.
+pub(super) struct Process {
+    /// There until somebody waits for its end.
+    child: Option<Child>,
+    /// The watchman reads from it.
+    hold: Option<ChildStdin>,
+    output: Output,
+}
+
+#[cfg(unix)]
+fn guarded(program: &str, arguments: &[String]) -> Command {
+    use std::os::unix::process::CommandExt;
+
+    let mut command = Command::new("/bin/sh");
+    // A group of its own: what is typed at the owner's terminal does not reach it.
+    command.args(["-c", GUARD, "letta-app-server", program]).args(arguments).process_group(0);
+    command
+}
+
+/// Without a watchman: what Windows offers for that needs unsafe code.
+#[cfg(not(unix))]
+fn guarded(program: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(found(program));
+    command.args(arguments);
+    command
+}
+
+/// A program as Windows finds it on a command line: with an ending, which may be a script's.
+#[cfg(not(unix))]
+fn found(program: &str) -> std::path::PathBuf {
+    let endings = ["", ".exe", ".cmd", ".bat"];
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let files = std::env::split_paths(&folders)
+        .flat_map(|folder| endings.map(|ending| folder.join(format!("{program}{ending}"))));
+    files.into_iter().find(|file| file.is_file()).unwrap_or_else(|| program.into())
+}
+
+impl Process {
+    pub(super) fn start(
+        program: &str,
+        arguments: &[String],
+        options: &ServerOptions,
+    ) -> Result<Self, Error> {
+        let failed = |error: std::io::Error| {
+            let message = format!("{program:?} cannot be started: {error}");
+            Error::new(ErrorKind::ServerStart, message).with_hint("is it installed, and in PATH?")
+        };
+        let mut command = guarded(program, arguments);
+        command.envs(options.env.iter().map(|(name, value)| (name, value)));
+        if let Some(cwd) = &options.cwd {
+            command.current_dir(cwd);
+        }
+        let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().map_err(failed)?;
+        let output = Output::default();
+        for stream in [
+            child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+            child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
+        ] {
+            stream.map(|stream| output.read(stream)).transpose().map_err(failed)?;
+        }
+        let hold = child.stdin.take();
+        Ok(Self { child: Some(child), hold, output })
+    }
+
+    pub(super) fn output(&self) -> Vec<String> {
+        self.output.tail()
+    }
+
+    /// Waits until the server says where it listens.
+    pub(super) fn listening(&mut self, deadline: Instant) -> Result<String, String> {
+        self.output.url(deadline).ok_or_else(|| "it did not say where it listens".to_owned())
+    }
+
+    /// Waits until it answers there.
+    pub(super) fn answers(&mut self, url: &str, deadline: Instant) -> Result<(), String> {
+        let place = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
+        let place = place.ok_or_else(|| format!("it listens on {url:?}, which is no address"))?;
+        while !ready(place) {
+            if Instant::now() >= deadline || self.ended().is_some() {
+                return Err(format!("it does not answer on {place}"));
+            }
+            std::thread::sleep(ASK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// The error of a server that did not come up. It is ended.
+    pub(super) fn failed(&mut self, why: &str, command: &[String]) -> Error {
+        drop(self.hold.take());
+        let ended = self.ended().map(|code| format!("; {code}")).unwrap_or_default();
+        let mut message = format!("{} did not start: {why}{ended}", command.join(" "));
+        let tail = self.output.tail();
+        if !tail.is_empty() {
+            message.push_str("\nIts output ended with:\n");
+            message.push_str(&tail.join("\n"));
+        }
+        Error::new(ErrorKind::ServerStart, message)
+    }
+
+    /// Ends the server and waits for it.
+    pub(super) fn end(mut self) {
+        let deadline = Instant::now() + END_WAIT;
+        self.release();
+        while Instant::now() < deadline && self.ended().is_none() {
+            std::thread::sleep(ASK_EVERY);
+        }
+    }
+
+    /// How it has ended, if it has.
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().ok().flatten()
+    }
+
+    /// Lets go: the watchman ends the server.
+    fn release(&mut self) {
+        drop(self.hold.take());
+        #[cfg(not(unix))]
+        if let Some(child) = &mut self.child {
+            child.kill().unwrap_or_default();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.release();
+        if self.ended().is_some() {
+            return;
+        }
+        if let Some(mut child) = self.child.take() {
+            // Somebody has to take note of its end, and the caller is not to wait for it.
+            let note = move || child.wait().map(drop).unwrap_or_default();
+            let thread = std::thread::Builder::new().name("letta-app-server-end".to_owned());
+            thread.spawn(note).map(drop).unwrap_or_default();
+        }
+    }
+}
+
+/// Whether a server answers `/readyz`, which needs no token.
+pub(super) fn ready(place: &str) -> bool {
+    answer(place, "/readyz", None).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// What a server answers to a plain request; `None` when it does not.
+pub(super) fn answer(place: &str, path: &str, token: Option<&str>) -> Option<String> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    let address = place.parse().ok()?;
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n{}\r\n",
+        bearer.unwrap_or_default()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    // An answer that is cut has a head all the same.
+    stream.take(64 * 1024).read_to_end(&mut answer).unwrap_or_default();
+    Some(String::from_utf8_lossy(&answer).into_owned())
+}

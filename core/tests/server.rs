@@ -1,0 +1,189 @@
+//! A server of one's own: that it starts, and above all that it ends. A small program stands in for it.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use letta_app_client::{ErrorKind, Server, ServerOptions, spawn_server};
+
+/// An HTTP server that says where it listens, answers everything with 200, and writes its process id
+/// into the folder it runs in. It ignores what it is not told by a signal.
+const STAND_IN: &str = r#"
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"ok\n")
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print("arguments:", " ".join(sys.argv[1:]), flush=True)
+print("environment:", os.environ.get("LETTA_TEST"), flush=True)
+open("pid", "w").write(str(os.getpid()))
+print(f"Listening on ws://127.0.0.1:{server.server_port} (stand-in)", flush=True)
+server.serve_forever()
+"#;
+
+fn options(folder: &tempfile::TempDir) -> ServerOptions {
+    ServerOptions {
+        command: ["python3", "-c", STAND_IN].map(str::to_owned).into(),
+        cwd: Some(folder.path().to_owned()),
+        env: vec![("LETTA_TEST".to_owned(), "set".to_owned())],
+        ..ServerOptions::default()
+    }
+}
+
+fn pid(folder: &tempfile::TempDir) -> u32 {
+    std::fs::read_to_string(folder.path().join("pid")).unwrap().parse().unwrap()
+}
+
+/// Whether a process runs: one that has ended and waits to be noted does not.
+fn runs(pid: u32) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    !stat.rsplit(") ").next().unwrap_or_default().starts_with('Z')
+}
+
+/// Waits for the end of a process.
+fn assert_ends(pid: u32) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while runs(pid) {
+        assert!(Instant::now() < deadline, "process {pid} is left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[tokio::test]
+async fn a_server_starts_with_a_token_and_ends_when_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = spawn_server(options(&folder)).await.unwrap();
+    let pid = pid(&folder);
+    assert!(server.url().starts_with("ws://127.0.0.1:"), "{server:?}");
+    let token = server.token().unwrap().to_owned();
+    assert_eq!(token.len(), 64);
+    assert!(!format!("{server:?}").contains(&token), "it is kept out of what is printed");
+    let output = server.output().join("\n");
+    assert!(output.contains("--listen ws://127.0.0.1:0 --ws-auth capability-token"), "{output}");
+    assert!(!output.contains(&token), "only its hash is on the command line");
+    assert!(output.contains("environment: set"), "{output}");
+    assert_eq!(server.connect_options().token.as_deref(), Some(&*token));
+    assert!(runs(pid));
+    server.close();
+    assert!(!runs(pid), "a closed server is waited for");
+}
+
+#[test]
+fn a_dropped_server_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&options(&folder)).unwrap();
+    let pid = pid(&folder);
+    drop(server);
+    assert_ends(pid);
+}
+
+#[test]
+fn a_start_that_fails_says_what_was_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = |script: &str| ["sh", "-c", script].map(str::to_owned).into();
+    let options = |script: &str| ServerOptions {
+        command: command(script),
+        ready_timeout: Duration::from_secs(2),
+        ..options(&folder)
+    };
+    let error = Server::start(&options("echo no such model >&2; exit 7")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ServerStart);
+    assert!(error.message().contains("no such model"), "{error}");
+    let error =
+        Server::start(&options("echo Listening on ws://127.0.0.1:1; sleep 60")).unwrap_err();
+    assert!(error.message().contains("does not answer on 127.0.0.1:1"), "{error}");
+    let missing =
+        ServerOptions { command: vec!["no-such-program-anywhere".to_owned()], ..options("") };
+    let error = Server::start(&missing).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ServerStart);
+    assert!(error.message().contains("no-such-program-anywhere"), "{error}");
+    let nothing = ServerOptions { command: Vec::new(), ..options("") };
+    assert_eq!(Server::start(&nothing).unwrap_err().kind(), ErrorKind::InvalidOption);
+}
+
+/// The owner, in a process of its own: started again by the tests below, and told by its environment
+/// how to end.
+#[test]
+fn owner() {
+    let Some(folder) = std::env::var_os("OWNER_FOLDER").map(PathBuf::from) else { return };
+    let options = ServerOptions {
+        command: ["python3", "-c", STAND_IN].map(str::to_owned).into(),
+        cwd: Some(folder.clone()),
+        ..ServerOptions::default()
+    };
+    if std::env::var("OWNER_END").unwrap() == "join" {
+        join(&ServerOptions { reuse: true, ..options });
+        std::process::exit(0);
+    }
+    let server = Server::start(&options).unwrap();
+    std::fs::write(folder.join("ready"), "").unwrap();
+    match std::env::var("OWNER_END").unwrap().as_str() {
+        "exit" => std::process::exit(0),
+        "abort" => std::process::abort(),
+        "panic" => assert!(server.url().is_empty(), "the owner panics"),
+        "return" => drop(server),
+        // It is killed.
+        _ => std::thread::sleep(Duration::from_secs(60)),
+    }
+}
+
+/// Servers of one user, whose home is this process' alone.
+fn join(options: &ServerOptions) {
+    let first = Server::start(options).unwrap();
+    let second = Server::start(options).unwrap();
+    assert!(!first.joined() && second.joined());
+    assert_eq!((first.url(), first.token()), (second.url(), second.token()));
+    drop(second);
+    assert!(Server::start(options).unwrap().joined(), "letting go of it ended nothing");
+    first.close();
+    let next = Server::start(options).unwrap();
+    assert!(!next.joined(), "one that has ended is not joined");
+    next.close();
+}
+
+#[test]
+fn a_server_is_joined_by_programs_of_the_same_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "owner", "--nocapture"])
+        .env("OWNER_FOLDER", folder.path())
+        .env("OWNER_END", "join")
+        .env("HOME", folder.path())
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_server_ends_with_its_owner_however_that_ends() {
+    for end in ["exit", "abort", "panic", "return", "kill"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut owner = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "owner", "--nocapture"])
+            .env("OWNER_FOLDER", folder.path())
+            .env("OWNER_END", end)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !folder.path().join("ready").exists() {
+            assert!(Instant::now() < deadline, "{end}: the owner does not start");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pid = pid(&folder);
+        if end == "kill" {
+            // SIGKILL: nothing of the owner runs any more.
+            owner.kill().unwrap();
+        }
+        owner.wait().unwrap();
+        assert_ends(pid);
+    }
+}
