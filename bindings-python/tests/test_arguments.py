@@ -166,7 +166,7 @@ async def test_arguments_of_other_methods_are_no_fields(client: AppServerClient)
     with pytest.raises(letta.InvalidCommand, match="field `timeout`"):
         client.input(runtime=RUNTIME, payload=message(), timeout=5)
     with pytest.raises(letta.InvalidCommand, match="field `type`"):
-        await client.request("list_models", type="other")
+        await client.request("list_models", type="other")  # type: ignore[call-overload]
 
 
 async def test_bad_prefixes(client: AppServerClient) -> None:

@@ -218,7 +218,7 @@ async def test_bad_turns_are_refused(client: AppServerClient, mock: MockServer) 
         with pytest.raises(letta.InvalidCommand, match=words):
             await client.run_turn(runtime=RUNTIME, payload=payload)
     with pytest.raises(letta.InvalidCommand, match="no response"):
-        await client.request("terminal_kill", terminal_id="t")
+        await client.request("terminal_kill", terminal_id="t")  # type: ignore[call-overload]
     assert mock.received == []
 
 

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import ast
 import inspect
 import subprocess
 import sys
 
+import pytest
+
 import letta_app_client as letta
-from letta_app_client import testing
+from letta_app_client import _families, listings, terminals, testing, watching
 
 
 def test_every_public_name_is_there_and_described() -> None:
-    for module in (letta, testing, testing.script):
+    for module in (letta, letta.protocol, testing, testing.script):
         assert sorted(module.__all__) == module.__all__
+        assert set(module.__all__) <= set(dir(module))
         for name in module.__all__:
             member = getattr(module, name)
             if inspect.isclass(member) or inspect.isfunction(member):
@@ -21,7 +25,11 @@ def test_every_public_method_is_described() -> None:
     kinds = (
         letta.AppServerClient,
         letta.ApprovalRequest,
+        letta.Family,
+        letta.FileChanges,
         letta.Message,
+        letta.Subscription,
+        letta.Terminal,
         letta.Turn,
         letta.TurnResult,
         letta.TurnStream,
@@ -31,6 +39,35 @@ def test_every_public_method_is_described() -> None:
         for name, member in inspect.getmembers(kind):
             if not name.startswith("_") and not isinstance(member, (int, str, tuple, type(None))):
                 assert inspect.getdoc(member), f"{kind.__name__}.{name}"
+
+
+def test_the_methods_of_families_are_described() -> None:
+    families = [
+        *(getattr(_families, name) for name in _families.__all__),
+        listings.Agents,
+        listings.Conversations,
+        listings.Cron,
+        terminals.Terminals,
+        watching.Files,
+    ]
+    for family in families:
+        assert issubclass(family, letta.Family)
+        for name, member in inspect.getmembers(family, inspect.isfunction):
+            if not name.startswith("_"):
+                words = inspect.getdoc(member) or ""
+                assert "section" in words or "Sends" in words or name == "open", name
+
+
+def test_nobody_else_is_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nobody'"):
+        _ = letta.nobody
+
+
+def test_importing_loads_no_types_of_the_protocol() -> None:
+    code = "import sys, letta_app_client; print([m for m in sys.modules if 'protocol' in m])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    names = [name for name in ast.literal_eval(done.stdout) if name.startswith("letta")]
+    assert names == []
 
 
 def test_methods_that_wait_are_coroutine_functions() -> None:

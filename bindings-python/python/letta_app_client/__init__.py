@@ -22,13 +22,16 @@
 Nothing touches the network at import.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._create import Connecting, connect, create_app_server_client
 from ._limits import Timeout
 from ._native import __version__
-from ._stream import TurnStream
+from ._subscription import Subscription
 from ._tools import ToolHandler, ToolResult
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest, Question, QuestionOption
-from .client import AppServerClient, Channel, Disconnect, State, Stats
+from .client import AppServerClient, Disconnect, State, Stats
 from .decisions import Decision, Suggestion, allow, deny
 from .errors import (
     ApprovalRequired,
@@ -54,28 +57,7 @@ from .errors import (
     UnsupportedByServer,
     WrongLoop,
 )
-from .events import (
-    ApprovalDecided,
-    ApprovalRefused,
-    ApprovalRequested,
-    AssistantDelta,
-    EventsDropped,
-    LoopStatus,
-    QueuePosition,
-    ReasoningDelta,
-    Retry,
-    RunStarted,
-    RunWithdrawn,
-    ToolCallArguments,
-    ToolCallEnd,
-    ToolCallStart,
-    ToolOutput,
-    TurnEvent,
-    TurnFinished,
-    UnknownEvent,
-    UsageReported,
-)
-from .messages import Fields, Message
+from .messages import Channel, Fields, Message
 from .options import TlsOptions
 from .results import (
     AssistantMessage,
@@ -87,7 +69,35 @@ from .results import (
     TurnStatus,
     Usage,
 )
-from .turn import Turn, TurnPhase
+
+if TYPE_CHECKING:
+    from . import protocol
+    from ._family import Family
+    from ._stream import TurnStream
+    from .events import (
+        ApprovalDecided,
+        ApprovalRefused,
+        ApprovalRequested,
+        AssistantDelta,
+        EventsDropped,
+        LoopStatus,
+        QueuePosition,
+        ReasoningDelta,
+        Retry,
+        RunStarted,
+        RunWithdrawn,
+        ToolCallArguments,
+        ToolCallEnd,
+        ToolCallStart,
+        ToolOutput,
+        TurnEvent,
+        TurnFinished,
+        UnknownEvent,
+        UsageReported,
+    )
+    from .terminals import Terminal
+    from .turn import Turn, TurnPhase
+    from .watching import FileChanges
 
 __all__ = [
     "AppServerClient",
@@ -109,7 +119,9 @@ __all__ = [
     "Disconnect",
     "Disconnected",
     "EventsDropped",
+    "Family",
     "Fields",
+    "FileChanges",
     "ForkedProcess",
     "InternalError",
     "InvalidCommand",
@@ -132,7 +144,9 @@ __all__ = [
     "RunWithdrawn",
     "State",
     "Stats",
+    "Subscription",
     "Suggestion",
+    "Terminal",
     "Timeout",
     "TlsOptions",
     "ToolCall",
@@ -166,4 +180,49 @@ __all__ = [
     "connect",
     "create_app_server_client",
     "deny",
+    "protocol",
 ]
+
+_LATER = {
+    ".events": (
+        "ApprovalDecided",
+        "ApprovalRefused",
+        "ApprovalRequested",
+        "AssistantDelta",
+        "EventsDropped",
+        "LoopStatus",
+        "QueuePosition",
+        "ReasoningDelta",
+        "Retry",
+        "RunStarted",
+        "RunWithdrawn",
+        "ToolCallArguments",
+        "ToolCallEnd",
+        "ToolCallStart",
+        "ToolOutput",
+        "TurnEvent",
+        "TurnFinished",
+        "UnknownEvent",
+        "UsageReported",
+    ),
+    "._family": ("Family",),
+    "._stream": ("TurnStream",),
+    ".terminals": ("Terminal",),
+    ".turn": ("Turn", "TurnPhase"),
+    ".watching": ("FileChanges",),
+}
+"""What is imported when somebody asks for it, by module: so the import of the package is quick."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "protocol":
+        return import_module(".protocol", __name__)
+    for module, names in _LATER.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module, __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

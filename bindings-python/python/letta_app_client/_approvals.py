@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from . import _native
 from ._bridge import Bridge
-from ._checks import expect, expect_text
+from ._checks import runtime_ids
 from ._jobs import Job, Jobs
 from ._json import encode
 from ._loops import Loop, logger
@@ -104,7 +104,7 @@ class Approvals:
             kind = type(checked).__name__
             raise TypeError(f"on_approval_request: expected a function, got {kind}")
         token = self._native.token()
-        self._native.handle_approvals(token, _scope(runtime), True)
+        self._native.handle_approvals(token, runtime_ids(runtime), True)
         self.take(token, handler)
 
         def remove() -> None:
@@ -134,14 +134,3 @@ class Approvals:
         self._jobs.over(ask)
         if refused is not None:
             logger.warning("an answer to a permission request did not count: %s", refused)
-
-
-def _scope(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:
-    if runtime is None:
-        return None
-    expect("runtime", runtime, "a mapping", (Mapping,))
-    names = ("agent_id", "conversation_id")
-    agent, conversation = (runtime.get(name) for name in names)
-    for name, value in zip(names, (agent, conversation), strict=True):
-        expect_text(f"runtime.{name}", value)
-    return str(agent), str(conversation)

@@ -25,6 +25,9 @@ BATCH = 1000
 ASKS = frozenset({"approval", "approval_over"})
 """What comes with a token and completes nothing: questions to the client's handlers."""
 
+CLOSED: Delivery = ("closed", 0)
+"""Tells the client that it is closed; made here, for the engine's answer goes to the closer."""
+
 
 class Pending(Protocol):
     """What waits for deliveries with its token."""
@@ -60,6 +63,11 @@ class Bridge:
     def loop(self) -> Loop | None:
         """The loop it belongs to, once there is one."""
         return self._loop
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the loop watches the bell, so that deliveries still come."""
+        return self._attached
 
     def is_at_home(self) -> bool:
         """Whether the caller is in the client's process, and not on a foreign loop."""
@@ -106,7 +114,7 @@ class Bridge:
         Cancelling tells the engine, which stops a turn on the server; a completion that comes
         later is dropped.
         """
-        loop = self._enter()
+        loop = self.enter()
         token = self.native.token()
         completion = loop.completion()
         self._pending[token] = Call(self.native, completion, judge)
@@ -127,7 +135,7 @@ class Bridge:
             start: Makes the native call with the token it is given.
             make: Makes what takes the deliveries, once that call was made.
         """
-        loop = self._enter()
+        loop = self.enter()
         token = self.native.token()
         start(token)
         pending = self._pending[token] = make(loop, token)
@@ -170,7 +178,13 @@ class Bridge:
             self._detach()
             self._loop = None
 
-    def _enter(self) -> Loop:
+    def enter(self) -> Loop:
+        """Returns the loop of the caller, which is the client's from now on.
+
+        Raises:
+            ForkedProcess: The client was made before a fork.
+            WrongLoop: Another loop is running the caller, or none.
+        """
         self.check()
         if self._loop is None:
             self._loop = running_loop()
@@ -217,9 +231,7 @@ class Bridge:
         """Handles a delivery and says whether it ended somebody's wait."""
         token = delivery[1]
         if not token or delivery[0] in ASKS:
-            deliver = self._held or self._deliver()
-            if deliver is not None:
-                deliver(delivery)
+            self._tell(delivery)
             return False
         pending = self._pending.get(token)
         ended = pending is not None and pending.take(delivery)
@@ -228,6 +240,12 @@ class Bridge:
         if token in self._closing:
             self._closing.clear()
             self._closed = True
+            self._tell(CLOSED)
             self._detach()
             self.native.hang_up()
         return ended
+
+    def _tell(self, delivery: Delivery) -> None:
+        deliver = self._held or self._deliver()
+        if deliver is not None:
+            deliver(delivery)

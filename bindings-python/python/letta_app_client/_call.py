@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _native
+from ._decode import decode
 from ._loops import Completion
 from .errors import from_json
 from .messages import Message
@@ -33,7 +34,7 @@ class Call:
         """Takes what came for the call and says whether that ended the wait."""
         if delivery[0] == "candidate" and self._judge is not None:
             try:
-                if not self._judge(Message(delivery[2])):
+                if not self._judge(decode(delivery[2])):
                     return False
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the caller's
                 self.completion.set_exception(error)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .errors import InvalidOption
 
-__all__ = ["expect", "expect_text"]
+__all__ = ["expect", "expect_text", "runtime_ids"]
 
 
 def expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> None:
@@ -32,3 +35,19 @@ def expect_text(name: str, value: object) -> None:
         raise InvalidOption(
             f"{name}: the text holds half a surrogate pair, which is not Unicode"
         ) from None
+
+
+def runtime_ids(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Checks a runtime that is an option, and returns the ids of agent and conversation.
+
+    Raises:
+        InvalidOption: It is no runtime.
+    """
+    if runtime is None:
+        return None
+    expect("runtime", runtime, "a mapping", (Mapping,))
+    names = ("agent_id", "conversation_id")
+    agent, conversation = (runtime.get(name) for name in names)
+    for name, value in zip(names, (agent, conversation), strict=True):
+        expect_text(f"runtime.{name}", value)
+    return str(agent), str(conversation)

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from . import _native
 from ._approvals import Approvals, chosen
-from ._bridge import Bridge
+from ._conveniences import HasConveniences
 from ._flight import Flight
 from ._json import encode
-from ._limits import Timeout, request_limit, turn_limits
+from ._limits import Timeout, turn_limits
+from ._link import Link, no_predicate
 from ._loops import Loop
+from ._overloads import Overloads
 from .approvals import ApprovalHandler, ApprovalMode
-from .errors import InvalidCommand, InvalidOption, refusal
+from .errors import InvalidCommand
 from .messages import Message
 from .results import TurnResult
-from .turn import Turn
+
+if TYPE_CHECKING:
+    from .protocol import (
+        AbortMessageResponseMessage,
+        AppServerInfoResponseMessage,
+        ConversationListResponseMessage,
+        InputAcceptedResponseMessage,
+        RuntimeExternalToolsUpdateResponseMessage,
+        RuntimeStartResponseMessage,
+        SyncResponseMessage,
+    )
+    from .turn import Turn
 
 __all__ = ["Commands"]
 
 
-class Commands(ABC):
+class Commands(HasConveniences, Overloads):
     """What a client can ask of its server."""
 
-    def __init__(self, native: _native.Connection, bridge: Bridge) -> None:
-        self._native = native
-        self._bridge = bridge
-        self._approvals = Approvals(bridge)
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._native = link.native
+        self._bridge = link.bridge
+        self._approvals = Approvals(link.bridge)
 
-    @abstractmethod
-    def _sent(self, text: str) -> None:
-        """Is told of every command that goes out."""
-
-    async def runtime_start(self, *, timeout: Timeout = "default", **fields: Any) -> Message:
+    async def runtime_start(
+        self, *, timeout: Timeout = "default", **fields: Any
+    ) -> RuntimeStartResponseMessage:
         """Starts or joins a conversation: ``runtime_start`` (protocol section 8).
 
         Args:
@@ -55,7 +64,8 @@ class Commands(ABC):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        return await self.request(_command("runtime_start", fields), timeout=timeout)
+        response = await self._link.request(_command("runtime_start", fields), timeout)
+        return cast("RuntimeStartResponseMessage", response)
 
     async def run_turn(
         self,
@@ -129,7 +139,7 @@ class Commands(ABC):
 
         def start(token: int) -> None:
             nonlocal mine
-            self._sent(self._native.run_turn(token, encode(command), *limits, mode, False))
+            self._link.sent(self._native.run_turn(token, encode(command), *limits, mode, False))
             mine = token
             self._approvals.take(token, handler)
 
@@ -195,11 +205,14 @@ class Commands(ABC):
         text = encode(_input(runtime, payload, request_id, {}))
 
         def start(token: int) -> None:
-            self._sent(self._native.run_turn(token, text, *limits, mode, True))
+            self._link.sent(self._native.run_turn(token, text, *limits, mode, True))
             self._approvals.take(token, handler)
 
         def make(loop: Loop, token: int) -> Flight:
             return Flight(self._bridge, loop, token, self._approvals.forget)
+
+        # The module with the events, which only those who follow a turn need.
+        from .turn import Turn  # noqa: PLC0415
 
         return Turn(self._bridge.begin(start, make))
 
@@ -231,7 +244,7 @@ class Commands(ABC):
         request_id: str | None = None,
         timeout: Timeout = "default",
         **fields: Any,
-    ) -> Message:
+    ) -> InputAcceptedResponseMessage:
         """Sends an ``input`` and waits until the server has accepted it (protocol section 8.1).
 
         Resolves with ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
@@ -244,11 +257,12 @@ class Commands(ABC):
             RequestError: The server did not accept the input.
             RequestTimeout: No answer in time.
         """
-        return await self.request(_input(runtime, payload, request_id, fields), timeout=timeout)
+        response = await self._link.request(_input(runtime, payload, request_id, fields), timeout)
+        return cast("InputAcceptedResponseMessage", response)
 
     async def sync(
         self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
-    ) -> Message:
+    ) -> SyncResponseMessage:
         """Asks for the state of a runtime and subscribes to it: ``sync`` (section 16).
 
         The state comes to the message handlers, before or after the response. Further fields:
@@ -259,11 +273,12 @@ class Commands(ABC):
             RequestTimeout: No answer in time.
         """
         command = {"runtime": runtime, **_command("sync", fields)}
-        return await self.request(command, timeout=timeout)
+        response = await self._link.request(command, timeout)
+        return cast("SyncResponseMessage", response)
 
     async def abort(
         self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
-    ) -> Message:
+    ) -> AbortMessageResponseMessage:
         """Stops whatever runs in a conversation: ``abort_message`` (protocol section 15).
 
         Resolves with the response; ``response.aborted`` says whether there was something to stop.
@@ -274,9 +289,10 @@ class Commands(ABC):
             RequestTimeout: No answer in time.
         """
         command = {"runtime": runtime, **_command("abort_message", fields)}
-        return await self.request(command, timeout=timeout)
+        response = await self._link.request(command, timeout)
+        return cast("AbortMessageResponseMessage", response)
 
-    async def info(self, *, timeout: Timeout = "default") -> Message:
+    async def info(self, *, timeout: Timeout = "default") -> AppServerInfoResponseMessage:
         """Asks for the server's version and capabilities: ``app_server_info`` (section 3).
 
         Servers before 0.29.7 do not know the question and stay silent. Cancelling drops the
@@ -285,9 +301,12 @@ class Commands(ABC):
         Raises:
             RequestTimeout: No answer in time.
         """
-        return await self.request("app_server_info", timeout=timeout)
+        response = await self._link.request({"type": "app_server_info"}, timeout)
+        return cast("AppServerInfoResponseMessage", response)
 
-    async def conversation_list(self, *, timeout: Timeout = "default", **fields: Any) -> Message:
+    async def conversation_list(
+        self, *, timeout: Timeout = "default", **fields: Any
+    ) -> ConversationListResponseMessage:
         """Lists conversations: ``conversation_list`` (protocol section 20.3).
 
         Cancelling drops the response only.
@@ -296,11 +315,12 @@ class Commands(ABC):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        return await self.request(_command("conversation_list", fields), timeout=timeout)
+        response = await self._link.request(_command("conversation_list", fields), timeout)
+        return cast("ConversationListResponseMessage", response)
 
     async def runtime_external_tools_update(
         self, *, timeout: Timeout = "default", **fields: Any
-    ) -> Message:
+    ) -> RuntimeExternalToolsUpdateResponseMessage:
         """Replaces the external tools of runtimes: ``runtime_external_tools_update`` (section 14).
 
         For servers from 0.30.8 on. Cancelling drops the response only.
@@ -311,45 +331,52 @@ class Commands(ABC):
             RequestTimeout: No answer in time.
         """
         command = _command("runtime_external_tools_update", fields)
-        return await self.request(command, timeout=timeout)
+        response = await self._link.request(command, timeout)
+        return cast("RuntimeExternalToolsUpdateResponseMessage", response)
 
-    async def request(
-        self,
-        type_or_command: str | Mapping[str, Any],
-        /,
-        *,
-        timeout: Timeout = "default",
-        predicate: Callable[[Message], bool] | None = None,
-        **fields: Any,
-    ) -> Message:
-        """Sends any command and waits for its response.
+    if not TYPE_CHECKING:  # its types are in ``Overloads``
 
-        ``await client.request("list_models", force=True)`` is the same as
-        ``await client.request({"type": "list_models", "force": True})``. The command is checked
-        against the protocol, gets a ``request_id`` where it has none, and is matched with its
-        response by id and type (protocol section 5). Cancelling drops the response only.
+        async def request(
+            self,
+            type_or_command: str | Mapping[str, Any],
+            /,
+            *,
+            timeout: Timeout = "default",
+            predicate: Callable[[Message], bool] | None = None,
+            **fields: Any,
+        ) -> Message:
+            """Sends any command and waits for its response.
 
-        Args:
-            type_or_command: The type of the command, or the whole command.
-            timeout: Seconds to wait for the answer.
-            predicate: Says of each frame that carries the request's id whether it is the answer.
-                Such an answer is returned even when it is a refusal.
-            **fields: The fields of the command. Fields called ``timeout`` or ``predicate`` have to
-                be given in a whole command.
+            ``await client.request("list_models", force=True)`` is the same as
+            ``await client.request({"type": "list_models", "force": True})``. The command is checked
+            against the protocol, gets a ``request_id`` where it has none, and is matched with its
+            response by id and type (protocol section 5). Cancelling drops the response only.
 
-        Raises:
-            InvalidOption: ``timeout`` or ``predicate`` is not usable.
-            InvalidCommand: A field is missing or of the wrong type, or the command has no response.
-            MessageTooLarge: The command is larger than ``max_message_bytes``.
-            RequestError: The server refused (``success: false``); the answer is in ``response``.
-            RequestTimeout: No answer in time. A server that does not know a command stays silent.
-        """
-        command: Any = type_or_command
-        if isinstance(command, str):
-            command = _command(command, fields)
-        elif fields and isinstance(command, Mapping):
-            command = {**command, **fields}
-        return await self._request(command, timeout, predicate, checked=True)
+            Args:
+                type_or_command: The type of the command, or the whole command.
+                timeout: Seconds to wait for the answer.
+                predicate: Says of each frame that carries the request's id whether it is the
+                    answer. Such an answer is returned even when it is a refusal.
+                **fields: The fields of the command. Fields called ``timeout`` or ``predicate`` have
+                    to be given in a whole command.
+
+            Raises:
+                InvalidOption: ``timeout`` or ``predicate`` is not usable.
+                InvalidCommand: A field is missing or of the wrong type, or the command has no
+                    response.
+                UnsupportedByServer: The server is too old for the command.
+                MessageTooLarge: The command is larger than ``max_message_bytes``.
+                RequestError: The server refused (``success: false``); its answer is in
+                    ``response``.
+                RequestTimeout: No answer in time. A server that does not know a command stays
+                    silent.
+            """
+            command: Any = type_or_command
+            if isinstance(command, str):
+                command = _command(command, fields)
+            elif fields and isinstance(command, Mapping):
+                command = {**command, **fields}
+            return await self._link.request(command, timeout, predicate)
 
     async def request_raw(
         self,
@@ -371,8 +398,8 @@ class Commands(ABC):
             RequestTimeout: No answer in time.
         """
         if predicate is None:
-            raise _no_predicate(predicate)
-        return await self._request(command, timeout, predicate, checked=False)
+            raise no_predicate(predicate)
+        return await self._link.request(command, timeout, predicate, checked=False)
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Sends a command and waits for nothing; it is checked against the protocol.
@@ -382,8 +409,7 @@ class Commands(ABC):
             MessageTooLarge: The command is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
         """
-        self._bridge.check()
-        self._sent(self._native.send(encode(command)))
+        self._link.send(command)
 
     def send_raw(self, command: Mapping[str, Any]) -> None:
         """Sends any object with a ``type``, also commands that this version does not know.
@@ -393,36 +419,7 @@ class Commands(ABC):
             MessageTooLarge: The command is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
         """
-        self._bridge.check()
-        self._sent(self._native.send_raw(encode(command)))
-
-    async def _request(
-        self,
-        command: Any,
-        timeout: Timeout,
-        predicate: Callable[[Message], bool] | None,
-        *,
-        checked: bool,
-    ) -> Message:
-        manual = predicate is not None
-        # What a coroutine function returns would always count as true.
-        if manual and (not callable(predicate) or inspect.iscoroutinefunction(predicate)):
-            raise _no_predicate(predicate)
-        seconds = request_limit("timeout", timeout)
-
-        def start(token: int) -> None:
-            text = encode(command)
-            self._sent(self._native.request(token, text, seconds, manual, checked))
-
-        delivery = await self._bridge.call(start, predicate)
-        response = Message(delivery[2])
-        if delivery[0] == "response" and delivery[3]:
-            raise refusal(response)
-        return response
-
-
-def _no_predicate(given: object) -> InvalidOption:
-    return InvalidOption(f"predicate: expected a plain function, got {type(given).__name__}")
+        self._link.send_raw(command)
 
 
 def _command(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class Loop(Protocol):
     def soon(self, callback: Callable[[], None]) -> None:
         """Calls back after all tasks that are ready by now have had their turn."""
 
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Calls back after so many seconds, if the loop still runs then."""
+
     def from_thread(self, callback: Callable[[], None]) -> None:
         """Calls back on the loop's thread; raises ``RuntimeError`` when the loop has ended."""
 
@@ -124,6 +127,9 @@ class AsyncioLoop:
 
     def soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._loop.call_later(seconds, callback)
 
     def from_thread(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(callback)
@@ -244,6 +250,13 @@ class TrioLoop:
         async def call() -> None:
             # A new task runs among those that are ready, in any order; after this it is the last.
             await self._trio.lowlevel.cancel_shielded_checkpoint()
+            _contained(callback)
+
+        self._trio.lowlevel.spawn_system_task(call, name="letta-app-client")
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        async def call() -> None:
+            await self._trio.sleep(seconds)
             _contained(callback)
 
         self._trio.lowlevel.spawn_system_task(call, name="letta-app-client")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _native
 from ._bridge import Bridge
@@ -14,12 +14,17 @@ from ._json import encode
 from ._loops import Loop, logger
 from .messages import Message
 
+if TYPE_CHECKING:
+    from .protocol import ExternalToolCallRequestMessage
+
 __all__ = ["ToolHandler", "ToolResult", "Tools"]
 
 ToolResult: TypeAlias = "str | Mapping[str, Any]"
 """The result of a tool: its text, or ``{"content": [{"type": "text", …}], "is_error": …}``."""
 
-ToolHandler: TypeAlias = "Callable[[Message], ToolResult | Awaitable[ToolResult]]"
+ToolHandler: TypeAlias = (
+    "Callable[[ExternalToolCallRequestMessage], ToolResult | Awaitable[ToolResult]]"
+)
 
 
 class _ToolJob(Job):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from ._decode import decode
 from .decisions import Decision, Suggestion, allow
 from .messages import Fields, Message
 
@@ -60,7 +61,7 @@ class ApprovalRequest:
 
     def __init__(self, message: Message | str) -> None:
         """Takes a ``control_request``, as a frame or as its wire text."""
-        frame = Message(message) if isinstance(message, str) else message
+        frame = decode(message) if isinstance(message, str) else message
         object.__setattr__(self, "_message", frame)
 
     @property

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import _native
-from ._bridge import Bridge
 from ._call import Delivery
-from ._checks import expect_text
+from ._checks import expect, expect_text
 from ._commands import Commands
+from ._decode import decode, decode_as
+from ._filters import Wanted
 from ._handlers import Handlers
+from ._link import Link
 from ._loops import logger
+from ._subscription import Subscription
 from ._tools import ToolHandler, Tools
 from .approvals import ApprovalHandler
-from .messages import Message
+from .errors import Disconnected, InvalidOption, LettaAppError
+from .messages import Channel, Message
 
-__all__ = ["AppServerClient", "Channel", "Disconnect", "State", "Stats"]
+__all__ = ["AppServerClient", "Disconnect", "State", "Stats"]
 
-Channel = Literal["control", "stream"]
 State = Literal["new", "connecting", "open", "disconnected", "closed"]
 
 
@@ -75,10 +77,8 @@ class AppServerClient(Commands):
 
     def __init__(self, native: _native.Connection) -> None:
         """Use ``create_app_server_client``."""
-        super().__init__(native, Bridge(native, self._delivered))
+        super().__init__(Link(native, self._delivered))
         self._tools = Tools(self._bridge)
-        self._on_message = Handlers[[Message, Channel]]("on_message")
-        self._on_send = Handlers[[dict[str, Any]]]("on_send")
         self._on_disconnect = Handlers[[Disconnect]]("on_disconnect")
         self._on_lagged = Handlers[[int]]("on_lagged")
         self._dropped = 0
@@ -145,13 +145,14 @@ class AppServerClient(Commands):
         """
         self._bridge.check_process()
         text = self._native.info
-        return None if text is None else Message(text)
+        return None if text is None else decode(text)
 
     @property
     def stats(self) -> Stats:
         """Counters since the client was made."""
         self._bridge.check_process()
-        handlers = (self._on_message, self._on_send, self._on_disconnect, self._on_lagged)
+        link = self._link
+        handlers = (link.on_message, link.on_send, self._on_disconnect, self._on_lagged)
         errors = sum(kind.errors for kind in (*handlers, self._tools, self._approvals))
         return Stats(*self._native.counters(), dropped=self._dropped, handler_errors=errors)
 
@@ -161,22 +162,81 @@ class AppServerClient(Commands):
         expect_text("prefix", prefix)
         return self._native.next_request_id(prefix)
 
-    def on_message(self, handler: Callable[[Message, Channel], object]) -> Callable[[], None]:
-        """Registers a function for every frame that the server sends.
+    if not TYPE_CHECKING:  # its types are in ``Overloads``
 
-        It is called with the frame and its channel on the loop's thread, in the order of arrival,
-        before the calls that the same burst of frames completes. It must not block. One that is
-        registered right after a call has returned sees all that came after the call's answer.
+        def on_message(
+            self,
+            handler: Callable[[Message, Channel], object],
+            *,
+            types: str | Iterable[str] | None = None,
+            runtime: Mapping[str, Any] | None = None,
+        ) -> Callable[[], None]:
+            """Registers a function for frames that the server sends.
 
-        An exception is logged and counted (``stats.handler_errors``). ``SystemExit`` and
-        ``KeyboardInterrupt`` end the run of asyncio, as from any callback; on trio, where a handler
-        is in nobody's task, they are logged and counted like the rest. So it is with all handlers.
+            It is called with the frame, an object of its class in ``protocol``, and its channel on
+            the loop's thread, in the order of arrival, before the calls that the same burst of
+            frames completes. It must not block. One that is registered right after a call has
+            returned sees all that came after the call's answer.
 
-        Returns:
-            A function that removes the handler.
-        """
-        self._bridge.check_process()
-        return self._on_message.add(handler)
+            An exception is logged and counted (``stats.handler_errors``). ``SystemExit`` and
+            ``KeyboardInterrupt`` end the run of asyncio, as from any callback; on trio, where a
+            handler is in nobody's task, they are logged and counted like the rest. So it is with
+            all handlers.
+
+            Args:
+                handler: The function.
+                types: The types of the frames it wants (``"turn_finished"``, or several); ``None``
+                    for all. Frames of other types are not parsed. Types that this version does not
+                    know may be among them.
+                runtime: Agent and conversation, as ``runtime_start`` returned them, for the frames
+                    that carry them; ``None`` for all frames.
+
+            Returns:
+                A function that removes the handler.
+
+            Raises:
+                InvalidOption: ``types`` or ``runtime`` is not usable.
+            """
+            self._bridge.check_process()
+            if types is None and runtime is None:
+                return self._link.on_message.add(handler)
+            if not callable(handler):
+                kind = type(handler).__name__
+                raise TypeError(f"on_message: expected a function, got {kind}")
+            wanted = Wanted(types, runtime)
+
+            def filtered(message: Message, channel: Channel) -> None:
+                if wanted(message):
+                    handler(message, channel)
+
+            return self._link.on_message.add(filtered)
+
+        def messages(
+            self,
+            *types: str,
+            runtime: Mapping[str, Any] | None = None,
+            limit: int = 10_000,
+        ) -> Subscription[Message]:
+            """Returns frames that the server sends as an async iterator (``Subscription``).
+
+            Sends nothing. It has all frames from this moment on, in the order of arrival, each an
+            object of its class in ``protocol``; to be used with ``async with``, which ends it.
+
+            Args:
+                *types: The types of the frames; none for all. Frames of other types are not parsed.
+                runtime: Agent and conversation, for the frames that carry them.
+                limit: How many frames are kept for a reader who lags; then the oldest go, which
+                    ``Subscription.dropped`` counts.
+
+            Raises:
+                InvalidOption: ``types``, ``runtime`` or ``limit`` is not usable.
+                ForkedProcess: The client was made before a fork.
+            """
+            self._bridge.check_process()
+            expect("limit", limit, "a number", (int,))
+            if limit < 1:
+                raise InvalidOption(f"limit: expected a number above 0, got {limit}")
+            return Subscription(self._link, Wanted(types or None, runtime), limit)
 
     def on_send(self, handler: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
         """Registers a function for every command that is sent.
@@ -189,7 +249,7 @@ class AppServerClient(Commands):
             A function that removes the handler.
         """
         self._bridge.check_process()
-        return self._on_send.add(handler)
+        return self._link.on_send.add(handler)
 
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
         """Registers a function for the end of a connection that nobody here asked for.
@@ -270,31 +330,44 @@ class AppServerClient(Commands):
         self._bridge.check_process()
         return self._approvals.add(handler, runtime)
 
-    def _sent(self, text: str) -> None:
-        if self._on_send:
-            self._on_send.emit(json.loads(text))
-
     def _delivered(self, delivery: Delivery) -> None:
         kind = delivery[0]
         if kind == "message":
-            if self._on_message:
-                self._on_message.emit(Message(delivery[3]), delivery[2])
+            if self._link.has_listeners:
+                self._link.received(decode_as(delivery[4], delivery[3]), delivery[2])
         elif kind == "sent":
-            self._sent(delivery[2])
+            self._link.sent(delivery[2])
         elif kind == "tool_call":
-            self._tools.call(Message(delivery[2]))
+            self._tools.call(decode_as("external_tool_call_request", delivery[2]))
         elif kind == "tool_over":
             self._tools.over(*delivery[2:])
         elif kind == "approval":
             self._approvals.ask(*delivery[1:])
         elif kind == "approval_over":
             self._approvals.over(*delivery[2:])
-        elif kind == "disconnected":
-            self._on_disconnect.emit(Disconnect(*delivery[2:]))
-        elif kind == "lagged" and (self._on_message or self._on_send):
+        else:
+            self._changed(delivery)
+
+    def _changed(self, delivery: Delivery) -> None:
+        """Takes what says something of the connection."""
+        kind = delivery[0]
+        if kind == "disconnected":
+            self._disconnected(Disconnect(*delivery[2:]))
+        elif kind == "closed":
+            self._link.ended(None)
+        elif kind == "lagged" and (self._link.has_listeners or self._link.on_send):
             self._dropped += delivery[2]
             logger.warning("%d frames were dropped: the event loop was busy", delivery[2])
             self._on_lagged.emit(delivery[2])
+
+    def _disconnected(self, how: Disconnect) -> None:
+        def error() -> LettaAppError:
+            lost = Disconnected(f"the connection was lost: {how.reason}")
+            lost.close_code = how.code
+            return lost
+
+        self._link.ended(error)
+        self._on_disconnect.emit(how)
 
     def __repr__(self) -> str:
         return f"<AppServerClient {self.state}>"

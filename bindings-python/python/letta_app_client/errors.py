@@ -21,6 +21,7 @@
     │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
     │  ├─ TurnInterrupted                    the connection was lost: the outcome is unknown
     │  └─ ApprovalRequired                   a permission is wanted; request
+    ├─ ServerStartError                      a server of one's own did not start
     ├─ WrongLoop                             used from another event loop
     ├─ ForkedProcess                         the client belongs to the parent process
     └─ InternalError                         a defect of this package
@@ -31,6 +32,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
+from ._decode import decode
 from .approvals import ApprovalRequest
 from .messages import Message
 from .results import TurnResult
@@ -50,6 +52,7 @@ __all__ = [
     "ProtocolMismatch",
     "RequestError",
     "RequestTimeout",
+    "ServerStartError",
     "TurnAborted",
     "TurnError",
     "TurnFailed",
@@ -236,6 +239,12 @@ class ApprovalRequired(TurnError):
         return None if frame is None else ApprovalRequest(frame)
 
 
+class ServerStartError(LettaAppError):
+    """A server of one's own did not start. The message ends with what it printed last."""
+
+    code: ClassVar[str] = "server_start"
+
+
 class WrongLoop(LettaAppError):
     """A client was used from another event loop than the one it first ran on."""
 
@@ -272,7 +281,7 @@ def from_json(text: str) -> LettaAppError:
     if isinstance(error, (Disconnected, TurnError)):
         error.close_code = raw["close_code"]
     if isinstance(error, RequestError) and raw["response"] is not None:
-        error.response = Message(raw["response"])
+        error.response = decode(raw["response"])
     if isinstance(error, TurnError) and raw["result"] is not None:
         error.result = TurnResult.from_raw(raw["result"])
     return error

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Literal, TypeAlias
 
-__all__ = ["Fields", "Message"]
+__all__ = ["Channel", "Fields", "Message", "by_tag", "nest"]
+
+Channel = Literal["control", "stream"]
+"""The socket a frame came on; ``control`` on a one-socket server."""
 
 _REPR_LIMIT = 200
 
 
-def _wrap(value: Any) -> Any:
+def _wrap(value: Any, kind: Maker) -> Any:
     if isinstance(value, dict):
-        return Fields(value)
+        return kind(value)
     if isinstance(value, list):
-        return [_wrap(item) for item in value]
+        return [_wrap(item, kind) for item in value]
     return value
 
 
@@ -27,12 +30,20 @@ class Fields(Mapping[str, Any]):
     ``**fields``, ``match`` with a mapping pattern), and it is accepted wherever a part of a
     command is. Nested objects are ``Fields`` as well; arrays are lists of them.
 
+    The classes of ``letta_app_client.protocol`` say which fields there are. Of theirs, a field that
+    may be missing is ``None`` as an attribute where it is; ``"error" in response`` tells. Fields
+    they do not know, and values of other types than they say, come as they are.
+
     A field whose name is also a method of mappings (``items``, ``keys``, ``values``, ``get``) or
     ``raw`` or ``to_dict`` is reached as ``fields["items"]``.
     """
 
     __slots__ = ("_data",)
     _data: dict[str, Any]
+    # What is known of the fields of a class: those that may be missing and then are ``None``, and
+    # the classes of the objects in them.
+    _optional: ClassVar[frozenset[str]] = frozenset()
+    _nested: ClassVar[Mapping[str, Maker]] = {}
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         """Wraps a mapping, which must not be changed afterwards."""
@@ -48,7 +59,7 @@ class Fields(Mapping[str, Any]):
         return copy.deepcopy(self.raw)
 
     def __getitem__(self, key: str) -> Any:
-        return _wrap(self.raw[key])
+        return _wrap(self.raw[key], self._nested.get(key, Fields))
 
     def __getattr__(self, name: str) -> Any:
         kind = type(self).__name__
@@ -56,8 +67,10 @@ class Fields(Mapping[str, Any]):
         if name.startswith("_"):
             raise AttributeError(f"{kind} has no attribute {name!r}")
         try:
-            return _wrap(self.raw[name])
+            return self[name]
         except KeyError:
+            if name in self._optional:
+                return None
             known = ", ".join(self.raw)
             raise AttributeError(f"{kind} has no field {name!r} (there are: {known})") from None
 
@@ -136,6 +149,26 @@ class Message(Fields):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({_shortened(self._text)})"
+
+
+Maker: TypeAlias = Callable[[dict[str, Any]], Fields]
+"""Makes an object of a field's value."""
+
+
+def by_tag(key: str, kinds: Mapping[str, type[Fields]]) -> Maker:
+    """Makes objects of the class that their tag says; plain ones where it is unknown."""
+
+    def make(data: dict[str, Any]) -> Fields:
+        tag = data.get(key)
+        return (kinds.get(tag, Fields) if isinstance(tag, str) else Fields)(data)
+
+    return make
+
+
+def nest(kinds: Mapping[type[Fields], Mapping[str, Maker]]) -> None:
+    """Tells classes what the objects in their fields are, once all classes are there."""
+    for kind, fields in kinds.items():
+        kind._nested = fields  # noqa: SLF001 - its own module
 
 
 def _shortened(text: str) -> str:

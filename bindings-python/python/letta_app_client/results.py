@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from ._decode import decode
 from .messages import Fields, Message
 
 __all__ = [
@@ -186,18 +187,20 @@ class TurnResult:
 
         The engine's has ``duration_ms`` in milliseconds, and the text of ``terminal_message``.
         """
+        from .protocol import RuntimeScope  # noqa: PLC0415 - with the first frame, see _decode
+
         values = {key.name: raw[key.name] for key in fields(cls) if key.name in raw}
         terminal = raw.get("terminal_message")
         if isinstance(terminal, Mapping):
             terminal = json.dumps(terminal)
         calls = tuple(ToolCall(**call) for call in raw.get("tool_calls", ()))
         values |= {
-            "runtime": Fields(raw["runtime"]),
+            "runtime": RuntimeScope(raw["runtime"]),
             "runs": tuple(RunText(**run) for run in raw.get("runs", ())),
             "tool_calls": calls,
             "messages": tuple(_message(one, calls) for one in raw.get("messages", ())),
             "usage": Usage(**raw.get("usage", {})),
-            "terminal_message": None if terminal is None else Message(terminal),
+            "terminal_message": None if terminal is None else decode(terminal),
             "duration": raw.get("duration", raw.get("duration_ms", 0) / 1000),
         }
         for name in ("run_ids", "client_message_ids", "merged_with"):

@@ -1,0 +1,35 @@
+"""From the text of a frame to the object of its class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from .messages import Message
+
+__all__ = ["classes", "decode", "decode_as"]
+
+
+@cache
+def classes() -> Mapping[str, type[Message]]:
+    """The classes of all messages, by ``type``. They are imported with the first frame."""
+    from .protocol import MESSAGES  # noqa: PLC0415 - as it says
+
+    return MESSAGES
+
+
+def decode(text: str) -> Message:
+    """Parses a frame and makes it an object of the class of its type; plain where it is unknown."""
+    plain = Message(text)
+    kind = classes().get(plain.type)
+    if kind is None:
+        return plain
+    message = kind(text)
+    # Parsed once.
+    object.__setattr__(message, "_data", plain.raw)
+    return message
+
+
+def decode_as(kind: str | None, text: str) -> Message:
+    """Makes a frame whose type the engine has read an object of its class, without parsing it."""
+    return Message(text) if kind is None else classes().get(kind, Message)(text)

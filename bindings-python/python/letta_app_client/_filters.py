@@ -1,0 +1,67 @@
+"""Which frames somebody wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ._checks import expect_text, runtime_ids
+from ._decode import classes
+from .errors import InvalidOption
+from .messages import Message
+
+__all__ = ["Wanted"]
+
+
+class Wanted:
+    """Frames of some types, of one runtime, or both. A frame of another type is not parsed."""
+
+    def __init__(
+        self, types: str | Iterable[str] | None, runtime: Mapping[str, Any] | None
+    ) -> None:
+        """Takes what handlers are registered with.
+
+        Raises:
+            InvalidOption: The types are no texts, or none, or the runtime is none.
+        """
+        self._kinds: frozenset[type[Message]] | None = None
+        self._unknown: frozenset[str] = frozenset()
+        self._runtime = runtime_ids(runtime)
+        if types is not None:
+            names = _names(types)
+            kinds = classes()
+            self._kinds = frozenset(kinds[name] for name in names if name in kinds)
+            # Of types that the protocol has not got yet there is no class.
+            self._unknown = names - kinds.keys()
+
+    def __call__(self, message: Message) -> bool:
+        """Whether it is one of them."""
+        return self._is_of_type(message) and self._is_of_runtime(message)
+
+    def _is_of_type(self, message: Message) -> bool:
+        if self._kinds is None or type(message) in self._kinds:
+            return True
+        if not self._unknown or type(message) is not Message:
+            return False
+        return message.type in self._unknown
+
+    def _is_of_runtime(self, message: Message) -> bool:
+        if self._runtime is None:
+            return True
+        runtime = message.raw.get("runtime")
+        if not isinstance(runtime, dict):
+            return False
+        return (runtime.get("agent_id"), runtime.get("conversation_id")) == self._runtime
+
+
+def _names(types: str | Iterable[str]) -> frozenset[str]:
+    if isinstance(types, str):
+        types = (types,)
+    if not isinstance(types, Iterable):
+        raise InvalidOption(f"types: expected texts, got {type(types).__name__}")
+    names = tuple(types)
+    for name in names:
+        expect_text("types", name)
+    if not names:
+        raise InvalidOption("types: expected at least one; None means all")
+    return frozenset(names)

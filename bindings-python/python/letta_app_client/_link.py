@@ -1,0 +1,120 @@
+"""What a client and its families share: the connection, and who is told of its frames."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from . import _native
+from ._bridge import Bridge
+from ._call import Delivery
+from ._decode import decode
+from ._handlers import Handlers
+from ._json import encode
+from ._limits import Timeout, request_limit
+from ._loops import logger
+from .errors import InvalidOption, LettaAppError, refusal
+from .messages import Channel, Message
+
+__all__ = ["Link", "Queue", "no_predicate"]
+
+
+class Queue(Protocol):
+    """What takes frames until the connection ends."""
+
+    def put(self, message: Message) -> None:
+        """Takes a frame if it is wanted."""
+
+    def end(self, error: Callable[[], LettaAppError] | None) -> None:
+        """Takes note that no more will come, and why."""
+
+
+class Link:
+    """Sends commands, waits for their answers, and hands frames on.
+
+    It knows nothing of the client, so that a client that is dropped goes at once.
+    """
+
+    def __init__(self, native: _native.Connection, deliver: Callable[[Delivery], None]) -> None:
+        self.native = native
+        self.bridge = Bridge(native, deliver)
+        self.on_message = Handlers[[Message, Channel]]("on_message")
+        self.on_send = Handlers[[dict[str, Any]]]("on_send")
+        # Replaced, never changed: a queue may come or go while frames are handed on.
+        self._queues: tuple[Queue, ...] = ()
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody wants frames that answer no request."""
+        return bool(self.on_message or self._queues)
+
+    def add(self, queue: Queue) -> None:
+        """Hands every frame to a queue from now on."""
+        self._queues = (*self._queues, queue)
+
+    def remove(self, queue: Queue) -> None:
+        """Ends that."""
+        self._queues = tuple(other for other in self._queues if other is not queue)
+
+    def received(self, message: Message, channel: Channel) -> None:
+        """Hands a frame on."""
+        for queue in self._queues:
+            try:
+                queue.put(message)
+            except Exception:  # noqa: BLE001 - one that cannot be read is no reason to lose others
+                logger.exception("a message could not be handed on")
+        if self.on_message:
+            self.on_message.emit(message, channel)
+
+    def ended(self, error: Callable[[], LettaAppError] | None) -> None:
+        """Ends what waits for frames: with an error, or because the client was closed."""
+        queues, self._queues = self._queues, ()
+        for queue in queues:
+            queue.end(error)
+
+    def sent(self, text: str) -> None:
+        """Tells of a command that goes out."""
+        if self.on_send:
+            self.on_send.emit(json.loads(text))
+
+    def send(self, command: Any) -> None:
+        """Sends a command that is checked against the protocol."""
+        self.bridge.check()
+        self.sent(self.native.send(encode(command)))
+
+    def send_raw(self, command: Any) -> None:
+        """Sends an object with a ``type``."""
+        self.bridge.check()
+        self.sent(self.native.send_raw(encode(command)))
+
+    async def request(
+        self,
+        command: Any,
+        timeout: Timeout,
+        predicate: Callable[[Message], bool] | None = None,
+        *,
+        checked: bool = True,
+    ) -> Message:
+        """Sends a command and waits for its response."""
+        manual = predicate is not None
+        # What a coroutine function returns would always count as true.
+        if manual and (not callable(predicate) or inspect.iscoroutinefunction(predicate)):
+            raise no_predicate(predicate)
+        seconds = request_limit("timeout", timeout)
+
+        def start(token: int) -> None:
+            text = encode(command)
+            self.sent(self.native.request(token, text, seconds, manual, checked))
+
+        delivery = await self.bridge.call(start, predicate)
+        response = decode(delivery[2])
+        if delivery[0] == "response" and delivery[3]:
+            raise refusal(response)
+        return response
+
+
+def no_predicate(given: object) -> InvalidOption:
+    """The error for what was given instead of a predicate."""
+    return InvalidOption(f"predicate: expected a plain function, got {type(given).__name__}")

@@ -1,0 +1,37 @@
+"""Uses that type checkers have to refuse: each line that ends in ``# wrong``. It is never run."""
+
+from __future__ import annotations
+
+import letta_app_client as letta
+from letta_app_client import protocol
+
+RUNTIME: protocol.RuntimeScopeDict = {"agent_id": "a", "conversation_id": "c"}
+
+
+async def wrong(client: letta.AppServerClient) -> object:
+    await client.models.list(force="yes")  # wrong
+    await client.models.list(forced=True)  # wrong
+    await client.models.list(True)  # wrong
+    await client.agents.retrieve()  # wrong
+    await client.files.read(path="/a", encoding="latin1")  # wrong
+    await client.cron.get(task_id=None)  # wrong
+    await client.cron.get(task_id="t", timeout="soon")  # wrong
+    await client.runtimes.sync(runtime={"agent_id": "a"})  # wrong
+    await client.models.update(runtime=RUNTIME, payload=7)  # wrong
+    await client.request("list_models", forced=True)  # wrong
+    await client.request("no_such_command")  # wrong
+    await client.request("terminal_kill", terminal_id="t")  # wrong
+    client.on_message(on_finished, types="stream_delta")  # wrong
+    client.messages(7)  # wrong
+    client.terminals.open(80)  # wrong
+    await client.no_such_family.list()  # wrong
+    info = await client.server.info()
+    text: str = info.protocol_version  # wrong
+    letter: str = info.capabilities.split_channels  # wrong
+    scope: protocol.RuntimeScopeDict = {"agent_id": 1, "conversation_id": "c"}  # wrong
+    return text, letter, scope
+
+
+def on_finished(message: protocol.TurnFinishedMessage, _: letta.Channel) -> object:
+    status: protocol.LoopStatus = message.stop_reason  # wrong
+    return status
