@@ -1970,6 +1970,10 @@ export interface FileOpsMessage {
   path: string;
   source: string;
   document_content?: string;
+  emitted_at?: string;
+  event_seq?: number;
+  idempotency_key?: string;
+  runtime?: RuntimeScope;
 }
 
 /** Event. */
@@ -1979,6 +1983,10 @@ export interface ControlRequestMessage {
   request_id: string;
   agent_id?: string;
   conversation_id?: string;
+  emitted_at?: string;
+  event_seq?: number;
+  idempotency_key?: string;
+  runtime?: RuntimeScope;
 }
 
 /** Response to `input`. */
@@ -2487,6 +2495,10 @@ export interface CronsUpdatedMessage {
   timestamp: number;
   agent_id?: string;
   conversation_id?: string | null;
+  emitted_at?: string;
+  event_seq?: number;
+  idempotency_key?: string;
+  runtime?: RuntimeScope;
 }
 
 /** Response to `skill_enable`. */
@@ -2495,7 +2507,10 @@ export interface SkillEnableResponseMessage {
   request_id: string;
   success: boolean;
   error?: string;
+  link_path?: string;
+  name?: string;
   skill_name?: string;
+  skill_path?: string;
 }
 
 /** Response to `skill_disable`. */
@@ -2504,6 +2519,7 @@ export interface SkillDisableResponseMessage {
   request_id: string;
   success: boolean;
   error?: string;
+  name?: string;
   skill_name?: string;
 }
 

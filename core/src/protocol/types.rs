@@ -2569,6 +2569,14 @@ object! {
         optional {
             /// `document_content`.
             document_content = "document_content": String,
+            /// `emitted_at`.
+            emitted_at = "emitted_at": String,
+            /// `event_seq`.
+            event_seq = "event_seq": Number,
+            /// `idempotency_key`.
+            idempotency_key = "idempotency_key": String,
+            /// `runtime`.
+            runtime = "runtime": RuntimeScope,
         }
     }
 }
@@ -2587,6 +2595,14 @@ object! {
             agent_id = "agent_id": String,
             /// `conversation_id`.
             conversation_id = "conversation_id": String,
+            /// `emitted_at`.
+            emitted_at = "emitted_at": String,
+            /// `event_seq`.
+            event_seq = "event_seq": Number,
+            /// `idempotency_key`.
+            idempotency_key = "idempotency_key": String,
+            /// `runtime`.
+            runtime = "runtime": RuntimeScope,
         }
     }
 }
@@ -3599,6 +3615,14 @@ object! {
             agent_id = "agent_id": String,
             /// `conversation_id`.
             conversation_id = "conversation_id": Option<String>,
+            /// `emitted_at`.
+            emitted_at = "emitted_at": String,
+            /// `event_seq`.
+            event_seq = "event_seq": Number,
+            /// `idempotency_key`.
+            idempotency_key = "idempotency_key": String,
+            /// `runtime`.
+            runtime = "runtime": RuntimeScope,
         }
     }
 }
@@ -3615,8 +3639,14 @@ object! {
         optional {
             /// `error`.
             error = "error": String,
+            /// `link_path`.
+            link_path = "link_path": String,
+            /// `name`.
+            name = "name": String,
             /// `skill_name`.
             skill_name = "skill_name": String,
+            /// `skill_path`.
+            skill_path = "skill_path": String,
         }
     }
 }
@@ -3633,6 +3663,8 @@ object! {
         optional {
             /// `error`.
             error = "error": String,
+            /// `name`.
+            name = "name": String,
             /// `skill_name`.
             skill_name = "skill_name": String,
         }

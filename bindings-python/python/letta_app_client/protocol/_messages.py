@@ -1228,12 +1228,16 @@ class FileOpsMessage(Message):
     """``file_ops`` (section 20). Event."""
 
     __slots__ = ()
-    _optional = frozenset({"document_content"})
+    _optional = frozenset({"document_content", "emitted_at", "event_seq", "idempotency_key", "runtime"})
     type: Literal["file_ops"]
     cg_entries: list[FileOpsMessageCgEntries]
     document_content: str | None
+    emitted_at: str | None
+    event_seq: float | None
+    idempotency_key: str | None
     ops: list[FileOpsMessageOps]
     path: str
+    runtime: RuntimeScope | None
     source: str
 
 
@@ -1242,12 +1246,16 @@ class ControlRequestMessage(Message):
 
     __slots__ = ()
     __match_args__ = ("request",)
-    _optional = frozenset({"agent_id", "conversation_id"})
+    _optional = frozenset({"agent_id", "conversation_id", "emitted_at", "event_seq", "idempotency_key", "runtime"})
     type: Literal["control_request"]
     agent_id: str | None
     conversation_id: str | None
+    emitted_at: str | None
+    event_seq: float | None
+    idempotency_key: str | None
     request: CanUseToolControlRequestBody
     request_id: str
+    runtime: RuntimeScope | None
 
 
 class InputAcceptedResponseMessage(Message):
@@ -1912,10 +1920,14 @@ class CronsUpdatedMessage(Message):
 
     __slots__ = ()
     __match_args__ = ("timestamp",)
-    _optional = frozenset({"agent_id", "conversation_id"})
+    _optional = frozenset({"agent_id", "conversation_id", "emitted_at", "event_seq", "idempotency_key", "runtime"})
     type: Literal["crons_updated"]
     agent_id: str | None
     conversation_id: str | None
+    emitted_at: str | None
+    event_seq: float | None
+    idempotency_key: str | None
+    runtime: RuntimeScope | None
     timestamp: float
 
 
@@ -1923,11 +1935,14 @@ class SkillEnableResponseMessage(Message):
     """``skill_enable_response`` (section 20). Response to ``skill_enable``."""
 
     __slots__ = ()
-    _optional = frozenset({"error", "skill_name"})
+    _optional = frozenset({"error", "link_path", "name", "skill_name", "skill_path"})
     type: Literal["skill_enable_response"]
     error: str | None
+    link_path: str | None
+    name: str | None
     request_id: str
     skill_name: str | None
+    skill_path: str | None
     success: bool
 
 
@@ -1935,9 +1950,10 @@ class SkillDisableResponseMessage(Message):
     """``skill_disable_response`` (section 20). Response to ``skill_disable``."""
 
     __slots__ = ()
-    _optional = frozenset({"error", "skill_name"})
+    _optional = frozenset({"error", "name", "skill_name"})
     type: Literal["skill_disable_response"]
     error: str | None
+    name: str | None
     request_id: str
     skill_name: str | None
     success: bool
@@ -2912,7 +2928,7 @@ nest(
         ConnectProviderAuthMethod: {"fields": ConnectProviderField},
         ConnectProviderEntry: {"auth_methods": ConnectProviderAuthMethod, "connected": ConnectProviderConnectionState, "connected_providers": ConnectProviderConnectionState, "fields": ConnectProviderField},
         ConnectProviderResponseMessage: {"providers": ConnectProviderEntry},
-        ControlRequestMessage: {"request": CanUseToolControlRequestBody},
+        ControlRequestMessage: {"request": CanUseToolControlRequestBody, "runtime": RuntimeScope},
         ConversationForkResponseMessage: {"conversation": ForkedConversationReference},
         CronAddResponseMessage: {"task": CronTask},
         CronGetResponseMessage: {"task": CronTask},
@@ -2921,13 +2937,14 @@ nest(
         CronRunsResponseMessage: {"page": CronRunLogPage},
         CronTriggerResponseMessage: {"task": CronTask},
         CronUpdateResponseMessage: {"task": CronTask},
+        CronsUpdatedMessage: {"runtime": RuntimeScope},
         DeviceStatus: {"current_available_skills": AvailableSkillSummary, "experiments": ExperimentSnapshot, "git_context": GitContext, "mod_commands": ModCommandInfo, "pending_control_requests": PendingControlRequest, "reflection_settings": ReflectionSettingsSnapshot},
         DeviceStatusUpdateMessage: {"device_status": DeviceStatus, "runtime": RuntimeScope},
         DiffHunk: {"lines": DiffHunkLine},
         DiffPreview: {"hunks": DiffHunk},
         DisconnectProviderResponseMessage: {"providers": ConnectProviderEntry},
         ExternalToolCallRequestMessage: {"runtime": RuntimeScope},
-        FileOpsMessage: {"cg_entries": FileOpsMessageCgEntries, "ops": FileOpsMessageOps},
+        FileOpsMessage: {"cg_entries": FileOpsMessageCgEntries, "ops": FileOpsMessageOps, "runtime": RuntimeScope},
         GetExperimentsResponseMessage: {"experiments": ExperimentSnapshot},
         GetReflectionSettingsResponseMessage: {"reflection_settings": ReflectionSettingsSnapshot},
         GetTreeResponseMessage: {"entries": TreeEntry},
