@@ -32,7 +32,7 @@ impl Files<'_> {
 }
 
 impl FileChanges {
-    /// The next change; `None` once the client is closed.
+    /// The next change; `None` once the connection was lost or the client is closed.
     ///
     /// # Cancel safety
     ///

@@ -123,7 +123,7 @@ impl Client {
     /// [`Message::typed`].
     #[must_use]
     pub fn messages(&self, filter: MessageFilter) -> Messages {
-        Messages { events: self.events(), filter, dropped: 0 }
+        Messages { events: self.events(), filter, dropped: 0, lost: false }
     }
 
     /// The calls of external tools this client registered with [`Client::runtime_start`] or

@@ -190,25 +190,29 @@ pub struct Messages {
     pub(crate) events: Events,
     pub(crate) filter: MessageFilter,
     pub(crate) dropped: u64,
+    /// The connection it was made for is gone.
+    pub(crate) lost: bool,
 }
 
 impl Messages {
-    /// The next message that passes the filter; `None` once the client is closed. After a lost
-    /// connection it goes on with the next one.
+    /// The next message that passes the filter; `None` once the connection was lost or the client is
+    /// closed. A new subscription follows the next connection.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Message> {
-        loop {
+        while !self.lost {
             match self.events.next().await? {
                 Event::Message(message) if self.filter.lets_through(message.text()) => {
                     return Some(message);
                 }
                 Event::Lagged { dropped } => self.dropped += dropped,
+                Event::Disconnected { .. } => self.lost = true,
                 _ => {}
             }
         }
+        None
     }
 
     /// The next message that is there already.

@@ -63,8 +63,8 @@ impl Terminals<'_> {
 }
 
 impl Terminal {
-    /// The next piece of output, with its escape sequences; `None` once the terminal has ended, or the
-    /// client is closed.
+    /// The next piece of output, with its escape sequences; `None` once the terminal has ended, the
+    /// connection was lost, or the client is closed.
     ///
     /// # Cancel safety
     ///

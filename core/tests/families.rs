@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions};
-use letta_app_client::{Client, ConnectOptions, ErrorKind};
+use letta_app_client::{Client, ConnectOptions, ErrorKind, MessageFilter};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -97,6 +97,23 @@ async fn changes_of_one_file_are_told_until_nobody_listens() {
     assert_eq!((change.path.as_str(), change.last_modified.as_u64()), ("/a", Some(2)));
     drop(changes);
     assert_eq!(received(&server, "unwatch_file")["path"], "/a");
+}
+
+#[tokio::test]
+async fn what_is_followed_ends_with_the_connection() {
+    let (server, client) = connected(&[]).await;
+    let mut changes = client.files().changes("/a").unwrap();
+    let mut messages = client.messages(MessageFilter::all());
+    received(&server, "watch_file");
+    server.cut_connections();
+    let ended = async {
+        assert!(changes.next().await.is_none());
+        while messages.next().await.is_some() {}
+    };
+    timeout(SOON, ended).await.unwrap();
+    client.connect().await.unwrap();
+    client.info().await.unwrap();
+    assert!(messages.next().await.is_none(), "a new subscription follows the next connection");
 }
 
 #[tokio::test]
