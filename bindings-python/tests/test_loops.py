@@ -12,7 +12,7 @@ import pytest
 
 import letta_app_client as letta
 from letta_app_client import AppServerClient, Message
-from letta_app_client.testing import MockServer
+from letta_app_client.testing import MockServer, script
 from tests.helpers import RUNTIME, message, start
 
 
@@ -136,8 +136,10 @@ def test_a_burst_wakes_the_loop_rarely(mock: MockServer) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_child_process_is_refused(mock: MockServer) -> None:
+def test_a_child_process_is_refused(scripted: Callable[..., MockServer]) -> None:
     """Everything in the child says so, the parent's client goes on, and a new one works."""
+    # The turn waits for a permission, so it cannot have ended when the process forks.
+    mock = scripted(script.turn(tool_calls=[script.call("Bash", needs_approval=True)]))
     code = """
 import asyncio, os, sys
 import letta_app_client as letta
@@ -182,7 +184,12 @@ async def connected():
     client = await letta.connect(url)
     await client.runtime_start(agent_id="a", mode="standard")
     payload = {"kind": "create_message", "messages": [{"role": "user", "content": "hi"}]}
-    return client, client.send_turn(runtime=runtime, payload=payload)
+    return client, client.send_turn(runtime=runtime, payload=payload, approvals=decide)
+
+go = asyncio.Event()
+async def decide(request):
+    await go.wait()
+    return letta.allow()
 
 loop = asyncio.new_event_loop()
 client, turn = loop.run_until_complete(connected())
@@ -192,6 +199,7 @@ if pid == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 loop.run_until_complete(client.sync(runtime=runtime))
 async def end():
+    go.set()
     return (await turn).status
 assert loop.run_until_complete(end()) == "completed"
 loop.run_until_complete(client.close())
@@ -210,6 +218,7 @@ loop.close()
         "input",
         "runtime_start",
         "sync",
+        "input",
     ]
 
 
