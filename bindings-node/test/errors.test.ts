@@ -44,6 +44,7 @@ it("exports what it promises", () => {
   expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
     [
       "AbortError",
+      "AppServer",
       "AppServerClient",
       "ApprovalRequired",
       "AuthError",
@@ -60,6 +61,8 @@ it("exports what it promises", () => {
       "ProtocolMismatch",
       "RequestError",
       "RequestTimeout",
+      "ServerStartError",
+      "Session",
       "TurnAborted",
       "TurnError",
       "TurnFailed",
@@ -68,13 +71,18 @@ it("exports what it promises", () => {
       "TurnTimeout",
       "UnsupportedByServer",
       "allow",
+      "audit",
       "connect",
       "createAppServerClient",
       "deny",
       "isAppServerInfoResponseMessage",
+      "policy",
       "rawText",
       "resolveAppServerChannelUrl",
       "resolveAppServerUrl",
+      "spawnAppServer",
+      "tool",
+      "toolSet",
     ]
   `);
 });

@@ -1,6 +1,7 @@
 /** Who is asked for permissions: handlers of turns and of the client (section 13). */
 
-import { type ApprovalHandler, ApprovalRequest, type Decision } from "./approvals.js";
+import { type ApprovalHandler, ApprovalRequest } from "./approvals.js";
+import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
@@ -111,19 +112,4 @@ export class Approvers {
       process.emitWarning(words, { type: "AppClientApprovalWarning" });
     }
   }
-}
-
-/** Only what is called a decision allows anything. What is in it is judged by the engine. */
-function checkedDecision(value: unknown): Decision {
-  const { behavior } = (value ?? {}) as { behavior?: unknown };
-  if (behavior !== "allow" && behavior !== "deny") {
-    throw new TypeError("expected allow(…) or deny(…) to be returned");
-  }
-  // By hand it is easily written so, and the server would allow the arguments as they were.
-  if (Object.hasOwn(value as object, "updatedInput")) {
-    throw new TypeError(
-      "updatedInput: on the wire it is updated_input; use allow({ updatedInput })",
-    );
-  }
-  return value as Decision;
 }

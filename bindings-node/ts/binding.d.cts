@@ -103,6 +103,22 @@ export declare class MockServer {
   close(callback: (happened: boolean) => void): void
 }
 
+/** A running App Server; see `letta_app_client::Server`. */
+export declare class Server {
+  /** Starts one; rejects with an error whose message is one of ours as JSON. */
+  static start(options: NativeServerOptions): Promise<Server>
+  /** `ws://127.0.0.1:PORT`. */
+  url(): string
+  /** The token that clients need. */
+  token(): string | null
+  /** Whether another program's server was joined. */
+  joined(): boolean
+  /** The last lines of its output. */
+  output(): Array<string>
+  /** Ends it; resolves when it has ended. */
+  close(): Promise<void>
+}
+
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
 
@@ -156,6 +172,17 @@ export interface NativeOptions {
   rejectUnauthorized?: boolean
 }
 
+/** How to start a server; what is missing has the default of the engine. */
+export interface NativeServerOptions {
+  command?: Array<string>
+  cwd?: string
+  /** Names and values, in turn. */
+  env: Array<string>
+  auth: boolean
+  readyTimeoutMs?: number
+  reuse: boolean
+}
+
 /** The limits of a turn in milliseconds; infinite means none. */
 export interface NativeTurnOptions {
   timeoutMs?: number
@@ -167,6 +194,8 @@ export interface NativeTurnOptions {
   approvals: string
   /** Whether `takeTurn` gives its events. */
   followed: boolean
+  /** Whether a turn that the agent did not end itself fails. */
+  check?: boolean
 }
 
 /** Whether commands of a type carry a `request_id`: `required`, `optional` or `none`. */

@@ -35,6 +35,7 @@ import {
 import { PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult } from "./results.js";
+import { Session, type SessionOptions } from "./session.js";
 import { ClientSocket } from "./socket.js";
 import { MessageStream, type MessagesOptions } from "./stream.js";
 import { Subscribers } from "./subscribers.js";
@@ -421,6 +422,16 @@ export class AppServerClient extends DocumentedClient {
    */
   sendTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Turn {
     return this.#turns.send(this.#turnInput(command), options);
+  }
+
+  /**
+   * Starts or joins a conversation and leads it: `runtime_start`, always with a mode (section 8). Without
+   * a way to answer permissions, what wants one is denied. `signal` cancels the start only.
+   *
+   * Rejects with {@link RequestError} when the server refuses; otherwise as `runtimeStart`.
+   */
+  session(options: SessionOptions): Promise<Session> {
+    return Session.open(this, options);
   }
 
   #turnInput(command: types.RunTurnCommand): Command {

@@ -2,6 +2,7 @@
 
 import { AppServerClient } from "./client.js";
 import type { AppServerClientOptions, CallOptions } from "./options.js";
+import { AppServer } from "./server.js";
 
 /**
  * A client that is not connected yet; `await client.connect()` connects it.
@@ -12,15 +13,22 @@ export function createAppServerClient(options: AppServerClientOptions): AppServe
   return new AppServerClient(options);
 }
 
+function optionsFor(target: string | AppServer | AppServerClientOptions): AppServerClientOptions {
+  if (typeof target === "string") return { url: target };
+  if (target instanceof AppServer) return { url: target.url, authToken: target.authToken };
+  return target;
+}
+
 /**
- * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`.
+ * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`, or with
+ * a server of one's own from {@link spawnAppServer}.
  * Rejects as {@link AppServerClient.connect} does, and with {@link InvalidOption}.
  */
 export async function connect(
-  target: string | AppServerClientOptions,
+  target: string | AppServer | AppServerClientOptions,
   options: CallOptions = {},
 ): Promise<AppServerClient> {
-  const client = new AppServerClient(typeof target === "string" ? { url: target } : target);
+  const client = new AppServerClient(optionsFor(target));
   try {
     return await client.connect(options);
   } catch (error) {

@@ -189,6 +189,11 @@ export class ApprovalRequired extends TurnError {
   }
 }
 
+/** A server of one's own did not start; the message ends with what it printed last. */
+export class ServerStartError extends LettaAppError {
+  readonly code = "server_start" as const;
+}
+
 /** The client belongs to a parent process. */
 export class ForkedProcess extends LettaAppError {
   readonly code = "forked_process" as const;
@@ -218,6 +223,7 @@ export const ERROR_CLASSES = {
   turn_idle_timeout: TurnIdleTimeout,
   turn_interrupted: TurnInterrupted,
   approval_required: ApprovalRequired,
+  server_start: ServerStartError,
   forked_process: ForkedProcess,
   internal: InternalError,
 } as const;

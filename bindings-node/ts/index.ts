@@ -28,6 +28,7 @@ export {
   deny,
   type Question,
 } from "./approvals.js";
+export { type AuditEntry, type AuditedHandler, audit } from "./audit.js";
 export { AppServerClient } from "./client.js";
 export { connect, createAppServerClient } from "./connect.js";
 export type { Conversations, StoredMessagesOptions } from "./conversations.js";
@@ -51,6 +52,7 @@ export {
   ProtocolMismatch,
   RequestError,
   RequestTimeout,
+  ServerStartError,
   TurnAborted,
   TurnError,
   TurnFailed,
@@ -75,6 +77,7 @@ export type {
   Transport,
 } from "./options.js";
 export type { ListOptions, PageOptions } from "./pages.js";
+export { type DenyScope, type PolicyRule, policy } from "./policy.js";
 export type * from "./protocol.js";
 export type { Reader } from "./reader.js";
 export type {
@@ -86,9 +89,23 @@ export type {
   TurnStatus,
   Usage,
 } from "./results.js";
+export type { RuleScope } from "./rules.js";
 export type { HandlerOptions } from "./running.js";
+export { AppServer, type SpawnOptions, spawnAppServer } from "./server.js";
+export { type Prompt, Session, type SessionOptions } from "./session.js";
+export type {
+  SchemaOutput,
+  StandardJsonSchemaConverter,
+  StandardSchemaIssue,
+  StandardSchemaProps,
+  StandardSchemaResult,
+  StandardSchemaV1,
+} from "./standardschema.js";
 export type { MessageStream, MessagesOptions } from "./stream.js";
 export type { Terminal, TerminalOptions, Terminals } from "./terminal.js";
+export { type Tool, type ToolArguments, type ToolContext, type ToolOptions, tool } from "./tool.js";
+export type { JsonSchema, ToolParameters } from "./toolschema.js";
+export { type ToolSet, type ToolSetOptions, toolSet } from "./toolset.js";
 export type { Turn, TurnPhase } from "./turn.js";
 export type * from "./types.js";
 export { resolveAppServerChannelUrl, resolveAppServerUrl } from "./url.js";

@@ -98,6 +98,11 @@ export interface RunTurnOptions extends CallOptions {
    * handlers of `onApprovalRequest`.
    */
   onApproval?: ApprovalHandler | undefined;
+  /**
+   * Whether a turn that the agent did not end itself rejects, with the result in the error; `false` by
+   * default. Aborting it through its handle gives the result in any case.
+   */
+  check?: boolean | undefined;
   /** Accepted for code written for other clients; the engine knows itself which servers need it. */
   allowLoopStatusFallback?: boolean | undefined;
 }
@@ -169,6 +174,8 @@ const APPROVALS: readonly unknown[] = ["pause", "wait", "deny", "raise"] satisfi
 export function nativeTurnOptions(options: RunTurnOptions): Omit<NativeTurnOptions, "followed"> {
   checkedObject("options", options);
   const limits: Omit<NativeTurnOptions, "followed" | "approvals"> = {};
+  check("check", options.check, "boolean");
+  if (options.check !== undefined) limits.check = options.check;
   for (const name of LIMITS) {
     const value = options[name];
     check(name, value, "number");

@@ -69,6 +69,8 @@ export interface ScriptOptions {
   turnEvents?: boolean;
   /** Say which client messages a run answers; `true` by default. */
   correlation?: boolean;
+  /** The directories there are, besides `/home/user/project`; by default every one is there. */
+  directories?: string[];
   /** Fields of the successful response to further commands, by command type. */
   answers?: Record<string, unknown>;
 }
@@ -106,6 +108,7 @@ function nativeScript(options: ScriptOptions): string {
     ping_interval_ms: options.pingIntervalMs,
     turn_events: options.turnEvents,
     correlation: options.correlation,
+    directories: options.directories,
     answers: options.answers,
   });
 }

@@ -12,7 +12,7 @@ from letta_app_client import _families, listings, terminals, testing, watching
 
 
 def test_every_public_name_is_there_and_described() -> None:
-    for module in (letta, letta.protocol, testing, testing.script):
+    for module in (letta, letta.policy, letta.protocol, testing, testing.script):
         assert sorted(module.__all__) == module.__all__
         assert set(module.__all__) <= set(dir(module))
         for name in module.__all__:
@@ -28,8 +28,11 @@ def test_every_public_method_is_described() -> None:
         letta.Family,
         letta.FileChanges,
         letta.Message,
+        letta.OwnServer,
+        letta.Session,
         letta.Subscription,
         letta.Terminal,
+        letta.ToolSet,
         letta.Turn,
         letta.TurnResult,
         letta.TurnStream,

@@ -48,6 +48,7 @@ from .errors import (
     ProtocolMismatch,
     RequestError,
     RequestTimeout,
+    ServerStartError,
     TurnAborted,
     TurnError,
     TurnFailed,
@@ -71,7 +72,7 @@ from .results import (
 )
 
 if TYPE_CHECKING:
-    from . import protocol
+    from . import policy, protocol
     from ._family import Family
     from ._stream import TurnStream
     from .events import (
@@ -95,7 +96,10 @@ if TYPE_CHECKING:
         UnknownEvent,
         UsageReported,
     )
+    from .server import OwnServer, Spawning, spawn_server
+    from .session import Opening, PermissionMode, Prompt, Session, TurnSettings
     from .terminals import Terminal
+    from .tools import Tool, ToolContext, ToolSet, tool
     from .turn import Turn, TurnPhase
     from .watching import FileChanges
 
@@ -130,6 +134,10 @@ __all__ = [
     "LoopStatus",
     "Message",
     "MessageTooLarge",
+    "Opening",
+    "OwnServer",
+    "PermissionMode",
+    "Prompt",
     "ProtocolMismatch",
     "Question",
     "QuestionOption",
@@ -142,6 +150,9 @@ __all__ = [
     "RunStarted",
     "RunText",
     "RunWithdrawn",
+    "ServerStartError",
+    "Session",
+    "Spawning",
     "State",
     "Stats",
     "Subscription",
@@ -149,13 +160,16 @@ __all__ = [
     "Terminal",
     "Timeout",
     "TlsOptions",
+    "Tool",
     "ToolCall",
     "ToolCallArguments",
     "ToolCallEnd",
     "ToolCallStart",
+    "ToolContext",
     "ToolHandler",
     "ToolOutput",
     "ToolResult",
+    "ToolSet",
     "Turn",
     "TurnAborted",
     "TurnError",
@@ -167,6 +181,7 @@ __all__ = [
     "TurnMessage",
     "TurnPhase",
     "TurnResult",
+    "TurnSettings",
     "TurnStatus",
     "TurnStream",
     "TurnTimeout",
@@ -180,7 +195,10 @@ __all__ = [
     "connect",
     "create_app_server_client",
     "deny",
+    "policy",
     "protocol",
+    "spawn_server",
+    "tool",
 ]
 
 _LATER = {
@@ -207,7 +225,10 @@ _LATER = {
     ),
     "._family": ("Family",),
     "._stream": ("TurnStream",),
+    ".server": ("OwnServer", "Spawning", "spawn_server"),
+    ".session": ("Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"),
     ".terminals": ("Terminal",),
+    ".tools": ("Tool", "ToolContext", "ToolSet", "tool"),
     ".turn": ("Turn", "TurnPhase"),
     ".watching": ("FileChanges",),
 }
@@ -215,8 +236,8 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "protocol":
-        return import_module(".protocol", __name__)
+    if name in {"policy", "protocol"}:
+        return import_module(f".{name}", __name__)
     for module, names in _LATER.items():
         if name in names:
             value = globals()[name] = getattr(import_module(module, __name__), name)

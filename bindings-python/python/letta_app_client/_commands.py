@@ -80,6 +80,7 @@ class Commands(HasConveniences, Overloads):
         abort_grace: float | None = 2,
         accept_timeout: float | None = 30,
         approvals: ApprovalMode | ApprovalHandler = "pause",
+        check: bool = False,
     ) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
@@ -111,6 +112,9 @@ class Commands(HasConveniences, Overloads):
                 ``requires_approval``, ``raise`` raises ``ApprovalRequired``, and in both cases the
                 turn goes on once somebody answers; ``wait`` waits until somebody does, for example
                 a message handler.
+            check: Whether a turn that the agent did not end itself is raised, as ``TurnFailed``,
+                ``TurnAborted`` or ``ApprovalRequired``, with its result. By default it is an
+                outcome like others.
 
         Raises:
             InvalidOption: A limit or ``approvals`` is not usable.
@@ -139,7 +143,8 @@ class Commands(HasConveniences, Overloads):
 
         def start(token: int) -> None:
             nonlocal mine
-            self._link.sent(self._native.run_turn(token, encode(command), *limits, mode, False))
+            text = encode(command)
+            self._link.sent(self._native.run_turn(token, text, *limits, mode, False, check))
             mine = token
             self._approvals.take(token, handler)
 
@@ -162,6 +167,7 @@ class Commands(HasConveniences, Overloads):
         abort_grace: float | None = 2,
         accept_timeout: float | None = 30,
         approvals: ApprovalMode | ApprovalHandler = "pause",
+        check: bool = False,
     ) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
@@ -181,6 +187,8 @@ class Commands(HasConveniences, Overloads):
                 by its handle.
             accept_timeout: Seconds until the server has shown any sign of the input.
             approvals: What to do when the turn wants a permission.
+            check: Whether a turn that the agent did not end itself raises when it is awaited;
+                ``Turn.abort`` gives the result in any case.
 
         Raises:
             InvalidOption: A limit or ``approvals`` is not usable.
@@ -205,7 +213,7 @@ class Commands(HasConveniences, Overloads):
         text = encode(_input(runtime, payload, request_id, {}))
 
         def start(token: int) -> None:
-            self._link.sent(self._native.run_turn(token, text, *limits, mode, True))
+            self._link.sent(self._native.run_turn(token, text, *limits, mode, True, check))
             self._approvals.take(token, handler)
 
         def make(loop: Loop, token: int) -> Flight:

@@ -12,6 +12,7 @@ from ._checks import expect, expect_text
 from .client import AppServerClient
 from .errors import InvalidOption
 from .options import TlsOptions
+from .server import OwnServer
 
 __all__ = ["Connecting", "connect", "create_app_server_client"]
 
@@ -134,7 +135,7 @@ class Connecting:
             raise
 
 
-def connect(url: str, *, token: str | None = None, **options: Any) -> Connecting:
+def connect(url: str | OwnServer, *, token: str | None = None, **options: Any) -> Connecting:
     """Makes a client and connects it.
 
     ``client = await connect(url)``, or ``async with connect(url) as client:``, which closes it at
@@ -142,11 +143,14 @@ def connect(url: str, *, token: str | None = None, **options: Any) -> Connecting
     what goes over the wire and which errors there are. Cancelling ends the attempt.
 
     Args:
-        url: Where the server is.
+        url: Where the server is, or a server of one's own from ``spawn_server``.
         token: The token, where the server wants one.
         **options: As for ``create_app_server_client``.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
     """
+    if isinstance(url, OwnServer):
+        token = url.token if token is None else token
+        url = url.url
     return Connecting(create_app_server_client(url=url, token=token, **options))

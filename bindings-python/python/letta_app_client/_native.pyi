@@ -7,7 +7,7 @@ wait. Errors are raised as the classes of ``letta_app_client.errors``.
 from os import PathLike
 from typing import Any, Literal, final
 
-__all__ = ["Connection", "MockServer", "__version__", "error_kinds"]
+__all__ = ["Connection", "MockServer", "Server", "__version__", "error_kinds"]
 
 __version__: str
 
@@ -98,6 +98,7 @@ class Connection:
         accept_timeout: float,
         approvals: str,
         followed: bool,
+        check: bool = False,
     ) -> str: ...
     def take_turn(self, token: int) -> str:
         """Takes the events of a followed turn, as a JSON list; the next one rings again."""
@@ -124,6 +125,31 @@ class Connection:
     def resolve(self, token: int) -> None: ...
     def handle_tools(self, handled: bool) -> None: ...
     def answer_tool(self, request_id: str, result: str | None, error: str | None) -> None: ...
+
+@final
+class Server:
+    """A server of one's own. Letting go of it ends it."""
+
+    @staticmethod
+    def start(
+        command: list[str],
+        cwd: str | PathLike[str] | None,
+        env: list[tuple[str, str]],
+        auth: bool,
+        ready_timeout: float,
+        reuse: bool,
+    ) -> Server:
+        """Waits until it answers."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def token(self) -> str | None: ...
+    @property
+    def joined(self) -> bool: ...
+    def output(self) -> list[str]: ...
+    def close(self) -> None:
+        """Waits until it has ended."""
 
 @final
 class MockServer:

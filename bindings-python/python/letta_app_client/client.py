@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +22,11 @@ from ._tools import ToolHandler, Tools
 from .approvals import ApprovalHandler
 from .errors import Disconnected, InvalidOption, LettaAppError
 from .messages import Channel, Message
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .session import Opening, PermissionMode, TurnSettings
 
 __all__ = ["AppServerClient", "Disconnect", "State", "Stats"]
 
@@ -161,6 +167,57 @@ class AppServerClient(Commands):
         self._bridge.check_process()
         expect_text("prefix", prefix)
         return self._native.next_request_id(prefix)
+
+    def session(
+        self,
+        *,
+        agent_id: str | None = None,
+        create_agent: Mapping[str, Any] | None = None,
+        conversation_id: str | None = None,
+        create_conversation: Mapping[str, Any] | None = None,
+        mode: PermissionMode = "standard",
+        cwd: str | os.PathLike[str] | None = None,
+        fields: Mapping[str, Any] | None = None,
+        **settings: Unpack[TurnSettings],
+    ) -> Opening:
+        """Starts or joins a conversation and leads it: ``runtime_start`` (protocol section 8).
+
+        ``session = await client.session(agent_id="agent-123")``, or with ``async with``, which
+        stops what still runs at the end. Cancelling leaves the conversation on the server.
+
+        Args:
+            agent_id: An agent that exists; or else
+            create_agent: a new one, ``{"body": {...}}``.
+            conversation_id: A conversation that exists; ``default`` is the agent's default one. By
+                default a new one is made.
+            create_conversation: The body of a new conversation, ``{"body": {...}}``.
+            mode: What runs unasked. It is always sent: the server's own default runs everything.
+            cwd: The directory on the server's machine; a relative one is taken from here. See
+                ``Session.cwd_ignored``.
+            fields: Further fields of ``runtime_start``, such as ``external_tools``.
+            **settings: Limits of the session's turns, and who is asked for permissions, as for
+                ``run_turn``. Without ``approvals`` what wants one is denied, so that nothing hangs
+                and nothing is accepted silently.
+
+        Raises:
+            InvalidOption: ``cwd`` is no path; raised at once, not when awaited.
+            InvalidCommand: A field is missing or of the wrong type.
+            RequestError: The server refused.
+            RequestTimeout: No answer in time.
+        """
+        # Only those who lead conversations need it.
+        from .session import Opening  # noqa: PLC0415
+
+        given = {
+            "agent_id": agent_id,
+            "create_agent": create_agent,
+            "conversation_id": conversation_id,
+            "create_conversation": create_conversation,
+        }
+        start = {name: value for name, value in given.items() if value is not None}
+        start |= {"mode": mode, **(fields or {})}
+        chosen: TurnSettings = {"approvals": "deny", **settings}
+        return Opening(self, start, cwd, chosen)
 
     if not TYPE_CHECKING:  # its types are in ``Overloads``
 

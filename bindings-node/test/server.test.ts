@@ -1,0 +1,95 @@
+/** A server of one's own. A small program stands in for it. */
+
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { inspect } from "node:util";
+import { InvalidOption, ServerStartError, spawnAppServer } from "@letta/app-client-native";
+import { expect, it, onTestFinished } from "vitest";
+
+/** Says where it listens, answers everything with 200, and writes down its process id. */
+const STAND_IN = `
+  const fs = require("node:fs");
+  const server = require("node:http").createServer((_, response) => response.end("ok"));
+  server.listen(0, "127.0.0.1", () => {
+    fs.writeFileSync("pid", String(process.pid));
+    console.log("arguments: " + process.argv.slice(1).join(" "));
+    console.log("Listening on ws://127.0.0.1:" + server.address().port + " (stand-in)");
+  });
+`;
+const command = [process.execPath, "-e", STAND_IN, "--"];
+
+function folder(): string {
+  const made = fs.mkdtempSync(path.join(os.tmpdir(), "own-server-"));
+  onTestFinished(() => fs.rmSync(made, { recursive: true }));
+  return made;
+}
+
+const pidIn = (cwd: string) => Number(fs.readFileSync(path.join(cwd, "pid"), "utf8"));
+
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+it("starts with a token and ends when it is closed", async () => {
+  const cwd = folder();
+  const server = await spawnAppServer({ command, cwd });
+  expect(server.url).toMatch(/^ws:\/\/127\.0\.0\.1:\d+$/);
+  expect(server.authToken).toMatch(/^[0-9a-f]{64}$/);
+  expect(inspect(server)).not.toContain(server.authToken);
+  const output = server.output().join("\n");
+  expect(output).toContain("--listen ws://127.0.0.1:0 --ws-auth capability-token");
+  expect(output).not.toContain(server.authToken);
+  const pid = pidIn(cwd);
+  expect(runs(pid)).toBe(true);
+  await server.close();
+  await server.close();
+  expect(runs(pid)).toBe(false);
+});
+
+it("does without a token when it is told so", async () => {
+  await using server = await spawnAppServer({ command, cwd: folder(), auth: false });
+  expect(server.authToken).toBeUndefined();
+  expect(server.output().join("\n")).not.toContain("--ws-auth");
+});
+
+it("says why it did not start", async () => {
+  const failing = [process.execPath, "-e", "console.error('no such model'); process.exit(7)"];
+  const failure: unknown = await spawnAppServer({ command: failing }).catch((error) => error);
+  expect(failure).toBeInstanceOf(ServerStartError);
+  expect((failure as Error).message).toContain("no such model");
+  await expect(spawnAppServer({ command: ["no-such-program"] })).rejects.toThrow(ServerStartError);
+});
+
+it.each([
+  [{ command: [] }, "command"],
+  [{ command: "letta server" as unknown as string[] }, "command"],
+  [{ readyTimeoutMs: 0 }, "readyTimeoutMs"],
+])("refuses %j", async (options, name) => {
+  const failure: unknown = await spawnAppServer(options).catch((error) => error);
+  expect(failure).toBeInstanceOf(InvalidOption);
+  expect((failure as Error).message).toMatch(new RegExp(`^${name}: `));
+});
+
+it.each(["return", "exit", "throw", "kill"])("ends with its owner: %s", async (end) => {
+  const cwd = folder();
+  const owner = `
+    import { spawnAppServer } from "@letta/app-client-native";
+    await spawnAppServer({ command: ${JSON.stringify(command)}, cwd: ${JSON.stringify(cwd)} });
+    if (${JSON.stringify(end)} === "exit") process.exit(0);
+    if (${JSON.stringify(end)} === "throw") throw new Error("the owner fails");
+    if (${JSON.stringify(end)} === "kill") process.kill(process.pid, "SIGKILL");
+  `;
+  spawnSync(process.execPath, ["--input-type=module", "-e", owner], {
+    cwd: path.join(import.meta.dirname, ".."),
+    stdio: "ignore",
+  });
+  const pid = pidIn(cwd);
+  await expect.poll(() => runs(pid), { timeout: 5_000 }).toBe(false);
+});

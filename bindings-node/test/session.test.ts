@@ -1,0 +1,106 @@
+/** Conversations the way programs use them, against the server double. */
+
+import {
+  ApprovalRequired,
+  allow,
+  RequestError,
+  type SessionOptions,
+  TurnFailed,
+} from "@letta/app-client-native";
+import type { ScriptOptions } from "@letta/app-client-native/testing";
+import { describe, expect, it } from "vitest";
+import { collected, connected, GENERATIONS, startMock } from "./helpers.js";
+
+async function started(script: ScriptOptions, options: SessionOptions = { agentId: "agent-1" }) {
+  const mock = await startMock(script);
+  const client = await connected(mock);
+  return { mock, client, session: await client.session(options) };
+}
+
+const asking = { text: "done", toolCalls: [{ name: "Write", needsApproval: true }] };
+
+describe.each(GENERATIONS)("on a server with %s sockets", (_, generation) => {
+  it("asks in two lines", async () => {
+    const { mock, session } = await started({ ...generation, turns: [{ text: ["4", "2"] }] });
+    const result = await session.run("?");
+    expect(result).toMatchObject({ status: "completed", text: "42" });
+    const again = await session.run([{ type: "text", text: "?" }]);
+    expect(session.usage.totalTokens).toBe(result.usage.totalTokens + again.usage.totalTokens);
+    expect(session).toMatchObject({ agentId: "agent-1", mode: "standard", cwd: undefined });
+    // The server's own default would run every tool unasked.
+    mock.assertReceived("runtime_start", { times: 1 });
+    expect(mock.receivedOf("runtime_start")).toMatchObject([{ mode: "standard" }]);
+  });
+});
+
+it("gives events, text alone, or the turn", async () => {
+  const { session } = await started({ turns: [{ text: ["4", "2"] }] });
+  const events = await collected(session.stream("?"));
+  expect(events.at(-1)).toMatchObject({ type: "finished", result: { text: "42" } });
+  expect((await collected(session.textStream("?"))).join("")).toBe("42");
+  expect(await session.send("?")).toMatchObject({ text: "42" });
+  expect(session.usage).toMatchObject({ promptTokens: 30, completionTokens: 6 });
+});
+
+it("denies what wants a permission, unless somebody is there", async () => {
+  const { session } = await started({ turns: [asking] });
+  expect((await session.run("?")).toolCalls).toMatchObject([{ status: "error" }]);
+  const allowed = await session.run("?", { onApproval: () => allow() });
+  expect(allowed.toolCalls).toMatchObject([{ status: "success" }]);
+});
+
+it("takes the session's own handler", async () => {
+  const options = { agentId: "a", onApproval: () => allow() };
+  const { session } = await started({ turns: [asking] }, options);
+  expect((await session.run("?")).toolCalls).toMatchObject([{ status: "success" }]);
+  await expect(session.run("?", { approvals: "pause" })).rejects.toThrow(ApprovalRequired);
+});
+
+it("rejects for a turn that the agent did not end, unless it is not to", async () => {
+  const { session } = await started({ turns: [{ text: "half", error: "no credits" }] });
+  const failure: unknown = await session.run("?").catch((error) => error);
+  expect(failure).toBeInstanceOf(TurnFailed);
+  expect(failure).toMatchObject({ result: { text: "half" } });
+  expect((failure as Error).message).toContain("no credits");
+  expect(await session.run("?", { check: false })).toMatchObject({ status: "failed" });
+  expect(await session.send("?")).toMatchObject({ status: "failed" });
+});
+
+it("stops what runs, and leaves nothing running when it is closed", async () => {
+  const { session } = await started({ turns: [{ text: "half", hang: true }] });
+  const turn = session.send("?");
+  for await (const text of turn.textStream()) {
+    expect(text).toBe("half");
+    expect(await session.abort()).toBe(true);
+  }
+  expect(await turn).toMatchObject({ status: "aborted" });
+  expect(await session.abort()).toBe(false);
+  const other = session.send("?");
+  await session.close();
+  expect(await other).toMatchObject({ status: "aborted" });
+});
+
+it("tells of a directory that is not there", async () => {
+  const script = { directories: ["/here"] };
+  const { client, session } = await started(script, { agentId: "a", cwd: "/here" });
+  expect(session).toMatchObject({ cwd: "/here", cwdIgnored: false });
+  await expect(session.setCwd("/nowhere")).rejects.toThrow(RequestError);
+  expect(session).toMatchObject({ cwd: "/here", cwdIgnored: true });
+  const lost = await client.session({ agentId: "a", cwd: "/nowhere" });
+  expect(lost).toMatchObject({ cwd: "/home/user/project", cwdIgnored: true });
+});
+
+it("changes and forks a conversation", async () => {
+  const answers = {
+    conversation_fork: { conversation: { id: "conv-2" } },
+    update_model: { runtime: {}, applied_to: "agent", model_id: "m", model_handle: "x/m" },
+  };
+  const options: SessionOptions = { agentId: "a", conversationId: "conv-1", mode: "acceptEdits" };
+  const { mock, session } = await started({ answers }, options);
+  await session.updateModel("x/m");
+  session.setMode("standard");
+  const fork = await session.fork();
+  expect(fork).toMatchObject({ agentId: "a", conversationId: "conv-2", mode: "standard" });
+  const modes = mock.receivedOf("runtime_start");
+  expect(modes).toMatchObject([{ mode: "acceptEdits" }, { mode: "standard" }]);
+});

@@ -1,0 +1,86 @@
+import type { ExternalToolCallResult } from "@letta/app-client-native";
+import { describe, expect, it } from "vitest";
+import { context, failure, plain, text } from "./tooling.js";
+
+const returned = (value: unknown) => plain(() => value).call({}, context());
+
+describe("what a tool returns", () => {
+  const gif = Buffer.from("GIF89a\x01\x00\x01\x00", "latin1");
+  const png = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  const jpeg = Buffer.from("\xff\xd8\xff\xe0", "latin1");
+  const webp = Buffer.from("RIFF\x04\x00\x00\x00WEBPVP8 ", "latin1");
+
+  it.each<[string, unknown, string]>([
+    ["a text", "found", "found"],
+    ["an empty text", "", ""],
+    ["nothing", undefined, "done"],
+    ["null", null, "null"],
+    ["a number", 7, "7"],
+    ["a truth", false, "false"],
+    ["an object", { id: 7 }, '{"id":7}'],
+    ["an empty object", {}, "{}"],
+    ["a list", [1, "a"], '[1,"a"]'],
+    ["a date", new Date(0), '"1970-01-01T00:00:00.000Z"'],
+    ["content of another kind", { content: "text" }, '{"content":"text"}'],
+    ["a list as content", { content: ["text"] }, '{"content":["text"]}'],
+    ["bytes of a text", new TextEncoder().encode("grüß"), "grüß"],
+  ])("becomes a text: %s", async (_, value, words) => {
+    expect(await returned(value)).toEqual(text(words));
+  });
+
+  it.each([
+    ["image/png", png],
+    ["image/jpeg", jpeg],
+    ["image/gif", gif],
+    ["image/webp", webp],
+  ])("becomes an image: %s", async (mimeType, bytes) => {
+    // A view into a larger buffer, as files are often read.
+    const view = new Uint8Array(Buffer.concat([Buffer.from("??"), bytes])).subarray(2);
+    expect(await returned(view)).toEqual({
+      content: [{ type: "image", data: bytes.toString("base64"), mimeType }],
+    });
+  });
+
+  it("goes as it is in the form of the wire", async () => {
+    const result: ExternalToolCallResult = {
+      content: [{ type: "text", text: "half done" }],
+      is_error: true,
+    };
+    expect(await returned(result)).toEqual(result);
+    expect(await returned({ content: [] })).toEqual({ content: [] });
+  });
+
+  it.each<[string, unknown, string]>([
+    ["a function", () => 1, "returned a function, which has no JSON"],
+    ["a symbol", Symbol("a"), "returned a symbol, which has no JSON"],
+    ["a big integer", 1n, "BigInt"],
+    ["a map", new Map([[1, 2]]), "returned a Map, which has no JSON"],
+    ["a buffer of no kind", new ArrayBuffer(2), "returned a ArrayBuffer, which has no JSON"],
+    ["other bytes", Uint8Array.of(0xc3, 0x28), "2 bytes that are neither a PNG"],
+    ["an error", new Error("no luck"), "no luck"],
+  ])("is an error: %s", async (_, value, words) => {
+    expect(await returned(value)).toEqual(failure(expect.stringContaining(words)));
+  });
+
+  it("is an error: an object that contains itself", async () => {
+    const value: Record<string, unknown> = {};
+    value.self = value;
+    expect(await returned(value)).toMatchObject({ is_error: true });
+  });
+});
+
+describe("what a tool throws", () => {
+  it.each<[string, unknown, string]>([
+    ["an error", new Error("no luck"), "no luck"],
+    ["an error without a text", new RangeError(), "RangeError"],
+    ["a text", "thrown text", "thrown text"],
+    ["an empty text", "", "the tool failed"],
+    ["an object without a text", Object.create(null), "a value without a text"],
+    ["a page of text", new Error("x".repeat(5000)), `${"x".repeat(1000)}…`],
+  ])("is told by its message: %s", async (_, error, words) => {
+    const failing = plain(() => {
+      throw error;
+    });
+    expect(await failing.call({}, context())).toEqual(failure(words));
+  });
+});

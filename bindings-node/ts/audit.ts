@@ -1,0 +1,95 @@
+/** A record of what was decided on permissions. */
+
+import type { ApprovalHandler, ApprovalRequest, Decision } from "./approvals.js";
+import { checkedDecision } from "./decisions.js";
+import { describe } from "./describe.js";
+import { InvalidOption } from "./errors.js";
+import type { RuntimeScope } from "./protocol.js";
+
+/** One permission question and what was decided. Nothing in it can be changed. */
+export interface AuditEntry {
+  /** When the handler had decided, as ISO 8601 in UTC. */
+  readonly time: string;
+  /** The server's id of the question. */
+  readonly requestId: string;
+  /** The model's id of the call. */
+  readonly toolCallId: string;
+  /** The tool that wanted to run. */
+  readonly toolName: string;
+  /** Its arguments, as they were when the handler was asked. */
+  readonly input: Readonly<Record<string, unknown>>;
+  /** The conversation that asked. */
+  readonly runtime: Readonly<RuntimeScope>;
+  /** What the handler decided; `null` when `error` says why there is no decision. */
+  readonly decision: Readonly<Decision> | null;
+  /** Why the handler's word does not count: it failed, which denies, or came too late. */
+  readonly error: string | null;
+}
+
+/** An approval handler that keeps a record; made by {@link audit}. */
+export interface AuditedHandler extends ApprovalHandler {
+  /** All entries so far, in the order of the decisions: a frozen list that later ones are not added to. */
+  readonly entries: readonly AuditEntry[];
+}
+
+/**
+ * The same handler, for `onApproval` and `onApprovalRequest`, with a record of its decisions. Sends
+ * nothing by itself. It resolves and rejects as the handler does, and rejects with a `TypeError` for what
+ * is no decision, or has no JSON. The record is kept in memory, as long as the handler is, and never shortened.
+ *
+ * ```ts
+ * const onApproval = audit(policy.firstMatch(policy.allow("Read")));
+ * await client.runTurn({ runtime, payload }, { onApproval });
+ * console.table(onApproval.entries);
+ * ```
+ *
+ * @throws {@link InvalidOption} for what is no function.
+ */
+export function audit(handler: ApprovalHandler): AuditedHandler {
+  if (typeof handler !== "function") {
+    throw new InvalidOption(`audit: expected a function, got ${describe(handler)}`);
+  }
+  let entries: readonly AuditEntry[] = Object.freeze([]);
+  const keep = (question: Question, decision: Decision | null, error: string | null) => {
+    const entry = { time: new Date().toISOString(), ...question, decision, error };
+    entries = Object.freeze([...entries, frozen(entry)]);
+  };
+  const audited: ApprovalHandler = async (request, options) => {
+    const question = questionOf(request);
+    const late = () => (options.signal.aborted ? lateText(options.signal) : null);
+    try {
+      const decision = checkedDecision(await handler(request, options));
+      // In its form on the wire: what has none does not count, and denies.
+      const copy = JSON.parse(JSON.stringify(decision)) as Decision;
+      keep(question, late() === null ? copy : null, late());
+      return decision;
+    } catch (error) {
+      keep(question, null, late() ?? describe(error));
+      throw error;
+    }
+  };
+  return Object.defineProperty(audited, "entries", {
+    get: () => entries,
+    enumerable: true,
+  }) as AuditedHandler;
+}
+
+type Question = Omit<AuditEntry, "time" | "decision" | "error">;
+
+/** A copy, made before the handler can change the arguments. */
+function questionOf(request: ApprovalRequest): Question {
+  const { requestId, toolCallId, toolName, input, runtime } = request;
+  return structuredClone({ requestId, toolCallId, toolName, input, runtime });
+}
+
+function lateText({ reason }: AbortSignal): string {
+  const { cause } = (reason ?? {}) as { cause?: unknown };
+  return `too late: ${describe(cause ?? reason)}`;
+}
+
+function frozen<T extends object>(value: T): T {
+  for (const each of Object.values(value)) {
+    if (typeof each === "object" && each !== null) frozen(each);
+  }
+  return Object.freeze(value);
+}

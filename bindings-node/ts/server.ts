@@ -1,0 +1,103 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** An App Server of one's own: started on loopback, ended with its owner. */
+
+import { errorFromJson, InvalidOption } from "./errors.js";
+import { Server as NativeServer } from "./native.cjs";
+import { checkedObject, show } from "./options.js";
+
+/** How to start a server. */
+export interface SpawnOptions {
+  /** The program and its arguments, `["letta", "server"]` by default; found in `PATH`, without a shell. */
+  command?: string[] | undefined;
+  /** The directory it runs in; here by default. */
+  cwd?: string | undefined;
+  /** Environment variables, besides those of this process. */
+  env?: Record<string, string> | undefined;
+  /** Whether clients need a token, which is made for it; `true` by default. */
+  auth?: boolean | undefined;
+  /**
+   * Whether a server that was started with this option, by any program of the same user, is joined
+   * instead. A joined one ends with its owner.
+   */
+  reuse?: boolean | undefined;
+  /** How long it may take until it answers, in milliseconds; 30,000 by default. */
+  readyTimeoutMs?: number | undefined;
+}
+
+/**
+ * A running server, from {@link spawnAppServer}; pass it to `connect`. It ends when it is closed, and with
+ * this process, however that ends (on Windows: in order).
+ */
+export class AppServer {
+  readonly #native: NativeServer;
+  /** Where it listens: `ws://127.0.0.1:PORT`. */
+  readonly url: string;
+  /** Whether another program's server was joined; that one goes on when it is closed here. */
+  readonly joined: boolean;
+  readonly #token: string | undefined;
+  #closed: Promise<void> | undefined;
+
+  /** Made by {@link spawnAppServer}. */
+  constructor(native: NativeServer) {
+    this.#native = native;
+    this.url = native.url();
+    this.#token = native.token() ?? undefined;
+    this.joined = native.joined();
+  }
+
+  /** The token that clients need; it appears in no log or error. */
+  get authToken(): string | undefined {
+    return this.#token;
+  }
+
+  /** The last lines that it printed, the oldest first. */
+  output(): string[] {
+    return this.#native.output();
+  }
+
+  /** Ends the server; resolves when it has ended, after 5 s at most. */
+  close(): Promise<void> {
+    this.#closed ??= this.#native.close();
+    return this.#closed as Promise<void>;
+  }
+
+  /** The same as `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Starts an App Server and resolves when it answers. The command is run without a shell, with
+ * `--listen ws://127.0.0.1:0` and the hash of a token made for it (section 4); then `/readyz` is asked
+ * (section 3).
+ *
+ * Rejects with {@link ServerStartError}, which has the end of what it printed, and with
+ * {@link InvalidOption}.
+ */
+export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppServer> {
+  checkedObject("options", options);
+  const { command, cwd, env = {}, auth = true, reuse = false, readyTimeoutMs } = options;
+  const texts = Array.isArray(command) && command.every((part) => typeof part === "string");
+  if (command !== undefined && (!texts || command.length === 0)) {
+    throw new InvalidOption(`command: expected a list of strings, got ${show(command)}`);
+  }
+  if (readyTimeoutMs !== undefined && !(readyTimeoutMs > 0)) {
+    throw new InvalidOption(
+      `readyTimeoutMs: expected milliseconds above 0, got ${show(readyTimeoutMs)}`,
+    );
+  }
+  try {
+    const native = await NativeServer.start({
+      ...(command !== undefined && { command }),
+      ...(cwd !== undefined && { cwd }),
+      ...(readyTimeoutMs !== undefined && { readyTimeoutMs }),
+      env: Object.entries(env).flat(),
+      auth,
+      reuse,
+    });
+    return new AppServer(native);
+  } catch (error) {
+    throw errorFromJson((error as Error).message);
+  }
+}

@@ -1,0 +1,351 @@
+/** A conversation with an agent, the way programs use it: ask, follow, stop. */
+
+import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import type { AppServerClient } from "./client.js";
+import { InvalidOption, RequestError } from "./errors.js";
+import type { TurnEvent } from "./events.js";
+import type { CallOptions, RunTurnOptions } from "./options.js";
+import type * as wire from "./protocol.js";
+import type { TurnResult, Usage } from "./results.js";
+import type { Turn } from "./turn.js";
+
+/** What is said to an agent: text, or the parts of a message's `content` (section 8.1). */
+export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
+
+/** Which conversation, and how it is led. Exactly one of `agentId` and `createAgent` is needed. */
+export interface SessionOptions extends RunTurnOptions {
+  /** An agent that exists. */
+  agentId?: string | undefined;
+  /** A new agent: `body` is the body of the REST API's `agents.create`. */
+  createAgent?: wire.RuntimeStartCreateAgentOptions | undefined;
+  /** A conversation that exists, `default` for the agent's default one; by default a new one. */
+  conversationId?: string | undefined;
+  /** The body of a new conversation. */
+  createConversation?: wire.RuntimeStartCreateConversationOptions | undefined;
+  /** What runs unasked (section 8); `standard` by default. The server's own default runs everything. */
+  mode?: wire.DevicePermissionMode | undefined;
+  /** The directory on the server's machine; a relative one is taken from here. See `cwdIgnored`. */
+  cwd?: string | undefined;
+  /** Groups of external tools (section 14). */
+  externalTools?: wire.RuntimeStartExternalToolsGroup[] | undefined;
+  /** Who this program is. */
+  clientInfo?: wire.RuntimeStartClientInfo | undefined;
+}
+
+/**
+ * A conversation with an agent, from {@link AppServerClient.session}. A cheap handle: several may exist
+ * for one conversation.
+ */
+export class Session {
+  readonly #client: AppServerClient;
+  readonly #start: Omit<wire.RuntimeStartCommand, "type" | "request_id">;
+  readonly #turns: RunTurnOptions;
+  readonly #open = new Set<Turn>();
+  #cwd: string | undefined;
+  #cwdIgnored = false;
+  #usage = noUsage();
+
+  /** Agent and conversation, as other commands want them. */
+  readonly runtime: wire.RuntimeScope;
+
+  /** Made by {@link AppServerClient.session}. */
+  private constructor(
+    client: AppServerClient,
+    runtime: wire.RuntimeScope,
+    start: Omit<wire.RuntimeStartCommand, "type" | "request_id">,
+    turns: RunTurnOptions,
+  ) {
+    this.#client = client;
+    this.runtime = runtime;
+    this.#start = start;
+    this.#turns = turns;
+  }
+
+  /** @internal */
+  static async open(client: AppServerClient, options: SessionOptions): Promise<Session> {
+    const {
+      agentId,
+      createAgent,
+      conversationId,
+      createConversation,
+      mode = "standard",
+      cwd,
+      externalTools,
+      clientInfo,
+      signal,
+      ...turns
+    } = options;
+    const start = {
+      ...(agentId !== undefined && { agent_id: agentId }),
+      ...(createAgent !== undefined && { create_agent: createAgent }),
+      ...(conversationId !== undefined && { conversation_id: conversationId }),
+      ...(createConversation !== undefined && { create_conversation: createConversation }),
+      ...(cwd !== undefined && { cwd: absolute(cwd) }),
+      ...(externalTools !== undefined && { external_tools: externalTools }),
+      ...(clientInfo !== undefined && { client_info: clientInfo }),
+      mode,
+    };
+    // Nobody is there to ask unless the program says so: what wants a permission is denied, so that
+    // nothing hangs and nothing is accepted silently.
+    if (turns.onApproval === undefined) turns.approvals ??= "deny";
+    const response = await client.runtimeStart(start, { signal });
+    if (!response.success || !response.runtime) throw refused("runtime_start", response);
+    const session = new Session(client, response.runtime, start, turns);
+    if (start.cwd !== undefined) await session.#look(start.cwd);
+    return session;
+  }
+
+  /** The agent. */
+  get agentId(): string {
+    return this.runtime.agent_id;
+  }
+
+  /** The conversation. */
+  get conversationId(): string {
+    return this.runtime.conversation_id;
+  }
+
+  /** What runs unasked, as it was set here last. */
+  get mode(): string {
+    return this.#start.mode ?? "standard";
+  }
+
+  /** The directory the conversation works in; `undefined` when none was asked for here. */
+  get cwd(): string | undefined {
+    return this.#cwd;
+  }
+
+  /**
+   * Whether the server has silently kept another directory than the one asked for, because there is no
+   * such directory on its machine (section 8); `cwd` is the one it kept.
+   */
+  get cwdIgnored(): boolean {
+    return this.#cwdIgnored;
+  }
+
+  /** Token counts of the turns of this session that have ended, summed. */
+  get usage(): Usage {
+    return { ...this.#usage };
+  }
+
+  /**
+   * Asks, and resolves at the turn's end (sections 8.1 and 17). `signal` stops it on the server.
+   *
+   * Rejects with {@link TurnFailed}, {@link TurnAborted} or {@link ApprovalRequired} when the agent did
+   * not end the turn itself, unless `check` is `false`; otherwise as {@link AppServerClient.runTurn}.
+   */
+  async run(prompt: Prompt, options: RunTurnOptions = {}): Promise<TurnResult> {
+    const settings = { check: true, ...this.#settings(options) };
+    const result = await this.#client.runTurn(this.#command(prompt), settings);
+    this.#usage = sum(this.#usage, result.usage);
+    return result;
+  }
+
+  /**
+   * Asks, and returns the turn at once; see {@link AppServerClient.sendTurn}. The server queues a second
+   * one while the first runs. However it ends, awaiting it gives its result, unless it is interrupted or
+   * comes to a limit.
+   */
+  send(prompt: Prompt, options: RunTurnOptions = {}): Turn {
+    const turn = this.#client.sendTurn(this.#command(prompt), this.#settings(options));
+    this.#open.add(turn);
+    const ended = (usage?: Usage) => {
+      this.#open.delete(turn);
+      if (usage) this.#usage = sum(this.#usage, usage);
+    };
+    turn.then(
+      ({ usage }) => ended(usage),
+      (error) => ended((error as { result?: TurnResult }).result?.usage),
+    );
+    return turn;
+  }
+
+  /**
+   * Asks, and gives what happens as it happens; the last event is `finished`. Leaving the loop stops the
+   * turn on the server.
+   */
+  stream(
+    prompt: Prompt,
+    options: RunTurnOptions = {},
+  ): AsyncIterableIterator<TurnEvent, undefined> {
+    return this.send(prompt, options)[Symbol.asyncIterator]();
+  }
+
+  /** Asks, and gives the agent's text as it comes; see {@link Turn.textStream}. */
+  textStream(
+    prompt: Prompt,
+    options: RunTurnOptions = {},
+  ): AsyncIterableIterator<string, undefined> {
+    return this.send(prompt, options).textStream();
+  }
+
+  /**
+   * Stops whatever runs in the conversation, also what others started: `abort_message` (section 15).
+   * Resolves with whether there was something.
+   */
+  async abort(options: CallOptions = {}): Promise<boolean> {
+    const response = await this.#client.abort({ runtime: this.runtime }, options);
+    if (!response.success) throw refused("abort_message", response);
+    return response.aborted;
+  }
+
+  /** The stored messages, newest first, page by page (section 19). */
+  messages(): AsyncIterable<wire.JsonObject> {
+    return this.#client.conversations.messages(this.conversationId);
+  }
+
+  /**
+   * A copy of the conversation that goes its own way, with the same mode and directory:
+   * `conversation_fork`, then `runtime_start`.
+   */
+  async fork(options: CallOptions = {}): Promise<Session> {
+    const response = await this.#client.conversations.fork(
+      { conversation_id: this.conversationId },
+      options,
+    );
+    if (!response.success || !response.conversation) throw refused("conversation_fork", response);
+    return Session.open(this.#client, {
+      ...this.#turns,
+      ...options,
+      agentId: this.agentId,
+      conversationId: response.conversation.id,
+      mode: this.#start.mode,
+      cwd: this.#cwd,
+      externalTools: this.#start.external_tools,
+      clientInfo: this.#start.client_info,
+    });
+  }
+
+  /** Changes what runs unasked: `change_device_state`. The server sends no answer. */
+  setMode(mode: wire.DevicePermissionMode): void {
+    this.#change({ mode });
+    this.#start.mode = mode;
+  }
+
+  /**
+   * Changes the directory: `change_device_state`, then `sync` to see whether the server did so. Rejects
+   * with {@link RequestError} when it has kept another one.
+   */
+  async setCwd(path: string): Promise<void> {
+    const wanted = absolute(path);
+    this.#change({ cwd: wanted });
+    await this.#look(wanted);
+    if (this.#cwdIgnored) {
+      const kept = JSON.stringify(this.#cwd);
+      throw new RequestError(
+        `the server has no directory ${JSON.stringify(wanted)} and stays in ${kept}`,
+      );
+    }
+  }
+
+  /**
+   * Changes the model by its handle: `update_model`. A handle nobody knows is accepted, and fails when it
+   * is used (section 19).
+   */
+  async updateModel(handle: string, options: CallOptions = {}): Promise<void> {
+    const command = { runtime: this.runtime, payload: { model_handle: handle } };
+    const response = await this.#client.models.update(command, options);
+    if (!response.success) throw refused("update_model", response);
+  }
+
+  /** Stops the turns that were sent through this session and have not ended; the conversation stays. */
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#open].map((turn) => turn.abort()));
+  }
+
+  /** The same as `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #command(prompt: Prompt) {
+    const message = { role: "user" as const, content: prompt };
+    return {
+      runtime: this.runtime,
+      payload: { kind: "create_message" as const, messages: [message] },
+    };
+  }
+
+  /** A prompt's own way to answer permissions stands in for the session's. */
+  #settings(own: RunTurnOptions): RunTurnOptions {
+    const { approvals, onApproval, ...limits } = this.#turns;
+    const decides = own.approvals !== undefined || own.onApproval !== undefined;
+    return { ...limits, ...(decides ? {} : { approvals, onApproval }), ...own };
+  }
+
+  #change(payload: wire.ChangeDeviceStatePayload): void {
+    this.#client.send({ type: "change_device_state", runtime: this.runtime, payload });
+  }
+
+  /** Asks for the directory: the snapshot comes before the answer (section 16). */
+  async #look(wanted: string): Promise<void> {
+    const { agent_id, conversation_id } = this.runtime;
+    let seen: string | undefined;
+    const off = this.#client.onMessage((message) => {
+      if (message.type !== "update_device_status") return;
+      const here =
+        message.runtime?.agent_id === agent_id &&
+        message.runtime.conversation_id === conversation_id;
+      if (here) seen = message.device_status?.current_working_directory ?? seen;
+    });
+    try {
+      await this.#client.sync({
+        runtime: this.runtime,
+        recover_approvals: false,
+        force_device_status: true,
+      });
+    } finally {
+      off();
+    }
+    this.#cwd = seen;
+    this.#cwdIgnored = seen !== undefined && seen !== wanted && seen !== real(wanted);
+  }
+}
+
+function refused(type: string, response: { error?: string | undefined }): RequestError {
+  return new RequestError(`\`${type}\`: ${response.error ?? "no reason given"}`, { response });
+}
+
+function absolute(path: string): string {
+  if (typeof path !== "string") {
+    throw new InvalidOption(`cwd: expected a string, got ${String(path)}`);
+  }
+  return resolve(path);
+}
+
+/** The server reports a directory without symbolic links. */
+function real(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function noUsage(): Usage {
+  return {
+    promptTokens: 0,
+    completionTokens: 0,
+    totalTokens: 0,
+    cachedInputTokens: 0,
+    cacheWriteTokens: 0,
+    reasoningTokens: 0,
+    stepCount: 0,
+    contextTokens: null,
+  };
+}
+
+/** Adds token counts; the size of the context window is the later one's. */
+function sum(one: Usage, other: Usage): Usage {
+  return {
+    promptTokens: one.promptTokens + other.promptTokens,
+    completionTokens: one.completionTokens + other.completionTokens,
+    totalTokens: one.totalTokens + other.totalTokens,
+    cachedInputTokens: one.cachedInputTokens + other.cachedInputTokens,
+    cacheWriteTokens: one.cacheWriteTokens + other.cacheWriteTokens,
+    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
+    stepCount: one.stepCount + other.stepCount,
+    contextTokens: other.contextTokens ?? one.contextTokens,
+  };
+}

@@ -1,0 +1,129 @@
+/** External tools made of functions (section 14). */
+
+import { describe } from "./describe.js";
+import { InvalidOption } from "./errors.js";
+import { checkedObject } from "./options.js";
+import type {
+  ExternalToolCallResult,
+  ExternalToolDefinitionPayload,
+  RuntimeScope,
+} from "./protocol.js";
+import type { HandlerOptions } from "./running.js";
+import type { SchemaOutput, StandardSchemaV1 } from "./standardschema.js";
+import { checkedArguments, issuesText } from "./toolarguments.js";
+import { errorResult, toolResult } from "./toolresults.js";
+import { type JsonSchema, jsonSchemaOf, type ToolParameters } from "./toolschema.js";
+
+/** What a tool's function gets besides its arguments. */
+export interface ToolContext extends HandlerOptions {
+  /** The model's id of the call; the same as in the turn's events and result. */
+  callId: string;
+  /** The conversation that calls; servers name it in some cases only. */
+  runtime: RuntimeScope | undefined;
+}
+
+/** The arguments of a tool's function: what the schema makes of them. */
+export type ToolArguments<Parameters extends ToolParameters> = Parameters extends StandardSchemaV1
+  ? SchemaOutput<Parameters>
+  : Record<string, unknown>;
+
+/** What a tool is made of. */
+export interface ToolOptions<Parameters extends ToolParameters> {
+  /** The name the model calls it by. */
+  name: string;
+  /** What it does and when to use it; the model reads this. */
+  description: string;
+  /** A name for people. */
+  label?: string | undefined;
+  /**
+   * Its parameters: a Standard Schema (zod, valibot, arktype), which validates the arguments of every
+   * call, or a JSON schema of an object, which does not: the arguments are then any object.
+   */
+  parameters: Parameters;
+  /** The JSON schema for the model, where the library of `parameters` does not write it. */
+  jsonSchema?: JsonSchema | undefined;
+  /**
+   * Does the work. A text it returns, or resolves with, is the result as it stands, `undefined` is
+   * `done`, a `Uint8Array` is a PNG, JPEG, GIF or WebP image or else UTF-8 text, `{ content: [{ type,
+   * … }], is_error? }` goes over the wire as it is, and everything else as its JSON text. What it
+   * throws is told to the model as an error, by its message alone, and is reported nowhere else.
+   */
+  execute: (args: ToolArguments<Parameters>, context: ToolContext) => unknown;
+}
+
+/** A tool; made by {@link tool}, offered with {@link toolSet}. */
+export interface Tool {
+  /** The name the model calls it by. */
+  readonly name: string;
+  /** What the server is told of it, one of `tools` in a group of `external_tools`. */
+  readonly definition: ExternalToolDefinitionPayload;
+  /**
+   * Runs it as a call of the server does: judges the arguments, runs the function, and resolves with
+   * the result for the wire. Sends nothing. It never rejects: whatever goes wrong is a result with
+   * `is_error`. It does not cancel by itself, its function does when `context.signal` is aborted;
+   * the function is not called when that happens before.
+   */
+  call(input: unknown, context: ToolContext): Promise<ExternalToolCallResult>;
+}
+
+/**
+ * A tool of a function. Sends nothing by itself: {@link toolSet} offers tools to a runtime.
+ *
+ * ```ts
+ * const lookup = tool({
+ *   name: "lookup_user",
+ *   description: "Find a user by email",
+ *   parameters: z.object({ email: z.string() }),
+ *   execute: async ({ email }, { signal }) => ({ id: 7, email }),
+ * });
+ * ```
+ *
+ * The server and the model get the parameters as a JSON schema: `jsonSchema`, or `parameters` where
+ * they are one, or what the library makes of its schema (the extension Standard JSON Schema, or a
+ * method `toJSONSchema` or `toJsonSchema`). Arguments that the schema refuses are answered with an
+ * error that names the place and what was expected; the function is not called.
+ *
+ * @throws {@link InvalidOption} names the option that cannot be used; one without a JSON schema among
+ * them.
+ */
+export function tool<Parameters extends ToolParameters>(options: ToolOptions<Parameters>): Tool {
+  const { parameters, execute } = checkedObject("options", options);
+  const definition = definitionOf(options);
+  if (typeof execute !== "function") {
+    throw new InvalidOption(`execute: expected a function, got ${describe(execute)}`);
+  }
+  const { name } = definition;
+  return Object.freeze({
+    name,
+    definition,
+    async call(input: unknown, context: ToolContext): Promise<ExternalToolCallResult> {
+      try {
+        const checked = await checkedArguments(parameters, input);
+        if (checked.issues) return errorResult(issuesText(name, checked.issues));
+        context.signal.throwIfAborted();
+        return toolResult(await execute(checked.value as ToolArguments<Parameters>, context));
+      } catch (error) {
+        return errorResult(error);
+      }
+    },
+  });
+}
+
+function definitionOf(options: ToolOptions<ToolParameters>): ExternalToolDefinitionPayload {
+  const { name, description, label, parameters, jsonSchema } = options;
+  if (typeof name !== "string" || name === "") {
+    throw new InvalidOption(`name: expected the name of a tool, got ${describe(name)}`);
+  }
+  if (typeof description !== "string") {
+    throw new InvalidOption(`description: expected a text, got ${describe(description)}`);
+  }
+  if (label !== undefined && typeof label !== "string") {
+    throw new InvalidOption(`label: expected a text, got ${describe(label)}`);
+  }
+  return {
+    name,
+    ...(label !== undefined && { label }),
+    description,
+    parameters: jsonSchemaOf(parameters, jsonSchema),
+  };
+}

@@ -1,0 +1,78 @@
+/** The JSON schema that the server and the model get of a tool's parameters (section 14). */
+
+import { describe } from "./describe.js";
+import { InvalidOption } from "./errors.js";
+import { isPlainObject } from "./plain.js";
+import { isStandardSchema, type StandardSchemaV1 } from "./standardschema.js";
+
+/** A JSON schema of an object, as it goes over the wire. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** The parameters of a tool: a schema of a library that follows Standard Schema, or a JSON schema. */
+export type ToolParameters = StandardSchemaV1 | JsonSchema;
+
+const HINT =
+  "give the JSON schema as jsonSchema, or use a schema whose library writes it: zod 4, arktype 2, or " +
+  "valibot within toStandardJsonSchema of @valibot/to-json-schema";
+
+/**
+ * The JSON schema of parameters: the given one, else the parameters themselves, else what the
+ * schema's library makes of them. It describes what the model has to write, not what the schema makes
+ * of that.
+ *
+ * @throws {@link InvalidOption} when there is none, or when it is not one of an object: the arguments of
+ * a call are always an object.
+ */
+export function jsonSchemaOf(
+  parameters: ToolParameters,
+  given: JsonSchema | undefined,
+): Record<string, unknown> {
+  // Schemas of libraries without the standard are objects of classes, and no JSON schemas.
+  if (!isStandardSchema(parameters) && !isPlainObject(parameters)) {
+    throw new InvalidOption("parameters: expected a Standard Schema or a JSON schema object", {
+      hint: HINT,
+    });
+  }
+  if (given !== undefined) return checked("jsonSchema", given);
+  if (!isStandardSchema(parameters)) return checked("parameters", parameters);
+  return checked("parameters", written(parameters));
+}
+
+/** What the library makes of its schema. */
+function written(schema: StandardSchemaV1): unknown {
+  const { vendor, jsonSchema } = schema["~standard"];
+  const methods = schema as { toJSONSchema?: unknown; toJsonSchema?: unknown };
+  try {
+    if (typeof jsonSchema?.input === "function") {
+      return jsonSchema.input({ target: "draft-2020-12" });
+    }
+    if (typeof methods.toJSONSchema === "function") {
+      // So zod calls it, whose default is the form behind defaults and transformations.
+      return methods.toJSONSchema({ io: "input" });
+    }
+    if (typeof methods.toJsonSchema === "function") return methods.toJsonSchema();
+  } catch (error) {
+    const words = `parameters: ${vendor} cannot write them as a JSON schema: ${describe(error)}`;
+    throw new InvalidOption(words, { hint: HINT });
+  }
+  throw new InvalidOption(`parameters: this schema of ${vendor} has no JSON schema`, {
+    hint: HINT,
+  });
+}
+
+function checked(option: string, schema: unknown): Record<string, unknown> {
+  if (!isPlainObject(schema)) {
+    throw new InvalidOption(`${option}: expected a JSON schema object, got ${describe(schema)}`);
+  }
+  const { type } = schema;
+  if (type !== undefined && type !== "object") {
+    const words = `${option}: expected a schema of an object, got one of type ${describe(type)}`;
+    throw new InvalidOption(words);
+  }
+  try {
+    JSON.stringify(schema);
+  } catch (error) {
+    throw new InvalidOption(`${option}: cannot be written as JSON: ${describe(error)}`);
+  }
+  return schema;
+}

@@ -1,0 +1,146 @@
+"""Keeps what was decided on permission requests, when and by whom."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, overload
+
+from ._rule import Rule, described
+from .approvals import Answered, ApprovalHandler, ApprovalRequest
+from .decisions import Decision
+from .messages import Fields
+
+__all__ = ["Audit", "AuditEntry"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One decision. It cannot be changed.
+
+    Attributes:
+        time: When it was made, in UTC.
+        tool_name: The tool that wanted to run.
+        input: Its arguments.
+        decision: What was answered, as it goes over the wire (``decision.behavior`` is ``allow`` or
+            ``deny``); ``None`` where the handler failed, which denies, or was cancelled.
+        by: Who decided: the rule of a policy, or the name of the function.
+        error: Why there is no decision.
+        request_id: The server's id of the request.
+    """
+
+    time: datetime
+    tool_name: str
+    input: Fields
+    decision: Fields | None
+    by: str
+    error: str | None = None
+    request_id: str = ""
+
+
+class Audit(Sequence[AuditEntry]):
+    """Wraps a handler of permission requests, and is the list of what it decided.
+
+    ::
+
+        audit = policy.Audit(rules)
+        await client.run_turn(runtime=runtime, payload=payload, approvals=audit)
+        for entry in audit:
+            print(entry.time, entry.tool_name, entry.decision, entry.by)
+
+    Whether the server took a decision is told by the events of the turn. One audit may be used for
+    many turns and clients, from any thread. It grows with every request.
+    """
+
+    def __init__(self, handler: ApprovalHandler, by: str | None = None) -> None:
+        """Takes the function or the policy that decides.
+
+        Args:
+            handler: What decides, as with ``approvals=``.
+            by: Who that is, instead of the rule or the name of the function.
+
+        Raises:
+            TypeError: It is no function.
+        """
+        given: object = handler
+        if not callable(given):
+            raise TypeError(f"Audit: expected a function, got {type(given).__name__}")
+        self._handler = handler
+        self._by = by
+        self._entries: list[AuditEntry] = []
+
+    def __call__(self, request: ApprovalRequest) -> Answered | Awaitable[Answered]:
+        """Lets the handler decide, and keeps what it did; raises what it raises."""
+        handler, by = self._handler, self._by
+        if isinstance(handler, Rule):
+            # Of a policy, the rule that decides is more telling than the policy.
+            handler = handler.pick(request)
+        by = described(handler) if by is None else by
+        try:
+            answer = handler(request)
+        except BaseException as error:
+            self._keep(request, by, error=_text(error))
+            raise
+        if inspect.isawaitable(answer):
+            return self._later(request, by, answer)
+        self._keep(request, by, answer)
+        return answer
+
+    async def _later(
+        self, request: ApprovalRequest, by: str, answer: Awaitable[Answered]
+    ) -> Answered:
+        try:
+            decided = await answer
+        except BaseException as error:
+            self._keep(request, by, error=_text(error))
+            raise
+        self._keep(request, by, decided)
+        return decided
+
+    def _keep(
+        self, request: ApprovalRequest, by: str, answer: object = None, error: str | None = None
+    ) -> None:
+        decision = None
+        if isinstance(answer, Decision):
+            decision = answer.to_dict()
+        elif isinstance(answer, Mapping):
+            decision = dict(answer)
+        elif error is None:
+            error = f"{type(answer).__name__} is no decision"
+        entry = AuditEntry(
+            time=datetime.now(timezone.utc),
+            tool_name=request.tool_name,
+            # Copies: what the handler holds may be changed later.
+            input=Fields(request.input.to_dict()),
+            decision=None if decision is None else Fields(copy.deepcopy(decision)),
+            by=by,
+            error=error,
+            request_id=request.request_id,
+        )
+        self._entries.append(entry)
+
+    @overload
+    def __getitem__(self, index: int) -> AuditEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[AuditEntry]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._entries[index]
+        return tuple(found) if isinstance(index, slice) else found
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[AuditEntry]:
+        return iter(tuple(self._entries))
+
+    def __repr__(self) -> str:
+        return f"Audit({described(self._handler)}, {len(self)} entries)"
+
+
+def _text(error: BaseException) -> str:
+    kind, text = type(error).__name__, str(error)
+    return f"{kind}: {text}" if text else kind

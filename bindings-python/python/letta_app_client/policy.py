@@ -1,0 +1,133 @@
+r"""Approvals as policy: rules that decide on permission requests, instead of a function.
+
+::
+
+    rules = policy.first_match(
+        policy.allow("Read", "Grep", "Glob"),
+        policy.allow("Bash", command=r"^(pytest|ruff) [\w./-]*$"),
+        policy.deny("Bash", command=r"\bsudo\b", message="not as root"),
+        policy.ask(on_approval),
+    )
+    result = await client.run_turn(runtime=runtime, payload=payload, approvals=rules)
+
+What rules decide is final for the server: an ``allow`` runs the tool. **A pattern is searched, not
+matched to the end**: ``command=r"^pytest\b"`` also allows ``pytest; rm -rf /``. Anchor what you
+allow at both ends, and leave no room for ``;``, ``&``, ``|``, ``$`` and line breaks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from ._audit import Audit, AuditEntry
+from ._rule import Policy, Rule, described, no_rule, rule
+from .approvals import Answered, ApprovalHandler, ApprovalRequest
+from .decisions import Decision
+from .decisions import allow as _allowed
+from .decisions import deny as _denied
+
+__all__ = ["Audit", "AuditEntry", "Otherwise", "Policy", "Rule", "allow", "ask", "deny"]
+__all__ += ["first_match"]
+
+Otherwise: TypeAlias = "Rule | Decision | ApprovalHandler | Callable[..., Rule]"
+"""What decides where no rule does: a rule, a decision, a function, ``policy.deny`` or
+``policy.allow``."""
+
+
+def allow(*tool_names: str, **argument_patterns: str | re.Pattern[str]) -> Rule:
+    """Makes the rule that a tool may run.
+
+    Args:
+        *tool_names: The tools, by their exact names; none for every tool.
+        **argument_patterns: Regular expressions by the name of an argument; each has to be found in
+            the text of that argument. An argument that is missing, or is no text, does not match.
+
+    Raises:
+        InvalidOption: A pattern is no regular expression.
+        TypeError: A name or a pattern is no text.
+    """
+
+    def decide(_: ApprovalRequest) -> Answered:
+        return _allowed()
+
+    return rule("allow", tool_names, argument_patterns, decide)
+
+
+def deny(
+    *tool_names: str, message: str | None = None, **argument_patterns: str | re.Pattern[str]
+) -> Rule:
+    """Makes the rule that a tool must not run.
+
+    A rule that denies by a pattern is a convenience, no protection: there are many ways to write a
+    command. What is not to run at all is denied without a pattern, or allowed by no rule.
+
+    Args:
+        *tool_names: The tools, by their exact names; none for every tool.
+        message: What the agent is told; it becomes the result of the tool call.
+        **argument_patterns: As in ``allow``. An argument with the name ``message`` cannot be named.
+
+    Raises:
+        InvalidOption: A pattern is no regular expression.
+        TypeError: A name, a pattern or the message is no text.
+    """
+    given = None if message is None else _denied(message)
+
+    def decide(request: ApprovalRequest) -> Answered:
+        return given or _denied(f"a rule of the policy denies {request.tool_name}")
+
+    return rule("deny", tool_names, argument_patterns, decide)
+
+
+def ask(
+    handler: ApprovalHandler, /, *tool_names: str, **argument_patterns: str | re.Pattern[str]
+) -> Rule:
+    """Makes the rule that a function decides.
+
+    Args:
+        handler: Takes the ``ApprovalRequest``, as with ``approvals=``. An ``async def`` runs on the
+            client's loop, any other function in a thread. What it raises denies.
+        *tool_names: The tools, by their exact names; none for every tool.
+        **argument_patterns: As in ``allow``.
+
+    Raises:
+        InvalidOption: A pattern is no regular expression.
+        TypeError: The handler is no function; a name or a pattern is no text.
+    """
+    given: object = handler
+    if not callable(given):
+        raise TypeError(f"ask: expected a function, got {type(given).__name__}")
+    return rule("ask", tool_names, argument_patterns, handler, described(handler))
+
+
+def first_match(*rules: Rule, otherwise: Otherwise = deny) -> Policy:
+    """Makes the policy that the first rule decides whose tools and patterns match.
+
+    The result is a function for ``approvals=``, ``client.on_approval_request`` and ``Audit``. As a
+    rule of another ``first_match`` it decides on all that reaches it.
+
+    Args:
+        *rules: The rules, in order.
+        otherwise: What decides where none matches.
+
+    Raises:
+        TypeError: One is no rule; a function becomes one by ``ask``.
+    """
+    for one in rules:
+        given: object = one
+        if not isinstance(given, Rule):
+            raise TypeError(f"first_match: expected rules, got {type(given).__name__}")
+    return Policy(rules, _last(otherwise))
+
+
+def _last(otherwise: Any) -> Rule:
+    if isinstance(otherwise, Rule):
+        return otherwise
+    if isinstance(otherwise, Decision):
+        return rule(f"otherwise {otherwise.behavior}", (), {}, lambda _: otherwise)
+    if otherwise is allow:
+        return rule("otherwise allow", (), {}, lambda _: _allowed())
+    if otherwise is deny:
+        return rule("otherwise deny", (), {}, no_rule)
+    return ask(otherwise)

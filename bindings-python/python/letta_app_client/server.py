@@ -1,0 +1,170 @@
+"""An App Server of one's own: started on loopback, ended with its owner."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from . import _native
+from ._checks import expect_text
+from ._limits import limit
+from ._loops import running_loop
+from .errors import InvalidOption, WrongLoop
+
+__all__ = ["OwnServer", "Spawning", "spawn_server"]
+
+
+class OwnServer:
+    """A running server, from ``spawn_server``.
+
+    Pass it to ``connect``. It ends when it is closed, when its ``async with`` block is left, when
+    this process ends, however that happens (on Windows: in order), and when nobody has it any more.
+    """
+
+    def __init__(self, native: _native.Server) -> None:
+        """Use ``spawn_server``."""
+        self._native = native
+
+    @property
+    def url(self) -> str:
+        """Where it listens: ``ws://127.0.0.1:PORT``."""
+        return self._native.url
+
+    @property
+    def token(self) -> str | None:
+        """The token that clients need; it appears in no log, error or repr."""
+        return self._native.token
+
+    @property
+    def joined(self) -> bool:
+        """Whether another program's server was joined; that one goes on when it is closed here."""
+        return self._native.joined
+
+    def output(self) -> list[str]:
+        """Returns the last lines that it printed, the oldest first."""
+        return self._native.output()
+
+    async def close(self) -> None:
+        """Ends the server and waits for it, for 5 s at most. May be called again.
+
+        Cancelling does not keep it alive.
+        """
+        await _in_thread(self._native.close)
+
+    def close_nowait(self) -> None:
+        """Ends the server without waiting for it; for other threads and for clean-up code."""
+        close = self._native.close
+        threading.Thread(target=close, name="letta-app-client-close", daemon=True).start()
+
+    async def __aenter__(self) -> OwnServer:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<OwnServer {self.url}{' joined' if self.joined else ''}>"
+
+
+class Spawning:
+    """What ``spawn_server`` returns: to be awaited, or used with ``async with``."""
+
+    def __init__(self, start: Callable[[], _native.Server]) -> None:
+        """Use ``spawn_server``."""
+        self._start = start
+        self._server: OwnServer | None = None
+
+    def __await__(self) -> Generator[Any, Any, OwnServer]:
+        return self._spawn().__await__()
+
+    async def __aenter__(self) -> OwnServer:
+        self._server = await self._spawn()
+        return self._server
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            await self._server.close()
+
+    async def _spawn(self) -> OwnServer:
+        # One that has started when nobody waits for it any more ends with its last reference.
+        return OwnServer(await _in_thread(self._start))
+
+
+def spawn_server(
+    command: Sequence[str] = ("letta", "server"),
+    *,
+    cwd: str | os.PathLike[str] | None = None,
+    env: Mapping[str, str] | None = None,
+    auth: bool = True,
+    reuse: bool = False,
+    ready_timeout: float = 30,
+) -> Spawning:
+    """Starts an App Server and waits until it answers.
+
+    ``server = await spawn_server()``, or ``async with spawn_server() as server:``, which ends it.
+    The command is run without a shell, with ``--listen ws://127.0.0.1:0`` and the hash of a token
+    made for it (protocol section 4); then ``/readyz`` is asked (section 3). Cancelling ends it.
+
+    Args:
+        command: The program and its arguments, to which those are added.
+        cwd: The directory it runs in.
+        env: Environment variables, besides those of this process.
+        auth: Whether clients need a token. Without, every program on the machine could use it.
+        reuse: Whether a server that was started with this option, by any program of the same user,
+            is joined instead. A joined one ends with its owner, not here.
+        ready_timeout: Seconds until it has to answer.
+
+    Raises:
+        InvalidOption: An option is not usable; raised at once, not when awaited.
+        ServerStartError: It did not start, with the end of what it printed.
+    """
+    if isinstance(command, str) or not command:
+        raise InvalidOption("command: expected a program and its arguments as a list of texts")
+    for part in command:
+        expect_text("command", part)
+    seconds = limit("ready_timeout", ready_timeout) or 1e9
+    pairs = [(str(name), str(value)) for name, value in (env or {}).items()]
+    folder = None if cwd is None else os.fspath(cwd)
+
+    def start() -> _native.Server:
+        return _native.Server.start(list(command), folder, pairs, bool(auth), seconds, bool(reuse))
+
+    return Spawning(start)
+
+
+async def _in_thread(function: Callable[[], Any]) -> Any:
+    """Runs a function that waits, on whichever loop this is."""
+    loop = running_loop()
+    if loop is None:
+        raise WrongLoop("no asyncio or trio event loop is running")
+    completion = loop.completion()
+
+    def finish(settle: Callable[[Any], None], value: Any) -> None:
+        try:
+            loop.from_thread(lambda: settle(value))
+        except RuntimeError:
+            return  # the loop has ended, and with it whoever waited
+
+    def work() -> None:
+        try:
+            value = function()
+        except BaseException as error:  # noqa: BLE001 - it is the waiter's
+            finish(completion.set_exception, error)
+        else:
+            finish(completion.set_result, value)
+
+    threading.Thread(target=work, name="letta-app-client-wait", daemon=True).start()
+    return await completion.wait()

@@ -1,0 +1,361 @@
+"""A conversation with an agent, the way programs use it: ask, follow, stop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from dataclasses import fields as dataclass_fields
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+from .approvals import ApprovalHandler, ApprovalMode
+from .errors import InvalidOption, RequestError, refusal
+from .messages import Fields, Message
+from .results import TurnResult, Usage
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._flight import Flight
+    from ._stream import TurnStream
+    from .client import AppServerClient
+    from .events import TurnEvent
+    from .turn import Turn
+
+__all__ = ["Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
+
+PermissionMode: TypeAlias = Literal["standard", "acceptEdits", "unrestricted", "strict"]
+"""What runs unasked (protocol section 8)."""
+
+Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]]"
+"""What is said to an agent: text, or the parts of a message's ``content`` (section 8.1)."""
+
+
+class TurnSettings(TypedDict, total=False):
+    """How a turn is limited and who is asked for permissions; as for ``AppServerClient.run_turn``.
+
+    Times are seconds, ``None`` for no limit.
+    """
+
+    timeout: float | None
+    idle_timeout: float | None
+    tool_timeout: float | None
+    approval_timeout: float | None
+    abort_grace: float | None
+    accept_timeout: float | None
+    approvals: ApprovalMode | ApprovalHandler
+
+
+class Session:
+    """A conversation with an agent, from ``AppServerClient.session``.
+
+    ::
+
+        session = await client.session(agent_id="agent-123", cwd=".")
+        result = await session.run("Summarize the tests.")
+        async for chunk in session.stream_text("And now the benchmarks."):
+            print(chunk, end="")
+
+    A cheap handle: several may exist for one conversation.
+    """
+
+    def __init__(
+        self,
+        client: AppServerClient,
+        runtime: Fields,
+        start: Mapping[str, Any],
+        settings: TurnSettings,
+    ) -> None:
+        """Use ``AppServerClient.session``."""
+        self._client = client
+        self._runtime = runtime
+        self._start = dict(start)
+        self._settings = settings
+        self._cwd: str | None = None
+        self._cwd_ignored = False
+        self._usage = Usage()
+        self._flights: list[Flight] = []
+
+    @property
+    def client(self) -> AppServerClient:
+        """The client it belongs to."""
+        return self._client
+
+    @property
+    def runtime(self) -> Fields:
+        """Agent and conversation, as other commands want them."""
+        return self._runtime
+
+    @property
+    def agent_id(self) -> str:
+        """The agent."""
+        return str(self._runtime["agent_id"])
+
+    @property
+    def conversation_id(self) -> str:
+        """The conversation."""
+        return str(self._runtime["conversation_id"])
+
+    @property
+    def mode(self) -> str:
+        """What runs unasked, as it was set here last."""
+        return str(self._start["mode"])
+
+    @property
+    def cwd(self) -> str | None:
+        """The directory the conversation works in; ``None`` when none was asked for here."""
+        return self._cwd
+
+    @property
+    def cwd_ignored(self) -> bool:
+        """Whether the server has silently kept another directory than the one asked for.
+
+        It does so when there is no such directory on its machine (protocol section 8); ``cwd`` is
+        the one it kept.
+        """
+        return self._cwd_ignored
+
+    @property
+    def usage(self) -> Usage:
+        """Token counts of all turns of this session that have ended, summed."""
+        self._note()
+        return self._usage
+
+    async def run(
+        self, prompt: Prompt, *, check: bool = True, **settings: Unpack[TurnSettings]
+    ) -> TurnResult:
+        """Asks, and waits for the end of the turn.
+
+        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
+        turn on the server.
+
+        Args:
+            prompt: What is said.
+            check: Whether a turn that the agent did not end itself is raised. Otherwise its result
+                is returned, as ``subprocess.run`` has it.
+            **settings: Limits, and who is asked for permissions, instead of the session's.
+
+        Raises:
+            TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
+            TurnAborted: It was stopped, or its input removed from the queue (this one always).
+            ApprovalRequired: It wants a permission, with ``approvals="pause"``.
+            TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
+        """
+        chosen: TurnSettings = {**self._settings, **settings}
+        result = await self._client.run_turn(
+            runtime=self._runtime, payload=_payload(prompt), check=check, **chosen
+        )
+        self._usage = _sum(self._usage, result.usage)
+        return result
+
+    def send(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> Turn:
+        """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.
+
+        A second one is queued by the server while the first runs. However the turn ends, awaiting
+        it gives its result, unless it is interrupted or comes to a limit.
+        """
+        chosen: TurnSettings = {**self._settings, **settings}
+        turn = self._client.send_turn(runtime=self._runtime, payload=_payload(prompt), **chosen)
+        self._note()
+        self._flights.append(turn._flight)  # noqa: SLF001 - of this package
+        return turn
+
+    def stream(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
+        """Asks, and iterates over what happens; the last event is ``TurnFinished``.
+
+        Leaving the loop early stops the turn on the server. See ``Turn``.
+        """
+        return aiter(self.send(prompt, **settings))
+
+    def stream_text(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> TurnStream[str]:
+        """Asks, and iterates over the agent's text as it comes; see ``Turn.stream_text``."""
+        return self.send(prompt, **settings).stream_text()
+
+    async def abort(self) -> bool:
+        """Stops whatever runs in the conversation, also what others started (section 15).
+
+        Sends ``abort_message``; the queue goes on.
+
+        Returns:
+            Whether there was something to stop.
+        """
+        return bool((await self._client.abort(runtime=self._runtime)).aborted)
+
+    async def messages(self, **query: Any) -> AsyncIterator[Fields]:
+        """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
+        async for message in self._client.conversations.messages(self.conversation_id, **query):
+            yield message
+
+    async def fork(self) -> Session:
+        """Makes a copy of the conversation that goes its own way, with the same mode and directory.
+
+        Sends ``conversation_fork``, then ``runtime_start``.
+        """
+        forked = await self._client.request(
+            {"type": "conversation_fork", "conversation_id": self.conversation_id}
+        )
+        skipped = ("create_agent", "create_conversation", "agent_id", "conversation_id", "cwd")
+        start = {key: value for key, value in self._start.items() if key not in skipped}
+        if forked.conversation is None:
+            raise refusal(forked)
+        start |= {"agent_id": self.agent_id, "conversation_id": forked.conversation["id"]}
+        return await Opening(self._client, start, self._cwd, self._settings)
+
+    def set_mode(self, mode: PermissionMode) -> None:
+        """Changes what runs unasked: ``change_device_state``. The server sends no answer."""
+        self._change({"mode": mode})
+        self._start["mode"] = mode
+
+    async def set_cwd(self, path: str | os.PathLike[str]) -> None:
+        """Changes the directory: ``change_device_state``, then ``sync`` to see whether it did so.
+
+        Args:
+            path: On the server's machine; a relative one is taken from here.
+
+        Raises:
+            RequestError: The server has kept another directory.
+        """
+        wanted = _absolute(path)
+        self._change({"cwd": wanted})
+        await self._look(wanted)
+        if self._cwd_ignored:
+            raise RequestError(f"the server has no directory {wanted!r} and stays in {self._cwd!r}")
+
+    async def update_model(self, handle: str) -> None:
+        """Changes the model by its handle: ``update_model``.
+
+        A handle nobody knows is accepted, and fails when it is used (protocol section 19).
+        """
+        await self._client.request(
+            {
+                "type": "update_model",
+                "runtime": self._runtime,
+                "payload": {"model_handle": handle},
+            }
+        )
+
+    async def close(self) -> None:
+        """Stops the turns that were sent through this session and have not ended; does not wait.
+
+        The conversation stays on the server.
+        """
+        for flight in self._flights:
+            flight.stop()
+        self._note()
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _change(self, payload: Mapping[str, Any]) -> None:
+        command = {"type": "change_device_state", "runtime": self._runtime, "payload": payload}
+        self._client.send(command)
+
+    async def _look(self, wanted: str) -> None:
+        """Asks for the directory: the snapshot comes before the answer (section 16)."""
+        seen: list[str] = []
+
+        def look(message: Message, _: str) -> None:
+            status = message.get("device_status") or {}
+            if message.get("runtime") == self._runtime and status.get("current_working_directory"):
+                seen.append(status["current_working_directory"])
+
+        remove = self._client.on_message(look, types=("update_device_status",))
+        try:
+            await self._client.sync(
+                runtime=self._runtime, recover_approvals=False, force_device_status=True
+            )
+        finally:
+            remove()
+        self._cwd = seen[-1] if seen else None
+        self._cwd_ignored = self._cwd is not None and not _is_at(self._cwd, wanted)
+
+    def _note(self) -> None:
+        """Adds up what has ended since the last time."""
+        for flight in [flight for flight in self._flights if flight.is_over]:
+            self._flights.remove(flight)
+            result = flight.result or getattr(flight.error, "result", None)
+            if result is not None:
+                self._usage = _sum(self._usage, result.usage)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.agent_id} {self.conversation_id}>"
+
+
+class Opening:
+    """What ``AppServerClient.session`` returns: to be awaited, or used with ``async with``."""
+
+    def __init__(
+        self,
+        client: AppServerClient,
+        start: Mapping[str, Any],
+        cwd: str | os.PathLike[str] | None,
+        settings: TurnSettings,
+    ) -> None:
+        """Use ``AppServerClient.session``."""
+        self._client = client
+        self._start = start
+        self._cwd = None if cwd is None else _absolute(cwd)
+        self._settings = settings
+        self._session: Session | None = None
+
+    def __await__(self) -> Generator[Any, Any, Session]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._open()
+        return self._session
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _open(self) -> Session:
+        fields = dict(self._start)
+        if self._cwd is not None:
+            fields["cwd"] = self._cwd
+        started = await self._client.runtime_start(**fields)
+        runtime = started.runtime
+        if runtime is None:
+            raise refusal(started)
+        session = Session(self._client, runtime, fields, self._settings)
+        if self._cwd is not None:
+            await session._look(self._cwd)  # noqa: SLF001 - of this module
+        return session
+
+
+def _payload(prompt: Prompt) -> dict[str, Any]:
+    content = prompt if isinstance(prompt, str) else list(prompt)
+    return {"kind": "create_message", "messages": [{"role": "user", "content": content}]}
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise InvalidOption(f"cwd: expected a path, got {text!r}")
+    return os.path.abspath(text)  # noqa: PTH100 - keeps symbolic links, takes out ``..``
+
+
+def _is_at(found: str, wanted: str) -> bool:
+    """Whether it is that directory: the server tells it without symbolic links."""
+    return os.path.normpath(found) in (os.path.normpath(wanted), os.path.realpath(wanted))
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    """Adds token counts; the size of the context window is the later one's."""
+    names = [field.name for field in dataclass_fields(Usage) if field.name != "context_tokens"]
+    counts = {name: getattr(one, name) + getattr(other, name) for name in names}
+    latest = one.context_tokens if other.context_tokens is None else other.context_tokens
+    return Usage(**counts, context_tokens=latest)

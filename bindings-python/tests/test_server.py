@@ -1,0 +1,132 @@
+"""A server of one's own. A small program stands in for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import letta_app_client as letta
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is told to end by signals")
+
+STAND_IN = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "3")
+        self.end_headers()
+        self.wfile.write(b"ok\\n")
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print("arguments:", " ".join(sys.argv[1:]), flush=True)
+open("pid", "w").write(str(os.getpid()))
+print(f"Listening on ws://127.0.0.1:{server.server_port} (stand-in)", flush=True)
+server.serve_forever()
+"""
+COMMAND = [sys.executable, "-c", STAND_IN]
+
+
+def pid_in(folder: Path) -> int:
+    return int((folder / "pid").read_text())
+
+
+def runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def assert_ends(pid: int) -> None:
+    deadline = time.monotonic() + 5
+    while runs(pid):
+        assert time.monotonic() < deadline, "the server is left"
+        time.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_it_starts_with_a_token_and_ends_when_it_is_closed(tmp_path: Path) -> None:
+    async with letta.spawn_server(COMMAND, cwd=tmp_path) as server:
+        pid = pid_in(tmp_path)
+        assert server.url.startswith("ws://127.0.0.1:")
+        assert server.token is not None
+        assert len(server.token) == 64
+        assert server.token not in repr(server)
+        output = "\n".join(server.output())
+        assert "--listen ws://127.0.0.1:0 --ws-auth capability-token" in output
+        assert server.token not in output
+        assert runs(pid)
+        # Its address and token are taken from it.
+        with pytest.raises(letta.LettaAppError):
+            await letta.connect(server)
+    assert not runs(pid)
+    await server.close()
+
+
+@pytest.mark.anyio
+async def test_it_says_why_it_did_not_start() -> None:
+    failing = [sys.executable, "-c", "raise SystemExit('no such model')"]
+    with pytest.raises(letta.ServerStartError, match="no such model"):
+        await letta.spawn_server(failing)
+    with pytest.raises(letta.ServerStartError, match="no-such-program"):
+        await letta.spawn_server(["no-such-program"])
+
+
+def test_options_are_checked_at_once() -> None:
+    unusable: tuple[Any, ...] = ("letta server", [])
+    for command in unusable:
+        with pytest.raises(letta.InvalidOption, match=r"^command: "):
+            letta.spawn_server(command)
+    with pytest.raises(letta.InvalidOption, match=r"^ready_timeout: "):
+        letta.spawn_server(ready_timeout=0)
+
+
+@pytest.mark.anyio
+async def test_a_start_that_nobody_waits_for_leaves_nothing(tmp_path: Path) -> None:
+    with anyio.move_on_after(0.01):
+        await letta.spawn_server(COMMAND, cwd=tmp_path)
+    with anyio.fail_after(10):
+        while not (tmp_path / "pid").exists():  # noqa: ASYNC110 - another process writes it
+            await anyio.sleep(0.01)
+    await anyio.to_thread.run_sync(assert_ends, pid_in(tmp_path))
+
+
+OWNER = """
+import asyncio, os, signal, sys
+import letta_app_client as letta
+async def main():
+    server = await letta.spawn_server({command!r}, cwd={folder!r})
+    end = {end!r}
+    if end == "exit":
+        os._exit(0)
+    if end == "raise":
+        raise RuntimeError("the owner fails")
+    if end == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if end == "interrupt":
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("end", ["return", "exit", "raise", "kill", "interrupt"])
+def test_it_ends_with_its_owner(tmp_path: Path, end: str) -> None:
+    owner = OWNER.format(command=COMMAND, folder=str(tmp_path), end=end)
+    done = subprocess.run(
+        [sys.executable, "-c", owner], capture_output=True, timeout=30, check=False
+    )
+    expected = {"return": 0, "exit": 0, "raise": 1, "kill": -signal.SIGKILL}
+    assert done.returncode == expected.get(end, done.returncode)
+    assert_ends(pid_in(tmp_path))

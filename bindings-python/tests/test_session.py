@@ -1,0 +1,128 @@
+"""Conversations the way programs use them, against the server double."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+import letta_app_client as letta
+from letta_app_client import ApprovalRequest, Decision
+from letta_app_client.testing import MockServer, script
+
+pytestmark = pytest.mark.anyio
+
+ASKING = script.turn(text="done", tool_calls=[script.call("Write", needs_approval=True)])
+
+
+def allow(_: ApprovalRequest) -> Decision:
+    return letta.allow()
+
+
+@pytest.mark.parametrize("generation", ["single", "split"])
+async def test_asking_is_two_lines(generation: Any) -> None:
+    with MockServer([script.turn(text=["4", "2"])], generation=generation) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="agent-1")
+            result = await session.run("?")
+            assert (result.status, result.text) == ("completed", "42")
+            again = await session.run([{"type": "text", "text": "?"}])
+            total = result.usage.total_tokens + again.usage.total_tokens
+            assert session.usage.total_tokens == total
+            assert (session.agent_id, session.mode, session.cwd) == ("agent-1", "standard", None)
+        # The server's own default would run every tool unasked.
+        (start,) = [frame for frame in mock.received if frame.type == "runtime_start"]
+        assert start.mode == "standard"
+
+
+async def test_events_text_alone_or_the_turn() -> None:
+    with MockServer([script.turn(text=["4", "2"])]) as mock:
+        async with (
+            letta.connect(mock.url) as client,
+            client.session(agent_id="a") as session,
+        ):
+            events = [event async for event in session.stream("?")]
+            assert isinstance(events[-1], letta.TurnFinished)
+            assert "".join([text async for text in session.stream_text("?")]) == "42"
+            assert (await session.send("?")).text == "42"
+            assert (session.usage.prompt_tokens, session.usage.completion_tokens) == (30, 6)
+
+
+async def test_what_wants_a_permission_is_denied_unless_somebody_is_there() -> None:
+    with MockServer([ASKING]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a")
+            assert [call.status for call in (await session.run("?")).tool_calls] == ["error"]
+            result = await session.run("?", approvals=allow)
+            assert [call.status for call in result.tool_calls] == ["success"]
+            led = await client.session(agent_id="a", approvals=allow)
+            assert [call.status for call in (await led.run("?")).tool_calls] == ["success"]
+            with pytest.raises(letta.ApprovalRequired):
+                await led.run("?", approvals="pause")
+
+
+async def test_a_turn_that_the_agent_did_not_end_is_raised() -> None:
+    with MockServer([script.turn(text="half", error="no credits")]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a")
+            with pytest.raises(letta.TurnFailed, match="no credits") as failure:
+                await session.run("?")
+            assert failure.value.result is not None
+            assert failure.value.result.text == "half"
+            assert (await session.run("?", check=False)).status == "failed"
+            assert (await session.send("?")).status == "failed"
+
+
+async def test_what_runs_is_stopped() -> None:
+    with MockServer([script.turn(text="half", hang=True)]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a")
+            turn = session.send("?")
+            async for text in turn.stream_text():
+                assert text == "half"
+                assert await session.abort()
+            assert (await turn).status == "aborted"
+            assert not await session.abort()
+            with anyio.fail_after(10):
+                async with client.session(agent_id="a") as other:
+                    left = other.send("?")
+                assert (await left).status == "aborted"
+
+
+async def test_a_directory_that_is_not_there_is_told() -> None:
+    with MockServer(directories=["/here"]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", cwd="/here")
+            assert (session.cwd, session.cwd_ignored) == ("/here", False)
+            with pytest.raises(letta.RequestError, match=r"/nowhere.*/here"):
+                await session.set_cwd("/nowhere")
+            lost = await client.session(agent_id="a", cwd="/nowhere")
+            assert (lost.cwd, lost.cwd_ignored) == ("/home/user/project", True)
+
+
+async def test_a_conversation_is_changed_and_forked() -> None:
+    answers = {
+        "conversation_fork": {"conversation": {"id": "conv-2"}},
+        "update_model": {
+            "runtime": {},
+            "applied_to": "agent",
+            "model_id": "m",
+            "model_handle": "m",
+        },
+        "conversation_messages_list": {"messages": [{"id": "m1"}], "has_more": False},
+    }
+    with MockServer(answers=answers) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(
+                agent_id="a", conversation_id="conv-1", mode="acceptEdits"
+            )
+            await session.update_model("x/m")
+            session.set_mode("standard")
+            fork = await session.fork()
+            assert (fork.agent_id, fork.conversation_id) == ("a", "conv-2")
+            assert [message["id"] async for message in session.messages()] == ["m1"]
+        starts = [frame for frame in mock.received if frame.type == "runtime_start"]
+        assert [start.mode for start in starts] == ["acceptEdits", "standard"]
+        (change,) = [frame for frame in mock.received if frame.type == "change_device_state"]
+        assert change.payload == {"mode": "standard"}
