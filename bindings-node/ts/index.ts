@@ -107,5 +107,7 @@ export { type Tool, type ToolArguments, type ToolContext, type ToolOptions, tool
 export type { JsonSchema, ToolParameters } from "./toolschema.js";
 export { type ToolSet, type ToolSetOptions, toolSet } from "./toolset.js";
 export type { Turn, TurnPhase } from "./turn.js";
+export type { TurnEvents } from "./turniterator.js";
 export type * from "./types.js";
+export type { UIMessageChunk } from "./uimessages.js";
 export { resolveAppServerChannelUrl, resolveAppServerUrl } from "./url.js";

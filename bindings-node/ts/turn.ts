@@ -5,7 +5,8 @@ import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
 import { EventQueue, type EventSource } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import { type NativeResult, type TurnResult, type TurnStatus, turnResult } from "./results.js";
-import { type Pick, TurnIterator } from "./turniterator.js";
+import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
+import type { UIMessageChunk } from "./uimessages.js";
 
 /** How far a turn that has not ended has come. */
 export type TurnPhase =
@@ -122,8 +123,8 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
    * The turn's events, the last of which is `finished`. Rejects with what awaiting the turn rejects
    * with. `return` stops the turn; see the class.
    */
-  [Symbol.asyncIterator](): AsyncIterableIterator<TurnEvent, undefined> {
-    return this.#reader((event) => event);
+  [Symbol.asyncIterator](): TurnEvents {
+    return new TurnEvents(this.#events, this.#readable());
   }
 
   /**
@@ -132,7 +133,33 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
    * early stops the turn just so.
    */
   textStream(): AsyncIterableIterator<string, undefined> {
-    return this.#reader(textOf);
+    return new TurnIterator(this.#events, this.#readable(), textOf);
+  }
+
+  /**
+   * The turn's events as a web stream, the last of which is `finished`. It takes them from the same
+   * events as a loop over the turn, and only when they are asked for. Cancelling it stops the turn and
+   * waits for its end, as leaving a loop does.
+   *
+   * The stream fails with what awaiting the turn rejects with.
+   */
+  toReadableStream(): ReadableStream<TurnEvent> {
+    return this[Symbol.asyncIterator]().toReadableStream();
+  }
+
+  /**
+   * The turn as a UI message stream of the AI SDK, for `createUIMessageStreamResponse` or
+   * `readUIMessageStream` of its package `ai` (5 or 6): what the agent says and thinks, and its tool
+   * calls as dynamic tools with their output. Each run is a step; what a withdrawn run said stays, as
+   * a chunk cannot be taken back. It takes its pieces from the same events as a loop over the turn,
+   * and only when they are asked for. Cancelling it stops the turn and waits for its end.
+   *
+   * The stream never fails. The error of a turn that fails, also where awaiting it resolves with the
+   * status `failed`, is an `error` chunk with the error's message as it is; a turn that is stopped ends
+   * with an `abort` chunk, any other with `finish`.
+   */
+  toUIMessageStream(): ReadableStream<UIMessageChunk> {
+    return this[Symbol.asyncIterator]().toUIMessageStream();
   }
 
   /**
@@ -213,12 +240,8 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     return "result" in outcome ? Promise.resolve(outcome.result) : Promise.reject(outcome.error);
   }
 
-  #reader<T>(pick: Pick<T>): TurnIterator<T> {
-    return new TurnIterator(
-      this.#events,
-      { last: () => this.#last(), stop: () => this.#stop() },
-      pick,
-    );
+  #readable(): Readable {
+    return { last: () => this.#last(), stop: () => this.#stop() };
   }
 
   #last(): TurnEvent | undefined {

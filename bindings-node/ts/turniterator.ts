@@ -2,6 +2,7 @@
 
 import type { EventQueue } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
+import { Chunks, type UIMessageChunk } from "./uimessages.js";
 
 /** Gives what a reader wants of an event; `undefined` passes it over. */
 export type Pick<T> = (event: TurnEvent) => T | undefined;
@@ -64,4 +65,57 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
     this.#done = true;
     return this.#turn.last();
   }
+}
+
+/** The events of a turn for whoever reads them in a loop, or as a web stream. */
+export class TurnEvents extends TurnIterator<TurnEvent> {
+  /** @internal */
+  constructor(events: EventQueue, turn: Readable) {
+    super(events, turn, (event) => event);
+  }
+
+  /**
+   * The events that were not taken yet, as a web stream; see {@link Turn.toReadableStream}.
+   *
+   * The stream fails with the error that the loop would throw.
+   */
+  toReadableStream(): ReadableStream<TurnEvent> {
+    return pulled(this, async () => {
+      const { done, value } = await this.next();
+      return done ? undefined : [value];
+    });
+  }
+
+  /**
+   * The events that were not taken yet, as chunks of the AI SDK; see {@link Turn.toUIMessageStream}.
+   *
+   * The stream never fails: an error is one of its chunks.
+   */
+  toUIMessageStream(): ReadableStream<UIMessageChunk> {
+    const chunks = new Chunks();
+    return pulled(this, () => chunks.next(this));
+  }
+}
+
+/**
+ * A stream that asks for items only when they are wanted, and stops the turn when it is cancelled.
+ * `ReadableStream.from` gives one item for each event, and Node has it only since 20.6.
+ */
+function pulled<T>(events: TurnEvents, next: () => Promise<T[] | undefined>): ReadableStream<T> {
+  let cancelled = false;
+  const source = {
+    async pull(controller: { enqueue(item: T): void; close(): void }): Promise<void> {
+      let items: T[] | undefined = [];
+      while (items?.length === 0) items = await next();
+      // A cancelled stream is closed already.
+      if (cancelled) return;
+      for (const item of items ?? []) controller.enqueue(item);
+      if (!items) controller.close();
+    },
+    async cancel(): Promise<void> {
+      cancelled = true;
+      await events.return();
+    },
+  };
+  return new ReadableStream<T>(source, { highWaterMark: 0 });
 }
