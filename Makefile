@@ -99,7 +99,7 @@ check-rust:
 check-python: $(STAMPS)/python
 	cd bindings-python && ../$(BIN)/ruff check . ../examples/python && ../$(BIN)/ruff format --check . ../examples/python
 	cd bindings-python && ../$(BIN)/pyright
-	cd bindings-python && ../$(BIN)/mypy && ../$(BIN)/mypy ../examples/python/quickstart.py && ../$(BIN)/mypy ../examples/python/demo.py
+	cd bindings-python && ../$(BIN)/mypy && ../$(BIN)/mypy ../examples/python
 
 check-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent lint && npm run --silent typecheck && npm run --silent attw

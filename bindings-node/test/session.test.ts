@@ -6,6 +6,8 @@ import {
   RequestError,
   type SessionOptions,
   TurnFailed,
+  tool,
+  toolSet,
 } from "@letta/app-client-native";
 import type { ScriptOptions } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
@@ -103,4 +105,48 @@ it("changes and forks a conversation", async () => {
   expect(fork).toMatchObject({ agentId: "a", conversationId: "conv-2", mode: "standard" });
   const modes = mock.receivedOf("runtime_start");
   expect(modes).toMatchObject([{ mode: "acceptEdits" }, { mode: "standard" }]);
+});
+
+describe("tools of a session", () => {
+  const weather = tool({
+    name: "weather",
+    description: "Forecast the weather",
+    parameters: { type: "object", properties: { city: { type: "string" } } },
+    execute: ({ city }) => `sunny in ${city}`,
+  });
+
+  it("run in their conversation and need no permission", async () => {
+    const toolCalls = [
+      { name: "weather", input: { city: "Bern" }, needsApproval: true },
+      { name: "Write", needsApproval: true },
+    ];
+    const { mock, client, session } = await started(
+      { turns: [{ toolCalls }], answers: { conversation_fork: { conversation: { id: "c2" } } } },
+      { agentId: "a", tools: [weather] },
+    );
+    client.onExternalToolCall(() => ({ content: [{ type: "text", text: "for all" }] }));
+    const { toolCalls: calls } = await session.run("?");
+    expect(calls).toMatchObject([
+      { name: "weather", status: "success", output: "sunny in Bern" },
+      { name: "Write", status: "error" },
+    ]);
+    await session.fork();
+    const [first, second] = mock.receivedOf("runtime_start");
+    const { externalTools } = toolSet([weather]);
+    expect(first).toMatchObject({ external_tools: externalTools });
+    expect(second).toMatchObject({ external_tools: externalTools });
+    const other = await client.session({ agentId: "b", externalTools, onApproval: () => allow() });
+    expect((await other.run("?")).toolCalls[0]).toMatchObject({ output: "for all" });
+  });
+
+  it("are answered for where there is no handler", async () => {
+    const { client, session } = await started(
+      { turns: [{ toolCalls: [{ name: "weather", input: { city: "Bern" } }] }] },
+      { agentId: "a", tools: [weather] },
+    );
+    const { externalTools } = toolSet([weather]);
+    const other = await client.session({ agentId: "b", externalTools });
+    expect((await other.run("?")).toolCalls).toMatchObject([{ status: "error" }]);
+    expect((await session.run("?")).toolCalls).toMatchObject([{ status: "success" }]);
+  });
 });

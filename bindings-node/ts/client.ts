@@ -241,7 +241,8 @@ export class AppServerClient extends DocumentedClient {
 
   /**
    * The frames of the server, or those that a filter names, for a `for await` loop; those that come from
-   * now on. At most `limit` wait to be read, then the oldest go: `dropped` counts them, and a process
+   * now on. Those of a runtime come only to connections that started it or asked for it: to watch what
+   * another client drives, send `sync` first (section 16). At most `limit` wait to be read, then the oldest go: `dropped` counts them, and a process
    * warning of type `AppClientLagWarning` says so once. Ends with `close()`.
    *
    * The loop rejects with {@link Disconnected} when the connection is lost, after the frames that came
@@ -285,13 +286,16 @@ export class AppServerClient extends DocumentedClient {
    * Runs external tools (section 14): the handler's result answers the call, an exception becomes
    * the error text of the tool. So does a result that the server would ignore. With several handlers
    * each of them runs for every call, and the first answer counts (in Python and Rust a second handler
-   * takes the place of the first). At most `externalToolConcurrency` calls run at once, each for at
+   * takes the place of the first). One for a `runtime`, of which there is one each, takes all its calls. At most `externalToolConcurrency` calls run at once, each for at
    * most `externalToolTimeoutMs`. The second argument has a `signal`, aborted when nobody needs the
    * answer any more: the turn was aborted, the time is over, the connection has ended. Returns the
    * unsubscriber.
    */
-  onExternalToolCall(handler: types.AppServerExternalToolCallHandler): () => void {
-    return this.#tools.add(handler);
+  onExternalToolCall(
+    handler: types.AppServerExternalToolCallHandler,
+    options: types.ExternalToolCallOptions = {},
+  ): () => void {
+    return this.#tools.add(handler, options.runtime);
   }
 
   /**

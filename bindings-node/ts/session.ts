@@ -4,11 +4,14 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { AppServerClient } from "./client.js";
 import { InvalidOption, RequestError } from "./errors.js";
-import type { TurnEvent } from "./events.js";
 import type { CallOptions, RunTurnOptions } from "./options.js";
+import { policy } from "./policy.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult, Usage } from "./results.js";
+import type { Tool } from "./tool.js";
+import { toolSet } from "./toolset.js";
 import type { Turn } from "./turn.js";
+import type { TurnEvents } from "./turniterator.js";
 
 /** What is said to an agent: text, or the parts of a message's `content` (section 8.1). */
 export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
@@ -27,7 +30,13 @@ export interface SessionOptions extends RunTurnOptions {
   mode?: wire.DevicePermissionMode | undefined;
   /** The directory on the server's machine; a relative one is taken from here. See `cwdIgnored`. */
   cwd?: string | undefined;
-  /** Groups of external tools (section 14). */
+  /**
+   * What the agent may call in this conversation. Registered as long as the connection lasts, in the
+   * place of what was registered for it (section 14). Without `onApproval` and `approvals` nothing else
+   * that wants a permission runs.
+   */
+  tools?: readonly Tool[] | undefined;
+  /** Further groups of external tools (section 14), which an `onExternalToolCall` handler answers. */
   externalTools?: wire.RuntimeStartExternalToolsGroup[] | undefined;
   /** Who this program is. */
   clientInfo?: wire.RuntimeStartClientInfo | undefined;
@@ -45,6 +54,8 @@ export class Session {
   #cwd: string | undefined;
   #cwdIgnored = false;
   #usage = noUsage();
+  #given: Pick<SessionOptions, "tools" | "externalTools"> = {};
+  #removeTools: () => void = () => {};
 
   /** Agent and conversation, as other commands want them. */
   readonly runtime: wire.RuntimeScope;
@@ -72,26 +83,35 @@ export class Session {
       mode = "standard",
       cwd,
       externalTools,
+      tools = [],
       clientInfo,
       signal,
       ...turns
     } = options;
+    const set = toolSet(tools);
+    const groups = [...(externalTools ?? []), ...set.externalTools];
     const start = {
       ...(agentId !== undefined && { agent_id: agentId }),
       ...(createAgent !== undefined && { create_agent: createAgent }),
       ...(conversationId !== undefined && { conversation_id: conversationId }),
       ...(createConversation !== undefined && { create_conversation: createConversation }),
       ...(cwd !== undefined && { cwd: absolute(cwd) }),
-      ...(externalTools !== undefined && { external_tools: externalTools }),
+      ...(groups.length > 0 && { external_tools: groups }),
       ...(clientInfo !== undefined && { client_info: clientInfo }),
       mode,
     };
     // Nobody is there to ask unless the program says so: what wants a permission is denied, so that
-    // nothing hangs and nothing is accepted silently.
-    if (turns.onApproval === undefined) turns.approvals ??= "deny";
+    // nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
+    if (turns.onApproval === undefined && turns.approvals === undefined) {
+      if (tools.length === 0) turns.approvals = "deny";
+      else turns.onApproval = policy.firstMatch(policy.allow(...tools.map(({ name }) => name)));
+    }
     const response = await client.runtimeStart(start, { signal });
     if (!response.success || !response.runtime) throw refused("runtime_start", response);
     const session = new Session(client, response.runtime, start, turns);
+    session.#given = { tools, externalTools };
+    if (tools.length > 0)
+      session.#removeTools = client.onExternalToolCall(set.handler, { runtime: response.runtime });
     if (start.cwd !== undefined) await session.#look(start.cwd);
     return session;
   }
@@ -163,12 +183,9 @@ export class Session {
 
   /**
    * Asks, and gives what happens as it happens; the last event is `finished`. Leaving the loop stops the
-   * turn on the server.
+   * turn on the server. It can be made a web stream as well: `toReadableStream()`, `toUIMessageStream()`.
    */
-  stream(
-    prompt: Prompt,
-    options: RunTurnOptions = {},
-  ): AsyncIterableIterator<TurnEvent, undefined> {
+  stream(prompt: Prompt, options: RunTurnOptions = {}): TurnEvents {
     return this.send(prompt, options)[Symbol.asyncIterator]();
   }
 
@@ -212,7 +229,7 @@ export class Session {
       conversationId: response.conversation.id,
       mode: this.#start.mode,
       cwd: this.#cwd,
-      externalTools: this.#start.external_tools,
+      ...this.#given,
       clientInfo: this.#start.client_info,
     });
   }
@@ -249,8 +266,12 @@ export class Session {
     if (!response.success) throw refused("update_model", response);
   }
 
-  /** Stops the turns that were sent through this session and have not ended; the conversation stays. */
+  /**
+   * Stops the turns that were sent through this session and have not ended, and answers its tools no
+   * more; the conversation stays.
+   */
   async close(): Promise<void> {
+    this.#removeTools();
     await Promise.allSettled([...this.#open].map((turn) => turn.abort()));
   }
 

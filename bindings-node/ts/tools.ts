@@ -1,8 +1,9 @@
 /** External tools: calls of the server that handlers of the user answer (section 14). */
 
 import { describe } from "./describe.js";
+import { InvalidOption } from "./errors.js";
 import { HandlerSet } from "./handlers.js";
-import type { ExternalToolCallRequestMessage } from "./protocol.js";
+import type { ExternalToolCallRequestMessage, RuntimeScope } from "./protocol.js";
 import { RunningHandlers } from "./running.js";
 import type { AppServerExternalToolCallHandler } from "./types.js";
 
@@ -16,40 +17,75 @@ interface Engine {
 /** The handlers of tool calls. */
 export class ToolCalls {
   readonly #engine: Engine;
+  /** For all runtimes. */
   readonly #handlers: HandlerSet<AppServerExternalToolCallHandler>;
+  /** For one runtime each. */
+  readonly #own = new Map<string, { handler: AppServerExternalToolCallHandler }>();
   readonly #running: RunningHandlers<string>;
+  readonly #registered: () => void;
 
   /** `changed` is called when `active` may have changed. */
   constructor(engine: Engine, changed: () => void) {
     this.#engine = engine;
     this.#running = new RunningHandlers(changed);
-    this.#handlers = new HandlerSet("onExternalToolCall", () => {
-      engine.handleTools(this.#handlers.size > 0);
+    this.#registered = () => {
+      engine.handleTools(this.#handled);
       changed();
-    });
+    };
+    this.#handlers = new HandlerSet("onExternalToolCall", this.#registered);
+  }
+
+  get #handled(): boolean {
+    return this.#handlers.size + this.#own.size > 0;
   }
 
   /** Whether there are handlers, or calls that one of them has not answered yet. */
   get active(): boolean {
-    return this.#handlers.size > 0 || this.#running.size > 0;
+    return this.#handled || this.#running.size > 0;
   }
 
-  add(handler: AppServerExternalToolCallHandler): () => void {
-    return this.#handlers.add(handler);
+  add(handler: AppServerExternalToolCallHandler, runtime?: RuntimeScope): () => void {
+    if (runtime === undefined) return this.#handlers.add(handler);
+    if (typeof handler !== "function") {
+      throw new TypeError(`onExternalToolCall: expected a function, got ${describe(handler)}`);
+    }
+    if (typeof runtime.agent_id !== "string" || typeof runtime.conversation_id !== "string") {
+      throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
+    }
+    const key = keyOf(runtime);
+    const mine = { handler };
+    this.#own.set(key, mine);
+    this.#registered();
+    return () => {
+      if (this.#own.get(key) !== mine) return;
+      this.#own.delete(key);
+      this.#registered();
+    };
+  }
+
+  /** Lets whom it is for answer a call. */
+  run(request: ExternalToolCallRequestMessage): void {
+    const own = request.runtime && this.#own.get(keyOf(request.runtime));
+    if (own) {
+      this.#ask(own.handler, request);
+    } else if (this.#handlers.size > 0) {
+      this.#handlers.each((handler) => this.#ask(handler, request));
+    } else if (this.#own.size > 0) {
+      // The server calls only what this connection has registered: nobody else answers.
+      this.#engine.failTool(request.request_id, "no handler for this conversation");
+    }
   }
 
   /** Whatever goes wrong becomes the tool's error. */
-  run(request: ExternalToolCallRequestMessage): void {
+  #ask(handler: AppServerExternalToolCallHandler, request: ExternalToolCallRequestMessage): void {
     const id = request.request_id;
-    this.#handlers.each((handler) => {
-      void this.#running.run(id, (options) => handler(request, options), {
-        returned: (value) => {
-          const result: unknown = JSON.stringify(value);
-          if (typeof result === "string") this.#engine.answerTool(id, result);
-          else this.#engine.failTool(id, "the tool returned nothing");
-        },
-        failed: (error) => this.#engine.failTool(id, describe(error)),
-      });
+    void this.#running.run(id, (options) => handler(request, options), {
+      returned: (value) => {
+        const result: unknown = JSON.stringify(value);
+        if (typeof result === "string") this.#engine.answerTool(id, result);
+        else this.#engine.failTool(id, "the tool returned nothing");
+      },
+      failed: (error) => this.#engine.failTool(id, describe(error)),
     });
   }
 
@@ -58,4 +94,8 @@ export class ToolCalls {
     const over = JSON.parse(text) as { request_id: string; reason: string };
     this.#running.over(over.request_id, over.reason);
   }
+}
+
+function keyOf(runtime: RuntimeScope): string {
+  return JSON.stringify([runtime.agent_id, runtime.conversation_id]);
 }

@@ -95,6 +95,12 @@ export interface ApprovalRequestOptions {
   runtime?: RuntimeScope | undefined;
 }
 
+/** For whom a handler of external tools is. */
+export interface ExternalToolCallOptions {
+  /** Agent and conversation, as `runtimeStart` returned them; without it the handler is for all. */
+  runtime?: RuntimeScope | undefined;
+}
+
 /** What `requestRaw` takes. */
 export interface AppServerRawRequestOptions<TResponse extends AppServerRawResponse>
   extends RequestOptions {

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 import letta_app_client as letta
-from letta_app_client import ApprovalRequest, Decision
+from letta_app_client import ApprovalRequest, Decision, Message
 from letta_app_client.testing import MockServer, script
 
 pytestmark = pytest.mark.anyio
@@ -18,6 +18,10 @@ ASKING = script.turn(text="done", tool_calls=[script.call("Write", needs_approva
 
 def allow(_: ApprovalRequest) -> Decision:
     return letta.allow()
+
+
+def starts(mock: MockServer) -> list[Message]:
+    return [frame for frame in mock.received if frame.type == "runtime_start"]
 
 
 @pytest.mark.parametrize("generation", ["single", "split"])
@@ -32,7 +36,7 @@ async def test_asking_is_two_lines(generation: Any) -> None:
             assert session.usage.total_tokens == total
             assert (session.agent_id, session.mode, session.cwd) == ("agent-1", "standard", None)
         # The server's own default would run every tool unasked.
-        (start,) = [frame for frame in mock.received if frame.type == "runtime_start"]
+        (start,) = starts(mock)
         assert start.mode == "standard"
 
 
@@ -126,3 +130,59 @@ async def test_a_conversation_is_changed_and_forked() -> None:
         assert [start.mode for start in starts] == ["acceptEdits", "standard"]
         (change,) = [frame for frame in mock.received if frame.type == "change_device_state"]
         assert change.payload == {"mode": "standard"}
+
+
+async def test_tools_run_in_their_conversation_and_need_no_permission() -> None:
+    def weather(city: str) -> str:
+        """Forecast the weather."""
+        return f"sunny in {city}"
+
+    async def elsewhere(_: object) -> str:
+        return "from the handler for all"
+
+    calls = [script.call("weather", {"city": "Bern"}, needs_approval=True)]
+    asking = [*calls, script.call("Write", needs_approval=True)]
+    answers = {"conversation_fork": {"conversation": {"id": "conv-2"}}}
+    with MockServer([script.turn(tool_calls=asking)], answers=answers) as mock:
+        async with letta.connect(mock.url) as client:
+            client.on_external_tool_call(elsewhere)
+            async with client.session(agent_id="a", tools=[weather]) as session:
+                result = await session.run("?")
+                outcomes = [(call.name, call.status, call.output) for call in result.tool_calls]
+                assert outcomes[0] == ("weather", "success", "sunny in Bern")
+                assert outcomes[1][:2] == ("Write", "error")
+                copy = await session.fork()
+                assert copy.runtime != session.runtime
+                first, second = starts(mock)
+                assert first.external_tools == second.external_tools
+                (group,) = first.external_tools
+                assert [tool["name"] for tool in group["tools"]] == ["weather"]
+            other = await client.session(
+                agent_id="b", fields={"external_tools": first.external_tools}, approvals=allow
+            )
+            result = await other.run("?")
+            assert result.tool_calls[0].output == "from the handler for all"
+
+
+async def test_a_call_for_which_there_is_no_handler_is_answered() -> None:
+    def lookup() -> str:
+        return "found"
+
+    with MockServer([script.turn(tool_calls=[script.call("lookup")])]) as mock:
+        async with (
+            letta.connect(mock.url) as client,
+            client.session(agent_id="a", tools=[lookup]) as session,
+        ):
+            (start,) = starts(mock)
+            fields = {"external_tools": start.external_tools}
+            other = await client.session(agent_id="b", fields=fields)
+            assert [call.status for call in (await other.run("?")).tool_calls] == ["error"]
+            assert [call.status for call in (await session.run("?")).tool_calls] == ["success"]
+
+
+def test_functions_that_cannot_be_tools_are_refused_at_once() -> None:
+    def lookup(*names: str) -> None: ...
+
+    client = letta.create_app_server_client(url="ws://127.0.0.1:1")
+    with pytest.raises(TypeError, match="lookup"):
+        client.session(agent_id="a", tools=[lookup])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from types import TracebackType
 from typing import Any, Literal
 
 from . import _native
 from ._checks import expect, expect_text
+from ._pending import Pending
 from .client import AppServerClient
 from .errors import InvalidOption
 from .options import TlsOptions
@@ -106,27 +105,13 @@ _MOST_BYTES = 2**32
 _MOST_SECONDS = 1e9
 
 
-class Connecting:
+class Connecting(Pending[AppServerClient]):
     """What ``connect`` returns: to be awaited, or used with ``async with``."""
 
     def __init__(self, client: AppServerClient) -> None:
         self._client = client
 
-    def __await__(self) -> Generator[Any, Any, AppServerClient]:
-        return self._connect().__await__()
-
-    async def __aenter__(self) -> AppServerClient:
-        return await self._connect()
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        await self._client.close()
-
-    async def _connect(self) -> AppServerClient:
+    async def _open(self) -> AppServerClient:
         try:
             return await self._client.connect()
         except BaseException:

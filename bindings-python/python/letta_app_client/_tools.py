@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _native
 from ._bridge import Bridge
+from ._checks import runtime_ids
 from ._jobs import Job, Jobs
 from ._json import encode
 from ._loops import Loop, logger
@@ -57,14 +58,17 @@ class _ToolJob(Job):
         self._native.answer_tool(self._call["request_id"], answer, error)
 
 
+Place: TypeAlias = "tuple[str, str] | None"
+"""Agent and conversation, or everywhere."""
+
+
 class Tools:
-    """Holds at most one handler and answers calls with what it returns."""
+    """Holds a handler for all and one for each runtime; answers calls with what they return."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._native: _native.Connection = bridge.native
-        self._handler: ToolHandler | None = None
-        self._context = contextvars.copy_context()
+        self._handlers: dict[Place, tuple[ToolHandler, contextvars.Context]] = {}
         self._jobs = Jobs()
 
     @property
@@ -72,29 +76,40 @@ class Tools:
         """How often a tool raised."""
         return self._jobs.errors
 
-    def set(self, handler: ToolHandler) -> Callable[[], None]:
+    def set(
+        self, handler: ToolHandler, runtime: Mapping[str, Any] | None = None
+    ) -> Callable[[], None]:
         """Registers the handler, in the place of the one before."""
         checked: object = handler
         if not callable(checked):
             kind = type(checked).__name__
             raise TypeError(f"on_external_tool_call: expected a function, got {kind}")
-        self._handler = handler
-        self._context = contextvars.copy_context()
+        place = runtime_ids(runtime)
+        mine = self._handlers[place] = (handler, contextvars.copy_context())
         self._native.handle_tools(True)
 
         def remove() -> None:
-            if self._handler is handler:
-                self._handler = None
-                self._native.handle_tools(False)
+            if self._handlers.get(place) is mine:
+                del self._handlers[place]
+                self._native.handle_tools(bool(self._handlers))
 
         return remove
 
     def call(self, call: Message) -> None:
         """Runs the tool."""
-        handler, loop = self._handler, self._bridge.loop
-        if handler is not None and loop is not None:
-            job = _ToolJob(self._native, loop, handler, call, self._context)
-            self._jobs.start(call["request_id"], job)
+        loop = self._bridge.loop
+        if not self._handlers or loop is None:
+            return
+        scope = call.get("runtime") or {}
+        place: Any = (scope.get("agent_id"), scope.get("conversation_id"))
+        found = self._handlers.get(place) or self._handlers.get(None)
+        if found is None:
+            # The server calls only what this connection has registered: nobody else answers.
+            self._native.answer_tool(call["request_id"], None, "no handler for this conversation")
+            return
+        handler, context = found
+        job = _ToolJob(self._native, loop, handler, call, context)
+        self._jobs.start(call["request_id"], job)
 
     def over(self, request_id: str, reason: str) -> None:
         """What the tool answers would reach nobody any more."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .session import Opening, PermissionMode, TurnSettings
+    from .tools import Tool
 
 __all__ = ["AppServerClient", "Disconnect", "State", "Stats"]
 
@@ -177,6 +178,7 @@ class AppServerClient(Commands):
         create_conversation: Mapping[str, Any] | None = None,
         mode: PermissionMode = "standard",
         cwd: str | os.PathLike[str] | None = None,
+        tools: Iterable[Tool[..., Any] | Callable[..., Any]] = (),
         fields: Mapping[str, Any] | None = None,
         **settings: Unpack[TurnSettings],
     ) -> Opening:
@@ -194,13 +196,18 @@ class AppServerClient(Commands):
             mode: What runs unasked. It is always sent: the server's own default runs everything.
             cwd: The directory on the server's machine; a relative one is taken from here. See
                 ``Session.cwd_ignored``.
+            tools: Functions that the agent may call in this conversation; see ``tool`` and
+                ``ToolSet``. They are registered as long as the connection lasts and replace what
+                was registered for the conversation (section 14).
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             **settings: Limits of the session's turns, and who is asked for permissions, as for
                 ``run_turn``. Without ``approvals`` what wants one is denied, so that nothing hangs
-                and nothing is accepted silently.
+                and nothing is accepted silently; only ``tools`` may be called.
 
         Raises:
-            InvalidOption: ``cwd`` is no path; raised at once, not when awaited.
+            InvalidOption: ``cwd`` is no path, two tools have one name; raised at once, not when
+                awaited.
+            TypeError: A function cannot be a tool; raised at once as well.
             InvalidCommand: A field is missing or of the wrong type.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
@@ -216,8 +223,7 @@ class AppServerClient(Commands):
         }
         start = {name: value for name, value in given.items() if value is not None}
         start |= {"mode": mode, **(fields or {})}
-        chosen: TurnSettings = {"approvals": "deny", **settings}
-        return Opening(self, start, cwd, chosen)
+        return Opening(self, start, cwd, tools, settings)
 
     if not TYPE_CHECKING:  # its types are in ``Overloads``
 
@@ -277,7 +283,9 @@ class AppServerClient(Commands):
             """Returns frames that the server sends as an async iterator (``Subscription``).
 
             Sends nothing. It has all frames from this moment on, in the order of arrival, each an
-            object of its class in ``protocol``; to be used with ``async with``, which ends it.
+            object of its class in ``protocol``; to be used with ``async with``, which ends it. The
+            server sends frames of a runtime only to connections that started it or asked for it:
+            to watch what another client drives, send ``sync`` first (section 16).
 
             Args:
                 *types: The types of the frames; none for all. Frames of other types are not parsed.
@@ -331,7 +339,9 @@ class AppServerClient(Commands):
         self._bridge.check_process()
         return self._on_lagged.add(handler)
 
-    def on_external_tool_call(self, handler: ToolHandler) -> Callable[[], None]:
+    def on_external_tool_call(
+        self, handler: ToolHandler, *, runtime: Mapping[str, Any] | None = None
+    ) -> Callable[[], None]:
         """Registers the function that runs external tools (protocol section 14).
 
         It gets the ``external_tool_call_request`` (``tool_name``, ``input``, ``tool_call_id`` …)
@@ -346,14 +356,22 @@ class AppServerClient(Commands):
         more, because the turn was aborted, the connection has ended or ``external_tool_timeout``
         has passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
 
-        A client has one such function: a second one replaces the first, and removing the first does
-        nothing from then on.
+        A client has one such function for all, and one for each runtime, which goes first: a second
+        one replaces the first, and removing the first does nothing from then on. A call that none
+        of them is for is answered with an error.
+
+        Args:
+            handler: The function.
+            runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
 
         Returns:
             A function that removes the handler.
+
+        Raises:
+            InvalidOption: The runtime is none.
         """
         self._bridge.check_process()
-        return self._tools.set(handler)
+        return self._tools.set(handler, runtime)
 
     def on_approval_request(
         self, handler: ApprovalHandler, *, runtime: Mapping[str, Any] | None = None

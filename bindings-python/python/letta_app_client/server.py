@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +12,7 @@ from . import _native
 from ._checks import expect_text
 from ._limits import limit
 from ._loops import running_loop
+from ._pending import Pending
 from .errors import InvalidOption, WrongLoop
 
 __all__ = ["OwnServer", "Spawning", "spawn_server"]
@@ -74,31 +75,14 @@ class OwnServer:
         return f"<OwnServer {self.url}{' joined' if self.joined else ''}>"
 
 
-class Spawning:
+class Spawning(Pending[OwnServer]):
     """What ``spawn_server`` returns: to be awaited, or used with ``async with``."""
 
     def __init__(self, start: Callable[[], _native.Server]) -> None:
         """Use ``spawn_server``."""
         self._start = start
-        self._server: OwnServer | None = None
 
-    def __await__(self) -> Generator[Any, Any, OwnServer]:
-        return self._spawn().__await__()
-
-    async def __aenter__(self) -> OwnServer:
-        self._server = await self._spawn()
-        return self._server
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        if self._server is not None:
-            await self._server.close()
-
-    async def _spawn(self) -> OwnServer:
+    async def _open(self) -> OwnServer:
         # One that has started when nobody waits for it any more ends with its last reference.
         return OwnServer(await _in_thread(self._start))
 

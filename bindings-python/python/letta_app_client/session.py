@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
+from . import policy
+from ._pending import Pending
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, refusal
 from .messages import Fields, Message
 from .results import TurnResult, Usage
+from .tools import Tool, ToolSet
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from ._stream import TurnStream
     from .client import AppServerClient
     from .events import TurnEvent
+    from .policy import Rule
     from .turn import Turn
 
 __all__ = ["Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
@@ -64,11 +68,16 @@ class Session:
         client: AppServerClient,
         runtime: Fields,
         start: Mapping[str, Any],
+        tools: ToolSet,
         settings: TurnSettings,
     ) -> None:
         """Use ``AppServerClient.session``."""
         self._client = client
         self._runtime = runtime
+        self._tools = tools
+        self._remove_tools = _nothing
+        if len(tools) > 0:
+            self._remove_tools = client.on_external_tool_call(tools, runtime=runtime)
         self._start = dict(start)
         self._settings = settings
         self._cwd: str | None = None
@@ -199,7 +208,7 @@ class Session:
         if forked.conversation is None:
             raise refusal(forked)
         start |= {"agent_id": self.agent_id, "conversation_id": forked.conversation["id"]}
-        return await Opening(self._client, start, self._cwd, self._settings)
+        return await Opening(self._client, start, self._cwd, self._tools, self._settings)
 
     def set_mode(self, mode: PermissionMode) -> None:
         """Changes what runs unasked: ``change_device_state``. The server sends no answer."""
@@ -237,8 +246,9 @@ class Session:
     async def close(self) -> None:
         """Stops the turns that were sent through this session and have not ended; does not wait.
 
-        The conversation stays on the server.
+        The conversation stays on the server. Its tools are not answered any more.
         """
+        self._remove_tools()
         for flight in self._flights:
             flight.stop()
         self._note()
@@ -289,7 +299,7 @@ class Session:
         return f"<Session {self.agent_id} {self.conversation_id}>"
 
 
-class Opening:
+class Opening(Pending[Session]):
     """What ``AppServerClient.session`` returns: to be awaited, or used with ``async with``."""
 
     def __init__(
@@ -297,43 +307,40 @@ class Opening:
         client: AppServerClient,
         start: Mapping[str, Any],
         cwd: str | os.PathLike[str] | None,
+        tools: Iterable[Tool[..., Any] | Callable[..., Any]],
         settings: TurnSettings,
     ) -> None:
         """Use ``AppServerClient.session``."""
         self._client = client
         self._start = start
         self._cwd = None if cwd is None else _absolute(cwd)
-        self._settings = settings
-        self._session: Session | None = None
+        self._tools = ToolSet(tools)
+        self._settings: TurnSettings = {"approvals": self._own_tools_only(), **settings}
 
-    def __await__(self) -> Generator[Any, Any, Session]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Session:
-        self._session = await self._open()
-        return self._session
-
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
+    def _own_tools_only(self) -> Rule | Literal["deny"]:
+        """Whoever passes a function in lets the agent call it; all else is denied."""
+        names = [tool.name for tool in self._tools]
+        return policy.allow(*names) if names else "deny"
 
     async def _open(self) -> Session:
         fields = dict(self._start)
         if self._cwd is not None:
             fields["cwd"] = self._cwd
+        if len(self._tools) > 0:
+            groups = fields.get("external_tools") or ()
+            fields["external_tools"] = [*groups, *self._tools.external_tools]
         started = await self._client.runtime_start(**fields)
         runtime = started.runtime
         if runtime is None:
             raise refusal(started)
-        session = Session(self._client, runtime, fields, self._settings)
+        session = Session(self._client, runtime, self._start, self._tools, self._settings)
         if self._cwd is not None:
             await session._look(self._cwd)  # noqa: SLF001 - of this module
         return session
+
+
+def _nothing() -> None:
+    """What there is to remove where nothing was registered."""
 
 
 def _payload(prompt: Prompt) -> dict[str, Any]:

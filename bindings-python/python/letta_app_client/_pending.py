@@ -1,0 +1,42 @@
+"""What is awaited, or used with ``async with``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+__all__ = ["Pending"]
+
+
+class _Closes(Protocol):
+    async def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=_Closes)
+
+
+class Pending(ABC, Generic[T]):
+    """Gives something that is closed at the end of an ``async with``."""
+
+    _given: T | None = None
+
+    @abstractmethod
+    async def _open(self) -> T: ...
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> T:
+        self._given = await self._open()
+        return self._given
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if self._given is not None:
+            await self._given.close()

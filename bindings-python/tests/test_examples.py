@@ -1,0 +1,205 @@
+"""The programs in ``examples/python``, each run as its reader would, against the server double."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from letta_app_client.testing import MockServer, script
+
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "python"
+ELSEWHERE = {"quickstart", "demo"}
+"""These are run against the real server."""
+
+PERMISSIONS = script.turn(
+    text="done",
+    tool_calls=[
+        script.call("Read", {"file_path": "a.py"}),
+        script.call("Bash", {"command": "pytest tests"}, needs_approval=True),
+        script.call("Bash", {"command": "pytest; git push"}, needs_approval=True),
+        script.call("Write", {"file_path": "b.py"}, needs_approval=True),
+    ],
+)
+
+
+def command(name: str) -> list[str]:
+    return [sys.executable, "-W", "error", str(FOLDER / f"{name}.py")]
+
+
+def environment(mock: MockServer, **more: str) -> dict[str, str]:
+    own = {"LETTA_URL": mock.url, "LETTA_MODEL": "test/model", "PYTHONUTF8": "1"}
+    return {**os.environ, **own, **more}
+
+
+def run(name: str, mock: MockServer, stdin: str = "", **env: str) -> str:
+    """Runs a program to its end, which has to be a good one; gives what it printed."""
+    ended = subprocess.run(
+        command(name),
+        input=stdin,
+        env=environment(mock, **env),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=50,
+        check=False,
+    )
+    assert (ended.stderr, ended.returncode, mock.unexpected) == ("", 0, [])
+    return ended.stdout
+
+
+def prompts(mock: MockServer) -> list[Any]:
+    inputs = [frame.raw["payload"] for frame in mock.received if frame.type == "input"]
+    return [one["messages"][0]["content"] for one in inputs if one["kind"] == "create_message"]
+
+
+def test_ask_once() -> None:
+    with MockServer([script.turn(text=["Ju", "piter."])]) as mock:
+        assert run("ask_once", mock) == "Jupiter.\n[end_turn, 12 tokens]\n"
+        (start,) = [frame for frame in mock.received if frame.type == "runtime_start"]
+        assert start.create_agent.body == {"name": "helper", "model": "test/model"}
+
+
+def test_chat_loop() -> None:
+    turns = [
+        script.turn(text=["Hel", "lo."]),
+        script.turn(text="Half", error="no credits"),
+        script.turn(text="Bye."),
+    ]
+    with MockServer(turns) as mock:
+        said = run("chat_loop", mock, "hello\n\nand now?\ngoodbye")
+        assert said == "Hello.\nHalf\n[failed: no credits]\nBye.\n[36 tokens in all]\n"
+        assert prompts(mock) == ["hello", "and now?", "goodbye"]
+
+
+def test_stream_to_terminal() -> None:
+    call = script.call("Bash", {"command": "ls"}, result="a.py\n")
+    with MockServer([script.turn(["One ", "file."], tool_calls=[call], reasoning=["hm"])]) as mock:
+        assert run("stream_to_terminal", mock) == (
+            "[Bash is called]\n[success: a.py]\nOne file.\n[completed, 4 tokens]\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("stdin", "outcomes"),
+    [
+        ("y\nno\nYES\n", ["success", "success", "error", "success"]),
+        ("n\n", ["success", "error", "error", "error"]),  # nobody answers the rest
+    ],
+)
+def test_approve_interactively(stdin: str, outcomes: list[str]) -> None:
+    tools = ["Read", "Bash", "Bash", "Write"]
+    with MockServer([PERMISSIONS]) as mock:
+        asked = (
+            "Bash {'command': 'pytest tests'}? [y/n] "
+            "Bash {'command': 'pytest; git push'}? [y/n] "
+            "Write {'file_path': 'b.py'}? [y/n] "
+        )
+        ran = [f"{tool}: {outcome}\n" for tool, outcome in zip(tools, outcomes, strict=True)]
+        assert run("approve_interactively", mock, stdin) == f"{asked}{''.join(ran)}done\n"
+
+
+def test_approve_by_policy() -> None:
+    rule = r"allow('Bash', command='^(pytest|ruff)( [\\w./-]+)*\\Z')"
+    with MockServer([PERMISSIONS]) as mock:
+        assert run("approve_by_policy", mock).splitlines() == [
+            "done",
+            f"Bash {{'command': 'pytest tests'}}: allow by {rule}",
+            "Bash {'command': 'pytest; git push'}: deny by deny('Bash')",
+            "Write {'file_path': 'b.py'}: deny by otherwise deny",
+        ]
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_tool_from_function(*, asks: bool) -> None:
+    arguments = {"color": "red", "at_least": 20}
+    call = script.call("stock", arguments, needs_approval=asks)
+    with MockServer([script.turn("Cherries.", tool_calls=[call])]) as mock:
+        assert run("tool_from_function", mock) == ("[stock: color='red', at_least=20]\nCherries.\n")
+        (answer,) = [
+            frame for frame in mock.received if frame.type == "external_tool_call_response"
+        ]
+        assert '{"item":"cherry","color":"red","count":70}' in str(answer.raw).replace(" ", "")
+
+
+def test_many_prompts() -> None:
+    wanted = [f"Describe the number {number} in one sentence." for number in range(1, 7)]
+    with MockServer([script.turn(text="It is one.")]) as mock:
+        said = run("many_prompts", mock)
+        assert said.splitlines() == [f"{prompt} -> It is one." for prompt in wanted]
+        assert sorted(prompts(mock)) == wanted
+        runtimes = [str(frame.runtime) for frame in mock.received if frame.type == "input"]
+        assert len(set(runtimes)) == len(wanted)
+
+
+def test_stop_after_a_limit() -> None:
+    with MockServer([script.turn(text=["Once upon ", "a time"], hang=True)]) as mock:
+        said = run("stop_after_a_limit", mock, SECONDS="2")
+        assert said == "[stopped after 2 s]\nOnce upon a time\n[0 tool calls]\n"
+        mock.assert_received("abort_message")
+    with MockServer([script.turn(text="The end.")]) as mock:
+        assert run("stop_after_a_limit", mock) == "The end.\n"
+
+
+def test_watch_a_conversation() -> None:
+    with MockServer([script.turn(["Hel", "lo."], tool_calls=[script.call("Read")])]) as mock:
+        assert run("watch_a_conversation", mock) == "Hello.\n[end_turn]\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is only ever killed there")
+def test_web_endpoint() -> None:
+    turns = [
+        script.turn(text=["Grüß ", "Gott"]),
+        script.turn(text="half", error="no credits"),
+        script.turn(text=["on and on "] * 2000, delay_ms=10),
+    ]
+    with MockServer(turns) as mock:
+        endpoint = subprocess.Popen(
+            command("web_endpoint"),
+            env=environment(mock, PORT="0"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        try:
+            assert endpoint.stdout is not None
+            word, _, url = endpoint.stdout.readline().strip().partition(": ")
+            assert word == "ready"
+            with urlopen(f"{url}?q=say%20hello", timeout=30) as response:  # noqa: S310 - loopback
+                assert response.headers["Transfer-Encoding"] == "chunked"
+                assert response.read().decode() == "Grüß Gott"
+            # What is not a whole answer cannot be taken for one.
+            with urlopen(f"{url}?q=more", timeout=30) as response:  # noqa: S310
+                with pytest.raises(http.client.IncompleteRead) as cut:
+                    response.read()
+                assert cut.value.partial == b"half"
+            with pytest.raises(HTTPError) as refused:
+                urlopen(url, timeout=30)  # noqa: S310
+            assert refused.value.code == 400
+            refused.value.close()
+            # A reader who goes away stops the turn.
+            with urlopen(f"{url}?q=on", timeout=30) as response:  # noqa: S310
+                assert response.read(2) == b"on"
+            assert mock.wait_received("abort_message")
+            assert endpoint.stdout.readline().startswith("a request failed: ")
+            assert prompts(mock) == ["say hello", "more", "on"]
+            endpoint.terminate()
+            assert endpoint.communicate(timeout=30) == ("", "")
+            assert endpoint.returncode == 0
+        finally:
+            endpoint.kill()
+            endpoint.wait()
+            for pipe in (endpoint.stdout, endpoint.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.py")))
+def test_every_program_is_run_by_a_test(name: str) -> None:
+    assert name in ELSEWHERE or f"test_{name}" in globals()

@@ -1,0 +1,52 @@
+"""An HTTP endpoint: GET /?q=... answers with the agent's text while it comes."""
+
+import asyncio
+import os
+import signal
+from urllib.parse import parse_qs, urlsplit
+
+import letta_app_client as letta
+
+URL = os.environ.get("LETTA_URL", "ws://127.0.0.1:4500")
+MODEL = os.environ.get("LETTA_MODEL", "lmstudio/echo-1")
+AGENT = {"body": {"name": "helper", "model": MODEL}, "pin_global": False}
+PORT = int(os.environ.get("PORT", "8000"))
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+
+async def main() -> None:
+    async with letta.connect(URL) as client, client.session(create_agent=AGENT) as first:
+
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                _, target, _ = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)
+                question = parse_qs(urlsplit(target.decode()).query).get("q", [""])[0]
+                if not question:
+                    writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                    return
+                async with client.session(agent_id=first.agent_id) as session:
+                    turn = session.send(question)
+                    writer.write(OK + CHUNKED)
+                    # When the reader has gone, `drain` raises: leaving the loop stops the turn.
+                    async for text in turn.stream_text():
+                        piece = text.encode()
+                        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                        await writer.drain()
+                    if (await turn).status == "completed":
+                        writer.write(b"0\r\n\r\n")  # without it the answer counts as cut off
+            except (OSError, EOFError, ValueError, letta.LettaAppError) as error:
+                print("a request failed:", error, flush=True)
+            finally:
+                writer.close()
+
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for end in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(end, lambda _number, _frame: loop.call_soon_threadsafe(stop.set))
+        server = await asyncio.start_server(respond, "127.0.0.1", PORT)
+        print(f"ready: http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
+        await stop.wait()
+        server.close()
+
+
+asyncio.run(main())
