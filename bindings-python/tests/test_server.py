@@ -130,3 +130,43 @@ def test_it_ends_with_its_owner(tmp_path: Path, end: str) -> None:
     expected = {"return": 0, "exit": 0, "raise": 1, "kill": -signal.SIGKILL}
     assert done.returncode == expected.get(end, done.returncode)
     assert_ends(pid_in(tmp_path))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_neither_ends_it_nor_keeps_it(tmp_path: Path) -> None:
+    code = """
+import asyncio, os, sys
+import letta_app_client as letta
+
+async def main():
+    server = await letta.spawn_server([sys.executable, "-c", sys.argv[1]], cwd=sys.argv[2])
+    (held, hold), (ready, tell) = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(hold)
+        del server
+        os.write(tell, b"x")
+        os.read(held, 1)
+        os._exit(0)
+    os.read(ready, 1)
+    pid = int(open(os.path.join(sys.argv[2], "pid")).read())
+    os.kill(pid, 0)
+    await server.close()
+    try:
+        os.kill(pid, 0)
+        print("it is left")
+    except ProcessLookupError:
+        print("it has ended")
+    os.close(hold)
+    os.waitpid(child, 0)
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, STAND_IN, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("it has ended\n", 0), done.stderr

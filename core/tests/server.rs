@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use letta_app_client::{ErrorKind, Server, ServerOptions, spawn_server};
+use serde_json::json;
 
 /// An HTTP server that says where it listens, answers everything with 200, and writes its process id
 /// into the folder it runs in. It ignores what it is not told by a signal.
@@ -146,6 +147,12 @@ fn join(options: &ServerOptions) {
     let next = Server::start(options).unwrap();
     assert!(!next.joined(), "one that has ended is not joined");
     next.close();
+    // What an owner that was killed has left, on a port that somebody else has got since.
+    let somebody = Server::start(&ServerOptions { reuse: false, ..options.clone() }).unwrap();
+    let file = std::env::home_dir().unwrap().join(".letta/app-client/server.json");
+    let entry = json!({ "url": somebody.url(), "token": somebody.token() });
+    std::fs::write(file, entry.to_string()).unwrap();
+    assert!(!Server::start(options).unwrap().joined(), "its owner is no more");
 }
 
 #[test]

@@ -56,7 +56,8 @@ pub struct Server {
     token: Option<String>,
     /// Not there for a server that was joined.
     process: Option<Process>,
-    reusable: bool,
+    /// As long as it is there other programs may join.
+    offer: Option<std::fs::File>,
 }
 
 impl fmt::Debug for Server {
@@ -87,9 +88,9 @@ impl Server {
             return Err(Error::new(ErrorKind::InvalidOption, message));
         };
         if options.reuse
-            && let Some((url, token)) = reuse::find()
+            && let Some((url, token)) = reuse::find(options.auth)
         {
-            return Ok(Self { url, token, process: None, reusable: false });
+            return Ok(Self { url, token, process: None, offer: None });
         }
         let token = options.auth.then(random::token).transpose()?;
         let mut arguments = arguments.to_vec();
@@ -108,10 +109,8 @@ impl Server {
             Ok(url)
         });
         let url = url.map_err(|why| process.failed(&why, &options.command))?;
-        if options.reuse {
-            reuse::offer(&url, token.as_deref());
-        }
-        Ok(Self { url, token, process: Some(process), reusable: options.reuse })
+        let offer = options.reuse.then(|| reuse::offer(&url, token.as_deref())).flatten();
+        Ok(Self { url, token, process: Some(process), offer })
     }
 
     /// Where it listens: `ws://127.0.0.1:PORT`.
@@ -155,8 +154,9 @@ impl Server {
 
     /// Nobody is to join it any more.
     fn withdraw(&mut self) {
-        if std::mem::take(&mut self.reusable) {
-            reuse::withdraw(&self.url);
+        let offer = self.offer.take();
+        if offer.is_some() && self.process.as_ref().is_some_and(Process::is_owned) {
+            reuse::withdraw();
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Process {
     child: Option<Child>,
     /// The watchman reads from it.
     hold: Option<ChildStdin>,
+    /// The process that started it. What is forked from that has a copy of this, and owns nothing.
+    owner: u32,
     output: Output,
 }
 
@@ -94,7 +96,7 @@ impl Process {
             stream.map(|stream| output.read(stream)).transpose().map_err(failed)?;
         }
         let hold = child.stdin.take();
-        Ok(Self { child: Some(child), hold, output })
+        Ok(Self { child: Some(child), hold, owner: std::process::id(), output })
     }
 
     pub(super) fn output(&self) -> Vec<String> {
@@ -121,7 +123,7 @@ impl Process {
 
     /// The error of a server that did not come up. It is ended.
     pub(super) fn failed(&mut self, why: &str, command: &[String]) -> Error {
-        drop(self.hold.take());
+        self.release();
         let ended = self.ended().map(|code| format!("; {code}")).unwrap_or_default();
         let mut message = format!("{} did not start: {why}{ended}", command.join(" "));
         let tail = self.output.tail();
@@ -146,9 +148,18 @@ impl Process {
         self.child.as_mut()?.try_wait().ok().flatten()
     }
 
+    /// Whether this process is the one that started it.
+    pub(super) fn is_owned(&self) -> bool {
+        self.owner == std::process::id()
+    }
+
     /// Lets go: the watchman ends the server.
     fn release(&mut self) {
-        drop(self.hold.take());
+        let owned = self.is_owned();
+        if let Some(mut hold) = self.hold.take().filter(|_| owned) {
+            // A forked process keeps its copy of the pipe open; a line ends the wait as well.
+            hold.write_all(b"\n").unwrap_or_default();
+        }
         #[cfg(not(unix))]
         if let Some(child) = &mut self.child {
             child.kill().unwrap_or_default();

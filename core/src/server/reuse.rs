@@ -13,40 +13,48 @@ fn file() -> Option<PathBuf> {
     Some(std::env::home_dir()?.join(".letta").join("app-client").join("server.json"))
 }
 
-/// A server that was offered and still answers, with its token.
-pub(super) fn find() -> Option<(String, Option<String>)> {
+/// Locked by the owner of the server that is offered, as long as that owner lives.
+fn lock() -> Option<PathBuf> {
+    Some(file()?.with_extension("lock"))
+}
+
+/// A server that was offered and still answers, with its token. With `auth`, one that wants a token.
+pub(super) fn find(auth: bool) -> Option<(String, Option<String>)> {
+    // An owner that was killed took nothing back, and whoever has got the port since must not see the
+    // token.
+    let abandoned = fs::File::open(lock()?).ok()?.try_lock().is_ok();
+    if abandoned {
+        return None;
+    }
     let entry: Value = serde_json::from_str(&fs::read_to_string(file()?).ok()?).ok()?;
     let url = entry["url"].as_str()?.to_owned();
     let token = entry["token"].as_str().map(str::to_owned);
+    if auth && token.is_none() {
+        return None;
+    }
     let place = url.split("://").nth(1)?.split('/').next()?;
-    // The right token tells it from whoever has got the port since.
     let answer = answer(place, "/app-server-info", token.as_deref())?;
     answer.starts_with("HTTP/1.1 200").then_some((url, token))
 }
 
-/// Writes a server down. A machine where that cannot be done has none to be joined.
-pub(super) fn offer(url: &str, token: Option<&str>) {
-    let write = || -> std::io::Result<()> {
-        let file = file().ok_or(std::io::ErrorKind::NotFound)?;
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let entry = json!({ "url": url, "token": token }).to_string();
-        // Beside it and then in its place: nobody reads half of it.
-        let draft = file.with_extension(format!("{}.tmp", std::process::id()));
-        private(&draft)?.write_all(entry.as_bytes())?;
-        fs::rename(draft, file)
-    };
-    write().unwrap_or_default();
+/// Writes a server down, for as long as the result lives; `None` where another one is, or where that
+/// cannot be done.
+pub(super) fn offer(url: &str, token: Option<&str>) -> Option<fs::File> {
+    let file = file()?;
+    fs::create_dir_all(file.parent()?).ok()?;
+    let held = private(&lock()?).ok()?;
+    held.try_lock().ok()?;
+    let entry = json!({ "url": url, "token": token }).to_string();
+    // Beside it and then in its place: nobody reads half of it.
+    let draft = file.with_extension(format!("{}.tmp", std::process::id()));
+    private(&draft).ok()?.write_all(entry.as_bytes()).ok()?;
+    fs::rename(draft, file).ok()?;
+    Some(held)
 }
 
-/// Takes a server back, unless another one was written down since.
-pub(super) fn withdraw(url: &str) {
-    let Some(file) = file() else { return };
-    let entry = fs::read_to_string(&file).ok().and_then(|text| serde_json::from_str(&text).ok());
-    if entry.is_some_and(|entry: Value| entry["url"] == url) {
-        fs::remove_file(file).unwrap_or_default();
-    }
+/// Takes it back, while the lock is held.
+pub(super) fn withdraw() {
+    file().map(fs::remove_file).transpose().unwrap_or_default();
 }
 
 /// A file that only its owner can read.
