@@ -71,6 +71,8 @@ it.each([
   [{ command: [] }, "command"],
   [{ command: "letta server" as unknown as string[] }, "command"],
   [{ readyTimeoutMs: 0 }, "readyTimeoutMs"],
+  [{ cwd: 5 as unknown as string }, "cwd"],
+  [{ env: { PORT: 3 as unknown as string } }, "env.PORT"],
 ])("refuses %j", async (options, name) => {
   const failure: unknown = await spawnAppServer(options).catch((error) => error);
   expect(failure).toBeInstanceOf(InvalidOption);

@@ -139,6 +139,29 @@ describe("tools of a session", () => {
     expect((await other.run("?")).toolCalls[0]).toMatchObject({ output: "for all" });
   });
 
+  it("leave other tools of the conversation to the handler for all", async () => {
+    const other = { name: "other", description: "", parameters: { type: "object" } };
+    const { client, session } = await started(
+      { turns: [{ toolCalls: [{ name: "other" }, { name: "weather", input: { city: "Bern" } }] }] },
+      { agentId: "a", tools: [weather], externalTools: [{ tools: [other] }] },
+    );
+    client.onExternalToolCall(() => ({ content: [{ type: "text", text: "for all" }] }));
+    const { toolCalls } = await session.run("?");
+    expect(toolCalls.map(({ output }) => output)).toEqual(["for all", "sunny in Bern"]);
+  });
+
+  it("stay those of a session when another one of the conversation is closed", async () => {
+    const { client, session } = await started(
+      { turns: [{ toolCalls: [{ name: "weather", input: { city: "Bern" } }] }] },
+      { agentId: "a", conversationId: "c", tools: [weather] },
+    );
+    const second = await client.session({ agentId: "a", conversationId: "c", tools: [weather] });
+    await second.close();
+    expect((await session.run("?")).toolCalls).toMatchObject([{ output: "sunny in Bern" }]);
+    await session.close();
+    expect((await session.run("?")).toolCalls).toMatchObject([{ status: "error" }]);
+  });
+
   it("are answered for where there is no handler", async () => {
     const { client, session } = await started(
       { turns: [{ toolCalls: [{ name: "weather", input: { city: "Bern" } }] }] },
@@ -149,4 +172,26 @@ describe("tools of a session", () => {
     expect((await other.run("?")).toolCalls).toMatchObject([{ status: "error" }]);
     expect((await session.run("?")).toolCalls).toMatchObject([{ status: "success" }]);
   });
+});
+
+it("what is given as undefined says nothing", async () => {
+  const { client, session } = await started({ turns: [asking] });
+  client.onApprovalRequest(() => allow());
+  const { toolCalls } = await session.run("?", { approvals: undefined, onApproval: undefined });
+  expect(toolCalls).toMatchObject([{ status: "error" }]);
+  const failing = await started({ turns: [{ text: "", error: "no credits" }] });
+  await expect(failing.session.run("?", { check: undefined })).rejects.toThrow(TurnFailed);
+});
+
+it("closing stops what was asked, and failed turns have been paid for, too", async () => {
+  const { mock, session } = await started({ turns: [{ text: "half", hang: true }] });
+  const running = session.run("?");
+  await session.close();
+  expect(await running).toMatchObject({ status: "aborted" });
+  mock.assertReceived("abort_message", { times: 1 });
+  const failing = await started({ turns: [{ text: "", error: "no credits" }] });
+  const error = await failing.session.run("?").catch((thrown: TurnFailed) => thrown);
+  const { usage } = (error as TurnFailed).result ?? {};
+  expect(usage?.totalTokens).toBeGreaterThan(0);
+  expect(failing.session.usage).toEqual(usage);
 });

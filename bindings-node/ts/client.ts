@@ -286,7 +286,8 @@ export class AppServerClient extends DocumentedClient {
    * Runs external tools (section 14): the handler's result answers the call, an exception becomes
    * the error text of the tool. So does a result that the server would ignore. With several handlers
    * each of them runs for every call, and the first answer counts (in Python and Rust a second handler
-   * takes the place of the first). One for a `runtime`, of which there is one each, takes all its calls. At most `externalToolConcurrency` calls run at once, each for at
+   * takes the place of the first). Those for the call's `runtime` go first, and only the latest of them runs; once there has been one, a call
+   * that no handler is for is answered with an error. At most `externalToolConcurrency` calls run at once, each for at
    * most `externalToolTimeoutMs`. The second argument has a `signal`, aborted when nobody needs the
    * answer any more: the turn was aborted, the time is over, the connection has ended. Returns the
    * unsubscriber.
@@ -295,7 +296,7 @@ export class AppServerClient extends DocumentedClient {
     handler: types.AppServerExternalToolCallHandler,
     options: types.ExternalToolCallOptions = {},
   ): () => void {
-    return this.#tools.add(handler, options.runtime);
+    return this.#tools.add(handler, options);
   }
 
   /**

@@ -82,6 +82,14 @@ export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppSer
   if (command !== undefined && (!texts || command.length === 0)) {
     throw new InvalidOption(`command: expected a list of strings, got ${show(command)}`);
   }
+  if (cwd !== undefined && typeof cwd !== "string") {
+    throw new InvalidOption(`cwd: expected a string, got ${show(cwd)}`);
+  }
+  for (const [name, value] of Object.entries(env)) {
+    if (typeof value !== "string") {
+      throw new InvalidOption(`env.${name}: expected a string, got ${show(value)}`);
+    }
+  }
   if (readyTimeoutMs !== undefined && !(readyTimeoutMs > 0)) {
     throw new InvalidOption(
       `readyTimeoutMs: expected milliseconds above 0, got ${show(readyTimeoutMs)}`,

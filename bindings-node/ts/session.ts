@@ -111,8 +111,18 @@ export class Session {
     const session = new Session(client, response.runtime, start, turns);
     session.#given = { tools, externalTools };
     if (tools.length > 0)
-      session.#removeTools = client.onExternalToolCall(set.handler, { runtime: response.runtime });
-    if (start.cwd !== undefined) await session.#look(start.cwd);
+      session.#removeTools = client.onExternalToolCall(set.handler, {
+        runtime: response.runtime,
+        names: tools.map(({ name }) => name),
+      });
+    if (start.cwd !== undefined) {
+      try {
+        await session.#look(start.cwd);
+      } catch (error) {
+        await session.close();
+        throw error;
+      }
+    }
     return session;
   }
 
@@ -153,13 +163,16 @@ export class Session {
    * Asks, and resolves at the turn's end (sections 8.1 and 17). `signal` stops it on the server.
    *
    * Rejects with {@link TurnFailed}, {@link TurnAborted} or {@link ApprovalRequired} when the agent did
-   * not end the turn itself, unless `check` is `false`; otherwise as {@link AppServerClient.runTurn}.
+   * not end the turn itself, unless `check` is `false`, or `close()` has stopped it; otherwise as
+   * {@link AppServerClient.runTurn}.
    */
   async run(prompt: Prompt, options: RunTurnOptions = {}): Promise<TurnResult> {
-    const settings = { check: true, ...this.#settings(options) };
-    const result = await this.#client.runTurn(this.#command(prompt), settings);
-    this.#usage = sum(this.#usage, result.usage);
-    return result;
+    const turn = this.send(prompt, {
+      ...options,
+      check: options.check ?? this.#turns.check ?? true,
+    });
+    turn.leaveEvents();
+    return turn;
   }
 
   /**
@@ -292,7 +305,13 @@ export class Session {
   #settings(own: RunTurnOptions): RunTurnOptions {
     const { approvals, onApproval, ...limits } = this.#turns;
     const decides = own.approvals !== undefined || own.onApproval !== undefined;
-    return { ...limits, ...(decides ? {} : { approvals, onApproval }), ...own };
+    // What is there and undefined must not stand in for what the session says.
+    const said = Object.entries(own).filter(([, value]) => value !== undefined);
+    return {
+      ...limits,
+      ...(decides ? {} : { approvals, onApproval }),
+      ...Object.fromEntries(said),
+    };
   }
 
   #change(payload: wire.ChangeDeviceStatePayload): void {

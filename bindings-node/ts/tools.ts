@@ -5,7 +5,7 @@ import { InvalidOption } from "./errors.js";
 import { HandlerSet } from "./handlers.js";
 import type { ExternalToolCallRequestMessage, RuntimeScope } from "./protocol.js";
 import { RunningHandlers } from "./running.js";
-import type { AppServerExternalToolCallHandler } from "./types.js";
+import type { AppServerExternalToolCallHandler, ExternalToolCallOptions } from "./types.js";
 
 /** The engine's side of tool calls. It knows which calls are open and takes the first answer to each. */
 interface Engine {
@@ -14,13 +14,22 @@ interface Engine {
   failTool(requestId: string, error: string): void;
 }
 
+/** A handler for one runtime, and for some tools or all. */
+interface Scoped {
+  readonly key: string;
+  readonly names: ReadonlySet<string> | undefined;
+  readonly handler: AppServerExternalToolCallHandler;
+}
+
 /** The handlers of tool calls. */
 export class ToolCalls {
   readonly #engine: Engine;
   /** For all runtimes. */
   readonly #handlers: HandlerSet<AppServerExternalToolCallHandler>;
-  /** For one runtime each. */
-  readonly #own = new Map<string, { handler: AppServerExternalToolCallHandler }>();
+  /** For one runtime each; the latest goes first. */
+  readonly #own = new Set<Scoped>();
+  /** There has been one of those: what it was registered for is still called, and answered for. */
+  #scoped = false;
   readonly #running: RunningHandlers<string>;
   readonly #registered: () => void;
 
@@ -29,7 +38,7 @@ export class ToolCalls {
     this.#engine = engine;
     this.#running = new RunningHandlers(changed);
     this.#registered = () => {
-      engine.handleTools(this.#handled);
+      engine.handleTools(this.#handled || this.#scoped);
       changed();
     };
     this.#handlers = new HandlerSet("onExternalToolCall", this.#registered);
@@ -44,35 +53,38 @@ export class ToolCalls {
     return this.#handled || this.#running.size > 0;
   }
 
-  add(handler: AppServerExternalToolCallHandler, runtime?: RuntimeScope): () => void {
-    if (runtime === undefined) return this.#handlers.add(handler);
+  add(
+    handler: AppServerExternalToolCallHandler,
+    { runtime, names }: ExternalToolCallOptions = {},
+  ): () => void {
+    if (runtime === undefined && names === undefined) return this.#handlers.add(handler);
     if (typeof handler !== "function") {
       throw new TypeError(`onExternalToolCall: expected a function, got ${describe(handler)}`);
     }
-    if (typeof runtime.agent_id !== "string" || typeof runtime.conversation_id !== "string") {
+    if (typeof runtime?.agent_id !== "string" || typeof runtime.conversation_id !== "string") {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
     }
-    const key = keyOf(runtime);
-    const mine = { handler };
-    this.#own.set(key, mine);
+    const mine = { key: keyOf(runtime), names: names && new Set(names), handler };
+    this.#own.add(mine);
+    this.#scoped = true;
     this.#registered();
     return () => {
-      if (this.#own.get(key) !== mine) return;
-      this.#own.delete(key);
-      this.#registered();
+      if (this.#own.delete(mine)) this.#registered();
     };
   }
 
   /** Lets whom it is for answer a call. */
   run(request: ExternalToolCallRequestMessage): void {
-    const own = request.runtime && this.#own.get(keyOf(request.runtime));
+    const key = request.runtime && keyOf(request.runtime);
+    const fits = (one: Scoped) => one.key === key && one.names?.has(request.tool_name) !== false;
+    const own = [...this.#own].findLast(fits);
     if (own) {
       this.#ask(own.handler, request);
     } else if (this.#handlers.size > 0) {
       this.#handlers.each((handler) => this.#ask(handler, request));
-    } else if (this.#own.size > 0) {
+    } else if (this.#scoped) {
       // The server calls only what this connection has registered: nobody else answers.
-      this.#engine.failTool(request.request_id, "no handler for this conversation");
+      this.#engine.failTool(request.request_id, "no handler for this tool any more");
     }
   }
 

@@ -175,6 +175,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     return this.#promise();
   }
 
+  /** @internal Nobody will follow it: its events need not be kept. */
+  leaveEvents(): void {
+    this.#events.leave();
+  }
+
   /**
    * Lets the turn go on without anybody watching: loops over it end, it does not keep the process
    * alive, and awaiting it rejects with {@link TurnInterrupted}. Sends nothing. A permission that its

@@ -99,6 +99,8 @@ export interface ApprovalRequestOptions {
 export interface ExternalToolCallOptions {
   /** Agent and conversation, as `runtimeStart` returned them; without it the handler is for all. */
   runtime?: RuntimeScope | undefined;
+  /** The tools of that runtime; all by default. */
+  names?: readonly string[] | undefined;
 }
 
 /** What `requestRaw` takes. */

@@ -186,3 +186,66 @@ def test_functions_that_cannot_be_tools_are_refused_at_once() -> None:
     client = letta.create_app_server_client(url="ws://127.0.0.1:1")
     with pytest.raises(TypeError, match="lookup"):
         client.session(agent_id="a", tools=[lookup])
+
+
+async def test_other_tools_of_the_conversation_are_left_to_the_handler_for_all() -> None:
+    def mine() -> str:
+        return "from the session"
+
+    def general(_: object) -> str:
+        return "for all"
+
+    other = {"name": "other", "description": "", "parameters": {"type": "object"}}
+    calls = [script.call("other"), script.call("mine")]
+    with MockServer([script.turn(tool_calls=calls)]) as mock:
+        async with letta.connect(mock.url) as client:
+            client.on_external_tool_call(general)
+            fields = {"external_tools": [{"tools": [other]}]}
+            session = await client.session(agent_id="a", tools=[mine], fields=fields)
+            outputs = [call.output for call in (await session.run("?")).tool_calls]
+            assert outputs == ["for all", "from the session"]
+
+
+async def test_closing_one_session_leaves_the_tools_of_another() -> None:
+    def lookup() -> str:
+        return "found"
+
+    with MockServer([script.turn(tool_calls=[script.call("lookup")])]) as mock:
+        async with letta.connect(mock.url) as client:
+            ids: dict[str, Any] = {"agent_id": "a", "conversation_id": "c"}
+            session = await client.session(**ids, tools=[lookup])
+            second = await client.session(**ids, tools=[lookup])
+            await second.close()
+            assert [call.output for call in (await session.run("?")).tool_calls] == ["found"]
+            await session.close()
+            assert [call.status for call in (await session.run("?")).tool_calls] == ["error"]
+
+
+async def test_closing_stops_what_was_asked() -> None:
+    statuses = []
+
+    async def ask(session: letta.Session) -> None:
+        statuses.append((await session.run("?")).status)
+
+    with MockServer([script.turn(text="half", hang=True)]) as mock:
+        async with (
+            letta.connect(mock.url) as client,
+            anyio.create_task_group() as tasks,
+            client.session(agent_id="a") as session,
+        ):
+            tasks.start_soon(ask, session)
+            await anyio.to_thread.run_sync(lambda: mock.wait_received("input"))
+        mock.assert_received("abort_message", times=1)
+    assert statuses == ["aborted"]
+
+
+async def test_failed_turns_have_been_paid_for_too() -> None:
+    with MockServer([script.turn(text="", error="no credits")]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a")
+            with pytest.raises(letta.TurnFailed) as failed:
+                await session.run("?")
+            result = failed.value.result
+            assert result is not None
+            assert result.usage.total_tokens > 0
+            assert session.usage == result.usage

@@ -25,8 +25,9 @@ class AuditEntry:
         time: When it was made, in UTC.
         tool_name: The tool that wanted to run.
         input: Its arguments.
-        decision: What was answered, as it goes over the wire (``decision.behavior`` is ``allow`` or
-            ``deny``); ``None`` where the handler failed, which denies, or was cancelled.
+        decision: What was decided, as it goes over the wire where it is in time
+            (``decision.behavior`` is ``allow`` or ``deny``); ``None`` where the handler failed,
+            which denies, or was cancelled.
         by: Who decided: the rule of a policy, or the name of the function.
         error: Why there is no decision.
         request_id: The server's id of the request.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from . import _native
 from ._bridge import Bridge
@@ -62,13 +62,19 @@ Place: TypeAlias = "tuple[str, str] | None"
 """Agent and conversation, or everywhere."""
 
 
+class _Registered(NamedTuple):
+    handler: ToolHandler
+    names: frozenset[str] | None
+    context: contextvars.Context
+
+
 class Tools:
     """Holds a handler for all and one for each runtime; answers calls with what they return."""
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._native: _native.Connection = bridge.native
-        self._handlers: dict[Place, tuple[ToolHandler, contextvars.Context]] = {}
+        self._handlers: dict[Place, list[_Registered]] = {}
         self._jobs = Jobs()
 
     @property
@@ -77,39 +83,49 @@ class Tools:
         return self._jobs.errors
 
     def set(
-        self, handler: ToolHandler, runtime: Mapping[str, Any] | None = None
+        self,
+        handler: ToolHandler,
+        runtime: Mapping[str, Any] | None,
+        names: Iterable[str] | None,
     ) -> Callable[[], None]:
-        """Registers the handler, in the place of the one before."""
+        """Registers the handler: one for all in the place of the one before."""
         checked: object = handler
         if not callable(checked):
             kind = type(checked).__name__
             raise TypeError(f"on_external_tool_call: expected a function, got {kind}")
         place = runtime_ids(runtime)
-        mine = self._handlers[place] = (handler, contextvars.copy_context())
+        wanted = None if names is None else frozenset(names)
+        mine = _Registered(handler, wanted, contextvars.copy_context())
+        here = self._handlers.setdefault(place, [])
+        if place is None:
+            here.clear()
+        here.append(mine)
         self._native.handle_tools(True)
 
         def remove() -> None:
-            if self._handlers.get(place) is mine:
-                del self._handlers[place]
-                self._native.handle_tools(bool(self._handlers))
+            here[:] = [one for one in here if one is not mine]
+            # What was registered for a conversation is still called, and answered with an error.
+            self._native.handle_tools(self._handlers.keys() != {None} or bool(here))
 
         return remove
 
     def call(self, call: Message) -> None:
         """Runs the tool."""
         loop = self._bridge.loop
-        if not self._handlers or loop is None:
+        if loop is None:
             return
         scope = call.get("runtime") or {}
         place: Any = (scope.get("agent_id"), scope.get("conversation_id"))
-        found = self._handlers.get(place) or self._handlers.get(None)
-        if found is None:
+        name = call.get("tool_name")
+        # The latest first.
+        for one in reversed([*self._handlers.get(None, ()), *self._handlers.get(place, ())]):
+            if one.names is None or name in one.names:
+                job = _ToolJob(self._native, loop, one.handler, call, one.context)
+                self._jobs.start(call["request_id"], job)
+                return
+        if self._handlers.keys() != {None}:
             # The server calls only what this connection has registered: nobody else answers.
-            self._native.answer_tool(call["request_id"], None, "no handler for this conversation")
-            return
-        handler, context = found
-        job = _ToolJob(self._native, loop, handler, call, context)
-        self._jobs.start(call["request_id"], job)
+            self._native.answer_tool(call["request_id"], None, "no handler for this tool any more")
 
     def over(self, request_id: str, reason: str) -> None:
         """What the tool answers would reach nobody any more."""

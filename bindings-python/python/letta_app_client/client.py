@@ -340,7 +340,11 @@ class AppServerClient(Commands):
         return self._on_lagged.add(handler)
 
     def on_external_tool_call(
-        self, handler: ToolHandler, *, runtime: Mapping[str, Any] | None = None
+        self,
+        handler: ToolHandler,
+        *,
+        runtime: Mapping[str, Any] | None = None,
+        names: Iterable[str] | None = None,
     ) -> Callable[[], None]:
         """Registers the function that runs external tools (protocol section 14).
 
@@ -356,13 +360,15 @@ class AppServerClient(Commands):
         more, because the turn was aborted, the connection has ended or ``external_tool_timeout``
         has passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
 
-        A client has one such function for all, and one for each runtime, which goes first: a second
-        one replaces the first, and removing the first does nothing from then on. A call that none
-        of them is for is answered with an error.
+        A client has one such function for all: a second one replaces the first, and removing the
+        first does nothing from then on. Those of the call's runtime go first, the latest before the
+        others. Once there has been one for a runtime, a call that none is for is answered with an
+        error.
 
         Args:
             handler: The function.
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
+            names: The tools it is for; ``None`` for all.
 
         Returns:
             A function that removes the handler.
@@ -371,7 +377,7 @@ class AppServerClient(Commands):
             InvalidOption: The runtime is none.
         """
         self._bridge.check_process()
-        return self._tools.set(handler, runtime)
+        return self._tools.set(handler, runtime, names)
 
     def on_approval_request(
         self, handler: ApprovalHandler, *, runtime: Mapping[str, Any] | None = None

@@ -77,7 +77,8 @@ class Session:
         self._tools = tools
         self._remove_tools = _nothing
         if len(tools) > 0:
-            self._remove_tools = client.on_external_tool_call(tools, runtime=runtime)
+            names = [tool.name for tool in tools]
+            self._remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
         self._start = dict(start)
         self._settings = settings
         self._cwd: str | None = None
@@ -146,16 +147,14 @@ class Session:
 
         Raises:
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
-            TurnAborted: It was stopped, or its input removed from the queue (this one always).
+            TurnAborted: It was stopped, unless by ``close``, or its input removed from the queue
+                (this one always).
             ApprovalRequired: It wants a permission, with ``approvals="pause"``.
             TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
         """
-        chosen: TurnSettings = {**self._settings, **settings}
-        result = await self._client.run_turn(
-            runtime=self._runtime, payload=_payload(prompt), check=check, **chosen
-        )
-        self._usage = _sum(self._usage, result.usage)
-        return result
+        turn = self._sent(prompt, settings, check=check)
+        turn._flight.leave()  # noqa: SLF001 - of this package; nobody follows it
+        return await turn
 
     def send(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> Turn:
         """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.
@@ -163,11 +162,7 @@ class Session:
         A second one is queued by the server while the first runs. However the turn ends, awaiting
         it gives its result, unless it is interrupted or comes to a limit.
         """
-        chosen: TurnSettings = {**self._settings, **settings}
-        turn = self._client.send_turn(runtime=self._runtime, payload=_payload(prompt), **chosen)
-        self._note()
-        self._flights.append(turn._flight)  # noqa: SLF001 - of this package
-        return turn
+        return self._sent(prompt, settings, check=False)
 
     def stream(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
         """Asks, and iterates over what happens; the last event is ``TurnFinished``.
@@ -264,6 +259,15 @@ class Session:
     ) -> None:
         await self.close()
 
+    def _sent(self, prompt: Prompt, settings: TurnSettings, *, check: bool) -> Turn:
+        chosen: TurnSettings = {**self._settings, **settings}
+        turn = self._client.send_turn(
+            runtime=self._runtime, payload=_payload(prompt), check=check, **chosen
+        )
+        self._note()
+        self._flights.append(turn._flight)  # noqa: SLF001 - of this package
+        return turn
+
     def _change(self, payload: Mapping[str, Any]) -> None:
         command = {"type": "change_device_state", "runtime": self._runtime, "payload": payload}
         self._client.send(command)
@@ -274,10 +278,11 @@ class Session:
 
         def look(message: Message, _: str) -> None:
             status = message.get("device_status") or {}
-            if message.get("runtime") == self._runtime and status.get("current_working_directory"):
+            if status.get("current_working_directory"):
                 seen.append(status["current_working_directory"])
 
-        remove = self._client.on_message(look, types=("update_device_status",))
+        types = ("update_device_status",)
+        remove = self._client.on_message(look, types=types, runtime=self._runtime)
         try:
             await self._client.sync(
                 runtime=self._runtime, recover_approvals=False, force_device_status=True
@@ -335,7 +340,11 @@ class Opening(Pending[Session]):
             raise refusal(started)
         session = Session(self._client, runtime, self._start, self._tools, self._settings)
         if self._cwd is not None:
-            await session._look(self._cwd)  # noqa: SLF001 - of this module
+            try:
+                await session._look(self._cwd)  # noqa: SLF001 - of this module
+            except BaseException:
+                await session.close()
+                raise
         return session
 
 
