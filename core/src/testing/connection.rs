@@ -188,7 +188,10 @@ fn receive(context: &Context, id: u64, message: Message) {
         Message::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         _ => return,
     };
-    context.shared.update(|state| state.received.push(text.clone()));
+    context.shared.update(|state| {
+        state.received.push(text.clone());
+        state.waiting += 1;
+    });
     let _ = context.events.send(Event::Frame { socket: id, text });
 }
 

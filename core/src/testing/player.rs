@@ -190,7 +190,10 @@ impl Player {
     fn note(&mut self, event: Event) {
         match event {
             Event::Opened(link) => self.cast.add(link),
-            Event::Frame { socket, text } => self.inbox.push_back((socket, text)),
+            Event::Frame { socket, text } => {
+                self.shared.update(|state| state.waiting -= 1);
+                self.inbox.push_back((socket, text));
+            }
             Event::Closed { socket } => self.cast.gone(socket),
         }
     }

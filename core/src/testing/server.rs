@@ -22,6 +22,9 @@ use super::trace::{Channel, Trace};
 /// How long [`MockServer::close`] waits for the thread.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long [`MockServer::unexpected`] waits for the script or the player.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
 /// An App Server double on a loopback port.
 ///
 /// It runs on a thread of its own. All methods may be called from any thread; those that wait block the caller.
@@ -116,9 +119,11 @@ impl MockServer {
     }
 
     /// Frames that nothing was done with. For a recording: those it did not wait for, as far as it has been played.
-    /// For a script: those that a real server answers with silence because they are malformed or unknown.
+    /// For a script: those that a real server answers with silence because they are malformed or unknown. Every
+    /// frame that was received by now is looked at first.
     #[must_use]
     pub fn unexpected(&self) -> Vec<String> {
+        self.shared.wait(LOOK_LIMIT, |state| state.waiting == 0 || state.done);
         self.shared.lock().unexpected.clone()
     }
 

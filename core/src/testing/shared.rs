@@ -21,6 +21,8 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) received: Vec<String>,
     pub(super) unexpected: Vec<String>,
+    /// How many received frames the script or the player has not looked at.
+    pub(super) waiting: usize,
     pub(super) failure: Option<String>,
     /// The recording has been played to its end, or given up.
     pub(super) done: bool,

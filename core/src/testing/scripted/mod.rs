@@ -33,9 +33,11 @@ pub(super) async fn direct(
             Event::Opened(link) => sessions::opened(&world, link),
             Event::Closed { socket } => sessions::closed(&world, socket),
             Event::Frame { socket, text } => {
-                if !commands::handle(&world, socket, &text) {
-                    shared.unexpected(text);
-                }
+                let unexpected = !commands::handle(&world, socket, &text);
+                shared.update(|state| {
+                    state.waiting -= 1;
+                    state.unexpected.extend(unexpected.then_some(text));
+                });
             }
         }
     }
