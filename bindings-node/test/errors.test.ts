@@ -62,6 +62,7 @@ it("exports what it promises", () => {
       "RequestError",
       "RequestTimeout",
       "ServerStartError",
+      "StructuredOutputError",
       "Session",
       "TurnAborted",
       "TurnError",

@@ -16,6 +16,7 @@
  * ├─ TurnError                   result: what is known of the turn
  * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
  * │  ├─ ApprovalRequired         a permission is wanted, and the turn was to raise then: request
+ * │  ├─ StructuredOutputError    no result that fits the output schema: text, errors
  * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
  * ├─ ForkedProcess               the client belongs to a parent process
  * └─ InternalError               a defect of this package
@@ -38,6 +39,7 @@ interface NativeError {
   close_code: number | null;
   response: string | null;
   result: NativeResult | null;
+  problems: string[];
 }
 
 /** What an error may carry besides its message. */
@@ -47,6 +49,7 @@ export interface ErrorDetails {
   closeCode?: number | undefined;
   response?: unknown;
   result?: TurnResult | undefined;
+  errors?: readonly string[] | undefined;
 }
 
 /** The base of all errors of this package. */
@@ -189,6 +192,23 @@ export class ApprovalRequired extends TurnError {
   }
 }
 
+/** The agent has not handed in a result that fits the output schema, and was asked twice. */
+export class StructuredOutputError extends TurnError {
+  readonly code = "structured_output" as const;
+  /** What is wrong with the last result, each beginning with its field; empty when there was none. */
+  readonly errors: readonly string[];
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details);
+    this.errors = details.errors ?? [];
+  }
+
+  /** What the agent said instead. */
+  get text(): string {
+    return this.result?.text ?? "";
+  }
+}
+
 /** A server of one's own did not start; the message ends with what it printed last. */
 export class ServerStartError extends LettaAppError {
   readonly code = "server_start" as const;
@@ -223,6 +243,7 @@ export const ERROR_CLASSES = {
   turn_idle_timeout: TurnIdleTimeout,
   turn_interrupted: TurnInterrupted,
   approval_required: ApprovalRequired,
+  structured_output: StructuredOutputError,
   server_start: ServerStartError,
   forked_process: ForkedProcess,
   internal: InternalError,
@@ -252,6 +273,7 @@ export function errorFromJson(json: string): LettaAppError {
     closeCode: error.close_code ?? undefined,
     response: error.response === null ? undefined : JSON.parse(error.response),
     result: error.result === null ? undefined : turnResult(error.result),
+    errors: error.problems,
   });
 }
 

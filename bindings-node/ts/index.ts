@@ -53,6 +53,7 @@ export {
   RequestError,
   RequestTimeout,
   ServerStartError,
+  StructuredOutputError,
   TurnAborted,
   TurnError,
   TurnFailed,

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     TurnInterrupted,
     /// The turn wants a permission, and its caller asked to be told by an error (section 13).
     ApprovalRequired,
+    /// The agent has not handed in a result that fits the schema asked for.
+    StructuredOutput,
     /// A server of one's own did not start; the message ends with what it printed last.
     ServerStart,
     /// The client belongs to a parent process.
@@ -53,7 +55,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidOption,
         Self::ConnectionFailed,
         Self::Auth,
@@ -71,6 +73,7 @@ impl ErrorKind {
         Self::TurnIdleTimeout,
         Self::TurnInterrupted,
         Self::ApprovalRequired,
+        Self::StructuredOutput,
         Self::ServerStart,
         Self::ForkedProcess,
         Self::Internal,
@@ -97,6 +100,7 @@ impl ErrorKind {
             Self::TurnIdleTimeout => "turn_idle_timeout",
             Self::TurnInterrupted => "turn_interrupted",
             Self::ApprovalRequired => "approval_required",
+            Self::StructuredOutput => "structured_output",
             Self::ServerStart => "server_start",
             Self::ForkedProcess => "forked_process",
             Self::Internal => "internal",
@@ -126,6 +130,7 @@ struct Inner {
     response: Option<String>,
     close_code: Option<u16>,
     result: Option<Box<TurnResult>>,
+    problems: Vec<String>,
 }
 
 impl Error {
@@ -139,6 +144,7 @@ impl Error {
             response: None,
             close_code: None,
             result: None,
+            problems: Vec::new(),
         }))
     }
 
@@ -167,6 +173,13 @@ impl Error {
     #[must_use]
     pub fn with_result(mut self, result: TurnResult) -> Self {
         self.0.result = Some(Box::new(result));
+        self
+    }
+
+    /// Adds what is wrong with a result, one field after the other.
+    #[must_use]
+    pub fn with_problems(mut self, problems: Vec<String>) -> Self {
+        self.0.problems = problems;
         self
     }
 
@@ -200,10 +213,17 @@ impl Error {
         self.0.close_code
     }
 
-    /// What is known of the turn, for the kinds that begin with `Turn` and [`ErrorKind::ApprovalRequired`].
+    /// What is known of the turn, for the kinds that begin with `Turn` [`ErrorKind::ApprovalRequired`]
+    /// and [`ErrorKind::StructuredOutput`].
     #[must_use]
     pub fn result(&self) -> Option<&TurnResult> {
         self.0.result.as_deref()
+    }
+
+    /// What is wrong with the result, for [`ErrorKind::StructuredOutput`]; each names its field.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.0.problems
     }
 
     /// The error as one JSON object, the form in which it crosses into another language.
@@ -218,6 +238,7 @@ impl Error {
             "close_code": inner.close_code,
             "response": inner.response,
             "result": inner.result.as_deref().map(TurnResult::to_value),
+            "problems": inner.problems,
         })
         .to_string()
     }

@@ -239,6 +239,24 @@ fn a_turn_that_denies_needs_no_handler() {
 }
 
 #[test]
+fn a_tool_that_the_turn_allows_is_asked_of_nobody() {
+    for approvals in [Approvals::Deny, Approvals::Ask, Approvals::Pause, Approvals::Raise] {
+        let mut lab = Lab::new();
+        let allow = vec!["Write".to_owned()];
+        lab.turn(1, "m1", TurnOptions { allow, ..options(approvals) });
+        lab.accept(1, "started");
+        lab.run("r1", &["m1"]);
+        calls(&mut lab, &["c1"]);
+        lab.sent();
+        ask(&mut lab, "q1", "c1");
+        let (payload, _) = answered(&mut lab);
+        assert_eq!(payload["decision"], json!({ "behavior": "allow" }), "{approvals:?}");
+        let heard = heard(&mut lab);
+        assert_eq!((heard.asked, heard.ended), (vec![], vec![]), "{approvals:?}");
+    }
+}
+
+#[test]
 fn without_a_handler_a_call_pauses_raises_or_waits() {
     let ends = |approvals| {
         let mut lab = running(approvals);

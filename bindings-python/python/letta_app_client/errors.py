@@ -20,7 +20,8 @@
     │  ├─ TurnTimeout(…, TimeoutError)       its total time limit passed
     │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
     │  ├─ TurnInterrupted                    the connection was lost: the outcome is unknown
-    │  └─ ApprovalRequired                   a permission is wanted; request
+    │  ├─ ApprovalRequired                   a permission is wanted; request
+    │  └─ StructuredOutputError              no result that fits output_type; text, errors
     ├─ ServerStartError                      a server of one's own did not start
     ├─ WrongLoop                             used from another event loop
     ├─ ForkedProcess                         the client belongs to the parent process
@@ -53,6 +54,7 @@ __all__ = [
     "RequestError",
     "RequestTimeout",
     "ServerStartError",
+    "StructuredOutputError",
     "TurnAborted",
     "TurnError",
     "TurnFailed",
@@ -239,6 +241,23 @@ class ApprovalRequired(TurnError):
         return None if frame is None else ApprovalRequest(frame)
 
 
+class StructuredOutputError(TurnError):
+    """The agent has not handed in a result that fits ``output_type``, and was asked twice.
+
+    Attributes:
+        errors: What is wrong with the last one, each beginning with its field; empty when there was
+            none.
+    """
+
+    code = "structured_output"
+    errors: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What the agent said instead."""
+        return "" if self.result is None else self.result.text
+
+
 class ServerStartError(LettaAppError):
     """A server of one's own did not start. The message ends with what it printed last."""
 
@@ -284,6 +303,8 @@ def from_json(text: str) -> LettaAppError:
         error.response = decode(raw["response"])
     if isinstance(error, TurnError) and raw["result"] is not None:
         error.result = TurnResult.from_raw(raw["result"])
+    if isinstance(error, StructuredOutputError):
+        error.errors = tuple(raw["problems"])
     return error
 
 

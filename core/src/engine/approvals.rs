@@ -147,6 +147,8 @@ enum Decider {
     Handler(Token),
     /// Nobody: the turn said that it is to be denied then.
     Denied,
+    /// Nobody: the turn said that this tool may run.
+    Allowed,
 }
 
 impl Runtime {
@@ -250,6 +252,10 @@ impl Runtime {
                     let text = self.approvals[index].frame.clone();
                     ctx.deliveries.push_back(Delivery::Approval { token, ask, text });
                 }
+                Decider::Allowed => {
+                    let decision = json!({ "behavior": "allow" });
+                    self.answer(index, Ok(decision.to_string()), ctx);
+                }
                 Decider::Denied => {
                     let decision = json!({ "behavior": "deny", "message": NOBODY });
                     self.answer(index, Ok(decision.to_string()), ctx);
@@ -333,13 +339,17 @@ impl Runtime {
         self.turns.iter().filter(owns).map(|turn| turn.token).collect()
     }
 
-    /// Who decides on a question: a turn's own handler, a turn that denies, a handler of the client.
+    /// Who decides on a question: what a turn allows, a turn's own handler, a turn that denies, a handler of
+    /// the client.
     fn decider(&self, approval: &Approval, ctx: &Context) -> Option<Decider> {
         let owners = self.owners(approval);
         let turns = || self.turns.iter().filter(|turn| owners.contains(&turn.token));
         // A turn that is being stopped takes the question with it.
         if turns().any(|turn| turn.stop.is_some()) {
             return None;
+        }
+        if turns().any(|turn| turn.options.allow.contains(&approval.tool)) {
+            return Some(Decider::Allowed);
         }
         let first = |wanted| turns().find(|turn| turn.options.approvals == wanted);
         if let Some(turn) = first(Approvals::Ask) {

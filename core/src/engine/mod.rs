@@ -20,6 +20,7 @@ mod runtime;
 mod runtimes;
 mod sequence;
 mod stopping;
+mod submission;
 mod tools;
 mod turn;
 
@@ -40,6 +41,7 @@ pub use result::{CompletedBy, RunText, ToolCall, TurnMessage, TurnResult, TurnSt
 use runtime::Runtime;
 use runtimes::Runtimes;
 use sequence::Sequence;
+pub use submission::{NextStep, Submission};
 use tools::ToolCalls;
 pub use tools::ToolLimits;
 use turn::Cause;

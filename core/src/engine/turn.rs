@@ -70,6 +70,8 @@ pub struct TurnOptions {
     pub accept_timeout: Duration,
     /// What to do when a permission is wanted.
     pub approvals: Approvals,
+    /// The names of tools that may run without anybody being asked, whatever `approvals` says.
+    pub allow: Vec<String>,
     /// Whether the turn is followed: what happens in it is delivered as [`super::TurnEvent`]s.
     pub events: bool,
     /// Whether a turn that the agent did not end itself is an error, with the result in it; by default
@@ -87,6 +89,7 @@ impl Default for TurnOptions {
             abort_grace: Duration::from_secs(2),
             accept_timeout: Duration::from_secs(30),
             approvals: Approvals::Pause,
+            allow: Vec::new(),
             events: false,
             check: false,
         }
