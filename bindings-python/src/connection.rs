@@ -116,6 +116,10 @@ impl Connection {
         self.doorbell.fileno()
     }
 
+    fn ring(&self) {
+        self.doorbell.ring();
+    }
+
     fn hang_up(&self) {
         self.doorbell.hang_up();
     }
@@ -196,7 +200,7 @@ impl Connection {
     }
 
     #[pyo3(signature = (token, command, timeout, idle_timeout, tool_timeout, approval_timeout,
-        abort_grace, accept_timeout, approvals, followed, check=false))]
+        abort_grace, accept_timeout, approvals, followed, check=false, allow=Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "the turn's options, one by one")]
     fn run_turn(
         &self,
@@ -212,6 +216,7 @@ impl Connection {
         approvals: &str,
         followed: bool,
         check: bool,
+        allow: Vec<String>,
     ) -> PyResult<String> {
         let limit = |name, value: Option<f64>| value.map(|value| seconds(py, name, value));
         let options = TurnOptions {
@@ -222,6 +227,7 @@ impl Connection {
             tool_timeout: limit("tool_timeout", tool_timeout).transpose()?,
             approval_timeout: limit("approval_timeout", approval_timeout).transpose()?,
             approvals: Approvals::named(approvals).map_err(|error| raise(py, &error))?,
+            allow,
             events: followed,
             check,
         };

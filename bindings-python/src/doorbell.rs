@@ -29,13 +29,14 @@ pub(crate) fn pair() -> io::Result<(Doorbell, impl Fn() + Send + Sync + 'static)
     writer.set_nonblocking(true)?;
     let writer = Arc::new(Mutex::new(Some(writer)));
     let doorbell = Doorbell { reader: Mutex::new(Some(reader)), writer: Arc::clone(&writer) };
-    let ring = move || {
-        if let Some(writer) = lock(&writer).as_mut() {
-            // A full pipe means that the loop is being woken already.
-            let _ = writer.write(&[1]);
-        }
-    };
-    Ok((doorbell, ring))
+    Ok((doorbell, move || press(&writer)))
+}
+
+fn press(writer: &End) {
+    if let Some(writer) = lock(writer).as_mut() {
+        // A full pipe means that the loop is being woken already.
+        let _ = writer.write(&[1]);
+    }
 }
 
 impl Doorbell {
@@ -45,6 +46,11 @@ impl Doorbell {
             let mut bytes = [0; 64];
             while matches!(reader.read(&mut bytes), Ok(count) if count == bytes.len()) {}
         }
+    }
+
+    /// Wakes who watches the reading end.
+    pub(crate) fn ring(&self) {
+        press(&self.writer);
     }
 
     /// Closes both ends. A closed client may live on for long, and would keep its descriptors.

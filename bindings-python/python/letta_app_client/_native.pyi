@@ -4,6 +4,7 @@ All methods are quick and may be called from any thread, except for the ones of 
 wait. Errors are raised as the classes of ``letta_app_client.errors``.
 """
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
@@ -43,6 +44,9 @@ class Connection:
 
         -1 after ``hang_up``.
         """
+
+    def ring(self) -> None:
+        """Makes it readable, although nothing waits."""
 
     def hang_up(self) -> None:
         """Closes that descriptor: nobody watches it any more."""
@@ -99,6 +103,7 @@ class Connection:
         approvals: str,
         followed: bool,
         check: bool = False,
+        allow: Sequence[str] = (),
     ) -> str: ...
     def take_turn(self, token: int) -> str:
         """Takes the events of a followed turn, as a JSON list; the next one rings again."""
