@@ -303,6 +303,21 @@ async fn a_close_sends_what_was_handed_over_before_it() {
 }
 
 #[tokio::test]
+async fn a_close_stops_what_was_given_up_just_before_it() {
+    let turn = ScriptedTurn { hang: true, ..ScriptedTurn::text(["so far"]) };
+    for options in both(&[turn]) {
+        let (server, client, runtime) = started(options).await;
+        let fields = json!({ "runtime": runtime, "payload": says("?") });
+        // Nobody knows yet where the input is, so the turn cannot be stopped at this moment.
+        drop(client.send_turn(fields, TurnOptions::default()).unwrap());
+        client.close().await;
+        let sent =
+            tokio::task::spawn_blocking(move || server.wait_received("abort_message", 1, SOON));
+        assert!(sent.await.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn a_flood_of_commands_arrives_in_order() {
     let (server, client, _) = started(ScriptOptions::default()).await;
     let command = |n: usize| json!({ "type": "future", "n": n }).to_string();

@@ -140,6 +140,13 @@ impl Engine {
         self.ctx.timers.next().into_iter().chain(self.sequence.deadline).min()
     }
 
+    /// Whether a turn was told to stop, but not the server: it has not said yet where the input is. A
+    /// connection that is about to be closed waits a moment for that.
+    #[must_use]
+    pub fn has_unsent_stops(&self) -> bool {
+        self.runtimes.iter().any(Runtime::has_unsent_stops)
+    }
+
     /// What came in so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -54,6 +54,11 @@ impl Runtimes {
         runtime
     }
 
+    /// All runtimes, to be looked at.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Runtime> {
+        self.list.iter()
+    }
+
     /// All runtimes, in the order in which they were first seen.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Runtime> {
         self.list.iter_mut()

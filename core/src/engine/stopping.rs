@@ -122,6 +122,12 @@ impl Runtime {
         ctx.send_own(command.to_string());
     }
 
+    /// Whether a turn is to stop and the server has not been told.
+    pub(crate) fn has_unsent_stops(&self) -> bool {
+        let unsent = |stop: &Stop| !stop.removing && !stop.aborting;
+        self.turns.iter().any(|turn| turn.stop.as_ref().is_some_and(unsent))
+    }
+
     /// The connection is gone: every open turn has an unknown outcome.
     pub(crate) fn interrupt_all(&mut self, cause: &Error, ctx: &mut Context) {
         while let Some(turn) = self.turns.first() {

@@ -19,6 +19,10 @@ use crate::options::{ConnectOptions, Endpoint};
 use crate::protocol::Text;
 use crate::shared::{Shared, State};
 
+/// How long a close waits until the server has said where an input is that was told to stop: only then
+/// can it be stopped.
+const STOP_WAIT: Duration = Duration::from_millis(400);
+
 /// How long a close waits for the server's reply, so that all of it stays below two seconds.
 const CLOSE_WAIT: Duration = Duration::from_millis(1500);
 
@@ -303,11 +307,24 @@ impl<S: Sink> Driver<S> {
         self.engine.handle_connection_lost(self.now(), &error);
     }
 
+    /// Sends what stops turns that were given up a moment ago.
+    async fn send_stops(&mut self) {
+        let until = Instant::now() + STOP_WAIT;
+        while self.engine.has_unsent_stops() && self.sockets.is_some() {
+            tokio::select! {
+                wake = wake(&mut self.sockets) => self.handle_wake(wake).await,
+                () = sleep_until(until) => return,
+            }
+            self.pump();
+        }
+    }
+
     /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
     async fn shut_down(&mut self) {
         self.shared.set_state(State::Closed);
         // What was asked for before the close still goes out, the abort of a turn above all.
         self.pump();
+        self.send_stops().await;
         self.engine.handle_connection_lost(self.now(), &closed());
         self.pump();
         if let Some(mut sockets) = self.sockets.take() {
