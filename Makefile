@@ -97,6 +97,7 @@ check-rust:
 	$(CARGO) run --quiet -p xtask -- check
 
 check-python: $(STAMPS)/python
+	cd bindings-python && ../$(BIN)/python scripts/blocking_stubs.py --check
 	cd bindings-python && ../$(BIN)/ruff check . ../examples/python && ../$(BIN)/ruff format --check . ../examples/python
 	cd bindings-python && ../$(BIN)/pyright
 	cd bindings-python && ../$(BIN)/mypy && ../$(BIN)/mypy ../examples/python

@@ -73,7 +73,7 @@ from .results import (
 )
 
 if TYPE_CHECKING:
-    from . import policy, protocol
+    from . import policy, protocol, sync
     from ._family import Family
     from ._stream import TurnStream
     from .events import (
@@ -200,6 +200,7 @@ __all__ = [
     "policy",
     "protocol",
     "spawn_server",
+    "sync",
     "tool",
 ]
 
@@ -238,7 +239,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"policy", "protocol"}:
+    if name in {"policy", "protocol", "sync"}:
         return import_module(f".{name}", __name__)
     for module, names in _LATER.items():
         if name in names:

@@ -90,6 +90,7 @@ class Approvals:
         """Lets a handler, where there is one, be asked under a token."""
         if handler is not None:
             self._handlers[token] = (handler, contextvars.copy_context())
+            self._bridge.attend()
 
     def forget(self, token: int) -> None:
         """Ends that. Requests that arrive all the same have been asked of others already."""

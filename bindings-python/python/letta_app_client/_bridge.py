@@ -52,6 +52,7 @@ class Bridge:
         self._held: Callable[[Delivery], None] | None = None
         self._pid = os.getpid()
         self._loop: Loop | None = None
+        self._home: Loop | None = None
         self._attached = False
         self._pending: dict[int, Pending] = {}
         self._closing: set[int] = set()
@@ -63,6 +64,15 @@ class Bridge:
     def loop(self) -> Loop | None:
         """The loop it belongs to, once there is one."""
         return self._loop
+
+    def settle(self, loop: Loop) -> None:
+        """Makes it belong to a loop for good, before it is used."""
+        self._home = self._loop = loop
+
+    def attend(self) -> None:
+        """Has handlers called from now on even while nobody waits for anything."""
+        if self._loop is not None:
+            self._loop.attend()
 
     @property
     def is_watched(self) -> bool:
@@ -176,7 +186,7 @@ class Bridge:
         """Lets go of the loop when nothing is open and nothing waits."""
         if not self._pending and self.native.state != "open":
             self._detach()
-            self._loop = None
+            self._loop = self._home
 
     def enter(self) -> Loop:
         """Returns the loop of the caller, which is the client's from now on.
@@ -214,8 +224,8 @@ class Bridge:
         try:
             for _ in range(min(len(self._inbox), BATCH)):
                 # The task that got an answer goes on before what came after the answer: it may
-                # register a handler for it.
-                if self._take(self._inbox.popleft()):
+                # register a handler for it. A handler may have fetched what was here.
+                if self._inbox and self._take(self._inbox.popleft()):
                     break
         finally:
             # Also when a handler was interrupted: no completion may be lost.
@@ -236,7 +246,7 @@ class Bridge:
         pending = self._pending.get(token)
         ended = pending is not None and pending.take(delivery)
         if ended:
-            del self._pending[token]
+            self._pending.pop(token, None)
         if token in self._closing:
             self._closing.clear()
             self._closed = True

@@ -109,14 +109,15 @@ class Connecting(Pending[AppServerClient]):
     """What ``connect`` returns: to be awaited, or used with ``async with``."""
 
     def __init__(self, client: AppServerClient) -> None:
-        self._client = client
+        self.client = client
+        """The client, which is not connected yet."""
 
     async def _open(self) -> AppServerClient:
         try:
-            return await self._client.connect()
+            return await self.client.connect()
         except BaseException:
             # Nobody else has the client, so nobody could close it.
-            self._client.close_nowait()
+            self.client.close_nowait()
             raise
 
 

@@ -42,8 +42,8 @@ class Link:
         self.bridge = Bridge(native, deliver)
         self.on_message = Handlers[[Message, Channel]]("on_message")
         self.on_send = Handlers[[dict[str, Any]]]("on_send")
-        # Replaced, never changed: a queue may come or go while frames are handed on.
-        self._queues: tuple[Queue, ...] = ()
+        # In the order of arrival. One that is dropped may go from any thread.
+        self._queues: dict[int, Queue] = {}
 
     @property
     def has_listeners(self) -> bool:
@@ -52,15 +52,15 @@ class Link:
 
     def add(self, queue: Queue) -> None:
         """Hands every frame to a queue from now on."""
-        self._queues = (*self._queues, queue)
+        self._queues[id(queue)] = queue
 
     def remove(self, queue: Queue) -> None:
         """Ends that."""
-        self._queues = tuple(other for other in self._queues if other is not queue)
+        self._queues.pop(id(queue), None)
 
     def received(self, message: Message, channel: Channel) -> None:
         """Hands a frame on."""
-        for queue in self._queues:
+        for queue in tuple(self._queues.values()):
             try:
                 queue.put(message)
             except Exception:  # noqa: BLE001 - one that cannot be read is no reason to lose others
@@ -70,8 +70,8 @@ class Link:
 
     def ended(self, error: Callable[[], LettaAppError] | None) -> None:
         """Ends what waits for frames: with an error, or because the client was closed."""
-        queues, self._queues = self._queues, ()
-        for queue in queues:
+        queues, self._queues = self._queues, {}
+        for queue in queues.values():
             queue.end(error)
 
     def sent(self, text: str) -> None:

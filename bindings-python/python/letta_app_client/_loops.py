@@ -11,9 +11,21 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-__all__ = ["AsyncioLoop", "Completion", "Loop", "TrioLoop", "logger", "running_loop"]
+__all__ = [
+    "AsyncioLoop",
+    "Completion",
+    "Loop",
+    "TrioLoop",
+    "contained",
+    "driving",
+    "logger",
+    "running_loop",
+]
 
 logger = logging.getLogger("letta_app_client")
+
+driving = threading.local()
+"""``loop`` is the one that a blocking call stands in for, in the thread that makes the call."""
 
 
 class Completion(Protocol):
@@ -44,6 +56,9 @@ class Loop(Protocol):
     def detach(self) -> None:
         """Ends that."""
 
+    def attend(self) -> None:
+        """Calls back even while nobody waits, where that is not so anyway."""
+
     def soon(self, callback: Callable[[], None]) -> None:
         """Calls back after all tasks that are ready by now have had their turn."""
 
@@ -64,6 +79,10 @@ class Loop(Protocol):
 
 def running_loop() -> Loop | None:
     """Returns the loop that runs the caller, if one does. Trio is never imported for that."""
+    # A blocking call may be made while a loop runs.
+    blocking: Loop | None = getattr(driving, "loop", None)
+    if blocking is not None:
+        return blocking
     trio = sys.modules.get("trio")
     if trio is not None:
         # In trio's guest mode an asyncio loop is running as well, so trio is asked first.
@@ -124,6 +143,9 @@ class AsyncioLoop:
             self._watcher.stop()
         elif not self._loop.is_closed():
             self._loop.remove_reader(self._fd)
+
+    def attend(self) -> None:
+        return
 
     def soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
@@ -239,30 +261,33 @@ class TrioLoop:
                 # Once it is detached the descriptor may be closed, or another one.
                 while not scope.cancel_called:
                     await self._trio.lowlevel.wait_readable(fd)
-                    _contained(callback)
+                    contained(callback)
 
         self._trio.lowlevel.spawn_system_task(watch, name="letta-app-client")
 
     def detach(self) -> None:
         self._scope.cancel()
 
+    def attend(self) -> None:
+        return
+
     def soon(self, callback: Callable[[], None]) -> None:
         async def call() -> None:
             # A new task runs among those that are ready, in any order; after this it is the last.
             await self._trio.lowlevel.cancel_shielded_checkpoint()
-            _contained(callback)
+            contained(callback)
 
         self._trio.lowlevel.spawn_system_task(call, name="letta-app-client")
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         async def call() -> None:
             await self._trio.sleep(seconds)
-            _contained(callback)
+            contained(callback)
 
         self._trio.lowlevel.spawn_system_task(call, name="letta-app-client")
 
     def from_thread(self, callback: Callable[[], None]) -> None:
-        self._token.run_sync_soon(_contained, callback)
+        self._token.run_sync_soon(contained, callback)
 
     def completion(self) -> Completion:
         return _TrioCompletion(self._trio)
@@ -285,8 +310,9 @@ class TrioLoop:
         return scope.cancel  # type: ignore[no-any-return]
 
 
-def _contained(callback: Callable[[], None]) -> None:
+def contained(callback: Callable[[], None]) -> None:
+    """Calls back, and logs whatever it raises."""
     try:
         callback()
     except BaseException:
-        logger.exception("a handler raised what would have ended the run of trio")
+        logger.exception("a handler raised what would have ended the event loop")

@@ -103,7 +103,7 @@ class Connection:
         approvals: str,
         followed: bool,
         check: bool = False,
-        allow: Sequence[str] = (),
+        allow: Sequence[str] = ...,
     ) -> str: ...
     def take_turn(self, token: int) -> str:
         """Takes the events of a followed turn, as a JSON list; the next one rings again."""

@@ -50,6 +50,12 @@ class Inbox:
         self._frames.append(message)
         self.wake()
 
+    def taken(self) -> list[Message]:
+        """Returns what is there, without waiting."""
+        frames = list(self._frames)
+        self._frames.clear()
+        return frames
+
     def end(self, error: Callable[[], LettaAppError] | None) -> None:
         """Takes note that no more will come, and why; what is there may still be read."""
         self._over = True

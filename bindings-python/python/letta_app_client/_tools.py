@@ -101,6 +101,7 @@ class Tools:
             here.clear()
         here.append(mine)
         self._native.handle_tools(True)
+        self._bridge.attend()
 
         def remove() -> None:
             here[:] = [one for one in here if one is not mine]

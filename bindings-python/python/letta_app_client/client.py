@@ -261,6 +261,7 @@ class AppServerClient(Commands):
                 InvalidOption: ``types`` or ``runtime`` is not usable.
             """
             self._bridge.check_process()
+            self._bridge.attend()
             if types is None and runtime is None:
                 return self._link.on_message.add(handler)
             if not callable(handler):
@@ -314,6 +315,7 @@ class AppServerClient(Commands):
             A function that removes the handler.
         """
         self._bridge.check_process()
+        self._bridge.attend()
         return self._link.on_send.add(handler)
 
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
@@ -325,6 +327,7 @@ class AppServerClient(Commands):
             A function that removes the handler.
         """
         self._bridge.check_process()
+        self._bridge.attend()
         return self._on_disconnect.add(handler)
 
     def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
@@ -337,6 +340,7 @@ class AppServerClient(Commands):
             A function that removes the handler.
         """
         self._bridge.check_process()
+        self._bridge.attend()
         return self._on_lagged.add(handler)
 
     def on_external_tool_call(

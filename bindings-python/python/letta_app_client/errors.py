@@ -304,7 +304,7 @@ def from_json(text: str) -> LettaAppError:
     if isinstance(error, TurnError) and raw["result"] is not None:
         error.result = TurnResult.from_raw(raw["result"])
     if isinstance(error, StructuredOutputError):
-        error.errors = tuple(raw["problems"])
+        error.errors = tuple(raw.get("problems", ()))
     return error
 
 

@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from . import policy
+from ._filters import Wanted
 from ._pending import Pending
+from ._subscription import Inbox
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, refusal
-from .messages import Fields, Message
+from .messages import Fields
 from .results import TurnResult, Usage
 from .tools import Tool, ToolSet
 
@@ -33,6 +35,10 @@ PermissionMode: TypeAlias = Literal["standard", "acceptEdits", "unrestricted", "
 
 Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]]"
 """What is said to an agent: text, or the parts of a message's ``content`` (section 8.1)."""
+
+
+_STATUSES = 100
+"""How many statuses are kept while one is asked for; the last one counts."""
 
 
 class TurnSettings(TypedDict, total=False):
@@ -274,21 +280,18 @@ class Session:
 
     async def _look(self, wanted: str) -> None:
         """Asks for the directory: the snapshot comes before the answer (section 16)."""
-        seen: list[str] = []
-
-        def look(message: Message, _: str) -> None:
-            status = message.get("device_status") or {}
-            if status.get("current_working_directory"):
-                seen.append(status["current_working_directory"])
-
-        types = ("update_device_status",)
-        remove = self._client.on_message(look, types=types, runtime=self._runtime)
+        link = self._client._link  # noqa: SLF001 - of this package
+        # Not a handler: nothing is to be called, and in the end they are all here.
+        inbox = Inbox(link, Wanted("update_device_status", self._runtime), _STATUSES)
         try:
             await self._client.sync(
                 runtime=self._runtime, recover_approvals=False, force_device_status=True
             )
+            statuses = [frame.get("device_status") or {} for frame in inbox.taken()]
         finally:
-            remove()
+            inbox.leave()
+        folders = [status.get("current_working_directory") for status in statuses]
+        seen = [folder for folder in folders if folder]
         self._cwd = seen[-1] if seen else None
         self._cwd_ignored = self._cwd is not None and not _is_at(self._cwd, wanted)
 

@@ -73,6 +73,10 @@ class Turn:
         """
         return TurnStream(self, self._flight, self._next_text)
 
+    async def result(self) -> TurnResult:
+        """Waits for the end: the same as awaiting the turn."""
+        return await self._flight.outcome()
+
     async def abort(self) -> TurnResult:
         """Stops the turn on the server and waits for its end.
 

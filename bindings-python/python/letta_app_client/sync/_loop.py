@@ -1,0 +1,319 @@
+"""What stands in for an event loop in blocking clients: the threads that call them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import os
+import select
+import sys
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from .._loops import Completion, contained, driving
+from ._gate import Gate
+from ._interrupts import Interrupts
+
+__all__ = ["BlockingLoop"]
+
+T = TypeVar("T")
+
+_SLICE = 0.1 if sys.platform == "win32" else -1
+"""Seconds after which a wait looks for Ctrl-C, where that does not end it; -1 for no such limit."""
+
+
+class _Completion:
+    """One outcome that a thread waits for."""
+
+    __slots__ = ("_error", "_loop", "_value", "done", "signal")
+
+    def __init__(self, loop: BlockingLoop) -> None:
+        self._loop = loop
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.done = False
+        # Held while a thread sleeps that does not look for deliveries itself.
+        self.signal: threading.Lock | None = None
+
+    def set_result(self, value: Any) -> None:
+        if not self.done:
+            self._value = value
+            self._settle()
+
+    def set_exception(self, error: BaseException) -> None:
+        if not self.done:
+            self._error = error
+            self._settle()
+
+    def _settle(self) -> None:
+        self.done = True
+        if self.signal is not None:
+            self.wake()
+        else:
+            self._loop.nudge()
+
+    def wake(self) -> None:
+        """Ends the sleep."""
+        signal, self.signal = self.signal, None
+        if signal is not None:
+            signal.release()
+
+    def __await__(self) -> Generator[_Completion, None, Any]:
+        if not self.done:
+            yield self
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # The error's traceback leads here, and a cycle would keep the client.
+                del error
+        return self._value
+
+    async def wait(self) -> Any:
+        return await self
+
+
+class BlockingLoop:
+    """Runs coroutines of a client in the threads that call it, one step at a time.
+
+    There is no loop that runs. A thread whose coroutine has to wait looks for deliveries of the
+    engine itself, and completes what others wait for as well; the others sleep meanwhile. Where
+    somebody has registered a function that is to be called, a thread of the client's own, the
+    attendant, does that instead, so that the function is called even while nobody waits.
+    """
+
+    def __init__(self, ring: Callable[[], None] = lambda: None) -> None:
+        """Takes what ends a wait for deliveries."""
+        self.key: object = self
+        self.cancelled: type[BaseException] = asyncio.CancelledError
+        self.faces: WeakValueDictionary[int, Any] = WeakValueDictionary()
+        self._ring = ring
+        self._gate = Gate()
+        self._pid = os.getpid()
+        self._fd = -1
+        self._bell: Callable[[], None] | None = None
+        self._soon: deque[Callable[[], None]] = deque()
+        self._sleeping: list[_Completion] = []
+        self._looking: int | None = None
+        self._attended = False
+        self._attendant: int | None = None
+        self._end: _Completion | None = None
+
+    # --- what blocking code uses -----------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Makes this the loop of the calling thread for a while, without any other thread."""
+        # After a fork the gate may be held by a thread that is not there. Who gets through it is
+        # refused by the client itself.
+        guarded = os.getpid() == self._pid
+        outer = getattr(driving, "loop", None)
+        if guarded:
+            self._gate.enter()
+        driving.loop = self
+        try:
+            yield
+        finally:
+            driving.loop = outer
+            if guarded:
+                self._gate.leave()
+
+    @contextlib.contextmanager
+    def left(self) -> Iterator[None]:
+        """Calls what is the program's own from within: other threads may go on."""
+        outer, driving.loop = driving.loop, None
+        depth = self._gate.give_up()
+        try:
+            yield
+        finally:
+            self._gate.enter(depth)
+            driving.loop = outer
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine to its end and blocks meanwhile. Ctrl-C is raised where it waits."""
+        with Interrupts() as interrupts, self.entered():
+            error: BaseException | None = None
+            while True:
+                try:
+                    waited = coroutine.send(None) if error is None else coroutine.throw(error)
+                except StopIteration as stop:
+                    return stop.value  # type: ignore[no-any-return]
+                finally:
+                    error = None
+                error = self._wait(waited, interrupts)
+
+    def nudge(self) -> None:
+        """Lets the thread that looks for deliveries look around, if that is another one."""
+        if self._looking not in (None, threading.get_ident()):
+            self._ring()
+
+    def _wait(self, completion: _Completion, interrupts: Interrupts) -> BaseException | None:
+        try:
+            while not completion.done:
+                if self._may_look():
+                    self._look(completion, interrupts)
+                else:
+                    self._sleep(completion, interrupts)
+        except BaseException as error:  # noqa: BLE001 - it is the coroutine's
+            return error
+        finally:
+            # Perhaps this one was woken to look for deliveries, and does not need to any more.
+            self._wake_next()
+        return None
+
+    def _may_look(self) -> bool:
+        me = threading.get_ident()
+        there = self._fd >= 0 or bool(self._soon)
+        return there and self._looking in (None, me) and self._attendant in (None, me)
+
+    def _look(self, completion: _Completion, interrupts: Interrupts) -> None:
+        """Looks for deliveries until the completion is one of them."""
+        outer, self._looking = self._looking, threading.get_ident()
+        try:
+            while not completion.done and self._may_look():
+                if self._soon:
+                    contained(self._soon.popleft())
+                    continue
+                self._outside(functools.partial(_wait_readable, self._fd), interrupts)
+                if self._bell is not None:
+                    contained(self._bell)
+        finally:
+            self._looking = outer
+            self._wake_next()
+
+    def _sleep(self, completion: _Completion, interrupts: Interrupts) -> None:
+        """Sleeps until the completion is there, or somebody has to look for deliveries."""
+        signal = completion.signal = threading.Lock()
+        signal.acquire()
+        self._sleeping.append(completion)
+
+        def sleep() -> None:
+            while not signal.acquire(timeout=_SLICE):
+                pass
+
+        try:
+            self._outside(sleep, interrupts)
+        finally:
+            completion.signal = None
+            self._sleeping.remove(completion)
+
+    def _outside(self, wait: Callable[[], None], interrupts: Interrupts) -> None:
+        depth = self._gate.give_up()
+        try:
+            interrupts.waiting(wait)
+        finally:
+            self._gate.enter(depth)
+
+    def _wake_next(self) -> None:
+        """Lets somebody else look for deliveries."""
+        if self._looking is not None:
+            return
+        if self._end is not None:
+            self._end.wake()
+        elif self._sleeping:
+            self._sleeping[0].wake()
+
+    # --- the attendant ---------------------------------------------------------------------------
+
+    def attend(self) -> None:
+        """Calls functions of the program from now on even while nobody waits."""
+        self._attended = True
+        if self._fd >= 0 and self._end is None:
+            self._end = _Completion(self)
+            threading.Thread(target=self._serve, name="letta-app-client", daemon=True).start()
+
+    def _serve(self) -> None:
+        with Interrupts() as interrupts, self.entered():
+            if self._attendant is not None:
+                return  # the one of an earlier connection goes on
+            self._attendant = threading.get_ident()
+            self.nudge()
+            while self._end is not None:
+                self._wait(self._end, interrupts)
+            self._attendant = None
+            self._wake_next()
+
+    # --- what the client uses: see ``_loops.Loop`` -----------------------------------------------
+
+    def attach(self, fd: int, callback: Callable[[], None]) -> None:
+        self._fd, self._bell = fd, callback
+        if self._attended:
+            self.attend()
+        self._wake_next()
+
+    def detach(self) -> None:
+        self._fd, self._bell = -1, None
+        if self._end is not None:
+            end, self._end = self._end, None
+            end.set_result(None)
+        # Who looks for deliveries has nothing to look at any more.
+        self.nudge()
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        self._soon.append(callback)
+        self.nudge()
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, self.from_thread, (callback,))
+        timer.daemon = True
+        timer.start()
+
+    def from_thread(self, callback: Callable[[], None]) -> None:
+        with self.entered():
+            contained(callback)
+
+    def completion(self) -> Completion:
+        return _Completion(self)
+
+    def spawn(
+        self, function: Callable[[], Awaitable[None]], context: contextvars.Context
+    ) -> Callable[[], object]:
+        task = _Task(function)
+        threading.Thread(
+            target=context.run, args=(task.run,), name="letta-app-client-task", daemon=True
+        ).start()
+        return task.cancel
+
+
+class _Task:
+    """A coroutine of the program's, such as a tool: on an event loop and in a thread of its own."""
+
+    def __init__(self, function: Callable[[], Awaitable[None]]) -> None:
+        self._function = function
+        self._cancelled = False
+        self._cancel: Callable[[], object] | None = None
+
+    def run(self) -> None:
+        contained(lambda: asyncio.run(self._run()))
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if self._cancel is not None:
+            # Its loop may have ended.
+            with contextlib.suppress(RuntimeError):
+                self._cancel()
+
+    async def _run(self) -> None:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that runs is one
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        if not self._cancelled:
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._function()
+
+
+def _wait_readable(fd: int) -> None:
+    """Waits for a byte. A signal whose handler raises ends that, except on Windows."""
+    if sys.platform == "win32":
+        while not select.select([fd], [], [], _SLICE)[0]:
+            pass
+        return
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll()

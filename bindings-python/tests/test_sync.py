@@ -1,0 +1,309 @@
+"""Clients without an event loop: in one thread, in many, and where a loop runs."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import pytest
+
+import letta_app_client
+from letta_app_client import ApprovalRequest, Decision, Message
+from letta_app_client import sync as letta
+from letta_app_client.testing import MockServer, script
+from tests.helpers import message
+
+HANGING = script.turn(["so far"], hang=True)
+
+
+@pytest.fixture
+def client(mock: MockServer) -> Iterator[letta.AppServerClient]:
+    with letta.connect(mock.url, settle_pause=0) as client:
+        yield client
+
+
+def test_asking_following_and_keeping_a_handle(client: letta.AppServerClient) -> None:
+    with client.session(agent_id="a", cwd=".") as session:
+        assert session.client is client
+        assert session.run("?").text == "Hello world"
+        events = list(session.stream("?"))
+        assert isinstance(events[-1], letta.TurnFinished)
+        assert "".join(session.stream_text("?")) == "Hello world"
+        turn = session.send("?")
+        assert turn.result().text == turn.result().text == "Hello world"
+        assert turn.status == "completed"
+        with session.send("?") as turn:
+            assert [event.type for event in turn] == [event.type for event in events]
+        assert session.usage.total_tokens == 5 * 12
+        runtime = session.runtime
+    assert client.run_turn(runtime=runtime, payload=message()).text == "Hello world"
+    assert client.runtimes.sync(runtime=runtime).success
+
+
+def test_a_script_has_no_thread_besides_its_own(mock: MockServer) -> None:
+    before = threading.active_count()
+    with letta.connect(mock.url) as client:
+        client.session(agent_id="a").run("?")
+        assert threading.active_count() == before
+
+
+def test_a_running_loop_does_not_matter(mock: MockServer) -> None:
+    async def main() -> str:
+        with letta.connect(mock.url) as client:
+            return client.session(agent_id="a").run("?").text
+
+    assert asyncio.run(main()) == "Hello world"
+    trio = pytest.importorskip("trio")
+    assert trio.run(main) == "Hello world"
+
+
+def test_both_kinds_of_clients_in_one_program(mock: MockServer) -> None:
+    async def main() -> tuple[str, str]:
+        async with letta_app_client.connect(mock.url) as asynchronous:
+            with letta.connect(mock.url) as blocking:
+                other = await asynchronous.session(agent_id="a")
+                turn = other.send("?")
+                text = blocking.session(agent_id="b").run("?").text
+                return text, (await turn).text
+
+    assert asyncio.run(main()) == ("Hello world", "Hello world")
+
+
+def test_many_threads_share_a_client(client: letta.AppServerClient) -> None:
+    def work(number: int) -> list[str]:
+        session = client.session(agent_id=f"agent-{number}")
+        texts = [session.run("?").text for _ in range(3)]
+        return [*texts, "".join(session.stream_text("?"))]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(16))) == [["Hello world"] * 4] * 16
+
+
+def test_handlers_are_called_while_nobody_waits(
+    client: letta.AppServerClient, mock: MockServer
+) -> None:
+    threads: list[str] = []
+    seen = threading.Event()
+
+    def handler(frame: Message, _: str) -> None:
+        # A handler may use the client, and may wait for its answers.
+        assert client.sync(runtime=runtime).success
+        threads.append(threading.current_thread().name)
+        seen.set()
+
+    runtime = client.session(agent_id="a").runtime
+    remove = client.on_message(handler, types="pushed")
+    mock.push({"type": "pushed"})
+    assert seen.wait(10)
+    assert threads == ["letta-app-client"]
+    assert client.session(agent_id="b").run("?").text == "Hello world"
+    remove()
+    mock.push({"type": "pushed"})
+    assert client.sync(runtime=runtime).success
+    assert len(threads) == 1
+
+
+def test_a_handler_that_raises_disturbs_nobody(
+    client: letta.AppServerClient, mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise SystemExit
+
+    client.on_message(broken, types="pushed")
+    mock.push({"type": "pushed"})
+    session = client.session(agent_id="a")
+    assert session.run("?").text == "Hello world"
+    assert client.stats.handler_errors == 1
+    assert "would have ended" in caplog.text
+
+
+def test_frames_are_read_like_a_list(client: letta.AppServerClient, mock: MockServer) -> None:
+    with client.messages("one", "two") as messages:
+        for kind in ("one", "other", "two"):
+            mock.push({"type": kind})
+        assert [next(messages).type, next(messages).type] == ["one", "two"]
+    with pytest.raises(StopIteration):
+        next(messages)
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_tools_run_even_while_nobody_waits(kind: str, scripted: Callable[..., MockServer]) -> None:
+    def plain(q: str) -> str:
+        """Looks it up."""
+        return f"plain {q}"
+
+    async def coroutine(q: str) -> str:
+        """Looks it up."""
+        await asyncio.sleep(0)
+        return f"coroutine {q}"
+
+    tool = {"plain": plain, "coroutine": coroutine}[kind]
+    call = script.call(kind, {"q": "x"}, needs_approval=True)
+    mock = scripted(script.turn("done", tool_calls=[call]))
+    with letta.connect(mock.url) as client:
+        turn = client.session(agent_id="a", tools=[tool]).send("?")
+        assert mock.wait_received("external_tool_call_response")
+        (done,) = turn.result().tool_calls
+        assert (done.status, done.output) == ("success", f"{kind} x")
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_permissions_are_decided_by_functions(
+    *, asynchronous: bool, scripted: Callable[..., MockServer]
+) -> None:
+    asked: list[str] = []
+
+    def decide(request: ApprovalRequest) -> Decision:
+        asked.append(request.tool_name)
+        return letta.allow()
+
+    async def decide_later(request: ApprovalRequest) -> Decision:
+        await asyncio.sleep(0)
+        return decide(request)
+
+    call = script.call("Write", needs_approval=True)
+    mock = scripted(script.turn("done", tool_calls=[call]))
+    with letta.connect(mock.url) as client:
+        handler: Any = decide_later if asynchronous else decide
+        session = client.session(agent_id="a", approvals=handler)
+        assert session.run("?").tool_calls[0].status == "success"
+    assert asked == ["Write"]
+
+
+def test_leaving_the_loop_stops_the_turn(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(HANGING)
+    with letta.connect(mock.url) as client:
+        turn = client.session(agent_id="a").send("?")
+        for _ in turn.stream_text():
+            break
+        assert mock.wait_received("abort_message")
+        assert turn.result().status == "aborted"
+
+
+def test_a_turn_is_stopped_or_left_alone(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(HANGING)
+    with letta.connect(mock.url) as client:
+        turn = client.session(agent_id="a").send("?")
+        texts = turn.stream_text()
+        assert next(texts) == "so far"
+        assert "running" in turn.explain()
+        left = client.session(agent_id="b").send("?")
+        assert turn.abort().text == "so far"
+        left.detach()
+        with pytest.raises(letta.TurnInterrupted):
+            left.result()
+
+
+def test_errors_are_raised_where_the_call_is(mock: MockServer) -> None:
+    with letta.connect(mock.url) as client:
+        with pytest.raises(letta.RequestTimeout):
+            client.request("list_models", timeout=0.01)
+        with pytest.raises(letta.InvalidCommand, match="agent_id"):
+            client.runtime_start(agent_id=7)
+        with pytest.raises(TypeError, match="unexpected keyword"):
+            client.session(agent_id="a").run("?", nonsense=1)  # type: ignore[call-arg]
+    with pytest.raises(letta.ClientClosed):
+        client.session(agent_id="a")
+    client.close()
+    with pytest.raises(letta.ConnectionFailed):
+        letta.connect("ws://127.0.0.1:9")
+
+
+def test_closing_ends_the_waiting_of_other_threads(
+    client: letta.AppServerClient, mock: MockServer
+) -> None:
+    errors: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            client.request("list_models", timeout=None)
+        except letta.ClientClosed as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=wait) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert mock.wait_received("list_models", 4)
+    client.close()
+    for thread in threads:
+        thread.join(10)
+    assert len(errors) == 4
+
+
+def test_a_lost_connection_is_told_and_can_be_made_again(
+    client: letta.AppServerClient, mock: MockServer
+) -> None:
+    lost = threading.Event()
+    client.on_disconnect(lambda _: lost.set())
+    for _ in range(3):
+        mock.cut_connections()
+        assert lost.wait(10)
+        lost.clear()
+        client.connect()
+        assert client.session(agent_id="a").run("?").text == "Hello world"
+
+
+def test_a_server_of_ones_own_is_refused_with_reason() -> None:
+    with pytest.raises(letta.ServerStartError, match="no such option"):
+        letta.spawn_server([sys.executable, "-c", "raise SystemExit('no such option')"])
+
+
+FORKED = """
+import os, sys, threading
+from letta_app_client import sync as letta
+
+client = letta.connect(sys.argv[1])
+session = client.session(agent_id="a")
+client.on_message(lambda *_: None)
+if os.fork() == 0:
+    for call in (lambda: session.run("?"), lambda: client.stats, lambda: client.messages()):
+        try:
+            call()
+        except letta.ForkedProcess:
+            continue
+        os._exit(1)
+    client.close()
+    with letta.connect(sys.argv[1]) as mine:
+        text = mine.session(agent_id="a").run("?").text
+    os._exit(0 if text == "Hello world" else 2)
+assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
+assert session.run("?").text == "Hello world"
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_fork_is_refused_and_makes_its_own(mock: MockServer) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FORKED, mock.url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_async_tool_is_cancelled_with_its_turn(scripted: Callable[..., MockServer]) -> None:
+    cancelled = threading.Event()
+    running = threading.Event()
+
+    async def slow() -> str:
+        """Takes long."""
+        try:
+            running.set()
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+        return ""
+
+    mock = scripted(script.turn("done", tool_calls=[script.call("slow", needs_approval=True)]))
+    with letta.connect(mock.url) as client:
+        turn = client.session(agent_id="a", tools=[slow]).send("?")
+        assert running.wait(10)
+        turn.abort()
+        assert cancelled.wait(10)

@@ -1,0 +1,182 @@
+"""Ctrl-C while a blocking call waits: at once, and the turn is stopped on the server."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from letta_app_client import sync as letta
+from letta_app_client.sync._interrupts import Interrupts
+from letta_app_client.testing import MockServer, script
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent by Unix means")
+
+HEAD = """
+import asyncio, signal, sys, threading
+import letta_app_client
+from letta_app_client import sync as letta
+
+client = letta.connect(sys.argv[1])
+session = client.session(agent_id="a")
+
+def wait():
+    try:
+        session.run("?")
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        client.close()
+        print("closed", flush=True)
+"""
+
+WAYS = {
+    "script": "wait()",
+    "loop": """
+async def main():
+    wait()
+try:
+    asyncio.run(main())
+except BaseException as error:
+    sys.exit(repr(error))
+""",
+    "with_a_handler": """
+client.on_message(lambda *_: None)
+wait()
+""",
+    "while_another_thread_looks": """
+def look():
+    try:
+        client.request("list_models")
+    except letta.ClientClosed:
+        return
+threading.Thread(target=look).start()
+wait()
+""",
+    "following": """
+try:
+    for event in session.stream("?"):
+        pass
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    client.close()
+    print("closed", flush=True)
+""",
+    "a_handler_of_ones_own": """
+seen = []
+signal.signal(signal.SIGINT, lambda *_: seen.append(client.sync(runtime=session.runtime)))
+try:
+    session.run("?", timeout=1)
+except letta.TurnTimeout:
+    assert len(seen) == 1 and seen[0].success
+    print("interrupted", flush=True)
+client.close()
+print("closed", flush=True)
+""",
+    "trio": """
+import trio
+async def main():
+    wait()
+trio.run(main)
+""",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_waiting_call_is_interrupted(way: str, scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn(["so far"], hang=True))
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", HEAD + WAYS[way], mock.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert mock.wait_received("input")
+        # It waits by now, or will in a moment: both have to end.
+        child.send_signal(signal.SIGINT)
+        output, errors = child.communicate(timeout=20)
+    assert (output.split(), errors, child.returncode) == (["interrupted", "closed"], "", 0)
+    assert mock.wait_received("abort_message")
+
+
+def test_the_handler_is_the_one_before_afterwards(mock: MockServer) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with letta.connect(mock.url) as client:
+        client.session(agent_id="a").run("?")
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_is_not_waiting_is_not_interrupted() -> None:
+    steps: list[str] = []
+
+    def wait() -> None:
+        steps.append("waits")
+        signal.raise_signal(signal.SIGINT)
+        steps.append("never")
+
+    def before() -> None:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            steps.append("goes on")
+            interrupts.waiting(lambda: steps.append("not called"))
+
+    def during() -> None:
+        with Interrupts() as interrupts:
+            interrupts.waiting(wait)
+
+    def without() -> None:
+        with Interrupts():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("at the end")
+
+    for way in (before, during, without):
+        with pytest.raises(KeyboardInterrupt):
+            way()
+    assert steps == ["goes on", "waits", "at the end"]
+
+
+def test_a_handler_of_the_program_is_called_once_and_may_return() -> None:
+    calls: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: calls.append(number))
+    try:
+        with Interrupts() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            assert calls == []
+            interrupts.waiting(lambda: signal.raise_signal(signal.SIGINT))
+            assert calls == [signal.SIGINT] * 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_are_not_concerned() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[object] = []
+
+    def work() -> None:
+        with Interrupts() as interrupts:
+            interrupts.waiting(lambda: seen.append(signal.getsignal(signal.SIGINT)))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def test_it_is_quick(scripted: Callable[..., MockServer]) -> None:
+    """The wait ends with the signal, and not with the next look at a clock."""
+    mock = scripted(script.turn(["so far"], hang=True))
+    code = HEAD + "import time\ntry:\n    session.run('?')\nexcept KeyboardInterrupt:\n"
+    code += "    print(time.monotonic())\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, mock.url], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert mock.wait_received("input")
+        sent = time.monotonic()
+        child.send_signal(signal.SIGINT)
+        output, _ = child.communicate(timeout=20)
+    # Generous: the machine may be busy, but not for the seconds in which a turn is given up.
+    assert float(output) - sent < 1.5
