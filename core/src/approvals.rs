@@ -41,6 +41,18 @@ impl Decision {
         self.with("selected_permission_suggestion_ids", ids.into())
     }
 
+    /// Whether it allows the tool to run.
+    #[must_use]
+    pub fn is_allow(&self) -> bool {
+        self.0.get("behavior").is_some_and(|behavior| behavior == "allow")
+    }
+
+    /// What goes over the wire.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        Value::Object(self.0.clone())
+    }
+
     fn with(mut self, field: &str, value: Value) -> Self {
         self.0.insert(field.to_owned(), value);
         self
@@ -141,6 +153,11 @@ impl ApprovalRequest {
     /// Denies it, with a reason for the model.
     pub fn deny(self, message: impl Into<String>) {
         self.answer(Decision::deny(message));
+    }
+
+    /// Answers that there is no decision, which denies; the model is told the error.
+    pub fn fail(mut self, error: impl Into<String>) {
+        self.send(Err(error.into()));
     }
 
     /// Answers an `AskUserQuestion`: the chosen label, or any text, for each question.

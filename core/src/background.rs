@@ -1,7 +1,8 @@
-//! The one thread on which all connections of the process live.
+//! The one thread on which all connections of the process live, and one for handlers of programs that have
+//! no tokio runtime of their own.
 //!
-//! It never touches Python or the JavaScript engine, and it is not joined at exit: it owns nothing
-//! that outlives the process.
+//! They never touch Python or the JavaScript engine, and are not joined at exit: they own nothing that
+//! outlives the process.
 
 use std::future::{Future, pending};
 use std::sync::{Mutex, PoisonError};
@@ -16,18 +17,34 @@ struct Background {
     handle: Handle,
 }
 
-static BACKGROUND: Mutex<Option<Background>> = Mutex::new(None);
+static CONNECTIONS: Mutex<Option<Background>> = Mutex::new(None);
+static HANDLERS: Mutex<Option<Background>> = Mutex::new(None);
 
-/// Runs a future on the background thread, which is started on first use.
+/// Runs a future on the thread of the connections, which is started on first use.
 pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
-    let mut background = BACKGROUND.lock().unwrap_or_else(PoisonError::into_inner);
+    spawn_on(&CONNECTIONS, "letta-app-client", future)
+}
+
+/// Runs a future of a program's on the thread for those, which is started on first use.
+pub(crate) fn spawn_handler(
+    future: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    spawn_on(&HANDLERS, "letta-app-client-handlers", future)
+}
+
+fn spawn_on(
+    thread: &Mutex<Option<Background>>,
+    name: &str,
+    future: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), Error> {
+    let mut background = thread.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = std::process::id();
     let current = match background.take() {
         Some(current) if current.pid == pid => current,
         stale => {
             // A parent's handle points at a thread that is not here; dropping it could wait for it.
             std::mem::forget(stale);
-            start(pid)?
+            start(name, pid)?
         }
     };
     current.handle.spawn(future);
@@ -35,7 +52,7 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result
     Ok(())
 }
 
-fn start(pid: u32) -> Result<Background, Error> {
+fn start(name: &str, pid: u32) -> Result<Background, Error> {
     let failed = |error: std::io::Error| {
         let message = format!("the background thread did not start: {error}");
         Error::new(ErrorKind::Internal, message)
@@ -44,7 +61,7 @@ fn start(pid: u32) -> Result<Background, Error> {
         Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
     let handle = runtime.handle().clone();
     std::thread::Builder::new()
-        .name("letta-app-client".to_owned())
+        .name(name.to_owned())
         .spawn(move || runtime.block_on(pending::<()>()))
         .map_err(failed)?;
     Ok(Background { pid, handle })

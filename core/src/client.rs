@@ -1,11 +1,12 @@
 //! The client for Rust programs.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::approvals::ApprovalRequests;
+use crate::approvals::{ApprovalRequest, ApprovalRequests};
 use crate::connection::{Connection, RequestOptions, TimeLimit};
 use crate::engine::{Approvals, Counters, Token, TurnOptions, TurnResult};
 use crate::error::{Error, ErrorKind};
@@ -15,7 +16,7 @@ use crate::options::ConnectOptions;
 use crate::protocol::typed::Command;
 use crate::router::{Follower, Router, Waiter, gone};
 use crate::shared::State;
-use crate::tool_calls::ToolCalls;
+use crate::tool::{Calls, Scope, ToolCalls, ToolRoutes};
 use crate::turn::Turn;
 
 /// A client of one App Server: a cheap handle, to be cloned at will.
@@ -127,14 +128,48 @@ impl Client {
     }
 
     /// The calls of external tools this client registered with [`Client::runtime_start`] or
-    /// [`Client::runtime_external_tools_update`]. A second call takes over from the first.
+    /// [`Client::runtime_external_tools_update`], apart from those that [`Client::tool_calls_of`] and the
+    /// tools of sessions take. A second reader for all takes over from the first.
     #[must_use]
     pub fn tool_calls(&self) -> ToolCalls {
+        self.read_tools(ToolRoutes::add_for_all)
+    }
+
+    /// The calls of these external tools in one runtime. Of several readers for one tool the latest gets
+    /// the calls; it has precedence over [`Client::tool_calls`]. Once there was a reader of this kind, a
+    /// call that nobody is for is answered with an error, because nobody else can answer it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] when `runtime` has no `agent_id` or no `conversation_id`.
+    pub fn tool_calls_of<N: Into<String>>(
+        &self,
+        runtime: &Value,
+        names: impl IntoIterator<Item = N>,
+    ) -> Result<ToolCalls, Error> {
+        let (agent, conversation) = scope(runtime)?;
+        let scope = Scope { agent: Some(agent), conversation: Some(conversation) };
+        let names = names.into_iter().map(Into::into).collect();
+        Ok(self.tool_calls_in(scope, names))
+    }
+
+    /// The calls of some tools in one runtime, as far as it is known.
+    pub(crate) fn tool_calls_in(&self, scope: Scope, names: HashSet<String>) -> ToolCalls {
+        self.read_tools(|routes, token, to| routes.add(token, scope, Some(names), to))
+    }
+
+    /// The runtime of a reader is known by now.
+    pub(crate) fn settle_tool_calls(&self, token: Token, runtime: &Value) {
+        let id = |name: &str| runtime[name].as_str().map(str::to_owned);
+        let scope = Scope { agent: id("agent_id"), conversation: id("conversation_id") };
+        self.router.settle_tools(token, &scope);
+    }
+
+    fn read_tools<T>(&self, add: impl FnOnce(&mut ToolRoutes, Token, Calls) -> T) -> ToolCalls {
         let (to, calls) = mpsc::unbounded_channel();
-        self.router.set_tools(to);
-        self.connection.handle_tools(true);
-        let (router, connection) = (self.router.clone(), Arc::downgrade(&self.connection));
-        ToolCalls { calls, router, connection }
+        let token = self.connection.token();
+        self.router.route_tools(|routes| add(routes, token, to));
+        ToolCalls { calls, router: self.router.clone(), token }
     }
 
     /// The permission questions of the client's runtimes that no turn answers itself (section 13):
@@ -395,18 +430,33 @@ impl Client {
     /// # Errors
     ///
     /// What is wrong with the input, before anything is sent; see the type's text.
-    pub fn send_turn(&self, fields: Value, mut options: TurnOptions) -> Result<Turn, Error> {
+    pub fn send_turn(&self, fields: Value, options: TurnOptions) -> Result<Turn, Error> {
+        self.send_turn_of(fields, options, None)
+    }
+
+    /// Stops a turn on the server; whoever waits for it gets the outcome.
+    pub(crate) fn abort_turn(&self, token: Token) {
+        self.connection.abort_turn(token);
+    }
+
+    /// [`Client::send_turn`], where somebody else than the follower may be asked for permissions.
+    pub(crate) fn send_turn_of(
+        &self,
+        fields: Value,
+        mut options: TurnOptions,
+        asks: Option<mpsc::UnboundedSender<ApprovalRequest>>,
+    ) -> Result<Turn, Error> {
         options.events = true;
         let command = command("input", fields)?;
         let (to, outcome) = oneshot::channel();
         let (events, inbox) = subscription();
         let (ask, requests) = mpsc::unbounded_channel();
         let token = self.connection.token();
-        let follower = Follower { events, requests: ask };
+        let follower = Follower { events, requests: asks.unwrap_or(ask) };
         self.router.wait(token, Waiter::Turn(to, Some(follower)));
         let (connection, router) = (Arc::clone(&self.connection), self.router.clone());
-        let (ended, told, usage) = (None, false, None);
-        let turn = Turn { connection, router, token, inbox, requests, outcome, ended, told, usage };
+        let (ended, told, own) = (None, false, None);
+        let turn = Turn { connection, router, token, inbox, requests, outcome, ended, told, own };
         self.router.sent(&self.connection.run_turn(token, &command, options)?);
         Ok(turn)
     }

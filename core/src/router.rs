@@ -13,7 +13,8 @@ use crate::events::Outlet;
 use crate::mailbox::Sink;
 use crate::message::Message;
 use crate::protocol::Text;
-use crate::protocol::envelope::Envelope;
+use crate::protocol::frames::ToolCallFrame;
+use crate::tool::{Called, NOBODY, Scope, ToolRoutes};
 
 /// Who waits for a token.
 pub(crate) enum Waiter {
@@ -22,9 +23,6 @@ pub(crate) enum Waiter {
     Turn(oneshot::Sender<Result<TurnResult, Error>>, Option<Follower>),
     Manual(mpsc::UnboundedSender<Result<Message, Error>>),
 }
-
-/// A tool call on its way to whoever runs it, and how that learns that it need not any more.
-pub(crate) type Called = (Text, oneshot::Receiver<String>);
 
 /// Where a turn's follower takes what happens.
 pub(crate) struct Follower {
@@ -36,7 +34,7 @@ pub(crate) struct Follower {
 struct State {
     waiting: HashMap<Token, Waiter>,
     subscribers: Vec<Outlet>,
-    tools: Option<mpsc::UnboundedSender<Called>>,
+    tools: ToolRoutes,
     /// Tool calls that run, by `request_id`. The value is dropped, or told why, when they need not.
     running: HashMap<String, oneshot::Sender<String>>,
     approvers: HashMap<Token, mpsc::UnboundedSender<ApprovalRequest>>,
@@ -163,13 +161,55 @@ impl Router {
         drop(left);
     }
 
-    pub(crate) fn set_tools(&self, tools: mpsc::UnboundedSender<Called>) {
-        self.with(|state| state.tools = Some(tools).filter(|_| !state.over));
+    /// Changes who answers tool calls, and tells the engine whether anybody does.
+    pub(crate) fn route_tools<T>(&self, change: impl FnOnce(&mut ToolRoutes) -> T) {
+        let gone = self.with(|state| {
+            if state.over {
+                return None;
+            }
+            let before = state.tools.handled();
+            let gone = change(&mut state.tools);
+            let handled = state.tools.handled();
+            // Within the lock: the engine has to hear of two changes in their order.
+            if handled != before
+                && let Some(connection) = state.connection.upgrade()
+            {
+                connection.handle_tools(handled);
+            }
+            Some(gone)
+        });
+        // Outside the lock: calls that were not taken answer themselves.
+        drop(gone);
     }
 
-    /// Whether nobody takes tool calls any more.
-    pub(crate) fn tools_gone(&self) -> bool {
-        self.with(|state| state.tools.as_ref().is_none_or(mpsc::UnboundedSender::is_closed))
+    pub(crate) fn settle_tools(&self, token: Token, scope: &Scope) {
+        self.route_tools(|tools| tools.settle(token, scope));
+    }
+
+    pub(crate) fn remove_tools(&self, token: Token) {
+        self.route_tools(|tools| tools.remove(token));
+    }
+
+    /// Hands a tool call to whoever it is for.
+    fn call_tool(&self, text: Text) {
+        let Ok(frame) = serde_json::from_str::<ToolCallFrame>(&text) else { return };
+        let ToolCallFrame { request_id, runtime, tool_name: name, .. } = frame;
+        let (agent, conversation) =
+            runtime.map(|scope| (scope.agent_id, scope.conversation_id)).unzip();
+        let (over, told) = oneshot::channel();
+        let (id, router, answered) = (request_id.clone(), self.clone(), false);
+        let call = Called { text, request_id, over: told, router, answered };
+        // What nobody takes is answered outside the lock.
+        let left = self.with(|state| {
+            state.running.insert(id, over);
+            match state.tools.find(&Scope { agent, conversation }, &name) {
+                Some(to) => to.send(call).err().map(|unsent| unsent.0),
+                None => Some(call),
+            }
+        });
+        if let Some(mut call) = left {
+            call.answer(Err(NOBODY.to_owned()));
+        }
     }
 
     /// Tells the subscribers of a command the user sent.
@@ -184,15 +224,6 @@ impl Router {
 impl State {
     fn publish(&mut self, delivery: &Delivery) {
         self.subscribers.retain_mut(|subscriber| subscriber.deliver(delivery.clone()));
-    }
-
-    fn call_tool(&mut self, text: Text) {
-        let Some(tools) = &self.tools else { return };
-        let Ok(Envelope { request_id: Some(id), .. }) = Envelope::read(&text) else { return };
-        let (over, told) = oneshot::channel();
-        self.running.insert(id.into_owned(), over);
-        // Without a reader it stays open, like one that nobody answers.
-        drop(tools.send((text, told)));
     }
 
     /// Completes a call. Whoever gave up waiting gets nothing, and nobody else does.
@@ -228,6 +259,10 @@ impl Sink for RouterSink {
             self.0.ask(token, ask, text);
             return;
         }
+        if let Delivery::ToolCall { text } = delivery {
+            self.0.call_tool(text);
+            return;
+        }
         self.0.with(|state| match delivery {
             Delivery::Done { token } => state.complete(token, Outcome::Done),
             Delivery::Response { token, text, refused } => {
@@ -254,7 +289,6 @@ impl Sink for RouterSink {
             }
             Delivery::Turn { token, result } => state.complete(token, Outcome::Turn(result)),
             Delivery::Failed { token, error } => state.complete(token, Outcome::Failed(error)),
-            Delivery::ToolCall { text } => state.call_tool(text),
             Delivery::ToolOver { request_id, reason } => {
                 if let Some(call) = state.running.remove(&request_id) {
                     // Whoever ran it may have gone.

@@ -1,15 +1,19 @@
 //! A turn that is under way: followed, awaited, stopped or left alone.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
 
+use futures_util::stream::{self, Stream};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::approvals::ApprovalRequest;
 use crate::connection::Connection;
-use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult, Usage};
+use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult};
 use crate::error::Error;
 use crate::events::Inbox;
 use crate::router::{Router, gone};
+use crate::session::Own;
 
 /// One thing a follower of a turn sees.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ pub enum TurnUpdate {
 
 /// A turn that was asked for with [`crate::Client::send_turn`].
 ///
-/// Follow it with [`Turn::next`], wait for its end with [`Turn::result`], in any order. Dropping it
-/// before its end stops the turn on the server; [`Turn::detach`] lets it go on.
+/// Follow it with [`Turn::next`], wait for its end with [`Turn::result`] or `.await`, in any order. Dropping
+/// it before its end stops the turn on the server; [`Turn::detach`] lets it go on.
 #[derive(Debug)]
 pub struct Turn {
     pub(crate) connection: Arc<Connection>,
@@ -45,8 +49,8 @@ pub struct Turn {
     pub(crate) ended: Option<Result<TurnResult, Error>>,
     /// The last update was given.
     pub(crate) told: bool,
-    /// Where the turn's token counts are added once its result is seen.
-    pub(crate) usage: Option<Arc<Mutex<Usage>>>,
+    /// The session it belongs to, until its end is seen.
+    pub(crate) own: Option<Arc<Own>>,
 }
 
 impl Turn {
@@ -81,12 +85,19 @@ impl Turn {
         }
     }
 
+    /// What the session brings stays until the turn has ended.
+    pub(crate) fn owned_by(mut self, own: &Arc<Own>) -> Self {
+        own.sent(self.token);
+        self.own = Some(Arc::clone(own));
+        self
+    }
+
     /// The outcome is known.
     fn end(&mut self, outcome: Result<Result<TurnResult, Error>, oneshot::error::RecvError>) {
         let outcome = outcome.unwrap_or_else(|_| Err(gone()));
         let result = outcome.as_ref().ok().or_else(|| outcome.as_ref().err()?.result());
-        if let (Some(usage), Some(result)) = (self.usage.take(), result) {
-            usage.lock().unwrap_or_else(PoisonError::into_inner).merge(&result.usage);
+        if let Some(own) = self.own.take() {
+            own.ended(self.token, result);
         }
         self.ended = Some(outcome);
     }
@@ -111,6 +122,12 @@ impl Turn {
                 return Some(text);
             }
         }
+    }
+
+    /// The updates as a stream, for combinators: what [`Turn::next`] gives. Dropping it before the end stops
+    /// the turn on the server. Pin it (`std::pin::pin!`) to take from it.
+    pub fn updates(self) -> impl Stream<Item = TurnUpdate> + Send + 'static {
+        stream::unfold(self, |mut turn| async move { Some((turn.next().await?, turn)) })
     }
 
     /// How the turn stands, for people who wonder why it does not end; `None` when it has. Takes
@@ -158,10 +175,23 @@ impl Turn {
     }
 }
 
+/// `turn.await` is [`Turn::result`]; dropping the future stops the turn on the server.
+impl IntoFuture for Turn {
+    type Output = Result<TurnResult, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move { self.result().await })
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         if self.ended.is_none() && self.router.forget(self.token) {
             self.connection.cancel(self.token);
+        }
+        if let Some(own) = self.own.take() {
+            own.ended(self.token, None);
         }
     }
 }

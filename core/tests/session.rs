@@ -4,10 +4,14 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
-use letta_app_client::{Client, ConnectOptions, ErrorKind, SessionOptions, TurnStatus};
+use letta_app_client::{
+    Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions, TurnStatus,
+    TurnUpdate,
+};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -125,4 +129,56 @@ async fn a_conversation_is_changed_and_forked() {
         received(&server, "change_device_state")[0]["payload"],
         json!({ "mode": "standard" })
     );
+}
+
+#[tokio::test]
+async fn a_closed_session_stops_its_turns_and_leaves_others() {
+    let mut script = ScriptedTurn::text(["half"]);
+    script.hang = true;
+    let (server, client) = connected(turns(&[script])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let mut turn = session.send("?").unwrap();
+    assert_eq!(timeout(SOON, turn.next_text()).await.unwrap().as_deref(), Some("half"));
+    let other = client.session(SessionOptions::agent("b")).await.unwrap();
+    let mut detached = other.send("?").unwrap();
+    assert_eq!(timeout(SOON, detached.next_text()).await.unwrap().as_deref(), Some("half"));
+    detached.detach();
+    session.clone().close();
+    other.close();
+    // No error, also where every end but the agent's own is one.
+    let result = timeout(SOON, turn).await.unwrap().unwrap();
+    assert_eq!(result.status, Some(TurnStatus::Aborted));
+    assert_eq!(received(&server, "abort_message").len(), 1);
+    session.close();
+    // The handle can still be used.
+    assert_eq!(session.mode(), "standard");
+    session.abort().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_without_check_is_an_outcome() {
+    let mut script = ScriptedTurn::text(["half"]);
+    script.error = Some("no credits".to_owned());
+    let (_server, client) = connected(turns(&[script])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let result = session.run_with("?", session.turn_options()).await.unwrap();
+    assert_eq!((result.status, result.text.as_str()), (Some(TurnStatus::Failed), "half"));
+    let checked = TurnOptions { check: true, ..session.turn_options() };
+    let error = session.run_with("?", checked).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TurnFailed);
+    assert_eq!(session.usage().total_tokens, 2 * result.usage.total_tokens);
+}
+
+#[tokio::test]
+async fn a_turn_is_a_stream_and_a_future() {
+    let (_server, client) = connected(turns(&[ScriptedTurn::text(["4", "2"])])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    assert_eq!(session.send("?").unwrap().await.unwrap().text, "42");
+    let updates: Vec<TurnUpdate> = session.send("?").unwrap().updates().collect().await;
+    let pieces = updates.iter().filter_map(|update| match update {
+        TurnUpdate::Event(TurnEvent::AssistantDelta { text, .. }) => Some(text.as_str()),
+        _ => None,
+    });
+    assert_eq!(pieces.collect::<Vec<_>>(), ["4", "2"]);
+    assert!(matches!(updates.last(), Some(TurnUpdate::Finished(result)) if result.text == "42"));
 }

@@ -137,9 +137,15 @@ pub struct ControlRequestBody {
     pub tool_call_id: Option<String>,
 }
 
-/// `external_tool_call_request` (section 14), whose id is in the envelope.
+/// `external_tool_call_request` (section 14).
 #[derive(Debug, Deserialize)]
 pub struct ToolCallFrame {
+    /// What its answer names.
+    #[serde(default)]
+    pub request_id: String,
+    /// The tool.
+    #[serde(default)]
+    pub tool_name: String,
     /// Where the call comes from; not always said.
     #[serde(default)]
     pub runtime: Option<ScopeFields>,

@@ -1,109 +1,30 @@
 //! A conversation with an agent, the way programs use it: ask, follow, stop.
 
+mod options;
+mod own;
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 
 use crate::client::Client;
 use crate::engine::{Approvals, TurnOptions, TurnResult, Usage};
 use crate::error::{Error, ErrorKind};
 use crate::events::MessageFilter;
 use crate::pages::StoredMessages;
+use crate::policy::{AuditEntry, Policy};
+use crate::tasks::Tasks;
+use crate::tool::{Scope, Toolbox};
 use crate::turn::Turn;
+pub use options::{Prompt, SessionOptions};
+pub(crate) use own::Own;
 
-/// Which conversation, and how it is led. Made by [`SessionOptions::agent`] or
-/// [`SessionOptions::new_agent`].
-#[derive(Debug, Clone)]
-pub struct SessionOptions {
-    start: Map<String, Value>,
-    cwd: Option<PathBuf>,
-    turns: TurnOptions,
-}
-
-impl SessionOptions {
-    fn with(field: &str, value: Value) -> Self {
-        let mut start = Map::new();
-        start.insert(field.to_owned(), value);
-        start.insert("mode".to_owned(), "standard".into());
-        // Nobody is there to ask unless the program says so: what wants a permission is denied, so
-        // that nothing hangs and nothing is accepted silently.
-        let turns = TurnOptions { approvals: Approvals::Deny, ..TurnOptions::default() };
-        Self { start, cwd: None, turns }
-    }
-
-    /// A conversation with an agent that exists; a new one unless [`SessionOptions::conversation`]
-    /// names it.
-    #[must_use]
-    pub fn agent(id: impl Into<String>) -> Self {
-        Self::with("agent_id", id.into().into())
-    }
-
-    /// A conversation with a new agent, from the body of the REST API's `agents.create`.
-    #[must_use]
-    pub fn new_agent(body: &Value) -> Self {
-        Self::with("create_agent", json!({ "body": body }))
-    }
-
-    /// Goes on with a conversation that exists; `default` is the agent's default one.
-    #[must_use]
-    pub fn conversation(self, id: impl Into<String>) -> Self {
-        self.field("conversation_id", id.into().into())
-    }
-
-    /// What runs unasked: `standard` (the default), `acceptEdits`, `unrestricted` or `strict` (section
-    /// 8). The server's own default would run everything.
-    #[must_use]
-    pub fn mode(self, mode: impl Into<String>) -> Self {
-        self.field("mode", mode.into().into())
-    }
-
-    /// The directory on the server's machine; a relative one is taken from here. See
-    /// [`Session::cwd_ignored`].
-    #[must_use]
-    pub fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
-        self.cwd = Some(path.into());
-        self
-    }
-
-    /// How turns are limited and who is asked for permissions; `Deny` by default.
-    #[must_use]
-    pub fn turns(mut self, options: TurnOptions) -> Self {
-        self.turns = options;
-        self
-    }
-
-    /// Any other field of `runtime_start`, such as `external_tools` (sections 8 and 20).
-    #[must_use]
-    pub fn field(mut self, name: &str, value: Value) -> Self {
-        self.start.insert(name.to_owned(), value);
-        self
-    }
-}
-
-/// What is said to an agent: text, or the parts of a message's `content` (section 8.1).
-#[derive(Debug, Clone)]
-pub struct Prompt(Value);
-
-impl From<&str> for Prompt {
-    fn from(text: &str) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<String> for Prompt {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<Value> for Prompt {
-    fn from(content: Value) -> Self {
-        Self(content)
-    }
-}
-
-/// A conversation with an agent, from [`Client::session`]. A cheap handle; there is nothing to close.
+/// A conversation with an agent, from [`Client::session`]. A cheap handle, to be cloned at will.
+///
+/// Its tools and its policy end with the last handle, or with the last of its turns where that is later;
+/// [`Session::close`] ends it at once.
 #[derive(Debug, Clone)]
 pub struct Session {
     client: Client,
@@ -112,24 +33,54 @@ pub struct Session {
     cwd: Option<String>,
     cwd_ignored: bool,
     turns: TurnOptions,
-    usage: Arc<Mutex<Usage>>,
+    tools: Toolbox,
+    policy: Option<Policy>,
+    own: Arc<Own>,
 }
 
 impl Client {
-    /// Starts or joins a conversation: `runtime_start`, always with a mode (section 8).
+    /// Starts or joins a conversation: `runtime_start`, always with a mode (section 8). Resolves with its
+    /// answer; a directory that was asked for is looked at first (`sync`).
+    ///
+    /// Its tools replace all external tools that this client has registered for the conversation
+    /// before (section 14).
     ///
     /// # Errors
     ///
-    /// See the type's text.
+    /// [`ErrorKind::InvalidOption`] for tools of one name, or such that the server would not take;
+    /// otherwise see the type's text.
     pub async fn session(&self, options: SessionOptions) -> Result<Session, Error> {
-        let SessionOptions { mut start, cwd, turns } = options;
+        let SessionOptions { start, cwd, mut turns, tools, policy } = options;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
+        let tools = Toolbox::new(tools)?;
+        let (tasks, mut fields) = (Tasks::here(), start.clone());
         if let Some(wanted) = &wanted {
-            start.insert("cwd".to_owned(), wanted.as_str().into());
+            fields.insert("cwd".to_owned(), wanted.as_str().into());
         }
-        let response = self.runtime_start(Value::Object(start.clone())).await?.json();
+        if policy.is_some() {
+            turns.approvals = Approvals::Ask;
+        }
+        let (serving, served) = watch::channel(());
+        let mut calls = None;
+        if !tools.is_empty() {
+            let groups = fields.entry("external_tools").or_insert_with(|| json!([]));
+            if let Some(groups) = groups.as_array_mut() {
+                groups.push(tools.group());
+            }
+            // Registered before it is sent: in a conversation that runs a call may come at once.
+            let text = |field: &str| start.get(field).and_then(Value::as_str).map(str::to_owned);
+            let (agent, conversation) = (text("agent_id"), text("conversation_id"));
+            let names = tools.names().map(str::to_owned).collect();
+            let read = self.tool_calls_in(Scope { agent, conversation }, names);
+            calls = Some(read.token());
+            tasks.spawn(tools.clone().serve(read, served, tasks.clone()));
+        }
+        let response = self.runtime_start(Value::Object(fields)).await?.json();
         let runtime = response["runtime"].clone();
-        let usage = Arc::default();
+        if let Some(calls) = calls {
+            self.settle_tool_calls(calls, &runtime);
+        }
+        let own = Arc::new(Own::new(policy.clone(), serving, &tasks));
         let mut session = Session {
             client: self.clone(),
             runtime,
@@ -137,7 +88,9 @@ impl Client {
             cwd: None,
             cwd_ignored: false,
             turns,
-            usage,
+            tools,
+            policy,
+            own,
         };
         if let Some(wanted) = wanted {
             session.cwd = session.directory().await?;
@@ -148,6 +101,12 @@ impl Client {
 }
 
 impl Session {
+    /// The client it belongs to.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The agent.
     #[must_use]
     pub fn agent_id(&self) -> &str {
@@ -166,6 +125,12 @@ impl Session {
         &self.runtime
     }
 
+    /// What runs unasked, as it was set through this handle last.
+    #[must_use]
+    pub fn mode(&self) -> &str {
+        self.start.get("mode").and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// The directory the conversation works in, as the server said when it was asked for one.
     #[must_use]
     pub fn cwd(&self) -> Option<&str> {
@@ -182,10 +147,23 @@ impl Session {
     /// The token counts of all turns of this session whose results were seen.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own.usage()
     }
 
-    /// Asks, and resolves with the result of a turn that the agent ended itself.
+    /// What the policy of the session has decided so far, in order ([`SessionOptions::approvals`]).
+    #[must_use]
+    pub fn approvals(&self) -> Vec<AuditEntry> {
+        self.own.audit().entries()
+    }
+
+    /// The options of its turns, to be changed for one of them ([`Session::send_with`]).
+    #[must_use]
+    pub fn turn_options(&self) -> TurnOptions {
+        self.turns.clone()
+    }
+
+    /// Asks, and resolves with the result of a turn that the agent ended itself: `input` (section 8.1), and
+    /// the turn's end (section 17).
     ///
     /// # Errors
     ///
@@ -196,7 +174,24 @@ impl Session {
     ///
     /// Dropping the future stops the turn on the server.
     pub async fn run(&self, prompt: impl Into<Prompt>) -> Result<TurnResult, Error> {
-        let options = TurnOptions { check: true, ..self.turns.clone() };
+        self.run_with(prompt, TurnOptions { check: true, ..self.turns.clone() }).await
+    }
+
+    /// [`Session::run`] with options of its own: without [`TurnOptions::check`] every end of the turn is an
+    /// outcome, whose [`TurnResult::status`] tells them apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the turn on the server.
+    pub async fn run_with(
+        &self,
+        prompt: impl Into<Prompt>,
+        options: TurnOptions,
+    ) -> Result<TurnResult, Error> {
         self.send_with(prompt, options)?.result().await
     }
 
@@ -209,7 +204,9 @@ impl Session {
         self.send_with(prompt, self.turns.clone())
     }
 
-    /// [`Session::send`] with options of its own.
+    /// [`Session::send`] with options of its own; see [`Session::turn_options`]. With
+    /// [`Approvals::Ask`] the session's policy decides on permissions, or whoever follows the turn where
+    /// there is none.
     ///
     /// # Errors
     ///
@@ -217,14 +214,17 @@ impl Session {
     pub fn send_with(
         &self,
         prompt: impl Into<Prompt>,
-        options: TurnOptions,
+        mut options: TurnOptions,
     ) -> Result<Turn, Error> {
+        let asks = self.own.asks().filter(|_| options.approvals == Approvals::Ask);
+        if asks.is_none() {
+            options.allow.extend(self.tools.names().map(str::to_owned));
+        }
         let message = json!({ "role": "user", "content": prompt.into().0 });
         let payload = json!({ "kind": "create_message", "messages": [message] });
         let fields = json!({ "runtime": self.runtime, "payload": payload });
-        let mut turn = self.client.send_turn(fields, options)?;
-        turn.usage = Some(Arc::clone(&self.usage));
-        Ok(turn)
+        let turn = self.client.send_turn_of(fields, options, asks)?;
+        Ok(turn.owned_by(&self.own))
     }
 
     /// Stops whatever runs in the conversation, also what others started: `abort_message` (section
@@ -238,6 +238,15 @@ impl Session {
         Ok(response.json()["aborted"] == true)
     }
 
+    /// Stops the turns that were sent through any handle of this session and have not ended, which get the
+    /// result of an aborted turn (section 15), and answers its tools no more. Does not wait; the conversation stays on
+    /// the server. A detached turn goes on.
+    pub fn close(&self) {
+        for token in self.own.close() {
+            self.client.abort_turn(token);
+        }
+    }
+
     /// The stored messages, newest first.
     #[must_use]
     pub fn messages(&self) -> StoredMessages {
@@ -245,7 +254,7 @@ impl Session {
     }
 
     /// A copy of the conversation that goes its own way: `conversation_fork`, then `runtime_start` with
-    /// the same mode and directory.
+    /// the same mode, directory, tools and policy.
     ///
     /// # Errors
     ///
@@ -257,6 +266,8 @@ impl Session {
             start: self.start.clone(),
             cwd: self.cwd.as_deref().map(PathBuf::from),
             turns: self.turns.clone(),
+            tools: self.tools.tools().to_vec(),
+            policy: self.policy.clone(),
         };
         for field in ["create_agent", "create_conversation", "cwd"] {
             options.start.remove(field);

@@ -1,0 +1,157 @@
+//! One rule of a policy.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::question::{IntoDecision, Question};
+use crate::approvals::Decision;
+
+type Deciding = Pin<Box<dyn Future<Output = Result<Decision, String>> + Send>>;
+type Predicate = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
+
+#[derive(Clone)]
+enum Decide {
+    Allow,
+    /// With what the model is told.
+    Deny(String),
+    Ask(Arc<dyn Fn(Question) -> Deciding + Send + Sync>),
+}
+
+/// Decides on the permission requests that match it.
+#[derive(Clone)]
+pub struct Rule {
+    decide: Decide,
+    /// `None` for every tool.
+    tools: Option<Vec<String>>,
+    arguments: Vec<(String, Predicate)>,
+    name: Option<String>,
+}
+
+impl Rule {
+    fn new(decide: Decide, tools: Option<Vec<String>>) -> Self {
+        Self { decide, tools, arguments: Vec::new(), name: None }
+    }
+
+    /// These tools may run. No names are no tools; see [`Rule::allow_all`].
+    #[must_use]
+    pub fn allow<N: Into<String>>(tools: impl IntoIterator<Item = N>) -> Self {
+        Self::new(Decide::Allow, Some(owned(tools)))
+    }
+
+    /// Every tool may run, also one that nobody has thought of.
+    #[must_use]
+    pub fn allow_all() -> Self {
+        Self::new(Decide::Allow, None)
+    }
+
+    /// These tools must not run; `message` becomes the result of the call. No names are no tools.
+    ///
+    /// A rule that denies by an argument is a convenience, no protection: there are many ways to write a
+    /// command. What is not to run at all is denied without [`Rule::when`], or allowed by no rule.
+    #[must_use]
+    pub fn deny<N: Into<String>>(
+        tools: impl IntoIterator<Item = N>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::new(Decide::Deny(message.into()), Some(owned(tools)))
+    }
+
+    /// Nothing may run that comes as far as this rule; for a message of one's own.
+    #[must_use]
+    pub fn deny_all(message: impl Into<String>) -> Self {
+        Self::new(Decide::Deny(message.into()), None)
+    }
+
+    /// An async function decides, on every tool unless [`Rule::only`] says of which. There is no time limit
+    /// on it, but it is dropped when no answer is wanted any more. An error or a panic denies.
+    #[must_use]
+    pub fn ask<F, R>(decide: F) -> Self
+    where
+        F: Fn(Question) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoDecision> + Send + 'static,
+    {
+        let decide = move |question| -> Deciding {
+            let deciding = decide(question);
+            Box::pin(async move { deciding.await.into_decision() })
+        };
+        Self::new(Decide::Ask(Arc::new(decide)), None)
+    }
+
+    /// Limits the rule to these tools.
+    #[must_use]
+    pub fn only<N: Into<String>>(mut self, tools: impl IntoIterator<Item = N>) -> Self {
+        self.tools = Some(owned(tools));
+        self
+    }
+
+    /// Limits the rule to calls with an argument that a function says yes to. A call without that argument
+    /// does not match. Of several such limits each has to hold.
+    #[must_use]
+    pub fn when(
+        mut self,
+        argument: impl Into<String>,
+        holds: impl Fn(&Value) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.arguments.push((argument.into(), Arc::new(holds)));
+        self
+    }
+
+    /// What the rule is called in the record of what was decided; by default what it does and on which
+    /// tools and arguments.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Whether it decides on a question.
+    pub(super) fn matches(&self, question: &Question) -> bool {
+        let name = question.tool_name();
+        let of_tool = self.tools.as_ref().is_none_or(|tools| tools.iter().any(|tool| tool == name));
+        let given = |argument: &str| question.input().as_object()?.get(argument);
+        let mut limits = self.arguments.iter();
+        of_tool && limits.all(|(argument, holds)| given(argument).is_some_and(|value| holds(value)))
+    }
+
+    pub(super) async fn decide(&self, question: Question) -> Result<Decision, String> {
+        match &self.decide {
+            Decide::Allow => Ok(Decision::allow()),
+            Decide::Deny(message) => Ok(Decision::deny(message)),
+            Decide::Ask(decide) => decide(question).await,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            return f.write_str(name);
+        }
+        f.write_str(match (&self.decide, &self.tools) {
+            (Decide::Allow, Some(_)) => "allow",
+            (Decide::Allow, None) => "allow_all",
+            (Decide::Deny(_), Some(_)) => "deny",
+            (Decide::Deny(_), None) => "deny_all",
+            (Decide::Ask(_), _) => "ask",
+        })?;
+        let arguments: BTreeSet<&str> = self.arguments.iter().map(|(name, _)| &**name).collect();
+        let tools = self.tools.iter().flatten().map(String::as_str);
+        let limits: Vec<&str> = tools.chain(arguments).collect();
+        if limits.is_empty() { Ok(()) } else { write!(f, "({})", limits.join(", ")) }
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rule({self})")
+    }
+}
+
+fn owned<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Vec<String> {
+    names.into_iter().map(Into::into).collect()
+}

@@ -1,0 +1,44 @@
+//! Answers the permission requests of a session by its policy.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+
+use super::audit::Audit;
+use super::{Policy, Question};
+use crate::approvals::{ApprovalRequest, Decision};
+use crate::tool::panic_text;
+
+/// Answers requests, one after the other, until nobody can ask any more. The engine asks of a runtime only
+/// when the question before was answered, so that none waits for another here.
+pub(crate) async fn serve(
+    policy: Policy,
+    audit: Audit,
+    mut requests: mpsc::UnboundedReceiver<ApprovalRequest>,
+) {
+    while let Some(mut request) = requests.recv().await {
+        let question = Question::new(request.json());
+        let rule = policy.pick(&question);
+        let by = rule.map_or_else(|| "no rule".to_owned(), ToString::to_string);
+        // A function may panic before it has made its future.
+        let deciding = async {
+            if let Some(rule) = rule {
+                return rule.decide(question.clone()).await;
+            }
+            Ok(Decision::deny(format!("no rule of the policy allows {}", question.tool_name())))
+        };
+        let decided = tokio::select! {
+            biased;
+            decided = AssertUnwindSafe(deciding).catch_unwind() => decided,
+            () = request.over() => Ok(Err("no answer was wanted any more".to_owned())),
+        };
+        let outcome = decided.unwrap_or_else(|panic| Err(panic_text(&*panic).to_owned()));
+        // Before the answer: whoever sees the turn go on finds the decision in the record.
+        audit.keep(question, by, &outcome);
+        match outcome {
+            Ok(decision) => request.answer(decision),
+            Err(error) => request.fail(error),
+        }
+    }
+}

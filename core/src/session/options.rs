@@ -1,0 +1,141 @@
+//! How a session is opened, and what is said in it.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use crate::engine::{Approvals, TurnOptions};
+use crate::policy::Policy;
+use crate::tool::Tool;
+
+/// Which conversation, and how it is led. Made by [`SessionOptions::agent`] or
+/// [`SessionOptions::new_agent`].
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    pub(super) start: Map<String, Value>,
+    pub(super) cwd: Option<PathBuf>,
+    pub(super) turns: TurnOptions,
+    pub(super) tools: Vec<Tool>,
+    pub(super) policy: Option<Policy>,
+}
+
+impl SessionOptions {
+    fn with(field: &str, value: Value) -> Self {
+        let mut start = Map::new();
+        start.insert(field.to_owned(), value);
+        start.insert("mode".to_owned(), "standard".into());
+        // Nobody is there to ask unless the program says so: what wants a permission is denied, so
+        // that nothing hangs and nothing is accepted silently.
+        let turns = TurnOptions { approvals: Approvals::Deny, ..TurnOptions::default() };
+        Self { start, cwd: None, turns, tools: Vec::new(), policy: None }
+    }
+
+    /// A conversation with an agent that exists; a new one unless [`SessionOptions::conversation`]
+    /// names it.
+    #[must_use]
+    pub fn agent(id: impl Into<String>) -> Self {
+        Self::with("agent_id", id.into().into())
+    }
+
+    /// A conversation with a new agent, from the body of the REST API's `agents.create`.
+    #[must_use]
+    pub fn new_agent(body: &Value) -> Self {
+        Self::with("create_agent", json!({ "body": body }))
+    }
+
+    /// Leaves a new agent out of the user's global settings, where the server pins it otherwise (section 8).
+    #[must_use]
+    pub fn unpinned(mut self) -> Self {
+        if let Some(agent) = self.start.get_mut("create_agent") {
+            agent["pin_global"] = false.into();
+        }
+        self
+    }
+
+    /// Goes on with a conversation that exists; `default` is the agent's default one.
+    #[must_use]
+    pub fn conversation(self, id: impl Into<String>) -> Self {
+        self.field("conversation_id", id.into().into())
+    }
+
+    /// What runs unasked: `standard` (the default), `acceptEdits`, `unrestricted` or `strict` (section
+    /// 8). The server's own default would run everything.
+    #[must_use]
+    pub fn mode(self, mode: impl Into<String>) -> Self {
+        self.field("mode", mode.into().into())
+    }
+
+    /// The directory on the server's machine; a relative one is taken from here. See
+    /// [`crate::Session::cwd_ignored`].
+    #[must_use]
+    pub fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(path.into());
+        self
+    }
+
+    /// How turns are limited and who is asked for permissions; `Deny` by default. Has no say on permissions
+    /// beside [`SessionOptions::approvals`].
+    #[must_use]
+    pub fn turns(mut self, options: TurnOptions) -> Self {
+        self.turns = options;
+        self
+    }
+
+    /// Adds a function that the agent can call (section 14). It runs in this program, and only for calls of
+    /// this conversation, whoever started the turn: each call in a task of its own, on the tokio runtime in
+    /// which the session is made, else on one thread of the library's.
+    ///
+    /// Whoever passes a function in lets the agent call it, so nobody is asked for a permission, unless
+    /// there is a policy ([`SessionOptions::approvals`]): then that decides.
+    #[must_use]
+    pub fn tool(mut self, tool: Tool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// [`SessionOptions::tool`] for each of these.
+    #[must_use]
+    pub fn tools(mut self, tools: impl IntoIterator<Item = Tool>) -> Self {
+        self.tools.extend(tools);
+        self
+    }
+
+    /// What decides on the permissions that turns of this session want (section 13): a
+    /// [`Policy`], a [`crate::Rule`], or a function by [`crate::Rule::ask`]. It is used in turns with
+    /// [`Approvals::Ask`], which those of the session are unless [`crate::Session::send_with`] says something else.
+    /// [`crate::Session::approvals`] lists what it decided.
+    #[must_use]
+    pub fn approvals(mut self, policy: impl Into<Policy>) -> Self {
+        self.policy = Some(policy.into());
+        self
+    }
+
+    /// Any other field of `runtime_start` (sections 8 and 20).
+    #[must_use]
+    pub fn field(mut self, name: &str, value: Value) -> Self {
+        self.start.insert(name.to_owned(), value);
+        self
+    }
+}
+
+/// What is said to an agent: text, or the parts of a message's `content` (section 8.1).
+#[derive(Debug, Clone)]
+pub struct Prompt(pub(super) Value);
+
+impl From<&str> for Prompt {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for Prompt {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Value> for Prompt {
+    fn from(content: Value) -> Self {
+        Self(content)
+    }
+}

@@ -1,0 +1,81 @@
+//! What ends with a session: the turns it has sent, its tools, and who answers its permission requests.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::approvals::ApprovalRequest;
+use crate::engine::{Token, TurnResult, Usage};
+use crate::policy::{self, Audit, Policy};
+use crate::tasks::Tasks;
+
+/// Shared by all handles of a session, and by its turns: what the turns need stays until they have ended.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    state: Mutex<State>,
+    audit: Audit,
+    /// Where permission requests go; `None` without a policy.
+    asks: Option<mpsc::UnboundedSender<ApprovalRequest>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Turns that have not ended, as far as is known here.
+    open: HashSet<Token>,
+    usage: Usage,
+    /// Its tools are answered until this is dropped.
+    serving: Option<watch::Sender<()>>,
+}
+
+impl Own {
+    /// Starts to answer permission requests.
+    pub(super) fn new(policy: Option<Policy>, serving: watch::Sender<()>, tasks: &Tasks) -> Self {
+        let audit = Audit::default();
+        let asks = policy.map(|policy| {
+            let (asks, requests) = mpsc::unbounded_channel();
+            tasks.spawn(policy::serve(policy, audit.clone(), requests));
+            asks
+        });
+        let state = State { serving: Some(serving), ..State::default() };
+        Self { state: Mutex::new(state), audit, asks }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    pub(super) fn asks(&self) -> Option<mpsc::UnboundedSender<ApprovalRequest>> {
+        self.asks.clone()
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.with(|state| state.usage)
+    }
+
+    pub(crate) fn sent(&self, token: Token) {
+        self.with(|state| state.open.insert(token));
+    }
+
+    /// A turn has ended, or is not followed any more.
+    pub(crate) fn ended(&self, token: Token, result: Option<&TurnResult>) {
+        self.with(|state| {
+            if let Some(result) = result {
+                state.usage.merge(&result.usage);
+            }
+            state.open.remove(&token);
+        });
+    }
+
+    /// Ends the answering of tools, and returns the turns that are open.
+    pub(super) fn close(&self) -> Vec<Token> {
+        self.with(|state| {
+            state.serving = None;
+            state.open.iter().copied().collect()
+        })
+    }
+}

@@ -1,0 +1,233 @@
+//! Functions of a program that an agent can call (PROTOCOL.md section 14).
+
+mod calls;
+mod context;
+mod output;
+mod routes;
+mod serve;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+pub(crate) use calls::{Called, NOBODY};
+pub use calls::{ToolCallRequest, ToolCalls};
+pub use context::ToolContext;
+pub use output::ToolOutput;
+pub(crate) use routes::{Calls, Scope, ToolRoutes};
+pub(crate) use serve::{Toolbox, panic_text};
+
+use crate::error::{Error, ErrorKind};
+
+/// How much of an error the model is told, in characters.
+const LONGEST: usize = 1000;
+
+type Outcome = Pin<Box<dyn Future<Output = Result<ToolOutput, String>> + Send>>;
+
+/// A function that an agent can call: it runs here, in this program. Sessions take it by
+/// [`crate::SessionOptions::tool`].
+///
+/// ```
+/// use letta_app_client::Tool;
+/// use serde_json::json;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Wanted {
+///     city: String,
+///     #[serde(default)]
+///     days: u8,
+/// }
+///
+/// let parameters = json!({
+///     "type": "object",
+///     "properties": {
+///         "city": { "type": "string", "description": "Name of the city" },
+///         "days": { "type": "integer", "minimum": 0 },
+///     },
+///     "required": ["city"],
+/// });
+/// let tool = Tool::typed("weather", "Forecasts the weather.", parameters, |wanted: Wanted, _| async move {
+///     if wanted.days > 7 {
+///         return Err("nobody knows the weather of next week".to_owned());
+///     }
+///     Ok(format!("sunshine in {}", wanted.city))
+/// });
+/// assert_eq!(tool.name(), "weather");
+/// ```
+#[derive(Clone)]
+pub struct Tool {
+    name: String,
+    label: Option<String>,
+    description: String,
+    parameters: Value,
+    run: Arc<dyn Fn(Value, ToolContext) -> Outcome + Send + Sync>,
+}
+
+impl fmt::Debug for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tool").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Tool {
+    /// Makes a tool of an async function that takes the arguments as JSON. `parameters` is their JSON
+    /// schema, an object's; the arguments are what a model wrote, and need not keep to it.
+    ///
+    /// What the function returns is answered to the model: its output, or the text of its error. A panic
+    /// is answered as an error as well. The future runs in a task of its own, and is dropped when nobody
+    /// wants the answer any more ([`ToolContext::cancelled`]).
+    pub fn new<F, R, T, E>(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        parameters: Value,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Value, ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<ToolOutput>,
+        E: fmt::Display,
+    {
+        let run = move |arguments, context| -> Outcome {
+            let running = handler(arguments, context);
+            Box::pin(
+                async move { running.await.map(Into::into).map_err(|error| error.to_string()) },
+            )
+        };
+        let (name, description) = (name.into(), description.into());
+        Self { name, label: None, description, parameters, run: Arc::new(run) }
+    }
+
+    /// [`Tool::new`] with arguments of a type. Where they do not fit it, the model is told which field
+    /// is wrong, and nothing is called.
+    pub fn typed<A, F, R, T, E>(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        parameters: Value,
+        handler: F,
+    ) -> Self
+    where
+        A: DeserializeOwned,
+        F: Fn(A, ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<ToolOutput>,
+        E: fmt::Display,
+    {
+        Self::new(name, description, parameters, move |arguments, context: ToolContext| {
+            let running = match serde_path_to_error::deserialize(arguments) {
+                Ok(arguments) => Ok(handler(arguments, context)),
+                Err(error) => Err(misfit(context.tool_name(), &error)),
+            };
+            async move { running?.await.map_err(|error| error.to_string()) }
+        })
+    }
+
+    /// What people see, where it is another name.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// What the model calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it is registered: an entry of `external_tools[].tools`.
+    #[must_use]
+    pub fn definition(&self) -> Value {
+        let mut fields = Map::new();
+        fields.insert("name".to_owned(), self.name.as_str().into());
+        if let Some(label) = &self.label {
+            fields.insert("label".to_owned(), label.as_str().into());
+        }
+        fields.insert("description".to_owned(), self.description.as_str().into());
+        fields.insert("parameters".to_owned(), self.parameters.clone());
+        Value::Object(fields)
+    }
+
+    /// Whether the server would take it: to a malformed one it would say nothing.
+    fn check(&self) -> Result<(), Error> {
+        let usable = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
+        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(usable) {
+            return invalid(format!(
+                "tools: a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not {:?}",
+                self.name
+            ));
+        }
+        if !self.parameters.is_object() {
+            let (name, found) = (&self.name, &self.parameters);
+            return invalid(format!(
+                "tools: `{name}`: parameters: expected an object, got {found}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What a model is told whose arguments are not those of the tool.
+fn misfit(tool: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let (path, what) = (error.path().to_string(), error.inner());
+    let field = if path == "." { String::new() } else { format!("{path}: ") };
+    format!("bad arguments for {tool}: {field}{what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tool(name: &str, parameters: Value) -> Tool {
+        Tool::new(name, "Looks up", parameters, |_, _| async { Ok::<_, String>("found") })
+    }
+
+    #[test]
+    fn a_definition_is_what_the_protocol_wants() {
+        let parameters = json!({ "type": "object" });
+        let expected = json!({
+            "name": "look_up", "label": "Look-up", "description": "Looks up", "parameters": parameters,
+        });
+        assert_eq!(tool("look_up", parameters).label("Look-up").definition(), expected);
+    }
+
+    #[test]
+    fn what_the_server_would_not_take_is_refused() {
+        let object = json!({ "type": "object" });
+        tool(&"a".repeat(64), object.clone()).check().unwrap();
+        for (name, parameters) in [
+            ("", object.clone()),
+            ("look up", object.clone()),
+            (&*"a".repeat(65), object.clone()),
+            ("look_up", json!([])),
+        ] {
+            let error = tool(name, parameters).check().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidOption, "{name:?}: {error}");
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Wanted {
+        #[expect(dead_code, reason = "only its type matters")]
+        rows: Vec<u8>,
+    }
+
+    #[test]
+    fn a_misfit_names_the_field() {
+        let misfit = |arguments: Value| {
+            let error = serde_path_to_error::deserialize::<_, Wanted>(arguments).err().unwrap();
+            super::misfit("look_up", &error)
+        };
+        let told = misfit(json!({ "rows": [1, "two"] }));
+        assert!(told.starts_with("bad arguments for look_up: rows[1]: invalid type"), "{told}");
+        let told = misfit(json!({}));
+        assert_eq!(told, "bad arguments for look_up: missing field `rows`");
+    }
+}

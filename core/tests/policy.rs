@@ -1,0 +1,158 @@
+//! Policies for permissions, against the server double (PROTOCOL.md section 13).
+#![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use letta_app_client::policy::{Question, Rule};
+use letta_app_client::testing::{
+    Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
+};
+use letta_app_client::{
+    Approvals, Client, ConnectOptions, Decision, Policy, Session, SessionOptions, TurnOptions,
+    TurnResult, TurnStatus, TurnUpdate,
+};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn calls() -> ScriptedTurn {
+    let mut turn = ScriptedTurn::text(["done"]);
+    turn.tool_calls = vec![
+        ScriptedCall::asking("Read", json!({ "path": "a" })),
+        ScriptedCall::asking("Bash", json!({ "command": "ls" })),
+        ScriptedCall::asking("Bash", json!({ "command": "ls; rm" })),
+        ScriptedCall::asking("Write", json!({ "path": "b" })),
+    ];
+    turn
+}
+
+async fn opened(
+    generation: Generation,
+    turn: ScriptedTurn,
+    options: SessionOptions,
+) -> (MockServer, Session) {
+    let options_of_server = ScriptOptions { generation, turns: vec![turn], ..Default::default() };
+    let server = MockServer::scripted(options_of_server).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+    client.connect().await.unwrap();
+    let session = client.session(options).await.unwrap();
+    (server, session)
+}
+
+fn outcomes(result: &TurnResult) -> Vec<&str> {
+    result.tool_calls.iter().map(|call| call.status.as_deref().unwrap()).collect()
+}
+
+/// What was answered to permission requests.
+fn answers(server: &MockServer) -> Vec<Value> {
+    let frames = server.received().into_iter();
+    let payloads =
+        frames.map(|text| serde_json::from_str::<Value>(&text).unwrap()["payload"].take());
+    payloads.filter(|payload| payload["kind"] == "approval_response").collect()
+}
+
+#[tokio::test]
+async fn rules_decide_in_order_and_a_record_is_kept() {
+    for generation in [Generation::Single, Generation::Split] {
+        let policy = Policy::first_match([
+            Rule::allow(["Read"]),
+            Rule::allow(["Bash"]).when("command", |command| command == "ls").named("list"),
+            Rule::deny(["Bash"], "only ls"),
+        ]);
+        let options = SessionOptions::agent("a").approvals(policy);
+        let before = SystemTime::now();
+        let (server, session) = opened(generation, calls(), options).await;
+        let result = session.run("?").await.unwrap();
+        assert_eq!(outcomes(&result), ["success", "success", "error", "error"]);
+        let decisions: Vec<_> =
+            answers(&server).into_iter().map(|mut answer| answer["decision"].take()).collect();
+        let allow = json!({ "behavior": "allow" });
+        assert_eq!(decisions[..2], [allow.clone(), allow]);
+        assert_eq!(decisions[2], json!({ "behavior": "deny", "message": "only ls" }));
+        let unknown = decisions[3]["message"].as_str().unwrap();
+        assert!(unknown.contains("no rule") && unknown.contains("Write"), "{unknown}");
+        let kept = session.approvals();
+        let by: Vec<_> = kept.iter().map(|entry| entry.by.as_str()).collect();
+        assert_eq!(by, ["allow(Read)", "list", "deny(Bash)", "no rule"]);
+        assert_eq!(kept[1].question.input(), &json!({ "command": "ls" }));
+        assert!(kept[1].decision.as_ref().unwrap().is_allow() && kept[1].error.is_none());
+        assert!(kept.iter().all(|entry| entry.time >= before));
+        session.client().close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_function_decides_and_what_it_fails_with_denies() {
+    let ask = Rule::ask(|question: Question| async move {
+        match question.tool_name() {
+            "Read" => Ok(Decision::allow().updated_input(json!({ "path": "z" }))),
+            "Write" => panic!("no idea"),
+            _ => Err(format!("not {}", question.input()["command"])),
+        }
+    });
+    let options = SessionOptions::agent("a").approvals(ask);
+    let (server, session) = opened(Generation::Single, calls(), options).await;
+    let result = session.run("?").await.unwrap();
+    assert_eq!(outcomes(&result), ["success", "error", "error", "error"]);
+    let answers = answers(&server);
+    assert_eq!(answers[0]["decision"]["updated_input"], json!({ "path": "z" }));
+    assert_eq!(answers[1]["error"], r#"not "ls""#);
+    assert_eq!(answers[3]["error"], "no idea");
+    let kept = session.approvals();
+    assert_eq!(kept[3].error.as_deref(), Some("no idea"));
+    assert!(kept[3].decision.is_none());
+    assert_eq!(kept[0].by, "ask");
+}
+
+#[tokio::test]
+async fn a_function_is_dropped_when_its_turn_is_stopped() {
+    let asked = Arc::new(Notify::new());
+    let asking = Arc::clone(&asked);
+    let ask = Rule::ask(move |_| {
+        asking.notify_one();
+        pending::<Decision>()
+    });
+    let options = SessionOptions::agent("a").approvals(ask);
+    let (_server, session) = opened(Generation::Single, calls(), options).await;
+    let turn = session.send("?").unwrap();
+    timeout(SOON, asked.notified()).await.unwrap();
+    session.close();
+    let result = timeout(SOON, turn).await.unwrap().unwrap();
+    assert_eq!(result.status, Some(TurnStatus::Aborted));
+    let kept = session.approvals();
+    assert!(kept[0].decision.is_none() && kept[0].error.is_some(), "{kept:?}");
+}
+
+#[tokio::test]
+async fn one_turn_can_be_led_otherwise() {
+    let options = SessionOptions::agent("a").approvals(Rule::allow_all());
+    let (_server, session) = opened(Generation::Single, calls(), options).await;
+    let deny = TurnOptions { approvals: Approvals::Deny, ..session.turn_options() };
+    let result = session.run_with("?", deny).await.unwrap();
+    assert_eq!(outcomes(&result), ["error"; 4]);
+    assert!(session.approvals().is_empty());
+    let longer = TurnOptions { timeout: Some(SOON), ..session.turn_options() };
+    assert_eq!(outcomes(&session.run_with("?", longer).await.unwrap()), ["success"; 4]);
+}
+
+#[tokio::test]
+async fn without_a_policy_the_follower_is_asked() {
+    let asking = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
+    let options = SessionOptions::agent("a").turns(asking);
+    let (_server, session) = opened(Generation::Single, calls(), options).await;
+    let mut turn = session.send("?").unwrap();
+    let mut asked = 0;
+    while let Some(update) = timeout(SOON, turn.next()).await.unwrap() {
+        if let TurnUpdate::Approval(request) = update {
+            asked += 1;
+            request.allow();
+        }
+    }
+    let result = turn.await.unwrap();
+    assert_eq!((asked, outcomes(&result)), (4, vec!["success"; 4]));
+}
