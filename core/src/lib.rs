@@ -43,6 +43,7 @@
 
 mod approvals;
 mod background;
+mod batch;
 mod changes;
 mod client;
 mod connection;
@@ -72,6 +73,7 @@ mod transport;
 mod turn;
 
 pub use approvals::{ApprovalRequest, ApprovalRequests, Decision};
+pub use batch::{Batch, MapOptions, Progress, map};
 pub use changes::FileChanges;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};

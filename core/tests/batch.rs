@@ -1,0 +1,170 @@
+//! Many prompts at once, against the server double.
+#![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
+use letta_app_client::{Client, ConnectOptions, ErrorKind, MapOptions, Tool, ToolContext, map};
+use serde_json::{Value, json};
+use tokio::sync::{Barrier, Notify};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+/// Prompt and completion tokens that a run of the double takes by default.
+const PER_RUN: u64 = 12;
+
+async fn connected(turns: Vec<ScriptedTurn>) -> (Arc<MockServer>, Client) {
+    let options = ScriptOptions { turns, ..ScriptOptions::default() };
+    let server = Arc::new(MockServer::scripted(options).unwrap());
+    let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+    client.connect().await.unwrap();
+    (server, client)
+}
+
+/// The commands of a type that the server got.
+fn received(server: &MockServer, kind: &str) -> Vec<Value> {
+    let received = server.received().into_iter();
+    let commands = received.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    commands.filter(|command| command["type"] == kind).collect()
+}
+
+async fn waits_for(server: &Arc<MockServer>, kind: &'static str, times: usize) -> bool {
+    let server = Arc::clone(server);
+    tokio::task::spawn_blocking(move || server.wait_received(kind, times, SOON)).await.unwrap()
+}
+
+/// A turn that calls `meet` once.
+fn meeting() -> ScriptedTurn {
+    ScriptedTurn::text(["done"]).call(ScriptedCall::new("meet", json!({})))
+}
+
+#[tokio::test]
+async fn prompts_go_to_the_agents_in_turn_each_in_a_conversation_of_its_own() {
+    let (server, client) = connected(vec![ScriptedTurn::text(["4", "2"])]).await;
+    let options =
+        MapOptions::agents(["agent-1", "agent-2"]).sessions(|options| options.mode("acceptEdits"));
+    let batch = map(&client, ["a", "b", "c"], options).await.unwrap();
+    let texts: Vec<_> =
+        batch.results.iter().map(|result| &*result.as_ref().unwrap().text).collect();
+    assert_eq!(texts, ["42"; 3]);
+    assert_eq!(batch.usage.total_tokens, 3 * PER_RUN);
+    let inputs = received(&server, "input");
+    let mut asked: Vec<_> = inputs
+        .iter()
+        .map(|input| {
+            let prompt = &input["payload"]["messages"][0]["content"];
+            (prompt.as_str().unwrap(), input["runtime"]["agent_id"].as_str().unwrap())
+        })
+        .collect();
+    asked.sort_unstable();
+    assert_eq!(asked, [("a", "agent-1"), ("b", "agent-2"), ("c", "agent-1")]);
+    let conversations: HashSet<_> =
+        inputs.iter().map(|input| input["runtime"]["conversation_id"].as_str().unwrap()).collect();
+    assert_eq!(conversations.len(), 3);
+    let starts = received(&server, "runtime_start");
+    assert!(starts.iter().all(|start| start["mode"] == "acceptEdits"), "{starts:?}");
+}
+
+#[tokio::test]
+async fn one_that_fails_leaves_the_others_alone() {
+    let mut failing = ScriptedTurn::text(["half"]);
+    failing.error = Some("no credits".to_owned());
+    let turns = vec![ScriptedTurn::text(["one"]), failing, ScriptedTurn::text(["three"])];
+    let (_server, client) = connected(turns).await;
+    let batch = map(&client, ["a", "b", "c"], MapOptions::agents(["x"]).limit(1)).await.unwrap();
+    assert_eq!(batch.results[0].as_ref().unwrap().text, "one");
+    let error = batch.results[1].as_ref().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TurnFailed);
+    assert_eq!(batch.results[2].as_ref().unwrap().text, "three");
+    // What a failed turn has used counts as well.
+    assert_eq!(batch.usage.total_tokens, 3 * PER_RUN);
+}
+
+#[tokio::test]
+async fn as_many_run_at_once_as_the_limit_says() {
+    let (_server, client) = connected(vec![meeting()]).await;
+    let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let highest = Arc::clone(&most);
+    let barrier = Arc::new(Barrier::new(2));
+    // Nobody gets on before there are two.
+    let meet = Tool::new("meet", "", json!({ "type": "object" }), move |_, _| {
+        let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+        let barrier = Arc::clone(&barrier);
+        async move {
+            most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            barrier.wait().await;
+            running.fetch_sub(1, Ordering::SeqCst);
+            Ok::<_, String>(())
+        }
+    });
+    let options = MapOptions::agents(["a", "b"]).limit(2);
+    let options = options.sessions(move |options| options.tool(meet.clone()));
+    let batch = timeout(SOON, map(&client, ["?"; 6], options)).await.unwrap().unwrap();
+    assert!(batch.results.iter().all(Result::is_ok), "{batch:?}");
+    assert_eq!(highest.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn progress_is_told_as_it_comes_and_results_keep_their_order() {
+    let (_server, client) = connected(vec![meeting()]).await;
+    let second_is_done = Arc::new(Notify::new());
+    let done = Arc::clone(&second_is_done);
+    let meet = Tool::new("meet", "", json!({ "type": "object" }), move |_, call: ToolContext| {
+        let second_is_done = Arc::clone(&second_is_done);
+        async move {
+            if call.runtime().unwrap()["agent_id"] == "first" {
+                second_is_done.notified().await;
+            }
+            Ok::<_, String>(())
+        }
+    });
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let options = MapOptions::agents(["first", "second"])
+        .sessions(move |options| options.tool(meet.clone()))
+        .progress(move |progress| {
+            let agent = progress.result.as_ref().unwrap().agent_id.clone();
+            let entry = (progress.index, progress.done, progress.total, agent);
+            telling.lock().unwrap().push(entry);
+            done.notify_one();
+        });
+    let batch = timeout(SOON, map(&client, ["a", "b"], options)).await.unwrap().unwrap();
+    let expected = [(1, 1, 2, "second".to_owned()), (0, 2, 2, "first".to_owned())];
+    assert_eq!(*told.lock().unwrap(), expected);
+    let agents = batch.results.iter().map(|result| result.as_ref().unwrap().agent_id.as_str());
+    assert_eq!(agents.collect::<Vec<_>>(), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn dropping_it_stops_what_runs() {
+    let mut hanging = ScriptedTurn::text(["half"]);
+    hanging.hang = true;
+    let (server, client) = connected(vec![hanging]).await;
+    {
+        let asking = map(&client, ["?"; 4], MapOptions::agents(["a"]).limit(2));
+        tokio::select! {
+            batch = asking => unreachable!("{batch:?}"),
+            sent = waits_for(&server, "input", 2) => assert!(sent),
+        }
+    }
+    assert!(waits_for(&server, "abort_message", 2).await);
+    assert_eq!(received(&server, "input").len(), 2);
+}
+
+#[tokio::test]
+async fn without_agents_or_room_nothing_is_sent() {
+    let (server, client) = connected(Vec::new()).await;
+    let nobody: [&str; 0] = [];
+    for options in [MapOptions::agents(nobody), MapOptions::agents(["a"]).limit(0)] {
+        let error = map(&client, ["?"], options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    }
+    assert!(received(&server, "runtime_start").is_empty());
+    let nothing: [&str; 0] = [];
+    let batch = map(&client, nothing, MapOptions::agents(["a"])).await.unwrap();
+    assert!(batch.results.is_empty());
+}
