@@ -412,8 +412,7 @@ impl Client {
     /// Dropping the future stops the turn on the server.
     pub async fn run_turn(&self, fields: Value, options: TurnOptions) -> Result<TurnResult, Error> {
         if options.approvals == Approvals::Ask {
-            let message = "approvals: `Ask` needs a handle that can be asked";
-            return Err(Error::new(ErrorKind::InvalidOption, message).with_hint("use send_turn"));
+            return Err(nobody_to_ask("use send_turn"));
         }
         let command = command("input", fields)?;
         let (to, from) = oneshot::channel();
@@ -430,7 +429,8 @@ impl Client {
     /// # Errors
     ///
     /// What is wrong with the input, before anything is sent; see the type's text.
-    pub fn send_turn(&self, fields: Value, options: TurnOptions) -> Result<Turn, Error> {
+    pub fn send_turn(&self, fields: Value, mut options: TurnOptions) -> Result<Turn, Error> {
+        options.events = true;
         self.send_turn_of(fields, options, None)
     }
 
@@ -439,14 +439,14 @@ impl Client {
         self.connection.abort_turn(token);
     }
 
-    /// [`Client::send_turn`], where somebody else than the follower may be asked for permissions.
+    /// [`Client::send_turn`], where the events need not be wanted, and somebody else than the follower may
+    /// be asked for permissions.
     pub(crate) fn send_turn_of(
         &self,
         fields: Value,
-        mut options: TurnOptions,
+        options: TurnOptions,
         asks: Option<mpsc::UnboundedSender<ApprovalRequest>>,
     ) -> Result<Turn, Error> {
-        options.events = true;
         let command = command("input", fields)?;
         let (to, outcome) = oneshot::channel();
         let (events, inbox) = subscription();
@@ -489,6 +489,12 @@ impl Drop for Call<'_> {
             self.client.connection.cancel(self.token);
         }
     }
+}
+
+/// The error of a turn that asks, where nobody follows it.
+pub(crate) fn nobody_to_ask(hint: &str) -> Error {
+    let message = "approvals: `Ask` needs a handle that can be asked";
+    Error::new(ErrorKind::InvalidOption, message).with_hint(hint)
 }
 
 /// Agent and conversation of a runtime.

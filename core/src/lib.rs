@@ -25,7 +25,8 @@
 //!
 //! # Layers
 //!
-//! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`].
+//! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`]. It takes functions
+//!   as [`Tool`]s and a [`policy`] for permissions. [`map`] asks many prompts at once.
 //! * [`Client`] is everything else that the protocol has. Bodies are JSON values with the protocol's own field names, or the
 //!   typed commands of [`protocol::types`] in methods by family: `client.agents().list(…)`.
 //! * [`Connection`] is the handle under it, for other languages: it takes and gives plain text, never

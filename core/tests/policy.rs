@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::future::pending;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use letta_app_client::policy::{Question, Rule};
@@ -11,11 +10,11 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Approvals, Client, ConnectOptions, Decision, Policy, Session, SessionOptions, TurnOptions,
-    TurnResult, TurnStatus, TurnUpdate,
+    Approvals, Client, ConnectOptions, Decision, ErrorKind, Policy, Session, SessionOptions,
+    TurnOptions, TurnResult, TurnStatus, TurnUpdate,
 };
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -111,19 +110,30 @@ async fn a_function_decides_and_what_it_fails_with_denies() {
 
 #[tokio::test]
 async fn a_function_is_dropped_when_its_turn_is_stopped() {
-    let asked = Arc::new(Notify::new());
-    let asking = Arc::clone(&asked);
+    struct Dropped(mpsc::UnboundedSender<&'static str>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send("dropped").unwrap();
+        }
+    }
+    let (told, mut heard) = mpsc::unbounded_channel();
     let ask = Rule::ask(move |_| {
-        asking.notify_one();
-        pending::<Decision>()
+        told.send("asked").unwrap();
+        let dropped = Dropped(told.clone());
+        async move {
+            let _dropped = dropped;
+            pending::<Decision>().await
+        }
     });
     let options = SessionOptions::agent("a").approvals(ask);
     let (_server, session) = opened(Generation::Single, calls(), options).await;
     let turn = session.send("?").unwrap();
-    timeout(SOON, asked.notified()).await.unwrap();
+    assert_eq!(timeout(SOON, heard.recv()).await.unwrap(), Some("asked"));
     session.close();
     let result = timeout(SOON, turn).await.unwrap().unwrap();
     assert_eq!(result.status, Some(TurnStatus::Aborted));
+    assert_eq!(timeout(SOON, heard.recv()).await.unwrap(), Some("dropped"));
+    // On this one thread, nothing comes between the drop and the record.
     let kept = session.approvals();
     assert!(kept[0].decision.is_none() && kept[0].error.is_some(), "{kept:?}");
 }
@@ -145,6 +155,8 @@ async fn without_a_policy_the_follower_is_asked() {
     let asking = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
     let options = SessionOptions::agent("a").turns(asking);
     let (_server, session) = opened(Generation::Single, calls(), options).await;
+    let error = session.run("?").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption, "nobody follows it");
     let mut turn = session.send("?").unwrap();
     let mut asked = 0;
     while let Some(update) = timeout(SOON, turn.next()).await.unwrap() {

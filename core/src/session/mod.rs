@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use crate::client::Client;
+use crate::client::{Client, nobody_to_ask};
 use crate::engine::{Approvals, TurnOptions, TurnResult, Usage};
 use crate::error::{Error, ErrorKind};
 use crate::events::MessageFilter;
@@ -182,7 +182,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Session::run`].
+    /// As [`Session::run`]; [`ErrorKind::InvalidOption`] for [`Approvals::Ask`] without a policy.
     ///
     /// # Cancel safety
     ///
@@ -192,7 +192,11 @@ impl Session {
         prompt: impl Into<Prompt>,
         options: TurnOptions,
     ) -> Result<TurnResult, Error> {
-        self.send_with(prompt, options)?.result().await
+        if options.approvals == Approvals::Ask && self.policy.is_none() {
+            return Err(nobody_to_ask("use send, or a policy"));
+        }
+        // Nobody reads the events.
+        self.sent(prompt, TurnOptions { events: false, ..options })?.await
     }
 
     /// Asks, and returns at once with the turn, to be followed, awaited, stopped or left alone.
@@ -214,8 +218,12 @@ impl Session {
     pub fn send_with(
         &self,
         prompt: impl Into<Prompt>,
-        mut options: TurnOptions,
+        options: TurnOptions,
     ) -> Result<Turn, Error> {
+        self.sent(prompt, TurnOptions { events: true, ..options })
+    }
+
+    fn sent(&self, prompt: impl Into<Prompt>, mut options: TurnOptions) -> Result<Turn, Error> {
         let asks = self.own.asks().filter(|_| options.approvals == Approvals::Ask);
         if asks.is_none() {
             options.allow.extend(self.tools.names().map(str::to_owned));
