@@ -1,0 +1,42 @@
+//! Many questions at once, each in a conversation of its own, a few at a time.
+
+use std::env;
+use std::time::Duration;
+
+use letta_app_client::{
+    Approvals, Client, ConnectOptions, Error, MapOptions, SessionOptions, TurnOptions, map,
+};
+use serde_json::json;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let url = env::var("LETTA_URL").unwrap_or_else(|_| "ws://127.0.0.1:4500".to_owned());
+    let model = env::var("LETTA_MODEL").unwrap_or_else(|_| "lmstudio/echo-1".to_owned());
+    let agent = json!({ "name": "helper", "model": model });
+    let prompts: Vec<String> =
+        (1..=6).map(|number| format!("Describe the number {number} in one sentence.")).collect();
+
+    let client = Client::new(ConnectOptions::new(url))?;
+    client.connect().await?;
+    let first = client.session(SessionOptions::new_agent(&agent).unpinned()).await?;
+    let turns = TurnOptions {
+        timeout: Some(Duration::from_secs(300)),
+        approvals: Approvals::Deny,
+        ..TurnOptions::default()
+    };
+    // Several agents would get the prompts in turn.
+    let options = MapOptions::agents([first.agent_id()])
+        .limit(3)
+        .sessions(move |options| options.turns(turns.clone()))
+        .progress(|progress| eprintln!("{} of {}", progress.done, progress.total));
+    let batch = map(&client, prompts.clone(), options).await?;
+    for (prompt, result) in prompts.iter().zip(&batch.results) {
+        match result {
+            Ok(result) => println!("{prompt} -> {}", result.text),
+            Err(error) => println!("{prompt} -> [{error}]"),
+        }
+    }
+    println!("[{} tokens in all]", batch.usage.total_tokens);
+    client.close().await;
+    Ok(())
+}
