@@ -109,6 +109,23 @@ async fn a_function_decides_and_what_it_fails_with_denies() {
 }
 
 #[tokio::test]
+async fn a_condition_that_panics_denies_and_the_policy_goes_on() {
+    let policy = Policy::first_match([
+        Rule::allow(["Bash"]).when("command", |command| {
+            assert!(command == "ls; rm", "no idea");
+            true
+        }),
+        Rule::allow_all(),
+    ]);
+    let options = SessionOptions::agent("a").approvals(policy);
+    let (server, session) = opened(Generation::Single, calls(), options).await;
+    let result = session.run("?").await.unwrap();
+    assert_eq!(outcomes(&result), ["success", "error", "success", "success"]);
+    assert_eq!(answers(&server)[1]["error"], "no idea");
+    assert_eq!(session.approvals()[1].error.as_deref(), Some("no idea"));
+}
+
+#[tokio::test]
 async fn a_function_is_dropped_when_its_turn_is_stopped() {
     struct Dropped(mpsc::UnboundedSender<&'static str>);
     impl Drop for Dropped {

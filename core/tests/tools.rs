@@ -231,7 +231,11 @@ async fn tools_end_with_their_session() {
     let answers = received(&server, "external_tool_call_response");
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert!(answers[0]["error"].is_string(), "{answers:?}");
-    // The server still has the tool.
+    assert_unanswered(&client, &runtime).await;
+}
+
+/// The server still has the tool, which nobody runs any more.
+async fn assert_unanswered(client: &Client, runtime: &Value) {
     let message = json!({ "role": "user", "content": "?" });
     let payload = json!({ "kind": "create_message", "messages": [message] });
     let fields = json!({ "runtime": runtime, "payload": payload });
@@ -239,6 +243,18 @@ async fn tools_end_with_their_session() {
     let (status, output) = outcome(&result);
     assert_eq!(status, "error");
     assert!(output.contains("no handler for this tool any more"), "{output}");
+}
+
+#[tokio::test]
+async fn tools_end_with_the_last_handle() {
+    let (_server, client) = calling(vec![lookup(json!({ "key": 1 }))]).await;
+    let session = client.session(agent("a").tool(tool("mine"))).await.unwrap();
+    let other = session.clone();
+    drop(session);
+    assert_eq!(outcome(&other.run("?").await.unwrap()), ("success", "mine: 1"));
+    let runtime = other.runtime().clone();
+    drop(other);
+    assert_unanswered(&client, &runtime).await;
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ impl Rule {
     }
 
     /// Limits the rule to calls with an argument that a function says yes to. A call without that argument
-    /// does not match. Of several such limits each has to hold.
+    /// does not match. Of several such limits each has to hold. A panic denies the call.
     #[must_use]
     pub fn when(
         mut self,

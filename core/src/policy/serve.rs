@@ -19,14 +19,23 @@ pub(crate) async fn serve(
 ) {
     while let Some(mut request) = requests.recv().await {
         let question = Question::new(request.json());
-        let rule = policy.pick(&question);
-        let by = rule.map_or_else(|| "no rule".to_owned(), ToString::to_string);
-        // A function may panic before it has made its future.
+        // What a program's functions panic with denies, here and below.
+        let picked = std::panic::catch_unwind(AssertUnwindSafe(|| policy.pick(&question)));
+        let by = match &picked {
+            Ok(Some(rule)) => rule.to_string(),
+            Ok(None) => "no rule".to_owned(),
+            Err(_) => "a condition that panicked".to_owned(),
+        };
         let deciding = async {
-            if let Some(rule) = rule {
-                return rule.decide(question.clone()).await;
+            // A function may panic before it has made its future.
+            match picked {
+                Ok(Some(rule)) => rule.decide(question.clone()).await,
+                Ok(None) => {
+                    let tool = question.tool_name();
+                    Ok(Decision::deny(format!("no rule of the policy allows {tool}")))
+                }
+                Err(panic) => Err(panic_text(&*panic).to_owned()),
             }
-            Ok(Decision::deny(format!("no rule of the policy allows {}", question.tool_name())))
         };
         let decided = tokio::select! {
             biased;
