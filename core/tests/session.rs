@@ -9,8 +9,8 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions, TurnStatus,
-    TurnUpdate,
+    Approvals, Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions,
+    TurnStatus, TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -181,4 +181,21 @@ async fn a_turn_is_a_stream_and_a_future() {
     });
     assert_eq!(pieces.collect::<Vec<_>>(), ["4", "2"]);
     assert!(matches!(updates.last(), Some(TurnUpdate::Finished(result)) if result.text == "42"));
+}
+
+#[tokio::test]
+async fn limits_are_those_of_each_turn() {
+    let mut script = ScriptedTurn::text(["half"]);
+    script.hang = true;
+    let (_server, client) = connected(turns(&[script])).await;
+    let soon = Duration::from_millis(200);
+    let options = SessionOptions::agent("a");
+    let short = client.session(options.clone().timeout(soon)).await.unwrap();
+    assert_eq!(short.run("?").await.unwrap_err().kind(), ErrorKind::TurnTimeout);
+    let idle = client.session(options.clone().idle_timeout(soon)).await.unwrap();
+    assert_eq!(idle.run("?").await.unwrap_err().kind(), ErrorKind::TurnIdleTimeout);
+    let patient = client.session(options.idle_timeout(None)).await.unwrap();
+    assert_eq!(patient.turn_options().idle_timeout, None);
+    // What wants a permission is denied all the same.
+    assert_eq!(patient.turn_options().approvals, Approvals::Deny);
 }

@@ -3,9 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use letta_app_client::{
-    Approvals, Client, ConnectOptions, Error, MapOptions, SessionOptions, TurnOptions, map,
-};
+use letta_app_client::{Client, ConnectOptions, Error, MapOptions, SessionOptions, map};
 use serde_json::json;
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,15 +17,10 @@ async fn main() -> Result<(), Error> {
     let client = Client::new(ConnectOptions::new(url))?;
     client.connect().await?;
     let first = client.session(SessionOptions::new_agent(&agent).unpinned()).await?;
-    let turns = TurnOptions {
-        timeout: Some(Duration::from_secs(300)),
-        approvals: Approvals::Deny,
-        ..TurnOptions::default()
-    };
     // Several agents would get the prompts in turn.
     let options = MapOptions::agents([first.agent_id()])
         .limit(3)
-        .sessions(move |options| options.turns(turns.clone()))
+        .sessions(|options| options.timeout(Duration::from_secs(300)))
         .progress(|progress| eprintln!("{} of {}", progress.done, progress.total));
     let batch = map(&client, prompts.clone(), options).await?;
     for (prompt, result) in prompts.iter().zip(&batch.results) {

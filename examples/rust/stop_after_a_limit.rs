@@ -4,7 +4,7 @@ use std::env;
 use std::error::Error;
 use std::time::Duration;
 
-use letta_app_client::{Client, ConnectOptions, ErrorKind, SessionOptions, TurnOptions};
+use letta_app_client::{Client, ConnectOptions, ErrorKind, SessionOptions};
 use serde_json::json;
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,10 +16,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = Client::new(ConnectOptions::new(url))?;
     client.connect().await?;
-    let session = client.session(SessionOptions::new_agent(&agent).unpinned()).await?;
-    let timeout = Some(Duration::try_from_secs_f64(seconds)?);
-    let options = TurnOptions { timeout, check: true, ..session.turn_options() };
-    match session.run_with("Tell a very long story.", options).await {
+    let options = SessionOptions::new_agent(&agent).unpinned();
+    let session = client.session(options.timeout(Duration::try_from_secs_f64(seconds)?)).await?;
+    match session.run("Tell a very long story.").await {
         Ok(result) => println!("{}", result.text),
         Err(error) if error.kind() == ErrorKind::TurnTimeout => {
             println!("[stopped after {seconds} s]");

@@ -49,6 +49,11 @@ impl Client {
     ///
     /// [`ErrorKind::InvalidOption`] for tools of one name, or such that the server would not take;
     /// otherwise see the type's text.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the conversation on the server, where it may have been started; its tools
+    /// are not answered.
     pub async fn session(&self, options: SessionOptions) -> Result<Session, Error> {
         let SessionOptions { start, cwd, mut turns, tools, policy } = options;
         let wanted = cwd.as_deref().map(absolute).transpose()?;

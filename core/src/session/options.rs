@@ -1,6 +1,7 @@
 //! How a session is opened, and what is said in it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -73,7 +74,22 @@ impl SessionOptions {
         self
     }
 
-    /// How turns are limited and who is asked for permissions; `Deny` by default. Has no say on permissions
+    /// The limit for each whole turn ([`TurnOptions::timeout`]); none by default.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.turns.timeout = Some(limit);
+        self
+    }
+
+    /// How long the server may be silent while the model is at work ([`TurnOptions::idle_timeout`]); `None`
+    /// for no limit.
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.turns.idle_timeout = limit.into();
+        self
+    }
+
+    /// All of how turns are limited and who is asked for permissions; `Deny` by default. Has no say on permissions
     /// beside [`SessionOptions::approvals`].
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {
