@@ -74,7 +74,10 @@ class Loop(Protocol):
     def spawn(
         self, function: Callable[[], Awaitable[None]], context: contextvars.Context
     ) -> Callable[[], object]:
-        """Runs a function as a task of its own, which nobody waits for; returns what cancels it."""
+        """Runs a function of the program as a task of its own; returns what cancels it."""
+
+    def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], object]:
+        """Runs a function of this package as a task of its own; returns what cancels it."""
 
 
 def running_loop() -> Loop | None:
@@ -170,6 +173,9 @@ class AsyncioLoop:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task.cancel
+
+    def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], object]:
+        return self.spawn(function, contextvars.copy_context())
 
 
 class _Watcher:
@@ -308,6 +314,9 @@ class TrioLoop:
 
         self._trio.lowlevel.spawn_system_task(run, context=context.copy())
         return scope.cancel  # type: ignore[no-any-return]
+
+    def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], object]:
+        return self.spawn(function, contextvars.copy_context())
 
 
 def contained(callback: Callable[[], None]) -> None:

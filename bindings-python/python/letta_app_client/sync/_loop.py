@@ -11,13 +11,15 @@ import select
 import sys
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from .._loops import Completion, contained, driving
+from ._completion import BlockingCompletion
 from ._gate import Gate
 from ._interrupts import Interrupts
+from ._tasks import OwnLoopTask, StepTask
 
 __all__ = ["BlockingLoop"]
 
@@ -25,58 +27,6 @@ T = TypeVar("T")
 
 _SLICE = 0.1 if sys.platform == "win32" else -1
 """Seconds after which a wait looks for Ctrl-C, where that does not end it; -1 for no such limit."""
-
-
-class _Completion:
-    """One outcome that a thread waits for."""
-
-    __slots__ = ("_error", "_loop", "_value", "done", "signal")
-
-    def __init__(self, loop: BlockingLoop) -> None:
-        self._loop = loop
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self.done = False
-        # Held while a thread sleeps that does not look for deliveries itself.
-        self.signal: threading.Lock | None = None
-
-    def set_result(self, value: Any) -> None:
-        if not self.done:
-            self._value = value
-            self._settle()
-
-    def set_exception(self, error: BaseException) -> None:
-        if not self.done:
-            self._error = error
-            self._settle()
-
-    def _settle(self) -> None:
-        self.done = True
-        if self.signal is not None:
-            self.wake()
-        else:
-            self._loop.nudge()
-
-    def wake(self) -> None:
-        """Ends the sleep."""
-        signal, self.signal = self.signal, None
-        if signal is not None:
-            signal.release()
-
-    def __await__(self) -> Generator[_Completion, None, Any]:
-        if not self.done:
-            yield self
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                # The error's traceback leads here, and a cycle would keep the client.
-                del error
-        return self._value
-
-    async def wait(self) -> Any:
-        return await self
 
 
 class BlockingLoop:
@@ -99,11 +49,11 @@ class BlockingLoop:
         self._fd = -1
         self._bell: Callable[[], None] | None = None
         self._soon: deque[Callable[[], None]] = deque()
-        self._sleeping: list[_Completion] = []
+        self._sleeping: list[BlockingCompletion] = []
         self._looking: int | None = None
         self._attended = False
         self._attendant: int | None = None
-        self._end: _Completion | None = None
+        self._end: BlockingCompletion | None = None
 
     # --- what blocking code uses -----------------------------------------------------------------
 
@@ -153,7 +103,7 @@ class BlockingLoop:
         if self._looking not in (None, threading.get_ident()):
             self._ring()
 
-    def _wait(self, completion: _Completion, interrupts: Interrupts) -> BaseException | None:
+    def _wait(self, completion: BlockingCompletion, interrupts: Interrupts) -> BaseException | None:
         try:
             while not completion.done:
                 if self._may_look():
@@ -172,7 +122,7 @@ class BlockingLoop:
         there = self._fd >= 0 or bool(self._soon)
         return there and self._looking in (None, me) and self._attendant in (None, me)
 
-    def _look(self, completion: _Completion, interrupts: Interrupts) -> None:
+    def _look(self, completion: BlockingCompletion, interrupts: Interrupts) -> None:
         """Looks for deliveries until the completion is one of them."""
         outer, self._looking = self._looking, threading.get_ident()
         try:
@@ -187,7 +137,7 @@ class BlockingLoop:
             self._looking = outer
             self._wake_next()
 
-    def _sleep(self, completion: _Completion, interrupts: Interrupts) -> None:
+    def _sleep(self, completion: BlockingCompletion, interrupts: Interrupts) -> None:
         """Sleeps until the completion is there, or somebody has to look for deliveries."""
         signal = completion.signal = threading.Lock()
         signal.acquire()
@@ -225,7 +175,7 @@ class BlockingLoop:
         """Calls functions of the program from now on even while nobody waits."""
         self._attended = True
         if self._fd >= 0 and self._end is None:
-            self._end = _Completion(self)
+            self._end = BlockingCompletion(self)
             threading.Thread(target=self._serve, name="letta-app-client", daemon=True).start()
 
     def _serve(self) -> None:
@@ -269,43 +219,21 @@ class BlockingLoop:
             contained(callback)
 
     def completion(self) -> Completion:
-        return _Completion(self)
+        return BlockingCompletion(self)
 
     def spawn(
         self, function: Callable[[], Awaitable[None]], context: contextvars.Context
     ) -> Callable[[], object]:
-        task = _Task(function)
+        task = OwnLoopTask(function)
         threading.Thread(
             target=context.run, args=(task.run,), name="letta-app-client-task", daemon=True
         ).start()
         return task.cancel
 
-
-class _Task:
-    """A coroutine of the program's, such as a tool: on an event loop and in a thread of its own."""
-
-    def __init__(self, function: Callable[[], Awaitable[None]]) -> None:
-        self._function = function
-        self._cancelled = False
-        self._cancel: Callable[[], object] | None = None
-
-    def run(self) -> None:
-        contained(lambda: asyncio.run(self._run()))
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        if self._cancel is not None:
-            # Its loop may have ended.
-            with contextlib.suppress(RuntimeError):
-                self._cancel()
-
-    async def _run(self) -> None:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine that runs is one
-        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-        if not self._cancelled:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._function()
+    def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], object]:
+        task = StepTask(function(), self)
+        self.soon(task.step)
+        return task.cancel
 
 
 def _wait_readable(fd: int) -> None:
