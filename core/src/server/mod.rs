@@ -2,6 +2,8 @@
 
 mod output;
 mod process;
+#[cfg(any(not(unix), test))]
+mod resolve;
 mod reuse;
 
 use std::fmt;

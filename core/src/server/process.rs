@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+#[cfg(not(unix))]
+use super::resolve::resolve;
 use super::{Output, ServerOptions};
 use crate::error::{Error, ErrorKind};
 
@@ -56,19 +58,11 @@ fn guarded(program: &str, arguments: &[String]) -> Command {
 /// Without a watchman: what Windows offers for that needs unsafe code.
 #[cfg(not(unix))]
 fn guarded(program: &str, arguments: &[String]) -> Command {
-    let mut command = Command::new(found(program));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let endings = std::env::var("PATHEXT").ok();
+    let mut command = Command::new(resolve(program, &path, endings.as_deref()));
     command.args(arguments);
     command
-}
-
-/// A program as Windows finds it on a command line: with an ending, which may be a script's.
-#[cfg(not(unix))]
-fn found(program: &str) -> std::path::PathBuf {
-    let endings = ["", ".exe", ".cmd", ".bat"];
-    let folders = std::env::var_os("PATH").unwrap_or_default();
-    let files = std::env::split_paths(&folders)
-        .flat_map(|folder| endings.map(|ending| folder.join(format!("{program}{ending}"))));
-    files.into_iter().find(|file| file.is_file()).unwrap_or_else(|| program.into())
 }
 
 impl Process {
