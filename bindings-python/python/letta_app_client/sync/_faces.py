@@ -136,6 +136,9 @@ def _next(face: Any) -> Any:
 
 
 def _method(name: str, original: Callable[..., Any]) -> Any:
+    if inspect.iscoroutinefunction(original):
+        return _like(_waiting(name), original, SPELLED.get(name, name))
+
     def call(face: Any, *args: Any, **kwargs: Any) -> Any:
         loop: BlockingLoop = face._loop  # noqa: SLF001 - of this module
         if name in CALLED and args and callable(args[0]):
@@ -159,6 +162,16 @@ def _method(name: str, original: Callable[..., Any]) -> Any:
         return shown(value, loop)
 
     return _like(call, original, SPELLED.get(name, name))
+
+
+def _waiting(name: str) -> Callable[..., Any]:
+    def call(face: Any, *args: Any, **kwargs: Any) -> Any:
+        given = [bare(arg) for arg in args]
+        named = {key: bare(value) for key, value in kwargs.items()}
+        coroutine = getattr(face._inner, name)(*given, **named)  # noqa: SLF001 - of this module
+        return shown(face._loop.run(coroutine), face._loop)  # noqa: SLF001
+
+    return call
 
 
 def _called(handler: Callable[..., Any], loop: BlockingLoop) -> Callable[..., Any]:

@@ -11,7 +11,16 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+try:
+    # The public functions make enumerations of what these give, which takes longest of all.
+    import _signal  # type: ignore[import-not-found]
+except ImportError:
+    _signal = signal
+
 __all__ = ["Interrupts"]
+
+_SIGINT = int(signal.SIGINT)
+_RUNNER: type | None = getattr(asyncio, "Runner", None)  # from Python 3.11 on
 
 
 class Interrupts:
@@ -32,10 +41,10 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            before = signal.getsignal(signal.SIGINT)
+            before = _signal.getsignal(_SIGINT)
             if callable(before):
                 self._before, self._reaction = before, _raising(before)
-                signal.signal(signal.SIGINT, self._take)
+                _signal.signal(_SIGINT, self._take)
         return self
 
     def __exit__(
@@ -45,7 +54,7 @@ class Interrupts:
         _traceback: TracebackType | None,
     ) -> None:
         if self._reaction is not None:
-            signal.signal(signal.SIGINT, self._before)
+            _signal.signal(_SIGINT, self._before)
             self._react()
 
     def waiting(self, wait: Callable[[], None]) -> None:
@@ -83,6 +92,5 @@ def _raising(handler: Callable[..., Any]) -> Callable[..., Any]:
     """
     method = handler.func if isinstance(handler, functools.partial) else handler
     owner = getattr(method, "__self__", None)
-    runner = getattr(asyncio, "Runner", None)  # from Python 3.11 on
-    of_asyncio = runner is not None and isinstance(owner, runner)
+    of_asyncio = _RUNNER is not None and isinstance(owner, _RUNNER)
     return signal.default_int_handler if of_asyncio else handler

@@ -29,6 +29,26 @@ _SLICE = 0.1 if sys.platform == "win32" else -1
 """Seconds after which a wait looks for Ctrl-C, where that does not end it; -1 for no such limit."""
 
 
+class _Entered:
+    __slots__ = ("_gate", "_loop", "_outer")
+
+    def __init__(self, loop: BlockingLoop, gate: Gate | None) -> None:
+        self._loop = loop
+        self._gate = gate
+        self._outer: Any = None
+
+    def __enter__(self) -> None:
+        if self._gate is not None:
+            self._gate.enter()
+        self._outer = getattr(driving, "loop", None)
+        driving.loop = self._loop
+
+    def __exit__(self, *_: object) -> None:
+        driving.loop = self._outer
+        if self._gate is not None:
+            self._gate.leave()
+
+
 class BlockingLoop:
     """Runs coroutines of a client in the threads that call it, one step at a time.
 
@@ -57,22 +77,11 @@ class BlockingLoop:
 
     # --- what blocking code uses -----------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> _Entered:
         """Makes this the loop of the calling thread for a while, without any other thread."""
         # After a fork the gate may be held by a thread that is not there. Who gets through it is
         # refused by the client itself.
-        guarded = os.getpid() == self._pid
-        outer = getattr(driving, "loop", None)
-        if guarded:
-            self._gate.enter()
-        driving.loop = self
-        try:
-            yield
-        finally:
-            driving.loop = outer
-            if guarded:
-                self._gate.leave()
+        return _Entered(self, self._gate if os.getpid() == self._pid else None)
 
     @contextlib.contextmanager
     def left(self) -> Iterator[None]:
