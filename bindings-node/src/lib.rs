@@ -13,4 +13,5 @@ mod doorbell;
 mod errors;
 mod options;
 mod server;
+mod submission;
 mod testing;

@@ -37,6 +37,8 @@ pub struct NativeTurnOptions {
     pub approval_timeout_ms: Option<f64>,
     pub accept_timeout_ms: Option<f64>,
     pub approvals: String,
+    /// The names of tools that nobody is asked about.
+    pub allow: Option<Vec<String>>,
     /// Whether `takeTurn` gives its events.
     pub followed: bool,
     /// Whether a turn that the agent did not end itself fails.
@@ -110,6 +112,7 @@ pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thr
         }
     }
     options.approvals = Approvals::named(&given.approvals).map_err(thrown)?;
+    options.allow = given.allow.clone().unwrap_or_default();
     options.events = given.followed;
     options.check = given.check.unwrap_or(false);
     Ok(options)

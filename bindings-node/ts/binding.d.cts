@@ -119,6 +119,26 @@ export declare class Server {
   close(): Promise<void>
 }
 
+/** The wait for one result; see `letta_app_client::Submission`. */
+export declare class Submission {
+  /** Waits for what a JSON schema describes. */
+  constructor(schema: string)
+  /** The name of the tool. */
+  get toolName(): string
+  /** The tool's definition. */
+  tool(): string
+  /** The content of the user's message, with how to hand the result in. */
+  content(content: string): string
+  /** The result within the arguments of a call. */
+  output(arguments: string): NativeOutput
+  /** Takes note of a call; gives what is answered to it. */
+  submitted(problems: Array<string>): string
+  /** What to do now that a turn has ended. */
+  turnEnded(): NativeNextStep
+  /** The error of a wait that was given up, as JSON without the turn's result. */
+  error(): string
+}
+
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
 
@@ -154,6 +174,12 @@ export interface NativeCounters {
   degraded: number
 }
 
+/** What to do at the end of a turn: `done`, `repair` with the text to send next, or `give up`. */
+export interface NativeNextStep {
+  step: string
+  prompt?: string
+}
+
 /** How to reach the server; what is missing has the default of the engine. Times in milliseconds. */
 export interface NativeOptions {
   url: string
@@ -170,6 +196,12 @@ export interface NativeOptions {
   /** PEM text, or the path of a PEM file. */
   ca?: string
   rejectUnauthorized?: boolean
+}
+
+/** What a call of the tool holds: `output` as JSON, or the `problem` with it. */
+export interface NativeOutput {
+  output?: string
+  problem?: string
 }
 
 /** How to start a server; what is missing has the default of the engine. */
@@ -192,6 +224,8 @@ export interface NativeTurnOptions {
   approvalTimeoutMs?: number
   acceptTimeoutMs?: number
   approvals: string
+  /** The names of tools that nobody is asked about. */
+  allow?: Array<string>
   /** Whether `takeTurn` gives its events. */
   followed: boolean
   /** Whether a turn that the agent did not end itself fails. */

@@ -77,6 +77,7 @@ export type {
   TlsOptions,
   Transport,
 } from "./options.js";
+export type { OutputOf, OutputSchema } from "./outputschema.js";
 export type { ListOptions, PageOptions } from "./pages.js";
 export { type DenyScope, type PolicyRule, policy } from "./policy.js";
 export type * from "./protocol.js";
@@ -103,6 +104,7 @@ export type {
   StandardSchemaV1,
 } from "./standardschema.js";
 export type { MessageStream, MessagesOptions } from "./stream.js";
+export type { StructuredOptions, StructuredResult } from "./structured.js";
 export type { Terminal, TerminalOptions, Terminals } from "./terminal.js";
 export { type Tool, type ToolArguments, type ToolContext, type ToolOptions, tool } from "./tool.js";
 export type { JsonSchema, ToolParameters } from "./toolschema.js";

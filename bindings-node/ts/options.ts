@@ -161,6 +161,14 @@ export function nativeOptions(options: AppServerClientOptions): NativeOptions {
   return { ...rest, ca: tls?.ca, rejectUnauthorized: tls?.rejectUnauthorized } as NativeOptions;
 }
 
+/** A signal as the platform makes them, or none. */
+export function checkedSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+    throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
+  }
+  return signal;
+}
+
 /** The time limit of a request, for the engine. */
 export function nativeTimeout(options: RequestOptions): number | undefined {
   checkedObject("options", options);
@@ -170,8 +178,14 @@ export function nativeTimeout(options: RequestOptions): number | undefined {
 
 const APPROVALS: readonly unknown[] = ["pause", "wait", "deny", "raise"] satisfies Approvals[];
 
+/** What turns can be told from within this package. */
+export interface TurnSettings extends RunTurnOptions {
+  /** The names of tools that may run without anybody being asked, whatever else decides. */
+  allow?: string[] | undefined;
+}
+
 /** The limits of a turn, for the engine. */
-export function nativeTurnOptions(options: RunTurnOptions): Omit<NativeTurnOptions, "followed"> {
+export function nativeTurnOptions(options: TurnSettings): Omit<NativeTurnOptions, "followed"> {
   checkedObject("options", options);
   const limits: Omit<NativeTurnOptions, "followed" | "approvals"> = {};
   check("check", options.check, "boolean");
@@ -181,7 +195,8 @@ export function nativeTurnOptions(options: RunTurnOptions): Omit<NativeTurnOptio
     check(name, value, "number");
     if (value !== undefined) limits[name] = value;
   }
-  return { ...limits, approvals: approvalsOf(options) };
+  const { allow } = options;
+  return { ...limits, ...(allow && { allow }), approvals: approvalsOf(options) };
 }
 
 const LIMITS = [

@@ -2,8 +2,8 @@
 
 // Not the global ones, which tests replace by fake timers.
 import { clearInterval, setInterval } from "node:timers";
-import { describe } from "./describe.js";
-import { AbortError, InvalidOption, translated } from "./errors.js";
+import { AbortError, translated } from "./errors.js";
+import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
 
 /** How a call is made. */
@@ -69,10 +69,7 @@ export class PendingCalls {
 
   /** The same without a promise: throws what kept the call from being started. */
   begin(call: Call, token = this.#engine.token()): void {
-    const { signal } = call;
-    if (signal !== undefined && typeof signal?.addEventListener !== "function") {
-      throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
-    }
+    const signal = checkedSignal(call.signal);
     if (signal?.aborted) throw new AbortError(signal.reason);
     translated(() => call.start(token));
     const abort = () => {

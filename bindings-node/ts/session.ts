@@ -3,15 +3,24 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { AppServerClient } from "./client.js";
-import { InvalidOption, RequestError } from "./errors.js";
-import type { CallOptions, RunTurnOptions } from "./options.js";
+import { InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
+import type { CallOptions, RequestOptions, RunTurnOptions, TurnSettings } from "./options.js";
+import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { policy } from "./policy.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult, Usage } from "./results.js";
+import {
+  type Conversation,
+  type StructuredOptions,
+  type StructuredResult,
+  structured,
+} from "./structured.js";
 import type { Tool } from "./tool.js";
 import { toolSet } from "./toolset.js";
 import type { Turn } from "./turn.js";
 import type { TurnEvents } from "./turniterator.js";
+import type { RunTurnCommand } from "./types.js";
+import { noUsage, sumUsage } from "./usage.js";
 
 /** What is said to an agent: text, or the parts of a message's `content` (section 8.1). */
 export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
@@ -53,6 +62,7 @@ export class Session {
   readonly #open = new Set<Turn>();
   #cwd: string | undefined;
   #cwdIgnored = false;
+  #closed = 0;
   #usage = noUsage();
   #given: Pick<SessionOptions, "tools" | "externalTools"> = {};
   #removeTools: () => void = () => {};
@@ -166,13 +176,33 @@ export class Session {
    * not end the turn itself, unless `check` is `false`, or `close()` has stopped it; otherwise as
    * {@link AppServerClient.runTurn}.
    */
-  async run(prompt: Prompt, options: RunTurnOptions = {}): Promise<TurnResult> {
-    const turn = this.send(prompt, {
-      ...options,
-      check: options.check ?? this.#turns.check ?? true,
-    });
-    turn.leaveEvents();
-    return turn;
+  run(prompt: Prompt, options?: RunTurnOptions): Promise<TurnResult>;
+  /**
+   * Asks for a result of a certain form: `output`, typed and validated by `outputSchema`. The agent hands
+   * it in through an external tool, `submit_result`, which is registered for this prompt alone, needs no
+   * permission and is hidden from other turns (section 14). A result that does not fit is answered with
+   * what is wrong, field by field; a turn that ends without a valid one is followed by a second, the last.
+   * The session's other tools stay. One such prompt runs at a time in a conversation; others wait.
+   *
+   * On the wire: `runtime_external_tools_update` before and after, or `runtime_start` where the server is
+   * too old for it. `signal` stops the turn on the server, and the tool is taken back. The other fields of
+   * the result are those of the last turn; `usage` of the session counts both.
+   *
+   * Rejects with {@link StructuredOutputError} when no valid result has come, with `text`, `errors` and
+   * `result`; with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption} for a schema
+   * without a JSON schema, before anything is sent; otherwise as without a schema and with `check`.
+   */
+  run<const Schema extends OutputSchema>(
+    prompt: Prompt,
+    options: StructuredOptions<Schema>,
+  ): Promise<StructuredResult<OutputOf<Schema>>>;
+  async run(prompt: Prompt, options: RunTurnOptions | StructuredOptions = {}): Promise<TurnResult> {
+    if ("outputSchema" in options && options.outputSchema !== undefined) {
+      return structured(this.#conversation, prompt, options);
+    }
+    const own: RunTurnOptions = options;
+    const check = own.check ?? this.#turns.check ?? true;
+    return this.#begin(this.#command(prompt), { ...own, check }).leaveEvents();
   }
 
   /**
@@ -181,11 +211,18 @@ export class Session {
    * comes to a limit.
    */
   send(prompt: Prompt, options: RunTurnOptions = {}): Turn {
-    const turn = this.#client.sendTurn(this.#command(prompt), this.#settings(options));
+    if ("outputSchema" in options && options.outputSchema !== undefined) {
+      throw new InvalidOption("outputSchema: only run and map wait for such a result");
+    }
+    return this.#begin(this.#command(prompt), options);
+  }
+
+  #begin(command: RunTurnCommand, options: TurnSettings): Turn {
+    const turn = this.#client.sendTurn(command, this.#settings(options));
     this.#open.add(turn);
     const ended = (usage?: Usage) => {
       this.#open.delete(turn);
-      if (usage) this.#usage = sum(this.#usage, usage);
+      if (usage) this.#usage = sumUsage(this.#usage, usage);
     };
     turn.then(
       ({ usage }) => ended(usage),
@@ -284,6 +321,7 @@ export class Session {
    * more; the conversation stays.
    */
   async close(): Promise<void> {
+    this.#closed += 1;
     this.#removeTools();
     await Promise.allSettled([...this.#open].map((turn) => turn.abort()));
   }
@@ -293,16 +331,58 @@ export class Session {
     return this.close();
   }
 
-  #command(prompt: Prompt) {
+  #command(prompt: Prompt, scopes?: string[]): RunTurnCommand {
     const message = { role: "user" as const, content: prompt };
     return {
       runtime: this.runtime,
-      payload: { kind: "create_message" as const, messages: [message] },
+      payload: {
+        kind: "create_message",
+        messages: [message],
+        ...(scopes && { external_tool_scope_ids: scopes }),
+      },
     };
   }
 
+  /** This session for what needs a tool of its own for a while. */
+  get #conversation(): Conversation {
+    const closed = () => this.#closed;
+    return {
+      client: this.#client,
+      runtime: this.runtime,
+      groups: this.#start.external_tools ?? [],
+      get closed() {
+        return closed();
+      },
+      register: (groups, options) => this.#register(groups, options),
+      ask: (prompt, settings, scopes) =>
+        this.#begin(this.#command(prompt, scopes), settings).leaveEvents(),
+    };
+  }
+
+  /** Replaces the external tools that this connection has registered for the conversation (section 14). */
+  async #register(
+    groups: wire.RuntimeStartExternalToolsGroup[],
+    options: RequestOptions,
+  ): Promise<void> {
+    const { runtime } = this;
+    try {
+      const updates = [{ runtimes: [runtime], external_tools: groups }];
+      const response = await this.#client.runtimeExternalToolsUpdate({ updates }, options);
+      if (!response.success) throw refused("runtime_external_tools_update", response);
+    } catch (error) {
+      if (!(error instanceof UnsupportedByServer)) throw error;
+      // Starting it again replaces them as well, and changes nothing else (section 8).
+      const start = { ...runtime, external_tools: groups, recover_approvals: false };
+      const response = await this.#client.runtimeStart(
+        { ...start, preserve_skill_sources: true },
+        options,
+      );
+      if (!response.success) throw refused("runtime_start", response);
+    }
+  }
+
   /** A prompt's own way to answer permissions stands in for the session's. */
-  #settings(own: RunTurnOptions): RunTurnOptions {
+  #settings(own: TurnSettings): TurnSettings {
     const { approvals, onApproval, ...limits } = this.#turns;
     const decides = own.approvals !== undefined || own.onApproval !== undefined;
     // What is there and undefined must not stand in for what the session says.
@@ -361,31 +441,4 @@ function real(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function noUsage(): Usage {
-  return {
-    promptTokens: 0,
-    completionTokens: 0,
-    totalTokens: 0,
-    cachedInputTokens: 0,
-    cacheWriteTokens: 0,
-    reasoningTokens: 0,
-    stepCount: 0,
-    contextTokens: null,
-  };
-}
-
-/** Adds token counts; the size of the context window is the later one's. */
-function sum(one: Usage, other: Usage): Usage {
-  return {
-    promptTokens: one.promptTokens + other.promptTokens,
-    completionTokens: one.completionTokens + other.completionTokens,
-    totalTokens: one.totalTokens + other.totalTokens,
-    cachedInputTokens: one.cachedInputTokens + other.cachedInputTokens,
-    cacheWriteTokens: one.cacheWriteTokens + other.cacheWriteTokens,
-    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
-    stepCount: one.stepCount + other.stepCount,
-    contextTokens: other.contextTokens ?? one.contextTokens,
-  };
 }

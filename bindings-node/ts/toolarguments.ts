@@ -27,6 +27,11 @@ export async function checkedArguments(
 
 /** What is wrong with the arguments of a call, for the model: where, and what was expected there. */
 export function issuesText(tool: string, issues: readonly StandardSchemaIssue[]): string {
+  return `invalid arguments of ${tool}: ${issueLines(issues).join("; ")}`;
+}
+
+/** The same one by one: so many as help, and how many more there are. */
+export function issueLines(issues: readonly StandardSchemaIssue[]): string[] {
   // A list of a library's own class need not know how to make another one of itself.
   const lines = Array.from(issues, ({ path, message }) => {
     const where = pathText(path ?? []);
@@ -35,7 +40,7 @@ export function issuesText(tool: string, issues: readonly StandardSchemaIssue[])
   }).slice(0, MOST_ISSUES);
   const more = issues.length - lines.length;
   if (more > 0) lines.push(`and ${more} more`);
-  return `invalid arguments of ${tool}: ${lines.join("; ")}`;
+  return lines;
 }
 
 /** `items[0].name` */

@@ -11,8 +11,14 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 /** The parameters of a tool: a schema of a library that follows Standard Schema, or a JSON schema. */
 export type ToolParameters = StandardSchemaV1 | JsonSchema;
 
-const HINT =
-  "give the JSON schema as jsonSchema, or use a schema whose library writes it: zod 4, arktype 2, or " +
+/** The names of two options: the schema, and its JSON schema where the library does not write it. */
+export interface SchemaNames {
+  readonly schema: string;
+  readonly json: string;
+}
+
+const hintOf = ({ json }: SchemaNames) =>
+  `give the JSON schema as ${json}, or use a schema whose library writes it: zod 4, arktype 2, or ` +
   "valibot within toStandardJsonSchema of @valibot/to-json-schema";
 
 /**
@@ -27,21 +33,43 @@ export function jsonSchemaOf(
   parameters: ToolParameters,
   given: JsonSchema | undefined,
 ): Record<string, unknown> {
-  // Schemas of libraries without the standard are objects of classes, and no JSON schemas.
-  if (!isStandardSchema(parameters) && !isPlainObject(parameters)) {
-    throw new InvalidOption("parameters: expected a Standard Schema or a JSON schema object", {
-      hint: HINT,
-    });
+  const names = { schema: "parameters", json: "jsonSchema" };
+  const schema = anySchemaOf(names, parameters, given);
+  const { type } = schema;
+  if (type !== undefined && type !== "object") {
+    const option = given === undefined ? names.schema : names.json;
+    const words = `${option}: expected a schema of an object, got one of type ${describe(type)}`;
+    throw new InvalidOption(words);
   }
-  if (given !== undefined) return checked("jsonSchema", given);
-  if (!isStandardSchema(parameters)) return checked("parameters", parameters);
-  return checked("parameters", written(parameters));
+  return schema;
+}
+
+/**
+ * The same for values of any type, and for options of other names.
+ *
+ * @throws {@link InvalidOption} when there is none.
+ */
+export function anySchemaOf(
+  names: SchemaNames,
+  schema: ToolParameters,
+  given: JsonSchema | undefined,
+): Record<string, unknown> {
+  // Schemas of libraries without the standard are objects of classes, and no JSON schemas.
+  if (!isStandardSchema(schema) && !isPlainObject(schema)) {
+    const words = `${names.schema}: expected a Standard Schema or a JSON schema object`;
+    throw new InvalidOption(words, { hint: hintOf(names) });
+  }
+  if (given !== undefined) return checked(names.json, given);
+  if (!isStandardSchema(schema)) return checked(names.schema, schema);
+  return checked(names.schema, written(names, schema));
 }
 
 /** What the library makes of its schema. */
-function written(schema: StandardSchemaV1): unknown {
+function written(names: SchemaNames, schema: StandardSchemaV1): unknown {
   const { vendor, jsonSchema } = schema["~standard"];
   const methods = schema as { toJSONSchema?: unknown; toJsonSchema?: unknown };
+  const refuse = (words: string) =>
+    new InvalidOption(`${names.schema}: ${words}`, { hint: hintOf(names) });
   try {
     if (typeof jsonSchema?.input === "function") {
       return jsonSchema.input({ target: "draft-2020-12" });
@@ -52,22 +80,14 @@ function written(schema: StandardSchemaV1): unknown {
     }
     if (typeof methods.toJsonSchema === "function") return methods.toJsonSchema();
   } catch (error) {
-    const words = `parameters: ${vendor} cannot write them as a JSON schema: ${describe(error)}`;
-    throw new InvalidOption(words, { hint: HINT });
+    throw refuse(`${vendor} cannot write this as a JSON schema: ${describe(error)}`);
   }
-  throw new InvalidOption(`parameters: this schema of ${vendor} has no JSON schema`, {
-    hint: HINT,
-  });
+  throw refuse(`this schema of ${vendor} has no JSON schema`);
 }
 
 function checked(option: string, schema: unknown): Record<string, unknown> {
   if (!isPlainObject(schema)) {
     throw new InvalidOption(`${option}: expected a JSON schema object, got ${describe(schema)}`);
-  }
-  const { type } = schema;
-  if (type !== undefined && type !== "object") {
-    const words = `${option}: expected a schema of an object, got one of type ${describe(type)}`;
-    throw new InvalidOption(words);
   }
   try {
     JSON.stringify(schema);

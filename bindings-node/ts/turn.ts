@@ -176,8 +176,9 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   }
 
   /** @internal Nobody will follow it: its events need not be kept. */
-  leaveEvents(): void {
+  leaveEvents(): this {
     this.#events.leave();
+    return this;
   }
 
   /**

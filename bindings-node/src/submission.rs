@@ -1,0 +1,92 @@
+//! The engine's wait for a structured result as a JavaScript class: JSON goes in and out.
+
+use letta_app_client::engine::TurnResult;
+use letta_app_client::{NextStep, Submission as Core};
+use napi_derive::napi;
+use serde_json::Value;
+
+use crate::errors::{Thrown, bad_option, thrown};
+
+/// The wait for one result; see `letta_app_client::Submission`.
+#[napi]
+pub struct Submission {
+    core: Core,
+}
+
+/// What a call of the tool holds: `output` as JSON, or the `problem` with it.
+#[napi(object)]
+pub struct NativeOutput {
+    pub output: Option<String>,
+    pub problem: Option<String>,
+}
+
+/// What to do at the end of a turn: `done`, `repair` with the text to send next, or `give up`.
+#[napi(object)]
+pub struct NativeNextStep {
+    pub step: String,
+    pub prompt: Option<String>,
+}
+
+#[napi]
+impl Submission {
+    /// Waits for what a JSON schema describes.
+    #[napi(constructor)]
+    pub fn new(schema: String) -> Result<Self, Thrown> {
+        let core = Core::new(&json("outputSchema", &schema)?).map_err(thrown)?;
+        Ok(Self { core })
+    }
+
+    /// The name of the tool.
+    #[napi(getter)]
+    pub fn tool_name(&self) -> &'static str {
+        Core::TOOL
+    }
+
+    /// The tool's definition.
+    #[napi]
+    pub fn tool(&self) -> String {
+        self.core.tool().to_string()
+    }
+
+    /// The content of the user's message, with how to hand the result in.
+    #[napi]
+    pub fn content(&self, content: String) -> Result<String, Thrown> {
+        Ok(self.core.content(&json("prompt", &content)?).to_string())
+    }
+
+    /// The result within the arguments of a call.
+    #[napi]
+    pub fn output(&self, arguments: String) -> Result<NativeOutput, Thrown> {
+        Ok(match self.core.output(&json("arguments", &arguments)?) {
+            Ok(output) => NativeOutput { output: Some(output.to_string()), problem: None },
+            Err(problem) => NativeOutput { output: None, problem: Some(problem) },
+        })
+    }
+
+    /// Takes note of a call; gives what is answered to it.
+    #[napi]
+    pub fn submitted(&mut self, problems: Vec<String>) -> String {
+        self.core.submitted(problems).to_string()
+    }
+
+    /// What to do now that a turn has ended.
+    #[napi]
+    pub fn turn_ended(&mut self) -> NativeNextStep {
+        let (step, prompt) = match self.core.turn_ended() {
+            NextStep::Done => ("done", None),
+            NextStep::Repair(prompt) => ("repair", Some(prompt)),
+            NextStep::GiveUp => ("give up", None),
+        };
+        NativeNextStep { step: step.to_owned(), prompt }
+    }
+
+    /// The error of a wait that was given up, as JSON without the turn's result.
+    #[napi]
+    pub fn error(&self) -> String {
+        self.core.error(TurnResult::default()).to_json()
+    }
+}
+
+fn json(name: &str, text: &str) -> Result<Value, Thrown> {
+    serde_json::from_str(text).map_err(|error| bad_option(name, "JSON", error))
+}

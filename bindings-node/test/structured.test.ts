@@ -1,0 +1,327 @@
+/** Results of a form that the program asks for, against the server double. */
+
+import {
+  allow,
+  InvalidOption,
+  type OutputSchema,
+  type SessionOptions,
+  type StandardSchemaV1,
+  StructuredOutputError,
+  TurnAborted,
+  TurnFailed,
+  tool,
+} from "@letta/app-client-native";
+import type { ScriptedTurn, ScriptOptions } from "@letta/app-client-native/testing";
+import { describe, expect, expectTypeOf, it } from "vitest";
+import { z } from "zod";
+import { connected, firstText, rejection, startMock } from "./helpers.js";
+
+const finding = z.object({ file: z.string(), line: z.number() });
+const good = { file: "a.py", line: 7 };
+
+/** A turn that hands in these results, one after the other. */
+const submits = (...inputs: unknown[]): ScriptedTurn => ({
+  text: "done",
+  toolCalls: inputs.map((input) => ({ name: "submit_result", input, needsApproval: true })),
+});
+
+const silent: ScriptedTurn = { text: "It is in a.py." };
+
+async function started(script: ScriptOptions | ScriptedTurn[], options: SessionOptions = {}) {
+  const mock = await startMock(script);
+  const client = await connected(mock);
+  return { mock, client, session: await client.session({ agentId: "agent-1", ...options }) };
+}
+
+type Mock = Awaited<ReturnType<typeof startMock>>;
+
+/** The groups of tools that were registered, one after the other. */
+const registered = (mock: Mock) =>
+  mock
+    .receivedOf("runtime_external_tools_update")
+    .map(({ updates }) => (updates as { external_tools: object[] }[])[0]?.external_tools);
+
+/** What was said to the agent, as text. */
+const said = (mock: Mock) =>
+  mock
+    .receivedOf("input")
+    .map(({ payload }) => (payload as { messages?: { content: unknown }[] }).messages)
+    .flatMap((messages) => (messages ? [JSON.stringify(messages[0]?.content)] : []));
+
+/** What was answered to the calls of the tool. */
+const answers = (mock: Mock) =>
+  mock.receivedOf("external_tool_call_response").map(({ result }) => {
+    const { content, is_error } = result as { content: { text: string }[]; is_error?: boolean };
+    return { text: content[0]?.text, refused: is_error ?? false };
+  });
+
+it("gives what the agent hands in, validated and typed", async () => {
+  const { mock, session } = await started([submits(good)]);
+  const result = await session.run("Worst bug?", { outputSchema: finding });
+  expectTypeOf(result.output).toEqualTypeOf<{ file: string; line: number }>();
+  expect(result).toMatchObject({ output: good, text: "done", status: "completed" });
+  expect(answers(mock)).toEqual([{ text: expect.any(String), refused: false }]);
+  expect(said(mock)).toHaveLength(1);
+  expect(said(mock)[0]).toContain("Worst bug?");
+  expect(said(mock)[0]).toContain("submit_result");
+  // Nobody was asked, and nothing else was allowed.
+  const decisions = mock.receivedOf("input").map(({ payload }) => payload as { kind: string });
+  expect(decisions.filter(({ kind }) => kind === "approval_response")).toMatchObject([
+    { decision: { behavior: "allow" } },
+  ]);
+});
+
+it("offers the tool in a scope of its own for that time, beside those of the session", async () => {
+  const weather = tool({
+    name: "weather",
+    description: "Forecast the weather",
+    parameters: { type: "object" },
+    execute: () => "sunny",
+  });
+  const both = { ...submits(good) };
+  both.toolCalls = [...(both.toolCalls ?? []), { name: "weather" }];
+  const { mock, session } = await started([both], { tools: [weather] });
+  const { toolCalls } = await session.run("?", { outputSchema: finding });
+  expect(toolCalls.map(({ output }) => output)).toEqual([expect.any(String), "sunny"]);
+  const own = { tools: [weather.definition] };
+  const offered = registered(mock);
+  expect(offered).toEqual([
+    [own, { scope_id: expect.stringContaining("submit_result"), tools: [expect.any(Object)] }],
+    [own],
+  ]);
+  const [, group] = offered[0] as { scope_id: string; tools: { name: string }[] }[];
+  expect(group?.tools).toMatchObject([
+    {
+      name: "submit_result",
+      parameters: { type: "object", required: ["file", "line"] },
+    },
+  ]);
+  expect(mock.receivedOf("input")[0]).toMatchObject({
+    payload: { external_tool_scope_ids: [group?.scope_id] },
+  });
+  // It is gone: nobody is asked to run it, and it is allowed no more.
+  expect((await session.run("?")).toolCalls).toMatchObject([
+    { status: "error" },
+    { output: "sunny" },
+  ]);
+  mock.assertReceived("external_tool_call_response", { times: 3 });
+});
+
+it("starts the conversation again where the server is too old to change tools", async () => {
+  const { mock, session } = await started({
+    generation: "split",
+    turnEvents: false,
+    correlation: false,
+    turns: [submits(good)],
+  });
+  expect(await session.run("?", { outputSchema: finding })).toMatchObject({ output: good });
+  expect(mock.receivedOf("runtime_start")).toMatchObject([
+    { mode: "standard" },
+    { conversation_id: session.conversationId, external_tools: [{ tools: [{}] }] },
+    { conversation_id: session.conversationId, external_tools: [] },
+  ]);
+});
+
+it("sends what does not fit back to the agent, which may try again", async () => {
+  const { mock, session } = await started([submits({ file: "a.py", line: "7" }, good)]);
+  expect((await session.run("?", { outputSchema: finding })).output).toEqual(good);
+  expect(answers(mock)).toEqual([
+    { text: expect.stringContaining("- line: "), refused: true },
+    { text: expect.any(String), refused: false },
+  ]);
+  expect(said(mock)).toHaveLength(1);
+});
+
+it("keeps the last result that fits", async () => {
+  const { session } = await started([submits(good, { file: "b.py", line: 1 }, { line: 2 })]);
+  const { output } = await session.run("?", { outputSchema: finding });
+  expect(output).toEqual({ file: "b.py", line: 1 });
+});
+
+it("asks once more when a turn ends without a result", async () => {
+  const { mock, session } = await started([silent, submits(good)]);
+  const { output, text, usage } = await session.run("?", { outputSchema: finding });
+  expect({ output, text }).toEqual({ output: good, text: "done" });
+  expect(said(mock)).toEqual([
+    expect.stringContaining("?"),
+    expect.stringContaining("not handed in"),
+  ]);
+  expect(session.usage.totalTokens).toBeGreaterThan(usage.totalTokens);
+  mock.assertReceived("runtime_external_tools_update", { times: 2 });
+});
+
+it("gives up after the second turn, and tells what was wrong", async () => {
+  const { mock, session } = await started([silent, submits({ file: 3, line: 7 }), submits(good)]);
+  const error = await rejection(session.run("?", { outputSchema: finding }));
+  expect(error).toBeInstanceOf(StructuredOutputError);
+  expect(error).toMatchObject({
+    code: "structured_output",
+    text: "done",
+    errors: [expect.stringMatching(/^file: /)],
+    message: expect.stringContaining("file: "),
+    result: { status: "completed" },
+  });
+  expect(said(mock)).toHaveLength(2);
+  expect(registered(mock).at(-1)).toEqual([]);
+  expect((await session.run("?", { outputSchema: finding })).output).toEqual(good);
+});
+
+it("tells that there was none at all", async () => {
+  const { session } = await started([silent]);
+  expect(await rejection(session.run("?", { outputSchema: finding }))).toMatchObject({
+    text: "It is in a.py.",
+    errors: [],
+    message: "the agent handed in no result",
+  });
+});
+
+describe("a JSON schema", () => {
+  const schema = {
+    type: "object",
+    properties: { file: { type: "string" } },
+    required: ["file"],
+  } as const;
+
+  it("demands an object with what is required", async () => {
+    const { mock, session } = await started([submits(["a.py"], { name: "a.py" }, { file: 3 })]);
+    const { output } = await session.run("?", { outputSchema: schema });
+    expectTypeOf(output).toEqualTypeOf<Record<string, unknown>>();
+    expect(output).toEqual({ file: 3 });
+    const [first, second, third] = answers(mock);
+    expect(first).toMatchObject({ refused: true, text: expect.stringContaining("an object") });
+    expect(second?.text).toContain("- file: is missing");
+    expect(third?.refused).toBe(false);
+  });
+
+  it("may be one of anything", async () => {
+    const { mock, session } = await started([submits({}, { result: ["a", "b"] })]);
+    const outputSchema: OutputSchema = { type: "array", items: { type: "string" } };
+    const { output } = await session.run("?", { outputSchema });
+    expectTypeOf(output).toBeUnknown();
+    expect(output).toEqual(["a", "b"]);
+    expect(answers(mock)[0]?.text).toContain("result: is missing");
+  });
+
+  it("is what a library writes of values that are no objects, too", async () => {
+    const { session } = await started([submits({ result: [1, "2"] }, { result: [1, 2] })]);
+    const { output } = await session.run("?", { outputSchema: z.array(z.number()) });
+    expectTypeOf(output).toEqualTypeOf<number[]>();
+    expect(output).toEqual([1, 2]);
+  });
+
+  it("can be given where the library does not write it", async () => {
+    const byHand: StandardSchemaV1<unknown, Date> = {
+      "~standard": {
+        version: 1,
+        vendor: "byhand",
+        validate: async (value) => {
+          if (value === 0) throw new Error("no such day");
+          return typeof value === "string"
+            ? { value: new Date(value) }
+            : { issues: [{ message: "expected a day" }] };
+        },
+      },
+    };
+    const turns = [submits({ result: 0 }, { result: 1 }, { result: "2020-02-02" })];
+    const { mock, session } = await started(turns);
+    const outputJsonSchema = { type: "string", format: "date" };
+    const { output } = await session.run("?", { outputSchema: byHand, outputJsonSchema });
+    expectTypeOf(output).toEqualTypeOf<Date>();
+    expect(output).toEqual(new Date("2020-02-02"));
+    const texts = answers(mock).map(({ text }) => text);
+    expect(texts[0]).toContain("- no such day");
+    expect(texts[1]).toContain("- expected a day");
+    const refused = await rejection(session.run("?", { outputSchema: byHand }));
+    expect(refused).toBeInstanceOf(InvalidOption);
+    expect(refused).toMatchObject({
+      message: expect.stringContaining("outputSchema: this schema of byhand has no JSON schema"),
+      hint: expect.stringContaining("as outputJsonSchema"),
+    });
+  });
+});
+
+it.each<[string, unknown]>([
+  ["a text", "object"],
+  ["null", null],
+  ["a list", []],
+  ["what has no JSON", { type: "object", default: 1n }],
+])("refuses %s as a schema before anything is sent", async (_, outputSchema) => {
+  const { mock, session } = await started([submits(good)]);
+  const error = await rejection(session.run("?", { outputSchema: outputSchema as OutputSchema }));
+  expect(error).toBeInstanceOf(InvalidOption);
+  expect(error).toMatchObject({ message: expect.stringMatching(/^outputSchema: /) });
+  const ignored = { outputSchema } as object;
+  if (outputSchema) expect(() => session.send("?", ignored)).toThrow("outputSchema: only run");
+  expect(registered(mock)).toEqual([]);
+  mock.assertReceived("input", { times: 0 });
+});
+
+it("lets several in one conversation run one after the other, also of several sessions", async () => {
+  const results = [1, 2, 3].map((line) => ({ file: "a.py", line }));
+  const { mock, client, session } = await started(results.map((result) => submits(result)));
+  const { conversationId } = session;
+  const other = await client.session({ agentId: "agent-1", conversationId });
+  const runs = [session, other, session].map((each, index) =>
+    each.run(`question ${index}`, { outputSchema: finding }),
+  );
+  expect((await Promise.all(runs)).map(({ output }) => output)).toEqual(results);
+  expect(said(mock).map((text) => /question \d/.exec(text)?.[0])).toEqual([
+    "question 0",
+    "question 1",
+    "question 2",
+  ]);
+  expect(registered(mock).map((groups) => groups?.length)).toEqual([1, 0, 1, 0, 1, 0]);
+});
+
+it("is stopped by its signal, while it runs and while it waits", async () => {
+  const { mock, client, session } = await started([{ text: "half", hang: true }, submits(good)]);
+  const [first, second] = [new AbortController(), new AbortController()];
+  const text = firstText(client);
+  const running = rejection(session.run("1", { outputSchema: finding, signal: first.signal }));
+  const waiting = rejection(session.run("2", { outputSchema: finding, signal: second.signal }));
+  const third = session.run("3", { outputSchema: finding });
+  await text;
+  second.abort("not wanted");
+  expect(await waiting).toMatchObject({ name: "AbortError", cause: "not wanted" });
+  first.abort("too slow");
+  expect(await running).toMatchObject({ name: "AbortError", cause: "too slow" });
+  mock.assertReceived("abort_message", { times: 1 });
+  expect((await third).output).toEqual(good);
+  expect(said(mock).join()).not.toContain('"2"');
+  expect(registered(mock).map((groups) => groups?.length)).toEqual([1, 0, 1, 0]);
+  const never = session.run("4", { outputSchema: finding, signal: AbortSignal.abort("no") });
+  expect(await rejection(never)).toMatchObject({ name: "AbortError", cause: "no" });
+  const signal = "soon" as unknown as AbortSignal;
+  await expect(session.run("5", { outputSchema: finding, signal })).rejects.toThrow(InvalidOption);
+});
+
+it("ends with its session, also what still waits", async () => {
+  const { mock, client, session } = await started([{ text: "half", hang: true }]);
+  const text = firstText(client);
+  const runs = [1, 2].map(() => rejection(session.run("?", { outputSchema: finding })));
+  await text;
+  await session.close();
+  const [running, waiting] = await Promise.all(runs);
+  expect(running).toBeInstanceOf(TurnAborted);
+  expect(running).toMatchObject({ result: { text: "half", status: "aborted" } });
+  expect(waiting).toBeInstanceOf(TurnAborted);
+  expect(said(mock)).toHaveLength(1);
+});
+
+it("fails as the turn does, and takes the tool back", async () => {
+  const { mock, session } = await started([{ text: "half", error: "no credits" }], {
+    check: false,
+    onApproval: () => allow(),
+  });
+  const error = await rejection(session.run("?", { outputSchema: finding }));
+  expect(error).toBeInstanceOf(TurnFailed);
+  expect(error).toMatchObject({ result: { text: "half" } });
+  expect(registered(mock).at(-1)).toEqual([]);
+  expect(said(mock)).toHaveLength(1);
+});
+
+it("loses the connection as any other turn", async () => {
+  const { session } = await started([{ text: ["a", "b"], disconnectAfter: 1 }]);
+  const error = await rejection(session.run("?", { outputSchema: finding }));
+  expect(error).toMatchObject({ code: "turn_interrupted" });
+});

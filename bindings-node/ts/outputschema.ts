@@ -1,0 +1,60 @@
+/** What the result of a turn has to look like. */
+
+import { describe } from "./describe.js";
+import { isPlainObject } from "./plain.js";
+import { isStandardSchema, type SchemaOutput, type StandardSchemaV1 } from "./standardschema.js";
+import { issueLines } from "./toolarguments.js";
+import { anySchemaOf, type JsonSchema } from "./toolschema.js";
+
+/**
+ * The schema of a result: one of a library that follows Standard Schema (zod, valibot, arktype), which
+ * validates it, or a JSON schema, of which only the type `object` and the names in `required` are
+ * demanded.
+ */
+export type OutputSchema = StandardSchemaV1 | JsonSchema;
+
+/** The type of the result: what the schema makes of it; of a JSON schema not more than `object` is known. */
+export type OutputOf<Schema extends OutputSchema> = Schema extends StandardSchemaV1
+  ? SchemaOutput<Schema>
+  : Schema extends { readonly type: "object" }
+    ? Record<string, unknown>
+    : unknown;
+
+/** What a schema makes of a value, or what is wrong with it, each line beginning with its field. */
+export type CheckedOutput = { value: unknown; problems: [] } | { problems: [string, ...string[]] };
+
+/**
+ * The JSON schema that the agent is shown.
+ *
+ * @throws {@link InvalidOption} when there is none.
+ */
+export function outputJsonSchema(
+  schema: OutputSchema,
+  given: JsonSchema | undefined,
+): Record<string, unknown> {
+  return anySchemaOf({ schema: "outputSchema", json: "outputJsonSchema" }, schema, given);
+}
+
+/** Judges a result. Never rejects: a schema that fails counts as a problem. */
+export async function checkedOutput(schema: OutputSchema, value: unknown): Promise<CheckedOutput> {
+  if (!isStandardSchema(schema)) return checkedByJsonSchema(schema, value);
+  try {
+    const checked = await schema["~standard"].validate(value);
+    if (!checked.issues) return { value: checked.value, problems: [] };
+    const [first = "does not fit the schema", ...more] = issueLines(checked.issues);
+    return { problems: [first, ...more] };
+  } catch (error) {
+    return { problems: [describe(error) || "the schema failed"] };
+  }
+}
+
+/** A whole validator would be a dependency. */
+function checkedByJsonSchema({ type, required }: JsonSchema, value: unknown): CheckedOutput {
+  if (type === "object" && !isPlainObject(value)) {
+    return { problems: [`expected an object, received ${JSON.stringify(value)}`] };
+  }
+  const names: unknown[] = Array.isArray(required) && isPlainObject(value) ? required : [];
+  const missing = names.filter((name) => !Object.hasOwn(value as object, String(name)));
+  const [first, ...more] = missing.map((name) => `${name}: is missing`);
+  return first === undefined ? { value, problems: [] } : { problems: [first, ...more] };
+}

@@ -1,0 +1,151 @@
+/** Turns whose result has a form that the program asks for (sections 8.1 and 14). */
+
+import type { AppServerClient } from "./client.js";
+import { errorFromJson, StructuredOutputError, TurnAborted, translated } from "./errors.js";
+import { Lanes } from "./lanes.js";
+import { Submission } from "./native.cjs";
+import { checkedSignal, type RunTurnOptions, type TurnSettings } from "./options.js";
+import {
+  checkedOutput,
+  type OutputOf,
+  type OutputSchema,
+  outputJsonSchema,
+} from "./outputschema.js";
+import type * as wire from "./protocol.js";
+import type { TurnResult } from "./results.js";
+import type { Prompt } from "./session.js";
+import type { JsonSchema } from "./toolschema.js";
+import type { AppServerExternalToolCallHandler } from "./types.js";
+
+/** A prompt whose result has a certain form. Limits hold for each of its turns, of which there are two at most. */
+export interface StructuredOptions<Schema extends OutputSchema = OutputSchema>
+  extends Omit<RunTurnOptions, "check"> {
+  /** What the result has to look like. */
+  outputSchema: Schema;
+  /** The JSON schema for the model, where the library of `outputSchema` does not write it. */
+  outputJsonSchema?: JsonSchema | undefined;
+}
+
+/** What a turn came to, and the result that the agent handed in, as the schema makes it. */
+export interface StructuredResult<Output> extends TurnResult {
+  output: Output;
+}
+
+/** The conversation, as far as it is needed here. */
+export interface Conversation {
+  readonly client: AppServerClient;
+  readonly runtime: wire.RuntimeScope;
+  /** The groups of external tools that it has anyway. */
+  readonly groups: wire.RuntimeStartExternalToolsGroup[];
+  /** How often it was closed. */
+  readonly closed: number;
+  /** Registers these groups, and no others. */
+  register(groups: wire.RuntimeStartExternalToolsGroup[], options: object): Promise<void>;
+  /** Sends a prompt; the tools of these scopes are there besides those of none. */
+  ask(prompt: Prompt, settings: TurnSettings, scopes: string[]): PromiseLike<TurnResult>;
+}
+
+/** Two results of one conversation would be handed in through the same registration. */
+const lanes = new WeakMap<AppServerClient, Lanes>();
+
+/** How long the server may take to forget the tool; it is hidden and unanswered all the same. */
+const FORGET_MS = 2_000;
+
+/** See `Session.run`. */
+export async function structured<Schema extends OutputSchema>(
+  conversation: Conversation,
+  prompt: Prompt,
+  options: StructuredOptions<Schema>,
+): Promise<StructuredResult<OutputOf<Schema>>> {
+  const { outputSchema, outputJsonSchema: given, ...turns } = options;
+  const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
+  const submission = translated(() => new Submission(schema));
+  const { client, runtime, closed } = conversation;
+  const lane = lanes.get(client) ?? new Lanes();
+  lanes.set(client, lane);
+  const key = JSON.stringify([runtime.agent_id, runtime.conversation_id]);
+  return lane.run(key, checkedSignal(turns.signal), async () => {
+    stopIfClosed(conversation, closed);
+    const work = new Structured(conversation, submission, outputSchema, closed);
+    const result = await work.run(prompt, { ...turns, check: true });
+    return result as StructuredResult<OutputOf<Schema>>;
+  });
+}
+
+/** One result that is waited for. */
+class Structured {
+  readonly #conversation: Conversation;
+  readonly #submission: Submission;
+  readonly #schema: OutputSchema;
+  readonly #closed: number;
+  readonly #scope: string;
+  #output: unknown;
+
+  constructor(
+    conversation: Conversation,
+    submission: Submission,
+    schema: OutputSchema,
+    closed: number,
+  ) {
+    this.#conversation = conversation;
+    this.#submission = submission;
+    this.#schema = schema;
+    this.#closed = closed;
+    this.#scope = conversation.client.nextRequestId(submission.toolName);
+  }
+
+  /** Offers the tool, asks, and takes the tool back, whatever becomes of it. */
+  async run(prompt: Prompt, turns: TurnSettings): Promise<StructuredResult<unknown>> {
+    const { client, runtime, groups } = this.#conversation;
+    const names = [this.#submission.toolName];
+    const tools = [JSON.parse(this.#submission.tool())];
+    const off = client.onExternalToolCall(this.#handler, { runtime, names });
+    try {
+      // In a scope: turns of others in this conversation do not see it.
+      const own = { scope_id: this.#scope, tools };
+      await this.#conversation.register([...groups, own], { signal: turns.signal });
+      return await this.#ask(prompt, { ...turns, allow: names });
+    } finally {
+      off();
+      // What goes wrong here is no reason to lose a result; a lost connection has lost the tool.
+      await this.#conversation.register(groups, { timeoutMs: FORGET_MS }).catch(() => {});
+    }
+  }
+
+  async #ask(prompt: Prompt, settings: TurnSettings): Promise<StructuredResult<unknown>> {
+    const text = JSON.stringify(prompt ?? null);
+    let content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
+    for (;;) {
+      stopIfClosed(this.#conversation, this.#closed);
+      const result = await this.#conversation.ask(content, settings, [this.#scope]);
+      const { step, prompt: repair } = this.#submission.turnEnded();
+      if (step === "done") return { ...result, output: this.#output };
+      if (result.status === "aborted") {
+        throw new TurnAborted("the turn was stopped before a result was handed in", { result });
+      }
+      if (step !== "repair" || typeof repair !== "string") throw this.#error(result);
+      content = repair;
+    }
+  }
+
+  readonly #handler: AppServerExternalToolCallHandler = async ({ input }) => {
+    const submission = this.#submission;
+    const { output, problem } = translated(() => submission.output(JSON.stringify(input ?? {})));
+    const checked =
+      typeof output === "string"
+        ? await checkedOutput(this.#schema, JSON.parse(output))
+        : { problems: [problem ?? "is missing"] };
+    if ("value" in checked) this.#output = checked.value;
+    return JSON.parse(submission.submitted(checked.problems));
+  };
+
+  #error(result: TurnResult): StructuredOutputError {
+    const { message, errors } = errorFromJson(this.#submission.error()) as StructuredOutputError;
+    return new StructuredOutputError(message, { errors, result });
+  }
+}
+
+function stopIfClosed(conversation: Conversation, closed: number): void {
+  if (conversation.closed === closed) return;
+  throw new TurnAborted("the session was closed before a result was handed in");
+}

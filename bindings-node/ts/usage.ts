@@ -1,0 +1,31 @@
+/** Adding up what turns used. */
+
+import type { Usage } from "./results.js";
+
+/** Nothing used yet. */
+export function noUsage(): Usage {
+  return {
+    promptTokens: 0,
+    completionTokens: 0,
+    totalTokens: 0,
+    cachedInputTokens: 0,
+    cacheWriteTokens: 0,
+    reasoningTokens: 0,
+    stepCount: 0,
+    contextTokens: null,
+  };
+}
+
+/** Adds token counts; the size of the context window is the later one's. */
+export function sumUsage(one: Usage, other: Usage): Usage {
+  return {
+    promptTokens: one.promptTokens + other.promptTokens,
+    completionTokens: one.completionTokens + other.completionTokens,
+    totalTokens: one.totalTokens + other.totalTokens,
+    cachedInputTokens: one.cachedInputTokens + other.cachedInputTokens,
+    cacheWriteTokens: one.cacheWriteTokens + other.cacheWriteTokens,
+    reasoningTokens: one.reasoningTokens + other.reasoningTokens,
+    stepCount: one.stepCount + other.stepCount,
+    contextTokens: other.contextTokens ?? one.contextTokens,
+  };
+}
