@@ -77,6 +77,7 @@ it("exports what it promises", () => {
       "createAppServerClient",
       "deny",
       "isAppServerInfoResponseMessage",
+      "map",
       "policy",
       "rawText",
       "resolveAppServerChannelUrl",

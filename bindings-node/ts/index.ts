@@ -67,6 +67,14 @@ export type * from "./families.js";
 export type { AnsweredType, CommandType, Family } from "./family.js";
 export type { DirectoryEntry, FileChanges, Files } from "./files.js";
 export type { MessageFilter, MessageOf, MessageType } from "./filters.js";
+export {
+  type Batch,
+  type MapItem,
+  type MapOptions,
+  type MapProgress,
+  map,
+  type StructuredMapOptions,
+} from "./map.js";
 export { type AppServerChannel, isAppServerInfoResponseMessage, rawText } from "./messages.js";
 export type {
   Approvals,

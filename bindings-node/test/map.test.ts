@@ -1,0 +1,208 @@
+/** Many prompts at once, against the server double. */
+
+import {
+  type Batch,
+  type MapOptions,
+  type MapProgress,
+  map,
+  type Prompt,
+  type StructuredResult,
+  type TurnResult,
+  tool,
+} from "@letta/app-client-native";
+import type { ScriptedTurn, ScriptOptions } from "@letta/app-client-native/testing";
+import { expect, expectTypeOf, it } from "vitest";
+import { z } from "zod";
+import { connected, nextWarning, rejection, startMock } from "./helpers.js";
+
+async function started(script: ScriptOptions | ScriptedTurn[]) {
+  const mock = await startMock(script);
+  return { mock, client: await connected(mock) };
+}
+
+type Mock = Awaited<ReturnType<typeof startMock>>;
+
+/** What was asked in which conversation of which agent. */
+const asked = (mock: Mock) =>
+  mock.receivedOf("input").flatMap(({ runtime, payload }) => {
+    const { agent_id, conversation_id } = runtime as Record<string, string>;
+    const { messages = [] } = payload as { messages?: { content: unknown }[] };
+    return messages.map(({ content }) => ({ agent_id, conversation_id, content }));
+  });
+
+const agents = ["agent-1", "agent-2"];
+const prompts = ["a", "b", "c", "d", "e"];
+
+it("asks each in a conversation of its own, with the agents in turn", async () => {
+  const { mock, client } = await started([{ text: "yes" }]);
+  const batch = await map(client, prompts, { agents, limit: 2, mode: "acceptEdits" });
+  expectTypeOf(batch).toEqualTypeOf<Batch<TurnResult>>();
+  const wanted = prompts.map((prompt, index) => ({ prompt, agentId: agents[index % 2] }));
+  expect(batch.items).toMatchObject(
+    wanted.map((item) => ({ ...item, result: { text: "yes", status: "completed" } })),
+  );
+  const inputs = asked(mock);
+  const byPrompt = inputs.map(({ content, agent_id }) => ({ prompt: content, agentId: agent_id }));
+  expect(byPrompt.sort((a, b) => String(a.prompt).localeCompare(String(b.prompt)))).toEqual(wanted);
+  expect(new Set(inputs.map(({ conversation_id }) => conversation_id)).size).toBe(5);
+  expect(new Set(mock.receivedOf("runtime_start").map(({ mode }) => mode))).toEqual(
+    new Set(["acceptEdits"]),
+  );
+  expect(batch.usage).toMatchObject({ promptTokens: 50, completionTokens: 10, totalTokens: 60 });
+});
+
+it("works on no more at once than it may, and on that many", async () => {
+  const { mock, client } = await started([{ text: "half", hang: true }]);
+  const stop = new AbortController();
+  const batch = rejection(map(client, prompts, { agents, limit: 3, signal: stop.signal }));
+  expect(await mock.waitReceived("input", 3)).toBe(true);
+  // A fourth one would have been started by now: what runs is asked for in the same order.
+  await client.sync({ runtime: { agent_id: "agent-1", conversation_id: "default" } });
+  mock.assertReceived("runtime_start", { times: 3 });
+  stop.abort("enough");
+  expect(await batch).toMatchObject({ name: "AbortError", cause: "enough" });
+  // All that ran was stopped on the server, and nothing else began.
+  expect(await mock.waitReceived("abort_message", 3)).toBe(true);
+  mock.assertReceived("runtime_start", { times: 3 });
+});
+
+it("works on eight at once when nothing is said", async () => {
+  const { mock, client } = await started([{ text: "half", hang: true }]);
+  const stop = new AbortController();
+  const many = Array.from({ length: 12 }, (_, index) => `prompt ${index}`);
+  const batch = rejection(map(client, many, { agents, signal: stop.signal }));
+  expect(await mock.waitReceived("input", 8)).toBe(true);
+  await client.sync({ runtime: { agent_id: "agent-1", conversation_id: "default" } });
+  mock.assertReceived("runtime_start", { times: 8 });
+  stop.abort();
+  expect(await batch).toMatchObject({ name: "AbortError" });
+});
+
+it("gives the errors of those that fail, and goes on with the others", async () => {
+  const { client } = await started([
+    { text: "one" },
+    { text: "half", error: "no credits" },
+    { text: "three" },
+  ]);
+  const seen: MapProgress[] = [];
+  const options: MapOptions = { agents, limit: 1, onProgress: (progress) => seen.push(progress) };
+  const { items, usage } = await map(client, prompts.slice(0, 3), options);
+  const outcomes = items.map((item) => (item.error ? item.error.message : item.result.text));
+  expect(outcomes).toEqual(["one", expect.stringContaining("no credits"), "three"]);
+  expect(items[1]).toMatchObject({ error: { code: "turn_failed", result: { text: "half" } } });
+  expect(usage.totalTokens).toBe(36);
+  expect(seen).toEqual(items.map((item, index) => ({ done: index + 1, total: 3, index, item })));
+  const [item] = items;
+  if (item?.error) expectTypeOf(item).toHaveProperty("error").toEqualTypeOf<Error>();
+  else expectTypeOf(item?.result).toEqualTypeOf<TurnResult | undefined>();
+});
+
+it("gives failed turns as results when they are not to be checked", async () => {
+  const { client } = await started([{ text: "half", error: "no credits" }]);
+  const { items } = await map(client, ["a"], { agents, check: false });
+  expect(items).toMatchObject([{ result: { status: "failed", text: "half" } }]);
+});
+
+it("loses what was not done when the connection is lost", async () => {
+  const { client } = await started([{ text: "one" }, { text: ["a", "b"], disconnectAfter: 1 }]);
+  const { items } = await map(client, ["1", "2", "3"], { agents, limit: 1 });
+  expect(items).toMatchObject([
+    { result: { text: "one" } },
+    { error: { code: "turn_interrupted" } },
+    { error: { code: "disconnected" } },
+  ]);
+});
+
+it("takes tools, a way to decide, prompts of parts, and any iterable", async () => {
+  const city = tool({
+    name: "city",
+    description: "Names a city",
+    parameters: { type: "object" },
+    execute: () => "Bern",
+  });
+  const { mock, client } = await started([{ toolCalls: [{ name: "city", needsApproval: true }] }]);
+  const parts: Prompt = [{ type: "text", text: "?" }];
+  const { items } = await map(client, new Set<Prompt>([parts, "!"]), { agents, tools: [city] });
+  expect(items).toHaveLength(2);
+  for (const { result } of items) expect(result?.toolCalls).toMatchObject([{ output: "Bern" }]);
+  expect(asked(mock).map(({ content }) => content)).toContainEqual(parts);
+});
+
+it("gives results of a form", async () => {
+  const submit = (input: unknown): ScriptedTurn => ({
+    toolCalls: [{ name: "submit_result", input }],
+  });
+  const { client } = await started([submit({ n: 1 }), submit({}), submit({}), submit({ n: 3 })]);
+  const outputSchema = z.object({ n: z.number() });
+  const { items, usage } = await map(client, ["1", "2", "3"], { agents, limit: 1, outputSchema });
+  expectTypeOf(items[0]?.result).toEqualTypeOf<StructuredResult<{ n: number }> | undefined>();
+  expect(items.map(({ result }) => result?.output)).toEqual([{ n: 1 }, undefined, { n: 3 }]);
+  expect(items[1]?.error).toMatchObject({ errors: [expect.stringMatching(/^n: /)] });
+  // Four turns of two runs.
+  expect(usage.totalTokens).toBe(4 * 2 * 12);
+});
+
+it("is done at once with nothing to ask", async () => {
+  const { mock, client } = await started([{ text: "yes" }]);
+  const { items, usage } = await map(client, [], { agents });
+  expect([items, usage.totalTokens]).toEqual([[], 0]);
+  mock.assertReceived("runtime_start", { times: 0 });
+});
+
+it("reports what its observer throws", async () => {
+  const { client } = await started([{ text: "yes" }]);
+  for (const fail of [
+    () => {
+      throw new Error("no display");
+    },
+    () => Promise.reject(new Error("no display")),
+  ]) {
+    const warned = nextWarning("AppClientHandlerWarning");
+    const { items } = await map(client, ["a"], { agents, onProgress: fail });
+    expect(items).toMatchObject([{ result: { text: "yes" } }]);
+    expect((await warned).message).toContain("a handler of onProgress failed: no display");
+  }
+});
+
+it.each<[string, unknown, object | undefined, string]>([
+  ["one text", "abc", { agents }, "prompts: expected a list of prompts"],
+  ["no prompts", undefined, { agents }, "prompts: expected a list of prompts"],
+  ["no options", ["a"], undefined, "options: expected an object"],
+  ["no agents", ["a"], { agents: [] }, "agents: expected ids of agents"],
+  ["one agent", ["a"], { agents: "agent-1" }, "agents: expected ids of agents"],
+  ["an agent without an id", ["a"], { agents: [""] }, "agents: expected ids of agents"],
+  ["no place", ["a"], { agents, limit: 0 }, "limit: expected a whole number above 0, got 0"],
+  ["half a place", ["a"], { agents, limit: 1.5 }, "limit: expected a whole number above 0"],
+  ["a wrong observer", ["a"], { agents, onProgress: "log" }, "onProgress: expected a function"],
+  ["a wrong signal", ["a"], { agents, signal: "soon" }, "signal: expected an AbortSignal"],
+  ["what is no tool", ["a"], { agents, tools: [{}] }, "tools: expected what tool(…) makes"],
+])("refuses %s before anything is sent", async (_, given, options, words) => {
+  const { mock, client } = await started([{ text: "yes" }]);
+  const failed = await rejection(map(client, given as string[], options as MapOptions));
+  expect(failed).toMatchObject({
+    code: "invalid_option",
+    message: expect.stringContaining(words),
+  });
+  mock.assertReceived("runtime_start", { times: 0 });
+});
+
+it("stops everything for an option that no prompt can use", async () => {
+  const { mock, client } = await started([{ text: "yes" }]);
+  const options = { agents, limit: 2, timeoutMs: 0 };
+  expect(await rejection(map(client, prompts, options))).toMatchObject({
+    code: "invalid_option",
+    message: expect.stringContaining("timeoutMs: "),
+  });
+  expect(mock.receivedOf("runtime_start").length).toBeLessThanOrEqual(2);
+  mock.assertReceived("input", { times: 0 });
+});
+
+it("sends nothing for a signal that is aborted already", async () => {
+  const { mock, client } = await started([{ text: "yes" }]);
+  const signal = AbortSignal.abort("no");
+  expect(await rejection(map(client, prompts, { agents, signal }))).toMatchObject({
+    name: "AbortError",
+    cause: "no",
+  });
+  mock.assertReceived("runtime_start", { times: 0 });
+});

@@ -1,0 +1,218 @@
+/** Many prompts at once, each in a conversation of its own. */
+
+import type { AppServerClient } from "./client.js";
+import { describe } from "./describe.js";
+import { AbortError, InvalidOption } from "./errors.js";
+import { reportHandlerError } from "./handlers.js";
+import { checkedObject, checkedSignal, show } from "./options.js";
+import type { OutputOf, OutputSchema } from "./outputschema.js";
+import type { TurnResult, Usage } from "./results.js";
+import type { Prompt, Session, SessionOptions } from "./session.js";
+import { onAbort } from "./signals.js";
+import type { StructuredResult } from "./structured.js";
+import type { JsonSchema } from "./toolschema.js";
+import { noUsage, sumUsage } from "./usage.js";
+
+/** What became of one prompt: a `result`, or an `error`. */
+export type MapItem<Result extends TurnResult = TurnResult> =
+  | { prompt: Prompt; agentId: string; result: Result; error?: undefined }
+  | { prompt: Prompt; agentId: string; error: Error; result?: undefined };
+
+/** How far it has come; told when a prompt is done. */
+export interface MapProgress<Result extends TurnResult = TurnResult> {
+  /** How many prompts are done, this one included. */
+  done: number;
+  /** How many there are. */
+  total: number;
+  /** The place of this one among the prompts, counted from 0. */
+  index: number;
+  /** What became of it. */
+  item: MapItem<Result>;
+}
+
+/** What all prompts came to. */
+export interface Batch<Result extends TurnResult = TurnResult> {
+  /** One for each prompt, in their order. */
+  readonly items: readonly MapItem<Result>[];
+  /** Token counts of all turns, summed; those of turns that failed among them. */
+  readonly usage: Usage;
+}
+
+/** Which agents are asked, and how. What concerns sessions and turns holds for each prompt. */
+export interface MapOptions<Result extends TurnResult = TurnResult>
+  extends Omit<
+    SessionOptions,
+    "agentId" | "createAgent" | "conversationId" | "createConversation"
+  > {
+  /** The ids of the agents, which take the prompts in turn. */
+  agents: readonly string[];
+  /** How many prompts are worked on at once; 8 by default. */
+  limit?: number | undefined;
+  /** Called when a prompt is done. One that throws is reported as a process warning, and changes nothing. */
+  onProgress?: ((progress: MapProgress<Result>) => void) | undefined;
+  /** Stops everything on the server. */
+  signal?: AbortSignal | undefined;
+}
+
+/** The same with a form that each result has to have; see `Session.run`. */
+export interface StructuredMapOptions<Schema extends OutputSchema>
+  extends Omit<MapOptions<StructuredResult<OutputOf<Schema>>>, "check"> {
+  /** What each result has to look like. */
+  outputSchema: Schema;
+  /** The JSON schema for the model, where the library of `outputSchema` does not write it. */
+  outputJsonSchema?: JsonSchema | undefined;
+}
+
+const DEFAULT_LIMIT = 8;
+
+/**
+ * Asks many prompts, at most `limit` at once, each in a new conversation with one of the agents, which
+ * take turns: `runtime_start` and `input` for each (sections 8 and 8.1). Resolves when all are done, with
+ * one item for each prompt in their order. A prompt that fails, as `Session.run` does or because its
+ * conversation cannot be started, is an item with an `error`; the others go on.
+ *
+ * ```ts
+ * const batch = await map(client, ["a", "b", "c"], { agents: ["agent-1", "agent-2"], limit: 2 });
+ * for (const { prompt, result, error } of batch.items) console.log(prompt, error ?? result.text);
+ * console.log(batch.usage.totalTokens);
+ * ```
+ *
+ * `signal` stops all turns that run on the server and lets no other begin; then it rejects with
+ * {@link AbortError}. The conversations stay.
+ *
+ * Rejects with {@link InvalidOption}, before anything is sent where that is possible: options are the same
+ * for all prompts. What already runs is stopped then.
+ */
+export function map<const Schema extends OutputSchema>(
+  client: AppServerClient,
+  prompts: Iterable<Prompt>,
+  options: StructuredMapOptions<Schema>,
+): Promise<Batch<StructuredResult<OutputOf<Schema>>>>;
+export function map(
+  client: AppServerClient,
+  prompts: Iterable<Prompt>,
+  options: MapOptions,
+): Promise<Batch>;
+export async function map(
+  client: AppServerClient,
+  prompts: Iterable<Prompt>,
+  options: MapOptions | StructuredMapOptions<OutputSchema>,
+): Promise<Batch> {
+  const work = new Mapping(client, checkedPrompts(prompts), checkedOptions(options));
+  return work.run();
+}
+
+/** A mapping under way. */
+class Mapping {
+  readonly #client: AppServerClient;
+  readonly #prompts: readonly Prompt[];
+  readonly #options: MapOptions;
+  /** Stops what runs: the caller's signal does, and an option that cannot be used. */
+  readonly #stop = new AbortController();
+  readonly #items: MapItem[] = [];
+  #usage = noUsage();
+  #begun = 0;
+  #done = 0;
+
+  constructor(client: AppServerClient, prompts: readonly Prompt[], options: MapOptions) {
+    this.#client = client;
+    this.#prompts = prompts;
+    this.#options = options;
+  }
+
+  async run(): Promise<Batch> {
+    const { signal, limit = DEFAULT_LIMIT } = this.#options;
+    if (signal?.aborted) throw new AbortError(signal.reason);
+    const off = signal && onAbort(signal, () => this.#stop.abort(signal.reason));
+    const count = Math.min(limit, this.#prompts.length);
+    const workers = Array.from({ length: count }, () => this.#work());
+    const ended = await Promise.allSettled(workers);
+    off?.();
+    // The option, of which the others are only told that everything stops; else the signal.
+    const failures = ended.flatMap((end) => (end.status === "rejected" ? [end.reason] : []));
+    const refused = failures.find((error) => error instanceof InvalidOption);
+    if (refused !== undefined) throw refused;
+    if (failures.length > 0) throw new AbortError(signal?.reason);
+    return { items: this.#items, usage: this.#usage };
+  }
+
+  /** Takes one prompt after the other, until none is left. Rejects with what concerns all of them. */
+  async #work(): Promise<void> {
+    for (let index = this.#begun++; index < this.#prompts.length; index = this.#begun++) {
+      const prompt = this.#prompts[index] as Prompt;
+      const agentId = this.#options.agents[index % this.#options.agents.length] as string;
+      let item: MapItem;
+      try {
+        item = { prompt, agentId, result: await this.#ask(prompt, agentId) };
+      } catch (error) {
+        if (error instanceof InvalidOption) this.#stop.abort(error);
+        if (error instanceof InvalidOption || this.#stop.signal.aborted) throw error;
+        item = {
+          prompt,
+          agentId,
+          error: error instanceof Error ? error : new Error(describe(error)),
+        };
+      }
+      this.#items[index] = item;
+      this.#done += 1;
+      this.#tell(index, item);
+    }
+  }
+
+  async #ask(prompt: Prompt, agentId: string): Promise<TurnResult> {
+    const { agents, limit, onProgress, outputSchema, outputJsonSchema, ...settings } = this
+      .#options as StructuredMapOptions<OutputSchema>;
+    const { signal } = this.#stop;
+    const session = await this.#client.session({ ...settings, agentId, signal });
+    try {
+      return outputSchema === undefined
+        ? await session.run(prompt, { signal })
+        : await session.run(prompt, { outputSchema, outputJsonSchema, signal });
+    } finally {
+      this.#leave(session);
+    }
+  }
+
+  #leave(session: Session): void {
+    this.#usage = sumUsage(this.#usage, session.usage);
+    // Nothing is left to stop, only its tools are answered no more.
+    void session.close();
+  }
+
+  #tell(index: number, item: MapItem): void {
+    const failed = (error: unknown) => reportHandlerError("onProgress", error);
+    try {
+      const onProgress: ((progress: MapProgress) => unknown) | undefined = this.#options.onProgress;
+      const total = this.#prompts.length;
+      const returned = onProgress?.({ done: this.#done, total, index, item });
+      // An async function's rejection would otherwise end the process.
+      if (returned instanceof Promise) returned.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+function checkedPrompts(prompts: Iterable<Prompt>): readonly Prompt[] {
+  // A text is an iterable of letters, which nobody means.
+  const iterable = typeof prompts === "object" && prompts !== null && Symbol.iterator in prompts;
+  if (!iterable)
+    throw new InvalidOption(`prompts: expected a list of prompts, got ${show(prompts)}`);
+  return [...prompts];
+}
+
+function checkedOptions(options: MapOptions | StructuredMapOptions<OutputSchema>): MapOptions {
+  const { agents, limit, onProgress, signal } = checkedObject("options", options);
+  const named = Array.isArray(agents) && agents.length > 0;
+  if (!named || !agents.every((id: unknown) => typeof id === "string" && id !== "")) {
+    throw new InvalidOption(`agents: expected ids of agents, got ${show(agents)}`);
+  }
+  if (limit !== undefined && !(limit >= 1 && (Number.isInteger(limit) || limit === Infinity))) {
+    throw new InvalidOption(`limit: expected a whole number above 0, got ${show(limit)}`);
+  }
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw new InvalidOption(`onProgress: expected a function, got ${show(onProgress)}`);
+  }
+  checkedSignal(signal);
+  return options as MapOptions;
+}
