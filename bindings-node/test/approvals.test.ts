@@ -142,12 +142,15 @@ describe("denies with a reason when a handler", () => {
     expect(client.stats.handlerErrors).toBe(1);
   });
 
-  it("returns an invalid decision", async () => {
+  it.each<[string, ApprovalHandler, string]>([
+    ["arguments", () => allow({ updatedInput: "text" as never }), "updated_input"],
+    ["no reason", () => deny(undefined as never), "message"],
+  ])("returns an invalid decision: %s", async (_, handler, field) => {
     const warned = nextWarning("AppClientApprovalWarning");
-    const { answer, call } = await decided(() => allow({ updatedInput: "text" as never }));
-    expect(answer).toMatchObject({ error: expect.stringContaining("updated_input") });
+    const { answer, call } = await decided(handler);
+    expect(answer).toMatchObject({ error: expect.stringContaining(field) });
     expect(call).toMatchObject({ status: "error" });
-    expect((await warned).message).toContain("updated_input");
+    expect((await warned).message).toContain(field);
   });
 });
 

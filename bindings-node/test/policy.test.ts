@@ -6,6 +6,7 @@ import {
   audit,
   type Decision,
   deny,
+  InvalidOption,
   type PolicyRule,
   policy,
 } from "@letta/app-client-native";
@@ -121,6 +122,23 @@ describe("a scope is refused", () => {
         code: "invalid_option",
         message: expect.stringContaining(words),
       });
+    }
+  });
+
+  it("with names of which there turn out to be none: that never means all of them", () => {
+    const none: string[] = [];
+    for (const make of [() => policy.allow(...none), () => policy.deny(...none)]) {
+      expect(thrown(make)).toBeInstanceOf(InvalidOption);
+      expect(thrown(make)).toMatchObject({ message: "tools: expected names of tools, got none" });
+    }
+    // So it is with every part of a policy that is left out.
+    for (const make of [
+      policy.allow,
+      policy.deny,
+      policy.ask,
+      policy.firstMatch,
+    ] as (() => void)[]) {
+      expect(thrown(() => make())).toBeInstanceOf(InvalidOption);
     }
   });
 

@@ -44,7 +44,8 @@ export function scopeTest(
 function checkedNames({ tools }: RuleScope): readonly string[] {
   const named = Array.isArray(tools) && tools.length > 0;
   if (!named || !tools.every((name: unknown) => typeof name === "string" && name !== "")) {
-    throw new InvalidOption(`tools: expected names of tools, got ${describe(tools)}`);
+    const got = Array.isArray(tools) && tools.length === 0 ? "none" : describe(tools);
+    throw new InvalidOption(`tools: expected names of tools, got ${got}`);
   }
   return tools;
 }
