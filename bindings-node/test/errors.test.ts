@@ -1,26 +1,109 @@
+import fs from "node:fs";
 import * as api from "@letta/app-client-native";
 import { errorCodes } from "@letta/app-client-native/testing";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { errorFromJson } from "../ts/errors.js";
 
+interface Kind {
+  code: string;
+  retryable: boolean;
+  ends_turn: boolean;
+  /** An error with nothing but a message, and one with everything, as the engine writes them. */
+  bare: Record<string, unknown>;
+  full: Record<string, unknown>;
+}
+
+/** The list of the engine, which all languages share. */
+const KINDS: Kind[] = JSON.parse(
+  fs.readFileSync(new URL("../../tests/errors.json", import.meta.url), "utf8"),
+);
+
+/** Every class: its code, whether to try again, whether it is about a turn, and what it has of its own. */
+const TABLE: [Class: Class, code: string, retryable: boolean, turn: boolean, own: object][] = [
+  [api.InvalidOption, "invalid_option", false, false, {}],
+  [api.ConnectionFailed, "connection_failed", true, false, {}],
+  [api.AuthError, "auth", false, false, {}],
+  [api.ProtocolMismatch, "protocol_mismatch", false, false, {}],
+  [api.Disconnected, "disconnected", false, false, { closeCode: 1006 }],
+  [api.ClientClosed, "closed", false, false, {}],
+  [api.RequestError, "request", false, false, { response: { success: false, error: "no" } }],
+  [api.RequestTimeout, "request_timeout", true, false, {}],
+  [api.MessageTooLarge, "message_too_large", false, false, {}],
+  [api.InvalidCommand, "invalid_command", false, false, {}],
+  [api.UnsupportedByServer, "unsupported_by_server", false, false, {}],
+  [api.TurnFailed, "turn_failed", false, true, {}],
+  [api.TurnAborted, "turn_aborted", false, true, {}],
+  [api.TurnTimeout, "turn_timeout", false, true, {}],
+  [api.TurnIdleTimeout, "turn_idle_timeout", false, true, {}],
+  [api.TurnInterrupted, "turn_interrupted", false, true, { closeCode: 1006 }],
+  [api.ApprovalRequired, "approval_required", false, true, { request: { toolName: "" } }],
+  [
+    api.StructuredOutputError,
+    "structured_output",
+    false,
+    true,
+    { text: "", errors: ["file: is missing"] },
+  ],
+  [api.ServerStartError, "server_start", false, false, {}],
+  [api.ForkedProcess, "forked_process", false, false, {}],
+  [api.InternalError, "internal", false, false, {}],
+];
+
+/** The classes in the overview at the top of the source. */
+const TREE = fs
+  .readFileSync(new URL("../ts/errors.ts", import.meta.url), "utf8")
+  .split("*/", 1)
+  .flatMap((overview) => Array.from(overview.matchAll(/[├└]─ (\w+)/g), ([, name]) => name));
+
+type Class = new (message: string, details?: api.ErrorDetails) => api.LettaAppError;
+
 it("has a class for every kind of the engine, and no other", () => {
-  expect(Object.keys(api.ERROR_CLASSES)).toHaveLength(errorCodes().length);
-  for (const code of errorCodes()) {
-    const Class = api.ERROR_CLASSES[code as api.ErrorCode];
+  const codes = TABLE.map(([, code]) => code);
+  expect(codes).toEqual(KINDS.map(({ code }) => code));
+  expect(codes).toEqual(errorCodes());
+  expect(Object.entries(api.ERROR_CLASSES).map(([code, Class]) => [Class, code])).toEqual(
+    TABLE.map(([Class, code]) => [Class, code]),
+  );
+  const exported = Object.values(api).filter(
+    (value) => typeof value === "function" && value.prototype instanceof api.LettaAppError,
+  );
+  const bases: unknown[] = [api.LettaAppError, api.TurnError];
+  expect(new Set(exported.filter((value) => !bases.includes(value)))).toEqual(
+    new Set(TABLE.map(([Class]) => Class)),
+  );
+});
+
+describe.each(TABLE)("%o", (Class, code, retryable, turn, own) => {
+  const kind = KINDS.find((each) => each.code === code) as Kind;
+
+  it("is what the engine says", () => {
+    expect(kind).toMatchObject({ retryable, ends_turn: turn });
+    expect(Class.prototype instanceof api.TurnError).toBe(turn);
+    expect(Class.prototype).toBeInstanceOf(Error);
+    expect(TREE).toContain(Class.name);
+  });
+
+  it("is made of the engine's error, with a hint and without one", () => {
+    const bare = errorFromJson(JSON.stringify(kind.bare));
+    expect(bare).toMatchObject({
+      ...{ name: Class.name, code, retryable, hint: undefined, result: undefined },
+      message: "what went wrong",
+    });
+    const full = errorFromJson(JSON.stringify(kind.full));
+    expect(full).toMatchObject({
+      ...{ name: Class.name, code, retryable, hint: "what to do" },
+      message: "what went wrong (what to do)",
+      result: { status: null, text: "", usage: { totalTokens: 0 } },
+      ...own,
+    });
+  });
+
+  it("can be made by hand", () => {
     const error = new Class("words", { hint: "do this", closeCode: 1006 });
     expect(error).toBeInstanceOf(api.LettaAppError);
-    expect(error).toBeInstanceOf(Error);
-    expect(error).toMatchObject({
-      code,
-      name: Class.name,
-      message: "words (do this)",
-      hint: "do this",
-      retryable: false,
-    });
-    const isOfTurn = code.startsWith("turn_") || code === "approval_required";
-    expect(error instanceof api.TurnError).toBe(isOfTurn);
-    expect(Object.values(api)).toContain(Class);
-  }
+    expect(error).toMatchObject({ code, message: "words (do this)", hint: "do this" });
+    expect(error.retryable).toBe(false);
+  });
 });
 
 it("says everything in the spelling of this language", () => {

@@ -13,11 +13,13 @@
  * ├─ RequestTimeout              no answer in time
  * ├─ MessageTooLarge             not sent, because above the limit
  * ├─ InvalidCommand              not sent, because the server would stay silent
+ * ├─ UnsupportedByServer         not sent, because the server is too old for it
  * ├─ TurnError                   result: what is known of the turn
  * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
  * │  ├─ ApprovalRequired         a permission is wanted, and the turn was to raise then: request
  * │  ├─ StructuredOutputError    no result that fits the output schema: text, errors
  * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
+ * ├─ ServerStartError            a server of one's own did not start
  * ├─ ForkedProcess               the client belongs to a parent process
  * └─ InternalError               a defect of this package
  * ```

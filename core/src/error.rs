@@ -107,6 +107,21 @@ impl ErrorKind {
         }
     }
 
+    /// Whether the error is about a turn, and carries what is known of it.
+    #[must_use]
+    pub const fn ends_turn(self) -> bool {
+        matches!(
+            self,
+            Self::TurnFailed
+                | Self::TurnAborted
+                | Self::TurnTimeout
+                | Self::TurnIdleTimeout
+                | Self::TurnInterrupted
+                | Self::ApprovalRequired
+                | Self::StructuredOutput
+        )
+    }
+
     /// Whether the same call may succeed when it is made again without a change by the caller.
     ///
     /// `false` for an uncertain outcome: repeating an input that may have been committed runs it twice.

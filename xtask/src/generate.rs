@@ -1,5 +1,5 @@
 //! Makes every file that follows from the catalog, and the tables of commands in
-//! `core/src/protocol/generated.rs`.
+//! `core/src/protocol/generated.rs`; last the list of errors, which follows from the engine.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::catalog::{Catalog, Fields, Kind, Message, RequestId};
 use crate::lower::Names;
 use crate::shape::{Field, Shape};
-use crate::{Outcome, catalog, emit, model, python, rust, typescript};
+use crate::{Outcome, catalog, emit, errors, model, python, rust, typescript};
 
 const TABLES: &str = "core/src/protocol/generated.rs";
 const TYPES: &str = "core/src/protocol/types.rs";
@@ -25,16 +25,23 @@ const HEADER: &str = "//! Commands and message types of the protocol, as tables.
 /// Writes the generated files.
 pub fn write(root: &Path) -> Outcome<String> {
     let mut report = Vec::new();
-    for (path, text) in generate(root)? {
-        std::fs::write(root.join(path), &text).map_err(|why| format!("{path}: {why}"))?;
+    let mut save = |path: &str, text: &str| {
+        std::fs::write(root.join(path), text).map_err(|why| format!("{path}: {why}"))?;
         report.push(format!("{path}: {} lines written", text.lines().count()));
+        Ok::<_, String>(())
+    };
+    for (path, text) in generate(root)? {
+        save(path, &text)?;
     }
+    // The engine is built of what was just written.
+    save(errors::FILE, &errors::list(root)?)?;
     Ok(report.join("\n"))
 }
 
 /// Compares the checked-in files with what `write` would make of the catalog now.
 pub fn check(root: &Path) -> Outcome<String> {
-    let files = generate(root)?;
+    let mut files = generate(root)?;
+    files.push((errors::FILE, errors::list(root)?));
     for (path, wanted) in &files {
         let found =
             std::fs::read_to_string(root.join(path)).map_err(|why| format!("{path}: {why}"))?;
@@ -48,7 +55,7 @@ pub fn check(root: &Path) -> Outcome<String> {
 fn difference(path: &str, found: &str, wanted: &str) -> String {
     let same = found.lines().zip(wanted.lines()).take_while(|(a, b)| a == b).count();
     format!(
-        "{path} is not what the catalog gives, from line {} on.\n  there:  {}\n  wanted: {}\n\
+        "{path} is out of date, from line {} on.\n  there:  {}\n  wanted: {}\n\
          Run `cargo run -q -p xtask -- gen`.",
         same + 1,
         found.lines().nth(same).unwrap_or("(end of file)"),

@@ -7,6 +7,7 @@
 mod amend;
 mod catalog;
 mod emit;
+mod errors;
 mod generate;
 mod lower;
 mod model;
