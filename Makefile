@@ -46,6 +46,7 @@ $(STAMPS)/node: $(STAMPS)/node-modules $(CORE_SOURCES) $(NODE_SOURCES)
 	cd bindings-node && npm run --silent build
 	@mkdir -p examples/typescript/node_modules/@letta
 	@ln -sfn ../../../../bindings-node examples/typescript/node_modules/@letta/app-client-native
+	@ln -sfn ../../../bindings-node/node_modules/zod examples/typescript/node_modules/zod
 	@touch $@
 
 # The real App Server, pinned, with a scripted model (tests/live/README.md).
