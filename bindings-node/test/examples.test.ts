@@ -6,7 +6,7 @@ import http from "node:http";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { MockServer, ScriptedTurn } from "@letta/app-client-native/testing";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { rejection, startMock } from "./helpers.js";
 import { compiled, exampleSources, run, start } from "./programs.js";
 
@@ -37,6 +37,7 @@ class Program {
   async run(turns: ScriptedTurn[], env: Record<string, string> = {}) {
     const mock = await startMock(turns);
     const printed = await run(folder, this.name, mock, env);
+    expect(mock.unexpected).toEqual([]);
     if (this.name !== "many_prompts") expect(printed.stderr).toBe("");
     return { mock, ...printed };
   }
@@ -166,9 +167,6 @@ example("web_endpoint", async ({ name }) => {
     { text: Array.from({ length: 2000 }, () => "on and on "), delayMs: 10 },
   ]);
   const endpoint = start(folder, name, { LETTA_URL: mock.url, PORT: "0" });
-  onTestFinished(() => {
-    endpoint.kill("SIGKILL");
-  });
   let stderr = "";
   endpoint.stderr.on("data", (chunk) => {
     stderr += chunk;

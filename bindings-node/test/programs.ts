@@ -7,8 +7,8 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { MockServer } from "@letta/app-client-native/testing";
-import { expect } from "vitest";
+import type { MockServer, ScriptedTurn } from "@letta/app-client-native/testing";
+import { expect, onTestFinished } from "vitest";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const EXAMPLES = path.join(ROOT, "..", "examples", "typescript");
@@ -53,17 +53,21 @@ export async function compiled(sources: Record<string, string>): Promise<string>
   return folder;
 }
 
-/** Starts a compiled program, which finds the server where it looks for one. */
+/** Starts a compiled program, which ends with the test at the latest. */
 export function start(
   folder: string,
   name: string,
   env: Record<string, string | undefined> = {},
 ): ChildProcessWithoutNullStreams {
   const program = path.join(folder, `${name}.js`);
-  return spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [program], {
     cwd: folder,
     env: { ...process.env, LETTA_MODEL: "test/model", ...env },
   });
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  return child;
 }
 
 /** Runs a compiled program to its end, which has to be a good one; gives what it printed. */
@@ -88,6 +92,14 @@ export async function run(
     signal: null,
     stderr: "",
   });
-  if (mock) expect(mock.unexpected).toEqual([]);
   return { stdout, stderr };
+}
+
+/** Puts a command `letta` into the folder, which starts a scripted server; gives the environment for it. */
+export function ownServer(folder: string, turns: ScriptedTurn[]): Record<string, string> {
+  const standIn = path.join(ROOT, "test/programs/server.mjs");
+  const words = `#!/bin/sh\nexec '${process.execPath}' '${standIn}' "$@"\n`;
+  fs.writeFileSync(path.join(folder, "letta"), words, { mode: 0o755 });
+  const PATH = [folder, process.env.PATH].join(path.delimiter);
+  return { PATH, TURNS: JSON.stringify(turns) };
 }
