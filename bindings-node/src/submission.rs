@@ -13,6 +13,14 @@ pub struct Submission {
     core: Core,
 }
 
+/// The name of the tool through which results are handed in.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn submission_tool() -> &'static str {
+    Core::TOOL
+}
+
 /// What a call of the tool holds: `output` as JSON, or the `problem` with it.
 #[napi(object)]
 pub struct NativeOutput {
@@ -34,12 +42,6 @@ impl Submission {
     pub fn new(schema: String) -> Result<Self, Thrown> {
         let core = Core::new(&json("outputSchema", &schema)?).map_err(thrown)?;
         Ok(Self { core })
-    }
-
-    /// The name of the tool.
-    #[napi(getter)]
-    pub fn tool_name(&self) -> &'static str {
-        Core::TOOL
     }
 
     /// The tool's definition.

@@ -256,6 +256,20 @@ it.each<[string, unknown]>([
   mock.assertReceived("input", { times: 0 });
 });
 
+it("is refused where the session has a tool of that name", async () => {
+  const own = tool({
+    name: "submit_result",
+    description: "",
+    parameters: { type: "object" },
+    execute: () => "own",
+  });
+  const { mock, session } = await started([submits(good)], { tools: [own] });
+  const error = await rejection(session.run("?", { outputSchema: finding }));
+  expect(error).toBeInstanceOf(InvalidOption);
+  mock.assertReceived("input", { times: 0 });
+  expect((await session.run("?")).toolCalls).toMatchObject([{ output: "own" }]);
+});
+
 it("lets several in one conversation run one after the other, also of several sessions", async () => {
   const results = [1, 2, 3].map((line) => ({ file: "a.py", line }));
   const { mock, client, session } = await started(results.map((result) => submits(result)));

@@ -123,8 +123,6 @@ export declare class Server {
 export declare class Submission {
   /** Waits for what a JSON schema describes. */
   constructor(schema: string)
-  /** The name of the tool. */
-  get toolName(): string
   /** The tool's definition. */
   tool(): string
   /** The content of the user's message, with how to hand the result in. */
@@ -234,3 +232,6 @@ export interface NativeTurnOptions {
 
 /** Whether commands of a type carry a `request_id`: `required`, `optional` or `none`. */
 export declare function requestIdRule(kind: string): string
+
+/** The name of the tool through which results are handed in. */
+export declare function submissionTool(): string

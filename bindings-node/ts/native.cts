@@ -45,6 +45,7 @@ export const Server: typeof binding.Server = loaded.Server;
 export type Server = binding.Server;
 export const Submission: typeof binding.Submission = loaded.Submission;
 export type Submission = binding.Submission;
+export const submissionTool: typeof binding.submissionTool = loaded.submissionTool;
 export const checkUrl: typeof binding.checkUrl = loaded.checkUrl;
 export const messageTypes: typeof binding.messageTypes = loaded.messageTypes;
 export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;

@@ -1,9 +1,15 @@
 /** Turns whose result has a form that the program asks for (sections 8.1 and 14). */
 
 import type { AppServerClient } from "./client.js";
-import { errorFromJson, StructuredOutputError, TurnAborted, translated } from "./errors.js";
+import {
+  errorFromJson,
+  InvalidOption,
+  StructuredOutputError,
+  TurnAborted,
+  translated,
+} from "./errors.js";
 import { Lanes } from "./lanes.js";
-import { Submission } from "./native.cjs";
+import { Submission, submissionTool } from "./native.cjs";
 import { checkedSignal, type RunTurnOptions, type TurnSettings } from "./options.js";
 import {
   checkedOutput,
@@ -48,6 +54,8 @@ export interface Conversation {
 /** Two results of one conversation would be handed in through the same registration. */
 const lanes = new WeakMap<AppServerClient, Lanes>();
 
+const TOOL = submissionTool();
+
 /** How long the server may take to forget the tool; it is hidden and unanswered all the same. */
 const FORGET_MS = 2_000;
 
@@ -60,7 +68,10 @@ export async function structured<Schema extends OutputSchema>(
   const { outputSchema, outputJsonSchema: given, ...turns } = options;
   const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
   const submission = translated(() => new Submission(schema));
-  const { client, runtime, closed } = conversation;
+  const { client, runtime, closed, groups } = conversation;
+  if (groups.some(({ tools }) => tools.some(({ name }) => name === TOOL))) {
+    throw new InvalidOption(`outputSchema: the session has a tool of its own called ${TOOL}`);
+  }
   const lane = lanes.get(client) ?? new Lanes();
   lanes.set(client, lane);
   const key = JSON.stringify([runtime.agent_id, runtime.conversation_id]);
@@ -91,13 +102,13 @@ class Structured {
     this.#submission = submission;
     this.#schema = schema;
     this.#closed = closed;
-    this.#scope = conversation.client.nextRequestId(submission.toolName);
+    this.#scope = conversation.client.nextRequestId(TOOL);
   }
 
   /** Offers the tool, asks, and takes the tool back, whatever becomes of it. */
   async run(prompt: Prompt, turns: TurnSettings): Promise<StructuredResult<unknown>> {
     const { client, runtime, groups } = this.#conversation;
-    const names = [this.#submission.toolName];
+    const names = [TOOL];
     const tools = [JSON.parse(this.#submission.tool())];
     const off = client.onExternalToolCall(this.#handler, { runtime, names });
     try {
