@@ -29,11 +29,11 @@ impl fmt::Debug for MapOptions {
 }
 
 impl MapOptions {
-    /// Distributes the prompts over these agents in turn, four of them at a time.
+    /// Distributes the prompts over these agents in turn, eight of them at a time.
     #[must_use]
     pub fn agents<A: Into<String>>(ids: impl IntoIterator<Item = A>) -> Self {
         let agents = ids.into_iter().map(Into::into).collect();
-        Self { agents, limit: 4, open: Arc::new(|options| options), tell: Arc::new(|_| {}) }
+        Self { agents, limit: 8, open: Arc::new(|options| options), tell: Arc::new(|_| {}) }
     }
 
     /// How many turns run at once.
