@@ -48,9 +48,19 @@ def test_tools_by_name() -> None:
         assert decided(rules, other) == letta.deny(f"no rule of the policy allows {other}")
 
 
-def test_no_names_are_all_tools() -> None:
-    assert behavior(policy.first_match(policy.allow()), "Anything") == "allow"
-    assert behavior(policy.first_match(policy.deny(), policy.allow()), "Anything") == "deny"
+def test_all_tools_are_allowed_by_saying_so() -> None:
+    assert behavior(policy.allow_all(), "Anything") == "allow"
+    assert behavior(policy.first_match(policy.deny("Bash"), policy.allow_all()), "Bash") == "deny"
+    assert behavior(policy.first_match(policy.deny(), policy.allow_all()), "Anything") == "deny"
+
+
+def test_a_list_of_names_that_is_empty_allows_nothing() -> None:
+    names: list[str] = []
+    for patterns in ({}, {"command": "^ls$"}):
+        with pytest.raises(letta.InvalidOption, match=r"^allow: .*allow_all"):
+            policy.allow(*names, **patterns)
+    with pytest.raises(letta.InvalidOption, match=r"^otherwise: .*allow_all"):
+        policy.first_match(otherwise=policy.allow)
 
 
 def test_the_first_rule_that_matches_decides() -> None:
@@ -58,7 +68,7 @@ def test_the_first_rule_that_matches_decides() -> None:
         policy.deny("Bash", command=r"\bsudo\b", message="not as root"),
         policy.allow("Bash", command=r"^(pytest|ruff)\b"),
         policy.deny("Bash"),
-        policy.allow(),
+        policy.allow_all(),
     )
     assert decided(rules, "Bash", command="pytest; sudo ls") == letta.deny("not as root")
     assert decided(rules, "Bash", command="pytest -q") == ALLOWED
@@ -76,10 +86,10 @@ def test_every_pattern_has_to_be_found_in_text() -> None:
     assert not rule.matches(request("Write", path="src/a"))
     for value in (None, 1, ["x"], {"x": "x"}):
         assert not rule.matches(request("Write", path="src/a", content=value))
-    everything = policy.allow(path="")
+    everything = policy.deny(path="")
     assert everything.matches(request("Other", path=""))
     assert not everything.matches(request("Other"))
-    odd = policy.allow(**{"file-path": "^a"})
+    odd = policy.allow("Other", **{"file-path": "^a"})
     assert odd.matches(request("Other", **{"file-path": "ab"}))
 
 
@@ -104,7 +114,8 @@ def of_the_user(asked: ApprovalRequest) -> Decision:
     ("otherwise", "expected"),
     [
         (policy.deny, letta.deny("no rule of the policy allows Bash")),
-        (policy.allow, ALLOWED),
+        (policy.allow_all, ALLOWED),
+        (policy.allow_all(), ALLOWED),
         (policy.deny(message="no"), letta.deny("no")),
         (policy.first_match(policy.allow("Bash")), ALLOWED),
         (letta.deny("never"), letta.deny("never")),
@@ -122,7 +133,7 @@ def test_what_decides_where_no_rule_does(otherwise: Any, expected: Decision) -> 
 
 def test_policies_as_rules() -> None:
     inner = policy.first_match(policy.allow("Read"))
-    outer = policy.first_match(policy.allow("Bash"), inner, policy.allow())
+    outer = policy.first_match(policy.allow("Bash"), inner, policy.allow_all())
     assert behavior(outer, "Bash") == "allow"
     assert behavior(outer, "Read") == "allow"
     assert behavior(outer, "Write") == "deny"
@@ -230,7 +241,7 @@ def test_an_audit_of_a_function() -> None:
 
 
 def test_an_audit_is_used_by_many_threads() -> None:
-    audit = policy.Audit(policy.allow())
+    audit = policy.Audit(policy.allow_all())
     asked = request("Bash")
     threads = [
         threading.Thread(target=lambda: [audit(asked) for _ in range(100)]) for _ in range(8)
@@ -331,4 +342,32 @@ async def test_an_abort_is_kept(asking: MockServer) -> None:
     (entry,) = audit
     assert entry.decision is None
     assert entry.error is not None
-    assert "Cancelled" in entry.error
+    assert entry.error.startswith("too late: ")
+
+
+async def test_an_allowance_that_comes_too_late_is_kept_as_that(asking: MockServer) -> None:
+    called, kept = anyio.Event(), anyio.Event()
+
+    def decide(asked: ApprovalRequest) -> Decision:
+        anyio.from_thread.run_sync(called.set, token=token)
+        assert asked.cancelled.wait(10)
+        return letta.allow()
+
+    audit = policy.Audit(decide)
+
+    def watched(asked: ApprovalRequest) -> Any:
+        answer = audit(asked)
+        anyio.from_thread.run_sync(kept.set, token=token)
+        return answer
+
+    token = anyio.lowlevel.current_token()
+    async with letta.connect(asking.url) as client:
+        runtime = await start(client)
+        turn = client.send_turn(runtime=runtime, payload=message(), approvals=watched)
+        with anyio.fail_after(10):
+            await called.wait()
+            assert (await turn.abort()).status == "aborted"
+            await kept.wait()
+    (entry,) = audit
+    assert entry.decision is None
+    assert entry.error == "too late: nobody waits for the answer any more (allow)"

@@ -53,6 +53,11 @@ class _ApprovalJob(Job):
         self._ask = ask
         self._request = request
 
+    def cancel(self) -> None:
+        # First: who is cancelled may ask why.
+        self._request.cancelled.set()
+        super().cancel()
+
     def label(self) -> str:
         return f"the approval handler, asked for {json.dumps(self._request.tool_name)},"
 

@@ -16,6 +16,8 @@ from .messages import Fields
 
 __all__ = ["Audit", "AuditEntry"]
 
+_LATE = "too late: nobody waits for the answer any more"
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
@@ -25,11 +27,11 @@ class AuditEntry:
         time: When it was made, in UTC.
         tool_name: The tool that wanted to run.
         input: Its arguments.
-        decision: What was decided, as it goes over the wire where it is in time
-            (``decision.behavior`` is ``allow`` or ``deny``); ``None`` where the handler failed,
-            which denies, or was cancelled.
+        decision: What was decided, as it goes over the wire (``decision.behavior`` is ``allow`` or
+            ``deny``); ``None`` where ``error`` says why there is no decision.
         by: Who decided: the rule of a policy, or the name of the function.
-        error: Why there is no decision.
+        error: Why the handler's word does not count: it failed, which denies, or came too late,
+            because the turn was stopped or somebody else was first.
         request_id: The server's id of the request.
     """
 
@@ -105,7 +107,9 @@ class Audit(Sequence[AuditEntry]):
         self, request: ApprovalRequest, by: str, answer: object = None, error: str | None = None
     ) -> None:
         decision = None
-        if isinstance(answer, Decision):
+        if request.cancelled.is_set():
+            error = f"{_LATE} ({error or _behavior(answer)})"
+        elif isinstance(answer, Decision):
             decision = answer.to_dict()
         elif isinstance(answer, Mapping):
             decision = dict(answer)
@@ -140,6 +144,13 @@ class Audit(Sequence[AuditEntry]):
 
     def __repr__(self) -> str:
         return f"Audit({described(self._handler)}, {len(self)} entries)"
+
+
+def _behavior(answer: object) -> str:
+    """What would have been decided."""
+    given = answer.to_dict() if isinstance(answer, Decision) else answer
+    behavior = given.get("behavior") if isinstance(given, Mapping) else None
+    return behavior if isinstance(behavior, str) else type(answer).__name__
 
 
 def _text(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -55,14 +56,26 @@ class ApprovalRequest:
     It cannot be changed. Matches by tool and arguments: ``case ApprovalRequest("Bash", input)``.
     """
 
-    __slots__ = ("_message",)
+    __slots__ = ("_cancelled", "_message")
     __match_args__ = ("tool_name", "input")
+    _cancelled: threading.Event
     _message: Message
 
     def __init__(self, message: Message | str) -> None:
         """Takes a ``control_request``, as a frame or as its wire text."""
         frame = decode(message) if isinstance(message, str) else message
         object.__setattr__(self, "_message", frame)
+        object.__setattr__(self, "_cancelled", threading.Event())
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Is set when nobody waits for the answer any more.
+
+        The turn was stopped, the connection has ended, or somebody else was first. A handler in a
+        thread cannot be cancelled, so one that takes long looks here (``is_set()``,
+        ``wait(seconds)``); an ``async def`` is cancelled as well.
+        """
+        return self._cancelled
 
     @property
     def request_id(self) -> str:

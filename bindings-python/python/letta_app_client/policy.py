@@ -27,32 +27,41 @@ from .approvals import Answered, ApprovalHandler, ApprovalRequest
 from .decisions import Decision
 from .decisions import allow as _allowed
 from .decisions import deny as _denied
+from .errors import InvalidOption
 
-__all__ = ["Audit", "AuditEntry", "Otherwise", "Policy", "Rule", "allow", "ask", "deny"]
-__all__ += ["first_match"]
+__all__ = ["Audit", "AuditEntry", "Otherwise", "Policy", "Rule", "allow", "allow_all", "ask"]
+__all__ += ["deny", "first_match"]
 
 Otherwise: TypeAlias = "Rule | Decision | ApprovalHandler | Callable[..., Rule]"
 """What decides where no rule does: a rule, a decision, a function, ``policy.deny`` or
-``policy.allow``."""
+``policy.allow_all``."""
 
 
 def allow(*tool_names: str, **argument_patterns: str | re.Pattern[str]) -> Rule:
     """Makes the rule that a tool may run.
 
     Args:
-        *tool_names: The tools, by their exact names; none for every tool.
+        *tool_names: The tools, by their exact names. At least one: a list of names that happens to
+            be empty must not allow everything, which is what ``allow_all`` is for.
         **argument_patterns: Regular expressions by the name of an argument; each has to be found in
             the text of that argument. An argument that is missing, or is no text, does not match.
 
     Raises:
-        InvalidOption: A pattern is no regular expression.
+        InvalidOption: No tool is named, or a pattern is no regular expression.
         TypeError: A name or a pattern is no text.
     """
+    if not tool_names:
+        raise InvalidOption("allow: expected names of tools; policy.allow_all() allows every tool")
+    return rule("allow", tool_names, argument_patterns, _allow)
 
-    def decide(_: ApprovalRequest) -> Answered:
-        return _allowed()
 
-    return rule("allow", tool_names, argument_patterns, decide)
+def allow_all() -> Rule:
+    """Makes the rule that every tool may run, with any arguments.
+
+    It decides on all that reaches it, so it stands last, or is what ``first_match`` does
+    ``otherwise``.
+    """
+    return rule("allow_all", (), {}, _allow)
 
 
 def deny(
@@ -109,9 +118,11 @@ def first_match(*rules: Rule, otherwise: Otherwise = deny) -> Policy:
 
     Args:
         *rules: The rules, in order.
-        otherwise: What decides where none matches.
+        otherwise: What decides where none matches: denying by default, ``policy.allow_all()`` for
+            a policy that only lists what is not allowed.
 
     Raises:
+        InvalidOption: ``otherwise`` is ``policy.allow``, which needs names.
         TypeError: One is no rule; a function becomes one by ``ask``.
     """
     for one in rules:
@@ -126,8 +137,14 @@ def _last(otherwise: Any) -> Rule:
         return otherwise
     if isinstance(otherwise, Decision):
         return rule(f"otherwise {otherwise.behavior}", (), {}, lambda _: otherwise)
-    if otherwise is allow:
-        return rule("otherwise allow", (), {}, lambda _: _allowed())
+    if otherwise is allow_all:
+        return rule("otherwise allow", (), {}, _allow)
     if otherwise is deny:
         return rule("otherwise deny", (), {}, no_rule)
+    if otherwise is allow:
+        raise InvalidOption("otherwise: allow names tools; policy.allow_all() allows every tool")
     return ask(otherwise)
+
+
+def _allow(_: ApprovalRequest) -> Answered:
+    return _allowed()
