@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trustme
@@ -154,7 +154,7 @@ async def test_certificates(tls_server: tuple[str, str]) -> None:
 def test_bad_options_are_refused_by_name(options: dict[str, object], field: str) -> None:
     arguments: dict[str, object] = {"url": "ws://127.0.0.1:4500", **options}
     with pytest.raises(letta.InvalidOption) as caught:
-        letta.create_app_server_client(**arguments)  # type: ignore[arg-type]
+        letta.create_app_server_client(**arguments)  # type: ignore[call-overload]
     assert str(caught.value).startswith(field)
     assert isinstance(caught.value, ValueError)
     assert "secret" not in str(caught.value)
@@ -192,12 +192,13 @@ async def test_a_client_that_never_connected_can_be_closed(mock: MockServer) -> 
 
 
 async def test_both_kinds_of_server(scripted: Callable[..., MockServer]) -> None:
-    for generation, transport, sockets in [
+    kinds: list[tuple[str, Literal["auto", "single", "split"], int]] = [
         ("single", "auto", 1),
         ("single", "single", 1),
         ("split", "auto", 2),
         ("split", "split", 2),
-    ]:
+    ]
+    for generation, transport, sockets in kinds:
         mock = scripted(generation=generation)
         async with await letta.connect(mock.url, transport=transport) as client:
             assert client.state == "open"

@@ -60,7 +60,7 @@ from .errors import (
     WrongLoop,
 )
 from .messages import Channel, Fields, Message
-from .options import TlsOptions
+from .options import ConnectOptions, ConnectSettings, TlsOptions
 from .results import (
     AssistantMessage,
     ReasoningMessage,
@@ -118,6 +118,8 @@ __all__ = [
     "AuthError",
     "Channel",
     "ClientClosed",
+    "ConnectOptions",
+    "ConnectSettings",
     "Connecting",
     "ConnectionFailed",
     "Decision",

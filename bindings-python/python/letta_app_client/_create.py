@@ -2,107 +2,84 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, overload
 
 from . import _native
-from ._checks import expect, expect_text
+from ._checks import expect_text
 from ._pending import Pending
 from .client import AppServerClient
 from .errors import InvalidOption
-from .options import TlsOptions
+from .options import ConnectOptions, TlsOptions
 from .server import OwnServer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import ConnectSettings
 
 __all__ = ["Connecting", "connect", "create_app_server_client"]
 
 
+@overload
 def create_app_server_client(
+    options: ConnectOptions, /, **settings: Unpack[ConnectSettings]
+) -> AppServerClient: ...
+@overload
+def create_app_server_client(
+    *, url: str, auth_token: str | None = None, **settings: Unpack[ConnectSettings]
+) -> AppServerClient: ...
+
+
+def create_app_server_client(
+    options: ConnectOptions | None = None,
+    /,
     *,
-    url: str,
-    token: str | None = None,
     auth_token: str | None = None,
-    transport: Literal["auto", "single", "split"] = "auto",
-    connect_timeout: float = 10,
-    request_timeout: float = 30,
-    keepalive_interval: float = 20,
-    keepalive_timeout: float = 20,
-    max_message_bytes: int = 100 * 1024 * 1024,
-    tls: TlsOptions | None = None,
-    settle_pause: float = 0.4,
-    external_tool_concurrency: int = 16,
-    external_tool_timeout: float = 290,
+    **settings: Any,
 ) -> AppServerClient:
     """Makes a client. Nothing touches the network before ``connect``.
 
+    ``create_app_server_client(url="ws://127.0.0.1:4500")``, or with all options as one value:
+    ``create_app_server_client(options)``.
+
     Args:
-        url: ``ws://``, ``wss://``, ``http://`` or ``https://``; an empty path means ``/ws``.
-        token: The capability token or signed bearer token (protocol section 4). It appears in no
-            log, error or repr.
-        auth_token: The same, under the name of the reference client.
-        transport: ``single`` for one socket (servers from 0.29.7 on), ``split`` for two, ``auto``
-            to ask the server.
-        connect_timeout: Seconds from the first packet to the open WebSocket.
-        request_timeout: Seconds for the answer of a request that names no limit of its own.
-        keepalive_interval: Seconds of silence before a ping is sent.
-        keepalive_timeout: Seconds that ping may stay unanswered before the connection is lost.
-        max_message_bytes: The largest message in either direction, in bytes; the default of 100 MiB
-            is the server's own limit.
-        tls: Which certificates to accept.
-        settle_pause: Seconds to wait before an input on a runtime whose turn has just ended,
-            because the server is still cleaning up (section 18).
-        external_tool_concurrency: How many external tools run at once; further calls wait.
-        external_tool_timeout: Seconds from a tool's call to its answer; then the client answers
-            with an error. The server itself gives up after 5 minutes (section 14).
+        options: What the client is made of.
+        auth_token: The token, under the name of the reference client.
+        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name; instead of
+            those in ``options`` where both are given.
 
     Raises:
         InvalidOption: An option is not usable; the message begins with its name.
+        TypeError: There is no such option, or no ``url``.
     """
-    if token is not None and auth_token is not None:
-        raise InvalidOption("auth_token: is another name of token; give only one of them")
-    tls = tls if tls is not None else TlsOptions()
-    seconds = {
-        "connect_timeout": connect_timeout,
-        "request_timeout": request_timeout,
-        "keepalive_interval": keepalive_interval,
-        "keepalive_timeout": keepalive_timeout,
-        "settle_pause": settle_pause,
-        "external_tool_timeout": external_tool_timeout,
-    }
-    for name, value in seconds.items():
-        expect(name, value, "seconds", (int, float))
-        # The engine refuses what is too long, but takes no numbers of any length.
-        if value > _MOST_SECONDS:
-            raise InvalidOption(f"{name}: expected up to {_MOST_SECONDS:g} seconds")
-    for name, text in {"url": url, "transport": transport}.items():
-        expect_text(name, text)
-    for name, secret in {"token": token, "auth_token": auth_token}.items():
-        if secret is not None:
-            expect_text(name, secret)
-    expect("max_message_bytes", max_message_bytes, "a number of bytes", (int,))
-    expect("tls", tls, "TlsOptions", (TlsOptions,))
-    expect("external_tool_concurrency", external_tool_concurrency, "a number", (int,))
-    if not 0 < external_tool_concurrency < _MOST_BYTES:
-        raise InvalidOption(
-            f"external_tool_concurrency: expected a number above 0, got {external_tool_concurrency}"
-        )
-    if not 0 <= max_message_bytes < _MOST_BYTES:
-        raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {max_message_bytes}")
+    if auth_token is not None:
+        expect_text("auth_token", auth_token)
+        if settings.get("token") is not None:
+            raise InvalidOption("auth_token: is another name of token; give only one of them")
+        settings["token"] = auth_token
+    if options is None:
+        options = ConnectOptions(**settings)
+    elif settings:
+        options = dataclasses.replace(options, **settings)
+    tls = TlsOptions() if options.tls is None else options.tls
     native = _native.Connection(
-        url=url,
-        token=token if auth_token is None else auth_token,
-        transport=transport,
-        max_message_bytes=max_message_bytes,
+        url=options.url,
+        token=options.token,
+        transport=options.transport,
+        connect_timeout=options.connect_timeout,
+        request_timeout=options.request_timeout,
+        keepalive_interval=options.keepalive_interval,
+        keepalive_timeout=options.keepalive_timeout,
+        max_message_bytes=options.max_message_bytes,
         ca=None if tls.ca is None else os.fspath(tls.ca),
         verify=tls.verify,
-        external_tool_concurrency=external_tool_concurrency,
-        **seconds,
+        settle_pause=options.settle_pause,
+        external_tool_concurrency=options.external_tool_concurrency,
+        external_tool_timeout=options.external_tool_timeout,
     )
     return AppServerClient(native)
-
-
-# What a 32-bit machine can count, and far above what a server takes.
-_MOST_BYTES = 2**32
-_MOST_SECONDS = 1e9
 
 
 class Connecting(Pending[AppServerClient]):
@@ -121,22 +98,26 @@ class Connecting(Pending[AppServerClient]):
             raise
 
 
-def connect(url: str | OwnServer, *, token: str | None = None, **options: Any) -> Connecting:
+def connect(
+    url: str | OwnServer | ConnectOptions, **settings: Unpack[ConnectSettings]
+) -> Connecting:
     """Makes a client and connects it.
 
     ``client = await connect(url)``, or ``async with connect(url) as client:``, which closes it at
-    the end. See ``create_app_server_client`` for the options and ``AppServerClient.connect`` for
-    what goes over the wire and which errors there are. Cancelling ends the attempt.
+    the end. See ``AppServerClient.connect`` for what goes over the wire and which errors there are.
+    Cancelling ends the attempt.
 
     Args:
-        url: Where the server is, or a server of one's own from ``spawn_server``.
-        token: The token, where the server wants one.
-        **options: As for ``create_app_server_client``.
+        url: Where the server is; a server of one's own from ``spawn_server``; or all options.
+        **settings: The others of ``ConnectOptions`` by name, such as ``token`` where the server
+            wants one; instead of those in ``url`` where both are given.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
+        TypeError: There is no such option.
     """
     if isinstance(url, OwnServer):
-        token = url.token if token is None else token
-        url = url.url
-    return Connecting(create_app_server_client(url=url, token=token, **options))
+        url = url.options()
+    if isinstance(url, ConnectOptions):
+        return Connecting(create_app_server_client(url, **settings))
+    return Connecting(create_app_server_client(url=url, **settings))

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict
 
 from ._checks import expect, expect_text
+from .errors import InvalidOption
 
-__all__ = ["TlsOptions"]
+__all__ = ["ConnectOptions", "ConnectSettings", "TlsOptions"]
+
+# What a 32-bit machine can count, and far above what a server takes.
+_MOST_BYTES = 2**32
+_MOST_SECONDS = 1e9
+_SECONDS = (
+    "connect_timeout",
+    "request_timeout",
+    "keepalive_interval",
+    "keepalive_timeout",
+    "settle_pause",
+    "external_tool_timeout",
+)
 
 
 @dataclass(frozen=True)
@@ -31,3 +45,95 @@ class TlsOptions:
             expect_text("tls.ca", os.fspath(self.ca))
         # Anything else is a misunderstanding, and this one would be an expensive one.
         expect("tls.verify", self.verify, "True or False", (bool,))
+
+
+@dataclass(frozen=True)
+class ConnectOptions:
+    """All that a client is made of, as one value: for ``connect`` and ``create_app_server_client``.
+
+    ::
+
+        options = letta.ConnectOptions(url="ws://127.0.0.1:4500", token=token)
+        async with letta.connect(options) as client:
+            ...
+
+    A client belongs to its process; its options can be pickled, so that a worker process makes a
+    client of its own. The pickle has the token, and so has ``dataclasses.asdict``; the repr has
+    not. ``dataclasses.replace`` makes others of it. Making one sends nothing.
+
+    Attributes:
+        url: ``ws://``, ``wss://``, ``http://`` or ``https://``; an empty path means ``/ws``.
+        token: The capability token or signed bearer token (protocol section 4). It appears in no
+            log, error or repr.
+        transport: ``single`` for one socket (servers from 0.29.7 on), ``split`` for two, ``auto``
+            to ask the server.
+        connect_timeout: Seconds from the first packet to the open WebSocket.
+        request_timeout: Seconds for the answer of a request that names no limit of its own.
+        keepalive_interval: Seconds of silence before a ping is sent.
+        keepalive_timeout: Seconds that ping may stay unanswered before the connection is lost.
+        max_message_bytes: The largest message in either direction, in bytes; the default of 100 MiB
+            is the server's own limit.
+        tls: Which certificates to accept; the system's by default.
+        settle_pause: Seconds to wait before an input on a runtime whose turn has just ended,
+            because the server is still cleaning up (section 18).
+        external_tool_concurrency: How many external tools run at once; further calls wait.
+        external_tool_timeout: Seconds from a tool's call to its answer; then the client answers
+            with an error. The server itself gives up after 5 minutes (section 14).
+
+    Raises:
+        InvalidOption: One is of another type or out of range; the message begins with its name.
+            The rest, such as what ``url`` says, is checked when a client is made.
+    """
+
+    url: str
+    token: str | None = field(default=None, repr=False)
+    transport: Literal["auto", "single", "split"] = "auto"
+    connect_timeout: float = 10
+    request_timeout: float = 30
+    keepalive_interval: float = 20
+    keepalive_timeout: float = 20
+    max_message_bytes: int = 100 * 1024 * 1024
+    tls: TlsOptions | None = None
+    settle_pause: float = 0.4
+    external_tool_concurrency: int = 16
+    external_tool_timeout: float = 290
+
+    def __post_init__(self) -> None:
+        for name in _SECONDS:
+            value = getattr(self, name)
+            expect(name, value, "seconds", (int, float))
+            # The engine refuses what is too long, but takes no numbers of any length.
+            if value > _MOST_SECONDS:
+                raise InvalidOption(f"{name}: expected up to {_MOST_SECONDS:g} seconds")
+        expect_text("url", self.url)
+        expect_text("transport", self.transport)
+        if self.token is not None:
+            expect_text("token", self.token)
+        expect("max_message_bytes", self.max_message_bytes, "a number of bytes", (int,))
+        if self.tls is not None:
+            expect("tls", self.tls, "TlsOptions", (TlsOptions,))
+        tools = self.external_tool_concurrency
+        expect("external_tool_concurrency", tools, "a number", (int,))
+        if not 0 < tools < _MOST_BYTES:
+            raise InvalidOption(
+                f"external_tool_concurrency: expected a number above 0, got {tools}"
+            )
+        if not 0 <= self.max_message_bytes < _MOST_BYTES:
+            size = self.max_message_bytes
+            raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {size}")
+
+
+class ConnectSettings(TypedDict, total=False):
+    """The fields of ``ConnectOptions`` as keyword arguments, besides ``url``."""
+
+    token: str | None
+    transport: Literal["auto", "single", "split"]
+    connect_timeout: float
+    request_timeout: float
+    keepalive_interval: float
+    keepalive_timeout: float
+    max_message_bytes: int
+    tls: TlsOptions | None
+    settle_pause: float
+    external_tool_concurrency: int
+    external_tool_timeout: float

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._checks import expect_text
@@ -14,6 +14,12 @@ from ._limits import limit
 from ._loops import running_loop
 from ._pending import Pending
 from .errors import InvalidOption, WrongLoop
+from .options import ConnectOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .options import ConnectSettings
 
 __all__ = ["OwnServer", "Spawning", "spawn_server"]
 
@@ -43,6 +49,20 @@ class OwnServer:
     def joined(self) -> bool:
         """Whether another program's server was joined; that one goes on when it is closed here."""
         return self._native.joined
+
+    def options(self, **settings: Unpack[ConnectSettings]) -> ConnectOptions:
+        """Returns what clients of this server are made of, its token included.
+
+        To be pickled for a worker process, which then makes a client of its own. Sends nothing.
+
+        Args:
+            **settings: The others of ``ConnectOptions``.
+
+        Raises:
+            InvalidOption: One is not usable.
+        """
+        given: ConnectSettings = {"token": self.token, **settings}
+        return ConnectOptions(url=self.url, **given)
 
     def output(self) -> list[str]:
         """Returns the last lines that it printed, the oldest first."""

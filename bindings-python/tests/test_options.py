@@ -1,0 +1,100 @@
+"""All options of a client as one value, which workers make clients of."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+
+import letta_app_client as letta
+from letta_app_client import _native
+from letta_app_client.testing import MockServer, script
+
+OPTIONS = letta.ConnectOptions(
+    url="ws://127.0.0.1:4500",
+    token="s3cret",
+    request_timeout=5,
+    tls=letta.TlsOptions(ca=Path("ca.pem"), verify=False),
+)
+
+
+def test_the_token_is_not_shown() -> None:
+    assert "127.0.0.1" in repr(OPTIONS)
+    for text in (repr(OPTIONS), str(OPTIONS), f"{OPTIONS}"):
+        assert "s3cret" not in text
+
+
+@pytest.mark.parametrize("pickler", [pickle, cloudpickle])
+def test_they_can_be_pickled(pickler: Any) -> None:
+    copy = pickle.loads(pickler.dumps(OPTIONS))  # noqa: S301
+    assert copy == OPTIONS
+    assert copy.token == OPTIONS.token
+
+
+def test_they_cannot_be_changed_but_others_can_be_made() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        OPTIONS.url = "ws://elsewhere"  # type: ignore[misc]
+    other = dataclasses.replace(OPTIONS, request_timeout=7)
+    assert (other.request_timeout, other.token) == (7, "s3cret")
+    with pytest.raises(letta.InvalidOption, match=r"^request_timeout: "):
+        dataclasses.replace(OPTIONS, request_timeout="7")  # type: ignore[arg-type]
+
+
+def test_they_are_all_that_a_client_can_be_told() -> None:
+    names = [field.name for field in dataclasses.fields(letta.ConnectOptions)]
+    assert ["url", *letta.ConnectSettings.__annotations__] == names
+    # The engine takes the two of ``tls`` apart.
+    taken = set(inspect.signature(_native.Connection).parameters)
+    assert taken - {"ca", "verify"} == set(names) - {"tls"}
+
+
+def test_what_is_not_usable_is_refused_where_it_is_written() -> None:
+    for name, value in {"url": 3, "token": 3, "transport": None, "tls": True}.items():
+        fields: dict[str, Any] = {"url": "ws://127.0.0.1:1", name: value}
+        with pytest.raises(letta.InvalidOption, match=rf"^{name}: expected "):
+            letta.ConnectOptions(**fields)
+    with pytest.raises(letta.InvalidOption, match=r"^url: "):
+        letta.create_app_server_client(letta.ConnectOptions(url="ftp://nowhere"))
+
+
+@pytest.mark.anyio
+async def test_a_client_is_made_of_them() -> None:
+    with MockServer(token="s3cret") as mock:
+        options = letta.ConnectOptions(url=mock.url, token="s3cret")
+        async with letta.connect(options) as client:
+            assert client.state == "open"
+        async with letta.create_app_server_client(options) as client:
+            assert client.state == "open"
+        # What is given by name counts.
+        for wrong in (
+            letta.connect(options, token="other"),
+            letta.create_app_server_client(options, token="other").connect(),
+        ):
+            with pytest.raises(letta.AuthError):
+                await wrong
+
+
+def test_a_worker_process_makes_a_client_of_its_own() -> None:
+    worker = """
+import asyncio, pickle, sys
+import letta_app_client as letta
+
+async def main():
+    options = pickle.load(sys.stdin.buffer)
+    async with letta.connect(options) as client, client.session(agent_id="a") as session:
+        print((await session.run("?")).text)
+
+asyncio.run(main())
+"""
+    with MockServer([script.turn("42")], token="s3cret") as mock:
+        given = pickle.dumps(letta.ConnectOptions(url=mock.url, token="s3cret"))
+        command = [sys.executable, "-c", worker]
+        done = subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)
+        assert (done.stdout.decode(), done.stderr.decode()) == ("42\n", "")
