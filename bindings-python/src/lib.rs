@@ -8,6 +8,8 @@ mod delivery;
 mod doorbell;
 mod errors;
 mod server;
+mod server_log;
+mod submission;
 mod testing;
 
 use pyo3::prelude::*;
@@ -21,6 +23,10 @@ mod _native {
     use crate::errors::error_kinds;
     #[pymodule_export]
     use crate::server::Server;
+    #[pymodule_export]
+    use crate::server_log::ServerLog;
+    #[pymodule_export]
+    use crate::submission::Submission;
     #[pymodule_export]
     use crate::testing::MockServer;
     use pyo3::prelude::*;

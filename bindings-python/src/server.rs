@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 use crate::connection::seconds;
 use crate::errors::raise;
+use crate::server_log::ServerLog;
 
 /// A running App Server. See `_native.pyi`.
 #[pyclass(frozen, module = "letta_app_client._native")]
@@ -29,6 +30,7 @@ impl Server {
 impl Server {
     /// Blocks until it answers, without holding the interpreter up.
     #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "the server's options, one by one")]
     fn start(
         py: Python<'_>,
         command: Vec<String>,
@@ -37,10 +39,16 @@ impl Server {
         auth: bool,
         ready_timeout: f64,
         reuse: bool,
+        log: Option<&ServerLog>,
     ) -> PyResult<Self> {
         let ready_timeout = seconds(py, "ready_timeout", ready_timeout)?;
         let options = ServerOptions { command, cwd, env, auth, ready_timeout, reuse };
-        let core = py.detach(|| Core::start(&options)).map_err(|error| raise(py, &error))?;
+        let on_line = log.map(ServerLog::writer);
+        let start = || match on_line {
+            Some(on_line) => Core::start_logged(&options, on_line),
+            None => Core::start(&options),
+        };
+        let core = py.detach(start).map_err(|error| raise(py, &error))?;
         Ok(Self {
             url: core.url().to_owned(),
             token: core.token().map(str::to_owned),

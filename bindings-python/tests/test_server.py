@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -170,3 +171,76 @@ asyncio.run(main())
         check=False,
     )
     assert (done.stdout, done.returncode) == ("it has ended\n", 0), done.stderr
+
+
+@pytest.mark.anyio
+async def test_its_lines_are_handed_on_from_the_first_to_the_last(tmp_path: Path) -> None:
+    talking = STAND_IN.replace(
+        "server.serve_forever()",
+        """
+import signal, threading
+def end(*_):
+    print("ending", flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+print("to the other output", file=sys.stderr, flush=True)
+server.serve_forever()
+""",
+    )
+    lines: list[str] = []
+    threads: set[int] = set()
+
+    def on_log(line: str) -> None:
+        threads.add(threading.get_ident())
+        lines.append(line)
+
+    command = [sys.executable, "-c", talking]
+    async with letta.spawn_server(command, cwd=tmp_path, on_log=on_log) as server:
+        # Not only what it said before it was ready.
+        assert any(line.startswith("Listening on ws://127.0.0.1:") for line in lines)
+        assert not any(line.endswith("\n") for line in lines)
+        assert server.token is not None
+    assert "to the other output" in lines
+    assert lines[0].startswith("arguments: ")
+    assert lines[-1] == "ending"
+    assert server.token not in "".join(lines)
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.anyio
+async def test_the_lines_of_one_that_does_not_start_are_handed_on() -> None:
+    lines: list[str] = []
+    failing = [sys.executable, "-c", "raise SystemExit('no such model')"]
+    with pytest.raises(letta.ServerStartError):
+        await letta.spawn_server(failing, on_log=lines.append)
+    assert lines == ["no such model"]
+
+
+@pytest.mark.anyio
+async def test_a_reader_of_lines_that_fails_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    def on_log(line: str) -> None:
+        seen.append(line)
+        raise LookupError(line)
+
+    async with letta.spawn_server(COMMAND, cwd=tmp_path, on_log=on_log):
+        pass
+    assert len(seen) >= 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "on_log: a handler raised" for _ in seen
+    ]
+    with pytest.raises(TypeError, match="on_log"):
+        letta.spawn_server(COMMAND, on_log="print")  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_many_lines_hold_nobody_up(tmp_path: Path) -> None:
+    chatty = "for number in range(5000): print(number)\n" + STAND_IN
+    lines: list[str] = []
+    command = [sys.executable, "-c", chatty]
+    async with letta.spawn_server(command, cwd=tmp_path, on_log=lines.append):
+        pass
+    assert lines[:5000] == [str(number) for number in range(5000)]

@@ -143,6 +143,7 @@ class Server:
         auth: bool,
         ready_timeout: float,
         reuse: bool,
+        log: ServerLog | None,
     ) -> Server:
         """Waits until it answers."""
 
@@ -155,6 +156,44 @@ class Server:
     def output(self) -> list[str]: ...
     def close(self) -> None:
         """Waits until it has ended."""
+
+@final
+class ServerLog:
+    """The lines that one server prints, and the bell that tells of them."""
+
+    def __new__(cls) -> ServerLog: ...
+    def fileno(self) -> int: ...
+    def drain(self, most: int) -> tuple[list[str], bool]:
+        """Takes the oldest lines, so many at most, and says whether no more will come."""
+
+    def hang_up(self) -> None:
+        """Closes the bell."""
+
+@final
+class Submission:
+    """The engine's wait for a structured result. JSON goes in and out."""
+
+    TOOL: str
+    """The name of the tool that hands it in."""
+
+    def __new__(cls, schema: str) -> Submission: ...
+    def tool(self) -> str:
+        """The definition of that tool."""
+
+    def content(self, content: str) -> str:
+        """The content of the user's message, with how to hand the result in."""
+
+    def output(self, arguments: str) -> tuple[str | None, str | None]:
+        """The result within the arguments of a call, or what is wrong with them."""
+
+    def submitted(self, problems: list[str]) -> str:
+        """Takes note of a call, and gives the ``result`` that answers it."""
+
+    def turn_ended(self) -> tuple[Literal["done", "repair", "give up"], str | None]:
+        """What to do now, and what to say to the agent."""
+
+    def error(self) -> str:
+        """The error of a wait that was given up."""
 
 @final
 class MockServer:

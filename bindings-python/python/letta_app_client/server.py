@@ -13,7 +13,8 @@ from ._checks import expect_text
 from ._limits import limit
 from ._loops import running_loop
 from ._pending import Pending
-from .errors import InvalidOption, WrongLoop
+from ._serverlog import ServerLog
+from .errors import InvalidOption, ServerStartError, WrongLoop
 from .options import ConnectOptions
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ class OwnServer:
     this process ends, however that happens (on Windows: in order), and when nobody has it any more.
     """
 
-    def __init__(self, native: _native.Server) -> None:
+    def __init__(self, native: _native.Server, log: ServerLog | None = None) -> None:
         """Use ``spawn_server``."""
         self._native = native
+        self._log = log
 
     @property
     def url(self) -> str:
@@ -71,9 +73,11 @@ class OwnServer:
     async def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
 
-        Cancelling does not keep it alive.
+        Cancelling does not keep it alive. ``on_log`` has had its last line then.
         """
         await _in_thread(self._native.close)
+        if self._log is not None:
+            await self._log.wait_over()
 
     def close_nowait(self) -> None:
         """Ends the server without waiting for it; for other threads and for clean-up code."""
@@ -98,13 +102,25 @@ class OwnServer:
 class Spawning(Pending[OwnServer]):
     """What ``spawn_server`` returns: to be awaited, or used with ``async with``."""
 
-    def __init__(self, start: Callable[[], _native.Server]) -> None:
+    def __init__(
+        self,
+        start: Callable[[_native.ServerLog | None], _native.Server],
+        on_log: Callable[[str], object] | None = None,
+    ) -> None:
         """Use ``spawn_server``."""
         self._start = start
+        self._on_log = on_log
 
     async def _open(self) -> OwnServer:
-        # One that has started when nobody waits for it any more ends with its last reference.
-        return OwnServer(await _in_thread(self._start))
+        log = None if self._on_log is None else ServerLog(self._on_log)
+        lines = None if log is None else log.native
+        try:
+            # One that has started when nobody waits for it any more ends with its last reference.
+            return OwnServer(await _in_thread(lambda: self._start(lines)), log)
+        except ServerStartError:
+            if log is not None:
+                await log.wait_over()
+            raise
 
 
 def spawn_server(
@@ -115,6 +131,7 @@ def spawn_server(
     auth: bool = True,
     reuse: bool = False,
     ready_timeout: float = 30,
+    on_log: Callable[[str], object] | None = None,
 ) -> Spawning:
     """Starts an App Server and waits until it answers.
 
@@ -130,23 +147,31 @@ def spawn_server(
         reuse: Whether a server that was started with this option, by any program of the same user,
             is joined instead. A joined one ends with its owner, not here.
         ready_timeout: Seconds until it has to answer.
+        on_log: Is called with every line that the server prints, on either of its outputs and from
+            its start on: on the loop's thread, without the line's end. An exception is logged. When
+            the loop lags more than 65,536 lines behind, the oldest are lost. A joined server's
+            lines are its owner's.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
+        TypeError: ``on_log`` is no function; raised at once as well.
         ServerStartError: It did not start, with the end of what it printed.
     """
     if isinstance(command, str) or not command:
         raise InvalidOption("command: expected a program and its arguments as a list of texts")
     for part in command:
         expect_text("command", part)
+    if on_log is not None and not callable(on_log):
+        raise TypeError(f"on_log: expected a function, got {type(on_log).__name__}")
     seconds = limit("ready_timeout", ready_timeout) or 1e9
     pairs = [(str(name), str(value)) for name, value in (env or {}).items()]
     folder = None if cwd is None else os.fspath(cwd)
 
-    def start() -> _native.Server:
-        return _native.Server.start(list(command), folder, pairs, bool(auth), seconds, bool(reuse))
+    def start(log: _native.ServerLog | None) -> _native.Server:
+        flags = (bool(auth), seconds, bool(reuse))
+        return _native.Server.start(list(command), folder, pairs, *flags, log)
 
-    return Spawning(start)
+    return Spawning(start, on_log)
 
 
 async def _in_thread(function: Callable[[], Any]) -> Any:

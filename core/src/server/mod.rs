@@ -8,6 +8,7 @@ mod reuse;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
 use crate::random;
-use output::Output;
+use output::{OnLine, Output};
 use process::Process;
 
 /// How to start a server.
@@ -85,6 +86,27 @@ impl Server {
     ///
     /// [`ErrorKind::ServerStart`] with the end of the server's output; [`ErrorKind::InvalidOption`].
     pub fn start(options: &ServerOptions) -> Result<Self, Error> {
+        Self::begin(options, None)
+    }
+
+    /// As [`start`](Self::start), with a function that gets each line the server prints.
+    ///
+    /// # Arguments
+    ///
+    /// * `on_line` - Is called by the threads that read the output, and should not take long. It is let go of
+    ///   once the server has ended and all was read; at once for a server that was joined.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_logged(
+        options: &ServerOptions,
+        on_line: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
+        Self::begin(options, Some(Arc::new(on_line)))
+    }
+
+    fn begin(options: &ServerOptions, on_line: Option<OnLine>) -> Result<Self, Error> {
         let Some((program, arguments)) = options.command.split_first() else {
             let message = "command: expected a program and its arguments, got nothing";
             return Err(Error::new(ErrorKind::InvalidOption, message));
@@ -105,7 +127,7 @@ impl Server {
         // No limit is too long to be added to a clock.
         let deadline =
             Instant::now() + options.ready_timeout.min(Duration::from_secs(86_400 * 365));
-        let mut process = Process::start(program, &arguments, options)?;
+        let mut process = Process::start(program, &arguments, options, on_line)?;
         let url = process.listening(deadline).and_then(|url| {
             process.answers(&url, deadline)?;
             Ok(url)

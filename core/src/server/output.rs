@@ -19,13 +19,23 @@ struct State {
     open: usize,
 }
 
+/// What is called with every line.
+pub(super) type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
+
 /// Read by threads of its own, so that a server never waits for a reader.
-#[derive(Clone, Default)]
-pub(super) struct Output(Arc<(Mutex<State>, Condvar)>);
+#[derive(Clone)]
+pub(super) struct Output {
+    shared: Arc<(Mutex<State>, Condvar)>,
+    on_line: Option<OnLine>,
+}
 
 impl Output {
+    pub(super) fn new(on_line: Option<OnLine>) -> Self {
+        Self { shared: Arc::default(), on_line }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a stream to its end.
@@ -40,7 +50,7 @@ impl Output {
                 line.clear();
             }
             output.state().open -= 1;
-            output.0.1.notify_all();
+            output.shared.1.notify_all();
         };
         std::thread::Builder::new().name("letta-app-server-output".to_owned()).spawn(read)?;
         Ok(())
@@ -58,7 +68,10 @@ impl Output {
         }
         state.lines.push_back(line.to_owned());
         drop(state);
-        self.0.1.notify_all();
+        self.shared.1.notify_all();
+        if let Some(on_line) = &self.on_line {
+            on_line(line);
+        }
     }
 
     /// The last lines, the oldest first.
@@ -74,7 +87,7 @@ impl Output {
                 return state.url.clone();
             }
             let left = deadline.checked_duration_since(Instant::now())?;
-            let waited = self.0.1.wait_timeout(state, left);
+            let waited = self.shared.1.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::output::OnLine;
 #[cfg(not(unix))]
 use super::resolve::resolve;
 use super::{Output, ServerOptions};
@@ -70,6 +71,7 @@ impl Process {
         program: &str,
         arguments: &[String],
         options: &ServerOptions,
+        on_line: Option<OnLine>,
     ) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
             let message = format!("{program:?} cannot be started: {error}");
@@ -82,7 +84,7 @@ impl Process {
         }
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().map_err(failed)?;
-        let output = Output::default();
+        let output = Output::new(on_line);
         for stream in [
             child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
             child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),

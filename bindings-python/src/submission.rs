@@ -1,0 +1,70 @@
+//! The engine's wait for a structured result as a Python class: JSON goes in and out.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use letta_app_client::engine::TurnResult;
+use letta_app_client::{NextStep, Submission as Core};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use serde_json::Value;
+
+use crate::errors::raise;
+
+/// The wait for one result. See `_native.pyi`.
+#[pyclass(frozen, module = "letta_app_client._native")]
+pub(crate) struct Submission(Mutex<Core>);
+
+impl Submission {
+    fn core(&self) -> MutexGuard<'_, Core> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn json(text: &str) -> PyResult<Value> {
+    serde_json::from_str(text).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+#[pymethods]
+impl Submission {
+    #[classattr]
+    const TOOL: &'static str = Core::TOOL;
+
+    #[new]
+    fn new(py: Python<'_>, schema: &str) -> PyResult<Self> {
+        let core = Core::new(&json(schema)?).map_err(|error| raise(py, &error))?;
+        Ok(Self(Mutex::new(core)))
+    }
+
+    fn tool(&self) -> String {
+        self.core().tool().to_string()
+    }
+
+    fn content(&self, content: &str) -> PyResult<String> {
+        Ok(self.core().content(&json(content)?).to_string())
+    }
+
+    /// The result and no problem, or a problem and no result.
+    fn output(&self, arguments: &str) -> PyResult<(Option<String>, Option<String>)> {
+        Ok(match self.core().output(&json(arguments)?) {
+            Ok(output) => (Some(output.to_string()), None),
+            Err(problem) => (None, Some(problem)),
+        })
+    }
+
+    fn submitted(&self, problems: Vec<String>) -> String {
+        self.core().submitted(problems).to_string()
+    }
+
+    fn turn_ended(&self) -> (&'static str, Option<String>) {
+        match self.core().turn_ended() {
+            NextStep::Done => ("done", None),
+            NextStep::Repair(prompt) => ("repair", Some(prompt)),
+            NextStep::GiveUp => ("give up", None),
+        }
+    }
+
+    /// The error as JSON, without the result of the turn.
+    fn error(&self) -> String {
+        self.core().error(TurnResult::default()).to_json()
+    }
+}
