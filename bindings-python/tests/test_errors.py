@@ -60,7 +60,13 @@ def test_errors_are_also_what_python_calls_them(kind: type, builtin: type) -> No
 
 
 def engine_error(code: str, **more: object) -> errors.LettaAppError:
-    empty = {"hint": None, "close_code": None, "response": None, "result": None}
+    empty: dict[str, object] = {
+        "hint": None,
+        "close_code": None,
+        "response": None,
+        "result": None,
+        "problems": [],
+    }
     return errors.from_json(json.dumps({"code": code, "message": "words", **empty, **more}))
 
 
@@ -88,6 +94,9 @@ def test_errors_carry_what_is_known() -> None:
     assert isinstance(failed, letta.TurnError)
     assert failed.result is not None
     assert (failed.result.text, failed.close_code) == ("so far", 1001)
+    unfit = engine_error("structured_output", result=result, problems=["line: is missing"])
+    assert isinstance(unfit, letta.StructuredOutputError)
+    assert (unfit.text, unfit.errors) == ("so far", ("line: is missing",))
 
 
 def test_the_engine_says_whether_to_try_again() -> None:

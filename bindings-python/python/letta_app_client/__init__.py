@@ -74,8 +74,11 @@ from .results import (
 
 if TYPE_CHECKING:
     from . import policy, protocol, sync
+    from ._batch import Batch, BatchItem
     from ._family import Family
+    from ._map import map  # noqa: A004 - as ``letta.map``
     from ._stream import TurnStream
+    from ._structured import StructuredResult
     from .events import (
         ApprovalDecided,
         ApprovalRefused,
@@ -98,7 +101,7 @@ if TYPE_CHECKING:
         UsageReported,
     )
     from .server import OwnServer, Spawning, spawn_server
-    from .session import Opening, PermissionMode, Prompt, Session, TurnSettings
+    from .session import MapSettings, Opening, PermissionMode, Prompt, Session, TurnSettings
     from .terminals import Terminal
     from .tools import Tool, ToolContext, ToolSet, tool
     from .turn import Turn, TurnPhase
@@ -116,6 +119,8 @@ __all__ = [
     "AssistantDelta",
     "AssistantMessage",
     "AuthError",
+    "Batch",
+    "BatchItem",
     "Channel",
     "ClientClosed",
     "ConnectOptions",
@@ -135,6 +140,7 @@ __all__ = [
     "InvalidOption",
     "LettaAppError",
     "LoopStatus",
+    "MapSettings",
     "Message",
     "MessageTooLarge",
     "Opening",
@@ -159,6 +165,7 @@ __all__ = [
     "State",
     "Stats",
     "StructuredOutputError",
+    "StructuredResult",
     "Subscription",
     "Suggestion",
     "Terminal",
@@ -199,6 +206,7 @@ __all__ = [
     "connect",
     "create_app_server_client",
     "deny",
+    "map",
     "policy",
     "protocol",
     "spawn_server",
@@ -207,6 +215,8 @@ __all__ = [
 ]
 
 _LATER = {
+    "._batch": ("Batch", "BatchItem"),
+    "._map": ("map",),
     ".events": (
         "ApprovalDecided",
         "ApprovalRefused",
@@ -230,8 +240,9 @@ _LATER = {
     ),
     "._family": ("Family",),
     "._stream": ("TurnStream",),
+    "._structured": ("StructuredResult",),
     ".server": ("OwnServer", "Spawning", "spawn_server"),
-    ".session": ("Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"),
+    ".session": ("MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"),
     ".terminals": ("Terminal",),
     ".tools": ("Tool", "ToolContext", "ToolSet", "tool"),
     ".turn": ("Turn", "TurnPhase"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import InvalidOption
 
-__all__ = ["expect", "expect_text", "runtime_ids"]
+__all__ = ["expect", "expect_text", "expect_texts", "runtime_ids"]
 
 
 def expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> None:
@@ -35,6 +35,20 @@ def expect_text(name: str, value: object) -> None:
         raise InvalidOption(
             f"{name}: the text holds half a surrogate pair, which is not Unicode"
         ) from None
+
+
+def expect_texts(name: str, values: Any) -> list[str]:
+    """Checks that an option is several texts, and not one, which is several letters.
+
+    Raises:
+        InvalidOption: It is not.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InvalidOption(f"{name}: expected several texts, got {type(values).__name__}")
+    found = list(values)
+    for value in found:
+        expect_text(name, value)
+    return found
 
 
 def runtime_ids(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:

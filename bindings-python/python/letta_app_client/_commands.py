@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ._approvals import Approvals, chosen
+from ._checks import expect_texts
 from ._conveniences import HasConveniences
 from ._flight import Flight
 from ._json import encode
@@ -80,6 +81,7 @@ class Commands(HasConveniences, Overloads):
         abort_grace: float | None = 2,
         accept_timeout: float | None = 30,
         approvals: ApprovalMode | ApprovalHandler = "pause",
+        allow: Iterable[str] = (),
         check: bool = False,
     ) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
@@ -112,12 +114,14 @@ class Commands(HasConveniences, Overloads):
                 ``requires_approval``, ``raise`` raises ``ApprovalRequired``, and in both cases the
                 turn goes on once somebody answers; ``wait`` waits until somebody does, for example
                 a message handler.
+            allow: The names of tools that may run without anybody being asked, whatever
+                ``approvals`` says.
             check: Whether a turn that the agent did not end itself is raised, as ``TurnFailed``,
                 ``TurnAborted`` or ``ApprovalRequired``, with its result. By default it is an
                 outcome like others.
 
         Raises:
-            InvalidOption: A limit or ``approvals`` is not usable.
+            InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing or of the wrong type.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             RequestError: The server did not accept the input.
@@ -138,13 +142,16 @@ class Commands(HasConveniences, Overloads):
             accept_timeout=accept_timeout,
         )
         mode, handler = chosen(approvals)
+        allowed = expect_texts("allow", allow)
         command = _input(runtime, payload, request_id, {})
         mine = 0
 
         def start(token: int) -> None:
             nonlocal mine
             text = encode(command)
-            self._link.sent(self._native.run_turn(token, text, *limits, mode, False, check))
+            self._link.sent(
+                self._native.run_turn(token, text, *limits, mode, False, check, allowed)
+            )
             mine = token
             self._approvals.take(token, handler)
 
@@ -167,6 +174,7 @@ class Commands(HasConveniences, Overloads):
         abort_grace: float | None = 2,
         accept_timeout: float | None = 30,
         approvals: ApprovalMode | ApprovalHandler = "pause",
+        allow: Iterable[str] = (),
         check: bool = False,
     ) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
@@ -187,11 +195,12 @@ class Commands(HasConveniences, Overloads):
                 by its handle.
             accept_timeout: Seconds until the server has shown any sign of the input.
             approvals: What to do when the turn wants a permission.
+            allow: The names of tools that may run unasked.
             check: Whether a turn that the agent did not end itself raises when it is awaited;
                 ``Turn.abort`` gives the result in any case.
 
         Raises:
-            InvalidOption: A limit or ``approvals`` is not usable.
+            InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing or of the wrong type.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
@@ -210,10 +219,12 @@ class Commands(HasConveniences, Overloads):
             accept_timeout=accept_timeout,
         )
         mode, handler = chosen(approvals)
+        allowed = expect_texts("allow", allow)
         text = encode(_input(runtime, payload, request_id, {}))
 
         def start(token: int) -> None:
-            self._link.sent(self._native.run_turn(token, text, *limits, mode, True, check))
+            sent = self._native.run_turn(token, text, *limits, mode, True, check, allowed)
+            self._link.sent(sent)
             self._approvals.take(token, handler)
 
         def make(loop: Loop, token: int) -> Flight:

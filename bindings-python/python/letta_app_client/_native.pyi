@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
-__all__ = ["Connection", "MockServer", "Server", "__version__", "error_kinds"]
+__all__ = ["Connection", "MockServer", "Server", "ServerLog", "Submission", "__version__"]
+__all__ += ["error_kinds"]
 
 __version__: str
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import fields as dataclass_fields
+from inspect import currentframe
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 from . import policy
 from ._filters import Wanted
 from ._pending import Pending
 from ._subscription import Inbox
+from ._usage import summed
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, refusal
 from .messages import Fields
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 
     from ._flight import Flight
     from ._stream import TurnStream
+    from ._structured import StructuredResult
     from .client import AppServerClient
     from .events import TurnEvent
     from .policy import Rule
     from .turn import Turn
 
-__all__ = ["Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
+__all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
+
+T = TypeVar("T")
 
 PermissionMode: TypeAlias = Literal["standard", "acceptEdits", "unrestricted", "strict"]
 """What runs unasked (protocol section 8)."""
@@ -54,6 +58,20 @@ class TurnSettings(TypedDict, total=False):
     abort_grace: float | None
     accept_timeout: float | None
     approvals: ApprovalMode | ApprovalHandler
+    allow: Iterable[str]
+
+
+class MapSettings(TurnSettings, total=False):
+    """What ``letta.map`` takes besides: how each conversation starts, and its turns.
+
+    As for ``AppServerClient.session``.
+    """
+
+    mode: PermissionMode
+    cwd: str | os.PathLike[str] | None
+    tools: Iterable[Tool[..., Any] | Callable[..., Any]]
+    create_conversation: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
 
 class Session:
@@ -90,6 +108,7 @@ class Session:
         self._cwd: str | None = None
         self._cwd_ignored = False
         self._usage = Usage()
+        self._closings = 0
         self._flights: list[Flight] = []
 
     @property
@@ -137,18 +156,45 @@ class Session:
         self._note()
         return self._usage
 
+    @overload
     async def run(
         self, prompt: Prompt, *, check: bool = True, **settings: Unpack[TurnSettings]
+    ) -> TurnResult: ...
+    @overload
+    async def run(
+        self, prompt: Prompt, *, output_type: type[T], **settings: Unpack[TurnSettings]
+    ) -> StructuredResult[T]: ...
+    @overload
+    async def run(
+        self, prompt: Prompt, *, output_type: Any, **settings: Unpack[TurnSettings]
+    ) -> StructuredResult[Any]: ...
+
+    async def run(
+        self,
+        prompt: Prompt,
+        *,
+        output_type: Any = None,
+        check: bool = True,
+        **settings: Unpack[TurnSettings],
     ) -> TurnResult:
         """Asks, and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
         turn on the server.
 
+        With ``output_type`` the agent has to hand in an object of that type, which is
+        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
+        arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
+        this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
+        the agent, and one that ends its turn without a result is asked once more, in a second turn;
+        limits hold for each. Several of these in one conversation come one after the other.
+
         Args:
             prompt: What is said.
+            output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
+                hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
             check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it.
+                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -157,10 +203,25 @@ class Session:
                 (this one always).
             ApprovalRequired: It wants a permission, with ``approvals="pause"``.
             TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
+                instead, ``errors`` what is wrong with the last one.
+            UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
+            InvalidOption: ``check`` is false with ``output_type``.
+            TypeError: JSON has no values of ``output_type``.
         """
-        turn = self._sent(prompt, settings, check=check)
-        turn._flight.leave()  # noqa: SLF001 - of this package; nobody follows it
-        return await turn
+        if output_type is None:
+            return await self._asked(prompt, settings, check=check)
+        if not check:
+            raise InvalidOption("check: a turn with output_type has an output, or raises")
+        # Only those who want one need it.
+        from ._output import Output  # noqa: PLC0415
+        from ._structured import run_structured  # noqa: PLC0415
+
+        # Hints that are texts may name what is local to whoever awaits this.
+        frame = currentframe()
+        caller = None if frame is None else frame.f_back
+        output = Output(output_type, {} if caller is None else dict(caller.f_locals))
+        return await run_structured(self, prompt, output, settings)
 
     def send(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> Turn:
         """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.
@@ -250,8 +311,7 @@ class Session:
         The conversation stays on the server. Its tools are not answered any more.
         """
         self._remove_tools()
-        for flight in self._flights:
-            flight.stop()
+        self._stop()
         self._note()
 
     async def __aenter__(self) -> Session:
@@ -265,14 +325,34 @@ class Session:
     ) -> None:
         await self.close()
 
-    def _sent(self, prompt: Prompt, settings: TurnSettings, *, check: bool) -> Turn:
+    async def _asked(
+        self, prompt: Prompt, settings: TurnSettings, *, check: bool, scopes: Sequence[str] = ()
+    ) -> TurnResult:
+        turn = self._sent(prompt, settings, check=check, scopes=scopes)
+        turn._flight.leave()  # noqa: SLF001 - of this package; nobody follows it
+        return await turn
+
+    def _sent(
+        self, prompt: Prompt, settings: TurnSettings, *, check: bool, scopes: Sequence[str] = ()
+    ) -> Turn:
         chosen: TurnSettings = {**self._settings, **settings}
-        turn = self._client.send_turn(
-            runtime=self._runtime, payload=_payload(prompt), check=check, **chosen
-        )
+        payload = _payload(prompt)
+        if scopes:
+            payload["external_tool_scope_ids"] = list(scopes)
+        turn = self._client.send_turn(runtime=self._runtime, payload=payload, check=check, **chosen)
         self._note()
         self._flights.append(turn._flight)  # noqa: SLF001 - of this package
         return turn
+
+    def _stop(self) -> None:
+        """Stops what was sent and has not ended, and what would be sent after that."""
+        self._closings += 1
+        for flight in self._flights:
+            flight.stop()
+
+    def _groups(self) -> list[Any]:
+        """The groups of external tools that it has anyway."""
+        return _groups(self._start, self._tools)
 
     def _change(self, payload: Mapping[str, Any]) -> None:
         command = {"type": "change_device_state", "runtime": self._runtime, "payload": payload}
@@ -301,7 +381,7 @@ class Session:
             self._flights.remove(flight)
             result = flight.result or getattr(flight.error, "result", None)
             if result is not None:
-                self._usage = _sum(self._usage, result.usage)
+                self._usage = summed((self._usage, result.usage))
 
     def __repr__(self) -> str:
         return f"<Session {self.agent_id} {self.conversation_id}>"
@@ -334,9 +414,9 @@ class Opening(Pending[Session]):
         fields = dict(self._start)
         if self._cwd is not None:
             fields["cwd"] = self._cwd
-        if len(self._tools) > 0:
-            groups = fields.get("external_tools") or ()
-            fields["external_tools"] = [*groups, *self._tools.external_tools]
+        groups = _groups(self._start, self._tools)
+        if groups:
+            fields["external_tools"] = groups
         started = await self._client.runtime_start(**fields)
         runtime = started.runtime
         if runtime is None:
@@ -355,6 +435,12 @@ def _nothing() -> None:
     """What there is to remove where nothing was registered."""
 
 
+def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
+    """What is registered for a conversation: what its fields say, and its own tools."""
+    own = tools.external_tools if len(tools) > 0 else ()
+    return [*(start.get("external_tools") or ()), *own]
+
+
 def _payload(prompt: Prompt) -> dict[str, Any]:
     content = prompt if isinstance(prompt, str) else list(prompt)
     return {"kind": "create_message", "messages": [{"role": "user", "content": content}]}
@@ -370,11 +456,3 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 def _is_at(found: str, wanted: str) -> bool:
     """Whether it is that directory: the server tells it without symbolic links."""
     return os.path.normpath(found) in (os.path.normpath(wanted), os.path.realpath(wanted))
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    """Adds token counts; the size of the context window is the later one's."""
-    names = [field.name for field in dataclass_fields(Usage) if field.name != "context_tokens"]
-    counts = {name: getattr(one, name) + getattr(other, name) for name in names}
-    latest = one.context_tokens if other.context_tokens is None else other.context_tokens
-    return Usage(**counts, context_tokens=latest)

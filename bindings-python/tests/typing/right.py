@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import letta_app_client as letta
@@ -11,6 +12,39 @@ if TYPE_CHECKING:
     from typing_extensions import assert_never, assert_type
 
 RUNTIME: protocol.RuntimeScopeDict = {"agent_id": "a", "conversation_id": "c"}
+
+
+@dataclass
+class Finding:
+    file: str
+    line: int
+
+
+async def results_of_a_type(client: letta.AppServerClient) -> None:
+    session = await client.session(agent_id="a", mode="standard", timeout=60)
+    assert_type(await session.run("?", check=False), letta.TurnResult)
+    found = await session.run("?", output_type=Finding, timeout=60)
+    assert_type(found, letta.StructuredResult[Finding])
+    assert_type(found.output.line, int)
+    listed = await session.run("?", output_type=list[Finding])
+    assert_type(listed.output, list[Finding])
+    result: letta.TurnResult = listed
+    assert_type(result.text, str)
+    batch = await letta.map(client, ["a", "b"], agents=["a"], progress=True, timeout=60)
+    assert_type(batch, letta.Batch[letta.TurnResult])
+    assert_type(batch[0].result, letta.TurnResult | None)
+    assert_type(batch[1:], letta.Batch[letta.TurnResult])
+    assert_type(batch.results, tuple[letta.TurnResult, ...])
+    findings = await letta.map(client, ["a"], agents="a", output_type=Finding)
+    assert_type([one.output for one in findings.results], list[Finding])
+
+
+async def options_as_one_value() -> None:
+    options = letta.ConnectOptions(url="ws://127.0.0.1:4500", transport="auto")
+    async with letta.connect(options, request_timeout=5) as client:
+        assert_type(client, letta.AppServerClient)
+    async with letta.spawn_server(on_log=print) as server:
+        assert_type(server.options(), letta.ConnectOptions)
 
 
 async def one_command_of_each_family(client: letta.AppServerClient) -> None:

@@ -32,6 +32,19 @@ async def wrong(client: letta.AppServerClient) -> object:
     return text, letter, scope
 
 
+async def wrong_sessions(client: letta.AppServerClient) -> object:
+    await client.session(agent_id="a", modus="standard")  # wrong
+    session = await client.session(agent_id="a")
+    text: str = (await session.run("?", output_type=int)).output  # wrong
+    await session.run("?", output_type=int, check=False)  # wrong
+    await session.run("?", timeout="soon")  # wrong
+    await letta.map(client, ["a"])  # wrong
+    batch = await letta.map(client, ["a"], agents=["a"], output_type=int)
+    words: list[str] = [one.output for one in batch.results]  # wrong
+    await letta.connect("ws://127.0.0.1:4500", time_out=3)  # wrong
+    return text, words
+
+
 def on_finished(message: protocol.TurnFinishedMessage, _: letta.Channel) -> object:
     status: protocol.LoopStatus = message.stop_reason  # wrong
     return status

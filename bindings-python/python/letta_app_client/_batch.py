@@ -1,0 +1,107 @@
+"""What many prompts came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from ._usage import summed
+from .errors import LettaAppError, TurnError
+from .results import TurnResult, Usage
+
+if TYPE_CHECKING:
+    from .session import Prompt
+
+__all__ = ["Batch", "BatchItem"]
+
+R_co = TypeVar("R_co", bound=TurnResult, covariant=True)
+
+
+@dataclass(frozen=True)
+class BatchItem(Generic[R_co]):
+    """One prompt of a ``Batch`` and what it came to: a result, or an error.
+
+    Attributes:
+        prompt: What was said.
+        agent_id: Who was asked.
+        result: What the turn came to; ``None`` where it failed.
+        error: Why there is no result. A ``TurnError`` has what is known of the turn.
+    """
+
+    prompt: Prompt
+    agent_id: str
+    result: R_co | None = None
+    error: LettaAppError | None = None
+
+    @property
+    def text(self) -> str:
+        """The agent's text; of a turn that failed what it had said by then."""
+        known = self._known
+        return "" if known is None else known.text
+
+    @property
+    def usage(self) -> Usage:
+        """The token counts of the turn, also of one that failed."""
+        known = self._known
+        return Usage() if known is None else known.usage
+
+    @property
+    def _known(self) -> TurnResult | None:
+        if isinstance(self.error, TurnError):
+            return self.error.result
+        return self.result
+
+
+class Batch(Sequence[BatchItem[R_co]]):
+    """What ``letta.map`` returns: one ``BatchItem`` for each prompt, in the order of the prompts.
+
+    ::
+
+        for item in batch:
+            print(item.prompt, "->", item.text if item.error is None else item.error)
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Iterable[BatchItem[R_co]]) -> None:
+        """Takes the items in order."""
+        self._items = tuple(items)
+
+    @property
+    def results(self) -> tuple[R_co, ...]:
+        """The results in order, without those that failed."""
+        return tuple(item.result for item in self._items if item.result is not None)
+
+    @property
+    def errors(self) -> tuple[LettaAppError, ...]:
+        """Why others have none, in order."""
+        return tuple(item.error for item in self._items if item.error is not None)
+
+    @property
+    def usage(self) -> Usage:
+        """Token counts of all turns, summed; those that failed have been paid for as well."""
+        return summed(item.usage for item in self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> BatchItem[R_co]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Batch[R_co]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        found = self._items[index]
+        return Batch(found) if isinstance(index, slice) else found
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[BatchItem[R_co]]:
+        return iter(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        return self._items == other._items if isinstance(other, Batch) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # results have none either
+
+    def __repr__(self) -> str:
+        return f"<Batch of {len(self)}, {len(self.errors)} failed>"

@@ -1,0 +1,228 @@
+"""Many prompts at once, so many at a time."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import currentframe
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+
+from ._batch import Batch, BatchItem
+from ._checks import expect, expect_texts
+from ._progress import Progress
+from .client import AppServerClient
+from .errors import InvalidOption, LettaAppError
+from .results import TurnResult
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._output import Output
+    from ._structured import StructuredResult
+    from .session import MapSettings, Prompt, Session
+
+__all__ = ["map"]
+
+T = TypeVar("T")
+
+
+@overload
+async def map(
+    client: AppServerClient,
+    prompts: Iterable[Prompt],
+    *,
+    agents: str | Iterable[str],
+    limit: int = 8,
+    progress: Literal[True] | Callable[[int, int], object] | None = None,
+    check: bool = False,
+    **settings: Unpack[MapSettings],
+) -> Batch[TurnResult]: ...
+@overload
+async def map(
+    client: AppServerClient,
+    prompts: Iterable[Prompt],
+    *,
+    agents: str | Iterable[str],
+    output_type: type[T],
+    limit: int = 8,
+    progress: Literal[True] | Callable[[int, int], object] | None = None,
+    check: bool = False,
+    **settings: Unpack[MapSettings],
+) -> Batch[StructuredResult[T]]: ...
+@overload
+async def map(
+    client: AppServerClient,
+    prompts: Iterable[Prompt],
+    *,
+    agents: str | Iterable[str],
+    output_type: Any,
+    limit: int = 8,
+    progress: Literal[True] | Callable[[int, int], object] | None = None,
+    check: bool = False,
+    **settings: Unpack[MapSettings],
+) -> Batch[StructuredResult[Any]]: ...
+
+
+async def map(
+    client: AppServerClient,
+    prompts: Iterable[Prompt],
+    *,
+    agents: str | Iterable[str],
+    output_type: Any = None,
+    limit: int = 8,
+    progress: Literal[True] | Callable[[int, int], object] | None = None,
+    check: bool = False,
+    **settings: Unpack[MapSettings],
+) -> Batch[Any]:
+    """Asks many prompts, each in a conversation of its own, and waits for all.
+
+    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
+    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
+    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
+    every turn that runs, and starts no more. The conversations stay on the server.
+
+    Args:
+        client: A client that is connected.
+        prompts: What is said.
+        agents: The ids of the agents; one may be given alone.
+        output_type: What each agent has to hand in, as for ``Session.run``.
+        limit: How many turns run at once.
+        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
+            on the loop's thread with how many prompts are done, failed or not, and how many there
+            are.
+        check: Whether the first prompt that fails stops the others, and is raised. By default its
+            item has the error, and the others go on.
+        **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
+            ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
+
+    Raises:
+        InvalidOption: An option or a setting is not usable.
+        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
+            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
+            ``StructuredOutputError`` or ``Disconnected``.
+    """
+    if isinstance(prompts, (str, bytes)):
+        raise InvalidOption("prompts: expected several, got a single text")
+    asked = list(prompts)
+    known = [agents] if isinstance(agents, str) else expect_texts("agents", agents)
+    if not known:
+        raise InvalidOption("agents: expected the ids of agents, got none")
+    expect("limit", limit, "a number", (int,))
+    if limit < 1:
+        raise InvalidOption(f"limit: expected a number above 0, got {limit}")
+    output = None
+    if output_type is not None:
+        from ._output import Output  # noqa: PLC0415 - for those who want one
+
+        # Hints that are texts may name what is local to whoever awaits this.
+        frame = currentframe()
+        caller = None if frame is None else frame.f_back
+        output = Output(output_type, {} if caller is None else dict(caller.f_locals))
+    shown = Progress(progress, len(asked))
+    try:
+        mapping = _Mapping(
+            client, asked, known, output=output, progress=shown, settings=settings, check=check
+        )
+        return await mapping.run(limit)
+    finally:
+        shown.close()
+
+
+class _Mapping:
+    """One run of ``map``: a few workers, each of which takes prompt after prompt."""
+
+    def __init__(
+        self,
+        client: AppServerClient,
+        prompts: list[Prompt],
+        agents: list[str],
+        *,
+        output: Output | None,
+        progress: Progress,
+        settings: Mapping[str, Any],
+        check: bool,
+    ) -> None:
+        self._client = client
+        self._prompts = prompts
+        self._agents = agents
+        self._output = output
+        self._progress = progress
+        session = ("mode", "cwd", "tools", "create_conversation", "fields")
+        self._start = {name: settings[name] for name in session if name in settings}
+        self._settings: Any = {k: v for k, v in settings.items() if k not in session}
+        self._check = check
+        self._items: dict[int, BatchItem[Any]] = {}
+        self._open: set[Session] = set()
+        self._error: BaseException | None = None
+
+    async def run(self, limit: int) -> Batch[Any]:
+        """Runs the workers to the end of all prompts, or of the first error."""
+        loop = self._client._bridge.enter()  # noqa: SLF001 - of this package
+        self._left = min(limit, len(self._prompts))
+        if not self._left:
+            return Batch(())
+        # Set when something went wrong, and when the last worker has ended.
+        self._settled, self._ended = loop.completion(), loop.completion()
+        self._cancelled = loop.cancelled
+        queue = iter(enumerate(self._prompts))
+        cancels = [
+            loop.spawn(lambda: self._work(queue), contextvars.copy_context())
+            for _ in range(self._left)
+        ]
+        try:
+            await self._settled.wait()
+        except BaseException:
+            self._stop(cancels)
+            # Nothing is left behind, unless whoever is cancelled cannot wait.
+            await self._ended.wait()
+            raise
+        return Batch(self._items[index] for index in range(len(self._prompts)))
+
+    def _stop(self, cancels: list[Callable[[], object]]) -> None:
+        for session in self._open:
+            session._stop()  # noqa: SLF001 - at once; the tasks learn of it later
+        for cancel in cancels:
+            cancel()
+
+    async def _work(self, queue: Iterator[tuple[int, Prompt]]) -> None:
+        try:
+            for index, prompt in queue:
+                self._items[index] = await self._item(index, prompt)
+                self._progress.step()
+        except BaseException as error:
+            self._settled.set_exception(error)
+            # A task that was cancelled has to end as one; all else is raised where it is awaited.
+            if isinstance(error, self._cancelled):
+                raise
+        finally:
+            self._left -= 1
+            if not self._left:
+                self._settled.set_result(None)
+                self._ended.set_result(None)
+
+    async def _item(self, index: int, prompt: Prompt) -> BatchItem[Any]:
+        agent = self._agents[index % len(self._agents)]
+        try:
+            result = await self._ask(agent, prompt)
+        except InvalidOption:
+            raise  # it would be so with every prompt
+        except LettaAppError as error:
+            if self._check:
+                raise
+            # Its traceback leads to the client, which a kept batch would keep.
+            return BatchItem(prompt, agent, error=error.with_traceback(None))
+        return BatchItem(prompt, agent, result)
+
+    async def _ask(self, agent: str, prompt: Prompt) -> TurnResult:
+        session = await self._client.session(agent_id=agent, **self._start)
+        self._open.add(session)
+        try:
+            if self._output is None:
+                return cast("TurnResult", await session.run(prompt, **self._settings))
+            from ._structured import run_structured  # noqa: PLC0415
+
+            return await run_structured(session, prompt, self._output, self._settings)
+        finally:
+            self._open.discard(session)
+            await session.close()

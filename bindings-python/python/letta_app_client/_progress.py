@@ -1,0 +1,56 @@
+"""How far many prompts are, for whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .errors import InvalidOption
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """A bar of tqdm, a function, or nothing."""
+
+    def __init__(self, progress: Any, total: int) -> None:
+        """Takes what was given as ``progress=``.
+
+        Raises:
+            InvalidOption: It is nothing of that, or tqdm is not installed.
+        """
+        self._done = 0
+        self._total = total
+        self._bar: Any = None
+        self._call: Callable[[int, int], object] | None = None
+        if callable(progress):
+            self._call = progress
+        elif progress is True:
+            self._bar = _bar(total)
+        elif progress is not None and progress is not False:
+            kind = type(progress).__name__
+            raise InvalidOption(f"progress: expected True, None or a function, got {kind}")
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+        if self._bar is not None:
+            self._bar.update()
+        if self._call is not None:
+            self._call(self._done, self._total)
+
+    def close(self) -> None:
+        """No more will be done."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _bar(total: int) -> Any:
+    try:
+        # Of the user's, where there is one; it also knows notebooks.
+        from tqdm.auto import tqdm  # noqa: PLC0415
+    except ImportError:
+        raise InvalidOption(
+            "progress: True needs the package tqdm", hint="install it, or pass a function"
+        ) from None
+    return tqdm(total=total, unit="prompt")

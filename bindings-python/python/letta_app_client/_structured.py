@@ -1,0 +1,149 @@
+"""Turns that come to an object of a type that the program asks for (protocol section 14)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from . import _native
+from ._json import encode
+from ._jsonable import jsonable
+from ._lanes import Lanes
+from ._shape import BadValue
+from .errors import LettaAppError, TurnAborted, from_json
+from .results import TurnResult
+
+if TYPE_CHECKING:
+    from ._output import Output
+    from .client import AppServerClient
+    from .messages import Message
+    from .session import Prompt, Session, TurnSettings
+
+__all__ = ["StructuredResult", "run_structured"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class StructuredResult(TurnResult, Generic[T_co]):
+    """What a turn came to, with the object that the agent handed in.
+
+    All else is as in ``TurnResult``; of two turns, where the agent had to be asked again, it is the
+    later one's.
+
+    Attributes:
+        output: The object, of the ``output_type`` that was asked for.
+    """
+
+    output: T_co = field(kw_only=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the result as plain data, ready for ``json.dumps``.
+
+        ``from_raw`` reads it, but leaves the ``output`` as plain data.
+        """
+        return {**super().to_dict(), "output": jsonable(self.output)}
+
+
+# Two results of one conversation would be handed in through the same registration.
+_LANES: WeakKeyDictionary[AppServerClient, Lanes] = WeakKeyDictionary()
+
+
+async def run_structured(
+    session: Session, prompt: Prompt, output: Output, settings: TurnSettings
+) -> StructuredResult[Any]:
+    """See ``Session.run``."""
+    client = session.client
+    submission = _native.Submission(encode(output.schema))
+    lanes = _LANES.setdefault(client, Lanes())
+    loop = client._bridge.enter()  # noqa: SLF001 - of this package
+    key = (session.agent_id, session.conversation_id)
+    closings = session._closings  # noqa: SLF001
+    await lanes.enter(key, loop)
+    try:
+        return await _Handing(session, submission, output, closings).run(prompt, settings)
+    finally:
+        lanes.leave(key)
+
+
+class _Handing:
+    """One result that is waited for."""
+
+    def __init__(
+        self, session: Session, submission: _native.Submission, output: Output, closings: int
+    ) -> None:
+        self._session = session
+        self._client: AppServerClient = session.client
+        self._submission = submission
+        self._output = output
+        self._closings = closings
+        self._scope = self._client.next_request_id(submission.TOOL)
+        self._value: Any = None
+
+    async def run(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
+        """Offers the tool, asks, and takes the tool back, whatever becomes of it."""
+        runtime, groups = self._session.runtime, self._session._groups()  # noqa: SLF001
+        name = self._submission.TOOL
+        remove = self._client.on_external_tool_call(self._taken, runtime=runtime, names=[name])
+        try:
+            # In a scope: other turns in this conversation do not see it.
+            tool = self._output.ordered(json.loads(self._submission.tool()))
+            own = {"scope_id": self._scope, "tools": [tool]}
+            await self._client.runtime_external_tools_update(
+                updates=[{"runtimes": [runtime], "external_tools": [*groups, own]}]
+            )
+            given: TurnSettings = {**self._session._settings, **settings}  # noqa: SLF001
+            given["allow"] = [*given.get("allow", ()), name]
+            return await self._ask(prompt, given)
+        finally:
+            remove()
+            self._forget([{"runtimes": [runtime], "external_tools": groups}])
+
+    async def _ask(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
+        given = prompt if isinstance(prompt, str) else list(prompt)
+        plain = json.loads(encode({"content": given}))["content"]
+        content: Prompt = json.loads(self._submission.content(json.dumps(plain)))
+        while True:
+            if self._session._closings != self._closings:  # noqa: SLF001
+                raise TurnAborted("the session was closed before a result was handed in")
+            result = await self._session._asked(  # noqa: SLF001
+                content, settings, check=True, scopes=[self._scope]
+            )
+            step, repair = self._submission.turn_ended()
+            if step == "done":
+                known = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}
+                return StructuredResult(**known, output=self._value)
+            if result.status == "aborted":
+                # By ``close``, after which a turn does not raise.
+                error: LettaAppError = TurnAborted("it was stopped before a result was handed in")
+            elif repair is not None:
+                content = repair
+                continue
+            else:
+                error = from_json(self._submission.error())
+            error.result = result  # type: ignore[attr-defined]
+            raise error
+
+    async def _taken(self, call: Message) -> dict[str, Any]:
+        """Answers a call of the tool."""
+        text, problem = self._submission.output(json.dumps(call.raw.get("input")))
+        problems = [] if problem is None else [problem]
+        if text is not None:
+            try:
+                self._value = self._output.load(json.loads(text))
+            except BadValue as error:
+                problems = list(error.problems)
+        answer: dict[str, Any] = json.loads(self._submission.submitted(problems))
+        return answer
+
+    def _forget(self, updates: list[dict[str, Any]]) -> None:
+        """Takes the tool back without waiting: whoever is cancelled could not."""
+        command = {"type": "runtime_external_tools_update", "updates": updates}
+        command["request_id"] = self._client.next_request_id()
+        try:
+            self._client.send(command)
+        except LettaAppError:
+            return  # a lost connection has lost the tool, and a server that is too old never had it

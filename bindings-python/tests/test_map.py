@@ -1,0 +1,227 @@
+"""Many prompts at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import pytest
+
+import letta_app_client as letta
+from letta_app_client.testing import MockServer, script
+
+pytestmark = pytest.mark.anyio
+
+
+def agents(mock: MockServer) -> list[str]:
+    return [frame.agent_id for frame in mock.received if frame.type == "runtime_start"]
+
+
+def asked(mock: MockServer) -> list[Any]:
+    """The prompts, and the conversations they went to."""
+    return [
+        (frame.payload.messages[0]["content"], frame.runtime.conversation_id)
+        for frame in mock.received
+        if frame.type == "input"
+    ]
+
+
+async def test_results_come_in_the_order_of_the_prompts(mock: MockServer) -> None:
+    prompts = [f"question {number}" for number in range(7)]
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(client, prompts, agents=["a", "b", "c"], limit=3)
+    assert [item.prompt for item in batch] == prompts
+    assert [item.agent_id for item in batch] == ["a", "b", "c", "a", "b", "c", "a"]
+    assert [item.text for item in batch] == ["Hello world"] * 7
+    assert sorted(agents(mock)) == ["a", "a", "a", "b", "b", "c", "c"]
+    assert {prompt for prompt, _ in asked(mock)} == set(prompts)
+    assert len({place for _, place in asked(mock)}) == 7
+    assert len(batch.results) == len(batch) == 7
+    assert batch.errors == ()
+    assert batch.usage.total_tokens == 7 * 12
+    assert batch[0].result is batch.results[0]
+    assert batch[1:3] == letta.Batch(list(batch)[1:3])
+    assert repr(batch) == "<Batch of 7, 0 failed>"
+
+
+async def test_only_so_many_run_at_once(scripted: Callable[..., MockServer]) -> None:
+    call = script.call("lookup")
+    mock = scripted(script.turn(tool_calls=[call]))
+    running = most = 0
+    full = anyio.Event()
+
+    async def lookup() -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        if running == 3:
+            full.set()
+        # Nobody goes on before all who may are here.
+        await full.wait()
+        await anyio.sleep(0.01)
+        running -= 1
+        return "found"
+
+    async with letta.connect(mock.url) as client:
+        with anyio.fail_after(20):
+            batch = await letta.map(client, ["?"] * 9, agents="a", limit=3, tools=[lookup])
+    assert most == 3
+    assert [item.result.tool_calls[0].output for item in batch if item.result] == ["found"] * 9
+
+
+async def test_one_that_fails_leaves_the_others_alone(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(script.turn("one"), script.turn("half", error="no credits"), script.turn("3"))
+    steps: list[tuple[int, int]] = []
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(
+            client,
+            ["a", "b", "c"],
+            agents=["x"],
+            limit=1,
+            progress=lambda done, total: steps.append((done, total)),
+        )
+    first, second, third = batch
+    assert (first.text, second.text, third.text) == ("one", "half", "3")
+    assert isinstance(second.error, letta.TurnFailed)
+    assert second.result is None
+    assert second.error.__traceback__ is None
+    assert batch.errors == (second.error,)
+    assert [result.text for result in batch.results] == ["one", "3"]
+    # What failed has been paid for as well.
+    assert batch.usage.total_tokens == sum(item.usage.total_tokens for item in batch)
+    assert second.usage.total_tokens > 0
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+    assert repr(batch) == "<Batch of 3, 1 failed>"
+
+
+async def test_a_conversation_that_does_not_start_is_an_error_of_its_own() -> None:
+    with MockServer() as mock:
+        async with letta.connect(mock.url) as client:
+            await client.close()
+            batch = await letta.map(client, ["a", "b"], agents=["x"])
+    assert [type(item.error) for item in batch] == [letta.ClientClosed] * 2
+    assert [item.text for item in batch] == ["", ""]
+
+
+async def test_the_first_error_stops_all_when_checked(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(script.turn("on and on", hang=True), script.turn("half", error="no credits"))
+    async with letta.connect(mock.url) as client:
+        with anyio.fail_after(10), pytest.raises(letta.TurnFailed, match="no credits"):
+            await letta.map(client, ["a", "b", "c", "d"], agents=["x"], limit=2, check=True)
+        await client.info()
+    mock.assert_received("abort_message", times=1)
+    assert len(asked(mock)) == 2
+
+
+async def test_cancelling_stops_every_turn(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("on and on", hang=True))
+    async with letta.connect(mock.url) as client:
+        with anyio.fail_after(10):
+            async with anyio.create_task_group() as tasks:
+                with anyio.CancelScope() as scope:
+
+                    async def cancel() -> None:
+                        await anyio.to_thread.run_sync(lambda: mock.wait_received("input", 3))
+                        scope.cancel()
+
+                    tasks.start_soon(cancel)
+                    await letta.map(client, ["?"] * 9, agents=["x"], limit=3)
+                assert scope.cancelled_caught
+            # Nothing is left behind that would ask on.
+            for _ in range(3):
+                await anyio.lowlevel.checkpoint()
+            await client.info()
+    mock.assert_received("abort_message", times=3)
+    assert len(asked(mock)) == 3
+
+
+async def test_a_progress_that_fails_ends_it(mock: MockServer) -> None:
+    def fails(done: int, _: int) -> None:
+        raise LookupError(done)
+
+    async with letta.connect(mock.url) as client:
+        with pytest.raises(LookupError):
+            await letta.map(client, ["?"] * 9, agents=["x"], limit=2, progress=fails)
+    assert len(asked(mock)) < 9
+
+
+async def test_a_bar(mock: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
+    async with letta.connect(mock.url) as client:
+        await letta.map(client, ["?"] * 4, agents=["x"], progress=True)
+        assert "4/4" in capsys.readouterr().err
+
+
+async def test_a_bar_needs_its_package(mock: MockServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    async with letta.connect(mock.url) as client:
+        with pytest.raises(letta.InvalidOption, match=r"^progress: .*tqdm"):
+            await letta.map(client, ["?"], agents=["x"], progress=True)
+    assert asked(mock) == []
+
+
+async def test_objects_of_a_type(scripted: Callable[..., MockServer]) -> None:
+    @dataclass
+    class Part:
+        number: int
+
+    @dataclass
+    class Answer:
+        part: Part
+
+    turns = [
+        script.turn("", tool_calls=[script.call("submit_result", {"part": {"number": number}})])
+        for number in (1, 2)
+    ]
+    mock = scripted(*turns, script.turn("No."))
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        batch = await letta.map(client, ["a", "b", "c"], agents=["x"], limit=1, output_type=Answer)
+    assert [result.output for result in batch.results] == [Answer(Part(1)), Answer(Part(2))]
+    (error,) = batch.errors
+    assert isinstance(error, letta.StructuredOutputError)
+    assert batch[2].text == "No."
+
+
+async def test_settings_of_conversations_and_turns(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        await letta.map(
+            client,
+            ["a"],
+            agents=["x"],
+            mode="strict",
+            create_conversation={"body": {"title": "t"}},
+            timeout=60,
+            approvals="deny",
+        )
+        assert len(await letta.map(client, [], agents=["x"])) == 0
+    (started,) = [frame for frame in mock.received if frame.type == "runtime_start"]
+    assert (started.mode, started.create_conversation.body.title) == ("strict", "t")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"prompts": "a"}, "prompts"),
+        ({"agents": []}, "agents"),
+        ({"agents": [3]}, "agents"),
+        ({"limit": 0}, "limit"),
+        ({"limit": 2.5}, "limit"),
+        ({"progress": "yes"}, "progress"),
+        ({"timeout": -1}, "timeout"),
+        ({"cwd": b"x"}, "cwd"),
+    ],
+)
+async def test_what_is_not_usable_is_no_error_of_single_prompts(
+    mock: MockServer, options: dict[str, Any], name: str
+) -> None:
+    given: dict[str, Any] = {"prompts": ["a"], "agents": ["x"], **options}
+    async with letta.connect(mock.url) as client:
+        with pytest.raises(letta.InvalidOption, match=rf"^{name}: "):
+            await letta.map(client, **given)
+    assert asked(mock) == []
