@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -39,9 +40,11 @@ def environment(mock: MockServer, **more: str) -> dict[str, str]:
     return {**os.environ, **own, **more}
 
 
-def run(name: str, mock: MockServer, stdin: str = "", **env: str) -> str:
-    """Runs a program to its end, which has to be a good one; gives what it printed."""
-    ended = subprocess.run(
+def ended(
+    name: str, mock: MockServer, stdin: str = "", **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end, which has to be a good one."""
+    done = subprocess.run(
         command(name),
         input=stdin,
         env=environment(mock, **env),
@@ -50,8 +53,15 @@ def run(name: str, mock: MockServer, stdin: str = "", **env: str) -> str:
         timeout=50,
         check=False,
     )
-    assert (ended.stderr, ended.returncode, mock.unexpected) == ("", 0, [])
-    return ended.stdout
+    assert (done.returncode, mock.unexpected) == (0, []), done.stderr
+    return done
+
+
+def run(name: str, mock: MockServer, stdin: str = "", **env: str) -> str:
+    """Runs a program that has nothing to complain of; gives what it printed."""
+    done = ended(name, mock, stdin, **env)
+    assert done.stderr == ""
+    return done.stdout
 
 
 def prompts(mock: MockServer) -> list[Any]:
@@ -131,11 +141,91 @@ def test_tool_from_function(*, asks: bool) -> None:
 def test_many_prompts() -> None:
     wanted = [f"Describe the number {number} in one sentence." for number in range(1, 7)]
     with MockServer([script.turn(text="It is one.")]) as mock:
-        said = run("many_prompts", mock)
-        assert said.splitlines() == [f"{prompt} -> It is one." for prompt in wanted]
+        done = ended("many_prompts", mock)
+        *answers, last = done.stdout.splitlines()
+        assert answers == [f"{prompt} -> It is one." for prompt in wanted]
+        assert last == "[0 failed, 72 tokens]"
+        assert done.stderr.splitlines() == [f"{number} of 6" for number in range(1, 7)]
         assert sorted(prompts(mock)) == wanted
         runtimes = [str(frame.runtime) for frame in mock.received if frame.type == "input"]
         assert len(set(runtimes)) == len(wanted)
+
+
+def test_fan_out_with_dask() -> None:
+    wanted = [f"Describe the number {number} in one sentence." for number in range(1, 7)]
+    with MockServer([script.turn(text="It is one.")], token="s3cret") as mock:
+        *answers, last = run("fan_out_with_dask", mock, LETTA_TOKEN="s3cret").splitlines()
+        assert answers == [f"{prompt} -> It is one." for prompt in wanted]
+        assert last == "[2 workers, none of them this process: True]"
+        assert sorted(prompts(mock)) == wanted
+        assert mock.connections == 2
+
+
+def test_structured_output() -> None:
+    found = {"file": "a.py", "line": 3, "why": "It divides by zero.", "severity": "high"}
+    listed = [{"file": "b.py", "line": 7, "why": "It waits for ever."}]
+    turns = [
+        script.turn(tool_calls=[script.call("submit_result", found, needs_approval=True)]),
+        script.turn("What do you mean?"),
+        script.turn(tool_calls=[script.call("submit_result", {"result": listed})]),
+    ]
+    with MockServer(turns) as mock:
+        assert run("structured_output", mock) == (
+            "a.py:3: It divides by zero. [high]\nb.py:7: It waits for ever.\n"
+        )
+    turns[2] = script.turn("Still: what?", tool_calls=[script.call("submit_result")])
+    with MockServer(turns) as mock:
+        assert run("structured_output", mock).splitlines()[1:] == [
+            "no list: 'Still: what?'",
+            "result: is missing",
+        ]
+
+
+SERVER = """
+import threading
+from letta_app_client.testing import MockServer, script
+with MockServer([script.turn("Jupiter.")]) as mock:
+    print("Listening on", mock.url, flush=True)
+    threading.Event().wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process is only ever killed there")
+def test_own_server(mock: MockServer, tmp_path: Path) -> None:
+    program = tmp_path / "server.py"
+    program.write_text(SERVER)
+    server = shlex.join([sys.executable, str(program)])
+    done = ended("own_server", mock, LETTA_SERVER=server)
+    assert done.stdout == "Jupiter.\n"
+    assert done.stderr.startswith("server: Listening on ws://127.0.0.1:")
+    assert mock.connections == 0
+    failed = subprocess.run(
+        command("own_server"),
+        env=environment(mock, LETTA_SERVER="no-such-program"),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=50,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert "no-such-program" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_tool_over_a_frame() -> None:
+    pytest.importorskip("pandas")
+    call = script.call("latency", {"by": "service", "quantile": 1}, needs_approval=True)
+    with MockServer([script.turn("Search.", tool_calls=[call])]) as mock:
+        said = run("tool_over_a_frame", mock)
+        assert said == "[latency: by='service', quantile=1.0]\nSearch.\n"
+        (answer,) = [
+            frame for frame in mock.received if frame.type == "external_tool_call_response"
+        ]
+        (part,) = answer.raw["result"]["content"]
+        assert "search,2400" in part["text"]
+        (start,) = [frame for frame in mock.received if frame.type == "runtime_start"]
+        parameters = start.external_tools[0]["tools"][0]["parameters"]
+        assert parameters["properties"]["by"]["enum"] == ["service", "region"]
 
 
 def test_stop_after_a_limit() -> None:

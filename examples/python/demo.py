@@ -75,6 +75,8 @@ async def main() -> None:
                     print(text, end="", flush=True)
                 case letta.ToolCallEnd(status=status):
                     print(f"[the command ended: {status}]")
+                case _:
+                    pass
         report(await turn)
 
 

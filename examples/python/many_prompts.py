@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 
 import letta_app_client as letta
 
@@ -9,26 +10,21 @@ URL = os.environ.get("LETTA_URL", "ws://127.0.0.1:4500")
 MODEL = os.environ.get("LETTA_MODEL", "lmstudio/echo-1")
 AGENT = {"body": {"name": "helper", "model": MODEL}, "pin_global": False}
 PROMPTS = [f"Describe the number {number} in one sentence." for number in range(1, 7)]
-AT_ONCE = 3
 
 
-async def ask(client: letta.AppServerClient, agent_id: str, prompt: str) -> str:
-    async with client.session(agent_id=agent_id) as session:
-        result = await session.run(prompt, timeout=300, check=False)
-        return result.text if result.status == "completed" else f"[{result.error}]"
+def show(done: int, total: int) -> None:
+    """Where tqdm is installed, ``progress=True`` shows a bar instead."""
+    print(f"{done} of {total}", end="\n" if done == total else "\r", file=sys.stderr)
 
 
 async def main() -> None:
-    slots = asyncio.Semaphore(AT_ONCE)
     async with letta.connect(URL) as client, client.session(create_agent=AGENT) as first:
-
-        async def in_turn(prompt: str) -> str:
-            async with slots:
-                return await ask(client, first.agent_id, prompt)
-
-        answers = await asyncio.gather(*(in_turn(prompt) for prompt in PROMPTS))
-    for prompt, answer in zip(PROMPTS, answers, strict=True):
-        print(f"{prompt} -> {answer}")
+        # Several agents would be asked in turn.
+        agents = [first.agent_id]
+        batch = await letta.map(client, PROMPTS, agents=agents, limit=3, progress=show, timeout=300)
+    for item in batch:
+        print(f"{item.prompt} -> {item.text if item.error is None else item.error}")
+    print(f"[{len(batch.errors)} failed, {batch.usage.total_tokens} tokens]")
 
 
 asyncio.run(main())
