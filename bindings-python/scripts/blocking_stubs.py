@@ -116,7 +116,11 @@ class Stub:
             if base.__module__.startswith("letta_app_client"):
                 here = self._members(base)
                 variants = {node.name for node in here if _is_variant(node)}
+                bodies = {node.name: node.body[:1] for node in here if not _is_variant(node)}
                 for node in here:
+                    if _is_variant(node) and ast.get_docstring(node) is None:
+                        # What is said of a method stands where it is written out.
+                        node.body = bodies.get(node.name, node.body)
                     if node.name not in seen and (_is_variant(node) or node.name not in variants):
                         self.function(node, "    ")
                 seen |= {node.name for node in here}
@@ -140,10 +144,16 @@ class Stub:
     def free(self, original: Any) -> None:
         """Writes a function of the module."""
         tree = self._tree(sys.modules[original.__module__])
-        for node in tree.body:
-            if isinstance(node, ast.FunctionDef) and node.name == original.__name__:
-                self.lines.append("")
-                self.function(node, "")
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+        found = [
+            one for one in tree.body if isinstance(one, kinds) and one.name == original.__name__
+        ]
+        variants = [one for one in found if _is_variant(one)]
+        # What is said of a function stands where it is written out.
+        for node in variants or found:
+            node.body = found[-1].body[:1]
+            self.lines.append("")
+            self.function(node, "")
 
     def _tree(self, module: ModuleType) -> ast.Module:
         name = module.__name__
@@ -174,6 +184,8 @@ def _home(name: str) -> str | None:
 
 def text() -> str:
     """Returns the stub."""
+    for name in letta_app_client.__all__:
+        getattr(letta_app_client, name)  # what is imported when somebody asks for it
     stub = Stub()
     kinds = originals()
     made = {kind.__name__ for kind in kinds}
@@ -207,6 +219,9 @@ def text() -> str:
     for name in functions:
         stub.free(getattr(letta_app_client, name))
     needed: dict[str, set[str]] = {}
+    if "T" in stub.words.names:  # of functions, where nothing else says it
+        variables.append('T = TypeVar("T")')
+        made.add("T")
     for name in sorted(stub.words.names - made - KNOWN):
         home = _home(name)
         if home is None:

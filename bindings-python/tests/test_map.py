@@ -225,3 +225,22 @@ async def test_what_is_not_usable_is_no_error_of_single_prompts(
         with pytest.raises(letta.InvalidOption, match=rf"^{name}: "):
             await letta.map(client, **given)
     assert asked(mock) == []
+
+
+async def test_one_that_is_cancelled_before_it_begins_asks_nothing(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        with anyio.fail_after(10), anyio.CancelScope() as scope:
+            scope.cancel()
+            await letta.map(client, ["?"] * 9, agents=["x"])
+        assert scope.cancelled_caught
+        for _ in range(3):
+            await anyio.lowlevel.checkpoint()
+        await client.info()
+    mock.assert_received("input", times=0)
+
+
+async def test_one_that_fails_before_the_others_begin(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        await client.close()
+        with anyio.fail_after(10), pytest.raises(letta.ClientClosed):
+            await letta.map(client, ["?"] * 9, agents=["x"], check=True)

@@ -84,15 +84,29 @@ async def test_many_at_once(printed: Printed) -> None:
     assert printed.text == "a -> 42\nb -> 42\n24\n"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script of a shell")
-async def test_a_server_of_your_own(
-    printed: Printed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (code,) = blocks("package", "A server of your own")
+@pytest.fixture
+def letta_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program ``letta`` that does what is needed here of ``letta server``."""
     program = tmp_path / "letta"
     program.write_text(f"#!{sys.executable}\n" + OWN_SERVER)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script of a shell")
+@pytest.mark.usefixtures("letta_program")
+def test_without_an_event_loop(printed: Printed) -> None:
+    (code,) = blocks("package", "Without an event loop")
+    space: dict[str, Any] = {"print": printed}
+    exec(compile(code, "README.md", "exec", dont_inherit=True), space)  # noqa: S102
+    assert "AssistantDelta" in printed.text
+    assert printed.text.endswith("\nHello world\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script of a shell")
+@pytest.mark.usefixtures("letta_program")
+async def test_a_server_of_your_own(printed: Printed, tmp_path: Path) -> None:
+    (code,) = blocks("package", "A server of your own")
     space: dict[str, Any] = {"letta": letta, "print": printed}
     await run(code, space)
     assert space["client"].state == "closed"

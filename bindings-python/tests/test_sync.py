@@ -207,7 +207,7 @@ def test_errors_are_raised_where_the_call_is(mock: MockServer) -> None:
         with pytest.raises(letta.InvalidCommand, match="agent_id"):
             client.runtime_start(agent_id=7)
         with pytest.raises(TypeError, match="unexpected keyword"):
-            client.session(agent_id="a").run("?", nonsense=1)  # type: ignore[call-arg]
+            client.session(agent_id="a").run("?", nonsense=1)  # type: ignore[call-overload]
     with pytest.raises(letta.ClientClosed):
         client.session(agent_id="a")
     client.close()

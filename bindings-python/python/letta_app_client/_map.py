@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import currentframe
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from ._batch import Batch, BatchItem
@@ -115,10 +113,7 @@ async def map(
     if output_type is not None:
         from ._output import Output  # noqa: PLC0415 - for those who want one
 
-        # Hints that are texts may name what is local to whoever awaits this.
-        frame = currentframe()
-        caller = None if frame is None else frame.f_back
-        output = Output(output_type, {} if caller is None else dict(caller.f_locals))
+        output = Output(output_type)
     shown = Progress(progress, len(asked))
     try:
         mapping = _Mapping(
@@ -154,51 +149,55 @@ class _Mapping:
         self._check = check
         self._items: dict[int, BatchItem[Any]] = {}
         self._open: set[Session] = set()
-        self._error: BaseException | None = None
+        self._running = 0
+        self._stopped = False
 
     async def run(self, limit: int) -> Batch[Any]:
         """Runs the workers to the end of all prompts, or of the first error."""
         loop = self._client._bridge.enter()  # noqa: SLF001 - of this package
-        self._left = min(limit, len(self._prompts))
-        if not self._left:
+        if not self._prompts:
             return Batch(())
-        # Set when something went wrong, and when the last worker has ended.
+        # Set when all prompts are done or something went wrong; and after that by the last worker.
         self._settled, self._ended = loop.completion(), loop.completion()
         self._cancelled = loop.cancelled
         queue = iter(enumerate(self._prompts))
-        cancels = [
-            loop.spawn(lambda: self._work(queue), contextvars.copy_context())
-            for _ in range(self._left)
-        ]
+        workers = min(limit, len(self._prompts))
+        cancels = [loop.start(lambda: self._work(queue)) for _ in range(workers)]
         try:
             await self._settled.wait()
         except BaseException:
             self._stop(cancels)
-            # Nothing is left behind, unless whoever is cancelled cannot wait.
-            await self._ended.wait()
+            # Nothing is left behind, unless whoever is cancelled cannot wait. One that has not
+            # begun by now will not, or find that there is nothing to do.
+            if self._running:
+                await self._ended.wait()
             raise
         return Batch(self._items[index] for index in range(len(self._prompts)))
 
     def _stop(self, cancels: list[Callable[[], object]]) -> None:
+        self._stopped = True
         for session in self._open:
             session._stop()  # noqa: SLF001 - at once; the tasks learn of it later
         for cancel in cancels:
             cancel()
 
     async def _work(self, queue: Iterator[tuple[int, Prompt]]) -> None:
+        self._running += 1
         try:
-            for index, prompt in queue:
+            while not self._stopped and (following := next(queue, None)) is not None:
+                index, prompt = following
                 self._items[index] = await self._item(index, prompt)
                 self._progress.step()
+            if len(self._items) == len(self._prompts):
+                self._settled.set_result(None)
         except BaseException as error:
             self._settled.set_exception(error)
             # A task that was cancelled has to end as one; all else is raised where it is awaited.
             if isinstance(error, self._cancelled):
                 raise
         finally:
-            self._left -= 1
-            if not self._left:
-                self._settled.set_result(None)
+            self._running -= 1
+            if self._stopped and not self._running:
                 self._ended.set_result(None)
 
     async def _item(self, index: int, prompt: Prompt) -> BatchItem[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from inspect import currentframe
 from typing import Any
 
 from ._pydantic import REF
@@ -14,6 +14,7 @@ __all__ = ["Output"]
 
 _VALUE = "result"
 """What a value without fields is called, here and by the engine."""
+_PACKAGE = __name__.partition(".")[0]
 
 
 class Output:
@@ -23,13 +24,13 @@ class Output:
         schema: Its JSON Schema.
     """
 
-    def __init__(self, kind: Any, namespace: Mapping[str, Any]) -> None:
-        """Understands a type, with the local names where it is used.
+    def __init__(self, kind: Any) -> None:
+        """Understands a type, with the local names of the program that is being called for.
 
         Raises:
             TypeError: JSON has no such values.
         """
-        schemas = Schemas(namespace)
+        schemas = Schemas(_names_of_the_program())
         try:
             self._shape = schemas.shape(kind)
         except TypeError as error:
@@ -64,7 +65,15 @@ class Output:
             raise BadValue(*(_named(problem) for problem in error.problems)) from None
 
 
-def _whole(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+def _names_of_the_program() -> dict[str, Any]:
+    """What is local to whoever waits for this package: hints that are texts may name it."""
+    frame = currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith(_PACKAGE):
+        frame = frame.f_back
+    return {} if frame is None else dict(frame.f_locals)
+
+
+def _whole(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """A schema that says at its top what it describes: the engine looks there for an object."""
     whole, others = dict(schema), dict(definitions)
     reference = whole.pop("$ref", None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from inspect import currentframe
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
 
@@ -217,11 +216,7 @@ class Session:
         from ._output import Output  # noqa: PLC0415
         from ._structured import run_structured  # noqa: PLC0415
 
-        # Hints that are texts may name what is local to whoever awaits this.
-        frame = currentframe()
-        caller = None if frame is None else frame.f_back
-        output = Output(output_type, {} if caller is None else dict(caller.f_locals))
-        return await run_structured(self, prompt, output, settings)
+        return await run_structured(self, prompt, Output(output_type), settings)
 
     def send(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> Turn:
         """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.

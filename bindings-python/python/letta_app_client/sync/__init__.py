@@ -39,6 +39,7 @@ from .. import (
     _create,
     _families,
     _family,
+    _map,
     _stream,
     _subscription,
     listings,
@@ -49,7 +50,7 @@ from .. import client as _client
 from .. import server as _server
 from .. import session as _session
 from .. import turn as _turn
-from ._faces import bare, face_class, run, shown
+from ._faces import bare, called, face_class, run, shown
 from ._loop import BlockingLoop
 from ._words import blocking
 
@@ -110,7 +111,19 @@ def connect(url: Any, **options: Any) -> Any:
 
 @_like(_server.spawn_server)
 def spawn_server(*args: Any, **options: Any) -> Any:
-    return run(_server.spawn_server(*args, **options), BlockingLoop())
+    loop = BlockingLoop()
+    if options.get("on_log") is not None:
+        options["on_log"] = called(options["on_log"], loop)
+        loop.attend()
+    return run(_server.spawn_server(*args, **options), loop)
+
+
+@_like(_map.map)
+def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as there
+    loop = client._loop  # noqa: SLF001 - of this package
+    if callable(options.get("progress")):
+        options["progress"] = called(options["progress"], loop)
+    return run(_map.map(bare(client), *args, **options), loop)
 
 
 def __getattr__(name: str) -> Any:

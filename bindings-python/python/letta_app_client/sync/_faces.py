@@ -18,7 +18,7 @@ from ._interrupts import Interrupts
 from ._loop import BlockingLoop
 from ._words import blocking
 
-__all__ = ["CALLED", "SPELLED", "Face", "bare", "face_class", "originals", "run", "shown"]
+__all__ = ["CALLED", "SPELLED", "Face", "bare", "called", "face_class", "originals", "run", "shown"]
 
 SPELLED = {
     "__aenter__": "__enter__",
@@ -142,7 +142,7 @@ def _method(name: str, original: Callable[..., Any]) -> Any:
     def call(face: Any, *args: Any, **kwargs: Any) -> Any:
         loop: BlockingLoop = face._loop  # noqa: SLF001 - of this module
         if name in CALLED and args and callable(args[0]):
-            args = (_called(args[0], loop), *args[1:])
+            args = (called(args[0], loop), *args[1:])
         given = [bare(arg) for arg in args]
         named = {key: bare(value) for key, value in kwargs.items()}
         value = None
@@ -174,8 +174,10 @@ def _waiting(name: str) -> Callable[..., Any]:
     return call
 
 
-def _called(handler: Callable[..., Any], loop: BlockingLoop) -> Callable[..., Any]:
+def called(handler: Any, loop: BlockingLoop) -> Any:
     """Calls a function of the program, and lets other threads go on meanwhile."""
+    if not callable(handler):
+        return handler  # it is refused by who gets it
 
     @functools.wraps(handler)
     def call(*args: Any) -> Any:

@@ -1,0 +1,121 @@
+"""Many prompts, objects as answers and a server's lines, without an event loop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from letta_app_client import sync as letta
+from letta_app_client.testing import MockServer, script
+from tests.test_server import COMMAND
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_many_prompts(*, listening: bool, mock: MockServer) -> None:
+    steps: list[tuple[int, int]] = []
+    with letta.connect(mock.url) as client:
+        if listening:
+            # Then a thread of the client's own looks for deliveries.
+            client.on_message(lambda *_: None)
+        batch = letta.map(
+            client,
+            ["a", "b", "c", "d"],
+            agents=["x", "y"],
+            limit=2,
+            progress=lambda *step: steps.append(step),
+        )
+        assert [(item.prompt, item.agent_id, item.text) for item in batch] == [
+            ("a", "x", "Hello world"),
+            ("b", "y", "Hello world"),
+            ("c", "x", "Hello world"),
+            ("d", "y", "Hello world"),
+        ]
+        assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_many_prompts_of_which_one_fails(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("on and on", hang=True), script.turn("half", error="no credits"))
+    with letta.connect(mock.url) as client:
+        with pytest.raises(letta.TurnFailed, match="no credits"):
+            letta.map(client, ["a", "b", "c"], agents="x", limit=2, check=True)
+        client.info()
+    mock.assert_received("abort_message", times=1)
+    mock.assert_received("input", times=2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another process is interrupted differently there")
+def test_an_interrupt_stops_every_turn(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("on and on", hang=True))
+    program = """
+import sys, threading, signal, os
+from letta_app_client import sync as letta
+def interrupt():
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+with letta.connect(sys.argv[1]) as client:
+    try:
+        letta.map(client, ["a", "b", "c", "d"], agents="x", limit=3)
+    except KeyboardInterrupt:
+        client.info()
+        print("interrupted")
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, mock.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert mock.wait_received("input", 3)
+        said, _ = process.communicate("now\n", timeout=30)
+    assert (said, process.returncode) == ("interrupted\n", 0)
+    mock.assert_received("abort_message", times=3)
+    mock.assert_received("input", times=3)
+
+
+def test_an_object_as_the_answer(scripted: Callable[..., MockServer]) -> None:
+    @dataclass
+    class Place:
+        line: int
+
+    @dataclass
+    class Finding:
+        place: Place
+
+    good = script.call("submit_result", {"place": {"line": 3}}, needs_approval=True)
+    mock = scripted(
+        script.turn("No."),
+        script.turn(tool_calls=[script.call("submit_result", {"place": {"line": "x"}}), good]),
+        script.turn("No."),
+    )
+    with letta.connect(mock.url, settle_pause=0) as client, client.session(agent_id="a") as session:
+        found: letta.StructuredResult[Finding] = session.run("?", output_type=Finding)
+        assert found.output == Finding(Place(3))
+        with pytest.raises(letta.StructuredOutputError):
+            session.run("?", output_type=int)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is told to end by signals")
+def test_the_lines_of_a_server(tmp_path: os.PathLike[str]) -> None:
+    lines: list[str] = []
+    seen = threading.Event()
+
+    def on_log(line: str) -> None:
+        lines.append(line)
+        if line.startswith("Listening on"):
+            seen.set()
+
+    with letta.spawn_server(COMMAND, cwd=tmp_path, on_log=on_log) as server:
+        # Also while nobody waits for anything.
+        assert seen.wait(10)
+        options = server.options(request_timeout=3)
+        assert (options.url, options.token) == (server.url, server.token)
+    assert lines[0].startswith("arguments: ")
+    with pytest.raises(TypeError, match="on_log"):
+        letta.spawn_server(COMMAND, on_log=7)  # type: ignore[arg-type]
