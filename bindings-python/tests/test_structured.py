@@ -370,6 +370,19 @@ async def test_what_is_no_output_type_is_refused_before_anything_is_sent(
     assert inputs(mock) == []
 
 
+async def test_a_tool_of_that_name_is_in_the_way(scripted: Callable[..., MockServer]) -> None:
+    def submit_result() -> str:
+        return "own"
+
+    mock = scripted(submit({}))
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="a", tools=[submit_result])
+        with pytest.raises(letta.InvalidOption, match=r"^output_type: .*submit_result"):
+            await session.run("?", output_type=int)
+        assert inputs(mock) == []
+        assert (await session.run("?")).tool_calls[0].output == "own"
+
+
 async def test_a_server_that_is_too_old_is_told_at_once(
     scripted: Callable[..., MockServer],
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -13,7 +14,7 @@ from ._json import encode
 from ._jsonable import jsonable
 from ._lanes import Lanes
 from ._shape import BadValue
-from .errors import LettaAppError, TurnAborted, from_json
+from .errors import InvalidOption, LettaAppError, TurnAborted, from_json
 from .results import TurnResult
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ async def run_structured(
 ) -> StructuredResult[Any]:
     """See ``Session.run``."""
     client = session.client
+    groups = session._groups()  # noqa: SLF001 - of this package
+    if any(_named(tool) for group in groups for tool in group.get("tools", ())):
+        name = _native.Submission.TOOL
+        raise InvalidOption(f"output_type: the session has a tool {name!r} of its own")
     submission = _native.Submission(encode(output.schema))
     lanes = _LANES.setdefault(client, Lanes())
     loop = client._bridge.enter()  # noqa: SLF001 - of this package
@@ -67,6 +72,10 @@ async def run_structured(
         return await _Handing(session, submission, output, closings).run(prompt, settings)
     finally:
         lanes.leave(key)
+
+
+def _named(tool: Mapping[str, Any]) -> bool:
+    return tool.get("name") == _native.Submission.TOOL
 
 
 class _Handing:
