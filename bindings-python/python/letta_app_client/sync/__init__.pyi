@@ -2296,7 +2296,8 @@ class Session(Face):
             StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
                 instead, ``errors`` what is wrong with the last one.
             UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
-            InvalidOption: ``check`` is false with ``output_type``.
+            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
+                ``submit_result`` of its own.
             TypeError: JSON has no values of ``output_type``.
         """
 
@@ -2331,7 +2332,8 @@ class Session(Face):
             StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
                 instead, ``errors`` what is wrong with the last one.
             UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
-            InvalidOption: ``check`` is false with ``output_type``.
+            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
+                ``submit_result`` of its own.
             TypeError: JSON has no values of ``output_type``.
         """
 
@@ -2366,7 +2368,8 @@ class Session(Face):
             StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
                 instead, ``errors`` what is wrong with the last one.
             UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
-            InvalidOption: ``check`` is false with ``output_type``.
+            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
+                ``submit_result`` of its own.
             TypeError: JSON has no values of ``output_type``.
         """
 
