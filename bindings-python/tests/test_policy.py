@@ -371,3 +371,40 @@ async def test_an_allowance_that_comes_too_late_is_kept_as_that(asking: MockServ
     (entry,) = audit
     assert entry.decision is None
     assert entry.error == "too late: nobody waits for the answer any more (allow)"
+
+
+async def test_what_somebody_else_answered_first_is_kept_as_that(asking: MockServer) -> None:
+    kept = anyio.Event()
+    token = anyio.lowlevel.current_token()
+
+    def decide(asked: ApprovalRequest) -> Decision:
+        if asked.tool_name != "Read":
+            return letta.deny("no")
+        payload = {
+            "kind": "approval_response",
+            "request_id": asked.request_id,
+            "decision": {"behavior": "deny", "message": "the other one says no"},
+        }
+        anyio.from_thread.run_sync(
+            lambda: client.input(runtime=asked.runtime, payload=payload), token=token
+        )
+        assert asked.cancelled.wait(10)
+        return letta.allow()
+
+    audit = policy.Audit(decide)
+
+    def watched(asked: ApprovalRequest) -> Any:
+        answer = audit(asked)
+        if asked.tool_name == "Read":
+            anyio.from_thread.run_sync(kept.set, token=token)
+        return answer
+
+    async with letta.connect(asking.url) as client:
+        runtime = await start(client)
+        with anyio.fail_after(20):
+            result = await client.run_turn(runtime=runtime, payload=message(), approvals=watched)
+            await kept.wait()
+    assert result.tool_calls[0].output == "the other one says no"
+    (entry,) = [entry for entry in audit if entry.tool_name == "Read"]
+    assert (entry.decision, entry.error is None) == (None, False)
+    assert str(entry.error).startswith("too late: ")

@@ -56,7 +56,10 @@ def test_the_classes_have_the_same_methods_with_the_same_signatures(original: ty
         assert inspect.getdoc(mine) or not inspect.getdoc(member), name
 
 
-@pytest.mark.parametrize("name", ["connect", "create_app_server_client", "spawn_server"])
+FUNCTIONS = ["connect", "create_app_server_client", "map", "spawn_server"]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_functions_have_the_same_signatures(name: str) -> None:
     ours, theirs = getattr(sync, name), getattr(letta, name)
     assert ours is not theirs
