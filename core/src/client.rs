@@ -11,6 +11,7 @@ use crate::connection::{Connection, RequestOptions, TimeLimit};
 use crate::engine::{Approvals, Counters, Token, TurnOptions, TurnResult};
 use crate::error::{Error, ErrorKind};
 use crate::events::{Events, MessageFilter, Messages, subscription};
+use crate::lanes::Lanes;
 use crate::message::Message;
 use crate::options::ConnectOptions;
 use crate::protocol::typed::Command;
@@ -38,6 +39,7 @@ use crate::turn::Turn;
 pub struct Client {
     connection: Arc<Connection>,
     router: Router,
+    submissions: Lanes,
 }
 
 impl std::fmt::Debug for Client {
@@ -56,7 +58,7 @@ impl Client {
         let router = Router::default();
         let connection = Arc::new(Connection::open(options, router.sink())?);
         router.set_connection(&connection);
-        Ok(Self { connection, router })
+        Ok(Self { connection, router, submissions: Lanes::default() })
     }
 
     /// Connects, choosing between one socket and split channels (PROTOCOL.md section 1.1), and
@@ -432,6 +434,12 @@ impl Client {
     pub fn send_turn(&self, fields: Value, mut options: TurnOptions) -> Result<Turn, Error> {
         options.events = true;
         self.send_turn_of(fields, options, None)
+    }
+
+    /// One wait for a result at a time in each conversation: two would be handed in through the same
+    /// registration.
+    pub(crate) fn submissions(&self) -> &Lanes {
+        &self.submissions
     }
 
     /// Stops a turn on the server; whoever waits for it gets the outcome.

@@ -25,8 +25,8 @@
 //!
 //! # Layers
 //!
-//! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`]. It takes functions
-//!   as [`Tool`]s and a [`policy`] for permissions. [`map`] asks many prompts at once.
+//! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`], get a value
+//!   of a type with [`Session::run_as`]. It takes functions as [`Tool`]s and a [`policy`] for permissions. [`map`] asks many prompts at once.
 //! * [`Client`] is everything else that the protocol has. Bodies are JSON values with the protocol's own field names, or the
 //!   typed commands of [`protocol::types`] in methods by family: `client.agents().list(…)`.
 //! * [`Connection`] is the handle under it, for other languages: it takes and gives plain text, never
@@ -52,6 +52,7 @@ pub mod engine;
 mod error;
 mod events;
 pub mod families;
+mod lanes;
 mod mailbox;
 mod message;
 mod options;
@@ -90,7 +91,7 @@ pub use options::{ConnectOptions, TlsOptions, Transport};
 pub use pages::{CronRuns, StoredMessages};
 pub use policy::{Policy, Rule};
 pub use server::{Server, ServerOptions, spawn_server};
-pub use session::{Prompt, Session, SessionOptions};
+pub use session::{Prompt, Session, SessionOptions, Structured};
 pub use shared::State;
 pub use terminal::Terminal;
 pub use tool::{Tool, ToolCallRequest, ToolCalls, ToolContext, ToolOutput};

@@ -86,6 +86,12 @@ impl Submission {
         arguments.get(WRAPPER).cloned().ok_or_else(|| format!("{WRAPPER}: is missing"))
     }
 
+    /// The field of the arguments that holds the result; none where they are the result.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static str> {
+        self.wrapped.then_some(WRAPPER)
+    }
+
     /// Takes note of a call and says what is answered to it.
     ///
     /// # Arguments
@@ -170,6 +176,7 @@ mod tests {
         assert_eq!(submission.tool()["name"], "submit_result");
         assert_eq!(submission.tool()["parameters"], object());
         assert_eq!(submission.output(&json!({ "file": "a" })), Ok(json!({ "file": "a" })));
+        assert_eq!(submission.field(), None);
     }
 
     #[test]
@@ -184,6 +191,7 @@ mod tests {
         });
         assert_eq!(submission.tool()["parameters"], expected);
         assert_eq!(submission.output(&json!({ "result": 7 })), Ok(json!(7)));
+        assert_eq!(submission.field(), Some("result"));
         assert_eq!(submission.output(&json!({})), Err("result: is missing".to_owned()));
     }
 

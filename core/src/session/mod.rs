@@ -2,6 +2,7 @@
 
 mod options;
 mod own;
+mod structured;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::tool::{Scope, Toolbox};
 use crate::turn::Turn;
 pub use options::{Prompt, SessionOptions};
 pub(crate) use own::Own;
+pub use structured::Structured;
 
 /// A conversation with an agent, from [`Client::session`]. A cheap handle, to be cloned at will.
 ///
@@ -68,10 +70,7 @@ impl Client {
         let (serving, served) = watch::channel(());
         let mut calls = None;
         if !tools.is_empty() {
-            let groups = fields.entry("external_tools").or_insert_with(|| json!([]));
-            if let Some(groups) = groups.as_array_mut() {
-                groups.push(tools.group());
-            }
+            fields.insert("external_tools".to_owned(), groups(&start, &tools));
             // Registered before it is sent: in a conversation that runs a call may come at once.
             let text = |field: &str| start.get(field).and_then(Value::as_str).map(str::to_owned);
             let (agent, conversation) = (text("agent_id"), text("conversation_id"));
@@ -201,7 +200,7 @@ impl Session {
             return Err(nobody_to_ask("use send, or a policy"));
         }
         // Nobody reads the events.
-        self.sent(prompt, TurnOptions { events: false, ..options })?.await
+        self.sent(prompt, TurnOptions { events: false, ..options }, &[])?.await
     }
 
     /// Asks, and returns at once with the turn, to be followed, awaited, stopped or left alone.
@@ -225,16 +224,25 @@ impl Session {
         prompt: impl Into<Prompt>,
         options: TurnOptions,
     ) -> Result<Turn, Error> {
-        self.sent(prompt, TurnOptions { events: true, ..options })
+        self.sent(prompt, TurnOptions { events: true, ..options }, &[])
     }
 
-    fn sent(&self, prompt: impl Into<Prompt>, mut options: TurnOptions) -> Result<Turn, Error> {
+    /// Sends an input whose turn sees the tools of these scopes as well (section 14).
+    fn sent(
+        &self,
+        prompt: impl Into<Prompt>,
+        mut options: TurnOptions,
+        scopes: &[&str],
+    ) -> Result<Turn, Error> {
         let asks = self.own.asks().filter(|_| options.approvals == Approvals::Ask);
         if asks.is_none() {
             options.allow.extend(self.tools.names().map(str::to_owned));
         }
         let message = json!({ "role": "user", "content": prompt.into().0 });
-        let payload = json!({ "kind": "create_message", "messages": [message] });
+        let mut payload = json!({ "kind": "create_message", "messages": [message] });
+        if !scopes.is_empty() {
+            payload["external_tool_scope_ids"] = scopes.into();
+        }
         let fields = json!({ "runtime": self.runtime, "payload": payload });
         let turn = self.client.send_turn_of(fields, options, asks)?;
         Ok(turn.owned_by(&self.own))
@@ -355,6 +363,15 @@ impl Session {
         }
         Ok(cwd)
     }
+}
+
+/// What is registered for a conversation anyway: what its fields say, and its own tools.
+fn groups(start: &Map<String, Value>, tools: &Toolbox) -> Value {
+    let mut groups = start.get("external_tools").cloned().unwrap_or_else(|| json!([]));
+    if let Some(groups) = groups.as_array_mut().filter(|_| !tools.is_empty()) {
+        groups.push(tools.group());
+    }
+    groups
 }
 
 /// A path the server understands.

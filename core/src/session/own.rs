@@ -24,6 +24,8 @@ struct State {
     /// Turns that have not ended, as far as is known here.
     open: HashSet<Token>,
     usage: Usage,
+    /// How often it was closed.
+    closings: u64,
     /// Its tools are answered until this is dropped.
     serving: Option<watch::Sender<()>>,
 }
@@ -57,6 +59,11 @@ impl Own {
         self.with(|state| state.usage)
     }
 
+    /// How often the session was closed so far.
+    pub(super) fn closings(&self) -> u64 {
+        self.with(|state| state.closings)
+    }
+
     pub(crate) fn sent(&self, token: Token) {
         self.with(|state| state.open.insert(token));
     }
@@ -75,6 +82,7 @@ impl Own {
     pub(super) fn close(&self) -> Vec<Token> {
         self.with(|state| {
             state.serving = None;
+            state.closings += 1;
             state.open.iter().copied().collect()
         })
     }

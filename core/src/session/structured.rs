@@ -1,0 +1,306 @@
+//! Turns that come to a value of a type (PROTOCOL.md section 14).
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Prompt, Session, groups};
+use crate::client::nobody_to_ask;
+use crate::engine::{Approvals, NextStep, Submission, TurnOptions, TurnResult, TurnStatus, Usage};
+use crate::error::{Error, ErrorKind};
+use crate::tool::{ToolCallRequest, ToolCalls};
+use crate::turn::Turn;
+
+/// What a turn came to, with the value that the agent handed in; from [`Session::run_as`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Structured<T> {
+    /// The value: of several that were handed in, the last valid one.
+    pub output: T,
+    /// Of two turns, where the agent had to be asked again, the later one's, with the token counts of both.
+    pub result: TurnResult,
+}
+
+impl Session {
+    /// Asks, and resolves with a value of a type, which the agent hands in as the arguments of a tool.
+    ///
+    /// Registers the tool `submit_result` with the `schema` as its parameters, beside the session's own tools
+    /// (`runtime_external_tools_update`, section 14), in a scope that only this turn names; sends the prompt
+    /// (`input`, section 8.1) with a note on the tool; and takes the tool back. Nobody is asked for a permission to
+    /// call it. Arguments that do not fit `T` go back to the agent, with the field that is wrong. An agent that ends
+    /// its turn without a valid result is asked once more, in a second turn. Resolves at the end of the last turn.
+    ///
+    /// The `schema` is for the agent; what is checked here is that the arguments are a `T`. One that describes
+    /// no object becomes the field `result` of one, as parameters have to be objects.
+    ///
+    /// One such run at a time in each conversation of a client: the next one waits. Tools that were registered for the
+    /// conversation by hand meanwhile are lost, since each registration replaces the one before.
+    ///
+    /// ```
+    /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
+    /// # use letta_app_client::{Client, ConnectOptions, SessionOptions};
+    /// use serde_json::json;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Finding {
+    ///     file: String,
+    ///     line: u32,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let call = ScriptedCall::new("submit_result", json!({ "file": "a.rs", "line": 3 }));
+    /// # let turns = vec![ScriptedTurn::text(["Done."]).call(call)];
+    /// # let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() })?;
+    /// # let client = Client::new(ConnectOptions::new(server.url()))?;
+    /// # client.connect().await?;
+    /// # let session = client.session(SessionOptions::agent("agent-123")).await?;
+    /// let schema = json!({
+    ///     "type": "object",
+    ///     "properties": {
+    ///         "file": { "type": "string", "description": "From the root of the project" },
+    ///         "line": { "type": "integer", "minimum": 1 },
+    ///     },
+    ///     "required": ["file", "line"],
+    /// });
+    /// let worst = session.run_as::<Finding>("Find the worst bug.", &schema).await?;
+    /// assert_eq!((worst.output.file.as_str(), worst.output.line), ("a.rs", 3));
+    /// assert_eq!(worst.result.text, "Done.");
+    /// # client.close().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::StructuredOutput`] when the second turn came to no valid result either, with what was wrong
+    /// with the last one ([`Error::problems`]) and the second turn's [`Error::result`];
+    /// [`ErrorKind::InvalidOption`] when the schema is no object; [`ErrorKind::UnsupportedByServer`] when the server
+    /// is older than 0.30.8. A turn that the agent did not end itself gives the error that [`Session::run`] gives;
+    /// [`ErrorKind::TurnAborted`] as well when the session was closed meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the turn on the server and takes the tool back.
+    pub async fn run_as<T: DeserializeOwned>(
+        &self,
+        prompt: impl Into<Prompt>,
+        schema: &Value,
+    ) -> Result<Structured<T>, Error> {
+        self.run_as_with(prompt, schema, self.turns.clone()).await
+    }
+
+    /// [`Session::run_as`] with options of its own for each of the turns; [`TurnOptions::check`] has no say: a
+    /// turn without a result is an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run_as`]; [`ErrorKind::InvalidOption`] for [`Approvals::Ask`] without a policy.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the turn on the server and takes the tool back.
+    pub async fn run_as_with<T: DeserializeOwned>(
+        &self,
+        prompt: impl Into<Prompt>,
+        schema: &Value,
+        options: TurnOptions,
+    ) -> Result<Structured<T>, Error> {
+        if options.approvals == Approvals::Ask && self.policy.is_none() {
+            return Err(nobody_to_ask("use a policy"));
+        }
+        let mut options = TurnOptions { check: true, events: false, ..options };
+        options.allow.push(Submission::TOOL.to_owned());
+        let mut submission = Submission::new(schema)?;
+        let mut content = submission.content(&prompt.into().0);
+        let closings = self.own.closings();
+        let go_on = || {
+            if self.own.closings() == closings {
+                return Ok(());
+            }
+            let message = "the session was closed before a result was handed in";
+            Err(Error::new(ErrorKind::TurnAborted, message))
+        };
+        let _lane = self.client.submissions().enter(self.runtime.to_string()).await;
+        go_on()?;
+        // Dropped before the lane: whoever comes next registers the tool anew.
+        let mut offer = Offer::new(self)?;
+        offer.register(&submission).await?;
+        let (mut output, mut before) = (None, Usage::default());
+        loop {
+            go_on()?;
+            let turn = self.sent(Prompt(content), options.clone(), &[&offer.scope])?;
+            let outcome = offer.follow(turn, &mut submission, &mut output).await;
+            let result = summed(outcome, &before)?;
+            let step = submission.turn_ended();
+            if let Some(output) = output {
+                return Ok(Structured { output, result });
+            }
+            // By `close`, after which a turn is no error.
+            if result.status == Some(TurnStatus::Aborted) {
+                let message = "it was stopped before a result was handed in";
+                return Err(Error::new(ErrorKind::TurnAborted, message).with_result(result));
+            }
+            let NextStep::Repair(repair) = step else { return Err(submission.error(result)) };
+            (content, before) = (repair.into(), result.usage);
+        }
+    }
+}
+
+/// The outcome of a turn, with what the turn before has used.
+fn summed(outcome: Result<TurnResult, Error>, before: &Usage) -> Result<TurnResult, Error> {
+    let sum = |mut result: TurnResult| {
+        let mut usage = *before;
+        usage.merge(&result.usage);
+        result.usage = usage;
+        result
+    };
+    outcome.map(sum).map_err(|error| match error.result().cloned() {
+        Some(result) => error.with_result(sum(result)),
+        None => error,
+    })
+}
+
+/// The tool for one result. Dropping it takes the tool back and leaves the session's own, without waiting: a
+/// future that is dropped could not wait.
+struct Offer<'a> {
+    session: &'a Session,
+    /// Other turns of the conversation do not see the tool.
+    scope: String,
+    calls: ToolCalls,
+}
+
+impl<'a> Offer<'a> {
+    fn new(session: &'a Session) -> Result<Self, Error> {
+        let scope = session.client.new_id(Submission::TOOL);
+        let calls = session.client.tool_calls_of(&session.runtime, [Submission::TOOL])?;
+        Ok(Self { session, scope, calls })
+    }
+
+    async fn register(&self, submission: &Submission) -> Result<(), Error> {
+        let mut groups = groups(&self.session.start, &self.session.tools);
+        if let Some(groups) = groups.as_array_mut() {
+            groups.push(json!({ "scope_id": self.scope, "tools": [submission.tool()] }));
+        }
+        let updates = self.updates(&groups);
+        self.session.client.runtime_external_tools_update(updates).await.map(drop)
+    }
+
+    /// The fields of the command.
+    fn updates(&self, groups: &Value) -> Value {
+        let runtime = &self.session.runtime;
+        json!({ "updates": [{ "runtimes": [runtime], "external_tools": groups }] })
+    }
+
+    /// Waits for the end of a turn, and answers the calls of the tool meanwhile.
+    async fn follow<T: DeserializeOwned>(
+        &mut self,
+        mut turn: Turn,
+        submission: &mut Submission,
+        output: &mut Option<T>,
+    ) -> Result<TurnResult, Error> {
+        loop {
+            // Calls first: those that came before the turn's end count.
+            tokio::select! {
+                biased;
+                Some(call) = self.calls.next() => {
+                    if let Some(value) = self.take(call, submission) {
+                        *output = Some(value);
+                    }
+                }
+                result = turn.result() => return result,
+            }
+        }
+    }
+
+    /// Answers a call.
+    fn take<T: DeserializeOwned>(
+        &self,
+        call: ToolCallRequest,
+        submission: &mut Submission,
+    ) -> Option<T> {
+        let scope = call.json()["scope_id"].as_str();
+        if scope.is_some_and(|scope| scope != self.scope) {
+            call.fail("the result is not waited for any more");
+            return None;
+        }
+        let (value, problems) = match load(call.input(), submission) {
+            Ok(value) => (Some(value), Vec::new()),
+            Err(problem) => (None, vec![problem]),
+        };
+        call.answer(&submission.submitted(problems));
+        value
+    }
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        let client = &self.session.client;
+        let mut command = self.updates(&groups(&self.session.start, &self.session.tools));
+        command["type"] = "runtime_external_tools_update".into();
+        command["request_id"] = client.new_id("r").into();
+        // A lost connection has lost the tool, and a server that is too old never had it.
+        client.send(&command).unwrap_or_default();
+    }
+}
+
+/// The value within the arguments of a call.
+fn load<T: DeserializeOwned>(arguments: &Value, submission: &Submission) -> Result<T, String> {
+    let output = submission.output(arguments)?;
+    serde_path_to_error::deserialize(output).map_err(|error| {
+        let path = error.path().to_string();
+        problem(submission.field(), &path, &error.inner().to_string())
+    })
+}
+
+/// What is wrong, beginning with its field where it has one.
+fn problem(root: Option<&str>, path: &str, what: &str) -> String {
+    // serde tells which field is missing in words, since there is no path to it.
+    let missing = what.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let steps = [root, Some(path).filter(|path| *path != "."), missing].into_iter().flatten();
+    let field = steps.fold(String::new(), |field, step| match step {
+        step if field.is_empty() || step.starts_with('[') => field + step,
+        step => field + "." + step,
+    });
+    let what = if missing.is_some() { "is missing" } else { what };
+    if field.is_empty() { what.to_owned() } else { format!("{field}: {what}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Finding {
+        file: String,
+        line: u32,
+    }
+
+    fn wrong<T: DeserializeOwned>(kind: &str, arguments: &Value) -> String {
+        let submission = Submission::new(&json!({ "type": kind })).unwrap();
+        load::<T>(arguments, &submission).err().unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_begins_with_its_field() {
+        let finding = |arguments| wrong::<Finding>("object", &arguments);
+        assert_eq!(finding(json!({ "file": "a" })), "line: is missing");
+        let told = finding(json!({ "file": "a", "line": "x" }));
+        assert_eq!(told, "line: invalid type: string \"x\", expected u32");
+        let told = finding(json!({ "file": "a", "line": 1, "rest": true }));
+        assert_eq!(told, "rest: unknown field `rest`, expected `file` or `line`");
+        assert_eq!(finding(json!(7)), "invalid type: integer `7`, expected struct Finding");
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_list_has_its_number() {
+        let findings = |result| wrong::<Vec<Finding>>("array", &result);
+        assert_eq!(findings(json!({ "value": 3 })), "result: is missing");
+        let told = findings(json!({ "result": [{ "file": "a" }] }));
+        assert_eq!(told, "result[0].line: is missing");
+        let told = findings(json!({ "result": [{ "file": 1, "line": 1 }] }));
+        assert_eq!(told, "result[0].file: invalid type: integer `1`, expected a string");
+        let told = findings(json!({ "result": 7 }));
+        assert_eq!(told, "result: invalid type: integer `7`, expected a sequence");
+    }
+}
