@@ -182,6 +182,25 @@ fn tool_from_function() {
 }
 
 #[test]
+fn structured_output() {
+    let submits = |call| ScriptedTurn::text(["Done."]).call(call);
+    let worst =
+        json!({ "file": "a.rs", "line": 3, "why": "It divides by zero.", "severity": "high" });
+    let listed = json!([{ "file": "b.rs", "line": 7, "why": "It waits for ever." }]);
+    let worst = submits(ScriptedCall::asking("submit_result", worst));
+    let question = ScriptedTurn::text(["What do you mean?"]);
+    let listed = submits(ScriptedCall::new("submit_result", json!({ "result": listed })));
+    let first = "a.rs:3: It divides by zero. [high]";
+    let server = double(vec![worst.clone(), question.clone(), listed]);
+    let said = run("structured_output", &server, "");
+    assert_eq!(said, format!("{first}\nb.rs:7: It waits for ever. [low]\n"));
+    let empty = ScriptedCall::new("submit_result", json!({}));
+    let server = double(vec![worst, question, submits(empty)]);
+    let said = run("structured_output", &server, "");
+    assert_eq!(said, format!("{first}\nno list: \"Done.\"\nresult: is missing\n"));
+}
+
+#[test]
 fn many_prompts() {
     let server = double(vec![ScriptedTurn::text(["It is one."])]);
     let (said, told) = finished(program("many_prompts", &server), "");
