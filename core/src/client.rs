@@ -77,8 +77,9 @@ impl Client {
         call.finish(from.await)
     }
 
-    /// Closes the connection for good; everything that waits fails with [`ErrorKind::Closed`].
-    /// Resolves within 2 s. A second close does nothing.
+    /// Closes the connection for good. Requests that wait fail with [`ErrorKind::Closed`], turns with
+    /// [`ErrorKind::TurnInterrupted`] and what is known of them. Resolves within 2 s. A second close does
+    /// nothing.
     pub async fn close(&self) {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();
