@@ -75,10 +75,18 @@ test-live: build live
 	node --test tests/live/harness.test.mjs tests/live/model.test.mjs
 	cd bindings-python && ../$(BIN)/python -m pytest -q -m live
 	cd bindings-node && npm run --silent test:live
+	$(MAKE) --no-print-directory test-live-rust
 	$(CARGO) build --quiet -p letta-app-client --example quickstart
 	node tests/live/with-server.mjs $(BIN)/python examples/python/quickstart.py \
 		-- node examples/typescript/quickstart.mjs -- target/debug/examples/quickstart
 	$(MAKE) --no-print-directory demo
+
+# The features are those of test-rust, so that nothing is built twice.
+.PHONY: test-live-rust
+test-live-rust: live
+	$(CARGO) test --quiet -p letta-app-client --features testing --test live --no-run
+	node tests/live/with-server.mjs sh -c \
+		'$(CARGO) test --quiet -p letta-app-client --features testing --test live -- --ignored'
 
 # Every recording through the public API of each language: all inputs must end as expected.
 conformance: build
