@@ -90,6 +90,35 @@ pub struct Batch {
 /// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
 /// fails does not hold up the others.
 ///
+/// ```
+/// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
+/// # use letta_app_client::{Client, ConnectOptions};
+/// use letta_app_client::{MapOptions, map};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let turns = vec![ScriptedTurn::text(["It is one."])];
+/// # let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() })?;
+/// # let client = Client::new(ConnectOptions::new(server.url()))?;
+/// # client.connect().await?;
+/// let prompts = ["Describe one.", "Describe two.", "Describe three."];
+/// let options = MapOptions::agents(["agent-1", "agent-2"])
+///     .limit(2)
+///     .sessions(|options| options.mode("acceptEdits"))
+///     .progress(|progress| println!("{} of {}", progress.done, progress.total));
+/// let batch = map(&client, prompts, options).await?;
+/// for (prompt, result) in prompts.iter().zip(&batch.results) {
+///     match result {
+///         Ok(result) => println!("{prompt} {}", result.text),
+///         Err(error) => println!("{prompt} {error}"),
+///     }
+/// }
+/// # assert!(batch.results.iter().all(|result| result.as_ref().unwrap().text == "It is one."));
+/// # client.close().await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`ErrorKind::InvalidOption`] without agents, or with a limit of 0. The errors of prompts are in

@@ -34,10 +34,44 @@ pub enum TurnUpdate {
     Finished(Box<TurnResult>),
 }
 
-/// A turn that was asked for with [`crate::Client::send_turn`].
+/// A turn that was asked for with [`crate::Session::send`] or [`crate::Client::send_turn`].
 ///
 /// Follow it with [`Turn::next`], wait for its end with [`Turn::result`] or `.await`, in any order. Dropping
 /// it before its end stops the turn on the server; [`Turn::detach`] lets it go on.
+///
+/// ```
+/// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
+/// # use letta_app_client::{Client, ConnectOptions, SessionOptions};
+/// use letta_app_client::{TurnEvent, TurnStatus, TurnUpdate};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let endless = ScriptedTurn { hang: true, ..ScriptedTurn::text(["on and on"]) };
+/// # let turns = vec![ScriptedTurn::text(["All ", "pass."]), endless];
+/// # let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() })?;
+/// # let client = Client::new(ConnectOptions::new(server.url()))?;
+/// # client.connect().await?;
+/// # let session = client.session(SessionOptions::agent("agent-123")).await?;
+/// let mut turn = session.send("Do the tests pass?")?;
+/// let mut said = String::new();
+/// while let Some(update) = turn.next().await {
+///     match update {
+///         TurnUpdate::Event(TurnEvent::AssistantDelta { text, .. }) => said += &text,
+///         TurnUpdate::Event(TurnEvent::ToolCallStart { name, .. }) => println!("-> {name}"),
+///         TurnUpdate::Finished(result) => assert_eq!(result.text, said),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(said, "All pass.");
+///
+/// let mut turn = session.send("Tell me a story.")?;
+/// assert_eq!(turn.next_text().await.as_deref(), Some("on and on"));
+/// let result = turn.abort().await?;
+/// assert_eq!(result.status, Some(TurnStatus::Aborted));
+/// # client.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Turn {
     pub(crate) connection: Arc<Connection>,

@@ -36,6 +36,34 @@ pub(crate) use serve::serve;
 /// An ordered list of rules, the first of which decides that matches; what none matches is denied.
 ///
 /// Hand it to [`crate::SessionOptions::approvals`]. A single [`Rule`] becomes one by `into()`.
+///
+/// ```
+/// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
+/// # use letta_app_client::{Client, ConnectOptions};
+/// # use serde_json::json;
+/// use letta_app_client::{Policy, Rule, SessionOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let asking = |command| ScriptedCall::asking("Bash", json!({ "command": command }));
+/// # let turn = ScriptedTurn::text(["Done."]).call(asking("cargo test")).call(asking("rm -rf /"));
+/// # let turns = vec![turn];
+/// # let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() })?;
+/// # let client = Client::new(ConnectOptions::new(server.url()))?;
+/// # client.connect().await?;
+/// let policy = Policy::first_match([
+///     Rule::allow(["Bash"]).when("command", |command| command == "cargo test").named("the tests"),
+///     Rule::deny(["Bash"], "only the tests may be run"),
+/// ]);
+/// let options = SessionOptions::agent("agent-123").approvals(policy);
+/// let session = client.session(options).await?;
+/// session.run("Run the tests, then clean up.").await?;
+/// let decided: Vec<_> = session.approvals().into_iter().map(|entry| entry.by).collect();
+/// assert_eq!(decided, ["the tests", "deny(Bash)"]);
+/// # client.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Policy(Arc<[Rule]>);
 

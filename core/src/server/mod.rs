@@ -193,6 +193,23 @@ impl Drop for Server {
 
 /// Starts a server and resolves when it answers. See [`Server::start`].
 ///
+/// ```no_run
+/// use letta_app_client::{Client, ServerOptions, SessionOptions, spawn_server};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = spawn_server(ServerOptions::default()).await?;
+/// // The token that was made for this server is in the options.
+/// let client = Client::new(server.connect_options())?;
+/// client.connect().await?;
+/// let session = client.session(SessionOptions::agent("agent-123").cwd(".")).await?;
+/// println!("{}", session.run("List the TODOs").await?.text);
+/// client.close().await;
+/// server.close();
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// Those of [`Server::start`].

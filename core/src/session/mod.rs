@@ -27,6 +27,35 @@ pub use structured::Structured;
 ///
 /// Its tools and its policy end with the last handle, or with the last of its turns where that is later;
 /// [`Session::close`] ends it at once.
+///
+/// ```
+/// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
+/// use letta_app_client::{Client, ConnectOptions, ErrorKind, SessionOptions, TurnStatus};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let failing = ScriptedTurn { error: Some("no credits".to_owned()), ..ScriptedTurn::text(["half"]) };
+/// # let turns = vec![ScriptedTurn::text(["All pass."]), failing];
+/// # let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() })?;
+/// # let client = Client::new(ConnectOptions::new(server.url()))?;
+/// # client.connect().await?;
+/// let options = SessionOptions::agent("agent-123").cwd(".").mode("acceptEdits");
+/// let session = client.session(options).await?;
+/// let result = session.run("Do the tests pass?").await?;
+/// assert_eq!(result.text, "All pass.");
+///
+/// // A turn that the agent did not end itself is an error, which has what it came to.
+/// let error = session.run("And the others?").await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::TurnFailed);
+/// assert_eq!(error.result().map(|result| result.text.as_str()), Some("half"));
+///
+/// // With options of its own, it is an outcome like others.
+/// let result = session.run_with("And now?", session.turn_options()).await?;
+/// assert_eq!(result.status, Some(TurnStatus::Failed));
+/// # client.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Session {
     client: Client,
