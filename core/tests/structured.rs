@@ -125,7 +125,10 @@ fn statuses(result: &TurnResult) -> Vec<&str> {
 async fn the_agent_hands_in_a_value_of_a_type() {
     let (server, client) = scripted([submits([good(3)])]).await;
     let session = client.session(agent()).await.unwrap();
-    let worst = session.run_as::<Finding>("Find it", &schema()).await.unwrap();
+    // In a task of its own, which a future has to be fit for.
+    let asking = session.clone();
+    let run = async move { asking.run_as::<Finding>("Find it", &schema()).await };
+    let worst = tokio::spawn(run).await.unwrap().unwrap();
     assert_eq!(worst.output, found(3));
     assert_eq!((worst.result.text.as_str(), worst.result.usage), ("Done.", session.usage()));
     // There as long as it is wanted, in the turn that wants it.
@@ -303,6 +306,29 @@ async fn dropping_it_stops_the_turn_and_takes_the_tool_back() {
     let updated = updates(&server, &client).await;
     let lengths: Vec<_> = updated.iter().map(Vec::len).collect();
     assert_eq!(lengths, [1, 0, 1, 0]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_turn_hands_in_is_not_taken() {
+    let (server, client) = scripted([hangs()]).await;
+    let session = client.session(agent()).await.unwrap();
+    let schema = schema();
+    let late = async {
+        assert!(waits_for(&server, "input", 1).await);
+        let call = json!({
+            "type": "external_tool_call_request", "request_id": "late", "scope_id": "an earlier one",
+            "runtime": session.runtime(), "tool_call_id": "call-1", "tool_name": "submit_result",
+            "input": good(3),
+        });
+        server.push(&call.to_string());
+        assert!(waits_for(&server, "external_tool_call_response", 1).await);
+        session.close();
+    };
+    let both = async { tokio::join!(session.run_as::<Finding>("?", &schema), late) };
+    let (ended, ()) = timeout(SOON, both).await.unwrap();
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::TurnAborted);
+    let answer = &received(&server, "external_tool_call_response")[0];
+    assert_eq!(answer["error"], "the result is not waited for any more");
 }
 
 #[tokio::test]

@@ -120,7 +120,8 @@ impl Session {
             let message = "the session was closed before a result was handed in";
             Err(Error::new(ErrorKind::TurnAborted, message))
         };
-        let _lane = self.client.submissions().enter(self.runtime.to_string()).await;
+        let conversation = format!("{}/{}", self.agent_id(), self.conversation_id());
+        let _lane = self.client.submissions().enter(conversation).await;
         go_on()?;
         // Dropped before the lane: whoever comes next registers the tool anew.
         let mut offer = Offer::new(self)?;
