@@ -8,8 +8,8 @@ use std::env;
 use std::time::Duration;
 
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, MapOptions, Policy, Rule, Session, SessionOptions, State,
-    Tool, TurnEvent, TurnResult, TurnStatus, TurnUpdate, map,
+    Client, ConnectOptions, ErrorKind, MapOptions, MessageFilter, Policy, Rule, Session,
+    SessionOptions, State, Tool, TurnEvent, TurnResult, TurnStatus, TurnUpdate, map,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -195,6 +195,26 @@ async fn a_result_is_asked_for_once_more_and_then_given_up() {
     // The model counts 10 for each time it is asked.
     assert_eq!(result.usage.prompt_tokens, 20);
     assert_eq!(session.usage().prompt_tokens, 20);
+}
+
+#[tokio::test]
+#[ignore = "needs a real server: make test-live"]
+async fn a_result_that_is_not_waited_for_any_more_cannot_be_handed_in() {
+    let session = session(agent().tool(lookup())).await;
+    let mut deltas = session.client().messages(MessageFilter::all().types(["stream_delta"]));
+    let schema = finding();
+    {
+        let asking = session.run_as::<Finding>("N=2000 SLEEP=20", &schema);
+        tokio::select! {
+            ended = asking => unreachable!("{ended:?}"),
+            begun = timeout(LONG, deltas.next()) => assert!(begun.unwrap().is_some()),
+        }
+    }
+    let good = submit(&json!({ "file": "a.rs", "line": 7 }));
+    let look = call("lookup", &json!({ "q": "x" }));
+    let after = timeout(LONG, session.run(format!("{good} {look} N=1"))).await.unwrap().unwrap();
+    assert_eq!(outcomes(&after), [("submit_result", "error"), ("lookup", "success")]);
+    assert_eq!(after.text, "tok0 ");
 }
 
 #[tokio::test]
