@@ -412,6 +412,10 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let options = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
     let error = session.run_as_with::<u32>("?", &number(), options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    let own = Tool::new("submit_result", "", schema(), |_, _| async { Ok::<_, String>("own") });
+    let session = client.session(agent().tool(own)).await.unwrap();
+    let error = session.run_as::<u32>("?", &number()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
     assert!(received(&server, "input").is_empty());
     assert!(updates(&server, &client).await.is_empty());
 }

@@ -74,9 +74,10 @@ impl Session {
     ///
     /// [`ErrorKind::StructuredOutput`] when the second turn came to no valid result either, with what was wrong
     /// with the last one ([`Error::problems`]) and the second turn's [`Error::result`];
-    /// [`ErrorKind::InvalidOption`] when the schema is no object; [`ErrorKind::UnsupportedByServer`] when the server
-    /// is older than 0.30.8. A turn that the agent did not end itself gives the error that [`Session::run`] gives;
-    /// [`ErrorKind::TurnAborted`] as well when the session was closed meanwhile.
+    /// [`ErrorKind::InvalidOption`] when the schema is no object, or the session has a tool of that name;
+    /// [`ErrorKind::UnsupportedByServer`] when the server is older than 0.30.8. A turn that the agent did not end
+    /// itself gives the error that [`Session::run`] gives; [`ErrorKind::TurnAborted`] as well when the session was
+    /// closed meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -107,6 +108,11 @@ impl Session {
     ) -> Result<Structured<T>, Error> {
         if options.approvals == Approvals::Ask && self.policy.is_none() {
             return Err(nobody_to_ask("use a policy"));
+        }
+        if self.tools.names().any(|name| name == Submission::TOOL) {
+            let message =
+                format!("schema: the session has a tool {:?} of its own", Submission::TOOL);
+            return Err(Error::new(ErrorKind::InvalidOption, message));
         }
         let mut options = TurnOptions { check: true, events: false, ..options };
         options.allow.push(Submission::TOOL.to_owned());
