@@ -3,6 +3,7 @@
 import {
   ApprovalRequired,
   allow,
+  policy,
   RequestError,
   type SessionOptions,
   TurnFailed,
@@ -49,6 +50,23 @@ it("denies what wants a permission, unless somebody is there", async () => {
   expect((await session.run("?")).toolCalls).toMatchObject([{ status: "error" }]);
   const allowed = await session.run("?", { onApproval: () => allow() });
   expect(allowed.toolCalls).toMatchObject([{ status: "success" }]);
+});
+
+it("keeps what was decided", async () => {
+  const rules = policy.firstMatch(policy.allow("Write"));
+  const { session } = await started({ turns: [asking] }, { agentId: "a", onApproval: rules });
+  expect(session.approvals).toEqual([]);
+  await session.run("?");
+  await session.run("?", {
+    onApproval: () => {
+      throw new Error("no idea");
+    },
+  });
+  await session.run("?", { approvals: "deny" });
+  expect(session.approvals).toMatchObject([
+    { toolName: "Write", decision: { behavior: "allow" }, error: null },
+    { toolName: "Write", decision: null, error: expect.stringContaining("no idea") },
+  ]);
 });
 
 it("takes the session's own handler", async () => {

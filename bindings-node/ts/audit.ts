@@ -50,11 +50,23 @@ export function audit(handler: ApprovalHandler): AuditedHandler {
     throw new InvalidOption(`audit: expected a function, got ${describe(handler)}`);
   }
   let entries: readonly AuditEntry[] = Object.freeze([]);
-  const keep = (question: Question, decision: Decision | null, error: string | null) => {
-    const entry = { time: new Date().toISOString(), ...question, decision, error };
-    entries = Object.freeze([...entries, frozen(entry)]);
-  };
-  const audited: ApprovalHandler = async (request, options) => {
+  const kept = audited(handler, (entry) => {
+    entries = Object.freeze([...entries, entry]);
+  });
+  return Object.defineProperty(kept, "entries", {
+    get: () => entries,
+    enumerable: true,
+  }) as AuditedHandler;
+}
+
+/** The same handler, whose decisions are told one by one. @internal */
+export function audited(
+  handler: ApprovalHandler,
+  tell: (entry: AuditEntry) => void,
+): ApprovalHandler {
+  const keep = (question: Question, decision: Decision | null, error: string | null) =>
+    tell(frozen({ time: new Date().toISOString(), ...question, decision, error }));
+  return async (request, options) => {
     const question = questionOf(request);
     const late = () => (options.signal.aborted ? lateText(options.signal) : null);
     try {
@@ -68,10 +80,6 @@ export function audit(handler: ApprovalHandler): AuditedHandler {
       throw error;
     }
   };
-  return Object.defineProperty(audited, "entries", {
-    get: () => entries,
-    enumerable: true,
-  }) as AuditedHandler;
 }
 
 type Question = Omit<AuditEntry, "time" | "decision" | "error">;

@@ -2,6 +2,7 @@
 
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import { type AuditEntry, audited } from "./audit.js";
 import type { AppServerClient } from "./client.js";
 import { InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
 import type { CallOptions, RequestOptions, RunTurnOptions, TurnSettings } from "./options.js";
@@ -63,6 +64,7 @@ export class Session {
   #cwd: string | undefined;
   #cwdIgnored = false;
   #closed = 0;
+  #decided: readonly AuditEntry[] = Object.freeze([]);
   #usage = noUsage();
   #given: Pick<SessionOptions, "tools" | "externalTools"> = {};
   #removeTools: () => void = () => {};
@@ -170,6 +172,15 @@ export class Session {
   }
 
   /**
+   * What was decided on permissions in this session's turns, in the order of the decisions, by the functions and
+   * policies given as `onApproval`; see {@link audit}. What is decided without one, by `approvals: "deny"`, is told
+   * by the events of the turn alone.
+   */
+  get approvals(): readonly AuditEntry[] {
+    return this.#decided;
+  }
+
+  /**
    * Asks, and resolves at the turn's end (sections 8.1 and 17). `signal` stops it on the server.
    *
    * Rejects with {@link TurnFailed}, {@link TurnAborted} or {@link ApprovalRequired} when the agent did
@@ -186,7 +197,7 @@ export class Session {
    *
    * On the wire: `runtime_external_tools_update` before and after, or `runtime_start` where the server is
    * too old for it. `signal` stops the turn on the server, and the tool is taken back. The other fields of
-   * the result are those of the last turn; `usage` of the session counts both.
+   * the result are those of the last turn, but `usage`, which is of both.
    *
    * Rejects with {@link StructuredOutputError} when no valid result has come, with `text`, `errors` and
    * `result`; with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption} for a schema
@@ -387,11 +398,17 @@ export class Session {
     const decides = own.approvals !== undefined || own.onApproval !== undefined;
     // What is there and undefined must not stand in for what the session says.
     const said = Object.entries(own).filter(([, value]) => value !== undefined);
-    return {
+    const settings: TurnSettings = {
       ...limits,
       ...(decides ? {} : { approvals, onApproval }),
       ...Object.fromEntries(said),
     };
+    if (typeof settings.onApproval === "function") {
+      settings.onApproval = audited(settings.onApproval, (entry) => {
+        this.#decided = Object.freeze([...this.#decided, entry]);
+      });
+    }
+    return settings;
   }
 
   #change(payload: wire.ChangeDeviceStatePayload): void {

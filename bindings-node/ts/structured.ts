@@ -22,6 +22,7 @@ import type { TurnResult } from "./results.js";
 import type { Prompt } from "./session.js";
 import type { JsonSchema } from "./toolschema.js";
 import type { AppServerExternalToolCallHandler } from "./types.js";
+import { noUsage, sumUsage } from "./usage.js";
 
 /** A prompt whose result has a certain form. Limits hold for each of its turns, of which there are two at most. */
 export interface StructuredOptions<Schema extends OutputSchema = OutputSchema>
@@ -126,9 +127,12 @@ class Structured {
   async #ask(prompt: Prompt, settings: TurnSettings): Promise<StructuredResult<unknown>> {
     const text = JSON.stringify(prompt ?? null);
     let content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
+    let usage = noUsage();
     for (;;) {
       stopIfClosed(this.#conversation, this.#closed);
-      const result = await this.#conversation.ask(content, settings, [this.#scope]);
+      const last = await this.#conversation.ask(content, settings, [this.#scope]);
+      usage = sumUsage(usage, last.usage);
+      const result = { ...last, usage };
       const { step, prompt: repair } = this.#submission.turnEnded();
       if (step === "done") return { ...result, output: this.#output };
       if (result.status === "aborted") {

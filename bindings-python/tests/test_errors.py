@@ -4,11 +4,16 @@ import inspect
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import letta_app_client as letta
 from letta_app_client import _native, errors
+
+LISTED: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[2] / "tests" / "errors.json").read_text(encoding="utf-8")
+)
 
 
 def classes() -> dict[str, type[errors.LettaAppError]]:
@@ -79,6 +84,26 @@ def test_errors_from_the_engine() -> None:
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301
         assert (type(copy), str(copy)) == (kind, str(error))
     assert type(engine_error("a_future_kind")) is letta.InternalError
+
+
+@pytest.mark.parametrize("row", LISTED, ids=lambda row: row["code"])
+def test_the_list_of_all_languages(row: dict[str, Any]) -> None:
+    kind = classes()[row["code"]]
+    assert issubclass(kind, letta.TurnError) == row["ends_turn"]
+    bare, full = (errors.from_json(json.dumps(row[form])) for form in ("bare", "full"))
+    for error in (bare, full):
+        assert (type(error), error.code) == (kind, row["code"])
+        assert error.retryable == kind.retryable == row["retryable"]
+    assert (str(bare), bare.hint) == ("what went wrong", None)
+    assert (str(full), full.hint) == ("what went wrong (what to do)", "what to do")
+    if row["ends_turn"]:
+        assert isinstance(full, letta.TurnError)
+        assert full.result == letta.TurnResult.from_raw(row["full"]["result"])
+
+
+def test_the_list_is_complete() -> None:
+    # Which loop and which process a client belongs to is known in Python alone.
+    assert {row["code"] for row in LISTED} == set(classes()) - {"wrong_loop"}
 
 
 def test_errors_carry_what_is_known() -> None:

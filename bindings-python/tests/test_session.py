@@ -66,6 +66,38 @@ async def test_what_wants_a_permission_is_denied_unless_somebody_is_there() -> N
                 await led.run("?", approvals="pause")
 
 
+async def test_what_was_decided_is_kept() -> None:
+    rules = letta.policy.first_match(letta.policy.allow("Write"))
+    audit = letta.policy.Audit(rules)
+
+    async def refuse(_: ApprovalRequest) -> Decision:
+        raise ValueError("no idea")
+
+    with MockServer([ASKING]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", approvals=rules)
+            assert len(session.approvals) == 0
+            await session.run("?")
+            await session.run("?", approvals=refuse)
+            await session.run("?", approvals=audit)
+            await session.run("?", approvals="deny")
+            first, second, third = session.approvals
+    assert (first.tool_name, first.by) == ("Write", "allow('Write')")
+    assert first.decision is not None
+    assert first.decision["behavior"] == "allow"
+    assert second.decision is None
+    assert "no idea" in (second.error or "")
+    assert "refuse" in second.by
+    assert third.by == first.by
+    assert [entry.request_id for entry in audit] == [third.request_id]
+
+
+async def test_settings_that_are_none_are_refused_at_once(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        with pytest.raises(TypeError, match="unexpected keyword argument 'tool'"):
+            client.session(agent_id="a", tool=[])  # type: ignore[call-arg]
+
+
 async def test_a_turn_that_the_agent_did_not_end_is_raised() -> None:
     with MockServer([script.turn(text="half", error="no credits")]) as mock:
         async with letta.connect(mock.url) as client:

@@ -209,6 +209,8 @@ async def test_who_hands_nothing_in_is_asked_once_more(
     mock = scripted(script.turn("It is in a.py."), submit(GOOD, text="There."))
     result = await run(mock, Finding)
     assert (result.output, result.text) == (Finding("a.py", 3), "There.")
+    # A run without a tool call, and one with the call and what came after it.
+    assert result.usage.total_tokens == sum(12 for _ in ("asked", "called", "answered"))
     _, repair = inputs(mock)
     assert "not handed in a result" in str(repair["messages"])
     assert "submit_result" in str(repair["messages"])
@@ -223,6 +225,7 @@ async def test_and_then_it_is_an_error(scripted: Callable[..., MockServer]) -> N
     assert error.text == "Still no."
     assert error.result is not None
     assert error.result.status == "completed"
+    assert error.result.usage.total_tokens > 12
     assert len(inputs(mock)) == 2
     silent = scripted(script.turn("No."))
     with pytest.raises(letta.StructuredOutputError) as nothing:

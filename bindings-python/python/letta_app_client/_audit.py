@@ -75,13 +75,20 @@ class Audit(Sequence[AuditEntry]):
         self._by = by
         self._entries: list[AuditEntry] = []
 
+    @classmethod
+    def into(cls, entries: list[AuditEntry], handler: ApprovalHandler) -> Audit:
+        """Wraps a handler whose decisions are kept in a list of others."""
+        audit = cls(handler)
+        audit._entries = entries
+        return audit
+
     def __call__(self, request: ApprovalRequest) -> Answered | Awaitable[Answered]:
         """Lets the handler decide, and keeps what it did; raises what it raises."""
         handler, by = self._handler, self._by
         if isinstance(handler, Rule):
             # Of a policy, the rule that decides is more telling than the policy.
             handler = handler.pick(request)
-        by = described(handler) if by is None else by
+        by = _decider(handler, request) if by is None else by
         try:
             answer = handler(request)
         except BaseException as error:
@@ -144,6 +151,15 @@ class Audit(Sequence[AuditEntry]):
 
     def __repr__(self) -> str:
         return f"Audit({described(self._handler)}, {len(self)} entries)"
+
+
+def _decider(handler: ApprovalHandler, request: ApprovalRequest) -> str:
+    """Who decides: with another audit in between, what that one says."""
+    while isinstance(handler, Audit):
+        if handler._by is not None:  # noqa: SLF001 - of this class
+            return handler._by  # noqa: SLF001
+        handler = handler._handler  # noqa: SLF001
+    return described(handler.pick(request) if isinstance(handler, Rule) else handler)
 
 
 def _behavior(answer: object) -> str:

@@ -14,8 +14,9 @@ from ._json import encode
 from ._jsonable import jsonable
 from ._lanes import Lanes
 from ._shape import BadValue
+from ._usage import summed
 from .errors import InvalidOption, LettaAppError, TurnAborted, from_json
-from .results import TurnResult
+from .results import TurnResult, Usage
 
 if TYPE_CHECKING:
     from ._output import Output
@@ -33,7 +34,7 @@ class StructuredResult(TurnResult, Generic[T_co]):
     """What a turn came to, with the object that the agent handed in.
 
     All else is as in ``TurnResult``; of two turns, where the agent had to be asked again, it is the
-    later one's.
+    later one's, but ``usage``, which is of both.
 
     Attributes:
         output: The object, of the ``output_type`` that was asked for.
@@ -115,12 +116,15 @@ class _Handing:
         given = prompt if isinstance(prompt, str) else list(prompt)
         plain = json.loads(encode({"content": given}))["content"]
         content: Prompt = json.loads(self._submission.content(json.dumps(plain)))
+        spent = Usage()
         while True:
             if self._session._closings != self._closings:  # noqa: SLF001
                 raise TurnAborted("the session was closed before a result was handed in")
             result = await self._session._asked(  # noqa: SLF001
                 content, settings, check=True, scopes=[self._scope]
             )
+            spent = summed((spent, result.usage))
+            result = dataclasses.replace(result, usage=spent)
             step, repair = self._submission.turn_ended()
             if step == "done":
                 known = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ._structured import StructuredResult
     from .client import AppServerClient
     from .events import TurnEvent
-    from .policy import Rule
+    from .policy import AuditEntry, Rule
     from .turn import Turn
 
 __all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
@@ -109,6 +109,7 @@ class Session:
         self._usage = Usage()
         self._closings = 0
         self._flights: list[Flight] = []
+        self._decided: list[AuditEntry] = []
 
     @property
     def client(self) -> AppServerClient:
@@ -154,6 +155,15 @@ class Session:
         """Token counts of all turns of this session that have ended, summed."""
         self._note()
         return self._usage
+
+    @property
+    def approvals(self) -> tuple[AuditEntry, ...]:
+        """What was decided on permissions in this session's turns: when, by whom, and why not.
+
+        By the functions and policies given as ``approvals``, in the order of the decisions. What is
+        decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
+        """
+        return tuple(self._decided)
 
     @overload
     async def run(
@@ -332,6 +342,9 @@ class Session:
         self, prompt: Prompt, settings: TurnSettings, *, check: bool, scopes: Sequence[str] = ()
     ) -> Turn:
         chosen: TurnSettings = {**self._settings, **settings}
+        decides = chosen.get("approvals")
+        if callable(decides):
+            chosen["approvals"] = policy.Audit.into(self._decided, decides)
         payload = _payload(prompt)
         if scopes:
             payload["external_tool_scope_ids"] = list(scopes)
@@ -399,6 +412,8 @@ class Opening(Pending[Session]):
         self._start = start
         self._cwd = None if cwd is None else _absolute(cwd)
         self._tools = ToolSet(tools)
+        for name in settings.keys() - TurnSettings.__annotations__.keys():
+            raise TypeError(f"session() got an unexpected keyword argument {name!r}")
         self._settings: TurnSettings = {"approvals": self._own_tools_only(), **settings}
 
     def _own_tools_only(self) -> Rule | Literal["deny"]:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 from typing_extensions import Unpack
 
+from .._audit import AuditEntry
 from .._batch import Batch
 from .._limits import Timeout
 from .._structured import StructuredResult
@@ -2264,6 +2265,14 @@ class Session(Face):
     @property
     def usage(self) -> Usage:
         """Token counts of all turns of this session that have ended, summed."""
+
+    @property
+    def approvals(self) -> tuple[AuditEntry, ...]:
+        """What was decided on permissions in this session's turns: when, by whom, and why not.
+
+        By the functions and policies given as ``approvals``, in the order of the decisions. What is
+        decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
+        """
 
     @overload
     def run(self, prompt: Prompt, *, check: bool=True, **settings: Unpack[TurnSettings]) -> TurnResult:
