@@ -88,6 +88,14 @@ def test_chat_loop() -> None:
         assert prompts(mock) == ["hello", "and now?", "goodbye"]
 
 
+def test_without_async() -> None:
+    with MockServer([script.turn(["Ju", "piter."]), *[script.turn("Far away.")] * 3]) as mock:
+        assert run("without_async", mock) == "Jupiter.\n" + "Far away.\n" * 3
+        assert sorted(prompts(mock)[1:]) == [
+            f"Tell me about {planet}." for planet in ("Mars", "Saturn", "Venus")
+        ]
+
+
 def test_stream_to_terminal() -> None:
     call = script.call("Bash", {"command": "ls"}, result="a.py\n")
     with MockServer([script.turn(["One ", "file."], tool_calls=[call], reasoning=["hm"])]) as mock:
