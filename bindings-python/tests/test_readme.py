@@ -41,7 +41,7 @@ async def names(client: letta.AppServerClient, printed: Printed, **more: Any) ->
 
 @pytest.mark.parametrize(("file", "heading"), [("package", "Quick start"), ("project", "Python")])
 def test_quick_start(file: str, heading: str) -> None:
-    (code,) = blocks(file, heading)
+    code = blocks(file, heading)[0]
     with MockServer([script.turn(text="42")]) as mock:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", code],
@@ -101,6 +101,14 @@ def test_without_an_event_loop(printed: Printed) -> None:
     exec(compile(code, "README.md", "exec", dont_inherit=True), space)  # noqa: S102
     assert "AssistantDelta" in printed.text
     assert printed.text.endswith("\nHello world\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script of a shell")
+@pytest.mark.usefixtures("letta_program")
+def test_three_lines(printed: Printed) -> None:
+    (_, code) = blocks("project", "Python")
+    exec(compile(code, "README.md", "exec", dont_inherit=True), {"print": printed})  # noqa: S102
+    assert printed.text == "Hello world\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script of a shell")
