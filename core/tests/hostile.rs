@@ -1,0 +1,208 @@
+//! What a hostile or broken server can send, and what the client makes of it: `docs/hostile-input.md`
+//! has the same table, and both are held against each other.
+#![cfg(feature = "testing")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
+use std::time::Duration;
+
+use letta_app_client::{Client, ConnectOptions, ErrorKind, Event, Transport};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+const SOON: Duration = Duration::from_secs(10);
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/hostile-input.md");
+
+/// What becomes of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It goes on, and the frame was handed to message handlers as it came.
+    Delivered,
+    /// It goes on; the frame was counted as malformed and handed to nobody.
+    Counted,
+    /// It goes on; there was nothing to hand on.
+    Unmoved,
+    /// It is closed, with this code.
+    Lost(u16),
+}
+
+impl Fate {
+    fn words(self) -> String {
+        match self {
+            Self::Delivered => "handed on as it came".to_owned(),
+            Self::Counted => "counted as malformed, handed to nobody".to_owned(),
+            Self::Unmoved => "nothing happens".to_owned(),
+            Self::Lost(code) => format!("connection closed ({code})"),
+        }
+    }
+}
+
+/// What comes after the handshake, in words and in bytes, and what it may do.
+fn cases() -> Vec<(&'static str, Vec<u8>, Fate)> {
+    use Fate::{Counted, Delivered, Lost, Unmoved};
+    let nested = format!(r#"{{"type":"x","deep":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+    let open = format!(r#"{{"type":"x","deep":{}"#, "[".repeat(100_000));
+    let number = format!(r#"{{"type":"x","n":{}}}"#, "9".repeat(100_000));
+    let invalid = [&br#"{"type":"x","text":""#[..], &[0xC3, 0x28], br#""}"#].concat();
+    let mut masked = frame(0x1, b"");
+    masked[1] |= 0x80;
+    masked.extend([1, 2, 3, 4]);
+    vec![
+        ("a frame that announces 1 GB", announced(1 << 30), Lost(1009)),
+        ("a frame that announces 2^63 bytes", announced(1 << 63), Lost(1009)),
+        ("100,000 nested arrays", text(&nested), Delivered),
+        ("100,000 arrays that are not closed", text(&open), Counted),
+        ("a number of 100,000 digits", text(&number), Delivered),
+        ("a message that is no UTF-8", frame(0x1, &invalid), Lost(1006)),
+        ("a lone surrogate as an escape", text(r#"{"type":"x","text":"\ud800"}"#), Delivered),
+        ("one field twice", text(r#"{"type":"x","a":1,"a":2}"#), Delivered),
+        ("the type twice", text(r#"{"type":"x","type":"y"}"#), Delivered),
+        ("no JSON", text("hello"), Counted),
+        ("an empty message", text(""), Counted),
+        ("JSON that is no object", text("[1,2]"), Counted),
+        ("an object and more behind it", text(r#"{"type":"x"} {"#), Counted),
+        ("an object without a type", text(r#"{"a":1}"#), Delivered),
+        ("a type that is no text", text(r#"{"type":7}"#), Delivered),
+        ("fields of the wrong types", text(r#"{"type":"turn_finished","runtime":3}"#), Delivered),
+        ("JSON in a binary message", frame(0x2, br#"{"type":"x"}"#), Delivered),
+        ("a binary message that is no UTF-8", frame(0x2, &invalid), Unmoved),
+        ("reserved bits", vec![0xF1, 0x00], Lost(1006)),
+        ("an opcode that nobody knows", frame(0x3, b""), Lost(1006)),
+        ("a masked message", masked, Lost(1006)),
+        ("a ping in two pieces", vec![0x09, 0x00], Lost(1006)),
+        ("a ping of 126 bytes", frame(0x9, &[0; 126]), Lost(1006)),
+        ("1,000 pings", frame(0x9, b"x").repeat(1000), Unmoved),
+        ("a pong that nobody asked for", frame(0xA, b"x"), Unmoved),
+        ("a continuation of nothing", frame(0x0, b"x"), Lost(1006)),
+        ("a new message within another", [vec![0x01, 0x01, b'{'], text("{}")].concat(), Lost(1006)),
+        ("a close without a code", frame(0x8, b""), Lost(1005)),
+        ("a close with half a code", frame(0x8, &[3]), Lost(1006)),
+        ("a close with a code of its own", frame(0x8, &4999_u16.to_be_bytes()), Lost(4999)),
+        ("a close whose reason is no UTF-8", frame(0x8, &[0x03, 0xE8, 0xC3, 0x28]), Lost(1006)),
+        ("half a frame, and the end", vec![0x81], Lost(1006)),
+    ]
+}
+
+fn text(content: &str) -> Vec<u8> {
+    frame(0x1, content.as_bytes())
+}
+
+/// An unmasked frame in one piece.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(u8::try_from(short).unwrap()),
+        middle @ 126..=65_535 => {
+            bytes.push(126);
+            bytes.extend(u16::try_from(middle).unwrap().to_be_bytes());
+        }
+        long => {
+            bytes.push(127);
+            bytes.extend((long as u64).to_be_bytes());
+        }
+    }
+    bytes.extend(payload);
+    bytes
+}
+
+/// The head of a message, and none of its bytes.
+fn announced(length: u64) -> Vec<u8> {
+    [&[0x81, 127][..], &length.to_be_bytes()].concat()
+}
+
+/// Answers the handshake of one client.
+async fn accepted(listener: &TcpListener) -> TcpStream {
+    let (mut tcp, _) = listener.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(tcp.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("sec-websocket-key").then_some(value)
+    });
+    let accept = derive_accept_key(key.unwrap().as_bytes());
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    tcp.write_all(answer.as_bytes()).await.unwrap();
+    tcp
+}
+
+/// What the client makes of these bytes. A frame behind them shows whether it still listens.
+async fn fate(name: &str, bytes: &[u8]) -> Fate {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let client = Client::new(ConnectOptions::new(url).transport(Transport::Single)).unwrap();
+    let mut events = client.events();
+    let (connected, mut tcp) = tokio::join!(client.connect(), accepted(&listener));
+    connected.unwrap();
+    tcp.write_all(bytes).await.unwrap();
+    if name.ends_with("the end") {
+        tcp.shutdown().await.unwrap();
+    } else {
+        // The client may have gone by now.
+        let _ = tcp.write_all(&text(r#"{"type":"last"}"#)).await;
+    }
+    let mut seen = 0;
+    let fate = loop {
+        match timeout(SOON, events.next()).await.unwrap_or_else(|_| panic!("{name}: no end")) {
+            Some(Event::Message(message)) if message.text().contains(r#""last""#) => {
+                break match (seen, client.counters().malformed) {
+                    (0, 0) => Fate::Unmoved,
+                    (0, 1) => Fate::Counted,
+                    (1, 0) => Fate::Delivered,
+                    other => panic!("{name}: {other:?}"),
+                };
+            }
+            Some(Event::Message(message)) => {
+                assert!(bytes.ends_with(message.text().as_bytes()), "{name}: not as it came");
+                seen += 1;
+            }
+            Some(Event::Disconnected { code, .. }) => break Fate::Lost(code),
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    drop(tcp);
+    client.close().await;
+    fate
+}
+
+#[tokio::test]
+async fn every_case_has_the_fate_that_is_documented() {
+    let document = std::fs::read_to_string(DOCUMENT).unwrap();
+    for (name, bytes, expected) in cases() {
+        assert_eq!(fate(name, &bytes).await, expected, "{name}");
+        let row = format!("| {name} | {} |", expected.words());
+        assert!(document.contains(&row), "docs/hostile-input.md lacks: {row}");
+    }
+    let rows = document.lines().filter(|line| line.starts_with("| ")).count();
+    assert_eq!(rows, cases().len() + 1, "a row of the table is not tested");
+}
+
+/// A turn is not settled, and a request not answered, by what is malformed or not meant for it.
+#[tokio::test]
+async fn nothing_waits_for_ever_or_ends_for_the_wrong_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let mut options = ConnectOptions::new(url).transport(Transport::Single);
+    options.request_timeout = Duration::from_millis(300);
+    let client = Client::new(options).unwrap();
+    let (connected, mut tcp) = tokio::join!(client.connect(), accepted(&listener));
+    connected.unwrap();
+    for (_, bytes, expected) in cases() {
+        if !matches!(expected, Fate::Lost(_)) {
+            tcp.write_all(&bytes).await.unwrap();
+        }
+    }
+    let runtime: Value = json!({ "agent_id": "a", "conversation_id": "c" });
+    let error = client.sync(json!({ "runtime": runtime })).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RequestTimeout);
+    drop(tcp);
+    client.close().await;
+}
