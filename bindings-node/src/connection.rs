@@ -155,7 +155,7 @@ impl Connection {
             .map_err(thrown)
     }
 
-    /// The events of a followed turn since the last time, as a JSON list.
+    /// The oldest events of a followed turn, a part of them, as a JSON list; to be called until it is empty.
     #[napi]
     pub fn take_turn(&self, token: i64) -> String {
         self.mailbox.take_turn(token_of(token))

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use letta_app_client::engine::{Channel, Delivery};
+use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
 use letta_app_client::protocol::generated::MESSAGES;
 use napi_derive::napi;
 use serde_json::json;
@@ -30,6 +30,14 @@ pub struct Drained {
 #[must_use]
 pub fn message_types() -> Vec<&'static str> {
     MESSAGES.to_vec()
+}
+
+/// The types of the frames that no reader misses, however far it lags.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn kept_frames() -> Vec<&'static str> {
+    KEPT_FRAMES.to_vec()
 }
 
 /// The place of a frame's type.
@@ -76,7 +84,7 @@ fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
             let text = json!({ "channel": channel.as_str(), "reason": reason }).to_string();
             (8, i64::from(code), text)
         }
-        Delivery::Lagged { dropped } => (9, number(dropped), String::new()),
+        Delivery::Lagged { dropped, .. } => (9, number(dropped), String::new()),
         Delivery::ToolOver { request_id, reason } => {
             (10, 0, json!({ "request_id": request_id, "reason": reason }).to_string())
         }

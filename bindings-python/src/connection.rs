@@ -238,7 +238,7 @@ impl Connection {
         sent.map(|text| text.to_string()).inspect_err(|_| self.mailbox.leave_turn(token))
     }
 
-    /// The events of a followed turn since the last time, as a JSON list.
+    /// The oldest events of a followed turn, a part of them, as a JSON list; to be called until it is empty.
     fn take_turn(&self, token: u64) -> String {
         self.mailbox.take_turn(token)
     }

@@ -1,9 +1,15 @@
 //! From the mailbox's deliveries to plain tuples: `(kind, token, …)`, with token 0 where no call waits.
 
-use letta_app_client::engine::{Channel, Delivery};
+use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{IntoPyObject, intern};
+
+/// The types of the frames that no subscriber misses, however far it lags.
+#[pyfunction]
+pub(crate) fn kept_frames() -> Vec<&'static str> {
+    KEPT_FRAMES.to_vec()
+}
 
 /// One delivery as a tuple of strings and numbers.
 pub(crate) fn to_tuple<'py>(
@@ -49,7 +55,7 @@ pub(crate) fn to_tuple<'py>(
             let code = *code;
             (intern!(py, "disconnected"), 0, channel.as_str(), code, reason).into_pyobject(py)
         }
-        Delivery::Lagged { dropped } => (intern!(py, "lagged"), 0, *dropped).into_pyobject(py),
+        Delivery::Lagged { dropped, .. } => (intern!(py, "lagged"), 0, *dropped).into_pyobject(py),
         // Kinds that a newer engine adds concern nobody here yet.
         _ => return Ok(None),
     };

@@ -20,6 +20,8 @@ mod _native {
     #[pymodule_export]
     use crate::connection::Connection;
     #[pymodule_export]
+    use crate::delivery::kept_frames;
+    #[pymodule_export]
     use crate::errors::error_kinds;
     #[pymodule_export]
     use crate::server::Server;

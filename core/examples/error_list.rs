@@ -20,7 +20,8 @@ fn entry(kind: ErrorKind) -> serde_json::Result<Value> {
         .with_response(json!({ "success": false, "error": "no" }).to_string())
         .with_close_code(Some(1006))
         .with_result(TurnResult::default())
-        .with_problems(vec!["file: is missing".to_owned()]);
+        .with_problems(vec!["file: is missing".to_owned()])
+        .with_dropped_count(Some(7));
     Ok(json!({
         "code": kind.code(),
         "retryable": kind.retryable(),

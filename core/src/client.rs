@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::approvals::{ApprovalRequest, ApprovalRequests};
+use crate::backpressure::{Backpressure, Overflow};
 use crate::connection::{Connection, RequestOptions, TimeLimit};
 use crate::engine::{Approvals, Counters, Token, TurnOptions, TurnResult};
 use crate::error::{Error, ErrorKind};
-use crate::events::{Events, MessageFilter, Messages, subscription};
+use crate::events::{Events, Inbox, MessageFilter, Messages, subscription};
 use crate::lanes::Lanes;
 use crate::message::Message;
 use crate::options::ConnectOptions;
@@ -118,16 +119,37 @@ impl Client {
     /// A subscription to every frame, command and loss of connection from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        let (outlet, inbox) = subscription();
-        self.router.subscribe(outlet);
-        Events(inbox)
+        self.events_with(Backpressure::default())
+    }
+
+    /// The same with limits of its own, and with a policy for a reader who does not keep up.
+    #[must_use]
+    pub fn events_with(&self, limits: Backpressure) -> Events {
+        Events(self.subscribe(limits, None))
     }
 
     /// A subscription to the messages of the server that pass a filter, from now on. Their typed form is
     /// [`Message::typed`].
     #[must_use]
     pub fn messages(&self, filter: MessageFilter) -> Messages {
-        Messages { events: self.events(), filter, dropped: 0, lost: false }
+        self.messages_with(filter, Backpressure::default())
+    }
+
+    /// The same with limits of its own, and with a policy for a reader who does not keep up.
+    #[must_use]
+    pub fn messages_with(&self, filter: MessageFilter, limits: Backpressure) -> Messages {
+        Messages::new(self.subscribe(limits, Some(filter)))
+    }
+
+    fn subscribe(&self, limits: Backpressure, filter: Option<MessageFilter>) -> Inbox {
+        // Frames cannot be merged.
+        let policy = match limits.policy {
+            Overflow::Merge => Overflow::DropOldest,
+            policy => policy,
+        };
+        let (outlet, inbox) = subscription(Backpressure { policy, ..limits }, filter);
+        self.router.subscribe(outlet);
+        inbox
     }
 
     /// The calls of external tools this client registered with [`Client::runtime_start`] or
@@ -458,7 +480,7 @@ impl Client {
     ) -> Result<Turn, Error> {
         let command = command("input", fields)?;
         let (to, outcome) = oneshot::channel();
-        let (events, inbox) = subscription();
+        let (events, inbox) = subscription(Backpressure::default(), None);
         let (ask, requests) = mpsc::unbounded_channel();
         let token = self.connection.token();
         let follower = Follower { events, requests: asks.unwrap_or(ask) };

@@ -45,6 +45,9 @@ pub enum ErrorKind {
     ApprovalRequired,
     /// The agent has not handed in a result that fits the schema asked for.
     StructuredOutput,
+    /// A subscription ended because its reader did not keep up, as it was asked to
+    /// ([`crate::Overflow::Raise`]).
+    Lagged,
     /// A server of one's own did not start; the message ends with what it printed last.
     ServerStart,
     /// The client belongs to a parent process.
@@ -55,7 +58,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidOption,
         Self::ConnectionFailed,
         Self::Auth,
@@ -74,6 +77,7 @@ impl ErrorKind {
         Self::TurnInterrupted,
         Self::ApprovalRequired,
         Self::StructuredOutput,
+        Self::Lagged,
         Self::ServerStart,
         Self::ForkedProcess,
         Self::Internal,
@@ -101,6 +105,7 @@ impl ErrorKind {
             Self::TurnInterrupted => "turn_interrupted",
             Self::ApprovalRequired => "approval_required",
             Self::StructuredOutput => "structured_output",
+            Self::Lagged => "lagged",
             Self::ServerStart => "server_start",
             Self::ForkedProcess => "forked_process",
             Self::Internal => "internal",
@@ -146,6 +151,7 @@ struct Inner {
     close_code: Option<u16>,
     result: Option<Box<TurnResult>>,
     problems: Vec<String>,
+    dropped_count: Option<u64>,
 }
 
 impl Error {
@@ -160,6 +166,7 @@ impl Error {
             close_code: None,
             result: None,
             problems: Vec::new(),
+            dropped_count: None,
         }))
     }
 
@@ -195,6 +202,13 @@ impl Error {
     #[must_use]
     pub fn with_problems(mut self, problems: Vec<String>) -> Self {
         self.0.problems = problems;
+        self
+    }
+
+    /// Adds how many items a subscriber misses.
+    #[must_use]
+    pub fn with_dropped_count(mut self, count: Option<u64>) -> Self {
+        self.0.dropped_count = count;
         self
     }
 
@@ -241,6 +255,12 @@ impl Error {
         &self.0.problems
     }
 
+    /// How many items the subscriber misses, for [`ErrorKind::Lagged`].
+    #[must_use]
+    pub fn dropped_count(&self) -> Option<u64> {
+        self.0.dropped_count
+    }
+
     /// The error as one JSON object, the form in which it crosses into another language.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -254,6 +274,7 @@ impl Error {
             "response": inner.response,
             "result": inner.result.as_deref().map(TurnResult::to_value),
             "problems": inner.problems,
+            "dropped_count": inner.dropped_count,
         })
         .to_string()
     }

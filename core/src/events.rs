@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use crate::backpressure::Backpressure;
 use crate::engine::{Channel, Delivery};
+use crate::error::Error;
 use crate::mailbox::{Mailbox, Sink};
 use crate::message::Message;
 use crate::protocol::Text;
@@ -33,11 +35,16 @@ pub enum Event {
         /// How many.
         dropped: u64,
     },
+    /// The subscription has ended: its reader did not keep up, and its policy is
+    /// [`crate::Overflow::Raise`]. It is the last event.
+    Failed(Error),
 }
 
 /// A subscription to a client's events, from the moment it was made. Dropping it ends it.
 ///
-/// It holds at most 65,536 events or 64 MiB; then the oldest go, and [`Event::Lagged`] counts them.
+/// It holds at most 65,536 events or 64 MiB, or what [`crate::Client::events_with`] was given; then the oldest
+/// go, and [`Event::Lagged`] counts them. Frames that end a turn or a terminal, want a permission or call
+/// a tool never go; they alone may lead above the limit.
 #[derive(Debug)]
 pub struct Events(pub(crate) Inbox);
 
@@ -54,11 +61,16 @@ impl std::fmt::Debug for Inbox {
     }
 }
 
+/// How many deliveries a reader takes at once.
+const BATCH: usize = 256;
+
 /// Where one reader's deliveries are left. Dropping it tells the reader that there will be no more.
 pub(crate) struct Outlet {
     /// There until the drop.
     mailbox: Option<Arc<Mailbox>>,
     bell: Arc<Notify>,
+    /// Which deliveries it is for; all without one.
+    filter: Option<MessageFilter>,
 }
 
 impl Drop for Outlet {
@@ -69,13 +81,13 @@ impl Drop for Outlet {
     }
 }
 
-/// The two ends of a subscription.
-pub(crate) fn subscription() -> (Outlet, Inbox) {
+/// The two ends of a subscription to everything, or to the messages that pass a filter.
+pub(crate) fn subscription(limits: Backpressure, filter: Option<MessageFilter>) -> (Outlet, Inbox) {
     let bell = Arc::new(Notify::new());
     let ring = Arc::clone(&bell);
-    let mailbox = Mailbox::new(move || ring.notify_one());
+    let mailbox = Mailbox::bounded(limits, move || ring.notify_one());
     mailbox.want_messages(true);
-    let outlet = Outlet { mailbox: Some(Arc::clone(&mailbox)), bell: Arc::clone(&bell) };
+    let outlet = Outlet { mailbox: Some(Arc::clone(&mailbox)), bell: Arc::clone(&bell), filter };
     (outlet, Inbox { queue: VecDeque::new(), mailbox, bell })
 }
 
@@ -84,6 +96,14 @@ impl Outlet {
     pub(crate) fn deliver(&mut self, delivery: Delivery) -> bool {
         let read = self.mailbox.as_mut().filter(|mailbox| Arc::strong_count(mailbox) > 1);
         read.map(|mailbox| mailbox.deliver(delivery)).is_some()
+    }
+
+    /// The same for a delivery that others get, too: it is left if it passes the filter.
+    pub(crate) fn offer(&mut self, delivery: &Delivery) -> bool {
+        if self.filter.as_ref().is_none_or(|filter| filter.wants(delivery)) {
+            return self.deliver(delivery.clone());
+        }
+        self.mailbox.as_ref().is_some_and(|mailbox| Arc::strong_count(mailbox) > 1)
     }
 
     pub(crate) fn flush(&mut self) {
@@ -97,7 +117,7 @@ impl Inbox {
     /// The next delivery that is there.
     pub(crate) fn take(&mut self) -> Option<Delivery> {
         if self.queue.is_empty() {
-            self.queue = self.mailbox.drain();
+            self.queue = self.mailbox.drain_some(BATCH);
         }
         self.queue.pop_front()
     }
@@ -166,9 +186,26 @@ impl MessageFilter {
         self
     }
 
-    fn lets_through(&self, text: &str) -> bool {
-        if self.types.is_none() && self.runtime.is_none() {
-            return true;
+    /// Whether a delivery is for a subscription to messages: the end of a connection always is.
+    fn wants(&self, delivery: &Delivery) -> bool {
+        match delivery {
+            Delivery::Message { kind, text, .. } => self.lets_through(*kind, text),
+            Delivery::Sent { .. } => false,
+            _ => true,
+        }
+    }
+
+    /// Judges a frame by its type, where the catalog knows that, without looking into it.
+    fn lets_through(&self, kind: Option<&str>, text: &str) -> bool {
+        let judged = match (&self.types, kind) {
+            (None, _) => Some(true),
+            (Some(types), Some(kind)) => Some(types.iter().any(|wanted| wanted == kind)),
+            (Some(_), None) => None,
+        };
+        match judged {
+            Some(true) if self.runtime.is_none() => return true,
+            Some(false) => return false,
+            _ => {}
         }
         let Ok(envelope) = Envelope::read(text) else { return false };
         let of_type = |types: &Vec<String>| types.iter().any(|wanted| *wanted == envelope.kind);
@@ -184,19 +221,24 @@ impl MessageFilter {
 
 /// A subscription to messages of the server, from the moment it was made. Dropping it ends it.
 ///
-/// It holds as much as [`Events`] do; [`Messages::dropped`] counts what had to go.
+/// It holds as much as [`Events`] do, or what [`crate::Client::messages_with`] was given; only messages that pass
+/// its filter count. [`Messages::dropped`] counts what had to go.
 #[derive(Debug)]
 pub struct Messages {
-    pub(crate) events: Events,
-    pub(crate) filter: MessageFilter,
-    pub(crate) dropped: u64,
+    events: Events,
+    dropped: u64,
     /// The connection it was made for is gone.
-    pub(crate) lost: bool,
+    lost: bool,
+    error: Option<Error>,
 }
 
 impl Messages {
-    /// The next message that passes the filter; `None` once the connection was lost or the client is
-    /// closed. A new subscription follows the next connection.
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        Self { events: Events(inbox), dropped: 0, lost: false, error: None }
+    }
+
+    /// The next message that passes the filter; `None` once the connection was lost, the client is
+    /// closed, or the subscription has ended because it lagged ([`Messages::error`]). A new subscription follows the next connection.
     ///
     /// # Cancel safety
     ///
@@ -204,12 +246,11 @@ impl Messages {
     pub async fn next(&mut self) -> Option<Message> {
         while !self.lost {
             match self.events.next().await? {
-                Event::Message(message) if self.filter.lets_through(message.text()) => {
-                    return Some(message);
-                }
+                Event::Message(message) => return Some(message),
                 Event::Lagged { dropped } => self.dropped += dropped,
                 Event::Disconnected { .. } => self.lost = true,
-                _ => {}
+                Event::Failed(error) => self.fail(error),
+                Event::Sent(_) => {}
             }
         }
         None
@@ -219,19 +260,32 @@ impl Messages {
     pub(crate) fn next_waiting(&mut self) -> Option<Message> {
         loop {
             match event(self.events.0.take()?) {
-                Some(Event::Message(message)) if self.filter.lets_through(message.text()) => {
-                    return Some(message);
-                }
+                Some(Event::Message(message)) => return Some(message),
                 Some(Event::Lagged { dropped }) => self.dropped += dropped,
+                Some(Event::Failed(error)) => self.fail(error),
                 _ => {}
             }
         }
     }
 
-    /// How many events, of all kinds, were dropped because this subscription did not keep up.
+    /// Its reader did not keep up, and wanted to be told.
+    fn fail(&mut self, error: Error) {
+        self.dropped += error.dropped_count().unwrap_or_default();
+        self.lost = true;
+        self.error = Some(error);
+    }
+
+    /// How many messages that pass the filter were dropped because this subscription did not keep up.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Why it ended, where that was for lagging: [`crate::ErrorKind::Lagged`], with
+    /// [`crate::Overflow::Raise`] only.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
     }
 }
 
@@ -242,7 +296,8 @@ fn event(delivery: Delivery) -> Option<Event> {
         Delivery::Disconnected { channel, code, reason } => {
             Event::Disconnected { channel, code, reason }
         }
-        Delivery::Lagged { dropped } => Event::Lagged { dropped },
+        Delivery::Lagged { dropped, .. } => Event::Lagged { dropped },
+        Delivery::Failed { error, .. } => Event::Failed(error),
         _ => return None,
     })
 }

@@ -44,6 +44,7 @@
 
 mod approvals;
 mod background;
+mod backpressure;
 mod batch;
 mod changes;
 mod client;
@@ -75,6 +76,7 @@ mod transport;
 mod turn;
 
 pub use approvals::{ApprovalRequest, ApprovalRequests, Decision};
+pub use backpressure::{Backpressure, Overflow};
 pub use batch::{Batch, MapOptions, Progress, map};
 pub use changes::FileChanges;
 pub use client::Client;

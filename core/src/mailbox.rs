@@ -1,12 +1,14 @@
 //! Where the driver leaves deliveries for a thread of another language, with a bell that rings
 //! once per burst.
 //!
-//! The queues are bounded: when one is full, the oldest frames that only message handlers want, or the
-//! oldest pieces of text of a turn, are dropped and counted, never a completion or a tool call.
+//! The queues are bounded: when one is full, the oldest frames that only message handlers want go, and
+//! the pieces of a turn's text are merged before the oldest of them go. All is counted; a completion, an end,
+//! a permission or a tool call never goes.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::backpressure::{Backpressure, Overflow};
 use crate::engine::{Delivery, Token};
 use crate::queue::Queue;
 
@@ -15,6 +17,9 @@ pub const DEFAULT_MAX_ITEMS: usize = 65_536;
 
 /// The most bytes of frames a queue holds by default: 64 MiB.
 pub const DEFAULT_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many events of a turn another language gets at once.
+const BATCH: usize = 1024;
 
 /// What the driver writes deliveries to.
 pub trait Sink: Send + 'static {
@@ -41,8 +46,7 @@ struct State {
 /// See the module's text.
 pub struct Mailbox {
     state: Mutex<State>,
-    max_items: usize,
-    max_bytes: usize,
+    limits: Backpressure,
     bell: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -60,13 +64,20 @@ impl Mailbox {
         max_bytes: usize,
         bell: impl Fn() + Send + Sync + 'static,
     ) -> Arc<Self> {
+        let policy = Overflow::DropOldest;
+        Self::bounded(Backpressure { max_items, max_bytes, policy }, bell)
+    }
+
+    /// The same with a policy as well, for its own queue; events of followed turns are always merged.
+    #[must_use]
+    pub fn bounded(limits: Backpressure, bell: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         let state = Mutex::new(State {
-            queue: Queue::new(max_items, max_bytes),
+            queue: Queue::new(limits),
             turns: HashMap::new(),
             wants_messages: false,
             rung: false,
         });
-        Arc::new(Self { state, max_items, max_bytes, bell: Box::new(bell) })
+        Arc::new(Self { state, limits, bell: Box::new(bell) })
     }
 
     /// Says whether frames that no call waits for are wanted; without, they are not queued at all.
@@ -77,18 +88,19 @@ impl Mailbox {
     /// Keeps the events of a turn apart until [`Mailbox::take_turn`]. [`Delivery::TurnReady`] tells
     /// that there are some. To be called before the turn is sent.
     pub fn follow_turn(&self, token: Token) {
-        let queue = Queue::new(self.max_items, self.max_bytes);
+        let queue = Queue::new(Backpressure { policy: Overflow::Merge, ..self.limits });
         self.lock().turns.insert(token, Followed { queue, announced: false });
     }
 
-    /// Takes the events of a followed turn that have come since the last time, as a JSON list of
-    /// [`crate::TurnEvent`]s. `{"type":"lagged","dropped":…}` stands first when some were dropped.
+    /// Takes the oldest events of a followed turn, about a thousand at most, as a JSON list of
+    /// [`crate::TurnEvent`]s. `{"type":"lagged","dropped":…,"merged":…}` stands where some were dropped or
+    /// merged. It is to be called until the list is empty: only then [`Delivery::TurnReady`] comes again.
     #[must_use]
     pub fn take_turn(&self, token: Token) -> String {
         let mut state = self.lock();
         let Some(turn) = state.turns.get_mut(&token) else { return "[]".to_owned() };
-        turn.announced = false;
-        let events = turn.queue.take();
+        let events = turn.queue.take(BATCH);
+        turn.announced = !events.is_empty();
         drop(state);
         let parts: Vec<String> = events.iter().filter_map(event_json).collect();
         format!("[{}]", parts.join(","))
@@ -103,10 +115,30 @@ impl Mailbox {
     /// Takes everything that waits. A [`Delivery::Lagged`] stands where frames were dropped.
     #[must_use]
     pub fn drain(&self) -> VecDeque<Delivery> {
+        self.drain_some(usize::MAX)
+    }
+
+    /// Takes the oldest that waits: so many items, and what was kept where others were dropped. What is
+    /// left does not ring: to be called until nothing is there.
+    pub(crate) fn drain_some(&self, most: usize) -> VecDeque<Delivery> {
         let mut state = self.lock();
         // Before the queue is taken, so that what comes next rings again.
         state.rung = false;
-        state.queue.take()
+        state.queue.take(most)
+    }
+
+    /// How much waits in its own queue: items and bytes.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.queue.len(), state.queue.bytes())
+    }
+
+    /// How many events of a followed turn wait, and their bytes.
+    #[must_use]
+    pub fn turn_waiting(&self, token: Token) -> (usize, usize) {
+        let state = self.lock();
+        state.turns.get(&token).map_or((0, 0), |turn| (turn.queue.len(), turn.queue.bytes()))
     }
 
     fn push(&self, delivery: Delivery) {
@@ -142,8 +174,10 @@ fn event_json(delivery: &Delivery) -> Option<String> {
     match delivery {
         // Texts and numbers can always be written.
         Delivery::TurnEvent { event, .. } => serde_json::to_string(event).ok(),
-        Delivery::Lagged { dropped } => {
-            Some(serde_json::json!({ "type": "lagged", "dropped": dropped }).to_string())
+        Delivery::Lagged { dropped, merged } => {
+            let marker =
+                serde_json::json!({ "type": "lagged", "dropped": dropped, "merged": merged });
+            Some(marker.to_string())
         }
         _ => None,
     }
@@ -208,8 +242,8 @@ mod tests {
             mailbox.deliver(message(text));
         }
         let left: Vec<_> = mailbox.drain().into_iter().collect();
-        assert!(matches!(left[0], Delivery::Lagged { dropped: 2 }), "{left:?}");
-        assert!(matches!(left[1], Delivery::Done { token: 1 }));
+        assert!(matches!(left[0], Delivery::Done { token: 1 }));
+        assert!(matches!(left[1], Delivery::Lagged { dropped: 2, merged: 0 }), "{left:?}");
         assert!(matches!(&left[2], Delivery::Message { text, .. } if text.as_str() == "c"));
         assert_eq!(left.len(), 4);
     }

@@ -223,7 +223,7 @@ impl Router {
 
 impl State {
     fn publish(&mut self, delivery: &Delivery) {
-        self.subscribers.retain_mut(|subscriber| subscriber.deliver(delivery.clone()));
+        self.subscribers.retain_mut(|subscriber| subscriber.offer(delivery));
     }
 
     /// Completes a call. Whoever gave up waiting gets nothing, and nobody else does.

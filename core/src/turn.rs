@@ -24,11 +24,14 @@ pub enum TurnUpdate {
     /// A permission is wanted, of a turn that was sent with [`crate::Approvals::Ask`]. The next one
     /// comes when this one is answered.
     Approval(ApprovalRequest),
-    /// The follower did not keep up, and this many events before here were dropped. What was said is
-    /// in the result all the same.
+    /// The follower did not keep up. Every event of the turn is given, or merged, or dropped. What was
+    /// said is in the result all the same.
     Lagged {
-        /// How many.
+        /// How many events before here were dropped; 0 where merging was enough, and nothing is missing.
         dropped: u64,
+        /// How many events went into their neighbours, as pieces of one text or of one call, among those
+        /// that wait around here.
+        merged: u64,
     },
     /// The turn is over. It is the last update; a turn that fails with an error has none.
     Finished(Box<TurnResult>),
@@ -91,8 +94,9 @@ impl Turn {
     /// The next event; `None` once the turn is over and every event was seen.
     ///
     /// Events come from the moment the turn was sent, however late this is called first: at most
-    /// 65,536 of them or 64 MiB are kept, then the oldest pieces of text go, and
-    /// [`TurnUpdate::Lagged`] counts them.
+    /// 65,536 of them or 64 MiB wait. Then neighbouring pieces of one text, or of one call's arguments or
+    /// output, become one event, and where that is not enough the oldest pieces, outputs, statuses and
+    /// unknown events go. [`TurnUpdate::Lagged`] counts both.
     ///
     /// # Cancel safety
     ///
@@ -101,7 +105,9 @@ impl Turn {
         loop {
             match self.inbox.take() {
                 Some(Delivery::TurnEvent { event, .. }) => return Some(TurnUpdate::Event(event)),
-                Some(Delivery::Lagged { dropped }) => return Some(TurnUpdate::Lagged { dropped }),
+                Some(Delivery::Lagged { dropped, merged }) => {
+                    return Some(TurnUpdate::Lagged { dropped, merged });
+                }
                 Some(_) => {}
                 None if self.ended.is_some() => return self.finish(),
                 None => {

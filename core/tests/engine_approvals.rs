@@ -32,7 +32,7 @@ fn heard(lab: &mut Lab) -> Heard {
             Delivery::ApprovalOver { token, ask, refused } => {
                 heard.over.push((token, ask, refused));
             }
-            Delivery::TurnEvent { token, event } => heard.events.push((token, event)),
+            Delivery::TurnEvent { token, event, .. } => heard.events.push((token, event)),
             Delivery::Turn { token, result } => heard.ended.push((token, Ok(result.status))),
             Delivery::Failed { token, error } => heard.ended.push((token, Err(error.kind()))),
             _ => {}

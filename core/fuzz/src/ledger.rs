@@ -55,7 +55,7 @@ impl Ledger {
             Delivery::Turn { token, result } => self.end(token, Some(&result)),
             Delivery::Failed { token, error } => self.end(token, error.result()),
             Delivery::Response { token, .. } => self.end(token, None),
-            Delivery::TurnEvent { token, event } => self.event(token, event),
+            Delivery::TurnEvent { token, event, .. } => self.event(token, event),
             Delivery::Approval { ask, .. } => {
                 assert!(self.asked.insert(ask), "question {ask} is asked twice");
             }

@@ -75,6 +75,8 @@ pub enum Delivery {
         token: Token,
         /// What.
         event: TurnEvent,
+        /// How many events of the turn it stands for: above 1 where pieces were merged.
+        pieces: u64,
     },
     /// Events of a turn that somebody follows wait to be taken.
     TurnReady {
@@ -136,18 +138,56 @@ pub enum Delivery {
         /// What happened, in words.
         reason: String,
     },
-    /// Frames were dropped because they were not fetched in time.
+    /// Something was dropped or merged because it was not fetched in time.
     Lagged {
-        /// How many since the last such marker.
+        /// How many were dropped since the last such marker; all of them came before it.
         dropped: u64,
+        /// How many went into others, among those that are taken together with this marker.
+        merged: u64,
     },
 }
 
+/// The types of the frames that a subscriber gets however far it lags: what ends a turn or a terminal, a
+/// permission that is wanted, and a tool call (section 20.13). The bindings ask for them, for the queues
+/// that they keep themselves.
+pub const KEPT_FRAMES: [&str; 4] =
+    ["control_request", "external_tool_call_request", "terminal_exited", "turn_finished"];
+
 impl Delivery {
+    /// What happened in a turn.
+    pub(crate) fn turn_event(token: Token, event: TurnEvent) -> Self {
+        Self::TurnEvent { token, event, pieces: 1 }
+    }
+
+    /// How many items it stands for.
+    pub(crate) fn pieces(&self) -> u64 {
+        match self {
+            Self::TurnEvent { pieces, .. } => *pieces,
+            _ => 1,
+        }
+    }
+
+    /// Takes in what comes right behind it, where both are of one text or of one tool call; gives it
+    /// back otherwise.
+    pub(crate) fn absorb(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (
+                Self::TurnEvent { token, event, pieces },
+                Self::TurnEvent { token: same, event: more, pieces: count },
+            ) if *token == same => {
+                let rest = event.absorb(more);
+                *pieces += if rest.is_none() { count } else { 0 };
+                rest.map(|event| Self::TurnEvent { token: same, event, pieces: count })
+            }
+            (_, next) => Some(next),
+        }
+    }
+
     /// Whether it may be dropped for a user who does not keep up.
     pub(crate) fn droppable(&self) -> bool {
         match self {
-            Self::Message { .. } | Self::Sent { .. } => true,
+            Self::Message { kind, .. } => kind.is_none_or(|kind| !KEPT_FRAMES.contains(&kind)),
+            Self::Sent { .. } => true,
             Self::TurnEvent { event, .. } => event.droppable(),
             _ => false,
         }
@@ -155,7 +195,7 @@ impl Delivery {
 
     /// A rough size in bytes, for the mailbox's limit.
     pub(crate) fn weight(&self) -> usize {
-        match self {
+        let text = match self {
             Self::Message { text, .. }
             | Self::Sent { text }
             | Self::Response { text, .. }
@@ -164,6 +204,7 @@ impl Delivery {
             | Self::Approval { text, .. } => text.len(),
             Self::TurnEvent { event, .. } => event.weight(),
             _ => 0,
-        }
+        };
+        size_of::<Self>() + text
     }
 }

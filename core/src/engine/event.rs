@@ -149,12 +149,42 @@ impl TurnEvent {
         )
     }
 
+    /// Takes in the event right behind it, where both are pieces of one message's text or of one call's
+    /// arguments, or where it replaces this one; gives it back otherwise.
+    pub(crate) fn absorb(&mut self, next: Self) -> Option<Self> {
+        match (self, next) {
+            (
+                Self::AssistantDelta { run_id, message_id, text },
+                Self::AssistantDelta { run_id: run, message_id: message, text: more },
+            )
+            | (
+                Self::ReasoningDelta { run_id, message_id, text },
+                Self::ReasoningDelta { run_id: run, message_id: message, text: more },
+            ) if *run_id == run && *message_id == message => text.push_str(&more),
+            (
+                Self::ToolCallArguments { call_id, arguments },
+                Self::ToolCallArguments { call_id: call, arguments: more },
+            ) if *call_id == call => arguments.push_str(&more),
+            (
+                Self::ToolOutput { call_id, output },
+                Self::ToolOutput { call_id: call, output: newer },
+            ) if *call_id == call => *output = newer,
+            (_, next) => return Some(next),
+        }
+        None
+    }
+
     /// A rough size in bytes.
     pub(crate) fn weight(&self) -> usize {
         match self {
-            Self::AssistantDelta { text, .. } | Self::ReasoningDelta { text, .. } => text.len(),
-            Self::ToolCallArguments { arguments, .. } => arguments.len(),
-            Self::ToolOutput { output, .. } => output.len(),
+            Self::AssistantDelta { run_id, message_id, text }
+            | Self::ReasoningDelta { run_id, message_id, text } => {
+                run_id.len() + message_id.len() + text.len()
+            }
+            Self::ToolCallArguments { call_id, arguments } => call_id.len() + arguments.len(),
+            Self::ToolOutput { call_id, output } | Self::ToolCallEnd { call_id, output, .. } => {
+                call_id.len() + output.len()
+            }
             Self::ApprovalRequested { frame, .. } | Self::Unknown { frame } => frame.len(),
             _ => 0,
         }

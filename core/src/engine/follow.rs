@@ -17,7 +17,7 @@ use crate::protocol::frames::{
 };
 
 fn tell(ctx: &mut Context, token: Token, event: TurnEvent) {
-    ctx.deliveries.push_back(Delivery::TurnEvent { token, event });
+    ctx.deliveries.push_back(Delivery::turn_event(token, event));
 }
 
 impl Runtime {

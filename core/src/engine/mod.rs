@@ -32,7 +32,7 @@ use approvals::Approvers;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
-pub use delivery::{Channel, Delivery, Token};
+pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use event::TurnEvent;
 pub use report::{TurnPhase, TurnReport};
 use requests::Requests;

@@ -213,7 +213,7 @@ fn withdraw_runs(turn: &mut Turn, known: &Runs, ctx: &mut Context) {
     let told = runs.into_iter().filter(|run| turn.options.events && !known.has_ended(run));
     for run_id in told {
         let (token, event) = (turn.token, TurnEvent::RunWithdrawn { run_id });
-        ctx.deliveries.push_back(Delivery::TurnEvent { token, event });
+        ctx.deliveries.push_back(Delivery::turn_event(token, event));
     }
 }
 

@@ -29,6 +29,11 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How many frames are taken from the socket before the engine and the user's side get their turn.
 const BURST: usize = 128;
 
+/// How much may wait for a server that does not read: five of the largest messages that it takes, and more
+/// commands than anybody waits for.
+const OUTBOX_BYTES: usize = 512 * 1024 * 1024;
+const OUTBOX_MESSAGES: usize = 65_536;
+
 /// How a socket ended.
 #[derive(Debug, Clone)]
 pub(super) struct Ended {
@@ -41,6 +46,8 @@ pub(super) struct Socket {
     ws: WebSocketStream<Box<dyn Io>>,
     pub(super) channel: Channel,
     outbox: VecDeque<Message>,
+    /// Of the messages in it.
+    outbox_bytes: usize,
     /// What the close frame said, once it came.
     closed: Option<Ended>,
     /// Why nothing can be written any more.
@@ -77,6 +84,7 @@ impl Socket {
             ws,
             channel,
             outbox: VecDeque::new(),
+            outbox_bytes: 0,
             closed: None,
             broken: None,
             moved,
@@ -89,8 +97,28 @@ impl Socket {
         }
     }
 
+    /// Sends a message, as soon as the server takes it. When too much waits for a server that does not read,
+    /// the socket has ended: to keep more would only put off the loss, and to leave out one message would
+    /// make the next ones wrong.
     pub(super) fn send(&mut self, text: Text) {
+        if self.broken.is_some() {
+            return;
+        }
+        self.outbox_bytes += text.len();
         self.outbox.push_back(Message::Text(text));
+        let (count, bytes) = (self.outbox.len(), self.outbox_bytes);
+        if count > OUTBOX_MESSAGES || (bytes > OUTBOX_BYTES && count > 1) {
+            let reason =
+                format!("the server does not read: {count} messages of {bytes} bytes wait for it");
+            self.give_up(Ended { code: 1006, reason });
+        }
+    }
+
+    /// Nothing is written any more.
+    fn give_up(&mut self, ended: Ended) {
+        self.outbox.clear();
+        self.outbox_bytes = 0;
+        self.broken = Some(ended);
     }
 
     /// Starts the closing handshake; [`Socket::poll_burst`] then reports the end.
@@ -177,8 +205,7 @@ impl Socket {
         if self.broken.is_none()
             && let Err(ended) = self.poll_write(cx)
         {
-            self.outbox.clear();
-            self.broken = Some(ended);
+            self.give_up(ended);
         }
     }
 
@@ -220,6 +247,7 @@ impl Socket {
                 // While closing, the reading side reports the end with its code.
                 Poll::Ready(Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) => {
                     self.outbox.clear();
+                    self.outbox_bytes = 0;
                     return Ok(());
                 }
                 Poll::Ready(Err(error)) => return Err(self.ended(&error)),
@@ -235,6 +263,7 @@ impl Socket {
         }
         ready!(ws.as_mut().poll_ready(cx))?;
         if let Some(message) = self.outbox.pop_front() {
+            self.outbox_bytes -= message.len();
             ws.start_send(message)?;
         }
         Poll::Ready(Ok(true))

@@ -143,7 +143,7 @@ fn collect(
         let (token, outcome) = match delivery {
             Delivery::Turn { token, result } => (token, Ok(*result)),
             Delivery::Failed { token, error } => (token, Err(error)),
-            Delivery::TurnEvent { token, event } => {
+            Delivery::TurnEvent { token, event, .. } => {
                 told.hear((label.to_owned(), token), event);
                 continue;
             }
