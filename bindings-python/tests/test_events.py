@@ -76,7 +76,7 @@ CASES: list[tuple[dict[str, Any], type, tuple[Any, ...]]] = [
         ("m", 1, 3, 1000),
     ),
     ({"type": "status", "status": "WAITING_ON_INPUT"}, letta.LoopStatus, ("WAITING_ON_INPUT",)),
-    ({"type": "lagged", "dropped": 7}, letta.EventsDropped, (7,)),
+    ({"type": "lagged", "dropped": 7, "merged": 9}, letta.EventsDropped, (7, 9)),
 ]
 
 

@@ -218,9 +218,12 @@ class Bridge:
         # After a fork the mailbox and the bell are the parent's.
         if not self.is_in_its_process():
             return
-        self._inbox.extend(self.native.drain())
+        # What waits for the loop's other tasks waits in the engine, which has limits.
         if self._paused:
             return
+        # So that none is left behind: with more than a batch here this is called again.
+        if len(self._inbox) <= BATCH:
+            self._inbox.extend(self.native.drain())
         try:
             for _ in range(min(len(self._inbox), BATCH)):
                 # The task that got an answer goes on before what came after the answer: it may

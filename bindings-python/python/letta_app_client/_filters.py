@@ -38,6 +38,10 @@ class Wanted:
         """Whether it is one of them."""
         return self._is_of_type(message) and self._is_of_runtime(message)
 
+    def is_within(self, kinds: frozenset[type[Message]]) -> bool:
+        """Whether it wants frames of these classes only."""
+        return self._kinds is not None and not self._unknown and self._kinds <= kinds
+
     def _is_of_type(self, message: Message) -> bool:
         if self._kinds is None or type(message) in self._kinds:
             return True

@@ -129,9 +129,10 @@ class Flight:
                     await self._breathe()
                     return self._events.popleft()
                 if self._ready:
-                    # Only now, so that the engine's limits hold for a reader who lags.
-                    self._ready = False
+                    # Only now and a part, so that the engine's limits hold for a reader who lags.
                     self._events.extend(json.loads(self._native.take_turn(self._token)))
+                    # More may wait there, and is not told of again, until nothing came.
+                    self._ready = bool(self._events)
                 elif self.is_over:
                     self.leave()
                     return None

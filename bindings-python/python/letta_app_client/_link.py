@@ -27,6 +27,9 @@ class Queue(Protocol):
     def put(self, message: Message) -> None:
         """Takes a frame if it is wanted."""
 
+    def lagged(self, count: int) -> None:
+        """Takes note that so many frames, of any type, were lost."""
+
     def end(self, error: Callable[[], LettaAppError] | None) -> None:
         """Takes note that no more will come, and why."""
 
@@ -67,6 +70,11 @@ class Link:
                 logger.exception("a message could not be handed on")
         if self.on_message:
             self.on_message.emit(message, channel)
+
+    def lagged(self, count: int) -> None:
+        """Tells that frames were lost before anybody could look at them."""
+        for queue in tuple(self._queues.values()):
+            queue.lagged(count)
 
     def ended(self, error: Callable[[], LettaAppError] | None) -> None:
         """Ends what waits for frames: with an error, or because the client was closed."""

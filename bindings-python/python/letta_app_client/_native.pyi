@@ -9,12 +9,15 @@ from os import PathLike
 from typing import Any, Literal, final
 
 __all__ = ["Connection", "MockServer", "Server", "ServerLog", "Submission", "__version__"]
-__all__ += ["error_kinds"]
+__all__ += ["error_kinds", "kept_frames"]
 
 __version__: str
 
 def error_kinds() -> list[tuple[str, bool]]:
     """Every code of the engine, and whether that kind of error is retryable."""
+
+def kept_frames() -> list[str]:
+    """The types of the frames that no subscriber misses, however far it lags."""
 
 @final
 class Connection:
@@ -107,7 +110,10 @@ class Connection:
         allow: Sequence[str] = ...,
     ) -> str: ...
     def take_turn(self, token: int) -> str:
-        """Takes the events of a followed turn, as a JSON list; the next one rings again."""
+        """Takes the oldest events of a followed turn, about a thousand at most, as a JSON list.
+
+        To be called until it is empty; only then the next one rings again.
+        """
 
     def leave_turn(self, token: int) -> None:
         """Throws them away; without, those of an ended turn are kept for ever."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ._backlog import MAX_BYTES, Overflow
     from ._limits import Timeout
     from ._subscription import Subscription
     from .messages import Channel, Message
@@ -2940,6 +2941,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[FileOpsMessage]: ...
 
         @overload
@@ -2950,6 +2953,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ControlRequestMessage]: ...
 
         @overload
@@ -2960,6 +2965,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[InputAcceptedResponseMessage]: ...
 
         @overload
@@ -2970,6 +2977,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[TeleportProbeResponseMessage]: ...
 
         @overload
@@ -2980,6 +2989,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[TeleportReadyMessage]: ...
 
         @overload
@@ -2990,6 +3001,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ExecuteCommandResponseMessage]: ...
 
         @overload
@@ -3000,6 +3013,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[DeviceStatusUpdateMessage]: ...
 
         @overload
@@ -3010,6 +3025,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[LoopStatusUpdateMessage]: ...
 
         @overload
@@ -3020,6 +3037,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[QueueUpdateMessage]: ...
 
         @overload
@@ -3030,6 +3049,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[StreamDeltaMessage]: ...
 
         @overload
@@ -3040,6 +3061,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[TurnFinishedMessage]: ...
 
         @overload
@@ -3050,6 +3073,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SubagentStateUpdateMessage]: ...
 
         @overload
@@ -3060,6 +3085,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ExternalToolCallRequestMessage]: ...
 
         @overload
@@ -3070,6 +3097,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[AbortMessageResponseMessage]: ...
 
         @overload
@@ -3080,6 +3109,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SyncResponseMessage]: ...
 
         @overload
@@ -3090,6 +3121,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[RuntimeExternalToolsUpdateResponseMessage]: ...
 
         @overload
@@ -3100,6 +3133,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[TerminalOutputMessage]: ...
 
         @overload
@@ -3110,6 +3145,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[TerminalSpawnedMessage]: ...
 
         @overload
@@ -3120,6 +3157,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[TerminalExitedMessage]: ...
 
         @overload
@@ -3130,6 +3169,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SearchFilesResponseMessage]: ...
 
         @overload
@@ -3140,6 +3181,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[GrepInFilesResponseMessage]: ...
 
         @overload
@@ -3150,6 +3193,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListInDirectoryResponseMessage]: ...
 
         @overload
@@ -3160,6 +3205,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetTreeResponseMessage]: ...
 
         @overload
@@ -3170,6 +3217,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ReadFileResponseMessage]: ...
 
         @overload
@@ -3180,6 +3229,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[WriteFileResponseMessage]: ...
 
         @overload
@@ -3190,6 +3241,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[EditFileResponseMessage]: ...
 
         @overload
@@ -3200,6 +3253,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[FileChangedMessage]: ...
 
         @overload
@@ -3210,6 +3265,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListMemoryResponseMessage]: ...
 
         @overload
@@ -3220,6 +3277,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryHistoryResponseMessage]: ...
 
         @overload
@@ -3230,6 +3289,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryFileAtRefResponseMessage]: ...
 
         @overload
@@ -3240,6 +3301,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryCommitDiffResponseMessage]: ...
 
         @overload
@@ -3250,6 +3313,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ReadMemoryFileResponseMessage]: ...
 
         @overload
@@ -3260,6 +3325,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[WriteMemoryFileResponseMessage]: ...
 
         @overload
@@ -3270,6 +3337,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[DeleteMemoryFileResponseMessage]: ...
 
         @overload
@@ -3280,6 +3349,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[EnableMemfsResponseMessage]: ...
 
         @overload
@@ -3290,6 +3361,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryUpdatedMessage]: ...
 
         @overload
@@ -3300,6 +3373,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListModelsResponseMessage]: ...
 
         @overload
@@ -3310,6 +3385,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListConnectProvidersResponseMessage]: ...
 
         @overload
@@ -3320,6 +3397,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConnectProviderResponseMessage]: ...
 
         @overload
@@ -3330,6 +3409,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[DisconnectProviderResponseMessage]: ...
 
         @overload
@@ -3340,6 +3421,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChatgptUsageReadResponseMessage]: ...
 
         @overload
@@ -3350,6 +3433,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[UpdateModelResponseMessage]: ...
 
         @overload
@@ -3360,6 +3445,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[UpdateToolsetResponseMessage]: ...
 
         @overload
@@ -3370,6 +3457,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronListResponseMessage]: ...
 
         @overload
@@ -3380,6 +3469,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronAddResponseMessage]: ...
 
         @overload
@@ -3390,6 +3481,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronGetResponseMessage]: ...
 
         @overload
@@ -3400,6 +3493,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronRunsResponseMessage]: ...
 
         @overload
@@ -3410,6 +3505,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronTriggerResponseMessage]: ...
 
         @overload
@@ -3420,6 +3517,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronUpdateResponseMessage]: ...
 
         @overload
@@ -3430,6 +3529,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronDeleteResponseMessage]: ...
 
         @overload
@@ -3440,6 +3541,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronDeleteAllResponseMessage]: ...
 
         @overload
@@ -3450,6 +3553,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronsUpdatedMessage]: ...
 
         @overload
@@ -3460,6 +3565,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SkillEnableResponseMessage]: ...
 
         @overload
@@ -3470,6 +3577,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SkillDisableResponseMessage]: ...
 
         @overload
@@ -3480,6 +3589,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SkillsUpdatedMessage]: ...
 
         @overload
@@ -3490,6 +3601,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CreateAgentResponseMessage]: ...
 
         @overload
@@ -3500,6 +3613,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[AppServerInfoResponseMessage]: ...
 
         @overload
@@ -3510,6 +3625,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentListResponseMessage]: ...
 
         @overload
@@ -3520,6 +3637,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentRetrieveResponseMessage]: ...
 
         @overload
@@ -3530,6 +3649,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentCreateResponseMessage]: ...
 
         @overload
@@ -3540,6 +3661,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentUpdateResponseMessage]: ...
 
         @overload
@@ -3550,6 +3673,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentDeleteResponseMessage]: ...
 
         @overload
@@ -3560,6 +3685,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationListResponseMessage]: ...
 
         @overload
@@ -3570,6 +3697,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationRetrieveResponseMessage]: ...
 
         @overload
@@ -3580,6 +3709,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationCreateResponseMessage]: ...
 
         @overload
@@ -3590,6 +3721,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationUpdateResponseMessage]: ...
 
         @overload
@@ -3600,6 +3733,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationRecompileResponseMessage]: ...
 
         @overload
@@ -3610,6 +3745,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationForkResponseMessage]: ...
 
         @overload
@@ -3620,6 +3757,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationMessagesListResponseMessage]: ...
 
         @overload
@@ -3630,6 +3769,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationCompactResponseMessage]: ...
 
         @overload
@@ -3640,6 +3781,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[RuntimeStartResponseMessage]: ...
 
         @overload
@@ -3650,6 +3793,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetExperimentsResponseMessage]: ...
 
         @overload
@@ -3660,6 +3805,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SetExperimentResponseMessage]: ...
 
         @overload
@@ -3670,6 +3817,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetReflectionSettingsResponseMessage]: ...
 
         @overload
@@ -3680,6 +3829,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SetReflectionSettingsResponseMessage]: ...
 
         @overload
@@ -3690,6 +3841,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelsListResponseMessage]: ...
 
         @overload
@@ -3700,6 +3853,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountsListResponseMessage]: ...
 
         @overload
@@ -3710,6 +3865,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountCreateResponseMessage]: ...
 
         @overload
@@ -3720,6 +3877,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountUpdateResponseMessage]: ...
 
         @overload
@@ -3730,6 +3889,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountBindResponseMessage]: ...
 
         @overload
@@ -3740,6 +3901,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountUnbindResponseMessage]: ...
 
         @overload
@@ -3750,6 +3913,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountDeleteResponseMessage]: ...
 
         @overload
@@ -3760,6 +3925,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountStartResponseMessage]: ...
 
         @overload
@@ -3770,6 +3937,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountStopResponseMessage]: ...
 
         @overload
@@ -3780,6 +3949,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelGetConfigResponseMessage]: ...
 
         @overload
@@ -3790,6 +3961,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelSetConfigResponseMessage]: ...
 
         @overload
@@ -3800,6 +3973,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelStartResponseMessage]: ...
 
         @overload
@@ -3810,6 +3985,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelStopResponseMessage]: ...
 
         @overload
@@ -3820,6 +3997,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelPairingsListResponseMessage]: ...
 
         @overload
@@ -3830,6 +4009,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelPairingBindResponseMessage]: ...
 
         @overload
@@ -3840,6 +4021,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRoutesListResponseMessage]: ...
 
         @overload
@@ -3850,6 +4033,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelTargetsListResponseMessage]: ...
 
         @overload
@@ -3860,6 +4045,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelTargetBindResponseMessage]: ...
 
         @overload
@@ -3870,6 +4057,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRouteRemoveResponseMessage]: ...
 
         @overload
@@ -3880,6 +4069,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRouteUpdateResponseMessage]: ...
 
         @overload
@@ -3890,6 +4081,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelsUpdatedMessage]: ...
 
         @overload
@@ -3900,6 +4093,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountsUpdatedMessage]: ...
 
         @overload
@@ -3910,6 +4105,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelPairingsUpdatedMessage]: ...
 
         @overload
@@ -3920,6 +4117,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRoutesUpdatedMessage]: ...
 
         @overload
@@ -3930,6 +4129,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelTargetsUpdatedMessage]: ...
 
         @overload
@@ -3940,6 +4141,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SetBootWorkingDirectoryResponseMessage]: ...
 
         @overload
@@ -3950,6 +4153,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetCwdMapResponseMessage]: ...
 
         @overload
@@ -3960,6 +4165,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SearchBranchesResponseMessage]: ...
 
         @overload
@@ -3970,6 +4177,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[CheckoutBranchResponseMessage]: ...
 
         @overload
@@ -3980,6 +4189,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SecretListResponseMessage]: ...
 
         @overload
@@ -3990,6 +4201,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[SecretApplyResponseMessage]: ...
 
         @overload
@@ -4000,6 +4213,8 @@ class Overloads:
             *,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[RemoveQueueItemResponseMessage]: ...
 
         @overload
@@ -4008,6 +4223,8 @@ class Overloads:
             *types: str,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[Message]: ...
 
         def messages(
@@ -4015,5 +4232,7 @@ class Overloads:
             *types: str,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Any:
             """See ``AppServerClient``."""

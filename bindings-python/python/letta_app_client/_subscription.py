@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
+from ._backlog import MAX_BYTES, Backlog, Overflow, kept
 from ._bridge import BATCH
+from ._filters import Wanted
 from ._link import Link
 from ._loops import Completion, logger
-from .errors import ClientClosed, LettaAppError
+from .errors import ClientClosed, Lagged, LettaAppError
 from .messages import Message
 
 __all__ = ["Inbox", "Subscription"]
@@ -23,38 +24,51 @@ class Inbox:
 
     # Apart from what the user holds, so that a dropped subscription ends.
 
-    def __init__(self, link: Link, wanted: Callable[[Message], bool], limit: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        wanted: Callable[[Message], bool],
+        limit: int,
+        max_bytes: int = MAX_BYTES,
+        overflow: Overflow = "drop_oldest",
+    ) -> None:
         self._link = link
         self._wanted = wanted
-        self._frames: deque[Message] = deque()
-        self._limit = limit
+        self._frames = Backlog(limit, max_bytes, overflow)
         self._given = 0
         self._waiter: Completion | None = None
         self._reading = False
         self._over = False
         self._error: Callable[[], LettaAppError] | None = None
-        self.dropped = 0
         link.add(self)
+
+    @property
+    def dropped(self) -> int:
+        """How many frames are missing."""
+        return self._frames.dropped
 
     def put(self, message: Message) -> None:
         """Takes a frame if it is wanted."""
         if not self._wanted(message):
             return
-        if len(self._frames) == self._limit:
-            if not self.dropped:
-                logger.warning(
-                    "a reader of messages lags: the oldest of %d are dropped", self._limit
-                )
-            self._frames.popleft()
-            self.dropped += 1
-        self._frames.append(message)
+        before = self.dropped
+        self._frames.put(message)
+        if not before and self.dropped:
+            logger.warning(
+                "a reader of messages lags: %d wait, and some are lost", len(self._frames)
+            )
         self.wake()
+
+    def lagged(self, count: int) -> None:
+        """Takes note that frames, of any type, were lost before anybody could look at them."""
+        # Of those that are never dropped none was.
+        if not isinstance(self._wanted, Wanted) or not self._wanted.is_within(kept()):
+            self._frames.lost(count)
+            self.wake()
 
     def taken(self) -> list[Message]:
         """Returns what is there, without waiting."""
-        frames = list(self._frames)
-        self._frames.clear()
-        return frames
+        return [self._frames.pop() for _ in range(len(self._frames))]
 
     def end(self, error: Callable[[], LettaAppError] | None) -> None:
         """Takes note that no more will come, and why; what is there may still be read."""
@@ -83,6 +97,8 @@ class Inbox:
         self._reading = True
         try:
             while not self._frames:
+                if self._frames.is_over:
+                    raise self._lagged()
                 if self._over:
                     if self._error is not None:
                         raise self._error()
@@ -96,9 +112,19 @@ class Inbox:
             self._given += 1
             if self._given % BATCH == 0:
                 await self._breathe()
-            return self._frames.popleft() if self._frames else None
+            return self._frames.pop() if self._frames else None
         finally:
             self._reading = False
+
+    def _lagged(self) -> Lagged:
+        error = Lagged(
+            f"a reader did not keep up: {self.dropped} messages are missing",
+            hint="read faster, allow more to wait, or let the oldest go",
+        )
+        error.dropped_count = self.dropped
+        self.leave()
+        self._frames.is_over = False
+        return error
 
     async def _wait(self) -> None:
         self._waiter = self._link.bridge.enter().completion()
@@ -120,17 +146,29 @@ class Subscription(AsyncIterator[M_co], Generic[M_co]):
 
     ``async with client.messages("turn_finished") as messages: async for message in messages: …``.
     It ends when the client is closed, and raises ``Disconnected`` when the connection is lost, in
-    both cases after the frames that had come. One task at a time may read. Leaving the block,
+    both cases after the frames that had come; with ``overflow="raise"`` it raises ``Lagged`` when
+    its reader does not keep up. One task at a time may read. Leaving the block,
     ``aclose``, or dropping it ends the keeping of frames; cancelling who waits loses none.
     """
 
-    def __init__(self, link: Link, wanted: Callable[[Message], bool], limit: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        wanted: Callable[[Message], bool],
+        limit: int,
+        max_bytes: int = MAX_BYTES,
+        overflow: Overflow = "drop_oldest",
+    ) -> None:
         """Use ``AppServerClient.messages``."""
-        self._inbox = Inbox(link, wanted, limit)
+        self._inbox = Inbox(link, wanted, limit, max_bytes, overflow)
 
     @property
     def dropped(self) -> int:
-        """How many frames were dropped, the oldest first, because they were not read."""
+        """How many frames are missing, because they were not read, or the loop was busy.
+
+        A loop that was busy for so long that frames were lost before anybody looked at them counts
+        frames of all types.
+        """
         return self._inbox.dropped
 
     def __aiter__(self) -> Subscription[M_co]:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from . import _native
+from ._backlog import MAX_BYTES, Overflow
 from ._call import Delivery
 from ._checks import expect, expect_text
 from ._commands import Commands
@@ -280,6 +281,8 @@ class AppServerClient(Commands):
             *types: str,
             runtime: Mapping[str, Any] | None = None,
             limit: int = 10_000,
+            max_bytes: int = MAX_BYTES,
+            overflow: Overflow = "drop_oldest",
         ) -> Subscription[Message]:
             """Returns frames that the server sends as an async iterator (``Subscription``).
 
@@ -291,18 +294,27 @@ class AppServerClient(Commands):
             Args:
                 *types: The types of the frames; none for all. Frames of other types are not parsed.
                 runtime: Agent and conversation, for the frames that carry them.
-                limit: How many frames are kept for a reader who lags; then the oldest go, which
-                    ``Subscription.dropped`` counts.
+                limit: How many frames are kept for a reader who lags.
+                max_bytes: How many bytes of frames are kept; a single one may be larger.
+                overflow: What happens above a limit. ``drop_oldest``: the oldest go, which
+                    ``Subscription.dropped`` counts, but never a ``turn_finished``, a
+                    ``terminal_exited``, a ``control_request`` or an ``external_tool_call_request``.
+                    ``raise``: the iteration ends with ``Lagged``, after the frames that had come.
 
             Raises:
-                InvalidOption: ``types``, ``runtime`` or ``limit`` is not usable.
+                InvalidOption: ``types``, ``runtime``, a limit or ``overflow`` is not usable.
                 ForkedProcess: The client was made before a fork.
             """
             self._bridge.check_process()
-            expect("limit", limit, "a number", (int,))
-            if limit < 1:
-                raise InvalidOption(f"limit: expected a number above 0, got {limit}")
-            return Subscription(self._link, Wanted(types or None, runtime), limit)
+            for name, value in (("limit", limit), ("max_bytes", max_bytes)):
+                expect(name, value, "a number", (int,))
+                if value < 1:
+                    raise InvalidOption(f"{name}: expected a number above 0, got {value}")
+            if overflow not in get_args(Overflow):
+                known = " or ".join(get_args(Overflow))
+                raise InvalidOption(f"overflow: expected {known}, got {overflow!r}")
+            wanted = Wanted(types or None, runtime)
+            return Subscription(self._link, wanted, limit, max_bytes, overflow)
 
     def on_send(self, handler: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
         """Registers a function for every command that is sent.
@@ -334,7 +346,8 @@ class AppServerClient(Commands):
         """Registers a function for frames that were dropped, with their number.
 
         When the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
-        handlers, the oldest are dropped. Results of turns and answers to requests never are.
+        handlers, the oldest are dropped. Never dropped are results of turns, answers to requests,
+        and the frames that end a turn or a terminal, want a permission or call a tool.
 
         Returns:
             A function that removes the handler.
@@ -443,6 +456,7 @@ class AppServerClient(Commands):
         elif kind == "lagged" and (self._link.has_listeners or self._link.on_send):
             self._dropped += delivery[2]
             logger.warning("%d frames were dropped: the event loop was busy", delivery[2])
+            self._link.lagged(delivery[2])
             self._on_lagged.emit(delivery[2])
 
     def _disconnected(self, how: Disconnect) -> None:

@@ -22,6 +22,7 @@
     │  ├─ TurnInterrupted                    the connection was lost: the outcome is unknown
     │  ├─ ApprovalRequired                   a permission is wanted; request
     │  └─ StructuredOutputError              no result that fits output_type; text, errors
+    ├─ Lagged                                a subscription that was to raise; dropped_count
     ├─ ServerStartError                      a server of one's own did not start
     ├─ WrongLoop                             used from another event loop
     ├─ ForkedProcess                         the client belongs to the parent process
@@ -48,6 +49,7 @@ __all__ = [
     "InternalError",
     "InvalidCommand",
     "InvalidOption",
+    "Lagged",
     "LettaAppError",
     "MessageTooLarge",
     "ProtocolMismatch",
@@ -258,6 +260,17 @@ class StructuredOutputError(TurnError):
         return "" if self.result is None else self.result.text
 
 
+class Lagged(LettaAppError):
+    """A subscription ended because its reader did not keep up, with ``overflow="raise"``.
+
+    Attributes:
+        dropped_count: How many messages are missing.
+    """
+
+    code: ClassVar[str] = "lagged"
+    dropped_count: int = 0
+
+
 class ServerStartError(LettaAppError):
     """A server of one's own did not start. The message ends with what it printed last."""
 
@@ -303,6 +316,8 @@ def from_json(text: str) -> LettaAppError:
         error.response = decode(raw["response"])
     if isinstance(error, TurnError) and raw["result"] is not None:
         error.result = TurnResult.from_raw(raw["result"])
+    if isinstance(error, Lagged):
+        error.dropped_count = raw.get("dropped_count") or 0
     if isinstance(error, StructuredOutputError):
         error.errors = tuple(raw.get("problems", ()))
     return error

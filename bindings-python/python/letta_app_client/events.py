@@ -310,17 +310,20 @@ class LoopStatus(_Event):
 
 @dataclass(frozen=True, slots=True)
 class EventsDropped(_Event):
-    """The reader did not keep up, and events before this one were dropped.
+    """The reader did not keep up, and events were merged, or dropped where that was not enough.
 
-    Only pieces of text and output, changes of status and unknown events are; the result has all
-    that was said.
+    Neighbouring pieces of one text, or of one call's arguments or output, become one event, and no
+    text is missing. Only pieces of text and output, changes of status and unknown events are
+    dropped; the result has all that was said.
 
     Attributes:
-        dropped: How many.
+        dropped: How many events before this one; 0 where nothing is missing.
+        merged: How many events went into their neighbours, among those around this one.
     """
 
     type: ClassVar[Literal["lagged"]] = "lagged"
     dropped: int
+    merged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

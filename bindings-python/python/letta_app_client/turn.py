@@ -56,8 +56,10 @@ class Turn:
         a time may read, and every event is given once; after the last one a new iteration gives
         ``TurnFinished`` again.
 
-        The engine keeps up to 65,536 events or 64 MiB for a reader who lags. Then the oldest pieces
-        of text and output go, counted by ``EventsDropped``; the result has all of it.
+        The engine keeps up to 65,536 events or 64 MiB for a reader who lags. Then neighbouring
+        pieces of one text, or of one call's arguments or output, become one event, and where that
+        is not enough the oldest pieces, outputs, statuses and unknown events go. ``EventsDropped``
+        counts both; the result has all of it.
 
         Leaving the loop early, by ``break`` or an exception, stops the turn on the server without
         waiting for it; awaiting the turn then gives what it came to. In an interpreter without
