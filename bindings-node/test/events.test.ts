@@ -64,7 +64,10 @@ it.each<[native: Record<string, unknown> & { type: string }, event: object]>([
     { message: "m", attempt: 1, maxAttempts: 3, delayMs: null },
   ],
   [{ type: "status", status: "SENDING_API_REQUEST" }, { status: "SENDING_API_REQUEST" }],
-  [{ type: "lagged", dropped: 5 }, { dropped: 5 }],
+  [
+    { type: "lagged", dropped: 5, merged: 7 },
+    { dropped: 5, merged: 7 },
+  ],
   [{ type: "unknown", frame: '{"type":"stream_delta"}' }, { raw: { type: "stream_delta" } }],
 ])("spells %j as users see it", (native, event) => {
   expect(turnEvent({ ...native })).toEqual({ type: native.type, ...event });

@@ -212,22 +212,27 @@ it("fetches events only when somebody wants them", async () => {
     end = () => call.resolve(RESULT);
   });
   ready();
-  engine.events = '[{"type":"lagged","dropped":2},{"type":"brand_new","x":1}]';
+  engine.events = '[{"type":"lagged","dropped":2,"merged":3},{"type":"brand_new","x":1}]';
   expect(engine.taken).toBe(0);
   const events = turn[Symbol.asyncIterator]();
-  expect((await events.next()).value).toEqual({ type: "lagged", dropped: 2 });
+  expect((await events.next()).value).toEqual({
+    type: "lagged",
+    dropped: 2,
+    merged: 3,
+  });
   expect((await events.next()).value).toEqual({
     type: "unknown",
     raw: { type: "brand_new", x: 1 },
   });
   expect(engine.taken).toBe(1);
-  const pending = events.next();
-  expect(engine.taken).toBe(1);
+  // A part comes at once: whether there is more is asked when it was read.
   engine.events = "[]";
+  const pending = events.next();
+  expect(engine.taken).toBe(2);
   end();
   expect((await pending).value).toMatchObject({ type: "finished" });
   expect((await events.next()).done).toBe(true);
-  expect(engine).toMatchObject({ taken: 2, left: [1] });
+  expect(engine).toMatchObject({ taken: 3, left: [1] });
 });
 
 it("lets go of the events when nobody has it any more", async () => {

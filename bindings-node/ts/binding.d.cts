@@ -40,7 +40,7 @@ export declare class Connection {
    * whenever `takeTurn` has something to give. Returns the frame.
    */
   runTurn(token: number, command: string, options: NativeTurnOptions): string
-  /** The events of a followed turn since the last time, as a JSON list. */
+  /** The oldest events of a followed turn, a part of them, as a JSON list; to be called until it is empty. */
   takeTurn(token: number): string
   /** Nobody takes the events of the turn any more. */
   leaveTurn(token: number): void
@@ -160,6 +160,9 @@ export interface Drained {
 
 /** The codes of all error kinds, in the order of the documentation. */
 export declare function errorCodes(): Array<string>
+
+/** The types of the frames that no reader misses, however far it lags. */
+export declare function keptFrames(): Array<string>
 
 /** The types of the frames that a server sends, in the order of `Drained.types`. */
 export declare function messageTypes(): Array<string>

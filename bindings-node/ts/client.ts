@@ -105,11 +105,10 @@ export class AppServerClient extends DocumentedClient {
   constructor(options: AppServerClientOptions) {
     super();
     const native = nativeOptions(options);
-    this.#native = translated(
-      () => new Connection(native, () => this.#deliveries.add(this.#native.drain())),
-    );
+    this.#native = translated(() => new Connection(native, () => this.#deliveries.ring()));
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(
+      () => this.#native.drain(),
       (kind, value, text, place) => this.#deliver(kind, value, text, place),
       () => this.#frames.forget(),
     );
@@ -242,8 +241,11 @@ export class AppServerClient extends DocumentedClient {
   /**
    * The frames of the server, or those that a filter names, for a `for await` loop; those that come from
    * now on. Those of a runtime come only to connections that started it or asked for it: to watch what
-   * another client drives, send `sync` first (section 16). At most `limit` wait to be read, then the oldest go: `dropped` counts them, and a process
-   * warning of type `AppClientLagWarning` says so once. Ends with `close()`.
+   * another client drives, send `sync` first (section 16). At most `limit` of them and
+   * `maxBytes` wait to be read, then the oldest go, but never a `turn_finished`, a `terminal_exited`, a
+   * `control_request` or an `external_tool_call_request`: `dropped` counts them, and a process warning of
+   * type `AppClientLagWarning` says so once. With `overflow: "raise"` the loop rejects with
+   * {@link Lagged} instead, after what had come. Ends with `close()`.
    *
    * The loop rejects with {@link Disconnected} when the connection is lost, after the frames that came
    * before, and with {@link AbortError}. Throws {@link InvalidOption} and {@link ClientClosed}.
@@ -275,7 +277,8 @@ export class AppServerClient extends DocumentedClient {
 
   /**
    * Calls a function with the number of frames that were dropped, because this thread was busy for
-   * too long to fetch them; never results of calls. Without such a handler it is reported as a process
+   * too long to fetch them; never results of calls, nor the frames that end a turn or a terminal, want
+   * a permission or call a tool. Without such a handler it is reported as a process
    * warning of type `AppClientLagWarning`. Returns the unsubscriber.
    */
   onLagged(handler: types.LaggedHandler): () => void {

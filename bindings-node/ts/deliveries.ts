@@ -30,43 +30,52 @@ export type Deliver = (kind: number, value: number, text: string, place: number)
 
 /**
  * Hands out deliveries. After one that settles a call, the rest waits until the code that awaited
- * the call has run: a handler it registers then misses nothing that came after its answer.
+ * the call has run: a handler it registers then misses nothing that came after its answer. What comes
+ * meanwhile waits in the engine, which has limits.
  */
 export class Deliveries {
+  readonly #fetch: () => Drained;
   readonly #deliver: Deliver;
   readonly #idle: () => void;
-  readonly #batches: Drained[] = [];
+  #batch: Drained = { kinds: [], values: [], texts: [], types: [] };
   #next = 0;
+  #rung = false;
   #paused = false;
 
-  constructor(deliver: Deliver, idle: () => void) {
+  constructor(fetch: () => Drained, deliver: Deliver, idle: () => void) {
+    this.#fetch = fetch;
     this.#deliver = deliver;
     this.#idle = idle;
   }
 
-  add(batch: Drained): void {
-    this.#batches.push(batch);
+  /** There is something to fetch. */
+  ring(): void {
+    this.#rung = true;
     if (!this.#paused) this.#run();
   }
 
   #run(): void {
-    for (let batch = this.#batches[0]; batch; batch = this.#batches[0]) {
-      const { kinds, values, texts, types } = batch;
-      while (this.#next < kinds.length) {
-        const at = this.#next++;
-        const [kind, value, text, place] = [kinds[at], values[at], texts[at], types[at]];
-        if (this.#deliver(kind ?? -1, value ?? 0, text ?? "", place ?? -1)) {
-          this.#paused = true;
-          setImmediate(() => {
-            this.#paused = false;
-            this.#run();
-          });
-          return;
-        }
+    while (this.#next < this.#batch.kinds.length || this.#rung) {
+      if (this.#next >= this.#batch.kinds.length) {
+        this.#rung = false;
+        this.#batch = this.#fetch();
+        this.#next = 0;
+        continue;
       }
-      this.#batches.shift();
-      this.#next = 0;
+      const { kinds, values, texts, types } = this.#batch;
+      const at = this.#next++;
+      const [kind, value, text, place] = [kinds[at], values[at], texts[at], types[at]];
+      if (this.#deliver(kind ?? -1, value ?? 0, text ?? "", place ?? -1)) {
+        this.#paused = true;
+        setImmediate(() => {
+          this.#paused = false;
+          this.#run();
+        });
+        return;
+      }
     }
+    this.#batch = { kinds: [], values: [], texts: [], types: [] };
+    this.#next = 0;
     this.#idle();
   }
 }

@@ -19,6 +19,7 @@
  * │  ├─ ApprovalRequired         a permission is wanted, and the turn was to raise then: request
  * │  ├─ StructuredOutputError    no result that fits the output schema: text, errors
  * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
+ * ├─ Lagged                      a subscription that was to raise: droppedCount
  * ├─ ServerStartError            a server of one's own did not start
  * ├─ ForkedProcess               the client belongs to a parent process
  * └─ InternalError               a defect of this package
@@ -42,6 +43,7 @@ interface NativeError {
   response: string | null;
   result: NativeResult | null;
   problems: string[];
+  dropped_count: number | null;
 }
 
 /** What an error may carry besides its message. */
@@ -52,6 +54,7 @@ export interface ErrorDetails {
   response?: unknown;
   result?: TurnResult | undefined;
   errors?: readonly string[] | undefined;
+  droppedCount?: number | undefined;
 }
 
 /** The base of all errors of this package. */
@@ -211,6 +214,18 @@ export class StructuredOutputError extends TurnError {
   }
 }
 
+/** A subscription with `overflow: "raise"` ended, because its reader did not keep up. */
+export class Lagged extends LettaAppError {
+  readonly code = "lagged" as const;
+  /** How many messages are missing. */
+  readonly droppedCount: number;
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details);
+    this.droppedCount = details.droppedCount ?? 0;
+  }
+}
+
 /** A server of one's own did not start; the message ends with what it printed last. */
 export class ServerStartError extends LettaAppError {
   readonly code = "server_start" as const;
@@ -246,6 +261,7 @@ export const ERROR_CLASSES = {
   turn_interrupted: TurnInterrupted,
   approval_required: ApprovalRequired,
   structured_output: StructuredOutputError,
+  lagged: Lagged,
   server_start: ServerStartError,
   forked_process: ForkedProcess,
   internal: InternalError,
@@ -276,6 +292,7 @@ export function errorFromJson(json: string): LettaAppError {
     response: error.response === null ? undefined : JSON.parse(error.response),
     result: error.result === null ? undefined : turnResult(error.result),
     errors: error.problems,
+    droppedCount: error.dropped_count ?? undefined,
   });
 }
 

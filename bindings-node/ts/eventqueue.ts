@@ -75,8 +75,9 @@ export class EventQueue {
     this.#fetched = [];
     this.#next = 0;
     if (!this.#ready) return;
-    this.#ready = false;
     this.#fetched = JSON.parse(this.#source.takeTurn(this.#token)).map(turnEvent);
-    if (this.#over) this.#source.leaveTurn(this.#token);
+    // A part of what waits: more may, and is not told of again, until nothing came.
+    this.#ready = this.#fetched.length > 0;
+    if (this.#over && !this.#ready) this.#source.leaveTurn(this.#token);
   }
 }

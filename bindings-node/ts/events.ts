@@ -126,10 +126,16 @@ export interface StatusEvent {
   status: string;
 }
 
-/** The reader was too slow, and this many events before here were dropped. The result is complete. */
+/**
+ * The reader was too slow: neighbouring pieces of one text, or of one call's arguments or output, became
+ * one event, and where that was not enough the oldest events went. The result is complete.
+ */
 export interface LaggedEvent {
   type: "lagged";
+  /** How many events before here were dropped; 0 where nothing is missing. */
   dropped: number;
+  /** How many events went into their neighbours, among those around here. */
+  merged: number;
 }
 
 /** The turn is over; the last event. A turn that fails with an error has none. */

@@ -2,52 +2,35 @@
 
 // Not the global ones, which tests replace by fake timers.
 import { clearInterval, setInterval } from "node:timers";
+import { Backlog, type BacklogOptions, type Judge, missesNothing } from "./backlog.js";
 import { describe } from "./describe.js";
-import { AbortError, InvalidOption } from "./errors.js";
+import { AbortError, InvalidOption, Lagged } from "./errors.js";
 import type { Caller } from "./family.js";
 import type { MessageFilter } from "./filters.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import { onAbort } from "./signals.js";
 
-/** What waits at most: as much as the engine itself keeps for a thread that is busy. */
-const MOST_ITEMS = 65_536;
-const MOST_CHARACTERS = 64 * 1024 * 1024;
 /** The longest interval there is; its callback does nothing. */
 const IDLE_MS = 2 ** 31 - 1;
 
 /** How an inbox behaves. */
-export interface InboxOptions<T> {
+export interface InboxOptions<T> extends BacklogOptions, Judge<T> {
   /** Rejects the reader with {@link AbortError}. */
   signal?: AbortSignal | undefined;
-  /** How many items may wait. */
-  limit?: number | undefined;
-  /** The characters that an item counts. */
-  sizeOf(item: T): number;
   /** The reader has left, or nothing comes any more: once. */
   left?: (() => void) | undefined;
   /** The first item was dropped. */
   dropping?: (() => void) | undefined;
 }
 
-/** Checks a limit that a user gave. */
-function checkedLimit(limit: number | undefined): number {
-  if (limit === undefined) return MOST_ITEMS;
-  if (Number.isInteger(limit) && limit > 0) return limit;
-  throw new InvalidOption(`limit: expected a whole number above 0, got ${describe(limit)}`);
-}
-
 /**
- * A queue with one reader. When it is full the oldest items go, and are counted. A reader that waits
+ * A queue with one reader; see {@link Backlog} for what happens when it is full. A reader that waits
  * keeps the process alive. Not a generator: that could be left only once its next item has come.
  */
 export class Inbox<T> {
   readonly #options: InboxOptions<T>;
-  readonly #limit: number;
+  readonly #backlog: Backlog<T>;
   readonly #detach: () => void;
-  #items: (T | undefined)[] = [];
-  #first = 0;
-  #characters = 0;
-  #dropped = 0;
   #over = false;
   #error: unknown;
   #readers: (() => void)[] = [];
@@ -55,7 +38,7 @@ export class Inbox<T> {
   /** @throws {@link InvalidOption} for a limit or a signal that is none, {@link AbortError} for an aborted one. */
   constructor(options: InboxOptions<T>) {
     this.#options = options;
-    this.#limit = checkedLimit(options.limit);
+    this.#backlog = new Backlog(options, options);
     const { signal } = options;
     if (signal !== undefined && typeof signal?.addEventListener !== "function") {
       throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
@@ -68,7 +51,7 @@ export class Inbox<T> {
 
   /** How many items were dropped, because the reader did not keep up. */
   get dropped(): number {
-    return this.#dropped;
+    return this.#backlog.dropped;
   }
 
   /** Whether nothing is added any more. */
@@ -78,22 +61,16 @@ export class Inbox<T> {
 
   push(item: T): void {
     if (this.#over) return;
-    this.#items.push(item);
-    this.#characters += this.#options.sizeOf(item);
-    while (
-      this.#waiting > this.#limit ||
-      (this.#characters > MOST_CHARACTERS && this.#waiting > 1)
-    ) {
-      this.#take();
-      this.lost(1);
-    }
-    this.#wake();
+    const before = this.dropped;
+    this.#backlog.push(item);
+    this.#told(before);
   }
 
   /** Counts items that were lost on their way here. */
   lost(count: number): void {
-    if (this.#dropped === 0 && count > 0) this.#options.dropping?.();
-    this.#dropped += count;
+    const before = this.dropped;
+    this.#backlog.lost(count);
+    this.#told(before);
   }
 
   /** Nothing comes any more: the reader gets what waits, then the end or the error. */
@@ -107,8 +84,13 @@ export class Inbox<T> {
   }
 
   async next(): Promise<IteratorResult<T, undefined>> {
-    while (this.#waiting === 0 && !this.#over) await this.#changed();
-    if (this.#waiting > 0) return { done: false, value: this.#take() };
+    for (;;) {
+      const entry = this.#backlog.take();
+      if (entry) return { done: false, value: entry.item };
+      if (!this.#over && this.#backlog.burst) this.leave(this.#lagged());
+      if (this.#over) break;
+      await this.#changed();
+    }
     const error = this.#error;
     this.#error = undefined;
     if (error !== undefined) throw error;
@@ -117,28 +99,23 @@ export class Inbox<T> {
 
   /** Leaves: what waits is forgotten, and nothing more comes. */
   leave(error?: unknown): void {
-    this.#items = [];
-    this.#first = 0;
-    this.#characters = 0;
+    this.#backlog.clear();
     if (this.#over) this.#error = undefined;
     this.end(error);
   }
 
-  get #waiting(): number {
-    return this.#items.length - this.#first;
+  /** Items may have been lost, or may be there. */
+  #told(before: number): void {
+    if (before === 0 && this.dropped > 0) this.#options.dropping?.();
+    this.#wake();
   }
 
-  #take(): T {
-    const item = this.#items[this.#first] as T;
-    this.#items[this.#first] = undefined;
-    this.#first += 1;
-    this.#characters -= this.#options.sizeOf(item);
-    // The places of what was taken go now and then, not one by one.
-    if (this.#first > 1024 && this.#first * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#first);
-      this.#first = 0;
-    }
-    return item;
+  #lagged(): Lagged {
+    const droppedCount = this.dropped;
+    return new Lagged(`a reader did not keep up: ${droppedCount} messages are missing`, {
+      hint: "read faster, allow more to wait, or let the oldest go",
+      droppedCount,
+    });
   }
 
   #changed(): Promise<void> {
@@ -171,7 +148,9 @@ export function followed<T>(
   try {
     off = follow(filter, {
       receive: (message) => receive(message, inbox),
-      lagged: (count) => inbox.lost(count),
+      lagged: (count) => {
+        if (!missesNothing(filter)) inbox.lost(count);
+      },
       end: (error) => inbox.end(error),
     });
   } catch (error) {

@@ -29,6 +29,7 @@ export {
   type Question,
 } from "./approvals.js";
 export { type AuditEntry, type AuditedHandler, audit } from "./audit.js";
+export type { BacklogOptions, Overflow } from "./backlog.js";
 export { AppServerClient } from "./client.js";
 export { connect, createAppServerClient } from "./connect.js";
 export type { Conversations, StoredMessagesOptions } from "./conversations.js";
@@ -47,6 +48,7 @@ export {
   InternalError,
   InvalidCommand,
   InvalidOption,
+  Lagged,
   LettaAppError,
   MessageTooLarge,
   ProtocolMismatch,

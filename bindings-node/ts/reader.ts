@@ -5,7 +5,7 @@ import type { Inbox } from "./inbox.js";
 
 /**
  * Items that come over time, for one `for await` loop or for `next()`. From the moment it was made
- * nothing is missed, up to a bound, behind which the oldest items go and are counted. Leaving the loop,
+ * nothing is missed, up to a bound, behind which the oldest items go and are counted, or the reader rejects with {@link Lagged} where it was asked to. Leaving the loop,
  * `return()` and the end of an `await using` block end it. A reader that waits keeps the process alive.
  *
  * It ends with the client's `close()`, and rejects with {@link Disconnected} when the connection is lost,

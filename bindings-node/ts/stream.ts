@@ -1,5 +1,7 @@
 /** Messages of the server for whoever reads them in a loop. */
 
+import { Buffer } from "node:buffer";
+import { type BacklogOptions, isKept } from "./backlog.js";
 import type { Caller } from "./family.js";
 import type { MessageFilter } from "./filters.js";
 import { followed, type InboxOptions } from "./inbox.js";
@@ -10,19 +12,23 @@ import { Reader } from "./reader.js";
 /** What `messages` takes. */
 export interface MessagesOptions<TType extends string = string>
   extends MessageFilter<TType>,
-    CallOptions {
-  /** How many messages may wait to be read; 65,536 by default, and never more than 64 Mi characters. */
-  limit?: number | undefined;
-}
+    BacklogOptions,
+    CallOptions {}
 
 /** Messages of the server, as they come; see {@link Reader}. */
 export class MessageStream<TMessage extends object> extends Reader<TMessage> {
   /** @internal */
-  constructor(follow: Caller["follow"], { signal, limit, ...filter }: MessagesOptions) {
+  constructor(
+    follow: Caller["follow"],
+    { signal, limit, maxBytes, overflow, ...filter }: MessagesOptions,
+  ) {
     const options: InboxOptions<TMessage> = {
       signal,
       limit,
-      sizeOf: (message) => rawText(message)?.length ?? 0,
+      maxBytes,
+      overflow,
+      sizeOf: (message) => Buffer.byteLength(rawText(message) ?? ""),
+      stays: (message) => isKept(String((message as { type?: unknown }).type)),
       dropping: () => {
         const text = "a reader of messages was too slow, and messages were dropped";
         process.emitWarning(text, { type: "AppClientLagWarning" });

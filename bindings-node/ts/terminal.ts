@@ -51,7 +51,7 @@ export class Terminal implements AsyncIterable<string> {
     this.#output = followed<string>(
       caller.follow,
       { types: ["terminal_output", "terminal_exited"] },
-      { sizeOf: (text) => text.length, left: () => clearTimeout(this.#tail) },
+      { sizeOf: (text) => Buffer.byteLength(text), left: () => clearTimeout(this.#tail) },
       (message) => this.#received(message),
     );
   }
