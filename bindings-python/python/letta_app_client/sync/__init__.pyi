@@ -9,17 +9,20 @@ from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, overload
 from typing_extensions import Unpack
 
+from .._audit import AuditEntry
 from .._backlog import Overflow
+from .._batch import Batch
 from .._limits import Timeout
+from .._structured import StructuredResult
 from .._tools import ToolHandler
 from ..approvals import ApprovalHandler, ApprovalMode
 from ..client import Disconnect, State, Stats
 from ..events import TurnEvent
 from ..messages import Channel, Fields, Message
-from ..options import TlsOptions
+from ..options import ConnectOptions, ConnectSettings
 from ..protocol import *
 from ..results import TurnResult, TurnStatus, Usage
-from ..session import PermissionMode, Prompt, TurnSettings
+from ..session import MapSettings, PermissionMode, Prompt, TurnSettings
 from ..tools import Tool
 from ..turn import TurnPhase
 from .. import ApprovalDecided as ApprovalDecided
@@ -32,8 +35,12 @@ from .. import ApprovalRequired as ApprovalRequired
 from .. import AssistantDelta as AssistantDelta
 from .. import AssistantMessage as AssistantMessage
 from .. import AuthError as AuthError
+from .. import Batch as Batch
+from .. import BatchItem as BatchItem
 from .. import Channel as Channel
 from .. import ClientClosed as ClientClosed
+from .. import ConnectOptions as ConnectOptions
+from .. import ConnectSettings as ConnectSettings
 from .. import ConnectionFailed as ConnectionFailed
 from .. import Decision as Decision
 from .. import Disconnect as Disconnect
@@ -47,6 +54,7 @@ from .. import InvalidOption as InvalidOption
 from .. import Lagged as Lagged
 from .. import LettaAppError as LettaAppError
 from .. import LoopStatus as LoopStatus
+from .. import MapSettings as MapSettings
 from .. import Message as Message
 from .. import MessageTooLarge as MessageTooLarge
 from .. import PermissionMode as PermissionMode
@@ -67,6 +75,7 @@ from .. import ServerStartError as ServerStartError
 from .. import State as State
 from .. import Stats as Stats
 from .. import StructuredOutputError as StructuredOutputError
+from .. import StructuredResult as StructuredResult
 from .. import Suggestion as Suggestion
 from .. import Timeout as Timeout
 from .. import TlsOptions as TlsOptions
@@ -105,10 +114,11 @@ from .. import protocol as protocol
 from .. import sync as sync
 from .. import tool as tool
 
-__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Channel', 'ClientClosed', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'RequestError', 'RequestTimeout', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
+__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'RequestError', 'RequestTimeout', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
 
 M_co = TypeVar("M_co", covariant=True, bound=Message)
 T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
 
 class Face:
     """The blocking face of one object."""
@@ -318,7 +328,7 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def run_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, approvals: ApprovalMode | ApprovalHandler='pause', check: bool=False) -> TurnResult:
+    def run_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
         Sends ``input``, after a short pause when a turn of this runtime has just ended (section
@@ -349,12 +359,14 @@ class AppServerClient(Face):
                 ``requires_approval``, ``raise`` raises ``ApprovalRequired``, and in both cases the
                 turn goes on once somebody answers; ``wait`` waits until somebody does, for example
                 a message handler.
+            allow: The names of tools that may run without anybody being asked, whatever
+                ``approvals`` says.
             check: Whether a turn that the agent did not end itself is raised, as ``TurnFailed``,
                 ``TurnAborted`` or ``ApprovalRequired``, with its result. By default it is an
                 outcome like others.
 
         Raises:
-            InvalidOption: A limit or ``approvals`` is not usable.
+            InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing or of the wrong type.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             RequestError: The server did not accept the input.
@@ -367,7 +379,7 @@ class AppServerClient(Face):
             TurnInterrupted: The connection was lost; the outcome is unknown.
         """
 
-    def send_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, approvals: ApprovalMode | ApprovalHandler='pause', check: bool=False) -> Turn:
+    def send_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
         Everything is as with ``run_turn``, but the caller can also follow what happens, stop the
@@ -386,11 +398,12 @@ class AppServerClient(Face):
                 by its handle.
             accept_timeout: Seconds until the server has shown any sign of the input.
             approvals: What to do when the turn wants a permission.
+            allow: The names of tools that may run unasked.
             check: Whether a turn that the agent did not end itself raises when it is awaited;
                 ``Turn.abort`` gives the result in any case.
 
         Raises:
-            InvalidOption: A limit or ``approvals`` is not usable.
+            InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing or of the wrong type.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
@@ -577,787 +590,1569 @@ class AppServerClient(Face):
         """The commands of the family ``teleport``."""
 
     @overload
-    def request(self, type_or_command: Literal['input'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[InputFields]) -> InputAcceptedResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['abort_message'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AbortMessageFields]) -> AbortMessageResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['sync'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SyncFields]) -> SyncResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['runtime_start'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[RuntimeStartFields]) -> RuntimeStartResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['teleport_probe'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[TeleportProbeFields]) -> TeleportProbeResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['teleport_request'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[TeleportRequestFields]) -> TeleportReadyMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['runtime_external_tools_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[RuntimeExternalToolsUpdateFields]) -> RuntimeExternalToolsUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['terminal_spawn'], /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[TerminalSpawnFields]) -> TerminalSpawnedMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['search_files'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SearchFilesFields]) -> SearchFilesResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['grep_in_files'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GrepInFilesFields]) -> GrepInFilesResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['list_in_directory'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListInDirectoryFields]) -> ListInDirectoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['get_tree'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetTreeFields]) -> GetTreeResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['read_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ReadFileFields]) -> ReadFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['write_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[WriteFileFields]) -> WriteFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['edit_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[EditFileFields]) -> EditFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['list_memory'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListMemoryFields]) -> ListMemoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['memory_history'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[MemoryHistoryFields]) -> MemoryHistoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['memory_file_at_ref'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[MemoryFileAtRefFields]) -> MemoryFileAtRefResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['memory_commit_diff'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[MemoryCommitDiffFields]) -> MemoryCommitDiffResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['read_memory_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ReadMemoryFileFields]) -> ReadMemoryFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['write_memory_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[WriteMemoryFileFields]) -> WriteMemoryFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['delete_memory_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[DeleteMemoryFileFields]) -> DeleteMemoryFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['enable_memfs'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[EnableMemfsFields]) -> EnableMemfsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['list_models'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListModelsFields]) -> ListModelsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['list_connect_providers'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListConnectProvidersFields]) -> ListConnectProvidersResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['connect_provider'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConnectProviderFields]) -> ConnectProviderResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['disconnect_provider'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[DisconnectProviderFields]) -> DisconnectProviderResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['chatgpt_usage_read'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChatgptUsageReadFields]) -> ChatgptUsageReadResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['update_model'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[UpdateModelFields]) -> UpdateModelResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['update_toolset'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[UpdateToolsetFields]) -> UpdateToolsetResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronListFields]) -> CronListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_add'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronAddFields]) -> CronAddResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_get'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronGetFields]) -> CronGetResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_runs'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronRunsFields]) -> CronRunsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_trigger'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronTriggerFields]) -> CronTriggerResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronUpdateFields]) -> CronUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_delete'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronDeleteFields]) -> CronDeleteResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['cron_delete_all'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronDeleteAllFields]) -> CronDeleteAllResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['skill_enable'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SkillEnableFields]) -> SkillEnableResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['skill_disable'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SkillDisableFields]) -> SkillDisableResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['create_agent'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CreateAgentFields]) -> CreateAgentResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['app_server_info'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AppServerInfoFields]) -> AppServerInfoResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['agent_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentListFields]) -> AgentListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['agent_retrieve'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentRetrieveFields]) -> AgentRetrieveResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['agent_create'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentCreateFields]) -> AgentCreateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['agent_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentUpdateFields]) -> AgentUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['agent_delete'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentDeleteFields]) -> AgentDeleteResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationListFields]) -> ConversationListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_retrieve'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationRetrieveFields]) -> ConversationRetrieveResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_create'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationCreateFields]) -> ConversationCreateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationUpdateFields]) -> ConversationUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_recompile'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationRecompileFields]) -> ConversationRecompileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_fork'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationForkFields]) -> ConversationForkResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_messages_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationMessagesListFields]) -> ConversationMessagesListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['conversation_compact'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationCompactFields]) -> ConversationCompactResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['set_boot_working_directory'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SetBootWorkingDirectoryFields]) -> SetBootWorkingDirectoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['get_cwd_map'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetCwdMapFields]) -> GetCwdMapResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['get_reflection_settings'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetReflectionSettingsFields]) -> GetReflectionSettingsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['set_reflection_settings'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SetReflectionSettingsFields]) -> SetReflectionSettingsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['get_experiments'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetExperimentsFields]) -> GetExperimentsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['set_experiment'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SetExperimentFields]) -> SetExperimentResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channels_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelsListFields]) -> ChannelsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_accounts_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountsListFields]) -> ChannelAccountsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_account_create'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountCreateFields]) -> ChannelAccountCreateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_account_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountUpdateFields]) -> ChannelAccountUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_account_bind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountBindFields]) -> ChannelAccountBindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_account_unbind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountUnbindFields]) -> ChannelAccountUnbindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_account_delete'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountDeleteFields]) -> ChannelAccountDeleteResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_account_start'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountStartFields]) -> ChannelAccountStartResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_account_stop'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountStopFields]) -> ChannelAccountStopResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_get_config'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelGetConfigFields]) -> ChannelGetConfigResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_set_config'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelSetConfigFields]) -> ChannelSetConfigResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_start'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelStartFields]) -> ChannelStartResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_stop'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelStopFields]) -> ChannelStopResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_pairings_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelPairingsListFields]) -> ChannelPairingsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_pairing_bind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelPairingBindFields]) -> ChannelPairingBindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_routes_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelRoutesListFields]) -> ChannelRoutesListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_targets_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelTargetsListFields]) -> ChannelTargetsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_target_bind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelTargetBindFields]) -> ChannelTargetBindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_route_remove'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelRouteRemoveFields]) -> ChannelRouteRemoveResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['channel_route_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelRouteUpdateFields]) -> ChannelRouteUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['execute_command'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ExecuteCommandFields]) -> ExecuteCommandResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['remove_queue_item'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[RemoveQueueItemFields]) -> RemoveQueueItemResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['search_branches'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SearchBranchesFields]) -> SearchBranchesResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['checkout_branch'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CheckoutBranchFields]) -> CheckoutBranchResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['secret_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SecretListFields]) -> SecretListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Literal['secret_apply'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SecretApplyFields]) -> SecretApplyResponseMessage: ...
-    @overload
-    def request(self, type_or_command: InputCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> InputAcceptedResponseMessage: ...
-    @overload
-    def request(self, type_or_command: AbortMessageCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AbortMessageResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SyncCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SyncResponseMessage: ...
-    @overload
-    def request(self, type_or_command: RuntimeStartCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> RuntimeStartResponseMessage: ...
-    @overload
-    def request(self, type_or_command: TeleportProbeCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> TeleportProbeResponseMessage: ...
-    @overload
-    def request(self, type_or_command: TeleportRequestCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> TeleportReadyMessage: ...
-    @overload
-    def request(self, type_or_command: RuntimeExternalToolsUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> RuntimeExternalToolsUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: TerminalSpawnCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> TerminalSpawnedMessage: ...
-    @overload
-    def request(self, type_or_command: SearchFilesCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SearchFilesResponseMessage: ...
-    @overload
-    def request(self, type_or_command: GrepInFilesCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GrepInFilesResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ListInDirectoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListInDirectoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: GetTreeCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetTreeResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ReadFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ReadFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: WriteFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> WriteFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: EditFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> EditFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ListMemoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListMemoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: MemoryHistoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> MemoryHistoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: MemoryFileAtRefCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> MemoryFileAtRefResponseMessage: ...
-    @overload
-    def request(self, type_or_command: MemoryCommitDiffCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> MemoryCommitDiffResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ReadMemoryFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ReadMemoryFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: WriteMemoryFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> WriteMemoryFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: DeleteMemoryFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> DeleteMemoryFileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: EnableMemfsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> EnableMemfsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ListModelsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListModelsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ListConnectProvidersCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListConnectProvidersResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConnectProviderCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConnectProviderResponseMessage: ...
-    @overload
-    def request(self, type_or_command: DisconnectProviderCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> DisconnectProviderResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChatgptUsageReadCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChatgptUsageReadResponseMessage: ...
-    @overload
-    def request(self, type_or_command: UpdateModelCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> UpdateModelResponseMessage: ...
-    @overload
-    def request(self, type_or_command: UpdateToolsetCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> UpdateToolsetResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronAddCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronAddResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronGetCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronGetResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronRunsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronRunsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronTriggerCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronTriggerResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronDeleteCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronDeleteResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CronDeleteAllCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronDeleteAllResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SkillEnableCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SkillEnableResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SkillDisableCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SkillDisableResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CreateAgentCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CreateAgentResponseMessage: ...
-    @overload
-    def request(self, type_or_command: AppServerInfoCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AppServerInfoResponseMessage: ...
-    @overload
-    def request(self, type_or_command: AgentListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: AgentRetrieveCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentRetrieveResponseMessage: ...
-    @overload
-    def request(self, type_or_command: AgentCreateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentCreateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: AgentUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: AgentDeleteCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentDeleteResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationRetrieveCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationRetrieveResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationCreateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationCreateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationRecompileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationRecompileResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationForkCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationForkResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationMessagesListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationMessagesListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ConversationCompactCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationCompactResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SetBootWorkingDirectoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SetBootWorkingDirectoryResponseMessage: ...
-    @overload
-    def request(self, type_or_command: GetCwdMapCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetCwdMapResponseMessage: ...
-    @overload
-    def request(self, type_or_command: GetReflectionSettingsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetReflectionSettingsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SetReflectionSettingsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SetReflectionSettingsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: GetExperimentsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetExperimentsResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SetExperimentCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SetExperimentResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountCreateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountCreateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountBindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountBindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountUnbindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountUnbindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountDeleteCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountDeleteResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountStartCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountStartResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelAccountStopCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountStopResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelGetConfigCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelGetConfigResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelSetConfigCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelSetConfigResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelStartCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelStartResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelStopCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelStopResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelPairingsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelPairingsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelPairingBindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelPairingBindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelRoutesListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelRoutesListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelTargetsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelTargetsListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelTargetBindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelTargetBindResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelRouteRemoveCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelRouteRemoveResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ChannelRouteUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelRouteUpdateResponseMessage: ...
-    @overload
-    def request(self, type_or_command: ExecuteCommandCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ExecuteCommandResponseMessage: ...
-    @overload
-    def request(self, type_or_command: RemoveQueueItemCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> RemoveQueueItemResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SearchBranchesCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SearchBranchesResponseMessage: ...
-    @overload
-    def request(self, type_or_command: CheckoutBranchCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CheckoutBranchResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SecretListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SecretListResponseMessage: ...
-    @overload
-    def request(self, type_or_command: SecretApplyCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SecretApplyResponseMessage: ...
-    @overload
-    def request(self, type_or_command: Mapping[str, Any], /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Any) -> Message: ...
-    @overload
-    def on_message(self, handler: Callable[[FileOpsMessage, Channel], object], *, types: Literal['file_ops'] | tuple[Literal['file_ops']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ControlRequestMessage, Channel], object], *, types: Literal['control_request'] | tuple[Literal['control_request']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[InputAcceptedResponseMessage, Channel], object], *, types: Literal['input_accepted'] | tuple[Literal['input_accepted']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[TeleportProbeResponseMessage, Channel], object], *, types: Literal['teleport_probe_response'] | tuple[Literal['teleport_probe_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[TeleportReadyMessage, Channel], object], *, types: Literal['teleport_ready'] | tuple[Literal['teleport_ready']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ExecuteCommandResponseMessage, Channel], object], *, types: Literal['execute_command_response'] | tuple[Literal['execute_command_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[DeviceStatusUpdateMessage, Channel], object], *, types: Literal['update_device_status'] | tuple[Literal['update_device_status']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[LoopStatusUpdateMessage, Channel], object], *, types: Literal['update_loop_status'] | tuple[Literal['update_loop_status']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[QueueUpdateMessage, Channel], object], *, types: Literal['update_queue'] | tuple[Literal['update_queue']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[StreamDeltaMessage, Channel], object], *, types: Literal['stream_delta'] | tuple[Literal['stream_delta']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[TurnFinishedMessage, Channel], object], *, types: Literal['turn_finished'] | tuple[Literal['turn_finished']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SubagentStateUpdateMessage, Channel], object], *, types: Literal['update_subagent_state'] | tuple[Literal['update_subagent_state']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ExternalToolCallRequestMessage, Channel], object], *, types: Literal['external_tool_call_request'] | tuple[Literal['external_tool_call_request']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[AbortMessageResponseMessage, Channel], object], *, types: Literal['abort_message_response'] | tuple[Literal['abort_message_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SyncResponseMessage, Channel], object], *, types: Literal['sync_response'] | tuple[Literal['sync_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[RuntimeExternalToolsUpdateResponseMessage, Channel], object], *, types: Literal['runtime_external_tools_update_response'] | tuple[Literal['runtime_external_tools_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[TerminalOutputMessage, Channel], object], *, types: Literal['terminal_output'] | tuple[Literal['terminal_output']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[TerminalSpawnedMessage, Channel], object], *, types: Literal['terminal_spawned'] | tuple[Literal['terminal_spawned']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[TerminalExitedMessage, Channel], object], *, types: Literal['terminal_exited'] | tuple[Literal['terminal_exited']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SearchFilesResponseMessage, Channel], object], *, types: Literal['search_files_response'] | tuple[Literal['search_files_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[GrepInFilesResponseMessage, Channel], object], *, types: Literal['grep_in_files_response'] | tuple[Literal['grep_in_files_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ListInDirectoryResponseMessage, Channel], object], *, types: Literal['list_in_directory_response'] | tuple[Literal['list_in_directory_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[GetTreeResponseMessage, Channel], object], *, types: Literal['get_tree_response'] | tuple[Literal['get_tree_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ReadFileResponseMessage, Channel], object], *, types: Literal['read_file_response'] | tuple[Literal['read_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[WriteFileResponseMessage, Channel], object], *, types: Literal['write_file_response'] | tuple[Literal['write_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[EditFileResponseMessage, Channel], object], *, types: Literal['edit_file_response'] | tuple[Literal['edit_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[FileChangedMessage, Channel], object], *, types: Literal['file_changed'] | tuple[Literal['file_changed']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ListMemoryResponseMessage, Channel], object], *, types: Literal['list_memory_response'] | tuple[Literal['list_memory_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[MemoryHistoryResponseMessage, Channel], object], *, types: Literal['memory_history_response'] | tuple[Literal['memory_history_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[MemoryFileAtRefResponseMessage, Channel], object], *, types: Literal['memory_file_at_ref_response'] | tuple[Literal['memory_file_at_ref_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[MemoryCommitDiffResponseMessage, Channel], object], *, types: Literal['memory_commit_diff_response'] | tuple[Literal['memory_commit_diff_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ReadMemoryFileResponseMessage, Channel], object], *, types: Literal['read_memory_file_response'] | tuple[Literal['read_memory_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[WriteMemoryFileResponseMessage, Channel], object], *, types: Literal['write_memory_file_response'] | tuple[Literal['write_memory_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[DeleteMemoryFileResponseMessage, Channel], object], *, types: Literal['delete_memory_file_response'] | tuple[Literal['delete_memory_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[EnableMemfsResponseMessage, Channel], object], *, types: Literal['enable_memfs_response'] | tuple[Literal['enable_memfs_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[MemoryUpdatedMessage, Channel], object], *, types: Literal['memory_updated'] | tuple[Literal['memory_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ListModelsResponseMessage, Channel], object], *, types: Literal['list_models_response'] | tuple[Literal['list_models_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ListConnectProvidersResponseMessage, Channel], object], *, types: Literal['list_connect_providers_response'] | tuple[Literal['list_connect_providers_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConnectProviderResponseMessage, Channel], object], *, types: Literal['connect_provider_response'] | tuple[Literal['connect_provider_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[DisconnectProviderResponseMessage, Channel], object], *, types: Literal['disconnect_provider_response'] | tuple[Literal['disconnect_provider_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChatgptUsageReadResponseMessage, Channel], object], *, types: Literal['chatgpt_usage_read_response'] | tuple[Literal['chatgpt_usage_read_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[UpdateModelResponseMessage, Channel], object], *, types: Literal['update_model_response'] | tuple[Literal['update_model_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[UpdateToolsetResponseMessage, Channel], object], *, types: Literal['update_toolset_response'] | tuple[Literal['update_toolset_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronListResponseMessage, Channel], object], *, types: Literal['cron_list_response'] | tuple[Literal['cron_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronAddResponseMessage, Channel], object], *, types: Literal['cron_add_response'] | tuple[Literal['cron_add_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronGetResponseMessage, Channel], object], *, types: Literal['cron_get_response'] | tuple[Literal['cron_get_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronRunsResponseMessage, Channel], object], *, types: Literal['cron_runs_response'] | tuple[Literal['cron_runs_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronTriggerResponseMessage, Channel], object], *, types: Literal['cron_trigger_response'] | tuple[Literal['cron_trigger_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronUpdateResponseMessage, Channel], object], *, types: Literal['cron_update_response'] | tuple[Literal['cron_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronDeleteResponseMessage, Channel], object], *, types: Literal['cron_delete_response'] | tuple[Literal['cron_delete_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronDeleteAllResponseMessage, Channel], object], *, types: Literal['cron_delete_all_response'] | tuple[Literal['cron_delete_all_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CronsUpdatedMessage, Channel], object], *, types: Literal['crons_updated'] | tuple[Literal['crons_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SkillEnableResponseMessage, Channel], object], *, types: Literal['skill_enable_response'] | tuple[Literal['skill_enable_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SkillDisableResponseMessage, Channel], object], *, types: Literal['skill_disable_response'] | tuple[Literal['skill_disable_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SkillsUpdatedMessage, Channel], object], *, types: Literal['skills_updated'] | tuple[Literal['skills_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CreateAgentResponseMessage, Channel], object], *, types: Literal['create_agent_response'] | tuple[Literal['create_agent_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[AppServerInfoResponseMessage, Channel], object], *, types: Literal['app_server_info_response'] | tuple[Literal['app_server_info_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[AgentListResponseMessage, Channel], object], *, types: Literal['agent_list_response'] | tuple[Literal['agent_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[AgentRetrieveResponseMessage, Channel], object], *, types: Literal['agent_retrieve_response'] | tuple[Literal['agent_retrieve_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[AgentCreateResponseMessage, Channel], object], *, types: Literal['agent_create_response'] | tuple[Literal['agent_create_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[AgentUpdateResponseMessage, Channel], object], *, types: Literal['agent_update_response'] | tuple[Literal['agent_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[AgentDeleteResponseMessage, Channel], object], *, types: Literal['agent_delete_response'] | tuple[Literal['agent_delete_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationListResponseMessage, Channel], object], *, types: Literal['conversation_list_response'] | tuple[Literal['conversation_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationRetrieveResponseMessage, Channel], object], *, types: Literal['conversation_retrieve_response'] | tuple[Literal['conversation_retrieve_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationCreateResponseMessage, Channel], object], *, types: Literal['conversation_create_response'] | tuple[Literal['conversation_create_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationUpdateResponseMessage, Channel], object], *, types: Literal['conversation_update_response'] | tuple[Literal['conversation_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationRecompileResponseMessage, Channel], object], *, types: Literal['conversation_recompile_response'] | tuple[Literal['conversation_recompile_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationForkResponseMessage, Channel], object], *, types: Literal['conversation_fork_response'] | tuple[Literal['conversation_fork_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationMessagesListResponseMessage, Channel], object], *, types: Literal['conversation_messages_list_response'] | tuple[Literal['conversation_messages_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ConversationCompactResponseMessage, Channel], object], *, types: Literal['conversation_compact_response'] | tuple[Literal['conversation_compact_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[RuntimeStartResponseMessage, Channel], object], *, types: Literal['runtime_start_response'] | tuple[Literal['runtime_start_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[GetExperimentsResponseMessage, Channel], object], *, types: Literal['get_experiments_response'] | tuple[Literal['get_experiments_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SetExperimentResponseMessage, Channel], object], *, types: Literal['set_experiment_response'] | tuple[Literal['set_experiment_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[GetReflectionSettingsResponseMessage, Channel], object], *, types: Literal['get_reflection_settings_response'] | tuple[Literal['get_reflection_settings_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SetReflectionSettingsResponseMessage, Channel], object], *, types: Literal['set_reflection_settings_response'] | tuple[Literal['set_reflection_settings_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelsListResponseMessage, Channel], object], *, types: Literal['channels_list_response'] | tuple[Literal['channels_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountsListResponseMessage, Channel], object], *, types: Literal['channel_accounts_list_response'] | tuple[Literal['channel_accounts_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountCreateResponseMessage, Channel], object], *, types: Literal['channel_account_create_response'] | tuple[Literal['channel_account_create_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountUpdateResponseMessage, Channel], object], *, types: Literal['channel_account_update_response'] | tuple[Literal['channel_account_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountBindResponseMessage, Channel], object], *, types: Literal['channel_account_bind_response'] | tuple[Literal['channel_account_bind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountUnbindResponseMessage, Channel], object], *, types: Literal['channel_account_unbind_response'] | tuple[Literal['channel_account_unbind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountDeleteResponseMessage, Channel], object], *, types: Literal['channel_account_delete_response'] | tuple[Literal['channel_account_delete_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountStartResponseMessage, Channel], object], *, types: Literal['channel_account_start_response'] | tuple[Literal['channel_account_start_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountStopResponseMessage, Channel], object], *, types: Literal['channel_account_stop_response'] | tuple[Literal['channel_account_stop_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelGetConfigResponseMessage, Channel], object], *, types: Literal['channel_get_config_response'] | tuple[Literal['channel_get_config_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelSetConfigResponseMessage, Channel], object], *, types: Literal['channel_set_config_response'] | tuple[Literal['channel_set_config_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelStartResponseMessage, Channel], object], *, types: Literal['channel_start_response'] | tuple[Literal['channel_start_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelStopResponseMessage, Channel], object], *, types: Literal['channel_stop_response'] | tuple[Literal['channel_stop_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelPairingsListResponseMessage, Channel], object], *, types: Literal['channel_pairings_list_response'] | tuple[Literal['channel_pairings_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelPairingBindResponseMessage, Channel], object], *, types: Literal['channel_pairing_bind_response'] | tuple[Literal['channel_pairing_bind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelRoutesListResponseMessage, Channel], object], *, types: Literal['channel_routes_list_response'] | tuple[Literal['channel_routes_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelTargetsListResponseMessage, Channel], object], *, types: Literal['channel_targets_list_response'] | tuple[Literal['channel_targets_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelTargetBindResponseMessage, Channel], object], *, types: Literal['channel_target_bind_response'] | tuple[Literal['channel_target_bind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelRouteRemoveResponseMessage, Channel], object], *, types: Literal['channel_route_remove_response'] | tuple[Literal['channel_route_remove_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelRouteUpdateResponseMessage, Channel], object], *, types: Literal['channel_route_update_response'] | tuple[Literal['channel_route_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelsUpdatedMessage, Channel], object], *, types: Literal['channels_updated'] | tuple[Literal['channels_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelAccountsUpdatedMessage, Channel], object], *, types: Literal['channel_accounts_updated'] | tuple[Literal['channel_accounts_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelPairingsUpdatedMessage, Channel], object], *, types: Literal['channel_pairings_updated'] | tuple[Literal['channel_pairings_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelRoutesUpdatedMessage, Channel], object], *, types: Literal['channel_routes_updated'] | tuple[Literal['channel_routes_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[ChannelTargetsUpdatedMessage, Channel], object], *, types: Literal['channel_targets_updated'] | tuple[Literal['channel_targets_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SetBootWorkingDirectoryResponseMessage, Channel], object], *, types: Literal['set_boot_working_directory_response'] | tuple[Literal['set_boot_working_directory_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[GetCwdMapResponseMessage, Channel], object], *, types: Literal['get_cwd_map_response'] | tuple[Literal['get_cwd_map_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SearchBranchesResponseMessage, Channel], object], *, types: Literal['search_branches_response'] | tuple[Literal['search_branches_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[CheckoutBranchResponseMessage, Channel], object], *, types: Literal['checkout_branch_response'] | tuple[Literal['checkout_branch_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SecretListResponseMessage, Channel], object], *, types: Literal['secret_list_response'] | tuple[Literal['secret_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[SecretApplyResponseMessage, Channel], object], *, types: Literal['secret_apply_response'] | tuple[Literal['secret_apply_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[RemoveQueueItemResponseMessage, Channel], object], *, types: Literal['remove_queue_item_response'] | tuple[Literal['remove_queue_item_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def on_message(self, handler: Callable[[Message, Channel], object], *, types: str | Iterable[str] | None=None, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]: ...
-    @overload
-    def messages(self, type: Literal['file_ops'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileOpsMessage]: ...
-    @overload
-    def messages(self, type: Literal['control_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ControlRequestMessage]: ...
-    @overload
-    def messages(self, type: Literal['input_accepted'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[InputAcceptedResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['teleport_probe_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportProbeResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['teleport_ready'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportReadyMessage]: ...
-    @overload
-    def messages(self, type: Literal['execute_command_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExecuteCommandResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['update_device_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeviceStatusUpdateMessage]: ...
-    @overload
-    def messages(self, type: Literal['update_loop_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[LoopStatusUpdateMessage]: ...
-    @overload
-    def messages(self, type: Literal['update_queue'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[QueueUpdateMessage]: ...
-    @overload
-    def messages(self, type: Literal['stream_delta'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[StreamDeltaMessage]: ...
-    @overload
-    def messages(self, type: Literal['turn_finished'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TurnFinishedMessage]: ...
-    @overload
-    def messages(self, type: Literal['update_subagent_state'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SubagentStateUpdateMessage]: ...
-    @overload
-    def messages(self, type: Literal['external_tool_call_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExternalToolCallRequestMessage]: ...
-    @overload
-    def messages(self, type: Literal['abort_message_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AbortMessageResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['sync_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SyncResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['runtime_external_tools_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeExternalToolsUpdateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['terminal_output'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalOutputMessage]: ...
-    @overload
-    def messages(self, type: Literal['terminal_spawned'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalSpawnedMessage]: ...
-    @overload
-    def messages(self, type: Literal['terminal_exited'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalExitedMessage]: ...
-    @overload
-    def messages(self, type: Literal['search_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchFilesResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['grep_in_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GrepInFilesResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['list_in_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListInDirectoryResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['get_tree_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetTreeResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['read_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadFileResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['write_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteFileResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['edit_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EditFileResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['file_changed'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileChangedMessage]: ...
-    @overload
-    def messages(self, type: Literal['list_memory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListMemoryResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['memory_history_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryHistoryResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['memory_file_at_ref_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryFileAtRefResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['memory_commit_diff_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryCommitDiffResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['read_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadMemoryFileResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['write_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteMemoryFileResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['delete_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeleteMemoryFileResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['enable_memfs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EnableMemfsResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['memory_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['list_models_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListModelsResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['list_connect_providers_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListConnectProvidersResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['connect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConnectProviderResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['disconnect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DisconnectProviderResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['chatgpt_usage_read_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChatgptUsageReadResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['update_model_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateModelResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['update_toolset_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateToolsetResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_add_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronAddResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_get_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronGetResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_runs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronRunsResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_trigger_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronTriggerResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronUpdateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['cron_delete_all_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteAllResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['crons_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronsUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['skill_enable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillEnableResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['skill_disable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillDisableResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['skills_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillsUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['create_agent_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CreateAgentResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['app_server_info_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AppServerInfoResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['agent_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['agent_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentRetrieveResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['agent_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentCreateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['agent_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentUpdateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['agent_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentDeleteResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRetrieveResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCreateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationUpdateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_recompile_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRecompileResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_fork_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationForkResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_messages_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationMessagesListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['conversation_compact_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCompactResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['runtime_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeStartResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['get_experiments_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetExperimentsResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['set_experiment_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetExperimentResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['get_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetReflectionSettingsResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['set_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetReflectionSettingsResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channels_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_accounts_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_account_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountCreateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_account_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUpdateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_account_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountBindResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_account_unbind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUnbindResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_account_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountDeleteResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_account_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStartResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_account_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStopResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_get_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelGetConfigResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_set_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelSetConfigResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStartResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStopResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_pairings_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_pairing_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingBindResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_routes_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_targets_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_target_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetBindResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_route_remove_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteRemoveResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_route_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteUpdateResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['channels_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_accounts_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_pairings_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_routes_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['channel_targets_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsUpdatedMessage]: ...
-    @overload
-    def messages(self, type: Literal['set_boot_working_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetBootWorkingDirectoryResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['get_cwd_map_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetCwdMapResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['search_branches_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchBranchesResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['checkout_branch_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CheckoutBranchResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['secret_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretListResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['secret_apply_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretApplyResponseMessage]: ...
-    @overload
-    def messages(self, type: Literal['remove_queue_item_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RemoveQueueItemResponseMessage]: ...
-    @overload
-    def messages(self, *types: str, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[Message]: ...
+    def request(self, type_or_command: Literal['input'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[InputFields]) -> InputAcceptedResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['abort_message'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AbortMessageFields]) -> AbortMessageResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['sync'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SyncFields]) -> SyncResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['runtime_start'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[RuntimeStartFields]) -> RuntimeStartResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['teleport_probe'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[TeleportProbeFields]) -> TeleportProbeResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['teleport_request'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[TeleportRequestFields]) -> TeleportReadyMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['runtime_external_tools_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[RuntimeExternalToolsUpdateFields]) -> RuntimeExternalToolsUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['terminal_spawn'], /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[TerminalSpawnFields]) -> TerminalSpawnedMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['search_files'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SearchFilesFields]) -> SearchFilesResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['grep_in_files'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GrepInFilesFields]) -> GrepInFilesResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['list_in_directory'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListInDirectoryFields]) -> ListInDirectoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['get_tree'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetTreeFields]) -> GetTreeResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['read_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ReadFileFields]) -> ReadFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['write_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[WriteFileFields]) -> WriteFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['edit_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[EditFileFields]) -> EditFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['list_memory'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListMemoryFields]) -> ListMemoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['memory_history'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[MemoryHistoryFields]) -> MemoryHistoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['memory_file_at_ref'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[MemoryFileAtRefFields]) -> MemoryFileAtRefResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['memory_commit_diff'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[MemoryCommitDiffFields]) -> MemoryCommitDiffResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['read_memory_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ReadMemoryFileFields]) -> ReadMemoryFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['write_memory_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[WriteMemoryFileFields]) -> WriteMemoryFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['delete_memory_file'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[DeleteMemoryFileFields]) -> DeleteMemoryFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['enable_memfs'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[EnableMemfsFields]) -> EnableMemfsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['list_models'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListModelsFields]) -> ListModelsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['list_connect_providers'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ListConnectProvidersFields]) -> ListConnectProvidersResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['connect_provider'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConnectProviderFields]) -> ConnectProviderResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['disconnect_provider'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[DisconnectProviderFields]) -> DisconnectProviderResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['chatgpt_usage_read'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChatgptUsageReadFields]) -> ChatgptUsageReadResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['update_model'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[UpdateModelFields]) -> UpdateModelResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['update_toolset'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[UpdateToolsetFields]) -> UpdateToolsetResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronListFields]) -> CronListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_add'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronAddFields]) -> CronAddResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_get'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronGetFields]) -> CronGetResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_runs'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronRunsFields]) -> CronRunsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_trigger'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronTriggerFields]) -> CronTriggerResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronUpdateFields]) -> CronUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_delete'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronDeleteFields]) -> CronDeleteResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['cron_delete_all'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CronDeleteAllFields]) -> CronDeleteAllResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['skill_enable'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SkillEnableFields]) -> SkillEnableResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['skill_disable'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SkillDisableFields]) -> SkillDisableResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['create_agent'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CreateAgentFields]) -> CreateAgentResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['app_server_info'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AppServerInfoFields]) -> AppServerInfoResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['agent_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentListFields]) -> AgentListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['agent_retrieve'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentRetrieveFields]) -> AgentRetrieveResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['agent_create'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentCreateFields]) -> AgentCreateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['agent_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentUpdateFields]) -> AgentUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['agent_delete'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[AgentDeleteFields]) -> AgentDeleteResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationListFields]) -> ConversationListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_retrieve'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationRetrieveFields]) -> ConversationRetrieveResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_create'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationCreateFields]) -> ConversationCreateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationUpdateFields]) -> ConversationUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_recompile'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationRecompileFields]) -> ConversationRecompileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_fork'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationForkFields]) -> ConversationForkResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_messages_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationMessagesListFields]) -> ConversationMessagesListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['conversation_compact'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ConversationCompactFields]) -> ConversationCompactResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['set_boot_working_directory'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SetBootWorkingDirectoryFields]) -> SetBootWorkingDirectoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['get_cwd_map'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetCwdMapFields]) -> GetCwdMapResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['get_reflection_settings'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetReflectionSettingsFields]) -> GetReflectionSettingsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['set_reflection_settings'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SetReflectionSettingsFields]) -> SetReflectionSettingsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['get_experiments'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[GetExperimentsFields]) -> GetExperimentsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['set_experiment'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SetExperimentFields]) -> SetExperimentResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channels_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelsListFields]) -> ChannelsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_accounts_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountsListFields]) -> ChannelAccountsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_account_create'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountCreateFields]) -> ChannelAccountCreateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_account_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountUpdateFields]) -> ChannelAccountUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_account_bind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountBindFields]) -> ChannelAccountBindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_account_unbind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountUnbindFields]) -> ChannelAccountUnbindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_account_delete'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountDeleteFields]) -> ChannelAccountDeleteResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_account_start'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountStartFields]) -> ChannelAccountStartResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_account_stop'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelAccountStopFields]) -> ChannelAccountStopResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_get_config'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelGetConfigFields]) -> ChannelGetConfigResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_set_config'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelSetConfigFields]) -> ChannelSetConfigResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_start'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelStartFields]) -> ChannelStartResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_stop'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelStopFields]) -> ChannelStopResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_pairings_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelPairingsListFields]) -> ChannelPairingsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_pairing_bind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelPairingBindFields]) -> ChannelPairingBindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_routes_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelRoutesListFields]) -> ChannelRoutesListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_targets_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelTargetsListFields]) -> ChannelTargetsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_target_bind'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelTargetBindFields]) -> ChannelTargetBindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_route_remove'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelRouteRemoveFields]) -> ChannelRouteRemoveResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['channel_route_update'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ChannelRouteUpdateFields]) -> ChannelRouteUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['execute_command'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[ExecuteCommandFields]) -> ExecuteCommandResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['remove_queue_item'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[RemoveQueueItemFields]) -> RemoveQueueItemResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['search_branches'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SearchBranchesFields]) -> SearchBranchesResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['checkout_branch'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[CheckoutBranchFields]) -> CheckoutBranchResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['secret_list'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SecretListFields]) -> SecretListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Literal['secret_apply'], /, *, request_id: str=..., timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Unpack[SecretApplyFields]) -> SecretApplyResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: InputCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> InputAcceptedResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: AbortMessageCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AbortMessageResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SyncCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SyncResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: RuntimeStartCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> RuntimeStartResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: TeleportProbeCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> TeleportProbeResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: TeleportRequestCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> TeleportReadyMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: RuntimeExternalToolsUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> RuntimeExternalToolsUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: TerminalSpawnCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> TerminalSpawnedMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SearchFilesCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SearchFilesResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: GrepInFilesCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GrepInFilesResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ListInDirectoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListInDirectoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: GetTreeCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetTreeResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ReadFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ReadFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: WriteFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> WriteFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: EditFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> EditFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ListMemoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListMemoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: MemoryHistoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> MemoryHistoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: MemoryFileAtRefCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> MemoryFileAtRefResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: MemoryCommitDiffCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> MemoryCommitDiffResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ReadMemoryFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ReadMemoryFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: WriteMemoryFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> WriteMemoryFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: DeleteMemoryFileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> DeleteMemoryFileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: EnableMemfsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> EnableMemfsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ListModelsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListModelsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ListConnectProvidersCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ListConnectProvidersResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConnectProviderCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConnectProviderResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: DisconnectProviderCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> DisconnectProviderResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChatgptUsageReadCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChatgptUsageReadResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: UpdateModelCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> UpdateModelResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: UpdateToolsetCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> UpdateToolsetResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronAddCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronAddResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronGetCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronGetResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronRunsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronRunsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronTriggerCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronTriggerResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronDeleteCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronDeleteResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CronDeleteAllCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CronDeleteAllResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SkillEnableCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SkillEnableResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SkillDisableCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SkillDisableResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CreateAgentCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CreateAgentResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: AppServerInfoCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AppServerInfoResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: AgentListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: AgentRetrieveCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentRetrieveResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: AgentCreateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentCreateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: AgentUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: AgentDeleteCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> AgentDeleteResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationRetrieveCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationRetrieveResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationCreateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationCreateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationRecompileCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationRecompileResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationForkCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationForkResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationMessagesListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationMessagesListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ConversationCompactCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ConversationCompactResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SetBootWorkingDirectoryCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SetBootWorkingDirectoryResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: GetCwdMapCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetCwdMapResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: GetReflectionSettingsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetReflectionSettingsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SetReflectionSettingsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SetReflectionSettingsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: GetExperimentsCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> GetExperimentsResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SetExperimentCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SetExperimentResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountCreateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountCreateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountBindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountBindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountUnbindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountUnbindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountDeleteCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountDeleteResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountStartCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountStartResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelAccountStopCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelAccountStopResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelGetConfigCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelGetConfigResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelSetConfigCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelSetConfigResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelStartCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelStartResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelStopCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelStopResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelPairingsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelPairingsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelPairingBindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelPairingBindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelRoutesListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelRoutesListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelTargetsListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelTargetsListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelTargetBindCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelTargetBindResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelRouteRemoveCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelRouteRemoveResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ChannelRouteUpdateCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ChannelRouteUpdateResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: ExecuteCommandCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> ExecuteCommandResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: RemoveQueueItemCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> RemoveQueueItemResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SearchBranchesCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SearchBranchesResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: CheckoutBranchCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> CheckoutBranchResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SecretListCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SecretListResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: SecretApplyCommand, /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None) -> SecretApplyResponseMessage:
+        """See ``Commands``."""
+
+    @overload
+    def request(self, type_or_command: Mapping[str, Any], /, *, timeout: Timeout='default', predicate: Callable[[Message], bool] | None=None, **fields: Any) -> Message:
+        """See ``Commands``."""
+
+    @overload
+    def on_message(self, handler: Callable[[FileOpsMessage, Channel], object], *, types: Literal['file_ops'] | tuple[Literal['file_ops']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ControlRequestMessage, Channel], object], *, types: Literal['control_request'] | tuple[Literal['control_request']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[InputAcceptedResponseMessage, Channel], object], *, types: Literal['input_accepted'] | tuple[Literal['input_accepted']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[TeleportProbeResponseMessage, Channel], object], *, types: Literal['teleport_probe_response'] | tuple[Literal['teleport_probe_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[TeleportReadyMessage, Channel], object], *, types: Literal['teleport_ready'] | tuple[Literal['teleport_ready']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ExecuteCommandResponseMessage, Channel], object], *, types: Literal['execute_command_response'] | tuple[Literal['execute_command_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[DeviceStatusUpdateMessage, Channel], object], *, types: Literal['update_device_status'] | tuple[Literal['update_device_status']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[LoopStatusUpdateMessage, Channel], object], *, types: Literal['update_loop_status'] | tuple[Literal['update_loop_status']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[QueueUpdateMessage, Channel], object], *, types: Literal['update_queue'] | tuple[Literal['update_queue']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[StreamDeltaMessage, Channel], object], *, types: Literal['stream_delta'] | tuple[Literal['stream_delta']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[TurnFinishedMessage, Channel], object], *, types: Literal['turn_finished'] | tuple[Literal['turn_finished']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SubagentStateUpdateMessage, Channel], object], *, types: Literal['update_subagent_state'] | tuple[Literal['update_subagent_state']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ExternalToolCallRequestMessage, Channel], object], *, types: Literal['external_tool_call_request'] | tuple[Literal['external_tool_call_request']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[AbortMessageResponseMessage, Channel], object], *, types: Literal['abort_message_response'] | tuple[Literal['abort_message_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SyncResponseMessage, Channel], object], *, types: Literal['sync_response'] | tuple[Literal['sync_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[RuntimeExternalToolsUpdateResponseMessage, Channel], object], *, types: Literal['runtime_external_tools_update_response'] | tuple[Literal['runtime_external_tools_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[TerminalOutputMessage, Channel], object], *, types: Literal['terminal_output'] | tuple[Literal['terminal_output']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[TerminalSpawnedMessage, Channel], object], *, types: Literal['terminal_spawned'] | tuple[Literal['terminal_spawned']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[TerminalExitedMessage, Channel], object], *, types: Literal['terminal_exited'] | tuple[Literal['terminal_exited']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SearchFilesResponseMessage, Channel], object], *, types: Literal['search_files_response'] | tuple[Literal['search_files_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[GrepInFilesResponseMessage, Channel], object], *, types: Literal['grep_in_files_response'] | tuple[Literal['grep_in_files_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ListInDirectoryResponseMessage, Channel], object], *, types: Literal['list_in_directory_response'] | tuple[Literal['list_in_directory_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[GetTreeResponseMessage, Channel], object], *, types: Literal['get_tree_response'] | tuple[Literal['get_tree_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ReadFileResponseMessage, Channel], object], *, types: Literal['read_file_response'] | tuple[Literal['read_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[WriteFileResponseMessage, Channel], object], *, types: Literal['write_file_response'] | tuple[Literal['write_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[EditFileResponseMessage, Channel], object], *, types: Literal['edit_file_response'] | tuple[Literal['edit_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[FileChangedMessage, Channel], object], *, types: Literal['file_changed'] | tuple[Literal['file_changed']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ListMemoryResponseMessage, Channel], object], *, types: Literal['list_memory_response'] | tuple[Literal['list_memory_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[MemoryHistoryResponseMessage, Channel], object], *, types: Literal['memory_history_response'] | tuple[Literal['memory_history_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[MemoryFileAtRefResponseMessage, Channel], object], *, types: Literal['memory_file_at_ref_response'] | tuple[Literal['memory_file_at_ref_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[MemoryCommitDiffResponseMessage, Channel], object], *, types: Literal['memory_commit_diff_response'] | tuple[Literal['memory_commit_diff_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ReadMemoryFileResponseMessage, Channel], object], *, types: Literal['read_memory_file_response'] | tuple[Literal['read_memory_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[WriteMemoryFileResponseMessage, Channel], object], *, types: Literal['write_memory_file_response'] | tuple[Literal['write_memory_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[DeleteMemoryFileResponseMessage, Channel], object], *, types: Literal['delete_memory_file_response'] | tuple[Literal['delete_memory_file_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[EnableMemfsResponseMessage, Channel], object], *, types: Literal['enable_memfs_response'] | tuple[Literal['enable_memfs_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[MemoryUpdatedMessage, Channel], object], *, types: Literal['memory_updated'] | tuple[Literal['memory_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ListModelsResponseMessage, Channel], object], *, types: Literal['list_models_response'] | tuple[Literal['list_models_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ListConnectProvidersResponseMessage, Channel], object], *, types: Literal['list_connect_providers_response'] | tuple[Literal['list_connect_providers_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConnectProviderResponseMessage, Channel], object], *, types: Literal['connect_provider_response'] | tuple[Literal['connect_provider_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[DisconnectProviderResponseMessage, Channel], object], *, types: Literal['disconnect_provider_response'] | tuple[Literal['disconnect_provider_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChatgptUsageReadResponseMessage, Channel], object], *, types: Literal['chatgpt_usage_read_response'] | tuple[Literal['chatgpt_usage_read_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[UpdateModelResponseMessage, Channel], object], *, types: Literal['update_model_response'] | tuple[Literal['update_model_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[UpdateToolsetResponseMessage, Channel], object], *, types: Literal['update_toolset_response'] | tuple[Literal['update_toolset_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronListResponseMessage, Channel], object], *, types: Literal['cron_list_response'] | tuple[Literal['cron_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronAddResponseMessage, Channel], object], *, types: Literal['cron_add_response'] | tuple[Literal['cron_add_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronGetResponseMessage, Channel], object], *, types: Literal['cron_get_response'] | tuple[Literal['cron_get_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronRunsResponseMessage, Channel], object], *, types: Literal['cron_runs_response'] | tuple[Literal['cron_runs_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronTriggerResponseMessage, Channel], object], *, types: Literal['cron_trigger_response'] | tuple[Literal['cron_trigger_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronUpdateResponseMessage, Channel], object], *, types: Literal['cron_update_response'] | tuple[Literal['cron_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronDeleteResponseMessage, Channel], object], *, types: Literal['cron_delete_response'] | tuple[Literal['cron_delete_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronDeleteAllResponseMessage, Channel], object], *, types: Literal['cron_delete_all_response'] | tuple[Literal['cron_delete_all_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CronsUpdatedMessage, Channel], object], *, types: Literal['crons_updated'] | tuple[Literal['crons_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SkillEnableResponseMessage, Channel], object], *, types: Literal['skill_enable_response'] | tuple[Literal['skill_enable_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SkillDisableResponseMessage, Channel], object], *, types: Literal['skill_disable_response'] | tuple[Literal['skill_disable_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SkillsUpdatedMessage, Channel], object], *, types: Literal['skills_updated'] | tuple[Literal['skills_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CreateAgentResponseMessage, Channel], object], *, types: Literal['create_agent_response'] | tuple[Literal['create_agent_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[AppServerInfoResponseMessage, Channel], object], *, types: Literal['app_server_info_response'] | tuple[Literal['app_server_info_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[AgentListResponseMessage, Channel], object], *, types: Literal['agent_list_response'] | tuple[Literal['agent_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[AgentRetrieveResponseMessage, Channel], object], *, types: Literal['agent_retrieve_response'] | tuple[Literal['agent_retrieve_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[AgentCreateResponseMessage, Channel], object], *, types: Literal['agent_create_response'] | tuple[Literal['agent_create_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[AgentUpdateResponseMessage, Channel], object], *, types: Literal['agent_update_response'] | tuple[Literal['agent_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[AgentDeleteResponseMessage, Channel], object], *, types: Literal['agent_delete_response'] | tuple[Literal['agent_delete_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationListResponseMessage, Channel], object], *, types: Literal['conversation_list_response'] | tuple[Literal['conversation_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationRetrieveResponseMessage, Channel], object], *, types: Literal['conversation_retrieve_response'] | tuple[Literal['conversation_retrieve_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationCreateResponseMessage, Channel], object], *, types: Literal['conversation_create_response'] | tuple[Literal['conversation_create_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationUpdateResponseMessage, Channel], object], *, types: Literal['conversation_update_response'] | tuple[Literal['conversation_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationRecompileResponseMessage, Channel], object], *, types: Literal['conversation_recompile_response'] | tuple[Literal['conversation_recompile_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationForkResponseMessage, Channel], object], *, types: Literal['conversation_fork_response'] | tuple[Literal['conversation_fork_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationMessagesListResponseMessage, Channel], object], *, types: Literal['conversation_messages_list_response'] | tuple[Literal['conversation_messages_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ConversationCompactResponseMessage, Channel], object], *, types: Literal['conversation_compact_response'] | tuple[Literal['conversation_compact_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[RuntimeStartResponseMessage, Channel], object], *, types: Literal['runtime_start_response'] | tuple[Literal['runtime_start_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[GetExperimentsResponseMessage, Channel], object], *, types: Literal['get_experiments_response'] | tuple[Literal['get_experiments_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SetExperimentResponseMessage, Channel], object], *, types: Literal['set_experiment_response'] | tuple[Literal['set_experiment_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[GetReflectionSettingsResponseMessage, Channel], object], *, types: Literal['get_reflection_settings_response'] | tuple[Literal['get_reflection_settings_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SetReflectionSettingsResponseMessage, Channel], object], *, types: Literal['set_reflection_settings_response'] | tuple[Literal['set_reflection_settings_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelsListResponseMessage, Channel], object], *, types: Literal['channels_list_response'] | tuple[Literal['channels_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountsListResponseMessage, Channel], object], *, types: Literal['channel_accounts_list_response'] | tuple[Literal['channel_accounts_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountCreateResponseMessage, Channel], object], *, types: Literal['channel_account_create_response'] | tuple[Literal['channel_account_create_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountUpdateResponseMessage, Channel], object], *, types: Literal['channel_account_update_response'] | tuple[Literal['channel_account_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountBindResponseMessage, Channel], object], *, types: Literal['channel_account_bind_response'] | tuple[Literal['channel_account_bind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountUnbindResponseMessage, Channel], object], *, types: Literal['channel_account_unbind_response'] | tuple[Literal['channel_account_unbind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountDeleteResponseMessage, Channel], object], *, types: Literal['channel_account_delete_response'] | tuple[Literal['channel_account_delete_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountStartResponseMessage, Channel], object], *, types: Literal['channel_account_start_response'] | tuple[Literal['channel_account_start_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountStopResponseMessage, Channel], object], *, types: Literal['channel_account_stop_response'] | tuple[Literal['channel_account_stop_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelGetConfigResponseMessage, Channel], object], *, types: Literal['channel_get_config_response'] | tuple[Literal['channel_get_config_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelSetConfigResponseMessage, Channel], object], *, types: Literal['channel_set_config_response'] | tuple[Literal['channel_set_config_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelStartResponseMessage, Channel], object], *, types: Literal['channel_start_response'] | tuple[Literal['channel_start_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelStopResponseMessage, Channel], object], *, types: Literal['channel_stop_response'] | tuple[Literal['channel_stop_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelPairingsListResponseMessage, Channel], object], *, types: Literal['channel_pairings_list_response'] | tuple[Literal['channel_pairings_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelPairingBindResponseMessage, Channel], object], *, types: Literal['channel_pairing_bind_response'] | tuple[Literal['channel_pairing_bind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelRoutesListResponseMessage, Channel], object], *, types: Literal['channel_routes_list_response'] | tuple[Literal['channel_routes_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelTargetsListResponseMessage, Channel], object], *, types: Literal['channel_targets_list_response'] | tuple[Literal['channel_targets_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelTargetBindResponseMessage, Channel], object], *, types: Literal['channel_target_bind_response'] | tuple[Literal['channel_target_bind_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelRouteRemoveResponseMessage, Channel], object], *, types: Literal['channel_route_remove_response'] | tuple[Literal['channel_route_remove_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelRouteUpdateResponseMessage, Channel], object], *, types: Literal['channel_route_update_response'] | tuple[Literal['channel_route_update_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelsUpdatedMessage, Channel], object], *, types: Literal['channels_updated'] | tuple[Literal['channels_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelAccountsUpdatedMessage, Channel], object], *, types: Literal['channel_accounts_updated'] | tuple[Literal['channel_accounts_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelPairingsUpdatedMessage, Channel], object], *, types: Literal['channel_pairings_updated'] | tuple[Literal['channel_pairings_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelRoutesUpdatedMessage, Channel], object], *, types: Literal['channel_routes_updated'] | tuple[Literal['channel_routes_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[ChannelTargetsUpdatedMessage, Channel], object], *, types: Literal['channel_targets_updated'] | tuple[Literal['channel_targets_updated']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SetBootWorkingDirectoryResponseMessage, Channel], object], *, types: Literal['set_boot_working_directory_response'] | tuple[Literal['set_boot_working_directory_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[GetCwdMapResponseMessage, Channel], object], *, types: Literal['get_cwd_map_response'] | tuple[Literal['get_cwd_map_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SearchBranchesResponseMessage, Channel], object], *, types: Literal['search_branches_response'] | tuple[Literal['search_branches_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[CheckoutBranchResponseMessage, Channel], object], *, types: Literal['checkout_branch_response'] | tuple[Literal['checkout_branch_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SecretListResponseMessage, Channel], object], *, types: Literal['secret_list_response'] | tuple[Literal['secret_list_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[SecretApplyResponseMessage, Channel], object], *, types: Literal['secret_apply_response'] | tuple[Literal['secret_apply_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[RemoveQueueItemResponseMessage, Channel], object], *, types: Literal['remove_queue_item_response'] | tuple[Literal['remove_queue_item_response']], runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def on_message(self, handler: Callable[[Message, Channel], object], *, types: str | Iterable[str] | None=None, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['file_ops'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileOpsMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['control_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ControlRequestMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['input_accepted'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[InputAcceptedResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['teleport_probe_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportProbeResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['teleport_ready'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportReadyMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['execute_command_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExecuteCommandResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['update_device_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeviceStatusUpdateMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['update_loop_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[LoopStatusUpdateMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['update_queue'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[QueueUpdateMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['stream_delta'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[StreamDeltaMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['turn_finished'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TurnFinishedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['update_subagent_state'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SubagentStateUpdateMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['external_tool_call_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExternalToolCallRequestMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['abort_message_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AbortMessageResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['sync_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SyncResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['runtime_external_tools_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeExternalToolsUpdateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['terminal_output'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalOutputMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['terminal_spawned'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalSpawnedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['terminal_exited'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalExitedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['search_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchFilesResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['grep_in_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GrepInFilesResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['list_in_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListInDirectoryResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['get_tree_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetTreeResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['read_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadFileResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['write_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteFileResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['edit_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EditFileResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['file_changed'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileChangedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['list_memory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListMemoryResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['memory_history_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryHistoryResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['memory_file_at_ref_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryFileAtRefResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['memory_commit_diff_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryCommitDiffResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['read_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadMemoryFileResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['write_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteMemoryFileResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['delete_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeleteMemoryFileResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['enable_memfs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EnableMemfsResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['memory_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['list_models_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListModelsResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['list_connect_providers_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListConnectProvidersResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['connect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConnectProviderResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['disconnect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DisconnectProviderResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['chatgpt_usage_read_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChatgptUsageReadResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['update_model_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateModelResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['update_toolset_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateToolsetResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_add_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronAddResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_get_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronGetResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_runs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronRunsResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_trigger_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronTriggerResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronUpdateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['cron_delete_all_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteAllResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['crons_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronsUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['skill_enable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillEnableResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['skill_disable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillDisableResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['skills_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillsUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['create_agent_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CreateAgentResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['app_server_info_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AppServerInfoResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['agent_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['agent_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentRetrieveResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['agent_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentCreateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['agent_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentUpdateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['agent_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentDeleteResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRetrieveResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCreateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationUpdateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_recompile_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRecompileResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_fork_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationForkResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_messages_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationMessagesListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['conversation_compact_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCompactResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['runtime_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeStartResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['get_experiments_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetExperimentsResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['set_experiment_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetExperimentResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['get_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetReflectionSettingsResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['set_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetReflectionSettingsResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channels_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_accounts_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_account_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountCreateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_account_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUpdateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_account_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountBindResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_account_unbind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUnbindResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_account_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountDeleteResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_account_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStartResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_account_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStopResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_get_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelGetConfigResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_set_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelSetConfigResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStartResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStopResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_pairings_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_pairing_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingBindResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_routes_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_targets_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_target_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetBindResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_route_remove_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteRemoveResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_route_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteUpdateResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channels_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_accounts_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_pairings_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_routes_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['channel_targets_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsUpdatedMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['set_boot_working_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetBootWorkingDirectoryResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['get_cwd_map_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetCwdMapResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['search_branches_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchBranchesResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['checkout_branch_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CheckoutBranchResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['secret_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretListResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['secret_apply_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretApplyResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, type: Literal['remove_queue_item_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RemoveQueueItemResponseMessage]:
+        """See ``AppServerClient``."""
+
+    @overload
+    def messages(self, *types: str, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[Message]:
+        """See ``AppServerClient``."""
+
 
 class FileChanges(Face):
     """The changes of one file, from the moment it was made; ``client.files.changes`` makes it.
@@ -1398,13 +2193,25 @@ class OwnServer(Face):
     def joined(self) -> bool:
         """Whether another program's server was joined; that one goes on when it is closed here."""
 
+    def options(self, **settings: Unpack[ConnectSettings]) -> ConnectOptions:
+        """Returns what clients of this server are made of, its token included.
+
+        To be pickled for a worker process, which then makes a client of its own. Sends nothing.
+
+        Args:
+            **settings: The others of ``ConnectOptions``.
+
+        Raises:
+            InvalidOption: One is not usable.
+        """
+
     def output(self) -> list[str]:
         """Returns the last lines that it printed, the oldest first."""
 
     def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
 
-        Cancelling does not keep it alive.
+        Cancelling does not keep it alive. ``on_log`` has had its last line then.
         """
 
     def close_nowait(self) -> None:
@@ -1462,16 +2269,34 @@ class Session(Face):
     def usage(self) -> Usage:
         """Token counts of all turns of this session that have ended, summed."""
 
+    @property
+    def approvals(self) -> tuple[AuditEntry, ...]:
+        """What was decided on permissions in this session's turns: when, by whom, and why not.
+
+        By the functions and policies given as ``approvals``, in the order of the decisions. What is
+        decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
+        """
+
+    @overload
     def run(self, prompt: Prompt, *, check: bool=True, **settings: Unpack[TurnSettings]) -> TurnResult:
         """Asks, and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
         turn on the server.
 
+        With ``output_type`` the agent has to hand in an object of that type, which is
+        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
+        arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
+        this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
+        the agent, and one that ends its turn without a result is asked once more, in a second turn;
+        limits hold for each. Several of these in one conversation come one after the other.
+
         Args:
             prompt: What is said.
+            output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
+                hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
             check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it.
+                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -1480,6 +2305,84 @@ class Session(Face):
                 (this one always).
             ApprovalRequired: It wants a permission, with ``approvals="pause"``.
             TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
+                instead, ``errors`` what is wrong with the last one.
+            UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
+            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
+                ``submit_result`` of its own.
+            TypeError: JSON has no values of ``output_type``.
+        """
+
+    @overload
+    def run(self, prompt: Prompt, *, output_type: type[T], **settings: Unpack[TurnSettings]) -> StructuredResult[T]:
+        """Asks, and waits for the end of the turn.
+
+        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
+        turn on the server.
+
+        With ``output_type`` the agent has to hand in an object of that type, which is
+        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
+        arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
+        this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
+        the agent, and one that ends its turn without a result is asked once more, in a second turn;
+        limits hold for each. Several of these in one conversation come one after the other.
+
+        Args:
+            prompt: What is said.
+            output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
+                hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
+            check: Whether a turn that the agent did not end itself is raised. Otherwise its result
+                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
+            **settings: Limits, and who is asked for permissions, instead of the session's.
+
+        Raises:
+            TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
+            TurnAborted: It was stopped, unless by ``close``, or its input removed from the queue
+                (this one always).
+            ApprovalRequired: It wants a permission, with ``approvals="pause"``.
+            TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
+                instead, ``errors`` what is wrong with the last one.
+            UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
+            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
+                ``submit_result`` of its own.
+            TypeError: JSON has no values of ``output_type``.
+        """
+
+    @overload
+    def run(self, prompt: Prompt, *, output_type: Any, **settings: Unpack[TurnSettings]) -> StructuredResult[Any]:
+        """Asks, and waits for the end of the turn.
+
+        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
+        turn on the server.
+
+        With ``output_type`` the agent has to hand in an object of that type, which is
+        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
+        arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
+        this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
+        the agent, and one that ends its turn without a result is asked once more, in a second turn;
+        limits hold for each. Several of these in one conversation come one after the other.
+
+        Args:
+            prompt: What is said.
+            output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
+                hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
+            check: Whether a turn that the agent did not end itself is raised. Otherwise its result
+                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
+            **settings: Limits, and who is asked for permissions, instead of the session's.
+
+        Raises:
+            TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
+            TurnAborted: It was stopped, unless by ``close``, or its input removed from the queue
+                (this one always).
+            ApprovalRequired: It wants a permission, with ``approvals="pause"``.
+            TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
+                instead, ``errors`` what is wrong with the last one.
+            UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
+            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
+                ``submit_result`` of its own.
+            TypeError: JSON has no values of ``output_type``.
         """
 
     def send(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> Turn:
@@ -2718,52 +3621,159 @@ class Terminals(Family):
         """
 
 
-def connect(url: str | OwnServer, *, token: str | None=None, **options: Any) -> AppServerClient:
+def connect(url: str | OwnServer | ConnectOptions, **settings: Unpack[ConnectSettings]) -> AppServerClient:
     """Makes a client and connects it.
 
     ``client = connect(url)``, or ``with connect(url) as client:``, which closes it at
-    the end. See ``create_app_server_client`` for the options and ``AppServerClient.connect`` for
-    what goes over the wire and which errors there are. Cancelling ends the attempt.
+    the end. See ``AppServerClient.connect`` for what goes over the wire and which errors there are.
+    Cancelling ends the attempt.
 
     Args:
-        url: Where the server is, or a server of one's own from ``spawn_server``.
-        token: The token, where the server wants one.
-        **options: As for ``create_app_server_client``.
+        url: Where the server is; a server of one's own from ``spawn_server``; or all options.
+        **settings: The others of ``ConnectOptions`` by name, such as ``token`` where the server
+            wants one; instead of those in ``url`` where both are given.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
+        TypeError: There is no such option.
     """
 
 
-def create_app_server_client(*, url: str, token: str | None=None, auth_token: str | None=None, transport: Literal['auto', 'single', 'split']='auto', connect_timeout: float=10, request_timeout: float=30, keepalive_interval: float=20, keepalive_timeout: float=20, max_message_bytes: int=..., tls: TlsOptions | None=None, settle_pause: float=0.4, external_tool_concurrency: int=16, external_tool_timeout: float=290) -> AppServerClient:
+@overload
+def create_app_server_client(options: ConnectOptions, /, **settings: Unpack[ConnectSettings]) -> AppServerClient:
     """Makes a client. Nothing touches the network before ``connect``.
 
+    ``create_app_server_client(url="ws://127.0.0.1:4500")``, or with all options as one value:
+    ``create_app_server_client(options)``.
+
     Args:
-        url: ``ws://``, ``wss://``, ``http://`` or ``https://``; an empty path means ``/ws``.
-        token: The capability token or signed bearer token (protocol section 4). It appears in no
-            log, error or repr.
-        auth_token: The same, under the name of the reference client.
-        transport: ``single`` for one socket (servers from 0.29.7 on), ``split`` for two, ``auto``
-            to ask the server.
-        connect_timeout: Seconds from the first packet to the open WebSocket.
-        request_timeout: Seconds for the answer of a request that names no limit of its own.
-        keepalive_interval: Seconds of silence before a ping is sent.
-        keepalive_timeout: Seconds that ping may stay unanswered before the connection is lost.
-        max_message_bytes: The largest message in either direction, in bytes; the default of 100 MiB
-            is the server's own limit.
-        tls: Which certificates to accept.
-        settle_pause: Seconds to wait before an input on a runtime whose turn has just ended,
-            because the server is still cleaning up (section 18).
-        external_tool_concurrency: How many external tools run at once; further calls wait.
-        external_tool_timeout: Seconds from a tool's call to its answer; then the client answers
-            with an error. The server itself gives up after 5 minutes (section 14).
+        options: What the client is made of.
+        auth_token: The token, under the name of the reference client.
+        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name; instead of
+            those in ``options`` where both are given.
 
     Raises:
         InvalidOption: An option is not usable; the message begins with its name.
+        TypeError: There is no such option, or no ``url``.
     """
 
 
-def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=None, env: Mapping[str, str] | None=None, auth: bool=True, reuse: bool=False, ready_timeout: float=30) -> OwnServer:
+@overload
+def create_app_server_client(*, url: str, auth_token: str | None=None, **settings: Unpack[ConnectSettings]) -> AppServerClient:
+    """Makes a client. Nothing touches the network before ``connect``.
+
+    ``create_app_server_client(url="ws://127.0.0.1:4500")``, or with all options as one value:
+    ``create_app_server_client(options)``.
+
+    Args:
+        options: What the client is made of.
+        auth_token: The token, under the name of the reference client.
+        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name; instead of
+            those in ``options`` where both are given.
+
+    Raises:
+        InvalidOption: An option is not usable; the message begins with its name.
+        TypeError: There is no such option, or no ``url``.
+    """
+
+
+@overload
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
+    """Asks many prompts, each in a conversation of its own, and waits for all.
+
+    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
+    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
+    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
+    every turn that runs, and starts no more. The conversations stay on the server.
+
+    Args:
+        client: A client that is connected.
+        prompts: What is said.
+        agents: The ids of the agents; one may be given alone.
+        output_type: What each agent has to hand in, as for ``Session.run``.
+        limit: How many turns run at once.
+        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
+            on the loop's thread with how many prompts are done, failed or not, and how many there
+            are.
+        check: Whether the first prompt that fails stops the others, and is raised. By default its
+            item has the error, and the others go on.
+        **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
+            ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
+
+    Raises:
+        InvalidOption: An option or a setting is not usable.
+        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
+            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
+            ``StructuredOutputError`` or ``Disconnected``.
+    """
+
+
+@overload
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
+    """Asks many prompts, each in a conversation of its own, and waits for all.
+
+    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
+    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
+    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
+    every turn that runs, and starts no more. The conversations stay on the server.
+
+    Args:
+        client: A client that is connected.
+        prompts: What is said.
+        agents: The ids of the agents; one may be given alone.
+        output_type: What each agent has to hand in, as for ``Session.run``.
+        limit: How many turns run at once.
+        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
+            on the loop's thread with how many prompts are done, failed or not, and how many there
+            are.
+        check: Whether the first prompt that fails stops the others, and is raised. By default its
+            item has the error, and the others go on.
+        **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
+            ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
+
+    Raises:
+        InvalidOption: An option or a setting is not usable.
+        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
+            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
+            ``StructuredOutputError`` or ``Disconnected``.
+    """
+
+
+@overload
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
+    """Asks many prompts, each in a conversation of its own, and waits for all.
+
+    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
+    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
+    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
+    every turn that runs, and starts no more. The conversations stay on the server.
+
+    Args:
+        client: A client that is connected.
+        prompts: What is said.
+        agents: The ids of the agents; one may be given alone.
+        output_type: What each agent has to hand in, as for ``Session.run``.
+        limit: How many turns run at once.
+        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
+            on the loop's thread with how many prompts are done, failed or not, and how many there
+            are.
+        check: Whether the first prompt that fails stops the others, and is raised. By default its
+            item has the error, and the others go on.
+        **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
+            ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
+
+    Raises:
+        InvalidOption: An option or a setting is not usable.
+        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
+            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
+            ``StructuredOutputError`` or ``Disconnected``.
+    """
+
+
+def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=None, env: Mapping[str, str] | None=None, auth: bool=True, reuse: bool=False, ready_timeout: float=30, on_log: Callable[[str], object] | None=None) -> OwnServer:
     """Starts an App Server and waits until it answers.
 
     ``server = spawn_server()``, or ``with spawn_server() as server:``, which ends it.
@@ -2778,9 +3788,14 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
         reuse: Whether a server that was started with this option, by any program of the same user,
             is joined instead. A joined one ends with its owner, not here.
         ready_timeout: Seconds until it has to answer.
+        on_log: Is called with every line that the server prints, on either of its outputs and from
+            its start on: on the loop's thread, without the line's end. An exception is logged. When
+            the loop lags more than 65,536 lines behind, the oldest are lost. A joined server's
+            lines are its owner's.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
+        TypeError: ``on_log`` is no function; raised at once as well.
         ServerStartError: It did not start, with the end of what it printed.
     """
 
