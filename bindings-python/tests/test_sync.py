@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -121,6 +122,48 @@ def test_a_handler_that_raises_disturbs_nobody(
     assert session.run("?").text == "Hello world"
     assert client.stats.handler_errors == 1
     assert "would have ended" in caplog.text
+
+
+def test_what_comes_while_on_send_runs_is_not_lost(
+    client: letta.AppServerClient, mock: MockServer
+) -> None:
+    session = client.session(agent_id="a")
+    finished = threading.Event()
+    client.on_message(lambda *_: finished.set(), types="turn_finished")
+
+    def slow(command: dict[str, Any]) -> None:
+        # The whole turn may pass before the call that sent its input goes on.
+        if command["type"] == "input":
+            assert finished.wait(10)
+
+    client.on_send(slow)
+    assert session.send("?", timeout=20).result().text == "Hello world"
+
+
+def test_a_handler_that_is_registered_from_within_holds_up_nothing(
+    client: letta.AppServerClient,
+) -> None:
+    def progress(done: int, _: int) -> None:
+        if done == 1:
+            client.on_message(lambda *_: None)
+        client.info(timeout=10)
+
+    batch = letta.map(client, ["a"] * 4, agents="x", limit=2, progress=progress)
+    assert [item.text for item in batch] == ["Hello world"] * 4
+
+
+def test_what_is_dropped_may_tell_its_command(
+    client: letta.AppServerClient, mock: MockServer
+) -> None:
+    sent: list[str] = []
+    client.on_send(lambda command: sent.append(command["type"]))
+    changes = client.files.changes("/a")
+    del changes
+    gc.collect()
+    assert mock.wait_received("unwatch_file")
+    assert sent == ["watch_file", "unwatch_file"]
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(client.info).result(10).type == "app_server_info_response"
 
 
 def test_frames_are_read_like_a_list(client: letta.AppServerClient, mock: MockServer) -> None:

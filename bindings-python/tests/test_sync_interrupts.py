@@ -77,6 +77,24 @@ except letta.TurnTimeout:
 client.close()
 print("closed", flush=True)
 """,
+    "a_handler_that_waits_for_a_thread": """
+def work():
+    while not stop.is_set():
+        client.sync(runtime=session.runtime)
+def handler(*_):
+    stop.set()
+    worker.join()
+    print("interrupted", flush=True)
+stop = threading.Event()
+worker = threading.Thread(target=work)
+signal.signal(signal.SIGINT, handler)
+worker.start()
+try:
+    session.run("?", timeout=1)
+except letta.TurnTimeout:
+    client.close()
+    print("closed", flush=True)
+""",
     "trio": """
 import trio
 async def main():

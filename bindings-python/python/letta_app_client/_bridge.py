@@ -82,7 +82,13 @@ class Bridge:
     def is_at_home(self) -> bool:
         """Whether the caller is in the client's process, and not on a foreign loop."""
         here = running_loop()
-        at_home = self._loop is None or here is None or here.key is self._loop.key
+        # A blocking client is at home in every thread; what is dropped may be so on any loop.
+        at_home = (
+            self._home is not None
+            or self._loop is None
+            or here is None
+            or here.key is self._loop.key
+        )
         return at_home and self.is_in_its_process()
 
     def is_in_its_process(self) -> bool:
@@ -143,12 +149,17 @@ class Bridge:
 
         Args:
             start: Makes the native call with the token it is given.
-            make: Makes what takes the deliveries, once that call was made.
+            make: Makes what takes the deliveries.
         """
         loop = self.enter()
         token = self.native.token()
-        start(token)
+        # Before: without an event loop, other threads go on while ``on_send`` is called.
         pending = self._pending[token] = make(loop, token)
+        try:
+            start(token)
+        except BaseException:
+            self._pending.pop(token, None)
+            raise
         self._attach(loop)
         return pending
 
@@ -203,7 +214,8 @@ class Bridge:
         return self._loop
 
     def _attach(self, loop: Loop) -> None:
-        if not self._attached:
+        # It may have been closed by another thread while a handler was called.
+        if not self._attached and not self._closed:
             loop.attach(self.native.fileno(), self._bell)
             self._attached = True
             self._held = self._deliver()
@@ -251,6 +263,11 @@ class Bridge:
         if ended:
             self._pending.pop(token, None)
         if token in self._closing:
+            # Nothing is fetched after this, so whoever else closes it is told now.
+            for other in tuple(self._closing - {token}):
+                closer = self._pending.pop(other, None)
+                if closer is not None:
+                    closer.take(("closed", other))
             self._closing.clear()
             self._closed = True
             self._tell(CLOSED)

@@ -149,11 +149,10 @@ class Commands(HasConveniences, Overloads):
         def start(token: int) -> None:
             nonlocal mine
             text = encode(command)
-            self._link.sent(
-                self._native.run_turn(token, text, *limits, mode, False, check, allowed)
-            )
+            sent = self._native.run_turn(token, text, *limits, mode, False, check, allowed)
             mine = token
             self._approvals.take(token, handler)
+            self._link.sent(sent)
 
         try:
             delivery = await self._bridge.call(start)
@@ -224,8 +223,8 @@ class Commands(HasConveniences, Overloads):
 
         def start(token: int) -> None:
             sent = self._native.run_turn(token, text, *limits, mode, True, check, allowed)
-            self._link.sent(sent)
             self._approvals.take(token, handler)
+            self._link.sent(sent)
 
         def make(loop: Loop, token: int) -> Flight:
             return Flight(self._bridge, loop, token, self._approvals.forget)

@@ -63,7 +63,8 @@ class Link:
 
     def received(self, message: Message, channel: Channel) -> None:
         """Hands a frame on."""
-        for queue in tuple(self._queues.values()):
+        # A copy is made at once; a subscription may be dropped at any moment.
+        for queue in self._queues.copy().values():
             try:
                 queue.put(message)
             except Exception:  # noqa: BLE001 - one that cannot be read is no reason to lose others
@@ -73,7 +74,8 @@ class Link:
 
     def lagged(self, count: int) -> None:
         """Tells that frames were lost before anybody could look at them."""
-        for queue in tuple(self._queues.values()):
+        # A copy is made at once; a subscription may be dropped at any moment.
+        for queue in self._queues.copy().values():
             queue.lagged(count)
 
     def ended(self, error: Callable[[], LettaAppError] | None) -> None:

@@ -36,6 +36,7 @@ class OwnServer:
         """Use ``spawn_server``."""
         self._native = native
         self._log = log
+        self._pid = os.getpid()
 
     @property
     def url(self) -> str:
@@ -75,12 +76,16 @@ class OwnServer:
 
         Cancelling does not keep it alive. ``on_log`` has had its last line then.
         """
+        if os.getpid() != self._pid:
+            return  # after a fork it is the parent's
         await _in_thread(self._native.close)
         if self._log is not None:
             await self._log.wait_over()
 
     def close_nowait(self) -> None:
         """Ends the server without waiting for it; for other threads and for clean-up code."""
+        if os.getpid() != self._pid:
+            return
         close = self._native.close
         threading.Thread(target=close, name="letta-app-client-close", daemon=True).start()
 

@@ -123,7 +123,12 @@ def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as ther
     loop = client._loop  # noqa: SLF001 - of this package
     if callable(options.get("progress")):
         options["progress"] = called(options["progress"], loop)
-    return run(_map.map(bare(client), *args, **options), loop)
+    # Here, where Ctrl-C interrupts it and other threads go on: it may read a file, or ask a client.
+    if args and not isinstance(args[0], (str, bytes)):
+        args = (list(args[0]), *args[1:])
+    elif "prompts" in options and not isinstance(options["prompts"], (str, bytes)):
+        options["prompts"] = list(options["prompts"])
+    return shown(loop.run(lambda: _map.map(bare(client), *args, **options)), loop)
 
 
 def __getattr__(name: str) -> Any:

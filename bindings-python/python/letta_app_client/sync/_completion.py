@@ -20,7 +20,7 @@ class _Loop(Protocol):
 class BlockingCompletion:
     """One outcome that a thread waits for."""
 
-    __slots__ = ("_error", "_loop", "_value", "done", "signal", "then")
+    __slots__ = ("_error", "_loop", "_value", "done", "signal", "then", "thread")
 
     def __init__(self, loop: _Loop) -> None:
         self._loop = loop
@@ -29,6 +29,7 @@ class BlockingCompletion:
         self.done = False
         # Held while a thread sleeps that does not look for deliveries itself.
         self.signal: threading.Lock | None = None
+        self.thread = 0
         # What goes on then, besides or instead of a thread.
         self.then: Callable[[], None] | None = None
 

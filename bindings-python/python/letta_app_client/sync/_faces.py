@@ -57,7 +57,7 @@ class _Iterating(Iterator[Any]):
 
     def __next__(self) -> Any:
         try:
-            return shown(self._loop.run(_awaited(self._inner.__anext__())), self._loop)
+            return shown(self._loop.run(lambda: _awaited(self._inner.__anext__())), self._loop)
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -104,7 +104,7 @@ def bare(value: Any) -> Any:
 
 def run(value: Awaitable[Any], loop: BlockingLoop) -> Any:
     """Waits for a value, and returns its face."""
-    return shown(loop.run(_awaited(value)), loop)
+    return shown(loop.run(lambda: _awaited(value)), loop)
 
 
 async def _awaited(value: Awaitable[Any]) -> Any:
@@ -121,7 +121,7 @@ def _member(name: str, original: Any) -> Any:
 
 def _property(name: str, original: Any) -> property:
     def read(face: Any) -> Any:
-        with face._loop.entered():  # noqa: SLF001 - of this module
+        with Interrupts(), face._loop.entered():  # noqa: SLF001 - of this module
             value = getattr(face._inner, name)  # noqa: SLF001
         return shown(value, face._loop)  # noqa: SLF001
 
@@ -130,7 +130,7 @@ def _property(name: str, original: Any) -> property:
 
 def _next(face: Any) -> Any:
     try:
-        return shown(face._loop.run(face._inner.__anext__()), face._loop)  # noqa: SLF001
+        return shown(face._loop.run(face._inner.__anext__), face._loop)  # noqa: SLF001
     except StopAsyncIteration:
         raise StopIteration from None
 
@@ -168,8 +168,9 @@ def _waiting(name: str) -> Callable[..., Any]:
     def call(face: Any, *args: Any, **kwargs: Any) -> Any:
         given = [bare(arg) for arg in args]
         named = {key: bare(value) for key, value in kwargs.items()}
-        coroutine = getattr(face._inner, name)(*given, **named)  # noqa: SLF001 - of this module
-        return shown(face._loop.run(coroutine), face._loop)  # noqa: SLF001
+        method = getattr(face._inner, name)  # noqa: SLF001 - of this module
+        make = functools.partial(method, *given, **named)
+        return shown(face._loop.run(make), face._loop)  # noqa: SLF001
 
     return call
 
@@ -191,7 +192,7 @@ def _entering(remove: Callable[[], None], loop: BlockingLoop) -> Callable[[], No
     """Removes a handler while no other thread registers one."""
 
     def call() -> None:
-        with loop.entered():
+        with Interrupts(), loop.entered():
             remove()
 
     return call

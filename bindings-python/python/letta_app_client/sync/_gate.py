@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 __all__ = ["Gate"]
 
@@ -14,31 +15,29 @@ class Gate:
     other threads.
     """
 
-    __slots__ = ("_depth", "_holder", "_lock")
+    __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._holder = 0
-        self._depth = 0
+        # What `threading.Condition` needs of a lock is what is needed here.
+        self._lock: Any = threading.RLock()
 
-    def enter(self, depth: int = 1) -> None:
-        """Enters it, waiting for other threads; as often at once as ``give_up`` has said."""
-        me = threading.get_ident()
-        if self._holder != me:
-            self._lock.acquire()
-            self._holder = me
-        self._depth += depth
+    @property
+    def is_mine(self) -> bool:
+        """Whether the calling thread holds it."""
+        return bool(self._lock._is_owned())  # noqa: SLF001
+
+    def enter(self) -> None:
+        """Enters it, waiting for other threads."""
+        self._lock.acquire()
 
     def leave(self) -> None:
         """Leaves it once."""
-        self._depth -= 1
-        if self._depth == 0:
-            self._holder = 0
-            self._lock.release()
-
-    def give_up(self) -> int:
-        """Leaves it as often as it was entered, and says how often that was."""
-        depth, self._depth = self._depth, 0
-        self._holder = 0
         self._lock.release()
-        return depth
+
+    def give_up(self) -> Any:
+        """Leaves it as often as it was entered, and returns what ``take_back`` needs."""
+        return self._lock._release_save()  # noqa: SLF001
+
+    def take_back(self, state: Any) -> None:
+        """Enters it as often as it was given up."""
+        self._lock._acquire_restore(state)  # noqa: SLF001

@@ -31,9 +31,11 @@ class Interrupts:
     called as ever, only not at such a moment.
     """
 
-    __slots__ = ("_arrived", "_before", "_held", "_reaction")
+    __slots__ = ("_arrived", "_aside", "_before", "_held", "_reaction")
 
-    def __init__(self) -> None:
+    def __init__(self, aside: Callable[[], None] | None = None) -> None:
+        """Takes what is to be done before a handler of the program's own is called."""
+        self._aside = aside
         self._before: Any = None
         self._reaction: Callable[..., Any] | None = None
         self._held = True
@@ -43,8 +45,11 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             before = _signal.getsignal(_SIGINT)
             if callable(before):
+                try:
+                    _signal.signal(_SIGINT, self._take)
+                except ValueError:
+                    return self  # not the thread that gets signals, whatever it is called
                 self._before, self._reaction = before, _raising(before)
-                _signal.signal(_SIGINT, self._take)
         return self
 
     def __exit__(
@@ -79,6 +84,8 @@ class Interrupts:
         if arrived is not None and self._reaction is not None:
             # What follows, up to the end of the wait, is the client's own code again.
             self._held = True
+            if self._aside is not None and self._reaction is not signal.default_int_handler:
+                self._aside()
             # Trio asks the frame, which by now is this one, whether it may be interrupted.
             self._reaction(arrived, inspect.currentframe())
             self._held = False

@@ -86,17 +86,25 @@ class BlockingLoop:
     @contextlib.contextmanager
     def left(self) -> Iterator[None]:
         """Calls what is the program's own from within: other threads may go on."""
+        if not self._gate.is_mine:
+            # From what is dropped, a terminal for one, which may be in any thread at any moment.
+            yield
+            return
         outer, driving.loop = driving.loop, None
-        depth = self._gate.give_up()
+        held = self._gate.give_up()
         try:
             yield
         finally:
-            self._gate.enter(depth)
+            self._gate.take_back(held)
             driving.loop = outer
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine to its end and blocks meanwhile. Ctrl-C is raised where it waits."""
-        with Interrupts() as interrupts, self.entered():
+    def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Runs a coroutine to its end and blocks meanwhile. Ctrl-C is raised where it waits.
+
+        It is made here, or an interrupt could come before it begins, and it would never be awaited.
+        """
+        with Interrupts(self._step_aside) as interrupts, self.entered():
+            coroutine = make()
             error: BaseException | None = None
             while True:
                 try:
@@ -129,28 +137,39 @@ class BlockingLoop:
     def _may_look(self) -> bool:
         me = threading.get_ident()
         there = self._fd >= 0 or bool(self._soon)
-        return there and self._looking in (None, me) and self._attendant in (None, me)
+        # One that is about to begin counts: functions of the program are called in its thread only.
+        attended = self._end is not None or self._attendant is not None
+        return there and self._looking in (None, me) and (not attended or self._attendant == me)
 
     def _look(self, completion: BlockingCompletion, interrupts: Interrupts) -> None:
         """Looks for deliveries until the completion is one of them."""
-        outer, self._looking = self._looking, threading.get_ident()
+        outer, me = self._looking, threading.get_ident()
         try:
             while not completion.done and self._may_look():
+                self._looking = me
                 if self._soon:
                     contained(self._soon.popleft())
                     continue
                 self._outside(functools.partial(_wait_readable, self._fd), interrupts)
-                if self._bell is not None:
+                # An attendant may have begun meanwhile, who is woken by the same ring.
+                if self._bell is not None and self._may_look():
                     contained(self._bell)
         finally:
-            self._looking = outer
+            # Unless a call from within had to leave it to another thread.
+            if self._looking == me:
+                self._looking = outer
             self._wake_next()
 
     def _sleep(self, completion: BlockingCompletion, interrupts: Interrupts) -> None:
         """Sleeps until the completion is there, or somebody has to look for deliveries."""
         signal = completion.signal = threading.Lock()
         signal.acquire()
+        completion.thread = threading.get_ident()
         self._sleeping.append(completion)
+        if self._looking == threading.get_ident():
+            # From within a look of this thread's own, which is not to keep others from looking.
+            self._looking = None
+            self._wake_next()
 
         def sleep() -> None:
             while not signal.acquire(timeout=_SLICE):
@@ -163,11 +182,24 @@ class BlockingLoop:
             self._sleeping.remove(completion)
 
     def _outside(self, wait: Callable[[], None], interrupts: Interrupts) -> None:
-        depth = self._gate.give_up()
+        held = self._gate.give_up()
         try:
             interrupts.waiting(wait)
         finally:
-            self._gate.enter(depth)
+            self._gate.take_back(held)
+
+    def _step_aside(self) -> None:
+        """Lets others look for deliveries while this thread is in a signal handler of the program.
+
+        It goes on with its own wait afterwards, beside them if need be.
+        """
+        me = threading.get_ident()
+        with self.entered():
+            if self._looking == me:
+                self._looking = None
+            # Whoever is woken first has to be one that can.
+            self._sleeping.sort(key=lambda one: one.thread == me)
+            self._wake_next()
 
     def _wake_next(self) -> None:
         """Lets somebody else look for deliveries."""
@@ -185,7 +217,12 @@ class BlockingLoop:
         self._attended = True
         if self._fd >= 0 and self._end is None:
             self._end = BlockingCompletion(self)
-            threading.Thread(target=self._serve, name="letta-app-client", daemon=True).start()
+            thread = threading.Thread(target=self._serve, name="letta-app-client", daemon=True)
+            try:
+                thread.start()
+            except BaseException:
+                self._end = None  # nobody will look in its stead
+                raise
 
     def _serve(self) -> None:
         with Interrupts() as interrupts, self.entered():

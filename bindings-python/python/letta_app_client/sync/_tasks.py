@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import Awaitable, Callable
 
 from .._loops import Loop, contained
@@ -46,22 +47,30 @@ class StepTask:
     """
 
     def __init__(self, awaitable: Awaitable[None], loop: Loop) -> None:
+        self._awaitable = awaitable
         self._steps = _awaited(awaitable)
         self._loop = loop
         self._waits: BlockingCompletion | None = None
         self._cancelled = False
+        self._begun = False
         self._over = False
 
     def step(self) -> None:
         """Goes on to the next wait, or to the end."""
         if self._over:
             return
+        if self._waits is not None and not self._waits.done:
+            return  # of what it waited for before it was cancelled
         self._waits = None
         try:
             if self._cancelled:
                 self._cancelled = False
+                # One that has not begun would warn that it never did.
+                if inspect.iscoroutine(self._awaitable) and not self._begun:
+                    self._awaitable.close()
                 waits = self._steps.throw(self._loop.cancelled())
             else:
+                self._begun = True
                 waits = self._steps.send(None)
         except (StopIteration, self._loop.cancelled):
             self._over = True
