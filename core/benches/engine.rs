@@ -1,17 +1,18 @@
 //! CPU time of the engine alone: no socket, no other thread.
 //!
 //! `make bench` prints microseconds per frame for a stream nobody follows, for a turn that is
-//! followed to its end, and for reading the envelope. Ratios between the rows carry over to other
+//! followed to its end, for reading the envelope, and per event for the queue between the engine and a
+//! reader who keeps up, who lags and gets merged text, and who lags so that events go. Ratios between the rows carry over to other
 //! machines, the figures do not.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use letta_app_client::TurnOptions;
-use letta_app_client::engine::{Channel, Command, Engine, Ids};
+use letta_app_client::engine::{Channel, Command, Delivery, Engine, Ids};
 use letta_app_client::protocol::Text;
 use letta_app_client::protocol::envelope::Envelope;
+use letta_app_client::{Mailbox, Sink, TurnEvent, TurnOptions};
 use serde_json::json;
 
 const DELTAS: usize = 50;
@@ -39,6 +40,32 @@ fn main() {
         run_turn(&mut engine, token);
         play(&mut engine, frames);
     });
+    queue_row("queue, a reader who keeps up", &frames, 128, 1);
+    queue_row("queue, a reader who lags: text is merged", &frames, usize::MAX, 1);
+    queue_row("queue, a reader who lags: events go", &frames, usize::MAX, 2);
+}
+
+/// The queue of a followed turn, which is emptied after so many of the events.
+fn queue_row(name: &str, frames: &[Text], emptied_after: usize, messages: usize) {
+    let mut mailbox = Mailbox::new(|| {});
+    mailbox.follow_turn(1);
+    let mut count = 0;
+    row(name, frames, |frames| {
+        for _ in frames {
+            count += 1;
+            mailbox.deliver(delta(count % messages));
+            if count % emptied_after == 0 {
+                mailbox.leave_turn(1);
+                mailbox.follow_turn(1);
+            }
+        }
+    });
+}
+
+fn delta(message: usize) -> Delivery {
+    let (run_id, message_id, text) = ("run-1".into(), message.to_string(), "token ".into());
+    let event = TurnEvent::AssistantDelta { run_id, message_id, text };
+    Delivery::TurnEvent { token: 1, event, pieces: 1 }
 }
 
 /// The best of some rounds: what disturbs a measurement only ever adds to it.
