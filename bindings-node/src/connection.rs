@@ -18,6 +18,9 @@ pub struct NativeCounters {
     pub bytes: i64,
     pub malformed: i64,
     pub degraded: i64,
+    pub reconnects: i64,
+    pub restored: i64,
+    pub restore_failures: i64,
 }
 
 /// One client's connection; see `letta_app_client::Connection`.
@@ -52,7 +55,7 @@ impl Connection {
         number(self.core.token())
     }
 
-    /// `new`, `connecting`, `open`, `disconnected` or `closed`.
+    /// `new`, `connecting`, `open`, `reconnecting`, `disconnected` or `closed`.
     #[napi]
     pub fn state(&self) -> &'static str {
         self.core.state().as_str()
@@ -79,6 +82,9 @@ impl Connection {
             bytes: number(counters.bytes),
             malformed: number(counters.malformed),
             degraded: number(counters.degraded),
+            reconnects: number(counters.reconnects),
+            restored: number(counters.restored),
+            restore_failures: number(counters.restore_failures),
         }
     }
 

@@ -13,7 +13,8 @@ use crate::connection::number;
 #[napi(object)]
 pub struct Drained {
     /// `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`,
-    /// `lagged`, `tool over`, `approval`, `approval over` or `turn ready`, by its place in this list.
+    /// `lagged`, `tool over`, `approval`, `approval over`, `turn ready`, `state` or `restore failed`, by
+    /// its place in this list.
     pub kinds: Vec<u32>,
     /// The channel (0 control, 1 stream), the token, the close code or the number of dropped frames.
     pub values: Vec<i64>,
@@ -80,9 +81,11 @@ fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
         Delivery::Turn { token, result } => (5, number(token), result.to_value().to_string()),
         Delivery::Failed { token, error } => (6, number(token), error.to_json()),
         Delivery::ToolCall { text } => (7, 0, text.to_string()),
-        Delivery::Disconnected { channel, code, reason } => {
-            let text = json!({ "channel": channel.as_str(), "reason": reason }).to_string();
-            (8, i64::from(code), text)
+        Delivery::Disconnected { channel, code, reason, will_reconnect } => {
+            let channel = channel.as_str();
+            let text =
+                json!({ "channel": channel, "reason": reason, "will_reconnect": will_reconnect });
+            (8, i64::from(code), text.to_string())
         }
         Delivery::Lagged { dropped, .. } => (9, number(dropped), String::new()),
         Delivery::ToolOver { request_id, reason } => {
@@ -95,6 +98,17 @@ fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
             (12, number(token), json!({ "ask": ask, "refused": refused }).to_string())
         }
         Delivery::TurnReady { token } => (13, number(token), String::new()),
+        Delivery::State { state, error } => {
+            let error = error.map(|error| error.to_json());
+            (14, 0, json!({ "state": state.as_str(), "error": error }).to_string())
+        }
+        Delivery::RestoreFailed { agent_id, conversation_id, error } => {
+            let error = error.to_json();
+            let text = json!({
+                "agent_id": agent_id, "conversation_id": conversation_id, "error": error,
+            });
+            (15, 0, text.to_string())
+        }
         // A kind that a newer engine delivers and this binding does not know.
         _ => return None,
     })

@@ -16,7 +16,11 @@ pub(crate) fn thrown(error: Error) -> Thrown {
 }
 
 /// An option that cannot be used, by its name in JavaScript.
-pub(crate) fn bad_option(name: &str, expected: &str, got: impl std::fmt::Display) -> Thrown {
+pub(crate) fn bad_option(
+    name: &str,
+    expected: impl std::fmt::Display,
+    got: impl std::fmt::Display,
+) -> Thrown {
     let message = format!("{name}: expected {expected}, got {got}");
     thrown(Error::new(ErrorKind::InvalidOption, message))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use letta_app_client::engine::{Approvals, TurnOptions};
-use letta_app_client::{ConnectOptions, TimeLimit, TlsOptions, Transport};
+use letta_app_client::{ConnectOptions, Reconnect, TimeLimit, TlsOptions, Transport};
 use napi_derive::napi;
 
 use crate::errors::{Thrown, bad_option, thrown};
@@ -22,9 +22,20 @@ pub struct NativeOptions {
     pub settle_pause_ms: Option<f64>,
     pub external_tool_concurrency: Option<f64>,
     pub external_tool_timeout_ms: Option<f64>,
+    /// Left out for the engine's own waits.
+    pub reconnect: Option<NativeReconnect>,
     /// PEM text, or the path of a PEM file.
     pub ca: Option<String>,
     pub reject_unauthorized: Option<bool>,
+}
+
+/// How a lost connection is opened again.
+#[napi(object)]
+pub struct NativeReconnect {
+    pub enabled: bool,
+    pub max_attempts: Option<f64>,
+    pub base_ms: Option<f64>,
+    pub cap_ms: Option<f64>,
 }
 
 /// The limits of a turn in milliseconds; infinite means none.
@@ -86,8 +97,36 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         options.external_tools.concurrency = whole(value)
             .ok_or_else(|| bad_option("externalToolConcurrency", "a number above 0", value))?;
     }
+    if let Some(given) = given.reconnect {
+        options.reconnect = given.enabled.then(|| reconnect(&given)).transpose()?;
+    }
     options.tls = TlsOptions { ca: given.ca, verify: given.reject_unauthorized.unwrap_or(true) };
     Ok(options)
+}
+
+fn reconnect(given: &NativeReconnect) -> Result<Reconnect, Thrown> {
+    let mut rules = Reconnect::default();
+    for (name, value, target) in [
+        ("reconnect.baseMs", given.base_ms, &mut rules.base),
+        ("reconnect.capMs", given.cap_ms, &mut rules.cap),
+    ] {
+        if let Some(value) = value {
+            *target = milliseconds(value)
+                .filter(|time| !time.is_zero())
+                .ok_or_else(|| bad_option(name, "milliseconds above 0", value))?;
+        }
+    }
+    if rules.cap < rules.base {
+        let (base, cap) = (rules.base.as_millis(), rules.cap.as_millis());
+        return Err(bad_option("reconnect.capMs", format!("at least baseMs ({base})"), cap));
+    }
+    if let Some(value) = given.max_attempts.filter(|value| *value != f64::INFINITY) {
+        let most = whole(value).and_then(|most| u32::try_from(most).ok());
+        let expected = "a number above 0, or Infinity";
+        rules.max_attempts =
+            Some(most.ok_or_else(|| bad_option("reconnect.maxAttempts", expected, value))?);
+    }
+    Ok(rules)
 }
 
 pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thrown> {

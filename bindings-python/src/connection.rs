@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use letta_app_client::engine::{Approvals, ToolLimits, TurnOptions};
 use letta_app_client::{
-    ConnectOptions, Connection as Engine, Error, Mailbox, RequestOptions, TimeLimit, TlsOptions,
-    Transport,
+    ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RequestOptions, TimeLimit,
+    TlsOptions, Transport,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -59,7 +59,7 @@ impl Connection {
     #[new]
     #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
         keepalive_interval, keepalive_timeout, max_message_bytes, ca, verify, settle_pause,
-        external_tool_concurrency, external_tool_timeout))]
+        external_tool_concurrency, external_tool_timeout, reconnect=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,
@@ -76,6 +76,7 @@ impl Connection {
         settle_pause: f64,
         external_tool_concurrency: usize,
         external_tool_timeout: f64,
+        reconnect: Option<(Option<u32>, f64, f64)>,
     ) -> PyResult<Self> {
         let transport = match transport {
             "auto" => Transport::Auto,
@@ -101,6 +102,13 @@ impl Connection {
                 concurrency: external_tool_concurrency,
                 timeout: seconds(py, "external_tool_timeout", external_tool_timeout)?,
             },
+            reconnect: reconnect
+                .map(|(max_attempts, base, cap)| {
+                    let base = seconds(py, "reconnect.base", base)?;
+                    let cap = seconds(py, "reconnect.cap", cap)?;
+                    PyResult::Ok(Reconnect { max_attempts, base, cap })
+                })
+                .transpose()?,
             ..ConnectOptions::new(url)
         };
         let (doorbell, ring) = doorbell::pair()?;
@@ -154,10 +162,18 @@ impl Connection {
         self.engine.as_ref().is_some_and(Engine::is_split)
     }
 
-    /// `(frames, bytes, malformed, degraded)`.
-    fn counters(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64)> {
+    /// `(frames, bytes, malformed, degraded, reconnects, restored, restore_failures)`.
+    fn counters(&self, py: Python<'_>) -> PyResult<[u64; 7]> {
         let counters = self.with(py, |engine| Ok(engine.counters()))?;
-        Ok((counters.frames, counters.bytes, counters.malformed, counters.degraded))
+        Ok([
+            counters.frames,
+            counters.bytes,
+            counters.malformed,
+            counters.degraded,
+            counters.reconnects,
+            counters.restored,
+            counters.restore_failures,
+        ])
     }
 
     fn next_request_id(&self, py: Python<'_>, prefix: &str) -> PyResult<String> {

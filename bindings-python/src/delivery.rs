@@ -1,5 +1,6 @@
 //! From the mailbox's deliveries to plain tuples: `(kind, token, …)`, with token 0 where no call waits.
 
+use letta_app_client::Error;
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -51,9 +52,18 @@ pub(crate) fn to_tuple<'py>(
             (intern!(py, "approval_over"), *token, *ask, refused.as_deref()).into_pyobject(py)
         }
         Delivery::TurnReady { token } => (intern!(py, "turn_ready"), *token).into_pyobject(py),
-        Delivery::Disconnected { channel, code, reason } => {
-            let code = *code;
-            (intern!(py, "disconnected"), 0, channel.as_str(), code, reason).into_pyobject(py)
+        Delivery::Disconnected { channel, code, reason, will_reconnect } => {
+            let (code, again) = (*code, *will_reconnect);
+            let kind = intern!(py, "disconnected");
+            (kind, 0, channel.as_str(), code, reason, again).into_pyobject(py)
+        }
+        Delivery::State { state, error } => {
+            let error = error.as_ref().map(Error::to_json);
+            (intern!(py, "state"), 0, state.as_str(), error).into_pyobject(py)
+        }
+        Delivery::RestoreFailed { agent_id, conversation_id, error } => {
+            let kind = intern!(py, "restore_failed");
+            (kind, 0, agent_id, conversation_id, error.to_json()).into_pyobject(py)
         }
         Delivery::Lagged { dropped, .. } => (intern!(py, "lagged"), 0, *dropped).into_pyobject(py),
         // Kinds that a newer engine adds concern nobody here yet.

@@ -38,7 +38,7 @@ struct Player {
 
 impl Player {
     async fn connect(url: &str) -> Result<Self, Problem> {
-        let client = Client::new(ConnectOptions::new(url))?;
+        let client = Client::new(ConnectOptions::new(url).reconnect(None))?;
         let events = client.events();
         client.connect().await?;
         Ok(Self { client, events, counts: (0, 0) })

@@ -32,7 +32,9 @@ impl Files<'_> {
 }
 
 impl FileChanges {
-    /// The next change; `None` once the connection was lost or the client is closed.
+    /// The next change; `None` once the client is closed, or the connection was lost and is not opened
+    /// again by itself. Otherwise the watching goes on after a reconnect; what changes in between is not
+    /// told.
     ///
     /// # Cancel safety
     ///

@@ -17,7 +17,7 @@ use crate::message::Message;
 use crate::options::ConnectOptions;
 use crate::protocol::typed::Command;
 use crate::router::{Follower, Router, Waiter, gone};
-use crate::shared::State;
+use crate::state::State;
 use crate::tool::{Calls, Scope, ToolCalls, ToolRoutes};
 use crate::turn::Turn;
 
@@ -63,12 +63,15 @@ impl Client {
     }
 
     /// Connects, choosing between one socket and split channels (PROTOCOL.md section 1.1), and
-    /// resolves when the sockets are open. After a loss it connects again.
+    /// resolves when the sockets are open.
+    ///
+    /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`].
+    /// A call in the meantime waits for the attempt that runs, or starts one at once.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::ConnectionFailed`] says what failed in words, [`ErrorKind::Auth`] why the
-    /// server refused the token. It is not tried again by itself.
+    /// server refused the token. A first connection is not tried again by itself.
     pub async fn connect(&self) -> Result<(), Error> {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();

@@ -14,7 +14,9 @@ use crate::mailbox::Sink;
 use crate::options::ConnectOptions;
 use crate::prepare::{Check, Needs, Prepared, prepare, prepare_turn};
 use crate::protocol::Text;
-use crate::shared::{Shared, State};
+use crate::random;
+use crate::shared::Shared;
+use crate::state::State;
 use crate::transport::{Driver, Op};
 
 /// How long a report of a turn may take; the thread that gives it never does anything for so long.
@@ -76,7 +78,8 @@ impl Connection {
         let shared = Arc::new(Shared::new(Ids::random()?));
         let (ops, received) = mpsc::unbounded_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
-        let driver = Driver::new(endpoint, options, sink, received, Arc::clone(&shared));
+        let seed = random::number()?;
+        let driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
         background::spawn(driver.run())?;
         let (next_token, pid) = (AtomicU64::new(1), std::process::id());
         Ok(Self { shared, ops: Some(ops), next_token, max_bytes, request_timeout, pid })
@@ -334,8 +337,17 @@ impl Connection {
                 Err(Error::new(ErrorKind::Disconnected, "the client is not connected yet")
                     .with_hint("call connect first"))
             }
+            State::Reconnecting => {
+                let message = "the connection was lost and is being opened again";
+                Err(Error::new(ErrorKind::Disconnected, message)
+                    .with_hint("wait for connect, or for the state `open`")
+                    .with_will_reconnect(true))
+            }
             State::Disconnected => {
-                Err(Error::new(ErrorKind::Disconnected, "the client is not connected")
+                let given_up = self.shared.given_up();
+                let reason = given_up.map(|why| format!(": {}", why.message())).unwrap_or_default();
+                let message = format!("the client is not connected{reason}");
+                Err(Error::new(ErrorKind::Disconnected, message)
                     .with_hint("call connect to connect again"))
             }
         }

@@ -149,6 +149,7 @@ struct Inner {
     hint: Option<String>,
     response: Option<String>,
     close_code: Option<u16>,
+    will_reconnect: bool,
     result: Option<Box<TurnResult>>,
     problems: Vec<String>,
     dropped_count: Option<u64>,
@@ -164,6 +165,7 @@ impl Error {
             hint: None,
             response: None,
             close_code: None,
+            will_reconnect: false,
             result: None,
             problems: Vec::new(),
             dropped_count: None,
@@ -188,6 +190,13 @@ impl Error {
     #[must_use]
     pub fn with_close_code(mut self, code: Option<u16>) -> Self {
         self.0.close_code = code;
+        self
+    }
+
+    /// Adds whether the client connects again by itself.
+    #[must_use]
+    pub fn with_will_reconnect(mut self, will_reconnect: bool) -> Self {
+        self.0.will_reconnect = will_reconnect;
         self
     }
 
@@ -242,6 +251,13 @@ impl Error {
         self.0.close_code
     }
 
+    /// Whether the client connects again by itself, for [`ErrorKind::Disconnected`] and
+    /// [`ErrorKind::TurnInterrupted`]. What failed is not repeated.
+    #[must_use]
+    pub fn will_reconnect(&self) -> bool {
+        self.0.will_reconnect
+    }
+
     /// What is known of the turn, for the kinds that begin with `Turn` [`ErrorKind::ApprovalRequired`]
     /// and [`ErrorKind::StructuredOutput`].
     #[must_use]
@@ -271,6 +287,7 @@ impl Error {
             "hint": inner.hint,
             "retryable": inner.kind.retryable(),
             "close_code": inner.close_code,
+            "will_reconnect": inner.will_reconnect,
             "response": inner.response,
             "result": inner.result.as_deref().map(TurnResult::to_value),
             "problems": inner.problems,

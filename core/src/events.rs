@@ -12,6 +12,7 @@ use crate::mailbox::{Mailbox, Sink};
 use crate::message::Message;
 use crate::protocol::Text;
 use crate::protocol::envelope::Envelope;
+use crate::state::State;
 
 /// One thing a subscriber sees.
 #[derive(Debug, Clone)]
@@ -29,6 +30,24 @@ pub enum Event {
         code: u16,
         /// What happened, in words.
         reason: String,
+        /// Whether it is opened again without being asked for.
+        will_reconnect: bool,
+    },
+    /// The client stands differently to its server, see [`Delivery::State`].
+    State {
+        /// How it stands now.
+        state: State,
+        /// Why there is no connection, where one was lost.
+        error: Option<Error>,
+    },
+    /// A runtime that a lost connection had could not be had again on the next.
+    RestoreFailed {
+        /// Its agent.
+        agent_id: String,
+        /// Its conversation.
+        conversation_id: String,
+        /// Why.
+        error: Error,
     },
     /// The subscriber did not keep up, and this many events before here were dropped.
     Lagged {
@@ -227,18 +246,21 @@ impl MessageFilter {
 pub struct Messages {
     events: Events,
     dropped: u64,
-    /// The connection it was made for is gone.
+    /// It ends with the connection, because what it is for does.
+    pub(crate) of_connection: bool,
+    /// The connection is gone, and so is the subscription.
     lost: bool,
     error: Option<Error>,
 }
 
 impl Messages {
     pub(crate) fn new(inbox: Inbox) -> Self {
-        Self { events: Events(inbox), dropped: 0, lost: false, error: None }
+        Self { events: Events(inbox), dropped: 0, of_connection: false, lost: false, error: None }
     }
 
-    /// The next message that passes the filter; `None` once the connection was lost, the client is
-    /// closed, or the subscription has ended because it lagged ([`Messages::error`]). A new subscription follows the next connection.
+    /// The next message that passes the filter; `None` once the client is closed, the connection was lost
+    /// and is not opened again by itself, or the subscription has ended because it lagged
+    /// ([`Messages::error`]). A new subscription follows the next connection.
     ///
     /// # Cancel safety
     ///
@@ -248,9 +270,13 @@ impl Messages {
             match self.events.next().await? {
                 Event::Message(message) => return Some(message),
                 Event::Lagged { dropped } => self.dropped += dropped,
-                Event::Disconnected { .. } => self.lost = true,
+                Event::Disconnected { will_reconnect, .. } => {
+                    self.lost = self.of_connection || !will_reconnect;
+                }
+                // A lost connection will not come back.
+                Event::State { state: State::Disconnected, error } => self.lost = error.is_some(),
                 Event::Failed(error) => self.fail(error),
-                Event::Sent(_) => {}
+                _ => {}
             }
         }
         None
@@ -293,8 +319,12 @@ fn event(delivery: Delivery) -> Option<Event> {
     Some(match delivery {
         Delivery::Message { channel, text, .. } => Event::Message(Message::new(channel, text)),
         Delivery::Sent { text } => Event::Sent(text),
-        Delivery::Disconnected { channel, code, reason } => {
-            Event::Disconnected { channel, code, reason }
+        Delivery::Disconnected { channel, code, reason, will_reconnect } => {
+            Event::Disconnected { channel, code, reason, will_reconnect }
+        }
+        Delivery::State { state, error } => Event::State { state, error },
+        Delivery::RestoreFailed { agent_id, conversation_id, error } => {
+            Event::RestoreFailed { agent_id, conversation_id, error }
         }
         Delivery::Lagged { dropped, .. } => Event::Lagged { dropped },
         Delivery::Failed { error, .. } => Event::Failed(error),

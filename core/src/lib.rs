@@ -67,6 +67,7 @@ mod router;
 mod server;
 mod session;
 mod shared;
+mod state;
 mod tasks;
 mod terminal;
 #[cfg(feature = "testing")]
@@ -82,8 +83,8 @@ pub use changes::FileChanges;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
 pub use engine::{
-    Approvals, Channel, NextStep, Submission, TurnEvent, TurnMessage, TurnOptions, TurnPhase,
-    TurnReport, TurnResult, TurnStatus, Usage,
+    Approvals, Channel, NextStep, Reconnect, Submission, TurnEvent, TurnMessage, TurnOptions,
+    TurnPhase, TurnReport, TurnResult, TurnStatus, Usage,
 };
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events, MessageFilter, Messages};
@@ -94,7 +95,7 @@ pub use pages::{CronRuns, StoredMessages};
 pub use policy::{Policy, Rule};
 pub use server::{Server, ServerOptions, spawn_server};
 pub use session::{Prompt, Session, SessionOptions, Structured};
-pub use shared::State;
+pub use state::State;
 pub use terminal::Terminal;
 pub use tool::{Tool, ToolCallRequest, ToolCalls, ToolContext, ToolOutput};
 pub use turn::{Turn, TurnUpdate};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio_tungstenite::tungstenite::http::Uri;
 
-use crate::engine::ToolLimits;
+use crate::engine::{Reconnect, ToolLimits};
 use crate::error::{Error, ErrorKind};
 
 /// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
@@ -64,6 +64,14 @@ pub struct ConnectOptions {
     pub settle_pause: Duration,
     /// How many external tools run at once, and for how long: 16, for 290 s, by default (section 14).
     pub external_tools: ToolLimits,
+    /// How a lost connection is opened again, and what it had brought back; `None` for not at all.
+    /// Without end by default, after waits of up to 250 ms that grow to 15 s. It ends when the server
+    /// refuses the credentials, or is none that this client can talk to.
+    ///
+    /// Runtimes that were started are started again, with their tools, mode and directory; those that
+    /// were only subscribed to are subscribed to again; watched files are watched again. Commands are
+    /// never repeated: what was in flight fails, turns with [`ErrorKind::TurnInterrupted`].
+    pub reconnect: Option<Reconnect>,
 }
 
 impl ConnectOptions {
@@ -82,6 +90,7 @@ impl ConnectOptions {
             tls: TlsOptions::default(),
             settle_pause: Duration::from_millis(400),
             external_tools: ToolLimits::default(),
+            reconnect: Some(Reconnect::default()),
         }
     }
 
@@ -96,6 +105,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// Sets how a lost connection is opened again; `None` for not at all.
+    #[must_use]
+    pub fn reconnect(mut self, reconnect: Option<Reconnect>) -> Self {
+        self.reconnect = reconnect;
         self
     }
 
@@ -114,6 +130,17 @@ impl ConnectOptions {
         ] {
             if value.is_zero() {
                 return invalid(&format!("{name}: expected a time above zero, got 0"));
+            }
+        }
+        if let Some(Reconnect { max_attempts, base, cap }) = self.reconnect {
+            if max_attempts == Some(0) {
+                return invalid("reconnect.max_attempts: expected a number above zero, got 0");
+            }
+            if base.is_zero() {
+                return invalid("reconnect.base: expected a time above zero, got 0");
+            }
+            if cap < base {
+                return invalid("reconnect.cap: expected a time not below reconnect.base");
             }
         }
         if self.external_tools.concurrency == 0 {
@@ -259,6 +286,11 @@ mod tests {
         ConnectOptions::new(url).check().unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
+    fn reconnecting(max_attempts: Option<u32>, base: u64, cap: u64) -> ConnectOptions {
+        let (base, cap) = (Duration::from_secs(base), Duration::from_secs(cap));
+        ConnectOptions::new("ws://h").reconnect(Some(Reconnect { max_attempts, base, cap }))
+    }
+
     #[test]
     fn urls_are_read_like_the_reference_client_reads_them() {
         for (url, secure, authority, target) in [
@@ -297,6 +329,9 @@ mod tests {
                 ConnectOptions { connect_timeout: Duration::ZERO, ..ConnectOptions::new("ws://h") },
                 "connect_timeout",
             ),
+            (reconnecting(Some(0), 1, 1), "reconnect.max_attempts"),
+            (reconnecting(None, 0, 1), "reconnect.base"),
+            (reconnecting(None, 2, 1), "reconnect.cap"),
         ] {
             let error = options.check().err().expect("refused");
             assert_eq!(error.kind(), ErrorKind::InvalidOption);

@@ -13,6 +13,11 @@ pub(crate) fn uuid() -> Result<String, Error> {
     Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
 }
 
+/// A random number.
+pub(crate) fn number() -> Result<u64, Error> {
+    random().map(u64::from_le_bytes)
+}
+
 /// Twelve random hexadecimal digits.
 pub(crate) fn prefix() -> Result<String, Error> {
     Ok(hex(&random::<6>()?))

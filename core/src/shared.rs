@@ -4,39 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::{Counters, Ids};
+use crate::error::Error;
 use crate::protocol::version::Version;
-
-/// How a client stands to its server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Built, not connected yet.
-    New,
-    /// Connecting.
-    Connecting,
-    /// Connected.
-    Open,
-    /// The connection could not be opened, or was lost.
-    Disconnected,
-    /// Closed by its owner; it cannot be used again.
-    Closed,
-}
-
-impl State {
-    const ALL: [Self; 5] =
-        [Self::New, Self::Connecting, Self::Open, Self::Disconnected, Self::Closed];
-
-    /// The name of the state in all three languages.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Connecting => "connecting",
-            Self::Open => "open",
-            Self::Disconnected => "disconnected",
-            Self::Closed => "closed",
-        }
-    }
-}
+use crate::state::State;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -50,6 +20,10 @@ pub(crate) struct Shared {
     bytes: AtomicU64,
     malformed: AtomicU64,
     degraded: AtomicU64,
+    reconnects: AtomicU64,
+    restored: AtomicU64,
+    restore_failures: AtomicU64,
+    given_up: Mutex<Option<Error>>,
 }
 
 impl Shared {
@@ -64,6 +38,10 @@ impl Shared {
             bytes: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             degraded: AtomicU64::new(0),
+            reconnects: AtomicU64::new(0),
+            restored: AtomicU64::new(0),
+            restore_failures: AtomicU64::new(0),
+            given_up: Mutex::new(None),
         }
     }
 
@@ -72,19 +50,28 @@ impl Shared {
         State::ALL.get(index).copied().unwrap_or(State::Closed)
     }
 
-    /// Sets the state; a closed client stays closed.
-    pub(crate) fn set_state(&self, state: State) {
+    /// Sets the state; a closed client stays closed. Whether that changed it.
+    pub(crate) fn set_state(&self, state: State) -> bool {
         let closed = State::Closed as u8;
         let step = |old: u8| (old != closed).then_some(state as u8);
-        // Refused only when it is closed, which is what was wanted.
-        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).unwrap_or_default();
+        let before = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, step);
+        before.is_ok_and(|before| before != state as u8)
     }
 
+    /// Why a lost connection is not opened again by itself, once that is so.
+    pub(crate) fn given_up(&self) -> Option<Error> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn give_up(&self, error: Option<Error>) {
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// What is known of the server of a connection that is about to be [`State::Open`].
     pub(crate) fn connected(&self, info: Option<String>, split: bool, newest: Option<Version>) {
         *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = newest;
         *self.info.lock().unwrap_or_else(PoisonError::into_inner) = info;
         self.split.store(split, Ordering::Release);
-        self.set_state(State::Open);
     }
 
     pub(crate) fn info(&self) -> Option<String> {
@@ -105,6 +92,9 @@ impl Shared {
         self.bytes.store(counters.bytes, Ordering::Relaxed);
         self.malformed.store(counters.malformed, Ordering::Relaxed);
         self.degraded.store(counters.degraded, Ordering::Relaxed);
+        self.reconnects.store(counters.reconnects, Ordering::Relaxed);
+        self.restored.store(counters.restored, Ordering::Relaxed);
+        self.restore_failures.store(counters.restore_failures, Ordering::Relaxed);
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -113,6 +103,9 @@ impl Shared {
             bytes: self.bytes.load(Ordering::Relaxed),
             malformed: self.malformed.load(Ordering::Relaxed),
             degraded: self.degraded.load(Ordering::Relaxed),
+            reconnects: self.reconnects.load(Ordering::Relaxed),
+            restored: self.restored.load(Ordering::Relaxed),
+            restore_failures: self.restore_failures.load(Ordering::Relaxed),
         }
     }
 }

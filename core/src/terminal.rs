@@ -54,7 +54,8 @@ impl Terminals<'_> {
         let id = client.new_id("terminal");
         let types = ["terminal_output", "terminal_exited"];
         // Before it runs: its first output may come right behind the answer.
-        let messages = client.messages(MessageFilter::all().types(types));
+        let mut messages = client.messages(MessageFilter::all().types(types));
+        messages.of_connection = true;
         let mut command = TerminalSpawnCommand::new(cols, rows, id.clone());
         command.cwd = cwd.map(str::to_owned);
         self.spawn(command).await?;

@@ -165,7 +165,10 @@ async fn a_cut_connection_interrupts_the_turn_and_can_be_opened_again() {
     turn.disconnect_after = Some(1);
     let turns = vec![turn, ScriptedTurn::text(["whole"])];
     let options = ScriptOptions { turns, ..ScriptOptions::default() };
-    let (_server, client, runtime) = started(options).await;
+    let server = MockServer::scripted(options).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url()).reconnect(None)).unwrap();
+    client.connect().await.unwrap();
+    let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
     let mut events = client.events();
     let fields = json!({ "runtime": runtime, "payload": says("?") });
     let error = client.run_turn(fields.clone(), TurnOptions::default()).await.unwrap_err();

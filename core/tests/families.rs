@@ -101,7 +101,9 @@ async fn changes_of_one_file_are_told_until_nobody_listens() {
 
 #[tokio::test]
 async fn what_is_followed_ends_with_the_connection() {
-    let (server, client) = connected(&[]).await;
+    let server = MockServer::scripted(ScriptOptions::default()).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url()).reconnect(None)).unwrap();
+    client.connect().await.unwrap();
     let mut changes = client.files().changes("/a").unwrap();
     let mut messages = client.messages(MessageFilter::all());
     received(&server, "watch_file");
@@ -114,6 +116,20 @@ async fn what_is_followed_ends_with_the_connection() {
     client.connect().await.unwrap();
     client.info().await.unwrap();
     assert!(messages.next().await.is_none(), "a new subscription follows the next connection");
+}
+
+#[tokio::test]
+async fn a_terminal_ends_with_its_connection() {
+    let (server, client) = connected(&[]).await;
+    let opening = client.terminals().open(80, 24, None);
+    let spawned = async {
+        let id = received(&server, "terminal_spawn")["terminal_id"].clone();
+        server
+            .push(&json!({ "type": "terminal_spawned", "terminal_id": id, "pid": 7 }).to_string());
+    };
+    let (terminal, ()) = timeout(SOON, async { tokio::join!(opening, spawned) }).await.unwrap();
+    server.cut_connections();
+    assert_eq!(timeout(SOON, terminal.unwrap().next()).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -56,6 +56,8 @@ pub(crate) enum Timer {
     Settle(String, String),
     /// The time limit of an external tool call.
     Tool(String),
+    /// The time limit of a command that brings a runtime back after a reconnect.
+    Restore(String),
 }
 
 /// Timers that are never taken back: whoever set one looks again when it fires.

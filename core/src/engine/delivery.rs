@@ -4,6 +4,7 @@ use super::event::TurnEvent;
 use super::result::TurnResult;
 use crate::error::Error;
 use crate::protocol::Text;
+use crate::state::State;
 
 /// Names a call of the user (a request, a turn, a connect) until its one completion is delivered.
 pub type Token = u64;
@@ -137,6 +138,25 @@ pub enum Delivery {
         code: u16,
         /// What happened, in words.
         reason: String,
+        /// Whether it is opened again without being asked for.
+        will_reconnect: bool,
+    },
+    /// The client stands differently to its server. Each change comes once, in order with the frames.
+    State {
+        /// How it stands now.
+        state: State,
+        /// Why there is no connection, where one was lost: with [`State::Reconnecting`] the loss, with
+        /// [`State::Disconnected`] what ended it for good.
+        error: Option<Error>,
+    },
+    /// Something that a lost connection had could not be had again on the next.
+    RestoreFailed {
+        /// The runtime's agent.
+        agent_id: String,
+        /// The runtime's conversation.
+        conversation_id: String,
+        /// Why.
+        error: Error,
     },
     /// Something was dropped or merged because it was not fetched in time.
     Lagged {

@@ -5,16 +5,20 @@
 //! recorded traces, property tests and simulated networks drive it directly.
 
 mod approvals;
+mod backoff;
 mod command;
 mod completion;
 mod context;
 mod delivery;
 mod event;
 mod follow;
+mod link;
+mod memory;
 mod ownership;
 mod report;
 mod requests;
 mod result;
+mod resync;
 mod runs;
 mod runtime;
 mod runtimes;
@@ -29,15 +33,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use approvals::Approvers;
+pub use backoff::Reconnect;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use event::TurnEvent;
+use link::Link;
 pub use report::{TurnPhase, TurnReport};
 use requests::Requests;
 pub use requests::{Correlation, Expect};
 pub use result::{CompletedBy, RunText, ToolCall, TurnMessage, TurnResult, TurnStatus, Usage};
+use resync::Resync;
 use runtime::Runtime;
 use runtimes::Runtimes;
 use sequence::Sequence;
@@ -67,6 +74,12 @@ pub struct Counters {
     pub malformed: u64,
     /// Frames whose fields were not of the expected types; they counted for nothing here.
     pub degraded: u64,
+    /// How often a lost connection was opened again.
+    pub reconnects: u64,
+    /// Runtimes that were brought back after it.
+    pub restored: u64,
+    /// Commands for that which the server refused, or did not answer.
+    pub restore_failures: u64,
 }
 
 /// Where an open turn is: its runtime, and the `request_id` of its input.
@@ -89,6 +102,8 @@ pub struct Engine {
     inputs: HashMap<String, Token>,
     sequence: Sequence,
     counters: Counters,
+    link: Link,
+    resync: Resync,
 }
 
 impl Engine {
@@ -121,7 +136,18 @@ impl Engine {
             inputs: HashMap::new(),
             sequence: Sequence::default(),
             counters: Counters::default(),
+            link: Link::default(),
+            resync: Resync::default(),
         }
+    }
+
+    /// Opens lost connections again, and brings back what they had (section 16). `seed` makes the
+    /// waits of clients differ.
+    #[must_use]
+    pub fn reconnecting(mut self, rules: Reconnect, seed: u64) -> Self {
+        self.link.reconnect(rules, seed);
+        self.resync.enable();
+        self
     }
 
     /// The next frame to send.
@@ -137,7 +163,8 @@ impl Engine {
     /// When [`Engine::handle_timeout`] wants to be called next, in time since the engine was made.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.ctx.timers.next().into_iter().chain(self.sequence.deadline).min()
+        let times = [self.ctx.timers.next(), self.sequence.deadline, self.link.at()];
+        times.into_iter().flatten().min()
     }
 
     /// Whether a turn was told to stop, but not the server: it has not said yet where the input is. A
@@ -150,17 +177,37 @@ impl Engine {
     /// What came in so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters {
+            reconnects: self.link.reconnects(),
+            restored: self.resync.restored,
+            restore_failures: self.resync.failures,
+            ..self.counters
+        }
+    }
+
+    /// Whether there is no connection, but will be one again without being asked for.
+    #[must_use]
+    pub fn will_reconnect(&self) -> bool {
+        self.link.will_reconnect()
+    }
+
+    /// Whether it is time for an attempt to open a lost connection again; said once for each.
+    pub fn poll_connect(&mut self) -> bool {
+        self.link.begin()
     }
 
     /// Takes a caller's command.
     pub fn handle_command(&mut self, now: Duration, command: Command) {
         self.ctx.now = now;
         match command {
-            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles),
+            Command::Send { text, runtime, settles } => {
+                self.resync.sent(&text);
+                self.submit(text, runtime, settles);
+            }
             Command::Request { token, command, text, runtime, settles, expect } => {
                 self.requests.add(token, &command, expect, &mut self.ctx);
                 if self.requests.contains(token) {
+                    self.resync.sent(&text);
                     self.submit(text, runtime, settles);
                 }
             }
@@ -171,7 +218,8 @@ impl Engine {
                     return;
                 }
                 self.inputs.insert(request_id.clone(), token);
-                let entry = self.runtimes.join(&runtime.0, &runtime.1);
+                self.join(&runtime.0, &runtime.1);
+                let entry = self.runtimes.get(&runtime.0, &runtime.1);
                 entry.start_turn(token, client_ids, options, text, &mut self.ctx);
                 self.turns.insert(token, Place { runtime, request_id });
             }
@@ -212,6 +260,23 @@ impl Engine {
     pub fn handle_connected(&mut self, now: Duration, split: bool) {
         self.ctx.now = now;
         self.sequence.start(split);
+        if self.link.opened(now) {
+            for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
+                self.runtimes.join(&agent, &conversation).restore(busy, &self.ctx);
+            }
+        }
+    }
+
+    /// The user wants a connection now: an attempt begins that waited for its time.
+    pub fn handle_connecting(&mut self, now: Duration) {
+        self.ctx.now = now;
+        self.link.hurry();
+    }
+
+    /// An attempt to connect has failed. [`Engine::will_reconnect`] says whether there will be another.
+    pub fn handle_connect_failed(&mut self, now: Duration, error: &Error) {
+        self.ctx.now = now;
+        self.link.failed(now, error);
     }
 
     /// Takes a frame from the server. A malformed one costs itself only.
@@ -251,6 +316,7 @@ impl Engine {
     /// Looks at every limit that has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.ctx.now = now;
+        self.link.due(now);
         self.sequence.due(now);
         self.process_ready();
         while let Some(timer) = self.ctx.timers.due(now) {
@@ -260,6 +326,10 @@ impl Engine {
                     self.with_turn(token, |runtime, ctx| runtime.turn_due(token, ctx));
                 }
                 Timer::Tool(request_id) => self.tools.due(&request_id, &mut self.ctx),
+                Timer::Restore(request_id) => {
+                    let place = self.resync.due(&request_id, &mut self.ctx);
+                    self.restored(place);
+                }
                 Timer::Settle(agent, conversation) => {
                     self.runtimes.get(&agent, &conversation).settle_due(&mut self.ctx);
                 }
@@ -276,6 +346,10 @@ impl Engine {
         while self.sequence.give_up() {
             self.process_ready();
         }
+        self.link.lost(now, error);
+        let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
+        let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
+        self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));
         self.requests.fail_all(error, &mut self.ctx);
         for mut runtime in self.runtimes.take() {
             runtime.interrupt_all(error, &mut self.ctx);
@@ -293,10 +367,26 @@ impl Engine {
     fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
         match runtime {
             Some((agent, conversation)) => {
-                let runtime = self.runtimes.join(&agent, &conversation);
+                self.join(&agent, &conversation);
+                let runtime = self.runtimes.get(&agent, &conversation);
                 runtime.submit(text, settles, None, &mut self.ctx);
             }
             None => self.ctx.transmit.push_back(text),
+        }
+    }
+
+    /// This client has to do with a runtime.
+    fn join(&mut self, agent: &str, conversation: &str) {
+        if !self.runtimes.get(agent, conversation).joined {
+            self.runtimes.join(agent, conversation);
+            self.resync.joined(agent, conversation);
+        }
+    }
+
+    /// A runtime may be there again after a reconnect.
+    fn restored(&mut self, place: Option<(String, String)>) {
+        if let Some((agent, conversation)) = place {
+            self.runtimes.get(&agent, &conversation).restored(&mut self.ctx);
         }
     }
 
@@ -342,6 +432,9 @@ impl Engine {
             if envelope.kind == "input_accepted" && self.input_accepted(id, text)? {
                 return Ok(());
             }
+            let place = self.resync.answered(id, &envelope.kind, text, &mut self.ctx);
+            self.restored(place);
+            self.resync.heard(envelope, id, text);
             let key = Correlation::RequestId(id.to_owned());
             self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
             if envelope.kind == "external_tool_call_request" {
@@ -394,10 +487,10 @@ impl Engine {
         scope: &Scope<'_>,
         text: &Text,
     ) -> Result<(), serde_json::Error> {
-        let ctx = &mut self.ctx;
         if envelope.kind == "runtime_start_response" {
-            self.runtimes.join(&scope.agent_id, &scope.conversation_id);
+            self.join(&scope.agent_id, &scope.conversation_id);
         }
+        let ctx = &mut self.ctx;
         let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
         runtime.heard = ctx.now;
         match &*envelope.kind {

@@ -175,7 +175,8 @@ impl Pending {
     }
 }
 
-fn is_refusal(kind: &str, text: &str) -> bool {
+/// Whether an answer says `success: false`, or `accepted: false`.
+pub(crate) fn is_refusal(kind: &str, text: &str) -> bool {
     if kind == "input_accepted" {
         return serde_json::from_str::<InputAcceptedFrame>(text).is_ok_and(|frame| !frame.accepted);
     }

@@ -58,6 +58,9 @@ pub(crate) struct Runtime {
     settle_until: Option<Duration>,
     /// The closing queue snapshot of a queued turn came; the closing status ends the pause.
     settle_closing: bool,
+    /// After a reconnect, until the server has the runtime back: an input that came before would run
+    /// without its tools.
+    restoring: bool,
 }
 
 impl Runtime {
@@ -104,6 +107,11 @@ impl Runtime {
         self.turns.is_empty() && self.held.is_empty() && self.approvals.is_empty() && self.idle()
     }
 
+    /// Whether the server has something to do in it, or to clean up after.
+    pub(crate) fn at_work(&self, now: Duration) -> bool {
+        !self.at_rest() || self.settle_until.is_some_and(|until| until > now)
+    }
+
     pub(crate) fn turn_index(&self, token: Token) -> Option<usize> {
         self.turns.iter().position(|turn| turn.token == token)
     }
@@ -147,7 +155,7 @@ impl Runtime {
         while let Some(command) = self.held.front() {
             let settling = self.settle_until.is_some_and(|until| until > ctx.now);
             let starting = self.turns.iter().any(|turn| turn.unseen() && !turn.busy);
-            if command.settles && (settling || starting) {
+            if command.settles && (settling || starting || self.restoring) {
                 return;
             }
             if let Some(command) = self.held.pop_front() {
@@ -211,6 +219,21 @@ impl Runtime {
     fn settled(&mut self, ctx: &mut Context) {
         self.settle_until = None;
         self.settle_closing = false;
+        self.release(ctx);
+    }
+
+    /// The server is asked for the runtime once more; when it was at work before the connection was
+    /// lost, its turn has just been cancelled, and is cleaned up after.
+    pub(crate) fn restore(&mut self, busy: bool, ctx: &Context) {
+        self.restoring = true;
+        if busy {
+            self.settle(ctx);
+        }
+    }
+
+    /// The server has the runtime back, or will not have it.
+    pub(crate) fn restored(&mut self, ctx: &mut Context) {
+        self.restoring = false;
         self.release(ctx);
     }
 

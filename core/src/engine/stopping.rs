@@ -139,7 +139,9 @@ impl Runtime {
                 Error::new(ErrorKind::TurnInterrupted, message)
                     .with_hint("the server has most likely cancelled it; read the stored messages")
             };
-            let error = error.with_close_code(cause.close_code());
+            let error = error
+                .with_close_code(cause.close_code())
+                .with_will_reconnect(cause.will_reconnect());
             self.fail_turn(0, error, &End::default(), TurnStatus::Disconnected, ctx);
         }
         // Handlers of the client may still be asked.

@@ -5,7 +5,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// An object whose values stay text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RawObject(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for RawObject {
@@ -74,6 +74,11 @@ impl RawObject {
         self.set(key, quoted(value))
     }
 
+    /// Takes a field out, wherever it repeats.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(name, _)| name != key);
+    }
+
     /// The object as text.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -117,5 +122,8 @@ mod tests {
         );
         object.set_str("f", "now").expect("valid");
         assert_eq!(object.get_str("f").as_deref(), Some("now"));
+        object.remove("request_id");
+        object.remove("f");
+        assert_eq!(object.to_text(), text.replace(r#""f":1.50,"#, ""));
     }
 }

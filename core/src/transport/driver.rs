@@ -17,7 +17,8 @@ use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::{ConnectOptions, Endpoint};
 use crate::protocol::Text;
-use crate::shared::{Shared, State};
+use crate::shared::Shared;
+use crate::state::State;
 
 /// How long a close waits until the server has said where an input is that was told to stop: only then
 /// can it be stopped.
@@ -53,6 +54,9 @@ struct Target {
 
 type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
 
+/// An attempt to connect that runs.
+type Attempt = Pin<Box<dyn Future<Output = Result<Connected, Error>> + Send>>;
+
 /// The open sockets.
 struct Sockets {
     control: Socket,
@@ -80,6 +84,9 @@ pub(crate) struct Driver<S> {
     shared: Arc<Shared>,
     epoch: Instant,
     sockets: Option<Sockets>,
+    attempt: Option<Attempt>,
+    /// Who waits for the attempt.
+    connecting: Vec<Token>,
     closing: Vec<Token>,
     /// An operation that was taken from the channel and not handled yet.
     next_op: Option<Op>,
@@ -87,6 +94,7 @@ pub(crate) struct Driver<S> {
 
 impl<S> Drop for Driver<S> {
     fn drop(&mut self) {
+        // Told in `shut_down`; this is for a panic.
         self.shared.set_state(State::Closed);
     }
 }
@@ -95,12 +103,16 @@ impl<S: Sink> Driver<S> {
     pub(crate) fn new(
         endpoint: Endpoint,
         options: ConnectOptions,
+        seed: u64,
         sink: S,
         ops: UnboundedReceiver<Op>,
         shared: Arc<Shared>,
     ) -> Self {
         let ids = Arc::clone(&shared.ids);
-        let engine = Engine::with_tools(ids, options.settle_pause, options.external_tools);
+        let mut engine = Engine::with_tools(ids, options.settle_pause, options.external_tools);
+        if let Some(rules) = options.reconnect {
+            engine = engine.reconnecting(rules, seed);
+        }
         let epoch = Instant::now();
         Self {
             target: Arc::new(Target { endpoint, options }),
@@ -110,6 +122,8 @@ impl<S: Sink> Driver<S> {
             shared,
             epoch,
             sockets: None,
+            attempt: None,
+            connecting: Vec::new(),
             closing: Vec::new(),
             next_op: None,
         }
@@ -134,8 +148,9 @@ impl<S: Sink> Driver<S> {
         let keep_alive_at = self.sockets.as_ref().map(Sockets::keep_alive_at);
         let next = engine_at.into_iter().chain(keep_alive_at).min();
         tokio::select! {
-            op = next_op(&mut self.next_op, &mut self.ops) => return self.handle_ops(op).await,
+            op = next_op(&mut self.next_op, &mut self.ops) => return self.handle_ops(op),
             wake = wake(&mut self.sockets) => self.handle_wake(wake).await,
+            outcome = outcome(&mut self.attempt) => self.attempted(outcome),
             () = sleep_until(next.unwrap_or(self.epoch)), if next.is_some() => {}
         }
         self.engine.handle_timeout(self.now());
@@ -143,21 +158,20 @@ impl<S: Sink> Driver<S> {
         if let Some((channel, ended)) = ended {
             self.socket_ended(channel, ended).await;
         }
+        if self.engine.poll_connect() {
+            self.start_attempt();
+        }
         true
     }
 
     /// Handles an operation and those that came with it: one flush for a burst of commands.
-    async fn handle_ops(&mut self, first: Option<Op>) -> bool {
+    fn handle_ops(&mut self, first: Option<Op>) -> bool {
         let Some(mut op) = first else { return false };
         for _ in 0..OPS_AT_ONCE {
             match op {
                 Op::Command(command) => self.command(*command),
                 Op::Report { token, reply } => self.report(token, &reply),
-                Op::Connect { token } => {
-                    if !self.connect(token).await {
-                        return false;
-                    }
-                }
+                Op::Connect { token } => self.connect(token),
                 Op::Close { token } => {
                     self.closing.push(token);
                     return false;
@@ -177,7 +191,8 @@ impl<S: Sink> Driver<S> {
     fn command(&mut self, command: Command) {
         match command.token() {
             Some(token) if self.sockets.is_none() => {
-                let error = Error::new(ErrorKind::Disconnected, "the connection was lost");
+                let error = Error::new(ErrorKind::Disconnected, "the connection was lost")
+                    .with_will_reconnect(self.engine.will_reconnect());
                 self.sink.deliver(Delivery::Failed { token, error });
                 self.sink.flush();
             }
@@ -226,51 +241,65 @@ impl<S: Sink> Driver<S> {
         self.sink.deliver(Delivery::Done { token });
     }
 
-    /// Connects, unless the client is closed meanwhile: then `false`.
-    async fn connect(&mut self, token: Token) -> bool {
+    /// Changes the state, and tells of it once.
+    fn set_state(&mut self, state: State, error: Option<Error>) {
+        if self.shared.set_state(state) {
+            self.sink.deliver(Delivery::State { state, error });
+        }
+    }
+
+    /// Connects, or waits for the attempt that runs.
+    fn connect(&mut self, token: Token) {
         if self.sockets.is_some() {
             self.done(token);
-            return true;
+            return;
         }
-        self.shared.set_state(State::Connecting);
-        let mut waiting = vec![token];
+        self.connecting.push(token);
+        if self.attempt.is_some() {
+            return;
+        }
+        if self.engine.will_reconnect() {
+            self.engine.handle_connecting(self.now());
+        } else {
+            self.set_state(State::Connecting, None);
+        }
+        self.start_attempt();
+    }
+
+    fn start_attempt(&mut self) {
         let target = Arc::clone(&self.target);
-        let attempt = connect(&target.endpoint, &target.options);
-        tokio::pin!(attempt);
-        let outcome = loop {
-            tokio::select! {
-                outcome = &mut attempt => break outcome,
-                op = self.ops.recv() => match op {
-                    Some(Op::Connect { token }) => waiting.push(token),
-                    Some(Op::Command(command)) => self.command(*command),
-                    Some(Op::Report { token, reply }) => self.report(token, &reply),
-                    Some(Op::Close { token }) => {
-                        self.closing.push(token);
-                        break Err(closed());
-                    }
-                    None => break Err(closed()),
-                },
-            }
-        };
+        let attempt = async move { connect(&target.endpoint, &target.options).await };
+        self.attempt = Some(Box::pin(attempt));
+    }
+
+    /// An attempt to connect has ended.
+    fn attempted(&mut self, outcome: Result<Connected, Error>) {
+        self.attempt = None;
+        let waiting = std::mem::take(&mut self.connecting);
         match outcome {
             Ok(Connected { control, stream, info, split, newest }) => {
                 self.sockets = Some(Sockets::new(control, stream));
-                self.engine.handle_connected(self.now(), split);
                 self.shared.connected(info, split, newest);
+                self.shared.give_up(None);
+                self.engine.handle_connected(self.now(), split);
+                self.set_state(State::Open, None);
                 for token in waiting {
                     self.done(token);
                 }
-                true
             }
             Err(error) => {
-                let goes_on = error.kind() != ErrorKind::Closed;
-                if goes_on {
-                    self.shared.set_state(State::Disconnected);
+                let lost = self.engine.will_reconnect();
+                self.engine.handle_connect_failed(self.now(), &error);
+                let again = self.engine.will_reconnect();
+                let error = error.with_will_reconnect(again);
+                if !again {
+                    let why = lost.then(|| error.clone());
+                    self.shared.give_up(why.clone());
+                    self.set_state(State::Disconnected, why);
                 }
                 for token in waiting {
                     self.sink.deliver(Delivery::Failed { token, error: error.clone() });
                 }
-                goes_on
             }
         }
     }
@@ -297,14 +326,20 @@ impl<S: Sink> Driver<S> {
             // A stream socket that stays open has nothing more to say.
             timeout(STREAM_DRAIN, drain).await.unwrap_or_default();
         }
-        self.shared.set_state(State::Disconnected);
         let Ended { code, reason } = ended;
         let message = format!("the connection was lost: {reason}");
         let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
-        self.sink.deliver(Delivery::Disconnected { channel, code, reason });
         self.engine.handle_connection_lost(self.now(), &error);
+        let will_reconnect = self.engine.will_reconnect();
+        let state = if will_reconnect { State::Reconnecting } else { State::Disconnected };
+        let changed = self.shared.set_state(state);
+        self.sink.deliver(Delivery::Disconnected { channel, code, reason, will_reconnect });
+        if changed {
+            let error = Some(error.with_will_reconnect(will_reconnect));
+            self.sink.deliver(Delivery::State { state, error });
+        }
     }
 
     /// Sends what stops turns that were given up a moment ago.
@@ -321,7 +356,11 @@ impl<S: Sink> Driver<S> {
 
     /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
     async fn shut_down(&mut self) {
-        self.shared.set_state(State::Closed);
+        self.set_state(State::Closed, None);
+        self.attempt = None;
+        for token in std::mem::take(&mut self.connecting) {
+            self.sink.deliver(Delivery::Failed { token, error: closed() });
+        }
         // What was asked for before the close still goes out, the abort of a turn above all.
         self.pump();
         self.send_stops().await;
@@ -439,6 +478,14 @@ async fn next_op(waiting: &mut Option<Op>, ops: &mut UnboundedReceiver<Op>) -> O
 async fn wake(sockets: &mut Option<Sockets>) -> Wake {
     match sockets {
         Some(sockets) => sockets.next().await,
+        None => pending().await,
+    }
+}
+
+/// Waits for the attempt that runs; for ever when there is none.
+async fn outcome(attempt: &mut Option<Attempt>) -> Result<Connected, Error> {
+    match attempt {
+        Some(attempt) => attempt.await,
         None => pending().await,
     }
 }

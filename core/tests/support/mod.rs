@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::engine::{
-    Channel, Command, Correlation, Delivery, Engine, Expect, Ids, Token, TurnOptions,
+    Channel, Command, Correlation, Delivery, Engine, Expect, Ids, Reconnect, Token, TurnOptions,
 };
 use letta_app_client::protocol::Text;
 use letta_app_client::{Error, ErrorKind, TurnResult};
@@ -57,6 +57,28 @@ impl Lab {
         let mut engine = Engine::new(ids, Duration::from_millis(150));
         engine.handle_connected(Duration::ZERO, false);
         Self { engine, now: Duration::ZERO, seq: 0 }
+    }
+
+    /// The same with connections that are opened again when they are lost.
+    pub fn reconnecting(rules: Reconnect) -> Self {
+        let mut lab = Self::new();
+        let ids = Arc::new(Ids::with_prefix("t".to_owned()));
+        lab.engine = Engine::new(ids, Duration::from_millis(150)).reconnecting(rules, 7);
+        lab.engine.handle_connected(Duration::ZERO, false);
+        lab
+    }
+
+    /// A lost connection is there again; `event_seq` starts anew.
+    pub fn reopen(&mut self) {
+        self.seq = 0;
+        self.engine.handle_connected(self.now, false);
+    }
+
+    /// What the engine has to tell, apart from calls that ended and commands it sends.
+    pub fn told(&mut self) -> Vec<Delivery> {
+        let all = std::iter::from_fn(|| self.engine.poll_delivery());
+        all.filter(|delivery| !matches!(delivery, Delivery::Message { .. } | Delivery::Sent { .. }))
+            .collect()
     }
 
     /// Lets time pass, waking the engine whenever it wants to be woken.

@@ -1,0 +1,233 @@
+//! What a client has had on its connection and the server forgets with it: runtimes started or
+//! subscribed to, their external tools, watched files (PROTOCOL.md sections 7, 14 and 16).
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde_json::json;
+
+use super::requests::is_refusal;
+use crate::protocol::Text;
+use crate::protocol::envelope::{Envelope, Scope};
+use crate::protocol::raw::RawObject;
+
+/// The command that registers external tools of runtimes that are there already.
+pub(crate) const TOOLS: &str = "runtime_external_tools_update";
+
+/// After so many refusals in a row a runtime counts as gone.
+const REFUSALS: u32 = 3;
+
+/// Agent and conversation.
+pub(crate) type Place = (String, String);
+
+/// A command that brings back a part of it.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// The runtime; `None` for a watched file.
+    pub(crate) place: Option<Place>,
+    /// The command's type.
+    pub(crate) kind: &'static str,
+    /// The command, without a `request_id`.
+    pub(crate) command: RawObject,
+}
+
+/// What is known of one runtime.
+#[derive(Debug, Default)]
+struct Joined {
+    /// Runtimes come back in the order in which they were joined.
+    order: u64,
+    /// The `runtime_start` of the conversation there is by now.
+    start: Option<RawObject>,
+    /// The last `sync`.
+    sync: Option<RawObject>,
+    /// External tools of a runtime that was not started here.
+    tools: Option<String>,
+    /// Refusals in a row.
+    refusals: u32,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    joined: HashMap<Place, Joined>,
+    order: u64,
+    /// Commands that count once the server has taken them, by `request_id`.
+    unanswered: HashMap<String, RawObject>,
+    watched: BTreeSet<String>,
+}
+
+impl Memory {
+    /// The client has to do with a runtime.
+    pub(crate) fn joined(&mut self, agent: &str, conversation: &str) {
+        self.entry((agent.to_owned(), conversation.to_owned()));
+    }
+
+    fn entry(&mut self, place: Place) -> &mut Joined {
+        self.joined.entry(place).or_insert_with(|| {
+            self.order += 1;
+            Joined { order: self.order, ..Joined::default() }
+        })
+    }
+
+    /// The server has taken a command that brings a runtime back, or has refused it. What was refused
+    /// time and again, as for a conversation that was deleted, is not tried any more.
+    pub(crate) fn answered(&mut self, place: &Place, refused: bool) {
+        let Some(joined) = self.joined.get_mut(place) else { return };
+        joined.refusals = if refused { joined.refusals + 1 } else { 0 };
+        if joined.refusals == REFUSALS {
+            self.joined.remove(place);
+        }
+    }
+
+    /// The client sends a command.
+    pub(crate) fn sent(&mut self, text: &Text) {
+        let Ok(envelope) = Envelope::read(text) else { return };
+        let place = envelope.runtime.as_ref().map(place_of);
+        match (&*envelope.kind, envelope.request_id.as_deref(), place) {
+            ("runtime_start" | TOOLS, Some(id), _) => {
+                if let Ok(command) = RawObject::parse(text) {
+                    self.unanswered.insert(id.to_owned(), command);
+                }
+            }
+            ("sync", _, Some(place)) => self.entry(place).sync = RawObject::parse(text).ok(),
+            ("change_device_state", _, Some(place)) => self.changed(place, text),
+            ("watch_file", ..) => self.watched.extend(path_of(text)),
+            ("unwatch_file", ..) => {
+                if let Some(path) = path_of(text) {
+                    self.watched.remove(&path);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A later mode or directory replaces the one a runtime was started with.
+    fn changed(&mut self, place: Place, text: &Text) {
+        let Some(start) = &mut self.entry(place).start else { return };
+        let payload = RawObject::parse(text)
+            .ok()
+            .and_then(|command| RawObject::parse(command.get("payload")?).ok());
+        for field in ["mode", "cwd"] {
+            if let Some(value) = payload.as_ref().and_then(|payload| payload.get(field)) {
+                // It was taken from valid JSON.
+                start.set(field, value.to_owned()).unwrap_or_default();
+            }
+        }
+    }
+
+    /// A frame with a `request_id` came, maybe the answer to a command of the client's.
+    pub(crate) fn heard(&mut self, id: &str, kind: &str, runtime: Option<&Scope<'_>>, text: &Text) {
+        if !matches!(kind, "runtime_start_response" | "runtime_external_tools_update_response") {
+            return;
+        }
+        let Some(command) = self.unanswered.remove(id).filter(|_| !is_refusal(kind, text)) else {
+            return;
+        };
+        if kind == "runtime_external_tools_update_response" {
+            self.updated(&command);
+        } else if let Some(scope) = runtime {
+            self.started(place_of(scope), command);
+        }
+    }
+
+    /// A runtime was started: from now on it is this conversation that is to be started again.
+    fn started(&mut self, place: Place, mut command: RawObject) {
+        for field in ["request_id", "create_agent", "create_conversation"] {
+            command.remove(field);
+        }
+        let ids = [("agent_id", &place.0), ("conversation_id", &place.1)];
+        let set = ids.iter().try_for_each(|(field, id)| command.set_str(field, id));
+        let entry = self.entry(place);
+        entry.start = set.is_ok().then_some(command);
+        entry.tools = None;
+    }
+
+    /// Runtimes have other external tools now.
+    fn updated(&mut self, command: &RawObject) {
+        let list = |text: &str| serde_json::from_str::<Vec<RawObject>>(text).unwrap_or_default();
+        for update in list(command.get("updates").unwrap_or("[]")) {
+            let tools = update.get("external_tools").unwrap_or("[]");
+            for runtime in list(update.get("runtimes").unwrap_or("[]")) {
+                let ids = runtime.get_str("agent_id").zip(runtime.get_str("conversation_id"));
+                let Some(place) = ids else { continue };
+                let entry = self.entry(place);
+                match &mut entry.start {
+                    // It was taken from valid JSON.
+                    Some(start) => {
+                        start.set("external_tools", tools.to_owned()).unwrap_or_default();
+                    }
+                    None => entry.tools = Some(tools.to_owned()),
+                }
+            }
+        }
+    }
+
+    /// The connection is gone: what was not answered never will be.
+    pub(crate) fn cut(&mut self) {
+        self.unanswered.clear();
+    }
+
+    /// Every runtime there was.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let mut joined: Vec<_> = self.joined.iter().collect();
+        joined.sort_unstable_by_key(|(_, joined)| joined.order);
+        joined.into_iter().map(|(place, _)| place.clone()).collect()
+    }
+
+    /// The commands that bring everything back, in order.
+    pub(crate) fn lost(&self) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        for place in self.places() {
+            let Some(joined) = self.joined.get(&place) else { continue };
+            let (kind, command) = match &joined.start {
+                Some(start) => ("runtime_start", Some(start.clone())),
+                None => ("sync", subscription(&place, joined.sync.as_ref())),
+            };
+            let place = Some(place);
+            lost.extend(command.map(|command| Lost { place: place.clone(), kind, command }));
+            let tools = joined.tools.as_deref().zip(place.as_ref());
+            let command = tools.and_then(|(tools, place)| registration(place, tools));
+            lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
+        }
+        for path in &self.watched {
+            let command = json!({ "type": "watch_file", "path": path }).to_string();
+            let command = RawObject::parse(&command).ok();
+            lost.extend(command.map(|command| Lost { place: None, kind: "watch_file", command }));
+        }
+        lost
+    }
+}
+
+/// A `sync` that subscribes once more. The device status is wanted in any case: a split server tells
+/// of open questions nowhere else (section 13).
+fn subscription(place: &Place, last: Option<&RawObject>) -> Option<RawObject> {
+    let mut command = if let Some(last) = last {
+        last.clone()
+    } else {
+        let scope = scope_of(place);
+        let text = json!({ "type": "sync", "runtime": scope, "recover_approvals": false });
+        RawObject::parse(&text.to_string()).ok()?
+    };
+    command.remove("request_id");
+    command.set("force_device_status", "true".to_owned()).ok()?;
+    Some(command)
+}
+
+fn registration(place: &Place, tools: &str) -> Option<RawObject> {
+    let text = format!(
+        r#"{{"type":"{TOOLS}","updates":[{{"runtimes":[{}],"external_tools":{tools}}}]}}"#,
+        scope_of(place),
+    );
+    RawObject::parse(&text).ok()
+}
+
+fn scope_of(place: &Place) -> serde_json::Value {
+    json!({ "agent_id": place.0, "conversation_id": place.1 })
+}
+
+fn place_of(scope: &Scope<'_>) -> Place {
+    (scope.agent_id.as_ref().to_owned(), scope.conversation_id.as_ref().to_owned())
+}
+
+fn path_of(text: &Text) -> Option<String> {
+    RawObject::parse(text).ok()?.get_str("path")
+}

@@ -1,0 +1,172 @@
+//! After a reconnect: asks the server for what the last connection had, and holds inputs back until
+//! their runtime is there again (PROTOCOL.md section 16).
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use super::context::{Context, Timer};
+use super::delivery::Delivery;
+use super::memory::{Lost, Memory, Place, TOOLS};
+use super::requests::is_refusal;
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+use crate::protocol::envelope::Envelope;
+
+/// How many commands may be unanswered: a client with a thousand runtimes must not flood a server that
+/// has just come up.
+const AT_ONCE: usize = 16;
+
+/// How long the server may take for one.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A command that waits for its answer.
+#[derive(Debug)]
+struct Asked {
+    place: Place,
+    kind: &'static str,
+    deadline: Duration,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(crate) struct Resync {
+    /// `None` where lost connections are not opened again.
+    memory: Option<Memory>,
+    waiting: VecDeque<Lost>,
+    asked: HashMap<String, Asked>,
+    /// How many commands of each runtime are not answered yet.
+    missing: HashMap<Place, usize>,
+    /// Runtimes that were at work when the connection was lost.
+    busy: HashSet<Place>,
+    pub(crate) restored: u64,
+    pub(crate) failures: u64,
+}
+
+impl Resync {
+    /// From now on it is noted what a connection has.
+    pub(crate) fn enable(&mut self) {
+        self.memory.get_or_insert_default();
+    }
+
+    /// See [`Memory::joined`].
+    pub(crate) fn joined(&mut self, agent: &str, conversation: &str) {
+        if let Some(memory) = &mut self.memory {
+            memory.joined(agent, conversation);
+        }
+    }
+
+    /// See [`Memory::sent`].
+    pub(crate) fn sent(&mut self, text: &Text) {
+        if let Some(memory) = &mut self.memory {
+            memory.sent(text);
+        }
+    }
+
+    /// See [`Memory::heard`].
+    pub(crate) fn heard(&mut self, envelope: &Envelope<'_>, id: &str, text: &Text) {
+        if let Some(memory) = &mut self.memory {
+            memory.heard(id, &envelope.kind, envelope.runtime.as_ref(), text);
+        }
+    }
+
+    /// The connection was lost; these runtimes were at work.
+    pub(crate) fn lost(&mut self, busy: impl Iterator<Item = Place>) {
+        let Some(memory) = &mut self.memory else { return };
+        memory.cut();
+        self.waiting.clear();
+        self.asked.clear();
+        self.missing.clear();
+        self.busy.extend(busy);
+    }
+
+    /// A connection is there again. Asks for everything; returns the runtimes there were, each with
+    /// whether it was at work.
+    pub(crate) fn begin(&mut self, ctx: &mut Context) -> Vec<(Place, bool)> {
+        let Some(memory) = &self.memory else { return Vec::new() };
+        self.waiting = memory.lost().into();
+        for place in self.waiting.iter().filter_map(|lost| lost.place.as_ref()) {
+            *self.missing.entry(place.clone()).or_default() += 1;
+        }
+        let busy = std::mem::take(&mut self.busy);
+        let known = |place: Place| (busy.contains(&place), place);
+        let places = memory.places().into_iter().map(known).map(|(busy, place)| (place, busy));
+        let places = places.collect();
+        self.ask(ctx);
+        places
+    }
+
+    fn ask(&mut self, ctx: &mut Context) {
+        while self.asked.len() < AT_ONCE {
+            let Some(Lost { place, kind, mut command }) = self.waiting.pop_front() else { return };
+            let id = ctx.ids.next(&kind.replace('_', "-"));
+            // An id is a string.
+            command.set_str("request_id", &id).unwrap_or_default();
+            ctx.send_own(command.to_text());
+            if let Some(place) = place {
+                let deadline = ctx.now.saturating_add(PATIENCE);
+                ctx.timers.set(deadline, Timer::Restore(id.clone()));
+                self.asked.insert(id, Asked { place, kind, deadline });
+            }
+        }
+    }
+
+    /// A frame may answer one of the commands. Returns the runtime once nothing of it is missing.
+    pub(crate) fn answered(
+        &mut self,
+        id: &str,
+        kind: &str,
+        text: &Text,
+        ctx: &mut Context,
+    ) -> Option<Place> {
+        let asked = self.asked.get(id)?;
+        if kind.strip_suffix("_response") != Some(asked.kind) {
+            return None;
+        }
+        let Asked { place, kind, .. } = self.asked.remove(id)?;
+        let refused = is_refusal("", text);
+        self.memory.iter_mut().for_each(|memory| memory.answered(&place, refused));
+        if refused {
+            let message = format!("`{kind}` was refused after a reconnect: {}", reason(text));
+            let error = Error::new(ErrorKind::Request, message).with_response(text.as_str());
+            self.failed(&place, error, ctx);
+        } else if kind != TOOLS {
+            self.restored += 1;
+        }
+        self.done(place, ctx)
+    }
+
+    /// A command's time may be over.
+    pub(crate) fn due(&mut self, id: &str, ctx: &mut Context) -> Option<Place> {
+        if self.asked.get(id)?.deadline > ctx.now {
+            return None;
+        }
+        let Asked { place, kind, .. } = self.asked.remove(id)?;
+        let seconds = PATIENCE.as_secs();
+        let message = format!("no answer to `{kind}` after a reconnect within {seconds} s");
+        self.failed(&place, Error::new(ErrorKind::RequestTimeout, message), ctx);
+        self.done(place, ctx)
+    }
+
+    fn failed(&mut self, place: &Place, error: Error, ctx: &mut Context) {
+        self.failures += 1;
+        let (agent_id, conversation_id) = place.clone();
+        ctx.deliveries.push_back(Delivery::RestoreFailed { agent_id, conversation_id, error });
+    }
+
+    fn done(&mut self, place: Place, ctx: &mut Context) -> Option<Place> {
+        self.ask(ctx);
+        let missing = self.missing.get_mut(&place)?;
+        *missing -= 1;
+        if *missing > 0 {
+            return None;
+        }
+        self.missing.remove(&place);
+        Some(place)
+    }
+}
+
+/// The server's words for a refusal.
+fn reason(text: &Text) -> String {
+    let answer: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    answer["error"].as_str().unwrap_or("no reason given").to_owned()
+}

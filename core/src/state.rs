@@ -1,0 +1,42 @@
+//! How a client stands to its server.
+
+/// How a client stands to its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Built, not connected yet.
+    New,
+    /// Connecting, because the user asked for it.
+    Connecting,
+    /// Connected.
+    Open,
+    /// The connection was lost and is being opened again.
+    Reconnecting,
+    /// The connection could not be opened, or was lost for good.
+    Disconnected,
+    /// Closed by its owner; it cannot be used again.
+    Closed,
+}
+
+impl State {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::New,
+        Self::Connecting,
+        Self::Open,
+        Self::Reconnecting,
+        Self::Disconnected,
+        Self::Closed,
+    ];
+
+    /// The name of the state in all three languages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Connecting => "connecting",
+            Self::Open => "open",
+            Self::Reconnecting => "reconnecting",
+            Self::Disconnected => "disconnected",
+            Self::Closed => "closed",
+        }
+    }
+}
