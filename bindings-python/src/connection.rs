@@ -59,7 +59,7 @@ impl Connection {
     #[new]
     #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
         keepalive_interval, keepalive_timeout, max_message_bytes, ca, verify, settle_pause,
-        external_tool_concurrency, external_tool_timeout, reconnect=None))]
+        external_tool_concurrency, external_tool_timeout, reconnect))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,

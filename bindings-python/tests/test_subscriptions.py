@@ -119,7 +119,10 @@ async def test_one_task_reads(client: AppServerClient) -> None:
         group.cancel_scope.cancel()
 
 
-async def test_the_end_of_the_connection(client: AppServerClient, mock: MockServer) -> None:
+async def test_the_end_of_the_connection(mock: MockServer) -> None:
+    client = await letta.connect(mock.url, reconnect=False)
+    # With an answer the server knows the client; without it could miss what is pushed.
+    await client.info()
     lost = client.messages("turn_finished", "last")
     async with client.messages("last") as arrived:
         mock.push(finished("1"))

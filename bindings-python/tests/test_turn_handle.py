@@ -18,8 +18,8 @@ Scripted = Callable[..., MockServer]
 
 
 @asynccontextmanager
-async def connected(mock: MockServer) -> AsyncIterator[tuple[AppServerClient, Any]]:
-    async with letta.connect(mock.url, settle_pause=0) as client:
+async def connected(mock: MockServer, **options: Any) -> AsyncIterator[tuple[AppServerClient, Any]]:
+    async with letta.connect(mock.url, settle_pause=0, **options) as client:
         runtime = await start(client)
         with anyio.fail_after(10):
             yield client, runtime
@@ -130,7 +130,7 @@ async def test_a_failed_turn_has_a_result(scripted: Scripted) -> None:
 
 async def test_iterating_raises_what_awaiting_raises(scripted: Scripted) -> None:
     mock = scripted(script.turn(["a", "b"], disconnect_after=1))
-    async with connected(mock) as (client, runtime):
+    async with connected(mock, reconnect=False) as (client, runtime):
         turn = client.send_turn(runtime=runtime, payload=message())
         seen: list[TurnEvent] = []
         with pytest.raises(letta.TurnInterrupted) as iterated:

@@ -131,7 +131,7 @@ async def test_limits_stop_the_turn(scripted: Scripted) -> None:
 
 async def test_a_lost_connection_interrupts_and_can_be_made_again(scripted: Scripted) -> None:
     mock = scripted(script.turn("partial", hang=True), script.turn("after"))
-    client = letta.create_app_server_client(url=mock.url)
+    client = letta.create_app_server_client(url=mock.url, reconnect=False)
     await client.connect()
     runtime = await start(client)
     ends: list[letta.Disconnect] = []
@@ -143,7 +143,7 @@ async def test_a_lost_connection_interrupts_and_can_be_made_again(scripted: Scri
         await client.run_turn(runtime=runtime, payload=message())
     assert caught.value.result is not None
     assert caught.value.result.text == "partial"
-    assert not caught.value.retryable
+    assert (caught.value.retryable, caught.value.will_reconnect) == (False, False)
     await ended.wait()
     assert [(end.channel, end.code) for end in ends] == [("control", 1006)]
     assert [client.state] == ["disconnected"]

@@ -61,7 +61,7 @@ from .errors import (
     WrongLoop,
 )
 from .messages import Channel, Fields, Message
-from .options import ConnectOptions, ConnectSettings, TlsOptions
+from .options import ConnectOptions, ConnectSettings, Reconnect, TlsOptions
 from .results import (
     AssistantMessage,
     ReasoningMessage,
@@ -155,6 +155,7 @@ __all__ = [
     "QueuePosition",
     "ReasoningDelta",
     "ReasoningMessage",
+    "Reconnect",
     "RequestError",
     "RequestTimeout",
     "Retry",

@@ -195,7 +195,7 @@ class Bridge:
 
     def release(self) -> None:
         """Lets go of the loop when nothing is open and nothing waits."""
-        if not self._pending and self.native.state != "open":
+        if not self._pending and self.native.state not in ("open", "reconnecting"):
             self._detach()
             self._loop = self._home
 

@@ -11,7 +11,7 @@ from ._checks import expect_text
 from ._pending import Pending
 from .client import AppServerClient
 from .errors import InvalidOption
-from .options import ConnectOptions, TlsOptions
+from .options import ConnectOptions, Reconnect, TlsOptions
 from .server import OwnServer
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def create_app_server_client(
     elif settings:
         options = dataclasses.replace(options, **settings)
     tls = TlsOptions() if options.tls is None else options.tls
+    rules = Reconnect() if options.reconnect is True else options.reconnect or None
     native = _native.Connection(
         url=options.url,
         token=options.token,
@@ -78,6 +79,7 @@ def create_app_server_client(
         settle_pause=options.settle_pause,
         external_tool_concurrency=options.external_tool_concurrency,
         external_tool_timeout=options.external_tool_timeout,
+        reconnect=None if rules is None else (rules.max_attempts, rules.base, rules.cap),
     )
     return AppServerClient(native)
 

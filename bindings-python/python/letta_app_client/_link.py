@@ -24,6 +24,9 @@ __all__ = ["Link", "Queue", "no_predicate"]
 class Queue(Protocol):
     """What takes frames until the connection ends."""
 
+    of_connection: bool
+    """Whether that is any connection, because what it is for goes with it."""
+
     def put(self, message: Message) -> None:
         """Takes a frame if it is wanted."""
 
@@ -78,11 +81,12 @@ class Link:
         for queue in self._queues.copy().values():
             queue.lagged(count)
 
-    def ended(self, error: Callable[[], LettaAppError] | None) -> None:
+    def ended(self, error: Callable[[], LettaAppError] | None, *, for_good: bool = True) -> None:
         """Ends what waits for frames: with an error, or because the client was closed."""
-        queues, self._queues = self._queues, {}
-        for queue in queues.values():
-            queue.end(error)
+        for key, queue in self._queues.copy().items():
+            if for_good or queue.of_connection:
+                self._queues.pop(key, None)
+                queue.end(error)
 
     def sent(self, text: str) -> None:
         """Tells of a command that goes out."""

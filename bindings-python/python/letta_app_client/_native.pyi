@@ -42,6 +42,7 @@ class Connection:
         settle_pause: float,
         external_tool_concurrency: int,
         external_tool_timeout: float,
+        reconnect: tuple[int | None, float, float] | None,
     ) -> Connection: ...
     def fileno(self) -> int:
         """What becomes readable when deliveries wait: a file descriptor, on Windows a socket.
@@ -63,19 +64,24 @@ class Connection:
         ``("turn", token, result_json)``, ``("failed", token, error_json)``,
         ``("turn_ready", token)``, ``("approval", token, ask, text)``,
         ``("approval_over", token, ask, refused)``, ``("tool_call", 0, text)``,
-        ``("tool_over", 0, request_id, reason)``, ``("disconnected", 0, channel, code, reason)``,
+        ``("tool_over", 0, request_id, reason)``,
+        ``("disconnected", 0, channel, code, reason, will_reconnect)``,
+        ``("state", 0, state, error_json or None)``,
+        ``("restore_failed", 0, agent_id, conversation_id, error_json)``,
         ``("lagged", 0, dropped)``.
         """
 
     def token(self) -> int: ...
     @property
-    def state(self) -> Literal["new", "connecting", "open", "disconnected", "closed"]: ...
+    def state(
+        self,
+    ) -> Literal["new", "connecting", "open", "reconnecting", "disconnected", "closed"]: ...
     @property
     def info(self) -> str | None: ...
     @property
     def is_split(self) -> bool: ...
-    def counters(self) -> tuple[int, int, int, int]:
-        """``(frames, bytes, malformed, degraded)``."""
+    def counters(self) -> list[int]:
+        """``[frames, bytes, malformed, degraded, reconnects, restored, restore_failures]``."""
 
     def next_request_id(self, prefix: str) -> str: ...
     def connect(self, token: int) -> None: ...

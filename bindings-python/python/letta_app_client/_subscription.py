@@ -31,6 +31,8 @@ class Inbox:
         limit: int,
         max_bytes: int = MAX_BYTES,
         overflow: Overflow = "drop_oldest",
+        *,
+        of_connection: bool = False,
     ) -> None:
         self._link = link
         self._wanted = wanted
@@ -40,6 +42,7 @@ class Inbox:
         self._reading = False
         self._over = False
         self._error: Callable[[], LettaAppError] | None = None
+        self.of_connection = of_connection
         link.add(self)
 
     @property
@@ -145,10 +148,11 @@ class Subscription(AsyncIterator[M_co], Generic[M_co]):
     """Frames of the server, from the moment it was made; ``AppServerClient.messages`` makes it.
 
     ``async with client.messages("turn_finished") as messages: async for message in messages: …``.
-    It ends when the client is closed, and raises ``Disconnected`` when the connection is lost, in
-    both cases after the frames that had come; with ``overflow="raise"`` it raises ``Lagged`` when
-    its reader does not keep up. One task at a time may read. Leaving the block,
-    ``aclose``, or dropping it ends the keeping of frames; cancelling who waits loses none.
+    It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
+    not opened again, in both cases after the frames that had come; otherwise it goes on with the
+    next connection. With ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep
+    up. One task at a time may read. Leaving the block, ``aclose``, or dropping it ends the keeping
+    of frames; cancelling who waits loses none.
     """
 
     def __init__(

@@ -21,7 +21,7 @@ from ._loops import logger
 from ._subscription import Subscription
 from ._tools import ToolHandler, Tools
 from .approvals import ApprovalHandler
-from .errors import Disconnected, InvalidOption, LettaAppError
+from .errors import Disconnected, InvalidOption, LettaAppError, from_json
 from .messages import Channel, Message
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AppServerClient", "Disconnect", "State", "Stats"]
 
-State = Literal["new", "connecting", "open", "disconnected", "closed"]
+State = Literal["new", "connecting", "open", "reconnecting", "disconnected", "closed"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,13 @@ class Disconnect:
         channel: The socket that ended first; ``control`` on a one-socket server.
         code: The WebSocket close code, 1006 where there was no close frame.
         reason: What happened, in words.
+        will_reconnect: Whether the client connects again by itself.
     """
 
     channel: Channel
     code: int
     reason: str
+    will_reconnect: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ class Stats:
         bytes: Bytes of all frames received.
         malformed: Frames received that were not JSON objects.
         degraded: Frames with fields of unexpected types, which the engine left alone.
+        reconnects: How often a lost connection was opened again.
+        restored: Runtimes that were brought back after it.
+        restore_failures: Commands for that which the server refused, or did not answer.
         dropped: Frames that message handlers missed because the loop was busy for too long.
         handler_errors: How often a handler or a tool raised, or returned what is no answer.
     """
@@ -67,6 +72,9 @@ class Stats:
     bytes: int
     malformed: int
     degraded: int
+    reconnects: int
+    restored: int
+    restore_failures: int
     dropped: int
     handler_errors: int
 
@@ -88,6 +96,7 @@ class AppServerClient(Commands):
         super().__init__(Link(native, self._delivered))
         self._tools = Tools(self._bridge)
         self._on_disconnect = Handlers[[Disconnect]]("on_disconnect")
+        self._on_state = Handlers[[State, "LettaAppError | None"]]("on_state")
         self._on_lagged = Handlers[[int]]("on_lagged")
         self._dropped = 0
 
@@ -96,9 +105,10 @@ class AppServerClient(Commands):
 
         Asks ``GET /app-server-info`` which generation the server is of (with ``transport="auto"``),
         then opens one WebSocket, or two on a server with split channels (protocol sections 1.1, 2
-        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. After a lost
-        connection it may be called again. Cancelling leaves the attempt to its own time limit;
-        ``close`` ends it.
+        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. A first
+        connection is not tried again. While a lost one is being opened again, it waits for the
+        attempt that runs, or starts one at once. Cancelling leaves the attempt to its own time
+        limit; ``close`` ends it.
 
         Returns:
             The client itself.
@@ -141,7 +151,7 @@ class AppServerClient(Commands):
 
     @property
     def state(self) -> State:
-        """``new``, ``connecting``, ``open``, ``disconnected`` or ``closed``."""
+        """``new``, ``connecting``, ``open``, ``reconnecting``, ``disconnected`` or ``closed``."""
         return self._native.state
 
     @property
@@ -161,8 +171,20 @@ class AppServerClient(Commands):
         self._bridge.check_process()
         link = self._link
         handlers = (link.on_message, link.on_send, self._on_disconnect, self._on_lagged)
-        errors = sum(kind.errors for kind in (*handlers, self._tools, self._approvals))
-        return Stats(*self._native.counters(), dropped=self._dropped, handler_errors=errors)
+        callers = (*handlers, self._on_state, self._tools, self._approvals)
+        errors = sum(kind.errors for kind in callers)
+        frames, size, malformed, degraded, reconnects, restored, failures = self._native.counters()
+        return Stats(
+            frames=frames,
+            bytes=size,
+            malformed=malformed,
+            degraded=degraded,
+            reconnects=reconnects,
+            restored=restored,
+            restore_failures=failures,
+            dropped=self._dropped,
+            handler_errors=errors,
+        )
 
     def next_request_id(self, prefix: str = "request") -> str:
         """Returns an id that no other request of this client has."""
@@ -342,6 +364,23 @@ class AppServerClient(Commands):
         self._bridge.attend()
         return self._on_disconnect.add(handler)
 
+    def on_state(
+        self, handler: Callable[[State, LettaAppError | None], object]
+    ) -> Callable[[], None]:
+        """Registers a function for changes of ``state``.
+
+        It is called on the loop's thread, once for each change and in order with the messages, with
+        the new state and an error: with ``reconnecting`` that of the loss, with ``disconnected``
+        what ended a connection for good, such as a refused token. It is ``None`` otherwise, also
+        when ``connect`` failed, which raises.
+
+        Returns:
+            A function that removes the handler.
+        """
+        self._bridge.check_process()
+        self._bridge.attend()
+        return self._on_state.add(handler)
+
     def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
         """Registers a function for frames that were dropped, with their number.
 
@@ -451,6 +490,11 @@ class AppServerClient(Commands):
         kind = delivery[0]
         if kind == "disconnected":
             self._disconnected(Disconnect(*delivery[2:]))
+        elif kind == "state":
+            self._state_changed(delivery[2], delivery[3])
+        elif kind == "restore_failed":
+            agent, conversation, error = delivery[2:]
+            logger.warning("%s of %s is not as it was: %s", conversation, agent, from_json(error))
         elif kind == "closed":
             self._link.ended(None)
         elif kind == "lagged" and (self._link.has_listeners or self._link.on_send):
@@ -463,10 +507,18 @@ class AppServerClient(Commands):
         def error() -> LettaAppError:
             lost = Disconnected(f"the connection was lost: {how.reason}")
             lost.close_code = how.code
+            lost.will_reconnect = how.will_reconnect
             return lost
 
-        self._link.ended(error)
+        self._link.ended(error, for_good=not how.will_reconnect)
         self._on_disconnect.emit(how)
+
+    def _state_changed(self, state: State, text: str | None) -> None:
+        why = None if text is None else from_json(text)
+        if state == "disconnected" and why is not None:
+            message = f"the connection was lost and is not opened again: {why.args[0]}"
+            self._link.ended(lambda: Disconnected(message))
+        self._on_state.emit(state, why)
 
     def __repr__(self) -> str:
         return f"<AppServerClient {self.state}>"

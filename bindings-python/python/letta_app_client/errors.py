@@ -7,7 +7,8 @@
     ├─ ConnectionFailed(…, ConnectionError)  the connection could not be opened
     ├─ AuthError                             the server refused the token (protocol section 4)
     ├─ ProtocolMismatch                      the other side is no App Server for this client
-    ├─ Disconnected                          the connection ended; reason, close_code
+    ├─ Disconnected                          the connection ended; reason, close_code,
+    │                                        will_reconnect
     ├─ ClientClosed                          the client was closed by its owner
     ├─ RequestError                          the server answered with a refusal; response
     ├─ RequestTimeout(…, TimeoutError)       no answer within the request's time limit
@@ -189,10 +190,12 @@ class TurnError(LettaAppError):
     Attributes:
         result: What is known of the turn: text, tool calls and usage so far.
         close_code: The WebSocket close code, where the connection was lost.
+        will_reconnect: Whether the client connects again by itself; the turn is not sent again.
     """
 
     result: TurnResult | None = None
     close_code: int | None = None
+    will_reconnect: bool = False
 
 
 class TurnFailed(TurnError):
@@ -312,6 +315,7 @@ def from_json(text: str) -> LettaAppError:
     error.retryable = raw.get("retryable", error.retryable)
     if isinstance(error, (Disconnected, TurnError)):
         error.close_code = raw["close_code"]
+        error.will_reconnect = raw.get("will_reconnect", False)
     if isinstance(error, RequestError) and raw["response"] is not None:
         error.response = decode(raw["response"])
     if isinstance(error, TurnError) and raw["result"] is not None:

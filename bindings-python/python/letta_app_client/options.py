@@ -9,10 +9,11 @@ from typing import Literal, TypedDict
 from ._checks import expect, expect_text
 from .errors import InvalidOption
 
-__all__ = ["ConnectOptions", "ConnectSettings", "TlsOptions"]
+__all__ = ["ConnectOptions", "ConnectSettings", "Reconnect", "TlsOptions"]
 
 # What a 32-bit machine can count, and far above what a server takes.
 _MOST_BYTES = 2**32
+_MOST_ATTEMPTS = 2**32
 _MOST_SECONDS = 1e9
 _SECONDS = (
     "connect_timeout",
@@ -22,6 +23,42 @@ _SECONDS = (
     "settle_pause",
     "external_tool_timeout",
 )
+
+
+@dataclass(frozen=True)
+class Reconnect:
+    """How a lost connection is opened again.
+
+    The waits before the attempts are drawn at random below a limit that doubles from ``base`` to
+    ``cap``. It starts from ``base`` again after a connection that was open for at least ``cap``.
+
+    Attributes:
+        max_attempts: After so many failures in a row it is given up; ``None`` for never.
+        base: The longest wait before the first attempt, in seconds.
+        cap: The longest wait before any attempt, in seconds.
+
+    Raises:
+        InvalidOption: One of them is not usable.
+    """
+
+    max_attempts: int | None = None
+    base: float = 0.25
+    cap: float = 15
+
+    def __post_init__(self) -> None:
+        if self.max_attempts is not None:
+            expect("reconnect.max_attempts", self.max_attempts, "a number or None", (int,))
+            if not 0 < self.max_attempts < _MOST_ATTEMPTS:
+                raise InvalidOption(
+                    f"reconnect.max_attempts: expected a number above 0, got {self.max_attempts}"
+                )
+        for name in ("base", "cap"):
+            value = getattr(self, name)
+            expect(f"reconnect.{name}", value, "seconds", (int, float))
+            if not 0 < value <= _MOST_SECONDS:
+                raise InvalidOption(f"reconnect.{name}: expected seconds above 0, got {value}")
+        if self.cap < self.base:
+            raise InvalidOption(f"reconnect.cap: expected at least base ({self.base})")
 
 
 @dataclass(frozen=True)
@@ -79,6 +116,11 @@ class ConnectOptions:
         external_tool_concurrency: How many external tools run at once; further calls wait.
         external_tool_timeout: Seconds from a tool's call to its answer; then the client answers
             with an error. The server itself gives up after 5 minutes (section 14).
+        reconnect: Whether a lost connection is opened again, and how; ``True`` means
+            ``Reconnect()``. Runtimes that were started are started again with their tools, others
+            are subscribed to again, and watched files are watched again. Commands are never
+            repeated: what was in flight fails. It ends when the server refuses the token or is no
+            App Server. A first connection is not tried again.
 
     Raises:
         InvalidOption: One is of another type or out of range; the message begins with its name.
@@ -97,6 +139,7 @@ class ConnectOptions:
     settle_pause: float = 0.4
     external_tool_concurrency: int = 16
     external_tool_timeout: float = 290
+    reconnect: Reconnect | bool = True
 
     def __post_init__(self) -> None:
         for name in _SECONDS:
@@ -112,6 +155,7 @@ class ConnectOptions:
         expect("max_message_bytes", self.max_message_bytes, "a number of bytes", (int,))
         if self.tls is not None:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
+        expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
         tools = self.external_tool_concurrency
         expect("external_tool_concurrency", tools, "a number", (int,))
         if not 0 < tools < _MOST_BYTES:
@@ -137,3 +181,4 @@ class ConnectSettings(TypedDict, total=False):
     settle_pause: float
     external_tool_concurrency: int
     external_tool_timeout: float
+    reconnect: Reconnect | bool

@@ -174,7 +174,7 @@ class Terminal(AsyncIterator[str]):
             return wanted(message) and message.get("terminal_id") == terminal_id
 
         # Before it runs: its first output may come right behind the answer.
-        self._inbox = Inbox(self._link, is_mine, KEPT)
+        self._inbox = Inbox(self._link, is_mine, KEPT, of_connection=True)
         cols, rows, cwd, timeout = self._start
         self._runs = True
         try:

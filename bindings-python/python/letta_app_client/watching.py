@@ -43,7 +43,8 @@ class FileChanges(AsyncIterator[FileChangedMessage]):
 
     ``async with client.files.changes(path) as changes: async for change in changes: …``. Leaving
     the block, ``aclose``, or dropping it sends ``unwatch_file``. It ends when the client is closed,
-    and raises ``Disconnected`` when the connection is lost. Cancelling who waits loses nothing.
+    and raises ``Disconnected`` when the connection is lost and not opened again. After a reconnect
+    it goes on; what changed in between is not told. Cancelling who waits loses nothing.
     """
 
     def __init__(self, link: Link, files: _families.Files, path: str) -> None:

@@ -29,7 +29,7 @@ SPELLED = {
 }
 """The names that are others without an event loop."""
 
-CALLED = frozenset({"on_message", "on_send", "on_disconnect", "on_lagged"})
+CALLED = frozenset({"on_message", "on_send", "on_disconnect", "on_state", "on_lagged"})
 """The methods whose first argument is called from within the client's own code."""
 
 _CLASSES: dict[type, type[Face]] = {}

@@ -89,8 +89,10 @@ class _Client:
     """A client that stands for one connection of the recording."""
 
     def __init__(self, url: str) -> None:
-        # The recorded inputs did not wait for the server to settle either.
-        self.api: AppServerClient = create_app_server_client(url=url, settle_pause=0)
+        # The recorded inputs did not wait for the server to settle either, and clients were lost.
+        self.api: AppServerClient = create_app_server_client(
+            url=url, settle_pause=0, reconnect=False
+        )
         self.channels: set[str] = set()
         self.wanted = 0
         self.seen = 0

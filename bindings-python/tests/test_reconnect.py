@@ -1,0 +1,218 @@
+"""A lost connection is opened again, and programs go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+import letta_app_client as letta
+from letta_app_client import AppServerClient, Reconnect
+from letta_app_client import sync as blocking
+from letta_app_client.testing import MockServer, script
+
+from .helpers import message, start
+
+pytestmark = pytest.mark.anyio
+Scripted = Callable[..., MockServer]
+
+FAST = Reconnect(base=0.001, cap=0.005)
+# Waits that never end by themselves.
+SLOW = Reconnect(base=36_000, cap=36_000)
+
+
+class States:
+    """The changes of a client's state, in order."""
+
+    def __init__(self, client: AppServerClient) -> None:
+        self.seen: list[str] = []
+        self.errors: list[letta.LettaAppError | None] = []
+        self._changed = anyio.Event()
+        client.on_state(self._add)
+
+    def _add(self, state: str, error: letta.LettaAppError | None) -> None:
+        self.seen.append(state)
+        self.errors.append(error)
+        self._changed.set()
+
+    async def until(self, state: str, times: int = 1) -> None:
+        with anyio.fail_after(10):
+            while self.seen.count(state) < times:
+                self._changed = anyio.Event()
+                await self._changed.wait()
+
+
+async def test_a_session_with_tools_goes_on(scripted: Scripted) -> None:
+    mock = scripted(script.turn("done", tool_calls=[script.call("count", needs_approval=True)]))
+    calls = 0
+
+    @letta.tool
+    def count() -> str:
+        """Counts."""
+        nonlocal calls
+        calls += 1
+        return str(calls)
+
+    asked: list[str] = []
+
+    def ask(request: letta.ApprovalRequest) -> Any:
+        asked.append(request.tool_name)
+        return letta.allow()
+
+    async with letta.connect(mock.url, reconnect=FAST, settle_pause=0.001) as client:
+        states = States(client)
+        session = await client.session(agent_id="a", tools=[count], approvals=ask)
+        for cut in range(1, 11):
+            mock.cut_connections()
+            await states.until("open", cut)
+            with anyio.fail_after(10):
+                result = await session.run("?")
+            assert (result.text, result.tool_calls[0].output) == ("done", str(cut))
+            assert len(asked) == cut
+        assert client.stats.reconnects == 10
+        assert (client.stats.restored, client.stats.restore_failures) == (10, 0)
+    assert states.seen == ["reconnecting", "open"] * 10 + ["closed"]
+
+
+async def test_errors_and_handlers_say_that_it_goes_on(scripted: Scripted) -> None:
+    mock = scripted(script.turn("partial", hang=True))
+    client = letta.create_app_server_client(url=mock.url, reconnect=SLOW)
+    states = States(client)
+    await client.connect()
+    assert states.seen == ["connecting", "open"]
+    runtime = await start(client)
+    lost: list[letta.Disconnect] = []
+    client.on_disconnect(lost.append)
+    client.on_message(
+        lambda frame, _: mock.cut_connections() if frame.type == "stream_delta" else None
+    )
+    with pytest.raises(letta.TurnInterrupted) as interrupted:
+        await client.run_turn(runtime=runtime, payload=message())
+    assert interrupted.value.will_reconnect
+    await states.until("reconnecting")
+    assert [how.will_reconnect for how in lost] == [True]
+    assert isinstance(states.errors[-1], letta.Disconnected)
+    assert states.errors[-1].will_reconnect
+    assert [client.state] == ["reconnecting"]
+    with pytest.raises(letta.Disconnected) as refused:
+        client.input(runtime=runtime, payload=message())
+    assert refused.value.will_reconnect
+    # A connect does not wait for the timer.
+    with anyio.fail_after(10):
+        await client.connect()
+    assert [client.state] == ["open"]
+    await client.info()
+    await client.close()
+    assert states.seen == ["connecting", "open", "reconnecting", "open", "closed"]
+
+
+async def test_iterators_go_on_and_end_when_it_is_given_up(scripted: Scripted) -> None:
+    mock = scripted()
+    rules = Reconnect(max_attempts=2, base=0.001, cap=0.005)
+    async with letta.connect(mock.url, reconnect=rules) as client:
+        states = States(client)
+        await client.info()
+        messages = client.messages("future_event")
+        changes = client.files.changes("/a")
+        with anyio.fail_after(10):
+            await anyio.to_thread.run_sync(mock.wait_received, "watch_file")
+            mock.cut_connections()
+            await states.until("open")
+            await client.info()
+            mock.push({"type": "future_event"})
+            mock.push({"type": "file_changed", "path": "/a", "lastModified": 1})
+            assert (await anext(messages)).type == "future_event"
+            assert (await anext(changes)).path == "/a"
+            mock.close()
+            await states.until("disconnected")
+            with pytest.raises(letta.Disconnected, match="not opened again") as ended:
+                await anext(messages)
+        assert not ended.value.will_reconnect
+        assert isinstance(states.errors[-1], letta.ConnectionFailed)
+        with pytest.raises(letta.Disconnected, match="refused") as refused:
+            await client.info()
+        assert not refused.value.will_reconnect
+
+
+async def test_a_terminal_ends_with_its_connection(scripted: Scripted) -> None:
+    mock = scripted()
+    async with (
+        letta.connect(mock.url, reconnect=FAST) as client,
+        anyio.create_task_group() as group,
+    ):
+        opened: list[Any] = []
+
+        async def opening() -> None:
+            opened.append(await client.terminals.open())
+
+        group.start_soon(opening)
+        with anyio.fail_after(10):
+            await anyio.to_thread.run_sync(mock.wait_received, "terminal_spawn")
+            (spawn,) = [frame for frame in mock.received if frame["type"] == "terminal_spawn"]
+            answer = {"type": "terminal_spawned", "terminal_id": spawn["terminal_id"], "pid": 1}
+            mock.push(answer)
+            while not opened:
+                await anyio.lowlevel.checkpoint()
+            mock.cut_connections()
+            with pytest.raises(letta.Disconnected) as ended:
+                await anext(opened[0])
+        assert ended.value.will_reconnect
+
+
+async def test_closing_ends_the_waiting_at_once(mock: MockServer) -> None:
+    client = await letta.connect(mock.url, reconnect=SLOW)
+    states = States(client)
+    mock.cut_connections()
+    await states.until("reconnecting")
+    with anyio.fail_after(2):
+        await client.close()
+    assert states.seen == ["reconnecting", "closed"]
+
+
+async def test_without_it_a_loss_is_the_end(mock: MockServer) -> None:
+    async with letta.connect(mock.url, reconnect=False) as client:
+        states = States(client)
+        mock.cut_connections()
+        await states.until("disconnected")
+        assert states.seen == ["disconnected"]
+
+
+async def test_a_handler_that_raises_is_counted(
+    mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with letta.connect(mock.url, reconnect=FAST) as client:
+        client.on_state(lambda *_: 1 / 0)
+        states = States(client)
+        with caplog.at_level(logging.CRITICAL):
+            mock.cut_connections()
+            await states.until("open")
+        assert client.stats.handler_errors == 2
+
+
+def test_the_blocking_client_goes_on_too(mock: MockServer) -> None:
+    with blocking.connect(mock.url, reconnect=FAST) as client:
+        session = client.session(agent_id="a")
+        again = threading.Event()
+        client.on_state(lambda state, _: again.set() if state == "open" else None)
+        mock.cut_connections()
+        assert again.wait(10)
+        assert session.run("?").text == "Hello world"
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: Reconnect(max_attempts=0), "reconnect.max_attempts"),
+        (lambda: Reconnect(base=0), "reconnect.base"),
+        (lambda: Reconnect(cap=0.1), "reconnect.cap"),
+        (lambda: Reconnect(cap="1"), "reconnect.cap"),  # type: ignore[arg-type]
+        (lambda: letta.connect("ws://h", reconnect=3), "reconnect"),
+    ],
+)
+def test_bad_options_are_named(make: Callable[[], object], name: str) -> None:
+    with pytest.raises(letta.InvalidOption, match=f"^{name}:"):
+        make()
