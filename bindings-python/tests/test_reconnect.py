@@ -210,7 +210,7 @@ def test_the_blocking_client_goes_on_too(mock: MockServer) -> None:
         (lambda: Reconnect(base=0), "reconnect.base"),
         (lambda: Reconnect(cap=0.1), "reconnect.cap"),
         (lambda: Reconnect(cap="1"), "reconnect.cap"),  # type: ignore[arg-type]
-        (lambda: letta.connect("ws://h", reconnect=3), "reconnect"),
+        (lambda: letta.connect("ws://h", reconnect=3), "reconnect"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_options_are_named(make: Callable[[], object], name: str) -> None:

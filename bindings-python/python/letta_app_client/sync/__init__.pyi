@@ -17,6 +17,7 @@ from .._structured import StructuredResult
 from .._tools import ToolHandler
 from ..approvals import ApprovalHandler, ApprovalMode
 from ..client import Disconnect, State, Stats
+from ..errors import LettaAppError
 from ..events import TurnEvent
 from ..messages import Channel, Fields, Message
 from ..options import ConnectOptions, ConnectSettings
@@ -65,6 +66,7 @@ from .. import QuestionOption as QuestionOption
 from .. import QueuePosition as QueuePosition
 from .. import ReasoningDelta as ReasoningDelta
 from .. import ReasoningMessage as ReasoningMessage
+from .. import Reconnect as Reconnect
 from .. import RequestError as RequestError
 from .. import RequestTimeout as RequestTimeout
 from .. import Retry as Retry
@@ -114,7 +116,7 @@ from .. import protocol as protocol
 from .. import sync as sync
 from .. import tool as tool
 
-__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'RequestError', 'RequestTimeout', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
+__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
 
 M_co = TypeVar("M_co", covariant=True, bound=Message)
 T_co = TypeVar("T_co", covariant=True)
@@ -140,9 +142,10 @@ class AppServerClient(Face):
 
         Asks ``GET /app-server-info`` which generation the server is of (with ``transport="auto"``),
         then opens one WebSocket, or two on a server with split channels (protocol sections 1.1, 2
-        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. After a lost
-        connection it may be called again. Cancelling leaves the attempt to its own time limit;
-        ``close`` ends it.
+        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. A first
+        connection is not tried again. While a lost one is being opened again, it waits for the
+        attempt that runs, or starts one at once. Cancelling leaves the attempt to its own time
+        limit; ``close`` ends it.
 
         Returns:
             The client itself.
@@ -168,7 +171,7 @@ class AppServerClient(Face):
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None) -> None: ...
     @property
     def state(self) -> State:
-        """``new``, ``connecting``, ``open``, ``disconnected`` or ``closed``."""
+        """``new``, ``connecting``, ``open``, ``reconnecting``, ``disconnected`` or ``closed``."""
 
     @property
     def server_info(self) -> Message | None:
@@ -232,6 +235,18 @@ class AppServerClient(Face):
         """Registers a function for the end of a connection that nobody here asked for.
 
         It is called on the loop's thread after the calls that were open have failed.
+
+        Returns:
+            A function that removes the handler.
+        """
+
+    def on_state(self, handler: Callable[[State, LettaAppError | None], object]) -> Callable[[], None]:
+        """Registers a function for changes of ``state``.
+
+        It is called on the loop's thread, once for each change and in order with the messages, with
+        the new state and an error: with ``reconnecting`` that of the loss, with ``disconnected``
+        what ended a connection for good, such as a refused token. It is ``None`` otherwise, also
+        when ``connect`` failed, which raises.
 
         Returns:
             A function that removes the handler.
@@ -2159,7 +2174,8 @@ class FileChanges(Face):
 
     ``with client.files.changes(path) as changes: for change in changes: …``. Leaving
     the block, ``close``, or dropping it sends ``unwatch_file``. It ends when the client is closed,
-    and raises ``Disconnected`` when the connection is lost. Cancelling who waits loses nothing.
+    and raises ``Disconnected`` when the connection is lost and not opened again. After a reconnect
+    it goes on; what changed in between is not told. Cancelling who waits loses nothing.
     """
 
     @property
@@ -2451,10 +2467,11 @@ class Subscription(Face, Generic[M_co]):
     """Frames of the server, from the moment it was made; ``AppServerClient.messages`` makes it.
 
     ``with client.messages("turn_finished") as messages: for message in messages: …``.
-    It ends when the client is closed, and raises ``Disconnected`` when the connection is lost, in
-    both cases after the frames that had come; with ``overflow="raise"`` it raises ``Lagged`` when
-    its reader does not keep up. One task at a time may read. Leaving the block,
-    ``close``, or dropping it ends the keeping of frames; cancelling who waits loses none.
+    It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
+    not opened again, in both cases after the frames that had come; otherwise it goes on with the
+    next connection. With ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep
+    up. One task at a time may read. Leaving the block, ``close``, or dropping it ends the keeping
+    of frames; cancelling who waits loses none.
     """
 
     @property
