@@ -35,7 +35,7 @@ class Player {
 
   static async open(url) {
     const player = new Player();
-    player.client = createAppServerClient({ url });
+    player.client = createAppServerClient({ url, reconnect: false });
     player.gone = new Promise((resolve) => player.client.onDisconnect(resolve));
     player.client.onMessage(() => {
       player.#seen += 1;

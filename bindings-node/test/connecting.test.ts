@@ -105,7 +105,7 @@ it("can be built before the server listens, and tried again", async () => {
 
 it("reports the end of a connection once, and can connect again", async () => {
   const mock = await startMock();
-  const client = await connected(mock);
+  const client = await connected(mock, { reconnect: false });
   const ends: unknown[] = [];
   const ended = new Promise<void>((resolve) => {
     client.onDisconnect((end) => {
@@ -118,7 +118,8 @@ it("reports the end of a connection once, and can connect again", async () => {
   mock.cutConnections();
   expect(await pending).toBeInstanceOf(Disconnected);
   await ended;
-  expect(ends).toEqual([{ channel: "control", event: { code: 1006, reason: expect.any(String) } }]);
+  const event = { code: 1006, reason: expect.any(String) };
+  expect(ends).toEqual([{ channel: "control", event, willReconnect: false }]);
   expect(client.state).toBe("disconnected");
   expect(await rejection(client.info())).toBeInstanceOf(Disconnected);
   await client.connect();

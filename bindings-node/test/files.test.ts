@@ -1,6 +1,12 @@
 /** Files that are watched. */
 
-import { AbortError, Disconnected, InvalidCommand, InvalidOption } from "@letta/app-client-native";
+import {
+  AbortError,
+  type AppServerClientOptions,
+  Disconnected,
+  InvalidCommand,
+  InvalidOption,
+} from "@letta/app-client-native";
 import { expect, it } from "vitest";
 import { connected, rejection, startMock, thrown } from "./helpers.js";
 
@@ -10,9 +16,9 @@ const change = (path: string, lastModified: number) => ({
   lastModified,
 });
 
-async function pair() {
+async function pair(options: Partial<AppServerClientOptions> = {}) {
   const mock = await startMock();
-  return { mock, client: await connected(mock) };
+  return { mock, client: await connected(mock, options) };
 }
 
 it("tells the changes of one file, and stops watching when it is left", async () => {
@@ -66,7 +72,7 @@ it("stops watching when its signal is aborted", async () => {
 });
 
 it("ends with the connection, and refuses what cannot be watched", async () => {
-  const { mock, client } = await pair();
+  const { mock, client } = await pair({ reconnect: false });
   expect(thrown(() => client.files.changes(7 as never))).toBeInstanceOf(InvalidCommand);
   expect(thrown(() => client.files.changes("/a", "b" as never))).toBeInstanceOf(InvalidOption);
   await client.info();

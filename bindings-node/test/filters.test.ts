@@ -2,6 +2,7 @@
 
 import {
   AbortError,
+  type AppServerClientOptions,
   ClientClosed,
   Disconnected,
   InvalidOption,
@@ -14,9 +15,9 @@ import { collected, connected, nextWarning, rejection, startMock, thrown } from 
 const runtime = { agent_id: "a", conversation_id: "c" };
 const other = { agent_id: "a", conversation_id: "other" };
 
-async function pair() {
+async function pair(options: Partial<AppServerClientOptions> = {}) {
   const mock = await startMock();
-  const client = await connected(mock);
+  const client = await connected(mock, options);
   await client.info();
   /** Resolves when everything that was pushed before has come. */
   const settled = () =>
@@ -208,7 +209,7 @@ it("counts what was lost before it could be looked at", async () => {
 });
 
 it("ends with the client, and rejects at the end of the connection, after what had come", async () => {
-  const { mock, client, settled } = await pair();
+  const { mock, client, settled } = await pair({ reconnect: false });
   const [lost, waiting] = [client.messages(), client.messages({ types: ["terminal_output"] })];
   const nothing = rejection(waiting.next());
   mock.push({ type: "file_changed", path: "/a" });

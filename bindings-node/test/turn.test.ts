@@ -109,7 +109,7 @@ it("shares its events between readers that ask before there are any", async () =
 });
 
 it("throws at once what keeps it from being sent", async () => {
-  const { mock, client, runtime } = await prepared([]);
+  const { mock, client, runtime } = await prepared([], { reconnect: false });
   const send = (command: object, options = {}) =>
     thrown(() => client.sendTurn(command as never, options));
   const command = { runtime, payload: say("?") };

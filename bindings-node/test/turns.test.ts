@@ -177,7 +177,8 @@ describe("stopping", () => {
   });
 
   it("by a lost connection", async () => {
-    const { client, runtime } = await prepared([{ text: ["a", "b", "c"], disconnectAfter: 2 }]);
+    const script = [{ text: ["a", "b", "c"], disconnectAfter: 2 }];
+    const { client, runtime } = await prepared(script, { reconnect: false });
     const error = await rejection(client.runTurn({ runtime, payload: say("?") }));
     expect(error).toBeInstanceOf(TurnInterrupted);
     expect(error).toMatchObject({ retryable: false, closeCode: 1006, result: { text: "ab" } });

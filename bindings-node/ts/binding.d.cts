@@ -10,7 +10,7 @@ export declare class Connection {
   constructor(options: NativeOptions, onDeliveries: () => void)
   /** A new token, which names a call until its completion is delivered. */
   token(): number
-  /** `new`, `connecting`, `open`, `disconnected` or `closed`. */
+  /** `new`, `connecting`, `open`, `reconnecting`, `disconnected` or `closed`. */
   state(): string
   /** The server's answer to `GET /app-server-info`, as JSON. */
   info(): string | null
@@ -144,7 +144,8 @@ export declare function checkUrl(url: string): void
 export interface Drained {
   /**
    * `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`,
-   * `lagged`, `tool over`, `approval`, `approval over` or `turn ready`, by its place in this list.
+   * `lagged`, `tool over`, `approval`, `approval over`, `turn ready`, `state` or `restore failed`, by
+   * its place in this list.
    */
   kinds: Array<number>
   /** The channel (0 control, 1 stream), the token, the close code or the number of dropped frames. */
@@ -173,6 +174,9 @@ export interface NativeCounters {
   bytes: number
   malformed: number
   degraded: number
+  reconnects: number
+  restored: number
+  restoreFailures: number
 }
 
 /** What to do at the end of a turn: `done`, `repair` with the text to send next, or `give up`. */
@@ -194,6 +198,8 @@ export interface NativeOptions {
   settlePauseMs?: number
   externalToolConcurrency?: number
   externalToolTimeoutMs?: number
+  /** Left out for the engine's own waits. */
+  reconnect?: NativeReconnect
   /** PEM text, or the path of a PEM file. */
   ca?: string
   rejectUnauthorized?: boolean
@@ -203,6 +209,14 @@ export interface NativeOptions {
 export interface NativeOutput {
   output?: string
   problem?: string
+}
+
+/** How a lost connection is opened again. */
+export interface NativeReconnect {
+  enabled: boolean
+  maxAttempts?: number
+  baseMs?: number
+  capMs?: number
 }
 
 /** How to start a server; what is missing has the default of the engine. */

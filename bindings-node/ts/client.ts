@@ -10,7 +10,6 @@ import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
 import {
   ClientClosed,
-  Disconnected,
   errorFromJson,
   InvalidCommand,
   InvalidOption,
@@ -37,6 +36,7 @@ import type * as wire from "./protocol.js";
 import type { TurnResult } from "./results.js";
 import { Session, type SessionOptions } from "./session.js";
 import { ClientSocket } from "./socket.js";
+import { Standing } from "./standing.js";
 import { MessageStream, type MessagesOptions } from "./stream.js";
 import { Subscribers } from "./subscribers.js";
 import { ToolCalls } from "./tools.js";
@@ -75,7 +75,7 @@ export class AppServerClient extends DocumentedClient {
   readonly #messages: Subscribers;
   readonly #followers: Followers;
   readonly #sends: Handlers<[types.AppServerSendCommand]>;
-  readonly #disconnects: Handlers<[types.AppServerDisconnectEvent]>;
+  readonly #standing: Standing;
   readonly #lags: Handlers<[number]>;
   readonly #tools: ToolCalls;
   readonly #approvers: Approvers;
@@ -123,7 +123,7 @@ export class AppServerClient extends DocumentedClient {
     this.#messages = new Subscribers(failed, changed);
     this.#followers = new Followers(this.#messages);
     this.#sends = new Handlers("onSend", failed);
-    this.#disconnects = new Handlers("onDisconnect", failed);
+    this.#standing = new Standing(this.#followers, failed);
     this.#lags = new Handlers("onLagged", failed);
     this.#tools = new ToolCalls(this.#native, changed);
     this.#approvers = new Approvers(this.#native, failed, changed);
@@ -247,8 +247,8 @@ export class AppServerClient extends DocumentedClient {
    * type `AppClientLagWarning` says so once. With `overflow: "raise"` the loop rejects with
    * {@link Lagged} instead, after what had come. Ends with `close()`.
    *
-   * The loop rejects with {@link Disconnected} when the connection is lost, after the frames that came
-   * before, and with {@link AbortError}. Throws {@link InvalidOption} and {@link ClientClosed}.
+   * The loop goes on when a lost connection is opened again. It rejects with {@link Disconnected} when that
+   * is not so, after the frames that came before, and with {@link AbortError}. Throws {@link InvalidOption} and {@link ClientClosed}.
    */
   messages<TType extends string>(
     options: MessagesOptions<TType> & { types: readonly TType[] },
@@ -272,7 +272,16 @@ export class AppServerClient extends DocumentedClient {
    * Pending calls have been rejected by then. Returns the unsubscriber.
    */
   onDisconnect(handler: types.AppServerDisconnectHandler): () => void {
-    return this.#disconnects.add(handler);
+    return this.#standing.disconnects.add(handler);
+  }
+
+  /**
+   * Calls a function when `state` changes, once for each change and in order with the messages. The second
+   * argument is the loss for `reconnecting`, and for `disconnected` what ended a connection for good, such
+   * as a refused token; otherwise `null`, also when `connect` rejects. Returns the unsubscriber.
+   */
+  onState(handler: types.ClientStateHandler): () => void {
+    return this.#standing.states.add(handler);
   }
 
   /**
@@ -525,7 +534,12 @@ export class AppServerClient extends DocumentedClient {
         this.#calls.ready(value);
         return false;
       case Kind.Disconnected:
-        this.#disconnected(value, text);
+        this.#running.clear();
+        if (!this.#closed) this.#standing.deliver(kind, value, text);
+        return false;
+      case Kind.State:
+      case Kind.RestoreFailed:
+        this.#standing.deliver(kind, value, text);
         return false;
       case Kind.Lagged:
         this.#lagged(value);
@@ -555,15 +569,6 @@ export class AppServerClient extends DocumentedClient {
       const text = `${count} frames were dropped because they were not fetched in time`;
       process.emitWarning(text, { type: "AppClientLagWarning" });
     }
-  }
-
-  #disconnected(code: number, text: string): void {
-    this.#running.clear();
-    if (this.#closed) return;
-    const { channel, reason } = JSON.parse(text) as { channel: AppServerChannel; reason: string };
-    const lost = `the connection was lost: ${reason}`;
-    this.#followers.end(new Disconnected(lost, { closeCode: code, retryable: true }));
-    this.#disconnects.call({ channel, event: { code, reason } });
   }
 }
 

@@ -20,6 +20,8 @@ export const Kind = {
   Approval: 11,
   ApprovalOver: 12,
   TurnReady: 13,
+  State: 14,
+  RestoreFailed: 15,
 } as const;
 
 /**

@@ -40,6 +40,7 @@ interface NativeError {
   hint: string | null;
   retryable: boolean;
   close_code: number | null;
+  will_reconnect: boolean;
   response: string | null;
   result: NativeResult | null;
   problems: string[];
@@ -51,6 +52,7 @@ export interface ErrorDetails {
   hint?: string | undefined;
   retryable?: boolean | undefined;
   closeCode?: number | undefined;
+  willReconnect?: boolean | undefined;
   response?: unknown;
   result?: TurnResult | undefined;
   errors?: readonly string[] | undefined;
@@ -102,10 +104,13 @@ export class Disconnected extends LettaAppError {
   readonly code = "disconnected" as const;
   /** The WebSocket close code, 1006 where there was no close frame. */
   readonly closeCode: number | undefined;
+  /** Whether the client connects again by itself. */
+  readonly willReconnect: boolean;
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(message, details);
     this.closeCode = details.closeCode;
+    this.willReconnect = details.willReconnect ?? false;
   }
 }
 
@@ -174,10 +179,13 @@ export class TurnInterrupted extends TurnError {
   readonly code = "turn_interrupted" as const;
   /** The WebSocket close code. */
   readonly closeCode: number | undefined;
+  /** Whether the client connects again by itself; the turn is not sent again. */
+  readonly willReconnect: boolean;
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(message, details);
     this.closeCode = details.closeCode;
+    this.willReconnect = details.willReconnect ?? false;
   }
 }
 
@@ -289,6 +297,7 @@ export function errorFromJson(json: string): LettaAppError {
     hint: error.hint === null ? undefined : hintInOurNames(error.hint),
     retryable: error.retryable,
     closeCode: error.close_code ?? undefined,
+    willReconnect: error.will_reconnect,
     response: error.response === null ? undefined : JSON.parse(error.response),
     result: error.result === null ? undefined : turnResult(error.result),
     errors: error.problems,

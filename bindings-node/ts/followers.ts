@@ -6,6 +6,8 @@ import type { Subscribers } from "./subscribers.js";
 
 /** Reads frames. */
 export interface Follower {
+  /** Whether it ends with any connection, because what it is for does. */
+  ofConnection?: boolean | undefined;
   /** A frame that passes its filter. */
   receive(message: WsProtocolMessage): void;
   /** So many frames, of any type, were lost before they could be looked at. */
@@ -37,11 +39,11 @@ export class Followers {
     for (const follower of [...this.#followers.keys()]) follower.lagged(count);
   }
 
-  /** Lets all go. */
-  end(error?: Error): void {
-    const followers = [...this.#followers];
-    this.#followers.clear();
-    for (const [follower, off] of followers) {
+  /** Lets all go, or only those of the connection that has ended. */
+  end(error?: Error, all = true): void {
+    for (const [follower, off] of [...this.#followers]) {
+      if (!all && !follower.ofConnection) continue;
+      this.#followers.delete(follower);
       off();
       follower.end(error);
     }

@@ -17,6 +17,8 @@ const IDLE_MS = 2 ** 31 - 1;
 export interface InboxOptions<T> extends BacklogOptions, Judge<T> {
   /** Rejects the reader with {@link AbortError}. */
   signal?: AbortSignal | undefined;
+  /** Whether it ends with any connection, because what it is for does. */
+  ofConnection?: boolean | undefined;
   /** The reader has left, or nothing comes any more: once. */
   left?: (() => void) | undefined;
   /** The first item was dropped. */
@@ -147,6 +149,7 @@ export function followed<T>(
   const inbox = new Inbox<T>({ ...options, left });
   try {
     off = follow(filter, {
+      ofConnection: options.ofConnection,
       receive: (message) => receive(message, inbox),
       lagged: (count) => {
         if (!missesNothing(filter)) inbox.lost(count);

@@ -82,6 +82,7 @@ export type {
   Approvals,
   AppServerClientOptions,
   CallOptions,
+  ReconnectOptions,
   RequestOptions,
   RunTurnOptions,
   TlsOptions,

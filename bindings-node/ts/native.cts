@@ -53,4 +53,5 @@ export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;
 export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
 export type Drained = binding.Drained;
 export type NativeOptions = binding.NativeOptions;
+export type NativeReconnect = binding.NativeReconnect;
 export type NativeTurnOptions = binding.NativeTurnOptions;

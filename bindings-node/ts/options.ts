@@ -3,7 +3,7 @@
 import type { ApprovalHandler } from "./approvals.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
-import type { NativeOptions, NativeTurnOptions } from "./native.cjs";
+import type { NativeOptions, NativeReconnect, NativeTurnOptions } from "./native.cjs";
 
 /** How the client lays its sockets (sections 1.1 and 2). */
 export type Transport = "auto" | "single" | "split";
@@ -14,6 +14,16 @@ export interface TlsOptions {
   ca?: string | undefined;
   /** Whether the server's certificate is checked; `true` by default. Turn it off for experiments only. */
   rejectUnauthorized?: boolean | undefined;
+}
+
+/** How a lost connection is opened again. Times in milliseconds. */
+export interface ReconnectOptions {
+  /** After so many failures in a row it is given up; by default never. */
+  maxAttempts?: number | undefined;
+  /** The longest wait before the first attempt; 250 by default. It doubles with every further one. */
+  baseMs?: number | undefined;
+  /** The longest wait before any attempt; 15,000 by default. */
+  capMs?: number | undefined;
 }
 
 /** How to reach a server. Times are limits in milliseconds. */
@@ -53,6 +63,13 @@ export interface AppServerClientOptions {
    * by default, a little less than what the server waits (section 14).
    */
   externalToolTimeoutMs?: number | undefined;
+  /**
+   * Whether a lost connection is opened again, and how; `true` by default. Runtimes that were started are
+   * started again with their tools, others are subscribed to again, and watched files are watched again.
+   * Commands are never repeated: what was in flight rejects. It ends when the server refuses the token or
+   * is no App Server. A first connection is not tried again.
+   */
+  reconnect?: ReconnectOptions | boolean | undefined;
 }
 
 /** What every async method takes. */
@@ -153,12 +170,23 @@ export function nativeOptions(options: AppServerClientOptions): NativeOptions {
     externalToolConcurrency: "number",
     externalToolTimeoutMs: "number",
   });
-  const { tls, WebSocket: _, ...rest } = options;
+  const { tls, reconnect, WebSocket: _, ...rest } = options;
   if (tls !== undefined) {
     checkedObject("tls", tls);
     checkAll(tls, { ca: "string", rejectUnauthorized: "boolean" }, "tls.");
   }
-  return { ...rest, ca: tls?.ca, rejectUnauthorized: tls?.rejectUnauthorized } as NativeOptions;
+  const certificates = { ca: tls?.ca, rejectUnauthorized: tls?.rejectUnauthorized };
+  return { ...rest, ...certificates, reconnect: nativeReconnect(reconnect) } as NativeOptions;
+}
+
+function nativeReconnect(given: ReconnectOptions | boolean = true): NativeReconnect {
+  if (typeof given === "boolean") return { enabled: given };
+  if (typeof given !== "object" || given === null) {
+    throw new InvalidOption(`reconnect: expected an object or a boolean, got ${show(given)}`);
+  }
+  const { maxAttempts, baseMs, capMs } = given;
+  checkAll(given, { maxAttempts: "number", baseMs: "number", capMs: "number" }, "reconnect.");
+  return { enabled: true, maxAttempts, baseMs, capMs } as NativeReconnect;
 }
 
 /** A signal as the platform makes them, or none. */

@@ -8,8 +8,8 @@ import type { Inbox } from "./inbox.js";
  * nothing is missed, up to a bound, behind which the oldest items go and are counted, or the reader rejects with {@link Lagged} where it was asked to. Leaving the loop,
  * `return()` and the end of an `await using` block end it. A reader that waits keeps the process alive.
  *
- * It ends with the client's `close()`, and rejects with {@link Disconnected} when the connection is lost,
- * after what had come before. An aborted `signal` rejects with {@link AbortError} at once.
+ * It ends with the client's `close()`, and rejects with {@link Disconnected} when the connection is lost and
+ * not opened again, after what had come before. An aborted `signal` rejects with {@link AbortError} at once.
  */
 export abstract class Reader<T> implements AsyncIterableIterator<T, undefined> {
   readonly #inbox: Inbox<T>;

@@ -22,7 +22,14 @@ interface Client {
 type Listener = (event: unknown) => void;
 
 /** The numbers of the WebSocket API. */
-const READY_STATES = { new: 0, connecting: 0, open: 1, disconnected: 3, closed: 3 } as const;
+const READY_STATES = {
+  new: 0,
+  connecting: 0,
+  open: 1,
+  reconnecting: 3,
+  disconnected: 3,
+  closed: 3,
+} as const;
 
 /** A client in the shape of a socket. Everything goes through the client: handlers see it too. */
 export class ClientSocket implements AppServerSocketLike {

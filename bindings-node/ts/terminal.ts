@@ -51,7 +51,11 @@ export class Terminal implements AsyncIterable<string> {
     this.#output = followed<string>(
       caller.follow,
       { types: ["terminal_output", "terminal_exited"] },
-      { sizeOf: (text) => Buffer.byteLength(text), left: () => clearTimeout(this.#tail) },
+      {
+        ofConnection: true,
+        sizeOf: (text) => Buffer.byteLength(text),
+        left: () => clearTimeout(this.#tail),
+      },
       (message) => this.#received(message),
     );
   }

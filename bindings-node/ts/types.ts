@@ -1,5 +1,6 @@
 /** The types of the client's methods. */
 
+import type { LettaAppError } from "./errors.js";
 import type { CommandMap } from "./families.js";
 import type { AnsweredType } from "./family.js";
 import type { AppServerChannel } from "./messages.js";
@@ -68,6 +69,8 @@ export interface AppServerDisconnectEvent {
     /** What happened, in words. */
     reason: string;
   };
+  /** Whether the client connects again by itself. */
+  willReconnect: boolean;
 }
 
 /** Receives the end of a connection. */
@@ -142,7 +145,19 @@ export type AppServerSocketConstructor = new (
 ) => AppServerSocketLike;
 
 /** How a client stands to its server. */
-export type ClientState = "new" | "connecting" | "open" | "disconnected" | "closed";
+export type ClientState =
+  | "new"
+  | "connecting"
+  | "open"
+  | "reconnecting"
+  | "disconnected"
+  | "closed";
+
+/**
+ * Receives a change of the client's state, with the loss for `reconnecting` and what ended a connection
+ * for good for `disconnected`.
+ */
+export type ClientStateHandler = (state: ClientState, error: LettaAppError | null) => void;
 
 /** What came in so far. */
 export interface ClientStats {
@@ -154,6 +169,12 @@ export interface ClientStats {
   malformed: number;
   /** Frames whose fields were not of the expected types; they still reach `onMessage`. */
   degraded: number;
+  /** How often a lost connection was opened again. */
+  reconnects: number;
+  /** Runtimes that were brought back after it. */
+  restored: number;
+  /** Commands for that which the server refused, or did not answer. */
+  restoreFailures: number;
   /** Frames dropped because they were not fetched in time. */
   dropped: number;
   /** Handlers that failed. */

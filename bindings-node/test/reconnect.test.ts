@@ -1,0 +1,162 @@
+/** A lost connection is opened again, and programs go on. */
+
+import {
+  type AppServerClient,
+  allow,
+  type ClientState,
+  ConnectionFailed,
+  connect,
+  createAppServerClient,
+  Disconnected,
+  InvalidOption,
+  type LettaAppError,
+  TurnInterrupted,
+  tool,
+} from "@letta/app-client-native";
+import { expect, it, onTestFinished } from "vitest";
+import { connected, prepared, rejection, startMock, thrown } from "./helpers.js";
+
+const FAST = { baseMs: 1, capMs: 5 };
+/** Waits that never end by themselves. */
+const SLOW = { baseMs: 86_400_000, capMs: 86_400_000 };
+const say = (content: string) => ({
+  kind: "create_message" as const,
+  messages: [{ role: "user" as const, content }],
+});
+
+/** The changes of a client's state. */
+function statesOf(client: AppServerClient) {
+  const seen: ClientState[] = [];
+  const errors: (LettaAppError | null)[] = [];
+  let changed = () => {};
+  client.onState((state, error) => {
+    seen.push(state);
+    errors.push(error);
+    changed();
+  });
+  const until = async (state: ClientState, times = 1) => {
+    while (seen.filter((one) => one === state).length < times) {
+      await new Promise<void>((resolve) => {
+        changed = resolve;
+      });
+    }
+  };
+  return { seen, errors, until };
+}
+
+it("goes on with a session and its tools", async () => {
+  const mock = await startMock([
+    { text: ["done"], toolCalls: [{ name: "count", needsApproval: true }] },
+  ]);
+  const client = await connected(mock, { reconnect: FAST });
+  const states = statesOf(client);
+  let calls = 0;
+  let asked = 0;
+  const count = tool({
+    name: "count",
+    description: "Counts",
+    parameters: { type: "object", properties: {} },
+    execute: () => String(++calls),
+  });
+  const onApproval = () => {
+    asked += 1;
+    return allow();
+  };
+  const session = await client.session({ agentId: "a", tools: [count], onApproval });
+  for (let cut = 1; cut <= 10; cut++) {
+    mock.cutConnections();
+    await states.until("open", cut);
+    const result = await session.run("?");
+    expect([result.text, result.toolCalls[0]?.output]).toEqual(["done", String(cut)]);
+    expect(asked).toBe(cut);
+  }
+  expect(client.stats).toMatchObject({ reconnects: 10, restored: 10, restoreFailures: 0 });
+  await client.close();
+  const cuts = Array.from({ length: 10 }, () => ["reconnecting", "open"]);
+  expect(states.seen).toEqual([...cuts.flat(), "closed"]);
+});
+
+it("says in errors and to handlers that it goes on", async () => {
+  const mock = await startMock([{ text: ["a", "b"], disconnectAfter: 1 }]);
+  const client = createAppServerClient({ url: mock.url, reconnect: SLOW });
+  onTestFinished(() => client.close());
+  const states = statesOf(client);
+  await client.connect();
+  const { runtime } = await client.runtimeStart({ agent_id: "a", mode: "standard" });
+  if (!runtime) throw new Error("no runtime");
+  const lost = new Promise((resolve) => client.onDisconnect(resolve));
+  const interrupted = await rejection(client.runTurn({ runtime, payload: say("?") }));
+  expect(interrupted).toBeInstanceOf(TurnInterrupted);
+  expect(interrupted).toMatchObject({ willReconnect: true, retryable: false });
+  expect(await lost).toMatchObject({ willReconnect: true });
+  await states.until("reconnecting");
+  expect(states.errors.at(-1)).toMatchObject({ code: "disconnected", willReconnect: true });
+  expect(client.state).toBe("reconnecting");
+  const refused = await rejection(client.info());
+  expect(refused).toBeInstanceOf(Disconnected);
+  expect(refused).toMatchObject({ willReconnect: true });
+  // A connect does not wait for the timer.
+  await client.connect();
+  expect((await client.info()).success).toBe(true);
+  await client.close();
+  expect(states.seen).toEqual(["connecting", "open", "reconnecting", "open", "closed"]);
+});
+
+it("goes on with readers, and ends them when it is given up", async () => {
+  const mock = await startMock();
+  const client = await connected(mock, { reconnect: { ...FAST, maxAttempts: 2 } });
+  await client.info();
+  const states = statesOf(client);
+  const messages = client.messages({ types: ["brand_new"] });
+  const changes = client.files.changes("/a");
+  await mock.waitReceived("watch_file");
+  mock.cutConnections();
+  await states.until("open");
+  await mock.waitReceived("watch_file", 2);
+  mock.push({ type: "brand_new" });
+  mock.push({ type: "file_changed", path: "/a", lastModified: 1 });
+  expect((await messages.next()).value).toMatchObject({ type: "brand_new" });
+  expect((await changes.next()).value).toMatchObject({ path: "/a" });
+  await mock.close();
+  await states.until("disconnected");
+  expect(states.errors.at(-1)).toBeInstanceOf(ConnectionFailed);
+  const ended = await rejection(messages.next());
+  expect(ended).toBeInstanceOf(Disconnected);
+  expect(ended).toMatchObject({ willReconnect: false });
+  expect((ended as Error).message).toContain("not opened again");
+});
+
+it("ends its waiting with a close", async () => {
+  const { mock, client } = await prepared([], { reconnect: SLOW });
+  const states = statesOf(client);
+  mock.cutConnections();
+  await states.until("reconnecting");
+  await client.close();
+  expect(states.seen).toEqual(["reconnecting", "closed"]);
+});
+
+it("is not there where it is not wanted", async () => {
+  const { mock, client } = await prepared([], { reconnect: false });
+  const states = statesOf(client);
+  mock.cutConnections();
+  await states.until("disconnected");
+  expect(states.seen).toEqual(["disconnected"]);
+});
+
+it("names options that cannot be used", async () => {
+  const url = "ws://127.0.0.1:1";
+  const bad: [unknown, string][] = [
+    [7, "reconnect:"],
+    [null, "reconnect:"],
+    [{ maxAttempts: 0 }, "reconnect.maxAttempts:"],
+    [{ baseMs: "1" }, "reconnect.baseMs:"],
+    [{ baseMs: 0 }, "reconnect.baseMs:"],
+    [{ baseMs: 10, capMs: 5 }, "reconnect.capMs:"],
+  ];
+  for (const [reconnect, words] of bad) {
+    const error = thrown(() => createAppServerClient({ url, reconnect: reconnect as never }));
+    expect(error).toBeInstanceOf(InvalidOption);
+    expect((error as Error).message).toContain(words);
+  }
+  expect(await rejection(connect({ url, reconnect: true }))).toBeInstanceOf(ConnectionFailed);
+});
