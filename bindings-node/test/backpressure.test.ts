@@ -5,7 +5,7 @@ import { script } from "@letta/app-client-native/testing";
 import { expect, it, onTestFinished } from "vitest";
 import { connected, rejection, say, startMock, startRuntime, thrown } from "./helpers.js";
 
-const PIECES = 200_000;
+const PIECES = 80_000;
 
 async function pair() {
   const mock = await startMock();

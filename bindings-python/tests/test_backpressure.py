@@ -16,7 +16,7 @@ from tests.helpers import RUNTIME, message, start
 
 pytestmark = pytest.mark.anyio
 
-PIECES = 200_000
+PIECES = 80_000
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ async fn deaf_way(target: String) -> (String, watch::Sender<bool>) {
 async fn a_server_that_does_not_read_ends_the_connection_before_the_memory_ends() {
     let server = MockServer::scripted(ScriptOptions::default()).unwrap();
     let (url, deaf) = deaf_way(server.url().replace("ws://", "")).await;
-    let client = Client::new(ConnectOptions::new(url)).unwrap();
+    let client = Client::new(ConnectOptions::new(url).reconnect(None)).unwrap();
     client.connect().await.unwrap();
     let filter = MessageFilter::all();
     let (mut messages, mut events) = (client.messages(filter), client.events_with(few()));
