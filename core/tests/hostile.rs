@@ -138,7 +138,8 @@ async fn accepted(listener: &TcpListener) -> TcpStream {
 async fn fate(name: &str, bytes: &[u8]) -> Fate {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let client = Client::new(ConnectOptions::new(url).transport(Transport::Single)).unwrap();
+    let options = ConnectOptions::new(url).transport(Transport::Single).reconnect(None);
+    let client = Client::new(options).unwrap();
     let mut events = client.events();
     let (connected, mut tcp) = tokio::join!(client.connect(), accepted(&listener));
     connected.unwrap();
@@ -165,6 +166,7 @@ async fn fate(name: &str, bytes: &[u8]) -> Fate {
                 seen += 1;
             }
             Some(Event::Disconnected { code, .. }) => break Fate::Lost(code),
+            Some(Event::State { .. }) => {}
             other => panic!("{name}: {other:?}"),
         }
     };
