@@ -103,6 +103,22 @@ def test_without_an_event_loop(printed: Printed) -> None:
     assert printed.text.endswith("\nHello world\n")
 
 
+async def test_when_the_connection_is_lost(printed: Printed) -> None:
+    (code,) = blocks("package", "When the connection is lost")
+    with MockServer() as mock:
+        space: dict[str, Any] = {"letta": letta, "print": printed, "url": mock.url}
+        await run(code, space)
+        client = space["client"]
+        again = anyio.Event()
+        client.on_state(lambda state, _: again.set() if state == "open" else None)
+        mock.cut_connections()
+        with anyio.fail_after(20):
+            await again.wait()
+        assert "reconnecting" in printed.text
+        assert client.stats.reconnects == 1
+        await client.close()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="the stand-in is a script of a shell")
 @pytest.mark.usefixtures("letta_program")
 def test_three_lines(printed: Printed) -> None:
