@@ -83,7 +83,7 @@ pub use changes::FileChanges;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
 pub use engine::{
-    Approvals, Channel, NextStep, Reconnect, Submission, TurnEvent, TurnMessage, TurnOptions,
+    Approvals, Channel, InputDelivery, NextStep, Reconnect, Resend, Submission, TurnEvent, TurnMessage, TurnOptions,
     TurnPhase, TurnReport, TurnResult, TurnStatus, Usage,
 };
 pub use error::{Error, ErrorKind};

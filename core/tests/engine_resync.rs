@@ -156,7 +156,8 @@ fn an_input_waits_until_its_runtime_is_there_again() {
 #[test]
 fn a_runtime_that_was_at_work_settles_first() {
     let mut lab = Lab::reconnecting(RULES);
-    lab.turn(1, "m", TurnOptions::default());
+    let options = TurnOptions { recover_timeout: Duration::ZERO, ..TurnOptions::default() };
+    lab.turn(1, "m", options);
     lab.accept(1, "started");
     lab.status("SENDING_API_REQUEST");
     lab.sent();

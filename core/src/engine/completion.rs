@@ -16,7 +16,7 @@ use crate::protocol::frames::{Delta, LoopState, TurnFinishedFrame};
 const ERROR_TEXT_WAIT: Duration = Duration::from_millis(250);
 
 /// The outcome in one word.
-fn status_of(stop_reason: Option<&str>, error: Option<&str>) -> TurnStatus {
+pub(crate) fn status_of(stop_reason: Option<&str>, error: Option<&str>) -> TurnStatus {
     match stop_reason {
         Some("cancelled") => TurnStatus::Aborted,
         Some("requires_approval") => TurnStatus::RequiresApproval,

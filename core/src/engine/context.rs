@@ -9,6 +9,10 @@ use std::time::Duration;
 
 use super::approvals::Approvers;
 use super::delivery::{Delivery, Token};
+use super::memory::Place;
+use super::recovery::Cut;
+use super::result::TurnResult;
+use super::turn::End;
 use crate::error::Error;
 use crate::protocol::Text;
 
@@ -58,6 +62,8 @@ pub(crate) enum Timer {
     Tool(String),
     /// The time limit of a command that brings a runtime back after a reconnect.
     Restore(String),
+    /// Turns of a runtime (agent, conversation) that are looked for after a reconnect.
+    Recover(String, String),
 }
 
 /// Timers that are never taken back: whoever set one looks again when it fires.
@@ -103,6 +109,8 @@ pub(crate) struct Context {
     pub(crate) deliveries: VecDeque<Delivery>,
     /// Turns that have ended since the engine last looked.
     pub(crate) ended: Vec<Token>,
+    /// Turns that went on after a reconnect and have ended: what became of them is stored.
+    pub(crate) resumed: Vec<(Place, Box<Cut>, End, TurnResult)>,
     pub(crate) timers: Timers,
     pub(crate) ids: Arc<Ids>,
     pub(crate) features: Features,

@@ -119,6 +119,9 @@ pub enum TurnEvent {
         /// How long it waits before, in milliseconds.
         delay_ms: Option<u64>,
     },
+    /// The connection was lost, and the turn goes on with the next one. What was said in between is not
+    /// told here, but is in the result.
+    Resumed,
     /// The runtime's loop status changed.
     Status {
         /// `SENDING_API_REQUEST`, …

@@ -15,8 +15,10 @@ mod follow;
 mod link;
 mod memory;
 mod ownership;
+mod recovery;
 mod report;
 mod requests;
+mod resend;
 mod result;
 mod resync;
 mod runs;
@@ -41,9 +43,11 @@ pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use event::TurnEvent;
 use link::Link;
 pub use report::{TurnPhase, TurnReport};
+use recovery::Recovery;
 use requests::Requests;
 pub use requests::{Correlation, Expect};
-pub use result::{CompletedBy, RunText, ToolCall, TurnMessage, TurnResult, TurnStatus, Usage};
+pub use resend::Resend;
+pub use result::{CompletedBy, InputDelivery, RunText, ToolCall, TurnMessage, TurnResult, TurnStatus, Usage};
 use resync::Resync;
 use runtime::Runtime;
 use runtimes::Runtimes;
@@ -104,6 +108,7 @@ pub struct Engine {
     counters: Counters,
     link: Link,
     resync: Resync,
+    recovery: Recovery,
 }
 
 impl Engine {
@@ -123,6 +128,7 @@ impl Engine {
                 transmit: std::collections::VecDeque::new(),
                 deliveries: std::collections::VecDeque::new(),
                 ended: Vec::new(),
+                resumed: Vec::new(),
                 timers: Timers::default(),
                 ids,
                 features: Features::default(),
@@ -138,6 +144,7 @@ impl Engine {
             counters: Counters::default(),
             link: Link::default(),
             resync: Resync::default(),
+            recovery: Recovery::default(),
         }
     }
 
@@ -212,7 +219,7 @@ impl Engine {
                 }
             }
             Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
-                if self.inputs.contains_key(&request_id) {
+                if self.inputs.contains_key(&request_id) || self.recovery.has_input(&request_id) {
                     let message = format!("an input with the same id is waiting: {request_id}");
                     self.ctx.fail(token, Error::new(ErrorKind::InvalidCommand, message));
                     return;
@@ -224,17 +231,21 @@ impl Engine {
                 self.turns.insert(token, Place { runtime, request_id });
             }
             Command::Cancel { token } => {
-                if !self.requests.remove(token) {
+                if !self.requests.remove(token) && !self.stop_cut(token, Cause::Gone) {
                     let gone = Cause::Gone;
                     self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, gone, ctx));
                 }
             }
             Command::Abort { token } => {
                 let asked = Cause::Asked;
-                self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, asked, ctx));
+                if !self.stop_cut(token, asked) {
+                    self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, asked, ctx));
+                }
             }
             Command::Detach { token } => {
-                self.with_turn(token, |runtime, ctx| runtime.detach_turn(token, ctx));
+                if !self.stop_cut(token, Cause::Gone) {
+                    self.with_turn(token, |runtime, ctx| runtime.detach_turn(token, ctx));
+                }
             }
             Command::Resolve { token } => {
                 self.requests.remove(token);
@@ -264,6 +275,7 @@ impl Engine {
             for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
                 self.runtimes.join(&agent, &conversation).restore(busy, &self.ctx);
             }
+            self.reconnected();
         }
     }
 
@@ -277,6 +289,9 @@ impl Engine {
     pub fn handle_connect_failed(&mut self, now: Duration, error: &Error) {
         self.ctx.now = now;
         self.link.failed(now, error);
+        if !self.link.will_reconnect() {
+            self.give_up_cuts(error);
+        }
     }
 
     /// Takes a frame from the server. A malformed one costs itself only.
@@ -330,6 +345,7 @@ impl Engine {
                     let place = self.resync.due(&request_id, &mut self.ctx);
                     self.restored(place);
                 }
+                Timer::Recover(agent, conversation) => self.cuts_due(&(agent, conversation)),
                 Timer::Settle(agent, conversation) => {
                     self.runtimes.get(&agent, &conversation).settle_due(&mut self.ctx);
                 }
@@ -351,8 +367,9 @@ impl Engine {
         let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));
         self.requests.fail_all(error, &mut self.ctx);
-        for mut runtime in self.runtimes.take() {
-            runtime.interrupt_all(error, &mut self.ctx);
+        self.cut_turns(error);
+        if !self.link.will_reconnect() {
+            self.give_up_cuts(error);
         }
         self.tools.clear(&mut self.ctx);
         self.ctx.approvers.clear();
@@ -362,6 +379,7 @@ impl Engine {
         self.ctx.timers.clear();
         self.ctx.ended.clear();
         self.ctx.features = Features::default();
+        self.watch_cuts();
     }
 
     fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
@@ -385,8 +403,10 @@ impl Engine {
 
     /// A runtime may be there again after a reconnect.
     fn restored(&mut self, place: Option<(String, String)>) {
-        if let Some((agent, conversation)) = place {
-            self.runtimes.get(&agent, &conversation).restored(&mut self.ctx);
+        if let Some(place) = place
+            && !self.look_up(&place)
+        {
+            self.runtimes.get(&place.0, &place.1).restored(&mut self.ctx);
         }
     }
 
@@ -414,12 +434,17 @@ impl Engine {
     /// How an open turn stands; `None` when it is none of ours, or has ended.
     #[must_use]
     pub fn report(&self, now: Duration, token: Token) -> Option<TurnReport> {
-        let Place { runtime, .. } = self.turns.get(&token)?;
+        let Some(Place { runtime, .. }) = self.turns.get(&token) else {
+            return self.report_cut(now, token);
+        };
         self.runtimes.find(&runtime.0, &runtime.1)?.report(now, token)
     }
 
     /// Drops the index entries of turns that have ended.
     fn forget_ended_turns(&mut self) {
+        if !self.ctx.resumed.is_empty() {
+            self.read_resumed();
+        }
         for token in self.ctx.ended.drain(..) {
             if let Some(place) = self.turns.remove(&token) {
                 self.inputs.remove(&place.request_id);
@@ -437,6 +462,7 @@ impl Engine {
             self.resync.heard(envelope, id, text);
             let key = Correlation::RequestId(id.to_owned());
             self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
+            self.cuts_answered(id, &envelope.kind, text);
             if envelope.kind == "external_tool_call_request" {
                 self.tools.called(id, text, &mut self.ctx)?;
             }
@@ -451,7 +477,12 @@ impl Engine {
         }
         match &envelope.runtime {
             Some(scope) if envelope.subagent_id.is_none() => {
-                self.route_event(envelope, scope, text)
+                self.route_event(envelope, scope, text)?;
+                if self.recovery.any() {
+                    let place = (scope.agent_id.as_ref().into(), scope.conversation_id.as_ref().into());
+                    self.cuts_heard(&place, &envelope.kind, text)?;
+                }
+                Ok(())
             }
             _ => Ok(()),
         }

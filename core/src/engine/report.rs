@@ -28,6 +28,8 @@ pub enum TurnPhase {
     Running,
     /// It was told to stop, and its end has not come yet.
     Stopping,
+    /// Its connection was lost; it is found out what became of it.
+    Recovering,
 }
 
 impl TurnPhase {
@@ -40,6 +42,7 @@ impl TurnPhase {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Stopping => "stopping",
+            Self::Recovering => "recovering",
         }
     }
 }

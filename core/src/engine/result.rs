@@ -52,6 +52,9 @@ pub enum CompletedBy {
     Approval,
     /// The input was removed from the queue.
     RemovedFromQueue,
+    /// The stored conversation: the turn's end was seen, but its connection was lost before all of it
+    /// had come.
+    Stored,
 }
 
 impl CompletedBy {
@@ -65,6 +68,39 @@ impl CompletedBy {
             Self::Interrupted => "interrupted",
             Self::Approval => "loop_status_waiting_on_approval",
             Self::RemovedFromQueue => "removed_from_queue",
+            Self::Stored => "stored_messages",
+        }
+    }
+}
+
+/// How an input came to its turn, where connections were lost (section 16).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InputDelivery {
+    /// It was sent once, and the connection held.
+    #[default]
+    Sent,
+    /// The connection was lost; what the result says of the turn is what the server has stored.
+    Recovered,
+    /// The connection was lost, the stored conversation proved that the input had not arrived, and it was
+    /// sent again: this is what came of that.
+    Resent,
+    /// It is known not to have arrived, and was not sent again.
+    Undelivered,
+    /// Nobody knows whether it arrived.
+    Unknown,
+}
+
+impl InputDelivery {
+    /// The name in all three languages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Recovered => "recovered",
+            Self::Resent => "resent",
+            Self::Undelivered => "undelivered",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -234,6 +270,8 @@ pub struct TurnResult {
     /// Whether the runtime's state was lost under the turn (section 18): such a turn can neither be
     /// approved nor aborted.
     pub detached: bool,
+    /// Whether the input arrived, and how that is known.
+    pub delivery: InputDelivery,
 }
 
 impl TurnResult {
@@ -262,6 +300,7 @@ impl TurnResult {
             "duration_ms": self.duration_ms,
             "retries": self.retries,
             "detached": self.detached,
+            "delivery": self.delivery.as_str(),
         })
     }
 }

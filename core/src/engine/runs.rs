@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::result::{ToolCall, Usage};
+use super::result::{RunText, ToolCall, TurnMessage, TurnResult, Usage};
 use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, content_text, plain_text};
 
 /// One run.
@@ -19,6 +19,8 @@ pub(crate) struct Run {
     pub(crate) usage: Usage,
     /// An error was reported for the run.
     pub(crate) failed: bool,
+    /// How it ended.
+    pub(crate) stop_reason: Option<String>,
 }
 
 /// One thing that a run said or did.
@@ -154,6 +156,28 @@ impl Runs {
         }
     }
 
+    /// Adds what runs said and did to the result of their turn.
+    pub(crate) fn tell(&self, ids: &[String], result: &mut TurnResult) {
+        for (index, id) in ids.iter().enumerate() {
+            let Some(run) = self.get(id) else {
+                continue;
+            };
+            let withdrawn = run.failed && index + 1 < ids.len();
+            let text = run.text();
+            result.retries += u32::from(withdrawn);
+            if !withdrawn {
+                result.text.push_str(&text);
+                let calls = result.tool_calls.len();
+                result.messages.extend(run.said.iter().map(|said| message_of(said, id, calls)));
+            }
+            if !text.is_empty() {
+                result.runs.push(RunText { run_id: id.clone(), text, withdrawn });
+            }
+            result.tool_calls.extend(run.tool_calls.iter().cloned());
+            result.usage.merge(&run.usage);
+        }
+    }
+
     /// Adds what a delta says to its run.
     pub(crate) fn record(&mut self, delta: &Delta, frame: &str) {
         let Some(id) = delta.run_id.as_deref() else {
@@ -202,10 +226,25 @@ impl Runs {
             }
             "stop_reason" => {
                 run.failed = delta.stop_reason.as_deref().is_some_and(is_error_stop);
+                run.stop_reason.clone_from(&delta.stop_reason);
             }
             "error_message" | "loop_error" => run.failed = true,
             _ => {}
         }
+    }
+}
+
+/// What a run said, as a message of the result, in which so many tool calls come before the run's.
+fn message_of(said: &Said, run_id: &str, calls: usize) -> TurnMessage {
+    let run_id = run_id.to_owned();
+    match said {
+        Said::Message { reasoning: false, id, text } => {
+            TurnMessage::Assistant { run_id, message_id: id.clone(), text: text.clone() }
+        }
+        Said::Message { reasoning: true, id, text } => {
+            TurnMessage::Reasoning { run_id, message_id: id.clone(), text: text.clone() }
+        }
+        Said::Call(index) => TurnMessage::ToolCall { index: calls + index },
     }
 }
 

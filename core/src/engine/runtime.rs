@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 use super::approvals::Approval;
 use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
-use super::result::{RunText, TurnMessage, TurnResult, TurnStatus, Usage};
-use super::runs::{Runs, Said};
+use super::event::TurnEvent;
+use super::resend::Resend;
+use super::result::{TurnResult, TurnStatus};
+use super::runs::Runs;
 use super::turn::{Cause, End, Limit, Phase, Turn, TurnOptions};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -125,10 +127,19 @@ impl Runtime {
         text: Text,
         ctx: &mut Context,
     ) {
-        let turn = Turn::new(token, client_ids, options, ctx.now);
+        let turn = Turn::new(token, client_ids, options, text.clone(), ctx.now);
         self.watch(&turn, ctx);
         self.turns.push(turn);
         self.submit(text, true, Some(token), ctx);
+    }
+
+    /// Takes a turn of an earlier connection whose input is to be sent before all that wait.
+    pub(crate) fn take_turn_first(&mut self, turn: Turn, ctx: &mut Context) {
+        let (token, text) = (turn.token, turn.input.clone());
+        self.watch(&turn, ctx);
+        self.turns.insert(0, turn);
+        self.wake_when_settled(ctx);
+        self.held.push_front(Held { text, turn: Some(token), settles: true });
     }
 
     /// Sends a command of this runtime. Inputs wait for the settle pause, and behind an input that went
@@ -142,12 +153,19 @@ impl Runtime {
         turn: Option<Token>,
         ctx: &mut Context,
     ) {
-        if let Some(until) = self.settle_until.filter(|until| *until > ctx.now && settles) {
-            let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
-            ctx.timers.set(until, Timer::Settle(agent, conversation));
+        if settles {
+            self.wake_when_settled(ctx);
         }
         self.held.push_back(Held { text, turn, settles });
         self.release(ctx);
+    }
+
+    /// Sees to it that what waits for the settle pause is sent after it.
+    fn wake_when_settled(&self, ctx: &mut Context) {
+        if let Some(until) = self.settle_until.filter(|until| *until > ctx.now) {
+            let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
+            ctx.timers.set(until, Timer::Settle(agent, conversation));
+        }
     }
 
     /// Sends what may be sent by now.
@@ -208,8 +226,7 @@ impl Runtime {
         match self.settle_until {
             Some(until) if until > ctx.now => {
                 if !self.held.is_empty() {
-                    let runtime = (self.agent_id.clone(), self.conversation_id.clone());
-                    ctx.timers.set(until, Timer::Settle(runtime.0, runtime.1));
+                    self.wake_when_settled(ctx);
                 }
             }
             _ => self.settled(ctx),
@@ -237,6 +254,60 @@ impl Runtime {
         self.release(ctx);
     }
 
+    /// Whether the server is asked for the runtime.
+    pub(crate) fn is_restoring(&self) -> bool {
+        self.restoring
+    }
+
+    /// Takes a turn that began on an earlier connection and goes on.
+    pub(crate) fn resume(&mut self, turn: Turn, ctx: &mut Context) {
+        for run in &turn.runs {
+            self.runs.note(run);
+        }
+        if turn.options.events {
+            ctx.deliveries.push_back(Delivery::turn_event(turn.token, TurnEvent::Resumed));
+        }
+        self.watch(&turn, ctx);
+        self.turns.push(turn);
+        self.ask_next(ctx);
+    }
+
+    /// The connection is gone. Takes out the turns that may be found again, if there will be another:
+    /// with what is known of each, and its end where that was seen.
+    pub(crate) fn cut_turns(
+        &mut self,
+        again: bool,
+        ctx: &mut Context,
+    ) -> Vec<(Turn, TurnResult, Option<End>)> {
+        let mut cut = Vec::new();
+        for mut turn in std::mem::take(&mut self.turns) {
+            let recoverable = if turn.phase == Phase::Held {
+                turn.options.resend == Some(Resend::IfUncommitted)
+            } else {
+                !turn.options.recover_timeout.is_zero()
+            };
+            if !again || turn.stop.is_some() || !recoverable {
+                self.turns.push(turn);
+                continue;
+            }
+            // Its own handler is not asked any more.
+            self.approver_gone(turn.token, ctx);
+            turn.announced = turn.announced.min(turn.runs.len());
+            let partial = self.result_of(&turn, &End::default(), ctx.now);
+            let end = self.final_stop(&turn);
+            cut.push((turn, partial, end));
+        }
+        cut
+    }
+
+    /// The stop reason of a turn's last run, where it ends the turn.
+    fn final_stop(&self, turn: &Turn) -> Option<End> {
+        let run = self.runs.get(turn.runs.last()?)?;
+        let reason = run.stop_reason.clone().filter(|_| !run.failed)?;
+        let last = reason != "requires_approval";
+        last.then(|| End { stop_reason: Some(reason), ..End::default() })
+    }
+
     /// Takes a turn's input back while it has not left. Says whether that was so.
     pub(crate) fn take_back(&mut self, token: Token) -> bool {
         let before = self.held.len();
@@ -259,30 +330,12 @@ impl Runtime {
             merged_with: turn.merged.clone(),
             disposition: turn.disposition.clone(),
             detached: turn.detached,
-            duration_ms: u64::try_from(now.saturating_sub(turn.sent_at).as_millis())
+            duration_ms: u64::try_from(now.saturating_sub(turn.since()).as_millis())
                 .unwrap_or(u64::MAX),
+            delivery: turn.delivery,
             ..TurnResult::default()
         };
-        let mut usage = Usage::default();
-        for (index, id) in turn.runs.iter().enumerate() {
-            let Some(run) = self.runs.get(id) else {
-                continue;
-            };
-            let withdrawn = run.failed && index + 1 < turn.runs.len();
-            let text = run.text();
-            result.retries += u32::from(withdrawn);
-            if !withdrawn {
-                result.text.push_str(&text);
-                let calls = result.tool_calls.len();
-                result.messages.extend(run.said.iter().map(|said| message_of(said, id, calls)));
-            }
-            if !text.is_empty() {
-                result.runs.push(RunText { run_id: id.clone(), text, withdrawn });
-            }
-            result.tool_calls.extend(run.tool_calls.iter().cloned());
-            usage.merge(&run.usage);
-        }
-        result.usage = usage;
+        self.runs.tell(&turn.runs, &mut result);
         result
     }
 
@@ -315,7 +368,15 @@ impl Runtime {
         status: TurnStatus,
         ctx: &mut Context,
     ) {
-        let (turn, result) = self.take_turn(index, end, status, ctx);
+        let (mut turn, result) = self.take_turn(index, end, status, ctx);
+        if turn.stop.is_none()
+            && status != TurnStatus::RequiresApproval
+            && let Some(cut) = turn.resumed.take()
+        {
+            let place = (self.agent_id.clone(), self.conversation_id.clone());
+            ctx.resumed.push((place, cut, end.clone(), result));
+            return;
+        }
         match turn.stop.map(|stop| stop.cause) {
             None if turn.options.check && status != TurnStatus::Completed => {
                 let reason = result.error.as_deref().or(result.stop_reason.as_deref());
@@ -376,19 +437,5 @@ pub(crate) fn outcome_error(status: TurnStatus, reason: Option<&str>) -> Error {
         TurnStatus::Completed | TurnStatus::Failed => {
             Error::new(ErrorKind::TurnFailed, format!("the turn failed: {reason}"))
         }
-    }
-}
-
-/// What a run said, as a message of the result, in which so many tool calls come before the run's.
-fn message_of(said: &Said, run_id: &str, calls: usize) -> TurnMessage {
-    let run_id = run_id.to_owned();
-    match said {
-        Said::Message { reasoning: false, id, text } => {
-            TurnMessage::Assistant { run_id, message_id: id.clone(), text: text.clone() }
-        }
-        Said::Message { reasoning: true, id, text } => {
-            TurnMessage::Reasoning { run_id, message_id: id.clone(), text: text.clone() }
-        }
-        Said::Call(index) => TurnMessage::ToolCall { index: calls + index },
     }
 }

@@ -41,11 +41,7 @@ impl Runtime {
         } else if turn.unseen() && turn.accept_by() <= ctx.now {
             let error = unseen_error(turn);
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
-        } else if turn
-            .options
-            .timeout
-            .is_some_and(|limit| turn.sent_at.saturating_add(limit) <= ctx.now)
-        {
+        } else if turn.total_deadline().is_some_and(|at| at <= ctx.now) {
             self.stop_turn(token, Cause::Limit(Limit::Total), ctx);
         } else {
             self.stop_turn(token, Cause::Limit(silent), ctx);

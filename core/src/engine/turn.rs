@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::delivery::Token;
-use super::result::CompletedBy;
+use super::recovery::Cut;
+use super::resend::Resend;
+use super::result::{CompletedBy, InputDelivery};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 
@@ -68,6 +70,12 @@ pub struct TurnOptions {
     /// How long the server may take to show any sign of having received the input. 30 seconds by
     /// default.
     pub accept_timeout: Duration,
+    /// Whether an input that was lost with the connection is sent again. By default
+    /// [`crate::Session::run`] does so, and nothing else.
+    pub resend: Option<Resend>,
+    /// How long a turn whose connection was lost waits for the next one, and for what the server has
+    /// stored of it. 30 seconds by default; zero for not at all.
+    pub recover_timeout: Duration,
     /// What to do when a permission is wanted.
     pub approvals: Approvals,
     /// The names of tools that may run without anybody being asked, whatever `approvals` says.
@@ -88,6 +96,8 @@ impl Default for TurnOptions {
             approval_timeout: None,
             abort_grace: Duration::from_secs(2),
             accept_timeout: Duration::from_secs(30),
+            resend: None,
+            recover_timeout: Duration::from_secs(30),
             approvals: Approvals::Pause,
             allow: Vec::new(),
             events: false,
@@ -201,7 +211,7 @@ pub(crate) struct Stop {
 }
 
 /// What ended a turn.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct End {
     pub(crate) by: Option<CompletedBy>,
     pub(crate) stop_reason: Option<String>,
@@ -217,6 +227,8 @@ pub(crate) struct Turn {
     pub(crate) token: Token,
     pub(crate) client_ids: Vec<String>,
     pub(crate) options: TurnOptions,
+    /// The frame.
+    pub(crate) input: Text,
     pub(crate) phase: Phase,
     /// `input_accepted` came: the server will send `turn_finished`.
     pub(crate) acked: bool,
@@ -250,6 +262,11 @@ pub(crate) struct Turn {
     pub(crate) interrupted: Option<(Text, Duration)>,
     pub(crate) stop: Option<Stop>,
     pub(crate) sent_at: Duration,
+    /// When it was sent for the first time, where that was on an earlier connection.
+    pub(crate) first_sent: Option<Duration>,
+    pub(crate) delivery: InputDelivery,
+    /// It began on a connection that was lost, and goes on.
+    pub(crate) resumed: Option<Box<Cut>>,
     /// A loop status came since the server said `started`.
     pub(crate) status_seen: bool,
     pub(crate) detached: bool,
@@ -260,12 +277,14 @@ impl Turn {
         token: Token,
         client_ids: Vec<String>,
         options: TurnOptions,
+        input: Text,
         now: Duration,
     ) -> Self {
         Self {
             token,
             client_ids,
             options,
+            input,
             phase: Phase::Held,
             acked: false,
             disposition: None,
@@ -286,6 +305,9 @@ impl Turn {
             interrupted: None,
             stop: None,
             sent_at: now,
+            first_sent: None,
+            delivery: InputDelivery::Sent,
+            resumed: None,
             status_seen: false,
             detached: false,
         }
@@ -353,6 +375,16 @@ impl Turn {
         self.refusal.as_ref().map_or(by, |(_, _, until)| by.min(*until))
     }
 
+    /// When it began, whatever connections it took.
+    pub(crate) fn since(&self) -> Duration {
+        self.first_sent.unwrap_or(self.sent_at)
+    }
+
+    /// When the limit for the whole turn passes.
+    pub(crate) fn total_deadline(&self) -> Option<Duration> {
+        self.options.timeout.map(|limit| self.since().saturating_add(limit))
+    }
+
     /// Whether the server has shown no sign of having received the input.
     pub(crate) fn unseen(&self) -> bool {
         self.phase == Phase::Sent && !self.acked
@@ -364,7 +396,7 @@ impl Turn {
         if let Some(stop) = &self.stop {
             return Some(stop.until);
         }
-        let total = self.options.timeout.map(|limit| self.sent_at.saturating_add(limit));
+        let total = self.total_deadline();
         let limit = self.options.limit(silent);
         let silence = limit.map(|limit| heard.max(self.sent_at).saturating_add(limit));
         let ending = self.ending.as_ref().and_then(|ending| ending.until);

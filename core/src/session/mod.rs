@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::client::{Client, nobody_to_ask};
-use crate::engine::{Approvals, TurnOptions, TurnResult, Usage};
+use crate::engine::{Approvals, Resend, TurnOptions, TurnResult, Usage};
 use crate::error::{Error, ErrorKind};
 use crate::events::MessageFilter;
 use crate::pages::StoredMessages;
@@ -228,8 +228,9 @@ impl Session {
         if options.approvals == Approvals::Ask && self.policy.is_none() {
             return Err(nobody_to_ask("use send, or a policy"));
         }
+        let resend = options.resend.or(Some(Resend::IfUncommitted));
         // Nobody reads the events.
-        self.sent(prompt, TurnOptions { events: false, ..options }, &[])?.await
+        self.sent(prompt, TurnOptions { events: false, resend, ..options }, &[])?.await
     }
 
     /// Asks, and returns at once with the turn, to be followed, awaited, stopped or left alone.

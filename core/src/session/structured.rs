@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Prompt, Session, groups};
 use crate::client::nobody_to_ask;
-use crate::engine::{Approvals, NextStep, Submission, TurnOptions, TurnResult, TurnStatus, Usage};
+use crate::engine::{Approvals, NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus, Usage};
 use crate::error::{Error, ErrorKind};
 use crate::tool::{ToolCallRequest, ToolCalls};
 use crate::turn::Turn;
@@ -114,7 +114,8 @@ impl Session {
                 format!("schema: the session has a tool {:?} of its own", Submission::TOOL);
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }
-        let mut options = TurnOptions { check: true, events: false, ..options };
+        let resend = options.resend.or(Some(Resend::IfUncommitted));
+        let mut options = TurnOptions { check: true, events: false, resend, ..options };
         options.allow.push(Submission::TOOL.to_owned());
         let mut submission = Submission::new(schema)?;
         let mut content = submission.content(&prompt.into().0);

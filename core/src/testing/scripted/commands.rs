@@ -7,7 +7,10 @@ use super::abort;
 use super::frames::{self, Draft, timestamp, uuid};
 use super::inputs;
 use super::start;
+use super::store;
 use super::world::{Scope, State, Step, World};
+
+const LIST: &str = "conversation_messages_list";
 
 const MODES: [&str; 3] = ["standard", "acceptEdits", "unrestricted"];
 
@@ -52,6 +55,9 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
             fields.insert("conversations".to_owned(), json!([]));
             respond(state, client, "conversation_list", request_id?, fields);
             Some(())
+        }
+        LIST if !state.options.answers.contains_key(LIST) => {
+            store::list(state, client, request_id?, frame)
         }
         "runtime_external_tools_update" if state.is_single() => {
             start::tools_update(state, client, request_id?, frame)

@@ -8,6 +8,7 @@ mod inputs;
 mod publish;
 mod sessions;
 mod start;
+mod store;
 mod tools;
 mod turn;
 mod world;

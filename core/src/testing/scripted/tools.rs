@@ -31,6 +31,7 @@ pub(super) fn tell_tool_end(
         "run_id": run, "status": status, "tool_call_id": call, "tool_return": text,
         "tool_returns": [single],
     });
+    state.store_delta(scope, &delta);
     state.broadcast(scope, &Draft::new("stream_delta", &json!({ "delta": delta })));
 }
 
@@ -189,6 +190,7 @@ impl Turn {
                 turn.turn_id = turn_id;
                 turn.client_message_ids.clone_from(&self.ids);
             }
+            state.store_inputs(scope, &joined);
             tell_user_message(state, scope, &joined);
         }
         state.enter(scope, Step::Sending);

@@ -92,6 +92,7 @@ impl Turn {
         let state = &mut *self.world.lock();
         let scope = &self.scope;
         let was_queued = inputs.first().is_some_and(|input| input.queued.is_some());
+        state.store_inputs(scope, inputs);
         if was_queued {
             tell_user_message(state, scope, inputs);
             if state.is_single() {
@@ -137,6 +138,7 @@ impl Turn {
                 delta[key] = value;
             }
         }
+        state.store_delta(&self.scope, &delta);
         state.broadcast(&self.scope, &Draft::new("stream_delta", &json!({ "delta": delta })));
     }
 

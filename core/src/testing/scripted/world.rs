@@ -11,6 +11,7 @@ use super::super::connection::{Command, Link};
 use super::super::options::{Generation, ScriptOptions, ScriptedTurn};
 use super::super::player::is_stream_kind;
 use super::frames::Draft;
+use super::store::Stored;
 
 /// The common state. All tasks of a server share one thread, so the lock is never contended; it must not be held
 /// across an `await`.
@@ -136,6 +137,8 @@ pub(super) struct Runtime {
     pub(super) lingering: bool,
     /// The last turn was cut off, so that the next input takes the way through the queue.
     pub(super) interrupted: bool,
+    /// What was said, oldest first.
+    pub(super) stored: Vec<Stored>,
 }
 
 #[derive(Debug)]

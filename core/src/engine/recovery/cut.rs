@@ -1,0 +1,139 @@
+//! A turn whose connection was lost before its end was seen.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::stored::texts_of;
+use super::super::context::Context;
+use super::super::delivery::{Delivery, Token};
+use super::super::resend::Resend;
+use super::super::result::{InputDelivery, TurnResult, TurnStatus};
+use super::super::runtime::outcome_error;
+use super::super::turn::{End, Phase, Turn, TurnOptions};
+use crate::error::{Error, ErrorKind};
+use crate::protocol::Text;
+
+/// See the module's text.
+#[derive(Debug, Clone)]
+pub(crate) struct Cut {
+    pub(crate) token: Token,
+    pub(crate) request_id: String,
+    pub(crate) client_ids: Vec<String>,
+    pub(crate) options: TurnOptions,
+    /// The frame.
+    pub(crate) input: Text,
+    /// Whether it was sent at all.
+    pub(crate) sent: bool,
+    /// When it was sent for the first time.
+    pub(crate) since: Duration,
+    /// What is known of it, from its first connection.
+    pub(crate) partial: TurnResult,
+    /// How it ended, where that was seen.
+    pub(crate) end: Option<End>,
+    /// Its runs, as the server tells on the next connection.
+    pub(crate) runs: Vec<String>,
+    /// The loss.
+    pub(crate) error: Error,
+}
+
+impl Cut {
+    pub(crate) fn new(
+        turn: Turn,
+        request_id: String,
+        partial: TurnResult,
+        end: Option<End>,
+        error: &Error,
+    ) -> Self {
+        Self {
+            token: turn.token,
+            request_id,
+            sent: turn.phase != Phase::Held,
+            since: turn.since(),
+            partial: turn.resumed.map_or(partial, |cut| cut.partial),
+            client_ids: turn.client_ids,
+            options: turn.options,
+            input: turn.input,
+            end,
+            runs: Vec::new(),
+            error: error.clone(),
+        }
+    }
+
+    /// Whether it may be sent once more.
+    pub(crate) fn may_resend(&self) -> bool {
+        self.options.resend == Some(Resend::IfUncommitted)
+    }
+
+    /// What is to be said of its input while nothing is found out.
+    pub(crate) fn unknown(&self) -> InputDelivery {
+        if self.sent { InputDelivery::Unknown } else { InputDelivery::Undelivered }
+    }
+
+    /// Whether the agent was seen to answer.
+    pub(crate) fn answered(&self) -> bool {
+        !self.partial.messages.is_empty() || !self.partial.tool_calls.is_empty()
+    }
+
+    pub(crate) fn has_client_id(&self, id: &str) -> bool {
+        self.client_ids.iter().any(|own| own == id)
+    }
+
+    /// When the limit for the whole turn passes.
+    pub(crate) fn total_deadline(&self) -> Option<Duration> {
+        self.options.timeout.map(|limit| self.since.saturating_add(limit))
+    }
+
+    /// The texts of its messages; `None` where something in them is not text.
+    pub(crate) fn texts(&self) -> Option<Vec<String>> {
+        let frame: Value = serde_json::from_str(&self.input).ok()?;
+        let mut texts = Vec::new();
+        for message in frame["payload"]["messages"].as_array()? {
+            texts.extend(texts_of(&message["content"])?);
+        }
+        Some(texts)
+    }
+
+    /// The turn, as one that is to be sent, or that goes on.
+    pub(crate) fn into_turn(self, delivery: InputDelivery, now: Duration) -> Turn {
+        let first_sent = self.sent.then_some(self.since);
+        let mut turn = Turn::new(self.token, self.client_ids, self.options, self.input, now);
+        turn.first_sent = first_sent;
+        turn.delivery = delivery;
+        turn
+    }
+
+    /// Ends it as the server did.
+    pub(crate) fn finish(self, mut result: TurnResult, status: TurnStatus, ctx: &mut Context) {
+        result.status = Some(status);
+        if self.options.check && status != TurnStatus::Completed {
+            let reason = result.error.as_deref().or(result.stop_reason.as_deref());
+            ctx.fail(self.token, outcome_error(status, reason).with_result(result));
+        } else {
+            ctx.deliveries
+                .push_back(Delivery::Turn { token: self.token, result: Box::new(result) });
+        }
+    }
+
+    /// Ends it without its end having been seen. `why` says what was found out.
+    pub(crate) fn interrupt(
+        self,
+        delivery: InputDelivery,
+        (why, hint): (&str, &'static str),
+        ctx: &mut Context,
+    ) {
+        let lost = self.error.message();
+        let message = format!("the connection ended during the turn ({lost}), {why}");
+        let error = Error::new(ErrorKind::TurnInterrupted, message)
+            .with_hint(hint)
+            .with_close_code(self.error.close_code())
+            .with_will_reconnect(self.error.will_reconnect());
+        self.fail(delivery, error, ctx);
+    }
+
+    /// Ends it with an error that carries what is known of it.
+    pub(crate) fn fail(self, delivery: InputDelivery, error: Error, ctx: &mut Context) {
+        let status = Some(TurnStatus::Disconnected);
+        ctx.fail(self.token, error.with_result(TurnResult { status, delivery, ..self.partial }));
+    }
+}

@@ -1,0 +1,282 @@
+//! What is found out of the turns of one runtime, step by step.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::super::context::{Context, Timer};
+use super::super::completion::status_of;
+use super::super::memory::Place;
+use super::super::requests::is_refusal;
+use super::super::result::{CompletedBy, InputDelivery, TurnResult};
+use super::super::turn::{End, Limit};
+use super::cut::Cut;
+use super::stored::{Found, PAGE, Page, Stored};
+use crate::error::Error;
+use crate::protocol::Text;
+use crate::protocol::frames::{QueueFrame, TurnFinishedFrame};
+
+/// How long to wait before an input that was not found is looked for once more: a server may store it
+/// while it is being asked.
+const SECOND_LOOK: Duration = Duration::from_millis(250);
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There is no connection, or the runtime is not back.
+    Waiting,
+    /// The server was asked how the runtime stands.
+    Syncing,
+    /// Something runs in it; while that is so, what is stored is not complete.
+    Busy,
+    /// A moment later it is asked anew.
+    Pausing(Duration),
+    /// The stored messages were asked for.
+    Listing,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    /// In the order in which they were sent.
+    pub(crate) cuts: Vec<Cut>,
+    pub(crate) step: Step,
+    /// When it began to wait for what it waits for now.
+    pub(crate) since: Duration,
+    /// One of the inputs waits in the server's queue, which has not noticed the loss.
+    pub(crate) queued: bool,
+    stored: Stored,
+    /// Whether the stored messages were to be had.
+    readable: bool,
+    looked_twice: bool,
+}
+
+impl Lookup {
+    pub(crate) fn new(now: Duration) -> Self {
+        Self {
+            cuts: Vec::new(),
+            step: Step::Waiting,
+            since: now,
+            queued: false,
+            stored: Stored::default(),
+            readable: true,
+            looked_twice: false,
+        }
+    }
+
+    /// The connection was lost once more.
+    pub(crate) fn restart(&mut self, now: Duration) {
+        let cuts = std::mem::take(&mut self.cuts);
+        // A server that drops every connection must not make the wait endless.
+        let since = if self.step == Step::Busy { now } else { self.since };
+        *self = Self { cuts, ..Self::new(since) };
+        for cut in &mut self.cuts {
+            // Ids of runs begin anew on a server that has come up again.
+            cut.runs.clear();
+        }
+    }
+
+    /// Asks how the runtime stands.
+    pub(crate) fn sync(&mut self, (agent, conversation): &Place, ctx: &mut Context) -> String {
+        self.step = Step::Syncing;
+        let id = ctx.ids.next("sync");
+        let command = json!({
+            "type": "sync", "request_id": id, "recover_approvals": false,
+            "runtime": { "agent_id": agent, "conversation_id": conversation },
+        });
+        ctx.send_own(command.to_string());
+        id
+    }
+
+    /// Asks for the newest stored messages.
+    pub(crate) fn list(&mut self, place: &Place, ctx: &mut Context) -> String {
+        self.step = Step::Listing;
+        self.stored = Stored::default();
+        ask_for_page(place, None, ctx)
+    }
+
+    /// A page of stored messages came. Returns the request for the next one, where it is needed.
+    pub(crate) fn listed(
+        &mut self,
+        text: &Text,
+        place: &Place,
+        ctx: &mut Context,
+    ) -> Option<String> {
+        let page = serde_json::from_str::<Page>(text).ok().filter(|_| !is_refusal("", text));
+        self.readable = page.is_some();
+        let before = self.stored.add(page?, &self.cuts)?;
+        Some(ask_for_page(place, Some(&before), ctx))
+    }
+
+    /// The server says which messages a run answers.
+    pub(crate) fn answers(&mut self, run: &str, ids: &[String]) {
+        for cut in self.cuts.iter_mut().filter(|cut| ids.iter().any(|id| cut.has_client_id(id))) {
+            if !cut.runs.iter().any(|known| known == run) {
+                cut.runs.push(run.to_owned());
+            }
+        }
+    }
+
+    pub(crate) fn see_queue(&mut self, frame: &QueueFrame) {
+        let listed = |cut: &Cut| frame.queue.iter().any(|q| cut.has_client_id(&q.client_message_id));
+        self.queued = self.cuts.iter().any(listed);
+    }
+
+    /// A turn has ended.
+    pub(crate) fn finished(&mut self, frame: TurnFinishedFrame, text: &Text) {
+        let Some(run) = frame.run_id else { return };
+        let end = End {
+            by: Some(CompletedBy::TurnFinished),
+            stop_reason: frame.stop_reason,
+            error: frame.error,
+            turn_id: frame.turn_id,
+            frame: Some(text.clone()),
+        };
+        for cut in self.cuts.iter_mut().filter(|cut| cut.runs.contains(&run)) {
+            cut.end = Some(end.clone());
+        }
+    }
+
+    /// Asks anew after a while.
+    pub(crate) fn pause(&mut self, now: Duration, length: Duration) {
+        self.step = Step::Pausing(now.saturating_add(length));
+        self.since = now;
+    }
+
+    /// Whether an input was not found, and is to be looked for a second time.
+    pub(crate) fn look_again(&mut self, now: Duration, settle_pause: Duration) -> bool {
+        let missing = |cut: &Cut| cut.sent && self.stored.find(cut, &self.cuts) == Found::Absent;
+        if self.looked_twice || !self.readable || !self.cuts.iter().any(missing) {
+            return false;
+        }
+        self.looked_twice = true;
+        self.pause(now, SECOND_LOOK.max(settle_pause));
+        true
+    }
+
+    /// What became of a turn. One that is to be sent is given back.
+    pub(crate) fn judge(&self, cut: &Cut, ctx: &mut Context) -> Option<(Cut, InputDelivery)> {
+        let cut = cut.clone();
+        if !cut.sent {
+            return Some((cut, InputDelivery::Sent));
+        }
+        let found =
+            if self.readable { self.stored.find(&cut, &self.cuts) } else { Found::Unclear };
+        match found {
+            Found::At(place, next) => self.recover((place, next), cut, ctx),
+            Found::Absent if !cut.answered() && cut.may_resend() => {
+                return Some((cut, InputDelivery::Resent));
+            }
+            Found::Absent if !cut.answered() => {
+                let said = ("and the input has not arrived", "it can be sent again");
+                cut.interrupt(InputDelivery::Undelivered, said, ctx);
+            }
+            Found::Absent | Found::Unclear => {
+                let why = "and the stored messages do not tell what became of it";
+                cut.interrupt(InputDelivery::Unknown, (why, "read the stored messages"), ctx);
+            }
+        }
+        None
+    }
+
+    /// The input is stored. Its answer is whole where the end was seen, and cut as far as anybody knows
+    /// where it was not: the server marks nothing.
+    fn recover(&self, at: (usize, usize), mut cut: Cut, ctx: &mut Context) {
+        let answer = self.stored.answer(at, &cut);
+        match (answer, cut.end.take()) {
+            (Some(answer), Some(end)) => {
+                let status = status_of(end.stop_reason.as_deref(), end.error.as_deref());
+                let result = TurnResult {
+                    stop_reason: end.stop_reason,
+                    error: end.error,
+                    turn_id: end.turn_id.or(answer.turn_id),
+                    completed_by: Some(CompletedBy::Stored),
+                    terminal_message: end.frame,
+                    delivery: InputDelivery::Recovered,
+                    duration_ms: millis(ctx.now.saturating_sub(cut.since)),
+                    ..answer
+                };
+                cut.finish(result, status, ctx);
+            }
+            (answer, _) => {
+                cut.partial = answer.unwrap_or(cut.partial);
+                let why = "and its stored answer may be cut as well";
+                let hint = "the result has what is stored";
+                cut.interrupt(InputDelivery::Recovered, (why, hint), ctx);
+            }
+        }
+    }
+
+    /// When a turn's wait ends, with the limit that it is; none for what the server is asked.
+    fn deadline(&self, cut: &Cut, heard: Duration) -> (Option<Duration>, Option<Limit>) {
+        let wait = match self.step {
+            Step::Busy => {
+                let idle = cut.options.idle_timeout;
+                let from = heard.max(self.since);
+                (idle.map(|limit| from.saturating_add(limit)), Some(Limit::Idle))
+            }
+            _ => (Some(self.since.saturating_add(cut.options.recover_timeout)), None),
+        };
+        match cut.total_deadline() {
+            Some(total) if wait.0.is_none_or(|wait| total < wait) => {
+                (Some(total), Some(Limit::Total))
+            }
+            _ => wait,
+        }
+    }
+
+    /// Takes out the turns whose wait is over, each with the error of its limit.
+    pub(crate) fn overdue(
+        &mut self,
+        heard: Duration,
+        now: Duration,
+    ) -> Vec<(Cut, Option<Error>)> {
+        let cuts = std::mem::take(&mut self.cuts);
+        let mut over = Vec::new();
+        for cut in cuts {
+            match self.deadline(&cut, heard) {
+                (Some(at), limit) if at <= now => {
+                    let error = limit.map(|limit| limit.error(&cut.options));
+                    over.push((cut, error));
+                }
+                _ => self.cuts.push(cut),
+            }
+        }
+        over
+    }
+
+    /// Sees to it that it is looked at in time.
+    pub(crate) fn watch(&self, place: &Place, heard: Duration, ctx: &mut Context) {
+        let pause = match self.step {
+            Step::Pausing(at) => Some(at),
+            _ => None,
+        };
+        let limits = self.cuts.iter().filter_map(|cut| self.deadline(cut, heard).0);
+        if let Some(at) = limits.chain(pause).min() {
+            ctx.timers.set(at, Timer::Recover(place.0.clone(), place.1.clone()));
+        }
+    }
+}
+
+/// Asks for stored messages, newest first.
+fn ask_for_page((agent, conversation): &Place, before: Option<&str>, ctx: &mut Context) -> String {
+    let id = ctx.ids.next("messages");
+    let mut query = json!({ "limit": PAGE });
+    if let Some(before) = before {
+        query["before"] = Value::from(before);
+    }
+    if conversation == "default" {
+        // The default conversation has no id of its own.
+        query["agent_id"] = Value::from(agent.as_str());
+    }
+    let command = json!({
+        "type": "conversation_messages_list", "request_id": id,
+        "conversation_id": conversation, "query": query,
+    });
+    ctx.send_own(command.to_string());
+    id
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,354 @@
+//! Turns whose connection was lost: on the next one it is found out what became of them
+//! (PROTOCOL.md section 16).
+//!
+//! A server keeps a turn going while another client watches it, and cancels it otherwise; it replays
+//! nothing. So a turn that still runs is followed to its end, and what it said is read from the stored
+//! conversation; there an input is known by its `otid`. One that is not there has not arrived.
+
+mod cut;
+mod lookup;
+mod stored;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+pub(crate) use cut::Cut;
+use lookup::{Lookup, Step};
+
+use super::delivery::{Delivery, Token};
+use super::event::TurnEvent;
+use super::memory::Place;
+use super::report::{TurnPhase, TurnReport};
+use super::result::{InputDelivery, TurnResult, TurnStatus};
+use super::turn::{Cause, Phase};
+use super::{Engine, Place as TurnPlace};
+use crate::error::Error;
+use crate::protocol::Text;
+use crate::protocol::frames::{LoopStatusFrame, QueueFrame, TurnFinishedFrame};
+
+/// The turns that are looked for.
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    lookups: HashMap<Place, Lookup>,
+    /// Where each request that was sent for it belongs.
+    asked: HashMap<String, Place>,
+    places: HashMap<Token, Place>,
+}
+
+impl Recovery {
+    /// Whether there are any.
+    pub(crate) fn any(&self) -> bool {
+        !self.lookups.is_empty()
+    }
+
+    /// Whether an input with this id is among them.
+    pub(crate) fn has_input(&self, request_id: &str) -> bool {
+        let mut cuts = self.lookups.values().flat_map(|lookup| &lookup.cuts);
+        cuts.any(|cut| cut.request_id == request_id)
+    }
+
+    fn add(&mut self, place: &Place, cut: Cut, now: Duration) {
+        self.places.insert(cut.token, place.clone());
+        self.lookups.entry(place.clone()).or_insert_with(|| Lookup::new(now)).cuts.push(cut);
+    }
+
+    fn take(&mut self, token: Token) -> Option<(Place, Cut)> {
+        let place = self.places.remove(&token)?;
+        let lookup = self.lookups.get_mut(&place)?;
+        let index = lookup.cuts.iter().position(|cut| cut.token == token)?;
+        let cut = lookup.cuts.remove(index);
+        Some((place, cut))
+    }
+}
+
+impl Engine {
+    /// The connection is gone. Turns that may be found again are kept; all others end.
+    pub(crate) fn cut_turns(&mut self, error: &Error) {
+        let now = self.ctx.now;
+        let again = self.link.will_reconnect();
+        self.recovery.asked.clear();
+        for lookup in self.recovery.lookups.values_mut() {
+            lookup.restart(now);
+        }
+        for mut runtime in self.runtimes.take() {
+            let place = (runtime.agent_id.clone(), runtime.conversation_id.clone());
+            for (turn, partial, end) in runtime.cut_turns(again, &mut self.ctx) {
+                let Some(TurnPlace { request_id, .. }) = self.turns.remove(&turn.token) else {
+                    continue;
+                };
+                let cut = Cut::new(turn, request_id, partial, end, error);
+                self.recovery.add(&place, cut, now);
+            }
+            runtime.interrupt_all(error, &mut self.ctx);
+        }
+    }
+
+    /// The timers of a lost connection are gone; those of what is looked for are set again.
+    pub(crate) fn watch_cuts(&mut self) {
+        for (place, lookup) in &self.recovery.lookups {
+            lookup.watch(place, Duration::ZERO, &mut self.ctx);
+        }
+    }
+
+    /// There will be no other connection.
+    pub(crate) fn give_up_cuts(&mut self, error: &Error) {
+        self.recovery.asked.clear();
+        self.recovery.places.clear();
+        let mut cuts: Vec<_> =
+            self.recovery.lookups.drain().flat_map(|(_, lookup)| lookup.cuts).collect();
+        cuts.sort_unstable_by_key(|cut| cut.token);
+        for cut in cuts {
+            let why = format!("and there is no other: {}", error.message());
+            let hint = "the server has most likely cancelled it; read the stored messages";
+            let delivery = cut.unknown();
+            cut.interrupt(delivery, (&why, hint), &mut self.ctx);
+        }
+    }
+
+    /// There is a connection again. Runtimes that are not brought back are looked at at once.
+    pub(crate) fn reconnected(&mut self) {
+        let places: Vec<Place> = self.recovery.lookups.keys().cloned().collect();
+        for place in places {
+            if !self.runtimes.get(&place.0, &place.1).is_restoring() {
+                self.look_up(&place);
+            }
+        }
+    }
+
+    /// A runtime is back. Says whether turns of it are looked for first.
+    pub(crate) fn look_up(&mut self, place: &Place) -> bool {
+        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return false };
+        let id = lookup.sync(place, &mut self.ctx);
+        self.recovery.asked.insert(id, place.clone());
+        true
+    }
+
+    /// A frame may be an answer to what was asked.
+    pub(crate) fn cuts_answered(&mut self, id: &str, kind: &str, text: &Text) {
+        let Some(place) = self.recovery.asked.get(id).cloned() else { return };
+        let Some(lookup) = self.recovery.lookups.get_mut(&place) else { return };
+        match (&lookup.step, kind) {
+            (Step::Syncing, "sync_response") => {
+                self.recovery.asked.remove(id);
+                self.synced(&place);
+            }
+            (Step::Listing, "conversation_messages_list_response") => {
+                self.recovery.asked.remove(id);
+                if let Some(id) = lookup.listed(text, &place, &mut self.ctx) {
+                    self.recovery.asked.insert(id, place);
+                } else {
+                    self.judge(&place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// It is known how the runtime stands: turns that go on are followed, and the others looked for once
+    /// nothing runs any more.
+    fn synced(&mut self, place: &Place) {
+        self.resume(place);
+        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
+        let runtime = self.runtimes.get(&place.0, &place.1);
+        if lookup.cuts.is_empty() {
+            self.close_lookup(place);
+        } else if runtime.idle() && !lookup.queued {
+            let id = lookup.list(place, &mut self.ctx);
+            self.recovery.asked.insert(id, place.clone());
+        } else {
+            lookup.step = Step::Busy;
+            lookup.since = self.ctx.now;
+            runtime.restored(&mut self.ctx);
+            self.watch_lookup(place);
+        }
+    }
+
+    /// Turns whose runs are at work go on.
+    fn resume(&mut self, place: &Place) {
+        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
+        let runtime = self.runtimes.get(&place.0, &place.1);
+        if runtime.idle() {
+            return;
+        }
+        let runs = |cut: &Cut| cut.runs.iter().any(|run| runtime.active.contains(run));
+        let tokens: Vec<_> =
+            lookup.cuts.iter().filter(|cut| runs(cut)).map(|cut| cut.token).collect();
+        for token in tokens {
+            let Some((place, cut)) = self.recovery.take(token) else { continue };
+            let kept = Box::new(cut.clone());
+            let runs = cut.runs.clone();
+            let request_id = cut.request_id.clone();
+            let mut turn = cut.into_turn(InputDelivery::Recovered, self.ctx.now);
+            turn.sent_at = turn.since();
+            turn.phase = Phase::Ours;
+            turn.acked = true;
+            turn.runs = runs;
+            turn.announced = turn.runs.len();
+            turn.resumed = Some(kept);
+            self.turns.insert(token, TurnPlace { runtime: place, request_id });
+            runtime.resume(turn, &mut self.ctx);
+        }
+    }
+
+    /// Something happened in a runtime, of which turns are looked for.
+    pub(crate) fn cuts_heard(
+        &mut self,
+        place: &Place,
+        kind: &str,
+        text: &Text,
+    ) -> Result<(), serde_json::Error> {
+        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return Ok(()) };
+        match kind {
+            "update_loop_status" => {
+                let state = serde_json::from_str::<LoopStatusFrame>(text)?.loop_status;
+                for (run, ids) in state.client_message_ids_by_run_id.unwrap_or_default().0 {
+                    lookup.answers(&run, &ids);
+                }
+            }
+            "update_queue" => {
+                lookup.see_queue(&serde_json::from_str::<QueueFrame>(text)?);
+            }
+            "turn_finished" => {
+                let frame: TurnFinishedFrame = serde_json::from_str(text)?;
+                lookup.finished(frame, text);
+            }
+            _ => return Ok(()),
+        }
+        if lookup.step == Step::Busy {
+            self.resume(place);
+            let runtime = self.runtimes.get(&place.0, &place.1);
+            let Some(lookup) = self.recovery.lookups.get_mut(place) else { return Ok(()) };
+            if lookup.cuts.is_empty() {
+                self.close_lookup(place);
+            } else if runtime.idle() && !lookup.queued {
+                // What ended may have more to say.
+                lookup.pause(self.ctx.now, self.ctx.settle_pause);
+                self.watch_lookup(place);
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns that went on have ended: what they said while there was no connection is stored.
+    pub(crate) fn read_resumed(&mut self) {
+        for (place, mut cut, end, rest) in std::mem::take(&mut self.ctx.resumed) {
+            cut.end = Some(end);
+            cut.partial.usage.merge(&rest.usage);
+            cut.partial.retries += rest.retries;
+            cut.partial.merged_with = rest.merged_with;
+            let now = self.ctx.now;
+            self.recovery.add(&place, *cut, now);
+            if let Some(lookup) = self.recovery.lookups.get_mut(&place) {
+                lookup.pause(now, Duration::ZERO);
+            }
+            self.watch_lookup(&place);
+        }
+    }
+
+    fn watch_lookup(&mut self, place: &Place) {
+        let heard = self.runtimes.get(&place.0, &place.1).heard;
+        if let Some(lookup) = self.recovery.lookups.get(place) {
+            lookup.watch(place, heard, &mut self.ctx);
+        }
+    }
+
+    /// The time of something that is looked for may have come.
+    pub(crate) fn cuts_due(&mut self, place: &Place) {
+        let heard = self.runtimes.get(&place.0, &place.1).heard;
+        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
+        for (cut, error) in lookup.overdue(heard, self.ctx.now) {
+            self.recovery.places.remove(&cut.token);
+            let delivery = cut.unknown();
+            match error {
+                Some(error) => cut.fail(delivery, error, &mut self.ctx),
+                None => {
+                    let why = "and what became of it was not to be found out in time";
+                    let hint = "read the stored messages";
+                    cut.interrupt(delivery, (why, hint), &mut self.ctx);
+                }
+            }
+        }
+        let pause_over = matches!(lookup.step, Step::Pausing(at) if at <= self.ctx.now);
+        if lookup.cuts.is_empty() {
+            self.close_lookup(place);
+        } else if pause_over {
+            self.look_up(place);
+        } else {
+            self.watch_lookup(place);
+        }
+    }
+
+    /// Everything that is stored has been read.
+    fn judge(&mut self, place: &Place) {
+        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
+        if lookup.look_again(self.ctx.now, self.ctx.settle_pause) {
+            self.watch_lookup(place);
+            return;
+        }
+        let Some(lookup) = self.recovery.lookups.remove(place) else { return };
+        let mut again = Vec::new();
+        for cut in &lookup.cuts {
+            self.recovery.places.remove(&cut.token);
+            again.extend(lookup.judge(cut, &mut self.ctx));
+        }
+        // The first one is put before the others.
+        for (cut, delivery) in again.into_iter().rev() {
+            self.send_again(place, cut, delivery);
+        }
+        self.runtimes.get(&place.0, &place.1).restored(&mut self.ctx);
+    }
+
+    /// An input that has not arrived is sent once more, or for the first time.
+    fn send_again(&mut self, place: &Place, cut: Cut, delivery: InputDelivery) {
+        let (token, request_id) = (cut.token, cut.request_id.clone());
+        self.inputs.insert(request_id.clone(), token);
+        self.turns.insert(token, TurnPlace { runtime: place.clone(), request_id });
+        if cut.options.events {
+            for run_id in cut.partial.run_ids.clone() {
+                let event = TurnEvent::RunWithdrawn { run_id };
+                self.ctx.deliveries.push_back(Delivery::turn_event(token, event));
+            }
+        }
+        let turn = cut.into_turn(delivery, self.ctx.now);
+        self.runtimes.get(&place.0, &place.1).take_turn_first(turn, &mut self.ctx);
+    }
+
+    fn close_lookup(&mut self, place: &Place) {
+        self.recovery.lookups.remove(place);
+        self.runtimes.get(&place.0, &place.1).restored(&mut self.ctx);
+    }
+
+    /// The caller of a turn that is looked for stops it, or does not want to know any more. Says whether
+    /// there is such a turn.
+    pub(crate) fn stop_cut(&mut self, token: Token, cause: Cause) -> bool {
+        let Some((place, mut cut)) = self.recovery.take(token) else { return false };
+        if cause == Cause::Asked {
+            let delivery = cut.unknown();
+            let partial = std::mem::take(&mut cut.partial);
+            cut.options.check = false;
+            let result = TurnResult { delivery, ..partial };
+            cut.finish(result, TurnStatus::Aborted, &mut self.ctx);
+        }
+        let lookup = self.recovery.lookups.get(&place);
+        if lookup.is_some_and(|lookup| lookup.cuts.is_empty()) {
+            self.close_lookup(&place);
+        }
+        true
+    }
+
+    /// How a turn stands that is looked for.
+    pub(crate) fn report_cut(&self, now: Duration, token: Token) -> Option<TurnReport> {
+        let place = self.recovery.places.get(&token)?;
+        let cuts = &self.recovery.lookups.get(place)?.cuts;
+        let cut = cuts.iter().find(|cut| cut.token == token)?;
+        Some(TurnReport {
+            phase: TurnPhase::Recovering,
+            age: now.saturating_sub(cut.since),
+            silence: None,
+            last_event: cut.error.message().to_owned(),
+            approvals: Vec::new(),
+            queued: 0,
+            detached: false,
+        })
+    }
+}
