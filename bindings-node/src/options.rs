@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use letta_app_client::engine::{Approvals, TurnOptions};
-use letta_app_client::{ConnectOptions, Reconnect, TimeLimit, TlsOptions, Transport};
+use letta_app_client::{ConnectOptions, Reconnect, Resend, TimeLimit, TlsOptions, Transport};
 use napi_derive::napi;
 
 use crate::errors::{Thrown, bad_option, thrown};
@@ -47,6 +47,8 @@ pub struct NativeTurnOptions {
     pub tool_timeout_ms: Option<f64>,
     pub approval_timeout_ms: Option<f64>,
     pub accept_timeout_ms: Option<f64>,
+    pub recover_timeout_ms: Option<f64>,
+    pub resend: Option<String>,
     pub approvals: String,
     /// The names of tools that nobody is asked about.
     pub allow: Option<Vec<String>>,
@@ -144,12 +146,14 @@ pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thr
     for (name, value, target) in [
         ("abortGraceMs", given.abort_grace_ms, &mut options.abort_grace),
         ("acceptTimeoutMs", given.accept_timeout_ms, &mut options.accept_timeout),
+        ("recoverTimeoutMs", given.recover_timeout_ms, &mut options.recover_timeout),
     ] {
         if let Some(value) = value {
             *target = milliseconds(value)
                 .ok_or_else(|| bad_option(name, "a number of milliseconds", value))?;
         }
     }
+    options.resend = given.resend.as_deref().map(Resend::named).transpose().map_err(thrown)?;
     options.approvals = Approvals::named(&given.approvals).map_err(thrown)?;
     options.allow = given.allow.clone().unwrap_or_default();
     options.events = given.followed;

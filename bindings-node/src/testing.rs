@@ -91,6 +91,12 @@ impl MockServer {
         self.core.push(&text);
     }
 
+    /// Cuts one open connection, counted from 0.
+    #[napi]
+    pub fn cut_connection(&self, index: u32) {
+        self.core.cut_connection(index as usize);
+    }
+
     /// Drops all TCP connections.
     #[napi]
     pub fn cut_connections(&self) {

@@ -1,6 +1,7 @@
 /** Many prompts at once, against the server double. */
 
 import {
+  type AppServerClientOptions,
   type Batch,
   type MapOptions,
   type MapProgress,
@@ -15,9 +16,12 @@ import { expect, expectTypeOf, it } from "vitest";
 import { z } from "zod";
 import { connected, nextWarning, rejection, startMock } from "./helpers.js";
 
-async function started(script: ScriptOptions | ScriptedTurn[]) {
+async function started(
+  script: ScriptOptions | ScriptedTurn[],
+  options: Partial<AppServerClientOptions> = {},
+) {
   const mock = await startMock(script);
-  return { mock, client: await connected(mock) };
+  return { mock, client: await connected(mock, options) };
 }
 
 type Mock = Awaited<ReturnType<typeof startMock>>;
@@ -104,7 +108,8 @@ it("gives failed turns as results when they are not to be checked", async () => 
 });
 
 it("loses what was not done when the connection is lost", async () => {
-  const { client } = await started([{ text: "one" }, { text: ["a", "b"], disconnectAfter: 1 }]);
+  const turns = [{ text: "one" }, { text: ["a", "b"], disconnectAfter: 1 }];
+  const { client } = await started(turns, { reconnect: false });
   const { items } = await map(client, ["1", "2", "3"], { agents, limit: 1 });
   expect(items).toMatchObject([
     { result: { text: "one" } },

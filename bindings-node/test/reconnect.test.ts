@@ -85,7 +85,8 @@ it("says in errors and to handlers that it goes on", async () => {
   const { runtime } = await client.runtimeStart({ agent_id: "a", mode: "standard" });
   if (!runtime) throw new Error("no runtime");
   const lost = new Promise((resolve) => client.onDisconnect(resolve));
-  const interrupted = await rejection(client.runTurn({ runtime, payload: say("?") }));
+  const turn = client.runTurn({ runtime, payload: say("?") }, { recoverTimeoutMs: 0 });
+  const interrupted = await rejection(turn);
   expect(interrupted).toBeInstanceOf(TurnInterrupted);
   expect(interrupted).toMatchObject({ willReconnect: true, retryable: false });
   expect(await lost).toMatchObject({ willReconnect: true });

@@ -93,6 +93,8 @@ export declare class MockServer {
   connections(): number
   /** Sends a text to all clients. */
   push(text: string): void
+  /** Cuts one open connection, counted from 0. */
+  cutConnection(index: number): void
   /** Drops all TCP connections. */
   cutConnections(): void
   /** Calls back when the recording has been played; with `false` when the time is up first. */
@@ -238,6 +240,8 @@ export interface NativeTurnOptions {
   toolTimeoutMs?: number
   approvalTimeoutMs?: number
   acceptTimeoutMs?: number
+  recoverTimeoutMs?: number
+  resend?: string
   approvals: string
   /** The names of tools that nobody is asked about. */
   allow?: Array<string>

@@ -127,6 +127,14 @@ export interface StatusEvent {
 }
 
 /**
+ * The connection was lost, and the turn goes on with the next one (section 16). What was said in between is
+ * not told here, but is in the result.
+ */
+export interface ResumedEvent {
+  type: "resumed";
+}
+
+/**
  * The reader was too slow: neighbouring pieces of one text, or of one call's arguments or output, became
  * one event, and where that was not enough the oldest events went. The result is complete.
  */
@@ -168,6 +176,7 @@ export type TurnEvent =
   | UsageEvent
   | RetryEvent
   | StatusEvent
+  | ResumedEvent
   | LaggedEvent
   | FinishedEvent
   | UnknownEvent;
@@ -190,6 +199,7 @@ const RESPELLED = new Set<string>([
   "approval_refused",
   "retry",
   "status",
+  "resumed",
   "lagged",
 ] satisfies TurnEvent["type"][]);
 

@@ -84,6 +84,7 @@ export type {
   CallOptions,
   ReconnectOptions,
   RequestOptions,
+  Resend,
   RunTurnOptions,
   TlsOptions,
   Transport,
@@ -95,6 +96,7 @@ export type * from "./protocol.js";
 export type { Reader } from "./reader.js";
 export type {
   CompletedBy,
+  InputDelivery,
   RunText,
   ToolCall,
   TurnMessage,

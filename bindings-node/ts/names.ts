@@ -13,6 +13,7 @@ const OPTION_NAMES: Record<string, string> = {
   idle_timeout: "idleTimeoutMs",
   abort_grace: "abortGraceMs",
   accept_timeout: "acceptTimeoutMs",
+  recover_timeout: "recoverTimeoutMs",
   tool_timeout: "toolTimeoutMs",
   approval_timeout: "approvalTimeoutMs",
   external_tool_concurrency: "externalToolConcurrency",

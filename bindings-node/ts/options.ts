@@ -87,6 +87,9 @@ export interface RequestOptions extends CallOptions {
 /** What a turn does with permissions that nobody here is asked for; see {@link RunTurnOptions}. */
 export type Approvals = "pause" | "wait" | "deny" | "raise";
 
+/** Whether an input that was lost with its connection is sent again; see {@link RunTurnOptions}. */
+export type Resend = "if_uncommitted" | "never";
+
 /** How long a turn may take and what ends it. Times in milliseconds; `Infinity` for no limit. */
 export interface RunTurnOptions extends CallOptions {
   /** The limit for the whole turn; none by default. */
@@ -101,6 +104,19 @@ export interface RunTurnOptions extends CallOptions {
   abortGraceMs?: number | undefined;
   /** How long the server may take to show any sign of the input; 30,000 by default. */
   acceptTimeoutMs?: number | undefined;
+  /**
+   * How long a turn whose connection was lost waits for the next one, and for what the server has stored
+   * of it; 30,000 by default, 0 for not at all. A turn that goes on there, because somebody else watches
+   * it, is followed to its end.
+   */
+  recoverTimeoutMs?: number | undefined;
+  /**
+   * What becomes of an input that was lost with its connection (section 16). `if_uncommitted`, the default
+   * of {@link Session.run}: it is sent again once the stored conversation of the next connection proves
+   * that it had not arrived. `never`, the default of all else: the turn rejects with
+   * {@link TurnInterrupted}, whose `result.delivery` tells whether it arrived.
+   */
+  resend?: Resend | undefined;
   /**
    * What to do when the server asks for a permission (section 13). A handler registered with
    * `onApprovalRequest` answers, but for `deny`; this says what happens without one. `pause` (the
@@ -223,6 +239,8 @@ export function nativeTurnOptions(options: TurnSettings): Omit<NativeTurnOptions
     check(name, value, "number");
     if (value !== undefined) limits[name] = value;
   }
+  check("resend", options.resend, "string");
+  if (options.resend !== undefined) limits.resend = options.resend;
   const { allow } = options;
   return { ...limits, ...(allow && { allow }), approvals: approvalsOf(options) };
 }
@@ -234,6 +252,7 @@ const LIMITS = [
   "approvalTimeoutMs",
   "abortGraceMs",
   "acceptTimeoutMs",
+  "recoverTimeoutMs",
 ] as const satisfies (keyof RunTurnOptions)[];
 
 /** The engine's name of what is to be done about permissions. */

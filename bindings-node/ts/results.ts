@@ -13,7 +13,8 @@ export type CompletedBy =
   | "loop_error"
   | "interrupted"
   | "loop_status_waiting_on_approval"
-  | "removed_from_queue";
+  | "removed_from_queue"
+  | "stored_messages";
 
 /** Token counts, summed over the runs of a turn. */
 export interface Usage {
@@ -56,6 +57,19 @@ export type TurnMessage =
   /** The same object as in `toolCalls`. */
   | { type: "tool_call"; call: ToolCall };
 
+/** How an input came to its turn. */
+export type InputDelivery =
+  /** It was sent once, and the connection held. */
+  | "sent"
+  /** The connection was lost; what the result says of the turn is what the server has stored. */
+  | "recovered"
+  /** The stored conversation proved that the input had not arrived, and it was sent again. */
+  | "resent"
+  /** It is known not to have arrived, and was not sent again. */
+  | "undelivered"
+  /** Nobody knows whether it arrived. */
+  | "unknown";
+
 /** What a turn came to, or, inside an error, what is known of it. */
 export interface TurnResult {
   runtime: RuntimeScope;
@@ -95,6 +109,8 @@ export interface TurnResult {
   retries: number;
   /** The runtime's state was lost under the turn: it can neither be approved nor aborted (section 18). */
   detached: boolean;
+  /** How the input came to its turn, where connections were lost (section 16). */
+  delivery: InputDelivery;
 }
 
 /** The engine's form of token counts. */
@@ -135,6 +151,7 @@ export interface NativeResult {
   duration_ms: number;
   retries: number;
   detached: boolean;
+  delivery: InputDelivery;
 }
 
 /** The token counts that the engine's form stands for. */
@@ -185,5 +202,6 @@ export function turnResult(native: NativeResult): TurnResult {
     durationMs: native.duration_ms,
     retries: native.retries,
     detached: native.detached,
+    delivery: native.delivery,
   };
 }

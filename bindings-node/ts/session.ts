@@ -181,7 +181,9 @@ export class Session {
   }
 
   /**
-   * Asks, and resolves at the turn's end (sections 8.1 and 17). `signal` stops it on the server.
+   * Asks, and resolves at the turn's end (sections 8.1 and 17). `signal` stops it on the server. Where the
+   * connection is lost, the turn is looked for in the stored conversation of the next one, and an input that
+   * is proven not to have arrived is sent again: see `resend`.
    *
    * Rejects with {@link TurnFailed}, {@link TurnAborted} or {@link ApprovalRequired} when the agent did
    * not end the turn itself, unless `check` is `false`, or `close()` has stopped it; otherwise as
@@ -213,7 +215,8 @@ export class Session {
     }
     const own: RunTurnOptions = options;
     const check = own.check ?? this.#turns.check ?? true;
-    return this.#begin(this.#command(prompt), { ...own, check }).leaveEvents();
+    const resend = own.resend ?? this.#turns.resend ?? "if_uncommitted";
+    return this.#begin(this.#command(prompt), { ...own, check, resend }).leaveEvents();
   }
 
   /**
@@ -365,8 +368,10 @@ export class Session {
         return closed();
       },
       register: (groups, options) => this.#register(groups, options),
-      ask: (prompt, settings, scopes) =>
-        this.#begin(this.#command(prompt, scopes), settings).leaveEvents(),
+      ask: (prompt, settings, scopes) => {
+        const resend = settings.resend ?? this.#turns.resend ?? "if_uncommitted";
+        return this.#begin(this.#command(prompt, scopes), { ...settings, resend }).leaveEvents();
+      },
     };
   }
 

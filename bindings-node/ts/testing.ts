@@ -53,6 +53,8 @@ export interface ScriptedTurn {
   hang?: boolean;
   /** Cut the connection that started the turn after this many pieces of text. */
   disconnectAfter?: number;
+  /** The connection is cut and the input lost on the way; the next one starts the next turn. */
+  loseInput?: boolean;
 }
 
 /** How a scripted server behaves. */
@@ -97,6 +99,7 @@ function nativeTurn(turn: ScriptedTurn): object {
     error: turn.error,
     hang: turn.hang,
     disconnect_after: turn.disconnectAfter,
+    lose_input: turn.loseInput,
   };
 }
 
@@ -207,6 +210,11 @@ export class MockServer {
   /** Sends a frame to all clients; a text as it is. */
   push(frame: string | object): void {
     this.#native.push(typeof frame === "string" ? frame : JSON.stringify(frame));
+  }
+
+  /** Cuts one open connection, counted from 0 in the order in which they were opened. */
+  cutConnection(index: number): void {
+    this.#native.cutConnection(index);
   }
 
   /** Drops all TCP connections now, without a close frame. The port stays open. */

@@ -19,7 +19,9 @@ export type TurnPhase =
   /** The agent works on it. */
   | "running"
   /** It was told to stop, and its end has not come yet. */
-  | "stopping";
+  | "stopping"
+  /** Its connection was lost; it is found out what became of it. */
+  | "recovering";
 
 /** The engine's side of a turn. */
 export interface TurnEngine extends EventSource {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use letta_app_client::engine::{Approvals, ToolLimits, TurnOptions};
 use letta_app_client::{
-    ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RequestOptions, TimeLimit,
-    TlsOptions, Transport,
+    ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RequestOptions, Resend,
+    TimeLimit, TlsOptions, Transport,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -216,7 +216,8 @@ impl Connection {
     }
 
     #[pyo3(signature = (token, command, timeout, idle_timeout, tool_timeout, approval_timeout,
-        abort_grace, accept_timeout, approvals, followed, check=false, allow=Vec::new()))]
+        abort_grace, accept_timeout, recover_timeout, resend, approvals, followed, check=false,
+        allow=Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "the turn's options, one by one")]
     fn run_turn(
         &self,
@@ -229,6 +230,8 @@ impl Connection {
         approval_timeout: Option<f64>,
         abort_grace: f64,
         accept_timeout: f64,
+        recover_timeout: f64,
+        resend: &str,
         approvals: &str,
         followed: bool,
         check: bool,
@@ -240,6 +243,8 @@ impl Connection {
             idle_timeout: limit("idle_timeout", idle_timeout).transpose()?,
             abort_grace: seconds(py, "abort_grace", abort_grace)?,
             accept_timeout: seconds(py, "accept_timeout", accept_timeout)?,
+            recover_timeout: seconds(py, "recover_timeout", recover_timeout)?,
+            resend: Some(Resend::named(resend).map_err(|error| raise(py, &error))?),
             tool_timeout: limit("tool_timeout", tool_timeout).transpose()?,
             approval_timeout: limit("approval_timeout", approval_timeout).transpose()?,
             approvals: Approvals::named(approvals).map_err(|error| raise(py, &error))?,

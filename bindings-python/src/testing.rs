@@ -95,6 +95,10 @@ impl MockServer {
         self.0.push(text);
     }
 
+    fn cut_connection(&self, index: usize) {
+        self.0.cut_connection(index);
+    }
+
     fn cut_connections(&self) {
         self.0.cut_connections();
     }

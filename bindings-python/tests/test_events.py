@@ -76,6 +76,7 @@ CASES: list[tuple[dict[str, Any], type, tuple[Any, ...]]] = [
         ("m", 1, 3, 1000),
     ),
     ({"type": "status", "status": "WAITING_ON_INPUT"}, letta.LoopStatus, ("WAITING_ON_INPUT",)),
+    ({"type": "resumed"}, letta.TurnResumed, ()),
     ({"type": "lagged", "dropped": 7, "merged": 9}, letta.EventsDropped, (7, 9)),
 ]
 
@@ -89,7 +90,8 @@ def test_every_event(raw: dict[str, Any], kind: Any, values: tuple[Any, ...]) ->
     assert event.raw is raw
     assert event.to_dict() == raw
     assert event.to_dict() is not raw
-    assert event[list(raw)[1]] == next(iter(list(raw.values())[1:]))
+    for name, value in list(raw.items())[:2]:
+        assert event[name] == value
     assert event.get("no_such_field", 3) == 3
     assert "type" in event
     assert event == copy.deepcopy(event) == pickle.loads(pickle.dumps(event))  # noqa: S301

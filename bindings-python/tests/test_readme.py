@@ -104,8 +104,8 @@ def test_without_an_event_loop(printed: Printed) -> None:
 
 
 async def test_when_the_connection_is_lost(printed: Printed) -> None:
-    (code,) = blocks("package", "When the connection is lost")
-    with MockServer() as mock:
+    code, asked = blocks("package", "When the connection is lost")
+    with MockServer([script.turn(lose_input=True)]) as mock:
         space: dict[str, Any] = {"letta": letta, "print": printed, "url": mock.url}
         await run(code, space)
         client = space["client"]
@@ -116,6 +116,9 @@ async def test_when_the_connection_is_lost(printed: Printed) -> None:
             await again.wait()
         assert "reconnecting" in printed.text
         assert client.stats.reconnects == 1
+        space["session"] = await client.session(agent_id="agent-123")
+        await run(asked, space)
+        assert printed.text.endswith("The connection was lost on the way: resent\n")
         await client.close()
 
 

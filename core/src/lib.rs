@@ -83,8 +83,8 @@ pub use changes::FileChanges;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
 pub use engine::{
-    Approvals, Channel, InputDelivery, NextStep, Reconnect, Resend, Submission, TurnEvent, TurnMessage, TurnOptions,
-    TurnPhase, TurnReport, TurnResult, TurnStatus, Usage,
+    Approvals, Channel, InputDelivery, NextStep, Reconnect, Resend, Submission, TurnEvent,
+    TurnMessage, TurnOptions, TurnPhase, TurnReport, TurnResult, TurnStatus, Usage,
 };
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events, MessageFilter, Messages};

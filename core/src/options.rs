@@ -70,7 +70,8 @@ pub struct ConnectOptions {
     ///
     /// Runtimes that were started are started again, with their tools, mode and directory; those that
     /// were only subscribed to are subscribed to again; watched files are watched again. Commands are
-    /// never repeated: what was in flight fails, turns with [`ErrorKind::TurnInterrupted`].
+    /// never repeated: requests in flight fail; turns are looked for, see
+    /// [`crate::TurnOptions::recover_timeout`].
     pub reconnect: Option<Reconnect>,
 }
 

@@ -26,7 +26,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._create import Connecting, connect, create_app_server_client
-from ._limits import Timeout
+from ._limits import Resend, Timeout
 from ._native import __version__
 from ._subscription import Subscription
 from ._tools import ToolHandler, ToolResult
@@ -64,6 +64,7 @@ from .messages import Channel, Fields, Message
 from .options import ConnectOptions, ConnectSettings, Reconnect, TlsOptions
 from .results import (
     AssistantMessage,
+    InputDelivery,
     ReasoningMessage,
     RunText,
     ToolCall,
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
         ToolOutput,
         TurnEvent,
         TurnFinished,
+        TurnResumed,
         UnknownEvent,
         UsageReported,
     )
@@ -136,6 +138,7 @@ __all__ = [
     "Fields",
     "FileChanges",
     "ForkedProcess",
+    "InputDelivery",
     "InternalError",
     "InvalidCommand",
     "InvalidOption",
@@ -158,6 +161,7 @@ __all__ = [
     "Reconnect",
     "RequestError",
     "RequestTimeout",
+    "Resend",
     "Retry",
     "RunStarted",
     "RunText",
@@ -195,6 +199,7 @@ __all__ = [
     "TurnMessage",
     "TurnPhase",
     "TurnResult",
+    "TurnResumed",
     "TurnSettings",
     "TurnStatus",
     "TurnStream",
@@ -238,6 +243,7 @@ _LATER = {
         "ToolOutput",
         "TurnEvent",
         "TurnFinished",
+        "TurnResumed",
         "UnknownEvent",
         "UsageReported",
     ),

@@ -11,7 +11,7 @@ from ._checks import expect_texts
 from ._conveniences import HasConveniences
 from ._flight import Flight
 from ._json import encode
-from ._limits import Timeout, turn_limits
+from ._limits import Resend, Timeout, turn_limits
 from ._link import Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
@@ -80,6 +80,8 @@ class Commands(HasConveniences, Overloads):
         approval_timeout: float | None = None,
         abort_grace: float | None = 2,
         accept_timeout: float | None = 30,
+        recover_timeout: float | None = 30,
+        resend: Resend = "never",
         approvals: ApprovalMode | ApprovalHandler = "pause",
         allow: Iterable[str] = (),
         check: bool = False,
@@ -105,6 +107,12 @@ class Commands(HasConveniences, Overloads):
                 by default, may be 0.
             accept_timeout: Seconds until the server has shown any sign that it got the input; 30 by
                 default. ``None`` for no limit.
+            recover_timeout: Seconds that a turn whose connection was lost waits for the next one,
+                and for what the server has stored of it; 30 by default, 0 for not at all. A turn
+                that goes on there, because somebody else watches it, is followed to its end.
+            resend: What becomes of an input that was lost with its connection: ``"if_uncommitted"``
+                sends it again once the stored conversation of the next connection proves that it
+                had not arrived (section 16). ``"never"``, the default, raises.
             approvals: What to do when the turn wants a permission (section 13). A function is asked
                 for each, one after the other: it gets an ``ApprovalRequest`` and returns
                 ``allow(...)`` or ``deny(...)``. It runs like a tool (``on_external_tool_call``);
@@ -131,7 +139,8 @@ class Commands(HasConveniences, Overloads):
                 turn was told to stop.
             RequestTimeout: ``accept_timeout`` passed without a sign of the input.
             ApprovalRequired: A permission is wanted, with ``approvals="raise"``.
-            TurnInterrupted: The connection was lost; the outcome is unknown.
+            TurnInterrupted: The connection was lost, and so was the turn's end. What is known of it
+                is in ``result``; ``result.delivery`` tells whether the input arrived.
         """
         limits = turn_limits(
             timeout=timeout,
@@ -140,6 +149,8 @@ class Commands(HasConveniences, Overloads):
             approval_timeout=approval_timeout,
             abort_grace=abort_grace,
             accept_timeout=accept_timeout,
+            recover_timeout=recover_timeout,
+            resend=resend,
         )
         mode, handler = chosen(approvals)
         allowed = expect_texts("allow", allow)
@@ -172,6 +183,8 @@ class Commands(HasConveniences, Overloads):
         approval_timeout: float | None = None,
         abort_grace: float | None = 2,
         accept_timeout: float | None = 30,
+        recover_timeout: float | None = 30,
+        resend: Resend = "never",
         approvals: ApprovalMode | ApprovalHandler = "pause",
         allow: Iterable[str] = (),
         check: bool = False,
@@ -193,6 +206,8 @@ class Commands(HasConveniences, Overloads):
             abort_grace: Seconds to wait for the end of a turn that was told to stop, by a limit or
                 by its handle.
             accept_timeout: Seconds until the server has shown any sign of the input.
+            recover_timeout: Seconds to find out what became of it after a lost connection.
+            resend: Whether an input that was lost with its connection is sent again.
             approvals: What to do when the turn wants a permission.
             allow: The names of tools that may run unasked.
             check: Whether a turn that the agent did not end itself raises when it is awaited;
@@ -216,6 +231,8 @@ class Commands(HasConveniences, Overloads):
             approval_timeout=approval_timeout,
             abort_grace=abort_grace,
             accept_timeout=accept_timeout,
+            recover_timeout=recover_timeout,
+            resend=resend,
         )
         mode, handler = chosen(approvals)
         allowed = expect_texts("allow", allow)

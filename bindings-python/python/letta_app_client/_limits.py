@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from .errors import InvalidOption
 
-__all__ = ["Timeout", "TurnLimits", "grace", "limit", "request_limit", "turn_limits"]
+__all__ = ["Resend", "Timeout", "TurnLimits", "grace", "limit", "request_limit", "turn_limits"]
 
 Timeout: TypeAlias = 'float | Literal["default"] | None'
 """Seconds above zero, ``"default"`` for the client's ``request_timeout``, or ``None`` (or
 ``math.inf``) for no limit."""
 
-TurnLimits: TypeAlias = tuple[float | None, float | None, float | None, float | None, float, float]
+Resend: TypeAlias = Literal["if_uncommitted", "never"]
+"""Whether an input that was lost with its connection is sent again: when the stored conversation
+proves that it had not arrived, or never."""
+
+TurnLimits: TypeAlias = tuple[
+    float | None, float | None, float | None, float | None, float, float, float, Resend
+]
 """The limits of a turn in the order in which the engine takes them."""
 
 LONGEST = 1e9
@@ -66,12 +72,16 @@ def turn_limits(
     approval_timeout: Any,
     abort_grace: Any,
     accept_timeout: Any,
+    recover_timeout: Any,
+    resend: Any,
 ) -> TurnLimits:
     """Checks the limits of a turn.
 
     Raises:
         InvalidOption: One is no limit; the message begins with its name.
     """
+    if resend not in get_args(Resend):
+        raise InvalidOption(f'resend: expected "if_uncommitted" or "never", got {resend!r}')
     return (
         limit("timeout", timeout),
         limit("idle_timeout", idle_timeout),
@@ -79,6 +89,8 @@ def turn_limits(
         limit("approval_timeout", approval_timeout),
         grace("abort_grace", abort_grace),
         limit("accept_timeout", accept_timeout) or LONGEST,
+        grace("recover_timeout", recover_timeout),
+        resend,
     )
 
 

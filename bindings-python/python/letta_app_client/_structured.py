@@ -105,7 +105,8 @@ class _Handing:
             await self._client.runtime_external_tools_update(
                 updates=[{"runtimes": [runtime], "external_tools": [*groups, own]}]
             )
-            given: TurnSettings = {**self._session._settings, **settings}  # noqa: SLF001
+            asked = self._session._settings  # noqa: SLF001
+            given: TurnSettings = {"resend": "if_uncommitted", **asked, **settings}
             given["allow"] = [*given.get("allow", ()), name]
             return await self._ask(prompt, given)
         finally:

@@ -29,6 +29,7 @@ __all__ = [
     "ToolOutput",
     "TurnEvent",
     "TurnFinished",
+    "TurnResumed",
     "UnknownEvent",
     "UsageReported",
     "event_from_raw",
@@ -309,6 +310,16 @@ class LoopStatus(_Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnResumed(_Event):
+    """The connection was lost, and the turn goes on with the next one (section 16).
+
+    What was said in between is not told here, but is in the result.
+    """
+
+    type: ClassVar[Literal["resumed"]] = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
 class EventsDropped(_Event):
     """The reader did not keep up, and events were merged, or dropped where that was not enough.
 
@@ -372,6 +383,7 @@ TurnEvent: TypeAlias = (
     | UsageReported
     | Retry
     | LoopStatus
+    | TurnResumed
     | EventsDropped
     | TurnFinished
     | UnknownEvent
@@ -396,6 +408,7 @@ _CLASSES: Mapping[str, Any] = {
         UsageReported,
         Retry,
         LoopStatus,
+        TurnResumed,
         EventsDropped,
     )
 }

@@ -12,6 +12,7 @@ from .messages import Fields, Message
 
 __all__ = [
     "AssistantMessage",
+    "InputDelivery",
     "ReasoningMessage",
     "RunText",
     "ToolCall",
@@ -20,6 +21,9 @@ __all__ = [
     "TurnStatus",
     "Usage",
 ]
+
+InputDelivery = Literal["sent", "recovered", "resent", "undelivered", "unknown"]
+"""How an input came to its turn; see ``TurnResult.delivery``."""
 
 TurnStatus = Literal["completed", "aborted", "failed", "requires_approval", "disconnected"]
 
@@ -159,6 +163,11 @@ class TurnResult:
         retries: How many runs failed and were tried again.
         detached: Whether the runtime's state was lost under the turn (section 18): such a turn can
             neither be approved nor aborted.
+        delivery: How the input came to its turn, where connections were lost (section 16).
+            ``sent``: it was sent once, and the connection held. ``recovered``: what the result says
+            is what the server has stored. ``resent``: the stored conversation proved that it had
+            not arrived, and it was sent again. Inside a ``TurnInterrupted`` also
+            ``undelivered``: it is known not to have arrived; and ``unknown``: nobody knows.
     """
 
     runtime: Fields
@@ -180,6 +189,7 @@ class TurnResult:
     duration: float = 0.0
     retries: int = 0
     detached: bool = False
+    delivery: InputDelivery = "sent"
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> TurnResult:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, o
 
 from . import policy
 from ._filters import Wanted
+from ._limits import Resend
 from ._pending import Pending
 from ._subscription import Inbox
 from ._usage import summed
@@ -56,6 +57,8 @@ class TurnSettings(TypedDict, total=False):
     approval_timeout: float | None
     abort_grace: float | None
     accept_timeout: float | None
+    recover_timeout: float | None
+    resend: Resend
     approvals: ApprovalMode | ApprovalHandler
     allow: Iterable[str]
 
@@ -189,7 +192,9 @@ class Session:
         """Asks, and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server.
+        turn on the server. Where the connection is lost, the turn is looked for in the stored
+        conversation of the next one, and an input that is proven not to have arrived is sent again:
+        see ``resend``, which is ``"if_uncommitted"`` here.
 
         With ``output_type`` the agent has to hand in an object of that type, which is
         ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
@@ -220,6 +225,7 @@ class Session:
             TypeError: JSON has no values of ``output_type``.
         """
         if output_type is None:
+            settings = {"resend": "if_uncommitted", **self._settings, **settings}
             return await self._asked(prompt, settings, check=check)
         if not check:
             raise InvalidOption("check: a turn with output_type has an output, or raises")

@@ -14,7 +14,9 @@ from .results import TurnResult, TurnStatus
 
 __all__ = ["Turn", "TurnPhase"]
 
-TurnPhase = Literal["settling", "sent", "queued", "running", "stopping", "ending", "detached"]
+TurnPhase = Literal[
+    "settling", "sent", "queued", "running", "stopping", "recovering", "ending", "detached"
+]
 """How far a turn has come whose outcome is not known yet."""
 
 
@@ -114,7 +116,8 @@ class Turn:
 
         While it is under way: ``settling`` (its input waits until the server has cleaned up after
         the turn before, protocol section 18), ``sent``, ``queued``, ``running``, ``stopping`` (it
-        was told to stop), or ``ending`` (it is over, and the event loop is about to learn of it).
+        was told to stop), ``recovering`` (its connection was lost, and it is found out what became
+        of it), or ``ending`` (it is over, and the event loop is about to learn of it).
         Afterwards the status of its result; of the partial one, or ``failed``, where it raised.
         ``detached`` after ``detach``.
         """

@@ -42,12 +42,14 @@ use context::{Context, Features, Timer, Timers};
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use event::TurnEvent;
 use link::Link;
-pub use report::{TurnPhase, TurnReport};
 use recovery::Recovery;
+pub use report::{TurnPhase, TurnReport};
 use requests::Requests;
 pub use requests::{Correlation, Expect};
 pub use resend::Resend;
-pub use result::{CompletedBy, InputDelivery, RunText, ToolCall, TurnMessage, TurnResult, TurnStatus, Usage};
+pub use result::{
+    CompletedBy, InputDelivery, RunText, ToolCall, TurnMessage, TurnResult, TurnStatus, Usage,
+};
 use resync::Resync;
 use runtime::Runtime;
 use runtimes::Runtimes;
@@ -479,7 +481,8 @@ impl Engine {
             Some(scope) if envelope.subagent_id.is_none() => {
                 self.route_event(envelope, scope, text)?;
                 if self.recovery.any() {
-                    let place = (scope.agent_id.as_ref().into(), scope.conversation_id.as_ref().into());
+                    let place =
+                        (scope.agent_id.as_ref().into(), scope.conversation_id.as_ref().into());
                     self.cuts_heard(&place, &envelope.kind, text)?;
                 }
                 Ok(())

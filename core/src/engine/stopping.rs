@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::context::{Context, Timer};
 use super::delivery::Token;
-use super::result::TurnStatus;
+use super::result::{InputDelivery, TurnStatus};
 use super::runtime::Runtime;
 use super::turn::{Cause, End, Limit, Phase, Stop, Turn};
 use crate::error::{Error, ErrorKind};
@@ -40,6 +40,7 @@ impl Runtime {
             self.finish_interrupted(&[token], ctx);
         } else if turn.unseen() && turn.accept_by() <= ctx.now {
             let error = unseen_error(turn);
+            self.turns[index].delivery = InputDelivery::Unknown;
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
         } else if turn.total_deadline().is_some_and(|at| at <= ctx.now) {
             self.stop_turn(token, Cause::Limit(Limit::Total), ctx);
@@ -126,7 +127,8 @@ impl Runtime {
 
     /// The connection is gone: every open turn has an unknown outcome.
     pub(crate) fn interrupt_all(&mut self, cause: &Error, ctx: &mut Context) {
-        while let Some(turn) = self.turns.first() {
+        while let Some(turn) = self.turns.first_mut() {
+            turn.delivery = turn.unknown_delivery();
             let error = if turn.phase == Phase::Held {
                 let message = format!("the input was not sent: {}", cause.message());
                 Error::new(cause.kind(), message)

@@ -385,6 +385,11 @@ impl Turn {
         self.options.timeout.map(|limit| self.since().saturating_add(limit))
     }
 
+    /// What is to be said of the input where the connection was lost and nothing is found out.
+    pub(crate) fn unknown_delivery(&self) -> InputDelivery {
+        if self.phase == Phase::Held { InputDelivery::Undelivered } else { InputDelivery::Unknown }
+    }
+
     /// Whether the server has shown no sign of having received the input.
     pub(crate) fn unseen(&self) -> bool {
         self.phase == Phase::Sent && !self.acked

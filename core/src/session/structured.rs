@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::{Prompt, Session, groups};
 use crate::client::nobody_to_ask;
-use crate::engine::{Approvals, NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus, Usage};
+use crate::engine::{
+    Approvals, NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus, Usage,
+};
 use crate::error::{Error, ErrorKind};
 use crate::tool::{ToolCallRequest, ToolCalls};
 use crate::turn::Turn;

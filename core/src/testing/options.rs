@@ -102,6 +102,9 @@ pub struct ScriptedTurn {
     pub hang: bool,
     /// Cut the connection that started the turn after this many deltas of text.
     pub disconnect_after: Option<usize>,
+    /// The input is lost with its connection, as if the network had swallowed it: the server never sees it,
+    /// and cuts the connection. The next input starts the next turn of the script.
+    pub lose_input: bool,
 }
 
 impl Default for ScriptedTurn {
@@ -116,6 +119,7 @@ impl Default for ScriptedTurn {
             error: None,
             hang: false,
             disconnect_after: None,
+            lose_input: false,
         }
     }
 }

@@ -172,6 +172,14 @@ impl MockServer {
         }
     }
 
+    /// Cuts one of the open connections, counted from 0 in the order in which they were opened, as
+    /// [`cut_connections`](Self::cut_connections) does. There may be none of that number.
+    pub fn cut_connection(&self, index: usize) {
+        if let Some(socket) = self.shared.lock().sockets.values().nth(index) {
+            socket.task.abort();
+        }
+    }
+
     /// Drops all connections, frees the port and ends the thread, waiting for it for at most two seconds. Further
     /// calls do nothing. Dropping the server does the same.
     pub fn close(&self) {

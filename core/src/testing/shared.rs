@@ -1,6 +1,6 @@
 //! What the thread of the server and its owner both look at.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ pub(super) struct State {
     pub(super) done: bool,
     /// The thread is about to end.
     pub(super) ended: bool,
-    pub(super) sockets: HashMap<u64, Socket>,
+    pub(super) sockets: BTreeMap<u64, Socket>,
     /// How many WebSocket connections were ever opened.
     pub(super) opened: usize,
 }

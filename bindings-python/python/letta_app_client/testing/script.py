@@ -49,7 +49,9 @@ def turn(
         usage: Prompt and completion tokens of every run.
         **more: ``reasoning`` (list of deltas), ``delay_ms`` (milliseconds before each delta),
             ``stop_reason``, ``error`` (the turn ends with it), ``hang`` (the turn never ends by
-            itself), ``disconnect_after`` (cut the connection after so many deltas).
+            itself), ``disconnect_after`` (cut the connection after so many deltas), ``lose_input``
+            (the connection is cut and the input lost on the way, for the next one to start the
+            next turn).
     """
     return {
         "text": [text] if isinstance(text, str) else list(text),

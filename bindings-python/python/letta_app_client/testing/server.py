@@ -140,6 +140,10 @@ class MockServer:
         """
         self._native.push(frame if isinstance(frame, str) else encode(frame))
 
+    def cut_connection(self, index: int) -> None:
+        """Cuts one open connection, counted from 0 in the order in which they were opened."""
+        self._native.cut_connection(index)
+
     def cut_connections(self) -> None:
         """Drops all connections without a close frame. The port stays open."""
         self._native.cut_connections()

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::stored::texts_of;
 use super::super::context::Context;
 use super::super::delivery::{Delivery, Token};
 use super::super::resend::Resend;
 use super::super::result::{InputDelivery, TurnResult, TurnStatus};
 use super::super::runtime::outcome_error;
 use super::super::turn::{End, Phase, Turn, TurnOptions};
+use super::stored::texts_of;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::context::{Context, Timer};
 use super::super::completion::status_of;
+use super::super::context::{Context, Timer};
 use super::super::memory::Place;
 use super::super::requests::is_refusal;
 use super::super::result::{CompletedBy, InputDelivery, TurnResult};
@@ -118,7 +118,8 @@ impl Lookup {
     }
 
     pub(crate) fn see_queue(&mut self, frame: &QueueFrame) {
-        let listed = |cut: &Cut| frame.queue.iter().any(|q| cut.has_client_id(&q.client_message_id));
+        let listed =
+            |cut: &Cut| frame.queue.iter().any(|q| cut.has_client_id(&q.client_message_id));
         self.queued = self.cuts.iter().any(listed);
     }
 
@@ -160,8 +161,7 @@ impl Lookup {
         if !cut.sent {
             return Some((cut, InputDelivery::Sent));
         }
-        let found =
-            if self.readable { self.stored.find(&cut, &self.cuts) } else { Found::Unclear };
+        let found = if self.readable { self.stored.find(&cut, &self.cuts) } else { Found::Unclear };
         match found {
             Found::At(place, next) => self.recover((place, next), cut, ctx),
             Found::Absent if !cut.answered() && cut.may_resend() => {
@@ -226,11 +226,7 @@ impl Lookup {
     }
 
     /// Takes out the turns whose wait is over, each with the error of its limit.
-    pub(crate) fn overdue(
-        &mut self,
-        heard: Duration,
-        now: Duration,
-    ) -> Vec<(Cut, Option<Error>)> {
+    pub(crate) fn overdue(&mut self, heard: Duration, now: Duration) -> Vec<(Cut, Option<Error>)> {
         let cuts = std::mem::take(&mut self.cuts);
         let mut over = Vec::new();
         for cut in cuts {

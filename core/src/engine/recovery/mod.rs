@@ -19,7 +19,7 @@ use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::memory::Place;
 use super::report::{TurnPhase, TurnReport};
-use super::result::{InputDelivery, TurnResult, TurnStatus};
+use super::result::InputDelivery;
 use super::turn::{Cause, Phase};
 use super::{Engine, Place as TurnPlace};
 use crate::error::Error;
@@ -259,13 +259,11 @@ impl Engine {
         for (cut, error) in lookup.overdue(heard, self.ctx.now) {
             self.recovery.places.remove(&cut.token);
             let delivery = cut.unknown();
-            match error {
-                Some(error) => cut.fail(delivery, error, &mut self.ctx),
-                None => {
-                    let why = "and what became of it was not to be found out in time";
-                    let hint = "read the stored messages";
-                    cut.interrupt(delivery, (why, hint), &mut self.ctx);
-                }
+            if let Some(error) = error {
+                cut.fail(delivery, error, &mut self.ctx);
+            } else {
+                let why = "and what became of it was not to be found out in time";
+                cut.interrupt(delivery, (why, "read the stored messages"), &mut self.ctx);
             }
         }
         let pause_over = matches!(lookup.step, Step::Pausing(at) if at <= self.ctx.now);
@@ -321,13 +319,12 @@ impl Engine {
     /// The caller of a turn that is looked for stops it, or does not want to know any more. Says whether
     /// there is such a turn.
     pub(crate) fn stop_cut(&mut self, token: Token, cause: Cause) -> bool {
-        let Some((place, mut cut)) = self.recovery.take(token) else { return false };
+        let Some((place, cut)) = self.recovery.take(token) else { return false };
         if cause == Cause::Asked {
             let delivery = cut.unknown();
-            let partial = std::mem::take(&mut cut.partial);
-            cut.options.check = false;
-            let result = TurnResult { delivery, ..partial };
-            cut.finish(result, TurnStatus::Aborted, &mut self.ctx);
+            let why = "and it was told to stop before it was found out what became of it";
+            let hint = "the server has most likely cancelled it; read the stored messages";
+            cut.interrupt(delivery, (why, hint), &mut self.ctx);
         }
         let lookup = self.recovery.lookups.get(&place);
         if lookup.is_some_and(|lookup| lookup.cuts.is_empty()) {

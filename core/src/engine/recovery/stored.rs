@@ -103,13 +103,11 @@ impl Stored {
             if head.message_type != "user_message" || !self.may_contain(place, texts.as_deref()) {
                 continue;
             }
-            let with = others.iter().find(|other| {
-                head.otid.as_deref().is_some_and(|otid| other.has_client_id(otid))
-            });
+            let with = others
+                .iter()
+                .find(|other| head.otid.as_deref().is_some_and(|otid| other.has_client_id(otid)));
             return match with {
-                Some(other) if texts.is_some() => {
-                    Found::At(place, self.next_input(place, other))
-                }
+                Some(other) if texts.is_some() => Found::At(place, self.next_input(place, other)),
                 _ => Found::Unclear,
             };
         }
@@ -139,8 +137,8 @@ impl Stored {
     /// the part before is too little.
     pub(crate) fn answer(&self, at: (usize, usize), cut: &Cut) -> Option<TurnResult> {
         let until_next = self.told(at.1, at.0, cut);
-        let answers = std::iter::once(until_next)
-            .chain((at.1 > 0).then(|| self.told(0, at.0, cut)));
+        let answers =
+            std::iter::once(until_next).chain((at.1 > 0).then(|| self.told(0, at.0, cut)));
         let seen = cut.partial.text.as_str();
         answers.into_iter().find(|answer| answer.text.starts_with(seen))
     }

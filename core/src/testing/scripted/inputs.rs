@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::commands::{is_busy, violation};
 use super::frames::{timestamp, uuid};
+use super::sessions;
 use super::turn;
 use super::world::{Input, Scope, State, Step, World};
 
@@ -78,6 +79,10 @@ fn create_message(
         return Err("Protocol violation: approval payloads are not allowed in \
                     input.kind=create_message. Use input.kind=approval_response."
             .to_owned());
+    }
+    if state.loses_input() {
+        sessions::cut(state, client);
+        return Ok(());
     }
     let strings = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();

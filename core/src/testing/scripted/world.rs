@@ -190,6 +190,13 @@ impl State {
         turns.get(at).cloned().unwrap_or_default()
     }
 
+    /// Whether the next input is to be lost; said once.
+    pub(super) fn loses_input(&mut self) -> bool {
+        let loses = self.options.turns.get(self.turns_begun).is_some_and(|turn| turn.lose_input);
+        self.turns_begun += usize::from(loses);
+        loses
+    }
+
     pub(super) fn runtime(&mut self, scope: &Scope) -> &mut Runtime {
         self.runtimes.entry(scope.clone()).or_default()
     }
