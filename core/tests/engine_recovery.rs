@@ -1,13 +1,13 @@
 //! What becomes of turns whose connection is lost (PROTOCOL.md sections 10, 16 and 19).
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![expect(clippy::panic, reason = "a test may fail by panicking")]
 
 mod support;
 
 use std::path::Path;
 use std::time::Duration;
 
-use letta_app_client::engine::{Command, Reconnect};
+use letta_app_client::engine::{Command, CompletedBy, Reconnect};
 use letta_app_client::protocol::Text;
 use letta_app_client::testing::{Payload, Trace, TraceEvent};
 use letta_app_client::{
@@ -171,7 +171,8 @@ fn a_recorded_cut_gives_what_is_stored_and_says_that_it_may_be_cut() {
         let error = lab.one_end().1.error();
         assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
         let result = error.result().unwrap();
-        let stored: String = (0..said).map(|n| format!("tok{n} ")).collect();
+        let stored: String =
+            (0..said).flat_map(|n| ["tok".to_owned(), n.to_string(), " ".to_owned()]).collect();
         assert_eq!(result.text, stored, "{generation}");
         assert_eq!(result.delivery, InputDelivery::Recovered);
         assert!(lab.sent().is_empty(), "{generation}: it was stored, so it is not sent again");
@@ -189,7 +190,7 @@ fn an_answer_whose_end_was_seen_is_whole() {
     let result = lab.one_end().1.turn();
     assert_eq!((result.status, &*result.text), (Some(TurnStatus::Completed), "Hello world"));
     assert_eq!(result.stop_reason.as_deref(), Some("end_turn"));
-    assert_eq!(result.completed_by.map(|by| by.as_str()), Some("stored_messages"));
+    assert_eq!(result.completed_by.map(CompletedBy::as_str), Some("stored_messages"));
     assert_eq!(result.delivery, InputDelivery::Recovered);
 }
 
