@@ -42,7 +42,10 @@ export interface AppServerClientOptions {
   connectTimeoutMs?: number | undefined;
   /** How long the socket may be silent before a ping is sent; 20,000 by default. */
   keepaliveIntervalMs?: number | undefined;
-  /** How long that ping may stay unanswered before the connection counts as lost; 20,000 by default. */
+  /**
+   * How long that ping may stay unanswered before the connection counts as lost; 20,000 by default. When
+   * the machine has slept, the server is pinged at once and has 5 s. Sleep counts for no limit of time.
+   */
   keepaliveTimeoutMs?: number | undefined;
   /** The largest message in either direction in bytes; 100 MiB by default, the server's own limit. */
   maxMessageBytes?: number | undefined;

@@ -53,6 +53,9 @@ pub struct ConnectOptions {
     /// How long the socket may be silent before a ping is sent. 20 s by default.
     pub keepalive_interval: Duration,
     /// How long that ping may stay unanswered before the connection counts as lost. 20 s by default.
+    ///
+    /// When the machine has slept, the server is pinged at once and has 5 s. Sleep counts for no limit of
+    /// time: neither for this one nor for a request's or a turn's.
     pub keepalive_timeout: Duration,
     /// The largest message in either direction, in bytes. 100 MiB by default, the server's own limit.
     pub max_message_bytes: usize,

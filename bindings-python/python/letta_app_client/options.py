@@ -107,7 +107,9 @@ class ConnectOptions:
         connect_timeout: Seconds from the first packet to the open WebSocket.
         request_timeout: Seconds for the answer of a request that names no limit of its own.
         keepalive_interval: Seconds of silence before a ping is sent.
-        keepalive_timeout: Seconds that ping may stay unanswered before the connection is lost.
+        keepalive_timeout: Seconds that ping may stay unanswered before the connection is lost. When
+            the machine has slept, the server is pinged at once and has 5 s. Sleep counts for no
+            limit of time.
         max_message_bytes: The largest message in either direction, in bytes; the default of 100 MiB
             is the server's own limit.
         tls: Which certificates to accept; the system's by default.

@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::clock::{Clock, Wall};
 use super::connect::{Connected, connect, reopen_stream};
 use super::socket::{Ended, Socket};
 use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
@@ -75,6 +76,14 @@ enum Wake {
     Reopened(Box<Socket>),
 }
 
+/// What a step of the driver handles.
+enum Happened {
+    Op(Option<Op>),
+    Wake(Wake),
+    Attempted(Box<Result<Connected, Error>>),
+    Time,
+}
+
 /// See the module's text.
 pub(crate) struct Driver<S> {
     target: Arc<Target>,
@@ -82,7 +91,7 @@ pub(crate) struct Driver<S> {
     sink: S,
     ops: UnboundedReceiver<Op>,
     shared: Arc<Shared>,
-    epoch: Instant,
+    clock: Clock,
     sockets: Option<Sockets>,
     attempt: Option<Attempt>,
     /// Who waits for the attempt.
@@ -108,19 +117,32 @@ impl<S: Sink> Driver<S> {
         ops: UnboundedReceiver<Op>,
         shared: Arc<Shared>,
     ) -> Self {
+        let wall = Box::new(SystemTime::now);
+        Self::with_wall(endpoint, options, seed, sink, ops, shared, wall)
+    }
+
+    /// The same with another wall clock.
+    fn with_wall(
+        endpoint: Endpoint,
+        options: ConnectOptions,
+        seed: u64,
+        sink: S,
+        ops: UnboundedReceiver<Op>,
+        shared: Arc<Shared>,
+        wall: Wall,
+    ) -> Self {
         let ids = Arc::clone(&shared.ids);
         let mut engine = Engine::with_tools(ids, options.settle_pause, options.external_tools);
         if let Some(rules) = options.reconnect {
             engine = engine.reconnecting(rules, seed);
         }
-        let epoch = Instant::now();
         Self {
             target: Arc::new(Target { endpoint, options }),
             engine,
             sink,
             ops,
             shared,
-            epoch,
+            clock: Clock::new(wall),
             sockets: None,
             attempt: None,
             connecting: Vec::new(),
@@ -139,19 +161,30 @@ impl<S: Sink> Driver<S> {
     }
 
     fn now(&self) -> Duration {
-        self.epoch.elapsed()
+        self.clock.now()
     }
 
     /// Waits for one thing to happen and handles it. `false` when the client is to be closed.
     async fn step(&mut self) -> bool {
-        let engine_at = self.engine.next_timeout().and_then(|at| self.epoch.checked_add(at));
-        let keep_alive_at = self.sockets.as_ref().map(Sockets::keep_alive_at);
-        let next = engine_at.into_iter().chain(keep_alive_at).min();
-        tokio::select! {
-            op = next_op(&mut self.next_op, &mut self.ops) => return self.handle_ops(op),
-            wake = wake(&mut self.sockets) => self.handle_wake(wake).await,
-            outcome = outcome(&mut self.attempt) => self.attempted(outcome),
-            () = sleep_until(next.unwrap_or(self.epoch)), if next.is_some() => {}
+        let engine_at = self.engine.next_timeout().and_then(|at| self.clock.instant(at));
+        let sockets = self.sockets.as_ref();
+        let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
+        let next = engine_at.into_iter().chain(sockets_at).min();
+        let happened = tokio::select! {
+            op = next_op(&mut self.next_op, &mut self.ops) => Happened::Op(op),
+            wake = wake(&mut self.sockets) => Happened::Wake(wake),
+            outcome = outcome(&mut self.attempt) => Happened::Attempted(Box::new(outcome)),
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                Happened::Time
+            }
+        };
+        // Before anything is told the time.
+        self.look_for_a_sleep();
+        match happened {
+            Happened::Op(op) => return self.handle_ops(op),
+            Happened::Wake(wake) => self.handle_wake(wake).await,
+            Happened::Attempted(outcome) => self.attempted(*outcome),
+            Happened::Time => {}
         }
         self.engine.handle_timeout(self.now());
         let ended = self.sockets.as_mut().and_then(Sockets::keep_alive);
@@ -162,6 +195,16 @@ impl<S: Sink> Driver<S> {
             self.start_attempt();
         }
         true
+    }
+
+    /// After a sleep of the machine the server may be gone without a word.
+    fn look_for_a_sleep(&mut self) {
+        if let Some(sockets) = &mut self.sockets
+            && self.clock.slept()
+        {
+            let now = Instant::now();
+            sockets.each().for_each(|socket| socket.resume(now));
+        }
     }
 
     /// Handles an operation and those that came with it: one flush for a burst of commands.
@@ -278,6 +321,7 @@ impl<S: Sink> Driver<S> {
         let waiting = std::mem::take(&mut self.connecting);
         match outcome {
             Ok(Connected { control, stream, info, split, newest }) => {
+                self.clock.start();
                 self.sockets = Some(Sockets::new(control, stream));
                 self.shared.connected(info, split, newest);
                 self.shared.give_up(None);
@@ -317,7 +361,7 @@ impl<S: Sink> Driver<S> {
         if let Some(mut stream) = self.sockets.take().and_then(|sockets| sockets.stream) {
             let drain = async {
                 while let Wake::Burst(channel, frames) = next_of(&mut stream).await {
-                    let now = self.epoch.elapsed();
+                    let now = self.clock.now();
                     for frame in &frames {
                         self.engine.handle_frame(now, channel, frame);
                     }
@@ -506,3 +550,6 @@ async fn reopen(target: Arc<Target>) -> Socket {
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the client is closed")
 }
+
+#[cfg(test)]
+mod tests;

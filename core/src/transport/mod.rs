@@ -1,9 +1,11 @@
 //! Sockets, TLS, HTTP and timers: the only place with I/O. It carries frames between the network
 //! and the engine, and decides nothing about the protocol.
 
+mod clock;
 mod connect;
 mod driver;
 mod http;
+mod keepalive;
 mod socket;
 mod tls;
 

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::{Sink, Stream};
 use tokio::time::Instant;
@@ -16,15 +15,13 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
 use super::http::{Counted, Io, Moved};
+use super::keepalive::{KeepAlive, Step};
 use crate::engine::Channel;
 use crate::options::ConnectOptions;
 use crate::protocol::Text;
 
 /// tungstenite's default of 128 KiB is paid per connection; a quarter costs no measurable time.
 const READ_BUFFER: usize = 32 * 1024;
-
-/// Longer waits than this are not told apart, so that sums of times cannot overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How many frames are taken from the socket before the engine and the user's side get their turn.
 const BURST: usize = 128;
@@ -57,12 +54,10 @@ pub(super) struct Socket {
     moved_before: (u64, u64),
     /// Whether the last write had to wait for the server to read.
     blocked: bool,
-    /// When there was last a sign of the server: not only whole messages, because a long one may take
-    /// its time and no pong can come inside it.
-    heard: Instant,
-    pinged: bool,
-    interval: Duration,
-    timeout: Duration,
+    alive: KeepAlive,
+    /// The machine has slept. What came before that and was not read yet is no sign of the server, so the
+    /// ping waits until all of it is read.
+    resumed: bool,
 }
 
 impl Socket {
@@ -90,10 +85,8 @@ impl Socket {
             moved,
             moved_before: (0, 0),
             blocked: false,
-            heard: Instant::now(),
-            pinged: false,
-            interval: options.keepalive_interval.min(LONGEST),
-            timeout: options.keepalive_timeout.min(LONGEST),
+            alive: KeepAlive::new(Instant::now(), options),
+            resumed: false,
         }
     }
 
@@ -129,8 +122,13 @@ impl Socket {
 
     /// When [`Socket::keep_alive`] wants to be called.
     pub(super) fn keep_alive_at(&self) -> Instant {
-        let wait = if self.pinged { self.interval + self.timeout } else { self.interval };
-        self.heard + wait
+        self.alive.at()
+    }
+
+    /// The machine has slept: the server is pinged, and has a short time to answer.
+    pub(super) fn resume(&mut self, now: Instant) {
+        self.alive.resumed(now);
+        self.resumed = true;
     }
 
     /// Whether the server has sent anything since the last look, or has taken something that waited:
@@ -144,22 +142,35 @@ impl Socket {
 
     /// Pings a silent server; says how the socket ended when the ping stayed unanswered.
     pub(super) fn keep_alive(&mut self, now: Instant) -> Option<Ended> {
-        if now < self.keep_alive_at() {
+        if now < self.alive.at() {
             return None;
         }
-        if self.has_moved() {
-            self.heard = now;
-            self.pinged = false;
-            return None;
+        let moved = self.has_moved();
+        match self.alive.step(now, moved) {
+            Step::Wait => None,
+            Step::Ping => {
+                self.ping();
+                None
+            }
+            Step::Lost(silence) => {
+                let silent = silence.as_secs_f64();
+                let reason =
+                    format!("nothing was heard for {silent:.0} s and a ping got no answer");
+                Some(Ended { code: 1006, reason })
+            }
         }
-        if self.pinged {
-            let silent = (now - self.heard).as_secs_f64();
-            let reason = format!("nothing was heard for {silent:.0} s and a ping got no answer");
-            return Some(Ended { code: 1006, reason });
-        }
-        self.pinged = true;
+    }
+
+    fn ping(&mut self) {
         self.outbox.push_back(Message::Ping(Bytes::new()));
-        None
+    }
+
+    /// All that had come is read.
+    fn drained(&mut self) {
+        if std::mem::take(&mut self.resumed) {
+            self.has_moved();
+            self.ping();
+        }
     }
 
     /// Writes what waits and reads what is there: a burst of frames, or how the socket ended.
@@ -174,7 +185,10 @@ impl Socket {
         self.write(cx);
         while burst.len() < BURST {
             match Pin::new(&mut self.ws).poll_next(cx) {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.drained();
+                    break;
+                }
                 Poll::Ready(Some(Ok(message))) => self.take(message, burst),
                 Poll::Ready(Some(Err(error))) => {
                     // Remembered, because frames of this burst go first.

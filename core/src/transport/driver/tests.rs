@@ -1,0 +1,245 @@
+//! Silence and sleep, in time that a test decides on: no server is waited for.
+
+use std::sync::Mutex;
+
+use futures_util::StreamExt;
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{advance, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::super::clock::LOOK_EVERY;
+use super::super::keepalive::RESUME_ANSWER;
+use super::*;
+use crate::engine::{Ids, Reconnect, TurnOptions};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Seen(UnboundedSender<Delivery>);
+
+impl Sink for Seen {
+    fn deliver(&mut self, delivery: Delivery) {
+        let _ = self.0.send(delivery);
+    }
+
+    fn flush(&mut self) {}
+}
+
+/// A driver that runs, with the server's ends of its sockets.
+struct World {
+    ops: UnboundedSender<Op>,
+    seen: UnboundedReceiver<Delivery>,
+    wall: Arc<Mutex<SystemTime>>,
+    control: Server,
+    stream: Option<Server>,
+}
+
+type Server = WebSocketStream<DuplexStream>;
+
+fn options() -> ConnectOptions {
+    let never = 1000 * DAY;
+    let rules = Reconnect { max_attempts: None, base: never, cap: never };
+    ConnectOptions::new("ws://127.0.0.1:1").reconnect(Some(rules))
+}
+
+async fn pair(channel: Channel) -> (Socket, Server) {
+    let (ours, theirs) = duplex(1 << 20);
+    let socket = Socket::new(Box::new(ours), Vec::new(), channel, &options()).await;
+    (socket, WebSocketStream::from_raw_socket(theirs, Role::Server, None).await)
+}
+
+async fn world(split: bool) -> World {
+    let (control, control_end) = pair(Channel::Control).await;
+    let (stream, stream_end) = if split {
+        let (socket, end) = pair(Channel::Stream).await;
+        (Some(socket), Some(end))
+    } else {
+        (None, None)
+    };
+    let start = Instant::now();
+    let wall = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + 20_000 * DAY));
+    let shows = Arc::clone(&wall);
+    let shared = Arc::new(Shared::new(Ids::random().unwrap()));
+    let (ops, received) = unbounded_channel();
+    let (sink, mut seen) = unbounded_channel();
+    let options = options();
+    let endpoint = options.check().unwrap();
+    let read = Box::new(move || *shows.lock().unwrap() + start.elapsed());
+    let mut driver = Driver::with_wall(endpoint, options, 7, Seen(sink), received, shared, read);
+    driver.attempted(Ok(Connected { control, stream, info: None, split, newest: None }));
+    tokio::spawn(driver.run());
+    assert!(matches!(seen.recv().await, Some(Delivery::State { state: State::Open, .. })));
+    World { ops, seen, wall, control: control_end, stream: stream_end }
+}
+
+impl World {
+    /// How and when the connection is lost.
+    async fn lost(&mut self) -> String {
+        loop {
+            match self.seen.recv().await {
+                Some(Delivery::Disconnected { code, reason, will_reconnect, .. }) => {
+                    assert_eq!((code, will_reconnect), (1006, true));
+                    return reason;
+                }
+                Some(Delivery::Message { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn sleep(&self, time: Duration) {
+        *self.wall.lock().unwrap() += time;
+    }
+}
+
+/// Answers pings until the end, and counts them.
+fn answering(mut server: Server) -> Arc<Mutex<usize>> {
+    let pings = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&pings);
+    tokio::spawn(async move {
+        // Reading answers them.
+        while let Some(Ok(message)) = server.next().await {
+            *count.lock().unwrap() += usize::from(message.is_ping());
+        }
+    });
+    pings
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_gone_without_a_word_is_lost_after_40_s() {
+    let mut world = world(false).await;
+    let start = Instant::now();
+    let reason = world.lost().await;
+    assert!(reason.contains("nothing was heard for 40 s and a ping got no answer"), "{reason}");
+    assert_eq!(start.elapsed().as_secs(), 40);
+    assert!(matches!(world.control.next().await, Some(Ok(Message::Ping(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_pings_stays() {
+    let World { ops, mut seen, control, .. } = world(false).await;
+    let pings = answering(control);
+    assert!(timeout(10 * 60 * SECOND, seen.recv()).await.is_err(), "nothing happens");
+    // One ping in 20 s of silence, and 20 s until the next look.
+    assert_eq!(*pings.lock().unwrap(), 15);
+    drop(ops);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sockets_of_a_pair_are_watched() {
+    let mut gone_control = world(true).await;
+    let pings = answering(gone_control.stream.take().unwrap());
+    assert!(gone_control.lost().await.contains("40 s"));
+    assert!(*pings.lock().unwrap() > 0);
+
+    // Without the stream socket its frames come on the control socket, so the connection goes on.
+    let mut gone_stream = world(true).await;
+    answering(gone_stream.control);
+    let stream = gone_stream.stream.as_mut().unwrap();
+    assert!(timeout(60 * SECOND, gone_stream.seen.recv()).await.is_err(), "no loss is told");
+    assert!(matches!(stream.next().await, Some(Ok(Message::Ping(_)))));
+    assert!(!matches!(stream.next().await, Some(Ok(_))), "the client has let go of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_takes_its_time_is_a_sign_of_the_server() {
+    let World { ops, mut seen, control, .. } = world(false).await;
+    let mut control = control.into_inner();
+    control.write_all(&[0x81, 126, 0x00, 0xFF]).await.unwrap();
+    for _ in 0..0xFE {
+        control.write_all(b" ").await.unwrap();
+        advance(SECOND).await;
+        tokio::task::yield_now().await;
+    }
+    assert!(seen.try_recv().is_err(), "254 s, and the connection is there");
+    drop(ops);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sleep_a_server_that_is_gone_is_lost_within_10_s() {
+    let mut world = world(false).await;
+    world.sleep(DAY);
+    let start = Instant::now();
+    world.lost().await;
+    assert!(start.elapsed() <= LOOK_EVERY + RESUME_ANSWER + SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_a_sleep_and_was_not_read_is_no_sign_of_the_server() {
+    let mut world = world(false).await;
+    world.sleep(DAY);
+    let frame = [&[0x81, 12][..], br#"{"type":"x"}"#].concat();
+    world.control.get_mut().write_all(&frame).await.unwrap();
+    let start = Instant::now();
+    world.lost().await;
+    assert!(start.elapsed() <= RESUME_ANSWER + SECOND, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sleep_both_sockets_are_pinged_at_once_and_stay_when_they_answer() {
+    let World { ops, mut seen, wall, control, stream, .. } = world(true).await;
+    let pings = [answering(control), answering(stream.unwrap())];
+    *wall.lock().unwrap() += DAY;
+    assert!(timeout(LOOK_EVERY + SECOND, seen.recv()).await.is_err());
+    assert!(pings.iter().all(|pings| *pings.lock().unwrap() == 1));
+    assert!(timeout(60 * SECOND, seen.recv()).await.is_err(), "the connection is there");
+    drop(ops);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_or_a_little_forward_changes_nothing() {
+    let World { ops, mut seen, wall, control, .. } = world(false).await;
+    let pings = answering(control);
+    *wall.lock().unwrap() -= DAY;
+    assert!(timeout(LOOK_EVERY + SECOND, seen.recv()).await.is_err());
+    *wall.lock().unwrap() += 2 * SECOND;
+    assert!(timeout(LOOK_EVERY + SECOND, seen.recv()).await.is_err());
+    assert_eq!(*pings.lock().unwrap(), 0);
+    drop(ops);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_ends_no_turn_whichever_clock_shows_it() {
+    for timers_go_on in [false, true] {
+        let World { ops, mut seen, wall, control, .. } = world(false).await;
+        answering(control);
+        let limit = 3600 * SECOND;
+        let command = Command::RunTurn {
+            token: 1,
+            text: r#"{"type":"input","request_id":"r"}"#.into(),
+            request_id: "r".to_owned(),
+            runtime: ("a".to_owned(), "c".to_owned()),
+            client_ids: vec!["m".to_owned()],
+            options: TurnOptions {
+                timeout: Some(limit),
+                idle_timeout: Some(2 * limit),
+                accept_timeout: 2 * limit,
+                abort_grace: Duration::ZERO,
+                ..TurnOptions::default()
+            },
+        };
+        let start = Instant::now();
+        assert!(ops.send(Op::Command(Box::new(command))).is_ok());
+        assert!(timeout(LOOK_EVERY, seen.recv()).await.is_err());
+        if timers_go_on {
+            advance(DAY).await;
+        } else {
+            *wall.lock().unwrap() += DAY;
+        }
+        let failed = async {
+            loop {
+                if let Some(Delivery::Failed { error, .. }) = seen.recv().await {
+                    return error;
+                }
+            }
+        };
+        assert_eq!(failed.await.kind(), ErrorKind::TurnTimeout);
+        // The engine asks once more where the input is, for half a minute.
+        let latest = limit + 60 * SECOND + if timers_go_on { DAY } else { Duration::ZERO };
+        let took = start.elapsed();
+        assert!(took >= limit && took + 120 * SECOND >= latest && took <= latest, "{took:?}");
+    }
+}
