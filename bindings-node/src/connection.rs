@@ -67,6 +67,12 @@ impl Connection {
         self.core.info()
     }
 
+    /// Why the token is not safe on its way; `null` when it is, or when there is none.
+    #[napi]
+    pub fn insecure_token(&self) -> Option<String> {
+        self.core.insecure_token().map(str::to_owned)
+    }
+
     /// Whether the server has a control and a stream socket.
     #[napi]
     pub fn is_split(&self) -> bool {

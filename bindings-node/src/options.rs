@@ -19,6 +19,7 @@ pub struct NativeOptions {
     pub keepalive_interval_ms: Option<f64>,
     pub keepalive_timeout_ms: Option<f64>,
     pub max_message_bytes: Option<f64>,
+    pub max_pending_requests: Option<f64>,
     pub settle_pause_ms: Option<f64>,
     pub external_tool_concurrency: Option<f64>,
     pub external_tool_timeout_ms: Option<f64>,
@@ -94,6 +95,10 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
     if let Some(value) = given.max_message_bytes {
         options.max_message_bytes = whole(value)
             .ok_or_else(|| bad_option("maxMessageBytes", "a number of bytes above 0", value))?;
+    }
+    if let Some(value) = given.max_pending_requests {
+        options.max_pending_requests = whole(value)
+            .ok_or_else(|| bad_option("maxPendingRequests", "a number above 0", value))?;
     }
     if let Some(value) = given.external_tool_concurrency {
         options.external_tools.concurrency = whole(value)

@@ -14,6 +14,8 @@ export declare class Connection {
   state(): string
   /** The server's answer to `GET /app-server-info`, as JSON. */
   info(): string | null
+  /** Why the token is not safe on its way; `null` when it is, or when there is none. */
+  insecureToken(): string | null
   /** Whether the server has a control and a stream socket. */
   isSplit(): boolean
   /** What came in so far. */
@@ -197,6 +199,7 @@ export interface NativeOptions {
   keepaliveIntervalMs?: number
   keepaliveTimeoutMs?: number
   maxMessageBytes?: number
+  maxPendingRequests?: number
   settlePauseMs?: number
   externalToolConcurrency?: number
   externalToolTimeoutMs?: number

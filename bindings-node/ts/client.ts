@@ -20,6 +20,7 @@ import type { AnsweredType, Caller, CommandType } from "./family.js";
 import type { MessageFilter, MessageOf } from "./filters.js";
 import { Followers } from "./followers.js";
 import { Handlers } from "./handlers.js";
+import { warnOfToken } from "./insecure.js";
 import { type AppServerChannel, FrameParser } from "./messages.js";
 import { Connection, requestIdRule } from "./native.cjs";
 import {
@@ -106,6 +107,7 @@ export class AppServerClient extends DocumentedClient {
     super();
     const native = nativeOptions(options);
     this.#native = translated(() => new Connection(native, () => this.#deliveries.ring()));
+    warnOfToken(this.#native.insecureToken(), native.url);
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(
       () => this.#native.drain(),

@@ -14,6 +14,7 @@
  * ├─ MessageTooLarge             not sent, because above the limit
  * ├─ InvalidCommand              not sent, because the server would stay silent
  * ├─ UnsupportedByServer         not sent, because the server is too old for it
+ * ├─ TooManyRequests             not sent, because more wait than maxPendingRequests
  * ├─ TurnError                   result: what is known of the turn
  * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
  * │  ├─ ApprovalRequired         a permission is wanted, and the turn was to raise then: request
@@ -151,6 +152,11 @@ export class UnsupportedByServer extends LettaAppError {
   readonly code = "unsupported_by_server" as const;
 }
 
+/** More requests and turns wait than `maxPendingRequests` allows; nothing was sent. */
+export class TooManyRequests extends LettaAppError {
+  readonly code = "too_many_requests" as const;
+}
+
 /** The base of the errors that end a turn. */
 export abstract class TurnError extends LettaAppError {}
 
@@ -262,6 +268,7 @@ export const ERROR_CLASSES = {
   message_too_large: MessageTooLarge,
   invalid_command: InvalidCommand,
   unsupported_by_server: UnsupportedByServer,
+  too_many_requests: TooManyRequests,
   turn_failed: TurnFailed,
   turn_aborted: TurnAborted,
   turn_timeout: TurnTimeout,

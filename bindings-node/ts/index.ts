@@ -56,6 +56,7 @@ export {
   RequestTimeout,
   ServerStartError,
   StructuredOutputError,
+  TooManyRequests,
   TurnAborted,
   TurnError,
   TurnFailed,

@@ -8,6 +8,7 @@ const OPTION_NAMES: Record<string, string> = {
   keepalive_interval: "keepaliveIntervalMs",
   keepalive_timeout: "keepaliveTimeoutMs",
   max_message_bytes: "maxMessageBytes",
+  max_pending_requests: "maxPendingRequests",
   settle_pause: "settlePauseMs",
   timeout: "timeoutMs",
   idle_timeout: "idleTimeoutMs",

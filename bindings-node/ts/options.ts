@@ -30,7 +30,11 @@ export interface ReconnectOptions {
 export interface AppServerClientOptions {
   /** `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`. */
   url: string;
-  /** The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). */
+  /**
+   * The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). Where it
+   * would go over a network without encryption, a process warning of type
+   * `AppClientInsecureTokenWarning` says so, once for each server.
+   */
   authToken?: string | undefined;
   /** Accepted for code written for other clients, and ignored: the engine has its own sockets. */
   WebSocket?: unknown;
@@ -49,6 +53,11 @@ export interface AppServerClientOptions {
   keepaliveTimeoutMs?: number | undefined;
   /** The largest message in either direction in bytes; 100 MiB by default, the server's own limit. */
   maxMessageBytes?: number | undefined;
+  /**
+   * How many requests and turns may wait at once; 10,000 by default. Further ones reject with
+   * {@link TooManyRequests}, and nothing of them is sent.
+   */
+  maxPendingRequests?: number | undefined;
   /** Certificates. */
   tls?: TlsOptions | undefined;
   /**
@@ -153,7 +162,9 @@ export function show(value: unknown): string {
 function check(name: string, value: unknown, kind: Kind): void {
   const absent = value === undefined || value === null;
   if (!absent && typeof value !== kind) {
-    throw new InvalidOption(`${name}: expected a ${kind}, got ${show(value)}`);
+    // What was meant as a token may be one.
+    const got = name === "authToken" ? typeof value : show(value);
+    throw new InvalidOption(`${name}: expected a ${kind}, got ${got}`);
   }
 }
 
@@ -175,7 +186,7 @@ export function checkedObject<T extends object>(name: string, value: T): T {
 export function nativeOptions(options: AppServerClientOptions): NativeOptions {
   checkedObject("options", options);
   if (typeof options.url !== "string") {
-    throw new InvalidOption(`url: expected a string, got ${show(options.url)}`);
+    throw new InvalidOption(`url: expected a string, got ${typeof options.url}`);
   }
   checkAll(options, {
     authToken: "string",
@@ -185,6 +196,7 @@ export function nativeOptions(options: AppServerClientOptions): NativeOptions {
     keepaliveIntervalMs: "number",
     keepaliveTimeoutMs: "number",
     maxMessageBytes: "number",
+    maxPendingRequests: "number",
     settlePauseMs: "number",
     externalToolConcurrency: "number",
     externalToolTimeoutMs: "number",

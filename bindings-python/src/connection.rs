@@ -58,7 +58,7 @@ impl Connection {
 impl Connection {
     #[new]
     #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
-        keepalive_interval, keepalive_timeout, max_message_bytes, ca, verify, settle_pause,
+        keepalive_interval, keepalive_timeout, max_message_bytes, max_pending_requests, ca, verify, settle_pause,
         external_tool_concurrency, external_tool_timeout, reconnect))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
@@ -71,6 +71,7 @@ impl Connection {
         keepalive_interval: f64,
         keepalive_timeout: f64,
         max_message_bytes: usize,
+        max_pending_requests: usize,
         ca: Option<String>,
         verify: bool,
         settle_pause: f64,
@@ -96,6 +97,7 @@ impl Connection {
             keepalive_interval: seconds(py, "keepalive_interval", keepalive_interval)?,
             keepalive_timeout: seconds(py, "keepalive_timeout", keepalive_timeout)?,
             max_message_bytes,
+            max_pending_requests,
             tls: TlsOptions { ca, verify },
             settle_pause: seconds(py, "settle_pause", settle_pause)?,
             external_tools: ToolLimits {
@@ -155,6 +157,12 @@ impl Connection {
     #[getter]
     fn info(&self) -> Option<String> {
         self.engine.as_ref().and_then(Engine::info)
+    }
+
+    /// Why the token is not safe on its way; `None` when it is, or when there is none.
+    #[getter]
+    fn insecure_token(&self) -> Option<String> {
+        self.engine.as_ref().and_then(Engine::insecure_token).map(str::to_owned)
     }
 
     #[getter]

@@ -98,3 +98,19 @@ asyncio.run(main())
         command = [sys.executable, "-c", worker]
         done = subprocess.run(command, input=given, capture_output=True, timeout=30, check=False)
         assert (done.stdout.decode(), done.stderr.decode()) == ("42\n", "")
+
+
+def test_the_documented_limits_are_the_defaults() -> None:
+    document = Path(__file__).parents[2] / "docs/limits.md"
+    rows = [line.split(" | ") for line in document.read_text().splitlines() if "| `" in line]
+    defaults = {row[1].strip("`"): row[2] for row in rows if len(row) == 4}
+    values = vars(letta.ConnectOptions(url="ws://h", reconnect=letta.Reconnect()))
+    values |= {f"reconnect.{name}": value for name, value in vars(values["reconnect"]).items()}
+    turn = inspect.signature(letta.AppServerClient.run_turn).parameters
+    values |= {name: parameter.default for name, parameter in turn.items()}
+    assert len(defaults) == 18
+    for name, shown in defaults.items():
+        value, number = values[name], shown.split(" ")[0].replace(",", "")
+        scale = 1024 * 1024 if shown.endswith("MiB") else 1
+        expected = None if shown == "none" else float(number) * scale
+        assert value == expected, name

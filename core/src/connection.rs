@@ -64,6 +64,7 @@ pub struct Connection {
     next_token: AtomicU64,
     max_bytes: usize,
     request_timeout: Duration,
+    insecure_token: Option<String>,
     pid: u32,
 }
 
@@ -78,11 +79,13 @@ impl Connection {
         let shared = Arc::new(Shared::new(Ids::random()?));
         let (ops, received) = mpsc::unbounded_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
+        let insecure_token = endpoint.token_at_risk();
         let seed = random::number()?;
         let driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
         background::spawn(driver.run())?;
         let (next_token, pid) = (AtomicU64::new(1), std::process::id());
-        Ok(Self { shared, ops: Some(ops), next_token, max_bytes, request_timeout, pid })
+        let ops = Some(ops);
+        Ok(Self { shared, ops, next_token, max_bytes, request_timeout, insecure_token, pid })
     }
 
     /// A new token.
@@ -108,6 +111,13 @@ impl Connection {
     #[must_use]
     pub fn is_split(&self) -> bool {
         self.shared.is_split()
+    }
+
+    /// Why the token is not safe on its way to the server, in words: it goes over a network without
+    /// encryption. `None` when it is encrypted, does not leave this machine, or there is none.
+    #[must_use]
+    pub fn insecure_token(&self) -> Option<&str> {
+        self.insecure_token.as_deref()
     }
 
     /// What came in so far.

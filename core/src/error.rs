@@ -31,6 +31,9 @@ pub enum ErrorKind {
     /// The server is too old for a command; it was not sent, because the server would stay silent
     /// (sections 1 and 5).
     UnsupportedByServer,
+    /// More requests and turns wait than the client's limit
+    /// ([`crate::ConnectOptions::max_pending_requests`]); nothing was sent.
+    TooManyRequests,
     /// The turn ended with an error.
     TurnFailed,
     /// The turn was stopped, or its input was removed from the queue before it started.
@@ -58,7 +61,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidOption,
         Self::ConnectionFailed,
         Self::Auth,
@@ -70,6 +73,7 @@ impl ErrorKind {
         Self::MessageTooLarge,
         Self::InvalidCommand,
         Self::UnsupportedByServer,
+        Self::TooManyRequests,
         Self::TurnFailed,
         Self::TurnAborted,
         Self::TurnTimeout,
@@ -98,6 +102,7 @@ impl ErrorKind {
             Self::MessageTooLarge => "message_too_large",
             Self::InvalidCommand => "invalid_command",
             Self::UnsupportedByServer => "unsupported_by_server",
+            Self::TooManyRequests => "too_many_requests",
             Self::TurnFailed => "turn_failed",
             Self::TurnAborted => "turn_aborted",
             Self::TurnTimeout => "turn_timeout",
@@ -132,7 +137,7 @@ impl ErrorKind {
     /// `false` for an uncertain outcome: repeating an input that may have been committed runs it twice.
     #[must_use]
     pub const fn retryable(self) -> bool {
-        matches!(self, Self::ConnectionFailed | Self::RequestTimeout)
+        matches!(self, Self::ConnectionFailed | Self::RequestTimeout | Self::TooManyRequests)
     }
 }
 
@@ -176,6 +181,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with other words.
+    pub(crate) fn reworded(mut self, reword: impl Fn(&str) -> String) -> Self {
+        self.0.message = reword(&self.0.message);
+        self.0.hint = self.0.hint.as_deref().map(reword);
         self
     }
 

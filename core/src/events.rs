@@ -49,6 +49,12 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// The token goes over a network without encryption, to a host that is not this machine. Told once,
+    /// before the first attempt to connect.
+    InsecureToken {
+        /// Where to, and what to do about it.
+        reason: String,
+    },
     /// The subscriber did not keep up, and this many events before here were dropped.
     Lagged {
         /// How many.
@@ -323,6 +329,7 @@ fn event(delivery: Delivery) -> Option<Event> {
             Event::Disconnected { channel, code, reason, will_reconnect }
         }
         Delivery::State { state, error } => Event::State { state, error },
+        Delivery::InsecureToken { reason } => Event::InsecureToken { reason },
         Delivery::RestoreFailed { agent_id, conversation_id, error } => {
             Event::RestoreFailed { agent_id, conversation_id, error }
         }

@@ -1,13 +1,14 @@
 //! How to reach a server, checked before anything touches the network.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
 use tokio_tungstenite::tungstenite::http::Uri;
 
-use crate::engine::{Reconnect, ToolLimits};
+use crate::engine::{MAX_PENDING_REQUESTS, Reconnect, ToolLimits};
 use crate::error::{Error, ErrorKind};
 
 /// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
@@ -42,7 +43,8 @@ impl Default for TlsOptions {
 pub struct ConnectOptions {
     /// `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`.
     pub url: String,
-    /// The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4).
+    /// The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). Where
+    /// it goes over a network without encryption, [`crate::Event::InsecureToken`] says so.
     pub token: Option<String>,
     /// One socket or two.
     pub transport: Transport,
@@ -59,6 +61,10 @@ pub struct ConnectOptions {
     pub keepalive_timeout: Duration,
     /// The largest message in either direction, in bytes. 100 MiB by default, the server's own limit.
     pub max_message_bytes: usize,
+    /// How many requests and turns may wait at once; further ones fail with
+    /// [`ErrorKind::TooManyRequests`], and nothing of them is sent. 10,000 by default: a server that
+    /// answers one after the other needs longer for more than anybody waits.
+    pub max_pending_requests: usize,
     /// Certificates.
     pub tls: TlsOptions,
     /// How long to wait before an input on a runtime whose turn has just ended, because the server
@@ -91,6 +97,7 @@ impl ConnectOptions {
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(20),
             max_message_bytes: 100 * 1024 * 1024,
+            max_pending_requests: MAX_PENDING_REQUESTS,
             tls: TlsOptions::default(),
             settle_pause: Duration::from_millis(400),
             external_tools: ToolLimits::default(),
@@ -124,6 +131,9 @@ impl ConnectOptions {
         let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidOption, message));
         if self.max_message_bytes == 0 {
             return invalid("max_message_bytes: expected a positive number of bytes, got 0");
+        }
+        if self.max_pending_requests == 0 {
+            return invalid("max_pending_requests: expected a number above zero, got 0");
         }
         for (name, value) in [
             ("connect_timeout", self.connect_timeout),
@@ -178,8 +188,14 @@ impl fmt::Debug for ConnectOptions {
     }
 }
 
-/// A URL as it may stand in a message: without a name or password.
-fn shown(url: &str) -> String {
+/// A URL as it may stand in a message: without a name or password, and without the query, in which some
+/// write a token.
+pub(crate) fn shown(url: &str) -> String {
+    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?[hidden]"));
+    format!("{}{query}", without_userinfo(url))
+}
+
+fn without_userinfo(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     match rest.rsplit_once('@') {
         Some((_, host)) if scheme.is_empty() => format!("[hidden]@{host}"),
@@ -187,6 +203,8 @@ fn shown(url: &str) -> String {
         None => url.to_owned(),
     }
 }
+
+const SHORTEST_SECRET: usize = 4;
 
 /// Where the server is (PROTOCOL.md section 2).
 #[derive(Clone)]
@@ -264,6 +282,39 @@ impl Endpoint {
         Ok(Self { secure, host, port, path, query, token: None, tls: Arc::default() })
     }
 
+    /// Why the token is not safe on its way: it goes in clear over a network. `None` for TLS, and for what
+    /// does not leave this machine.
+    pub(crate) fn token_at_risk(&self) -> Option<String> {
+        let exposed = self.token.is_some() && !self.secure && !self.is_loopback();
+        exposed.then(|| {
+            format!(
+                "the token goes to {} without encryption, and whoever reads it on the way can use \
+                 it; use wss:// through a proxy, or a tunnel that ends on this machine",
+                self.authority()
+            )
+        })
+    }
+
+    /// 127.0.0.0/8, `::1`, `localhost` and the names below it, which never leave the machine (RFC 6761).
+    fn is_loopback(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return address.to_canonical().is_loopback();
+        }
+        let name = host.strip_suffix('.').unwrap_or(&host);
+        name == "localhost" || name.ends_with(".localhost")
+    }
+
+    /// A text of the server's as it may stand in a message: a server may repeat what it was sent.
+    pub(crate) fn without_secrets(&self, text: &str) -> String {
+        let values = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)).1);
+        let secrets = self.token.as_deref().into_iter().chain(values);
+        // Less is no secret, and would make holes everywhere.
+        secrets
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]"))
+    }
+
     /// Host and port, as an address to connect to and as the `Host` header.
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -330,6 +381,10 @@ mod tests {
                 "max_message",
             ),
             (
+                ConnectOptions { max_pending_requests: 0, ..ConnectOptions::new("ws://h") },
+                "max_pending_requests",
+            ),
+            (
                 ConnectOptions { connect_timeout: Duration::ZERO, ..ConnectOptions::new("ws://h") },
                 "connect_timeout",
             ),
@@ -348,7 +403,46 @@ mod tests {
     fn the_token_is_not_shown() {
         let options = ConnectOptions::new("ws://h").token("s3cret");
         assert!(!format!("{options:?}").contains("s3cret"));
-        let options = ConnectOptions::new("ws://user:s3cret@h");
-        assert!(!format!("{options:?}").contains("s3cret"));
+        for url in ["ws://user:s3cret@h", "ws://h/ws?token=s3cret", "ws://h?a=1@b&token=s3cret"] {
+            let options = ConnectOptions::new(url);
+            assert!(!format!("{options:?}").contains("s3cret"), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_at_risk_on_a_network_without_tls() {
+        for (url, at_risk) in [
+            ("ws://127.0.0.1:4500", false),
+            ("http://127.8.9.1", false),
+            ("ws://[::1]:4500", false),
+            ("ws://[::ffff:127.0.0.1]", false),
+            ("ws://localhost", false),
+            ("ws://LOCALHOST.:4500", false),
+            ("ws://app.localhost", false),
+            ("wss://example.org", false),
+            ("https://10.0.0.1", false),
+            ("ws://example.org", true),
+            ("http://10.0.0.1:4500", true),
+            ("ws://0.0.0.0:4500", true),
+            ("ws://[fe80::1]", true),
+            ("ws://[::ffff:10.0.0.1]", true),
+            ("ws://localhost.example.org", true),
+            ("ws://notlocalhost", true),
+            ("ws://127.0.0.1.example.org", true),
+        ] {
+            let with_token = ConnectOptions::new(url).token("s3cret").check().expect(url);
+            let told = with_token.token_at_risk();
+            assert_eq!(told.is_some(), at_risk, "{url}");
+            assert!(!told.unwrap_or_default().contains("s3cret"));
+            assert_eq!(endpoint(url).token_at_risk(), None, "no token, no risk");
+        }
+    }
+
+    #[test]
+    fn what_a_server_repeats_is_hidden() {
+        let options = ConnectOptions::new("ws://h?token=qu3ry&a=1").token("s3cret");
+        let endpoint = options.check().expect("usable");
+        let text = "no s3cret, and no qu3ry; 1 a";
+        assert_eq!(endpoint.without_secrets(text), "no [hidden], and no [hidden]; 1 a");
     }
 }

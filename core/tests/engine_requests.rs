@@ -2,10 +2,11 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::ErrorKind;
-use letta_app_client::engine::{Command, Correlation, Delivery, Expect};
+use letta_app_client::engine::{Command, Correlation, Delivery, Engine, Expect, Ids};
 use letta_app_client::protocol::Text;
 use serde_json::json;
 use support::{End, Lab};
@@ -191,4 +192,29 @@ fn a_command_nobody_answered_may_have_a_hint_of_its_own() {
     lab.pass(30.1);
     let error = lab.one_end().1.error();
     assert!(error.hint().is_some_and(|hint| hint.contains("channel gateway")), "{error}");
+}
+
+#[test]
+fn more_than_the_limit_wait_for_nothing_and_send_nothing() {
+    let mut lab = Lab::new();
+    lab.engine =
+        Engine::new(Arc::new(Ids::with_prefix("t".to_owned())), Duration::ZERO).max_pending(2);
+    lab.request(1, "x", "list_models_response", 30.0);
+    lab.request(2, "y", "list_models_response", 30.0);
+    assert_eq!(lab.sent().len(), 2);
+    lab.request(3, "z", "list_models_response", 30.0);
+    let (token, end) = lab.one_end();
+    let error = end.error();
+    assert_eq!((token, error.kind()), (3, ErrorKind::TooManyRequests));
+    assert!(error.message().starts_with("max_pending_requests: 2 requests"), "{error}");
+    assert!(lab.sent().is_empty());
+    // As soon as one is done there is room again.
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "x", "success": true }));
+    assert!(matches!(lab.one_end(), (1, End::Response(_, false))));
+    lab.request(3, "z", "list_models_response", 30.0);
+    assert_eq!(lab.sent().len(), 1);
+    lab.command(Command::Cancel { token: 2 });
+    lab.command(Command::Cancel { token: 3 });
+    lab.request(4, "w", "list_models_response", 30.0);
+    assert_eq!(lab.sent().len(), 1);
 }

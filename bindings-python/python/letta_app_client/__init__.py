@@ -51,6 +51,7 @@ from .errors import (
     RequestTimeout,
     ServerStartError,
     StructuredOutputError,
+    TooManyRequests,
     TurnAborted,
     TurnError,
     TurnFailed,
@@ -61,7 +62,13 @@ from .errors import (
     WrongLoop,
 )
 from .messages import Channel, Fields, Message
-from .options import ConnectOptions, ConnectSettings, Reconnect, TlsOptions
+from .options import (
+    ConnectOptions,
+    ConnectSettings,
+    InsecureTokenWarning,
+    Reconnect,
+    TlsOptions,
+)
 from .results import (
     AssistantMessage,
     InputDelivery,
@@ -139,6 +146,7 @@ __all__ = [
     "FileChanges",
     "ForkedProcess",
     "InputDelivery",
+    "InsecureTokenWarning",
     "InternalError",
     "InvalidCommand",
     "InvalidOption",
@@ -178,6 +186,7 @@ __all__ = [
     "Terminal",
     "Timeout",
     "TlsOptions",
+    "TooManyRequests",
     "Tool",
     "ToolCall",
     "ToolCallArguments",

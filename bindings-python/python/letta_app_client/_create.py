@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any, overload
 
 from . import _native
@@ -11,7 +13,7 @@ from ._checks import expect_text
 from ._pending import Pending
 from .client import AppServerClient
 from .errors import InvalidOption
-from .options import ConnectOptions, Reconnect, TlsOptions
+from .options import ConnectOptions, InsecureTokenWarning, Reconnect, TlsOptions
 from .server import OwnServer
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ def create_app_server_client(
         keepalive_interval=options.keepalive_interval,
         keepalive_timeout=options.keepalive_timeout,
         max_message_bytes=options.max_message_bytes,
+        max_pending_requests=options.max_pending_requests,
         ca=None if tls.ca is None else os.fspath(tls.ca),
         verify=tls.verify,
         settle_pause=options.settle_pause,
@@ -81,7 +84,18 @@ def create_app_server_client(
         external_tool_timeout=options.external_tool_timeout,
         reconnect=None if rules is None else (rules.max_attempts, rules.base, rules.cap),
     )
+    if native.insecure_token is not None:
+        _warn(native.insecure_token)
     return AppServerClient(native)
+
+
+def _warn(text: str) -> None:
+    """Warns, and points to the line outside this package where the client is made."""
+    package = __name__.partition(".")[0]
+    frame, level = sys._getframe(1), 2  # noqa: SLF001 - for the number of frames
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, InsecureTokenWarning, stacklevel=level)
 
 
 class Connecting(Pending[AppServerClient]):

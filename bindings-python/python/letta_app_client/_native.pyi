@@ -37,6 +37,7 @@ class Connection:
         keepalive_interval: float,
         keepalive_timeout: float,
         max_message_bytes: int,
+        max_pending_requests: int,
         ca: str | None,
         verify: bool,
         settle_pause: float,
@@ -78,6 +79,8 @@ class Connection:
     ) -> Literal["new", "connecting", "open", "reconnecting", "disconnected", "closed"]: ...
     @property
     def info(self) -> str | None: ...
+    @property
+    def insecure_token(self) -> str | None: ...
     @property
     def is_split(self) -> bool: ...
     def counters(self) -> list[int]:

@@ -15,6 +15,7 @@
     ├─ MessageTooLarge                       larger than max_message_bytes; not sent
     ├─ InvalidCommand                        malformed; not sent, the server would stay silent
     ├─ UnsupportedByServer                   the server is too old for it; not sent
+    ├─ TooManyRequests                       more wait than max_pending_requests; not sent
     ├─ TurnError                             result = what is known of the turn
     │  ├─ TurnFailed                         the turn ended with an error
     │  ├─ TurnAborted                        it was stopped, or removed from the queue
@@ -58,6 +59,7 @@ __all__ = [
     "RequestTimeout",
     "ServerStartError",
     "StructuredOutputError",
+    "TooManyRequests",
     "TurnAborted",
     "TurnError",
     "TurnFailed",
@@ -182,6 +184,16 @@ class UnsupportedByServer(LettaAppError):
     """
 
     code: ClassVar[str] = "unsupported_by_server"
+
+
+class TooManyRequests(LettaAppError):
+    """More requests and turns wait than ``max_pending_requests`` of ``ConnectOptions`` allows.
+
+    Nothing was sent; the same call may be made again when others are done.
+    """
+
+    code: ClassVar[str] = "too_many_requests"
+    retryable = True
 
 
 class TurnError(LettaAppError):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypedDict
 
 from ._checks import expect, expect_text
 from .errors import InvalidOption
 
-__all__ = ["ConnectOptions", "ConnectSettings", "Reconnect", "TlsOptions"]
+__all__ = ["ConnectOptions", "ConnectSettings", "InsecureTokenWarning", "Reconnect", "TlsOptions"]
 
 # What a 32-bit machine can count, and far above what a server takes.
 _MOST_BYTES = 2**32
@@ -23,6 +23,15 @@ _SECONDS = (
     "settle_pause",
     "external_tool_timeout",
 )
+
+
+class InsecureTokenWarning(UserWarning):
+    """The token goes to the server without encryption, over a network on which others may read it.
+
+    It comes when a client is made with a token and a URL with ``ws:`` or ``http:``, of another host
+    than this machine. ``warnings.simplefilter("error", letta.InsecureTokenWarning)`` makes it an
+    error; then there is no client, and nothing is sent.
+    """
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,8 @@ class ConnectOptions:
     Attributes:
         url: ``ws://``, ``wss://``, ``http://`` or ``https://``; an empty path means ``/ws``.
         token: The capability token or signed bearer token (protocol section 4). It appears in no
-            log, error or repr.
+            log, error or repr. Where it would go over a network without encryption, making a client
+            warns with ``InsecureTokenWarning``.
         transport: ``single`` for one socket (servers from 0.29.7 on), ``split`` for two, ``auto``
             to ask the server.
         connect_timeout: Seconds from the first packet to the open WebSocket.
@@ -112,6 +122,8 @@ class ConnectOptions:
             limit of time.
         max_message_bytes: The largest message in either direction, in bytes; the default of 100 MiB
             is the server's own limit.
+        max_pending_requests: How many requests and turns may wait at once; further ones raise
+            ``TooManyRequests``, and nothing of them is sent.
         tls: Which certificates to accept; the system's by default.
         settle_pause: Seconds to wait before an input on a runtime whose turn has just ended,
             because the server is still cleaning up (section 18).
@@ -137,11 +149,18 @@ class ConnectOptions:
     keepalive_interval: float = 20
     keepalive_timeout: float = 20
     max_message_bytes: int = 100 * 1024 * 1024
+    max_pending_requests: int = 10_000
     tls: TlsOptions | None = None
     settle_pause: float = 0.4
     external_tool_concurrency: int = 16
     external_tool_timeout: float = 290
     reconnect: Reconnect | bool = True
+
+    def __repr__(self) -> str:
+        shown = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
+        shown["url"] = _without_secrets(self.url)
+        values = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"{type(self).__name__}({values})"
 
     def __post_init__(self) -> None:
         for name in _SECONDS:
@@ -158,15 +177,23 @@ class ConnectOptions:
         if self.tls is not None:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
         expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
-        tools = self.external_tool_concurrency
-        expect("external_tool_concurrency", tools, "a number", (int,))
-        if not 0 < tools < _MOST_BYTES:
-            raise InvalidOption(
-                f"external_tool_concurrency: expected a number above 0, got {tools}"
-            )
+        for name in ("external_tool_concurrency", "max_pending_requests"):
+            count = getattr(self, name)
+            expect(name, count, "a number", (int,))
+            if not 0 < count < _MOST_BYTES:
+                raise InvalidOption(f"{name}: expected a number above 0, got {count}")
         if not 0 <= self.max_message_bytes < _MOST_BYTES:
             size = self.max_message_bytes
             raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {size}")
+
+
+def _without_secrets(url: str) -> str:
+    """Leaves out what some write into a URL: a name with a password, and a token in the query."""
+    url, mark, _ = url.partition("?")
+    scheme, slashes, rest = url.rpartition("://")
+    _, at, host = rest.rpartition("@")
+    shown = f"{scheme}{slashes}{'[hidden]@' if at else ''}{host}"
+    return f"{shown}?[hidden]" if mark else shown
 
 
 class ConnectSettings(TypedDict, total=False):
@@ -179,6 +206,7 @@ class ConnectSettings(TypedDict, total=False):
     keepalive_interval: float
     keepalive_timeout: float
     max_message_bytes: int
+    max_pending_requests: int
     tls: TlsOptions | None
     settle_pause: float
     external_tool_concurrency: int

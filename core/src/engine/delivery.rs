@@ -149,6 +149,11 @@ pub enum Delivery {
         /// [`State::Disconnected`] what ended it for good.
         error: Option<Error>,
     },
+    /// The token goes over a network without encryption; told once, before the first attempt to connect.
+    InsecureToken {
+        /// Where to, and what to do about it.
+        reason: String,
+    },
     /// Something that a lost connection had could not be had again on the next.
     RestoreFailed {
         /// The runtime's agent.

@@ -62,12 +62,16 @@ pub use turn::{Approvals, TurnOptions};
 
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
+use crate::protocol::depth::is_too_deep;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::frames::{
     ControlRequestFrame, DeltaFrame, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame,
     QueueFrame, TurnFinishedFrame,
 };
 use crate::protocol::validate::known_message;
+
+/// How many requests and turns may wait at once by default.
+pub const MAX_PENDING_REQUESTS: usize = 10_000;
 
 /// Counters of what came in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,7 +80,7 @@ pub struct Counters {
     pub frames: u64,
     /// Bytes of all frames.
     pub bytes: u64,
-    /// Frames that were not; each cost itself only.
+    /// Frames that were not, or nested more than 127 levels deep; each cost itself only.
     pub malformed: u64,
     /// Frames whose fields were not of the expected types; they counted for nothing here.
     pub degraded: u64,
@@ -111,6 +115,7 @@ pub struct Engine {
     link: Link,
     resync: Resync,
     recovery: Recovery,
+    max_pending: usize,
 }
 
 impl Engine {
@@ -147,7 +152,15 @@ impl Engine {
             link: Link::default(),
             resync: Resync::default(),
             recovery: Recovery::default(),
+            max_pending: MAX_PENDING_REQUESTS,
         }
+    }
+
+    /// Lets so many requests and turns wait at once.
+    #[must_use]
+    pub fn max_pending(mut self, most: usize) -> Self {
+        self.max_pending = most;
+        self
     }
 
     /// Opens lost connections again, and brings back what they had (section 16). `seed` makes the
@@ -208,6 +221,15 @@ impl Engine {
     /// Takes a caller's command.
     pub fn handle_command(&mut self, now: Duration, command: Command) {
         self.ctx.now = now;
+        if let Some(token) = command.token()
+            && self.requests.len() + self.turns.len() >= self.max_pending
+        {
+            let most = self.max_pending;
+            let message =
+                format!("max_pending_requests: {most} requests and turns are waiting already");
+            self.ctx.fail(token, Error::new(ErrorKind::TooManyRequests, message));
+            return;
+        }
         match command {
             Command::Send { text, runtime, settles } => {
                 self.resync.sent(&text);
@@ -300,7 +322,8 @@ impl Engine {
     pub fn handle_frame(&mut self, now: Duration, channel: Channel, text: &Text) {
         self.ctx.now = now;
         self.counters.bytes += text.len() as u64;
-        let Ok(envelope) = Envelope::read(text) else {
+        let envelope = Envelope::read(text).ok().filter(|_| !is_too_deep(text));
+        let Some(envelope) = envelope else {
             self.counters.malformed += 1;
             return;
         };

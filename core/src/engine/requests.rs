@@ -87,6 +87,11 @@ impl Requests {
         self.by_token.insert(token, key);
     }
 
+    /// How many are waiting.
+    pub(crate) fn len(&self) -> usize {
+        self.by_token.len()
+    }
+
     /// Whether a token's request is waiting.
     pub(crate) fn contains(&self, token: Token) -> bool {
         self.by_token.contains_key(&token)

@@ -16,7 +16,7 @@ use super::socket::Socket;
 use super::tls;
 use crate::engine::Channel;
 use crate::error::{Error, ErrorKind};
-use crate::options::{ConnectOptions, Endpoint, Transport};
+use crate::options::{ConnectOptions, Endpoint, Transport, shown};
 use crate::protocol::version::{LAST_SILENT, LAST_SPLIT, Version};
 
 /// An open connection: one socket, or the pair of a split server.
@@ -46,11 +46,13 @@ pub(super) async fn connect(
     options: &ConnectOptions,
 ) -> Result<Connected, Error> {
     let limit = options.connect_timeout;
-    tokio::time::timeout(limit, choose(endpoint, options)).await.unwrap_or_else(|_| {
+    let outcome = tokio::time::timeout(limit, choose(endpoint, options)).await;
+    let outcome = outcome.unwrap_or_else(|_| {
         let place = endpoint.authority();
         let message = format!("no connection to {place} within {} s", limit.as_secs_f64());
         Err(Error::new(ErrorKind::ConnectionFailed, message))
-    })
+    });
+    outcome.map_err(|error| error.reworded(|text| endpoint.without_secrets(text)))
 }
 
 /// Opens a split server's stream socket once more.
@@ -169,7 +171,7 @@ async fn upgrade(
     let answer =
         exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))?;
     if answer.status != 101 {
-        return Err(refused(&answer, &target));
+        return Err(refused(&answer, &endpoint.path));
     }
     let upgraded = answer.header("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
     let accept = answer.header("sec-websocket-accept").map(str::trim);
@@ -249,12 +251,12 @@ fn refused_credentials(reason: &str) -> Error {
         .with_hint("pass the server's capability token or a signed bearer token")
 }
 
-fn refused(answer: &Answer, target: &str) -> Error {
+fn refused(answer: &Answer, path: &str) -> Error {
     let line = answer.status_line();
     match answer.status {
         401 => refused_credentials(&answer.reason),
         403 => Error::new(ErrorKind::Auth, format!("the server refused the upgrade: {line}")),
-        404 => Error::new(ErrorKind::ConnectionFailed, format!("{line}: no WebSocket at {target}"))
+        404 => Error::new(ErrorKind::ConnectionFailed, format!("{line}: no WebSocket at {path}"))
             .with_hint("an App Server listens on /ws, or on the path it was started with"),
         426 => Error::new(
             ErrorKind::ProtocolMismatch,
@@ -262,7 +264,7 @@ fn refused(answer: &Answer, target: &str) -> Error {
         )
         .with_hint("use transport \"auto\" or \"single\""),
         300..=399 => {
-            let to = answer.header("location").unwrap_or("nowhere");
+            let to = answer.header("location").map_or("nowhere".to_owned(), shown);
             let message = format!("{line}: the redirect to {to} is not followed");
             Error::new(ErrorKind::ConnectionFailed, message)
         }

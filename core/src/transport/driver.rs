@@ -23,10 +23,10 @@ use crate::state::State;
 
 /// How long a close waits until the server has said where an input is that was told to stop: only then
 /// can it be stopped.
-const STOP_WAIT: Duration = Duration::from_millis(400);
+pub(super) const STOP_WAIT: Duration = Duration::from_millis(400);
 
 /// How long a close waits for the server's reply, so that all of it stays below two seconds.
-const CLOSE_WAIT: Duration = Duration::from_millis(1500);
+pub(super) const CLOSE_WAIT: Duration = Duration::from_millis(1500);
 
 /// How long the stream socket is read on after the control socket has ended: what was sent before
 /// the end may still be on its way.
@@ -99,6 +99,8 @@ pub(crate) struct Driver<S> {
     closing: Vec<Token>,
     /// An operation that was taken from the channel and not handled yet.
     next_op: Option<Op>,
+    /// What is to be told before the first attempt.
+    warning: Option<String>,
 }
 
 impl<S> Drop for Driver<S> {
@@ -136,6 +138,8 @@ impl<S: Sink> Driver<S> {
         if let Some(rules) = options.reconnect {
             engine = engine.reconnecting(rules, seed);
         }
+        let warning = endpoint.token_at_risk();
+        engine = engine.max_pending(options.max_pending_requests);
         Self {
             target: Arc::new(Target { endpoint, options }),
             engine,
@@ -148,6 +152,7 @@ impl<S: Sink> Driver<S> {
             connecting: Vec::new(),
             closing: Vec::new(),
             next_op: None,
+            warning,
         }
     }
 
@@ -304,6 +309,9 @@ impl<S: Sink> Driver<S> {
         if self.engine.will_reconnect() {
             self.engine.handle_connecting(self.now());
         } else {
+            if let Some(reason) = self.warning.take() {
+                self.sink.deliver(Delivery::InsecureToken { reason });
+            }
             self.set_state(State::Connecting, None);
         }
         self.start_attempt();
@@ -371,6 +379,7 @@ impl<S: Sink> Driver<S> {
             timeout(STREAM_DRAIN, drain).await.unwrap_or_default();
         }
         let Ended { code, reason } = ended;
+        let reason = self.target.endpoint.without_secrets(&reason);
         let message = format!("the connection was lost: {reason}");
         let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.

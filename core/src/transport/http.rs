@@ -62,9 +62,9 @@ impl AsyncWrite for Counted {
 }
 
 /// The largest answer head, and the largest body that is read.
-const MAX_HEAD: usize = 16 * 1024;
-const MAX_BODY: usize = 64 * 1024;
-const MAX_HEADERS: usize = 64;
+pub(super) const MAX_HEAD: usize = 16 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024;
+pub(super) const MAX_HEADERS: usize = 64;
 
 /// The head of an answer, and the bytes that came with it.
 #[derive(Debug)]

@@ -6,6 +6,8 @@ mod connect;
 mod driver;
 mod http;
 mod keepalive;
+#[cfg(test)]
+mod limits;
 mod socket;
 mod tls;
 

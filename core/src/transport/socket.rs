@@ -28,8 +28,8 @@ const BURST: usize = 128;
 
 /// How much may wait for a server that does not read: five of the largest messages that it takes, and more
 /// commands than anybody waits for.
-const OUTBOX_BYTES: usize = 512 * 1024 * 1024;
-const OUTBOX_MESSAGES: usize = 65_536;
+pub(super) const OUTBOX_BYTES: usize = 512 * 1024 * 1024;
+pub(super) const OUTBOX_MESSAGES: usize = 65_536;
 
 /// How a socket ended.
 #[derive(Debug, Clone)]
@@ -206,7 +206,8 @@ impl Socket {
         }
         // Pongs and close replies that the reading produced must not wait for the next command.
         self.write(cx);
-        match &self.broken {
+        // A server that has closed has nothing more to say, also when it leaves the TCP connection open.
+        match self.closed.as_ref().or(self.broken.as_ref()) {
             _ if !burst.is_empty() => Poll::Ready(Ok(())),
             Some(ended) => Poll::Ready(Err(ended.clone())),
             None => Poll::Pending,

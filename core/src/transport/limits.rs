@@ -1,0 +1,101 @@
+//! `docs/limits.md` says what the code does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::clock::{LOOK_EVERY, SLEPT};
+use super::driver::{CLOSE_WAIT, STOP_WAIT};
+use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
+use super::keepalive::RESUME_ANSWER;
+use super::socket::{OUTBOX_BYTES, OUTBOX_MESSAGES};
+use crate::engine::{Reconnect, TurnOptions};
+use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
+use crate::options::ConnectOptions;
+use crate::protocol::depth::MAX_DEPTH;
+
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
+
+fn number(n: usize) -> String {
+    let digits = n.to_string();
+    let thousands: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|chunk| std::str::from_utf8(chunk).ok())
+        .collect();
+    thousands.join(",")
+}
+
+fn time(time: Duration) -> String {
+    if time.subsec_millis() == 0 {
+        let seconds = usize::try_from(time.as_secs()).unwrap();
+        return format!("{} s", number(seconds));
+    }
+    format!("{} s", time.as_secs_f64())
+}
+
+fn time_or_none(limit: Option<Duration>) -> String {
+    limit.map_or("none".to_owned(), time)
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        mib if mib % (1 << 20) == 0 => format!("{} MiB", mib >> 20),
+        kib => format!("{} KiB", kib >> 10),
+    }
+}
+
+/// What the code has, by option, or by the words of the document.
+fn limits() -> BTreeMap<&'static str, String> {
+    let client = ConnectOptions::new("ws://h");
+    let Reconnect { max_attempts, base, cap } = client.reconnect.unwrap();
+    let turn = TurnOptions::default();
+    assert!(STOP_WAIT + CLOSE_WAIT < Duration::from_secs(2) && LOOK_EVERY < SLEPT);
+    BTreeMap::from([
+        ("`connect_timeout`", time(client.connect_timeout)),
+        ("`keepalive_interval`", time(client.keepalive_interval)),
+        ("`keepalive_timeout`", time(client.keepalive_timeout)),
+        ("`max_message_bytes`", size(client.max_message_bytes)),
+        ("`max_pending_requests`", number(client.max_pending_requests)),
+        ("`request_timeout`", time(client.request_timeout)),
+        ("`external_tool_concurrency`", number(client.external_tools.concurrency)),
+        ("`external_tool_timeout`", time(client.external_tools.timeout)),
+        ("`settle_pause`", time(client.settle_pause)),
+        ("`reconnect.base`", time(base)),
+        ("`reconnect.cap`", time(cap)),
+        ("`reconnect.max_attempts`", max_attempts.map_or("none".to_owned(), |n| n.to_string())),
+        ("`timeout`", time_or_none(turn.timeout)),
+        ("`idle_timeout`", time_or_none(turn.idle_timeout)),
+        ("`tool_timeout`", time_or_none(turn.tool_timeout)),
+        ("`approval_timeout`", time_or_none(turn.approval_timeout)),
+        ("`accept_timeout`", time(turn.accept_timeout)),
+        ("`abort_grace`", time(turn.abort_grace)),
+        ("levels of arrays and objects in a frame", number(MAX_DEPTH)),
+        ("the head of an answer to the handshake", size(MAX_HEAD)),
+        ("headers in it", number(MAX_HEADERS)),
+        ("the answer to `GET /app-server-info`", size(MAX_BODY)),
+        ("messages that wait for a server that does not read", number(OUTBOX_MESSAGES)),
+        ("bytes of them", size(OUTBOX_BYTES)),
+        ("a time between two looks at the clock that is no sleep of the machine", time(SLEPT)),
+        ("the answer to that ping", time(RESUME_ANSWER)),
+        ("events that wait for a reader", number(DEFAULT_MAX_ITEMS)),
+        ("bytes of these", size(DEFAULT_MAX_BYTES)),
+        ("a close, from the call to its end", time(Duration::from_secs(2))),
+    ])
+}
+
+#[test]
+fn the_document_has_the_limits_of_the_code_and_no_others() {
+    let document = std::fs::read_to_string(DOCUMENT).unwrap();
+    let mut documented = BTreeMap::new();
+    for row in document.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        match cells[..] {
+            ["limit", ..] => {}
+            [_, option, default, _] => drop(documented.insert(option, default.to_owned())),
+            [limit, value, _] => drop(documented.insert(limit, value.to_owned())),
+            _ => panic!("{row}"),
+        }
+    }
+    assert_eq!(documented, limits());
+}
