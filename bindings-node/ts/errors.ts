@@ -299,7 +299,8 @@ export class AbortError extends Error {
 export function errorFromJson(json: string): LettaAppError {
   const error = JSON.parse(json) as NativeError;
   const Class = ERROR_CLASSES[error.code as ErrorCode] ?? InternalError;
-  const message = Class === InvalidOption ? messageInOurNames(error.message) : error.message;
+  const ofOption = Class === InvalidOption || Class === TooManyRequests;
+  const message = ofOption ? messageInOurNames(error.message) : error.message;
   return new Class(message, {
     hint: error.hint === null ? undefined : hintInOurNames(error.hint),
     retryable: error.retryable,

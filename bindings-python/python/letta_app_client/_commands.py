@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +14,7 @@ from ._limits import Resend, Timeout, turn_limits
 from ._link import Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
+from ._parse import parse
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidCommand
 from .messages import Message
@@ -169,7 +169,7 @@ class Commands(HasConveniences, Overloads):
             delivery = await self._bridge.call(start)
         finally:
             self._approvals.forget(mine)
-        return TurnResult.from_raw(json.loads(delivery[2]))
+        return TurnResult.from_raw(parse(delivery[2]))
 
     def send_turn(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from . import _native
 from ._bridge import BATCH, Bridge
 from ._call import Delivery
 from ._loops import Completion, Loop
+from ._parse import parse
 from .errors import LettaAppError, TurnInterrupted, from_json
 from .results import TurnResult
 
@@ -63,7 +63,7 @@ class Flight:
         elif kind == "failed":
             self._failure = delivery[2]
         else:
-            self.raw_result = json.loads(delivery[2])
+            self.raw_result = parse(delivery[2])
             self.result = TurnResult.from_raw(self.raw_result or {})
         if self.is_over:
             self._released(self._token)
@@ -130,7 +130,7 @@ class Flight:
                     return self._events.popleft()
                 if self._ready:
                     # Only now and a part, so that the engine's limits hold for a reader who lags.
-                    self._events.extend(json.loads(self._native.take_turn(self._token)))
+                    self._events.extend(parse(self._native.take_turn(self._token)))
                     # More may wait there, and is not told of again, until nothing came.
                     self._ready = bool(self._events)
                 elif self.is_over:

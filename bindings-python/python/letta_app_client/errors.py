@@ -33,10 +33,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import ClassVar
 
 from ._decode import decode
+from ._parse import parse
 from .approvals import ApprovalRequest
 from .messages import Message
 from .results import TurnResult
@@ -322,7 +322,7 @@ _BY_CODE = _classes(LettaAppError)
 
 def from_json(text: str) -> LettaAppError:
     """Builds the exception of the engine's JSON form of an error."""
-    raw = json.loads(text)
+    raw = parse(text)
     error = _BY_CODE.get(raw["code"], InternalError)(raw["message"], hint=raw["hint"])
     error.retryable = raw.get("retryable", error.retryable)
     if isinstance(error, (Disconnected, TurnError)):

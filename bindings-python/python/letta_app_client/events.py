@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from ._parse import parse
 from .approvals import ApprovalRequest
 from .results import TurnResult, Usage
 
@@ -364,7 +365,7 @@ class UnknownEvent(_Event):
     def from_raw(cls, raw: dict[str, Any]) -> UnknownEvent:
         """Builds the event of the engine's form, or of one that is newer than this version."""
         text = raw["frame"] if raw.get("type") == "unknown" else json.dumps(raw)
-        return cls(text, raw=json.loads(text))
+        return cls(text, raw=parse(text))
 
 
 TurnEvent: TypeAlias = (

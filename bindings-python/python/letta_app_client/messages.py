@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
+
+from ._parse import parse
 
 __all__ = ["Channel", "Fields", "Message", "by_tag", "nest"]
 
@@ -134,7 +135,7 @@ class Message(Fields):
         try:
             return self._data
         except AttributeError:
-            data = json.loads(self._text)
+            data = parse(self._text)
             object.__setattr__(self, "_data", data)
             return data  # type: ignore[no-any-return]
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from ._decode import decode
+from ._parse import parse
 from .messages import Fields, Message
 
 __all__ = [
@@ -78,7 +79,7 @@ class ToolCall:
     def input(self) -> Any:
         """The parsed arguments; ``None`` when the model wrote something that is not JSON."""
         try:
-            return json.loads(self.arguments)
+            return parse(self.arguments)
         except ValueError:
             return None
 
