@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { startMock } from "./helpers.js";
 
 const child = new URL("lifecycle/child.mjs", import.meta.url);
-const TIMES = 20;
+const TIMES = 24;
 const WAYS = [
   "awaited",
   "not closed",
@@ -16,6 +16,10 @@ const WAYS = [
   "closed, not awaited",
   "readers that nobody reads",
   "reading keeps alive",
+  "exit in a handshake",
+  "closed in a handshake, twice",
+  "closed in a finalizer",
+  "closed at exit",
 ];
 const ways = Array.from({ length: TIMES }, (_, index) => WAYS[index % WAYS.length] ?? "awaited");
 
@@ -38,6 +42,8 @@ async function each<T>(
 const SAID: Record<string, string> = {
   "pending keeps alive": "request_timeout",
   "reading keeps alive": "ABORT_ERR",
+  "closed in a handshake, twice": "closed",
+  "closed in a finalizer": "closed",
 };
 const expected = (way: string) => SAID[way] ?? "";
 

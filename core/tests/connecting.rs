@@ -132,6 +132,47 @@ async fn closing_during_the_handshake_ends_it() {
 }
 
 #[tokio::test]
+async fn closing_from_several_threads_at_once_is_one_close() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let client = Client::new(ConnectOptions::new(url)).unwrap();
+    let connecting = tokio::spawn({
+        let client = client.clone();
+        async move { client.connect().await }
+    });
+    let (_held, _) = listener.accept().await.unwrap();
+    let closers: Vec<_> = (0..8)
+        .map(|_| {
+            let client = client.clone();
+            // Any executor, and none of tokio's.
+            std::thread::spawn(move || futures_util::FutureExt::now_or_never(client.close()))
+        })
+        .collect();
+    for closer in closers {
+        closer.join().unwrap();
+    }
+    client.close().await;
+    client.close().await;
+    assert_eq!(connecting.await.unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(client.state(), State::Closed);
+}
+
+#[tokio::test]
+async fn dropping_the_client_in_the_handshake_ends_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let client = Client::new(ConnectOptions::new(url)).unwrap();
+    let connecting = tokio::spawn(async move { client.connect().await });
+    let (mut held, _) = listener.accept().await.unwrap();
+    connecting.abort();
+    assert!(connecting.await.unwrap_err().is_cancelled());
+    // The last handle is gone, and the connection with it.
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), held.read_to_end(&mut rest));
+    assert!(matches!(ended.await, Ok(Ok(_) | Err(_))));
+}
+
+#[tokio::test]
 async fn the_transport_is_chosen_by_asking() {
     for (generation, split) in [(Generation::Single, false), (Generation::Split, true)] {
         let options = ScriptOptions { generation, ..ScriptOptions::default() };

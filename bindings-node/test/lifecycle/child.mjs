@@ -3,6 +3,10 @@
  * thread: the same in `workerData`.
  */
 
+import { once } from "node:events";
+import net from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { connect, createAppServerClient } from "@letta/app-client-native";
 
@@ -16,6 +20,17 @@ const payload = { kind: "create_message", messages: [{ role: "user", content: "?
 function tell({ code }) {
   if (isMainThread) console.log(code);
   else parentPort.postMessage(code);
+}
+
+/** A client in its handshake, with a server that never answers. */
+async function inHandshake() {
+  const server = net.createServer((socket) => socket.unref());
+  server.listen(0, "127.0.0.1").unref();
+  await once(server, "listening");
+  const slow = createAppServerClient({ url: `ws://127.0.0.1:${server.address().port}` });
+  const connecting = slow.connect();
+  await once(server, "connection");
+  return { slow, connecting };
 }
 
 switch (way) {
@@ -53,6 +68,36 @@ switch (way) {
       .messages({ types: ["x"], signal: AbortSignal.timeout(200) })
       .next()
       .catch(tell);
+    break;
+  case "exit in a handshake":
+    await client.close();
+    (await inHandshake()).connecting.catch(() => {});
+    process.exit(0);
+    break;
+  case "closed in a handshake, twice": {
+    const { slow, connecting } = await inHandshake();
+    connecting.catch(tell);
+    await Promise.all([slow.close(), slow.close(), client.close()]);
+    await slow.close();
+    break;
+  }
+  case "closed in a finalizer": {
+    setFlagsFromString("--expose_gc");
+    const collect = runInNewContext("gc");
+    const owners = new FinalizationRegistry((owned) => owned.close());
+    const pending = client.request("list_models").catch(tell);
+    (() => owners.register({}, client))();
+    while (client.state !== "closed") {
+      await new Promise(setImmediate);
+      collect();
+    }
+    await pending;
+    break;
+  }
+  case "closed at exit":
+    client.request("list_models").catch(() => {});
+    process.once("exit", () => client.close());
+    process.exit(0);
     break;
   default:
     throw new Error(`unknown way ${way}`);
