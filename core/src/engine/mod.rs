@@ -9,6 +9,7 @@ mod backoff;
 mod command;
 mod completion;
 mod context;
+mod counters;
 mod delivery;
 mod event;
 mod follow;
@@ -39,6 +40,7 @@ pub use backoff::Reconnect;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
+pub use counters::Counters;
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use event::TurnEvent;
 use link::Link;
@@ -72,25 +74,6 @@ use crate::protocol::validate::known_message;
 
 /// How many requests and turns may wait at once by default.
 pub const MAX_PENDING_REQUESTS: usize = 10_000;
-
-/// Counters of what came in.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames that were JSON objects.
-    pub frames: u64,
-    /// Bytes of all frames.
-    pub bytes: u64,
-    /// Frames that were not, or nested more than 127 levels deep; each cost itself only.
-    pub malformed: u64,
-    /// Frames whose fields were not of the expected types; they counted for nothing here.
-    pub degraded: u64,
-    /// How often a lost connection was opened again.
-    pub reconnects: u64,
-    /// Runtimes that were brought back after it.
-    pub restored: u64,
-    /// Commands for that which the server refused, or did not answer.
-    pub restore_failures: u64,
-}
 
 /// Where an open turn is: its runtime, and the `request_id` of its input.
 #[derive(Debug)]

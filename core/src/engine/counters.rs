@@ -1,0 +1,20 @@
+//! What a client has counted so far.
+
+/// Counters of what came in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that were JSON objects.
+    pub frames: u64,
+    /// Bytes of all frames.
+    pub bytes: u64,
+    /// Frames that were not, or nested more than 127 levels deep; each cost itself only.
+    pub malformed: u64,
+    /// Frames whose fields were not of the expected types; they counted for nothing here.
+    pub degraded: u64,
+    /// How often a lost connection was opened again.
+    pub reconnects: u64,
+    /// Runtimes that were brought back after it.
+    pub restored: u64,
+    /// Commands for that which the server refused, or did not answer.
+    pub restore_failures: u64,
+}
