@@ -108,7 +108,7 @@ def test_the_documented_limits_are_the_defaults() -> None:
     values |= {f"reconnect.{name}": value for name, value in vars(values["reconnect"]).items()}
     turn = inspect.signature(letta.AppServerClient.run_turn).parameters
     values |= {name: parameter.default for name, parameter in turn.items()}
-    assert len(defaults) == 18
+    assert len(defaults) == 19
     for name, shown in defaults.items():
         value, number = values[name], shown.split(" ")[0].replace(",", "")
         scale = 1024 * 1024 if shown.endswith("MiB") else 1

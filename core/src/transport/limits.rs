@@ -69,6 +69,7 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("`tool_timeout`", time_or_none(turn.tool_timeout)),
         ("`approval_timeout`", time_or_none(turn.approval_timeout)),
         ("`accept_timeout`", time(turn.accept_timeout)),
+        ("`recover_timeout`", time(turn.recover_timeout)),
         ("`abort_grace`", time(turn.abort_grace)),
         ("levels of arrays and objects in a frame", number(MAX_DEPTH)),
         ("the head of an answer to the handshake", size(MAX_HEAD)),
