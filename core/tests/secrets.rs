@@ -1,9 +1,10 @@
 //! The token goes to the server that it is for, in one header, and nowhere else.
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod raw;
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,15 +48,15 @@ async fn told(options: ConnectOptions) -> String {
     };
     let mut events = client.events();
     let error = timeout(SOON, client.connect()).await.unwrap().unwrap_err();
-    told += &format!(" {error} {error:?} {error:#?} {:?} {}", error.hint(), error.to_json());
-    told += &format!(" {client:?} {client:#?}");
+    write!(told, " {error} {error:?} {error:#?} {:?} {}", error.hint(), error.to_json()).unwrap();
+    write!(told, " {client:?} {client:#?}").unwrap();
     let later = client.sync(serde_json::json!({
         "runtime": { "agent_id": "a", "conversation_id": "c" }
     }));
-    told += &format!(" {:?}", later.await.unwrap_err());
+    write!(told, " {:?}", later.await.unwrap_err()).unwrap();
     client.close().await;
     while let Some(event) = events.next().await {
-        told += &format!(" {event:?}");
+        write!(told, " {event:?}").unwrap();
     }
     told
 }
@@ -154,7 +155,7 @@ async fn a_close_reason_that_repeats_it_does_not_show_it() {
     let mut told = String::new();
     loop {
         let event = timeout(SOON, events.next()).await.unwrap().unwrap();
-        told += &format!("{event:?}");
+        write!(told, "{event:?}").unwrap();
         if matches!(event, Event::State { state: State::Disconnected, .. }) {
             break;
         }
