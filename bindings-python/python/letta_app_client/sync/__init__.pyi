@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from .._audit import AuditEntry
 from .._backlog import Overflow
 from .._batch import Batch
-from .._limits import Timeout
+from .._limits import Resend, Timeout
 from .._structured import StructuredResult
 from .._tools import ToolHandler
 from ..approvals import ApprovalHandler, ApprovalMode
@@ -49,6 +49,7 @@ from .. import Disconnected as Disconnected
 from .. import EventsDropped as EventsDropped
 from .. import Fields as Fields
 from .. import ForkedProcess as ForkedProcess
+from .. import InputDelivery as InputDelivery
 from .. import InsecureTokenWarning as InsecureTokenWarning
 from .. import InternalError as InternalError
 from .. import InvalidCommand as InvalidCommand
@@ -70,6 +71,7 @@ from .. import ReasoningMessage as ReasoningMessage
 from .. import Reconnect as Reconnect
 from .. import RequestError as RequestError
 from .. import RequestTimeout as RequestTimeout
+from .. import Resend as Resend
 from .. import Retry as Retry
 from .. import RunStarted as RunStarted
 from .. import RunText as RunText
@@ -103,6 +105,7 @@ from .. import TurnInterrupted as TurnInterrupted
 from .. import TurnMessage as TurnMessage
 from .. import TurnPhase as TurnPhase
 from .. import TurnResult as TurnResult
+from .. import TurnResumed as TurnResumed
 from .. import TurnSettings as TurnSettings
 from .. import TurnStatus as TurnStatus
 from .. import TurnTimeout as TurnTimeout
@@ -118,7 +121,7 @@ from .. import protocol as protocol
 from .. import sync as sync
 from .. import tool as tool
 
-__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
+__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
 
 M_co = TypeVar("M_co", covariant=True, bound=Message)
 T_co = TypeVar("T_co", covariant=True)
@@ -345,7 +348,7 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def run_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
+    def run_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
         Sends ``input``, after a short pause when a turn of this runtime has just ended (section
@@ -367,6 +370,12 @@ class AppServerClient(Face):
                 by default, may be 0.
             accept_timeout: Seconds until the server has shown any sign that it got the input; 30 by
                 default. ``None`` for no limit.
+            recover_timeout: Seconds that a turn whose connection was lost waits for the next one,
+                and for what the server has stored of it; 30 by default, 0 for not at all. A turn
+                that goes on there, because somebody else watches it, is followed to its end.
+            resend: What becomes of an input that was lost with its connection: ``"if_uncommitted"``
+                sends it again once the stored conversation of the next connection proves that it
+                had not arrived (section 16). ``"never"``, the default, raises.
             approvals: What to do when the turn wants a permission (section 13). A function is asked
                 for each, one after the other: it gets an ``ApprovalRequest`` and returns
                 ``allow(...)`` or ``deny(...)``. It runs like a tool (``on_external_tool_call``);
@@ -393,10 +402,11 @@ class AppServerClient(Face):
                 turn was told to stop.
             RequestTimeout: ``accept_timeout`` passed without a sign of the input.
             ApprovalRequired: A permission is wanted, with ``approvals="raise"``.
-            TurnInterrupted: The connection was lost; the outcome is unknown.
+            TurnInterrupted: The connection was lost, and so was the turn's end. What is known of it
+                is in ``result``; ``result.delivery`` tells whether the input arrived.
         """
 
-    def send_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
+    def send_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
         Everything is as with ``run_turn``, but the caller can also follow what happens, stop the
@@ -414,6 +424,8 @@ class AppServerClient(Face):
             abort_grace: Seconds to wait for the end of a turn that was told to stop, by a limit or
                 by its handle.
             accept_timeout: Seconds until the server has shown any sign of the input.
+            recover_timeout: Seconds to find out what became of it after a lost connection.
+            resend: Whether an input that was lost with its connection is sent again.
             approvals: What to do when the turn wants a permission.
             allow: The names of tools that may run unasked.
             check: Whether a turn that the agent did not end itself raises when it is awaited;
@@ -2300,7 +2312,9 @@ class Session(Face):
         """Asks, and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server.
+        turn on the server. Where the connection is lost, the turn is looked for in the stored
+        conversation of the next one, and an input that is proven not to have arrived is sent again:
+        see ``resend``, which is ``"if_uncommitted"`` here.
 
         With ``output_type`` the agent has to hand in an object of that type, which is
         ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
@@ -2336,7 +2350,9 @@ class Session(Face):
         """Asks, and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server.
+        turn on the server. Where the connection is lost, the turn is looked for in the stored
+        conversation of the next one, and an input that is proven not to have arrived is sent again:
+        see ``resend``, which is ``"if_uncommitted"`` here.
 
         With ``output_type`` the agent has to hand in an object of that type, which is
         ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
@@ -2372,7 +2388,9 @@ class Session(Face):
         """Asks, and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server.
+        turn on the server. Where the connection is lost, the turn is looked for in the stored
+        conversation of the next one, and an input that is proven not to have arrived is sent again:
+        see ``resend``, which is ``"if_uncommitted"`` here.
 
         With ``output_type`` the agent has to hand in an object of that type, which is
         ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
@@ -2626,7 +2644,8 @@ class Turn(Face):
 
         While it is under way: ``settling`` (its input waits until the server has cleaned up after
         the turn before, protocol section 18), ``sent``, ``queued``, ``running``, ``stopping`` (it
-        was told to stop), or ``ending`` (it is over, and the event loop is about to learn of it).
+        was told to stop), ``recovering`` (its connection was lost, and it is found out what became
+        of it), or ``ending`` (it is over, and the event loop is about to learn of it).
         Afterwards the status of its result; of the partial one, or ``failed``, where it raised.
         ``detached`` after ``detach``.
         """
