@@ -315,6 +315,13 @@ impl Connection {
     }
 
     fn command(&self, command: Command) -> Result<(), Error> {
+        if let Some(frame) = command.frame()
+            && !self.shared.hand_over(frame.len())
+        {
+            let message = "too many frames wait to be sent, and this one was not";
+            let hint = "the process is too busy, or its programs send faster than a server reads";
+            return Err(Error::new(ErrorKind::TooManyRequests, message).with_hint(hint));
+        }
         self.push(Op::Command(Box::new(command)))
     }
 

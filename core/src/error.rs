@@ -32,7 +32,8 @@ pub enum ErrorKind {
     /// (sections 1 and 5).
     UnsupportedByServer,
     /// More requests and turns wait than the client's limit
-    /// ([`crate::ConnectOptions::max_pending_requests`]); nothing was sent.
+    /// ([`crate::ConnectOptions::max_pending_requests`]), or more frames than may wait to be sent; this one
+    /// was not sent.
     TooManyRequests,
     /// The turn ended with an error.
     TurnFailed,

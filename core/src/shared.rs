@@ -1,12 +1,17 @@
 //! What a handle may read while the driver works: the state, the server's description, counters.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::{Counters, Ids};
 use crate::error::Error;
 use crate::protocol::version::Version;
 use crate::state::State;
+
+/// How much may wait for a server that does not read, or for a thread that is not given time: five of the
+/// largest messages that a server takes, and more commands than anybody waits for.
+pub(crate) const OUTBOX_BYTES: usize = 512 * 1024 * 1024;
+pub(crate) const OUTBOX_MESSAGES: usize = 65_536;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -24,6 +29,9 @@ pub(crate) struct Shared {
     restored: AtomicU64,
     restore_failures: AtomicU64,
     given_up: Mutex<Option<Error>>,
+    /// Frames, and bytes of them, that callers have handed over and the driver has not taken.
+    handed: AtomicUsize,
+    handed_bytes: AtomicUsize,
 }
 
 impl Shared {
@@ -42,7 +50,26 @@ impl Shared {
             restored: AtomicU64::new(0),
             restore_failures: AtomicU64::new(0),
             given_up: Mutex::new(None),
+            handed: AtomicUsize::new(0),
+            handed_bytes: AtomicUsize::new(0),
         }
+    }
+
+    /// A frame is handed over. `false` where so much waits that it is not to be.
+    pub(crate) fn hand_over(&self, bytes: usize) -> bool {
+        let waiting = self.handed.fetch_add(1, Ordering::Relaxed);
+        let waiting_bytes = self.handed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let fits = waiting < OUTBOX_MESSAGES && waiting_bytes < OUTBOX_BYTES;
+        if !fits {
+            self.taken_over(bytes);
+        }
+        fits
+    }
+
+    /// The driver has taken it.
+    pub(crate) fn taken_over(&self, bytes: usize) {
+        self.handed.fetch_sub(1, Ordering::Relaxed);
+        self.handed_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn state(&self) -> State {

@@ -109,4 +109,14 @@ impl Command {
             _ => None,
         }
     }
+
+    /// The frame that a caller wants to be sent, if there is one.
+    pub(crate) fn frame(&self) -> Option<&Text> {
+        match self {
+            Self::Send { text, .. } | Self::Request { text, .. } | Self::RunTurn { text, .. } => {
+                Some(text)
+            }
+            _ => None,
+        }
+    }
 }

@@ -217,7 +217,12 @@ impl<S: Sink> Driver<S> {
         let Some(mut op) = first else { return false };
         for _ in 0..OPS_AT_ONCE {
             match op {
-                Op::Command(command) => self.command(*command),
+                Op::Command(command) => {
+                    if let Some(frame) = command.frame() {
+                        self.shared.taken_over(frame.len());
+                    }
+                    self.command(*command);
+                }
                 Op::Report { token, reply } => self.report(token, &reply),
                 Op::Connect { token } => self.connect(token),
                 Op::Close { token } => {

@@ -7,11 +7,11 @@ use super::clock::{LOOK_EVERY, SLEPT};
 use super::driver::{CLOSE_WAIT, STOP_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
-use super::socket::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 use crate::engine::{Reconnect, TurnOptions};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
 use crate::protocol::depth::MAX_DEPTH;
+use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
 

@@ -19,17 +19,13 @@ use super::keepalive::{KeepAlive, Step};
 use crate::engine::Channel;
 use crate::options::ConnectOptions;
 use crate::protocol::Text;
+use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 /// tungstenite's default of 128 KiB is paid per connection; a quarter costs no measurable time.
 const READ_BUFFER: usize = 32 * 1024;
 
 /// How many frames are taken from the socket before the engine and the user's side get their turn.
 const BURST: usize = 128;
-
-/// How much may wait for a server that does not read: five of the largest messages that it takes, and more
-/// commands than anybody waits for.
-pub(super) const OUTBOX_BYTES: usize = 512 * 1024 * 1024;
-pub(super) const OUTBOX_MESSAGES: usize = 65_536;
 
 /// How a socket ended.
 #[derive(Debug, Clone)]
