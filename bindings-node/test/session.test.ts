@@ -213,3 +213,17 @@ it("closing stops what was asked, and failed turns have been paid for, too", asy
   expect(usage?.totalTokens).toBeGreaterThan(0);
   expect(failing.session.usage).toEqual(usage);
 });
+
+it("gives the stored messages of a default conversation, which has no id of its own", async () => {
+  const { client } = await started({ turns: [{ text: "one" }, { text: "two" }] });
+  const texts: string[] = [];
+  for (const agentId of ["a", "b"]) {
+    const session = await client.session({ agentId, conversationId: "default" });
+    await session.run("?");
+    const stored = await collected(session.messages());
+    expect(stored).toHaveLength(2);
+    texts.push(JSON.stringify(stored[0]));
+  }
+  expect(texts[0]).toContain("one");
+  expect(texts[1]).toContain("two");
+});

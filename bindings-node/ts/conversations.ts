@@ -8,6 +8,8 @@ import type { JsonObject } from "./protocol.js";
 export interface StoredMessagesOptions extends PageOptions {
   /** Only messages that are older than the one with this id. */
   before?: string | undefined;
+  /** The agent, which the server needs for `default`: an agent's default conversation has no id of its own. */
+  agentId?: string | undefined;
 }
 
 /** The commands of the family `conversations` (section 20), and its lists as a whole. */
@@ -37,10 +39,15 @@ export class Conversations extends ConversationsFamily {
     conversationId: string,
     options: StoredMessagesOptions = {},
   ): AsyncGenerator<JsonObject, void> {
-    const { before: start, ...rest } = options;
+    const { before: start, agentId, ...rest } = options;
     const { limit, request } = pageOptions(rest);
     for (let before = start; ; ) {
-      const query = { limit, order: "desc", ...(before === undefined ? {} : { before }) };
+      const query = {
+        limit,
+        order: "desc",
+        ...(before === undefined ? {} : { before }),
+        ...(agentId === undefined ? {} : { agent_id: agentId }),
+      };
       const command = { conversation_id: conversationId, query };
       const page = succeeded(await this.listMessages(command, request));
       const oldest = page.messages.at(-1)?.id;

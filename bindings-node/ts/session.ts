@@ -273,7 +273,8 @@ export class Session {
 
   /** The stored messages, newest first, page by page (section 19). */
   messages(): AsyncIterable<wire.JsonObject> {
-    return this.#client.conversations.messages(this.conversationId);
+    const options = this.conversationId === "default" ? { agentId: this.agentId } : {};
+    return this.#client.conversations.messages(this.conversationId, options);
   }
 
   /**

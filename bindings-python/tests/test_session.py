@@ -280,3 +280,18 @@ async def test_failed_turns_have_been_paid_for_too() -> None:
             assert result is not None
             assert result.usage.total_tokens > 0
             assert session.usage == result.usage
+
+
+async def test_messages_of_the_default_conversation() -> None:
+    # It has no id of its own: two agents' would be told apart by nothing.
+    turns = [script.turn("one"), script.turn("two")]
+    with MockServer(turns) as server, anyio.fail_after(30):
+        client = await letta.connect(server.url)
+        first = await client.session(agent_id="a", conversation_id="default")
+        second = await client.session(agent_id="b", conversation_id="default")
+        await first.run("1")
+        await second.run("2")
+        texts = [[str(one["content"]) async for one in s.messages()] for s in (first, second)]
+        await client.close()
+    assert ["one" in texts[0][0], "two" in texts[1][0]] == [True, True]
+    assert [len(one) for one in texts] == [2, 2]

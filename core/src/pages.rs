@@ -17,6 +17,7 @@ const PAGE: u64 = 50;
 pub struct StoredMessages {
     client: Client,
     conversation_id: String,
+    agent_id: Option<String>,
     page: VecDeque<Map<String, Value>>,
     /// The oldest message of the last page; `None` before the first one.
     before: Option<String>,
@@ -31,6 +32,7 @@ impl Conversations<'_> {
         StoredMessages {
             client: self.client().clone(),
             conversation_id: conversation_id.into(),
+            agent_id: None,
             page: VecDeque::new(),
             before: None,
             done: false,
@@ -39,6 +41,13 @@ impl Conversations<'_> {
 }
 
 impl StoredMessages {
+    /// Says whose conversation it is: an agent's `default` one has no id of its own.
+    #[must_use]
+    pub fn of_agent(mut self, agent_id: impl Into<String>) -> Self {
+        self.agent_id = Some(agent_id.into());
+        self
+    }
+
     /// The next older message, a body of the REST API; `None` after the oldest.
     ///
     /// # Errors
@@ -59,6 +68,9 @@ impl StoredMessages {
         let mut query = Map::from_iter([("limit".to_owned(), PAGE.into())]);
         if let Some(before) = &self.before {
             query.insert("before".to_owned(), before.as_str().into());
+        }
+        if let Some(agent) = &self.agent_id {
+            query.insert("agent_id".to_owned(), agent.as_str().into());
         }
         let mut command = ConversationMessagesListCommand::new(self.conversation_id.clone());
         command.query = Some(query);

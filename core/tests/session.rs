@@ -199,3 +199,19 @@ async fn limits_are_those_of_each_turn() {
     // What wants a permission is denied all the same.
     assert_eq!(patient.turn_options().approvals, Approvals::Deny);
 }
+
+#[tokio::test]
+async fn the_stored_messages_of_a_default_conversation_are_its_agents() {
+    let script = turns(&[ScriptedTurn::text(["one"]), ScriptedTurn::text(["two"])]);
+    let (_server, client) = connected(script).await;
+    for (agent, text) in [("a", "one"), ("b", "two")] {
+        let options = SessionOptions::agent(agent).conversation("default");
+        let session = client.session(options).await.unwrap();
+        session.run("?").await.unwrap();
+        let mut stored = session.messages();
+        let newest = stored.next().await.unwrap().unwrap();
+        assert_eq!(newest["content"][0]["text"], text);
+        assert!(stored.next().await.unwrap().is_some());
+        assert!(stored.next().await.unwrap().is_none());
+    }
+}

@@ -122,6 +122,7 @@ class Conversations(_families.Conversations):
         self,
         conversation_id: str,
         *,
+        agent_id: str | None = None,
         before: str | None = None,
         page_size: int = PAGE,
         timeout: Timeout = "default",
@@ -134,6 +135,8 @@ class Conversations(_families.Conversations):
 
         Args:
             conversation_id: The conversation.
+            agent_id: Its agent, which the server needs for ``default``: an agent's default
+                conversation has no id of its own.
             before: The id of a message; those before it are given.
             page_size: How many messages to ask for at once.
             timeout: Seconds to wait for each page.
@@ -151,6 +154,8 @@ class Conversations(_families.Conversations):
             query: dict[str, Any] = {"limit": page_size}
             if before is not None:
                 query["before"] = before
+            if agent_id is not None:
+                query["agent_id"] = agent_id
             page = await self.list_messages(
                 conversation_id=conversation_id, query=query, timeout=timeout
             )

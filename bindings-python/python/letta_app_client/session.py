@@ -266,6 +266,8 @@ class Session:
 
     async def messages(self, **query: Any) -> AsyncIterator[Fields]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
+        if self.conversation_id == "default":
+            query.setdefault("agent_id", self.agent_id)
         async for message in self._client.conversations.messages(self.conversation_id, **query):
             yield message
 

@@ -84,6 +84,11 @@ async def test_stored_messages_page_by_page(live: dict[str, Any]) -> None:
         assert paged == whole
         rest = [one.id async for one in stored(runtime.conversation_id, before=whole[0])]
         assert rest == whole[1:]
+        # An agent's default conversation is known by its agent alone.
+        session = await client.session(agent_id=runtime.agent_id, conversation_id="default")
+        await session.run("N=1")
+        kinds = [one.message_type async for one in session.messages()]
+        assert kinds == ["assistant_message", "user_message"]
 
 
 async def test_models(live: dict[str, Any]) -> None:

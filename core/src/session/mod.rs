@@ -301,7 +301,11 @@ impl Session {
     /// The stored messages, newest first.
     #[must_use]
     pub fn messages(&self) -> StoredMessages {
-        self.client.conversations().messages(self.conversation_id())
+        let messages = self.client.conversations().messages(self.conversation_id());
+        if self.conversation_id() == "default" {
+            return messages.of_agent(self.agent_id());
+        }
+        messages
     }
 
     /// A copy of the conversation that goes its own way: `conversation_fork`, then `runtime_start` with

@@ -2957,7 +2957,7 @@ class Conversations(Family):
             RequestTimeout: No answer in time.
         """
 
-    def messages(self, conversation_id: str, *, before: str | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
+    def messages(self, conversation_id: str, *, agent_id: str | None=None, before: str | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
         """Iterates over the stored messages of a conversation, newest first.
 
         Sends ``conversation_messages_list`` whenever a page is used up (section 20.3). Cancelling
@@ -2966,6 +2966,8 @@ class Conversations(Family):
 
         Args:
             conversation_id: The conversation.
+            agent_id: Its agent, which the server needs for ``default``: an agent's default
+                conversation has no id of its own.
             before: The id of a message; those before it are given.
             page_size: How many messages to ask for at once.
             timeout: Seconds to wait for each page.
