@@ -1,6 +1,6 @@
 //! Errors on their way into JavaScript, where each kind becomes a class of its own (`ts/errors.ts`).
 
-use letta_app_client::{Error, ErrorKind};
+use letta_app_client::{Error, ErrorKind, TurnStatus};
 use napi_derive::napi;
 
 /// Marks the exceptions whose message is the JSON of one of our errors.
@@ -31,4 +31,14 @@ pub(crate) fn bad_option(
 #[must_use]
 pub fn error_codes() -> Vec<&'static str> {
     ErrorKind::ALL.iter().map(|kind| kind.code()).collect()
+}
+
+/// The error, as JSON, of a turn that ended with a status, with the server's words for it; `null` where the
+/// agent ended it itself.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn outcome_error(status: String, reason: Option<String>) -> Option<String> {
+    let status = TurnStatus::ALL.into_iter().find(|known| known.as_str() == status)?;
+    Some(status.error(reason.as_deref())?.to_json())
 }

@@ -163,6 +163,7 @@ it("exports what it promises", () => {
       "connect",
       "createAppServerClient",
       "deny",
+      "gather",
       "isAppServerInfoResponseMessage",
       "map",
       "policy",

@@ -3,8 +3,8 @@
 import {
   type AppServerClientOptions,
   type Batch,
+  type BatchProgress,
   type MapOptions,
-  type MapProgress,
   map,
   type Prompt,
   type StructuredResult,
@@ -88,7 +88,7 @@ it("gives the errors of those that fail, and goes on with the others", async () 
     { text: "half", error: "no credits" },
     { text: "three" },
   ]);
-  const seen: MapProgress[] = [];
+  const seen: BatchProgress[] = [];
   const options: MapOptions = { agents, limit: 1, onProgress: (progress) => seen.push(progress) };
   const { items, usage } = await map(client, prompts.slice(0, 3), options);
   const outcomes = items.map((item) => (item.error ? item.error.message : item.result.text));

@@ -27,7 +27,7 @@ interface Case {
 
 /** Parts of programs. */
 const PARTS = {
-  imports: 'import { connect, map, policy } from "@letta/app-client-native";',
+  imports: 'import { connect, gather, map, policy } from "@letta/app-client-native";',
   tools: `
     import { audit, deny, tool, toolSet } from "@letta/app-client-native";
     import { z } from "zod";`,
@@ -112,6 +112,12 @@ const CASES: Case[] = [
     before: ["imports", "client"],
     script: [{ text: "yes" }],
     prints: "a yes\nb yes\nc yes\n36\n",
+  },
+  {
+    about: "await gather(",
+    before: ["imports", "client", "session"],
+    script: [{ text: "yes" }],
+    prints: "Check the tests. yes\nCheck the docs. yes\n",
   },
   {
     about: "client.models.list(",

@@ -254,6 +254,12 @@ export interface NativeTurnOptions {
   check?: boolean
 }
 
+/**
+ * The error, as JSON, of a turn that ended with a status, with the server's words for it; `null` where the
+ * agent ended it itself.
+ */
+export declare function outcomeError(status: string, reason?: string | undefined | null): string | null
+
 /** Whether commands of a type carry a `request_id`: `required`, `optional` or `none`. */
 export declare function requestIdRule(kind: string): string
 

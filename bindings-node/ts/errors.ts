@@ -295,8 +295,8 @@ export class AbortError extends Error {
   }
 }
 
-/** The error that the engine's JSON stands for. */
-export function errorFromJson(json: string): LettaAppError {
+/** The error that the engine's JSON stands for, with the result of its turn where it is known here. */
+export function errorFromJson(json: string, result?: TurnResult): LettaAppError {
   const error = JSON.parse(json) as NativeError;
   const Class = ERROR_CLASSES[error.code as ErrorCode] ?? InternalError;
   const ofOption = Class === InvalidOption || Class === TooManyRequests;
@@ -307,7 +307,7 @@ export function errorFromJson(json: string): LettaAppError {
     closeCode: error.close_code ?? undefined,
     willReconnect: error.will_reconnect,
     response: error.response === null ? undefined : JSON.parse(error.response),
-    result: error.result === null ? undefined : turnResult(error.result),
+    result: error.result === null ? result : turnResult(error.result),
     errors: error.problems,
     droppedCount: error.dropped_count ?? undefined,
   });

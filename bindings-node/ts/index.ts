@@ -30,6 +30,7 @@ export {
 } from "./approvals.js";
 export { type AuditEntry, type AuditedHandler, audit } from "./audit.js";
 export type { BacklogOptions, Overflow } from "./backlog.js";
+export type { Batch, BatchItem, BatchProgress } from "./batch.js";
 export { AppServerClient } from "./client.js";
 export { connect, createAppServerClient } from "./connect.js";
 export type { Conversations, StoredMessagesOptions } from "./conversations.js";
@@ -70,14 +71,8 @@ export type * from "./families.js";
 export type { AnsweredType, CommandType, Family } from "./family.js";
 export type { DirectoryEntry, FileChanges, Files } from "./files.js";
 export type { MessageFilter, MessageOf, MessageType } from "./filters.js";
-export {
-  type Batch,
-  type MapItem,
-  type MapOptions,
-  type MapProgress,
-  map,
-  type StructuredMapOptions,
-} from "./map.js";
+export { type GatherOptions, gather } from "./gather.js";
+export { type MapOptions, map, type StructuredMapOptions } from "./map.js";
 export { type AppServerChannel, isAppServerInfoResponseMessage, rawText } from "./messages.js";
 export type {
   Approvals,

@@ -1,42 +1,23 @@
 /** Many prompts at once, each in a conversation of its own. */
 
+import {
+  asError,
+  type Batch,
+  type BatchItem,
+  type BatchProgress,
+  checkedObserver,
+  tell,
+} from "./batch.js";
 import type { AppServerClient } from "./client.js";
-import { describe } from "./describe.js";
 import { AbortError, InvalidOption } from "./errors.js";
-import { reportHandlerError } from "./handlers.js";
 import { checkedObject, checkedSignal, show } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
-import type { TurnResult, Usage } from "./results.js";
+import type { TurnResult } from "./results.js";
 import type { Prompt, Session, SessionOptions } from "./session.js";
 import { onAbort } from "./signals.js";
 import type { StructuredResult } from "./structured.js";
 import type { JsonSchema } from "./toolschema.js";
 import { noUsage, sumUsage } from "./usage.js";
-
-/** What became of one prompt: a `result`, or an `error`. */
-export type MapItem<Result extends TurnResult = TurnResult> =
-  | { prompt: Prompt; agentId: string; result: Result; error?: undefined }
-  | { prompt: Prompt; agentId: string; error: Error; result?: undefined };
-
-/** How far it has come; told when a prompt is done. */
-export interface MapProgress<Result extends TurnResult = TurnResult> {
-  /** How many prompts are done, this one included. */
-  done: number;
-  /** How many there are. */
-  total: number;
-  /** The place of this one among the prompts, counted from 0. */
-  index: number;
-  /** What became of it. */
-  item: MapItem<Result>;
-}
-
-/** What all prompts came to. */
-export interface Batch<Result extends TurnResult = TurnResult> {
-  /** One for each prompt, in their order. */
-  readonly items: readonly MapItem<Result>[];
-  /** Token counts of all turns, summed; those of turns that failed among them. */
-  readonly usage: Usage;
-}
 
 /** Which agents are asked, and how. What concerns sessions and turns holds for each prompt. */
 export interface MapOptions<Result extends TurnResult = TurnResult>
@@ -49,7 +30,7 @@ export interface MapOptions<Result extends TurnResult = TurnResult>
   /** How many prompts are worked on at once; 8 by default. */
   limit?: number | undefined;
   /** Called when a prompt is done. One that throws is reported as a process warning, and changes nothing. */
-  onProgress?: ((progress: MapProgress<Result>) => void) | undefined;
+  onProgress?: ((progress: BatchProgress<Result>) => void) | undefined;
   /** Stops everything on the server. */
   signal?: AbortSignal | undefined;
 }
@@ -109,7 +90,7 @@ class Mapping {
   readonly #options: MapOptions;
   /** Stops what runs: the caller's signal does, and an option that cannot be used. */
   readonly #stop = new AbortController();
-  readonly #items: MapItem[] = [];
+  readonly #items: BatchItem[] = [];
   #usage = noUsage();
   #begun = 0;
   #done = 0;
@@ -141,21 +122,18 @@ class Mapping {
     for (let index = this.#begun++; index < this.#prompts.length; index = this.#begun++) {
       const prompt = this.#prompts[index] as Prompt;
       const agentId = this.#options.agents[index % this.#options.agents.length] as string;
-      let item: MapItem;
+      let item: BatchItem;
       try {
         item = { prompt, agentId, result: await this.#ask(prompt, agentId) };
       } catch (error) {
         if (error instanceof InvalidOption) this.#stop.abort(error);
         if (error instanceof InvalidOption || this.#stop.signal.aborted) throw error;
-        item = {
-          prompt,
-          agentId,
-          error: error instanceof Error ? error : new Error(describe(error)),
-        };
+        item = { prompt, agentId, error: asError(error) };
       }
       this.#items[index] = item;
       this.#done += 1;
-      this.#tell(index, item);
+      const total = this.#prompts.length;
+      tell(this.#options.onProgress, { done: this.#done, total, index, item });
     }
   }
 
@@ -178,19 +156,6 @@ class Mapping {
     // Nothing is left to stop, only its tools are answered no more.
     void session.close();
   }
-
-  #tell(index: number, item: MapItem): void {
-    const failed = (error: unknown) => reportHandlerError("onProgress", error);
-    try {
-      const onProgress: ((progress: MapProgress) => unknown) | undefined = this.#options.onProgress;
-      const total = this.#prompts.length;
-      const returned = onProgress?.({ done: this.#done, total, index, item });
-      // An async function's rejection would otherwise end the process.
-      if (returned instanceof Promise) returned.catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  }
 }
 
 function checkedPrompts(prompts: Iterable<Prompt>): readonly Prompt[] {
@@ -210,9 +175,7 @@ function checkedOptions(options: MapOptions | StructuredMapOptions<OutputSchema>
   if (limit !== undefined && !(limit >= 1 && (Number.isInteger(limit) || limit === Infinity))) {
     throw new InvalidOption(`limit: expected a whole number above 0, got ${show(limit)}`);
   }
-  if (onProgress !== undefined && typeof onProgress !== "function") {
-    throw new InvalidOption(`onProgress: expected a function, got ${show(onProgress)}`);
-  }
+  checkedObserver(onProgress);
   checkedSignal(signal);
   return options as MapOptions;
 }

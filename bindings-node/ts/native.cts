@@ -51,6 +51,7 @@ export const keptFrames: typeof binding.keptFrames = loaded.keptFrames;
 export const messageTypes: typeof binding.messageTypes = loaded.messageTypes;
 export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;
 export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
+export const outcomeError: typeof binding.outcomeError = loaded.outcomeError;
 export type Drained = binding.Drained;
 export type NativeOptions = binding.NativeOptions;
 export type NativeReconnect = binding.NativeReconnect;

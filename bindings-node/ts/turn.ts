@@ -5,6 +5,7 @@ import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
 import { EventQueue, type EventSource } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import { type NativeResult, type TurnResult, type TurnStatus, turnResult } from "./results.js";
+import type { Prompt } from "./session.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
 import type { UIMessageChunk } from "./uimessages.js";
 
@@ -37,6 +38,12 @@ export interface TurnCall {
   resolve(text: string): void;
   reject(error: unknown): void;
   ready(): void;
+}
+
+/** What a turn remembers of its input, whose fields the engine has checked. */
+export interface TurnInput {
+  runtime?: { agent_id?: string };
+  payload?: { messages?: { content?: Prompt }[] };
 }
 
 /** What a turn came to. */
@@ -88,8 +95,20 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   #detached = false;
   #waiting: Waiting[] = [];
 
+  /** What was said: the content of the input's last message. */
+  readonly prompt: Prompt;
+  /** Who was asked. */
+  readonly agentId: string;
+
   /** Made by {@link AppServerClient.sendTurn}. What `begin` throws is thrown. */
-  constructor(engine: TurnEngine, token: number, begin: (call: TurnCall) => void) {
+  constructor(
+    engine: TurnEngine,
+    token: number,
+    begin: (call: TurnCall) => void,
+    input: TurnInput = {},
+  ) {
+    this.prompt = input.payload?.messages?.at(-1)?.content ?? "";
+    this.agentId = input.runtime?.agent_id ?? "";
     this.#engine = engine;
     this.#token = token;
     this.#events = new EventQueue(engine, token);

@@ -5,7 +5,7 @@ import type { Connection } from "./native.cjs";
 import { nativeTurnOptions, type RunTurnOptions } from "./options.js";
 import type { PendingCalls } from "./pending.js";
 import { type NativeResult, type TurnResult, turnResult } from "./results.js";
-import { Turn, type TurnEngine } from "./turn.js";
+import { Turn, type TurnCall, type TurnEngine, type TurnInput } from "./turn.js";
 
 /** Hands a command to the engine, with all that comes before. */
 type Hand = (command: object, send: (text: string) => void) => void;
@@ -43,7 +43,8 @@ export class Turns {
   send(input: object, options: RunTurnOptions): Turn {
     const plan = this.#plan(input, options, true);
     const token = this.#native.token();
-    return new Turn(this.#engine, token, (call) => this.#calls.begin({ ...plan, ...call }, token));
+    const begin = (call: TurnCall) => this.#calls.begin({ ...plan, ...call }, token);
+    return new Turn(this.#engine, token, begin, input as TurnInput);
   }
 
   #plan(input: object, options: RunTurnOptions, followed: boolean) {

@@ -1,6 +1,6 @@
 //! From the engine's errors to the package's exception classes.
 
-use letta_app_client::{Error, ErrorKind};
+use letta_app_client::{Error, ErrorKind, TurnStatus};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -22,4 +22,12 @@ pub(crate) fn invalid_option(py: Python<'_>, message: impl Into<String>) -> PyEr
 #[pyfunction]
 pub(crate) fn error_kinds() -> Vec<(&'static str, bool)> {
     ErrorKind::ALL.iter().map(|kind| (kind.code(), kind.retryable())).collect()
+}
+
+/// The error, as JSON, of a turn that ended with a status, with the server's words for it; `None` where the
+/// agent ended it itself.
+#[pyfunction]
+pub(crate) fn outcome_error(status: &str, reason: Option<&str>) -> Option<String> {
+    let status = TurnStatus::ALL.into_iter().find(|known| known.as_str() == status)?;
+    Some(status.error(reason)?.to_json())
 }

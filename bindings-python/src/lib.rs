@@ -22,7 +22,7 @@ mod _native {
     #[pymodule_export]
     use crate::delivery::kept_frames;
     #[pymodule_export]
-    use crate::errors::error_kinds;
+    use crate::errors::{error_kinds, outcome_error};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]

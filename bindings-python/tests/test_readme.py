@@ -84,6 +84,16 @@ async def test_many_at_once(printed: Printed) -> None:
     assert printed.text == "a -> 42\nb -> 42\n24\n"
 
 
+async def test_turns_that_were_sent_already(printed: Printed) -> None:
+    (code,) = blocks("package", "Turns that were sent already")
+    with MockServer([script.turn("42")]) as mock:
+        async with letta.connect(mock.url) as client:
+            sessions = [await client.session(agent_id=agent) for agent in ("a", "b")]
+            both = {"session": sessions[0], "other": sessions[1]}
+            await run(code, await names(client, printed, **both))
+    assert printed.text == "Check the tests. -> 42\nCheck the docs. -> 42\n"
+
+
 @pytest.fixture
 def letta_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program ``letta`` that does what is needed here of ``letta server``."""

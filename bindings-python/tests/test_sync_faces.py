@@ -56,7 +56,7 @@ def test_the_classes_have_the_same_methods_with_the_same_signatures(original: ty
         assert inspect.getdoc(mine) or not inspect.getdoc(member), name
 
 
-FUNCTIONS = ["connect", "create_app_server_client", "map", "spawn_server"]
+FUNCTIONS = ["connect", "create_app_server_client", "gather", "map", "spawn_server"]
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

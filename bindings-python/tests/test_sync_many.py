@@ -79,6 +79,59 @@ with letta.connect(sys.argv[1]) as client:
     mock.assert_received("input", times=3)
 
 
+def test_turns_that_were_sent(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("one"), script.turn("half", error="no credits"))
+    steps: list[tuple[int, int]] = []
+    with letta.connect(mock.url) as client, letta.connect(mock.url) as other:
+        session = client.session(agent_id="x")
+        first = session.send("a")
+        assert mock.wait_received("input", 1)
+        batch = letta.gather(
+            client.session(agent_id="y").send("b"), first, progress=lambda *step: steps.append(step)
+        )
+        assert [(item.prompt, item.agent_id, item.text) for item in batch] == [
+            ("b", "y", "half"),
+            ("a", "x", "one"),
+        ]
+        assert [type(item.error) for item in batch] == [letta.TurnFailed, type(None)]
+        assert steps == [(1, 2), (2, 2)]
+        with pytest.raises(letta.TurnFailed, match="no credits"):
+            letta.gather(session.send("c"), check=True)
+        # Only the deliveries of one client are looked for while a call waits.
+        with pytest.raises(letta.InvalidOption, match=r"^turns: expected those of one client"):
+            letta.gather(first, other.session(agent_id="z").send("d"))
+        assert len(letta.gather()) == 0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="another process is interrupted differently there")
+def test_an_interrupt_stops_what_is_gathered(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("on and on", hang=True))
+    program = """
+import sys, threading, signal, os
+from letta_app_client import sync as letta
+def interrupt():
+    sys.stdin.readline()
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+with letta.connect(sys.argv[1]) as client:
+    turns = [client.session(agent_id=agent).send("?") for agent in "abc"]
+    try:
+        letta.gather(*turns)
+    except KeyboardInterrupt:
+        print(*(turn.result().status for turn in turns))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, mock.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert mock.wait_received("input", 3)
+        said, _ = process.communicate("now\n", timeout=30)
+    assert (said, process.returncode) == ("aborted aborted aborted\n", 0)
+    mock.assert_received("abort_message", times=3)
+
+
 def test_an_object_as_the_answer(scripted: Callable[..., MockServer]) -> None:
     @dataclass
     class Place:

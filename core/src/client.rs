@@ -19,7 +19,7 @@ use crate::protocol::typed::Command;
 use crate::router::{Follower, Router, Waiter, gone};
 use crate::state::State;
 use crate::tool::{Calls, Scope, ToolCalls, ToolRoutes};
-use crate::turn::Turn;
+use crate::turn::{Asked, Turn};
 
 /// A client of one App Server: a cheap handle, to be cloned at will.
 ///
@@ -482,6 +482,7 @@ impl Client {
         options: TurnOptions,
         asks: Option<mpsc::UnboundedSender<ApprovalRequest>>,
     ) -> Result<Turn, Error> {
+        let asked = Asked::of(&fields);
         let command = command("input", fields)?;
         let (to, outcome) = oneshot::channel();
         let (events, inbox) = subscription(Backpressure::default(), None);
@@ -491,7 +492,8 @@ impl Client {
         self.router.wait(token, Waiter::Turn(to, Some(follower)));
         let (connection, router) = (Arc::clone(&self.connection), self.router.clone());
         let (ended, told, own) = (None, false, None);
-        let turn = Turn { connection, router, token, inbox, requests, outcome, ended, told, own };
+        let turn =
+            Turn { asked, connection, router, token, inbox, requests, outcome, ended, told, own };
         self.router.sent(&self.connection.run_turn(token, &command, options)?);
         Ok(turn)
     }

@@ -26,7 +26,8 @@
 //! # Layers
 //!
 //! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`], get a value
-//!   of a type with [`Session::run_as`]. It takes functions as [`Tool`]s and a [`policy`] for permissions. [`map`] asks many prompts at once.
+//!   of a type with [`Session::run_as`]. It takes functions as [`Tool`]s and a [`policy`] for permissions. [`map`] asks many prompts at once,
+//!   [`gather`] waits for turns that were sent already.
 //! * [`Client`] is everything else that the protocol has. Bodies are JSON values with the protocol's own field names, or the
 //!   typed commands of [`protocol::types`] in methods by family: `client.agents().list(…)`.
 //! * [`Connection`] is the handle under it, for other languages: it takes and gives plain text, never
@@ -53,8 +54,10 @@ pub mod engine;
 mod error;
 mod events;
 pub mod families;
+mod gather;
 mod lanes;
 mod mailbox;
+mod map;
 mod message;
 mod options;
 mod pages;
@@ -78,7 +81,7 @@ mod turn;
 
 pub use approvals::{ApprovalRequest, ApprovalRequests, Decision};
 pub use backpressure::{Backpressure, Overflow};
-pub use batch::{Batch, MapOptions, Progress, map};
+pub use batch::{Batch, BatchItem, Progress};
 pub use changes::FileChanges;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
@@ -88,7 +91,9 @@ pub use engine::{
 };
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events, MessageFilter, Messages};
+pub use gather::{gather, gather_with};
 pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink};
+pub use map::{MapOptions, map};
 pub use message::Message;
 pub use options::{ConnectOptions, TlsOptions, Transport};
 pub use pages::{CronRuns, StoredMessages};

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::approvals::ApprovalRequest;
@@ -13,7 +14,7 @@ use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult};
 use crate::error::Error;
 use crate::events::Inbox;
 use crate::router::{Router, gone};
-use crate::session::Own;
+use crate::session::{Own, Prompt};
 
 /// One thing a follower of a turn sees.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ pub enum TurnUpdate {
 /// ```
 #[derive(Debug)]
 pub struct Turn {
+    pub(crate) asked: Asked,
     pub(crate) connection: Arc<Connection>,
     pub(crate) router: Router,
     pub(crate) token: Token,
@@ -90,7 +92,36 @@ pub struct Turn {
     pub(crate) own: Option<Arc<Own>>,
 }
 
+/// What a turn remembers of its input.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) agent_id: String,
+    pub(crate) prompt: Prompt,
+}
+
+impl Asked {
+    /// Of the fields of an `input`; what is wrong with them is found elsewhere.
+    pub(crate) fn of(fields: &Value) -> Self {
+        let agent_id = fields["runtime"]["agent_id"].as_str().unwrap_or_default().to_owned();
+        let last = fields["payload"]["messages"].as_array().and_then(|messages| messages.last());
+        let prompt = last.map_or_else(|| "".into(), |message| Prompt(message["content"].clone()));
+        Self { agent_id, prompt }
+    }
+}
+
 impl Turn {
+    /// What was said: the content of the input's last message.
+    #[must_use]
+    pub fn prompt(&self) -> &Prompt {
+        &self.asked.prompt
+    }
+
+    /// Who was asked.
+    #[must_use]
+    pub fn agent_id(&self) -> &str {
+        &self.asked.agent_id
+    }
+
     /// The next event; `None` once the turn is over and every event was seen.
     ///
     /// Events come from the moment the turn was sent, however late this is called first: at most

@@ -49,7 +49,7 @@ async fn prompts_go_to_the_agents_in_turn_each_in_a_conversation_of_its_own() {
         MapOptions::agents(["agent-1", "agent-2"]).sessions(|options| options.mode("acceptEdits"));
     let batch = map(&client, ["a", "b", "c"], options).await.unwrap();
     let texts: Vec<_> =
-        batch.results.iter().map(|result| &*result.as_ref().unwrap().text).collect();
+        batch.items.iter().map(|item| &*item.result.as_ref().unwrap().text).collect();
     assert_eq!(texts, ["42"; 3]);
     assert_eq!(batch.usage.total_tokens, 3 * PER_RUN);
     let inputs = received(&server, "input");
@@ -76,10 +76,10 @@ async fn one_that_fails_leaves_the_others_alone() {
     let turns = vec![ScriptedTurn::text(["one"]), failing, ScriptedTurn::text(["three"])];
     let (_server, client) = connected(turns).await;
     let batch = map(&client, ["a", "b", "c"], MapOptions::agents(["x"]).limit(1)).await.unwrap();
-    assert_eq!(batch.results[0].as_ref().unwrap().text, "one");
-    let error = batch.results[1].as_ref().unwrap_err();
+    assert_eq!(batch.items[0].result.as_ref().unwrap().text, "one");
+    let error = batch.items[1].result.as_ref().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TurnFailed);
-    assert_eq!(batch.results[2].as_ref().unwrap().text, "three");
+    assert_eq!(batch.items[2].result.as_ref().unwrap().text, "three");
     // What a failed turn has used counts as well.
     assert_eq!(batch.usage.total_tokens, 3 * PER_RUN);
 }
@@ -104,7 +104,7 @@ async fn as_many_run_at_once_as_the_limit_says() {
     let options = MapOptions::agents(["a", "b"]).limit(2);
     let options = options.sessions(move |options| options.tool(meet.clone()));
     let batch = timeout(SOON, map(&client, ["?"; 6], options)).await.unwrap().unwrap();
-    assert!(batch.results.iter().all(Result::is_ok), "{batch:?}");
+    assert!(batch.items.iter().all(|item| item.result.is_ok()), "{batch:?}");
     assert_eq!(highest.load(Ordering::SeqCst), 2);
 }
 
@@ -127,7 +127,7 @@ async fn progress_is_told_as_it_comes_and_results_keep_their_order() {
     let options = MapOptions::agents(["first", "second"])
         .sessions(move |options| options.tool(meet.clone()))
         .progress(move |progress| {
-            let agent = progress.result.as_ref().unwrap().agent_id.clone();
+            let agent = progress.item.result.as_ref().unwrap().agent_id.clone();
             let entry = (progress.index, progress.done, progress.total, agent);
             telling.lock().unwrap().push(entry);
             done.notify_one();
@@ -135,7 +135,7 @@ async fn progress_is_told_as_it_comes_and_results_keep_their_order() {
     let batch = timeout(SOON, map(&client, ["a", "b"], options)).await.unwrap().unwrap();
     let expected = [(1, 1, 2, "second".to_owned()), (0, 2, 2, "first".to_owned())];
     assert_eq!(*told.lock().unwrap(), expected);
-    let agents = batch.results.iter().map(|result| result.as_ref().unwrap().agent_id.as_str());
+    let agents = batch.items.iter().map(|item| item.agent_id.as_str());
     assert_eq!(agents.collect::<Vec<_>>(), ["first", "second"]);
 }
 
@@ -166,5 +166,5 @@ async fn without_agents_or_room_nothing_is_sent() {
     assert!(received(&server, "runtime_start").is_empty());
     let nothing: [&str; 0] = [];
     let batch = map(&client, nothing, MapOptions::agents(["a"])).await.unwrap();
-    assert!(batch.results.is_empty());
+    assert!(batch.items.is_empty());
 }

@@ -224,7 +224,7 @@ async fn many_prompts_at_once() {
     let agents = [client.session(agent()).await.unwrap(), client.session(agent()).await.unwrap()];
     let options = MapOptions::agents(agents.iter().map(Session::agent_id)).limit(2);
     let batch = timeout(LONG, map(&client, ["N=1", "N=2", "N=3"], options)).await.unwrap().unwrap();
-    let results: Vec<_> = batch.results.into_iter().map(Result::unwrap).collect();
+    let results: Vec<_> = batch.items.into_iter().map(|item| item.result.unwrap()).collect();
     let texts = results.iter().map(|result| result.text.as_str());
     assert_eq!(texts.collect::<Vec<_>>(), ["tok0 ", "tok0 tok1 ", "tok0 tok1 tok2 "]);
     assert_eq!(batch.usage.completion_tokens, 6);

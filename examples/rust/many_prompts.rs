@@ -11,8 +11,7 @@ async fn main() -> Result<(), Error> {
     let url = env::var("LETTA_URL").unwrap_or_else(|_| "ws://127.0.0.1:4500".to_owned());
     let model = env::var("LETTA_MODEL").unwrap_or_else(|_| "lmstudio/echo-1".to_owned());
     let agent = json!({ "name": "helper", "model": model });
-    let prompts: Vec<String> =
-        (1..=6).map(|number| format!("Describe the number {number} in one sentence.")).collect();
+    let prompts = (1..=6).map(|number| format!("Describe the number {number} in one sentence."));
 
     let client = Client::new(ConnectOptions::new(url))?;
     client.connect().await?;
@@ -22,11 +21,11 @@ async fn main() -> Result<(), Error> {
         .limit(3)
         .sessions(|options| options.timeout(Duration::from_secs(300)))
         .progress(|progress| eprintln!("{} of {}", progress.done, progress.total));
-    let batch = map(&client, prompts.clone(), options).await?;
-    for (prompt, result) in prompts.iter().zip(&batch.results) {
-        match result {
-            Ok(result) => println!("{prompt} -> {}", result.text),
-            Err(error) => println!("{prompt} -> [{error}]"),
+    let batch = map(&client, prompts, options).await?;
+    for item in &batch.items {
+        match &item.result {
+            Ok(result) => println!("{} -> {}", item.prompt, result.text),
+            Err(error) => println!("{} -> [{error}]", item.prompt),
         }
     }
     println!("[{} tokens in all]", batch.usage.total_tokens);

@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from . import policy, protocol, sync
     from ._batch import Batch, BatchItem
     from ._family import Family
+    from ._gather import gather
     from ._map import map  # noqa: A004 - as ``letta.map``
     from ._stream import TurnStream
     from ._structured import StructuredResult
@@ -223,6 +224,7 @@ __all__ = [
     "connect",
     "create_app_server_client",
     "deny",
+    "gather",
     "map",
     "policy",
     "protocol",
@@ -233,6 +235,7 @@ __all__ = [
 
 _LATER = {
     "._batch": ("Batch", "BatchItem"),
+    "._gather": ("gather",),
     "._map": ("map",),
     ".events": (
         "ApprovalDecided",

@@ -1,4 +1,4 @@
-"""What many prompts came to."""
+"""What many turns came to."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class BatchItem(Generic[R_co]):
 
 
 class Batch(Sequence[BatchItem[R_co]]):
-    """What ``letta.map`` returns: one ``BatchItem`` for each prompt, in the order of the prompts.
+    """What ``letta.map`` and ``letta.gather`` return: one ``BatchItem`` for each prompt, in order.
 
     ::
 
@@ -81,7 +81,8 @@ class Batch(Sequence[BatchItem[R_co]]):
     @property
     def usage(self) -> Usage:
         """Token counts of all turns, summed; those that failed have been paid for as well."""
-        return summed(item.usage for item in self._items)
+        # An item is there twice where a turn was gathered twice.
+        return summed({id(item): item.usage for item in self._items}.values())
 
     @overload
     def __getitem__(self, index: int) -> BatchItem[R_co]: ...

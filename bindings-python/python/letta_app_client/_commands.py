@@ -249,7 +249,7 @@ class Commands(HasConveniences, Overloads):
         # The module with the events, which only those who follow a turn need.
         from .turn import Turn  # noqa: PLC0415
 
-        return Turn(self._bridge.begin(start, make))
+        return Turn(self._bridge.begin(start, make), runtime, payload)
 
     def input(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from . import _native
@@ -14,7 +14,7 @@ from ._parse import parse
 from .errors import LettaAppError, TurnInterrupted, from_json
 from .results import TurnResult
 
-__all__ = ["Flight"]
+__all__ = ["Flight", "news"]
 
 Phase = Literal["settling", "sent", "queued", "running", "stopping"]
 
@@ -27,11 +27,12 @@ class Flight:
     ) -> None:
         self._bridge = bridge
         self._native: _native.Connection = bridge.native
-        self._loop = loop
+        self.loop = loop
         self._token = token
         # What else is kept for the turn goes with its end.
         self._released = released
-        self._waiters: set[Completion] = set()
+        # They are told of everything that comes for the turn.
+        self.waiters: set[Completion] = set()
         self._ready = False
         self._reading = False
         self._events: deque[dict[str, Any]] = deque()
@@ -67,7 +68,7 @@ class Flight:
             self.result = TurnResult.from_raw(self.raw_result or {})
         if self.is_over:
             self._released(self._token)
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             waiter.set_result(None)
         return self.is_over
 
@@ -92,13 +93,17 @@ class Flight:
         self.leave()
         self._bridge.forget(self._token)
         self._released(self._token)
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             waiter.set_result(None)
 
     def report(self) -> tuple[Phase, str] | None:
         """The phase and a text about it; ``None`` when the engine has seen the end."""
         self._bridge.check_process()
         return self._native.turn_report(self._token)
+
+    def check(self) -> None:
+        """Refuses who waits for it in a foreign process or on a foreign loop."""
+        self._bridge.check()
 
     async def outcome(self) -> TurnResult:
         """Waits for the end."""
@@ -145,17 +150,17 @@ class Flight:
         """Lets other tasks have their turn: a reader who finds events ready never waits."""
         self._given += 1
         if self._given % BATCH == 0:
-            completion = self._loop.completion()
-            self._loop.soon(lambda: completion.set_result(None))
+            completion = self.loop.completion()
+            self.loop.soon(lambda: completion.set_result(None))
             await self._stopping(completion)
 
     async def _wait(self) -> None:
-        completion = self._loop.completion()
-        self._waiters.add(completion)
+        completion = self.loop.completion()
+        self.waiters.add(completion)
         try:
             await self._stopping(completion)
         finally:
-            self._waiters.discard(completion)
+            self.waiters.discard(completion)
 
     async def _stopping(self, completion: Completion) -> None:
         """Waits; whoever is cancelled meanwhile stops the turn."""
@@ -164,3 +169,15 @@ class Flight:
         except BaseException:
             self.stop()
             raise
+
+
+async def news(flights: Collection[Flight]) -> None:
+    """Waits until something has come for one of several turns, of one loop."""
+    completion = next(iter(flights)).loop.completion()
+    for flight in flights:
+        flight.waiters.add(completion)
+    try:
+        await completion.wait()
+    finally:
+        for flight in flights:
+            flight.waiters.discard(completion)

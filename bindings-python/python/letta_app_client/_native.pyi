@@ -9,12 +9,15 @@ from os import PathLike
 from typing import Any, Literal, final
 
 __all__ = ["Connection", "MockServer", "Server", "ServerLog", "Submission", "__version__"]
-__all__ += ["error_kinds", "kept_frames"]
+__all__ += ["error_kinds", "kept_frames", "outcome_error"]
 
 __version__: str
 
 def error_kinds() -> list[tuple[str, bool]]:
     """Every code of the engine, and whether that kind of error is retryable."""
+
+def outcome_error(status: str, reason: str | None) -> str | None:
+    """The error, as JSON, of a turn with a status; ``None`` where the agent ended it itself."""
 
 def kept_frames() -> list[str]:
     """The types of the frames that no subscriber misses, however far it lags."""

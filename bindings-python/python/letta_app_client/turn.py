@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ._flight import Flight
 from ._stream import TurnStream
 from .errors import LettaAppError, TurnError
 from .events import AssistantDelta, TurnEvent, TurnFinished, event_from_raw
 from .results import TurnResult, TurnStatus
+
+if TYPE_CHECKING:
+    from .session import Prompt
 
 __all__ = ["Turn", "TurnPhase"]
 
@@ -42,11 +45,25 @@ class Turn:
     that is dropped stops nothing: the turn goes on to its end unseen.
     """
 
-    __slots__ = ("__weakref__", "_flight")
+    __slots__ = ("__weakref__", "_agent_id", "_flight", "_prompt")
 
-    def __init__(self, flight: Flight) -> None:
+    def __init__(
+        self, flight: Flight, runtime: Mapping[str, Any], payload: Mapping[str, Any]
+    ) -> None:
         """Use ``AppServerClient.send_turn``."""
         self._flight = flight
+        self._agent_id = str(runtime["agent_id"])
+        self._prompt = _said(payload)
+
+    @property
+    def prompt(self) -> Prompt:
+        """What was said: the content of the input's last message."""
+        return self._prompt
+
+    @property
+    def agent_id(self) -> str:
+        """Who was asked."""
+        return self._agent_id
 
     def __await__(self) -> Generator[Any, Any, TurnResult]:
         return self._flight.outcome().__await__()
@@ -194,3 +211,10 @@ class Turn:
         # Without the engine: a debugger may ask at any time.
         state = self.status if self._flight.is_over else "under way"
         return f"<Turn {state}>"
+
+
+def _said(payload: Mapping[str, Any]) -> Prompt:
+    try:
+        return cast("Prompt", payload["messages"][-1]["content"])
+    except (LookupError, TypeError):
+        return ""  # of an input without messages, or with objects that only become some

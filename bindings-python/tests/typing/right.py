@@ -37,6 +37,9 @@ async def results_of_a_type(client: letta.AppServerClient) -> None:
     assert_type(batch.results, tuple[letta.TurnResult, ...])
     findings = await letta.map(client, ["a"], agents="a", output_type=Finding)
     assert_type([one.output for one in findings.results], list[Finding])
+    turns = [session.send("a"), session.send("b")]
+    assert_type(await letta.gather(*turns, progress=True), letta.Batch[letta.TurnResult])
+    assert_type(turns[0].agent_id, str)
 
 
 async def options_as_one_value() -> None:

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
-use super::runtime::{Runtime, outcome_error};
+use super::runtime::Runtime;
 use super::turn::{Approvals, End, Turn};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -376,7 +376,9 @@ impl Runtime {
                 Approvals::Pause => pausing.push(*token),
                 Approvals::Raise => {
                     let status = TurnStatus::RequiresApproval;
-                    self.fail_turn(index, outcome_error(status, None), &end, status, ctx);
+                    if let Some(error) = status.error(None) {
+                        self.fail_turn(index, error, &end, status, ctx);
+                    }
                 }
                 Approvals::Wait | Approvals::Ask | Approvals::Deny => {}
             }

@@ -133,6 +133,15 @@ impl Context {
         self.settle_pause = self.settle_pause.max(longer);
     }
 
+    /// A turn has a result, which is an error where it is to be checked and is no good one.
+    pub(crate) fn turn_over(&mut self, token: Token, result: TurnResult, check: bool) {
+        let checked = if check { result.checked() } else { Ok(result) };
+        self.deliveries.push_back(match checked {
+            Ok(result) => Delivery::Turn { token, result: Box::new(result) },
+            Err(error) => Delivery::Failed { token, error },
+        });
+    }
+
     pub(crate) fn fail(&mut self, token: Token, error: Error) {
         self.deliveries.push_back(Delivery::Failed { token, error });
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::UsagePart;
 
@@ -23,6 +24,10 @@ pub enum TurnStatus {
 }
 
 impl TurnStatus {
+    /// Every status.
+    pub const ALL: [Self; 5] =
+        [Self::Completed, Self::Aborted, Self::Failed, Self::RequiresApproval, Self::Disconnected];
+
     /// The name of the status in all three languages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +38,26 @@ impl TurnStatus {
             Self::RequiresApproval => "requires_approval",
             Self::Disconnected => "disconnected",
         }
+    }
+
+    /// The error of a turn that the agent did not end itself, with the server's words for it; `None` of one
+    /// that it did.
+    #[must_use]
+    pub fn error(self, reason: Option<&str>) -> Option<Error> {
+        let reason = reason.unwrap_or("the server gives no reason");
+        Some(match self {
+            Self::Completed => return None,
+            Self::Aborted => Error::new(ErrorKind::TurnAborted, "the turn was aborted"),
+            Self::RequiresApproval => {
+                let message = "the turn wants a permission and waits for the answer";
+                Error::new(ErrorKind::ApprovalRequired, message)
+                    .with_hint("answer the `control_request` in the result")
+            }
+            Self::Disconnected => {
+                Error::new(ErrorKind::TurnInterrupted, "the turn's end was not seen")
+            }
+            Self::Failed => Error::new(ErrorKind::TurnFailed, format!("the turn failed: {reason}")),
+        })
     }
 }
 
@@ -275,6 +300,21 @@ pub struct TurnResult {
 }
 
 impl TurnResult {
+    /// The result of a turn that the agent ended itself, and the error of any other, with the result in it:
+    /// what [`crate::TurnOptions::check`] makes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TurnFailed`], [`ErrorKind::TurnAborted`], [`ErrorKind::ApprovalRequired`] and
+    /// [`ErrorKind::TurnInterrupted`], by the status.
+    pub fn checked(self) -> Result<Self, Error> {
+        let reason = self.error.as_deref().or(self.stop_reason.as_deref());
+        match self.status.and_then(|status| status.error(reason)) {
+            Some(error) => Err(error.with_result(self)),
+            None => Ok(self),
+        }
+    }
+
     /// The result as one JSON value, the form in which it crosses into another language.
     ///
     /// `terminal_message` is in it as the text that came in, not parsed.

@@ -14,7 +14,7 @@ use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus};
 use super::runs::Runs;
 use super::turn::{Cause, End, Limit, Phase, Turn, TurnOptions};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::protocol::Text;
 
 /// The loop status of an idle runtime.
@@ -378,13 +378,8 @@ impl Runtime {
             return;
         }
         match turn.stop.map(|stop| stop.cause) {
-            None if turn.options.check && status != TurnStatus::Completed => {
-                let reason = result.error.as_deref().or(result.stop_reason.as_deref());
-                ctx.fail(turn.token, outcome_error(status, reason).with_result(result));
-            }
-            None | Some(Cause::Asked) => ctx
-                .deliveries
-                .push_back(Delivery::Turn { token: turn.token, result: Box::new(result) }),
+            None => ctx.turn_over(turn.token, result, turn.options.check),
+            Some(Cause::Asked) => ctx.turn_over(turn.token, result, false),
             Some(Cause::Limit(limit)) => {
                 ctx.fail(turn.token, limit.error(&turn.options).with_result(result));
             }
@@ -417,25 +412,6 @@ impl Runtime {
             if !self.turns.iter().any(|other| other.owns_run(run)) {
                 self.runs.end(run);
             }
-        }
-    }
-}
-
-/// The error of a turn that the agent did not end itself, with the server's words for it.
-pub(crate) fn outcome_error(status: TurnStatus, reason: Option<&str>) -> Error {
-    let reason = reason.unwrap_or("the server gives no reason");
-    match status {
-        TurnStatus::Aborted => Error::new(ErrorKind::TurnAborted, "the turn was aborted"),
-        TurnStatus::RequiresApproval => {
-            let message = "the turn wants a permission and waits for the answer";
-            Error::new(ErrorKind::ApprovalRequired, message)
-                .with_hint("answer the `control_request` in the result")
-        }
-        TurnStatus::Disconnected => {
-            Error::new(ErrorKind::TurnInterrupted, "the turn's end was not seen")
-        }
-        TurnStatus::Completed | TurnStatus::Failed => {
-            Error::new(ErrorKind::TurnFailed, format!("the turn failed: {reason}"))
         }
     }
 }

@@ -1,5 +1,6 @@
 //! How a session is opened, and what is said in it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,8 +136,32 @@ impl SessionOptions {
 }
 
 /// What is said to an agent: text, or the parts of a message's `content` (section 8.1).
-#[derive(Debug, Clone)]
-pub struct Prompt(pub(super) Value);
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt(pub(crate) Value);
+
+impl Prompt {
+    /// The text, of a prompt that is nothing else.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        self.0.as_str()
+    }
+
+    /// The `content` of the message: the text, or its parts.
+    #[must_use]
+    pub fn content(&self) -> &Value {
+        &self.0
+    }
+}
+
+/// The text, and the parts of any other prompt as JSON.
+impl fmt::Display for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.text() {
+            Some(text) => f.write_str(text),
+            None => self.0.fmt(f),
+        }
+    }
+}
 
 impl From<&str> for Prompt {
     fn from(text: &str) -> Self {

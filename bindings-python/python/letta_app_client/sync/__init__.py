@@ -39,6 +39,7 @@ from .. import (
     _create,
     _families,
     _family,
+    _gather,
     _map,
     _stream,
     _subscription,
@@ -50,6 +51,7 @@ from .. import client as _client
 from .. import server as _server
 from .. import session as _session
 from .. import turn as _turn
+from ..errors import InvalidOption
 from ._faces import bare, called, face_class, run, shown
 from ._loop import BlockingLoop
 from ._words import blocking
@@ -129,6 +131,19 @@ def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as ther
     elif "prompts" in options and not isinstance(options["prompts"], (str, bytes)):
         options["prompts"] = list(options["prompts"])
     return shown(loop.run(lambda: _map.map(bare(client), *args, **options)), loop)
+
+
+@_like(_gather.gather)
+def gather(*turns: Any, **options: Any) -> Any:
+    loops = {turn._loop for turn in turns if isinstance(turn, Turn)}  # noqa: SLF001
+    if len(loops) > 1:
+        # Whoever waits looks for the deliveries of one client.
+        raise InvalidOption("turns: expected those of one client", hint="gather each client's")
+    loop = loops.pop() if loops else BlockingLoop()
+    if callable(options.get("progress")):
+        options["progress"] = called(options["progress"], loop)
+    given = [bare(turn) for turn in turns]
+    return shown(loop.run(lambda: _gather.gather(*given, **options)), loop)
 
 
 def __getattr__(name: str) -> Any:

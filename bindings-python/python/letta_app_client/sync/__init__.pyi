@@ -121,7 +121,7 @@ from .. import protocol as protocol
 from .. import sync as sync
 from .. import tool as tool
 
-__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
+__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'gather', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
 
 M_co = TypeVar("M_co", covariant=True, bound=Message)
 T_co = TypeVar("T_co", covariant=True)
@@ -2585,6 +2585,14 @@ class Turn(Face):
     that is dropped stops nothing: the turn goes on to its end unseen.
     """
 
+    @property
+    def prompt(self) -> Prompt:
+        """What was said: the content of the input's last message."""
+
+    @property
+    def agent_id(self) -> str:
+        """Who was asked."""
+
     def __iter__(self) -> TurnStream[TurnEvent]:
         """Iterates over the events from the moment of sending, however late it begins.
 
@@ -3714,6 +3722,39 @@ def create_app_server_client(*, url: str, auth_token: str | None=None, **setting
     Raises:
         InvalidOption: An option is not usable; the message begins with its name.
         TypeError: There is no such option, or no ``url``.
+    """
+
+
+def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False) -> Batch[TurnResult]:
+    """Waits for turns that were sent already, and returns what they came to, in their order.
+
+    Like ``asyncio.gather``, for turns in any conversations, and with what ``letta.map`` returns::
+
+        batch = letta.gather(here.send("Check the tests."), there.send("Check the docs."))
+        for item in batch:
+            print(item.agent_id, "->", item.text if item.error is None else item.error)
+
+    Sends nothing. Resolves when the last turn has ended. A turn that the agent did not end itself
+    is an item with an error, as in ``map``, although awaiting a turn of ``send`` gives its result.
+    Cancelling stops every turn that has not ended.
+
+    Args:
+        *turns: What ``Session.send`` and ``AppServerClient.send_turn`` returned, of any clients of
+            this event loop.
+        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
+            on the loop's thread with how many turns have ended, well or not, and how many there
+            are.
+        check: Whether the first turn that fails stops the others, and is raised. By default its
+            item has the error, and the others go on; ``asyncio.gather`` calls that
+            ``return_exceptions``.
+
+    Raises:
+        InvalidOption: Something is no turn, or ``progress`` is not usable. No turn is stopped.
+        WrongLoop: A turn belongs to another event loop.
+        ForkedProcess: A client was made before a fork.
+        LettaAppError: With ``check``, what ``Session.run`` raises of the first turn to fail.
+            Without, the items have all that a turn raises, such as ``TurnFailed``, ``TurnAborted``
+            or ``TurnInterrupted``.
     """
 
 

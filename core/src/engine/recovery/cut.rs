@@ -5,10 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::context::Context;
-use super::super::delivery::{Delivery, Token};
+use super::super::delivery::Token;
 use super::super::resend::Resend;
 use super::super::result::{InputDelivery, TurnResult, TurnStatus};
-use super::super::runtime::outcome_error;
 use super::super::turn::{End, Phase, Turn, TurnOptions};
 use super::stored::texts_of;
 use crate::error::{Error, ErrorKind};
@@ -106,13 +105,7 @@ impl Cut {
     /// Ends it as the server did.
     pub(crate) fn finish(self, mut result: TurnResult, status: TurnStatus, ctx: &mut Context) {
         result.status = Some(status);
-        if self.options.check && status != TurnStatus::Completed {
-            let reason = result.error.as_deref().or(result.stop_reason.as_deref());
-            ctx.fail(self.token, outcome_error(status, reason).with_result(result));
-        } else {
-            ctx.deliveries
-                .push_back(Delivery::Turn { token: self.token, result: Box::new(result) });
-        }
+        ctx.turn_over(self.token, result, self.options.check);
     }
 
     /// Ends it without its end having been seen. `why` says what was found out.

@@ -1,0 +1,125 @@
+/** Turns that were sent already, waited for together. */
+
+import {
+  asError,
+  type Batch,
+  type BatchItem,
+  type BatchProgress,
+  checkedObserver,
+  tell,
+} from "./batch.js";
+import { AbortError, errorFromJson, InvalidOption, LettaAppError } from "./errors.js";
+import { outcomeError } from "./native.cjs";
+import { checkedObject, checkedSignal, show } from "./options.js";
+import type { TurnResult } from "./results.js";
+import { onAbort } from "./signals.js";
+import type { Turn } from "./turn.js";
+import { noUsage, sumUsage } from "./usage.js";
+
+/** How turns are gathered. */
+export interface GatherOptions {
+  /** Called when a turn has ended. One that throws is reported as a process warning, and changes nothing. */
+  onProgress?: ((progress: BatchProgress) => void) | undefined;
+  /** Stops the turns that have not ended. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Waits for turns that were sent already, with `Session.send` or `AppServerClient.sendTurn`: in any
+ * conversations, of any clients. Like `Promise.allSettled`, with what `map` gives: resolves when the last one
+ * has ended, with one item for each turn in their order. A turn that fails, as `Session.run` does, is an item
+ * with an `error`, although awaiting a turn of `send` gives its result; the others go on. Sends nothing.
+ *
+ * ```ts
+ * const batch = await gather([here.send("Check the tests."), there.send("Check the docs.")]);
+ * for (const { agentId, result, error } of batch.items) console.log(agentId, error ?? result.text);
+ * ```
+ *
+ * `signal` stops the turns that have not ended on the server; then it rejects with {@link AbortError}.
+ *
+ * Rejects with {@link InvalidOption} for what is no turn, or no option; no turn is stopped then.
+ */
+export async function gather(turns: Iterable<Turn>, options: GatherOptions = {}): Promise<Batch> {
+  const given = checkedTurns(turns);
+  const { onProgress, signal } = checkedObject("options", options) as GatherOptions;
+  checkedObserver(onProgress);
+  checkedSignal(signal);
+
+  const items: BatchItem[] = [];
+  let done = 0;
+  const take = async (turn: Turn, index: number) => {
+    const item = await itemOf(turn);
+    if (signal?.aborted) return;
+    items[index] = item;
+    done += 1;
+    tell(onProgress, { done, total: given.length, index, item });
+  };
+  await unlessAborted(Promise.all(given.map(take)), given, signal);
+
+  // One that is given twice was paid for once.
+  const ended = new Map(given.map((turn, index) => [turn, items[index] as BatchItem]));
+  const usages = Array.from(ended.values(), usageOf);
+  return { items, usage: usages.reduce(sumUsage, noUsage()) };
+}
+
+async function itemOf(turn: Turn): Promise<BatchItem> {
+  const { prompt, agentId } = turn;
+  try {
+    const result = await turn;
+    const error = unended(result);
+    return error ? { prompt, agentId, error } : { prompt, agentId, result };
+  } catch (error) {
+    return { prompt, agentId, error: asError(error) };
+  }
+}
+
+/** What `Session.run` rejects with, of a turn that the agent did not end itself. */
+function unended(result: TurnResult): Error | undefined {
+  const json = outcomeError(result.status ?? "", result.error ?? result.stopReason);
+  return json === null ? undefined : errorFromJson(json, result);
+}
+
+function usageOf({ result, error }: BatchItem) {
+  const known = error instanceof LettaAppError ? error.result : result;
+  return known?.usage ?? noUsage();
+}
+
+/** Waits for it; the signal stops the turns, and ends the wait at once. */
+async function unlessAborted(
+  work: Promise<unknown>,
+  turns: readonly Turn[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (!signal) {
+    await work;
+    return;
+  }
+  let off = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    const stop = () => {
+      for (const turn of turns) turn.abort().catch(() => {}); // its end is told to those who await it
+      reject(new AbortError(signal.reason));
+    };
+    if (signal.aborted) stop();
+    else off = onAbort(signal, stop);
+  });
+  try {
+    await Promise.race([aborted, work]);
+  } finally {
+    off();
+  }
+}
+
+function checkedTurns(turns: Iterable<Turn>): readonly Turn[] {
+  const iterable = typeof turns === "object" && turns !== null && Symbol.iterator in turns;
+  if (!iterable) throw new InvalidOption(`turns: expected a list of turns, got ${show(turns)}`);
+  const given = [...turns];
+  for (const turn of given) {
+    // Not by its class: a program may have this package twice, as a module and for `require`.
+    const { abort, agentId } = (turn ?? {}) as Partial<Turn>;
+    if (typeof abort !== "function" || typeof agentId !== "string") {
+      throw new InvalidOption(`turns: expected what send returned, got ${show(turn)}`);
+    }
+  }
+  return given;
+}

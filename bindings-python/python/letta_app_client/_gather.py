@@ -1,0 +1,112 @@
+"""Turns that were sent already, waited for together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from . import _native
+from ._batch import Batch, BatchItem
+from ._flight import news
+from ._progress import Progress
+from .errors import InvalidOption, LettaAppError, TurnError, from_json
+from .results import TurnResult
+from .turn import Turn
+
+__all__ = ["gather"]
+
+
+async def gather(
+    *turns: Turn,
+    progress: Literal[True] | Callable[[int, int], object] | None = None,
+    check: bool = False,
+) -> Batch[TurnResult]:
+    """Waits for turns that were sent already, and returns what they came to, in their order.
+
+    Like ``asyncio.gather``, for turns in any conversations, and with what ``letta.map`` returns::
+
+        batch = await letta.gather(here.send("Check the tests."), there.send("Check the docs."))
+        for item in batch:
+            print(item.agent_id, "->", item.text if item.error is None else item.error)
+
+    Sends nothing. Resolves when the last turn has ended. A turn that the agent did not end itself
+    is an item with an error, as in ``map``, although awaiting a turn of ``send`` gives its result.
+    Cancelling stops every turn that has not ended.
+
+    Args:
+        *turns: What ``Session.send`` and ``AppServerClient.send_turn`` returned, of any clients of
+            this event loop.
+        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
+            on the loop's thread with how many turns have ended, well or not, and how many there
+            are.
+        check: Whether the first turn that fails stops the others, and is raised. By default its
+            item has the error, and the others go on; ``asyncio.gather`` calls that
+            ``return_exceptions``.
+
+    Raises:
+        InvalidOption: Something is no turn, or ``progress`` is not usable. No turn is stopped.
+        WrongLoop: A turn belongs to another event loop.
+        ForkedProcess: A client was made before a fork.
+        LettaAppError: With ``check``, what ``Session.run`` raises of the first turn to fail.
+            Without, the items have all that a turn raises, such as ``TurnFailed``, ``TurnAborted``
+            or ``TurnInterrupted``.
+    """
+    given: tuple[object, ...] = turns
+    wrong = next((type(one).__name__ for one in given if not isinstance(one, Turn)), None)
+    if wrong is not None:
+        raise InvalidOption(
+            f"turns: expected what send returned, got {wrong}", hint="several: gather(*turns)"
+        )
+    for turn in turns:
+        turn._flight.check()  # noqa: SLF001 - of this package
+    shown = Progress(progress, len(turns))
+    try:
+        return await _gathered(turns, shown, check=check)
+    finally:
+        shown.close()
+
+
+async def _gathered(turns: tuple[Turn, ...], shown: Progress, *, check: bool) -> Batch[TurnResult]:
+    # One that is given twice has ended once, and is there twice.
+    open_turns = Counter(turns)
+    items: dict[Turn, BatchItem[TurnResult]] = {}
+    flights = {turn: turn._flight for turn in open_turns}  # noqa: SLF001
+    try:
+        while open_turns:
+            for turn in [turn for turn in open_turns if flights[turn].is_over]:
+                times = open_turns.pop(turn)
+                items[turn] = _item(turn, check=check)
+                for _ in range(times):
+                    shown.step()
+            if open_turns:
+                await news([flights[turn] for turn in open_turns])
+    except BaseException:
+        for turn in open_turns:
+            flights[turn].stop()
+        raise
+    return Batch(items[turn] for turn in turns)
+
+
+def _item(turn: Turn, *, check: bool) -> BatchItem[TurnResult]:
+    flight = turn._flight  # noqa: SLF001 - of this package
+    error = flight.error
+    if error is None and flight.result is not None:
+        error = _unended(flight.result)
+    if error is None:
+        return BatchItem(turn.prompt, turn.agent_id, flight.result)
+    if check:
+        raise error
+    return BatchItem(turn.prompt, turn.agent_id, error=error)
+
+
+def _unended(result: TurnResult) -> LettaAppError | None:
+    """What ``Session.run`` raises of a turn that the agent did not end itself."""
+    reason = result.stop_reason if result.error is None else result.error
+    text = _native.outcome_error(result.status or "", reason)
+    if text is None:
+        return None
+    error = from_json(text)
+    if isinstance(error, TurnError):
+        error.result = result
+    return error

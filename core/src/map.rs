@@ -1,0 +1,140 @@
+//! Many prompts at once, a few at a time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+
+use crate::batch::{Batch, BatchItem, Progress, collected};
+use crate::client::Client;
+use crate::engine::TurnResult;
+use crate::error::{Error, ErrorKind};
+use crate::session::{Prompt, SessionOptions};
+
+/// How [`map`] goes about many prompts.
+#[derive(Clone)]
+pub struct MapOptions {
+    agents: Vec<String>,
+    limit: usize,
+    open: Arc<dyn Fn(SessionOptions) -> SessionOptions + Send + Sync>,
+    tell: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
+}
+
+impl fmt::Debug for MapOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MapOptions")
+            .field("agents", &self.agents)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MapOptions {
+    /// Distributes the prompts over these agents in turn, eight of them at a time.
+    #[must_use]
+    pub fn agents<A: Into<String>>(ids: impl IntoIterator<Item = A>) -> Self {
+        let agents = ids.into_iter().map(Into::into).collect();
+        Self { agents, limit: 8, open: Arc::new(|options| options), tell: Arc::new(|_| {}) }
+    }
+
+    /// How many turns run at once.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Changes the options of each conversation: mode, directory, tools, permissions, limits of its turn.
+    #[must_use]
+    pub fn sessions(
+        mut self,
+        open: impl Fn(SessionOptions) -> SessionOptions + Send + Sync + 'static,
+    ) -> Self {
+        self.open = Arc::new(open);
+        self
+    }
+
+    /// Is told of each prompt that is done, in the order in which they are. It runs in the task of
+    /// [`map`]; what takes long in it holds up the others.
+    #[must_use]
+    pub fn progress(mut self, tell: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.tell = Arc::new(tell);
+        self
+    }
+}
+
+/// Asks many prompts, each in a new conversation of its own, and resolves when all are done. For each it
+/// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
+/// fails does not hold up the others.
+///
+/// ```
+/// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
+/// # use letta_app_client::{Client, ConnectOptions};
+/// use letta_app_client::{MapOptions, map};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let turns = vec![ScriptedTurn::text(["It is one."])];
+/// # let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() })?;
+/// # let client = Client::new(ConnectOptions::new(server.url()))?;
+/// # client.connect().await?;
+/// let prompts = ["Describe one.", "Describe two.", "Describe three."];
+/// let options = MapOptions::agents(["agent-1", "agent-2"])
+///     .limit(2)
+///     .sessions(|options| options.mode("acceptEdits"))
+///     .progress(|progress| println!("{} of {}", progress.done, progress.total));
+/// let batch = map(&client, prompts, options).await?;
+/// for item in &batch.items {
+///     match &item.result {
+///         Ok(result) => println!("{} {}", item.prompt, result.text),
+///         Err(error) => println!("{} {error}", item.prompt),
+///     }
+/// }
+/// # assert!(batch.items.iter().all(|item| item.result.as_ref().unwrap().text == "It is one."));
+/// # client.close().await;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidOption`] without agents, or with a limit of 0. The errors of prompts are in
+/// [`BatchItem::result`].
+///
+/// # Cancel safety
+///
+/// Dropping the future stops the turns that run; prompts that have not begun are not sent.
+pub async fn map<P: Into<Prompt>>(
+    client: &Client,
+    prompts: impl IntoIterator<Item = P>,
+    options: MapOptions,
+) -> Result<Batch, Error> {
+    let MapOptions { agents, limit, open, tell } = options;
+    let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidOption, message));
+    if agents.is_empty() {
+        return invalid("agents: expected at least one, got none");
+    }
+    if limit == 0 {
+        return invalid("limit: expected a number above zero, got 0");
+    }
+    let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
+    let total = prompts.len();
+    let agents = agents.iter().cycle();
+    let runs = prompts.into_iter().zip(agents).enumerate().map(|(index, (prompt, agent))| {
+        let options = open(SessionOptions::agent(agent));
+        async move {
+            let result = ask(client, prompt.clone(), options).await;
+            (index, BatchItem { prompt, agent_id: agent.clone(), result })
+        }
+    });
+    let running = stream::iter(runs).buffer_unordered(limit);
+    Ok(collected(running, total, |progress| tell(progress)).await)
+}
+
+async fn ask(
+    client: &Client,
+    prompt: Prompt,
+    options: SessionOptions,
+) -> Result<TurnResult, Error> {
+    client.session(options).await?.run(prompt).await
+}
