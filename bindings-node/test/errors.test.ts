@@ -2,7 +2,9 @@ import fs from "node:fs";
 import * as api from "@letta/app-client-native";
 import { errorCodes } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
-import { errorFromJson } from "../ts/errors.js";
+import * as sources from "../ts/errors.js";
+
+const { errorFromJson } = sources;
 
 interface Kind {
   code: string;
@@ -24,7 +26,13 @@ const TABLE: [Class: Class, code: string, retryable: boolean, turn: boolean, own
   [api.ConnectionFailed, "connection_failed", true, false, {}],
   [api.AuthError, "auth", false, false, {}],
   [api.ProtocolMismatch, "protocol_mismatch", false, false, {}],
-  [api.Disconnected, "disconnected", false, false, { closeCode: 1006 }],
+  [
+    api.Disconnected,
+    "disconnected",
+    false,
+    false,
+    { reason: "what went wrong", closeCode: 1006, willReconnect: true },
+  ],
   [api.ClientClosed, "closed", false, false, {}],
   [api.RequestError, "request", false, false, { response: { success: false, error: "no" } }],
   [api.RequestTimeout, "request_timeout", true, false, {}],
@@ -46,7 +54,13 @@ const TABLE: [Class: Class, code: string, retryable: boolean, turn: boolean, own
     { text: "", errors: ["file: is missing"] },
   ],
   [api.Lagged, "lagged", false, false, { droppedCount: 7 }],
-  [api.ServerStartError, "server_start", false, false, {}],
+  [
+    api.ServerStartError,
+    "server_start",
+    false,
+    false,
+    { command: ["letta", "server"], exitCode: 3, outputTail: ["no such model"] },
+  ],
   [api.ForkedProcess, "forked_process", false, false, {}],
   [api.InternalError, "internal", false, false, {}],
 ];
@@ -56,6 +70,20 @@ const TREE = fs
   .readFileSync(new URL("../ts/errors.ts", import.meta.url), "utf8")
   .split("*/", 1)
   .flatMap((overview) => Array.from(overview.matchAll(/[├└]─ (\w+)/g), ([, name]) => name));
+
+/** A class as it is documented; `kind` is its name in Rust. */
+interface Documented {
+  class: string;
+  kind: string | null;
+  code: string | null;
+  base: string | null;
+  retryable: boolean;
+  own: string[];
+}
+
+const DOCUMENTED: { classes: Documented[]; own: Record<string, unknown> } = JSON.parse(
+  fs.readFileSync(new URL("../../tests/error_classes.json", import.meta.url), "utf8"),
+);
 
 type Class = new (message: string, details?: api.ErrorDetails) => api.LettaAppError;
 
@@ -106,6 +134,45 @@ describe.each(TABLE)("%o", (Class, code, retryable, turn, own) => {
     expect(error).toMatchObject({ code, message: "words (do this)", hint: "do this" });
     expect(error.retryable).toBe(false);
   });
+});
+
+// A loop of one's own is a thing of Python.
+describe.each(DOCUMENTED.classes.filter(({ class: name }) => name !== "WrongLoop"))(
+  "$class",
+  ({ class: name, code, base, retryable, own }) => {
+    const named = sources as unknown as Record<string, Class>;
+    const Class = named[name] as Class;
+    const camel = (word: string) => word.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+
+    it("has the base that is documented", () => {
+      expect(Object.getPrototypeOf(Class)).toBe(base === null ? Error : named[base]);
+      expect(Object.keys(api)).toContain(name);
+    });
+
+    it("has the code and the attributes that are documented", () => {
+      // What a base has, every class of its own has.
+      const kinds = KINDS.filter(
+        (kind) => errorFromJson(JSON.stringify(kind.full)) instanceof Class,
+      );
+      expect(kinds.length).toBeGreaterThan(0);
+      if (code !== null) expect(kinds.map((kind) => kind.code)).toEqual([code]);
+      for (const { full } of kinds) {
+        const error = errorFromJson(JSON.stringify(full));
+        expect(error.hint).toBe("what to do");
+        if (code !== null) expect([error.code, error.retryable]).toEqual([code, retryable]);
+        for (const attribute of own) {
+          const value = (error as unknown as Record<string, unknown>)[camel(attribute)];
+          const seen = attribute === "result" ? (value as { text: string }).text : value;
+          expect(seen, attribute).toEqual(DOCUMENTED.own[attribute]);
+        }
+      }
+    });
+  },
+);
+
+it("has no class that is not documented", () => {
+  const documented = DOCUMENTED.classes.flatMap(({ kind, code }) => (kind ? [code] : []));
+  expect(documented.sort()).toEqual(KINDS.map(({ code }) => code).sort());
 });
 
 it("says everything in the spelling of this language", () => {

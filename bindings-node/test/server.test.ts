@@ -60,10 +60,13 @@ it("does without a token when it is told so", async () => {
 });
 
 it("says why it did not start", async () => {
-  const failing = [process.execPath, "-e", "console.error('no such model'); process.exit(7)"];
+  const failing = [process.execPath, "-e", "console.error('no such model'); process.exit(7)", "--"];
   const failure: unknown = await spawnAppServer({ command: failing }).catch((error) => error);
   expect(failure).toBeInstanceOf(ServerStartError);
-  expect((failure as Error).message).toContain("no such model");
+  expect(failure).toMatchObject({
+    message: expect.stringContaining("no such model"),
+    ...{ command: failing, exitCode: 7, outputTail: ["no such model"] },
+  });
   await expect(spawnAppServer({ command: ["no-such-program"] })).rejects.toThrow(ServerStartError);
 });
 

@@ -7,7 +7,7 @@
  * ├─ ConnectionFailed            the connection could not be opened
  * ├─ AuthError                   the server refused the token
  * ├─ ProtocolMismatch            the other side is no App Server
- * ├─ Disconnected                the connection ended: closeCode
+ * ├─ Disconnected                the connection ended: reason, closeCode, willReconnect
  * ├─ ClientClosed                the client was closed by its owner
  * ├─ RequestError                the server refused: response
  * ├─ RequestTimeout              no answer in time
@@ -21,7 +21,7 @@
  * │  ├─ StructuredOutputError    no result that fits the output schema: text, errors
  * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
  * ├─ Lagged                      a subscription that was to raise: droppedCount
- * ├─ ServerStartError            a server of one's own did not start
+ * ├─ ServerStartError            a server of one's own did not start: command, exitCode, outputTail
  * ├─ ForkedProcess               the client belongs to a parent process
  * └─ InternalError               a defect of this package
  * ```
@@ -46,6 +46,9 @@ interface NativeError {
   result: NativeResult | null;
   problems: string[];
   dropped_count: number | null;
+  command: string[];
+  exit_code: number | null;
+  output_tail: string[];
 }
 
 /** What an error may carry besides its message. */
@@ -58,6 +61,9 @@ export interface ErrorDetails {
   result?: TurnResult | undefined;
   errors?: readonly string[] | undefined;
   droppedCount?: number | undefined;
+  command?: readonly string[] | undefined;
+  exitCode?: number | undefined;
+  outputTail?: readonly string[] | undefined;
 }
 
 /** The base of all errors of this package. */
@@ -103,6 +109,8 @@ export class ProtocolMismatch extends LettaAppError {
 /** The connection ended, or there is none yet. The outcome of what was in flight is unknown. */
 export class Disconnected extends LettaAppError {
   readonly code = "disconnected" as const;
+  /** What happened, in words; the message without the hint. */
+  readonly reason: string;
   /** The WebSocket close code, 1006 where there was no close frame. */
   readonly closeCode: number | undefined;
   /** Whether the client connects again by itself. */
@@ -110,6 +118,7 @@ export class Disconnected extends LettaAppError {
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(message, details);
+    this.reason = message;
     this.closeCode = details.closeCode;
     this.willReconnect = details.willReconnect ?? false;
   }
@@ -243,6 +252,22 @@ export class Lagged extends LettaAppError {
 /** A server of one's own did not start; the message ends with what it printed last. */
 export class ServerStartError extends LettaAppError {
   readonly code = "server_start" as const;
+  /** The program and its arguments, as they were given. */
+  readonly command: readonly string[];
+  /**
+   * What it ended with: 127 where a Unix shell has not found it; nothing where it was killed, or ran until it
+   * was ended from here.
+   */
+  readonly exitCode: number | undefined;
+  /** The last lines that it printed, the oldest first. */
+  readonly outputTail: readonly string[];
+
+  constructor(message: string, details: ErrorDetails = {}) {
+    super(message, details);
+    this.command = details.command ?? [];
+    this.exitCode = details.exitCode;
+    this.outputTail = details.outputTail ?? [];
+  }
 }
 
 /** The client belongs to a parent process. */
@@ -310,6 +335,9 @@ export function errorFromJson(json: string, result?: TurnResult): LettaAppError 
     result: error.result === null ? result : turnResult(error.result),
     errors: error.problems,
     droppedCount: error.dropped_count ?? undefined,
+    command: error.command,
+    exitCode: error.exit_code ?? undefined,
+    outputTail: error.output_tail,
   });
 }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import builtins
 import inspect
 import json
 import pickle
@@ -14,6 +15,12 @@ from letta_app_client import _native, errors
 LISTED: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "tests" / "errors.json").read_text(encoding="utf-8")
 )
+
+
+DOCUMENTED: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "tests" / "error_classes.json").read_text(encoding="utf-8")
+)
+"""The classes as they are documented, for all three languages."""
 
 
 def classes() -> dict[str, type[errors.LettaAppError]]:
@@ -99,6 +106,36 @@ def test_the_list_of_all_languages(row: dict[str, Any]) -> None:
     if row["ends_turn"]:
         assert isinstance(full, letta.TurnError)
         assert full.result == letta.TurnResult.from_raw(row["full"]["result"])
+
+
+@pytest.mark.parametrize("row", DOCUMENTED["classes"], ids=lambda row: row["class"])
+def test_the_tree_that_is_documented(row: dict[str, Any]) -> None:
+    kind = getattr(letta, row["class"])
+    if row["base"] is not None:
+        assert kind.__bases__[0] is getattr(letta, row["base"])
+    assert row["python"] is None or issubclass(kind, getattr(builtins, row["python"]))
+    assert (kind.code, kind.retryable) == (row["code"] or "", row["retryable"])
+    # What a base has, every class of its own has.
+    carrying = [errors.from_json(json.dumps(one["full"])) for one in LISTED]
+    full = [error for error in carrying if isinstance(error, kind)]
+    if row["class"] == "WrongLoop":
+        full = [letta.WrongLoop("what went wrong", hint="what to do")]
+    assert full
+    for error in full:
+        assert error.hint == "what to do"
+        for name in row["own"]:
+            value = getattr(error, name)
+            if isinstance(value, letta.TurnResult):
+                value = value.text
+            elif isinstance(value, letta.Message):
+                value = value.raw
+            elif isinstance(value, tuple):
+                value = list(value)
+            assert value == DOCUMENTED["own"][name], name
+
+
+def test_no_class_is_undocumented() -> None:
+    assert sorted(row["class"] for row in DOCUMENTED["classes"]) == sorted(errors.__all__)
 
 
 def test_the_list_is_complete() -> None:

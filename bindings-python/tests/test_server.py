@@ -78,8 +78,11 @@ async def test_it_starts_with_a_token_and_ends_when_it_is_closed(tmp_path: Path)
 @pytest.mark.anyio
 async def test_it_says_why_it_did_not_start() -> None:
     failing = [sys.executable, "-c", "raise SystemExit('no such model')"]
-    with pytest.raises(letta.ServerStartError, match="no such model"):
+    with pytest.raises(letta.ServerStartError, match="no such model") as caught:
         await letta.spawn_server(failing)
+    error = caught.value
+    assert (error.command, error.exit_code) == (tuple(failing), 1)
+    assert error.output_tail == ("no such model",)
     with pytest.raises(letta.ServerStartError, match="no-such-program"):
         await letta.spawn_server(["no-such-program"])
 

@@ -19,9 +19,12 @@ fn entry(kind: ErrorKind) -> serde_json::Result<Value> {
         .with_hint("what to do")
         .with_response(json!({ "success": false, "error": "no" }).to_string())
         .with_close_code(Some(1006))
+        .with_will_reconnect(true)
         .with_result(TurnResult::default())
         .with_problems(vec!["file: is missing".to_owned()])
-        .with_dropped_count(Some(7));
+        .with_dropped_count(Some(7))
+        .with_command(&["letta", "server"].map(str::to_owned))
+        .with_end(Some(3), vec!["no such model".to_owned()]);
     Ok(json!({
         "code": kind.code(),
         "retryable": kind.retryable(),

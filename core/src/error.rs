@@ -159,6 +159,9 @@ struct Inner {
     result: Option<Box<TurnResult>>,
     problems: Vec<String>,
     dropped_count: Option<u64>,
+    command: Vec<String>,
+    exit_code: Option<i32>,
+    output_tail: Vec<String>,
 }
 
 impl Error {
@@ -175,6 +178,9 @@ impl Error {
             result: None,
             problems: Vec::new(),
             dropped_count: None,
+            command: Vec::new(),
+            exit_code: None,
+            output_tail: Vec::new(),
         }))
     }
 
@@ -234,6 +240,21 @@ impl Error {
         self
     }
 
+    /// Adds what was to be started.
+    #[must_use]
+    pub fn with_command(mut self, command: &[String]) -> Self {
+        self.0.command = command.to_vec();
+        self
+    }
+
+    /// Adds how a program ended, and what it printed last.
+    #[must_use]
+    pub fn with_end(mut self, exit_code: Option<i32>, output_tail: Vec<String>) -> Self {
+        self.0.exit_code = exit_code;
+        self.0.output_tail = output_tail;
+        self
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
@@ -290,6 +311,26 @@ impl Error {
         self.0.dropped_count
     }
 
+    /// The program that was to be started and its arguments as they were given, for
+    /// [`ErrorKind::ServerStart`].
+    #[must_use]
+    pub fn command(&self) -> &[String] {
+        &self.0.command
+    }
+
+    /// The code that the program ended with, for [`ErrorKind::ServerStart`]: 127 of one that a Unix shell has not
+    /// found; `None` of one that was killed, or ran until it was ended from here.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        self.0.exit_code
+    }
+
+    /// The last lines that the program printed, the oldest first, for [`ErrorKind::ServerStart`].
+    #[must_use]
+    pub fn output_tail(&self) -> &[String] {
+        &self.0.output_tail
+    }
+
     /// The error as one JSON object, the form in which it crosses into another language.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -305,6 +346,9 @@ impl Error {
             "result": inner.result.as_deref().map(TurnResult::to_value),
             "problems": inner.problems,
             "dropped_count": inner.dropped_count,
+            "command": inner.command,
+            "exit_code": inner.exit_code,
+            "output_tail": inner.output_tail,
         })
         .to_string()
     }

@@ -94,17 +94,27 @@ fn a_start_that_fails_says_what_was_printed() {
         ready_timeout: Duration::from_secs(2),
         ..options(&folder)
     };
-    let error = Server::start(&options("echo no such model >&2; exit 7")).unwrap_err();
+    // It ends by itself, however busy the machine is.
+    let ends = options("echo no such model >&2; exit 7");
+    let ends = ServerOptions { ready_timeout: Duration::from_secs(30), ..ends };
+    let error = Server::start(&ends).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ServerStart);
     assert!(error.message().contains("no such model"), "{error}");
+    assert_eq!(error.command(), ["sh", "-c", "echo no such model >&2; exit 7"]);
+    assert_eq!(
+        (error.exit_code(), error.output_tail()),
+        (Some(7), &["no such model".to_owned()][..])
+    );
     let error =
         Server::start(&options("echo Listening on ws://127.0.0.1:1; sleep 60")).unwrap_err();
     assert!(error.message().contains("does not answer on 127.0.0.1:1"), "{error}");
+    assert_eq!((error.exit_code(), error.output_tail().len()), (None, 1));
     let missing =
         ServerOptions { command: vec!["no-such-program-anywhere".to_owned()], ..options("") };
     let error = Server::start(&missing).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ServerStart);
     assert!(error.message().contains("no-such-program-anywhere"), "{error}");
+    assert_eq!(error.command(), ["no-such-program-anywhere"]);
     let nothing = ServerOptions { command: Vec::new(), ..options("") };
     assert_eq!(Server::start(&nothing).unwrap_err().kind(), ErrorKind::InvalidOption);
 }

@@ -25,7 +25,8 @@
     │  ├─ ApprovalRequired                   a permission is wanted; request
     │  └─ StructuredOutputError              no result that fits output_type; text, errors
     ├─ Lagged                                a subscription that was to raise; dropped_count
-    ├─ ServerStartError                      a server of one's own did not start
+    ├─ ServerStartError                      a server of one's own did not start; command,
+    │                                        exit_code, output_tail
     ├─ WrongLoop                             used from another event loop
     ├─ ForkedProcess                         the client belongs to the parent process
     └─ InternalError                         a defect of this package
@@ -287,9 +288,19 @@ class Lagged(LettaAppError):
 
 
 class ServerStartError(LettaAppError):
-    """A server of one's own did not start. The message ends with what it printed last."""
+    """A server of one's own did not start. The message ends with what it printed last.
+
+    Attributes:
+        command: The program and its arguments, as they were given.
+        exit_code: What it ended with: 127 where a Unix shell has not found it; ``None`` where it
+            was killed, or ran until it was ended from here.
+        output_tail: The last lines that it printed, the oldest first.
+    """
 
     code: ClassVar[str] = "server_start"
+    command: tuple[str, ...] = ()
+    exit_code: int | None = None
+    output_tail: tuple[str, ...] = ()
 
 
 class WrongLoop(LettaAppError):
@@ -334,6 +345,10 @@ def from_json(text: str) -> LettaAppError:
         error.result = TurnResult.from_raw(raw["result"])
     if isinstance(error, Lagged):
         error.dropped_count = raw.get("dropped_count") or 0
+    if isinstance(error, ServerStartError):
+        error.command = tuple(raw.get("command", ()))
+        error.exit_code = raw.get("exit_code")
+        error.output_tail = tuple(raw.get("output_tail", ()))
     if isinstance(error, StructuredOutputError):
         error.errors = tuple(raw.get("problems", ()))
     return error

@@ -79,6 +79,11 @@ impl Output {
         self.state().lines.iter().cloned().collect()
     }
 
+    /// Whether nothing will be printed any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.state().open == 0
+    }
+
     /// Waits for the address; `None` when the time is over or nothing will be printed any more.
     pub(super) fn url(&self, deadline: Instant) -> Option<String> {
         let mut state = self.state();

@@ -14,6 +14,14 @@ use crate::error::{Error, ErrorKind};
 /// How long an orderly end may take before the server is killed, and then that.
 const END_WAIT: Duration = Duration::from_secs(5);
 
+/// How long the system may take to tell that a process has ended which prints nothing any more.
+const NOTE_WAIT: Duration = Duration::from_secs(1);
+
+/// What a shell ends with that has not found the program.
+const NOT_FOUND: i32 = 127;
+
+const IS_IT_INSTALLED: &str = "is it installed, and in PATH?";
+
 /// How often a server is asked whether it is ready, and a process whether it has ended.
 const ASK_EVERY: Duration = Duration::from_millis(20);
 
@@ -75,7 +83,9 @@ impl Process {
     ) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
             let message = format!("{program:?} cannot be started: {error}");
-            Error::new(ErrorKind::ServerStart, message).with_hint("is it installed, and in PATH?")
+            Error::new(ErrorKind::ServerStart, message)
+                .with_hint(IS_IT_INSTALLED)
+                .with_command(&options.command)
         };
         let mut command = guarded(program, arguments);
         command.envs(options.env.iter().map(|(name, value)| (name, value)));
@@ -119,15 +129,25 @@ impl Process {
 
     /// The error of a server that did not come up. It is ended.
     pub(super) fn failed(&mut self, why: &str, command: &[String]) -> Error {
-        self.release();
-        let ended = self.ended().map(|code| format!("; {code}")).unwrap_or_default();
-        let mut message = format!("{} did not start: {why}{ended}", command.join(" "));
+        // Read to its end, its output says that the process ends too, by itself.
+        let deadline = Instant::now() + NOTE_WAIT;
+        while self.output.is_over() && self.ended().is_none() && Instant::now() < deadline {
+            std::thread::sleep(ASK_EVERY);
+        }
+        let status = self.ended();
+        // Before it is told to end: what comes of that is not why.
         let tail = self.output.tail();
+        self.release();
+        let ended = status.map(|status| format!("; {status}")).unwrap_or_default();
+        let mut message = format!("{} did not start: {why}{ended}", command.join(" "));
         if !tail.is_empty() {
             message.push_str("\nIts output ended with:\n");
             message.push_str(&tail.join("\n"));
         }
-        Error::new(ErrorKind::ServerStart, message)
+        let code = status.and_then(|status| status.code());
+        let error = Error::new(ErrorKind::ServerStart, message).with_command(command);
+        let error = error.with_end(code, tail);
+        if code == Some(NOT_FOUND) { error.with_hint(IS_IT_INSTALLED) } else { error }
     }
 
     /// Ends the server and waits for it.
