@@ -98,8 +98,12 @@ export async function run(
 /** Puts a command `letta` into the folder, which starts a scripted server; gives the environment for it. */
 export function ownServer(folder: string, turns: ScriptedTurn[]): Record<string, string> {
   const standIn = path.join(ROOT, "test/programs/server.mjs");
+  return { ...ownCommand(folder, standIn), TURNS: JSON.stringify(turns) };
+}
+
+/** Puts a command `letta` into the folder, which is a script of Node's; gives the environment for it. */
+export function ownCommand(folder: string, standIn: string): Record<string, string> {
   const words = `#!/bin/sh\nexec '${process.execPath}' '${standIn}' "$@"\n`;
   fs.writeFileSync(path.join(folder, "letta"), words, { mode: 0o755 });
-  const PATH = [folder, process.env.PATH].join(path.delimiter);
-  return { PATH, TURNS: JSON.stringify(turns) };
+  return { PATH: [folder, process.env.PATH].join(path.delimiter) };
 }

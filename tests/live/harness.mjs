@@ -129,10 +129,11 @@ async function whenReady(supervised, token) {
 }
 
 /**
- * @param {{token?: string, holdStdout?: boolean}} [options]
+ * With `args`, those of a `letta` command, the server is left to whoever gave them once it listens.
+ * @param {{token?: string, holdStdout?: boolean, args?: string[]}} [options]
  * @returns {Promise<Live>}
  */
-export async function startLive({ token, holdStdout = false } = {}) {
+export async function startLive({ token, holdStdout = false, args } = {}) {
   const command = lettaCommand();
   const llm = await startModel();
   const supervised = new Supervised(holdStdout);
@@ -143,10 +144,16 @@ export async function startLive({ token, holdStdout = false } = {}) {
   const timeout = new AbortController();
   try {
     /** @type {import("./supervisor.mjs").StartOrder} */
-    const order = { ...command, args: serverArguments(token), modelUrl: llm.url };
+    const order = { ...command, args: args ?? serverArguments(token), modelUrl: llm.url };
     supervised.child.send(order);
     const ready = await Promise.race([
-      whenReady(supervised, token),
+      args === undefined
+        ? whenReady(supervised, token)
+        : supervised.listening.then((url) => ({
+            url,
+            http: url.replace(/^ws:/, "http:"),
+            version: "",
+          })),
       supervised.ended.then((reason) => {
         throw new Error(`the server ended: ${reason}`);
       }),

@@ -8,7 +8,7 @@ import {
 } from "@letta/app-client-native";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
 
-const TOKEN = "live-token";
+export const TOKEN = "live-token";
 
 /** The types of what is used of the repository's harness, which is plain JavaScript. */
 interface Live {
