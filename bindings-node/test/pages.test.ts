@@ -5,6 +5,8 @@ import type { MockServer } from "@letta/app-client-native/testing";
 import { expect, it } from "vitest";
 import { collected, connected, rejection, startMock } from "./helpers.js";
 
+const LIST = "conversation_messages_list";
+
 /** Answers the requests of a type, one after the other; gives what was asked. */
 async function answer(mock: MockServer, type: string, pages: object[]): Promise<object[]> {
   for (const [at, page] of pages.entries()) {
@@ -16,13 +18,11 @@ async function answer(mock: MockServer, type: string, pages: object[]): Promise<
 }
 
 async function pair() {
-  const mock = await startMock();
+  const mock = await startMock({ answers: { [LIST]: null } });
   return { mock, client: await connected(mock) };
 }
 
 const messages = (...ids: number[]) => ids.map((id) => ({ id: `m-${id}`, text: `${id}` }));
-const LIST = "conversation_messages_list";
-
 it("gives the messages of a conversation, newest first, as a server with one socket pages them", async () => {
   const { mock, client } = await pair();
   const all = collected(client.conversations.messages("c", { pageSize: 2, before: "m-9" }));

@@ -73,7 +73,7 @@ export interface ScriptOptions {
   correlation?: boolean;
   /** The directories there are, besides `/home/user/project`; by default every one is there. */
   directories?: string[];
-  /** Fields of the successful response to further commands, by command type. */
+  /** Fields of the successful response to further commands, by command type; `null` leaves the answer to the test. */
   answers?: Record<string, unknown>;
 }
 

@@ -58,8 +58,9 @@ pub struct ScriptOptions {
     /// The directories there are, besides `/home/user/project`: a conversation keeps its own when it is sent
     /// elsewhere. By default every directory is there.
     pub directories: Option<Vec<String>>,
-    /// Fields of the successful response to further commands, by command type. Commands that are neither built in
-    /// nor named here get silence, as from a server that does not know them.
+    /// Fields of the successful response to further commands, by command type; `null` leaves the answer to the
+    /// test. Commands that are neither built in nor named here get silence, as from a server that does not know
+    /// them.
     pub answers: BTreeMap<String, Value>,
 }
 

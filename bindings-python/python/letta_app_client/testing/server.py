@@ -42,7 +42,8 @@ class MockServer:
                 last one is repeated.
             generation: One socket for everything (``single``) or two (``split``).
             token: The token that clients must have.
-            answers: The fields of the successful response to further commands, by command type.
+            answers: The fields of the successful response to further commands, by command type;
+                ``None`` leaves the answer to the test.
             **more: ``ping_interval_ms`` (milliseconds between two pings; none by default),
                 ``turn_events`` and ``correlation`` (whether to send ``turn_finished`` and
                 ``input_accepted``, and the correlation map, as newer servers do).

@@ -64,8 +64,11 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         }
         "external_tool_call_response" => external_result(state, client, request_id?, frame),
         other => {
-            let fields = state.options.answers.get(other)?.as_object().cloned().unwrap_or_default();
-            respond(state, client, other, request_id?, fields);
+            let answer = state.options.answers.get(other)?;
+            if !answer.is_null() {
+                let fields = answer.as_object().cloned().unwrap_or_default();
+                respond(state, client, other, request_id?, fields);
+            }
             Some(())
         }
     }
