@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     bytes: AtomicU64,
     malformed: AtomicU64,
     degraded: AtomicU64,
+    repeated: AtomicU64,
     reconnects: AtomicU64,
     restored: AtomicU64,
     restore_failures: AtomicU64,
@@ -46,6 +47,7 @@ impl Shared {
             bytes: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             degraded: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             restored: AtomicU64::new(0),
             restore_failures: AtomicU64::new(0),
@@ -119,6 +121,7 @@ impl Shared {
         self.bytes.store(counters.bytes, Ordering::Relaxed);
         self.malformed.store(counters.malformed, Ordering::Relaxed);
         self.degraded.store(counters.degraded, Ordering::Relaxed);
+        self.repeated.store(counters.repeated, Ordering::Relaxed);
         self.reconnects.store(counters.reconnects, Ordering::Relaxed);
         self.restored.store(counters.restored, Ordering::Relaxed);
         self.restore_failures.store(counters.restore_failures, Ordering::Relaxed);
@@ -130,6 +133,7 @@ impl Shared {
             bytes: self.bytes.load(Ordering::Relaxed),
             malformed: self.malformed.load(Ordering::Relaxed),
             degraded: self.degraded.load(Ordering::Relaxed),
+            repeated: self.repeated.load(Ordering::Relaxed),
             reconnects: self.reconnects.load(Ordering::Relaxed),
             restored: self.restored.load(Ordering::Relaxed),
             restore_failures: self.restore_failures.load(Ordering::Relaxed),

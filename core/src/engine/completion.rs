@@ -51,7 +51,8 @@ impl Runtime {
             Some(run) if turn.owns_run(run) => true,
             // The turn we joined failed before its next run.
             Some(run) => self.without_run(turn) && turn.joined.as_deref() == Some(run),
-            None => self.without_run(turn),
+            // An abort between two runs may name none.
+            None => self.without_run(turn) || turn.interrupted.is_some(),
         };
         let tokens: Vec<_> =
             self.turns.iter().filter(|turn| ended(turn)).map(|t| t.token).collect();

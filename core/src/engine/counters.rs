@@ -11,6 +11,8 @@ pub struct Counters {
     pub malformed: u64,
     /// Frames whose fields were not of the expected types; they counted for nothing here.
     pub degraded: u64,
+    /// Events that came twice on one connection; the second one counted for nothing and reached nobody.
+    pub repeated: u64,
     /// How often a lost connection was opened again.
     pub reconnects: u64,
     /// Runtimes that were brought back after it.

@@ -13,6 +13,7 @@ mod counters;
 mod delivery;
 mod event;
 mod follow;
+mod leftover;
 mod link;
 mod memory;
 mod ownership;
@@ -312,6 +313,7 @@ impl Engine {
         };
         self.counters.frames += 1;
         match envelope.event_seq {
+            Some(seq) if self.sequence.is_again(seq, text) => self.counters.repeated += 1,
             Some(seq) if !self.sequence.admit(now, seq, channel, text) => {}
             _ => self.process(channel, &envelope, text),
         }

@@ -53,15 +53,19 @@ impl Runtime {
             ctx.features.turn_finished = true;
             self.own_by_correlation(&pairs.0);
         }
+        self.forget_left_over(ctx);
+        // Statuses may be coalesced, so the first one need not be the first of the turn.
+        if state.status != IDLE {
+            self.begin_first(ctx, |_| true);
+        }
         for turn in &mut self.turns {
-            // Statuses may be coalesced, so the first one need not be the first of the turn.
-            if state.status != IDLE && may_begin(turn, ctx) {
-                turn.begin_inferred();
-            }
             if turn.phase == Phase::Sent && state.status == IDLE {
                 // The turn that kept the server busy ended before our input arrived, else the queue
-                // would have listed us by now.
+                // would have listed us by now. Its runs are not ours.
                 turn.busy &= turn.listed;
+                if !ctx.features.turn_finished {
+                    turn.seen_at_send = self.runs.seen();
+                }
             }
             if turn.is_ours() && !turn.status_seen {
                 turn.status_seen = true;
@@ -119,26 +123,39 @@ impl Runtime {
             let (seen, under_way) = (self.runs.seen(), self.runs.under_way());
             for turn in &mut self.turns {
                 turn.echoed = true;
-                let sent = turn.phase != Phase::Held;
-                if sent && delta.otid.as_deref().is_some_and(|id| turn.has_client_id(id)) {
+                let Some(echoed) = delta.otid.as_deref() else { continue };
+                if turn.phase != Phase::Held && turn.has_client_id(echoed) {
                     turn.join(seen, under_way.as_ref());
+                } else if turn.phase == Phase::Sent {
+                    // Somebody else's input leaves the queue: what begins now is not ours.
+                    turn.busy = true;
                 }
             }
             return;
         }
         let terminal = delta.message_type == "loop_error" && delta.is_terminal == Some(true);
-        if delta.run_id.is_some() || terminal {
-            for turn in &mut self.turns {
-                if may_begin(turn, ctx) {
-                    turn.begin_inferred();
-                }
-            }
+        let seen = delta.run_id.as_deref().map(|run| self.runs.note(run));
+        if seen.is_some() || terminal {
+            // A run from before the input was sent is somebody else's.
+            self.begin_first(ctx, |turn| seen.is_none_or(|seen| seen > turn.seen_at_send));
         }
-        if let Some(run) = delta.run_id.as_deref() {
-            let seen = self.runs.note(run);
-            if !ctx.features.correlation {
-                own_if_new(&mut self.turns, run, seen);
-            }
+        if let (Some(run), Some(seen), false) =
+            (delta.run_id.as_deref(), seen, ctx.features.correlation)
+        {
+            own_if_new(&mut self.turns, run, seen);
+        }
+    }
+
+    /// Something begins, and may be a turn of ours: the first that waits. An input that went behind others
+    /// is listed, or comes to an idle server when they are over.
+    fn begin_first(&mut self, ctx: &Context, fits: impl Fn(&Turn) -> bool) {
+        let waits = |turn: &Turn| turn.phase == Phase::Sent && !turn.listed;
+        let Some(index) = self.turns.iter().position(waits) else { return };
+        let (ahead, rest) = self.turns.split_at_mut(index);
+        let turn = &mut rest[0];
+        let blocked = turn.behind && ahead.iter().any(Turn::is_ours);
+        if !blocked && may_begin(turn, ctx) && fits(turn) {
+            turn.begin_inferred();
         }
     }
 

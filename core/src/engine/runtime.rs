@@ -172,7 +172,8 @@ impl Runtime {
     pub(crate) fn release(&mut self, ctx: &mut Context) {
         while let Some(command) = self.held.front() {
             let settling = self.settle_until.is_some_and(|until| until > ctx.now);
-            let starting = self.turns.iter().any(|turn| turn.unseen() && !turn.busy);
+            let starts = |turn: &Turn| turn.unseen() && !turn.busy && !turn.left_over;
+            let starting = self.turns.iter().any(starts);
             if command.settles && (settling || starting || self.restoring) {
                 return;
             }
@@ -198,6 +199,7 @@ impl Runtime {
         turn.seen_at_send = seen_at_send;
         turn.phase = Phase::Sent;
         turn.busy = busy;
+        turn.behind = waiting;
         turn.sent_at = ctx.now;
         self.watch(&self.turns[index], ctx);
     }

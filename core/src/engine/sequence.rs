@@ -14,12 +14,33 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// How many frames may wait.
 const ROOM: usize = 1024;
 
+/// How many of the last events are remembered, so that one that comes again is known.
+const REMEMBERED: usize = 128;
+
+/// What tells an event from others with the same number: its length and its end, which is the end of
+/// its `idempotency_key`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Print {
+    seq: u64,
+    length: usize,
+    end: [u8; 16],
+}
+
+impl Print {
+    fn of(seq: u64, text: &str) -> Self {
+        let end = text.as_bytes().last_chunk().copied().unwrap_or_default();
+        Self { seq, length: text.len(), end }
+    }
+}
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Sequence {
     active: bool,
     next: u64,
     waiting: BTreeMap<u64, (Channel, Text)>,
+    /// The last events, each in the place of its number.
+    seen: Vec<Print>,
     /// When to stop waiting.
     pub(crate) deadline: Option<Duration>,
 }
@@ -28,6 +49,17 @@ impl Sequence {
     /// A new connection: the counter starts at one.
     pub(crate) fn start(&mut self, split: bool) {
         *self = Self { active: split, next: 1, ..Self::default() };
+    }
+
+    /// Whether the same event came before on this connection, among the last ones. The server sends
+    /// none again, but what is between may, and a piece of text must not count twice.
+    pub(crate) fn is_again(&mut self, seq: u64, text: &str) -> bool {
+        if self.seen.is_empty() {
+            self.seen.resize(REMEMBERED, Print::default());
+        }
+        let place = usize::try_from(seq % REMEMBERED as u64).unwrap_or_default();
+        let print = Print::of(seq, text);
+        std::mem::replace(&mut self.seen[place], print) == print
     }
 
     /// Whether a frame's turn has come. If not, it is kept and comes out of [`Sequence::ready`].
@@ -115,6 +147,22 @@ mod tests {
         assert_eq!(sequence.ready().map(|(_, text)| text.to_string()).as_deref(), Some("3"));
         assert!(sequence.ready().is_none(), "5 still waits for 4");
         assert_eq!(feed(&mut sequence, 251, &[4]), [4, 5]);
+    }
+
+    #[test]
+    fn an_event_that_comes_again_is_known_and_another_with_its_number_is_not_it() {
+        let mut sequence = Sequence::default();
+        for split in [false, true] {
+            sequence.start(split);
+            let frame = |seq: u64, key: &str| format!(r#"{{"event_seq":{seq},"key":"{key}"}}"#);
+            assert!(!sequence.is_again(1, &frame(1, "aaaa")));
+            assert!(!sequence.is_again(2, &frame(2, "bbbb")));
+            assert!(sequence.is_again(1, &frame(1, "aaaa")));
+            assert!(!sequence.is_again(1, &frame(1, "cccc")), "a server that counts differently");
+            for seq in 3..1000 {
+                assert!(!sequence.is_again(seq, &frame(seq, "dddd")));
+            }
+        }
     }
 
     #[test]

@@ -33,7 +33,9 @@ impl Runtime {
                 Cause::Asked => TurnStatus::Aborted,
                 Cause::Limit(_) | Cause::Gone => TurnStatus::Disconnected,
             };
+            let left = self.left_over(index, ctx);
             self.finish(index, &End::default(), status, ctx);
+            self.leave(index, left);
         } else if turn.ending.as_ref().is_some_and(|e| e.until.is_some_and(|at| at <= ctx.now)) {
             self.finish_stopped(&[token], None, ctx);
         } else if turn.interrupted.as_ref().is_some_and(|(_, until)| *until <= ctx.now) {
@@ -41,7 +43,9 @@ impl Runtime {
         } else if turn.unseen() && turn.accept_by() <= ctx.now {
             let error = unseen_error(turn);
             self.turns[index].delivery = InputDelivery::Unknown;
+            let left = self.left_over(index, ctx);
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
+            self.leave(index, left);
         } else if turn.total_deadline().is_some_and(|at| at <= ctx.now) {
             self.stop_turn(token, Cause::Limit(Limit::Total), ctx);
         } else {
@@ -81,7 +85,9 @@ impl Runtime {
     /// Forgets a turn and lets it go on. An input that was not sent yet is sent all the same.
     pub(crate) fn detach_turn(&mut self, token: Token, ctx: &mut Context) {
         if let Some(index) = self.turn_index(token) {
+            let left = self.left_over(index, ctx);
             let turn = self.turns.remove(index);
+            self.leave(index, left);
             self.end_runs(&turn);
             ctx.ended.push(token);
             self.sign = None;

@@ -221,7 +221,7 @@ pub(crate) struct End {
 }
 
 /// One `run_turn` call that has not ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Turn {
     pub(crate) token: Token,
@@ -235,6 +235,8 @@ pub(crate) struct Turn {
     pub(crate) disposition: Option<String>,
     /// The runtime was at work when the input was sent, so the queue must list it first.
     pub(crate) busy: bool,
+    /// Another input of ours was on its way when it was sent.
+    pub(crate) behind: bool,
     /// The id of our entry in the server's queue, once it was listed.
     pub(crate) queue_item: Option<String>,
     /// The queue's last snapshot listed us.
@@ -270,6 +272,10 @@ pub(crate) struct Turn {
     /// A loop status came since the server said `started`.
     pub(crate) status_seen: bool,
     pub(crate) detached: bool,
+    /// Nobody waits for it any more; see `leftover.rs`.
+    pub(crate) left_over: bool,
+    /// When the runtime was first heard of after that.
+    pub(crate) alive_at: Option<Duration>,
 }
 
 impl Turn {
@@ -289,6 +295,7 @@ impl Turn {
             acked: false,
             disposition: None,
             busy: false,
+            behind: false,
             queue_item: None,
             listed: false,
             echoed: false,
@@ -310,6 +317,8 @@ impl Turn {
             resumed: None,
             status_seen: false,
             detached: false,
+            left_over: false,
+            alive_at: None,
         }
     }
 

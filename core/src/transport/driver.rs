@@ -176,6 +176,8 @@ impl<S: Sink> Driver<S> {
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
         let next = engine_at.into_iter().chain(sockets_at).min();
         let happened = tokio::select! {
+            // After a sleep of the whole machine, what has come meanwhile counts before the time does.
+            biased;
             op = next_op(&mut self.next_op, &mut self.ops) => Happened::Op(op),
             wake = wake(&mut self.sockets) => Happened::Wake(wake),
             outcome = outcome(&mut self.attempt) => Happened::Attempted(Box::new(outcome)),
