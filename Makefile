@@ -125,6 +125,15 @@ fuzz:
 	cd core && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $(FUZZ_TARGET) -- \
 		-max_len=2000 -max_total_time=$(FUZZ_SECONDS)
 
+# More stories of lost connections than `make test` tells: the engine on a virtual clock, and the whole
+# client on a simulated network. A failing seed is printed with the command that tells it again.
+SOAK_SEEDS ?= 50000
+.PHONY: soak
+soak:
+	SIM_SEEDS=$(SOAK_SEEDS) NET_SEEDS=$$(( $(SOAK_SEEDS) / 100 + 1 )) CARGO_PROFILE_RELEASE_LTO=off \
+		$(CARGO) test --quiet --release -p letta-app-client --features testing \
+		--test sim_engine --test sim_network -- --nocapture
+
 # --- figures ---------------------------------------------------------------------------------
 
 # CPU time of the engine per frame and per turn, optimised.

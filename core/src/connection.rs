@@ -1,6 +1,7 @@
 //! The handle every language is built on: it checks and completes what the user passes in, hands
 //! it to the driver, and never blocks. Answers come through the [`Sink`].
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,6 +69,22 @@ pub struct Connection {
     pid: u32,
 }
 
+type Run = fn(Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<(), Error>;
+
+/// Chance, and where connections run: the thread for all of them, unless a test simulates the network.
+fn surroundings(options: &ConnectOptions) -> Result<(u64, Run), Error> {
+    #[cfg(feature = "testing")]
+    if let Some(simulated) = &options.simulated {
+        let run: Run = |driver| {
+            tokio::spawn(driver);
+            Ok(())
+        };
+        return Ok((simulated.seed, run));
+    }
+    let _ = options;
+    Ok((random::number()?, |driver| background::spawn(driver)))
+}
+
 impl Connection {
     /// Builds a connection without touching the network; the server need not listen yet.
     ///
@@ -80,9 +97,9 @@ impl Connection {
         let (ops, received) = mpsc::unbounded_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let insecure_token = endpoint.token_at_risk();
-        let seed = random::number()?;
+        let (seed, run) = surroundings(&options)?;
         let driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
-        background::spawn(driver.run())?;
+        run(Box::pin(driver.run()))?;
         let (next_token, pid) = (AtomicU64::new(1), std::process::id());
         let ops = Some(ops);
         Ok(Self { shared, ops, next_token, max_bytes, request_timeout, insecure_token, pid })

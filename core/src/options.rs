@@ -82,6 +82,10 @@ pub struct ConnectOptions {
     /// never repeated: requests in flight fail; turns are looked for, see
     /// [`crate::TurnOptions::recover_timeout`].
     pub reconnect: Option<Reconnect>,
+    /// A network that a test simulates.
+    #[cfg(feature = "testing")]
+    #[doc(hidden)]
+    pub simulated: Option<crate::testing::Simulated>,
 }
 
 impl ConnectOptions {
@@ -102,6 +106,8 @@ impl ConnectOptions {
             settle_pause: Duration::from_millis(400),
             external_tools: ToolLimits::default(),
             reconnect: Some(Reconnect::default()),
+            #[cfg(feature = "testing")]
+            simulated: None,
         }
     }
 

@@ -33,6 +33,7 @@ mod player;
 mod scripted;
 mod server;
 mod shared;
+mod simulated;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -42,4 +43,6 @@ pub use conformance::differences;
 pub use expected::{Expected, ExpectedInput};
 pub use options::{Generation, PlayOptions, ScriptOptions, ScriptedCall, ScriptedTurn};
 pub use server::MockServer;
+#[doc(hidden)]
+pub use simulated::{Opening, Simulated, Stream};
 pub use trace::{Channel, Payload, Trace, TraceError, TraceEvent, TraceLine};

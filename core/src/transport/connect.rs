@@ -192,6 +192,11 @@ fn head(endpoint: &Endpoint, line: &str, headers: &str) -> String {
 /// TCP, and TLS over it where the URL says so.
 async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn Io>, Error> {
     let place = endpoint.authority();
+    #[cfg(feature = "testing")]
+    if let Some(simulated) = &options.simulated {
+        let io = (simulated.open)(&place).await.map_err(|error| tcp_failed(&place, &error))?;
+        return Ok(Box::new(io));
+    }
     let tcp = TcpStream::connect(&place).await.map_err(|error| tcp_failed(&place, &error))?;
     // Small frames must not wait for one another; without it they still arrive.
     tcp.set_nodelay(true).unwrap_or_default();
