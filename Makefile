@@ -84,9 +84,9 @@ test-live: build live
 # The features are those of test-rust, so that nothing is built twice.
 .PHONY: test-live-rust
 test-live-rust: live
-	$(CARGO) test --quiet -p letta-app-client --features testing --test live --no-run
+	$(CARGO) test --quiet -p letta-app-client --features testing --test live --test faults --no-run
 	node tests/live/with-server.mjs sh -c \
-		'$(CARGO) test --quiet -p letta-app-client --features testing --test live -- --ignored'
+		'$(CARGO) test --quiet -p letta-app-client --features testing --test live --test faults -- --ignored'
 
 # Every recording through the public API of each language: all inputs must end as expected.
 conformance: build
@@ -117,13 +117,15 @@ check-node: $(STAMPS)/node
 
 # --- longer runs ---------------------------------------------------------------------------------
 
-# Stories of frames, commands and time that nobody thought of (core/fuzz). Needs `cargo install
+# Stories that nobody thought of (core/fuzz), so long for each target. Needs `cargo install
 # cargo-fuzz` and a C++ compiler; the instrumentation is unstable, hence the variable.
-FUZZ_TARGET ?= engine
+FUZZ_TARGET ?= engine frames mailbox upgrade
 FUZZ_SECONDS ?= 600
 fuzz:
-	cd core && RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $(FUZZ_TARGET) -- \
-		-max_len=2000 -max_total_time=$(FUZZ_SECONDS)
+	cd core && for target in $(FUZZ_TARGET); do \
+		RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- \
+			-max_len=2000 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 # More stories of lost connections than `make test` tells: the engine on a virtual clock, and the whole
 # client on a simulated network. A failing seed is printed with the command that tells it again.
@@ -133,6 +135,15 @@ soak:
 	SIM_SEEDS=$(SOAK_SEEDS) NET_SEEDS=$$(( $(SOAK_SEEDS) / 100 + 1 )) CARGO_PROFILE_RELEASE_LTO=off \
 		$(CARGO) test --quiet --release -p letta-app-client --features testing \
 		--test sim_engine --test sim_network -- --nocapture
+
+# Faults on the way to the real server: cuts, resets, stalls, half-open connections, single bytes.
+FAULTS ?= 300
+FAULT_SECONDS ?= 900
+.PHONY: faults
+faults: live
+	$(CARGO) test --quiet -p letta-app-client --features testing --test faults --no-run
+	FAULTS=$(FAULTS) FAULT_SECONDS=$(FAULT_SECONDS) node tests/live/with-server.mjs sh -c \
+		'$(CARGO) test --quiet -p letta-app-client --features testing --test faults -- --ignored --nocapture'
 
 # --- figures ---------------------------------------------------------------------------------
 

@@ -209,9 +209,8 @@ async fn head(stream: &mut TcpStream) -> io::Result<String> {
 }
 
 fn header(head: &str, name: &str) -> Option<String> {
-    let value = head.lines().find_map(|line| {
+    head.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-    });
-    value
+    })
 }
