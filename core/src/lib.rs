@@ -47,6 +47,7 @@ mod approvals;
 mod background;
 mod backpressure;
 mod batch;
+mod belled;
 mod changes;
 mod client;
 mod connection;
@@ -71,6 +72,7 @@ mod server;
 mod session;
 mod shared;
 mod state;
+mod sync;
 mod tasks;
 mod terminal;
 #[cfg(feature = "testing")]

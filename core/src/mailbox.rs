@@ -6,9 +6,10 @@
 //! a permission or a tool call never goes.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::backpressure::{Backpressure, Overflow};
+use crate::belled::{Belled, Waits};
 use crate::engine::{Delivery, Token};
 use crate::queue::Queue;
 
@@ -40,14 +41,18 @@ struct State {
     queue: Queue,
     turns: HashMap<Token, Followed>,
     wants_messages: bool,
-    rung: bool,
+}
+
+impl Waits for State {
+    fn waits(&self) -> bool {
+        !self.queue.is_empty()
+    }
 }
 
 /// See the module's text.
 pub struct Mailbox {
-    state: Mutex<State>,
+    state: Belled<State>,
     limits: Backpressure,
-    bell: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Mailbox {
@@ -71,25 +76,22 @@ impl Mailbox {
     /// The same with a policy as well, for its own queue; events of followed turns are always merged.
     #[must_use]
     pub fn bounded(limits: Backpressure, bell: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
-        let state = Mutex::new(State {
-            queue: Queue::new(limits),
-            turns: HashMap::new(),
-            wants_messages: false,
-            rung: false,
-        });
-        Arc::new(Self { state, limits, bell: Box::new(bell) })
+        let state =
+            State { queue: Queue::new(limits), turns: HashMap::new(), wants_messages: false };
+        Arc::new(Self { state: Belled::new(state, bell), limits })
     }
 
     /// Says whether frames that no call waits for are wanted; without, they are not queued at all.
     pub fn want_messages(&self, wanted: bool) {
-        self.lock().wants_messages = wanted;
+        self.state.with(|state| state.wants_messages = wanted);
     }
 
     /// Keeps the events of a turn apart until [`Mailbox::take_turn`]. [`Delivery::TurnReady`] tells
     /// that there are some. To be called before the turn is sent.
     pub fn follow_turn(&self, token: Token) {
         let queue = Queue::new(Backpressure { policy: Overflow::Merge, ..self.limits });
-        self.lock().turns.insert(token, Followed { queue, announced: false });
+        let followed = Followed { queue, announced: false };
+        self.state.with(|state| state.turns.insert(token, followed));
     }
 
     /// Takes the oldest events of a followed turn, about a thousand at most, as a JSON list of
@@ -97,18 +99,19 @@ impl Mailbox {
     /// merged. It is to be called until the list is empty: only then [`Delivery::TurnReady`] comes again.
     #[must_use]
     pub fn take_turn(&self, token: Token) -> String {
-        let mut state = self.lock();
-        let Some(turn) = state.turns.get_mut(&token) else { return "[]".to_owned() };
-        let events = turn.queue.take(BATCH);
-        turn.announced = !events.is_empty();
-        drop(state);
+        let events = self.state.with(|state| {
+            let Some(turn) = state.turns.get_mut(&token) else { return VecDeque::new() };
+            let events = turn.queue.take(BATCH);
+            turn.announced = !events.is_empty();
+            events
+        });
         let parts: Vec<String> = events.iter().filter_map(event_json).collect();
         format!("[{}]", parts.join(","))
     }
 
     /// Nobody follows the turn any more: its events are thrown away.
     pub fn leave_turn(&self, token: Token) {
-        let left = self.lock().turns.remove(&token);
+        let left = self.state.with(|state| state.turns.remove(&token));
         drop(left);
     }
 
@@ -121,51 +124,41 @@ impl Mailbox {
     /// Takes the oldest that waits: so many items, and what was kept where others were dropped. What is
     /// left does not ring: to be called until nothing is there.
     pub(crate) fn drain_some(&self, most: usize) -> VecDeque<Delivery> {
-        let mut state = self.lock();
-        // Before the queue is taken, so that what comes next rings again.
-        state.rung = false;
-        state.queue.take(most)
+        self.state.drain(|state| state.queue.take(most))
     }
 
     /// How much waits in its own queue: items and bytes.
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
-        let state = self.lock();
-        (state.queue.len(), state.queue.bytes())
+        self.state.with(|state| (state.queue.len(), state.queue.bytes()))
     }
 
     /// How many events of a followed turn wait, and their bytes.
     #[must_use]
     pub fn turn_waiting(&self, token: Token) -> (usize, usize) {
-        let state = self.lock();
-        state.turns.get(&token).map_or((0, 0), |turn| (turn.queue.len(), turn.queue.bytes()))
+        self.state.with(|state| {
+            let turn = state.turns.get(&token);
+            turn.map_or((0, 0), |turn| (turn.queue.len(), turn.queue.bytes()))
+        })
     }
 
     fn push(&self, delivery: Delivery) {
-        let mut guard = self.lock();
-        let state = &mut *guard;
+        self.state.with(|state| state.push(delivery));
+    }
+}
+
+impl State {
+    fn push(&mut self, delivery: Delivery) {
         if let Delivery::TurnEvent { token, .. } = delivery
-            && let Some(turn) = state.turns.get_mut(&token)
+            && let Some(turn) = self.turns.get_mut(&token)
         {
             turn.queue.push(delivery);
             if !std::mem::replace(&mut turn.announced, true) {
-                state.queue.push(Delivery::TurnReady { token });
+                self.queue.push(Delivery::TurnReady { token });
             }
-        } else if state.wants_messages || !delivery.droppable() {
-            state.queue.push(delivery);
+        } else if self.wants_messages || !delivery.droppable() {
+            self.queue.push(delivery);
         }
-    }
-
-    fn ring(&self) {
-        let mut state = self.lock();
-        if !state.queue.is_empty() && !std::mem::replace(&mut state.rung, true) {
-            drop(state);
-            (self.bell)();
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,7 +182,7 @@ impl Sink for Arc<Mailbox> {
     }
 
     fn flush(&mut self) {
-        self.ring();
+        self.state.ring();
     }
 }
 
