@@ -1,0 +1,13 @@
+//! Any order of deliveries, readers and bells: what is sent is delivered, merged or dropped, and counted.
+#![no_main]
+
+#[path = "../src/bytes.rs"]
+mod bytes;
+#[path = "../src/mailbox.rs"]
+mod mailbox;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    mailbox::run(data);
+});
