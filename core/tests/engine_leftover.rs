@@ -124,3 +124,20 @@ fn an_event_that_comes_twice_counts_once() {
     assert_eq!(lab.one_end().1.turn().text, "once");
     assert_eq!(lab.engine.counters().repeated, 1);
 }
+
+#[test]
+fn a_turn_that_goes_on_from_before_the_loss_is_not_the_next_input() {
+    let mut lab = Lab::new();
+    lab.turn(1, "a", TurnOptions::default());
+    // The first status of the connection: what it is at work on was sent over the one before.
+    lab.status("PROCESSING_API_RESPONSE");
+    lab.event("update_queue", json!({ "queue": [], "removed": [] }));
+    lab.says("run-1", "old");
+    lab.finished(Some("run-1"), "end_turn");
+    assert!(lab.ended().is_empty(), "the server has not even taken it");
+    lab.accept(1, "started");
+    lab.status("SENDING_API_REQUEST");
+    lab.says("run-2", "new");
+    lab.finished(Some("run-2"), "end_turn");
+    assert_eq!(lab.one_end().1.turn().text, "new");
+}

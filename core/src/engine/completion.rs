@@ -47,6 +47,7 @@ impl Runtime {
         ctx: &mut Context,
     ) {
         ctx.features.turn_finished = true;
+        self.take_back_guesses(ctx);
         let ended = |turn: &Turn| match frame.run_id.as_deref() {
             Some(run) if turn.owns_run(run) => true,
             // The turn we joined failed before its next run.

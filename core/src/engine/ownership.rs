@@ -53,6 +53,7 @@ impl Runtime {
             ctx.features.turn_finished = true;
             self.own_by_correlation(&pairs.0);
         }
+        self.take_back_guesses(ctx);
         self.forget_left_over(ctx);
         // Statuses may be coalesced, so the first one need not be the first of the turn.
         if state.status != IDLE {
@@ -159,6 +160,18 @@ impl Runtime {
         }
     }
 
+    /// A server that acknowledges inputs says itself when one begins. What was guessed before it was known
+    /// as such, in the first moments of a connection, is taken back.
+    pub(crate) fn take_back_guesses(&mut self, ctx: &mut Context) {
+        if !ctx.features.turn_finished {
+            return;
+        }
+        for turn in self.turns.iter_mut().filter(|turn| turn.inferred && !turn.acked) {
+            withdraw_runs(turn, &self.runs, ctx);
+            turn.phase = Phase::Sent;
+        }
+    }
+
     /// Turns whose message ids a later turn repeats: a listing of those ids means the later one.
     fn repeated(&self) -> Vec<Token> {
         let shares =
@@ -174,6 +187,7 @@ impl Runtime {
     pub(crate) fn own_by_queue(&mut self, frame: &QueueFrame, text: &Text, ctx: &mut Context) {
         // Only servers that send `turn_finished` tell how an input left the queue (section 1).
         ctx.features.turn_finished |= frame.removed.is_some();
+        self.take_back_guesses(ctx);
         let mut cancelled = Vec::new();
         let (seen, under_way) = (self.runs.seen(), self.runs.under_way());
         let repeated = self.repeated();
