@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../src/bytes.rs"]
+#[allow(dead_code, reason = "a part of it is used")]
 mod bytes;
 #[path = "../src/mailbox.rs"]
 mod mailbox;

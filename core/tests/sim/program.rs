@@ -8,7 +8,7 @@ use letta_app_client::engine::{
     Command, Correlation, Delivery, Expect, Token, TurnEvent, TurnOptions,
 };
 use letta_app_client::protocol::Text;
-use letta_app_client::{Error, ErrorKind, TurnResult};
+use letta_app_client::{Error, ErrorKind, Resend, TurnResult};
 use serde_json::{Value, json};
 
 use super::dice::Dice;
@@ -207,7 +207,7 @@ impl Program {
             tool_timeout: seconds(120),
             approval_timeout: seconds(60),
             events: call.followed,
-            // What the program wants to be sent again, it says here once that can be said.
+            resend: Some(if call.resend { Resend::IfUncommitted } else { Resend::Never }),
             ..TurnOptions::default()
         };
         let place = ("agent-1".to_owned(), Self::conversation(conversation));

@@ -15,6 +15,8 @@ pub struct Call {
     /// The pause before it.
     pub after: Duration,
     pub followed: bool,
+    /// What was lost is sent again.
+    pub resend: bool,
     pub timeout: Option<Duration>,
     pub stop: Option<(Duration, Stop)>,
 }
@@ -153,6 +155,7 @@ fn call(tag: String, caller: usize, dice: &mut Dice) -> Call {
         caller,
         after: dice.pick(&[Duration::ZERO, Duration::from_millis(50), Duration::from_secs(3)]),
         followed: dice.once_in(2),
+        resend: dice.once_in(2),
         timeout: dice.once_in(6).then(|| dice.millis(500, 20_000)),
         stop,
     }

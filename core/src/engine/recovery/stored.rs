@@ -136,11 +136,23 @@ impl Stored {
     /// the turn while a tool ran lies in the middle of the answer, so what comes behind it counts where
     /// the part before is too little.
     pub(crate) fn answer(&self, at: (usize, usize), cut: &Cut) -> Option<TurnResult> {
-        let until_next = self.told(at.1, at.0, cut);
+        let until_next = self.told(self.whole_answer(at.1, cut), at.0, cut);
         let answers =
             std::iter::once(until_next).chain((at.1 > 0).then(|| self.told(0, at.0, cut)));
         let seen = cut.partial.text.as_str();
         answers.into_iter().find(|answer| answer.text.starts_with(seen))
+    }
+
+    /// Where an answer ends that goes on behind the next input: a turn that has ended, and had a tool's
+    /// output before that input, was joined by it (section 10).
+    fn whole_answer(&self, mut from: usize, cut: &Cut) -> usize {
+        let returned = |place: usize| self.heads[place].message_type == "tool_return_message";
+        while cut.end.is_some() && from > 0 && returned(from) {
+            let newer = self.heads[..from - 1].iter();
+            let next = newer.rev().position(|head| head.message_type == "user_message");
+            from = next.map_or(0, |back| from - 1 - back);
+        }
+        from
     }
 
     fn told(&self, from: usize, to: usize, cut: &Cut) -> TurnResult {

@@ -38,11 +38,11 @@ pub fn question(call: &str, tool: &str) -> Value {
 }
 
 /// A message as `conversation_messages_list` gives it.
-pub fn stored(kind: &str, id: u64, text: &str, otid: Option<&str>) -> Value {
+pub fn stored(kind: &str, id: u64, texts: &[&str], otid: Option<&str>) -> Value {
     let role = if kind == "user_message" { "user" } else { "assistant" };
+    let parts: Value = texts.iter().map(|text| json!({ "type": "text", "text": text })).collect();
     let mut message = json!({
-        "id": format!("ui-msg-{id}"), "message_type": kind, "role": role,
-        "content": [{ "type": "text", "text": text }],
+        "id": format!("ui-msg-{id}"), "message_type": kind, "role": role, "content": parts,
     });
     if let Some(otid) = otid {
         message["otid"] = otid.into();

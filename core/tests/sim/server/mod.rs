@@ -179,11 +179,11 @@ impl Server {
         tools.is_some_and(|count| *count > 0)
     }
 
-    /// The stored text of the turn that a message began.
+    /// What the agent has said since a message, as it is stored.
     pub fn stored_answer(&self, conversation: &str, otid: &str) -> Option<String> {
         let messages = &self.conversations.get(conversation)?.messages;
         let asked = messages.iter().position(|message| message["otid"] == otid)?;
-        let answer = messages[asked + 1..].iter().take_while(|m| m["role"] != "user");
+        let answer = messages[asked + 1..].iter().filter(|m| m["role"] == "assistant");
         let text = |message: &Value| message["content"][0]["text"].as_str().map(str::to_owned);
         Some(answer.filter_map(text).collect())
     }

@@ -30,9 +30,10 @@ impl Server {
             asked: false,
             orphan,
         });
-        // Merged inputs are one message, under the first one's id (section 10).
-        let text = inputs.iter().map(|input| input.text.as_str()).collect::<Vec<_>>().join("\n");
-        self.store("user_message", place, &text, inputs.first().map(|input| &*input.client_id));
+        // Merged inputs are one message of many parts, under the first one's id (section 10).
+        let mut parts: Vec<_> = inputs.iter().flat_map(|input| ["\n", &*input.text]).collect();
+        parts.remove(0);
+        self.store("user_message", place, &parts, inputs.first().map(|input| &*input.client_id));
         for input in &inputs {
             self.commit(record, input);
         }
@@ -70,9 +71,15 @@ impl Server {
         turn.inputs.push(InputRecord { tag, client_id, from_run: turn.runs.len() });
     }
 
-    fn store(&mut self, kind: &str, place: &str, text: &str, otid: Option<&str>) {
+    fn store(&mut self, kind: &str, place: &str, texts: &[&str], otid: Option<&str>) {
         self.serial += 1;
-        let message = stored(kind, self.serial, text, otid);
+        let message = stored(kind, self.serial, texts, otid);
+        self.place(place).messages.push(message);
+    }
+
+    fn store_part(&mut self, place: &str, mut message: Value) {
+        self.serial += 1;
+        message["id"] = format!("ui-msg-{}", self.serial).into();
         self.place(place).messages.push(message);
     }
 
@@ -158,10 +165,13 @@ impl Server {
         let text = self.ledger.turns[record].runs.last().map(|run| run.text.clone());
         let text = text.unwrap_or_default();
         if !text.is_empty() {
-            self.store("assistant_message", place, &text, None);
+            self.store("assistant_message", place, &[&text], None);
         }
         if calls.is_some() {
             let call = json!({ "tool_call_id": call, "name": "count", "arguments": "{}" });
+            self.store_part(place, json!({
+                "message_type": "approval_request_message", "role": "assistant", "tool_call": call,
+            }));
             let frame = delta("approval_request_message", Some(&run), json!({ "tool_call": call }));
             self.broadcast(place, &frame);
         }
@@ -313,6 +323,9 @@ impl Server {
             "tool_call_id": call, "status": status, "tool_return": output,
             "tool_returns": returned,
         });
+        let mut part = body.clone();
+        part["message_type"] = "tool_return_message".into();
+        self.store_part(place, part);
         self.broadcast(place, &delta("tool_return_message", run.as_deref(), body));
         self.join_waiting(place);
         self.tell_status(place, "SENDING_API_REQUEST");
@@ -334,7 +347,7 @@ impl Server {
         let record = turn.record;
         for input in &joining {
             self.commit(record, input);
-            self.store("user_message", place, &input.text, Some(&input.client_id));
+            self.store("user_message", place, &[&input.text], Some(&input.client_id));
             self.broadcast(place, &echo(&input.client_id, &input.text));
         }
         self.tell_dequeued(place, &joining);
@@ -395,7 +408,7 @@ impl Server {
         let (record, saying) = (turn.record, matches!(turn.step, Step::Say | Step::EndRun));
         let text = self.ledger.turns[record].runs.last().map(|run| run.text.clone());
         if let Some(text) = text.filter(|text| saying && !text.is_empty()) {
-            self.store("assistant_message", place, &text, None);
+            self.store("assistant_message", place, &[&text], None);
         }
     }
 
