@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use letta_app_client::testing::{
-    Generation, MockServer as Core, PlayOptions, ScriptOptions, Trace,
+    Generation, MockServer as Core, PlayOptions, ScriptOptions, Terminated, Trace,
 };
 use letta_app_client::{Error, ErrorKind};
 use napi::bindgen_prelude::Function;
@@ -83,6 +83,22 @@ impl MockServer {
     #[napi]
     pub fn connections(&self) -> u32 {
         u32::try_from(self.core.connections()).unwrap_or(u32::MAX)
+    }
+
+    /// How many connections are open now.
+    #[napi]
+    pub fn open_connections(&self) -> u32 {
+        u32::try_from(self.core.open_connections()).unwrap_or(u32::MAX)
+    }
+
+    /// The connections that were dropped because their clients read too slowly, as JSON.
+    #[napi]
+    pub fn terminated(&self) -> String {
+        let entry = |it: Terminated| {
+            let after = u64::try_from(it.after.as_millis()).unwrap_or(u64::MAX);
+            serde_json::json!({ "afterMs": after, "reason": it.reason })
+        };
+        self.core.terminated().into_iter().map(entry).collect::<serde_json::Value>().to_string()
     }
 
     /// Sends a text to all clients.

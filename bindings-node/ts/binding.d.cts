@@ -93,6 +93,10 @@ export declare class MockServer {
   failure(): string | null
   /** How many connections were ever opened. */
   connections(): number
+  /** How many connections are open now. */
+  openConnections(): number
+  /** The connections that were dropped because their clients read too slowly, as JSON. */
+  terminated(): string
   /** Sends a text to all clients. */
   push(text: string): void
   /** Cuts one open connection, counted from 0. */

@@ -41,6 +41,8 @@ export interface ScriptedTurn {
   reasoning?: string | string[];
   /** Milliseconds before each piece. */
   delayMs?: number;
+  /** Milliseconds over which all pieces are spread evenly instead. */
+  spreadMs?: number;
   /** The tools the model calls, all in one run. */
   toolCalls?: ScriptedCall[];
   /** Prompt and completion tokens of every run. */
@@ -57,6 +59,26 @@ export interface ScriptedTurn {
   loseInput?: boolean;
 }
 
+/** What a server bears from a client that reads slowly; by default what a real one bears (section 2). */
+export interface SlowReaderLimits {
+  /** Above so many unsent bytes frames are queued; 512 KiB. */
+  pauseBytes?: number;
+  /** The most frames that are queued; 512. */
+  maxQueuedFrames?: number;
+  /** The connection ends at so many unsent bytes; 16 MiB. */
+  maxUnsentBytes?: number;
+  /** The connection ends when the last pong is so many milliseconds ago; 90,000. */
+  pongTimeoutMs?: number;
+}
+
+/** A connection that was dropped because its client read too slowly. */
+export interface Terminated {
+  /** How long it had been open, in milliseconds. */
+  afterMs: number;
+  /** Which limit it was: `512 frames queued`, `16777216 bytes unsent` or `no pong for 90 s`. */
+  reason: string;
+}
+
 /** How a scripted server behaves. */
 export interface ScriptOptions {
   /** `single` by default. */
@@ -67,6 +89,11 @@ export interface ScriptOptions {
   turns?: ScriptedTurn[];
   /** Milliseconds between two WebSocket pings; none by default. */
   pingIntervalMs?: number;
+  /**
+   * Drop clients that read too slowly or answer no pings, without a close frame; `true` for the limits of
+   * a real server. Pings come every 30 s then, unless `pingIntervalMs` says otherwise.
+   */
+  slowReaderLimits?: boolean | SlowReaderLimits;
   /** Send `input_accepted` and `turn_finished`; `true` by default. */
   turnEvents?: boolean;
   /** Say which client messages a run answers; `true` by default. */
@@ -90,6 +117,7 @@ function nativeTurn(turn: ScriptedTurn): object {
     text: pieces(turn.text),
     reasoning: pieces(turn.reasoning),
     delay_ms: turn.delayMs,
+    spread_ms: turn.spreadMs,
     tool_calls: turn.toolCalls?.map(({ needsApproval, ...call }) => ({
       ...call,
       needs_approval: needsApproval,
@@ -103,12 +131,23 @@ function nativeTurn(turn: ScriptedTurn): object {
   };
 }
 
+function nativeLimits(limits: boolean | SlowReaderLimits | undefined): unknown {
+  if (typeof limits !== "object") return limits;
+  return {
+    pause_bytes: limits.pauseBytes,
+    max_queued_frames: limits.maxQueuedFrames,
+    max_unsent_bytes: limits.maxUnsentBytes,
+    pong_timeout_ms: limits.pongTimeoutMs,
+  };
+}
+
 function nativeScript(options: ScriptOptions): string {
   return JSON.stringify({
     generation: options.generation,
     token: options.token,
     turns: options.turns?.map(nativeTurn),
     ping_interval_ms: options.pingIntervalMs,
+    slow_reader_limits: nativeLimits(options.slowReaderLimits),
     turn_events: options.turnEvents,
     correlation: options.correlation,
     directories: options.directories,
@@ -177,6 +216,16 @@ export class MockServer {
   /** How many connections were ever opened. */
   get connections(): number {
     return this.#native.connections();
+  }
+
+  /** How many connections are open now. */
+  get openConnections(): number {
+    return this.#native.openConnections();
+  }
+
+  /** The connections that were dropped because of `slowReaderLimits`. */
+  get terminated(): Terminated[] {
+    return JSON.parse(this.#native.terminated());
   }
 
   /** The received frames of a type. */

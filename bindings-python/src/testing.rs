@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use letta_app_client::testing::{
-    Generation, MockServer as Server, PlayOptions, ScriptOptions, Trace, TraceError,
+    Generation, MockServer as Server, PlayOptions, ScriptOptions, Terminated, Trace, TraceError,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -73,6 +73,15 @@ impl MockServer {
 
     fn connections(&self) -> usize {
         self.0.connections()
+    }
+
+    fn open_connections(&self) -> usize {
+        self.0.open_connections()
+    }
+
+    fn terminated(&self) -> Vec<(f64, String)> {
+        let entry = |it: Terminated| (it.after.as_secs_f64(), it.reason);
+        self.0.terminated().into_iter().map(entry).collect()
     }
 
     fn wait_done(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,25 @@ def test_a_recording_that_cannot_be_followed_is_a_failure(tmp_path: Path) -> Non
     lines = done.stdout.splitlines()
     assert lines[-1] == "0 passed, 1 failed"
     assert lines[0].startswith("single/x.jsonl: ")
+
+
+def test_a_client_that_answers_no_ping_is_dropped_where_that_is_wanted() -> None:
+    limits = {"pong_timeout_ms": 100}
+    with MockServer(slow_reader_limits=limits) as mock:
+        host, port = mock.url.removeprefix("ws://").split(":")
+        with socket.create_connection((host, int(port)), timeout=20) as mute:
+            mute.sendall(
+                b"GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            while mute.recv(4096):
+                pass
+        # In the books before the connection was dropped.
+        (terminated,) = mock.terminated
+        assert terminated.seconds >= 0.1
+        assert terminated.reason == "no pong for 0 s"
+    with pytest.raises(ValueError, match="did not match"):
+        MockServer(slow_reader_limits={"queue": 1})
 
 
 def test_the_mock_server_says_what_it_got() -> None:

@@ -1,7 +1,9 @@
 //! One TCP connection: the handshake, then the task that owns the WebSocket.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -16,8 +18,10 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
 use super::http::{Gate, Head, Verdict};
+use super::outbox::{Outbox, SlowReaderLimits, Terminated};
 use super::shared::Shared;
 use super::trace::Channel;
+use super::wire::Wire;
 
 /// Real servers accept frames of up to 100 MiB.
 const MAX_MESSAGE_BYTES: usize = 100 * 1024 * 1024;
@@ -67,6 +71,7 @@ impl Link {
 pub(super) struct Context {
     pub(super) gate: Arc<Gate>,
     pub(super) ping_interval: Option<Duration>,
+    pub(super) limits: Option<SlowReaderLimits>,
     pub(super) events: UnboundedSender<Event>,
     pub(super) shared: Arc<Shared>,
 }
@@ -90,8 +95,13 @@ pub(super) async fn serve(context: Context, id: u64, stream: TcpStream) {
     // Nothing is left to tell anyone when the handshake breaks off: the client sees it.
     let shaken = timeout(HANDSHAKE_LIMIT, handshake(&context.gate, stream, register)).await;
     let Ok(Ok(Some(socket))) = shaken else { return };
-    // Any error ends the connection, which is all there is to know about it.
-    let _ = converse(&context, id, socket, inbox).await;
+    let (opened, outbox) = (Instant::now(), Outbox::new(context.limits));
+    let mut conversation =
+        Conversation { context: &context, id, socket, outbox, last_pong: opened };
+    if let Err(Ended::Terminated(reason)) = conversation.run(inbox).await {
+        let after = opened.elapsed();
+        context.shared.update(|state| state.terminated.push(Terminated { after, reason }));
+    }
 }
 
 /// Takes the connection out of the books when its task ends, also when it is aborted.
@@ -111,7 +121,7 @@ async fn handshake(
     gate: &Gate,
     mut stream: TcpStream,
     register: impl FnOnce(Channel, bool),
-) -> io::Result<Option<WebSocketStream<TcpStream>>> {
+) -> io::Result<Option<WebSocketStream<Wire>>> {
     stream.set_nodelay(true)?;
     let mut bytes = Vec::new();
     let end = loop {
@@ -143,87 +153,182 @@ async fn handshake(
                 .max_message_size(Some(MAX_MESSAGE_BYTES))
                 .max_frame_size(Some(MAX_MESSAGE_BYTES));
             let early = bytes.split_off(end);
-            let socket =
-                WebSocketStream::from_partially_read(stream, early, Role::Server, Some(config))
-                    .await;
+            let socket = WebSocketStream::from_partially_read(
+                Wire::new(stream),
+                early,
+                Role::Server,
+                Some(config),
+            )
+            .await;
             Ok(Some(socket))
         }
     }
 }
 
-type Outcome<T> = Result<T, tokio_tungstenite::tungstenite::Error>;
+/// How a conversation ends that nobody closed.
+enum Ended {
+    /// The connection is lost, which is all there is to know about it.
+    Lost,
+    /// The client read too slowly: why it was dropped.
+    Terminated(String),
+}
 
-async fn converse(
-    context: &Context,
+impl From<tokio_tungstenite::tungstenite::Error> for Ended {
+    fn from(_: tokio_tungstenite::tungstenite::Error) -> Self {
+        Self::Lost
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(_: io::Error) -> Self {
+        Self::Lost
+    }
+}
+
+type Outcome<T> = Result<T, Ended>;
+
+/// What a socket has to say.
+enum Seen {
+    Message(Message),
+    Room,
+    End,
+}
+
+/// An open WebSocket and what waits to be written to it.
+struct Conversation<'a> {
+    context: &'a Context,
     id: u64,
-    mut socket: WebSocketStream<TcpStream>,
-    mut inbox: UnboundedReceiver<Command>,
-) -> Outcome<()> {
-    let mut next_ping = context.ping_interval.map(|interval| Instant::now() + interval);
-    loop {
-        // Without pings the timer is disabled, so its time does not matter.
-        let ping_at = next_ping.unwrap_or_else(Instant::now);
-        tokio::select! {
-            message = socket.next() => match message {
-                Some(message) => receive(context, id, message?),
-                None => return Ok(()),
-            },
-            command = inbox.recv() => {
-                let Some(command) = command else { return Ok(()) };
-                if !obey(&mut socket, command, &mut inbox).await? {
-                    return Ok(());
+    socket: WebSocketStream<Wire>,
+    outbox: Outbox,
+    last_pong: Instant,
+}
+
+impl Conversation<'_> {
+    async fn run(&mut self, mut inbox: UnboundedReceiver<Command>) -> Outcome<()> {
+        let ping_interval = self.context.ping_interval;
+        let mut next_ping = ping_interval.map(|interval| Instant::now() + interval);
+        let pong_timeout = self.outbox.pong_timeout();
+        loop {
+            // Timers that are not wanted are disabled, so their time does not matter.
+            let ping_at = next_ping.unwrap_or(self.last_pong);
+            let reap_at = self.last_pong + pong_timeout.unwrap_or_default();
+            tokio::select! {
+                seen = self.next() => match seen? {
+                    Seen::Message(message) => self.receive(message),
+                    Seen::Room => {
+                        while let Some(text) = self.outbox.next(self.unsent()) {
+                            self.write(text).await?;
+                        }
+                    }
+                    Seen::End => return Ok(()),
+                },
+                command = inbox.recv() => {
+                    let Some(command) = command else { return Ok(()) };
+                    if !self.obey(command, &mut inbox).await? {
+                        return Ok(());
+                    }
+                }
+                () = sleep_until(ping_at), if next_ping.is_some() => {
+                    self.socket.send(Message::Ping(Bytes::new())).await?;
+                    next_ping = ping_interval.map(|interval| Instant::now() + interval);
+                }
+                () = sleep_until(reap_at), if pong_timeout.is_some() => {
+                    let silence = self.last_pong.elapsed().as_secs();
+                    return Err(Ended::Terminated(format!("no pong for {silence} s")));
                 }
             }
-            () = sleep_until(ping_at), if next_ping.is_some() => {
-                socket.send(Message::Ping(Bytes::new())).await?;
-                next_ping = context.ping_interval.map(|interval| Instant::now() + interval);
-            }
         }
     }
-}
 
-fn receive(context: &Context, id: u64, message: Message) {
-    let text = match message {
-        Message::Text(text) => text.as_str().to_owned(),
-        Message::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        _ => return,
-    };
-    context.shared.update(|state| {
-        state.received.push(text.clone());
-        state.waiting += 1;
-    });
-    let _ = context.events.send(Event::Frame { socket: id, text });
-}
+    fn unsent(&self) -> usize {
+        self.socket.get_ref().unsent()
+    }
 
-/// Executes a command and all that wait behind it, then flushes. `false` when the connection is over.
-async fn obey(
-    socket: &mut WebSocketStream<TcpStream>,
-    first: Command,
-    inbox: &mut UnboundedReceiver<Command>,
-) -> Outcome<bool> {
-    let mut next = Some(first);
-    while let Some(command) = next {
-        match command {
-            Command::Text(text) => socket.feed(Message::text(text)).await?,
-            Command::Ping => socket.feed(Message::Ping(Bytes::new())).await?,
-            Command::Close(frame) => {
-                let frame = frame.map(|(code, reason)| CloseFrame {
-                    code: CloseCode::from(code),
-                    reason: Utf8Bytes::from(reason),
+    /// Waits for the client, and meanwhile writes what waits.
+    async fn next(&mut self) -> Outcome<Seen> {
+        poll_fn(|context| {
+            if let Poll::Ready(Err(error)) = self.socket.get_mut().poll_drain(context) {
+                return Poll::Ready(Err(error.into()));
+            }
+            if let Poll::Ready(message) = self.socket.poll_next_unpin(context) {
+                return Poll::Ready(match message.transpose() {
+                    Ok(message) => Ok(message.map_or(Seen::End, Seen::Message)),
+                    Err(error) => Err(error.into()),
                 });
-                socket.close(frame).await?;
-                let confirmed = async { while let Some(Ok(_)) = socket.next().await {} };
-                let _ = timeout(CLOSE_LIMIT, confirmed).await;
-                return Ok(false);
             }
-            Command::Cut => {
-                socket.flush().await?;
-                socket.get_mut().shutdown().await?;
-                return Ok(false);
+            if self.outbox.has_room(self.unsent()) {
+                Poll::Ready(Ok(Seen::Room))
+            } else {
+                Poll::Pending
             }
-        }
-        next = inbox.try_recv().ok();
+        })
+        .await
     }
-    socket.flush().await?;
-    Ok(true)
+
+    fn receive(&mut self, message: Message) {
+        let text = match message {
+            Message::Text(text) => text.as_str().to_owned(),
+            Message::Binary(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Message::Pong(_) => {
+                self.last_pong = Instant::now();
+                return;
+            }
+            _ => return,
+        };
+        self.context.shared.update(|state| {
+            state.received.push(text.clone());
+            state.waiting += 1;
+        });
+        let _ = self.context.events.send(Event::Frame { socket: self.id, text });
+    }
+
+    async fn write(&mut self, text: String) -> Outcome<()> {
+        self.socket.send(Message::text(text)).await?;
+        self.outbox.check(self.unsent()).map_err(Ended::Terminated)
+    }
+
+    /// Executes a command and all that wait behind it. `false` when the connection is over.
+    async fn obey(
+        &mut self,
+        first: Command,
+        inbox: &mut UnboundedReceiver<Command>,
+    ) -> Outcome<bool> {
+        let mut next = Some(first);
+        while let Some(command) = next {
+            match command {
+                Command::Text(text) => {
+                    let ready = self.outbox.offer(text, self.unsent());
+                    if let Some(text) = ready.map_err(Ended::Terminated)? {
+                        self.write(text).await?;
+                    }
+                }
+                Command::Ping => self.socket.send(Message::Ping(Bytes::new())).await?,
+                Command::Close(frame) => {
+                    self.write_rest().await?;
+                    let frame = frame.map(|(code, reason)| CloseFrame {
+                        code: CloseCode::from(code),
+                        reason: Utf8Bytes::from(reason),
+                    });
+                    self.socket.close(frame).await?;
+                    let confirmed = async { while let Ok(Seen::Message(_)) = self.next().await {} };
+                    let _ = timeout(CLOSE_LIMIT, confirmed).await;
+                    return Ok(false);
+                }
+                Command::Cut => {
+                    self.write_rest().await?;
+                    self.socket.get_mut().shutdown().await?;
+                    return Ok(false);
+                }
+            }
+            next = inbox.try_recv().ok();
+        }
+        Ok(true)
+    }
+
+    async fn write_rest(&mut self) -> Outcome<()> {
+        for text in self.outbox.rest() {
+            self.socket.send(Message::text(text)).await?;
+        }
+        Ok(())
+    }
 }

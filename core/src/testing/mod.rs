@@ -29,6 +29,7 @@ mod connection;
 mod expected;
 mod http;
 mod options;
+mod outbox;
 mod player;
 mod scripted;
 mod server;
@@ -38,10 +39,12 @@ mod simulated;
 mod tests;
 mod trace;
 mod translate;
+mod wire;
 
 pub use conformance::differences;
 pub use expected::{Expected, ExpectedInput};
 pub use options::{Generation, PlayOptions, ScriptOptions, ScriptedCall, ScriptedTurn};
+pub use outbox::{SlowReaderLimits, Terminated};
 pub use server::MockServer;
 #[doc(hidden)]
 pub use simulated::{Opening, Simulated, Stream};

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use super::outbox::SlowReaderLimits;
 
 /// The wire behaviour of a server (protocol reference, section 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -50,6 +52,11 @@ pub struct ScriptOptions {
     pub turns: Vec<ScriptedTurn>,
     /// Milliseconds between two WebSocket pings on every connection; none means no pings.
     pub ping_interval_ms: Option<u64>,
+    /// Drop clients that read too slowly or answer no pings, as a real server does; by default they are borne.
+    /// With it the server pings every 30 s unless [`ping_interval_ms`](Self::ping_interval_ms) says otherwise. In
+    /// JSON `true` stands for the limits of a real server.
+    #[serde(deserialize_with = "limits")]
+    pub slow_reader_limits: Option<SlowReaderLimits>,
     /// Send `input_accepted` and `turn_finished`, as single servers from 0.30.3 on do. Without, the double
     /// also leaves out what came later: the correlation, and how inputs leave the queue.
     pub turn_events: bool,
@@ -71,12 +78,27 @@ impl Default for ScriptOptions {
             token: None,
             turns: Vec::new(),
             ping_interval_ms: None,
+            slow_reader_limits: None,
             turn_events: true,
             correlation: true,
             directories: None,
             answers: BTreeMap::new(),
         }
     }
+}
+
+fn limits<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SlowReaderLimits>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Flag(bool),
+        Exact(SlowReaderLimits),
+    }
+    Ok(match Option::<Written>::deserialize(from)? {
+        None | Some(Written::Flag(false)) => None,
+        Some(Written::Flag(true)) => Some(SlowReaderLimits::default()),
+        Some(Written::Exact(limits)) => Some(limits),
+    })
 }
 
 /// What one turn of a scripted server does.
@@ -91,6 +113,8 @@ pub struct ScriptedTurn {
     pub reasoning: Vec<String>,
     /// Milliseconds before each delta of reasoning and text.
     pub delay_ms: u64,
+    /// Spread the deltas of reasoning and text evenly over so many milliseconds instead.
+    pub spread_ms: Option<u64>,
     /// The tools the model calls, all in one run.
     pub tool_calls: Vec<ScriptedCall>,
     /// Prompt and completion tokens of every run.
@@ -114,6 +138,7 @@ impl Default for ScriptedTurn {
             text: vec!["Hello ".to_owned(), "world".to_owned()],
             reasoning: Vec::new(),
             delay_ms: 0,
+            spread_ms: None,
             tool_calls: Vec::new(),
             usage: (10, 2),
             stop_reason: None,

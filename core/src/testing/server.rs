@@ -14,6 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::connection::{self, Command, Context, Event};
 use super::http::Gate;
 use super::options::{Generation, PlayOptions, ScriptOptions};
+use super::outbox::{SlowReaderLimits, Terminated};
 use super::player;
 use super::scripted;
 use super::shared::{Shared, Socket};
@@ -21,6 +22,9 @@ use super::trace::{Channel, Trace};
 
 /// How long [`MockServer::close`] waits for the thread.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How often a real server pings; used where its limits are.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long [`MockServer::unexpected`] waits for the script or the player.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -31,7 +35,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct MockServer {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     stop: Arc<Notify>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -48,7 +52,7 @@ impl MockServer {
     ///
     /// When no port or no thread is to be had.
     pub fn play(trace: Trace, generation: Generation, options: PlayOptions) -> io::Result<Self> {
-        Self::start(Gate { generation, token: None }, None, move |events, shared| {
+        Self::start(Gate { generation, token: None }, None, None, move |events, shared| {
             player::play(trace, generation, options, events, shared)
         })
     }
@@ -60,13 +64,20 @@ impl MockServer {
     /// When no port or no thread is to be had.
     pub fn scripted(options: ScriptOptions) -> io::Result<Self> {
         let gate = Gate { generation: options.generation, token: options.token.clone() };
+        let limits = options.slow_reader_limits;
         let ping_interval = options.ping_interval_ms.map(Duration::from_millis);
-        Self::start(gate, ping_interval, move |events, shared| {
+        let ping_interval = ping_interval.or(limits.map(|_| PING_INTERVAL));
+        Self::start(gate, ping_interval, limits, move |events, shared| {
             scripted::direct(options, events, shared)
         })
     }
 
-    fn start<D, F>(gate: Gate, ping_interval: Option<Duration>, director: D) -> io::Result<Self>
+    fn start<D, F>(
+        gate: Gate,
+        ping_interval: Option<Duration>,
+        limits: Option<SlowReaderLimits>,
+        director: D,
+    ) -> io::Result<Self>
     where
         D: FnOnce(UnboundedReceiver<Event>, Arc<Shared>) -> F + Send + 'static,
         F: Future<Output = ()>,
@@ -79,7 +90,7 @@ impl MockServer {
         let stop = Arc::new(Notify::new());
         let (events, inbox) = unbounded_channel();
         let gate = Arc::new(gate);
-        let context = Context { gate, ping_interval, events, shared: Arc::clone(&shared) };
+        let context = Context { gate, ping_interval, limits, events, shared: Arc::clone(&shared) };
         let (seen, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
         let thread =
             thread::Builder::new().name("mock-app-server".to_owned()).spawn(move || {
@@ -137,6 +148,19 @@ impl MockServer {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.lock().opened
+    }
+
+    /// How many WebSocket connections are open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().sockets.values().filter(|socket| socket.link.is_some()).count()
+    }
+
+    /// The connections that were dropped because of [`ScriptOptions::slow_reader_limits`], in the order in which
+    /// they were.
+    #[must_use]
+    pub fn terminated(&self) -> Vec<Terminated> {
+        self.shared.lock().terminated.clone()
     }
 
     /// Blocks until the recording has been played to its end, given up, or the server is closed; `false` when the

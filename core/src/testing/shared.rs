@@ -8,6 +8,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
 use super::connection::Command;
+use super::outbox::Terminated;
 use super::trace::Channel;
 
 /// The common state, with a bell that rings at every change.
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub(super) sockets: BTreeMap<u64, Socket>,
     /// How many WebSocket connections were ever opened.
     pub(super) opened: usize,
+    /// Connections of clients that read too slowly.
+    pub(super) terminated: Vec<Terminated>,
 }
 
 /// A TCP connection that is being served.

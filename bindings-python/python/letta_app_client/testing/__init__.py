@@ -12,6 +12,6 @@ It has a thread of its own, so it works in blocking code and on every event loop
 """
 
 from . import script
-from .server import MockServer
+from .server import MockServer, Terminated
 
-__all__ = ["MockServer", "script"]
+__all__ = ["MockServer", "Terminated", "script"]

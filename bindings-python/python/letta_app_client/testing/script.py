@@ -48,6 +48,7 @@ def turn(
             one run.
         usage: Prompt and completion tokens of every run.
         **more: ``reasoning`` (list of deltas), ``delay_ms`` (milliseconds before each delta),
+            ``spread_ms`` (milliseconds over which all deltas are spread evenly),
             ``stop_reason``, ``error`` (the turn ends with it), ``hang`` (the turn never ends by
             itself), ``disconnect_after`` (cut the connection after so many deltas), ``lose_input``
             (the connection is cut and the input lost on the way, for the next one to start the

@@ -6,15 +6,24 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from letta_app_client import _native
 from letta_app_client._json import encode
 from letta_app_client.messages import Message
 
-__all__ = ["MockServer"]
+__all__ = ["MockServer", "Terminated"]
 
 Generation = Literal["single", "split"]
+
+
+class Terminated(NamedTuple):
+    """A connection that was dropped because its client read too slowly."""
+
+    seconds: float
+    """How long it had been open."""
+    reason: str
+    """The limit: ``512 frames queued``, ``16777216 bytes unsent`` or ``no pong for 90 s``."""
 
 
 class MockServer:
@@ -45,6 +54,10 @@ class MockServer:
             answers: The fields of the successful response to further commands, by command type;
                 ``None`` leaves the answer to the test.
             **more: ``ping_interval_ms`` (milliseconds between two pings; none by default),
+                ``slow_reader_limits`` (``True``: drop clients that read too slowly or answer no
+                pings, as a real server does, see ``terminated``; or a mapping with limits of
+                your own: ``pause_bytes``, ``max_queued_frames``, ``max_unsent_bytes``,
+                ``pong_timeout_ms``),
                 ``turn_events`` and ``correlation`` (whether to send ``turn_finished`` and
                 ``input_accepted``, and the correlation map, as newer servers do).
 
@@ -114,6 +127,16 @@ class MockServer:
     def connections(self) -> int:
         """How many WebSockets were ever opened."""
         return self._native.connections()
+
+    @property
+    def open_connections(self) -> int:
+        """How many WebSockets are open now."""
+        return self._native.open_connections()
+
+    @property
+    def terminated(self) -> list[Terminated]:
+        """The connections that were dropped because of ``slow_reader_limits``."""
+        return [Terminated(*each) for each in self._native.terminated()]
 
     def wait_done(self, timeout: float = 10) -> bool:
         """Blocks until the recording is over, for at most so many seconds; whether it is."""

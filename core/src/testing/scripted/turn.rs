@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::yield_now;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::options::ScriptedTurn;
 use super::frames::{self, Draft, timestamp, uuid};
@@ -159,26 +160,20 @@ impl Turn {
         self.begin_run();
         let run = self.active_run();
         let otid = format!("provider-assistant-0-{run}");
-        for piece in std::mem::take(&mut self.script.reasoning) {
-            self.pause().await;
+        let (reasoning, text) =
+            (std::mem::take(&mut self.script.reasoning), std::mem::take(&mut self.script.text));
+        let mut pace = Pace::new(&self.script, reasoning.len() + text.len());
+        for piece in reasoning {
+            pace.wait().await;
             let otid = format!("provider-reasoning-0-{run}");
             self.delta("reasoning_message", json!({ "otid": otid, "reasoning": piece }));
         }
         self.cut_after(0).await;
-        for (index, piece) in std::mem::take(&mut self.script.text).into_iter().enumerate() {
-            self.pause().await;
+        for (index, piece) in text.into_iter().enumerate() {
+            pace.wait().await;
             let content = json!([{ "type": "text", "text": piece }]);
             self.delta("assistant_message", json!({ "otid": otid, "content": content }));
             self.cut_after(index + 1).await;
-        }
-    }
-
-    /// Waits between two deltas. Even without a delay others get their turn, so that an abort is seen in between.
-    async fn pause(&self) {
-        if self.script.delay_ms == 0 {
-            yield_now().await;
-        } else {
-            tokio::time::sleep(Duration::from_millis(self.script.delay_ms)).await;
         }
     }
 
@@ -230,6 +225,38 @@ impl Turn {
         if state.is_single() && !running.turn_id.starts_with("batch-direct-") {
             state.tell_queue(&scope, &[], "");
             state.enter(&scope, Step::Idle);
+        }
+    }
+}
+
+/// When the deltas of an answer are sent.
+struct Pace {
+    delay: Duration,
+    /// Where they are spread: since when, and over how long and how many.
+    spread: Option<(Instant, Duration, u32)>,
+    sent: u32,
+}
+
+impl Pace {
+    fn new(script: &ScriptedTurn, deltas: usize) -> Self {
+        let spread = script.spread_ms.map(Duration::from_millis);
+        let deltas = u32::try_from(deltas).unwrap_or(u32::MAX);
+        Self {
+            delay: Duration::from_millis(script.delay_ms),
+            spread: spread.map(|spread| (Instant::now(), spread, deltas)),
+            sent: 0,
+        }
+    }
+
+    /// Waits before a delta. Even without a delay others get their turn, so that an abort is seen in between.
+    async fn wait(&mut self) {
+        self.sent += 1;
+        if let Some((start, time, deltas)) = self.spread {
+            sleep_until(start + time / deltas * self.sent).await;
+        } else if self.delay.is_zero() {
+            yield_now().await;
+        } else {
+            sleep(self.delay).await;
         }
     }
 }

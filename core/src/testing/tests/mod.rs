@@ -1,5 +1,6 @@
 //! Scripted turns in the less usual situations. The usual ones are in `tests/mock_server.rs`.
 mod client;
+mod slow;
 
 use futures_util::SinkExt;
 use serde_json::json;
