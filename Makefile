@@ -107,13 +107,13 @@ check-rust:
 
 check-python: $(STAMPS)/python
 	cd bindings-python && ../$(BIN)/python scripts/blocking_stubs.py --check
-	cd bindings-python && ../$(BIN)/ruff check . ../examples/python && ../$(BIN)/ruff format --check . ../examples/python
+	cd bindings-python && ../$(BIN)/ruff check . ../examples/python ../bench && ../$(BIN)/ruff format --check . ../examples/python ../bench
 	cd bindings-python && ../$(BIN)/pyright
 	cd bindings-python && ../$(BIN)/mypy && ../$(BIN)/mypy ../examples/python
 
 check-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent lint && npm run --silent typecheck && npm run --silent attw
-	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live
+	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live ../bench
 
 # --- longer runs ---------------------------------------------------------------------------------
 
@@ -150,6 +150,17 @@ faults: live
 # CPU time of the engine per frame and per turn, optimised.
 bench:
 	$(CARGO) bench --quiet -p letta-app-client --bench engine
+
+# Five clients whose programs are busy for STALL_SECONDS (120) while a turn is streamed to them, and what became
+# of their connections; fails when one of our packages lost anything (docs/busy-programs.md).
+.PHONY: stall
+stall: build live $(STAMPS)/stall
+	@$(BIN)/python bench/stall/run.py
+
+$(STAMPS)/stall: $(STAMPS)/venv bench/stall/requirements.txt bench/stall/package-lock.json
+	$(BIN)/pip install --quiet --disable-pip-version-check -r bench/stall/requirements.txt
+	cd bench/stall && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # What importing the Python package takes above importing asyncio; fails above 60 ms.
 import-time: $(STAMPS)/python
