@@ -145,6 +145,15 @@ faults: live
 	FAULTS=$(FAULTS) FAULT_SECONDS=$(FAULT_SECONDS) node tests/live/with-server.mjs sh -c \
 		'$(CARGO) test --quiet -p letta-app-client --features testing --test faults -- --ignored --nocapture'
 
+# What only many repetitions show. Other long runs may be added to it.
+.PHONY: soak endurance
+soak: endurance
+
+# A thousand connections and a thousand turns in one process; fails when a thread, a descriptor or memory stays.
+endurance: build
+	$(CARGO) build --quiet -p letta-app-client --example endurance
+	@$(BIN)/python bench/endurance/run.py
+
 # --- figures ---------------------------------------------------------------------------------
 
 # CPU time of the engine per frame and per turn, optimised.

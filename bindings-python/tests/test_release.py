@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import subprocess
+import sys
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -13,7 +16,7 @@ import trio
 
 import letta_app_client as letta
 from letta_app_client import AppServerClient
-from letta_app_client.testing import MockServer
+from letta_app_client.testing import MockServer, script
 from tests.helpers import message, start
 
 
@@ -123,3 +126,17 @@ def test_a_turn_keeps_no_closed_client(mock: MockServer) -> None:
         assert turn.status == "completed"
 
     asyncio.run(main())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files there")
+def test_connections_and_turns_leave_no_thread_and_no_descriptor() -> None:
+    """`make endurance` does the same a thousand times, and looks at the memory."""
+    program = Path(__file__).parents[2] / "bench" / "endurance" / "cycles.py"
+    with MockServer([script.turn(["piece "] * 20)]) as mock:
+        command = [sys.executable, str(program), mock.url, "50"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    for what, held in json.loads(done.stdout).items():
+        for kind in ("threads", "descriptors"):
+            before, after = held[kind]
+            assert after == before > 0, (what, kind)

@@ -283,7 +283,11 @@ impl Conversation<'_> {
     }
 
     async fn write(&mut self, text: String) -> Outcome<()> {
-        self.socket.send(Message::text(text)).await?;
+        self.socket.feed(Message::text(text)).await?;
+        if self.outbox.is_limited() {
+            // What counts is what the kernel does not take.
+            self.socket.flush().await?;
+        }
         self.outbox.check(self.unsent()).map_err(Ended::Terminated)
     }
 
@@ -302,7 +306,7 @@ impl Conversation<'_> {
                         self.write(text).await?;
                     }
                 }
-                Command::Ping => self.socket.send(Message::Ping(Bytes::new())).await?,
+                Command::Ping => self.socket.feed(Message::Ping(Bytes::new())).await?,
                 Command::Close(frame) => {
                     self.write_rest().await?;
                     let frame = frame.map(|(code, reason)| CloseFrame {
@@ -322,13 +326,14 @@ impl Conversation<'_> {
             }
             next = inbox.try_recv().ok();
         }
+        self.socket.flush().await?;
         Ok(true)
     }
 
     async fn write_rest(&mut self) -> Outcome<()> {
         for text in self.outbox.rest() {
-            self.socket.send(Message::text(text)).await?;
+            self.socket.feed(Message::text(text)).await?;
         }
-        Ok(())
+        Ok(self.socket.flush().await?)
     }
 }

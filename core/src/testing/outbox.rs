@@ -56,6 +56,10 @@ impl Outbox {
         Self { limits, queued: VecDeque::new() }
     }
 
+    pub(super) fn is_limited(&self) -> bool {
+        self.limits.is_some()
+    }
+
     /// Takes a frame: it can be written at once, or it waits. The error says why the connection ends.
     pub(super) fn offer(&mut self, text: String, unsent: usize) -> Result<Option<String>, String> {
         let Some(limits) = &self.limits else { return Ok(Some(text)) };

@@ -57,7 +57,8 @@ async fn a_client_that_reads_has_everything() {
 
 #[tokio::test]
 async fn frames_that_were_queued_come_when_there_is_room() {
-    let limits = SlowReaderLimits { pause_bytes: 0, max_queued_frames: 5000, ..SlowReaderLimits::default() };
+    let limits =
+        SlowReaderLimits { pause_bytes: 0, max_queued_frames: 5000, ..SlowReaderLimits::default() };
     let server = limited(limits, ScriptedTurn::text((0..4000).map(|n| format!("{n:2000};"))));
     let url = format!("{}/ws", server.url());
     let (mut late, mut observer) = (Client::open(&url).await, Client::open(&url).await);
