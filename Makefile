@@ -146,13 +146,19 @@ faults: live
 		'$(CARGO) test --quiet -p letta-app-client --features testing --test faults -- --ignored --nocapture'
 
 # What only many repetitions show. Other long runs may be added to it.
-.PHONY: soak endurance
-soak: endurance
+.PHONY: soak endurance backpressure
+soak: endurance backpressure
 
 # A thousand connections and a thousand turns in one process; fails when a thread, a descriptor or memory stays.
 endurance: build
 	$(CARGO) build --quiet -p letta-app-client --example endurance
 	@$(BIN)/python bench/endurance/run.py
+
+# A flood of a million deltas (BACKPRESSURE_DELTAS) to readers that take one per millisecond, beside a fast one; fails
+# when a count is not exact, an end is missing or the memory grows by more than 64 MiB.
+backpressure: build
+	$(CARGO) build --quiet -p letta-app-client --example backpressure
+	@$(BIN)/python bench/backpressure/run.py
 
 # --- figures ---------------------------------------------------------------------------------
 
