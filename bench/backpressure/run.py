@@ -18,7 +18,8 @@ from letta_app_client.testing import MockServer, script
 
 HERE = Path(__file__).parent
 DELTAS = int(os.environ.get("BACKPRESSURE_DELTAS", "1000000"))
-PIECE = "word "
+PIECE = "."
+"""Short: the whole text is in the result and its copies, which is not what waits."""
 GROWTH = 64.0
 """The most MiB of growth."""
 PROGRAMS = {
