@@ -127,11 +127,12 @@ fuzz:
 			-max_len=2000 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
-# More stories of lost connections than `make test` tells: the engine on a virtual clock, and the whole
-# client on a simulated network. A failing seed is printed with the command that tells it again.
+# What only many repetitions show; and more stories of lost connections than `make test` tells: the engine on
+# a virtual clock, the whole client on a simulated network. A failing seed is printed with the command that
+# tells it again.
 SOAK_SEEDS ?= 50000
-.PHONY: soak
-soak:
+.PHONY: soak endurance backpressure
+soak: endurance backpressure
 	SIM_SEEDS=$(SOAK_SEEDS) NET_SEEDS=$$(( $(SOAK_SEEDS) / 100 + 1 )) CARGO_PROFILE_RELEASE_LTO=off \
 		$(CARGO) test --quiet --release -p letta-app-client --features testing \
 		--test sim_engine --test sim_network -- --nocapture
@@ -144,10 +145,6 @@ faults: live
 	$(CARGO) test --quiet -p letta-app-client --features testing --test faults --no-run
 	FAULTS=$(FAULTS) FAULT_SECONDS=$(FAULT_SECONDS) node tests/live/with-server.mjs sh -c \
 		'$(CARGO) test --quiet -p letta-app-client --features testing --test faults -- --ignored --nocapture'
-
-# What only many repetitions show. Other long runs may be added to it.
-.PHONY: soak endurance backpressure
-soak: endurance backpressure
 
 # A thousand connections and a thousand turns in one process; fails when a thread, a descriptor or memory stays.
 endurance: build

@@ -1,7 +1,6 @@
 //! Closed clients and turns that are over leave nothing behind. `make endurance` does the same a thousand
 //! times, and looks at the memory. Cargo builds the program before the tests of the whole package.
 #![cfg(all(feature = "testing", target_os = "linux"))]
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::path::Path;
 use std::process::Command;
