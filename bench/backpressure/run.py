@@ -34,11 +34,12 @@ HEAD = ["language", "reader", "sent", "delivered", "merged", "dropped", "exact"]
 def judged(language: str, seen: dict[str, Any]) -> tuple[list[list[str]], str, bool]:
     """Rows of the table, what is said below it, and whether all is well."""
     rows, well = [], True
-    for name, (sent, *rest) in seen["readers"].items():
+    for name, reader in NAMES.items():
+        sent, *rest = seen["readers"][name]
         exact = sent == sum(rest) and sent >= DELTAS and (name != "fast" or rest[-1] == 0)
         well &= exact
         numbers = [f"{number:,}" for number in (sent, *rest)]
-        rows.append([language, NAMES[name], *numbers, "yes" if exact else "NO"])
+        rows.append([language, reader, *numbers, "yes" if exact else "NO"])
     before, most = (kib / 1024 for kib in seen["memory"])
     whole = seen["bytes"] == DELTAS * len(PIECE)
     well &= bool(seen["finished"]) and whole and most - before <= GROWTH
