@@ -237,8 +237,13 @@ impl Figures {
                 if error.kind() == ErrorKind::Disconnected {
                     self.unsent.push(tag.clone());
                 }
-                let lost = [ErrorKind::TurnInterrupted, ErrorKind::Disconnected];
-                if !lost.contains(&error.kind()) || !prompt.answer.starts_with(text) {
+                let lost = match error.kind() {
+                    ErrorKind::TurnInterrupted | ErrorKind::Disconnected => true,
+                    // The next connection was there before the server cancelled the turn, and heard it.
+                    ErrorKind::TurnAborted => struck,
+                    _ => false,
+                };
+                if !lost || !prompt.answer.starts_with(text) {
                     self.wrong.push(format!("{tag}: {error}, {text:?}, struck: {struck}"));
                 }
             }
