@@ -102,7 +102,7 @@ pub use pages::{CronRuns, StoredMessages};
 pub use policy::{Policy, Rule};
 pub use server::{Server, ServerOptions, spawn_server};
 pub use session::{Prompt, Session, SessionOptions, Structured};
-pub use state::State;
+pub use state::{StandbyState, State};
 pub use terminal::Terminal;
 pub use tool::{Tool, ToolCallRequest, ToolCalls, ToolContext, ToolOutput};
 pub use turn::{Turn, TurnUpdate};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::engine::{Counters, Ids};
 use crate::error::Error;
 use crate::protocol::version::Version;
-use crate::state::State;
+use crate::state::{StandbyState, State};
 
 /// How much may wait for a server that does not read, or for a thread that is not given time: five of the
 /// largest messages that a server takes, and more commands than anybody waits for.
@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     reconnects: AtomicU64,
     restored: AtomicU64,
     restore_failures: AtomicU64,
+    standby: AtomicU8,
     given_up: Mutex<Option<Error>>,
     /// Frames, and bytes of them, that callers have handed over and the driver has not taken.
     handed: AtomicUsize,
@@ -51,6 +52,7 @@ impl Shared {
             reconnects: AtomicU64::new(0),
             restored: AtomicU64::new(0),
             restore_failures: AtomicU64::new(0),
+            standby: AtomicU8::new(StandbyState::Off as u8),
             given_up: Mutex::new(None),
             handed: AtomicUsize::new(0),
             handed_bytes: AtomicUsize::new(0),
@@ -125,6 +127,7 @@ impl Shared {
         self.reconnects.store(counters.reconnects, Ordering::Relaxed);
         self.restored.store(counters.restored, Ordering::Relaxed);
         self.restore_failures.store(counters.restore_failures, Ordering::Relaxed);
+        self.standby.store(counters.standby as u8, Ordering::Relaxed);
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -137,6 +140,12 @@ impl Shared {
             reconnects: self.reconnects.load(Ordering::Relaxed),
             restored: self.restored.load(Ordering::Relaxed),
             restore_failures: self.restore_failures.load(Ordering::Relaxed),
+            standby: self.standby(),
         }
+    }
+
+    fn standby(&self) -> StandbyState {
+        let index = usize::from(self.standby.load(Ordering::Relaxed));
+        StandbyState::ALL.get(index).copied().unwrap_or_default()
     }
 }

@@ -40,3 +40,31 @@ impl State {
         }
     }
 }
+
+/// How the second connection of a client stands, see [`crate::ConnectOptions::standby`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StandbyState {
+    /// There is none: it was not asked for, the server is one with split channels, or there is no
+    /// connection at all.
+    #[default]
+    Off,
+    /// It is being opened, or being subscribed to runtimes. A loss now is one as without it for the
+    /// runtimes that are missing.
+    Opening,
+    /// It takes over as soon as the first connection is lost.
+    Ready,
+}
+
+impl StandbyState {
+    pub(crate) const ALL: [Self; 3] = [Self::Off, Self::Opening, Self::Ready];
+
+    /// The name of the state in all three languages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Opening => "opening",
+            Self::Ready => "ready",
+        }
+    }
+}

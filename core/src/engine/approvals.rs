@@ -36,6 +36,8 @@ pub(crate) struct Approval {
     asked: Option<Asked>,
     /// What was answered: `allow` or `deny`.
     answered: Option<&'static str>,
+    /// Nobody knows whether that has arrived: the connection was lost meanwhile.
+    unsure: bool,
 }
 
 impl Approval {
@@ -134,6 +136,11 @@ impl Approvers {
         self.unconfirmed.remove(index)
     }
 
+    /// Another connection takes the place of the lost one: nobody will say whether answers have arrived.
+    pub(crate) fn forget_answers(&mut self) {
+        self.unconfirmed.clear();
+    }
+
     /// The connection is gone and with it every answer.
     pub(crate) fn clear(&mut self) {
         self.asks.clear();
@@ -160,7 +167,14 @@ impl Runtime {
         frame: &Text,
         ctx: &mut Context,
     ) {
-        if self.approvals.iter().any(|open| open.request_id == request.request_id) {
+        let same = |open: &Approval| open.request_id == request.request_id;
+        if let Some(index) = self.approvals.iter().position(same) {
+            let known = &mut self.approvals[index];
+            if std::mem::take(&mut known.unsure) {
+                // The answer was lost with its connection.
+                (known.asked, known.answered) = (None, None);
+                self.ask_next(ctx);
+            }
             return;
         }
         let ControlRequestFrame { request_id, request } = request;
@@ -175,6 +189,7 @@ impl Runtime {
             frame: frame.clone(),
             asked: None,
             answered: None,
+            unsure: false,
         };
         let undecided = self.decider(&approval, ctx).is_none();
         let owners = self.owners(&approval);
@@ -319,6 +334,13 @@ impl Runtime {
         self.tell_ours(&event, ctx);
         ctx.deliveries.extend(asked.map(|asked| asked.over(Some(reason))));
         self.ask_next(ctx);
+    }
+
+    /// The connection is gone; answers that were sent on it may not have arrived.
+    pub(crate) fn doubt_answers(&mut self) {
+        for approval in &mut self.approvals {
+            approval.unsure = approval.answered.is_some();
+        }
     }
 
     /// A handler has gone, with its turn or by itself: what it was asked may be asked of others.

@@ -259,6 +259,10 @@ impl Runtime {
 
     /// The input left the queue without being answered.
     pub(crate) fn removed_from_queue(&mut self, index: usize, text: &Text, ctx: &mut Context) {
+        if ctx.switching && self.turns[index].stop.is_none() {
+            // The server took it away with the connection; it is looked for.
+            return;
+        }
         let end = End {
             by: Some(CompletedBy::RemovedFromQueue),
             frame: Some(text.clone()),

@@ -62,6 +62,8 @@ pub(crate) enum Timer {
     Tool(String),
     /// The time limit of a command that brings a runtime back after a reconnect.
     Restore(String),
+    /// The time limit of a command that subscribes the standby.
+    Subscribe(String),
     /// Turns of a runtime (agent, conversation) that are looked for after a reconnect.
     Recover(String, String),
 }
@@ -115,6 +117,9 @@ pub(crate) struct Context {
     pub(crate) ids: Arc<Ids>,
     pub(crate) features: Features,
     pub(crate) approvers: Approvers,
+    /// The connection was lost, and what the standby has seen of its end is being read: an input that left
+    /// the queue then, left it with the connection.
+    pub(crate) switching: bool,
     /// How long to wait before an input on a runtime whose turn has just ended (section 18).
     pub(crate) settle_pause: Duration,
 }

@@ -1,6 +1,8 @@
 //! What a client has counted so far.
 
-/// Counters of what came in.
+use crate::state::StandbyState;
+
+/// Counters of what came in. Of what comes twice, on a connection and on its standby, one copy counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that were JSON objects.
@@ -19,4 +21,6 @@ pub struct Counters {
     pub restored: u64,
     /// Commands for that which the server refused, or did not answer.
     pub restore_failures: u64,
+    /// How the second connection stands ([`crate::ConnectOptions::standby`]).
+    pub standby: StandbyState,
 }

@@ -45,6 +45,28 @@ impl Link {
         self.opened > 1
     }
 
+    /// Another connection takes the place of the one that was lost, at once.
+    pub(crate) fn switched(&mut self, now: Duration) {
+        self.opened(now);
+    }
+
+    /// A first attempt is to begin.
+    pub(crate) fn want(&mut self) {
+        if self.state == State::Down {
+            self.state = State::Due;
+        }
+    }
+
+    /// Nothing is to be done any more.
+    pub(crate) fn end(&mut self) {
+        self.state = State::Down;
+    }
+
+    /// Whether it is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
     /// The connection was lost, or closed by the user.
     pub(crate) fn lost(&mut self, now: Duration, error: &Error) {
         let wanted = self.state == State::Open && error.kind() != ErrorKind::Closed;

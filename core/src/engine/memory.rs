@@ -188,12 +188,42 @@ impl Memory {
             let command = tools.and_then(|(tools, place)| registration(place, tools));
             lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
         }
-        for path in &self.watched {
-            let command = json!({ "type": "watch_file", "path": path }).to_string();
-            let command = RawObject::parse(&command).ok();
-            lost.extend(command.map(|command| Lost { place: None, kind: "watch_file", command }));
-        }
+        lost.extend(self.watches());
         lost
+    }
+
+    /// The commands for what another connection that is subscribed already does not have, in order: the
+    /// external tools, by a command for them alone where the server knows it; how each runtime stands, and
+    /// its open questions; watched files.
+    pub(crate) fn moved(&self, update: bool) -> Vec<Lost> {
+        let mut moved = Vec::new();
+        for place in self.places() {
+            let Some(joined) = self.joined.get(&place) else { continue };
+            let start = joined.start.as_ref();
+            let tools = start.and_then(|start| start.get("external_tools"));
+            let tools = tools.or(joined.tools.as_deref()).filter(|tools| *tools != "[]");
+            let again = tools.and_then(|tools| match start {
+                Some(start) if !update => Some(("runtime_start", start.clone())),
+                _ => registration(&place, tools).map(|command| (TOOLS, command)),
+            });
+            let sync = subscription(&place, None).and_then(|mut sync| {
+                sync.set("recover_approvals", "true".to_owned()).ok()?;
+                Some(("sync", sync))
+            });
+            for (kind, command) in again.into_iter().chain(sync) {
+                moved.push(Lost { place: Some(place.clone()), kind, command });
+            }
+        }
+        moved.extend(self.watches());
+        moved
+    }
+
+    fn watches(&self) -> impl Iterator<Item = Lost> {
+        self.watched.iter().filter_map(|path| {
+            let command = json!({ "type": "watch_file", "path": path }).to_string();
+            let command = RawObject::parse(&command).ok()?;
+            Some(Lost { place: None, kind: "watch_file", command })
+        })
     }
 }
 

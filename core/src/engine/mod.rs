@@ -8,11 +8,14 @@ mod approvals;
 mod backoff;
 mod command;
 mod completion;
+mod connection;
 mod context;
 mod counters;
 mod delivery;
 mod event;
+mod fingerprint;
 mod follow;
+mod lane;
 mod leftover;
 mod link;
 mod memory;
@@ -27,6 +30,8 @@ mod runs;
 mod runtime;
 mod runtimes;
 mod sequence;
+mod shadow;
+mod standby;
 mod stopping;
 mod submission;
 mod tools;
@@ -57,6 +62,9 @@ use resync::Resync;
 use runtime::Runtime;
 use runtimes::Runtimes;
 use sequence::Sequence;
+#[cfg(test)]
+pub(crate) use shadow::{STANDBY_BYTES, STANDBY_EVENTS};
+use standby::Standby;
 pub use submission::{NextStep, Submission};
 use tools::ToolCalls;
 pub use tools::ToolLimits;
@@ -99,6 +107,7 @@ pub struct Engine {
     link: Link,
     resync: Resync,
     recovery: Recovery,
+    standby: Standby,
     max_pending: usize,
 }
 
@@ -124,6 +133,7 @@ impl Engine {
                 ids,
                 features: Features::default(),
                 approvers: Approvers::default(),
+                switching: false,
                 settle_pause,
             },
             requests: Requests::default(),
@@ -136,6 +146,7 @@ impl Engine {
             link: Link::default(),
             resync: Resync::default(),
             recovery: Recovery::default(),
+            standby: Standby::default(),
             max_pending: MAX_PENDING_REQUESTS,
         }
     }
@@ -169,8 +180,9 @@ impl Engine {
     /// When [`Engine::handle_timeout`] wants to be called next, in time since the engine was made.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let times = [self.ctx.timers.next(), self.sequence.deadline, self.link.at()];
-        times.into_iter().flatten().min()
+        let links = [self.link.at(), self.standby.link.at()];
+        let times = links.into_iter().chain([self.ctx.timers.next(), self.sequence.deadline]);
+        times.flatten().min()
     }
 
     /// Whether a turn was told to stop, but not the server: it has not said yet where the input is. A
@@ -187,6 +199,7 @@ impl Engine {
             reconnects: self.link.reconnects(),
             restored: self.resync.restored,
             restore_failures: self.resync.failures,
+            standby: self.standby.state(),
             ..self.counters
         }
     }
@@ -275,33 +288,6 @@ impl Engine {
         self.forget_ended_turns();
     }
 
-    /// A connection is open, with one socket or with the pair of a split server.
-    pub fn handle_connected(&mut self, now: Duration, split: bool) {
-        self.ctx.now = now;
-        self.sequence.start(split);
-        if self.link.opened(now) {
-            for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
-                self.runtimes.join(&agent, &conversation).restore(busy, &self.ctx);
-            }
-            self.reconnected();
-        }
-    }
-
-    /// The user wants a connection now: an attempt begins that waited for its time.
-    pub fn handle_connecting(&mut self, now: Duration) {
-        self.ctx.now = now;
-        self.link.hurry();
-    }
-
-    /// An attempt to connect has failed. [`Engine::will_reconnect`] says whether there will be another.
-    pub fn handle_connect_failed(&mut self, now: Duration, error: &Error) {
-        self.ctx.now = now;
-        self.link.failed(now, error);
-        if !self.link.will_reconnect() {
-            self.give_up_cuts(error);
-        }
-    }
-
     /// Takes a frame from the server. A malformed one costs itself only.
     pub fn handle_frame(&mut self, now: Duration, channel: Channel, text: &Text) {
         self.ctx.now = now;
@@ -315,6 +301,7 @@ impl Engine {
         match envelope.event_seq {
             Some(seq) if self.sequence.is_again(seq, text) => self.counters.repeated += 1,
             Some(seq) if !self.sequence.admit(now, seq, channel, text) => {}
+            Some(_) if !self.is_news(&envelope, text) => {}
             _ => self.process(channel, &envelope, text),
         }
         self.process_ready();
@@ -342,6 +329,7 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Duration) {
         self.ctx.now = now;
         self.link.due(now);
+        self.standby.link.due(now);
         self.sequence.due(now);
         self.process_ready();
         while let Some(timer) = self.ctx.timers.due(now) {
@@ -355,6 +343,7 @@ impl Engine {
                     let place = self.resync.due(&request_id, &mut self.ctx);
                     self.restored(place);
                 }
+                Timer::Subscribe(request_id) => self.subscription_due(&request_id),
                 Timer::Recover(agent, conversation) => self.cuts_due(&(agent, conversation)),
                 Timer::Settle(agent, conversation) => {
                     self.runtimes.get(&agent, &conversation).settle_due(&mut self.ctx);
@@ -362,34 +351,6 @@ impl Engine {
             }
         }
         self.forget_ended_turns();
-    }
-
-    /// The connection is gone, by itself ([`crate::ErrorKind::Disconnected`]) or by the user
-    /// ([`crate::ErrorKind::Closed`]). Everything that waits ends, and what was known of the server is
-    /// forgotten: ids start again on the next connection (section 6).
-    pub fn handle_connection_lost(&mut self, now: Duration, error: &Error) {
-        self.ctx.now = now;
-        while self.sequence.give_up() {
-            self.process_ready();
-        }
-        self.link.lost(now, error);
-        let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
-        let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
-        self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));
-        self.requests.fail_all(error, &mut self.ctx);
-        self.cut_turns(error);
-        if !self.link.will_reconnect() {
-            self.give_up_cuts(error);
-        }
-        self.tools.clear(&mut self.ctx);
-        self.ctx.approvers.clear();
-        self.turns.clear();
-        self.inputs.clear();
-        self.ctx.transmit.clear();
-        self.ctx.timers.clear();
-        self.ctx.ended.clear();
-        self.ctx.features = Features::default();
-        self.watch_cuts();
     }
 
     fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
@@ -408,14 +369,15 @@ impl Engine {
         if !self.runtimes.get(agent, conversation).joined {
             self.runtimes.join(agent, conversation);
             self.resync.joined(agent, conversation);
+            self.subscribe_standby((agent.to_owned(), conversation.to_owned()));
         }
     }
 
     /// A runtime may be there again after a reconnect.
     fn restored(&mut self, place: Option<(String, String)>) {
-        if let Some(place) = place
-            && !self.look_up(&place)
-        {
+        let Some(place) = place else { return };
+        self.standby.restored(&place);
+        if !self.look_up(&place) {
             self.runtimes.get(&place.0, &place.1).restored(&mut self.ctx);
         }
     }
@@ -470,6 +432,7 @@ impl Engine {
             let place = self.resync.answered(id, &envelope.kind, text, &mut self.ctx);
             self.restored(place);
             self.resync.heard(envelope, id, text);
+            self.fence_answered(id, &envelope.kind);
             let key = Correlation::RequestId(id.to_owned());
             self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
             self.cuts_answered(id, &envelope.kind, text);

@@ -14,10 +14,10 @@ use crate::protocol::envelope::Envelope;
 
 /// How many commands may be unanswered: a client with a thousand runtimes must not flood a server that
 /// has just come up.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// How long the server may take for one.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A command that waits for its answer.
 #[derive(Debug)]
@@ -82,14 +82,30 @@ impl Resync {
     /// A connection is there again. Asks for everything; returns the runtimes there were, each with
     /// whether it was at work.
     pub(crate) fn begin(&mut self, ctx: &mut Context) -> Vec<(Place, bool)> {
-        let Some(memory) = &self.memory else { return Vec::new() };
-        self.waiting = memory.lost().into();
+        let lost = self.memory.as_ref().map(Memory::lost).unwrap_or_default();
+        self.ask_for(lost, ctx)
+    }
+
+    /// Another connection took the place of the lost one, and is subscribed already. Asks for what else
+    /// there was; returns the same. `update`: the server knows the command for tools alone.
+    pub(crate) fn switch(&mut self, update: bool, ctx: &mut Context) -> Vec<(Place, bool)> {
+        let lost = self.memory.as_ref().map(|memory| memory.moved(update)).unwrap_or_default();
+        self.ask_for(lost, ctx)
+    }
+
+    /// The runtimes there are.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        self.memory.as_ref().map(Memory::places).unwrap_or_default()
+    }
+
+    fn ask_for(&mut self, lost: Vec<Lost>, ctx: &mut Context) -> Vec<(Place, bool)> {
+        self.waiting = lost.into();
         for place in self.waiting.iter().filter_map(|lost| lost.place.as_ref()) {
             *self.missing.entry(place.clone()).or_default() += 1;
         }
         let busy = std::mem::take(&mut self.busy);
         let known = |place: Place| (busy.contains(&place), place);
-        let places = memory.places().into_iter().map(known).map(|(busy, place)| (place, busy));
+        let places = self.places().into_iter().map(known).map(|(busy, place)| (place, busy));
         let places = places.collect();
         self.ask(ctx);
         places

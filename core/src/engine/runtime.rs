@@ -282,24 +282,55 @@ impl Runtime {
         ctx: &mut Context,
     ) -> Vec<(Turn, TurnResult, Option<End>)> {
         let mut cut = Vec::new();
-        for mut turn in std::mem::take(&mut self.turns) {
+        for turn in std::mem::take(&mut self.turns) {
             let recoverable = if turn.phase == Phase::Held {
                 turn.options.resend == Some(Resend::IfUncommitted)
             } else {
                 !turn.options.recover_timeout.is_zero()
             };
-            if !again || turn.stop.is_some() || !recoverable {
+            if again && turn.stop.is_none() && recoverable {
+                cut.push(self.cut(turn, ctx));
+            } else {
                 self.turns.push(turn);
-                continue;
             }
-            // Its own handler is not asked any more.
-            self.approver_gone(turn.token, ctx);
-            turn.announced = turn.announced.min(turn.runs.len());
-            let partial = self.result_of(&turn, &End::default(), ctx.now);
-            let end = self.final_stop(&turn);
-            cut.push((turn, partial, end));
         }
         cut
+    }
+
+    /// The connection is gone, and another took its place. Takes out the turns of which it is not known
+    /// whether the server has their input, or, where not everything was seen, whether they go on; those
+    /// that cannot be looked for end.
+    pub(crate) fn cut_unsure_turns(
+        &mut self,
+        all_seen: bool,
+        error: &Error,
+        ctx: &mut Context,
+    ) -> Vec<(Turn, TurnResult, Option<End>)> {
+        let mut cut = Vec::new();
+        let mut index = 0;
+        while let Some(turn) = self.turns.get(index) {
+            let sure = turn.phase == Phase::Held || (turn.is_ours() && all_seen);
+            if sure {
+                index += 1;
+            } else if turn.stop.is_none() && !turn.options.recover_timeout.is_zero() {
+                let turn = self.turns.remove(index);
+                cut.push(self.cut(turn, ctx));
+            } else {
+                self.interrupt(index, error, ctx);
+            }
+        }
+        self.doubt_answers();
+        cut
+    }
+
+    /// A turn that may be found again, with what is known of it, and its end where that was seen.
+    fn cut(&mut self, mut turn: Turn, ctx: &mut Context) -> (Turn, TurnResult, Option<End>) {
+        // Its own handler is not asked any more.
+        self.approver_gone(turn.token, ctx);
+        turn.announced = turn.announced.min(turn.runs.len());
+        let partial = self.result_of(&turn, &End::default(), ctx.now);
+        let end = self.final_stop(&turn);
+        (turn, partial, end)
     }
 
     /// The stop reason of a turn's last run, where it ends the turn.

@@ -133,23 +133,39 @@ impl Runtime {
 
     /// The connection is gone: every open turn has an unknown outcome.
     pub(crate) fn interrupt_all(&mut self, cause: &Error, ctx: &mut Context) {
-        while let Some(turn) = self.turns.first_mut() {
-            turn.delivery = turn.unknown_delivery();
-            let error = if turn.phase == Phase::Held {
-                let message = format!("the input was not sent: {}", cause.message());
-                Error::new(cause.kind(), message)
-            } else {
-                let message = format!("the connection ended during the turn: {}", cause.message());
-                Error::new(ErrorKind::TurnInterrupted, message)
-                    .with_hint("the server has most likely cancelled it; read the stored messages")
-            };
-            let error = error
-                .with_close_code(cause.close_code())
-                .with_will_reconnect(cause.will_reconnect());
-            self.fail_turn(0, error, &End::default(), TurnStatus::Disconnected, ctx);
+        while !self.turns.is_empty() {
+            self.interrupt(0, cause, ctx);
         }
         // Handlers of the client may still be asked.
         self.approvals_open(&[], ctx);
+    }
+
+    /// The connection is gone: the turn has an unknown outcome.
+    pub(crate) fn interrupt(&mut self, index: usize, cause: &Error, ctx: &mut Context) {
+        let turn = &mut self.turns[index];
+        turn.delivery = turn.unknown_delivery();
+        let error = if turn.phase == Phase::Held {
+            let message = format!("the input was not sent: {}", cause.message());
+            Error::new(cause.kind(), message)
+        } else {
+            let message = format!("the connection ended during the turn: {}", cause.message());
+            Error::new(ErrorKind::TurnInterrupted, message)
+                .with_hint("the server has most likely cancelled it; read the stored messages")
+        };
+        let error =
+            error.with_close_code(cause.close_code()).with_will_reconnect(cause.will_reconnect());
+        self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+    }
+
+    /// Another connection takes the place of the lost one: a stop that was sent may not have arrived, and
+    /// the turn was not seen to end.
+    pub(crate) fn repeat_stops(&mut self, ctx: &mut Context) {
+        for turn in self.turns.iter_mut().filter(|turn| !turn.left_over) {
+            if let Some(stop) = &mut turn.stop {
+                stop.aborting = false;
+            }
+        }
+        self.press_stops(ctx);
     }
 
     /// After a frame changed a turn's phase: a stop that was waiting for it can now be sent.

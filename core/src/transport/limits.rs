@@ -7,7 +7,7 @@ use super::clock::{LOOK_EVERY, SLEPT};
 use super::driver::{CLOSE_WAIT, STOP_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
-use crate::engine::{Reconnect, TurnOptions};
+use crate::engine::{Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
 use crate::protocol::depth::MAX_DEPTH;
@@ -81,6 +81,11 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("the answer to that ping", time(RESUME_ANSWER)),
         ("events that wait for a reader", number(DEFAULT_MAX_ITEMS)),
         ("bytes of these", size(DEFAULT_MAX_BYTES)),
+        (
+            "events by which one connection is behind its standby, or the other way round",
+            number(STANDBY_EVENTS),
+        ),
+        ("bytes of these events", size(STANDBY_BYTES)),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
     ])
 }

@@ -68,6 +68,39 @@ impl Lab {
         lab
     }
 
+    /// The same with a second connection that takes over.
+    pub fn standing_by(rules: Reconnect) -> Self {
+        let mut lab = Self::new();
+        let ids = Arc::new(Ids::with_prefix("t".to_owned()));
+        let engine = Engine::new(ids, Duration::from_millis(150)).reconnecting(rules, 7);
+        lab.engine = engine.standing_by(rules, 8);
+        lab.engine.handle_connected(Duration::ZERO, false);
+        lab
+    }
+
+    /// Opens the standby when its time has come.
+    pub fn open_standby(&mut self) {
+        assert!(self.engine.poll_connect_standby());
+        self.engine.handle_standby_opened(self.now);
+    }
+
+    /// The frames that went out on the standby since the last look.
+    pub fn sent_on_standby(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.engine.poll_transmit_standby())
+            .map(|text| serde_json::from_str(&text).expect("frames are JSON"))
+            .collect()
+    }
+
+    pub fn receive_on_standby(&mut self, frame: &Value) {
+        self.engine.handle_standby_frame(self.now, &Text::from(frame.to_string()));
+    }
+
+    /// The first connection is lost, and the standby takes over.
+    pub fn switch(&mut self) {
+        let error = Error::new(ErrorKind::Disconnected, "cut").with_close_code(Some(1006));
+        self.engine.handle_switched(self.now, &error);
+    }
+
     /// A lost connection is there again; `event_seq` starts anew.
     pub fn reopen(&mut self) {
         self.seq = 0;

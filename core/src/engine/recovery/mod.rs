@@ -9,7 +9,7 @@ mod cut;
 mod lookup;
 mod stored;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 pub(crate) use cut::Cut;
@@ -81,6 +81,30 @@ impl Engine {
             }
             runtime.interrupt_all(error, &mut self.ctx);
         }
+    }
+
+    /// Another connection took the place of the lost one. Turns that are known to go on are left alone;
+    /// `whole` are the runtimes of which everything was seen.
+    pub(crate) fn cut_unsure_turns(&mut self, whole: &HashSet<Place>, error: &Error) {
+        let now = self.ctx.now;
+        self.recovery.asked.clear();
+        for lookup in self.recovery.lookups.values_mut() {
+            lookup.restart(now);
+        }
+        let mut cut = Vec::new();
+        for runtime in self.runtimes.all() {
+            let place = (runtime.agent_id.clone(), runtime.conversation_id.clone());
+            let turns = runtime.cut_unsure_turns(whole.contains(&place), error, &mut self.ctx);
+            cut.extend(turns.into_iter().map(|turn| (place.clone(), turn)));
+        }
+        for (place, (turn, partial, end)) in cut {
+            let Some(TurnPlace { request_id, .. }) = self.turns.remove(&turn.token) else {
+                continue;
+            };
+            self.inputs.remove(&request_id);
+            self.recovery.add(&place, Cut::new(turn, request_id, partial, end, error), now);
+        }
+        self.watch_cuts();
     }
 
     /// The timers of a lost connection are gone; those of what is looked for are set again.

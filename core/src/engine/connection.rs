@@ -1,0 +1,66 @@
+//! How the engine's connection comes and goes.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::context::Features;
+use crate::error::Error;
+
+impl Engine {
+    /// A connection is open, with one socket or with the pair of a split server.
+    pub fn handle_connected(&mut self, now: Duration, split: bool) {
+        self.ctx.now = now;
+        self.sequence.start(split);
+        self.standby.connected(split);
+        if self.link.opened(now) {
+            for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
+                self.runtimes.join(&agent, &conversation).restore(busy, &self.ctx);
+            }
+            self.reconnected();
+        }
+    }
+
+    /// The user wants a connection now: an attempt begins that waited for its time.
+    pub fn handle_connecting(&mut self, now: Duration) {
+        self.ctx.now = now;
+        self.link.hurry();
+    }
+
+    /// An attempt to connect has failed. [`Engine::will_reconnect`] says whether there will be another.
+    pub fn handle_connect_failed(&mut self, now: Duration, error: &Error) {
+        self.ctx.now = now;
+        self.link.failed(now, error);
+        if !self.link.will_reconnect() {
+            self.give_up_cuts(error);
+        }
+    }
+
+    /// The connection is gone, by itself ([`crate::ErrorKind::Disconnected`]) or by the user
+    /// ([`crate::ErrorKind::Closed`]). Everything that waits ends, and what was known of the server is
+    /// forgotten: ids start again on the next connection (section 6).
+    pub fn handle_connection_lost(&mut self, now: Duration, error: &Error) {
+        self.ctx.now = now;
+        while self.sequence.give_up() {
+            self.process_ready();
+        }
+        self.standby.down();
+        self.link.lost(now, error);
+        let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
+        let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
+        self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));
+        self.requests.fail_all(error, &mut self.ctx);
+        self.cut_turns(error);
+        if !self.link.will_reconnect() {
+            self.give_up_cuts(error);
+        }
+        self.tools.clear(&mut self.ctx);
+        self.ctx.approvers.clear();
+        self.turns.clear();
+        self.inputs.clear();
+        self.ctx.transmit.clear();
+        self.ctx.timers.clear();
+        self.ctx.ended.clear();
+        self.ctx.features = Features::default();
+        self.watch_cuts();
+    }
+}

@@ -1,0 +1,273 @@
+//! A second connection that is subscribed to everything the first one is, and takes its place when that is
+//! lost: the server keeps a turn going as long as anybody watches it (PROTOCOL.md sections 7 and 16).
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::context::Timer;
+use super::fingerprint::number_of;
+use super::link::Link;
+use super::memory::Place;
+use super::requests::is_refusal;
+use super::resync::{AT_ONCE, PATIENCE};
+use super::sequence::Sequence;
+use super::shadow::Shadow;
+use super::{Engine, Reconnect};
+use crate::error::Error;
+use crate::protocol::Text;
+use crate::protocol::depth::is_too_deep;
+use crate::protocol::envelope::Envelope;
+use crate::state::StandbyState;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(crate) struct Standby {
+    /// It was asked for.
+    wanted: bool,
+    pub(crate) link: Link,
+    transmit: VecDeque<Text>,
+    /// Runtimes it is still to be subscribed to.
+    waiting: VecDeque<Place>,
+    /// By the `request_id` of the `sync` that does so.
+    asked: HashMap<String, Place>,
+    /// Runtimes of which older events may be on their way on the first connection, by the `request_id` of a
+    /// `sync` there: it is answered behind them.
+    fences: HashMap<String, u64>,
+    shadow: Shadow,
+    sequence: Sequence,
+}
+
+impl Standby {
+    /// How it stands.
+    pub(crate) fn state(&self) -> StandbyState {
+        if !self.link.is_open() && !self.link.will_reconnect() {
+            StandbyState::Off
+        } else if self.link.is_open() && self.is_subscribed() {
+            StandbyState::Ready
+        } else {
+            StandbyState::Opening
+        }
+    }
+
+    fn is_subscribed(&self) -> bool {
+        self.waiting.is_empty() && self.asked.is_empty() && self.fences.is_empty()
+    }
+
+    /// The first connection is open. A split server has one client, and so one connection.
+    pub(crate) fn connected(&mut self, split: bool) {
+        if self.wanted && !split {
+            self.link.want();
+        }
+    }
+
+    /// There is no first connection any more.
+    pub(crate) fn down(&mut self) {
+        self.link.end();
+        self.shadow = Shadow::default();
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.transmit.clear();
+        self.waiting.clear();
+        self.asked.clear();
+        self.fences.clear();
+        self.shadow.lost();
+    }
+
+    /// The server has told how a runtime stands, after a switch.
+    pub(crate) fn restored(&mut self, place: &Place) {
+        self.shadow.caught_up(number_of(&place.0, &place.1));
+    }
+}
+
+impl Engine {
+    /// Keeps a second connection to a one-socket server, which takes over when the first is lost. To be
+    /// called after [`Engine::reconnecting`]; `rules` and `seed` are for the second one.
+    #[must_use]
+    pub fn standing_by(mut self, rules: Reconnect, seed: u64) -> Self {
+        self.standby.wanted = true;
+        // Without one everything works, so there is no end to trying.
+        self.standby.link.reconnect(Reconnect { max_attempts: None, ..rules }, seed);
+        self
+    }
+
+    /// Whether it is time for an attempt to open the standby; said once for each.
+    pub fn poll_connect_standby(&mut self) -> bool {
+        self.standby.link.begin()
+    }
+
+    /// The next frame to send on the standby.
+    pub fn poll_transmit_standby(&mut self) -> Option<Text> {
+        self.standby.transmit.pop_front()
+    }
+
+    /// Whether the standby can take the place of a first connection that is lost.
+    #[must_use]
+    pub fn can_switch(&self) -> bool {
+        self.standby.link.is_open()
+    }
+
+    /// The standby is open.
+    pub fn handle_standby_opened(&mut self, now: Duration) {
+        self.ctx.now = now;
+        self.standby.link.opened(now);
+        self.standby.sequence.start(false);
+        self.standby.waiting = self.resync.places().into();
+        self.subscribe_next();
+    }
+
+    /// An attempt to open the standby has failed.
+    pub fn handle_standby_failed(&mut self, now: Duration, error: &Error) {
+        self.ctx.now = now;
+        self.standby.link.failed(now, error);
+    }
+
+    /// The standby is gone, and the first connection is not: a new one is opened.
+    pub fn handle_standby_lost(&mut self, now: Duration, error: &Error) {
+        self.ctx.now = now;
+        self.standby.link.lost(now, error);
+        self.standby.clear();
+    }
+
+    /// Takes a frame that came on the standby. What the first connection gets as well is kept until it
+    /// has; everything else is answered there, and counts for nothing here.
+    pub fn handle_standby_frame(&mut self, now: Duration, text: &Text) {
+        self.ctx.now = now;
+        let Some(envelope) = Envelope::read(text).ok().filter(|_| !is_too_deep(text)) else {
+            return;
+        };
+        if let Some(id) = envelope.request_id.as_deref()
+            && envelope.kind == "sync_response"
+            && let Some(place) = self.standby.asked.remove(id)
+        {
+            let number = number_of(&place.0, &place.1);
+            if is_refusal("", text) {
+                self.standby.shadow.uncover(number);
+            } else if self.runtimes.get(&place.0, &place.1).at_work(now) {
+                self.standby.shadow.subscribed(number);
+                let id = self.ask_how_it_stands(&place, true);
+                self.standby.fences.insert(id, number);
+            } else {
+                self.standby.shadow.cover(number);
+            }
+            self.subscribe_next();
+        } else if let Some((scope, seq)) = envelope.runtime.as_ref().zip(envelope.event_seq) {
+            if self.standby.sequence.is_again(seq, text) {
+                return;
+            }
+            let place = number_of(&scope.agent_id, &scope.conversation_id);
+            self.standby.shadow.second(place, &envelope.kind, text);
+        }
+    }
+
+    /// An event came on the first connection. Whether it is none that came on the one before already.
+    pub(crate) fn is_news(&mut self, envelope: &Envelope<'_>, text: &Text) -> bool {
+        let shadow = &mut self.standby.shadow;
+        let Some(scope) = envelope.runtime.as_ref().filter(|_| !shadow.is_idle()) else {
+            return true;
+        };
+        shadow.first(number_of(&scope.agent_id, &scope.conversation_id), &envelope.kind, text)
+    }
+
+    /// The client has to do with one more runtime.
+    pub(crate) fn subscribe_standby(&mut self, place: Place) {
+        if self.standby.link.is_open() {
+            self.standby.waiting.push_back(place);
+            self.subscribe_next();
+        }
+    }
+
+    /// Subscribes the standby, to a few runtimes at once.
+    fn subscribe_next(&mut self) {
+        while self.standby.asked.len() < AT_ONCE {
+            let Some(place) = self.standby.waiting.pop_front() else { return };
+            self.standby.shadow.ask(number_of(&place.0, &place.1));
+            let id = self.ask_how_it_stands(&place, false);
+            self.standby.asked.insert(id, place);
+        }
+    }
+
+    /// Sends a `sync`, on the first connection or on the standby.
+    fn ask_how_it_stands(&mut self, (agent, conversation): &Place, on_first: bool) -> String {
+        let id = self.ctx.ids.next("standby");
+        let command = json!({
+            "type": "sync", "request_id": id, "recover_approvals": false,
+            "runtime": { "agent_id": agent, "conversation_id": conversation },
+        });
+        if on_first {
+            self.ctx.send_own(command.to_string());
+        } else {
+            self.standby.transmit.push_back(Text::from(command.to_string()));
+        }
+        let deadline = self.ctx.now.saturating_add(PATIENCE);
+        self.ctx.timers.set(deadline, Timer::Subscribe(id.clone()));
+        id
+    }
+
+    /// A frame may answer a `sync` that was sent for the standby's sake on the first connection.
+    pub(crate) fn fence_answered(&mut self, id: &str, kind: &str) {
+        if kind == "sync_response"
+            && let Some(place) = self.standby.fences.remove(id)
+        {
+            self.standby.shadow.cover(place);
+        }
+    }
+
+    /// The server has not answered: the runtime is not covered, and the others have their turn.
+    pub(crate) fn subscription_due(&mut self, id: &str) {
+        self.standby.fences.remove(id);
+        if let Some((agent, conversation)) = self.standby.asked.remove(id) {
+            self.standby.shadow.uncover(number_of(&agent, &conversation));
+            self.subscribe_next();
+        }
+    }
+
+    /// The first connection is gone, and the standby is the connection from now on. Turns that run go on, if
+    /// the standby was subscribed to their runtime; inputs the server was not seen to take are looked for.
+    /// Requests that wait fail, external tools move over, open questions are asked for once more.
+    pub fn handle_switched(&mut self, now: Duration, error: &Error) {
+        self.ctx.now = now;
+        let error = &error.clone().with_will_reconnect(true);
+        let whole: HashSet<Place> = self
+            .runtimes
+            .iter()
+            .map(|runtime| (runtime.agent_id.clone(), runtime.conversation_id.clone()))
+            .filter(|place| self.standby.shadow.is_whole(number_of(&place.0, &place.1)))
+            .collect();
+        let seen = self.standby.shadow.switch();
+        self.standby.link.lost(now, error);
+        self.standby.clear();
+        self.link.switched(now);
+        self.sequence = std::mem::take(&mut self.standby.sequence);
+        // What the standby has seen of a turn's end counts, but not that the server has given up the inputs
+        // of the lost connection.
+        self.ctx.switching = true;
+        for text in seen {
+            self.counters.bytes += text.len() as u64;
+            self.counters.frames += 1;
+            if let Ok(envelope) = Envelope::read(&text) {
+                self.process(super::Channel::Control, &envelope, &text);
+            }
+        }
+        self.ctx.switching = false;
+        self.requests.fail_all(error, &mut self.ctx);
+        let lost = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
+        let places = lost.map(|r| (r.agent_id.clone(), r.conversation_id.clone()));
+        self.resync.lost(places.filter(|place| !whole.contains(place)));
+        self.cut_unsure_turns(&whole, error);
+        self.tools.clear(&mut self.ctx);
+        self.ctx.approvers.forget_answers();
+        let update = self.ctx.features.correlation;
+        for ((agent, conversation), busy) in self.resync.switch(update, &mut self.ctx) {
+            self.runtimes.join(&agent, &conversation).restore(busy, &self.ctx);
+        }
+        for runtime in self.runtimes.all() {
+            runtime.repeat_stops(&mut self.ctx);
+        }
+        self.reconnected();
+        self.forget_ended_turns();
+    }
+}
