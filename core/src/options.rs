@@ -82,6 +82,23 @@ pub struct ConnectOptions {
     /// never repeated: requests in flight fail; turns are looked for, see
     /// [`crate::TurnOptions::recover_timeout`].
     pub reconnect: Option<Reconnect>,
+    /// Keeps a second connection to the same server, which takes over when the first one is lost. A running
+    /// turn then goes on, where the server would cancel it otherwise: it does so when nobody is left who
+    /// watches it (sections 7 and 16). Off by default.
+    ///
+    /// Once the first connection is open, the second is opened, with the same token, and sends a `sync`
+    /// for each runtime the client has to do with. Every event of these then comes twice over the
+    /// network; one copy is used, and neither a loss nor its repair leaves out or repeats any. When the first
+    /// connection is lost, the second takes its place, and yet another is opened. What a program sees is a
+    /// loss that is over at once ([`crate::Event::Disconnected`], then [`crate::State::Open`]): requests in
+    /// flight fail, as their outcome is unknown, terminals and running external tools end; external
+    /// tools are registered again (section 14), open permissions asked for again (section 13), inputs that
+    /// the server had not begun are looked for as after a reconnect (section 10).
+    ///
+    /// [`crate::Counters::standby`] tells how it stands. A loss before it is `Ready`, or of both connections
+    /// at once, is one as without it. Without `reconnect` there is none, nor for a server with split channels,
+    /// which has one client only.
+    pub standby: bool,
     /// A network that a test simulates.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -106,6 +123,7 @@ impl ConnectOptions {
             settle_pause: Duration::from_millis(400),
             external_tools: ToolLimits::default(),
             reconnect: Some(Reconnect::default()),
+            standby: false,
             #[cfg(feature = "testing")]
             simulated: None,
         }
@@ -129,6 +147,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn reconnect(mut self, reconnect: Option<Reconnect>) -> Self {
         self.reconnect = reconnect;
+        self
+    }
+
+    /// Sets whether there is a second connection that takes over.
+    #[must_use]
+    pub fn standby(mut self, standby: bool) -> Self {
+        self.standby = standby;
         self
     }
 

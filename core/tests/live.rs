@@ -3,13 +3,17 @@
 //! They are ignored where there is no server, and fail where they are run without one.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
+#[cfg(feature = "testing")]
+mod proxy;
+
 use std::collections::HashSet;
 use std::env;
 use std::time::Duration;
 
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, MapOptions, MessageFilter, Policy, Rule, Session,
-    SessionOptions, State, Tool, TurnEvent, TurnResult, TurnStatus, TurnUpdate, map,
+    Client, ConnectOptions, ErrorKind, InputDelivery, MapOptions, MessageFilter, Policy, Rule,
+    Session, SessionOptions, StandbyState, State, Tool, TurnEvent, TurnResult, TurnStatus,
+    TurnUpdate, map,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -257,4 +261,42 @@ async fn closing_a_client_ends_what_waits() {
     assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
     assert!(error.result().unwrap().text.starts_with("tok0 "), "{error}");
     assert_eq!(session.run("N=1").await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[cfg(feature = "testing")]
+#[tokio::test]
+#[ignore = "needs a real server: make test-live"]
+async fn a_turn_outlives_its_connections_with_a_standby() {
+    let proxy = proxy::Proxy::to(&variable("LETTA_URL")).await;
+    let client = Client::new(ConnectOptions::new(proxy.url.clone()).standby(true)).unwrap();
+    client.connect().await.unwrap();
+    let session = client.session(agent().tool(lookup())).await.unwrap();
+    let ready = async || {
+        let waiting = async {
+            while client.counters().standby != StandbyState::Ready {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(LONG, waiting).await.unwrap();
+    };
+    let mut turn = session.send("N=120 SLEEP=25").unwrap();
+    let (mut pieces, mut said) = (0, String::new());
+    while let Some(text) = timeout(LONG, turn.next_text()).await.unwrap() {
+        assert_eq!(text, format!("tok{pieces} "));
+        pieces += 1;
+        said += &text;
+        if [10, 40, 70].contains(&pieces) {
+            ready().await;
+            proxy.cut_oldest();
+        }
+    }
+    let result = turn.await.unwrap();
+    assert_eq!((pieces, result.status), (120, Some(TurnStatus::Completed)));
+    assert_eq!((result.text, result.delivery), (said, InputDelivery::Sent));
+    assert_eq!(client.counters().reconnects, 3);
+
+    // Its tools have moved along.
+    let look = call("lookup", &json!({ "q": "x" }));
+    let result = timeout(LONG, session.run(format!("{look} N=1"))).await.unwrap().unwrap();
+    assert_eq!((output(&result, 0), result.text.as_str()), ("found x", "tok0 "));
 }

@@ -55,14 +55,16 @@ pub(super) async fn connect(
     outcome.map_err(|error| error.reworded(|text| endpoint.without_secrets(text)))
 }
 
-/// Opens a split server's stream socket once more.
-pub(super) async fn reopen_stream(
+/// Opens one more socket to a server that is known: a split server's stream socket once more, or a second
+/// one to a one-socket server.
+pub(super) async fn open_another(
     endpoint: &Endpoint,
     options: &ConnectOptions,
+    channel: Option<Channel>,
 ) -> Result<Socket, Error> {
-    let open = upgrade(endpoint, options, Some(Channel::Stream));
+    let open = upgrade(endpoint, options, channel);
     tokio::time::timeout(options.connect_timeout, open).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::ConnectionFailed, "the stream socket did not open in time"))
+        Err(Error::new(ErrorKind::ConnectionFailed, "the socket did not open in time"))
     })
 }
 

@@ -11,8 +11,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::clock::{Clock, Wall};
-use super::connect::{Connected, connect, reopen_stream};
+use super::connect::{Connected, connect, open_another};
 use super::socket::{Ended, Socket};
+use super::standby::{Standby, StandbyEvent};
 use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
@@ -48,9 +49,9 @@ pub(crate) enum Op {
 }
 
 /// Where to connect, and how.
-struct Target {
-    endpoint: Endpoint,
-    options: ConnectOptions,
+pub(super) struct Target {
+    pub(super) endpoint: Endpoint,
+    pub(super) options: ConnectOptions,
 }
 
 type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
@@ -59,7 +60,7 @@ type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
 type Attempt = Pin<Box<dyn Future<Output = Result<Connected, Error>> + Send>>;
 
 /// The open sockets.
-struct Sockets {
+pub(super) struct Sockets {
     control: Socket,
     stream: Option<Socket>,
     /// A split server's stream socket, on its way back after a loss.
@@ -70,7 +71,7 @@ struct Sockets {
 }
 
 /// What woke the driver.
-enum Wake {
+pub(super) enum Wake {
     Burst(Channel, Vec<Text>),
     Ended(Channel, Ended),
     Reopened(Box<Socket>),
@@ -80,19 +81,21 @@ enum Wake {
 enum Happened {
     Op(Option<Op>),
     Wake(Wake),
+    Standby(StandbyEvent),
     Attempted(Box<Result<Connected, Error>>),
     Time,
 }
 
 /// See the module's text.
 pub(crate) struct Driver<S> {
-    target: Arc<Target>,
-    engine: Engine,
-    sink: S,
+    pub(super) target: Arc<Target>,
+    pub(super) engine: Engine,
+    pub(super) sink: S,
     ops: UnboundedReceiver<Op>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     clock: Clock,
-    sockets: Option<Sockets>,
+    pub(super) sockets: Option<Sockets>,
+    pub(super) standby: Standby,
     attempt: Option<Attempt>,
     /// Who waits for the attempt.
     connecting: Vec<Token>,
@@ -137,6 +140,9 @@ impl<S: Sink> Driver<S> {
         let mut engine = Engine::with_tools(ids, options.settle_pause, options.external_tools);
         if let Some(rules) = options.reconnect {
             engine = engine.reconnecting(rules, seed);
+            if options.standby {
+                engine = engine.standing_by(rules, !seed);
+            }
         }
         let warning = endpoint.token_at_risk();
         engine = engine.max_pending(options.max_pending_requests);
@@ -148,6 +154,7 @@ impl<S: Sink> Driver<S> {
             shared,
             clock: Clock::new(wall),
             sockets: None,
+            standby: Standby::default(),
             attempt: None,
             connecting: Vec::new(),
             closing: Vec::new(),
@@ -165,7 +172,7 @@ impl<S: Sink> Driver<S> {
         self.pump();
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.clock.now()
     }
 
@@ -174,12 +181,14 @@ impl<S: Sink> Driver<S> {
         let engine_at = self.engine.next_timeout().and_then(|at| self.clock.instant(at));
         let sockets = self.sockets.as_ref();
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
-        let next = engine_at.into_iter().chain(sockets_at).min();
+        let times = [engine_at, sockets_at, self.standby.keep_alive_at()];
+        let next = times.into_iter().flatten().min();
         let happened = tokio::select! {
             // After a sleep of the whole machine, what has come meanwhile counts before the time does.
             biased;
             op = next_op(&mut self.next_op, &mut self.ops) => Happened::Op(op),
             wake = wake(&mut self.sockets) => Happened::Wake(wake),
+            event = self.standby.next() => Happened::Standby(event),
             outcome = outcome(&mut self.attempt) => Happened::Attempted(Box::new(outcome)),
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 Happened::Time
@@ -190,6 +199,7 @@ impl<S: Sink> Driver<S> {
         match happened {
             Happened::Op(op) => return self.handle_ops(op),
             Happened::Wake(wake) => self.handle_wake(wake).await,
+            Happened::Standby(event) => self.handle_standby(event),
             Happened::Attempted(outcome) => self.attempted(*outcome),
             Happened::Time => {}
         }
@@ -198,6 +208,7 @@ impl<S: Sink> Driver<S> {
         if let Some((channel, ended)) = ended {
             self.socket_ended(channel, ended).await;
         }
+        self.keep_standby();
         if self.engine.poll_connect() {
             self.start_attempt();
         }
@@ -210,7 +221,8 @@ impl<S: Sink> Driver<S> {
             && self.clock.slept()
         {
             let now = Instant::now();
-            sockets.each().for_each(|socket| socket.resume(now));
+            let standby = self.standby.socket.iter_mut();
+            sockets.each().chain(standby).for_each(|socket| socket.resume(now));
         }
     }
 
@@ -279,12 +291,13 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Hands out what the engine has to say, and rings once.
-    fn pump(&mut self) {
+    pub(super) fn pump(&mut self) {
         while let Some(text) = self.engine.poll_transmit() {
             if let Some(sockets) = &mut self.sockets {
                 sockets.control.send(text);
             }
         }
+        self.standby.send_all(&mut self.engine);
         while let Some(delivery) = self.engine.poll_delivery() {
             self.sink.deliver(delivery);
         }
@@ -297,7 +310,7 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Changes the state, and tells of it once.
-    fn set_state(&mut self, state: State, error: Option<Error>) {
+    pub(super) fn set_state(&mut self, state: State, error: Option<Error>) {
         if self.shared.set_state(state) {
             self.sink.deliver(Delivery::State { state, error });
         }
@@ -373,6 +386,13 @@ impl<S: Sink> Driver<S> {
             }
             return;
         }
+        let Ended { code, reason } = ended;
+        let reason = self.target.endpoint.without_secrets(&reason);
+        let message = format!("the connection was lost: {reason}");
+        let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
+        if self.take_over(code, &reason, &error).await {
+            return;
+        }
         if let Some(mut stream) = self.sockets.take().and_then(|sockets| sockets.stream) {
             let drain = async {
                 while let Wake::Burst(channel, frames) = next_of(&mut stream).await {
@@ -385,10 +405,6 @@ impl<S: Sink> Driver<S> {
             // A stream socket that stays open has nothing more to say.
             timeout(STREAM_DRAIN, drain).await.unwrap_or_default();
         }
-        let Ended { code, reason } = ended;
-        let reason = self.target.endpoint.without_secrets(&reason);
-        let message = format!("the connection was lost: {reason}");
-        let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
         self.engine.handle_connection_lost(self.now(), &error);
@@ -443,7 +459,8 @@ impl<S: Sink> Driver<S> {
                 }
             };
             // A server that does not reply is left behind.
-            timeout(CLOSE_WAIT, drained).await.unwrap_or_default();
+            let both = async { tokio::join!(drained, self.standby.close()) };
+            timeout(CLOSE_WAIT, both).await.map(drop).unwrap_or_default();
         }
         self.ops.close();
         while let Some(op) = next_op(&mut self.next_op, &mut self.ops).await {
@@ -467,7 +484,7 @@ impl<S: Sink> Driver<S> {
 }
 
 impl Sockets {
-    fn new(control: Socket, stream: Option<Socket>) -> Self {
+    pub(super) fn new(control: Socket, stream: Option<Socket>) -> Self {
         Self { control, stream, reopening: None, control_first: false, stream_busy: false }
     }
 
@@ -513,7 +530,7 @@ impl Sockets {
     }
 }
 
-fn poll_socket(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Wake> {
+pub(super) fn poll_socket(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Wake> {
     let mut burst = Vec::new();
     let ended = ready!(socket.poll_burst(cx, &mut burst)).err();
     Poll::Ready(match ended {
@@ -553,10 +570,10 @@ async fn outcome(attempt: &mut Option<Attempt>) -> Result<Connected, Error> {
 /// Waits before the first attempt too: where the whole session is going down, its control socket
 /// ends in the meantime, and a stream socket opened then would be taken for the next session's.
 async fn reopen(target: Arc<Target>) -> Socket {
-    let mut wait = REOPEN_FIRST;
+    let (mut wait, stream) = (REOPEN_FIRST, Some(Channel::Stream));
     loop {
         sleep(wait).await;
-        if let Ok(socket) = reopen_stream(&target.endpoint, &target.options).await {
+        if let Ok(socket) = open_another(&target.endpoint, &target.options, stream).await {
             return socket;
         }
         wait = (wait * 2).min(REOPEN_LAST);

@@ -9,6 +9,7 @@ mod keepalive;
 #[cfg(test)]
 mod limits;
 mod socket;
+mod standby;
 mod tls;
 
 pub(crate) use driver::{Driver, Op};

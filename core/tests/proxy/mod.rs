@@ -1,4 +1,5 @@
-//! A TCP proxy before a server double: it can be cut, and sent to another server, under one address.
+//! A TCP proxy before a server: it can be cut, and sent to another server, under one address.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::sync::{Arc, Mutex};
 
@@ -23,11 +24,15 @@ pub struct Proxy {
 
 impl Proxy {
     pub async fn before(server: &MockServer) -> Self {
+        Self::to(&server.url()).await
+    }
+
+    pub async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<State>>::default();
         let proxy = Self { url, state: Arc::clone(&state) };
-        proxy.lead_to(Some(server));
+        proxy.state.lock().unwrap().target = Some(server.replace("ws://", ""));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 let mut state = state.lock().unwrap();
@@ -52,6 +57,15 @@ impl Proxy {
     /// Cuts every connection there is.
     pub fn cut(&self) {
         self.state.lock().unwrap().pipes.drain(..).for_each(|pipe| pipe.abort());
+    }
+
+    /// Cuts the oldest connection that there still is.
+    pub fn cut_oldest(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.pipes.retain(|pipe| !pipe.is_finished());
+        if !state.pipes.is_empty() {
+            state.pipes.remove(0).abort();
+        }
     }
 
     /// How many connections there ever were.
