@@ -21,6 +21,9 @@ pub struct NativeCounters {
     pub reconnects: i64,
     pub restored: i64,
     pub restore_failures: i64,
+    /// `off`, `opening` or `ready`.
+    #[napi(ts_type = "'off' | 'opening' | 'ready'")]
+    pub standby: String,
 }
 
 /// One client's connection; see `letta_app_client::Connection`.
@@ -91,6 +94,7 @@ impl Connection {
             reconnects: number(counters.reconnects),
             restored: number(counters.restored),
             restore_failures: number(counters.restore_failures),
+            standby: counters.standby.as_str().to_owned(),
         }
     }
 

@@ -25,6 +25,7 @@ pub struct NativeOptions {
     pub external_tool_timeout_ms: Option<f64>,
     /// Left out for the engine's own waits.
     pub reconnect: Option<NativeReconnect>,
+    pub standby: Option<bool>,
     /// PEM text, or the path of a PEM file.
     pub ca: Option<String>,
     pub reject_unauthorized: Option<bool>,
@@ -107,6 +108,7 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
     if let Some(given) = given.reconnect {
         options.reconnect = given.enabled.then(|| reconnect(&given)).transpose()?;
     }
+    options.standby = given.standby.unwrap_or(false);
     options.tls = TlsOptions { ca: given.ca, verify: given.reject_unauthorized.unwrap_or(true) };
     Ok(options)
 }

@@ -161,3 +161,32 @@ it("names options that cannot be used", async () => {
   }
   expect(await rejection(connect({ url, reconnect: true }))).toBeInstanceOf(ConnectionFailed);
 });
+
+it("goes on with a turn on the second connection", async () => {
+  const pieces = Array.from({ length: 60 }, (_, n) => `${n} `);
+  const mock = await startMock([{ text: pieces, delayMs: 5 }]);
+  const client = await connected(mock, { reconnect: FAST, standby: true });
+  const states = statesOf(client);
+  const ready = async () => {
+    while (client.stats.standby !== "ready") await new Promise((resolve) => setImmediate(resolve));
+  };
+  const session = await client.session({ agentId: "a" });
+  await ready();
+  const turn = session.send("count");
+  const heard: string[] = [];
+  for await (const text of turn.textStream()) {
+    heard.push(text);
+    if (heard.length !== 5 && heard.length !== 25) continue;
+    await ready();
+    mock.cutConnection(0);
+    await states.until("open", heard.length === 5 ? 1 : 2);
+  }
+  const result = await turn;
+  expect(heard.join("")).toBe(pieces.join(""));
+  expect([result.text, result.delivery]).toEqual([pieces.join(""), "sent"]);
+  expect(client.stats.reconnects).toBe(2);
+  expect(states.seen).toEqual(["reconnecting", "open", "reconnecting", "open"]);
+  expect(
+    thrown(() => createAppServerClient({ url: mock.url, standby: 1 as never })),
+  ).toBeInstanceOf(InvalidOption);
+});

@@ -185,6 +185,8 @@ export interface NativeCounters {
   reconnects: number
   restored: number
   restoreFailures: number
+  /** `off`, `opening` or `ready`. */
+  standby: 'off' | 'opening' | 'ready'
 }
 
 /** What to do at the end of a turn: `done`, `repair` with the text to send next, or `give up`. */
@@ -209,6 +211,7 @@ export interface NativeOptions {
   externalToolTimeoutMs?: number
   /** Left out for the engine's own waits. */
   reconnect?: NativeReconnect
+  standby?: boolean
   /** PEM text, or the path of a PEM file. */
   ca?: string
   rejectUnauthorized?: boolean

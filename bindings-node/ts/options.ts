@@ -82,6 +82,17 @@ export interface AppServerClientOptions {
    * is no App Server. A first connection is not tried again.
    */
   reconnect?: ReconnectOptions | boolean | undefined;
+  /**
+   * Whether there is a second connection to the same server, which takes over when the first one is lost;
+   * `false` by default. A running turn then goes on; the server cancels one that nobody watches any more
+   * (sections 7 and 16). It sends a `sync` for each runtime, and every event comes twice over the network;
+   * one copy is used. What a program sees of a loss is `onDisconnect` with `willReconnect`, and the states
+   * `reconnecting` and `open` at once: requests in flight reject, terminals and external tools that run end,
+   * external tools are registered again, inputs that had not begun are looked for. `stats.standby` says how
+   * it stands; a loss before it is `ready`, or of both connections, is one as without it. With
+   * `reconnect: false` there is none, nor for a server with split channels, which has one client only.
+   */
+  standby?: boolean | undefined;
 }
 
 /** What every async method takes. */
@@ -200,6 +211,7 @@ export function nativeOptions(options: AppServerClientOptions): NativeOptions {
     settlePauseMs: "number",
     externalToolConcurrency: "number",
     externalToolTimeoutMs: "number",
+    standby: "boolean",
   });
   const { tls, reconnect, WebSocket: _, ...rest } = options;
   if (tls !== undefined) {

@@ -175,6 +175,11 @@ export interface ClientStats {
   restored: number;
   /** Commands for that which the server refused, or did not answer. */
   restoreFailures: number;
+  /**
+   * How the second connection stands (the option `standby`): `off` when there is none, `opening`, or `ready` to
+   * take over.
+   */
+  standby: "off" | "opening" | "ready";
   /** Frames dropped because they were not fetched in time. */
   dropped: number;
   /** Handlers that failed. */

@@ -59,7 +59,7 @@ impl Connection {
     #[new]
     #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
         keepalive_interval, keepalive_timeout, max_message_bytes, max_pending_requests, ca, verify, settle_pause,
-        external_tool_concurrency, external_tool_timeout, reconnect))]
+        external_tool_concurrency, external_tool_timeout, reconnect, standby))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,
@@ -78,6 +78,7 @@ impl Connection {
         external_tool_concurrency: usize,
         external_tool_timeout: f64,
         reconnect: Option<(Option<u32>, f64, f64)>,
+        standby: bool,
     ) -> PyResult<Self> {
         let transport = match transport {
             "auto" => Transport::Auto,
@@ -111,6 +112,7 @@ impl Connection {
                     PyResult::Ok(Reconnect { max_attempts, base, cap })
                 })
                 .transpose()?,
+            standby,
             ..ConnectOptions::new(url)
         };
         let (doorbell, ring) = doorbell::pair()?;
@@ -182,6 +184,11 @@ impl Connection {
             counters.restored,
             counters.restore_failures,
         ])
+    }
+
+    /// `off`, `opening` or `ready`.
+    fn standby(&self, py: Python<'_>) -> PyResult<&'static str> {
+        self.with(py, |engine| Ok(engine.counters().standby.as_str()))
     }
 
     fn next_request_id(&self, py: Python<'_>, prefix: &str) -> PyResult<String> {

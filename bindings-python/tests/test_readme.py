@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import letta_app_client as letta
@@ -129,6 +130,20 @@ async def test_when_the_connection_is_lost(printed: Printed) -> None:
         space["session"] = await client.session(agent_id="agent-123")
         await run(asked, space)
         assert printed.text.endswith("The connection was lost on the way: resent\n")
+        await client.close()
+
+
+async def test_a_connection_in_reserve(printed: Printed) -> None:
+    (code,) = blocks("package", "A connection in reserve")
+    with MockServer([]) as mock:
+        space: dict[str, Any] = {"letta": letta, "print": printed, "url": mock.url}
+        await run(code, space)
+        assert printed.text in {"opening\n", "ready\n"}
+        client = space["client"]
+        with anyio.fail_after(10):
+            while client.stats.standby != "ready":
+                await anyio.lowlevel.checkpoint()
+        assert mock.connections == 2
         await client.close()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import letta_app_client as letta
@@ -216,3 +217,32 @@ def test_the_blocking_client_goes_on_too(mock: MockServer) -> None:
 def test_bad_options_are_named(make: Callable[[], object], name: str) -> None:
     with pytest.raises(letta.InvalidOption, match=f"^{name}:"):
         make()
+
+
+async def test_a_turn_outlives_its_connection(scripted: Scripted) -> None:
+    pieces = [f"{n} " for n in range(60)]
+    mock = scripted(script.turn(pieces, delay_ms=5))
+    async with letta.connect(mock.url, reconnect=FAST, standby=True) as client:
+
+        async def ready() -> None:
+            with anyio.fail_after(10):
+                while client.stats.standby != "ready":
+                    await anyio.lowlevel.checkpoint()
+
+        states = States(client)
+        session = await client.session(agent_id="a")
+        await ready()
+        heard: list[str] = []
+        with anyio.fail_after(20):
+            turn = session.send("count")
+            async for text in turn.stream_text():
+                heard.append(text)
+                if len(heard) in {5, 25}:
+                    await ready()
+                    mock.cut_connection(0)
+                    await states.until("open", 1 if len(heard) == 5 else 2)
+            result = await turn
+        assert "".join(heard) == result.text == "".join(pieces)
+        assert result.delivery == "sent"
+        assert client.stats.reconnects == 2
+    assert states.seen == ["reconnecting", "open"] * 2 + ["closed"]

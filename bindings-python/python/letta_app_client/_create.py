@@ -83,6 +83,7 @@ def create_app_server_client(
         external_tool_concurrency=options.external_tool_concurrency,
         external_tool_timeout=options.external_tool_timeout,
         reconnect=None if rules is None else (rules.max_attempts, rules.base, rules.cap),
+        standby=options.standby,
     )
     if native.insecure_token is not None:
         _warn(native.insecure_token)

@@ -47,6 +47,7 @@ class Connection:
         external_tool_concurrency: int,
         external_tool_timeout: float,
         reconnect: tuple[int | None, float, float] | None,
+        standby: bool,
     ) -> Connection: ...
     def fileno(self) -> int:
         """What becomes readable when deliveries wait: a file descriptor, on Windows a socket.
@@ -89,6 +90,7 @@ class Connection:
     def counters(self) -> list[int]:
         """``[frames, bytes, malformed, degraded, reconnects, restored, restore_failures]``."""
 
+    def standby(self) -> Literal["off", "opening", "ready"]: ...
     def next_request_id(self, prefix: str) -> str: ...
     def connect(self, token: int) -> None: ...
     def close(self, token: int) -> bool:

@@ -64,6 +64,8 @@ class Stats:
         reconnects: How often a lost connection was opened again.
         restored: Runtimes that were brought back after it.
         restore_failures: Commands for that which the server refused, or did not answer.
+        standby: How the second connection stands (see ``ConnectOptions``): ``off`` when there is
+            none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
         handler_errors: How often a handler or a tool raised, or returned what is no answer.
     """
@@ -75,6 +77,7 @@ class Stats:
     reconnects: int
     restored: int
     restore_failures: int
+    standby: Literal["off", "opening", "ready"]
     dropped: int
     handler_errors: int
 
@@ -182,6 +185,7 @@ class AppServerClient(Commands):
             reconnects=reconnects,
             restored=restored,
             restore_failures=failures,
+            standby=self._native.standby(),
             dropped=self._dropped,
             handler_errors=errors,
         )

@@ -135,6 +135,16 @@ class ConnectOptions:
             are subscribed to again, and watched files are watched again. Commands are never
             repeated: what was in flight fails. It ends when the server refuses the token or is no
             App Server. A first connection is not tried again.
+        standby: Whether there is a second connection to the same server, which takes over when the
+            first one is lost. A running turn then goes on; the server cancels one that nobody
+            watches any more (sections 7 and 16). It sends a ``sync`` for each runtime, and every
+            event comes twice over the network; one copy is used. What a program sees of a loss is
+            ``on_disconnect`` with ``will_reconnect``, and the states ``reconnecting`` and ``open``
+            at once: requests in flight fail, terminals and external tools that run end, external
+            tools are registered again, inputs that had not begun are looked for.
+            ``client.stats.standby`` says how it stands; a loss before it is ``ready``, or of both
+            connections, is one as without it. With ``reconnect=False`` there is none, nor for a
+            server with split channels, which has one client only.
 
     Raises:
         InvalidOption: One is of another type or out of range; the message begins with its name.
@@ -155,6 +165,7 @@ class ConnectOptions:
     external_tool_concurrency: int = 16
     external_tool_timeout: float = 290
     reconnect: Reconnect | bool = True
+    standby: bool = False
 
     def __repr__(self) -> str:
         shown = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
@@ -177,6 +188,7 @@ class ConnectOptions:
         if self.tls is not None:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
         expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
+        expect("standby", self.standby, "True or False", (bool,))
         for name in ("external_tool_concurrency", "max_pending_requests"):
             count = getattr(self, name)
             expect(name, count, "a number", (int,))
@@ -212,3 +224,4 @@ class ConnectSettings(TypedDict, total=False):
     external_tool_concurrency: int
     external_tool_timeout: float
     reconnect: Reconnect | bool
+    standby: bool
