@@ -29,8 +29,12 @@ use letta_app_client::{
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-/// Nothing takes so long: a keep-alive, a reconnect and a turn.
-const LONG: Duration = Duration::from_secs(60);
+/// The limit of a turn. The server waits for a tool of a connection that it does not know to be dead, and
+/// may leave an input in its queue after a loss.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Nothing takes so long: a keep-alive, a reconnect and a turn up to its limit.
+const LONG: Duration = Duration::from_secs(120);
 
 /// So many at once, each with a client and a proxy of its own.
 const SIDE_BY_SIDE: u64 = 4;
@@ -54,6 +58,8 @@ struct Figures {
     /// What was told is not true.
     wrong: Vec<String>,
     reconnects: u64,
+    /// Turns that were interrupted more than once, and whose partial text has a hole.
+    holes: u64,
     /// Prompts of which the client says that they were not sent.
     unsent: Vec<String>,
 }
@@ -69,6 +75,7 @@ impl Figures {
             (&mut self.hangs, other.hangs),
             (&mut self.twice, other.twice),
             (&mut self.reconnects, other.reconnects),
+            (&mut self.holes, other.holes),
         ] {
             *sum += count;
         }
@@ -155,7 +162,7 @@ async fn suffer(part: u64, faults: u64, until: Instant, mut dice: Dice) -> Figur
     let body = json!({
         "name": "faults", "model": env::var("LETTA_MODEL").expect("with-server.mjs sets it"),
     });
-    let options = || SessionOptions::new_agent(&body).unpinned().tool(lookup());
+    let options = || SessionOptions::new_agent(&body).unpinned().tool(lookup()).timeout(LIMIT);
     let session = client.session(options()).await.unwrap();
     let mut figures = Figures::default();
     let mut tags = Vec::new();
@@ -238,12 +245,16 @@ impl Figures {
                     self.unsent.push(tag.clone());
                 }
                 let lost = match error.kind() {
-                    ErrorKind::TurnInterrupted | ErrorKind::Disconnected => true,
+                    ErrorKind::TurnInterrupted
+                    | ErrorKind::Disconnected
+                    | ErrorKind::TurnTimeout => true,
                     // The next connection was there before the server cancelled the turn, and heard it.
                     ErrorKind::TurnAborted => struck,
                     _ => false,
                 };
-                if !lost || !prompt.answer.starts_with(text) {
+                let told = prompt.answer.starts_with(text);
+                self.holes += u64::from(lost && !told);
+                if !lost || text.split_whitespace().any(|word| !prompt.answer.contains(word)) {
                     self.wrong.push(format!("{tag}: {error}, {text:?}, struck: {struck}"));
                 }
             }

@@ -18,8 +18,7 @@ pub enum Fault {
     Reset,
     /// Nothing more goes through in this direction for a while.
     Stall(Duration),
-    /// Nothing more goes through in either; the server's side ends after a while, the client's only when
-    /// the client gives it up.
+    /// Nothing more goes through in either, and for a while nobody says so.
     HalfOpen(Duration),
     /// The next bytes of this direction come one by one.
     Trickle(u32),
@@ -150,11 +149,7 @@ async fn pipe(
             Some(Fault::HalfOpen(time)) => {
                 line.dead.notify_one();
                 sleep(time).await;
-                if direction == Direction::ToServer {
-                    to.shutdown().await.unwrap_or_default();
-                } else {
-                    drop(from);
-                }
+                line.over.notify_one();
                 return std::future::pending().await;
             }
             Some(Fault::Trickle(_)) | None => {}
