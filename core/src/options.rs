@@ -95,7 +95,7 @@ pub struct ConnectOptions {
     /// tools are registered again (section 14), open permissions asked for again (section 13), inputs that
     /// the server had not begun are looked for as after a reconnect (section 10).
     ///
-    /// [`crate::Counters::standby`] tells how it stands. A loss before it is `Ready`, or of both connections
+    /// [`crate::engine::Counters::standby`] tells how it stands. A loss before it is `Ready`, or of both connections
     /// at once, is one as without it. Without `reconnect` there is none, nor for a server with split channels,
     /// which has one client only.
     pub standby: bool,
