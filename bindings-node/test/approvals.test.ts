@@ -276,11 +276,7 @@ describe("the mode", () => {
         if (message.type === "turn_finished") resolve(message.stop_reason);
       });
     });
-    const { requestId: request_id } = request;
-    client.input({
-      runtime,
-      payload: { kind: "approval_response", request_id, decision: allow() },
-    });
+    (error as ApprovalRequired).respond(allow());
     expect(await finished).toBe("end_turn");
   });
 

@@ -9,10 +9,12 @@ import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
 import {
+  ApprovalRequired,
   ClientClosed,
   errorFromJson,
   InvalidCommand,
   InvalidOption,
+  type LettaAppError,
   translated,
 } from "./errors.js";
 import type { CommandMap } from "./families.js";
@@ -453,6 +455,15 @@ export class AppServerClient extends DocumentedClient {
     return Session.open(this, options);
   }
 
+  #failure(text: string): LettaAppError {
+    const error = errorFromJson(text);
+    if (!(error instanceof ApprovalRequired)) return error;
+    const { runtime, requestId: request_id } = error.request;
+    return error.answeredBy((decision) => {
+      this.input({ runtime, payload: { kind: "approval_response", request_id, decision } });
+    });
+  }
+
   #turnInput(command: types.RunTurnCommand): Command {
     return withClientMessageIds(this.#command("input", command));
   }
@@ -519,7 +530,7 @@ export class AppServerClient extends DocumentedClient {
       case Kind.Candidate:
         return this.#calls.offer(value, text);
       case Kind.Failed:
-        return this.#calls.reject(value, errorFromJson(text));
+        return this.#calls.reject(value, this.#failure(text));
       case Kind.ToolCall:
         this.#tools.run(this.#frames.again(text));
         return false;

@@ -29,7 +29,7 @@
  * A cancelled call is none of these: it rejects with {@link AbortError}.
  */
 
-import { ApprovalRequest } from "./approvals.js";
+import { ApprovalRequest, type Decision } from "./approvals.js";
 import { hintInOurNames, messageInOurNames } from "./names.js";
 import type { ControlRequestMessage } from "./protocol.js";
 import { type NativeResult, type TurnResult, turnResult } from "./results.js";
@@ -206,7 +206,7 @@ export class TurnInterrupted extends TurnError {
 
 /**
  * The turn wants a permission, and was sent with `approvals: "raise"` (section 13). It waits on the
- * server, and goes on once the request is answered with an `input`.
+ * server, and goes on once the request is answered: with {@link respond}, or an `input`.
  */
 export class ApprovalRequired extends TurnError {
   readonly code = "approval_required" as const;
@@ -217,6 +217,28 @@ export class ApprovalRequired extends TurnError {
     super(message, details);
     const frame = details.result?.terminalMessage ?? {};
     this.request = new ApprovalRequest(frame as ControlRequestMessage);
+  }
+
+  #answer: ((decision: Decision) => void) | undefined;
+
+  /** @internal */
+  answeredBy(answer: (decision: Decision) => void): this {
+    this.#answer = answer;
+    return this;
+  }
+
+  /**
+   * Answers the request, and the turn goes on; nobody here follows it any more. Sends `input` with an
+   * `approval_response` (section 13) and waits for nothing: an `onMessage` handler hears of the end.
+   *
+   * Throws {@link InvalidOption} for an error that no turn of this client has rejected with, and
+   * {@link Disconnected} when there is no connection.
+   */
+  respond(decision: Decision): void {
+    if (!this.#answer) {
+      throw new InvalidOption("respond: this error is not one that a turn has rejected with");
+    }
+    this.#answer(decision);
   }
 }
 

@@ -290,13 +290,16 @@ async def test_raise(asking: MockServer, client: AppServerClient) -> None:
     assert caught.value.result is not None
     assert caught.value.result.status == "requires_approval"
     # The turn goes on when it is answered.
-    payload = {"kind": "approval_response", "request_id": request.request_id}
-    await client.submit_input(runtime=runtime, payload={**payload, "decision": allow().to_dict()})
+    caught.value.respond(allow())
     await finished.wait()
     turn = client.send_turn(runtime=runtime, payload=message(), approvals="raise")
-    with pytest.raises(letta.ApprovalRequired):
+    with pytest.raises(letta.ApprovalRequired) as caught:
         await turn
     assert turn.status == "requires_approval"
+    again = frame_seen(client, "turn_finished")
+    caught.value.respond(allow().to_dict())
+    await again.wait()
+    assert answers(asking) == [{"behavior": "allow"}] * 2
 
 
 async def test_an_undecided_permission_has_a_limit_of_its_own(

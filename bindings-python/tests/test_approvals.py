@@ -124,4 +124,7 @@ def test_a_request_of_another_shape_is_tolerated() -> None:
 
 
 def test_an_error_without_a_result_has_no_request() -> None:
-    assert letta.ApprovalRequired("asked").request is None
+    error = letta.ApprovalRequired("asked")
+    assert error.request is None
+    with pytest.raises(letta.InvalidOption, match="respond: "):
+        error.respond(letta.allow())

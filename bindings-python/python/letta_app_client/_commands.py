@@ -15,8 +15,9 @@ from ._link import Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
 from ._parse import parse
-from .approvals import ApprovalHandler, ApprovalMode
-from .errors import InvalidCommand
+from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
+from .decisions import Decision
+from .errors import ApprovalRequired, InvalidCommand
 from .messages import Message
 from .results import TurnResult
 
@@ -167,9 +168,18 @@ class Commands(HasConveniences, Overloads):
 
         try:
             delivery = await self._bridge.call(start)
+        except ApprovalRequired as error:
+            error._answer = self._decide  # noqa: SLF001 - of this package
+            raise
         finally:
             self._approvals.forget(mine)
         return TurnResult.from_raw(parse(delivery[2]))
+
+    def _decide(self, request: ApprovalRequest, decision: Decision | Mapping[str, Any]) -> None:
+        """See ``ApprovalRequired.respond``."""
+        body = decision.to_dict() if isinstance(decision, Decision) else decision
+        answer = {"kind": "approval_response", "request_id": request.request_id, "decision": body}
+        self.input(runtime=request.runtime, payload=answer)
 
     def send_turn(
         self,
@@ -244,7 +254,7 @@ class Commands(HasConveniences, Overloads):
             self._link.sent(sent)
 
         def make(loop: Loop, token: int) -> Flight:
-            return Flight(self._bridge, loop, token, self._approvals.forget)
+            return Flight(self._bridge, loop, token, self._approvals.forget, self._decide)
 
         # The module with the events, which only those who follow a turn need.
         from .turn import Turn  # noqa: PLC0415

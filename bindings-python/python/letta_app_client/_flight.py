@@ -11,7 +11,8 @@ from ._bridge import BATCH, Bridge
 from ._call import Delivery
 from ._loops import Completion, Loop
 from ._parse import parse
-from .errors import LettaAppError, TurnInterrupted, from_json
+from .approvals import ApprovalRequest
+from .errors import ApprovalRequired, LettaAppError, TurnInterrupted, from_json
 from .results import TurnResult
 
 __all__ = ["Flight", "news"]
@@ -23,8 +24,14 @@ class Flight:
     """What the bridge holds of a turn until its end, and the turn's handle for longer."""
 
     def __init__(
-        self, bridge: Bridge, loop: Loop, token: int, released: Callable[[int], None]
+        self,
+        bridge: Bridge,
+        loop: Loop,
+        token: int,
+        released: Callable[[int], None],
+        answer: Callable[[ApprovalRequest, Any], None],
     ) -> None:
+        self._answer = answer
         self._bridge = bridge
         self._native: _native.Connection = bridge.native
         self.loop = loop
@@ -51,7 +58,10 @@ class Flight:
     def error(self) -> LettaAppError | None:
         """Why there is no result. A new object each time, for the sake of its traceback."""
         if self._failure is not None:
-            return from_json(self._failure)
+            error = from_json(self._failure)
+            if isinstance(error, ApprovalRequired):
+                error._answer = self._answer  # noqa: SLF001 - of this package
+            return error
         if self.detached:
             return TurnInterrupted("the turn was detached: its outcome is unknown here")
         return None

@@ -34,11 +34,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 from ._decode import decode
 from ._parse import parse
 from .approvals import ApprovalRequest
+from .decisions import Decision
 from .messages import Message
 from .results import TurnResult
 
@@ -247,16 +249,36 @@ class TurnInterrupted(TurnError):
 class ApprovalRequired(TurnError):
     """The turn wants a permission and was sent with ``approvals="raise"`` (section 13).
 
-    The turn goes on once ``request`` is answered, with ``client.input`` or ``submit_input``.
+    The turn goes on once ``request`` is answered, with ``respond``.
     """
 
     code = "approval_required"
+    _answer: Callable[[ApprovalRequest, Any], None] | None = None
 
     @property
     def request(self) -> ApprovalRequest | None:
         """What is wanted; ``None`` only in an error that a program made itself."""
         frame = None if self.result is None else self.result.terminal_message
         return None if frame is None else ApprovalRequest(frame)
+
+    def respond(self, decision: Decision | Mapping[str, Any]) -> None:
+        """Answers the request, and the turn goes on. Nobody here follows it any more.
+
+        Sends ``input`` with an ``approval_response`` (section 13), and waits for nothing: a
+        subscription to ``turn_finished`` (``client.messages``) tells of the end.
+
+        Args:
+            decision: ``allow(...)``, ``deny(...)``, or the plain form of one.
+
+        Raises:
+            InvalidOption: A program made this error itself, or took it out of a batch: there is
+                nobody to answer. ``client.input`` does the same.
+            InvalidCommand: It is no decision.
+            Disconnected: There is no connection.
+        """
+        if self._answer is None or self.request is None:
+            raise InvalidOption("respond: this error is not one that a turn has raised")
+        self._answer(self.request, decision)
 
 
 class StructuredOutputError(TurnError):
