@@ -59,7 +59,10 @@ live:
 demo: build live
 	@node tests/live/with-server.mjs $(BIN)/python examples/python/demo.py -- node examples/typescript/demo.mjs
 
-test: test-rust test-python test-node test-live conformance
+# The two packages are tested side by side: most of their time is waiting.
+test: test-rust build
+	$(MAKE) --no-print-directory -j2 --output-sync=target test-python test-node
+	$(MAKE) --no-print-directory test-live conformance
 
 test-rust:
 	$(CARGO) test --quiet -p letta-app-client --features testing

@@ -200,7 +200,10 @@ asyncio.run(main())
     "exit_in_a_handler": """
 async def main():
     client, runtime = await begin()
-    client.on_message(lambda *_: sys.exit(0), types="stream_delta")
+    def leave(*_):
+        off()  # asyncio cannot end twice
+        sys.exit(0)
+    off = client.on_message(leave, types="stream_delta")
     await client.run_turn(runtime=runtime, payload=payload)
 asyncio.run(main())
 """,
