@@ -542,3 +542,41 @@ fn an_input_that_had_not_been_sent_is_sent_on_the_next_connection() {
     lab.finished(Some("run"), "end_turn");
     assert_eq!(lab.one_end().1.turn().delivery, InputDelivery::Sent);
 }
+
+#[test]
+fn inputs_that_joined_a_turn_have_the_rest_of_its_answer_each() {
+    let mut lab = Lab::reconnecting(RULES);
+    half_said(&mut lab, TurnOptions::default());
+    for (token, id) in [(2, "n"), (3, "o")] {
+        ask(&mut lab, token, id, id, TurnOptions::default());
+        lab.accept(token, "queued");
+    }
+    lab.sent();
+    reconnect(&mut lab, |lab| {
+        lab.run("run", &["m"]);
+        let map = json!({ "run": ["m"], "later": ["m", "n", "o"] });
+        let state = json!({
+            "status": "PROCESSING_API_RESPONSE", "active_run_ids": ["later"],
+            "client_message_ids_by_run_id": map,
+        });
+        lab.event("update_loop_status", json!({ "loop_status": state }));
+    });
+    lab.finished(Some("later"), "end_turn");
+    lab.pass(0.1);
+    answer_sync(&mut lab, idle);
+    let tool = json!({
+        "id": "ui-tool", "message_type": "tool_return_message", "tool_call_id": "call",
+        "status": "success", "tool_return": "ok",
+    });
+    let joined = [user("o", &["o"]), user("n", &["n"]), tool];
+    let mut stored = vec![assistant("world")];
+    stored.extend(joined);
+    stored.extend([assistant("Hello "), user("m", &["Go"])]);
+    answer_list(&mut lab, &stored, false);
+    let ended = lab.ended();
+    let texts: Vec<_> = ended.into_iter().map(|(token, end)| (token, end.turn().text)).collect();
+    assert_eq!(
+        texts,
+        [(1, "Hello world".to_owned()), (2, "world".to_owned()), (3, "world".to_owned())]
+    );
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, Literal
+from weakref import WeakMethod
 
 from . import _native
 from ._bridge import BATCH, Bridge
@@ -31,7 +32,8 @@ class Flight:
         released: Callable[[int], None],
         answer: Callable[[ApprovalRequest, Any], None],
     ) -> None:
-        self._answer = answer
+        # The handle outlives its client, but does not keep it.
+        self._answer = WeakMethod(answer)
         self._bridge = bridge
         self._native: _native.Connection = bridge.native
         self.loop = loop
@@ -60,7 +62,7 @@ class Flight:
         if self._failure is not None:
             error = from_json(self._failure)
             if isinstance(error, ApprovalRequired):
-                error._answer = self._answer  # noqa: SLF001 - of this package
+                error._answer = self._answer()  # noqa: SLF001 - of this package
             return error
         if self.detached:
             return TurnInterrupted("the turn was detached: its outcome is unknown here")

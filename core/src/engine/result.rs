@@ -1,11 +1,18 @@
 //! What a turn came to.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::UsagePart;
+
+/// Whole milliseconds, rounded up: a turn that took less took some time too.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)
+}
 
 /// The outcome of a turn, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::resend::Resend;
-use super::result::{TurnResult, TurnStatus};
+use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
 use super::turn::{Cause, End, Limit, Phase, Turn, TurnOptions};
 use crate::error::Error;
@@ -363,8 +363,7 @@ impl Runtime {
             merged_with: turn.merged.clone(),
             disposition: turn.disposition.clone(),
             detached: turn.detached,
-            duration_ms: u64::try_from(now.saturating_sub(turn.since()).as_millis())
-                .unwrap_or(u64::MAX),
+            duration_ms: millis(now.saturating_sub(turn.since())),
             delivery: turn.delivery,
             ..TurnResult::default()
         };

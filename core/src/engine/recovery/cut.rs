@@ -78,6 +78,11 @@ impl Cut {
         self.client_ids.iter().any(|own| own == id)
     }
 
+    /// Whether a message is its own, or was answered by the same turn.
+    pub(crate) fn is_with(&self, id: &str) -> bool {
+        self.has_client_id(id) || self.partial.merged_with.iter().any(|other| other == id)
+    }
+
     /// When the limit for the whole turn passes.
     pub(crate) fn total_deadline(&self) -> Option<Duration> {
         self.options.timeout.map(|limit| self.since.saturating_add(limit))

@@ -8,7 +8,7 @@ use super::super::completion::status_of;
 use super::super::context::{Context, Timer};
 use super::super::memory::Place;
 use super::super::requests::is_refusal;
-use super::super::result::{CompletedBy, InputDelivery, TurnResult};
+use super::super::result::{CompletedBy, InputDelivery, TurnResult, millis};
 use super::super::turn::{End, Limit};
 use super::cut::Cut;
 use super::stored::{Found, PAGE, Page, Stored};
@@ -114,6 +114,9 @@ impl Lookup {
             if !cut.runs.iter().any(|known| known == run) {
                 cut.runs.push(run.to_owned());
             }
+            let others = ids.iter().filter(|id| !cut.is_with(id)).cloned();
+            let others: Vec<_> = others.collect();
+            cut.partial.merged_with.extend(others);
         }
     }
 
@@ -271,8 +274,4 @@ fn ask_for_page((agent, conversation): &Place, before: Option<&str>, ctx: &mut C
     });
     ctx.send_own(command.to_string());
     id
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

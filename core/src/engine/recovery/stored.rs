@@ -123,11 +123,11 @@ impl Stored {
         merged && texts.is_none_or(|texts| texts.iter().all(|text| parts.contains(text)))
     }
 
-    /// Where the next input lies that is not part of this one.
+    /// Where the next input lies that the turn does not answer.
     fn next_input(&self, place: usize, cut: &Cut) -> usize {
         let newer = self.heads[..place].iter().rposition(|head| {
             head.message_type == "user_message"
-                && !head.otid.as_deref().is_some_and(|otid| cut.has_client_id(otid))
+                && !head.otid.as_deref().is_some_and(|otid| cut.is_with(otid))
         });
         newer.map_or(0, |newer| newer + 1)
     }
@@ -144,10 +144,15 @@ impl Stored {
     }
 
     /// Where an answer ends that goes on behind the next input: a turn that has ended, and had a tool's
-    /// output before that input, was joined by it (section 10).
+    /// output before that input, was joined by it (section 10), and by those that follow it at once.
     fn whole_answer(&self, mut from: usize, cut: &Cut) -> usize {
-        let returned = |place: usize| self.heads[place].message_type == "tool_return_message";
-        while cut.end.is_some() && from > 0 && returned(from) {
+        let is = |place: usize, kind: &str| self.heads[place].message_type == kind;
+        let mut joined = false;
+        while cut.end.is_some()
+            && from > 0
+            && (is(from, "tool_return_message") || (joined && is(from, "user_message")))
+        {
+            joined = true;
             let newer = self.heads[..from - 1].iter();
             let next = newer.rev().position(|head| head.message_type == "user_message");
             from = next.map_or(0, |back| from - 1 - back);
