@@ -55,7 +55,8 @@ export const follow = (client: AppServerClient, command: RunTurnCommand) =>
 export async function played<T>(path: string, generation: Generation, start: Start<T>) {
   const mock = await MockServer.play(path, generation);
   onTestFinished(() => mock.close());
-  const client = await connected(mock);
+  // A recording that is over has no other connection.
+  const client = await connected(mock, { reconnect: false });
   let [seen, wanted] = [0, 0];
   let come = () => {};
   client.onMessage(() => {
