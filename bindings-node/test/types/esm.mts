@@ -113,6 +113,8 @@ export function told(event: TurnEvent): string {
       return event.message;
     case "status":
       return event.status;
+    case "resumed":
+      return "";
     case "queued":
       expectTypeOf(event.position).toEqualTypeOf<number>();
       return "";
