@@ -457,7 +457,8 @@ impl World {
                 }
             }
             (Fault::Sleep(time), conn) => {
-                self.asleep = self.now + time;
+                // A sleep within a sleep does not end it: what came first would come last.
+                self.asleep = self.asleep.max(self.now + time);
                 if let Some(conn) = conn.filter(|_| time > REAP) {
                     self.lose(conn, time, REAP, 1006);
                 }
