@@ -10,7 +10,7 @@ TRACES := protocol/traces
 
 CORE_SOURCES := Cargo.toml Cargo.lock $(shell find core/src core/Cargo.toml)
 PYTHON_SOURCES := $(shell find bindings-python -name tests -prune -o -name target -prune -o \
-	-name '*.abi3.so' -prune -o -name __pycache__ -prune -o -type f -print)
+	-name '*.abi3.so' -prune -o -name __pycache__ -prune -o -name '.*_cache' -prune -o -type f -print)
 NODE_SOURCES := bindings-node/package.json bindings-node/Cargo.toml bindings-node/build.rs \
 	$(shell find bindings-node/src bindings-node/ts bindings-node/scripts bindings-node/tsconfig*.json \
 	-type f ! -name binding.d.cts)
