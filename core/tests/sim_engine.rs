@@ -2,7 +2,13 @@
 //! virtual clock. Whatever happens, every call ends, nothing is committed twice, and what a call was told
 //! is true.
 //!
-//! `SIM_SEED=7` runs one story and prints it; `SIM_SEEDS=100000` runs so many.
+//! A third of the clients of servers with one socket have a standby. Apart from these there are steady
+//! stories: a client with a standby of which one connection is sound at all times. They cut the first
+//! connection or the standby, on both sides or so that one side notices late, stall it, cut new standbys as
+//! soon as they are open, repeat events, and let the client sleep; there every turn completes with its text.
+//!
+//! `SIM_SEED=7` runs one story and prints it, `STEADY_SEED=7` a steady one; `SIM_SEEDS=100000` runs so many of
+//! each.
 #![expect(
     clippy::panic,
     clippy::print_stderr,
@@ -17,8 +23,8 @@ use sim::figures::{Figures, number, tell_all};
 use sim::script::Script;
 use sim::world::run;
 
-/// How many stories are told whenever the tests run.
-const STORIES: u64 = 2_000;
+/// How many stories of each kind are told whenever the tests run.
+const STORIES: [u64; 2] = [2_000, 500];
 
 /// Runs a story; a panic is an error like others.
 fn tell(script: &Script, log: Option<Vec<String>>) -> (Result<Figures, String>, Vec<String>) {
@@ -39,28 +45,53 @@ fn shrink(mut script: Script) -> Script {
     script
 }
 
-fn fail(seed: u64) -> ! {
-    let script = shrink(Script::any(seed));
+/// What is told of a seed, and the variable that tells it again.
+type Kind = (&'static str, fn(u64) -> Script);
+
+const ANY: Kind = ("SIM_SEED", Script::any);
+const STEADY: Kind = ("STEADY_SEED", Script::steady);
+
+fn fail(seed: u64, (name, script): Kind) -> ! {
+    let script = shrink(script(seed));
     let (outcome, log) = tell(&script, Some(Vec::new()));
     let why = outcome.err().unwrap_or_else(|| "it does not fail any more".to_owned());
     panic!(
         "what happened:\n{}\n\nthe smallest script: {script:#?}\n\nseed {seed}: {why}\n\n\
-         again: SIM_SEED={seed} cargo test -p letta-app-client --features testing --test sim_engine",
+         again: {name}={seed} cargo test -p letta-app-client --features testing --test sim_engine",
         log.join("\n"),
     );
 }
 
+/// Tells stories of a kind: the one that was asked for, or many. `None` where one of the other kind was.
+fn tell_of(kind: Kind, other: Kind, stories: u64) -> Option<Figures> {
+    let script = kind.1;
+    if let Some(seed) = number(kind.0) {
+        if tell(&script(seed), None).0.is_err() {
+            fail(seed, kind);
+        }
+        return None;
+    }
+    if number(other.0).is_some() {
+        return None;
+    }
+    let (first, count) = (number("SIM_FIRST").unwrap_or(1), number("SIM_SEEDS").unwrap_or(stories));
+    let told = tell_all(first, count, |seed| tell(&script(seed), None).0);
+    let figures = told.unwrap_or_else(|(seed, _)| fail(seed, kind));
+    eprintln!("{count} stories ({}): {figures:?}", kind.0);
+    Some(figures)
+}
+
 #[test]
 fn what_a_call_is_told_is_true_whatever_the_network_does() {
-    if let Some(seed) = number("SIM_SEED") {
-        if tell(&Script::any(seed), None).0.is_err() {
-            fail(seed);
-        }
-        return;
+    if let Some(figures) = tell_of(ANY, STEADY, STORIES[0]) {
+        assert!(figures.completed > 0 && figures.interrupted > 0 && figures.reconnects > 0);
     }
-    let (first, count) = (number("SIM_FIRST").unwrap_or(1), number("SIM_SEEDS").unwrap_or(STORIES));
-    let told = tell_all(first, count, |seed| tell(&Script::any(seed), None).0);
-    let figures = told.unwrap_or_else(|(seed, _)| fail(seed));
-    eprintln!("{count} stories: {figures:?}");
-    assert!(figures.completed > 0 && figures.interrupted > 0 && figures.reconnects > 0);
+}
+
+#[test]
+fn every_turn_completes_with_its_text_while_one_of_two_connections_is_there() {
+    if let Some(figures) = tell_of(STEADY, ANY, STORIES[1]) {
+        assert_eq!(figures.completed, figures.calls);
+        assert!(figures.switches > 0 && figures.resent > 0 && figures.recovered > 0);
+    }
 }

@@ -120,6 +120,8 @@ pub(crate) struct Context {
     /// The connection was lost, and what the standby has seen of its end is being read: an input that left
     /// the queue then, left it with the connection.
     pub(crate) switching: bool,
+    /// When the last frame came on the connection; `None` where a lost one is not opened again.
+    pub(crate) last_frame: Option<Duration>,
     /// How long to wait before an input on a runtime whose turn has just ended (section 18).
     pub(crate) settle_pause: Duration,
 }
@@ -130,6 +132,13 @@ impl Context {
         let text = Text::from(text);
         self.deliveries.push_back(Delivery::Sent { text: text.clone() });
         self.transmit.push_back(text);
+    }
+
+    /// Whether nothing at all has come on the connection for the second half of a wait, and another will be
+    /// opened if it proves to be dead. A wait that ends may be as long again then: the keep-alive needs 40 s by
+    /// default to find that out.
+    pub(crate) fn may_be_dead(&self, wait: Duration) -> bool {
+        self.last_frame.is_some_and(|at| self.now.saturating_sub(at) >= wait / 2)
     }
 
     /// The settle pause was too short for this server: an input found the runtime half gone.

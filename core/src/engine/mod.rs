@@ -134,6 +134,7 @@ impl Engine {
                 features: Features::default(),
                 approvers: Approvers::default(),
                 switching: false,
+                last_frame: None,
                 settle_pause,
             },
             requests: Requests::default(),
@@ -164,6 +165,7 @@ impl Engine {
     pub fn reconnecting(mut self, rules: Reconnect, seed: u64) -> Self {
         self.link.reconnect(rules, seed);
         self.resync.enable();
+        self.ctx.last_frame = Some(Duration::ZERO);
         self
     }
 
@@ -291,6 +293,7 @@ impl Engine {
     /// Takes a frame from the server. A malformed one costs itself only.
     pub fn handle_frame(&mut self, now: Duration, channel: Channel, text: &Text) {
         self.ctx.now = now;
+        self.ctx.last_frame = self.ctx.last_frame.and(Some(now));
         self.counters.bytes += text.len() as u64;
         let envelope = Envelope::read(text).ok().filter(|_| !is_too_deep(text));
         let Some(envelope) = envelope else {

@@ -244,10 +244,15 @@ impl Runtime {
     /// The server is asked for the runtime once more; when it was at work before the connection was
     /// lost, its turn has just been cancelled, and is cleaned up after.
     pub(crate) fn restore(&mut self, busy: bool, ctx: &Context) {
-        self.restoring = true;
+        self.hold_back();
         if busy {
             self.settle(ctx);
         }
+    }
+
+    /// The server is about to be asked for the runtime.
+    pub(crate) fn hold_back(&mut self) {
+        self.restoring = true;
     }
 
     /// The server has the runtime back, or will not have it.
@@ -297,20 +302,18 @@ impl Runtime {
         cut
     }
 
-    /// The connection is gone, and another took its place. Takes out the turns of which it is not known
-    /// whether the server has their input, or, where not everything was seen, whether they go on; those
-    /// that cannot be looked for end.
-    pub(crate) fn cut_unsure_turns(
+    /// The connection is gone, and another takes its place. Takes out the turns that are to be looked for;
+    /// those that cannot be end.
+    pub(crate) fn cut_turns_where(
         &mut self,
-        all_seen: bool,
+        wanted: impl Fn(&Self, &Turn) -> bool,
         error: &Error,
         ctx: &mut Context,
     ) -> Vec<(Turn, TurnResult, Option<End>)> {
         let mut cut = Vec::new();
         let mut index = 0;
         while let Some(turn) = self.turns.get(index) {
-            let sure = turn.phase == Phase::Held || (turn.is_ours() && all_seen);
-            if sure {
+            if !wanted(self, turn) {
                 index += 1;
             } else if turn.stop.is_none() && !turn.options.recover_timeout.is_zero() {
                 let turn = self.turns.remove(index);
@@ -319,7 +322,6 @@ impl Runtime {
                 self.interrupt(index, error, ctx);
             }
         }
-        self.doubt_answers();
         cut
     }
 

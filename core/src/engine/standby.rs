@@ -242,9 +242,15 @@ impl Engine {
         self.standby.clear();
         self.link.switched(now);
         self.sequence = std::mem::take(&mut self.standby.sequence);
+        // What is missing of these may be in the middle of what the standby has seen.
+        self.cut_unseen_turns(&whole, error);
         // What the standby has seen of a turn's end counts, but not that the server has given up the inputs
         // of the lost connection.
         self.ctx.switching = true;
+        for (agent, conversation) in self.resync.places() {
+            // What waits is sent when the runtime has its tools on this connection too.
+            self.runtimes.join(&agent, &conversation).hold_back();
+        }
         for text in seen {
             self.counters.bytes += text.len() as u64;
             self.counters.frames += 1;
@@ -257,7 +263,7 @@ impl Engine {
         let lost = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         let places = lost.map(|r| (r.agent_id.clone(), r.conversation_id.clone()));
         self.resync.lost(places.filter(|place| !whole.contains(place)));
-        self.cut_unsure_turns(&whole, error);
+        self.cut_unsure_turns(error);
         self.tools.clear(&mut self.ctx);
         self.ctx.approvers.forget_answers();
         let update = self.ctx.features.correlation;

@@ -40,6 +40,15 @@ impl Runtime {
             self.finish_stopped(&[token], None, ctx);
         } else if turn.interrupted.as_ref().is_some_and(|(_, until)| *until <= ctx.now) {
             self.finish_interrupted(&[token], ctx);
+        } else if turn.unseen()
+            && !turn.more_time
+            && turn.refusal.is_none()
+            && !turn.options.recover_timeout.is_zero()
+            && turn.accept_by() <= ctx.now
+            && ctx.may_be_dead(turn.options.accept_timeout)
+        {
+            self.turns[index].more_time = true;
+            self.watch(&self.turns[index], ctx);
         } else if turn.unseen() && turn.accept_by() <= ctx.now {
             let error = unseen_error(turn);
             self.turns[index].delivery = InputDelivery::Unknown;
@@ -184,7 +193,7 @@ fn unseen_error(turn: &Turn) -> Error {
         return Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
             .with_response(frame.as_str());
     }
-    let seconds = turn.options.accept_timeout.as_secs_f64();
+    let seconds = turn.accept_by().saturating_sub(turn.sent_at).as_secs_f64();
     let message = format!("the server showed no sign of the input within {seconds} s");
     Error::new(ErrorKind::RequestTimeout, message)
 }

@@ -68,13 +68,15 @@ pub struct TurnOptions {
     /// How long to wait for the end of a turn that was told to stop. Two seconds by default.
     pub abort_grace: Duration,
     /// How long the server may take to show any sign of having received the input. 30 seconds by
-    /// default.
+    /// default; twice as long where nothing at all comes any more on a connection that is opened again when
+    /// it is lost: it may be dead, which the keep-alive finds out, and then the input is looked for.
     pub accept_timeout: Duration,
     /// Whether an input that was lost with the connection is sent again. By default
     /// [`crate::Session::run`] does so, and nothing else.
     pub resend: Option<Resend>,
     /// How long a turn whose connection was lost waits for the next one, and for what the server has
-    /// stored of it. 30 seconds by default; zero for not at all.
+    /// stored of it. 30 seconds by default, twice as long where the next one seems to be dead too; zero for
+    /// not at all.
     pub recover_timeout: Duration,
     /// What to do when a permission is wanted.
     pub approvals: Approvals,
@@ -233,6 +235,8 @@ pub(crate) struct Turn {
     /// `input_accepted` came: the server will send `turn_finished`.
     pub(crate) acked: bool,
     pub(crate) disposition: Option<String>,
+    /// The server may take longer to show a sign of the input: nothing at all comes on the connection.
+    pub(crate) more_time: bool,
     /// The runtime was at work when the input was sent, so the queue must list it first.
     pub(crate) busy: bool,
     /// Another input of ours was on its way when it was sent.
@@ -294,6 +298,7 @@ impl Turn {
             phase: Phase::Held,
             acked: false,
             disposition: None,
+            more_time: false,
             busy: false,
             behind: false,
             queue_item: None,
@@ -380,7 +385,8 @@ impl Turn {
 
     /// When the server must have shown a sign of having received the input.
     pub(crate) fn accept_by(&self) -> Duration {
-        let by = self.sent_at.saturating_add(self.options.accept_timeout);
+        let times = if self.more_time { 2 } else { 1 };
+        let by = self.sent_at.saturating_add(self.options.accept_timeout.saturating_mul(times));
         self.refusal.as_ref().map_or(by, |(_, _, until)| by.min(*until))
     }
 

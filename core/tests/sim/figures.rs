@@ -20,6 +20,8 @@ pub struct Figures {
     pub hit: u64,
     pub losses: u64,
     pub reconnects: u64,
+    /// Losses in which the standby took over.
+    pub switches: u64,
     pub raced: u64,
     pub frames: u64,
 }
@@ -27,7 +29,8 @@ pub struct Figures {
 impl Figures {
     pub fn add(&mut self, other: &Self) {
         let Self { calls, completed, recovered, resent, interrupted, not_sent, .. } = other;
-        let Self { aborted, limits, failed, hit, losses, reconnects, raced, frames, .. } = other;
+        let Self { aborted, limits, failed, hit, losses, reconnects, .. } = other;
+        let Self { switches, raced, frames, .. } = other;
         for (sum, count) in [
             (&mut self.calls, calls),
             (&mut self.completed, completed),
@@ -41,6 +44,7 @@ impl Figures {
             (&mut self.hit, hit),
             (&mut self.losses, losses),
             (&mut self.reconnects, reconnects),
+            (&mut self.switches, switches),
             (&mut self.raced, raced),
             (&mut self.frames, frames),
         ] {

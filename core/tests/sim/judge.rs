@@ -48,6 +48,14 @@ impl Judge<'_> {
         })
     }
 
+    /// Judges a call of a program that always had a connection: the turn came to its end, and the agent ended it.
+    pub fn complete(outcome: &Outcome) -> Result<(), String> {
+        if outcome.result.as_ref().is_ok_and(|r| r.status == Some(TurnStatus::Completed)) {
+            return Ok(());
+        }
+        Err(format!("one connection was there all the time: {outcome:#?}"))
+    }
+
     fn truth_of(&self, outcome: &Outcome, figures: &mut Figures) -> Result<(), String> {
         let tag = &outcome.tag;
         let commits = self.ledger.commits(tag);

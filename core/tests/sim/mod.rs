@@ -9,5 +9,6 @@ pub mod plan;
 pub mod program;
 pub mod script;
 pub mod server;
+pub mod standby;
 pub mod wire;
 pub mod world;

@@ -201,8 +201,11 @@ impl Program {
         }
         let token = world.program().token();
         let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
+        // Several connections one after the other may prove to be dead, each after 40 s.
+        let recover = if world.script.steady { 300 } else { 30 };
         let options = TurnOptions {
             timeout: call.timeout,
+            recover_timeout: Duration::from_secs(recover),
             idle_timeout: seconds(120),
             tool_timeout: seconds(120),
             approval_timeout: seconds(60),
@@ -282,7 +285,9 @@ impl Program {
                 }
             }
             // Some are never decided.
-            Delivery::Approval { ask, .. } if !world.program().dice.once_in(8) => {
+            Delivery::Approval { ask, .. }
+                if world.script.steady || !world.program().dice.once_in(8) =>
+            {
                 let wait = world.program().dice.millis(0, 5000);
                 world.later(wait, Event::Program(Step::Answer(ask)));
             }

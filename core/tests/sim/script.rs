@@ -52,6 +52,8 @@ pub enum Fault {
     Flap(u32),
     /// A split server's stream socket is lost.
     CutStream,
+    /// The standby is lost.
+    CutStandby,
     /// The next frames of the server's events come twice.
     Twice(u32),
 }
@@ -71,6 +73,11 @@ pub struct Script {
     pub generation: Generation,
     /// Somebody else listens to the first conversation.
     pub observed: bool,
+    /// The client keeps a second connection.
+    pub standby: bool,
+    /// Of the two connections one is sound at all times: a fault waits until both are. Nobody wants a turn to
+    /// stop, and every input may be sent again, so that every turn completes.
+    pub steady: bool,
     pub conversations: usize,
     /// The time of a frame on its way, and how much it varies, in milliseconds.
     pub delay: u64,
@@ -100,12 +107,28 @@ impl Script {
             seed,
             generation,
             observed: !generation.split && dice.once_in(4),
+            standby: !generation.split && dice.part(1).once_in(3),
+            steady: false,
             conversations,
             delay: dice.between(0, 80),
             jitter: dice.pick(&[0, 1, 10, 200]),
             calls,
             faults,
         }
+    }
+
+    /// A story of a client with a standby that always has one of its connections.
+    pub fn steady(seed: u64) -> Self {
+        let mut script = Self::any(seed);
+        // Others do not say what a run answers: what became of an input is not always to be found out.
+        script.generation = Generation::TODAY;
+        for call in &mut script.calls {
+            (call.stop, call.timeout, call.resend) = (None, None, true);
+            call.plan.fatal = false;
+        }
+        let mut dice = Dice::new(seed).part(2);
+        let faults = (0..dice.between(1, 6)).map(|_| steady_fault(&mut dice)).collect();
+        Self { observed: false, standby: true, steady: true, faults, ..script }
     }
 
     /// All scripts with one thing less.
@@ -161,12 +184,33 @@ fn call(tag: String, caller: usize, dice: &mut Dice) -> Call {
     }
 }
 
-fn fault(generation: Generation, dice: &mut Dice) -> (When, Fault) {
-    let when = match dice.below(3) {
+fn when(dice: &mut Dice) -> When {
+    match dice.below(3) {
         0 => When::At(dice.millis(0, 15_000)),
         1 => When::Frame(dice.between(1, 80)),
         _ => When::Command(dice.between(1, 8)),
+    }
+}
+
+/// One that leaves the other connection alone.
+fn steady_fault(dice: &mut Dice) -> (When, Fault) {
+    let when = when(dice);
+    let fault = match dice.below(10) {
+        0 => Fault::CutStandby,
+        1 => Fault::ServerHalfOpen(dice.millis(0, 90_000)),
+        2 => Fault::ClientHalfOpen,
+        3 => Fault::StallToClient(dice.millis(0, 60_000)),
+        // As the engine's clock sees it: it does not count a sleep that is noticed.
+        4 => Fault::Sleep(dice.millis(0, 15_000)),
+        5 => Fault::Flap(u32::try_from(dice.between(1, 4)).unwrap_or_default()),
+        6 => Fault::Twice(u32::try_from(dice.between(1, 10)).unwrap_or_default()),
+        _ => Fault::Cut,
     };
+    (when, fault)
+}
+
+fn fault(generation: Generation, dice: &mut Dice) -> (When, Fault) {
+    let when = when(dice);
     let fault = match dice.below(12) {
         3 => Fault::ServerHalfOpen(dice.millis(0, 90_000)),
         4 => Fault::ClientHalfOpen,
@@ -176,6 +220,7 @@ fn fault(generation: Generation, dice: &mut Dice) -> (When, Fault) {
         8 => Fault::Sleep(dice.millis(0, 200_000)),
         9 => Fault::Flap(u32::try_from(dice.between(1, 4)).unwrap_or_default()),
         10 if generation.split => Fault::CutStream,
+        10 => Fault::CutStandby,
         11 => Fault::Twice(u32::try_from(dice.between(1, 10)).unwrap_or_default()),
         _ => Fault::Cut,
     };

@@ -53,6 +53,12 @@ impl Wire {
         self.server_end.is_none_or(|end| now <= end)
     }
 
+    /// Whether everything comes through in both directions, and will.
+    pub fn is_sound(&self, now: Duration) -> bool {
+        let stalled = self.stalled_to_client.max(self.stalled_to_server) > now;
+        self.client_end.or(self.server_end).is_none() && !stalled
+    }
+
     /// Nothing reaches the sides after these times.
     pub fn cut(&mut self, client: Duration, server: Duration) {
         self.client_end = Some(self.client_end.map_or(client, |end| end.min(client)));

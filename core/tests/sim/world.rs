@@ -15,6 +15,7 @@ use super::judge::Judge;
 use super::program::{Program, Step};
 use super::script::{Fault, Script, When};
 use super::server::{ConnId, Server};
+use super::standby::Standby;
 use super::wire::{Lane, Wire};
 
 /// After so long in the world's time whoever still waits would wait for ever.
@@ -30,17 +31,36 @@ const LINE: usize = 400;
 /// How long an attempt to connect takes at most.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a fault waits that is to hit a client that has both connections.
+const UNTROUBLED: Duration = Duration::from_millis(50);
+
 /// Who only listens.
 const OBSERVER: ConnId = 0;
 
 #[derive(Debug)]
 pub enum Event {
-    ToClient { conn: ConnId, channel: Channel, text: Text },
-    ToServer { conn: ConnId, text: Text },
-    ClientLost { conn: ConnId, code: u16 },
-    ServerLost { conn: ConnId },
-    StreamBack { conn: ConnId },
+    ToClient {
+        conn: ConnId,
+        channel: Channel,
+        text: Text,
+    },
+    ToServer {
+        conn: ConnId,
+        text: Text,
+    },
+    ClientLost {
+        conn: ConnId,
+        code: u16,
+    },
+    ServerLost {
+        conn: ConnId,
+    },
+    StreamBack {
+        conn: ConnId,
+    },
     Attempted(Result<(), &'static str>),
+    /// The same for the standby; an attempt that was given up counts for nothing.
+    AttemptedStandby(u64, Result<(), &'static str>),
     Program(Step),
     Fault(Fault),
 }
@@ -53,23 +73,24 @@ impl Event {
 }
 
 pub struct World {
-    script: Script,
+    pub(super) script: Script,
     pub now: Duration,
     serial: u64,
     events: BTreeMap<(Duration, u64), Event>,
     dice: Dice,
     pub engine: Engine,
-    server: Server,
-    wires: BTreeMap<ConnId, Wire>,
+    pub(super) server: Server,
+    pub(super) wires: BTreeMap<ConnId, Wire>,
     /// The client's connection.
     pub conn: Option<ConnId>,
+    pub(super) standby: Standby,
     conns: ConnId,
     /// The client's process sleeps until then.
-    asleep: Duration,
+    pub(super) asleep: Duration,
     /// Nobody can connect until then, and how attempts fail.
     away: Duration,
     silent: bool,
-    flaps: u32,
+    pub(super) flaps: u32,
     twice: u32,
     pub figures: Figures,
     commands: u64,
@@ -92,9 +113,17 @@ impl World {
         let dice = Dice::new(script.seed).part(1);
         let mut server = Server::new(script.generation, dice.part(2));
         server.expects_tools = true;
+        if script.steady {
+            // An input that arrives just when a turn has ended is another story.
+            server.cleaning = 0;
+        }
         let ids = Arc::new(Ids::with_prefix("sim".to_owned()));
-        let engine = Engine::new(ids, Duration::from_millis(400))
-            .reconnecting(Reconnect::default(), script.seed);
+        let rules = Reconnect::default();
+        let mut engine =
+            Engine::new(ids, Duration::from_millis(400)).reconnecting(rules, script.seed);
+        if script.standby {
+            engine = engine.standing_by(rules, !script.seed);
+        }
         let program = Program::new(&script, dice.part(3));
         Self {
             program,
@@ -106,6 +135,7 @@ impl World {
             server,
             wires: BTreeMap::new(),
             conn: None,
+            standby: Standby::default(),
             conns: OBSERVER,
             asleep: Duration::ZERO,
             away: Duration::ZERO,
@@ -166,6 +196,9 @@ impl World {
         let Some(conn) = self.conn else {
             return Err("the client stayed without a connection".to_owned());
         };
+        if self.script.standby && !self.has_standby() {
+            return Err("the client stayed without a standby".to_owned());
+        }
         for conversation in self.program.started() {
             if !self.server.has_tools(conn, &conversation) && !self.restores_failed {
                 return Err(format!("{conversation} has not got its tools back"));
@@ -191,6 +224,9 @@ impl World {
         let judge = Judge { ledger, stopped, stored: &stored };
         for outcome in self.program.outcomes() {
             judge.call(outcome, &mut self.figures)?;
+            if self.script.steady {
+                Judge::complete(outcome)?;
+            }
         }
         Ok(())
     }
@@ -256,7 +292,10 @@ impl World {
         match event {
             Event::ToClient { conn, channel, text } => {
                 let reaches = self.wires.get(&conn).is_some_and(|wire| wire.reaches_client(now));
-                if reaches && self.conn == Some(conn) {
+                if reaches && self.standby.conn == Some(conn) {
+                    self.note(|| format!("<- standby {text}"));
+                    self.engine.handle_standby_frame(now, &text);
+                } else if reaches && self.conn == Some(conn) {
                     self.note(|| format!("<- {} {text}", channel.as_str()));
                     self.figures.frames += 1;
                     self.engine.handle_frame(now, channel, &text);
@@ -293,6 +332,7 @@ impl World {
                 let error = Error::new(ErrorKind::ConnectionFailed, why);
                 self.engine.handle_connect_failed(now, &error);
             }
+            Event::AttemptedStandby(attempt, outcome) => self.attempted_standby(attempt, outcome),
             Event::Program(step) => Program::step(self, step),
             Event::Fault(fault) => self.fault(fault),
         }
@@ -313,7 +353,11 @@ impl World {
             let mut moved = false;
             while let Some(text) = self.engine.poll_transmit() {
                 moved = true;
-                self.send(text);
+                self.send(self.conn, text);
+            }
+            while let Some(text) = self.engine.poll_transmit_standby() {
+                moved = true;
+                self.send(self.standby.conn, text);
             }
             while let Some(delivery) = self.engine.poll_delivery() {
                 moved = true;
@@ -327,6 +371,10 @@ impl World {
                 moved = true;
                 self.attempt();
             }
+            if self.engine.poll_connect_standby() {
+                moved = true;
+                self.attempt_standby();
+            }
             if !moved {
                 return;
             }
@@ -338,9 +386,9 @@ impl World {
         Duration::from_millis(self.script.delay) + self.dice.millis(0, jitter)
     }
 
-    fn send(&mut self, text: Text) {
+    fn send(&mut self, conn: Option<ConnId>, text: Text) {
         let travel = self.travel();
-        let Some(conn) = self.conn else { return };
+        let Some(conn) = conn else { return };
         let Some(wire) = self.wires.get_mut(&conn) else { return };
         if let Some(at) = wire.arrival(Lane::ToServer, self.now, travel) {
             self.at(at, Event::ToServer { conn, text });
@@ -369,9 +417,15 @@ impl World {
 
     /// An attempt to connect begins.
     fn attempt(&mut self) {
+        let (wait, outcome) = self.attempt_takes();
+        self.later(wait, Event::Attempted(outcome));
+    }
+
+    /// How long an attempt to connect takes that begins now, and how it ends.
+    pub(super) fn attempt_takes(&mut self) -> (Duration, Result<(), &'static str>) {
         let left = self.away.saturating_sub(self.now);
         let travel = self.travel() * 2;
-        let (wait, outcome) = if left.is_zero() {
+        if left.is_zero() {
             (travel, Ok(()))
         } else if self.silent && left < CONNECT_LIMIT {
             (left, Ok(()))
@@ -379,19 +433,24 @@ impl World {
             (CONNECT_LIMIT, Err("no answer"))
         } else {
             (travel.min(CONNECT_LIMIT), Err("connection refused"))
-        };
-        self.later(wait, Event::Attempted(outcome));
+        }
+    }
+
+    /// A connection is there, as the network sees it.
+    pub(super) fn connection(&mut self) -> ConnId {
+        self.conns += 1;
+        let conn = self.conns;
+        self.note(|| format!("connection {conn}"));
+        self.wires.insert(conn, Wire::new(self.script.generation.split));
+        conn
     }
 
     /// A connection is open on both sides.
     fn open(&mut self) {
-        self.conns += 1;
-        let (conn, split) = (self.conns, self.script.generation.split);
-        self.note(|| format!("connection {conn}"));
+        let conn = self.connection();
         self.conn = Some(conn);
         let taken = self.server.takes_clients();
-        self.engine.handle_connected(self.now, split);
-        self.wires.insert(conn, Wire::new(split));
+        self.engine.handle_connected(self.now, self.script.generation.split);
         if !taken {
             // The socket opens all the same, and is closed at once (section 2.1).
             self.lose(conn, Duration::ZERO, Duration::ZERO, 1008);
@@ -405,6 +464,12 @@ impl World {
     }
 
     fn client_lost(&mut self, conn: ConnId, code: u16) {
+        let error = Error::new(ErrorKind::Disconnected, "cut").with_close_code(Some(code));
+        if self.standby.conn == Some(conn) {
+            self.note(|| format!("the client lost its standby {conn} ({code})"));
+            self.standby.conn = None;
+            self.engine.handle_standby_lost(self.now, &error);
+        }
         if self.conn != Some(conn) {
             return;
         }
@@ -412,12 +477,16 @@ impl World {
         self.conn = None;
         self.figures.losses += 1;
         self.program.losses += 1;
-        let error = Error::new(ErrorKind::Disconnected, "cut").with_close_code(Some(code));
-        self.engine.handle_connection_lost(self.now, &error);
+        if self.engine.can_switch() {
+            self.take_over(&error);
+        } else {
+            self.drop_standby();
+            self.engine.handle_connection_lost(self.now, &error);
+        }
     }
 
     /// Ends a connection: after these times nothing arrives, and the sides notice.
-    fn lose(&mut self, conn: ConnId, client: Duration, server: Duration, code: u16) {
+    pub(super) fn lose(&mut self, conn: ConnId, client: Duration, server: Duration, code: u16) {
         let (client, server) = (self.now + client, self.now + server);
         let Some(wire) = self.wires.get_mut(&conn) else { return };
         wire.cut(client, server);
@@ -425,12 +494,16 @@ impl World {
         self.at(server, Event::ServerLost { conn });
     }
 
-    fn fault(&mut self, fault: Fault) {
+    pub(super) fn fault(&mut self, fault: Fault) {
+        if self.script.steady && self.is_troubled() {
+            self.later(UNTROUBLED, Event::Fault(fault));
+            return;
+        }
         self.note(|| format!("fault: {fault:?}"));
-        let conn = self.conn;
+        let conn = if fault == Fault::CutStandby { self.standby.conn } else { self.conn };
         let [soon, late] = [0, 1].map(|_| self.dice.millis(0, 2 * self.script.delay + 2));
         match (fault, conn) {
-            (Fault::Cut, Some(conn)) => self.lose(conn, soon, late, 1006),
+            (Fault::Cut | Fault::CutStandby, Some(conn)) => self.lose(conn, soon, late, 1006),
             (Fault::ServerHalfOpen(wait), Some(conn)) => {
                 let Some(wire) = self.wires.get_mut(&conn) else { return };
                 wire.cut(self.now + soon, self.now + late);
@@ -452,20 +525,20 @@ impl World {
                 if self.script.observed {
                     self.server.observe(OBSERVER, &Program::conversation(0));
                 }
-                if let Some(conn) = conn {
+                for conn in conn.into_iter().chain(self.standby.conn) {
                     self.lose(conn, soon, Duration::ZERO, 1006);
                 }
             }
             (Fault::Sleep(time), conn) => {
                 // A sleep within a sleep does not end it: what came first would come last.
                 self.asleep = self.asleep.max(self.now + time);
-                if let Some(conn) = conn.filter(|_| time > REAP) {
+                for conn in conn.into_iter().chain(self.standby.conn).filter(|_| time > REAP) {
                     self.lose(conn, time, REAP, 1006);
                 }
             }
-            (Fault::Flap(times), Some(_)) => {
+            (Fault::Flap(times), Some(conn)) => {
                 self.flaps = times;
-                self.fault(Fault::Cut);
+                self.lose(conn, soon, late, 1006);
             }
             (Fault::CutStream, Some(conn)) => {
                 let Some(wire) = self.wires.get_mut(&conn) else { return };
@@ -486,12 +559,14 @@ impl World {
             self.away = until;
             self.silent = true;
         }
-        let Some(conn) = self.conn else { return };
-        let Some(wire) = self.wires.get_mut(&conn) else { return };
-        wire.stall(until, if both { until } else { Duration::ZERO });
-        if time >= KEEP_ALIVE {
-            let server = if both { time.min(REAP) } else { KEEP_ALIVE };
-            self.lose(conn, KEEP_ALIVE, server, 1006);
+        // Where nothing comes through at all, that holds for the standby too.
+        for conn in self.conn.into_iter().chain(self.standby.conn.filter(|_| both)) {
+            let Some(wire) = self.wires.get_mut(&conn) else { continue };
+            wire.stall(until, if both { until } else { Duration::ZERO });
+            if time >= KEEP_ALIVE {
+                let server = if both { time.min(REAP) } else { KEEP_ALIVE };
+                self.lose(conn, KEEP_ALIVE, server, 1006);
+            }
         }
     }
 

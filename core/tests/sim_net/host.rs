@@ -192,6 +192,16 @@ impl Hub {
         }
     }
 
+    /// Ends the oldest of the connections, or the newest.
+    pub fn cut_one(&self, oldest: bool) {
+        let mut sockets = self.sockets.lock().unwrap();
+        let conns = sockets.keys().copied();
+        let cut = if oldest { conns.min() } else { conns.max() };
+        if let Some(cut) = cut {
+            sockets.remove(&cut);
+        }
+    }
+
     /// Ends the TCP connections of all clients, or their stream sockets alone.
     pub fn cut(&self, stream: bool) {
         self.sockets.lock().unwrap().retain(|(_, is_stream), _| *is_stream != stream);

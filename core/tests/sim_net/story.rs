@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use letta_app_client::testing::{Opening, Simulated, Stream};
 use letta_app_client::{
-    Client, ConnectOptions, Error, ErrorKind, Event, Session, SessionOptions, State, Tool,
-    TurnEvent, TurnResult, TurnUpdate,
+    Client, ConnectOptions, Error, ErrorKind, Event, Resend, Session, SessionOptions, StandbyState,
+    State, Tool, TurnEvent, TurnResult, TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -21,6 +21,9 @@ use crate::sim::judge::{Judge, Outcome};
 use crate::sim::plan::Plan;
 use crate::sim::server::{Generation, Server};
 
+/// A packet's way, twice, after which a cut has been noticed.
+const NOTICED: Duration = Duration::from_secs(1);
+
 /// Nothing takes so long.
 const LONG: Duration = Duration::from_secs(1800);
 
@@ -29,6 +32,8 @@ enum Fault {
     /// The server's side of all TCP connections is closed.
     Cut,
     CutStream,
+    /// The server's side of one of two connections is closed: of the oldest, or of the newest.
+    CutOne(bool),
     /// Packets are lost for a while: TCP connections are dead afterwards, and nobody says so.
     Partition(Duration),
     OneWay(Duration),
@@ -40,6 +45,7 @@ enum Fault {
 /// What one program is told, and what else it noted.
 #[derive(Default)]
 struct Notes {
+    client: Option<Client>,
     outcomes: Vec<Outcome>,
     stopped: BTreeSet<String>,
     reconnects: u64,
@@ -48,12 +54,48 @@ struct Notes {
 
 type Shared = Arc<Mutex<Notes>>;
 
+impl Notes {
+    /// Whether the client has two connections, of which it can lose one.
+    fn has_standby(&self) -> bool {
+        let client = self.client.as_ref();
+        client.is_some_and(|client| client.counters().standby == StandbyState::Ready)
+    }
+}
+
+/// What kind of story it is.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    standby: bool,
+    /// Only one of two connections is cut at a time, and nobody wants a turn to stop: all complete.
+    steady: bool,
+}
+
 /// Tells a story and judges it.
 pub fn tell(seed: u64) -> Result<Figures, String> {
     let mut dice = Dice::new(seed);
     let generation = dice.pick(&[Generation::TODAY, Generation::NO_CORRELATION, Generation::SPLIT]);
+    let standby = !generation.split && dice.part(3).once_in(3);
+    tell_kind(seed, dice, generation, Kind { standby, steady: false })
+}
+
+/// Tells a story of a client with a standby, of whose connections one is cut at a time.
+pub fn tell_steady(seed: u64) -> Result<Figures, String> {
+    let kind = Kind { standby: true, steady: true };
+    tell_kind(seed, Dice::new(seed).part(4), Generation::TODAY, kind)
+}
+
+fn tell_kind(
+    seed: u64,
+    mut dice: Dice,
+    generation: Generation,
+    kind: Kind,
+) -> Result<Figures, String> {
     let mut server = Server::new(generation, dice.part(1));
     server.expects_tools = true;
+    if kind.steady {
+        // An input that arrives just when a turn has ended is another story.
+        server.cleaning = 0;
+    }
     let hub = Hub::new(server);
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
@@ -66,17 +108,29 @@ pub fn tell(seed: u64) -> Result<Figures, String> {
     sim.host("server", move || host.clone().serve());
     let notes = Shared::default();
     let (told, program) = (Arc::clone(&notes), dice.part(2));
-    sim.client("client", async move { Ok(run(told, program).await?) });
+    sim.client("client", async move { Ok(run(told, program, kind).await?) });
 
-    let mut faults: Vec<_> = (0..dice.between(1, 3))
-        .map(|_| (dice.millis(1000, 25_000), fault(generation, &mut dice)))
+    let count = if kind.steady { dice.between(1, 8) } else { dice.between(1, 3) };
+    let mut faults: Vec<_> = (0..count)
+        .map(|_| (dice.millis(1000, 25_000), fault(generation, kind, &mut dice)))
         .collect();
+    let mut struck = 0;
     faults.sort_by_key(|(at, _)| *at);
     let mut mends: Vec<(Duration, Fault)> = Vec::new();
     while !sim.step().map_err(|error| error.to_string())? {
         let now = sim.elapsed();
-        while let Some((_, fault)) = faults.pop_if_due(now) {
+        while !kind.steady || notes.lock().unwrap().has_standby() {
+            let Some((_, fault)) = faults.pop_if_due(now) else { break };
+            struck += 1;
             match fault {
+                Fault::CutOne(oldest) => {
+                    hub.cut_one(oldest);
+                    // The next one waits until the client has noticed, and has two again.
+                    let noticed = now + NOTICED;
+                    for (at, _) in &mut faults {
+                        *at = noticed.max(*at);
+                    }
+                }
                 Fault::Cut => hub.cut(false),
                 Fault::CutStream => hub.cut(true),
                 Fault::Partition(_) => sim.partition("client", "server"),
@@ -107,11 +161,15 @@ pub fn tell(seed: u64) -> Result<Figures, String> {
     if let Some(tag) = early.filter(|_| notes.restore_failures == 0) {
         return Err(format!("{tag} came before the tools of its conversation"));
     }
-    let mut figures = Figures { reconnects: notes.reconnects, ..Figures::default() };
+    let reconnects = notes.reconnects;
+    let mut figures = Figures { reconnects, losses: struck, ..Figures::default() };
     let stored = |place: &str, otid: &str| server.stored_answer(place, otid);
     let judge = Judge { ledger: &server.ledger, stopped: &notes.stopped, stored: &stored };
     for outcome in &notes.outcomes {
         judge.call(outcome, &mut figures)?;
+        if kind.steady {
+            Judge::complete(outcome)?;
+        }
     }
     Ok(figures)
 }
@@ -126,8 +184,10 @@ impl Due<(Duration, Fault)> for Vec<(Duration, Fault)> {
     }
 }
 
-fn fault(generation: Generation, dice: &mut Dice) -> Fault {
+fn fault(generation: Generation, kind: Kind, dice: &mut Dice) -> Fault {
     match dice.below(7) {
+        _ if kind.steady => Fault::CutOne(dice.once_in(2)),
+        0 if kind.standby => Fault::CutOne(true),
         0 | 1 => Fault::Cut,
         2 => Fault::Partition(dice.millis(0, 60_000)),
         3 => Fault::OneWay(dice.millis(0, 60_000)),
@@ -146,10 +206,11 @@ fn tcp(place: &str) -> Opening {
 }
 
 /// The program: sessions side by side, each with turns one after the other.
-async fn run(notes: Shared, mut dice: Dice) -> Result<(), Error> {
+async fn run(notes: Shared, mut dice: Dice, kind: Kind) -> Result<(), Error> {
     let mut options = ConnectOptions::new(format!("ws://server:{PORT}"));
     options.simulated = Some(Simulated { open: Arc::new(tcp), seed: dice.next() });
-    let client = Client::new(options)?;
+    let client = Client::new(options.standby(kind.standby))?;
+    notes.lock().unwrap().client = Some(client.clone());
     let losses = Arc::new(AtomicU32::new(0));
     let mut events = client.events();
     let (counted, told) = (Arc::clone(&losses), Arc::clone(&notes));
@@ -167,7 +228,7 @@ async fn run(notes: Shared, mut dice: Dice) -> Result<(), Error> {
     for index in 0..dice.between(1, 2) {
         let (client, notes) = (client.clone(), Arc::clone(&notes));
         let (losses, dice) = (Arc::clone(&losses), dice.part(index));
-        sessions.push(tokio::spawn(converse(client, index, notes, losses, dice)));
+        sessions.push(tokio::spawn(converse(client, index, notes, losses, dice, kind)));
     }
     for session in sessions {
         if session.await.is_err() {
@@ -183,7 +244,11 @@ async fn run(notes: Shared, mut dice: Dice) -> Result<(), Error> {
     if timeout(Duration::from_secs(200), open).await.is_err() {
         return Err(Error::new(ErrorKind::Internal, "the client stayed without a connection"));
     }
-    notes.lock().unwrap().reconnects = client.counters().reconnects;
+    {
+        let mut told = notes.lock().unwrap();
+        told.reconnects = client.counters().reconnects;
+        told.client = None;
+    }
     client.close().await;
     Ok(())
 }
@@ -209,18 +274,25 @@ async fn converse(
     notes: Shared,
     losses: Arc<AtomicU32>,
     mut dice: Dice,
+    kind: Kind,
 ) {
     let session = started(&client, index).await;
     for n in 0..dice.between(2, 5) {
-        let plan = Plan::any(format!("s{index}x{n}"), &mut dice);
+        let mut plan = Plan::any(format!("s{index}x{n}"), &mut dice);
         sleep(dice.millis(0, 3000)).await;
         let follow = dice.once_in(2);
-        let stop = dice.once_in(8).then(|| dice.millis(0, 2000));
+        let stop = dice.once_in(8).then(|| dice.millis(0, 2000)).filter(|_| !kind.steady);
+        plan.fatal &= !kind.steady;
+        // Nobody is here to decide.
+        plan.asks &= !kind.steady;
         loop {
             let before = losses.load(Ordering::SeqCst);
             let mut options = session.turn_options();
             options.idle_timeout = Some(Duration::from_secs(120));
             options.tool_timeout = Some(Duration::from_secs(120));
+            if kind.steady {
+                options.resend = Some(Resend::IfUncommitted);
+            }
             let asking = ask(&session, &plan, options, follow, stop);
             let Ok((result, followed)) = timeout(LONG / 2, asking).await else {
                 panic!("{} hangs", plan.tag);

@@ -37,14 +37,19 @@ pub(crate) enum Step {
 
 /// See the module's text.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Lookup {
     /// In the order in which they were sent.
     pub(crate) cuts: Vec<Cut>,
     pub(crate) step: Step,
     /// When it began to wait for what it waits for now.
     pub(crate) since: Duration,
+    /// It may take longer: nothing at all comes on the connection.
+    more_time: bool,
     /// One of the inputs waits in the server's queue, which has not noticed the loss.
     pub(crate) queued: bool,
+    /// How the last turn has ended that ended since the loss.
+    last_end: Option<End>,
     stored: Stored,
     /// Whether the stored messages were to be had.
     readable: bool,
@@ -57,19 +62,28 @@ impl Lookup {
             cuts: Vec::new(),
             step: Step::Waiting,
             since: now,
+            more_time: false,
             queued: false,
+            last_end: None,
             stored: Stored::default(),
             readable: true,
             looked_twice: false,
         }
     }
 
-    /// The connection was lost once more.
-    pub(crate) fn restart(&mut self, now: Duration) {
+    /// What was asked will not be answered.
+    pub(crate) fn ask_anew(&mut self, now: Duration) {
         let cuts = std::mem::take(&mut self.cuts);
         // A server that drops every connection must not make the wait endless.
         let since = if self.step == Step::Busy { now } else { self.since };
-        *self = Self { cuts, ..Self::new(since) };
+        let (last_end, more_time) = (self.last_end.take(), self.more_time);
+        *self = Self { cuts, more_time, last_end, ..Self::new(since) };
+    }
+
+    /// The connection was lost once more.
+    pub(crate) fn restart(&mut self, now: Duration) {
+        self.ask_anew(now);
+        self.last_end = None;
         for cut in &mut self.cuts {
             // Ids of runs begin anew on a server that has come up again.
             cut.runs.clear();
@@ -128,7 +142,6 @@ impl Lookup {
 
     /// A turn has ended.
     pub(crate) fn finished(&mut self, frame: TurnFinishedFrame, text: &Text) {
-        let Some(run) = frame.run_id else { return };
         let end = End {
             by: Some(CompletedBy::TurnFinished),
             stop_reason: frame.stop_reason,
@@ -136,9 +149,12 @@ impl Lookup {
             turn_id: frame.turn_id,
             frame: Some(text.clone()),
         };
-        for cut in self.cuts.iter_mut().filter(|cut| cut.runs.contains(&run)) {
-            cut.end = Some(end.clone());
+        if let Some(run) = frame.run_id {
+            for cut in self.cuts.iter_mut().filter(|cut| cut.runs.contains(&run)) {
+                cut.end = Some(end.clone());
+            }
         }
+        self.last_end = Some(end);
     }
 
     /// Asks anew after a while.
@@ -185,7 +201,12 @@ impl Lookup {
     /// The input is stored. Its answer is whole where the end was seen, and cut as far as anybody knows
     /// where it was not: the server marks nothing.
     fn recover(&self, at: (usize, usize), mut cut: Cut, ctx: &mut Context) {
-        let answer = self.stored.answer(at, &cut);
+        let told = ctx.features.correlation && !cut.runs.is_empty();
+        let answer = self.stored.answer(at, &cut, told);
+        if at.1 == 0 && !ctx.features.correlation {
+            // A server that does not say what a run answers: the last turn answers the last input.
+            cut.end = cut.end.or_else(|| self.last_end.clone());
+        }
         match (answer, cut.end.take()) {
             (Some(answer), Some(end)) => {
                 let status = status_of(end.stop_reason.as_deref(), end.error.as_deref());
@@ -212,13 +233,14 @@ impl Lookup {
 
     /// When a turn's wait ends, with the limit that it is; none for what the server is asked.
     fn deadline(&self, cut: &Cut, heard: Duration) -> (Option<Duration>, Option<Limit>) {
-        let wait = match self.step {
-            Step::Busy => {
-                let idle = cut.options.idle_timeout;
-                let from = heard.max(self.since);
-                (idle.map(|limit| from.saturating_add(limit)), Some(Limit::Idle))
-            }
-            _ => (Some(self.since.saturating_add(cut.options.recover_timeout)), None),
+        let wait = if self.step == Step::Busy {
+            let idle = cut.options.idle_timeout;
+            let from = heard.max(self.since);
+            (idle.map(|limit| from.saturating_add(limit)), Some(Limit::Idle))
+        } else {
+            let times = if self.more_time { 2 } else { 1 };
+            let limit = cut.options.recover_timeout.saturating_mul(times);
+            (Some(self.since.saturating_add(limit)), None)
         };
         match cut.total_deadline() {
             Some(total) if wait.0.is_none_or(|wait| total < wait) => {
@@ -229,7 +251,11 @@ impl Lookup {
     }
 
     /// Takes out the turns whose wait is over, each with the error of its limit.
-    pub(crate) fn overdue(&mut self, heard: Duration, now: Duration) -> Vec<(Cut, Option<Error>)> {
+    pub(crate) fn overdue(&mut self, heard: Duration, ctx: &Context) -> Vec<(Cut, Option<Error>)> {
+        let now = ctx.now;
+        let longest = self.cuts.iter().map(|cut| cut.options.recover_timeout).max();
+        let asked = matches!(self.step, Step::Syncing | Step::Listing);
+        self.more_time |= asked && longest.is_some_and(|limit| ctx.may_be_dead(limit));
         let cuts = std::mem::take(&mut self.cuts);
         let mut over = Vec::new();
         for cut in cuts {

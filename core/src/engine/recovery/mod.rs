@@ -20,7 +20,8 @@ use super::event::TurnEvent;
 use super::memory::Place;
 use super::report::{TurnPhase, TurnReport};
 use super::result::InputDelivery;
-use super::turn::{Cause, Phase};
+use super::runtime::Runtime;
+use super::turn::{Cause, Phase, Turn};
 use super::{Engine, Place as TurnPlace};
 use crate::error::Error;
 use crate::protocol::Text;
@@ -83,18 +84,34 @@ impl Engine {
         }
     }
 
-    /// Another connection took the place of the lost one. Turns that are known to go on are left alone;
-    /// `whole` are the runtimes of which everything was seen.
-    pub(crate) fn cut_unsure_turns(&mut self, whole: &HashSet<Place>, error: &Error) {
-        let now = self.ctx.now;
+    /// Another connection takes the place of the lost one. Turns of which it has not seen everything are
+    /// looked for; `whole` are the runtimes of which it has.
+    pub(crate) fn cut_unseen_turns(&mut self, whole: &HashSet<Place>, error: &Error) {
         self.recovery.asked.clear();
         for lookup in self.recovery.lookups.values_mut() {
-            lookup.restart(now);
+            lookup.ask_anew(self.ctx.now);
         }
+        let seen = |runtime: &Runtime| {
+            whole.contains(&(runtime.agent_id.clone(), runtime.conversation_id.clone()))
+        };
+        self.cut_where(|runtime, turn| turn.phase != Phase::Held && !seen(runtime), error);
+    }
+
+    /// Another connection took the place of the lost one, and what it has seen was read. Turns that are
+    /// known to go on are left alone; the others are looked for.
+    pub(crate) fn cut_unsure_turns(&mut self, error: &Error) {
+        self.cut_where(|_, turn| turn.phase != Phase::Held && !turn.is_ours(), error);
+        for runtime in self.runtimes.all() {
+            runtime.doubt_answers();
+        }
+        self.watch_cuts();
+    }
+
+    fn cut_where(&mut self, wanted: impl Fn(&Runtime, &Turn) -> bool, error: &Error) {
         let mut cut = Vec::new();
         for runtime in self.runtimes.all() {
             let place = (runtime.agent_id.clone(), runtime.conversation_id.clone());
-            let turns = runtime.cut_unsure_turns(whole.contains(&place), error, &mut self.ctx);
+            let turns = runtime.cut_turns_where(&wanted, error, &mut self.ctx);
             cut.extend(turns.into_iter().map(|turn| (place.clone(), turn)));
         }
         for (place, (turn, partial, end)) in cut {
@@ -102,9 +119,11 @@ impl Engine {
                 continue;
             };
             self.inputs.remove(&request_id);
-            self.recovery.add(&place, Cut::new(turn, request_id, partial, end, error), now);
+            // The server is the same, and so are its runs.
+            let runs = turn.runs.clone();
+            let cut = Cut { runs, ..Cut::new(turn, request_id, partial, end, error) };
+            self.recovery.add(&place, cut, self.ctx.now);
         }
-        self.watch_cuts();
     }
 
     /// The timers of a lost connection are gone; those of what is looked for are set again.
@@ -280,7 +299,7 @@ impl Engine {
     pub(crate) fn cuts_due(&mut self, place: &Place) {
         let heard = self.runtimes.get(&place.0, &place.1).heard;
         let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
-        for (cut, error) in lookup.overdue(heard, self.ctx.now) {
+        for (cut, error) in lookup.overdue(heard, &self.ctx) {
             self.recovery.places.remove(&cut.token);
             let delivery = cut.unknown();
             if let Some(error) = error {

@@ -134,16 +134,17 @@ impl Stored {
 
     /// What was stored of an answer, as far as it begins with what was seen of it. An input that joined
     /// the turn while a tool ran lies in the middle of the answer, so what comes behind it counts where
-    /// the part before is too little.
-    pub(crate) fn answer(&self, at: (usize, usize), cut: &Cut) -> Option<TurnResult> {
-        let until_next = self.told(self.whole_answer(at.1, cut), at.0, cut);
+    /// the part before is too little. `told`: the server has said which inputs the turn answers.
+    pub(crate) fn answer(&self, at: (usize, usize), cut: &Cut, told: bool) -> Option<TurnResult> {
+        let from = if told { at.1 } else { self.whole_answer(at.1, cut) };
+        let until_next = self.told(from, at.0, cut);
         let answers =
             std::iter::once(until_next).chain((at.1 > 0).then(|| self.told(0, at.0, cut)));
         let seen = cut.partial.text.as_str();
         answers.into_iter().find(|answer| answer.text.starts_with(seen))
     }
 
-    /// Where an answer ends that goes on behind the next input: a turn that has ended, and had a tool's
+    /// Where an answer seems to end that goes on behind the next input: a turn that has ended, and had a tool's
     /// output before that input, was joined by it (section 10), and by those that follow it at once.
     fn whole_answer(&self, mut from: usize, cut: &Cut) -> usize {
         let is = |place: usize, kind: &str| self.heads[place].message_type == kind;

@@ -23,6 +23,9 @@ impl Server {
         let place = place.unwrap_or_default();
         match frame["type"].as_str().unwrap_or_default() {
             "runtime_start" => self.runtime_start(conn, &frame),
+            "runtime_external_tools_update" if self.generation.correlation => {
+                self.tools_update(conn, &frame);
+            }
             "sync" => self.sync(conn, &place, &frame),
             "input" => match frame["payload"]["kind"].as_str() {
                 Some("create_message") => self.create_message(conn, &place, &frame),
@@ -70,6 +73,20 @@ impl Server {
         });
         self.answer(conn, frame, "runtime_start", fields);
         self.snapshot(conn, &place);
+    }
+
+    /// It registers and does not subscribe (section 7).
+    fn tools_update(&mut self, conn: ConnId, frame: &Value) {
+        for update in frame["updates"].as_array().into_iter().flatten() {
+            let groups = update["external_tools"].as_array().map_or(0, Vec::len);
+            for runtime in update["runtimes"].as_array().into_iter().flatten() {
+                let place = runtime["conversation_id"].as_str().unwrap_or_default().to_owned();
+                if let Some(conn) = self.conns.get_mut(&conn) {
+                    conn.tools.insert(place, groups);
+                }
+            }
+        }
+        self.answer(conn, frame, "runtime_external_tools_update", json!({}));
     }
 
     fn sync(&mut self, conn: ConnId, place: &str, frame: &Value) {

@@ -21,6 +21,9 @@ use frames::scope;
 
 pub type ConnId = u64;
 
+/// The longest clean-up after a turn that was measured (section 18).
+const CLEANING: u64 = 150;
+
 /// Which generation it is (section 1).
 #[derive(Debug, Clone, Copy)]
 pub struct Generation {
@@ -59,6 +62,8 @@ pub struct Server {
     pub generation: Generation,
     /// Clients of this server register tools for every conversation: an input without them ran too soon.
     pub expects_tools: bool,
+    /// The longest clean-up after a turn, in milliseconds (section 18).
+    pub cleaning: u64,
     dice: Dice,
     now: Duration,
     conns: BTreeMap<ConnId, Conn>,
@@ -75,6 +80,7 @@ impl Server {
             ledger: Ledger::default(),
             generation,
             expects_tools: false,
+            cleaning: CLEANING,
             dice,
             now: Duration::ZERO,
             conns: BTreeMap::new(),

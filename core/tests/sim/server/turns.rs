@@ -13,9 +13,6 @@ use crate::sim::plan::{Plan, Tool, tag_of};
 /// How long a client may take for an external tool (section 14).
 const TOOL_LIMIT: Duration = Duration::from_secs(300);
 
-/// The longest clean-up after a turn that was measured (section 18).
-const CLEANING: u64 = 150;
-
 impl Server {
     /// Starts a turn with inputs, which are committed now.
     pub(super) fn begin(&mut self, place: &str, inputs: Vec<Input>, batch: bool) {
@@ -435,7 +432,7 @@ impl Server {
             self.broadcast(place, &delta("loop_error", turn.run.as_deref(), body));
         }
         let queued = turn.turn_id.strip_prefix("batch-direct-").is_none();
-        let cleaning = self.dice.millis(0, CLEANING);
+        let cleaning = self.dice.millis(0, self.cleaning);
         self.place(place).cleaning_until = Some(self.now + cleaning);
         if queued && self.generation.acks && self.place(place).queue.is_empty() {
             // The closing frames of a queued turn come after the clean-up (section 10).
@@ -450,7 +447,7 @@ impl Server {
     pub(super) fn tear_down(&mut self, place: &str, end: End) {
         self.store_partial(place);
         self.drop_queued(place, |_| true);
-        let cleaning = self.dice.millis(0, CLEANING);
+        let cleaning = self.dice.millis(0, self.cleaning);
         let until = self.now + cleaning;
         let conversation = self.place(place);
         conversation.status = IDLE;
