@@ -182,6 +182,102 @@ fn the_last_turn_that_ended_answers_the_last_input_where_the_server_says_nothing
     assert_eq!((result.status, &*result.text), (Some(TurnStatus::Completed), "yes"));
 }
 
+/// A turn that has said something, was cut, goes on because somebody else watches it, and says the end of it.
+fn cut_and_resumed(lab: &mut Lab, options: TurnOptions) {
+    ask(lab, 1, "m", options);
+    lab.accept(1, "started");
+    lab.run("run", &["m"]);
+    lab.says("run", "Hello ");
+    lab.sent();
+    lab.lose();
+    lab.pass(0.002);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    answer(lab, IDLE);
+    let sync = lab.sent().remove(0);
+    lab.run("run", &["m"]);
+    lab.receive(&json!({
+        "type": "sync_response", "request_id": sync["request_id"], "success": true,
+    }));
+    let phase = lab.engine.report(lab.now, 1).map(|report| report.phase);
+    assert_eq!(phase, Some(TurnPhase::Running));
+    lab.says("run", "world");
+}
+
+#[test]
+fn a_partial_result_has_no_gap() {
+    let mut lab = Lab::reconnecting(RULES);
+    let limit = Some(Duration::from_secs(9));
+    cut_and_resumed(&mut lab, TurnOptions { timeout: limit, ..resending() });
+    lab.pass(20.0);
+    let (_, end) = lab.one_end();
+    let error = end.error();
+    assert_eq!(error.kind(), ErrorKind::TurnTimeout);
+    let result = error.result().map(|result| (result.text.as_str(), result.messages.len()));
+    assert_eq!(result, Some(("Hello ", 1)), "`my ` was said in between");
+
+    let mut lab = Lab::reconnecting(RULES);
+    cut_and_resumed(&mut lab, resending());
+    lab.command(Command::Abort { token: 1 });
+    lab.finished(Some("run"), "cancelled");
+    let (_, end) = lab.one_end();
+    let result = end.turn();
+    assert_eq!((result.status, &*result.text), (Some(TurnStatus::Aborted), "Hello "));
+
+    // Cut once more, and never found.
+    let mut lab = Lab::reconnecting(RULES);
+    cut_and_resumed(&mut lab, resending());
+    lab.lose();
+    lab.pass(70.0);
+    let (_, end) = lab.one_end();
+    let error = end.error();
+    assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
+    assert_eq!(error.result().map(|result| result.text.as_str()), Some("Hello "));
+}
+
+#[test]
+fn a_cut_turn_that_the_server_cancels_is_interrupted_as_nobody_here_has_asked_for_that() {
+    // Whether it is heard to go on first, or only to end.
+    for resumed in [true, false] {
+        let mut lab = Lab::reconnecting(RULES);
+        if resumed {
+            cut_and_resumed(&mut lab, resending());
+            lab.finished(Some("run"), "cancelled");
+        } else {
+            ask(&mut lab, 1, "m", resending());
+            lab.accept(1, "started");
+            lab.run("run", &["m"]);
+            lab.says("run", "Hello ");
+            lab.sent();
+            lab.lose();
+            lab.pass(0.002);
+            assert!(lab.engine.poll_connect());
+            lab.reopen();
+            let sync = lab.sent().remove(0);
+            lab.run("run", &["m"]);
+            lab.finished(Some("run"), "cancelled");
+            lab.receive(&json!({
+                "type": "sync_response", "request_id": sync["request_id"], "success": true,
+            }));
+        }
+        lab.status(IDLE);
+        lab.pass(0.5);
+        answer(&mut lab, IDLE);
+        answer_list(&mut lab, &[("m", "Hello my world")]);
+        let (_, end) = lab.one_end();
+        let error = end.error();
+        assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
+        assert!(error.message().contains("the server has cancelled it"), "{}", error.message());
+        let result = error.result().cloned().unwrap_or_default();
+        assert_eq!(
+            (&*result.text, result.status),
+            ("Hello my world", Some(TurnStatus::Disconnected))
+        );
+        assert_eq!(result.stop_reason.as_deref(), Some("cancelled"));
+        assert_eq!(result.delivery, InputDelivery::Recovered);
+    }
+}
+
 #[test]
 fn an_input_behind_a_tool_is_another_turns_where_the_server_says_so() {
     let mut lab = Lab::reconnecting(RULES);

@@ -411,6 +411,7 @@ impl Runtime {
             ctx.resumed.push((place, cut, end.clone(), result));
             return;
         }
+        let result = turn.without_gap(result);
         match turn.stop.map(|stop| stop.cause) {
             None => ctx.turn_over(turn.token, result, turn.options.check),
             Some(Cause::Asked) => ctx.turn_over(turn.token, result, false),
@@ -431,6 +432,7 @@ impl Runtime {
         ctx: &mut Context,
     ) {
         let (turn, result) = self.take_turn(index, end, status, ctx);
+        let result = turn.without_gap(result);
         if turn.stop.is_none_or(|stop| stop.cause != Cause::Gone) {
             ctx.fail(turn.token, error.with_result(result));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::delivery::Token;
 use super::recovery::Cut;
 use super::resend::Resend;
-use super::result::{CompletedBy, InputDelivery};
+use super::result::{CompletedBy, InputDelivery, TurnResult};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 
@@ -325,6 +325,16 @@ impl Turn {
             left_over: false,
             alive_at: None,
         }
+    }
+
+    /// A result of which nothing is missing in the middle. What a turn has said on the connection on which it
+    /// goes on does not count where nobody has read what it said in between.
+    pub(crate) fn without_gap(&self, result: TurnResult) -> TurnResult {
+        let Some(cut) = &self.resumed else { return result };
+        let mut usage = cut.partial.usage.clone();
+        usage.merge(&result.usage);
+        let TurnResult { text, runs, tool_calls, messages, .. } = cut.partial.clone();
+        TurnResult { text, runs, tool_calls, messages, usage, ..result }
     }
 
     pub(crate) fn has_client_id(&self, id: &str) -> bool {

@@ -7,10 +7,31 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 /// Anything bytes go through: plain TCP, or TLS over it.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// When it is dropped, the connection is reset: what was written and is still in the system's buffers is
+    /// never sent, also when the network comes back.
+    fn reset(&self) {}
+}
+
+impl Io for TcpStream {
+    fn reset(&self) {
+        // Where the system does not do it, the connection ends as usual.
+        self.set_zero_linger().unwrap_or_default();
+    }
+}
+
+impl Io for TlsStream<TcpStream> {
+    fn reset(&self) {
+        self.get_ref().0.reset();
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Io for Box<dyn crate::testing::Stream> {}
 
 /// Counts the bytes that go through.
 pub(super) struct Counted {
@@ -23,6 +44,12 @@ pub(super) struct Counted {
 pub(super) struct Moved {
     pub(super) read: AtomicU64,
     pub(super) written: AtomicU64,
+}
+
+impl Io for Counted {
+    fn reset(&self) {
+        self.io.reset();
+    }
 }
 
 impl AsyncRead for Counted {

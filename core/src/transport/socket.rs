@@ -103,8 +103,10 @@ impl Socket {
         }
     }
 
-    /// Nothing is written any more.
+    /// Nothing is written any more. What the system still has of it must not reach the server later: an input is
+    /// sent again when the server is found not to have it.
     fn give_up(&mut self, ended: Ended) {
+        self.ws.get_ref().reset();
         self.outbox.clear();
         self.outbox_bytes = 0;
         self.broken = Some(ended);
@@ -152,7 +154,9 @@ impl Socket {
                 let silent = silence.as_secs_f64();
                 let reason =
                     format!("nothing was heard for {silent:.0} s and a ping got no answer");
-                Some(Ended { code: 1006, reason })
+                let ended = Ended { code: 1006, reason };
+                self.give_up(ended.clone());
+                Some(ended)
             }
         }
     }
@@ -189,10 +193,16 @@ impl Socket {
                 Poll::Ready(Some(Err(error))) => {
                     // Remembered, because frames of this burst go first.
                     let ended = self.ended(&error);
+                    if self.closed.is_none() {
+                        self.give_up(ended.clone());
+                    }
                     return Poll::Ready(Err(self.closed.insert(ended).clone()));
                 }
                 Poll::Ready(None) => {
                     let ended = self.closed.clone();
+                    if ended.is_none() {
+                        self.ws.get_ref().reset();
+                    }
                     return Poll::Ready(Err(ended.unwrap_or_else(|| Ended {
                         code: 1006,
                         reason: "the server cut the connection".to_owned(),

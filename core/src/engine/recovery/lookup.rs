@@ -8,7 +8,7 @@ use super::super::completion::status_of;
 use super::super::context::{Context, Timer};
 use super::super::memory::Place;
 use super::super::requests::is_refusal;
-use super::super::result::{CompletedBy, InputDelivery, TurnResult, millis};
+use super::super::result::{CompletedBy, InputDelivery, TurnResult, TurnStatus, millis};
 use super::super::turn::{End, Limit};
 use super::cut::Cut;
 use super::stored::{Found, PAGE, Page, Stored};
@@ -207,9 +207,19 @@ impl Lookup {
             // A server that does not say what a run answers: the last turn answers the last input.
             cut.end = cut.end.or_else(|| self.last_end.clone());
         }
-        match (answer, cut.end.take()) {
-            (Some(answer), Some(end)) => {
-                let status = status_of(end.stop_reason.as_deref(), end.error.as_deref());
+        let end = cut.end.take();
+        let status =
+            end.as_ref().map(|end| status_of(end.stop_reason.as_deref(), end.error.as_deref()));
+        match (answer, end, status) {
+            (answer, Some(end), Some(TurnStatus::Aborted)) => {
+                // Nobody here has asked for that: the server does so when a connection is lost.
+                cut.partial = answer.unwrap_or(cut.partial);
+                cut.partial.stop_reason = end.stop_reason;
+                cut.partial.terminal_message = end.frame;
+                let said = ("and the server has cancelled it", "the result has what is stored");
+                cut.interrupt(InputDelivery::Recovered, said, ctx);
+            }
+            (Some(answer), Some(end), Some(status)) => {
                 let result = TurnResult {
                     stop_reason: end.stop_reason,
                     error: end.error,
@@ -222,7 +232,7 @@ impl Lookup {
                 };
                 cut.finish(result, status, ctx);
             }
-            (answer, _) => {
+            (answer, ..) => {
                 cut.partial = answer.unwrap_or(cut.partial);
                 let why = "and its stored answer may be cut as well";
                 let hint = "the result has what is stored";
