@@ -215,6 +215,12 @@ impl Connection {
         self.core.handle_approvals(token_of(token), agent.zip(conversation), handled);
     }
 
+    /// Somebody holds a runtime, or lets go of it.
+    #[napi]
+    pub fn hold_runtime(&self, agent: String, conversation: String, held: bool) {
+        self.core.hold_runtime((agent, conversation), held);
+    }
+
     /// Answers a permission question with a decision as JSON.
     #[napi]
     pub fn answer_approval(&self, ask: i64, decision: String) {

@@ -76,6 +76,30 @@ it("goes on with a session and its tools", async () => {
   expect(states.seen).toEqual([...cuts.flat(), "closed"]);
 });
 
+it("does not start a session again that was closed", async () => {
+  const mock = await startMock([{ text: ["done"] }]);
+  const starts = () =>
+    mock.received
+      .map((text) => JSON.parse(text))
+      .filter((command) => command.type === "runtime_start")
+      .map((command) => command.conversation_id);
+  const client = await connected(mock, { reconnect: FAST });
+  const states = statesOf(client);
+  const open = (conversationId: string) => client.session({ agentId: "a", conversationId });
+  const [closed, kept] = [await open("closed"), await open("kept")];
+  const [shared, other] = [await open("shared"), await open("shared")];
+  await closed.close();
+  await closed.close();
+  await other.close();
+  const before = starts().length;
+  mock.cutConnections();
+  await states.until("open", 1);
+  await kept.run("?");
+  await shared.run("?");
+  expect(starts().slice(before)).toEqual(["kept", "shared"]);
+  await client.close();
+});
+
 it("says in errors and to handlers that it goes on", async () => {
   const mock = await startMock([{ text: ["a", "b"], disconnectAfter: 1 }]);
   const client = createAppServerClient({ url: mock.url, reconnect: SLOW });

@@ -88,6 +88,13 @@ export class AppServerClient extends DocumentedClient {
   #closed: Promise<void> | undefined;
   #dropped = 0;
   #handlerErrors = 0;
+  /** @internal A session holds its runtime until it calls what this returns. */
+  holdRuntime(agent: string, conversation: string): () => void {
+    const native = this.#native;
+    native.holdRuntime(agent, conversation, true);
+    return () => native.holdRuntime(agent, conversation, false);
+  }
+
   /** @internal */
   protected override readonly caller: Caller = {
     ask: async (type, command, options) => {

@@ -52,6 +52,9 @@ export interface SessionOptions extends RunTurnOptions {
   clientInfo?: wire.RuntimeStartClientInfo | undefined;
 }
 
+/** Lets go of the conversations of sessions that nobody has any more. */
+const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
+
 /**
  * A conversation with an agent, from {@link AppServerClient.session}. A cheap handle: several may exist
  * for one conversation.
@@ -68,6 +71,7 @@ export class Session {
   #usage = noUsage();
   #given: Pick<SessionOptions, "tools" | "externalTools"> = {};
   #removeTools: () => void = () => {};
+  #letGo: () => void = () => {};
 
   /** Agent and conversation, as other commands want them. */
   readonly runtime: wire.RuntimeScope;
@@ -121,6 +125,7 @@ export class Session {
     const response = await client.runtimeStart(start, { signal });
     if (!response.success || !response.runtime) throw refused("runtime_start", response);
     const session = new Session(client, response.runtime, start, turns);
+    session.#hold(response.runtime);
     session.#given = { tools, externalTools };
     if (tools.length > 0)
       session.#removeTools = client.onExternalToolCall(set.handler, {
@@ -333,17 +338,28 @@ export class Session {
 
   /**
    * Stops the turns that were sent through this session and have not ended, and answers its tools no
-   * more; the conversation stays.
+   * more; the conversation stays, and is not started again after a reconnect, unless another session has it,
+   * or a command names it.
    */
   async close(): Promise<void> {
     this.#closed += 1;
     this.#removeTools();
+    this.#letGo();
+    this.#letGo = () => {};
+    gone.unregister(this);
     await Promise.allSettled([...this.#open].map((turn) => turn.abort()));
   }
 
   /** The same as `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Its conversation is started again after a reconnect until it is closed, or nobody has it any more. */
+  #hold({ agent_id, conversation_id }: wire.RuntimeScope): void {
+    const letGo = this.#client.holdRuntime(agent_id, conversation_id);
+    this.#letGo = letGo;
+    gone.register(this, letGo, this);
   }
 
   #command(prompt: Prompt, scopes?: string[]): RunTurnCommand {

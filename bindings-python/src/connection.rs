@@ -317,6 +317,13 @@ impl Connection {
         })
     }
 
+    fn hold_runtime(&self, py: Python<'_>, agent: String, conversation: String, held: bool) {
+        // Also by a finalizer, when nothing is there any more.
+        if let Some(engine) = self.engine.as_ref() {
+            py.detach(|| engine.hold_runtime((agent, conversation), held));
+        }
+    }
+
     /// Answers with the decision as JSON text, or with the text of an error.
     fn answer_approval(
         &self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -77,6 +79,35 @@ async def test_a_session_with_tools_goes_on(scripted: Scripted) -> None:
         assert client.stats.reconnects == 10
         assert (client.stats.restored, client.stats.restore_failures) == (10, 0)
     assert states.seen == ["reconnecting", "open"] * 10 + ["closed"]
+
+
+async def test_a_session_that_was_closed_or_is_gone_is_not_started_again(
+    scripted: Scripted,
+) -> None:
+    mock = scripted(script.turn("done"))
+
+    def starts() -> list[Any]:
+        received = [json.loads(text) for text in mock.received]
+        return [one["conversation_id"] for one in received if one["type"] == "runtime_start"]
+
+    async with letta.connect(mock.url, reconnect=FAST, settle_pause=0.001) as client:
+        states = States(client)
+        names = ["closed", "gone", "kept", "shared", "shared"]
+        opened = [await client.session(agent_id="a", conversation_id=name) for name in names]
+        closed, gone, kept, shared, other = opened
+        del opened
+        await closed.close()
+        await closed.close()
+        await other.close()
+        del gone
+        gc.collect()
+        before = len(starts())
+        mock.cut_connections()
+        await states.until("open")
+        with anyio.fail_after(10):
+            await kept.run("?")
+            await shared.run("?")
+        assert starts()[before:] == ["kept", "shared"]
 
 
 async def test_errors_and_handlers_say_that_it_goes_on(scripted: Scripted) -> None:

@@ -50,6 +50,10 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
+    pub(crate) fn shared_connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
     /// Builds a client without touching the network; the server need not listen yet.
     ///
     /// # Errors

@@ -310,6 +310,13 @@ impl Connection {
         self.command_if_possible(Command::AnswerApproval { ask, answer });
     }
 
+    /// Somebody holds a runtime (agent, conversation), or lets go of it: each holder once. After the last one the
+    /// runtime is not started again when a lost connection is opened (PROTOCOL.md section 16), until a command
+    /// names it. Nothing is sent.
+    pub fn hold_runtime(&self, runtime: (String, String), held: bool) {
+        self.command_if_possible(Command::HoldRuntime { runtime, held });
+    }
+
     /// Says whether external tool calls are delivered as calls.
     pub fn handle_tools(&self, handled: bool) {
         self.command_if_possible(Command::HandleTools { handled });

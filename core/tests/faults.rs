@@ -197,7 +197,7 @@ async fn suffer(part: u64, standby: bool, faults: u64, until: Instant, mut dice:
         tags.push(prompt.tag.clone());
         match asked {
             Err(_) => figures.hangs += 1,
-            Ok(outcome) => figures.note(&prompt, &outcome),
+            Ok(outcome) => figures.note(&prompt, &outcome, standby),
         }
         open(&client).await;
     }
@@ -253,7 +253,7 @@ async fn stored(session: &Session, tags: &[String]) -> BTreeMap<String, u64> {
 }
 
 impl Figures {
-    fn note(&mut self, prompt: &Prompt, outcome: &Result<TurnResult, Error>) {
+    fn note(&mut self, prompt: &Prompt, outcome: &Result<TurnResult, Error>, standby: bool) {
         let partial = outcome.as_ref().map_or_else(Error::result, Some);
         let delivery = partial.map(|result| result.to_value()["delivery"].clone());
         match delivery.as_ref().and_then(Value::as_str) {
@@ -280,7 +280,7 @@ impl Figures {
                     error.kind(),
                     ErrorKind::TurnInterrupted | ErrorKind::Disconnected | ErrorKind::TurnTimeout
                 );
-                if !lost || !prompt.answer.starts_with(text) {
+                if standby || !lost || !prompt.answer.starts_with(text) {
                     self.wrong.push(format!("{tag}: {error}, {text:?}"));
                 }
             }

@@ -69,6 +69,31 @@ fn commands(server: &MockServer, kind: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn a_session_that_was_closed_or_dropped_is_not_started_again() {
+    let server = script(vec![ScriptedTurn::text(["done"])]);
+    let client = connected(server.url(), FAST).await;
+    let open = async |name: &str| {
+        client.session(SessionOptions::agent("a").conversation(name)).await.unwrap()
+    };
+    let (closed, dropped, kept) = (open("closed").await, open("dropped").await, open("kept").await);
+    let (shared, other) = (open("shared").await, open("shared").await);
+    closed.close();
+    closed.close();
+    drop(dropped);
+    other.close();
+    let before = commands(&server, "runtime_start").len();
+    let mut events = client.events();
+    server.cut_connections();
+    until(&mut events, State::Open).await;
+    for session in [kept, shared] {
+        timeout(SOON, session.run("?")).await.unwrap().unwrap();
+    }
+    let again = commands(&server, "runtime_start").split_off(before);
+    let again: Vec<_> = again.iter().map(|start| start["conversation_id"].clone()).collect();
+    assert_eq!(again, ["kept", "shared"]);
+}
+
+#[tokio::test]
 async fn a_session_goes_on_after_fifty_cuts() {
     for (generation, cuts) in [(Generation::Single, 50), (Generation::Split, 5)] {
         let call = ScriptedCall::asking("count", json!({}));

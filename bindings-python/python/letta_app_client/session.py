@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
@@ -112,6 +113,13 @@ class Session:
         self._usage = Usage()
         self._closings = 0
         self._flights: list[Flight] = []
+        # Its conversation is started again after a reconnect until it is closed, or gone.
+        native = client._native  # noqa: SLF001 - of this package
+        native.hold_runtime(self.agent_id, self.conversation_id, True)
+        self._let_go = weakref.finalize(
+            self, native.hold_runtime, self.agent_id, self.conversation_id, False
+        )
+        self._let_go.atexit = False
         self._decided: list[AuditEntry] = []
 
     @property
@@ -322,9 +330,11 @@ class Session:
     async def close(self) -> None:
         """Stops the turns that were sent through this session and have not ended; does not wait.
 
-        The conversation stays on the server. Its tools are not answered any more.
+        The conversation stays on the server. Its tools are not answered any more, and it is not started
+        again after a reconnect, unless another session has it, or a command names it.
         """
         self._remove_tools()
+        self._let_go()
         self._stop()
         self._note()
 

@@ -313,6 +313,10 @@ impl<'a> Story<'a> {
             0 => {
                 let handled = self.bytes.flag();
                 self.command(Command::HandleTools { handled });
+                if self.bytes.flag() {
+                    let runtime = self.runtime();
+                    self.command(Command::HoldRuntime { runtime, held: handled });
+                }
             }
             1 => {
                 let runtime = self.bytes.flag().then(|| self.runtime());

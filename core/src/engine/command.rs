@@ -87,6 +87,14 @@ pub enum Command {
         /// denies.
         answer: Result<String, String>,
     },
+    /// Somebody holds a runtime, or lets go of it. One that was held and is not any more is not started again
+    /// after a reconnect, until a command names it.
+    HoldRuntime {
+        /// Agent and conversation.
+        runtime: (String, String),
+        /// Whether it is held from now on, by one more.
+        held: bool,
+    },
     /// Whether external tool calls are delivered as calls.
     HandleTools {
         /// Whether anybody here runs tools.

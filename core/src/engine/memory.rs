@@ -16,6 +16,9 @@ pub(crate) const TOOLS: &str = "runtime_external_tools_update";
 /// After so many refusals in a row a runtime counts as gone.
 const REFUSALS: u32 = 3;
 
+/// How many runtimes are remembered of which no program says that it holds them.
+pub(crate) const REMEMBERED: usize = 1000;
+
 /// Agent and conversation.
 pub(crate) type Place = (String, String);
 
@@ -35,6 +38,10 @@ pub(crate) struct Lost {
 struct Joined {
     /// Runtimes come back in the order in which they were joined.
     order: u64,
+    /// When a command named it last.
+    used: u64,
+    /// Whoever held it has let go, and nobody has named it since: it is not started again.
+    released: bool,
     /// The `runtime_start` of the conversation there is by now.
     start: Option<RawObject>,
     /// The last `sync`.
@@ -49,23 +56,66 @@ struct Joined {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     joined: HashMap<Place, Joined>,
-    order: u64,
+    /// How many hold a runtime.
+    holders: HashMap<Place, usize>,
+    clock: u64,
     /// Commands that count once the server has taken them, by `request_id`.
     unanswered: HashMap<String, RawObject>,
     watched: BTreeSet<String>,
 }
 
 impl Memory {
-    /// The client has to do with a runtime.
-    pub(crate) fn joined(&mut self, agent: &str, conversation: &str) {
-        self.entry((agent.to_owned(), conversation.to_owned()));
+    /// The client has to do with a runtime. Whether that is news.
+    pub(crate) fn joined(&mut self, agent: &str, conversation: &str) -> bool {
+        let place = (agent.to_owned(), conversation.to_owned());
+        let news = self.joined.get(&place).is_none_or(|joined| joined.released);
+        self.entry(place);
+        news
+    }
+
+    /// Somebody holds a runtime, and it is started again after every reconnect.
+    pub(crate) fn hold(&mut self, place: Place) {
+        *self.holders.entry(place.clone()).or_default() += 1;
+        if let Some(joined) = self.joined.get_mut(&place) {
+            joined.released = false;
+        }
+    }
+
+    /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it.
+    pub(crate) fn release(&mut self, place: &Place) {
+        let Some(holders) = self.holders.get_mut(place) else { return };
+        *holders -= 1;
+        if *holders > 0 {
+            return;
+        }
+        self.holders.remove(place);
+        if let Some(joined) = self.joined.get_mut(place) {
+            joined.released = true;
+        }
     }
 
     fn entry(&mut self, place: Place) -> &mut Joined {
-        self.joined.entry(place).or_insert_with(|| {
-            self.order += 1;
-            Joined { order: self.order, ..Joined::default() }
-        })
+        if !self.joined.contains_key(&place) {
+            self.make_room();
+        }
+        self.clock += 1;
+        let now = self.clock;
+        let joined =
+            self.joined.entry(place).or_insert_with(|| Joined { order: now, ..Joined::default() });
+        (joined.used, joined.released) = (now, false);
+        joined
+    }
+
+    /// Forgets the runtime that was named least recently, of those that nobody holds.
+    fn make_room(&mut self) {
+        if self.joined.len() < REMEMBERED + self.holders.len() {
+            return;
+        }
+        let free = self.joined.iter().filter(|(place, _)| !self.holders.contains_key(*place));
+        let oldest = free.min_by_key(|(_, joined)| joined.used).map(|(place, _)| place.clone());
+        if let Some(oldest) = oldest {
+            self.joined.remove(&oldest);
+        }
     }
 
     /// The server has taken a command that brings a runtime back, or has refused it. What was refused
@@ -166,9 +216,10 @@ impl Memory {
         self.unanswered.clear();
     }
 
-    /// Every runtime there was.
+    /// Every runtime there was that is not forgotten.
     pub(crate) fn places(&self) -> Vec<Place> {
-        let mut joined: Vec<_> = self.joined.iter().collect();
+        let mut joined: Vec<_> =
+            self.joined.iter().filter(|(_, joined)| !joined.released).collect();
         joined.sort_unstable_by_key(|(_, joined)| joined.order);
         joined.into_iter().map(|(place, _)| place.clone()).collect()
     }

@@ -50,6 +50,8 @@ pub use counters::Counters;
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use event::TurnEvent;
 use link::Link;
+#[cfg(test)]
+pub(crate) use memory::REMEMBERED;
 use recovery::Recovery;
 pub use report::{TurnPhase, TurnReport};
 use requests::Requests;
@@ -230,14 +232,10 @@ impl Engine {
             return;
         }
         match command {
-            Command::Send { text, runtime, settles } => {
-                self.resync.sent(&text);
-                self.submit(text, runtime, settles);
-            }
+            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles),
             Command::Request { token, command, text, runtime, settles, expect } => {
                 self.requests.add(token, &command, expect, &mut self.ctx);
                 if self.requests.contains(token) {
-                    self.resync.sent(&text);
                     self.submit(text, runtime, settles);
                 }
             }
@@ -282,6 +280,7 @@ impl Engine {
                     runtime.answer_approval(&request_id, answer, &mut self.ctx);
                 }
             }
+            Command::HoldRuntime { runtime, held } => self.resync.hold(runtime, held),
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {
                 self.tools.answer(&request_id, answer, &mut self.ctx);
@@ -357,9 +356,12 @@ impl Engine {
     }
 
     fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
+        if let Some((agent, conversation)) = &runtime {
+            self.join(agent, conversation);
+        }
+        self.resync.sent(&text);
         match runtime {
             Some((agent, conversation)) => {
-                self.join(&agent, &conversation);
                 let runtime = self.runtimes.get(&agent, &conversation);
                 runtime.submit(text, settles, None, &mut self.ctx);
             }
@@ -371,7 +373,8 @@ impl Engine {
     fn join(&mut self, agent: &str, conversation: &str) {
         if !self.runtimes.get(agent, conversation).joined {
             self.runtimes.join(agent, conversation);
-            self.resync.joined(agent, conversation);
+        }
+        if self.resync.joined(agent, conversation) {
             self.subscribe_standby((agent.to_owned(), conversation.to_owned()));
         }
     }

@@ -49,9 +49,18 @@ impl Resync {
     }
 
     /// See [`Memory::joined`].
-    pub(crate) fn joined(&mut self, agent: &str, conversation: &str) {
+    pub(crate) fn joined(&mut self, agent: &str, conversation: &str) -> bool {
+        self.memory.as_mut().is_some_and(|memory| memory.joined(agent, conversation))
+    }
+
+    /// Somebody holds a runtime, or lets go of it; see [`Memory::hold`] and [`Memory::release`].
+    pub(crate) fn hold(&mut self, place: Place, held: bool) {
         if let Some(memory) = &mut self.memory {
-            memory.joined(agent, conversation);
+            if held {
+                memory.hold(place);
+            } else {
+                memory.release(&place);
+            }
         }
     }
 

@@ -20,13 +20,14 @@ use crate::tasks::Tasks;
 use crate::tool::{Scope, Toolbox};
 use crate::turn::Turn;
 pub use options::{Prompt, SessionOptions};
+use own::Hold;
 pub(crate) use own::Own;
 pub use structured::Structured;
 
 /// A conversation with an agent, from [`Client::session`]. A cheap handle, to be cloned at will.
 ///
 /// Its tools and its policy end with the last handle, or with the last of its turns where that is later;
-/// [`Session::close`] ends it at once.
+/// [`Session::close`] ends it at once. After a reconnect the conversation is started again until then.
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -113,7 +114,9 @@ impl Client {
         if let Some(calls) = calls {
             self.settle_tool_calls(calls, &runtime);
         }
-        let own = Arc::new(Own::new(policy.clone(), serving, &tasks));
+        let id = |field: &str| runtime[field].as_str().unwrap_or_default().to_owned();
+        let hold = Hold::new(self.shared_connection(), (id("agent_id"), id("conversation_id")));
+        let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold));
         let mut session = Session {
             client: self.clone(),
             runtime,
@@ -291,7 +294,8 @@ impl Session {
 
     /// Stops the turns that were sent through any handle of this session and have not ended, which get the
     /// result of an aborted turn (section 15), and answers its tools no more. Does not wait; the conversation stays on
-    /// the server. A detached turn goes on.
+    /// the server, and is not started again after a reconnect (unless another session has it, or a command names it).
+    /// A detached turn goes on.
     pub fn close(&self) {
         for token in self.own.close() {
             self.client.abort_turn(token);

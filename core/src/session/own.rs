@@ -1,11 +1,12 @@
 //! What ends with a session: the turns it has sent, its tools, and who answers its permission requests.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
 use crate::approvals::ApprovalRequest;
+use crate::connection::Connection;
 use crate::engine::{Token, TurnResult, Usage};
 use crate::policy::{self, Audit, Policy};
 use crate::tasks::Tasks;
@@ -28,18 +29,45 @@ struct State {
     closings: u64,
     /// Its tools are answered until this is dropped.
     serving: Option<watch::Sender<()>>,
+    /// Its conversation is started again after a reconnect until this is dropped.
+    hold: Option<Hold>,
+}
+
+/// A runtime that is held as long as this is there.
+#[derive(Debug)]
+pub(super) struct Hold {
+    connection: Arc<Connection>,
+    runtime: (String, String),
+}
+
+impl Hold {
+    pub(super) fn new(connection: &Arc<Connection>, runtime: (String, String)) -> Self {
+        connection.hold_runtime(runtime.clone(), true);
+        Self { connection: Arc::clone(connection), runtime }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.connection.hold_runtime(self.runtime.clone(), false);
+    }
 }
 
 impl Own {
     /// Starts to answer permission requests.
-    pub(super) fn new(policy: Option<Policy>, serving: watch::Sender<()>, tasks: &Tasks) -> Self {
+    pub(super) fn new(
+        policy: Option<Policy>,
+        serving: watch::Sender<()>,
+        tasks: &Tasks,
+        hold: Hold,
+    ) -> Self {
         let audit = Audit::default();
         let asks = policy.map(|policy| {
             let (asks, requests) = mpsc::unbounded_channel();
             tasks.spawn(policy::serve(policy, audit.clone(), requests));
             asks
         });
-        let state = State { serving: Some(serving), ..State::default() };
+        let state = State { serving: Some(serving), hold: Some(hold), ..State::default() };
         Self { state: Mutex::new(state), audit, asks }
     }
 
@@ -78,10 +106,11 @@ impl Own {
         });
     }
 
-    /// Ends the answering of tools, and returns the turns that are open.
+    /// Ends the answering of tools, lets go of the conversation, and returns the turns that are open.
     pub(super) fn close(&self) -> Vec<Token> {
         self.with(|state| {
             state.serving = None;
+            state.hold = None;
             state.closings += 1;
             state.open.iter().copied().collect()
         })

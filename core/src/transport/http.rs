@@ -30,6 +30,9 @@ impl Io for TlsStream<TcpStream> {
     }
 }
 
+#[cfg(test)]
+impl Io for tokio::io::DuplexStream {}
+
 #[cfg(feature = "testing")]
 impl Io for Box<dyn crate::testing::Stream> {}
 

@@ -7,7 +7,7 @@ use super::clock::{LOOK_EVERY, SLEPT};
 use super::driver::{CLOSE_WAIT, STOP_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
-use crate::engine::{Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
+use crate::engine::{REMEMBERED, Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
 use crate::protocol::depth::MAX_DEPTH;
@@ -86,6 +86,10 @@ fn limits() -> BTreeMap<&'static str, String> {
             number(STANDBY_EVENTS),
         ),
         ("bytes of these events", size(STANDBY_BYTES)),
+        (
+            "runtimes that are started again after a reconnect, without those of open sessions",
+            number(REMEMBERED),
+        ),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
     ])
 }
