@@ -129,3 +129,14 @@ fn of_many_the_one_that_was_named_least_recently_goes() {
     assert_eq!(again.len(), 1001);
     assert_eq!(again[..3], ["held", "0", "11"]);
 }
+
+#[test]
+fn the_standby_is_subscribed_to_what_is_started_later() {
+    let mut lab = Lab::standing_by(RULES);
+    lab.open_standby();
+    start(&mut lab, "one");
+    assert_eq!(lab.sent_on_standby()[0]["runtime"]["conversation_id"], "one");
+    start(&mut lab, "one");
+    name(&mut lab, "one");
+    assert!(lab.sent_on_standby().is_empty(), "it is already");
+}

@@ -40,6 +40,8 @@ struct Joined {
     order: u64,
     /// When a command named it last.
     used: u64,
+    /// It was said that the client has to do with it.
+    announced: bool,
     /// Whoever held it has let go, and nobody has named it since: it is not started again.
     released: bool,
     /// The `runtime_start` of the conversation there is by now.
@@ -68,9 +70,7 @@ impl Memory {
     /// The client has to do with a runtime. Whether that is news.
     pub(crate) fn joined(&mut self, agent: &str, conversation: &str) -> bool {
         let place = (agent.to_owned(), conversation.to_owned());
-        let news = self.joined.get(&place).is_none_or(|joined| joined.released);
-        self.entry(place);
-        news
+        !std::mem::replace(&mut self.entry(place).announced, true)
     }
 
     /// Somebody holds a runtime, and it is started again after every reconnect.
@@ -90,7 +90,7 @@ impl Memory {
         }
         self.holders.remove(place);
         if let Some(joined) = self.joined.get_mut(place) {
-            joined.released = true;
+            (joined.released, joined.announced) = (true, false);
         }
     }
 
