@@ -80,7 +80,6 @@ it("does not start a session again that was closed", async () => {
   const mock = await startMock([{ text: ["done"] }]);
   const starts = () =>
     mock.received
-      .map((text) => JSON.parse(text))
       .filter((command) => command.type === "runtime_start")
       .map((command) => command.conversation_id);
   const client = await connected(mock, { reconnect: FAST });

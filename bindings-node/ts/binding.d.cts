@@ -57,6 +57,8 @@ export declare class Connection {
    * all. It is a token, with which `approval` is delivered.
    */
   handleApprovals(token: number, agent: string | undefined | null, conversation: string | undefined | null, handled: boolean): void
+  /** Somebody holds a runtime, or lets go of it. */
+  holdRuntime(agent: string, conversation: string, held: boolean): void
   /** Answers a permission question with a decision as JSON. */
   answerApproval(ask: number, decision: string): void
   /** Answers a permission question with the text of an error, which denies. */

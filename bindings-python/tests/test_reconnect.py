@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import threading
 from collections.abc import Callable
@@ -87,7 +86,7 @@ async def test_a_session_that_was_closed_or_is_gone_is_not_started_again(
     mock = scripted(script.turn("done"))
 
     def starts() -> list[Any]:
-        received = [json.loads(text) for text in mock.received]
+        received = mock.received
         return [one["conversation_id"] for one in received if one["type"] == "runtime_start"]
 
     async with letta.connect(mock.url, reconnect=FAST, settle_pause=0.001) as client:

@@ -330,8 +330,8 @@ class Session:
     async def close(self) -> None:
         """Stops the turns that were sent through this session and have not ended; does not wait.
 
-        The conversation stays on the server. Its tools are not answered any more, and it is not started
-        again after a reconnect, unless another session has it, or a command names it.
+        The conversation stays on the server. Its tools are not answered any more, and it is not
+        started again after a reconnect, unless another session has it, or a command names it.
         """
         self._remove_tools()
         self._let_go()

@@ -2477,7 +2477,8 @@ class Session(Face):
     def close(self) -> None:
         """Stops the turns that were sent through this session and have not ended; does not wait.
 
-        The conversation stays on the server. Its tools are not answered any more.
+        The conversation stays on the server. Its tools are not answered any more, and it is not
+        started again after a reconnect, unless another session has it, or a command names it.
         """
 
     def __enter__(self) -> Session: ...
