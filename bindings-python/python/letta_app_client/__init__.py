@@ -82,13 +82,15 @@ from .results import (
 )
 
 if TYPE_CHECKING:
-    from . import policy, protocol, sync
+    from . import jupyter, policy, protocol, sync
     from ._batch import Batch, BatchItem
     from ._family import Family
     from ._gather import gather
+    from ._history import History
     from ._map import map  # noqa: A004 - as ``letta.map``
     from ._stream import TurnStream
     from ._structured import StructuredResult
+    from ._to_frame import to_frame
     from .events import (
         ApprovalDecided,
         ApprovalRefused,
@@ -146,6 +148,7 @@ __all__ = [
     "Fields",
     "FileChanges",
     "ForkedProcess",
+    "History",
     "InputDelivery",
     "InsecureTokenWarning",
     "InternalError",
@@ -225,17 +228,20 @@ __all__ = [
     "create_app_server_client",
     "deny",
     "gather",
+    "jupyter",
     "map",
     "policy",
     "protocol",
     "spawn_server",
     "sync",
+    "to_frame",
     "tool",
 ]
 
 _LATER = {
     "._batch": ("Batch", "BatchItem"),
     "._gather": ("gather",),
+    "._history": ("History",),
     "._map": ("map",),
     ".events": (
         "ApprovalDecided",
@@ -262,6 +268,7 @@ _LATER = {
     "._family": ("Family",),
     "._stream": ("TurnStream",),
     "._structured": ("StructuredResult",),
+    "._to_frame": ("to_frame",),
     ".server": ("OwnServer", "Spawning", "spawn_server"),
     ".session": ("MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"),
     ".terminals": ("Terminal",),
@@ -273,13 +280,23 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"policy", "protocol", "sync"}:
+    if name in {"jupyter", "policy", "protocol", "sync"}:
         return import_module(f".{name}", __name__)
     for module, names in _LATER.items():
         if name in names:
             value = globals()[name] = getattr(import_module(module, __name__), name)
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Is called by ``%load_ext letta_app_client``: registers ``%letta`` and ``%%letta``."""
+    import_module(".jupyter", __name__).load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Is called by ``%unload_ext letta_app_client``: takes them away and closes their client."""
+    import_module(".jupyter", __name__).unload(shell)
 
 
 def __dir__() -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
+from ._rich import Rich
 from ._usage import summed
 from .errors import LettaAppError, TurnError
 from .results import TurnResult, Usage
@@ -53,7 +54,7 @@ class BatchItem(Generic[R_co]):
         return self.result
 
 
-class Batch(Sequence[BatchItem[R_co]]):
+class Batch(Rich, Sequence[BatchItem[R_co]]):
     """What ``letta.map`` and ``letta.gather`` return: one ``BatchItem`` for each prompt, in order.
 
     ::
@@ -63,6 +64,7 @@ class Batch(Sequence[BatchItem[R_co]]):
     """
 
     __slots__ = ("_items",)
+    _rich: ClassVar[str] = "batch"
 
     def __init__(self, items: Iterable[BatchItem[R_co]]) -> None:
         """Takes the items in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any, Literal
@@ -10,10 +11,18 @@ from weakref import WeakMethod
 from . import _native
 from ._bridge import BATCH, Bridge
 from ._call import Delivery
-from ._loops import Completion, Loop
+from ._loops import Completion, Loop, contained
 from ._parse import parse
 from .approvals import ApprovalRequest
-from .errors import ApprovalRequired, LettaAppError, TurnInterrupted, from_json
+from .decisions import Decision
+from .errors import (
+    ApprovalRequired,
+    ClientClosed,
+    InvalidOption,
+    LettaAppError,
+    TurnInterrupted,
+    from_json,
+)
 from .results import TurnResult
 
 __all__ = ["Flight", "news"]
@@ -47,6 +56,9 @@ class Flight:
         self._events: deque[dict[str, Any]] = deque()
         self._given = 0
         self._failure: str | None = None
+        self._pulling = threading.Lock()
+        self._asked: dict[str, str] = {}
+        self._watchers: list[Callable[[], None]] = []
         self.result: TurnResult | None = None
         self.raw_result: dict[str, Any] | None = None
         self.detached = False
@@ -79,10 +91,16 @@ class Flight:
             self.raw_result = parse(delivery[2])
             self.result = TurnResult.from_raw(self.raw_result or {})
         if self.is_over:
-            self._released(self._token)
+            self._end()
         for waiter in self.waiters:
             waiter.set_result(None)
         return self.is_over
+
+    def _end(self) -> None:
+        self._released(self._token)
+        watchers, self._watchers = self._watchers, []
+        for watch in watchers:
+            contained(watch)
 
     def stop(self) -> None:
         """Stops the turn on the server, from any thread; its end still comes."""
@@ -104,7 +122,7 @@ class Flight:
         self._native.detach_turn(self._token)
         self.leave()
         self._bridge.forget(self._token)
-        self._released(self._token)
+        self._end()
         for waiter in self.waiters:
             waiter.set_result(None)
 
@@ -147,9 +165,8 @@ class Flight:
                     return self._events.popleft()
                 if self._ready:
                     # Only now and a part, so that the engine's limits hold for a reader who lags.
-                    self._events.extend(parse(self._native.take_turn(self._token)))
                     # More may wait there, and is not told of again, until nothing came.
-                    self._ready = bool(self._events)
+                    self._ready = self._pull()
                 elif self.is_over:
                     self.leave()
                     return None
@@ -157,6 +174,59 @@ class Flight:
                     await self._wait()
         finally:
             self._reading = False
+
+    def claim(self) -> None:
+        """Lets nobody else read the events, for good."""
+        if self._reading:
+            raise RuntimeError("another task is reading the events of this turn")
+        self._reading = True
+
+    def take_now(self) -> list[dict[str, Any]]:
+        """Returns the events that are there, from any thread; for who has claimed them."""
+        while self._pull():
+            pass
+        with self._pulling:
+            given = list(self._events)
+            self._events.clear()
+        return given
+
+    def watch(self, function: Callable[[], None]) -> None:
+        """Calls a function once the turn is over, before those who wait for it go on."""
+        if self.is_over:
+            function()
+        else:
+            self._watchers.append(function)
+
+    def asked(self) -> ApprovalRequest:
+        """The permission that the turn wants, of several the first."""
+        self._bridge.check()
+        while self._pull():
+            pass
+        if self.is_over or not self._asked:
+            raise InvalidOption("the turn wants no permission at the moment")
+        return ApprovalRequest(next(iter(self._asked.values())))
+
+    def answer(self, request: ApprovalRequest, decision: Decision) -> None:
+        """Sends the answer to a permission request."""
+        send = self._answer()
+        if send is None:
+            raise ClientClosed("the client of the turn is gone")
+        send(request, decision)
+        self._asked.pop(request.request_id, None)
+
+    def _pull(self) -> bool:
+        """Takes a part of the events from the engine, and says whether there were any."""
+        if not self._bridge.is_in_its_process():
+            return False
+        with self._pulling:
+            events = parse(self._native.take_turn(self._token))
+            self._events.extend(events)
+        for event in events:
+            if event["type"] == "approval_requested":
+                self._asked[event["request_id"]] = event["frame"]
+            elif event["type"] == "approval_decided":
+                self._asked.pop(event["request_id"], None)
+        return bool(events)
 
     async def _breathe(self) -> None:
         """Lets other tasks have their turn: a reader who finds events ready never waits."""

@@ -140,6 +140,11 @@ class AsyncioLoop:
         except NotImplementedError:
             # The Proactor loop of Windows watches no sockets.
             self._watcher = _Watcher(self._loop, fd, callback)
+            return
+        if "ipykernel" in sys.modules:
+            from ._wakeup import wake_with_signals  # noqa: PLC0415 - for notebooks alone
+
+            wake_with_signals(self._loop)
 
     def detach(self) -> None:
         if self._watcher is not None:

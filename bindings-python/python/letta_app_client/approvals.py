@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from ._decode import decode
+from ._rich import Rich
 from .decisions import Decision, Suggestion, allow
 from .messages import Fields, Message
 
@@ -50,7 +51,7 @@ class Question:
     multi_select: bool = False
 
 
-class ApprovalRequest:
+class ApprovalRequest(Rich):
     """A permission that the agent wants (protocol section 13).
 
     It cannot be changed. Matches by tool and arguments: ``case ApprovalRequest("Bash", input)``.
@@ -58,6 +59,7 @@ class ApprovalRequest:
 
     __slots__ = ("_cancelled", "_message")
     __match_args__ = ("tool_name", "input")
+    _rich: ClassVar[str] = "request"
     _cancelled: threading.Event
     _message: Message
 
@@ -66,6 +68,18 @@ class ApprovalRequest:
         frame = decode(message) if isinstance(message, str) else message
         object.__setattr__(self, "_message", frame)
         object.__setattr__(self, "_cancelled", threading.Event())
+
+    @classmethod
+    def of_own(cls, text: str, cancelled: threading.Event) -> ApprovalRequest:
+        """Makes a request of this program's own, with what is set when it is not wanted any more.
+
+        Args:
+            text: A ``control_request`` as text.
+            cancelled: Becomes ``cancelled``.
+        """
+        request = cls(text)
+        object.__setattr__(request, "_cancelled", cancelled)
+        return request
 
     @property
     def cancelled(self) -> threading.Event:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from ._decode import decode
 from ._parse import parse
+from ._rich import Rich
 from .messages import Fields, Message
 
 __all__ = [
@@ -136,7 +137,7 @@ class RunText:
 
 
 @dataclass(frozen=True)
-class TurnResult:
+class TurnResult(Rich):
     """What a turn came to, or, inside an error, what is known of it.
 
     Attributes:
@@ -171,6 +172,7 @@ class TurnResult:
             ``undelivered``: it is known not to have arrived; and ``unknown``: nobody knows.
     """
 
+    _rich: ClassVar[str] = "result"
     runtime: Fields
     status: TurnStatus | None = None
     text: str = ""

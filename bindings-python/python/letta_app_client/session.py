@@ -6,12 +6,15 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 from . import policy
+from ._checks import expect
 from ._filters import Wanted
+from ._history import History
 from ._limits import Resend
 from ._pending import Pending
+from ._rich import Rich
 from ._subscription import Inbox
 from ._usage import summed
 from .approvals import ApprovalHandler, ApprovalMode
@@ -77,7 +80,7 @@ class MapSettings(TurnSettings, total=False):
     fields: Mapping[str, Any]
 
 
-class Session:
+class Session(Rich):
     """A conversation with an agent, from ``AppServerClient.session``.
 
     ::
@@ -89,6 +92,8 @@ class Session:
 
     A cheap handle: several may exist for one conversation.
     """
+
+    _rich: ClassVar[str] = "session"
 
     def __init__(
         self,
@@ -278,6 +283,26 @@ class Session:
             query.setdefault("agent_id", self.agent_id)
         async for message in self._client.conversations.messages(self.conversation_id, **query):
             yield message
+
+    async def history(self, limit: int = 20) -> History:
+        """Returns the latest stored messages, the oldest first (protocol section 19).
+
+        Args:
+            limit: How many at most.
+
+        Raises:
+            InvalidOption: ``limit`` is not usable.
+            RequestError: The server refused.
+        """
+        expect("limit", limit, "a number", (int,))
+        if limit < 1:
+            raise InvalidOption(f"limit: expected a number above 0, got {limit}")
+        found: list[Fields] = []
+        async for message in self.messages():
+            found.append(message)
+            if len(found) == limit:
+                break
+        return History(reversed(found))
 
     async def fork(self) -> Session:
         """Makes a copy of the conversation that goes its own way, with the same mode and directory.

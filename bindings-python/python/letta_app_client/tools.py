@@ -26,6 +26,7 @@ from ._signature import Signature
 from ._toolcontext import ToolContext
 from ._toolresult import error_result
 from ._toolrun import run
+from ._toolwatch import returned
 from .errors import InvalidOption
 from .messages import Message
 
@@ -197,7 +198,10 @@ class ToolSet:
             arguments = found.load(call.raw.get("input"), context)
         except ValueError as error:
             return error_result(str(error))
-        return await run(found.name, functools.partial(found.function, **arguments), context)
+        call_tool = functools.partial(found.function, **arguments)
+        result = await run(found.name, call_tool, context)
+        returned(context.call_id, result)
+        return result
 
     def __getitem__(self, name: str) -> Tool[..., Any]:
         return self._tools[name]

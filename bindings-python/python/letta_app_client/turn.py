@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from ._flight import Flight
+from ._rich import Rich
 from ._stream import TurnStream
+from .decisions import Suggestion, allow, deny
 from .errors import LettaAppError, TurnError
 from .events import AssistantDelta, TurnEvent, TurnFinished, event_from_raw
 from .results import TurnResult, TurnStatus
@@ -23,7 +25,7 @@ TurnPhase = Literal[
 """How far a turn has come whose outcome is not known yet."""
 
 
-class Turn:
+class Turn(Rich):
     """A turn that was sent with ``AppServerClient.send_turn``.
 
     ``await turn`` waits for its ``TurnResult``, any number of times and in any number of tasks.
@@ -46,6 +48,7 @@ class Turn:
     """
 
     __slots__ = ("__weakref__", "_agent_id", "_flight", "_prompt")
+    _rich: ClassVar[str] = "turn"
 
     def __init__(
         self, flight: Flight, runtime: Mapping[str, Any], payload: Mapping[str, Any]
@@ -126,6 +129,65 @@ class Turn:
             ForkedProcess: The client was made before a fork.
         """
         self._flight.detach()
+
+    def display(self) -> None:
+        """Shows the turn in the output of this cell of a notebook, and keeps that up to date.
+
+        The agent's text as Markdown, its reasoning and its tool calls folded, the changes of files
+        that it makes, and how long it has taken. The output belongs to this cell whatever runs in
+        others, is updated 10 times a second at most and goes on while a cell computes; what is
+        saved with the notebook is how the turn ended. Text of the agent never becomes HTML that
+        could run or load anything.
+
+        Returns at once and sends nothing. The output has all events from the moment of sending, so
+        nobody else can iterate over them. In IPython without a notebook the end alone is shown.
+
+        Raises:
+            InvalidOption: There is no IPython around.
+            RuntimeError: Somebody iterates over the turn already.
+        """
+        from .jupyter._live import LiveTurn  # noqa: PLC0415 - only notebooks need it
+
+        LiveTurn(self).start()
+
+    def approve(
+        self,
+        *,
+        updated_input: Mapping[str, Any] | None = None,
+        suggestions: Suggestion | str | Iterable[Suggestion | str] = (),
+        message: str | None = None,
+    ) -> None:
+        """Allows what the turn wants a permission for, of several requests the first.
+
+        For turns that were sent with ``approvals="wait"``, or whose handler takes its time: its
+        answer is not wanted any more then. Sends ``input`` with an ``approval_response`` (protocol
+        section 13), and waits for nothing.
+
+        Args:
+            updated_input: Arguments to run the tool with, in place of all of its own.
+            suggestions: Suggested rules to store, or their ids, so that the like runs unasked.
+            message: What the agent is told.
+
+        Raises:
+            InvalidOption: The turn wants no permission at the moment.
+            ClientClosed: The client is gone.
+            Disconnected: There is no connection.
+        """
+        decision = allow(updated_input=updated_input, suggestions=suggestions, message=message)
+        self._flight.answer(self._flight.asked(), decision)
+
+    def deny(self, message: str) -> None:
+        """Denies what the turn wants a permission for; for the rest as ``approve``.
+
+        Args:
+            message: The reason; it becomes the result of the tool call.
+
+        Raises:
+            InvalidOption: The turn wants no permission at the moment.
+            ClientClosed: The client is gone.
+            Disconnected: There is no connection.
+        """
+        self._flight.answer(self._flight.asked(), deny(message))
 
     @property
     def status(self) -> TurnPhase | TurnStatus:

@@ -12,11 +12,13 @@ from typing_extensions import Unpack
 from .._audit import AuditEntry
 from .._backlog import Overflow
 from .._batch import Batch
+from .._history import History
 from .._limits import Resend, Timeout
 from .._structured import StructuredResult
 from .._tools import ToolHandler
 from ..approvals import ApprovalHandler, ApprovalMode
 from ..client import Disconnect, State, Stats
+from ..decisions import Suggestion
 from ..errors import LettaAppError
 from ..events import TurnEvent
 from ..messages import Channel, Fields, Message
@@ -49,6 +51,7 @@ from .. import Disconnected as Disconnected
 from .. import EventsDropped as EventsDropped
 from .. import Fields as Fields
 from .. import ForkedProcess as ForkedProcess
+from .. import History as History
 from .. import InputDelivery as InputDelivery
 from .. import InsecureTokenWarning as InsecureTokenWarning
 from .. import InternalError as InternalError
@@ -116,12 +119,14 @@ from .. import UsageReported as UsageReported
 from .. import __version__ as __version__
 from .. import allow as allow
 from .. import deny as deny
+from .. import jupyter as jupyter
 from .. import policy as policy
 from .. import protocol as protocol
 from .. import sync as sync
+from .. import to_frame as to_frame
 from .. import tool as tool
 
-__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'gather', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'tool']
+__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'History', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'gather', 'jupyter', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'to_frame', 'tool']
 
 M_co = TypeVar("M_co", covariant=True, bound=Message)
 T_co = TypeVar("T_co", covariant=True)
@@ -2449,6 +2454,17 @@ class Session(Face):
     def messages(self, **query: Any) -> Iterator[Fields]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
 
+    def history(self, limit: int=20) -> History:
+        """Returns the latest stored messages, the oldest first (protocol section 19).
+
+        Args:
+            limit: How many at most.
+
+        Raises:
+            InvalidOption: ``limit`` is not usable.
+            RequestError: The server refused.
+        """
+
     def fork(self) -> Session:
         """Makes a copy of the conversation that goes its own way, with the same mode and directory.
 
@@ -2645,6 +2661,53 @@ class Turn(Face):
         Raises:
             WrongLoop: Called on another event loop.
             ForkedProcess: The client was made before a fork.
+        """
+
+    def display(self) -> None:
+        """Shows the turn in the output of this cell of a notebook, and keeps that up to date.
+
+        The agent's text as Markdown, its reasoning and its tool calls folded, the changes of files
+        that it makes, and how long it has taken. The output belongs to this cell whatever runs in
+        others, is updated 10 times a second at most and goes on while a cell computes; what is
+        saved with the notebook is how the turn ended. Text of the agent never becomes HTML that
+        could run or load anything.
+
+        Returns at once and sends nothing. The output has all events from the moment of sending, so
+        nobody else can iterate over them. In IPython without a notebook the end alone is shown.
+
+        Raises:
+            InvalidOption: There is no IPython around.
+            RuntimeError: Somebody iterates over the turn already.
+        """
+
+    def approve(self, *, updated_input: Mapping[str, Any] | None=None, suggestions: Suggestion | str | Iterable[Suggestion | str]=..., message: str | None=None) -> None:
+        """Allows what the turn wants a permission for, of several requests the first.
+
+        For turns that were sent with ``approvals="wait"``, or whose handler takes its time: its
+        answer is not wanted any more then. Sends ``input`` with an ``approval_response`` (protocol
+        section 13), and waits for nothing.
+
+        Args:
+            updated_input: Arguments to run the tool with, in place of all of its own.
+            suggestions: Suggested rules to store, or their ids, so that the like runs unasked.
+            message: What the agent is told.
+
+        Raises:
+            InvalidOption: The turn wants no permission at the moment.
+            ClientClosed: The client is gone.
+            Disconnected: There is no connection.
+        """
+
+    def deny(self, message: str) -> None:
+        """Denies what the turn wants a permission for; for the rest as ``approve``.
+
+        Args:
+            message: The reason; it becomes the result of the tool call.
+
+        Raises:
+            InvalidOption: The turn wants no permission at the moment.
+            ClientClosed: The client is gone.
+            Disconnected: There is no connection.
         """
 
     @property

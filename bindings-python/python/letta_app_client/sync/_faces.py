@@ -32,6 +32,9 @@ SPELLED = {
 CALLED = frozenset({"on_message", "on_send", "on_disconnect", "on_state", "on_lagged"})
 """The methods whose first argument is called from within the client's own code."""
 
+_LOOKS = frozenset({"_repr_html_", "_repr_markdown_"})
+"""The private methods that notebooks ask for."""
+
 _CLASSES: dict[type, type[Face]] = {}
 
 
@@ -70,7 +73,7 @@ def face_class(original: type) -> type[Face]:
         "__module__": __package__,
     }
     for name in dir(original):
-        if not name.startswith("_") or name in SPELLED:
+        if not name.startswith("_") or name in SPELLED or name in _LOOKS:
             member = _member(name, inspect.getattr_static(original, name))
             members[SPELLED.get(name, name)] = member
     base = next((_CLASSES[kind] for kind in original.__mro__ if kind in _CLASSES), Face)

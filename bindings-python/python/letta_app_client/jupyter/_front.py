@@ -1,0 +1,117 @@
+"""The notebook around a program: its shell, its kernel, and whether a person is there."""
+
+from __future__ import annotations
+
+import contextvars
+import importlib.util
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from ..errors import InvalidOption
+
+__all__ = [
+    "NOBODY",
+    "apart",
+    "cell_runs",
+    "clicks_arrive",
+    "has_widgets",
+    "is_attended",
+    "kernel",
+    "publish",
+    "shell",
+]
+
+T = TypeVar("T")
+
+NOBODY = "nobody is there to decide: the notebook runs without a person"
+"""Why a permission is denied where nobody could give it."""
+
+
+def shell() -> Any:
+    """The running IPython.
+
+    Raises:
+        InvalidOption: There is none.
+    """
+    # Whoever runs in a notebook has it by now; it is not imported for anybody else.
+    module = sys.modules.get("IPython")
+    running = None if module is None else module.get_ipython()
+    if running is None:
+        raise InvalidOption("display: there is no notebook here", hint="run it in IPython")
+    return running
+
+
+def kernel() -> Any:
+    """The kernel of the notebook; ``None`` where IPython runs in a terminal."""
+    return getattr(shell(), "kernel", None)
+
+
+def is_attended() -> bool:
+    """Whether somebody can be asked. Programs that run notebooks say that nobody can."""
+    own = kernel()
+    return own is not None and bool(getattr(own, "_allow_stdin", True))
+
+
+def has_widgets() -> bool:
+    """Whether ipywidgets is installed."""
+    return importlib.util.find_spec("ipywidgets") is not None
+
+
+def clicks_arrive(own: Any, seconds: float = 1.0) -> bool:
+    """Whether clicks on widgets are heard now, while a cell may be running.
+
+    They are where the front end sends them to a subshell, as JupyterLab does, and where the main
+    thread is free and the kernel takes them while a cell awaits.
+    """
+    thread = getattr(own, "shell_channel_thread", None)
+    manager = getattr(thread, "manager", None)
+    if manager is not None and manager.list_subshell():
+        return True
+    free = threading.Event()
+    own.io_loop.add_callback(free.set)
+    if not free.wait(seconds):
+        return False
+    lock = getattr(own, "_main_asyncio_lock", None)
+    beside = "concurrent" in inspect.signature(own.dispatch_shell).parameters
+    return lock is not None and (beside or not lock.locked())
+
+
+def apart(make: Callable[[], T]) -> T:
+    """Makes widgets that no cell is the parent of.
+
+    The kernel sends what is clicked to the shell whose cell has made a widget, which does not
+    listen while that cell runs; the clicks of others go where the front end sends them.
+    """
+    context = contextvars.copy_context()
+    parent = getattr(kernel(), "_shell_parent", None)
+    if isinstance(parent, contextvars.ContextVar):
+        context.run(parent.set, {})
+    return context.run(make)
+
+
+def publish(data: Mapping[str, Any], display_id: str, *, update: bool) -> None:
+    """Puts an output into the cell that runs here, or changes one wherever it is."""
+    context = contextvars.copy_context()
+    if update:
+        # Without the cell that sent it: who executes a notebook takes what belongs to the cell that
+        # runs, and finds the output by its id.
+        context = contextvars.Context()
+    context.run(
+        shell().display_pub.publish,
+        data=dict(data),
+        transient={"display_id": display_id},
+        update=update,
+    )
+
+
+def cell_runs(own: Any, seconds: float = 1.0) -> bool:
+    """Whether a cell runs now, so that no other one can."""
+    lock = getattr(own, "_main_asyncio_lock", None)
+    if lock is not None and lock.locked():
+        return True
+    free = threading.Event()
+    own.io_loop.add_callback(free.set)
+    return not free.wait(seconds)

@@ -1,0 +1,80 @@
+"""A permission request with buttons, made of ipywidgets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ..approvals import ApprovalRequest
+from ..decisions import Decision, Suggestion, allow, deny
+from . import _reprs
+
+__all__ = ["Panel"]
+
+
+class Panel:
+    """Buttons of which each makes a decision."""
+
+    def __init__(self, request: ApprovalRequest, settle: Callable[[Decision], None]) -> None:
+        """Makes the widgets; ``settle`` gets the decision, in whichever thread hears the click."""
+        import ipywidgets  # noqa: PLC0415 - asked for before
+
+        self._widgets: Any = ipywidgets
+        self._settle = settle
+        given = json.dumps(request.input.to_dict(), indent=2, ensure_ascii=False)
+        self._reason = ipywidgets.Text(placeholder="why not")
+        self._input = ipywidgets.Textarea(value=given, rows=min(12, given.count("\n") + 2))
+        self._input.layout.width = "95%"
+        self._problem = ipywidgets.HTML()
+        first = [
+            self._button("Allow", "success", allow),
+            *(self._always(one) for one in request.suggestions),
+            self._button("Deny", "danger", self._deny),
+            self._reason,
+        ]
+        edited = self._button("Allow with this input", "", self._edited)
+        editor = ipywidgets.Accordion([ipywidgets.VBox([self._input, edited, self._problem])])
+        editor.set_title(0, "Edit the input")
+        editor.selected_index = None
+        shown = ipywidgets.HTML(_reprs.request(request)["text/html"])
+        row = ipywidgets.Box(first)
+        row.layout.flex_flow = "row wrap"
+        self._box = ipywidgets.VBox([shown, row, editor])
+
+    def data(self, plain: str) -> dict[str, Any]:
+        """The MIME bundle that shows it."""
+        bundle = self._box._repr_mimebundle_()
+        return {**bundle, "text/plain": plain}
+
+    def close(self) -> None:
+        """Takes the widgets away."""
+        self._widgets.Widget.close(self._box)
+
+    def _button(self, text: str, style: str, decide: Callable[[], Decision]) -> Any:
+        button = self._widgets.Button(description=text, button_style=style, tooltip=text)
+        button.layout.width = "auto"
+        button.on_click(lambda _: self._settled(decide))
+        return button
+
+    def _settled(self, decide: Callable[[], Decision]) -> None:
+        try:
+            decision = decide()
+        except ValueError as error:
+            self._problem.value = ""
+            self._problem.value = _reprs.line(f"no JSON object: {error}")
+        else:
+            self._settle(decision)
+
+    def _always(self, rule: Suggestion) -> Any:
+        text = f"Always: {rule.text or rule.id}"
+        return self._button(text, "info", lambda: allow(suggestions=rule))
+
+    def _deny(self) -> Decision:
+        return deny(self._reason.value.strip() or "the user denied it")
+
+    def _edited(self) -> Decision:
+        changed = json.loads(self._input.value)
+        if not isinstance(changed, dict):
+            raise ValueError("expected an object, such as {...}")  # noqa: TRY004 - shown as such
+        return allow(updated_input=changed)

@@ -1,0 +1,84 @@
+"""A tool with which an agent asks the notebook's frames: SQL, or an expression that only reads."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from typing import Annotated, Any
+
+from .._frames import is_frame
+from ..tools import ToolContext, tool
+from . import _expression
+from ._inspecting import names
+
+__all__ = ["dataframe_query"]
+
+_SQL = re.compile(r"\s*(select|with|values)\b", re.IGNORECASE)
+_MOST = 10_000
+_STEPS = 10_000
+"""SQLite asks whether to go on after so many of its steps."""
+
+_READING = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    getattr(sqlite3, "SQLITE_RECURSIVE", 33),
+}
+
+
+@tool
+def dataframe_query(
+    sql_or_expr: Annotated[
+        str, "SQL (SQLite) over the frames by their names, or a pandas expression such as df.mean()"
+    ],
+    limit: Annotated[int, "How many rows are returned at most"] = 20,
+    ctx: ToolContext | None = None,
+) -> Any:
+    """Ask the pandas frames of the user's notebook. Nothing can be changed by it."""
+    if not 1 <= limit <= _MOST:
+        raise ValueError(f"limit: expected a number from 1 to {_MOST}, got {limit}")
+    frames = {name: value for name, value in names().items() if is_frame(value)}
+    if not frames:
+        raise ValueError("the notebook has no frames")
+    if _SQL.match(sql_or_expr):
+        return _selected(sql_or_expr, frames, limit, ctx)
+    value = _expression.value(sql_or_expr, frames)
+    return value.head(limit) if is_frame(value) else value
+
+
+def _selected(sql: str, frames: dict[str, Any], limit: int, ctx: ToolContext | None) -> Any:
+    import pandas as pd  # noqa: PLC0415 - its frames are there
+
+    connection = sqlite3.connect(":memory:")
+    try:
+        for name, frame in frames.items():
+            # The words of the query may be columns: what is not needed costs a copy, no more.
+            if re.search(rf"\b{re.escape(name)}\b", sql, re.IGNORECASE):
+                _stored(frame, name, connection)
+        connection.set_authorizer(_authorized)
+        if ctx is not None:
+            connection.set_progress_handler(ctx.cancelled.is_set, _STEPS)
+        cursor = connection.execute(sql)
+        columns = [column[0] for column in cursor.description or ()]
+        return pd.DataFrame(cursor.fetchmany(limit), columns=columns)
+    except sqlite3.Error as error:
+        known = ", ".join(frames)
+        raise ValueError(f"{error} (the frames of the notebook are: {known})") from None
+    finally:
+        connection.close()
+
+
+def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
+    table = frame.to_frame() if not hasattr(frame, "columns") else frame
+    numbered = type(table.index).__name__ == "RangeIndex"
+    plain = table.copy() if numbered else table.reset_index()
+    plain.columns = [str(column) for column in plain.columns]
+    for column in plain.columns:
+        # What SQLite has no type for is compared as text.
+        if plain[column].dtype.kind not in "biufO":
+            plain[column] = plain[column].astype(str)
+    plain.to_sql(name, connection, index=False)
+
+
+def _authorized(action: int, *_: object) -> int:
+    return sqlite3.SQLITE_OK if action in _READING else sqlite3.SQLITE_DENY

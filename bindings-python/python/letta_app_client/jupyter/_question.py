@@ -1,0 +1,112 @@
+"""One permission request that a person is asked about, by buttons or by the line for input."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+from .._loops import logger
+from ..approvals import ApprovalRequest
+from ..decisions import Decision, deny
+from . import _front, _reprs
+from . import _parts as parts
+from ._inputline import InputLine
+from ._panel import Panel
+
+__all__ = ["OPEN", "Question"]
+
+OPEN: set[str] = set()
+"""The ids of the requests that somebody is being asked about."""
+
+_LOOK = 0.1
+"""Seconds between two looks at whether an answer is still wanted."""
+
+_HEARD = 2.0
+"""Seconds after which somebody who clicks in vain is asked otherwise."""
+
+
+class Question:
+    """Shows a request, and waits in the calling thread until it is decided."""
+
+    def __init__(self, request: ApprovalRequest) -> None:
+        """Takes the request; nothing is shown yet."""
+        self._request = request
+        self._kernel = _front.kernel()
+        self._settled = threading.Event()
+        self._decision: Decision | None = None
+        self._id = f"letta-ask-{os.urandom(8).hex()}"
+        self._panel: Panel | None = None
+
+    def decide(self) -> Decision:
+        """Waits for the decision; without one, because nobody wants it any more, it denies."""
+        OPEN.add(self._request.request_id)
+        try:
+            self._show()
+            self._wait()
+        finally:
+            OPEN.discard(self._request.request_id)
+            self._close()
+        return self._decision or deny("too late: nobody waits for the answer any more")
+
+    def _settle(self, decision: Decision) -> None:
+        if not self._settled.is_set():
+            self._decision = decision
+            self._settled.set()
+
+    def _show(self) -> None:
+        if _front.has_widgets():
+            try:
+                self._panel = _front.apart(lambda: Panel(self._request, self._settle))
+            except Exception:  # noqa: BLE001 - logged
+                # Of the widgets; without them it goes as well.
+                logger.exception("the buttons could not be made")
+        shown = _reprs.request(self._request)
+        if self._panel is not None:
+            _front.publish(self._panel.data(shown["text/plain"]), self._id, update=False)
+            return
+        hint = "turn.approve() or turn.deny('why not') in another cell answers it"
+        shown["text/html"] += parts.root(parts.row(hint))
+        shown["text/plain"] += f"\n{hint}"
+        _front.publish(shown, self._id, update=False)
+
+    def _wait(self) -> None:
+        cancelled, begun = self._request.cancelled, time.monotonic()
+        prompt: Any = None
+        while not self._settled.wait(0 if prompt is not None else _LOOK):
+            if cancelled.is_set():
+                return
+            if prompt is not None:
+                answer = prompt.answer(_LOOK)
+                if answer is not None:
+                    self._settle(answer)
+            elif time.monotonic() - begun >= _HEARD and self._is_deaf():
+                prompt = InputLine(self._kernel, self._request)
+                prompt.show()
+            elif time.monotonic() - begun >= _HEARD:
+                begun = time.monotonic()
+
+    def _is_deaf(self) -> bool:
+        """Whether a cell runs, and clicks, or other cells, would come too late."""
+        if self._panel is not None:
+            return not _front.clicks_arrive(self._kernel)
+        return _front.cell_runs(self._kernel)
+
+    def _close(self) -> None:
+        decision, request = self._decision, self._request
+        if self._request.cancelled.is_set() or decision is None:
+            word = "is not asked for any more"
+        elif decision.behavior == "allow":
+            other = " with other input" if decision.updated_input is not None else ""
+            word = f"allowed{other}" + (", always" if decision.suggestions else "")
+        else:
+            word = f"denied: {decision.message}"
+        head = parts.calls_summary(request.tool_name, request.input.to_dict())
+        shown = {
+            "text/html": parts.root(f"<div>{head}: {parts.escaped(word)}</div>"),
+            "text/plain": f"{request.tool_name}: {word}",
+        }
+        _front.publish(shown, self._id, update=True)
+        if self._panel is not None:
+            self._panel.close()
