@@ -69,7 +69,7 @@ test-rust:
 	$(CARGO) test --quiet -p xtask
 
 test-python: $(STAMPS)/python
-	cd bindings-python && ../$(BIN)/python -m pytest -q -m "not live"
+	cd bindings-python && ../$(BIN)/python -m pytest -q -m "not live and not browser"
 
 test-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent test
@@ -159,6 +159,22 @@ endurance: build
 backpressure: build
 	$(CARGO) build --quiet -p letta-app-client --example backpressure
 	@$(BIN)/python bench/backpressure/run.py
+
+# The example notebooks, executed against the real server and saved with what they put out.
+.PHONY: notebooks notebooks-browser
+notebooks: build live
+	node tests/live/with-server.mjs $(BIN)/python -W ignore bindings-python/scripts/notebooks.py
+
+# Notebooks in JupyterLab in a real browser: live output, the stop button, permissions by buttons, inert text, and a
+# cell that computes for COMPUTE_SECONDS (120) while a turn is streamed. LETTA_SCREENSHOTS names a folder for pictures.
+notebooks-browser: build live $(STAMPS)/browser
+	cd bindings-python && ../$(BIN)/python -m pytest -q -m browser
+
+$(STAMPS)/browser: $(STAMPS)/venv bindings-python/requirements-browser.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r bindings-python/requirements-browser.txt
+	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq chromium chromium-driver; fi
+	@touch $@
 
 # --- figures ---------------------------------------------------------------------------------
 

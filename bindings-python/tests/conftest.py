@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from letta_app_client.testing import MockServer
+
+if TYPE_CHECKING:
+    from tests.kernel import Kernel
 
 
 @pytest.fixture(
@@ -28,6 +31,15 @@ def mock() -> Iterator[MockServer]:
     """A server that answers every turn with ``Hello world``."""
     with MockServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def notebook() -> Iterator[Kernel]:
+    """One kernel for all tests: each takes more than a second to start."""
+    from tests.kernel import kernel  # noqa: PLC0415 - takes a while to import
+
+    with kernel() as started:
+        yield started
 
 
 @pytest.fixture

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from letta_app_client.testing import MockServer, script
-from tests.kernel import Kernel, kernel
+from tests.kernel import Kernel
 
 # The kernel's own dependencies are not ours to mend.
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Kernel]:
-    with kernel() as started:
-        started.run("import asyncio, time, letta_app_client as letta", "%load_ext letta_app_client")
-        yield started
+def shared(notebook: Kernel) -> Kernel:
+    notebook.run("import asyncio, time, letta_app_client as letta", "%load_ext letta_app_client")
+    return notebook
 
 
 def awaited(shared: Kernel, mock: MockServer, **options: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 import letta_app_client as letta
 from letta_app_client.testing import MockServer, script
 from tests.helpers import message, start
+from tests.kernel import Kernel
 from tests.readme import FILES, Printed, blocks, headings, run
 
 pytestmark = pytest.mark.anyio
@@ -174,6 +175,22 @@ with MockServer() as mock:
     print("Listening on", mock.url, flush=True)
     threading.Event().wait()
 """
+
+
+@pytest.mark.filterwarnings("default")
+def test_in_a_notebook(notebook: Kernel) -> None:
+    (code,) = blocks("package", "In a notebook")
+    with MockServer() as mock:
+        notebook.run(
+            f"""
+            import letta_app_client as letta
+            client = await letta.connect({mock.url!r})
+            session = await client.session(agent_id="a")
+            """
+        )
+        cell = notebook.run(code)
+        notebook.run("await turn; await client.close()")
+        assert "Hello world" in cell.shown()[0]
 
 
 async def test_options_as_one_value() -> None:

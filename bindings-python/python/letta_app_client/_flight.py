@@ -197,18 +197,28 @@ class Flight:
         else:
             self._watchers.append(function)
 
-    def asked(self) -> ApprovalRequest:
+    def asked(self) -> ApprovalRequest | None:
         """The permission that the turn wants, of several the first."""
         self._bridge.check()
         while self._pull():
             pass
         if self.is_over or not self._asked:
-            raise InvalidOption("the turn wants no permission at the moment")
+            return None
         return ApprovalRequest(next(iter(self._asked.values())))
 
-    def answer(self, request: ApprovalRequest, decision: Decision) -> None:
-        """Sends the answer to a permission request."""
-        send = self._answer()
+    async def wanted(self) -> ApprovalRequest | None:
+        """Waits until it wants one; ``None`` when it has ended."""
+        request = self.asked()
+        while request is None and not self.is_over:
+            await self._wait()
+            request = self.asked()
+        return request
+
+    def answer(self, decision: Decision) -> None:
+        """Sends the answer to the permission request that ``asked`` gives."""
+        request, send = self.asked(), self._answer()
+        if request is None:
+            raise InvalidOption("the turn wants no permission at the moment")
         if send is None:
             raise ClientClosed("the client of the turn is gone")
         send(request, decision)
@@ -221,11 +231,11 @@ class Flight:
         with self._pulling:
             events = parse(self._native.take_turn(self._token))
             self._events.extend(events)
-        for event in events:
-            if event["type"] == "approval_requested":
-                self._asked[event["request_id"]] = event["frame"]
-            elif event["type"] == "approval_decided":
-                self._asked.pop(event["request_id"], None)
+            for event in events:
+                if event["type"] == "approval_requested":
+                    self._asked[event["request_id"]] = event["frame"]
+                elif event["type"] == "approval_decided":
+                    self._asked.pop(event["request_id"], None)
         return bool(events)
 
     async def _breathe(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from ._flight import Flight
 from ._rich import Rich
 from ._stream import TurnStream
+from .approvals import ApprovalRequest
 from .decisions import Suggestion, allow, deny
 from .errors import LettaAppError, TurnError
 from .events import AssistantDelta, TurnEvent, TurnFinished, event_from_raw
@@ -150,6 +151,17 @@ class Turn(Rich):
 
         LiveTurn(self).start()
 
+    async def approval_request(self) -> ApprovalRequest | None:
+        """Waits until the turn wants a permission, and returns the request, of several the first.
+
+        For turns that were sent with ``approvals="wait"``; ``approve`` and ``deny`` answer it.
+        Sends nothing. Cancelling stops the turn on the server, as with awaiting it.
+
+        Returns:
+            The request; ``None`` when the turn has ended.
+        """
+        return await self._flight.wanted()
+
     def approve(
         self,
         *,
@@ -174,7 +186,7 @@ class Turn(Rich):
             Disconnected: There is no connection.
         """
         decision = allow(updated_input=updated_input, suggestions=suggestions, message=message)
-        self._flight.answer(self._flight.asked(), decision)
+        self._flight.answer(decision)
 
     def deny(self, message: str) -> None:
         """Denies what the turn wants a permission for; for the rest as ``approve``.
@@ -187,7 +199,7 @@ class Turn(Rich):
             ClientClosed: The client is gone.
             Disconnected: There is no connection.
         """
-        self._flight.answer(self._flight.asked(), deny(message))
+        self._flight.answer(deny(message))
 
     @property
     def status(self) -> TurnPhase | TurnStatus:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
     with started(tmp_path_factory.mktemp("lab")) as running:
         yield running
+
+
+def pytest_exception_interact(node: pytest.Item) -> None:
+    """Keeps a picture of what the browser shows when a test fails."""
+    folder, running = os.environ.get("LETTA_SCREENSHOTS"), getattr(node, "funcargs", {}).get("lab")
+    if folder and running is not None:
+        running.driver.save_screenshot(str(Path(folder) / f"failed-{node.name}.png"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -80,9 +80,12 @@ def test_the_answer_grows_in_its_cell_while_others_run(lab: Lab, live: dict[str,
 
 @pytest.mark.parametrize("way", ["magic", "awaited", "silent"])
 def test_the_stop_button_stops_the_turn(lab: Lab, live: dict[str, Any], way: str) -> None:
-    words = "'N=2000 SLEEP=50'" if way == "awaited" else "'N=9 SLEEP=30000'"
+    # The server refuses a plain ``sleep``.
+    command = "python3 -c 'import time; time.sleep(60)'"
+    sleep = f"N=1 {call('Bash', command=command, description='x')}"
+    words = repr("N=2000 SLEEP=50" if way == "awaited" else sleep)
     magic = "%%letta --into answer\nN=2000 SLEEP=50"
-    ask = f"turn = session.send({words}); turn.display(); await turn"
+    ask = f"turn = session.send({words}, allow=['Bash']); turn.display(); await turn"
     page = lab.open(
         f"stop-{way}",
         awaited(live),
@@ -96,7 +99,7 @@ def test_the_stop_button_stops_the_turn(lab: Lab, live: dict[str, Any], way: str
         page.run_next()
     page.ran(2)
     agent, conversation = page.text(2).split()
-    shown = "running 1 s" if way == "silent" else "tok3"
+    shown = "Bash runs" if way == "silent" else "tok3"
     eventually(lambda: shown in page.text(3), what="nothing is seen of it")
     page.press_stop()
     pressed = time.monotonic()
@@ -165,6 +168,30 @@ def test_permissions_by_buttons_while_the_cell_runs(lab: Lab, live: dict[str, An
     made = {one.name for one in path.iterdir()}
     assert {"allowed.txt", "changed.txt"} <= made
     assert not {"denied.txt", "edited.txt"} & made
+
+
+def test_permissions_by_the_line_for_input(lab: Lab, live: dict[str, Any]) -> None:
+    page = lab.open(
+        "input",
+        f"{magics(live)}\nfrom letta_app_client.jupyter import _front\n"
+        "_front.has_widgets = lambda: False",
+        f"%%letta --into answer\nN=2 {touch('typed.txt')}",
+        f"%%letta --into answer\nN=2 {touch('refused.txt')}",
+    )
+    page.run_next()
+    page.ran(0)
+    for cell, typed, told in ((1, "y", "success"), (2, "n not today", "not today")):
+        page.run_next()
+        field = eventually(
+            lambda cell=cell: page.cell(cell).find_elements("css selector", ".jp-Stdin-input"),
+            what="nobody is asked",
+        )[0]
+        field.send_keys(f"{typed}\n")
+        page.ran(cell)
+        assert told in page.text(cell)
+    made = {one.name for one in Path(live["cwd"]).iterdir()}
+    assert "typed.txt" in made
+    assert "refused.txt" not in made
 
 
 TRAPS = """\

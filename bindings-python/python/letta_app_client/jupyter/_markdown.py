@@ -24,6 +24,7 @@ _STRONG = re.compile(r"(\*\*|__)(?=\S)(.{1,2000}?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])(\*|_)(?=\S)([^*_]{1,2000}?)(?<=\S)\1(?![\w*])")
 _STRUCK = re.compile(r"~~(?=\S)(.{1,2000}?)(?<=\S)~~")
 _SCHEME = re.compile(r"\b(javascript|vbscript|data|file)(\s*\\?:)", re.IGNORECASE)
+_FORMULA = re.compile(r"\\(?=[()\[\]]|begin|end)")
 _DEEPEST = 6
 
 
@@ -54,8 +55,18 @@ def neutral(text: str) -> str:
 
 def neutral_line(line: str) -> str:
     """The same for text of one line, which begins no block."""
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace("$", "\\$")
-    return _SCHEME.sub(r"\1 \2", line.replace("![", "!\\["))
+    line = line.replace("&", "&amp;").replace("<", "&lt;")
+    line = _SCHEME.sub(r"\1 \2", line.replace("![", "!\\["))
+    out, at = [], 0
+    for code in _CODE.finditer(line):
+        out += [_without_formulas(line[at : code.start()]), code[0]]
+        at = code.end()
+    return "".join([*out, _without_formulas(line[at:])])
+
+
+def _without_formulas(text: str) -> str:
+    # Formulas are looked for in the page, where an escaped sign is a plain one again.
+    return _FORMULA.sub(r"&#92;<span></span>", text).replace("$", "<span>$</span>")
 
 
 def _fenced(lines: Iterator[str], fence: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from .._history import History
 from .._limits import Resend, Timeout
 from .._structured import StructuredResult
 from .._tools import ToolHandler
-from ..approvals import ApprovalHandler, ApprovalMode
+from ..approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
 from ..client import Disconnect, State, Stats
 from ..decisions import Suggestion
 from ..errors import LettaAppError
@@ -2678,6 +2678,16 @@ class Turn(Face):
         Raises:
             InvalidOption: There is no IPython around.
             RuntimeError: Somebody iterates over the turn already.
+        """
+
+    def approval_request(self) -> ApprovalRequest | None:
+        """Waits until the turn wants a permission, and returns the request, of several the first.
+
+        For turns that were sent with ``approvals="wait"``; ``approve`` and ``deny`` answer it.
+        Sends nothing. Cancelling stops the turn on the server, as with awaiting it.
+
+        Returns:
+            The request; ``None`` when the turn has ended.
         """
 
     def approve(self, *, updated_input: Mapping[str, Any] | None=None, suggestions: Suggestion | str | Iterable[Suggestion | str]=..., message: str | None=None) -> None:

@@ -1,0 +1,108 @@
+"""Permissions by buttons and by the line for input, without a kernel."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import ipywidgets
+import pytest
+
+import letta_app_client as letta
+from letta_app_client.jupyter._inputline import understood
+from letta_app_client.jupyter._panel import Panel
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def request(**more: Any) -> letta.ApprovalRequest:
+    body = {
+        "subtype": "can_use_tool",
+        "tool_name": "Edit",
+        "input": {"file_path": "a.py", "old_string": "x", "new_string": "y"},
+        "permission_suggestions": [{"id": "save", "text": "Edits in this project"}],
+        **more,
+    }
+    return letta.ApprovalRequest(json.dumps({"type": "control_request", "request": body}))
+
+
+class Shown:
+    """A panel, and what was decided with it."""
+
+    def __init__(self) -> None:
+        self.decisions: list[letta.Decision] = []
+        self.panel = Panel(request(), self.decisions.append)
+        self.all: list[Any] = []
+        self._add(self.panel._box)
+
+    def _add(self, widget: Any) -> None:
+        self.all.append(widget)
+        for child in getattr(widget, "children", ()):
+            self._add(child)
+
+    def one(self, kind: type) -> Any:
+        return next(one for one in self.all if type(one) is kind)
+
+    def press(self, text: str) -> None:
+        buttons = [one for one in self.all if isinstance(one, ipywidgets.Button)]
+        next(one for one in buttons if one.description == text).click()
+
+
+def test_buttons_decide() -> None:
+    shown = Shown()
+    assert "+ y" in shown.one(ipywidgets.HTML).value
+    shown.press("Allow")
+    shown.press("Always: Edits in this project")
+    shown.press("Deny")
+    shown.one(ipywidgets.Text).value = " not there "
+    shown.press("Deny")
+    assert shown.decisions == [
+        letta.allow(),
+        letta.allow(suggestions="save"),
+        letta.deny("the user denied it"),
+        letta.deny("not there"),
+    ]
+    assert "application/vnd.jupyter.widget-view+json" in shown.panel.data("plain")
+    shown.panel.close()
+
+
+def test_other_input_has_to_be_an_object() -> None:
+    shown = Shown()
+    area = shown.one(ipywidgets.Textarea)
+    assert json.loads(area.value) == request().input.to_dict()
+    for wrong in ("{", "[1]"):
+        area.value = wrong
+        shown.press("Allow with this input")
+        assert shown.decisions == []
+    assert any("no JSON object" in one.value for one in shown.all if type(one) is ipywidgets.HTML)
+    area.value = '{"file_path": "b.py"}'
+    shown.press("Allow with this input")
+    assert shown.decisions == [letta.allow(updated_input={"file_path": "b.py"})]
+
+
+@pytest.mark.parametrize(
+    ("typed", "decision"),
+    [
+        ("y", letta.allow()),
+        (" Yes ", letta.allow()),
+        ("n", letta.deny("the user denied it")),
+        ("no  not there", letta.deny("not there")),
+        ("a", letta.allow(suggestions="save")),
+        ('e {"x": 1}', letta.allow(updated_input={"x": 1})),
+        ("e {", None),
+        ("e 1", None),
+        ("", None),
+        ("maybe", None),
+    ],
+)
+def test_what_is_typed_decides(typed: str, decision: letta.Decision | None) -> None:
+    given = understood(typed, request())
+    if decision is None:
+        assert given is None
+    else:
+        assert given is not None
+        assert given.to_dict() == decision.to_dict()
+
+
+def test_always_needs_a_rule() -> None:
+    assert understood("a", request(permission_suggestions=[])) is None

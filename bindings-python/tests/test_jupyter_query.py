@@ -1,0 +1,74 @@
+"""Expressions and SQL over frames can read, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from letta_app_client.jupyter import _expression, _query
+
+pd = pytest.importorskip("pandas")
+
+
+@pytest.fixture
+def frames() -> dict[str, Any]:
+    return {"df": pd.DataFrame({"a": [3, 1, 2], "b": ["x", "y", "x"]})}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("df.a.sum()", 6),
+        ("df['a'].max() ", 3),
+        ("df[df.a > 1].shape", (2, 2)),
+        ("df[(df.a > 1) & (df.b == 'x')].a.tolist", None),
+        ("df.groupby('b')['a'].agg(['sum'])['sum'].max()", 5),
+        ("df.a.iloc[-1]", 2),
+        ("len(df)", None),
+        ("df.agg({'a': 'sum'})['a']", 6),
+        ("df.agg('to_csv')", None),
+        ("df.agg('sum', path_or_buf='x')", None),
+        ("df.to_csv('x')", None),
+        ("df.pipe(df)", None),
+        ("df.__class__", None),
+        ("df.b.str.__init__", None),
+        ("df.query('@pd')", None),
+        ("df.eval('a')", None),
+        ("df.apply('sum')", None),
+        ("df.dropna(inplace=True)", None),
+        ("df.head(**{'n': 1})", None),
+        ("open('x')", None),
+        ("nobody.sum()", None),
+        ("[x for x in df]", None),
+        ("(lambda: 1)()", None),
+        ("'a' * 999999999", None),
+        ("9 ** 9", None),
+        ("import os", None),
+    ],
+)
+def test_expressions(text: str, value: object, frames: dict[str, Any]) -> None:
+    if value is None:
+        with pytest.raises(ValueError, match=r"not allowed|neither|no frame|agg"):
+            _expression.value(text, frames)
+    else:
+        assert _expression.value(text, frames) == value
+
+
+def test_sql_reads_copies(frames: dict[str, Any], tmp_path: Path) -> None:
+    found = _query._selected("SELECT b, sum(a) AS s FROM df GROUP BY b", frames, 10, None)
+    assert found.to_dict("list") == {"b": ["x", "y"], "s": [5, 1]}
+    assert len(_query._selected("SELECT * FROM df", frames, 2, None)) == 2
+    other = tmp_path / "other.db"
+    for sql in (
+        "WITH t AS (SELECT 1) DELETE FROM df",
+        f"SELECT 1; ATTACH DATABASE '{other}' AS x",
+        "SELECT load_extension('x')",
+        "SELECT writefile('x', 'y')",
+        "SELECT * FROM nobody",
+    ):
+        with pytest.raises(ValueError, match=r"the frames of the notebook are: df"):
+            _query._selected(sql, frames, 10, None)
+    assert len(frames["df"]) == 3
+    assert not other.exists()
