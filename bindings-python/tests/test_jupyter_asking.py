@@ -50,6 +50,10 @@ class Shown:
 
 def test_buttons_decide() -> None:
     shown = Shown()
+    buttons = [one for one in shown.all if isinstance(one, ipywidgets.Button)]
+    assert all(one.disabled for one in buttons)
+    shown.panel.enable()
+    assert not any(one.disabled for one in buttons)
     assert "+ y" in shown.one(ipywidgets.HTML).value
     shown.press("Allow")
     shown.press("Always: Edits in this project")

@@ -88,14 +88,14 @@ class Page:
         )
 
     def button(self, index: int, text: str) -> Any:
-        """A button in a cell's output."""
+        """A button in a cell's output that can be pressed."""
         path = f".//button[normalize-space()={json.dumps(text)}]"
         return eventually(
             lambda: next(
                 (
                     one
                     for one in self.cell(index).find_elements(By.XPATH, path)
-                    if one.is_displayed()
+                    if one.is_displayed() and one.is_enabled()
                 ),
                 None,
             ),

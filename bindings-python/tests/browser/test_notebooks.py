@@ -183,7 +183,7 @@ def test_permissions_by_the_line_for_input(lab: Lab, live: dict[str, Any]) -> No
     for cell, typed, told in ((1, "y", "success"), (2, "n not today", "not today")):
         page.run_next()
         field = eventually(
-            lambda cell=cell: page.cell(cell).find_elements("css selector", ".jp-Stdin-input"),
+            lambda cell=cell: page.cell(cell).find_elements("css selector", ".jp-Stdin input"),
             what="nobody is asked",
         )[0]
         field.send_keys(f"{typed}\n")

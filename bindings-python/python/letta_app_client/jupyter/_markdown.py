@@ -65,8 +65,8 @@ def neutral_line(line: str) -> str:
 
 
 def _without_formulas(text: str) -> str:
-    # Formulas are looked for in the page, where an escaped sign is a plain one again.
-    return _FORMULA.sub(r"&#92;<span></span>", text).replace("$", "<span>$</span>")
+    # They are looked for in the source, and in the page, where an escaped sign is a plain one.
+    return _FORMULA.sub(r"&#92;<span></span>", text).replace("$", "<span>&#36;</span>")
 
 
 def _fenced(lines: Iterator[str], fence: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ __all__ = ["Panel"]
 
 
 class Panel:
-    """Buttons of which each makes a decision."""
+    """Buttons of which each makes a decision. They cannot be pressed before ``enable``."""
 
     def __init__(self, request: ApprovalRequest, settle: Callable[[Decision], None]) -> None:
         """Makes the widgets; ``settle`` gets the decision, in whichever thread hears the click."""
@@ -23,6 +23,7 @@ class Panel:
         self._widgets: Any = ipywidgets
         self._settle = settle
         given = json.dumps(request.input.to_dict(), indent=2, ensure_ascii=False)
+        self._buttons: list[Any] = []
         self._reason = ipywidgets.Text(placeholder="why not")
         self._input = ipywidgets.Textarea(value=given, rows=min(12, given.count("\n") + 2))
         self._input.layout.width = "95%"
@@ -47,12 +48,18 @@ class Panel:
         bundle = self._box._repr_mimebundle_()
         return {**bundle, "text/plain": plain}
 
+    def enable(self) -> None:
+        """Lets the buttons be pressed."""
+        for button in self._buttons:
+            button.disabled = False
+
     def close(self) -> None:
         """Takes the widgets away."""
         self._widgets.Widget.close(self._box)
 
     def _button(self, text: str, style: str, decide: Callable[[], Decision]) -> Any:
-        button = self._widgets.Button(description=text, button_style=style, tooltip=text)
+        button = self._widgets.Button(description=text, button_style=style, disabled=True)
+        self._buttons.append(button)
         button.layout.width = "auto"
         button.on_click(lambda _: self._settled(decide))
         return button

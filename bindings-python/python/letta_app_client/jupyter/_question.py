@@ -38,6 +38,7 @@ class Question:
         self._decision: Decision | None = None
         self._id = f"letta-ask-{os.urandom(8).hex()}"
         self._panel: Panel | None = None
+        self._listening = False
 
     def decide(self) -> Decision:
         """Waits for the decision; without one, because nobody wants it any more, it denies."""
@@ -77,6 +78,8 @@ class Question:
         while not self._settled.wait(0 if prompt is not None else _LOOK):
             if cancelled.is_set():
                 return
+            if self._panel is not None:
+                self._listen(self._panel, time.monotonic() - begun)
             if prompt is not None:
                 answer = prompt.answer(_LOOK)
                 if answer is not None:
@@ -86,6 +89,15 @@ class Question:
                 prompt.show()
             elif time.monotonic() - begun >= _HEARD:
                 begun = time.monotonic()
+
+    def _listen(self, panel: Panel, seconds: float) -> None:
+        """Lets the buttons be pressed once clicks are heard, and after a while in any case.
+
+        The front end makes the shell that hears them when it sees the first widget.
+        """
+        if not self._listening and (seconds >= _HEARD or _front.clicks_arrive(self._kernel, _LOOK)):
+            self._listening = True
+            _front.apart(panel.enable)
 
     def _is_deaf(self) -> bool:
         """Whether a cell runs, and clicks, or other cells, would come too late."""
