@@ -15,6 +15,7 @@ from typing import Any
 import nbformat
 from nbformat import v4
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -102,6 +103,28 @@ class Page:
             what=f"no button {text}",
         )
 
+    def press(self, index: int, text: str) -> None:
+        """Presses a button until it is gone: a first click may come before clicks are heard."""
+        before = self.button(index, text)
+
+        def gone() -> bool:
+            try:
+                before.click()
+            except WebDriverException:
+                return True
+            time.sleep(1)
+            return False
+
+        eventually(gone, 60, f"button {text} stays")
+
+    def line_for_input(self, index: int) -> Any:
+        """The line for input in a cell's output."""
+
+        def lines() -> list[Any]:
+            return list(self.cell(index).find_elements(By.CSS_SELECTOR, ".jp-Stdin input"))
+
+        return eventually(lines, what="nobody is asked")[0]
+
     def press_stop(self) -> None:
         """Presses the button in the toolbar."""
         selector = (
@@ -144,11 +167,16 @@ class Lab:
         nbformat.write(notebook, path)
         self.driver.get(f"{self._url}lab/workspaces/{name}/tree/{path.name}")
         page = Page(self.driver, path)
-        idle = "[data-status='idle'].jp-Notebook-ExecutionIndicator"
+        ready = (
+            "const context = window.jupyterapp?.shell.currentWidget?.sessionContext;"
+            "const kernel = context?.session?.kernel;"
+            "return !!context?.isReady && kernel?.connectionStatus === 'connected'"
+            " && kernel.status === 'idle'"
+        )
         eventually(
             lambda: (
                 len(self.driver.find_elements(By.CSS_SELECTOR, ".jp-CodeCell")) == len(cells)
-                and self.driver.find_elements(By.CSS_SELECTOR, idle)
+                and self.driver.execute_script(ready)
             ),
             60,
             "the notebook does not open",

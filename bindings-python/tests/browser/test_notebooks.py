@@ -134,14 +134,14 @@ def test_permissions_by_buttons_while_the_cell_runs(lab: Lab, live: dict[str, An
     )
     asked(page)
     page.screenshot("buttons")
-    page.button(1, "Allow").click()
+    page.press(1, "Allow")
     page.ran(1)
     assert "success" in page.text(1)
     page.run_next()
     page.button(2, "Deny")
     field = page.cell(2).find_element("css selector", "input[type=text]")
     field.send_keys("not in here")
-    page.button(2, "Deny").click()
+    page.press(2, "Deny")
     page.ran(2)
     assert "not in here" in page.text(2)
     page.run_next()
@@ -163,7 +163,7 @@ def test_permissions_by_buttons_while_the_cell_runs(lab: Lab, live: dict[str, An
         "arguments[0].dispatchEvent(new Event('change', {bubbles: true}));",
         area,
     )
-    page.button(3, "Allow with this input").click()
+    page.press(3, "Allow with this input")
     page.ran(3)
     made = {one.name for one in path.iterdir()}
     assert {"allowed.txt", "changed.txt"} <= made
@@ -182,10 +182,7 @@ def test_permissions_by_the_line_for_input(lab: Lab, live: dict[str, Any]) -> No
     page.ran(0)
     for cell, typed, told in ((1, "y", "success"), (2, "n not today", "not today")):
         page.run_next()
-        field = eventually(
-            lambda cell=cell: page.cell(cell).find_elements("css selector", ".jp-Stdin input"),
-            what="nobody is asked",
-        )[0]
+        field = page.line_for_input(cell)
         field.send_keys(f"{typed}\n")
         page.ran(cell)
         assert told in page.text(cell)
