@@ -63,6 +63,12 @@ class Page:
         """Runs the active cell; the next one is the active one then."""
         self.do("notebook:run-cell-and-select-next")
 
+    def run(self, index: int) -> None:
+        """Runs a cell; a click into an output has perhaps made another one active."""
+        script = "window.jupyterapp.shell.currentWidget.content.activeCellIndex = arguments[0]"
+        self.driver.execute_script(script, index)
+        self.do("notebook:run-cell")
+
     def cell(self, index: int) -> Any:
         """The element of a code cell."""
         return self.driver.find_elements(By.CSS_SELECTOR, ".jp-CodeCell")[index]
