@@ -24,8 +24,10 @@ class Panel:
         self._settle = settle
         given = json.dumps(request.input.to_dict(), indent=2, ensure_ascii=False)
         self._buttons: list[Any] = []
-        self._reason = ipywidgets.Text(placeholder="why not")
-        self._input = ipywidgets.Textarea(value=given, rows=min(12, given.count("\n") + 2))
+        # Sent when it is left, which is right before a button is pressed: pieces would come late.
+        self._reason = ipywidgets.Text(placeholder="why not", continuous_update=False)
+        rows = min(12, given.count("\n") + 2)
+        self._input = ipywidgets.Textarea(value=given, rows=rows, continuous_update=False)
         self._input.layout.width = "95%"
         self._problem = ipywidgets.HTML()
         first = [
