@@ -110,13 +110,13 @@ check-rust:
 
 check-python: $(STAMPS)/python
 	cd bindings-python && ../$(BIN)/python scripts/blocking_stubs.py --check
-	cd bindings-python && ../$(BIN)/ruff check . ../examples/python ../bench && ../$(BIN)/ruff format --check . ../examples/python ../bench
+	cd bindings-python && ../$(BIN)/ruff check . ../examples/python ../bench ../release ../site && ../$(BIN)/ruff format --check . ../examples/python ../bench ../release ../site
 	cd bindings-python && ../$(BIN)/pyright
 	cd bindings-python && ../$(BIN)/mypy && ../$(BIN)/mypy ../examples/python
 
 check-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent lint && npm run --silent typecheck && npm run --silent attw
-	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live ../bench
+	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live ../bench ../release
 
 # --- longer runs ---------------------------------------------------------------------------------
 
@@ -196,6 +196,10 @@ $(STAMPS)/stall: $(STAMPS)/venv bench/stall/requirements.txt bench/stall/package
 # What importing the Python package takes above importing asyncio; fails above 60 ms.
 import-time: $(STAMPS)/python
 	$(BIN)/python bindings-python/tests/import_time.py
+
+# --- packages and the site ---------------------------------------------------------------------
+
+include release/rules.mk docs/rules.mk
 
 clean:
 	rm -rf target $(VENV) $(STAMPS) bindings-node/dist bindings-node/node_modules bindings-node/*.node \

@@ -172,7 +172,7 @@ export class MockServer {
   /**
    * Starts a server that answers commands by itself, with turns from a script.
    *
-   * Rejects with {@link InvalidOption} for a script that cannot be read.
+   * Rejects with `InvalidOption` for a script that cannot be read.
    */
   static async start(options: ScriptOptions | ScriptedTurn[] = {}): Promise<MockServer> {
     const text = nativeScript(Array.isArray(options) ? { turns: options } : options);
@@ -182,7 +182,7 @@ export class MockServer {
   /**
    * Starts a server that repeats a recording and waits where the recorded client sent something.
    *
-   * Rejects with {@link InvalidOption} for a file that cannot be read.
+   * Rejects with `InvalidOption` for a file that cannot be read.
    */
   static async play(
     path: string,

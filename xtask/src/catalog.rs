@@ -44,6 +44,9 @@ pub struct Message {
     /// What is said of a command that nobody answered.
     #[serde(default)]
     pub timeout_hint: Option<String>,
+    /// The server generations whose recordings hold it.
+    #[serde(default)]
+    pub observed_in: Vec<String>,
     pub fields: Fields,
 }
 

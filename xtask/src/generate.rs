@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::catalog::{Catalog, Fields, Kind, Message, RequestId};
 use crate::lower::Names;
 use crate::shape::{Field, Shape};
-use crate::{Outcome, catalog, emit, errors, model, python, rust, typescript};
+use crate::{Outcome, catalog, emit, errors, model, pages, python, rust, typescript};
 
 const TABLES: &str = "core/src/protocol/generated.rs";
 const TYPES: &str = "core/src/protocol/types.rs";
@@ -34,14 +34,18 @@ pub fn write(root: &Path) -> Outcome<String> {
         save(path, &text)?;
     }
     // The engine is built of what was just written.
-    save(errors::FILE, &errors::list(root)?)?;
+    let list = errors::list(root)?;
+    save(errors::FILE, &list)?;
+    save(pages::ERRORS, &pages::errors(&list)?)?;
     Ok(report.join("\n"))
 }
 
 /// Compares the checked-in files with what `write` would make of the catalog now.
 pub fn check(root: &Path) -> Outcome<String> {
     let mut files = generate(root)?;
-    files.push((errors::FILE, errors::list(root)?));
+    let list = errors::list(root)?;
+    files.push((pages::ERRORS, pages::errors(&list)?));
+    files.push((errors::FILE, list));
     for (path, wanted) in &files {
         let found =
             std::fs::read_to_string(root.join(path)).map_err(|why| format!("{path}: {why}"))?;
@@ -73,6 +77,7 @@ fn generate(root: &Path) -> Outcome<Vec<(&'static str, String)>> {
         (FAMILIES, rustfmt(root, &rust::families(&model))?),
         (TYPESCRIPT_TYPES, typescript::types(&catalog, &model)?),
         (TYPESCRIPT_FAMILIES, typescript::families(&model)),
+        (pages::PROTOCOL, pages::protocol(&catalog)),
     ];
     files.extend(python::files(&model)?);
     Ok(files)

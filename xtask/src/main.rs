@@ -11,6 +11,7 @@ mod errors;
 mod generate;
 mod lower;
 mod model;
+mod pages;
 mod python;
 mod rust;
 mod shape;

@@ -1,0 +1,18 @@
+const { connect } = require("@letta/app-client-native");
+const { MockServer } = require("@letta/app-client-native/testing");
+
+async function main() {
+  const mock = await MockServer.start([{ text: ["4", "2"] }]);
+  const client = await connect(mock.url);
+  const session = await client.session({ agentId: "agent-1" });
+  const { text } = await session.run("What is six times seven?");
+  await client.close();
+  await mock.close();
+  if (text !== "42") throw new Error(`the turn gave ${text}`);
+  console.log(
+    "require:",
+    process.versions.bun ? `Bun ${process.versions.bun}` : `Node ${process.version}`,
+  );
+}
+
+main();
