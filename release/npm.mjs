@@ -23,9 +23,11 @@ fs.rmSync(out, { recursive: true, force: true });
 const main = path.join(out, "main");
 fs.mkdirSync(main, { recursive: true });
 
-const platforms = path.join(out, "platforms");
+// napi stays within the package that it finds.
+fs.copyFileSync(path.join(SOURCE, "package.json"), path.join(main, "package.json"));
+const platforms = path.join(main, "npm");
 const napi = path.join(SOURCE, "node_modules/@napi-rs/cli/dist/cli.js");
-execFileSync(process.execPath, [napi, "create-npm-dirs", "--npm-dir", platforms], { cwd: SOURCE });
+execFileSync(process.execPath, [napi, "create-npm-dirs", "--npm-dir", "npm"], { cwd: main });
 
 const optional = {};
 const folders = [main];

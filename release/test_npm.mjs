@@ -86,7 +86,7 @@ run("publint", bin("publint"), "--strict", path.join(packed, main));
 run("attw", bin("attw"), path.join(packed, main), "--profile", "node16");
 
 // As best effort: Bun comes from npm too.
-const bun = path.join(folder, "node_modules/@oven/bun-linux-x64/bin/bun");
+const bun = bin("bun");
 if (fs.existsSync(bun)) {
   run("import, Bun", bun, "esm.mjs");
   run("require, Bun", bun, "cjs.cjs");
