@@ -13,7 +13,7 @@ $(STAMPS)/docs: $(STAMPS)/venv docs/requirements.txt site/package-lock.json
 	@touch $@
 
 docs-site: $(STAMPS)/docs $(STAMPS)/node
-	$(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	cd bindings-node && ../site/node_modules/.bin/typedoc --options ../site/typedoc.json
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps -p letta-app-client --all-features
 	rm -rf $(SITE)/rust && cp -r target/doc $(SITE)/rust
