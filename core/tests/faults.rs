@@ -162,8 +162,14 @@ async fn connected(url: &str, seed: u64, standby: bool) -> Client {
     let (base, cap) = (Duration::from_millis(10), Duration::from_millis(300));
     let reconnect = Some(Reconnect { max_attempts: None, base, cap });
     let mut options = ConnectOptions::new(url).reconnect(reconnect).standby(standby);
-    options.keepalive_interval = Duration::from_secs(2);
-    options.keepalive_timeout = Duration::from_secs(2);
+    // Where one connection has to be sound, a machine that is busy for a while must not end it, nor clean up for
+    // longer than an input waits.
+    let patience = Duration::from_secs(if standby { 10 } else { 2 });
+    options.keepalive_interval = patience;
+    options.keepalive_timeout = patience;
+    if standby {
+        options.settle_pause = Duration::from_secs(1);
+    }
     options.request_timeout = Duration::from_secs(60);
     let client = Client::new(options).unwrap();
     client.connect().await.unwrap_or_else(|error| panic!("{seed}: {error}"));

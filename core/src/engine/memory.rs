@@ -74,9 +74,9 @@ impl Memory {
     }
 
     /// Somebody holds a runtime, and it is started again after every reconnect.
-    pub(crate) fn hold(&mut self, place: Place) {
+    pub(crate) fn hold(&mut self, place: &Place) {
         *self.holders.entry(place.clone()).or_default() += 1;
-        if let Some(joined) = self.joined.get_mut(&place) {
+        if let Some(joined) = self.joined.get_mut(place) {
             joined.released = false;
         }
     }

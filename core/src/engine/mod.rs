@@ -280,7 +280,7 @@ impl Engine {
                     runtime.answer_approval(&request_id, answer, &mut self.ctx);
                 }
             }
-            Command::HoldRuntime { runtime, held } => self.resync.hold(runtime, held),
+            Command::HoldRuntime { runtime, held } => self.resync.hold(&runtime, held),
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {
                 self.tools.answer(&request_id, answer, &mut self.ctx);

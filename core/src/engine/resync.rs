@@ -54,12 +54,12 @@ impl Resync {
     }
 
     /// Somebody holds a runtime, or lets go of it; see [`Memory::hold`] and [`Memory::release`].
-    pub(crate) fn hold(&mut self, place: Place, held: bool) {
+    pub(crate) fn hold(&mut self, place: &Place, held: bool) {
         if let Some(memory) = &mut self.memory {
             if held {
                 memory.hold(place);
             } else {
-                memory.release(&place);
+                memory.release(place);
             }
         }
     }

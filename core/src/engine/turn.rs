@@ -331,7 +331,7 @@ impl Turn {
     /// goes on does not count where nobody has read what it said in between.
     pub(crate) fn without_gap(&self, result: TurnResult) -> TurnResult {
         let Some(cut) = &self.resumed else { return result };
-        let mut usage = cut.partial.usage.clone();
+        let mut usage = cut.partial.usage;
         usage.merge(&result.usage);
         let TurnResult { text, runs, tool_calls, messages, .. } = cut.partial.clone();
         TurnResult { text, runs, tool_calls, messages, usage, ..result }
