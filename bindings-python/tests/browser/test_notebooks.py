@@ -146,7 +146,7 @@ def test_permissions_by_buttons_while_the_cell_runs(lab: Lab, live: dict[str, An
     assert "not in here" in page.text(2)
     page.run(3)
     page.button(3, "Deny")
-    page.cell(3).find_element("css selector", ".jp-Collapse-header").click()
+    page.cell(3).find_element("xpath", ".//*[text()='Edit the input']").click()
     area = eventually(
         lambda: next(
             (
