@@ -141,7 +141,9 @@ class AsyncioLoop:
             # The Proactor loop of Windows watches no sockets.
             self._watcher = _Watcher(self._loop, fd, callback)
             return
-        if "ipykernel" in sys.modules:
+        kernels = sys.modules.get("ipykernel.kernelbase")
+        # Others may have imported it as well; a kernel is what matters.
+        if kernels is not None and kernels.Kernel.initialized():
             from ._wakeup import wake_with_signals  # noqa: PLC0415 - for notebooks alone
 
             wake_with_signals(self._loop)
