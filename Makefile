@@ -203,4 +203,4 @@ include release/rules.mk docs/rules.mk
 
 clean:
 	rm -rf target $(VENV) $(STAMPS) bindings-node/dist bindings-node/node_modules bindings-node/*.node \
-		tests/live/server/node_modules
+		tests/live/server/node_modules site/node_modules

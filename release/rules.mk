@@ -38,8 +38,9 @@ sdist-test: $(STAMPS)/release
 # The add-on for this platform, beside those that are there.
 npm-binary: $(STAMPS)/release
 	@mkdir -p $(DIST)/binaries
-	$(WITH_TOOLS) $(CARGO) $(if $(ZIG),zigbuild,build) --quiet --release --locked -p letta-app-client-node \
-		--target $(RUST_TARGET)$(if $(ZIG),.$(GLIBC))
+	$(WITH_TOOLS) $(if $(findstring musl,$(RUST_TARGET)),RUSTFLAGS="-C target-feature=-crt-static") \
+		$(CARGO) $(if $(ZIG),zigbuild,build) --quiet --release --locked -p letta-app-client-node \
+		--target $(RUST_TARGET)$(if $(and $(ZIG),$(GLIBC)),.$(GLIBC))
 	@node release/binary.mjs target/$(RUST_TARGET)/release $(DIST)/binaries/app-client.$(NODE_PLATFORM).node
 
 # The main package and one for each platform whose add-on is in target/dist/binaries (NPM_FLAGS=--all demands all).
