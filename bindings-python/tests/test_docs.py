@@ -6,7 +6,7 @@ A block counts as run when it
 * is a file of ``examples``, or of what the packages are tried with, which other tests run;
 * is a command line whose words are known here: targets of the Makefile, files that are there;
 * follows ``<!-- run: FILE -->``: that file runs it, and has to name the page;
-* is in a README whose blocks have a test file of their own (``READMES``).
+* is on a page whose blocks have a test file of their own (``ELSEWHERE``), which names the page.
 
 Blocks of ``text`` are output. Other words that are no programs begin with ``# output``.
 """
@@ -35,10 +35,11 @@ DOCUMENTS = [
     *ROOT.glob("bindings-*/README.md"),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-READMES = {
+ELSEWHERE = {
     ("README.md", "python"): "bindings-python/tests/test_readme.py",
     ("bindings-python/README.md", "python"): "bindings-python/tests/test_readme.py",
     ("bindings-node/README.md", "ts"): "bindings-node/test/readme.test.ts",
+    ("docs/notebooks.md", "python"): "bindings-python/tests/test_docs_notebooks.py",
 }
 RUN_ELSEWHERE = {"examples": "tests of the examples", "release": "make npm-test"}
 SHELL = {"make", "node", "npm", "cargo", ".venv/bin/python", "cd"}
@@ -144,7 +145,7 @@ def problem(block: Block) -> str | None:  # noqa: PLR0911 - a list of cases
     if included:
         there = (ROOT / included[1]).is_file() and included[2] in RUN_ELSEWHERE
         return None if there else f"{included[1]} is run by no test"
-    if (block.page, block.language) in READMES or block.language == "text":
+    if (block.page, block.language) in ELSEWHERE or block.language == "text":
         return None
     if block.language == "python" and block.page in PAGES:
         return None
@@ -222,6 +223,14 @@ PAGES = {
     "docs/how-to/test-your-app.md": test_test_your_app,
     "docs/how-to/recover-from-disconnects.md": test_recover_from_disconnects,
 }
+
+
+@pytest.mark.parametrize(("page", "file"), [(page, file) for (page, _), file in ELSEWHERE.items()])
+def test_a_page_that_is_run_elsewhere_is_named_there(page: str, file: str) -> None:
+    tests = (ROOT / file).read_text(encoding="utf-8")
+    if file.endswith("test_readme.py"):
+        tests += (ROOT / "bindings-python/tests/readme.py").read_text(encoding="utf-8")
+    assert Path(page).name in tests
 
 
 @pytest.mark.parametrize("page", PAGES)
