@@ -43,7 +43,11 @@ impl MockServer {
             }
         };
         let trace = Trace::read(path).map_err(|error| bad_trace(&error))?;
-        let options = PlayOptions { step_timeout: duration(step_timeout)?, answer_unrecorded };
+        let options = PlayOptions {
+            step_timeout: duration(step_timeout)?,
+            answer_unrecorded,
+            ..PlayOptions::default()
+        };
         Ok(Self(Server::play(trace, generation, options)?))
     }
 

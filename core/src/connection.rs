@@ -16,6 +16,7 @@ use crate::options::ConnectOptions;
 use crate::prepare::{Check, Needs, Prepared, prepare, prepare_turn};
 use crate::protocol::Text;
 use crate::random;
+use crate::record::{RecordWriter, Recorder};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::transport::{Driver, Op};
@@ -66,6 +67,7 @@ pub struct Connection {
     max_bytes: usize,
     request_timeout: Duration,
     insecure_token: Option<String>,
+    recorder: Option<Recorder>,
     pid: u32,
 }
 
@@ -92,17 +94,63 @@ impl Connection {
     ///
     /// [`ErrorKind::InvalidOption`] names the option that is not usable.
     pub fn open(options: ConnectOptions, sink: impl Sink) -> Result<Self, Error> {
-        let endpoint = options.check()?;
+        let (connection, writer) = Self::open_recorded(options, sink)?;
+        if let Some(writer) = writer {
+            let name = "letta-app-client-recorder".to_owned();
+            let thread = std::thread::Builder::new().name(name);
+            thread.spawn(move || writer.run()).map_err(|error| {
+                let message = format!("the thread of the recording did not start: {error}");
+                Error::new(ErrorKind::Internal, message)
+            })?;
+        }
+        Ok(connection)
+    }
+
+    /// The same where the recording's writer, if there is one, runs on a thread of the caller's: the redactor
+    /// may be a function of another language.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::open`].
+    pub fn open_recorded(
+        options: ConnectOptions,
+        sink: impl Sink,
+    ) -> Result<(Self, Option<RecordWriter>), Error> {
+        #[cfg(feature = "testing")]
+        let (options, playing) = {
+            let mut options = options;
+            let playing = options.replay.take().map(|replay| replay.start(&mut options));
+            (options, playing.transpose()?)
+        };
+        let mut endpoint = options.check()?;
+        let recording = options.record.as_ref();
+        let recording = recording.map(|record| Recorder::open(record, endpoint.secrets()));
+        let (recorder, writer) = recording.transpose()?.unzip();
+        endpoint.recorder.clone_from(&recorder);
         let shared = Arc::new(Shared::new(Ids::random()?));
         let (ops, received) = mpsc::unbounded_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let insecure_token = endpoint.token_at_risk();
         let (seed, run) = surroundings(&options)?;
         let driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
-        run(Box::pin(driver.run()))?;
+        run(Box::pin(async move {
+            driver.run().await;
+            #[cfg(feature = "testing")]
+            drop(playing);
+        }))?;
         let (next_token, pid) = (AtomicU64::new(1), std::process::id());
         let ops = Some(ops);
-        Ok(Self { shared, ops, next_token, max_bytes, request_timeout, insecure_token, pid })
+        let connection = Self {
+            shared,
+            ops,
+            next_token,
+            max_bytes,
+            request_timeout,
+            insecure_token,
+            recorder,
+            pid,
+        };
+        Ok((connection, writer))
     }
 
     /// A new token.
@@ -140,7 +188,8 @@ impl Connection {
     /// What came in so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shared.counters()
+        let unrecorded = self.recorder.as_ref().map_or(0, Recorder::lost);
+        Counters { unrecorded, ..self.shared.counters() }
     }
 
     /// An id no other request of this connection has.
@@ -409,6 +458,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if self.pid != std::process::id() {
             std::mem::forget(self.ops.take());
+            std::mem::forget(self.recorder.take());
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 
 use crate::engine::{MAX_PENDING_REQUESTS, Reconnect, ToolLimits};
 use crate::error::{Error, ErrorKind};
+use crate::record::{RecordOptions, Recorder};
 
 /// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,6 +100,11 @@ pub struct ConnectOptions {
     /// at once, is one as without it. Without `reconnect` there is none, nor for a server with split channels,
     /// which has one client only.
     pub standby: bool,
+    /// Writes everything that goes over the sockets into a file.
+    pub record: Option<RecordOptions>,
+    /// A recording in place of the server; the URL is not used then.
+    #[cfg(feature = "testing")]
+    pub replay: Option<crate::testing::Replay>,
     /// A network that a test simulates.
     #[cfg(feature = "testing")]
     #[doc(hidden)]
@@ -124,9 +130,19 @@ impl ConnectOptions {
             external_tools: ToolLimits::default(),
             reconnect: Some(Reconnect::default()),
             standby: false,
+            record: None,
+            #[cfg(feature = "testing")]
+            replay: None,
             #[cfg(feature = "testing")]
             simulated: None,
         }
+    }
+
+    /// A client that plays with a recording instead of a server: see [`crate::testing::replay`].
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn replay(replay: crate::testing::Replay) -> Self {
+        Self { replay: Some(replay), ..Self::new("ws://replay") }
     }
 
     /// Sets the token.
@@ -154,6 +170,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn standby(mut self, standby: bool) -> Self {
         self.standby = standby;
+        self
+    }
+
+    /// Writes everything that goes over the sockets into a file.
+    #[must_use]
+    pub fn record(mut self, record: RecordOptions) -> Self {
+        self.record = Some(record);
         self
     }
 
@@ -251,6 +274,8 @@ pub(crate) struct Endpoint {
     pub(crate) token: Option<String>,
     /// The TLS configuration, made on first use: reading the system's certificates takes a while.
     pub(crate) tls: Arc<OnceCell<Arc<rustls::ClientConfig>>>,
+    /// Where all that goes over the sockets is written.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 impl Endpoint {
@@ -310,7 +335,16 @@ impl Endpoint {
             .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("channel"))
             .collect::<Vec<_>>()
             .join("&");
-        Ok(Self { secure, host, port, path, query, token: None, tls: Arc::default() })
+        Ok(Self {
+            secure,
+            host,
+            port,
+            path,
+            query,
+            token: None,
+            tls: Arc::default(),
+            recorder: None,
+        })
     }
 
     /// Why the token is not safe on its way: it goes in clear over a network. `None` for TLS, and for what
@@ -338,12 +372,27 @@ impl Endpoint {
 
     /// A text of the server's as it may stand in a message: a server may repeat what it was sent.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
+        let hide = |text: String, secret: &str| text.replace(secret, "[hidden]");
+        self.secret_texts().fold(text.to_owned(), hide)
+    }
+
+    fn secret_texts(&self) -> impl Iterator<Item = &str> {
         let values = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)).1);
         let secrets = self.token.as_deref().into_iter().chain(values);
         // Less is no secret, and would make holes everywhere.
-        secrets
-            .filter(|secret| secret.len() >= SHORTEST_SECRET)
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "[hidden]"))
+        secrets.filter(|secret| secret.len() >= SHORTEST_SECRET)
+    }
+
+    /// The token, and what may be one.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        self.secret_texts().map(str::to_owned).collect()
+    }
+
+    /// The address of a socket without what may be secret, with the channel of a split server.
+    pub(crate) fn socket_url(&self, channel: Option<&str>) -> String {
+        let scheme = if self.secure { "wss" } else { "ws" };
+        let channel = channel.map(|name| format!("?channel={name}")).unwrap_or_default();
+        format!("{scheme}://{}{}{channel}", self.authority(), self.path)
     }
 
     /// Host and port, as an address to connect to and as the `Host` header.

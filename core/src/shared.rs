@@ -141,6 +141,7 @@ impl Shared {
             restored: self.restored.load(Ordering::Relaxed),
             restore_failures: self.restore_failures.load(Ordering::Relaxed),
             standby: self.standby(),
+            unrecorded: 0,
         }
     }
 

@@ -23,4 +23,6 @@ pub struct Counters {
     pub restore_failures: u64,
     /// How the second connection stands ([`crate::ConnectOptions::standby`]).
     pub standby: StandbyState,
+    /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]).
+    pub unrecorded: u64,
 }

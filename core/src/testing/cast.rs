@@ -4,6 +4,9 @@ use super::connection::{Command, Link};
 use super::options::Generation;
 use super::trace::Channel;
 
+/// The close code of a recording that could not be played on; of those for private use.
+const FAILED: u16 = 4000;
+
 /// A connection, in the order of arrival.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -97,6 +100,16 @@ impl Cast {
                     code => Command::Close(Some((code, reason.to_owned()))),
                 });
             }
+        }
+    }
+
+    /// Closes everything and says why.
+    pub(super) fn fail_all(&mut self, reason: &str) {
+        // What fits into a close frame.
+        let reason: String = reason.chars().filter(char::is_ascii).take(120).collect();
+        for socket in self.sockets.iter_mut().filter(|socket| socket.open) {
+            socket.open = false;
+            socket.link.send(Command::Close(Some((FAILED, reason.clone()))));
         }
     }
 

@@ -31,6 +31,7 @@ mod http;
 mod options;
 mod outbox;
 mod player;
+mod replay;
 mod scripted;
 mod server;
 mod shared;
@@ -45,6 +46,7 @@ pub use conformance::differences;
 pub use expected::{Expected, ExpectedInput};
 pub use options::{Generation, PlayOptions, ScriptOptions, ScriptedCall, ScriptedTurn};
 pub use outbox::{SlowReaderLimits, Terminated};
+pub use replay::{Replay, events as replay_events, replay};
 pub use server::MockServer;
 #[doc(hidden)]
 pub use simulated::{Opening, Simulated, Stream};

@@ -29,11 +29,22 @@ pub struct PlayOptions {
     /// The recording cannot contain that answer, but a real server would have sent it, and a client that always
     /// gives an id waits for it.
     pub answer_unrecorded: bool,
+    /// How fast the server's frames come: 1.0 as they were recorded, 2.0 in half the time, 0.0 (the default) at
+    /// once.
+    pub speed: f64,
+    /// Whether the player waits where the recorded client sent something. Without, the recording goes on
+    /// whatever the connected client sends, for one that only watches.
+    pub wait_for_commands: bool,
 }
 
 impl Default for PlayOptions {
     fn default() -> Self {
-        Self { step_timeout: Duration::from_secs(30), answer_unrecorded: true }
+        Self {
+            step_timeout: Duration::from_secs(30),
+            answer_unrecorded: true,
+            speed: 0.0,
+            wait_for_commands: true,
+        }
     }
 }
 

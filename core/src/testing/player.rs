@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::cast::Cast;
 use super::connection::{Command, Event};
@@ -17,6 +17,8 @@ use super::translate::Translation;
 
 /// How long the sockets may take to close at the end.
 const FINISH_LIMIT: Duration = Duration::from_secs(2);
+/// Whatever the recording and the speed say.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// After this many lines the other tasks get a chance to write, so that a long answer is not held back.
 const LINES_AT_ONCE: usize = 64;
 
@@ -38,6 +40,9 @@ pub(super) async fn play(
         translation: Translation::default(),
     };
     let result = player.run(&trace).await;
+    if let Err(reason) = &result {
+        player.cast.fail_all(reason);
+    }
     player.finish().await;
     player.shared.update(|state| {
         state.failure = result.err();
@@ -58,13 +63,26 @@ struct Player {
 
 impl Player {
     async fn run(&mut self, trace: &Trace) -> Result<(), String> {
+        let mut before = trace.lines.first().map_or(0, |line| line.t_ms);
         for (index, line) in trace.lines.iter().enumerate() {
+            self.pause(line.t_ms.saturating_sub(before)).await;
+            before = before.max(line.t_ms);
             self.step(line).await.map_err(|what| format!("line {}: {what}", line.number))?;
             if index % LINES_AT_ONCE == 0 {
                 tokio::task::yield_now().await;
             }
         }
         Ok(())
+    }
+
+    /// Lets as much time pass as was recorded between two lines, at the wanted speed.
+    async fn pause(&self, recorded_ms: u64) {
+        let speed = self.options.speed;
+        if speed > 0.0 && recorded_ms > 0 {
+            let recorded = Duration::from_millis(recorded_ms);
+            let pause = Duration::try_from_secs_f64(recorded.as_secs_f64() / speed);
+            sleep(pause.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)).await;
+        }
     }
 
     async fn step(&mut self, line: &TraceLine) -> Result<(), String> {
@@ -128,8 +146,12 @@ impl Player {
         };
         let from = if client.is_empty() { String::new() } else { format!(" from client {client}") };
         let what = format!("{what}{from}");
-        let (socket, actual) =
-            self.until(what, |player| player.take_match(client, &recorded)).await?;
+        let (socket, actual) = if self.options.wait_for_commands {
+            self.until(what, |player| player.take_match(client, &recorded)).await?
+        } else {
+            let Some(found) = self.take_match(client, &recorded) else { return Ok(()) };
+            found
+        };
         self.translation.learn(client, &recorded, &actual);
         if self.options.answer_unrecorded && recorded["request_id"].is_null() {
             self.answer(socket, &actual);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::options::Generation;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -124,14 +125,28 @@ impl Trace {
         })
     }
 
+    /// Which kind of server it was recorded from.
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        let split =
+            |line: &TraceLine| matches!(line.channel, Some(Channel::Control | Channel::Stream));
+        if self.lines.iter().any(split) { Generation::Split } else { Generation::Single }
+    }
+
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let mut lines = Vec::new();
+        let (is_broken_off, last) = (!text.ends_with('\n'), text.lines().count());
         for (index, line) in text.lines().enumerate() {
             if line.trim().is_empty() {
                 continue;
             }
             let number = index + 1;
-            lines.push(TraceLine::parse(number, line).map_err(|message| (number, message))?);
+            match TraceLine::parse(number, line) {
+                Ok(line) => lines.push(line),
+                // Who wrote it was killed meanwhile.
+                Err(_) if is_broken_off && number == last => {}
+                Err(message) => return Err((number, message)),
+            }
         }
         Ok(Self { lines })
     }

@@ -18,6 +18,7 @@ use crate::engine::Channel;
 use crate::error::{Error, ErrorKind};
 use crate::options::{ConnectOptions, Endpoint, Transport, shown};
 use crate::protocol::version::{LAST_SILENT, LAST_SPLIT, Version};
+use crate::record::{Place, Recorder};
 
 /// An open connection: one socket, or the pair of a split server.
 pub(super) struct Connected {
@@ -46,7 +47,10 @@ pub(super) async fn connect(
     options: &ConnectOptions,
 ) -> Result<Connected, Error> {
     let limit = options.connect_timeout;
+    // Both sockets of a pair, and what is tried until one of them opens, have one number.
+    let number = endpoint.recorder.as_ref().map_or(0, Recorder::connection);
     let outcome = tokio::time::timeout(limit, choose(endpoint, options)).await;
+    let outcome = outcome.map(|connected| connected.map(|it| it.recorded(endpoint, number)));
     let outcome = outcome.unwrap_or_else(|_| {
         let place = endpoint.authority();
         let message = format!("no connection to {place} within {} s", limit.as_secs_f64());
@@ -63,9 +67,47 @@ pub(super) async fn open_another(
     channel: Option<Channel>,
 ) -> Result<Socket, Error> {
     let open = upgrade(endpoint, options, channel);
-    tokio::time::timeout(options.connect_timeout, open).await.unwrap_or_else(|_| {
+    let opened = tokio::time::timeout(options.connect_timeout, open).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::ConnectionFailed, "the socket did not open in time"))
+    });
+    opened.map(|mut socket| {
+        let standby = channel.is_none();
+        let number = |it: &Recorder| if standby { it.connection() } else { it.latest() };
+        record(
+            &mut socket,
+            endpoint,
+            endpoint.recorder.as_ref().map_or(0, number),
+            channel,
+            standby,
+        );
+        socket
     })
+}
+
+impl Connected {
+    /// With all that goes over its sockets written down, where that is wanted.
+    fn recorded(mut self, endpoint: &Endpoint, number: u64) -> Self {
+        let control = self.split.then_some(Channel::Control);
+        record(&mut self.control, endpoint, number, control, false);
+        if let Some(stream) = &mut self.stream {
+            record(stream, endpoint, number, Some(Channel::Stream), false);
+        }
+        self
+    }
+}
+
+/// Writes down what goes over a socket that has just opened.
+fn record(
+    socket: &mut Socket,
+    endpoint: &Endpoint,
+    connection: u64,
+    channel: Option<Channel>,
+    standby: bool,
+) {
+    let url = endpoint.socket_url(channel.map(Channel::as_str));
+    let channel = channel.map_or("socket", Channel::as_str);
+    let place = Place { connection, channel, standby };
+    socket.tap = endpoint.recorder.as_ref().map(|recorder| recorder.tap(place, url));
 }
 
 async fn choose(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Connected, Error> {

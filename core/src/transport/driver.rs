@@ -29,6 +29,9 @@ pub(super) const STOP_WAIT: Duration = Duration::from_millis(400);
 /// How long a close waits for the server's reply, so that all of it stays below two seconds.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_millis(1500);
 
+/// How long a close waits for the last lines of a recording.
+pub(super) const RECORD_WAIT: Duration = Duration::from_millis(80);
+
 /// How long the stream socket is read on after the control socket has ended: what was sent before
 /// the end may still be on its way.
 const STREAM_DRAIN: Duration = Duration::from_millis(100);
@@ -476,6 +479,9 @@ impl<S: Sink> Driver<S> {
                     }
                 }
             }
+        }
+        if let Some(recorder) = &self.target.endpoint.recorder {
+            recorder.finish(RECORD_WAIT).await;
         }
         for token in std::mem::take(&mut self.closing) {
             self.done(token);

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock::{LOOK_EVERY, SLEPT};
-use super::driver::{CLOSE_WAIT, STOP_WAIT};
+use super::driver::{CLOSE_WAIT, RECORD_WAIT, STOP_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
 use crate::engine::{REMEMBERED, Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
 use crate::protocol::depth::MAX_DEPTH;
+use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
@@ -49,8 +50,9 @@ fn size(bytes: usize) -> String {
 fn limits() -> BTreeMap<&'static str, String> {
     let client = ConnectOptions::new("ws://h");
     let Reconnect { max_attempts, base, cap } = client.reconnect.unwrap();
+    let record = RecordOptions::new("f");
     let turn = TurnOptions::default();
-    assert!(STOP_WAIT + CLOSE_WAIT < Duration::from_secs(2) && LOOK_EVERY < SLEPT);
+    assert!(STOP_WAIT + CLOSE_WAIT + RECORD_WAIT < Duration::from_secs(2) && LOOK_EVERY < SLEPT);
     BTreeMap::from([
         ("`connect_timeout`", time(client.connect_timeout)),
         ("`keepalive_interval`", time(client.keepalive_interval)),
@@ -90,6 +92,10 @@ fn limits() -> BTreeMap<&'static str, String> {
             "runtimes that are started again after a reconnect, without those of open sessions",
             number(REMEMBERED),
         ),
+        ("lines of a recording that wait for the disk", number(WAITING_LINES)),
+        ("bytes of frames in them", size(WAITING_BYTES)),
+        ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),
+        ("`record.max_files`", record.max_files.to_string()),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
     ])
 }

@@ -19,6 +19,7 @@ use super::keepalive::{KeepAlive, Step};
 use crate::engine::Channel;
 use crate::options::ConnectOptions;
 use crate::protocol::Text;
+use crate::record::Tap;
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 /// tungstenite's default of 128 KiB is paid per connection; a quarter costs no measurable time.
@@ -54,6 +55,8 @@ pub(super) struct Socket {
     /// The machine has slept. What came before that and was not read yet is no sign of the server, so the
     /// ping waits until all of it is read.
     resumed: bool,
+    /// The ear of a recording.
+    pub(super) tap: Option<Tap>,
 }
 
 impl Socket {
@@ -83,6 +86,7 @@ impl Socket {
             blocked: false,
             alive: KeepAlive::new(Instant::now(), options),
             resumed: false,
+            tap: None,
         }
     }
 
@@ -182,6 +186,18 @@ impl Socket {
         cx: &mut Context<'_>,
         burst: &mut Vec<Text>,
     ) -> Poll<Result<(), Ended>> {
+        let polled = self.poll_messages(cx, burst);
+        if let (Some(tap), Poll::Ready(Err(ended))) = (&mut self.tap, &polled) {
+            tap.ended(ended.code, &ended.reason);
+        }
+        polled
+    }
+
+    fn poll_messages(
+        &mut self,
+        cx: &mut Context<'_>,
+        burst: &mut Vec<Text>,
+    ) -> Poll<Result<(), Ended>> {
         self.write(cx);
         while burst.len() < BURST {
             match Pin::new(&mut self.ws).poll_next(cx) {
@@ -232,9 +248,13 @@ impl Socket {
 
     fn take(&mut self, message: Message, burst: &mut Vec<Text>) {
         match message {
-            Message::Text(text) => burst.push(text),
+            Message::Text(text) => self.received(text, burst),
             // The protocol is text; a binary message with the same JSON is read as such.
-            Message::Binary(bytes) => burst.extend(Text::try_from(bytes)),
+            Message::Binary(bytes) => {
+                if let Ok(text) = Text::try_from(bytes) {
+                    self.received(text, burst);
+                }
+            }
             Message::Close(frame) => {
                 self.closed = Some(frame.map_or(
                     Ended { code: 1005, reason: "the server closed the connection".to_owned() },
@@ -248,8 +268,20 @@ impl Socket {
                     },
                 ));
             }
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            Message::Ping(_) => {
+                if let Some(tap) = &self.tap {
+                    tap.pinged();
+                }
+            }
+            Message::Pong(_) | Message::Frame(_) => {}
         }
+    }
+
+    fn received(&self, text: Text, burst: &mut Vec<Text>) {
+        if let Some(tap) = &self.tap {
+            tap.received(&text);
+        }
+        burst.push(text);
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
@@ -285,6 +317,9 @@ impl Socket {
         ready!(ws.as_mut().poll_ready(cx))?;
         if let Some(message) = self.outbox.pop_front() {
             self.outbox_bytes -= message.len();
+            if let (Some(tap), Message::Text(text)) = (&self.tap, &message) {
+                tap.sent(text);
+            }
             ws.start_send(message)?;
         }
         Poll::Ready(Ok(true))

@@ -1,0 +1,103 @@
+//! What is recorded, and what never is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which way a frame went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    Sent,
+    /// From the server to the client.
+    Received,
+}
+
+impl Direction {
+    /// `send` or `recv`, as in the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "send",
+            Self::Received => "recv",
+        }
+    }
+}
+
+/// A redactor: it is given each frame and says how it is written; `None` for not at all.
+pub(super) type Redactor = Arc<dyn Fn(Direction, &str) -> Option<String> + Send + Sync>;
+
+/// A recording of everything that goes over a client's sockets, as one JSON object per line in the format of
+/// `protocol/traces`, for [`crate::testing::replay`], or for a report.
+///
+/// Never written are the token, in whatever text it stands, and the values of an agent's secrets and of a
+/// provider's fields (`secret_list`, `secret_apply`, `connect_provider`; PROTOCOL.md section 19), nor, from then
+/// on, texts in which these values stand. Prompts, answers and files are written: take out with
+/// [`redact_fields`](Self::redact_fields) and [`redact`](Self::redact) what others must not read. The file is
+/// readable for its owner only.
+///
+/// The sockets do not wait for the file. What is handed over faster than it is written waits, up to 65,536
+/// lines or 64 MiB; above that lines are left out, which a note in the file and
+/// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) count. Each line is written at once and as a whole: a
+/// process that is killed loses what was still waiting, usually less than a millisecond's worth, and at most
+/// the last line is broken, which readers pass over.
+#[derive(Clone)]
+pub struct RecordOptions {
+    /// The file. One that is there already is moved aside like a full one.
+    pub path: PathBuf,
+    /// When the file is full: it becomes `NAME.1`, what was `NAME.1` becomes `NAME.2`, and a new one is begun.
+    /// 256 MiB by default.
+    pub max_bytes: u64,
+    /// How many such older files are kept; 3 by default.
+    pub max_files: u32,
+    /// See [`redact_fields`](Self::redact_fields).
+    pub fields: Vec<String>,
+    pub(super) redactor: Option<Redactor>,
+}
+
+impl RecordOptions {
+    /// Records into this file.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            max_bytes: 256 * 1024 * 1024,
+            max_files: 3,
+            fields: Vec::new(),
+            redactor: None,
+        }
+    }
+
+    /// Writes `"[redacted]"` in place of the values of these fields. `content` is every field of that name, at any
+    /// depth; with dots it is a path from the frame on, where `*` stands for every element:
+    /// `payload.messages.*.content`.
+    #[must_use]
+    pub fn redact_fields<S: Into<String>>(mut self, fields: impl IntoIterator<Item = S>) -> Self {
+        self.fields.extend(fields.into_iter().map(Into::into));
+        self
+    }
+
+    /// Asks a function how each frame is written, after everything else has been taken out; `None` leaves the
+    /// frame out. It runs on the recording's own thread, so it may take its time. One that panics leaves
+    /// the frame out.
+    #[must_use]
+    pub fn redact(
+        mut self,
+        redactor: impl Fn(Direction, &str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.redactor = Some(Arc::new(redactor));
+        self
+    }
+}
+
+impl fmt::Debug for RecordOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordOptions")
+            .field("path", &self.path)
+            .field("max_bytes", &self.max_bytes)
+            .field("max_files", &self.max_files)
+            .field("fields", &self.fields)
+            .field("redactor", &self.redactor.is_some())
+            .finish()
+    }
+}
