@@ -1,14 +1,16 @@
 //! `core::Connection` as a JavaScript class: one method for each of its methods.
 
-use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use letta_app_client::{Connection as Core, Mailbox, RequestOptions};
-use napi::bindgen_prelude::Function;
+use letta_app_client::{Connection as Core, Mailbox, RecordWriter, RequestOptions};
+use napi::bindgen_prelude::{FnArgs, Function};
 use napi_derive::napi;
 
 use crate::delivery::Drained;
 use crate::doorbell::Doorbell;
 use crate::errors::{Thrown, bad_option, thrown};
+use crate::recording;
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
 
 /// What came in so far.
@@ -21,6 +23,7 @@ pub struct NativeCounters {
     pub reconnects: i64,
     pub restored: i64,
     pub restore_failures: i64,
+    pub unrecorded: i64,
     /// `off`, `opening` or `ready`.
     #[napi(ts_type = "'off' | 'opening' | 'ready'")]
     pub standby: String,
@@ -32,6 +35,9 @@ pub struct Connection {
     core: Core,
     mailbox: Arc<Mailbox>,
     doorbell: Doorbell,
+    /// A recording whose redactor is JavaScript's, until it is served.
+    writer: Mutex<Option<RecordWriter>>,
+    answer: Option<Sender<Option<String>>>,
 }
 
 #[napi]
@@ -43,13 +49,46 @@ impl Connection {
         options: NativeOptions,
         #[napi(ts_arg_type = "() => void")] on_deliveries: Function<'_, (), ()>,
     ) -> Result<Self, Thrown> {
+        let redacted = options.redacted == Some(true);
         let options = connect_options(options)?;
         let doorbell = Doorbell::new(&on_deliveries)
             .map_err(|error| bad_option("onDeliveries", "a function", error.reason))?;
         let bell = doorbell.clone();
         let mailbox = Mailbox::new(move || bell.ring());
-        let core = Core::open(options, Arc::clone(&mailbox)).map_err(thrown)?;
-        Ok(Self { core, mailbox, doorbell })
+        let sink = Arc::clone(&mailbox);
+        let opened = if redacted {
+            Core::open_recorded(options, sink)
+        } else {
+            Core::open(options, sink).map(|core| (core, None))
+        };
+        let (core, writer) = opened.map_err(thrown)?;
+        Ok(Self { core, mailbox, doorbell, writer: Mutex::new(writer), answer: None })
+    }
+
+    /// Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
+    /// the text, and has to call `writeRecorded`, on its own thread, when that has time for it.
+    #[napi]
+    pub fn serve_recording(
+        &mut self,
+        #[napi(ts_arg_type = "(direction: string, text: string) => void")] redactor: Function<
+            '_,
+            FnArgs<(String, String)>,
+            (),
+        >,
+    ) -> Result<(), Thrown> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(writer) = writer else { return Ok(()) };
+        self.answer = Some(recording::serve(writer, &redactor)?);
+        Ok(())
+    }
+
+    /// Writes the frame that the redactor was asked about; `null` leaves it out.
+    #[napi]
+    pub fn write_recorded(&self, text: Option<String>) {
+        if let Some(answer) = &self.answer {
+            // Nobody waits for it when the client is closed.
+            answer.send(text).unwrap_or_default();
+        }
     }
 
     /// A new token, which names a call until its completion is delivered.
@@ -94,6 +133,7 @@ impl Connection {
             reconnects: number(counters.reconnects),
             restored: number(counters.restored),
             restore_failures: number(counters.restore_failures),
+            unrecorded: number(counters.unrecorded),
             standby: counters.standby.as_str().to_owned(),
         }
     }

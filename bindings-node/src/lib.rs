@@ -12,6 +12,7 @@ mod delivery;
 mod doorbell;
 mod errors;
 mod options;
+mod recording;
 mod server;
 mod submission;
 mod testing;

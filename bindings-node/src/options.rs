@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use letta_app_client::engine::{Approvals, TurnOptions};
-use letta_app_client::{ConnectOptions, Reconnect, Resend, TimeLimit, TlsOptions, Transport};
+use letta_app_client::testing::{Replay, replay};
+use letta_app_client::{
+    ConnectOptions, Reconnect, RecordOptions, Resend, TimeLimit, TlsOptions, Transport,
+};
 use napi_derive::napi;
 
 use crate::errors::{Thrown, bad_option, thrown};
@@ -29,6 +32,29 @@ pub struct NativeOptions {
     /// PEM text, or the path of a PEM file.
     pub ca: Option<String>,
     pub reject_unauthorized: Option<bool>,
+    pub record: Option<NativeRecord>,
+    /// Whether the recording waits for `serveRecording`.
+    pub redacted: Option<bool>,
+    pub replay: Option<NativeReplay>,
+}
+
+/// A file for everything that goes over the sockets.
+#[napi(object)]
+pub struct NativeRecord {
+    pub path: String,
+    pub max_bytes: Option<f64>,
+    pub max_files: Option<f64>,
+    /// The names of fields that are hidden.
+    pub fields: Option<Vec<String>>,
+}
+
+/// A recording in place of the server.
+#[napi(object)]
+pub struct NativeReplay {
+    pub path: String,
+    pub speed: Option<f64>,
+    pub wait: Option<bool>,
+    pub step_timeout_ms: Option<f64>,
 }
 
 /// How a lost connection is opened again.
@@ -109,8 +135,36 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         options.reconnect = given.enabled.then(|| reconnect(&given)).transpose()?;
     }
     options.standby = given.standby.unwrap_or(false);
+    options.record = given.record.map(record).transpose()?;
+    options.replay = given.replay.map(replayed).transpose()?;
     options.tls = TlsOptions { ca: given.ca, verify: given.reject_unauthorized.unwrap_or(true) };
     Ok(options)
+}
+
+fn record(given: NativeRecord) -> Result<RecordOptions, Thrown> {
+    let mut record = RecordOptions::new(given.path).redact_fields(given.fields.unwrap_or_default());
+    if let Some(value) = given.max_bytes {
+        let bytes = whole(value).and_then(|bytes| u64::try_from(bytes).ok());
+        let expected = "a number of bytes above 0";
+        record.max_bytes = bytes.ok_or_else(|| bad_option("record.maxBytes", expected, value))?;
+    }
+    if let Some(value) = given.max_files {
+        // One more and one less, as none at all is meant to be possible here.
+        let files = whole(value + 1.0).and_then(|files| u32::try_from(files - 1).ok());
+        record.max_files = files.ok_or_else(|| bad_option("record.maxFiles", "a number", value))?;
+    }
+    Ok(record)
+}
+
+fn replayed(given: NativeReplay) -> Result<Replay, Thrown> {
+    let mut played = replay(given.path);
+    played.speed = given.speed.unwrap_or(0.0);
+    played.wait_for_commands = given.wait.unwrap_or(true);
+    if let Some(value) = given.step_timeout_ms {
+        played.step_timeout = milliseconds(value)
+            .ok_or_else(|| bad_option("stepTimeoutMs", "milliseconds", value))?;
+    }
+    Ok(played)
 }
 
 fn reconnect(given: &NativeReconnect) -> Result<Reconnect, Thrown> {

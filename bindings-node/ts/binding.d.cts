@@ -8,6 +8,13 @@ export declare class Connection {
    * and has to call `drain`.
    */
   constructor(options: NativeOptions, onDeliveries: () => void)
+  /**
+   * Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
+   * the text, and has to call `writeRecorded`, on its own thread, when that has time for it.
+   */
+  serveRecording(redactor: (direction: string, text: string) => void): void
+  /** Writes the frame that the redactor was asked about; `null` leaves it out. */
+  writeRecorded(text?: string | undefined | null): void
   /** A new token, which names a call until its completion is delivered. */
   token(): number
   /** `new`, `connecting`, `open`, `reconnecting`, `disconnected` or `closed`. */
@@ -187,6 +194,7 @@ export interface NativeCounters {
   reconnects: number
   restored: number
   restoreFailures: number
+  unrecorded: number
   /** `off`, `opening` or `ready`. */
   standby: 'off' | 'opening' | 'ready'
 }
@@ -217,6 +225,10 @@ export interface NativeOptions {
   /** PEM text, or the path of a PEM file. */
   ca?: string
   rejectUnauthorized?: boolean
+  record?: NativeRecord
+  /** Whether the recording waits for `serveRecording`. */
+  redacted?: boolean
+  replay?: NativeReplay
 }
 
 /** What a call of the tool holds: `output` as JSON, or the `problem` with it. */
@@ -231,6 +243,23 @@ export interface NativeReconnect {
   maxAttempts?: number
   baseMs?: number
   capMs?: number
+}
+
+/** A file for everything that goes over the sockets. */
+export interface NativeRecord {
+  path: string
+  maxBytes?: number
+  maxFiles?: number
+  /** The names of fields that are hidden. */
+  fields?: Array<string>
+}
+
+/** A recording in place of the server. */
+export interface NativeReplay {
+  path: string
+  speed?: number
+  wait?: boolean
+  stepTimeoutMs?: number
 }
 
 /** How to start a server; what is missing has the default of the engine. */
@@ -268,6 +297,9 @@ export interface NativeTurnOptions {
  * agent ended it itself.
  */
 export declare function outcomeError(status: string, reason?: string | undefined | null): string | null
+
+/** What the engine makes of a recording, as a JSON list. */
+export declare function replayEvents(path: string): string
 
 /** Whether commands of a type carry a `request_id`: `required`, `optional` or `none`. */
 export declare function requestIdRule(kind: string): string

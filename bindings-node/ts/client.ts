@@ -36,6 +36,7 @@ import {
 } from "./options.js";
 import { PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
+import { type Replay, serveRecording } from "./recording.js";
 import type { TurnResult } from "./results.js";
 import { Session, type SessionOptions } from "./session.js";
 import { ClientSocket } from "./socket.js";
@@ -112,10 +113,11 @@ export class AppServerClient extends DocumentedClient {
   };
 
   /** @throws {@link InvalidOption} names the option that cannot be used. */
-  constructor(options: AppServerClientOptions) {
+  constructor(options: AppServerClientOptions, played?: Replay) {
     super();
-    const native = nativeOptions(options);
+    const native = nativeOptions(options, played);
     this.#native = translated(() => new Connection(native, () => this.#deliveries.ring()));
+    if (typeof options.redact === "function") serveRecording(this.#native, options.redact);
     warnOfToken(this.#native.insecureToken(), native.url);
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(

@@ -2,6 +2,7 @@
 
 import { AppServerClient } from "./client.js";
 import type { AppServerClientOptions, CallOptions } from "./options.js";
+import { Replay } from "./recording.js";
 import { AppServer } from "./server.js";
 
 /**
@@ -21,14 +22,17 @@ function optionsFor(target: string | AppServer | AppServerClientOptions): AppSer
 
 /**
  * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`, or with
- * a server of one's own from {@link spawnAppServer}.
+ * a server of one's own from {@link spawnAppServer}, or with a recording in place of one ({@link replay}).
  * Rejects as {@link AppServerClient.connect} does, and with {@link InvalidOption}.
  */
 export async function connect(
-  target: string | AppServer | AppServerClientOptions,
+  target: string | AppServer | AppServerClientOptions | Replay,
   options: CallOptions = {},
 ): Promise<AppServerClient> {
-  const client = new AppServerClient(optionsFor(target));
+  const client =
+    target instanceof Replay
+      ? new AppServerClient({ url: "ws://replay" }, target)
+      : new AppServerClient(optionsFor(target));
   try {
     return await client.connect(options);
   } catch (error) {

@@ -90,6 +90,15 @@ export type { ListOptions, PageOptions } from "./pages.js";
 export { type DenyScope, type PolicyRule, policy } from "./policy.js";
 export type * from "./protocol.js";
 export type { Reader } from "./reader.js";
+export {
+  type Recorded,
+  type RecordOptions,
+  type Redactor,
+  Replay,
+  type ReplayEvent,
+  type ReplayOptions,
+  replay,
+} from "./recording.js";
 export type {
   CompletedBy,
   InputDelivery,

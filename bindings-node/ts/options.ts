@@ -4,6 +4,7 @@ import type { ApprovalHandler } from "./approvals.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { NativeOptions, NativeReconnect, NativeTurnOptions } from "./native.cjs";
+import { nativeRecord, type Recorded, type Replay } from "./recording.js";
 
 /** How the client lays its sockets (sections 1.1 and 2). */
 export type Transport = "auto" | "single" | "split";
@@ -27,7 +28,7 @@ export interface ReconnectOptions {
 }
 
 /** How to reach a server. Times are limits in milliseconds. */
-export interface AppServerClientOptions {
+export interface AppServerClientOptions extends Recorded {
   /** `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`. */
   url: string;
   /**
@@ -194,7 +195,7 @@ export function checkedObject<T extends object>(name: string, value: T): T {
 }
 
 /** The engine's form of the options; what only the engine can judge is left to it. */
-export function nativeOptions(options: AppServerClientOptions): NativeOptions {
+export function nativeOptions(options: AppServerClientOptions, played?: Replay): NativeOptions {
   checkedObject("options", options);
   if (typeof options.url !== "string") {
     throw new InvalidOption(`url: expected a string, got ${typeof options.url}`);
@@ -213,13 +214,16 @@ export function nativeOptions(options: AppServerClientOptions): NativeOptions {
     externalToolTimeoutMs: "number",
     standby: "boolean",
   });
-  const { tls, reconnect, WebSocket: _, ...rest } = options;
+  const { tls, reconnect, record: _record, redact: _redact, WebSocket: _, ...rest } = options;
   if (tls !== undefined) {
     checkedObject("tls", tls);
     checkAll(tls, { ca: "string", rejectUnauthorized: "boolean" }, "tls.");
   }
   const certificates = { ca: tls?.ca, rejectUnauthorized: tls?.rejectUnauthorized };
-  return { ...rest, ...certificates, reconnect: nativeReconnect(reconnect) } as NativeOptions;
+  const recording = nativeRecord(options);
+  const replay = played && { path: played.path, ...played.options };
+  const native = { ...rest, ...certificates, ...recording, replay };
+  return { ...native, reconnect: nativeReconnect(reconnect) } as NativeOptions;
 }
 
 function nativeReconnect(given: ReconnectOptions | boolean = true): NativeReconnect {

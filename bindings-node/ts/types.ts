@@ -175,6 +175,8 @@ export interface ClientStats {
   restored: number;
   /** Commands for that which the server refused, or did not answer. */
   restoreFailures: number;
+  /** Lines that a recording (`record`) lacks, because the disk was too slow or is full. */
+  unrecorded: number;
   /**
    * How the second connection stands (the option `standby`): `off` when there is none, `opening`, or `ready` to
    * take over.

@@ -1,12 +1,13 @@
 //! One method for each method of the engine's connection; what crosses is text and numbers.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use letta_app_client::engine::{Approvals, ToolLimits, TurnOptions};
 use letta_app_client::{
-    ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RequestOptions, Resend,
-    TimeLimit, TlsOptions, Transport,
+    ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RecordOptions, RequestOptions,
+    Resend, TimeLimit, TlsOptions, Transport,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -14,6 +15,7 @@ use pyo3::types::{PyList, PyTuple};
 use crate::delivery::to_tuple;
 use crate::doorbell::{self, Doorbell};
 use crate::errors::{invalid_option, raise};
+use crate::recording::{Recording, Replayed};
 
 /// Longer limits mean "never", and would overflow the clock.
 const LONGEST: f64 = 1e9;
@@ -25,6 +27,7 @@ pub(crate) struct Connection {
     engine: Option<Engine>,
     mailbox: Arc<Mailbox>,
     doorbell: Doorbell,
+    recording: Mutex<Option<Recording>>,
     pid: u32,
 }
 
@@ -59,7 +62,7 @@ impl Connection {
     #[new]
     #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
         keepalive_interval, keepalive_timeout, max_message_bytes, max_pending_requests, ca, verify, settle_pause,
-        external_tool_concurrency, external_tool_timeout, reconnect, standby))]
+        external_tool_concurrency, external_tool_timeout, reconnect, standby, record, redacted, replay))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,
@@ -79,6 +82,9 @@ impl Connection {
         external_tool_timeout: f64,
         reconnect: Option<(Option<u32>, f64, f64)>,
         standby: bool,
+        record: Option<(PathBuf, u64, u32, Vec<String>)>,
+        redacted: bool,
+        replay: Option<Replayed>,
     ) -> PyResult<Self> {
         let transport = match transport {
             "auto" => Transport::Auto,
@@ -113,15 +119,32 @@ impl Connection {
                 })
                 .transpose()?,
             standby,
+            record: record.map(|(path, max_bytes, max_files, fields)| {
+                let record = RecordOptions::new(path).redact_fields(fields);
+                record.max_bytes(max_bytes).max_files(max_files)
+            }),
+            replay: replay.map(|played| played.options(py)).transpose()?,
             ..ConnectOptions::new(url)
         };
         let (doorbell, ring) = doorbell::pair()?;
         let mailbox = Mailbox::new(ring);
         // Always: a handler may be registered right after an answer whose burst went on.
         mailbox.want_messages(true);
-        let engine =
-            Engine::open(options, Arc::clone(&mailbox)).map_err(|error| raise(py, &error))?;
-        Ok(Self { engine: Some(engine), mailbox, doorbell, pid: std::process::id() })
+        let sink = Arc::clone(&mailbox);
+        let opened = if redacted {
+            Engine::open_recorded(options, sink)
+        } else {
+            Engine::open(options, sink).map(|engine| (engine, None))
+        };
+        let (engine, writer) = opened.map_err(|error| raise(py, &error))?;
+        let recording = Mutex::new(writer.map(Recording::new));
+        let pid = std::process::id();
+        Ok(Self { engine: Some(engine), mailbox, doorbell, recording, pid })
+    }
+
+    /// The recording whose redactor is Python's, given once; nothing is written until it is served.
+    fn take_recording(&self) -> Option<Recording> {
+        self.recording.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn fileno(&self) -> i64 {
@@ -172,8 +195,8 @@ impl Connection {
         self.engine.as_ref().is_some_and(Engine::is_split)
     }
 
-    /// `(frames, bytes, malformed, degraded, reconnects, restored, restore_failures)`.
-    fn counters(&self, py: Python<'_>) -> PyResult<[u64; 7]> {
+    /// `(frames, bytes, malformed, degraded, reconnects, restored, restore_failures, unrecorded)`.
+    fn counters(&self, py: Python<'_>) -> PyResult<[u64; 8]> {
         let counters = self.with(py, |engine| Ok(engine.counters()))?;
         Ok([
             counters.frames,
@@ -183,6 +206,7 @@ impl Connection {
             counters.reconnects,
             counters.restored,
             counters.restore_failures,
+            counters.unrecorded,
         ])
     }
 

@@ -7,6 +7,7 @@ mod connection;
 mod delivery;
 mod doorbell;
 mod errors;
+mod recording;
 mod server;
 mod server_log;
 mod submission;
@@ -23,6 +24,8 @@ mod _native {
     use crate::delivery::kept_frames;
     #[pymodule_export]
     use crate::errors::{error_kinds, outcome_error};
+    #[pymodule_export]
+    use crate::recording::{Recording, replay_events};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]

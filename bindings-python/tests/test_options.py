@@ -52,7 +52,9 @@ def test_they_are_all_that_a_client_can_be_told() -> None:
     assert ["url", *letta.ConnectSettings.__annotations__] == names
     # The engine takes the two of ``tls`` apart.
     taken = set(inspect.signature(_native.Connection).parameters)
-    assert taken - {"ca", "verify"} == set(names) - {"tls"}
+    # A recording in place of a server is no option, and a redactor may be a function.
+    taken -= {"ca", "verify", "redacted", "replay"}
+    assert taken == set(names) - {"tls", "redact"}
 
 
 def test_what_is_not_usable_is_refused_where_it_is_written() -> None:
@@ -106,9 +108,11 @@ def test_the_documented_limits_are_the_defaults() -> None:
     defaults = {row[1].strip("`"): row[2] for row in rows if len(row) == 4}
     values = vars(letta.ConnectOptions(url="ws://h", reconnect=letta.Reconnect()))
     values |= {f"reconnect.{name}": value for name, value in vars(values["reconnect"]).items()}
+    record = vars(letta.RecordOptions("f"))
+    values |= {f"record.{name}": value for name, value in record.items()}
     turn = inspect.signature(letta.AppServerClient.run_turn).parameters
     values |= {name: parameter.default for name, parameter in turn.items()}
-    assert len(defaults) == 19
+    assert len(defaults) == 21
     for name, shown in defaults.items():
         value, number = values[name], shown.split(" ")[0].replace(",", "")
         scale = 1024 * 1024 if shown.endswith("MiB") else 1

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from ._create import Connecting, connect, create_app_server_client
 from ._limits import Resend, Timeout
 from ._native import __version__
+from ._replay import Replay, replay
 from ._subscription import Subscription
 from ._tools import ToolHandler, ToolResult
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest, Question, QuestionOption
@@ -67,6 +68,8 @@ from .options import (
     ConnectSettings,
     InsecureTokenWarning,
     Reconnect,
+    RecordOptions,
+    Redactor,
     TlsOptions,
 )
 from .results import (
@@ -171,6 +174,9 @@ __all__ = [
     "ReasoningDelta",
     "ReasoningMessage",
     "Reconnect",
+    "RecordOptions",
+    "Redactor",
+    "Replay",
     "RequestError",
     "RequestTimeout",
     "Resend",
@@ -232,6 +238,7 @@ __all__ = [
     "map",
     "policy",
     "protocol",
+    "replay",
     "spawn_server",
     "sync",
     "to_frame",

@@ -13,7 +13,14 @@ from ._checks import expect_text
 from ._pending import Pending
 from .client import AppServerClient
 from .errors import InvalidOption
-from .options import ConnectOptions, InsecureTokenWarning, Reconnect, TlsOptions
+from ._replay import Replay
+from .options import (
+    ConnectOptions,
+    InsecureTokenWarning,
+    Reconnect,
+    RecordOptions,
+    TlsOptions,
+)
 from .server import OwnServer
 
 if TYPE_CHECKING:
@@ -65,6 +72,10 @@ def create_app_server_client(
         options = ConnectOptions(**settings)
     elif settings:
         options = dataclasses.replace(options, **settings)
+    return _client(options)
+
+
+def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerClient:
     tls = TlsOptions() if options.tls is None else options.tls
     rules = Reconnect() if options.reconnect is True else options.reconnect or None
     native = _native.Connection(
@@ -84,10 +95,31 @@ def create_app_server_client(
         external_tool_timeout=options.external_tool_timeout,
         reconnect=None if rules is None else (rules.max_attempts, rules.base, rules.cap),
         standby=options.standby,
+        record=_record(options),
+        redacted=callable(options.redact),
+        replay=None
+        if played is None
+        else (played.path, played.speed, played.wait, played.step_timeout),
     )
+    recording = native.take_recording()
+    if recording is not None and callable(options.redact):
+        # Only those who record with a function need it.
+        from ._recording import serve  # noqa: PLC0415
+
+        serve(recording, options.redact)
     if native.insecure_token is not None:
         _warn(native.insecure_token)
     return AppServerClient(native)
+
+
+def _record(options: ConnectOptions) -> tuple[str | os.PathLike[str], int, int, list[str]] | None:
+    record = options.record
+    if record is None:
+        return None
+    if not isinstance(record, RecordOptions):
+        record = RecordOptions(record)
+    fields = [] if options.redact is None or callable(options.redact) else list(options.redact)
+    return (record.path, record.max_bytes, record.max_files, fields)
 
 
 def _warn(text: str) -> None:
@@ -116,7 +148,7 @@ class Connecting(Pending[AppServerClient]):
 
 
 def connect(
-    url: str | OwnServer | ConnectOptions, **settings: Unpack[ConnectSettings]
+    url: str | OwnServer | ConnectOptions | Replay, **settings: Unpack[ConnectSettings]
 ) -> Connecting:
     """Makes a client and connects it.
 
@@ -125,7 +157,8 @@ def connect(
     Cancelling ends the attempt.
 
     Args:
-        url: Where the server is; a server of one's own from ``spawn_server``; or all options.
+        url: Where the server is; a server of one's own from ``spawn_server``; a recording in place
+            of a server, from ``replay``; or all options.
         **settings: The others of ``ConnectOptions`` by name, such as ``token`` where the server
             wants one; instead of those in ``url`` where both are given.
 
@@ -133,6 +166,8 @@ def connect(
         InvalidOption: An option is not usable; raised at once, not when awaited.
         TypeError: There is no such option.
     """
+    if isinstance(url, Replay):
+        return Connecting(_client(ConnectOptions(url="ws://replay", **settings), url))
     if isinstance(url, OwnServer):
         url = url.options()
     if isinstance(url, ConnectOptions):

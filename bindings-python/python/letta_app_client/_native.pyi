@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
-__all__ = ["Connection", "MockServer", "Server", "ServerLog", "Submission", "__version__"]
-__all__ += ["error_kinds", "kept_frames", "outcome_error"]
+__all__ = ["Connection", "MockServer", "Recording", "Server", "ServerLog", "Submission"]
+__all__ += ["__version__", "error_kinds", "kept_frames", "outcome_error", "replay_events"]
 
 __version__: str
 
@@ -21,6 +21,19 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 
 def kept_frames() -> list[str]:
     """The types of the frames that no subscriber misses, however far it lags."""
+
+def replay_events(path: str | PathLike[str]) -> str:
+    """What the engine makes of a recording, as a JSON list."""
+
+@final
+class Recording:
+    """The writing end of a recording, for a thread that asks a function about each frame."""
+
+    def next(self) -> tuple[str, str] | None:
+        """Waits for the next frame: ``send`` or ``recv``, and its text; ``None`` at the end."""
+
+    def write(self, text: str | None) -> None:
+        """Writes that frame in this form; ``None`` leaves it out."""
 
 @final
 class Connection:
@@ -48,7 +61,13 @@ class Connection:
         external_tool_timeout: float,
         reconnect: tuple[int | None, float, float] | None,
         standby: bool,
+        record: tuple[str | PathLike[str], int, int, list[str]] | None,
+        redacted: bool,
+        replay: tuple[str | PathLike[str], float, bool, float] | None,
     ) -> Connection: ...
+    def take_recording(self) -> Recording | None:
+        """The recording that is ``redacted`` by a function; given once."""
+
     def fileno(self) -> int:
         """What becomes readable when deliveries wait: a file descriptor, on Windows a socket.
 

@@ -64,6 +64,8 @@ class Stats:
         reconnects: How often a lost connection was opened again.
         restored: Runtimes that were brought back after it.
         restore_failures: Commands for that which the server refused, or did not answer.
+        unrecorded: Lines that a recording (``record``) lacks, because they came faster than they
+            could be written, or the disk is full.
         standby: How the second connection stands (see ``ConnectOptions``): ``off`` when there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
@@ -77,6 +79,7 @@ class Stats:
     reconnects: int
     restored: int
     restore_failures: int
+    unrecorded: int
     standby: Literal["off", "opening", "ready"]
     dropped: int
     handler_errors: int
@@ -176,7 +179,9 @@ class AppServerClient(Commands):
         handlers = (link.on_message, link.on_send, self._on_disconnect, self._on_lagged)
         callers = (*handlers, self._on_state, self._tools, self._approvals)
         errors = sum(kind.errors for kind in callers)
-        frames, size, malformed, degraded, reconnects, restored, failures = self._native.counters()
+        frames, size, malformed, degraded, reconnects, restored, failures, unrecorded = (
+            self._native.counters()
+        )
         return Stats(
             frames=frames,
             bytes=size,
@@ -185,6 +190,7 @@ class AppServerClient(Commands):
             reconnects=reconnects,
             restored=restored,
             restore_failures=failures,
+            unrecorded=unrecorded,
             standby=self._native.standby(),
             dropped=self._dropped,
             handler_errors=errors,

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from ._checks import expect, expect_text
 from .errors import InvalidOption
 
-__all__ = ["ConnectOptions", "ConnectSettings", "InsecureTokenWarning", "Reconnect", "TlsOptions"]
+__all__ = [
+    "ConnectOptions",
+    "ConnectSettings",
+    "InsecureTokenWarning",
+    "Reconnect",
+    "RecordOptions",
+    "Redactor",
+    "TlsOptions",
+]
+
+Redactor = Callable[[dict[str, Any], Literal["send", "recv"]], Mapping[str, Any] | None]
+"""Says how a frame is written into a recording, with its direction; ``None`` leaves it out."""
 
 # What a 32-bit machine can count, and far above what a server takes.
 _MOST_BYTES = 2**32
@@ -94,6 +106,44 @@ class TlsOptions:
 
 
 @dataclass(frozen=True)
+class RecordOptions:
+    """A recording of everything that goes over a client's sockets.
+
+    One JSON object per line: the time, the number of the connection, the direction, the frame. The
+    client can be played with it later (``replay``), and it can be sent along with a report.
+
+    Never written are the token, and the values of an agent's secrets and of a provider's fields,
+    also where they are repeated later. Prompts, answers and files are; take out with ``redact``
+    what others must not read. The file is readable for its owner only.
+
+    The sockets do not wait for the file: it is written by a thread of its own. What comes faster
+    waits, and above 65,536 lines or 64 MiB is left out and counted (``stats.unrecorded``). Each
+    line is written at once and as a whole, so a process that dies leaves at most one broken line.
+
+    Attributes:
+        path: The file. One that is there already is moved aside, like a full one.
+        max_bytes: When the file is full: it becomes ``NAME.1``, that becomes ``NAME.2``, and a new
+            one is begun.
+        max_files: How many such older files are kept.
+
+    Raises:
+        InvalidOption: One of them is not usable.
+    """
+
+    path: str | os.PathLike[str]
+    max_bytes: int = 256 * 1024 * 1024
+    max_files: int = 3
+
+    def __post_init__(self) -> None:
+        expect("record", self.path, "a path", (str, os.PathLike))
+        for name, lowest in (("max_bytes", 1), ("max_files", 0)):
+            value = getattr(self, name)
+            expect(f"record.{name}", value, "a number", (int,))
+            if not lowest <= value < _MOST_BYTES:
+                raise InvalidOption(f"record.{name}: expected a number from {lowest}, got {value}")
+
+
+@dataclass(frozen=True)
 class ConnectOptions:
     """All that a client is made of, as one value: for ``connect`` and ``create_app_server_client``.
 
@@ -145,6 +195,13 @@ class ConnectOptions:
             ``client.stats.standby`` says how it stands; a loss before it is ``ready``, or of both
             connections, is one as without it. With ``reconnect=False`` there is none, nor for a
             server with split channels, which has one client only.
+        record: A file for everything that goes over the sockets, or ``RecordOptions``.
+        redact: What is taken out of a recording besides what always is: names of fields, whose
+            values become ``"[redacted]"`` (``content`` at any depth, or a path from the frame on
+            such as ``payload.messages.*.content``); or a function that is given each frame, a
+            ``dict`` that it may change, and ``"send"`` or ``"recv"``, and returns what is written,
+            or ``None`` for nothing. It runs in a thread of the recording's own, after everything
+            else was taken out; when it raises, the frame is left out.
 
     Raises:
         InvalidOption: One is of another type or out of range; the message begins with its name.
@@ -166,6 +223,8 @@ class ConnectOptions:
     external_tool_timeout: float = 290
     reconnect: Reconnect | bool = True
     standby: bool = False
+    record: str | os.PathLike[str] | RecordOptions | None = None
+    redact: Iterable[str] | Redactor | None = None
 
     def __repr__(self) -> str:
         shown = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
@@ -189,6 +248,14 @@ class ConnectOptions:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
         expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
         expect("standby", self.standby, "True or False", (bool,))
+        if self.record is not None and not isinstance(self.record, RecordOptions):
+            expect("record", self.record, "a path or RecordOptions", (str, os.PathLike))
+        if self.redact is not None and not callable(self.redact):
+            expect("redact", self.redact, "a function or names of fields", (list, tuple, set))
+            for each in self.redact:
+                expect_text("redact", each)
+        if self.redact is not None and self.record is None:
+            raise InvalidOption("redact: there is no recording; give record too")
         for name in ("external_tool_concurrency", "max_pending_requests"):
             count = getattr(self, name)
             expect(name, count, "a number", (int,))
@@ -225,3 +292,5 @@ class ConnectSettings(TypedDict, total=False):
     external_tool_timeout: float
     reconnect: Reconnect | bool
     standby: bool
+    record: str | os.PathLike[str] | RecordOptions | None
+    redact: Iterable[str] | Redactor | None

@@ -68,6 +68,20 @@ impl RecordOptions {
         }
     }
 
+    /// Sets the size of a full file.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: u64) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
+    /// Sets how many full files are kept.
+    #[must_use]
+    pub fn max_files(mut self, max_files: u32) -> Self {
+        self.max_files = max_files;
+        self
+    }
+
     /// Writes `"[redacted]"` in place of the values of these fields. `content` is every field of that name, at any
     /// depth; with dots it is a path from the frame on, where `*` stands for every element:
     /// `payload.messages.*.content`.

@@ -1,0 +1,112 @@
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { connect, InvalidOption, replay } from "../dist/esm/index.js";
+import { MockServer, script } from "../dist/esm/testing.js";
+
+const TRACES = new URL("../../protocol/traces/", import.meta.url).pathname;
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) fs.rmSync(folder, { recursive: true });
+});
+
+function file(): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "recording-"));
+  folders.push(folder);
+  return path.join(folder, "run.letta.jsonl");
+}
+
+/** A turn with all that is told of it. */
+async function program(target: Parameters<typeof connect>[0]): Promise<unknown[]> {
+  await using client = await connect(target);
+  const session = await client.session({ agentId: "agent-1" });
+  const turn = session.send("What is six times seven?");
+  const seen: unknown[] = [];
+  // The last event has the result, and with it the time it took.
+  for await (const event of turn) if (!("result" in event)) seen.push(event);
+  return [...seen, (await turn).text];
+}
+
+test("a program that was recorded sees the same again", async () => {
+  const record = file();
+  const call = { name: "Read", input: { path: "a" } };
+  await using mock = await MockServer.start([script.turn({ text: ["4", "2"], toolCalls: [call] })]);
+  const live = await program({ url: mock.url, record });
+  expect(await program(replay(record))).toEqual(live);
+  const events = replay(record).events();
+  const pieces = events.map((it) => (it.event as { text?: string } | undefined)?.text);
+  expect(pieces.filter((text) => text !== undefined)).toEqual(["4", "2"]);
+  const ends = events.filter((it) => it.type === "turn");
+  expect(ends.map((it) => (it.result as { text: string }).text)).toEqual(["42"]);
+});
+
+test("a function says how frames are written", async () => {
+  const record = file();
+  const seen: string[] = [];
+  await using mock = await MockServer.start({ token: "s3cret-t0ken" });
+  await program({
+    url: mock.url,
+    authToken: "s3cret-t0ken",
+    record,
+    redact: (frame, direction) => {
+      seen.push(`${direction} ${frame.type}`);
+      return frame.type === "update_device_status" ? null : { ...frame, seen: true };
+    },
+  });
+  const text = fs.readFileSync(record, "utf8");
+  const lines = text.trim().split("\n");
+  for (const line of lines) {
+    const { frame } = JSON.parse(line);
+    if (frame !== undefined) expect(frame.seen).toBe(true);
+  }
+  expect(text).not.toContain("update_device_status");
+  expect(text).not.toContain("s3cret");
+  const sent = mock.received.map((frame) => `send ${(frame as { type: string }).type}`);
+  expect(seen.filter((it) => it.startsWith("send"))).toEqual(sent);
+  expect(seen).toContain("recv update_device_status");
+});
+
+test("fields are redacted by name", async () => {
+  const record = file();
+  await using mock = await MockServer.start([script.turn({ text: "hush" })]);
+  await using client = await connect({
+    url: mock.url,
+    record: { path: record },
+    redact: ["content"],
+  });
+  const session = await client.session({ agentId: "a" });
+  expect((await session.run("secretly")).text).toBe("hush");
+  await client.close();
+  expect(client.stats.unrecorded).toBe(0);
+  expect(fs.readFileSync(record, "utf8")).not.toMatch(/secretly|hush/);
+});
+
+test("one that only watches gets the frames", async () => {
+  const trace = path.join(TRACES, "single/approval_allow.jsonl");
+  const lines = fs.readFileSync(trace, "utf8").trim().split("\n");
+  const recorded = lines.map((line) => JSON.parse(line)).filter((line) => line.dir === "recv");
+  await using client = await connect(replay(trace, { wait: false }));
+  const got: unknown[] = [];
+  client.onMessage((message) => got.push(message));
+  await new Promise<void>((resolve) => client.onDisconnect(() => resolve()));
+  expect(got).toEqual(recorded.map((line) => line.frame));
+});
+
+test("what cannot be used is refused by its name", async () => {
+  const url = "ws://127.0.0.1:1";
+  const refused = (options: object, message: string) =>
+    expect(connect({ url, ...options })).rejects.toThrow(
+      expect.objectContaining({
+        constructor: InvalidOption,
+        message: expect.stringMatching(message),
+      }),
+    );
+  await refused({ record: 1 }, "^record: expected a path or options");
+  await refused({ redact: ["a"] }, "^redact: there is no recording");
+  await refused({ record: "f", redact: 1 }, "^redact: expected a function or names of fields");
+  await refused({ record: "/does/not/exist/f" }, "^record: cannot write /does/not/exist/f");
+  expect(() => replay("/nowhere").events()).toThrow("replay: cannot read /nowhere");
+  await expect(connect(replay("/nowhere"))).rejects.toThrow("replay: cannot read /nowhere");
+});
