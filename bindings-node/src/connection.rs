@@ -10,8 +10,8 @@ use napi_derive::napi;
 use crate::delivery::Drained;
 use crate::doorbell::Doorbell;
 use crate::errors::{Thrown, bad_option, thrown};
-use crate::recording;
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
+use crate::recording;
 
 /// What came in so far.
 #[napi(object)]

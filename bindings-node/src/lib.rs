@@ -7,6 +7,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "napi hands values over")]
 
 mod checks;
+mod cli;
 mod connection;
 mod delivery;
 mod doorbell;

@@ -52,6 +52,7 @@ export const messageTypes: typeof binding.messageTypes = loaded.messageTypes;
 export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;
 export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
 export const outcomeError: typeof binding.outcomeError = loaded.outcomeError;
+export const cli: typeof binding.cli = loaded.cli;
 export const replayEvents: typeof binding.replayEvents = loaded.replayEvents;
 export type Drained = binding.Drained;
 export type NativeOptions = binding.NativeOptions;

@@ -3,6 +3,7 @@
 //! Everything here is plain data in and out. No thread of the engine ever attaches to Python: it
 //! leaves deliveries in the mailbox and rings the doorbell, and the event loop fetches them.
 
+mod cli;
 mod connection;
 mod delivery;
 mod doorbell;
@@ -18,6 +19,8 @@ use pyo3::prelude::*;
 /// The native module `letta_app_client._native`.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use crate::cli::cli;
     #[pymodule_export]
     use crate::connection::Connection;
     #[pymodule_export]

@@ -38,6 +38,7 @@
 //! # Features
 //!
 //! * `testing` (off by default): [`testing`], a server double and the comparison with recordings.
+//! * `cli` (off by default): [`cli`], the command line of the Python and Node packages.
 //!
 //! The sockets of all clients live on one thread of the library's own, so futures of a [`Client`] run
 //! on any executor. Sections named in these documents are those of the protocol reference.
@@ -49,6 +50,8 @@ mod backpressure;
 mod batch;
 mod belled;
 mod changes;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod connection;
 pub mod engine;

@@ -9,9 +9,12 @@ from os import PathLike
 from typing import Any, Literal, final
 
 __all__ = ["Connection", "MockServer", "Recording", "Server", "ServerLog", "Submission"]
-__all__ += ["__version__", "error_kinds", "kept_frames", "outcome_error", "replay_events"]
+__all__ += ["__version__", "cli", "error_kinds", "kept_frames", "outcome_error", "replay_events"]
 
 __version__: str
+
+def cli(arguments: list[str]) -> int:
+    """Runs a command on the standard streams; gives its exit code."""
 
 def error_kinds() -> list[tuple[str, bool]]:
     """Every code of the engine, and whether that kind of error is retryable."""

@@ -27,6 +27,7 @@ mod cast;
 mod conformance;
 mod connection;
 mod expected;
+mod folder;
 mod http;
 mod options;
 mod outbox;

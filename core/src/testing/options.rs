@@ -76,9 +76,13 @@ pub struct ScriptOptions {
     /// The directories there are, besides `/home/user/project`: a conversation keeps its own when it is sent
     /// elsewhere. By default every directory is there.
     pub directories: Option<Vec<String>>,
+    /// The models that `list_models` tells, by handle; without, that command is left to [`answers`](Self::answers).
+    pub models: Option<Vec<String>>,
+    /// Whether there are files: in a temporary folder, [`MockServer::folder`](super::MockServer::folder), which goes with the server.
+    pub files: bool,
     /// Fields of the successful response to further commands, by command type; `null` leaves the answer to the
-    /// test. Commands that are neither built in nor named here get silence, as from a server that does not know
-    /// them.
+    /// test. They come before what is built in. Commands that are neither built in nor named here get silence, as
+    /// from a server that does not know them.
     pub answers: BTreeMap<String, Value>,
 }
 
@@ -93,6 +97,8 @@ impl Default for ScriptOptions {
             turn_events: true,
             correlation: true,
             directories: None,
+            models: None,
+            files: false,
             answers: BTreeMap::new(),
         }
     }
@@ -134,6 +140,11 @@ pub struct ScriptedTurn {
     pub stop_reason: Option<String>,
     /// The turn ends with this error, after its text.
     pub error: Option<String>,
+    /// Before the answer the model fails so often, and is tried again, in the same run.
+    pub retries: u32,
+    /// How often the model's stream breaks off: each time after so many pieces of text. The run does not count
+    /// then, and the answer comes again in another one.
+    pub cuts: Vec<usize>,
     /// The turn never ends by itself: after its text nothing more comes until it is aborted.
     pub hang: bool,
     /// Cut the connection that started the turn after this many deltas of text.
@@ -154,6 +165,8 @@ impl Default for ScriptedTurn {
             usage: (10, 2),
             stop_reason: None,
             error: None,
+            retries: 0,
+            cuts: Vec::new(),
             hang: false,
             disconnect_after: None,
             lose_input: false,

@@ -3,6 +3,7 @@
 use std::future::{Future, pending};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::connection::{self, Command, Context, Event};
+use super::folder::Folder;
 use super::http::Gate;
 use super::options::{Generation, PlayOptions, ScriptOptions};
 use super::outbox::{SlowReaderLimits, Terminated};
@@ -37,6 +39,7 @@ pub struct MockServer {
     address: SocketAddr,
     pub(super) shared: Arc<Shared>,
     stop: Arc<Notify>,
+    folder: Mutex<Option<Folder>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -52,7 +55,8 @@ impl MockServer {
     ///
     /// When no port or no thread is to be had.
     pub fn play(trace: Trace, generation: Generation, options: PlayOptions) -> io::Result<Self> {
-        Self::start(Gate { generation, token: None }, None, None, move |events, shared| {
+        let gate = Gate { generation, token: None };
+        Self::start(gate, None, None, None, move |events, shared| {
             player::play(trace, generation, options, events, shared)
         })
     }
@@ -67,8 +71,10 @@ impl MockServer {
         let limits = options.slow_reader_limits;
         let ping_interval = options.ping_interval_ms.map(Duration::from_millis);
         let ping_interval = ping_interval.or(limits.map(|_| PING_INTERVAL));
-        Self::start(gate, ping_interval, limits, move |events, shared| {
-            scripted::direct(options, events, shared)
+        let folder = options.files.then(Folder::new).transpose()?;
+        let place = folder.as_ref().map(|folder| folder.path().to_owned());
+        Self::start(gate, ping_interval, limits, folder, move |events, shared| {
+            scripted::direct(options, events, place, shared)
         })
     }
 
@@ -76,6 +82,7 @@ impl MockServer {
         gate: Gate,
         ping_interval: Option<Duration>,
         limits: Option<SlowReaderLimits>,
+        folder: Option<Folder>,
         director: D,
     ) -> io::Result<Self>
     where
@@ -114,7 +121,15 @@ impl MockServer {
                     state.ended = true;
                 });
             })?;
-        Ok(Self { address, shared, stop, thread: Mutex::new(Some(thread)) })
+        let (folder, thread) = (Mutex::new(folder), Mutex::new(Some(thread)));
+        Ok(Self { address, shared, stop, folder, thread })
+    }
+
+    /// The folder for [`ScriptOptions::files`], until the server is closed.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        let folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        folder.as_ref().map(|folder| folder.path().to_owned())
     }
 
     /// The address for clients: `ws://127.0.0.1:PORT`.
@@ -215,6 +230,7 @@ impl MockServer {
             // A panic of the thread has been reported on standard error already.
             let _ = thread.join();
         }
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

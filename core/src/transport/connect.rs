@@ -159,6 +159,23 @@ fn version_of(info: Option<&str>) -> Option<Version> {
     Version::parse(info["letta_code_version"].as_str()?)
 }
 
+/// One HTTP answer of the server, to a path of its own.
+#[cfg(feature = "cli")]
+pub(crate) async fn fetch(
+    endpoint: &Endpoint,
+    options: &ConnectOptions,
+    path: &str,
+) -> Result<Answer, Error> {
+    let ask = async {
+        let mut io = open(endpoint, options).await?;
+        let request = head(endpoint, &format!("GET {path} HTTP/1.0"), "Connection: close\r\n");
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))
+    };
+    tokio::time::timeout(options.connect_timeout, ask).await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::ConnectionFailed, format!("no answer from {path} in time")))
+    })
+}
+
 /// `GET /app-server-info`: 200 tells the generation, 404 means a server that does not have it yet,
 /// 401 that the credentials are wrong.
 async fn probe(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Probe, Error> {

@@ -98,8 +98,8 @@ pub(super) const MAX_HEADERS: usize = 64;
 
 /// The head of an answer, and the bytes that came with it.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// The text behind the status; App Servers put the reason of a refusal there (section 4).
     pub(super) reason: String,
     headers: Vec<(String, String)>,
@@ -107,7 +107,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }

@@ -12,4 +12,6 @@ mod socket;
 mod standby;
 mod tls;
 
+#[cfg(feature = "cli")]
+pub(crate) use connect::fetch;
 pub(crate) use driver::{Driver, Op};

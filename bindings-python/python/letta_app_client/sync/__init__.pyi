@@ -14,6 +14,7 @@ from .._backlog import Overflow
 from .._batch import Batch
 from .._history import History
 from .._limits import Resend, Timeout
+from .._replay import Replay
 from .._structured import StructuredResult
 from .._tools import ToolHandler
 from ..approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
@@ -72,6 +73,9 @@ from .. import QueuePosition as QueuePosition
 from .. import ReasoningDelta as ReasoningDelta
 from .. import ReasoningMessage as ReasoningMessage
 from .. import Reconnect as Reconnect
+from .. import RecordOptions as RecordOptions
+from .. import Redactor as Redactor
+from .. import Replay as Replay
 from .. import RequestError as RequestError
 from .. import RequestTimeout as RequestTimeout
 from .. import Resend as Resend
@@ -122,11 +126,12 @@ from .. import deny as deny
 from .. import jupyter as jupyter
 from .. import policy as policy
 from .. import protocol as protocol
+from .. import replay as replay
 from .. import sync as sync
 from .. import to_frame as to_frame
 from .. import tool as tool
 
-__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'History', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'gather', 'jupyter', 'map', 'policy', 'protocol', 'spawn_server', 'sync', 'to_frame', 'tool']
+__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'History', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RecordOptions', 'Redactor', 'Replay', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'gather', 'jupyter', 'map', 'policy', 'protocol', 'replay', 'spawn_server', 'sync', 'to_frame', 'tool']
 
 M_co = TypeVar("M_co", covariant=True, bound=Message)
 T_co = TypeVar("T_co", covariant=True)
@@ -3743,7 +3748,7 @@ class Terminals(Family):
         """
 
 
-def connect(url: str | OwnServer | ConnectOptions, **settings: Unpack[ConnectSettings]) -> AppServerClient:
+def connect(url: str | OwnServer | ConnectOptions | Replay, **settings: Unpack[ConnectSettings]) -> AppServerClient:
     """Makes a client and connects it.
 
     ``client = connect(url)``, or ``with connect(url) as client:``, which closes it at
@@ -3751,7 +3756,8 @@ def connect(url: str | OwnServer | ConnectOptions, **settings: Unpack[ConnectSet
     Cancelling ends the attempt.
 
     Args:
-        url: Where the server is; a server of one's own from ``spawn_server``; or all options.
+        url: Where the server is; a server of one's own from ``spawn_server``; a recording in place
+            of a server, from ``replay``; or all options.
         **settings: The others of ``ConnectOptions`` by name, such as ``token`` where the server
             wants one; instead of those in ``url`` where both are given.
 

@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::super::http::app_server_info;
 use super::abort;
+use super::agents;
+use super::conversations;
+use super::files;
 use super::frames::{self, Draft, timestamp, uuid};
 use super::inputs;
 use super::start;
@@ -11,6 +14,14 @@ use super::store;
 use super::world::{Scope, State, Step, World};
 
 const LIST: &str = "conversation_messages_list";
+
+/// What a test may answer in place of the double.
+const ANSWERABLE: [&[&str]; 4] = [
+    &agents::COMMANDS,
+    &conversations::COMMANDS,
+    &files::COMMANDS,
+    &["list_models", "update_model"],
+];
 
 const MODES: [&str; 3] = ["standard", "acceptEdits", "unrestricted"];
 
@@ -34,7 +45,14 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         _ => return None,
     };
     let state = &mut *world.lock();
-    match frame["type"].as_str()? {
+    let kind = frame["type"].as_str()?;
+    // What a test says comes before what is built in.
+    if ANSWERABLE.iter().any(|family| family.contains(&kind))
+        && let Some(answer) = state.options.answers.get(kind).cloned()
+    {
+        return answered(state, client, request_id?, kind, &answer);
+    }
+    match kind {
         "runtime_start" => start::runtime_start(state, client, request_id?, frame),
         "input" => {
             let scope = Scope::from_json(&frame["runtime"])?;
@@ -50,11 +68,22 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
             state.reply(client, &app_server_info(request_id?));
             Some(())
         }
-        "conversation_list" => {
-            let mut fields = Map::new();
-            fields.insert("conversations".to_owned(), json!([]));
-            respond(state, client, "conversation_list", request_id?, fields);
+        kind if agents::COMMANDS.contains(&kind) => {
+            agents::handle(state, client, request_id?, frame)
+        }
+        kind if conversations::COMMANDS.contains(&kind) => {
+            conversations::handle(state, client, request_id?, frame)
+        }
+        kind if files::COMMANDS.contains(&kind) && state.folder.is_some() => {
+            let folder = state.folder.clone()?;
+            files::handle(state, &folder, client, request_id, frame)
+        }
+        "list_models" if state.options.models.is_some() => {
+            list_models(state, client, request_id?);
             Some(())
+        }
+        "update_model" if state.options.models.is_some() => {
+            update_model(state, client, request_id?, frame)
         }
         LIST if !state.options.answers.contains_key(LIST) => {
             store::list(state, client, request_id?, frame)
@@ -64,14 +93,51 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         }
         "external_tool_call_response" => external_result(state, client, request_id?, frame),
         other => {
-            let answer = state.options.answers.get(other)?;
-            if !answer.is_null() {
-                let fields = answer.as_object().cloned().unwrap_or_default();
-                respond(state, client, other, request_id?, fields);
-            }
-            Some(())
+            let answer = state.options.answers.get(other)?.clone();
+            answered(state, client, request_id?, other, &answer)
         }
     }
+}
+
+/// Answers as a test says; not at all where it leaves that to itself.
+fn answered(state: &State, client: u64, id: &str, kind: &str, answer: &Value) -> Option<()> {
+    if !answer.is_null() {
+        let fields = answer.as_object().cloned().unwrap_or_default();
+        respond(state, client, kind, id, fields);
+    }
+    Some(())
+}
+
+fn list_models(state: &State, client: u64, id: &str) {
+    let handles = state.options.models.as_deref().unwrap_or_default();
+    let entry = |(index, handle): (usize, &String)| {
+        json!({
+            "id": handle, "handle": handle, "label": handle, "description": "",
+            "isDefault": index == 0,
+        })
+    };
+    let entries: Vec<Value> = handles.iter().enumerate().map(entry).collect();
+    let fields = json!({ "entries": entries, "available_handles": handles });
+    respond(state, client, "list_models", id, fields.as_object().cloned().unwrap_or_default());
+}
+
+/// Handles that are not known are taken too, and would fail only when used.
+fn update_model(state: &mut State, client: u64, id: &str, frame: &Value) -> Option<()> {
+    let scope = Scope::from_json(&frame["runtime"])?;
+    let payload = frame["payload"].as_object()?;
+    let handle = payload.get("model_handle").or(payload.get("model_id"))?.as_str()?.to_owned();
+    state.subscribe(client, &scope);
+    let name = handle.rsplit('/').next().unwrap_or_default();
+    let told = json!({ "message": format!("Model updated to {name}."), "level": "info" });
+    let draft = lifecycle(state, "status", None, told);
+    state.broadcast(&scope, &draft);
+    state.tell_device(&scope);
+    let fields = json!({
+        "runtime": scope.to_json(), "applied_to": "conversation", "model_id": handle,
+        "model_handle": handle, "model_settings": null,
+    });
+    respond(state, client, "update_model", id, fields.as_object().cloned().unwrap_or_default());
+    Some(())
 }
 
 pub(super) fn respond(

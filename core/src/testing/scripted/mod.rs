@@ -2,7 +2,10 @@
 //! from a list.
 
 mod abort;
+mod agents;
 mod commands;
+mod conversations;
+mod files;
 mod frames;
 mod inputs;
 mod publish;
@@ -13,6 +16,7 @@ mod tools;
 mod turn;
 mod world;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -26,9 +30,10 @@ use world::World;
 pub(super) async fn direct(
     options: ScriptOptions,
     mut events: UnboundedReceiver<Event>,
+    folder: Option<PathBuf>,
     shared: Arc<Shared>,
 ) {
-    let world = World::new(options);
+    let world = World::new(options, folder);
     while let Some(event) = events.recv().await {
         match event {
             Event::Opened(link) => sessions::opened(&world, link),

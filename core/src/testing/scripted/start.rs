@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::commands::{mode_is_known, optional, respond};
-use super::frames::{self, uuid};
 use super::world::{Scope, State};
 
 /// Starts a runtime or joins one; every agent and conversation that is named exists.
@@ -40,11 +39,18 @@ pub(super) fn runtime_start(
         );
         return Some(());
     }
-    let agent_id = agent
-        .map_or_else(|| format!("agent-local-{}", uuid(state.count("agent"))), ToOwned::to_owned);
+    let agent_state = match agent {
+        Some(id) => state.agent(id),
+        None => {
+            let body = frame["create_agent"]["body"].as_object().cloned().unwrap_or_default();
+            state.make_agent(body)
+        }
+    };
+    let agent_id = agent_state["id"].as_str().unwrap_or_default().to_owned();
     let conversation_id = conversation
         .map_or_else(|| format!("local-conv-{}", state.count("conversation")), ToOwned::to_owned);
     let scope = Scope { agent_id, conversation_id };
+    let conversation_state = state.conversation(&scope);
     state.subscribe(client, &scope);
     let runtime = state.runtime(&scope);
     if let Some(mode) = mode {
@@ -58,8 +64,8 @@ pub(super) fn runtime_start(
     }
     let answer = json!({
         "type": response, "request_id": request_id, "success": true,
-        "runtime": scope.to_json(), "agent": frames::agent(&scope.agent_id),
-        "conversation": frames::conversation(&scope),
+        "runtime": scope.to_json(), "agent": agent_state,
+        "conversation": conversation_state,
         "created": { "agent": agent.is_none(), "conversation": conversation.is_none() },
     });
     let replay_first = state.is_single() && frame["wait_for_replay"] == true;

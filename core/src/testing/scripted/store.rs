@@ -15,7 +15,7 @@ const STREAMED: [&str; 4] = ["type", "run_id", "seq_id", "otid"];
 const PAGE: usize = 50;
 
 /// A message and, while it grows, the `otid` of its pieces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Stored {
     message: Value,
     pieces: Option<String>,

@@ -8,10 +8,14 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::options::ScriptedTurn;
+use super::commands::lifecycle;
 use super::frames::{self, Draft, timestamp, uuid};
 use super::inputs::{content_parts, merged_content};
 use super::sessions;
 use super::world::{Input, Running, Scope, State, Step, World};
+
+/// What retries say of the pause before them; here there is none.
+const RETRY_MS: u64 = 1000;
 
 /// Starts a turn for inputs that did not wait.
 pub(super) fn start(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>) {
@@ -156,8 +160,49 @@ impl Turn {
         self.delta("stop_reason", json!({ "stop_reason": stop_reason }));
     }
 
+    /// Runs whose stream breaks off; the model is asked again after each.
+    async fn break_off(&mut self) {
+        for (index, pieces) in std::mem::take(&mut self.script.cuts).into_iter().enumerate() {
+            self.begin_run();
+            let run = self.active_run();
+            let otid = format!("provider-assistant-0-{run}");
+            for piece in self.script.text.iter().take(pieces).cloned().collect::<Vec<_>>() {
+                yield_now().await;
+                let content = json!([{ "type": "text", "text": piece }]);
+                self.delta("assistant_message", json!({ "otid": otid, "content": content }));
+            }
+            let error = json!({
+                "message": "terminated", "detail": "terminated", "error_type": "llm_error",
+                "retryable": true,
+            });
+            self.delta("error_message", error);
+            self.delta("stop_reason", json!({ "stop_reason": "llm_api_error" }));
+            let state = &mut *self.world.lock();
+            let retry = json!({
+                "message": "Unexpected downstream LLM API error, retrying...",
+                "reason": "llm_api_error", "attempt": index + 1, "max_attempts": 3,
+                "delay_ms": RETRY_MS,
+            });
+            let draft = lifecycle(state, "retry", Some(&run), retry);
+            state.broadcast(&self.scope, &draft);
+            for step in [Step::Sending, Step::Waiting, Step::Processing] {
+                state.enter(&self.scope, step);
+            }
+        }
+    }
+
     async fn answer(&mut self) {
+        self.break_off().await;
         self.begin_run();
+        for attempt in 1..=self.script.retries {
+            yield_now().await;
+            let message = "500: the model is not available";
+            let data = json!({
+                "attempt": attempt, "max_attempts": 3, "delay_ms": RETRY_MS << (attempt - 1).min(8),
+                "message": message,
+            });
+            self.delta("event_message", json!({ "event_type": "retry", "event_data": data }));
+        }
         let run = self.active_run();
         let otid = format!("provider-assistant-0-{run}");
         let (reasoning, text) =

@@ -1,6 +1,7 @@
 //! The state of a scripted server and how it reaches the clients.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -19,9 +20,12 @@ use super::store::Stored;
 pub(super) struct World(Arc<Mutex<State>>);
 
 impl World {
-    pub(super) fn new(options: ScriptOptions) -> Self {
+    pub(super) fn new(options: ScriptOptions, folder: Option<PathBuf>) -> Self {
         Self(Arc::new(Mutex::new(State {
             options,
+            folder,
+            agents: BTreeMap::new(),
+            conversations: BTreeMap::new(),
             turns_begun: 0,
             counters: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -144,6 +148,10 @@ pub(super) struct Runtime {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) options: ScriptOptions,
+    /// Where the files are.
+    pub(super) folder: Option<PathBuf>,
+    pub(super) agents: BTreeMap<String, Value>,
+    pub(super) conversations: BTreeMap<Scope, Value>,
     turns_begun: usize,
     counters: BTreeMap<&'static str, u64>,
     /// By the id of their main socket.

@@ -1,0 +1,9 @@
+//! The command line of all packages.
+
+use napi_derive::napi;
+
+/// Runs a command and gives its exit code. It blocks, and reads and writes the process's own standard streams.
+#[napi]
+pub fn cli(arguments: Vec<String>) -> i32 {
+    letta_app_client::cli::main(&arguments) as i32
+}

@@ -1,0 +1,151 @@
+//! The command line, the same one in every package: `letta-app` of the Python and of the Node package calls
+//! [`main`], as does `cargo run -p letta-app-client --features cli --example letta_app`.
+//!
+//! What a command is for goes to standard output; progress, questions and problems go to standard error.
+
+mod args;
+mod ask;
+mod bench;
+mod doctor;
+mod out;
+mod record;
+mod render;
+mod replay;
+mod run;
+mod tail;
+mod target;
+
+use std::io;
+
+use args::{Args, Command};
+use out::Out;
+
+use crate::error::{Error, ErrorKind};
+
+/// How a command ends, as the exit code of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It did what it was asked for.
+    Done = 0,
+    /// It failed: a turn did not complete, `doctor` found something, a request was refused.
+    Failed = 1,
+    /// The command line, or a file, cannot be used.
+    Usage = 2,
+    /// There is no connection, or it was lost.
+    NoConnection = 3,
+    /// The server wants other credentials.
+    Refused = 4,
+    /// Ctrl-C; what was running has been stopped on the server.
+    Interrupted = 130,
+}
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// An error of the client.
+    Error(Error),
+    /// Nobody reads the output any more, as in `letta-app tail | head`; that is no failure.
+    Unread,
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::Unread,
+            _ => Self::Error(Error::new(ErrorKind::InvalidOption, error.to_string())),
+        }
+    }
+}
+
+type Outcome = Result<Exit, Stop>;
+
+/// Runs the command that the arguments (without the name of the program) name, and says how it ended. Blocks
+/// meanwhile, and reads and writes the standard streams.
+#[must_use]
+pub fn main(arguments: &[String]) -> Exit {
+    let args = match Args::parse(arguments) {
+        Ok(args) => args,
+        Err(problem) => {
+            eprintln!("letta-app: {problem}\nletta-app --help tells what there is");
+            return Exit::Usage;
+        }
+    };
+    let mut out = Out::new(&args);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(run(&args, &mut out));
+            // A thread that waits for somebody to type does not end by itself.
+            runtime.shutdown_background();
+            outcome
+        }
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(exit) => exit,
+        Err(Stop::Unread) => Exit::Done,
+        Err(Stop::Interrupted) => {
+            out.note("interrupted");
+            Exit::Interrupted
+        }
+        Err(Stop::Error(error)) => {
+            out.problem(&error);
+            exit_of(&error)
+        }
+    }
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error.kind() {
+        ErrorKind::InvalidOption | ErrorKind::InvalidCommand => Exit::Usage,
+        ErrorKind::Auth => Exit::Refused,
+        ErrorKind::ConnectionFailed
+        | ErrorKind::ProtocolMismatch
+        | ErrorKind::Disconnected
+        | ErrorKind::TurnInterrupted
+        | ErrorKind::Closed => Exit::NoConnection,
+        _ => Exit::Failed,
+    }
+}
+
+async fn run(args: &Args, out: &mut Out) -> Outcome {
+    let work = async {
+        match &args.command {
+            Command::Help => out.line(args::HELP).map(|()| Exit::Done),
+            Command::Version => {
+                let version = concat!("letta-app ", env!("CARGO_PKG_VERSION"));
+                out.line(version).map(|()| Exit::Done)
+            }
+            Command::Doctor => doctor::run(args, out).await,
+            Command::Run { prompt } => run::run(args, prompt, out).await,
+            Command::Tail => tail::run(args, out).await,
+            Command::Replay { file } => replay::run(args, file, out).await,
+            Command::Record { file } => record::run(args, file, out).await,
+            Command::Bench => bench::run(args, out).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = interrupted() => Err(Stop::Interrupted),
+    };
+    // Dropping the work has stopped its turn, which goes out before the client is closed.
+    for client in std::mem::take(&mut out.clients) {
+        client.close().await;
+    }
+    outcome
+}
+
+/// Waits for Ctrl-C; for ever where that cannot be waited for.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

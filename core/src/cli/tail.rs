@@ -1,0 +1,102 @@
+//! `tail`: the frames of a server as they come.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::args::Args;
+use super::out::{Look, Out};
+use super::{Exit, Outcome, Stop, render, target};
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::events::Event;
+
+pub(super) async fn run(args: &Args, out: &mut Out) -> Outcome {
+    let mut options = target::options(args);
+    if let Some(limit) = args.timeout {
+        options.connect_timeout = limit;
+        options.request_timeout = limit;
+    }
+    let client = Client::new(options.clone())?;
+    out.clients.push(client.clone());
+    let mut events = client.events();
+    client.connect().await?;
+    out.note(&format!("connected to {}", crate::options::shown(&args.url)));
+    subscribe(args, &client).await?;
+    follow(args, &mut events, out, true).await
+}
+
+/// Asks for the events of the conversation that the options name; a server sends them to those who do.
+pub(super) async fn subscribe(args: &Args, client: &Client) -> Result<(), Stop> {
+    match (&args.agent, &args.conversation) {
+        (Some(agent), Some(conversation)) => {
+            let runtime = json!({ "agent_id": agent, "conversation_id": conversation });
+            client.sync(json!({ "runtime": runtime, "recover_approvals": false })).await?;
+            Ok(())
+        }
+        (None, None) => Ok(()),
+        _ => {
+            let message = "name both --agent and --conversation, or none";
+            Err(Error::new(ErrorKind::InvalidOption, message).into())
+        }
+    }
+}
+
+/// Counts, and where wanted shows, frames until a limit of the options or the end of the connection.
+pub(super) async fn follow(
+    args: &Args,
+    events: &mut crate::Events,
+    out: &mut Out,
+    show: bool,
+) -> Outcome {
+    let begun = Instant::now();
+    let end = args.seconds.map(|seconds| tokio::time::Instant::now() + seconds);
+    let far = tokio::time::Instant::now() + Duration::from_secs(365 * 86_400);
+    let mut seen = 0;
+    while args.count.is_none_or(|count| seen < count) {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = tokio::time::sleep_until(end.unwrap_or(far)) => break,
+        };
+        match event {
+            Some(Event::Message(message)) => {
+                let frame = message.json();
+                let kind = frame["type"].as_str().unwrap_or_default();
+                if !args.types.is_empty() && !args.types.iter().any(|wanted| wanted == kind) {
+                    continue;
+                }
+                seen += 1;
+                if show && args.json {
+                    out.line(one_line(message.text()))?;
+                } else if show {
+                    let line = render::frame(out, begun.elapsed().as_secs_f64(), "<", &frame);
+                    out.line(line)?;
+                }
+            }
+            Some(Event::Disconnected { reason, will_reconnect: true, .. }) => {
+                out.aside(&format!("the connection was lost: {reason}"), Look::Warn);
+            }
+            Some(Event::Disconnected { reason, code, .. }) => {
+                let message = format!("the connection was lost: {reason}");
+                let error = Error::new(ErrorKind::Disconnected, message);
+                return Err(error.with_close_code(Some(code)).into());
+            }
+            Some(Event::Lagged { dropped }) => {
+                out.aside(&format!("{dropped} frames were not shown in time"), Look::Warn);
+            }
+            Some(_) => {}
+            None => break,
+        }
+    }
+    out.note(&format!("{seen} frames"));
+    Ok(Exit::Done)
+}
+
+/// A frame as it came, on one line: line ends may only stand between the tokens of JSON.
+fn one_line(text: &str) -> String {
+    if serde_json::from_str::<Value>(text).is_ok() {
+        text.replace(['\n', '\r'], " ")
+    } else {
+        text.to_owned()
+    }
+}
