@@ -65,7 +65,7 @@ test: test-rust build
 	$(MAKE) --no-print-directory test-live conformance
 
 test-rust:
-	$(CARGO) test --quiet -p letta-app-client --features testing
+	$(CARGO) test --quiet -p letta-app-client --features cli
 	$(CARGO) test --quiet -p xtask
 
 test-python: $(STAMPS)/python
@@ -75,6 +75,7 @@ test-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent test
 
 test-live: build live
+	$(CARGO) build --quiet -p letta-app-client --features cli --example letta_app
 	node --test tests/live/harness.test.mjs tests/live/model.test.mjs
 	cd bindings-python && ../$(BIN)/python -m pytest -q -m live
 	cd bindings-node && npm run --silent test:live
@@ -87,13 +88,13 @@ test-live: build live
 # The features are those of test-rust, so that nothing is built twice.
 .PHONY: test-live-rust
 test-live-rust: live
-	$(CARGO) test --quiet -p letta-app-client --features testing --test live --test faults --no-run
+	$(CARGO) test --quiet -p letta-app-client --features cli --test live --test faults --test honesty --no-run
 	node tests/live/with-server.mjs sh -c \
-		'$(CARGO) test --quiet -p letta-app-client --features testing --test live --test faults -- --ignored'
+		'$(CARGO) test --quiet -p letta-app-client --features cli --test live --test faults --test honesty -- --ignored'
 
 # Every recording through the public API of each language: all inputs must end as expected.
 conformance: build
-	$(CARGO) run --quiet -p letta-app-client --features testing --example conformance -- $(TRACES)
+	$(CARGO) run --quiet -p letta-app-client --features cli --example conformance -- $(TRACES)
 	$(BIN)/python -m letta_app_client.testing conformance $(TRACES)
 	node bindings-node/conformance.mjs $(TRACES)
 
@@ -103,7 +104,7 @@ check: check-rust check-python check-node
 
 check-rust:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --quiet --workspace --all-targets --features letta-app-client/testing -- -D warnings
+	$(CARGO) clippy --quiet --workspace --all-targets --features letta-app-client/cli -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps -p letta-app-client --all-features
 	$(CARGO) check --quiet --manifest-path core/fuzz/Cargo.toml --target-dir target/fuzz --no-default-features
 	$(CARGO) run --quiet -p xtask -- check
@@ -145,9 +146,9 @@ FAULTS ?= 300
 FAULT_SECONDS ?= 900
 .PHONY: faults
 faults: live
-	$(CARGO) test --quiet -p letta-app-client --features testing --test faults --no-run
+	$(CARGO) test --quiet -p letta-app-client --features cli --test faults --no-run
 	FAULTS=$(FAULTS) FAULT_SECONDS=$(FAULT_SECONDS) node tests/live/with-server.mjs sh -c \
-		'$(CARGO) test --quiet -p letta-app-client --features testing --test faults -- --ignored --nocapture'
+		'$(CARGO) test --quiet -p letta-app-client --features cli --test faults -- --ignored --nocapture'
 
 # A thousand connections and a thousand turns in one process; fails when a thread, a descriptor or memory stays.
 endurance: build

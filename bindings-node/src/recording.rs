@@ -40,6 +40,7 @@ pub(crate) fn serve(
 
 /// What the engine makes of a recording, as a JSON list.
 #[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
 pub fn replay_events(path: String) -> Result<String, Thrown> {
     let events = events(path).map_err(thrown)?;
     let texts: Vec<&str> = events.iter().map(|event| event.get()).collect();

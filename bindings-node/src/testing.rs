@@ -101,6 +101,25 @@ impl MockServer {
         self.core.terminated().into_iter().map(entry).collect::<serde_json::Value>().to_string()
     }
 
+    /// How what came differs from a demand, whose fields are a JSON object.
+    #[napi]
+    pub fn complaint(
+        &self,
+        kind: String,
+        times: Option<u32>,
+        fields: String,
+    ) -> Result<Option<String>, Thrown> {
+        let fields = serde_json::from_str(&fields)
+            .map_err(|error| bad_option("fields", "an object", error))?;
+        Ok(self.core.complaint(&kind, times.map(|times| times as usize), &fields))
+    }
+
+    /// The temporary folder of its files.
+    #[napi]
+    pub fn folder(&self) -> Option<String> {
+        self.core.folder().map(|folder| folder.to_string_lossy().into_owned())
+    }
+
     /// Sends a text to all clients.
     #[napi]
     pub fn push(&self, text: String) {

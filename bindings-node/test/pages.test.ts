@@ -18,7 +18,7 @@ async function answer(mock: MockServer, type: string, pages: object[]): Promise<
 }
 
 async function pair() {
-  const mock = await startMock({ answers: { [LIST]: null } });
+  const mock = await startMock({ answers: { [LIST]: null, agent_list: null } });
   return { mock, client: await connected(mock) };
 }
 

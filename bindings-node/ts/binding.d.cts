@@ -106,6 +106,10 @@ export declare class MockServer {
   openConnections(): number
   /** The connections that were dropped because their clients read too slowly, as JSON. */
   terminated(): string
+  /** How what came differs from a demand, whose fields are a JSON object. */
+  complaint(kind: string, times: number | undefined | null, fields: string): string | null
+  /** The temporary folder of its files. */
+  folder(): string | null
   /** Sends a text to all clients. */
   push(text: string): void
   /** Cuts one open connection, counted from 0. */
@@ -156,6 +160,9 @@ export declare class Submission {
 
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
+
+/** Runs a command and gives its exit code. It blocks, and reads and writes the process's own standard streams. */
+export declare function cli(arguments: Array<string>): number
 
 /** Deliveries in order, as four lists of equal length. */
 export interface Drained {

@@ -57,6 +57,10 @@ export interface ScriptedTurn {
   disconnectAfter?: number;
   /** The connection is cut and the input lost on the way; the next one starts the next turn. */
   loseInput?: boolean;
+  /** How often the model fails before it answers. */
+  retries?: number;
+  /** The answer breaks off after so many pieces of text, and is tried again in another run; once for each. */
+  cuts?: number[];
 }
 
 /** What a server bears from a client that reads slowly; by default what a real one bears (section 2). */
@@ -100,7 +104,14 @@ export interface ScriptOptions {
   correlation?: boolean;
   /** The directories there are, besides `/home/user/project`; by default every one is there. */
   directories?: string[];
-  /** Fields of the successful response to further commands, by command type; `null` leaves the answer to the test. */
+  /** The models that `list_models` tells; without, that is left to `answers`. */
+  models?: string[];
+  /** There is a temporary folder, {@link MockServer.folder}, and `read_file` and its like work in it. */
+  files?: boolean;
+  /**
+   * Fields of the successful response to commands, by command type; `null` leaves the answer to the test. They
+   * come before what is built in: runtimes, turns, agents and conversations.
+   */
   answers?: Record<string, unknown>;
 }
 
@@ -128,6 +139,8 @@ function nativeTurn(turn: ScriptedTurn): object {
     hang: turn.hang,
     disconnect_after: turn.disconnectAfter,
     lose_input: turn.loseInput,
+    retries: turn.retries,
+    cuts: turn.cuts,
   };
 }
 
@@ -151,8 +164,18 @@ function nativeScript(options: ScriptOptions): string {
     turn_events: options.turnEvents,
     correlation: options.correlation,
     directories: options.directories,
+    models: options.models,
+    files: options.files,
     answers: options.answers,
   });
+}
+
+/** What {@link MockServer.assertReceived} demands. */
+export interface ReceivedOptions {
+  /** How many frames; by default at least one. */
+  times?: number;
+  /** What they have. */
+  fields?: object;
 }
 
 /** Builds what scripted servers do. */
@@ -234,12 +257,22 @@ export class MockServer {
     return this.received.filter(isOfType) as Record<string, unknown>[];
   }
 
-  /** Throws unless frames of this type came, so many times when that is given. */
-  assertReceived(type: string, { times }: { times?: number } = {}): void {
-    const count = this.receivedOf(type).length;
-    if (times === undefined ? count === 0 : count !== times) {
-      throw new Error(`expected ${times ?? "some"} frames of type ${type}, received ${count}`);
-    }
+  /**
+   * Throws unless frames of this type came: at least one, or exactly so many. With `fields` only those
+   * count that have them, and perhaps more; lists have to be of the same length. The message says where
+   * the frames that came differ.
+   */
+  assertReceived(type: string, { times, fields = {} }: ReceivedOptions = {}): void {
+    const text = JSON.stringify(fields);
+    const complaint = translated(() => this.#native.complaint(type, times, text));
+    if (complaint !== null) throw new Error(complaint);
+  }
+
+  /** The temporary folder of the server's files, with `files: true`; it goes with the server. */
+  get folder(): string {
+    const folder = this.#native.folder();
+    if (folder === null) throw new Error("there are no files: start the server with files: true");
+    return folder;
   }
 
   /** Resolves when the recording was played to its end or given up; `false` when the time is up. */
@@ -281,6 +314,30 @@ export class MockServer {
     return this.close();
   }
 }
+
+/**
+ * Fixtures for vitest: `const test = base.extend(fixtures)` has `mock`, a server that answers every turn with
+ * `Hello world`, and `startMock`, which starts servers with the arguments of {@link MockServer.start}. They are
+ * closed after the test.
+ */
+export const fixtures = {
+  // biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of what a fixture needs from it
+  mock: async ({}: object, use: (mock: MockServer) => Promise<void>): Promise<void> => {
+    const mock = await MockServer.start();
+    await use(mock);
+    await mock.close();
+  },
+  // biome-ignore lint/correctness/noEmptyPattern: the same
+  startMock: async ({}: object, use: (start: typeof MockServer.start) => Promise<void>) => {
+    const started: MockServer[] = [];
+    await use(async (options) => {
+      const mock = await MockServer.start(options);
+      started.push(mock);
+      return mock;
+    });
+    for (const mock of started) await mock.close();
+  },
+};
 
 /** Resolves when the add-on calls back. */
 function called(start: (callback: (happened: boolean) => void) => void): Promise<boolean> {

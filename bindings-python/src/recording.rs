@@ -24,12 +24,11 @@ impl Recording {
 impl Recording {
     /// Waits for the next frame: its direction and its text; `None` at the end.
     fn next(&self, py: Python<'_>) -> Option<(&'static str, String)> {
-        let frame = py.detach(|| {
+        py.detach(|| {
             let (writer, asked) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
             *asked = writer.next_frame();
             asked.as_ref().map(|frame| (frame.direction.as_str(), frame.text.clone()))
-        });
-        frame
+        })
     }
 
     /// Writes that frame as it is given; `None` leaves it out.

@@ -104,6 +104,23 @@ impl MockServer {
         Ok(py.detach(|| self.0.wait_received(kind, times, limit)))
     }
 
+    /// How what came differs from a demand; the fields are a JSON object.
+    fn complaint(
+        &self,
+        kind: &str,
+        times: Option<usize>,
+        fields: &str,
+    ) -> PyResult<Option<String>> {
+        let fields = serde_json::from_str(fields)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        Ok(self.0.complaint(kind, times, &fields))
+    }
+
+    #[getter]
+    fn folder(&self) -> Option<PathBuf> {
+        self.0.folder()
+    }
+
     fn push(&self, text: &str) {
         self.0.push(text);
     }

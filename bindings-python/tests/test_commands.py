@@ -38,7 +38,8 @@ async def test_every_method_sends_its_command(client: AppServerClient, mock: Moc
     assert (await client.sync(runtime=runtime, force_device_status=True)).type == "sync_response"
     assert (await client.abort(runtime=runtime)).aborted is False
     assert (await client.info()).capabilities.runtime_start is True
-    assert (await client.conversation_list(query={"agent_id": "agent-1"})).conversations == []
+    listed = await client.conversation_list(query={"agent_id": "agent-1"})
+    assert [it["id"] for it in listed.conversations] == [runtime.conversation_id]
     update = {"runtimes": [runtime], "external_tools": []}
     answer = await client.runtime_external_tools_update(updates=[update])
     assert answer.success

@@ -91,7 +91,7 @@ async def test_one_that_only_watches_gets_the_frames(tmp_path: Path) -> None:
     connecting = letta.connect(letta.replay(path, wait=False))
     async with connecting.client.messages() as messages, connecting:
         got = []
-        with pytest.raises(letta.Disconnected):
+        with pytest.raises(letta.Disconnected):  # noqa: PT012 - an iteration ends so
             async for message in messages:
                 got.append(message.raw)  # noqa: PERF401 - it ends with an exception
     assert got == frames
@@ -112,9 +112,9 @@ def test_what_cannot_be_used_is_refused(options: dict[str, Any], message: str) -
 
 
 def test_what_cannot_be_played_is_refused() -> None:
-    with pytest.raises(letta.InvalidOption, match="^replay: cannot read /nowhere"):
+    with pytest.raises(letta.InvalidOption, match=r"^replay: cannot read /nowhere"):
         letta.connect(letta.replay("/nowhere"))
-    with pytest.raises(letta.InvalidOption, match="^replay: cannot read /nowhere"):
+    with pytest.raises(letta.InvalidOption, match=r"^replay: cannot read /nowhere"):
         letta.replay("/nowhere").events()
-    with pytest.raises(letta.InvalidOption, match="^replay: expected a speed"):
+    with pytest.raises(letta.InvalidOption, match=r"^replay: expected a speed"):
         letta.connect(letta.replay(TRACES / "single/simple_turn.jsonl", -1))

@@ -95,7 +95,7 @@ def test_a_client_that_answers_no_ping_is_dropped_where_that_is_wanted() -> None
 def test_the_mock_server_says_what_it_got() -> None:
     with MockServer([script.turn("42")], token="t") as mock:
         assert mock.url in repr(mock)
-        with pytest.raises(AssertionError, match="at least 1 frames of type 'sync', got 0"):
+        with pytest.raises(AssertionError, match='at least 1 frames of type "sync", got 0'):
             mock.assert_received("sync")
 
         async def main() -> None:

@@ -124,7 +124,7 @@ impl Connection {
         };
         let mut endpoint = options.check()?;
         let recording = options.record.as_ref();
-        let recording = recording.map(|record| Recorder::open(record, endpoint.secrets()));
+        let recording = recording.map(|record| Recorder::open(record, &endpoint.secrets()));
         let (recorder, writer) = recording.transpose()?.unzip();
         endpoint.recorder.clone_from(&recorder);
         let shared = Arc::new(Shared::new(Ids::random()?));

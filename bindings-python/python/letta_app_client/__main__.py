@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from . import _native
@@ -11,6 +12,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Runs the command of the process's arguments and ends the process."""
+    # The command has a handler of its own, which stops the turn; this is for the time before.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(_native.cli(sys.argv[1:]))
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, overload
 from . import _native
 from ._checks import expect_text
 from ._pending import Pending
+from ._replay import Replay
 from .client import AppServerClient
 from .errors import InvalidOption
-from ._replay import Replay
 from .options import (
     ConnectOptions,
     InsecureTokenWarning,

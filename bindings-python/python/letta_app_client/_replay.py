@@ -72,8 +72,8 @@ def replay(
             the first one is played.
         speed: 1 for the recorded pace, 2 for twice as fast, 0 for as fast as it goes.
         wait: ``False`` for a program that only watches: the frames come whatever it sends.
-        step_timeout: Seconds to wait for a command. Then the connection ends with code 4000, and the
-            reason names the line of the file.
+        step_timeout: Seconds to wait for a command. Then the connection ends with code 4000, and
+            the reason names the line of the file.
 
     Raises:
         InvalidOption: An option is of another type. What is wrong with the file is said by

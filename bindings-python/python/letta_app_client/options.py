@@ -248,14 +248,7 @@ class ConnectOptions:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
         expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
         expect("standby", self.standby, "True or False", (bool,))
-        if self.record is not None and not isinstance(self.record, RecordOptions):
-            expect("record", self.record, "a path or RecordOptions", (str, os.PathLike))
-        if self.redact is not None and not callable(self.redact):
-            expect("redact", self.redact, "a function or names of fields", (list, tuple, set))
-            for each in self.redact:
-                expect_text("redact", each)
-        if self.redact is not None and self.record is None:
-            raise InvalidOption("redact: there is no recording; give record too")
+        _check_recording(self.record, self.redact)
         for name in ("external_tool_concurrency", "max_pending_requests"):
             count = getattr(self, name)
             expect(name, count, "a number", (int,))
@@ -264,6 +257,17 @@ class ConnectOptions:
         if not 0 <= self.max_message_bytes < _MOST_BYTES:
             size = self.max_message_bytes
             raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {size}")
+
+
+def _check_recording(record: object, redact: Iterable[str] | Redactor | None) -> None:
+    if record is not None and not isinstance(record, RecordOptions):
+        expect("record", record, "a path or RecordOptions", (str, os.PathLike))
+    if redact is not None and not callable(redact):
+        expect("redact", redact, "a function or names of fields", (list, tuple, set))
+        for each in redact:
+            expect_text("redact", each)
+    if redact is not None and record is None:
+        raise InvalidOption("redact: there is no recording; give record too")
 
 
 def _without_secrets(url: str) -> str:

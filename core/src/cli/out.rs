@@ -33,8 +33,8 @@ impl Look {
 pub(super) struct Out {
     /// Closed at the end of the command, whatever ends it.
     pub(super) clients: Vec<Client>,
-    out_color: bool,
-    err_color: bool,
+    /// Whether standard output and standard error have colours.
+    colors: (bool, bool),
     quiet: bool,
 }
 
@@ -49,13 +49,13 @@ impl Out {
         };
         Self {
             clients: Vec::new(),
-            out_color: color(io::stdout().is_terminal()),
-            err_color: color(io::stderr().is_terminal()),
+            colors: (color(io::stdout().is_terminal()), color(io::stderr().is_terminal())),
             quiet: args.quiet,
         }
     }
 
     /// Text for standard output, as it is.
+    #[expect(clippy::unused_self, reason = "whoever has this may write, and nobody else")]
     pub(super) fn text(&mut self, text: &str) -> Result<(), Stop> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -69,7 +69,7 @@ impl Out {
 
     /// A word of a line for standard output.
     pub(super) fn looking(&self, text: &str, look: Look) -> String {
-        paint(text, look, self.out_color)
+        paint(text, look, self.colors.0)
     }
 
     /// Something about what happens, for standard error; it is not worth failing for.
@@ -80,7 +80,7 @@ impl Out {
     /// The same in another look.
     pub(super) fn aside(&mut self, text: &str, look: Look) {
         if !self.quiet {
-            let text = paint(text, look, self.err_color);
+            let text = paint(text, look, self.colors.1);
             writeln!(io::stderr().lock(), "{text}").unwrap_or_default();
         }
     }
@@ -88,7 +88,7 @@ impl Out {
     /// A question to whoever sits at the terminal.
     pub(super) fn ask(&mut self, text: &str) {
         let mut stderr = io::stderr().lock();
-        let text = paint(text, Look::Bold, self.err_color);
+        let text = paint(text, Look::Bold, self.colors.1);
         write!(stderr, "{text}").unwrap_or_default();
         stderr.flush().unwrap_or_default();
     }
@@ -96,7 +96,7 @@ impl Out {
     /// What went wrong, and what to do about it.
     pub(super) fn problem(&mut self, error: &Error) {
         let mut stderr = io::stderr().lock();
-        let head = paint("error:", Look::Bad, self.err_color);
+        let head = paint("error:", Look::Bad, self.colors.1);
         writeln!(stderr, "{head} {}", error.message()).unwrap_or_default();
         if let Some(hint) = error.hint() {
             writeln!(stderr, "  {hint}").unwrap_or_default();

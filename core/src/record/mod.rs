@@ -59,7 +59,7 @@ impl Recorder {
     /// Opens the file, and gives the way in and the writer.
     pub(crate) fn open(
         options: &RecordOptions,
-        secrets: Vec<String>,
+        secrets: &[String],
     ) -> Result<(Self, RecordWriter), Error> {
         let (entries, inbox) = sync_channel(WAITING_LINES);
         let books = Arc::new(Books::default());

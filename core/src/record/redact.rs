@@ -24,10 +24,12 @@ pub(super) struct Redaction {
 }
 
 impl Redaction {
-    pub(super) fn new(fields: &[String], secrets: Vec<String>) -> Self {
+    pub(super) fn new(fields: &[String], secrets: &[String]) -> Self {
         let fields = fields.iter().map(|field| path(field)).collect();
         let mut redaction = Self { fields, secrets: Vec::new() };
-        secrets.iter().for_each(|secret| redaction.remember(secret));
+        for secret in secrets {
+            redaction.remember(secret);
+        }
         redaction
     }
 
@@ -68,7 +70,9 @@ impl Redaction {
             if !found.is_empty() || !masked.is_empty() {
                 text = frame.to_string();
             }
-            found.iter().filter_map(Value::as_str).for_each(|secret| self.remember(secret));
+            for secret in found.iter().filter_map(Value::as_str) {
+                self.remember(secret);
+            }
         }
         self.text(&text)
     }
@@ -103,17 +107,25 @@ fn mask(value: &mut Value, path: &[String], taken: &mut Vec<Value>) {
     let Some((step, rest)) = path.split_first() else { return hide(value, taken) };
     match value {
         Value::Object(fields) if step == "*" => {
-            fields.values_mut().for_each(|value| mask(value, rest, taken));
+            for value in fields.values_mut() {
+                mask(value, rest, taken);
+            }
         }
         Value::Object(fields) => {
-            fields.get_mut(step).into_iter().for_each(|value| mask(value, rest, taken));
+            if let Some(value) = fields.get_mut(step) {
+                mask(value, rest, taken);
+            }
         }
         Value::Array(items) if step == "*" => {
-            items.iter_mut().for_each(|value| mask(value, rest, taken));
+            for value in items {
+                mask(value, rest, taken);
+            }
         }
         Value::Array(items) => {
             let item = step.parse().ok().and_then(|index: usize| items.get_mut(index));
-            item.into_iter().for_each(|value| mask(value, rest, taken));
+            if let Some(value) = item {
+                mask(value, rest, taken);
+            }
         }
         _ => {}
     }
@@ -127,7 +139,11 @@ fn mask_named(value: &mut Value, name: &str, taken: &mut Vec<Value>) {
                 if key == name { hide(value, taken) } else { mask_named(value, name, taken) }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| mask_named(item, name, taken)),
+        Value::Array(items) => {
+            for item in items {
+                mask_named(item, name, taken);
+            }
+        }
         _ => {}
     }
 }
@@ -140,7 +156,7 @@ mod tests {
 
     #[test]
     fn secrets_are_hidden_where_they_stand_and_wherever_they_come_again() {
-        let mut redaction = Redaction::new(&[], vec!["t0ken\"".to_owned()]);
+        let mut redaction = Redaction::new(&[], &["t0ken\"".to_owned()]);
         let list = json!({"type": "secret_list_response", "secrets": [
             {"key": "A", "value": "hunter22"}, {"key": "B", "value": "no"},
         ]});
@@ -159,7 +175,7 @@ mod tests {
     #[test]
     fn fields_are_hidden_by_name_or_by_path() {
         let fields = ["content".to_owned(), "payload.*.0.id".to_owned()];
-        let mut redaction = Redaction::new(&fields, Vec::new());
+        let mut redaction = Redaction::new(&fields, &[]);
         let frame = json!({"type": "input", "id": 1, "payload": {
             "messages": [{"content": [1], "id": 2}, {"content": "x", "id": 3}],
         }});
@@ -173,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_has_nothing_to_hide_keeps_every_byte() {
-        let mut redaction = Redaction::new(&["nothing".to_owned()], Vec::new());
+        let mut redaction = Redaction::new(&["nothing".to_owned()], &[]);
         let text = r#"{ "n": 1.50, "big": 12345678901234567890123 }"#;
         assert_eq!(redaction.frame(text), text);
     }

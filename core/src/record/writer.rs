@@ -73,7 +73,7 @@ pub struct RecordWriter {
 impl RecordWriter {
     pub(super) fn open(
         options: &RecordOptions,
-        secrets: Vec<String>,
+        secrets: &[String],
         inbox: Receiver<Entry>,
         books: Arc<Books>,
     ) -> io::Result<Self> {
@@ -121,7 +121,7 @@ impl RecordWriter {
                     self.open.insert(place, url);
                 }
                 Entry::Ping { at, place } => {
-                    self.write(line(at, &place, &json!({"event": "ping"})))
+                    self.write(line(at, &place, &json!({"event": "ping"})));
                 }
                 Entry::Close { at, place, code, reason } => {
                     let reason = self.redaction.text(&reason);

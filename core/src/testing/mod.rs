@@ -32,6 +32,7 @@ mod http;
 mod options;
 mod outbox;
 mod player;
+mod received;
 mod replay;
 mod scripted;
 mod server;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -18,6 +19,7 @@ use super::http::Gate;
 use super::options::{Generation, PlayOptions, ScriptOptions};
 use super::outbox::{SlowReaderLimits, Terminated};
 use super::player;
+use super::received;
 use super::scripted;
 use super::shared::{Shared, Socket};
 use super::trace::{Channel, Trace};
@@ -192,6 +194,33 @@ impl MockServer {
             let count = state.received.iter().filter(|text| is_of_type(text, kind)).count();
             count >= times
         })
+    }
+
+    /// How what clients have sent differs from a demand, in words: so many frames of a `type` (at least one, for
+    /// `None`) that have these fields, and perhaps more; `None` when it does not.
+    #[must_use]
+    pub fn complaint(
+        &self,
+        kind: &str,
+        times: Option<usize>,
+        fields: &Map<String, Value>,
+    ) -> Option<String> {
+        received::complaint(&self.received(), kind, times, fields)
+    }
+
+    /// Demands that clients have sent so many frames of a `type` (at least one, for `None`) that have these fields,
+    /// and perhaps more.
+    ///
+    /// # Panics
+    ///
+    /// When they have not; the message says where the frames that came differ.
+    #[track_caller]
+    #[expect(clippy::panic, reason = "that is what an assertion is for")]
+    pub fn assert_received(&self, kind: &str, times: Option<usize>, fields: &Value) {
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        if let Some(complaint) = self.complaint(kind, times, &fields) {
+            panic!("{complaint}");
+        }
     }
 
     /// Sends a text to all clients as it is, on the control socket where there are two. Use it for frames that no

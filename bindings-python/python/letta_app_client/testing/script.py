@@ -49,6 +49,8 @@ def turn(
         usage: Prompt and completion tokens of every run.
         **more: ``reasoning`` (list of deltas), ``delay_ms`` (milliseconds before each delta),
             ``spread_ms`` (milliseconds over which all deltas are spread evenly),
+            ``retries`` (the model fails so often before it answers), ``cuts`` (list of numbers: the
+            answer breaks off after so many pieces of text, and is tried again in another run),
             ``stop_reason``, ``error`` (the turn ends with it), ``hang`` (the turn never ends by
             itself), ``disconnect_after`` (cut the connection after so many deltas), ``lose_input``
             (the connection is cut and the input lost on the way, for the next one to start the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
@@ -51,9 +52,13 @@ class MockServer:
                 last one is repeated.
             generation: One socket for everything (``single``) or two (``split``).
             token: The token that clients must have.
-            answers: The fields of the successful response to further commands, by command type;
+            answers: The fields of the successful response to commands, by command type; they come
+                before what is built in, which is runtimes, turns, agents and conversations;
                 ``None`` leaves the answer to the test.
-            **more: ``ping_interval_ms`` (milliseconds between two pings; none by default),
+            **more: ``models`` (handles, which ``list_models`` tells; without, that is left to
+                ``answers``), ``files`` (``True``: there is a temporary folder, ``folder``, and
+                ``read_file`` and its like work in it), ``ping_interval_ms`` (milliseconds
+                between two pings; none by default),
                 ``slow_reader_limits`` (``True``: drop clients that read too slowly or answer no
                 pings, as a real server does, see ``terminated``; or a mapping with limits of
                 your own: ``pause_bytes``, ``max_queued_frames``, ``max_unsent_bytes``,
@@ -109,6 +114,14 @@ class MockServer:
         return self._native.url
 
     @property
+    def folder(self) -> Path:
+        """The temporary folder of the files, with ``files=True``; it goes with the server."""
+        folder = self._native.folder
+        if folder is None:
+            raise RuntimeError("there are no files: start the server with files=True")
+        return folder
+
+    @property
     def received(self) -> list[Message]:
         """The JSON objects that clients have sent so far, in the order of arrival."""
         return [Message(text) for text in self._native.received() if _is_object(text)]
@@ -146,16 +159,25 @@ class MockServer:
         """Blocks until so many frames of a type have come; ``False`` when the seconds are up."""
         return self._native.wait_received(type, times, timeout)
 
-    def assert_received(self, type: str, *, times: int | None = None) -> None:  # noqa: A002
+    def assert_received(self, type: str, *, times: int | None = None, **fields: Any) -> None:  # noqa: A002
         """Demands that frames of a type have come: at least one, or exactly so many.
 
+        ::
+
+            mock.assert_received("input", times=1, payload={"kind": "create_message"})
+
+        Args:
+            type: The type.
+            times: How many; ``None`` for at least one.
+            **fields: What the frames have, and perhaps more: only those that do count. Lists have
+                to be of the same length.
+
         Raises:
-            AssertionError: They have not.
+            AssertionError: They have not; the message says where those that came differ.
         """
-        count = sum(message.type == type for message in self.received)
-        wanted = "at least 1" if times is None else str(times)
-        if count < 1 if times is None else count != times:
-            raise AssertionError(f"expected {wanted} frames of type {type!r}, got {count}")
+        complaint = self._native.complaint(type, times, encode(fields))
+        if complaint is not None:
+            raise AssertionError(complaint)
 
     def push(self, frame: str | Mapping[str, Any]) -> None:
         """Sends a frame to all clients, text as it is.

@@ -40,6 +40,12 @@ pub(super) fn of_refusal(error: &Error, place: &str, has_token: bool) -> (Findin
     (finding, if usage { Exit::Usage } else { Exit::NoConnection })
 }
 
+/// A server that is asked for TLS and has none.
+pub(super) fn without_tls(place: &str) -> Finding {
+    Finding::new("connection", Verdict::Bad, format!("TLS: {place} answers, but without TLS"))
+        .hint("use ws:// in the URL; an App Server itself has no TLS, wss:// needs a proxy in front of it")
+}
+
 fn of_credentials(message: &str, has_token: bool) -> Finding {
     let hint = if !has_token {
         "the server wants a token: set LETTA_TOKEN, or --token"

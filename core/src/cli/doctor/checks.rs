@@ -22,6 +22,7 @@ const SLOW_TRIP_MS: f64 = 500.0;
 /// Below this rate a turn of a fast model can be faster than the way to here.
 const SLOW_BYTES: f64 = 256.0 * 1024.0;
 const TRIPS: usize = 10;
+const WIDTH_WAIT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -88,12 +89,27 @@ impl Checks {
             Err(error) => {
                 let place = self.options.check().map(|endpoint| endpoint.authority());
                 let place = place.unwrap_or_else(|_| crate::options::shown(&self.options.url));
+                if self.speaks_plainly().await {
+                    self.exit = Exit::NoConnection;
+                    return (vec![causes::without_tls(&place)], Step::End);
+                }
                 let has_token = self.options.token.is_some();
                 let (finding, exit) = causes::of_refusal(&error, &place, has_token);
                 self.exit = exit;
                 (vec![finding], Step::End)
             }
         }
+    }
+
+    /// Whether what is meant to speak TLS answers without.
+    async fn speaks_plainly(&self) -> bool {
+        let Ok(mut endpoint) = self.options.check() else { return false };
+        if !std::mem::replace(&mut endpoint.secure, false) {
+            return false;
+        }
+        // It is not to be sent in clear.
+        endpoint.token = None;
+        fetch(&endpoint, &self.options, "/readyz").await.is_ok_and(|answer| answer.status == 200)
     }
 
     /// A server of the old generation opens the socket of a second client, and closes it at once; one that is no
@@ -234,7 +250,9 @@ impl Checks {
         let Some((client, _)) = &self.client else { return Vec::new() };
         let before = client.counters().bytes;
         let begun = Instant::now();
-        if client.request("list_models", json!({})).await.is_err() {
+        let asked = client.request("list_models", json!({}));
+        // Nobody knows why there is no answer, and it is not what was to be found out.
+        if !matches!(tokio::time::timeout(WIDTH_WAIT, asked).await, Ok(Ok(_))) {
             return Vec::new();
         }
         let bytes = client.counters().bytes - before;

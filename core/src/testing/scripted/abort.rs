@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::commands::lifecycle;
 use super::frames::Draft;
-use super::tools::tell_tool_end;
+use super::tools::{Outcome, tell_tool_ends};
 use super::turn::start_queued;
 use super::world::{Running, Scope, State, Step, World};
 
@@ -63,9 +63,10 @@ pub(super) fn conclude(world: &World, state: &mut State, scope: &Scope, interrup
 fn finish(world: &World, state: &mut State, scope: &Scope, interrupted: Interrupted) {
     let Interrupted { running, tool_calls } = interrupted;
     let run = running.run_id.as_deref();
-    for call in tool_calls {
-        tell_tool_end(state, scope, run, &call, "error", "Interrupted by user");
-    }
+    let interrupted =
+        |call| Outcome { call, status: "error", text: "Interrupted by user".to_owned() };
+    let outcomes: Vec<Outcome> = tool_calls.into_iter().map(interrupted).collect();
+    tell_tool_ends(state, scope, run, &outcomes);
     if state.has_turn_events() {
         let mut body = json!({ "turn_id": running.turn_id, "stop_reason": "cancelled" });
         if let Some(run) = run {

@@ -20,65 +20,44 @@ pub(super) const COMMANDS: [&str; 6] = [
 
 /// Handles one of them.
 pub(super) fn handle(state: &mut State, client: u64, id: &str, frame: &Value) -> Option<()> {
-    match frame["type"].as_str()? {
-        "agent_list" => list(state, client, id, frame),
+    let kind = frame["type"].as_str()?;
+    let fields = match kind {
+        "agent_list" => list(state, frame)?,
         "agent_create" => {
             let body = frame["body"].as_object()?.clone();
-            let agent = state.make_agent(body);
-            answer(state, client, "agent_create", id, "agent", agent)
+            json!({ "agent": state.make_agent(body) })
         }
-        "create_agent" => create(state, client, id, frame),
-        kind => {
-            let agent_id = frame["agent_id"].as_str()?;
-            let Some(agent) = state.agents.get_mut(agent_id) else {
-                return missing(state, client, kind, id, agent_id);
-            };
-            match kind {
-                "agent_update" => {
-                    let body = frame["body"].as_object()?;
-                    agent.as_object_mut()?.extend(body.clone());
-                    let agent = agent.clone();
-                    answer(state, client, kind, id, "agent", agent)
-                }
-                "agent_delete" => {
-                    state.agents.remove(agent_id);
-                    answer(state, client, kind, id, "agent_id", agent_id.into())
-                }
-                _ => {
-                    let agent = agent.clone();
-                    answer(state, client, kind, id, "agent", agent)
-                }
-            }
-        }
-    }
-}
-
-fn answer(
-    state: &State,
-    client: u64,
-    kind: &str,
-    id: &str,
-    field: &str,
-    value: Value,
-) -> Option<()> {
-    respond(state, client, kind, id, Map::from_iter([(field.to_owned(), value)]));
-    Some(())
-}
-
-fn missing(state: &State, client: u64, kind: &str, id: &str, agent_id: &str) -> Option<()> {
-    let mut fields = Map::from_iter([
-        ("success".to_owned(), false.into()),
-        ("error".to_owned(), format!("Agent {agent_id} not found").into()),
-    ]);
-    match kind {
-        "agent_delete" => fields.insert("agent_id".to_owned(), agent_id.into()),
-        _ => fields.insert("agent".to_owned(), Value::Null),
+        "create_agent" => create(state, frame)?,
+        _ => one(state, kind, frame)?,
     };
-    respond(state, client, kind, id, fields);
+    respond(state, client, kind, id, fields.as_object()?.clone());
     Some(())
 }
 
-fn list(state: &State, client: u64, id: &str, frame: &Value) -> Option<()> {
+/// A command about one agent, which may be missing.
+fn one(state: &mut State, kind: &str, frame: &Value) -> Option<Value> {
+    let id = frame["agent_id"].as_str()?;
+    let Some(agent) = state.agents.get_mut(id) else {
+        let error = format!("Agent {id} not found");
+        let mut fields = json!({ "success": false, "error": error });
+        match kind {
+            "agent_delete" => fields["agent_id"] = id.into(),
+            _ => fields["agent"] = Value::Null,
+        }
+        return Some(fields);
+    };
+    match kind {
+        "agent_update" => agent.as_object_mut()?.extend(frame["body"].as_object()?.clone()),
+        "agent_delete" => {
+            state.agents.remove(id);
+            return Some(json!({ "agent_id": id }));
+        }
+        _ => {}
+    }
+    Some(json!({ "agent": shown(agent) }))
+}
+
+fn list(state: &State, frame: &Value) -> Option<Value> {
     let query = &frame["query"];
     let after = optional(query, "after")?;
     let limit = query["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
@@ -92,11 +71,11 @@ fn list(state: &State, client: u64, id: &str, frame: &Value) -> Option<()> {
         agents.by_ref().find(|agent| agent["id"] == after);
     }
     let page: Vec<Value> = agents.take(limit.unwrap_or(usize::MAX)).map(shown).collect();
-    answer(state, client, "agent_list", id, "agents", page.into())
+    Some(json!({ "agents": page }))
 }
 
 /// An agent of a preset.
-fn create(state: &mut State, client: u64, id: &str, frame: &Value) -> Option<()> {
+fn create(state: &mut State, frame: &Value) -> Option<Value> {
     let personality = frame["personality"].as_str()?;
     let mut name = personality.to_owned();
     name[..1].make_ascii_uppercase();
@@ -105,9 +84,7 @@ fn create(state: &mut State, client: u64, id: &str, frame: &Value) -> Option<()>
         ("name".to_owned(), name.into()),
         ("model".to_owned(), model.into()),
     ]));
-    let fields = json!({ "agent_id": agent["id"], "name": agent["name"], "model": agent["model"] });
-    respond(state, client, "create_agent", id, fields.as_object()?.clone());
-    Some(())
+    Some(json!({ "agent_id": agent["id"], "name": agent["name"], "model": agent["model"] }))
 }
 
 /// Without what is only for the order.

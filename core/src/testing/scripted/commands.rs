@@ -50,7 +50,8 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
     if ANSWERABLE.iter().any(|family| family.contains(&kind))
         && let Some(answer) = state.options.answers.get(kind).cloned()
     {
-        return answered(state, client, request_id?, kind, &answer);
+        answered(state, client, request_id?, kind, &answer);
+        return Some(());
     }
     match kind {
         "runtime_start" => start::runtime_start(state, client, request_id?, frame),
@@ -94,18 +95,18 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         "external_tool_call_response" => external_result(state, client, request_id?, frame),
         other => {
             let answer = state.options.answers.get(other)?.clone();
-            answered(state, client, request_id?, other, &answer)
+            answered(state, client, request_id?, other, &answer);
+            Some(())
         }
     }
 }
 
 /// Answers as a test says; not at all where it leaves that to itself.
-fn answered(state: &State, client: u64, id: &str, kind: &str, answer: &Value) -> Option<()> {
+fn answered(state: &State, client: u64, id: &str, kind: &str, answer: &Value) {
     if !answer.is_null() {
         let fields = answer.as_object().cloned().unwrap_or_default();
         respond(state, client, kind, id, fields);
     }
-    Some(())
 }
 
 fn list_models(state: &State, client: u64, id: &str) {
@@ -257,17 +258,26 @@ fn change_device_state(state: &mut State, client: u64, frame: &Value) -> Option<
     let scope = Scope::from_json(&frame["runtime"])?;
     let payload = frame["payload"].as_object()?;
     state.subscribe(client, &scope);
-    if let Some(mode) = payload.get("mode").and_then(Value::as_str) {
-        if !mode_is_known(state, mode) {
-            violation(state, &scope, &format!("Unknown permission mode: {mode}"));
-            return Some(());
+    // While a turn runs its own statuses go on.
+    let idle = state.runtime(&scope).step == Step::Idle;
+    if idle {
+        state.enter(&scope, Step::Command);
+    }
+    let mode = payload.get("mode").and_then(Value::as_str);
+    if let Some(mode) = mode.filter(|mode| !mode_is_known(state, mode)) {
+        violation(state, &scope, &format!("Unsupported permission mode: {mode}"));
+    } else {
+        if let Some(mode) = mode {
+            state.runtime(&scope).mode = Some(mode.to_owned());
         }
-        state.runtime(&scope).mode = Some(mode.to_owned());
+        if let Some(cwd) = payload.get("cwd").and_then(Value::as_str) {
+            state.change_directory(&scope, cwd);
+        }
+        state.tell_device(&scope);
     }
-    if let Some(cwd) = payload.get("cwd").and_then(Value::as_str) {
-        state.change_directory(&scope, cwd);
+    if idle {
+        state.enter(&scope, Step::Idle);
     }
-    state.tell_device(&scope);
     Some(())
 }
 

@@ -26,7 +26,8 @@ pub(super) fn handle(state: &mut State, client: u64, id: &str, frame: &Value) ->
             let body = frame["body"].as_object()?;
             let agent_id = body.get("agent_id")?.as_str()?.to_owned();
             let conversation = state.make_conversation(&agent_id, body);
-            return answer(state, client, kind, id, conversation);
+            answer(state, client, kind, id, conversation);
+            return Some(());
         }
         _ => {}
     }
@@ -58,13 +59,13 @@ pub(super) fn handle(state: &mut State, client: u64, id: &str, frame: &Value) ->
         }
         _ => state.conversation(&scope),
     };
-    answer(state, client, kind, id, conversation)
+    answer(state, client, kind, id, conversation);
+    Some(())
 }
 
-fn answer(state: &State, client: u64, kind: &str, id: &str, conversation: Value) -> Option<()> {
+fn answer(state: &State, client: u64, kind: &str, id: &str, conversation: Value) {
     let fields = Map::from_iter([("conversation".to_owned(), conversation)]);
     respond(state, client, kind, id, fields);
-    Some(())
 }
 
 fn list(state: &State, client: u64, id: &str, frame: &Value) -> Option<()> {

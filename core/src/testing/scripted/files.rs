@@ -44,13 +44,12 @@ pub(super) fn handle(
         "get_tree" => tree(folder, frame)?,
         _ => search(folder, frame)?,
     };
-    match id {
-        Some(id) => respond(state, client, kind, id, fields),
-        None => {
-            let mut answer = json!({ "type": format!("{kind}_response"), "success": true });
-            answer.as_object_mut()?.extend(fields);
-            state.reply(client, &answer);
-        }
+    if let Some(id) = id {
+        respond(state, client, kind, id, fields);
+    } else {
+        let mut answer = json!({ "type": format!("{kind}_response"), "success": true });
+        answer.as_object_mut()?.extend(fields);
+        state.reply(client, &answer);
     }
     Some(())
 }

@@ -106,6 +106,7 @@ pub(super) const fn status(step: Step) -> &'static str {
         Step::Processing => "PROCESSING_API_RESPONSE",
         Step::Asking => "WAITING_ON_APPROVAL",
         Step::Executing => "EXECUTING_CLIENT_SIDE_TOOL",
+        Step::Command => "EXECUTING_COMMAND",
     }
 }
 

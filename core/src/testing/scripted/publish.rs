@@ -33,7 +33,7 @@ impl State {
             "current_connection_id": "app-server",
             "connection_name": "mock",
             "is_online": true,
-            "is_processing": runtime.step != Step::Idle,
+            "is_processing": !matches!(runtime.step, Step::Idle | Step::Command),
             "current_permission_mode": runtime.mode.as_deref().unwrap_or("unrestricted"),
             "current_working_directory": runtime.cwd.as_deref().unwrap_or("/home/user/project"),
             "git_context": null,

@@ -39,12 +39,11 @@ pub(super) fn runtime_start(
         );
         return Some(());
     }
-    let agent_state = match agent {
-        Some(id) => state.agent(id),
-        None => {
-            let body = frame["create_agent"]["body"].as_object().cloned().unwrap_or_default();
-            state.make_agent(body)
-        }
+    let agent_state = if let Some(id) = agent {
+        state.agent(id)
+    } else {
+        let body = frame["create_agent"]["body"].as_object().cloned().unwrap_or_default();
+        state.make_agent(body)
     };
     let agent_id = agent_state["id"].as_str().unwrap_or_default().to_owned();
     let conversation_id = conversation

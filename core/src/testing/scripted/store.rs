@@ -56,6 +56,9 @@ impl State {
         if let Some(fields) = message.as_object_mut() {
             fields.retain(|field, _| !STREAMED.contains(&field.as_str()));
         }
+        if kind == "assistant_message" {
+            message["role"] = "assistant".into();
+        }
         let pieces = otid.map(str::to_owned);
         self.store(scope, message, pieces);
     }

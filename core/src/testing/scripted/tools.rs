@@ -11,18 +11,32 @@ use super::frames::{Draft, timestamp, uuid};
 use super::turn::{Turn, ids_of, tell_user_message};
 use super::world::{Approval, ExternalCall, Input, Scope, State, Step};
 
-/// Tells how a tool call ended.
-pub(super) fn tell_tool_end(
+/// How a tool call ended.
+pub(super) struct Outcome {
+    pub(super) call: String,
+    pub(super) status: &'static str,
+    pub(super) text: String,
+}
+
+/// Tells how tool calls ended: of all that they have, then of each what it returned.
+pub(super) fn tell_tool_ends(
     state: &mut State,
     scope: &Scope,
     run: Option<&str>,
-    call: &str,
-    status: &str,
-    text: &str,
+    outcomes: &[Outcome],
 ) {
-    let fields = json!({ "tool_call_id": call, "status": status });
-    let draft = lifecycle(state, "client_tool_end", run, fields);
-    state.broadcast(scope, &draft);
+    for Outcome { call, status, .. } in outcomes {
+        let fields = json!({ "tool_call_id": call, "status": status });
+        let draft = lifecycle(state, "client_tool_end", run, fields);
+        state.broadcast(scope, &draft);
+    }
+    for outcome in outcomes {
+        tell_tool_return(state, scope, run, outcome);
+    }
+}
+
+fn tell_tool_return(state: &mut State, scope: &Scope, run: Option<&str>, outcome: &Outcome) {
+    let Outcome { call, status, text } = outcome;
     let prefix = if state.is_single() { "synthetic-tool-return" } else { "message-tool-return" };
     let single = json!({ "tool_call_id": call, "status": status, "tool_return": text });
     let delta = json!({
@@ -109,14 +123,15 @@ impl Turn {
             state.enter(&self.scope, Step::Executing);
             state.tell_device(&self.scope);
         }
+        let mut outcomes = Vec::new();
         for call in calls {
             let (status, text) = match &call.denial {
                 Some(text) => ("error", text.clone()),
                 None => self.perform(call, &run).await,
             };
-            let state = &mut *self.world.lock();
-            tell_tool_end(state, &self.scope, Some(&run), &call.id, status, &text);
+            outcomes.push(Outcome { call: call.id.clone(), status, text });
         }
+        tell_tool_ends(&mut self.world.lock(), &self.scope, Some(&run), &outcomes);
     }
 
     /// Executes a call, by the client that offers the tool if there is one.

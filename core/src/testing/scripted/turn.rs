@@ -53,6 +53,7 @@ fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, t
         tool_scopes: inputs.first().map(|input| input.tool_scopes.clone()).unwrap_or_default(),
         ids: client_message_ids.clone(),
         seq: 0,
+        reasoned: 0,
     };
     // The task cannot run before this function has returned: there is only one thread.
     let task = tokio::spawn(turn.run(inputs)).abort_handle();
@@ -77,6 +78,8 @@ pub(super) struct Turn {
     pub(super) ids: Vec<String>,
     /// The last sequence number in the current run.
     seq: u64,
+    /// How many pieces of reasoning there were in it.
+    reasoned: usize,
 }
 
 impl Turn {
@@ -154,10 +157,22 @@ impl Turn {
             json!({
                 "prompt_tokens": prompt, "completion_tokens": completion,
                 "total_tokens": prompt + completion, "cached_input_tokens": 0,
-                "cache_write_tokens": 0, "reasoning_tokens": 0, "context_tokens": prompt + completion,
+                "cache_write_tokens": 0, "reasoning_tokens": self.reasoned,
+                "context_tokens": prompt + completion,
             }),
         );
-        self.delta("stop_reason", json!({ "stop_reason": stop_reason }));
+        self.stop(stop_reason);
+    }
+
+    /// The end of a run, which says less about itself than other deltas do.
+    fn stop(&mut self, stop_reason: &str) {
+        self.seq += 1;
+        let state = &mut *self.world.lock();
+        let delta = json!({
+            "message_type": "stop_reason", "stop_reason": stop_reason,
+            "run_id": state.runtime(&self.scope).active_run, "seq_id": self.seq, "type": "message",
+        });
+        state.broadcast(&self.scope, &Draft::new("stream_delta", &json!({ "delta": delta })));
     }
 
     /// Runs whose stream breaks off; the model is asked again after each.
@@ -176,7 +191,7 @@ impl Turn {
                 "retryable": true,
             });
             self.delta("error_message", error);
-            self.delta("stop_reason", json!({ "stop_reason": "llm_api_error" }));
+            self.stop("llm_api_error");
             let state = &mut *self.world.lock();
             let retry = json!({
                 "message": "Unexpected downstream LLM API error, retrying...",
@@ -208,6 +223,7 @@ impl Turn {
         let (reasoning, text) =
             (std::mem::take(&mut self.script.reasoning), std::mem::take(&mut self.script.text));
         let mut pace = Pace::new(&self.script, reasoning.len() + text.len());
+        self.reasoned = reasoning.len();
         for piece in reasoning {
             pace.wait().await;
             let otid = format!("provider-reasoning-0-{run}");

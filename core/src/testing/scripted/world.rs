@@ -69,6 +69,7 @@ pub(super) enum Step {
     Processing,
     Asking,
     Executing,
+    Command,
 }
 
 /// A connection of the single generation, or the session of the split one.
