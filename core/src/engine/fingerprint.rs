@@ -1,13 +1,12 @@
 //! What is the same in the copies of an event that two connections get: everything but the number, the
 //! time and the key that the server gives each copy (PROTOCOL.md section 6).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-
-use crate::protocol::envelope::Key;
 
 const OF_THE_COPY: [&str; 3] = ["event_seq", "emitted_at", "idempotency_key"];
 
@@ -31,6 +30,28 @@ pub(crate) fn fingerprint(text: &str) -> Option<u64> {
         }
     }
     serde_json::Deserializer::from_str(text).deserialize_map(Fields).ok()
+}
+
+/// A key of an object; borrowed unless it holds escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Str;
+        impl<'de> Visitor<'de> for Str {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Str)
+    }
 }
 
 /// A number for a runtime.

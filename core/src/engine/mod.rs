@@ -75,7 +75,6 @@ pub use turn::{Approvals, TurnOptions};
 
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
-use crate::protocol::depth::is_too_deep;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::frames::{
     ControlRequestFrame, DeltaFrame, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame,
@@ -294,8 +293,7 @@ impl Engine {
         self.ctx.now = now;
         self.ctx.last_frame = self.ctx.last_frame.and(Some(now));
         self.counters.bytes += text.len() as u64;
-        let envelope = Envelope::read(text).ok().filter(|_| !is_too_deep(text));
-        let Some(envelope) = envelope else {
+        let Ok(envelope) = Envelope::read(text) else {
             self.counters.malformed += 1;
             return;
         };

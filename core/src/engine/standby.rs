@@ -17,7 +17,6 @@ use super::shadow::Shadow;
 use super::{Engine, Reconnect};
 use crate::error::Error;
 use crate::protocol::Text;
-use crate::protocol::depth::is_too_deep;
 use crate::protocol::envelope::Envelope;
 use crate::state::StandbyState;
 
@@ -136,7 +135,7 @@ impl Engine {
     /// has; everything else is answered there, and counts for nothing here.
     pub fn handle_standby_frame(&mut self, now: Duration, text: &Text) {
         self.ctx.now = now;
-        let Some(envelope) = Envelope::read(text).ok().filter(|_| !is_too_deep(text)) else {
+        let Ok(envelope) = Envelope::read(text) else {
             return;
         };
         if let Some(id) = envelope.request_id.as_deref()

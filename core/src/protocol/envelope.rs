@@ -4,9 +4,9 @@
 //! handlers like an unknown one, and nothing else (PROTOCOL.md sections 5 and 6).
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+pub use super::scan::Malformed;
+use super::scan::Scanner;
 
 /// The agent and conversation a frame belongs to (`RuntimeScope`, section 21).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,180 +36,51 @@ pub struct Envelope<'a> {
     pub teleport_id: Option<Cow<'a, str>>,
 }
 
-/// The text is not a JSON object.
-#[derive(Debug, thiserror::Error)]
-#[error("not a JSON object: {0}")]
-pub struct Malformed(#[from] serde_json::Error);
-
 impl<'a> Envelope<'a> {
-    /// Reads the routing fields of a frame.
+    /// Reads the routing fields of a frame, in one pass over all of it.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when the text is not one valid JSON object.
+    /// [`Malformed`] when the text is not one valid JSON object, or nested more deeply than
+    /// [`super::depth::MAX_DEPTH`].
     pub fn read(text: &'a str) -> Result<Self, Malformed> {
-        Ok(serde_json::from_str(text)?)
+        let mut envelope = Self::default();
+        let mut scanner = Scanner::new(text);
+        scanner.object(|scanner, key| {
+            match key {
+                "type" => envelope.kind = scanner.string_or_other()?.unwrap_or_default(),
+                "request_id" => envelope.request_id = scanner.string_or_other()?,
+                "subagent_id" => envelope.subagent_id = scanner.string_or_other()?,
+                "terminal_id" => envelope.terminal_id = scanner.string_or_other()?,
+                "teleport_id" => envelope.teleport_id = scanner.string_or_other()?,
+                "event_seq" => envelope.event_seq = scanner.number_or_other()?,
+                "runtime" => envelope.runtime = scope(scanner)?,
+                _ => scanner.skip()?,
+            }
+            Ok(())
+        })?;
+        scanner.end()?;
+        Ok(envelope)
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Envelope<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut envelope = Envelope::default();
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    match key.0.as_ref() {
-                        "type" => {
-                            envelope.kind = map.next_value::<Text<'de>>()?.0.unwrap_or_default();
-                        }
-                        "request_id" => envelope.request_id = map.next_value::<Text<'de>>()?.0,
-                        "subagent_id" => envelope.subagent_id = map.next_value::<Text<'de>>()?.0,
-                        "terminal_id" => envelope.terminal_id = map.next_value::<Text<'de>>()?.0,
-                        "teleport_id" => envelope.teleport_id = map.next_value::<Text<'de>>()?.0,
-                        "event_seq" => envelope.event_seq = map.next_value::<Number>()?.0,
-                        "runtime" => envelope.runtime = map.next_value::<MaybeScope<'de>>()?.0,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(envelope)
-            }
-        }
-        deserializer.deserialize_map(Fields)
+/// A runtime, if it is an object with both ids.
+fn scope<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Scope<'a>>, Malformed> {
+    if scanner.peek() != Some(b'{') {
+        scanner.skip()?;
+        return Ok(None);
     }
-}
-
-/// A key of an object; borrowed unless it holds escapes.
-pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Str;
-        impl<'de> Visitor<'de> for Str {
-            type Value = Key<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Key(Cow::Owned(text.to_owned())))
-            }
+    let (mut agent_id, mut conversation_id) = (None, None);
+    scanner.object(|scanner, key| {
+        match key {
+            "agent_id" => agent_id = scanner.string_or_other()?,
+            "conversation_id" => conversation_id = scanner.string_or_other()?,
+            _ => scanner.skip()?,
         }
-        deserializer.deserialize_str(Str)
-    }
-}
-
-/// Any value of another type than the wanted one, read over.
-macro_rules! ignore_other_types {
-    ($($method:ident($type:ty)),* $(,)?) => {
-        $(fn $method<E>(self, _: $type) -> Result<Self::Value, E> { Ok(Self::Value::default()) })*
-        fn visit_unit<E>(self) -> Result<Self::Value, E> { Ok(Self::Value::default()) }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(Self::Value::default())
-        }
-    };
-}
-
-macro_rules! ignore_maps {
-    () => {
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(Self::Value::default())
-        }
-    };
-}
-
-#[derive(Default)]
-struct Text<'a>(Option<Cow<'a, str>>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-            ignore_other_types!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
-            ignore_maps!();
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-#[derive(Default)]
-struct Number(Option<u64>);
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Number;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Number(Some(number)))
-            }
-            ignore_other_types!(visit_bool(bool), visit_i64(i64), visit_f64(f64), visit_str(&str));
-            ignore_maps!();
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-#[derive(Default)]
-struct MaybeScope<'a>(Option<Scope<'a>>);
-
-impl<'de> Deserialize<'de> for MaybeScope<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = MaybeScope<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut agent_id, mut conversation_id) = (None, None);
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    match key.0.as_ref() {
-                        "agent_id" => agent_id = map.next_value::<Text<'de>>()?.0,
-                        "conversation_id" => conversation_id = map.next_value::<Text<'de>>()?.0,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                let scope = agent_id.zip(conversation_id);
-                Ok(MaybeScope(
-                    scope.map(|(agent_id, conversation_id)| Scope { agent_id, conversation_id }),
-                ))
-            }
-            ignore_other_types!(
-                visit_bool(bool),
-                visit_i64(i64),
-                visit_u64(u64),
-                visit_f64(f64),
-                visit_str(&str),
-            );
-        }
-        deserializer.deserialize_any(Any)
-    }
+        Ok(())
+    })?;
+    let ids = agent_id.zip(conversation_id);
+    Ok(ids.map(|(agent_id, conversation_id)| Scope { agent_id, conversation_id }))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub mod envelope;
 pub mod frames;
 pub mod generated;
 pub mod raw;
+mod scan;
 pub mod spec;
 pub mod typed;
 pub mod types;

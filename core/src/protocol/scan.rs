@@ -1,0 +1,283 @@
+//! Goes through a JSON text once, without building anything: finds values, borrows strings, and refuses what is
+//! no JSON, also in what it passes over.
+//!
+//! What serde reads is never in doubt: `core/tests/scanner.rs` and the fuzz target `scanner` compare the two.
+
+use std::borrow::Cow;
+
+use super::depth::MAX_DEPTH;
+
+/// The text is not a JSON object, or nested too deeply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a JSON object: byte {at} cannot stand there")]
+pub struct Malformed {
+    /// Where it was noticed.
+    pub at: usize,
+}
+
+type Scan<T> = Result<T, Malformed>;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    /// How many arrays and objects are open.
+    depth: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn malformed<T>(&self) -> Scan<T> {
+        Err(Malformed { at: self.at })
+    }
+
+    /// The next byte that is no white space, which stays.
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.text.as_bytes().get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Scan<()> {
+        if self.peek() != Some(byte) {
+            return self.malformed();
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Nothing may follow.
+    pub(super) fn end(&mut self) -> Scan<()> {
+        self.peek().map_or(Ok(()), |_| self.malformed())
+    }
+
+    /// Reads an object; `field` gets each key and has to read its value.
+    pub(super) fn object(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &str) -> Scan<()>,
+    ) -> Scan<()> {
+        self.expect(b'{')?;
+        self.deeper()?;
+        if self.peek() == Some(b'}') {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':')?;
+            field(self, &key)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b'}') => {
+                    self.at += 1;
+                    self.depth -= 1;
+                    return Ok(());
+                }
+                _ => return self.malformed(),
+            }
+        }
+    }
+
+    fn deeper(&mut self) -> Scan<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { self.malformed() } else { Ok(()) }
+    }
+
+    /// Reads a string; borrowed unless it holds escapes.
+    pub(super) fn string(&mut self) -> Scan<Cow<'a, str>> {
+        let start = self.at_string()?;
+        let escaped = self.rest_of_string()?;
+        let whole = self.text.get(start..self.at).unwrap_or_default();
+        if !escaped {
+            return Ok(Cow::Borrowed(&whole[1..whole.len() - 1]));
+        }
+        serde_json::from_str(whole).map(Cow::Owned).or(Err(Malformed { at: start }))
+    }
+
+    /// A value, if it is a string; passed over otherwise.
+    pub(super) fn string_or_other(&mut self) -> Scan<Option<Cow<'a, str>>> {
+        if self.peek() == Some(b'"') {
+            return self.string().map(Some);
+        }
+        self.skip()?;
+        Ok(None)
+    }
+
+    /// A value, if it is a whole number from zero; passed over otherwise.
+    pub(super) fn number_or_other(&mut self) -> Scan<Option<u64>> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(self.text.get(start..self.at).and_then(|digits| digits.parse().ok()))
+    }
+
+    fn at_string(&mut self) -> Scan<usize> {
+        self.expect(b'"')?;
+        Ok(self.at - 1)
+    }
+
+    /// Behind the first quote. Says whether there are escapes.
+    fn rest_of_string(&mut self) -> Scan<bool> {
+        let mut escaped = false;
+        loop {
+            self.at += plain(self.bytes());
+            match self.bytes() {
+                [b'"', ..] => {
+                    self.at += 1;
+                    return Ok(escaped);
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
+                [b'\\', b'u', digits @ ..]
+                    if digits.len() >= 4 && digits[..4].iter().all(u8::is_ascii_hexdigit) =>
+                {
+                    self.at += 6;
+                }
+                _ => return self.malformed(),
+            }
+            escaped = true;
+        }
+    }
+
+    /// Passes over a value, which has to be one.
+    pub(super) fn skip(&mut self) -> Scan<()> {
+        // One bit for each open level, the innermost last: whether it is an object.
+        let (mut objects, outside) = (0_u128, self.depth);
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    self.rest_of_string()?;
+                }
+                Some(open @ (b'{' | b'[')) => {
+                    self.at += 1;
+                    self.deeper()?;
+                    let is_object = open == b'{';
+                    objects = (objects << 1) | u128::from(is_object);
+                    let close = if is_object { b'}' } else { b']' };
+                    if self.peek() != Some(close) {
+                        if is_object {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                    self.at += 1;
+                    self.depth -= 1;
+                    objects >>= 1;
+                }
+                _ => self.scalar()?,
+            }
+            // A value is complete: so may be those around it.
+            loop {
+                if self.depth == outside {
+                    return Ok(());
+                }
+                let is_object = objects & 1 == 1;
+                match self.peek() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if is_object {
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    Some(close) if close == if is_object { b'}' } else { b']' } => {
+                        self.at += 1;
+                        self.depth -= 1;
+                        objects >>= 1;
+                    }
+                    _ => return self.malformed(),
+                }
+            }
+        }
+    }
+
+    fn key(&mut self) -> Scan<()> {
+        self.at_string()?;
+        self.rest_of_string()?;
+        self.expect(b':')
+    }
+
+    /// A number or a word.
+    fn scalar(&mut self) -> Scan<()> {
+        for word in ["true", "false", "null"] {
+            if self.bytes().starts_with(word.as_bytes()) {
+                self.at += word.len();
+                return Ok(());
+            }
+        }
+        if self.bytes().first() == Some(&b'-') {
+            self.at += 1;
+        }
+        let whole = self.digits();
+        if whole == 0 || (whole > 1 && self.text.as_bytes()[self.at - whole] == b'0') {
+            return self.malformed();
+        }
+        if self.bytes().first() == Some(&b'.') {
+            self.at += 1;
+            self.some_digits()?;
+        }
+        if let [b'e' | b'E', rest @ ..] = self.bytes() {
+            self.at += if matches!(rest, [b'+' | b'-', ..]) { 2 } else { 1 };
+            self.some_digits()?;
+        }
+        Ok(())
+    }
+
+    fn some_digits(&mut self) -> Scan<()> {
+        if self.digits() == 0 { self.malformed() } else { Ok(()) }
+    }
+
+    fn digits(&mut self) -> usize {
+        let count = self.bytes().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        count
+    }
+}
+
+/// How many bytes stand before a quote, a backslash or a control character.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES << 7;
+    // The lowest bit that is set belongs to the first byte that is special; those above may err.
+    let special = |word: u64| {
+        let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
+        (quote.wrapping_sub(ONES) & !quote
+            | backslash.wrapping_sub(ONES) & !backslash
+            | word.wrapping_sub(ONES * 0x20) & !word)
+            & HIGH
+    };
+    let mut at = 0;
+    // Most strings are short; the compiler makes wide instructions of the second loop, for the others.
+    for chunk in bytes.as_chunks::<8>().0.iter().take(4) {
+        let found = special(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return at + (found.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    for chunk in bytes.get(at..).unwrap_or_default().as_chunks::<32>().0 {
+        let any = chunk.iter().fold(false, |any, byte| any | is_special(*byte));
+        if any {
+            break;
+        }
+        at += 32;
+    }
+    at + bytes.get(at..).unwrap_or_default().iter().take_while(|byte| !is_special(**byte)).count()
+}
+
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | ..0x20)
+}
