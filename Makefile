@@ -100,7 +100,7 @@ conformance: build
 
 # --- lints, types, drift ---------------------------------------------------------------------
 
-check: check-rust check-python check-node
+check: check-rust check-python check-node counts
 
 check-rust:
 	$(CARGO) fmt --all --check
@@ -179,9 +179,52 @@ $(STAMPS)/browser: $(STAMPS)/venv bindings-python/requirements-browser.txt
 
 # --- figures ---------------------------------------------------------------------------------
 
-# CPU time of the engine per frame and per turn, optimised.
-bench:
+# Our packages beside what one could use instead, all optimised, in turns; about ten minutes after the build
+# (docs/performance.md). ONLY=stream picks workloads by a part of their title, ROUNDS=5 says how often.
+BENCH := target/bench
+BENCH_PYTHON := $(BENCH)/venv/bin/python
+bench: $(STAMPS)/bench live bench-engine
+	@$(BENCH_PYTHON) bench/side/run.py
+
+# CPU time of the engine alone per frame and per turn.
+.PHONY: bench-engine curves counts counts-update first-turn
+bench-engine:
 	$(CARGO) bench --quiet -p letta-app-client --bench engine
+
+# How the cost of a frame and of a turn changes with the number of runtimes and the age of a connection: a plot
+# in docs/, and a failure where it is not flat. About ten minutes.
+curves: $(STAMPS)/bench-rust
+	@$(PYTHON) bench/curves.py
+
+# What a first turn takes on a connection that is open, beside a socket that is written and read.
+first-turn: $(STAMPS)/bench
+	@$(BENCH_PYTHON) bench/first_turn.py
+
+# Instructions of the engine for fixed inputs, beside those of bench/counts.json. Needs valgrind.
+STEPS := target/debug/examples/steps
+counts:
+	$(CARGO) build --quiet -p letta-app-client --features testing --example steps
+	@$(PYTHON) bench/counts.py $(STEPS)
+
+counts-update:
+	$(CARGO) build --quiet -p letta-app-client --features testing --example steps
+	@$(PYTHON) bench/counts.py $(STEPS) --update
+
+# The optimised builds go where they disturb nothing.
+$(STAMPS)/bench-rust: bench/side/Cargo.toml $(shell find bench/side/src) $(CORE_SOURCES) | $(STAMPS)
+	$(CARGO) build --quiet --release -p side-by-side
+	@touch $@
+
+$(STAMPS)/bench: $(STAMPS)/bench-rust $(STAMPS)/venv $(STAMPS)/node-modules $(PYTHON_SOURCES) $(NODE_SOURCES) \
+		bench/side/python/requirements.txt bench/side/node/package-lock.json
+	test -x $(BENCH_PYTHON) || $(PYTHON) -m venv $(BENCH)/venv
+	$(BENCH)/venv/bin/pip install --quiet --disable-pip-version-check -r bench/side/python/requirements.txt
+	rm -rf $(BENCH)/wheels
+	$(BIN)/maturin build --quiet --release -m bindings-python/Cargo.toml -o $(BENCH)/wheels
+	$(BENCH)/venv/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall $(BENCH)/wheels/*.whl
+	cd bench/side/node && npm ci --no-audit --no-fund --loglevel=error
+	sh bench/side/node/package.sh $(abspath $(BENCH))/node
+	@touch $@
 
 # Five clients whose programs are busy for STALL_SECONDS (120) while a turn is streamed to them, and what became
 # of their connections; fails when one of our packages lost anything (docs/busy-programs.md).
@@ -194,7 +237,7 @@ $(STAMPS)/stall: $(STAMPS)/venv bench/stall/requirements.txt bench/stall/package
 	cd bench/stall && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# What importing the Python package takes above importing asyncio; fails above 60 ms.
+# What importing the Python package takes above an interpreter that does nothing; fails above 40 ms.
 import-time: $(STAMPS)/python
 	$(BIN)/python bindings-python/tests/import_time.py
 

@@ -303,16 +303,19 @@ impl Connection {
         self.core.answer_tool(request_id, Err(error));
     }
 
-    /// Says whether frames are wanted that no call waits for.
+    /// Says whether frames are wanted that no call waits for. Those behind a completion are kept until whoever
+    /// waited for it has had its say.
     #[napi]
     pub fn want_messages(&self, wanted: bool) {
         self.mailbox.want_messages(wanted);
     }
 
-    /// Takes everything that waits.
+    /// Takes what waits, up to completions that are followed by something else: whoever they complete goes on
+    /// before the rest is asked for.
     #[napi]
     pub fn drain(&self) -> Drained {
-        Drained::from(self.mailbox.drain())
+        let (deliveries, more) = self.mailbox.drain_step();
+        Drained { more, ..Drained::from(deliveries) }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Drained {
     /// Of a frame, the place of its type in `messageTypes`; -1 for a type that is not there, and for
     /// what is no frame.
     pub types: Vec<i32>,
+    /// Whether there is more to take.
+    pub more: bool,
 }
 
 /// The types of the frames that a server sends, in the order of `Drained.types`.
@@ -55,6 +57,7 @@ impl From<VecDeque<Delivery>> for Drained {
             values: Vec::with_capacity(count),
             texts: Vec::with_capacity(count),
             types: Vec::with_capacity(count),
+            more: false,
         };
         for delivery in deliveries {
             let message_type = type_of(&delivery);

@@ -52,6 +52,11 @@ export class RunningInputs {
     this.#leaveMs = Math.min(Math.max(settlePauseMs, LONGEST_PAUSE_MS) + LEAVE_MS, FOREVER_MS);
   }
 
+  /** Whether there is a runtime to follow. */
+  get any(): boolean {
+    return this.#runs.size > 0;
+  }
+
   /** Whether a message has to be shown to `received`, by the place of its type. */
   follows(place: number): boolean {
     return place === LOOP_STATUS && this.#runs.size > 0;

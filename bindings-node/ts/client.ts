@@ -85,6 +85,7 @@ export class AppServerClient extends DocumentedClient {
   readonly #approvers: Approvers;
   readonly #turns: Turns;
   readonly #running: RunningInputs;
+  #listens = false;
   readonly #socket: ClientSocket;
   #closed: Promise<void> | undefined;
   #dropped = 0;
@@ -121,14 +122,20 @@ export class AppServerClient extends DocumentedClient {
     warnOfToken(this.#native.insecureToken(), native.url);
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(
-      () => this.#native.drain(),
+      () => {
+        this.#listen();
+        return this.#native.drain();
+      },
       (kind, value, text, place) => this.#deliver(kind, value, text, place),
       () => this.#frames.forget(),
     );
     const failed = () => {
       this.#handlerErrors += 1;
     };
-    const changed = () => this.#running.update();
+    const changed = () => {
+      this.#running.update();
+      this.#listen();
+    };
     this.#running = new RunningInputs(
       () => this.#messages.size > 0 || this.#tools.active || this.#approvers.active,
       options.settlePauseMs,
@@ -144,8 +151,6 @@ export class AppServerClient extends DocumentedClient {
       this.#hand(command, send),
     );
     this.#socket = new ClientSocket(this, failed);
-    // Always: a handler registered after an answer must see what came in the same burst with it.
-    this.#native.wantMessages(true);
   }
 
   /**
@@ -354,12 +359,14 @@ export class AppServerClient extends DocumentedClient {
     const complete = this.#withId(command, false);
     this.#hand(complete, (text) => this.#native.send(text));
     this.#running.sent(complete);
+    this.#listen();
   }
 
   /** Sends any object with a `type`, for commands that this version does not know. */
   sendRaw(command: types.AppServerRawCommand): void {
     this.#hand(command, (text) => this.#native.sendRaw(text));
     this.#running.sent(command);
+    this.#listen();
   }
 
   /**
@@ -504,6 +511,7 @@ export class AppServerClient extends DocumentedClient {
         this.#hand(command, (text) => {
           this.#native.request(token, text, timeout, manual, checked);
           this.#running.sent(command);
+          this.#listen();
         }),
       read,
       judge: predicate && ((text) => predicate(read(text) as never)),
@@ -523,51 +531,60 @@ export class AppServerClient extends DocumentedClient {
     if (this.#closed) throw new ClientClosed("the client is closed", { hint: "make a new one" });
   }
 
-  /** Handles one delivery; `true` when it settled a call. */
-  #deliver(kind: number, value: number, text: string, place: number): boolean {
+  /** Lets the engine keep frames to itself that nobody looks at. */
+  #listen(): void {
+    const listens = this.#messages.size > 0 || this.#running.any;
+    if (listens === this.#listens) return;
+    this.#listens = listens;
+    this.#native.wantMessages(listens);
+  }
+
+  /** Handles one delivery. */
+  #deliver(kind: number, value: number, text: string, place: number): void {
     switch (kind) {
       case Kind.Message:
         this.#message(place, value, text);
-        return false;
+        break;
       case Kind.Sent:
         if (this.#sends.size > 0) this.#sends.call(JSON.parse(text));
-        return false;
+        break;
       case Kind.Done:
       case Kind.Response:
       case Kind.Turn:
-        return this.#calls.resolve(value, text);
+        this.#calls.resolve(value, text);
+        break;
       case Kind.Candidate:
-        return this.#calls.offer(value, text);
+        this.#calls.offer(value, text);
+        break;
       case Kind.Failed:
-        return this.#calls.reject(value, this.#failure(text));
+        this.#calls.reject(value, this.#failure(text));
+        break;
       case Kind.ToolCall:
         this.#tools.run(this.#frames.again(text));
-        return false;
+        break;
       case Kind.ToolOver:
         this.#tools.over(text);
-        return false;
+        break;
       case Kind.Approval:
         this.#approvers.ask(value, text, (frame) => this.#frames.again(frame));
-        return false;
+        break;
       case Kind.ApprovalOver:
         this.#approvers.over(text);
-        return false;
+        break;
       case Kind.TurnReady:
         this.#calls.ready(value);
-        return false;
+        break;
       case Kind.Disconnected:
         this.#running.clear();
         if (!this.#closed) this.#standing.deliver(kind, value, text);
-        return false;
+        break;
       case Kind.State:
       case Kind.RestoreFailed:
         this.#standing.deliver(kind, value, text);
-        return false;
+        break;
       case Kind.Lagged:
         this.#lagged(value);
-        return false;
-      default:
-        return false;
+        break;
     }
   }
 

@@ -25,21 +25,22 @@ export const Kind = {
 } as const;
 
 /**
- * Handles one delivery; `true` when it settled a call. `place` is that of a frame's type in
- * `messageTypes()`, or -1.
+ * Handles one delivery. `place` is that of a frame's type in `messageTypes()`, or -1.
  */
-export type Deliver = (kind: number, value: number, text: string, place: number) => boolean;
+export type Deliver = (kind: number, value: number, text: string, place: number) => void;
+
+const NOTHING: Drained = { kinds: [], values: [], texts: [], types: [], more: false };
 
 /**
- * Hands out deliveries. After one that settles a call, the rest waits until the code that awaited
- * the call has run: a handler it registers then misses nothing that came after its answer. What comes
- * meanwhile waits in the engine, which has limits.
+ * Hands out deliveries. What the engine gives at once ends behind those that settle calls; the rest waits
+ * there, within limits, until the code that awaited the calls has run: a handler it registers then misses
+ * nothing that came after its answer.
  */
 export class Deliveries {
   readonly #fetch: () => Drained;
   readonly #deliver: Deliver;
   readonly #idle: () => void;
-  #batch: Drained = { kinds: [], values: [], texts: [], types: [] };
+  #batch = NOTHING;
   #next = 0;
   #rung = false;
   #paused = false;
@@ -52,8 +53,9 @@ export class Deliveries {
 
   /** There is something to fetch. */
   ring(): void {
+    if (this.#paused) return;
     this.#rung = true;
-    if (!this.#paused) this.#run();
+    this.#run();
   }
 
   #run(): void {
@@ -62,22 +64,28 @@ export class Deliveries {
         this.#rung = false;
         this.#batch = this.#fetch();
         this.#next = 0;
+        if (this.#batch.more) this.#later();
         continue;
       }
       const { kinds, values, texts, types } = this.#batch;
       const at = this.#next++;
-      const [kind, value, text, place] = [kinds[at], values[at], texts[at], types[at]];
-      if (this.#deliver(kind ?? -1, value ?? 0, text ?? "", place ?? -1)) {
-        this.#paused = true;
-        setImmediate(() => {
-          this.#paused = false;
-          this.#run();
-        });
-        return;
-      }
+      this.#deliver(kinds[at] ?? -1, values[at] ?? 0, texts[at] ?? "", types[at] ?? -1);
+      // A handler may have made a call that ran this to the end.
+      if (this.#paused && this.#next >= this.#batch.kinds.length) break;
     }
-    this.#batch = { kinds: [], values: [], texts: [], types: [] };
+    if (this.#next < this.#batch.kinds.length) return;
+    this.#batch = NOTHING;
     this.#next = 0;
     this.#idle();
+  }
+
+  /** The code that awaited the calls of this batch runs before the next one. */
+  #later(): void {
+    this.#paused = true;
+    setImmediate(() => {
+      this.#paused = false;
+      this.#rung = true;
+      this.#run();
+    });
   }
 }

@@ -205,9 +205,21 @@ const RESPELLED = new Set<string>([
 
 const camelCase = (name: string) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
 
+/** A piece of text, as the engine gives it. */
+interface NativeText {
+  text: string;
+  run_id: string;
+  message_id: string;
+}
+
 /** The event that the engine's form stands for. */
 export function turnEvent(native: NativeEvent): TurnEvent {
   const { type } = native;
+  if (type === "assistant_delta" || type === "reasoning_delta") {
+    // Nearly all events are these.
+    const { text, run_id, message_id } = native as unknown as NativeText;
+    return { type, text, runId: run_id, messageId: message_id };
+  }
   if (RESPELLED.has(type)) {
     const fields = Object.entries(native).map(([name, value]) => [camelCase(name), value]);
     return Object.fromEntries(fields) as TurnEvent;

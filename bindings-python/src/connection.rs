@@ -12,7 +12,7 @@ use letta_app_client::{
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
-use crate::delivery::to_tuple;
+use crate::delivery::{event_to_plain, to_tuple};
 use crate::doorbell::{self, Doorbell};
 use crate::errors::{invalid_option, raise};
 use crate::recording::{Recording, Replayed};
@@ -128,8 +128,6 @@ impl Connection {
         };
         let (doorbell, ring) = doorbell::pair()?;
         let mailbox = Mailbox::new(ring);
-        // Always: a handler may be registered right after an answer whose burst went on.
-        mailbox.want_messages(true);
         let sink = Arc::clone(&mailbox);
         let opened = if redacted {
             Engine::open_recorded(options, sink)
@@ -159,15 +157,22 @@ impl Connection {
         self.doorbell.hang_up();
     }
 
-    fn drain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        self.doorbell.silence();
-        let items: PyResult<Vec<Bound<'py, PyTuple>>> = self
-            .mailbox
-            .drain()
+    /// What waits, as far as nothing can be missed, and whether there is more; see `_native.pyi`.
+    fn drain<'py>(&self, py: Python<'py>, rung: bool) -> PyResult<(Bound<'py, PyList>, bool)> {
+        if rung {
+            self.doorbell.silence();
+        }
+        let (deliveries, more) = self.mailbox.drain_step();
+        let items: PyResult<Vec<Bound<'py, PyTuple>>> = deliveries
             .iter()
             .filter_map(|delivery| to_tuple(py, delivery).transpose())
             .collect();
-        PyList::new(py, items?)
+        Ok((PyList::new(py, items?)?, more))
+    }
+
+    /// Somebody listens to frames from now on, or does so no more.
+    fn listen(&self, more: bool) {
+        self.mailbox.listen(more);
     }
 
     fn token(&self, py: Python<'_>) -> PyResult<u64> {
@@ -298,9 +303,11 @@ impl Connection {
         sent.map(|text| text.to_string()).inspect_err(|_| self.mailbox.leave_turn(token))
     }
 
-    /// The oldest events of a followed turn, a part of them, as a JSON list; to be called until it is empty.
-    fn take_turn(&self, token: u64) -> String {
-        self.mailbox.take_turn(token)
+    /// The oldest events of a followed turn, a part of them; to be called until there are none.
+    fn take_turn<'py>(&self, py: Python<'py>, token: u64) -> PyResult<Bound<'py, PyList>> {
+        let events = self.mailbox.take_events(token);
+        let plain: PyResult<Vec<_>> = events.iter().map(|event| event_to_plain(py, event)).collect();
+        PyList::new(py, plain?)
     }
 
     fn leave_turn(&self, token: u64) {

@@ -1,9 +1,9 @@
 //! From the mailbox's deliveries to plain tuples: `(kind, token, …)`, with token 0 where no call waits.
 
-use letta_app_client::Error;
+use letta_app_client::{Error, TurnEvent, event_json};
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{IntoPyObject, intern};
 
 /// The types of the frames that no subscriber misses, however far it lags.
@@ -70,4 +70,29 @@ pub(crate) fn to_tuple<'py>(
         _ => return Ok(None),
     };
     tuple.map(Some)
+}
+
+/// An event of a followed turn: pieces of text as the `dict` of their fields, all else as JSON text.
+pub(crate) fn event_to_plain<'py>(
+    py: Python<'py>,
+    delivery: &Delivery,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Delivery::TurnEvent { event, .. } = delivery else {
+        return Ok(PyString::new(py, &event_json(delivery)).into_any());
+    };
+    let (kind, run_id, message_id, text) = match event {
+        TurnEvent::AssistantDelta { run_id, message_id, text } => {
+            (intern!(py, "assistant_delta"), run_id, message_id, text)
+        }
+        TurnEvent::ReasoningDelta { run_id, message_id, text } => {
+            (intern!(py, "reasoning_delta"), run_id, message_id, text)
+        }
+        _ => return Ok(PyString::new(py, &event_json(delivery)).into_any()),
+    };
+    let plain = PyDict::new(py);
+    plain.set_item(intern!(py, "type"), kind)?;
+    plain.set_item(intern!(py, "run_id"), run_id)?;
+    plain.set_item(intern!(py, "message_id"), message_id)?;
+    plain.set_item(intern!(py, "text"), text)?;
+    Ok(plain.into_any())
 }

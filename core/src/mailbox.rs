@@ -4,6 +4,10 @@
 //! The queues are bounded: when one is full, the oldest frames that only message handlers want go, and
 //! the pieces of a turn's text are merged before the oldest of them go. All is counted; a completion, an end,
 //! a permission or a tool call never goes.
+//!
+//! Frames that nobody listens to stay here: they are not even queued, except behind a completion. Whoever
+//! waited for that may listen to what came after it, so [`Mailbox::drain_step`] gives out such frames only when
+//! the waiter has had its say.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -40,7 +44,10 @@ struct Followed {
 struct State {
     queue: Queue,
     turns: HashMap<Token, Followed>,
-    wants_messages: bool,
+    /// How many listen to frames that no call waits for.
+    listeners: usize,
+    /// A completion waits, or whoever waited for one has not had its say: frames behind it are kept.
+    holding: bool,
 }
 
 impl Waits for State {
@@ -76,14 +83,24 @@ impl Mailbox {
     /// The same with a policy as well, for its own queue; events of followed turns are always merged.
     #[must_use]
     pub fn bounded(limits: Backpressure, bell: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
-        let state =
-            State { queue: Queue::new(limits), turns: HashMap::new(), wants_messages: false };
+        let (queue, turns) = (Queue::new(limits), HashMap::new());
+        let state = State { queue, turns, listeners: 0, holding: false };
         Arc::new(Self { state: Belled::new(state, bell), limits })
     }
 
-    /// Says whether frames that no call waits for are wanted; without, they are not queued at all.
+    /// Says whether frames that no call waits for are wanted; without, they are not queued, but see the
+    /// module's text.
     pub fn want_messages(&self, wanted: bool) {
-        self.state.with(|state| state.wants_messages = wanted);
+        self.state.with(|state| state.listeners = usize::from(wanted));
+    }
+
+    /// Somebody listens from now on to frames that no call waits for, or does so no more.
+    pub fn listen(&self, more: bool) {
+        self.state.with(|state| {
+            let listeners = state.listeners;
+            state.listeners =
+                if more { listeners.saturating_add(1) } else { listeners.saturating_sub(1) };
+        });
     }
 
     /// Keeps the events of a turn apart until [`Mailbox::take_turn`]. [`Delivery::TurnReady`] tells
@@ -99,14 +116,29 @@ impl Mailbox {
     /// merged. It is to be called until the list is empty: only then [`Delivery::TurnReady`] comes again.
     #[must_use]
     pub fn take_turn(&self, token: Token) -> String {
-        let events = self.state.with(|state| {
+        let events = self.take_events(token);
+        let mut json = Vec::with_capacity(events.len() * 128 + 2);
+        json.push(b'[');
+        for event in &events {
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            write_event(event, &mut json);
+        }
+        json.push(b']');
+        // Texts and numbers can always be written, as UTF-8.
+        String::from_utf8(json).unwrap_or_default()
+    }
+
+    /// The same as they are: [`Delivery::TurnEvent`]s and [`Delivery::Lagged`].
+    #[must_use]
+    pub fn take_events(&self, token: Token) -> VecDeque<Delivery> {
+        self.state.with(|state| {
             let Some(turn) = state.turns.get_mut(&token) else { return VecDeque::new() };
             let events = turn.queue.take(BATCH);
             turn.announced = !events.is_empty();
             events
-        });
-        let parts: Vec<String> = events.iter().filter_map(event_json).collect();
-        format!("[{}]", parts.join(","))
+        })
     }
 
     /// Nobody follows the turn any more: its events are thrown away.
@@ -119,6 +151,22 @@ impl Mailbox {
     #[must_use]
     pub fn drain(&self) -> VecDeque<Delivery> {
         self.drain_some(usize::MAX)
+    }
+
+    /// Takes what waits, as far as nothing can be missed: it ends behind completions that are followed by
+    /// something else. Whoever they complete goes on before the rest is asked for, which is to be done until
+    /// nothing is left; the second value says whether there is something. Frames that nobody listens to by now
+    /// are left out.
+    #[must_use]
+    pub fn drain_step(&self) -> (VecDeque<Delivery>, bool) {
+        self.state.drain(|state| {
+            let mut taken = state.queue.take_step(Delivery::completes);
+            state.holding = taken.iter().any(Delivery::completes);
+            if state.listeners == 0 {
+                taken.retain(|delivery| !matches!(delivery, Delivery::Message { .. }));
+            }
+            (taken, !state.queue.is_empty())
+        })
     }
 
     /// Takes the oldest that waits: so many items, and what was kept where others were dropped. What is
@@ -156,24 +204,37 @@ impl State {
             if !std::mem::replace(&mut turn.announced, true) {
                 self.queue.push(Delivery::TurnReady { token });
             }
-        } else if self.wants_messages || !delivery.droppable() {
+        } else if self.listeners > 0
+            || self.holding
+            || !matches!(delivery, Delivery::Message { .. })
+        {
+            self.holding |= delivery.completes();
             self.queue.push(delivery);
         }
     }
 }
 
 /// What a follower is told of a delivery.
-fn event_json(delivery: &Delivery) -> Option<String> {
-    match delivery {
-        // Texts and numbers can always be written.
-        Delivery::TurnEvent { event, .. } => serde_json::to_string(event).ok(),
+fn write_event(delivery: &Delivery, json: &mut Vec<u8>) {
+    let written = match delivery {
+        Delivery::TurnEvent { event, .. } => serde_json::to_writer(json, event),
         Delivery::Lagged { dropped, merged } => {
             let marker =
                 serde_json::json!({ "type": "lagged", "dropped": dropped, "merged": merged });
-            Some(marker.to_string())
+            serde_json::to_writer(json, &marker)
         }
-        _ => None,
-    }
+        _ => Ok(()),
+    };
+    // A vector takes everything.
+    written.unwrap_or_default();
+}
+
+/// The JSON text of one item of [`Mailbox::take_events`].
+#[must_use]
+pub fn event_json(delivery: &Delivery) -> String {
+    let mut json = Vec::new();
+    write_event(delivery, &mut json);
+    String::from_utf8(json).unwrap_or_default()
 }
 
 impl Sink for Arc<Mailbox> {
@@ -224,6 +285,42 @@ mod tests {
         mailbox.deliver(message("a"));
         mailbox.deliver(Delivery::Done { token: 1 });
         assert!(matches!(mailbox.drain().pop_front(), Some(Delivery::Done { token: 1 })));
+    }
+
+    #[test]
+    fn who_gets_an_answer_may_listen_to_what_came_behind_it() {
+        let mut mailbox = Mailbox::new(|| {});
+        let kinds = |(taken, more): (VecDeque<Delivery>, bool)| {
+            let kinds: Vec<_> = taken
+                .iter()
+                .map(|delivery| match delivery {
+                    Delivery::Message { text, .. } => text.to_string(),
+                    Delivery::Done { token } => token.to_string(),
+                    other => format!("{other:?}"),
+                })
+                .collect();
+            (kinds.join(" "), more)
+        };
+        mailbox.deliver(message("before"));
+        mailbox.deliver(Delivery::Done { token: 1 });
+        mailbox.deliver(Delivery::Done { token: 2 });
+        mailbox.deliver(message("a"));
+        mailbox.deliver(Delivery::Done { token: 3 });
+        mailbox.deliver(message("b"));
+        assert_eq!(kinds(mailbox.drain_step()), ("1 2".into(), true));
+        assert_eq!(kinds(mailbox.drain_step()), ("3".into(), true), "nobody wanted to listen");
+        mailbox.listen(true);
+        assert_eq!(kinds(mailbox.drain_step()), ("b".into(), false));
+        mailbox.deliver(Delivery::Done { token: 4 });
+        assert_eq!(kinds(mailbox.drain_step()), ("4".into(), false));
+        mailbox.listen(false);
+        mailbox.deliver(message("the waiter may still have to run"));
+        mailbox.listen(true);
+        assert_eq!(kinds(mailbox.drain_step()).0, "the waiter may still have to run");
+        mailbox.listen(false);
+        mailbox.deliver(message("c"));
+        mailbox.listen(true);
+        assert_eq!(kinds(mailbox.drain_step()), (String::new(), false));
     }
 
     #[test]

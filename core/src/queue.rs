@@ -120,6 +120,17 @@ impl Queue {
         taken
     }
 
+    /// Takes the oldest items up to the first that follows one that `ends`, and does not itself.
+    pub(crate) fn take_step(&mut self, ends: impl Fn(&Delivery) -> bool) -> VecDeque<Delivery> {
+        let mut ended = self.kept.iter().any(&ends);
+        let step = self.items.iter().position(|item| {
+            let goes_on = ends(item);
+            ended |= goes_on;
+            ended && !goes_on
+        });
+        self.take(step.unwrap_or(usize::MAX))
+    }
+
     /// Whether an item would be too much; a single one never is.
     fn would_burst(&self, weight: usize) -> bool {
         let (items, bytes) = (self.len() + 1, self.bytes + weight);

@@ -57,6 +57,8 @@ class Bridge:
         self._pending: dict[int, Pending] = {}
         self._closing: set[int] = set()
         self._inbox: deque[Delivery] = deque()
+        # The mailbox has more, which comes when those who were answered have had their say.
+        self._more = False
         self._paused = False
         self._closed = False
 
@@ -163,6 +165,12 @@ class Bridge:
         self._attach(loop)
         return pending
 
+    def listen(self, more: bool) -> None:  # noqa: FBT001 - it begins or ends
+        """Somebody listens to frames from now on, or does so no more; from any thread."""
+        # After a fork the lock of the mailbox may be held by a thread that is not there.
+        if self.is_in_its_process():
+            self.native.listen(more)
+
     def forget(self, token: int) -> None:
         """Nothing waits for a token any more; what still comes for it is dropped."""
         self._pending.pop(token, None)
@@ -233,34 +241,37 @@ class Bridge:
         # What waits for the loop's other tasks waits in the engine, which has limits.
         if self._paused:
             return
-        # So that none is left behind: with more than a batch here this is called again.
-        if len(self._inbox) <= BATCH:
-            self._inbox.extend(self.native.drain())
-        try:
-            for _ in range(min(len(self._inbox), BATCH)):
-                # The task that got an answer goes on before what came after the answer: it may
-                # register a handler for it. A handler may have fetched what was here.
-                if self._inbox and self._take(self._inbox.popleft()):
-                    break
-        finally:
-            # Also when a handler was interrupted: no completion may be lost.
-            if self._inbox and self._loop is not None:
-                self._paused = True
-                self._loop.soon(self._resume)
+        self._step(rung=True)
 
     def _resume(self) -> None:
         self._paused = False
-        self._bell()
+        if self.is_in_its_process():
+            self._step(rung=False)
 
-    def _take(self, delivery: Delivery) -> bool:
-        """Handles a delivery and says whether it ended somebody's wait."""
+    def _step(self, *, rung: bool) -> None:
+        if not self._inbox:
+            # It ends behind answers: the tasks that get them go on before what came after, for they
+            # may register a handler for it.
+            deliveries, self._more = self.native.drain(rung)
+            self._inbox.extend(deliveries)
+        try:
+            for _ in range(min(len(self._inbox), BATCH)):
+                # A handler may have fetched what was here.
+                if self._inbox:
+                    self._take(self._inbox.popleft())
+        finally:
+            # Also when a handler was interrupted: no completion may be lost.
+            if (self._inbox or self._more) and self._loop is not None:
+                self._paused = True
+                self._loop.soon(self._resume)
+
+    def _take(self, delivery: Delivery) -> None:
         token = delivery[1]
         if not token or delivery[0] in ASKS:
             self._tell(delivery)
-            return False
+            return
         pending = self._pending.get(token)
-        ended = pending is not None and pending.take(delivery)
-        if ended:
+        if pending is not None and pending.take(delivery):
             self._pending.pop(token, None)
         if token in self._closing:
             # Nothing is fetched after this, so whoever else closes it is told now.
@@ -273,7 +284,6 @@ class Bridge:
             self._tell(CLOSED)
             self._detach()
             self.native.hang_up()
-        return ended
 
     def _tell(self, delivery: Delivery) -> None:
         deliver = self._held or self._deliver()

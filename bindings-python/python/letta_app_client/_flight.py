@@ -54,7 +54,8 @@ class Flight:
         self._ready = False
         self._reading = False
         self._events: deque[dict[str, Any]] = deque()
-        self._given = 0
+        # How many were given since; the first of a thousand comes at once.
+        self._given = 1
         self._failure: str | None = None
         self._pulling = threading.Lock()
         self._asked: dict[str, str] = {}
@@ -150,6 +151,16 @@ class Flight:
         assert self.result is not None  # noqa: S101 - one of the two is there
         return self.result
 
+    def event_now(self) -> dict[str, Any] | None:
+        """The next event, if it is here and other tasks need not have their turn first.
+
+        Who asks is checked where events are fetched.
+        """
+        if not self._events or self._given % BATCH == 0 or self._reading or self.detached:
+            return None
+        self._given += 1
+        return self._events.popleft()
+
     async def next_event(self) -> dict[str, Any] | None:
         """Waits for the next event; ``None`` once the turn is over and all were given."""
         self._bridge.check()
@@ -161,7 +172,9 @@ class Flight:
                 if self.detached:
                     return None
                 if self._events:
-                    await self._breathe()
+                    if self._given % BATCH == 0:
+                        await self._breathe()
+                    self._given += 1
                     return self._events.popleft()
                 if self._ready:
                     # Only now and a part, so that the engine's limits hold for a reader who lags.
@@ -229,7 +242,8 @@ class Flight:
         if not self._bridge.is_in_its_process():
             return False
         with self._pulling:
-            events = parse(self._native.take_turn(self._token))
+            taken = self._native.take_turn(self._token)
+            events = [parse(one) if isinstance(one, str) else one for one in taken]
             self._events.extend(events)
             for event in events:
                 if event["type"] == "approval_requested":
@@ -240,11 +254,9 @@ class Flight:
 
     async def _breathe(self) -> None:
         """Lets other tasks have their turn: a reader who finds events ready never waits."""
-        self._given += 1
-        if self._given % BATCH == 0:
-            completion = self.loop.completion()
-            self.loop.soon(lambda: completion.set_result(None))
-            await self._stopping(completion)
+        completion = self.loop.completion()
+        self.loop.soon(lambda: completion.set_result(None))
+        await self._stopping(completion)
 
     async def _wait(self) -> None:
         completion = self.loop.completion()

@@ -19,8 +19,10 @@ class Handlers(Generic[P]):
     Each runs with the context variables of the moment in which it was registered.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, listen: Callable[[bool], None] | None = None) -> None:
+        """``listen`` is told of each that comes (``True``) and of each that goes."""
         self._name = name
+        self._listen = listen
         # Replaced, never changed, so that a handler may register or leave while it is called.
         self._entries: tuple[tuple[Callable[P, Any], contextvars.Context], ...] = ()
         self.errors = 0
@@ -34,9 +36,14 @@ class Handlers(Generic[P]):
             raise TypeError(f"{self._name}: expected a function, got {type(handler).__name__}")
         entry = (handler, contextvars.copy_context())
         self._entries = (*self._entries, entry)
+        if self._listen is not None:
+            self._listen(True)
 
         def remove() -> None:
-            self._entries = tuple(other for other in self._entries if other is not entry)
+            left = tuple(other for other in self._entries if other is not entry)
+            if self._listen is not None and len(left) < len(self._entries):
+                self._listen(False)
+            self._entries = left
 
         return remove
 

@@ -46,7 +46,7 @@ class Link:
     def __init__(self, native: _native.Connection, deliver: Callable[[Delivery], None]) -> None:
         self.native = native
         self.bridge = Bridge(native, deliver)
-        self.on_message = Handlers[[Message, Channel]]("on_message")
+        self.on_message = Handlers[[Message, Channel]]("on_message", self.bridge.listen)
         self.on_send = Handlers[[dict[str, Any]]]("on_send")
         # In the order of arrival. One that is dropped may go from any thread.
         self._queues: dict[int, Queue] = {}
@@ -59,10 +59,12 @@ class Link:
     def add(self, queue: Queue) -> None:
         """Hands every frame to a queue from now on."""
         self._queues[id(queue)] = queue
+        self.bridge.listen(True)
 
     def remove(self, queue: Queue) -> None:
         """Ends that."""
-        self._queues.pop(id(queue), None)
+        if self._queues.pop(id(queue), None) is not None:
+            self.bridge.listen(False)
 
     def received(self, message: Message, channel: Channel) -> None:
         """Hands a frame on."""
@@ -85,7 +87,8 @@ class Link:
         """Ends what waits for frames: with an error, or because the client was closed."""
         for key, queue in self._queues.copy().items():
             if for_good or queue.of_connection:
-                self._queues.pop(key, None)
+                if self._queues.pop(key, None) is not None:
+                    self.bridge.listen(False)
                 queue.end(error)
 
     def sent(self, text: str) -> None:

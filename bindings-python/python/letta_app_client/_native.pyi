@@ -84,8 +84,12 @@ class Connection:
     def hang_up(self) -> None:
         """Closes that descriptor: nobody watches it any more."""
 
-    def drain(self) -> list[tuple[Any, ...]]:
-        """Takes all deliveries: ``(kind, token, …)``, with token 0 where no call waits.
+    def drain(self, rung: bool) -> tuple[list[tuple[Any, ...]], bool]:  # noqa: FBT001 - no keyword
+        """Takes deliveries, ``(kind, token, …)`` with token 0 where no call waits, and tells of more.
+
+        They end behind completions that are followed by something else; whoever waited for those
+        goes on before the rest is asked for. ``rung`` says that the descriptor was readable. Frames
+        come only while somebody listens.
 
         ``("message", 0, channel, text, type or None)``, ``("sent", 0, text)``, ``("done", token)``,
         ``("response", token, text, refused)``, ``("candidate", token, text)``,
@@ -98,6 +102,9 @@ class Connection:
         ``("restore_failed", 0, agent_id, conversation_id, error_json)``,
         ``("lagged", 0, dropped)``.
         """
+
+    def listen(self, more: bool) -> None:  # noqa: FBT001 - no keyword
+        """Somebody listens to frames from now on, or does so no more."""
 
     def token(self) -> int: ...
     @property
@@ -148,10 +155,10 @@ class Connection:
         check: bool = False,
         allow: Sequence[str] = ...,
     ) -> str: ...
-    def take_turn(self, token: int) -> str:
-        """Takes the oldest events of a followed turn, about a thousand at most, as a JSON list.
+    def take_turn(self, token: int) -> list[dict[str, Any] | str]:
+        """Takes the oldest events of a followed turn, about a thousand at most.
 
-        To be called until it is empty; only then the next one rings again.
+        Pieces of text are their plain form, all else is its JSON text. To be called until it is empty; only then the next one rings again.
         """
 
     def leave_turn(self, token: int) -> None:

@@ -22,13 +22,19 @@ class TurnStream(AsyncIterator[T_co], Generic[T_co]):
     # No async generator: those need hooks of the loop to be ended, which come late or never.
 
     def __init__(
-        self, turn: object, flight: Flight, following: Callable[[], Awaitable[T_co | None]]
+        self,
+        turn: object,
+        flight: Flight,
+        following: Callable[[], Awaitable[T_co | None]],
+        now: Callable[[], T_co | None] = lambda: None,
     ) -> None:
         """Use ``async for`` on a ``Turn``, or ``Turn.stream_text``."""
         # Kept, because a turn that is garbage lets go of its events.
         self._turn = turn
         self._flight = flight
         self._following = following
+        # What is there already needs no waiting.
+        self._now = now
         self._open = False
         self._over = False
 
@@ -39,6 +45,9 @@ class TurnStream(AsyncIterator[T_co], Generic[T_co]):
         if self._over:
             raise StopAsyncIteration
         self._open = True
+        ready = self._now()
+        if ready is not None:
+            return ready
         try:
             item = await self._following()
         except BaseException:

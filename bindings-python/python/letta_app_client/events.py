@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -391,6 +391,22 @@ TurnEvent: TypeAlias = (
 )
 """Everything that a turn tells; ``match`` on the class, or on ``type``."""
 
+def _text_maker(kind: type[AssistantDelta | ReasoningDelta]) -> Callable[[dict[str, Any]], Any]:
+    """What makes pieces of text, which are most of all events: past the checks of a frozen class."""
+    new, slots = object.__new__, (kind.raw, kind.text, kind.message_id, kind.run_id)
+    set_raw, set_text, set_message_id, set_run_id = (slot.__set__ for slot in slots)  # type: ignore[attr-defined]
+
+    def make(raw: dict[str, Any]) -> AssistantDelta | ReasoningDelta:
+        event = new(kind)
+        set_raw(event, raw)
+        set_text(event, raw["text"])
+        set_message_id(event, raw["message_id"])
+        set_run_id(event, raw["run_id"])
+        return event
+
+    return make
+
+
 _CLASSES: Mapping[str, Any] = {
     kind.type: kind
     for kind in (
@@ -414,8 +430,15 @@ _CLASSES: Mapping[str, Any] = {
     )
 }
 
+_MAKERS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+    **{name: kind.from_raw for name, kind in _CLASSES.items()},
+    AssistantDelta.type: _text_maker(AssistantDelta),
+    ReasoningDelta.type: _text_maker(ReasoningDelta),
+}
+
 
 def event_from_raw(raw: dict[str, Any]) -> TurnEvent:
     """Builds an event of the engine's plain form; one of a type unknown here is kept as it is."""
-    event: TurnEvent = _CLASSES.get(raw["type"], UnknownEvent).from_raw(raw)
+    make = _MAKERS.get(raw["type"])
+    event: TurnEvent = UnknownEvent.from_raw(raw) if make is None else make(raw)
     return event

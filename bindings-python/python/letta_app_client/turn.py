@@ -88,7 +88,7 @@ class Turn(Rich):
         waiting for it; awaiting the turn then gives what it came to. In an interpreter without
         reference counts use ``contextlib.aclosing(aiter(turn))`` for that.
         """
-        return TurnStream(self, self._flight, self._next)
+        return TurnStream(self, self._flight, self._next, self._now)
 
     def stream_text(self) -> TurnStream[str]:
         """Iterates over the agent's text as it comes.
@@ -269,6 +269,10 @@ class Turn(Rich):
             return None
         result = await self._flight.outcome()
         return TurnFinished(result, raw={"type": "finished", "result": self._flight.raw_result})
+
+    def _now(self) -> TurnEvent | None:
+        raw = self._flight.event_now()
+        return None if raw is None else event_from_raw(raw)
 
     async def _next_text(self) -> str | None:
         while True:

@@ -184,6 +184,18 @@ impl Delivery {
         Self::TurnEvent { token, event, pieces: 1 }
     }
 
+    /// Whether it may end somebody's wait.
+    pub(crate) fn completes(&self) -> bool {
+        matches!(
+            self,
+            Self::Done { .. }
+                | Self::Response { .. }
+                | Self::Candidate { .. }
+                | Self::Turn { .. }
+                | Self::Failed { .. }
+        )
+    }
+
     /// How many items it stands for.
     pub(crate) fn pieces(&self) -> u64 {
         match self {

@@ -2,7 +2,6 @@
 //! to.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::delivery::{Delivery, Token};
@@ -49,6 +48,10 @@ impl Runtime {
         }
         let run = delta.run_id.as_deref().and_then(|run| self.runs.get(run));
         let events = events_of(delta, run, frame);
+        if let [token] = tokens[..] {
+            events.into_iter().for_each(|event| tell(ctx, token, event));
+            return;
+        }
         for token in tokens {
             for event in &events {
                 tell(ctx, token, event.clone());
@@ -142,7 +145,7 @@ fn events_of(delta: &Delta, run: Option<&Run>, frame: &Text) -> Vec<TurnEvent> {
         "approval_request_message" | "tool_call_message" => {
             return delta.calls().flat_map(|part| call_events(part, run, &run_id)).collect();
         }
-        "tool_return_message" => return output_events(delta),
+        "tool_return_message" => return output_events(delta, run),
         "usage_statistics" => {
             let mut usage = Usage::default();
             if let Ok(frame) = serde_json::from_str::<UsageFrame>(frame) {
@@ -191,9 +194,12 @@ fn call_events(part: &ToolCallPart, run: Option<&Run>, run_id: &str) -> Vec<Turn
     events
 }
 
-fn output_events(delta: &Delta) -> Vec<TurnEvent> {
-    let event = |(call_id, status, output): (&str, Option<&str>, Option<&RawValue>)| {
-        let (call_id, output) = (call_id.to_owned(), output.map(plain_text).unwrap_or_default());
+fn output_events(delta: &Delta, run: Option<&Run>) -> Vec<TurnEvent> {
+    let event = |(call_id, status, output): (&str, Option<&str>, Option<&str>)| {
+        // The run has just read it; outputs may be large.
+        let read = run.and_then(|run| run.output_of(call_id)).map(str::to_owned);
+        let output = read.unwrap_or_else(|| output.map(plain_text).unwrap_or_default());
+        let call_id = call_id.to_owned();
         if delta.is_preview() {
             TurnEvent::ToolOutput { call_id, output }
         } else {

@@ -75,10 +75,10 @@ pub use turn::{Approvals, TurnOptions};
 
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
-use crate::protocol::envelope::{Envelope, Scope};
+use crate::protocol::envelope::{Envelope, Malformed, Scope};
 use crate::protocol::frames::{
-    ControlRequestFrame, DeltaFrame, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame,
-    QueueFrame, TurnFinishedFrame,
+    ControlRequestFrame, Delta, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame, QueueFrame,
+    TurnFinishedFrame,
 };
 use crate::protocol::validate::known_message;
 
@@ -526,7 +526,8 @@ impl Engine {
                 runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);
             }
             "stream_delta" if !runtime.turns.is_empty() || self.tools.any() => {
-                let mut delta = serde_json::from_str::<DeltaFrame>(text)?.delta;
+                let mut delta =
+                    Delta::read(envelope.delta.unwrap_or_default()).map_err(unreadable)?;
                 self.tools.heard(&scope.agent_id, &scope.conversation_id, &delta, ctx);
                 if runtime.turns.is_empty() {
                     return Ok(());
@@ -560,4 +561,9 @@ impl Engine {
         runtime.release(ctx);
         Ok(())
     }
+}
+
+/// A delta that does not have what it needs.
+fn unreadable(why: Malformed) -> serde_json::Error {
+    serde::de::Error::custom(why)
 }

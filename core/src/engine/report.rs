@@ -9,7 +9,7 @@ use super::delivery::Token;
 use super::runtime::Runtime;
 use super::turn::{Phase, Turn};
 use crate::protocol::envelope::Envelope;
-use crate::protocol::frames::{ControlRequestFrame, Delta, DeltaFrame};
+use crate::protocol::frames::{ControlRequestFrame, Delta};
 
 /// The longest piece of a tool's arguments in a report, in characters.
 const SHOWN: usize = 60;
@@ -113,7 +113,9 @@ impl Runtime {
             let tool = asked.ok().and_then(|asked| asked.request.tool_name).unwrap_or_default();
             return format!("{tool} wants a permission");
         }
-        let Ok(DeltaFrame { delta }) = serde_json::from_str(frame) else { return String::new() };
+        let delta =
+            Envelope::read(frame).ok().and_then(|envelope| Delta::read(envelope.delta?).ok());
+        let Some(delta) = delta else { return String::new() };
         match delta.message_type.as_str() {
             "assistant_message" => "text".to_owned(),
             "reasoning_message" => "reasoning".to_owned(),

@@ -21,6 +21,8 @@ pub(crate) struct Run {
     pub(crate) failed: bool,
     /// How it ended.
     pub(crate) stop_reason: Option<String>,
+    /// It is over.
+    ended: bool,
 }
 
 /// One thing that a run said or did.
@@ -118,17 +120,15 @@ impl Runs {
 
     /// Whether a run is over.
     pub(crate) fn has_ended(&self, id: &str) -> bool {
-        self.ended.iter().any(|run| run == id)
+        self.by_id.get(id).is_some_and(|run| run.ended)
     }
 
     /// A run is over: it is remembered, and what it said for a while.
     pub(crate) fn end(&mut self, id: &str) {
-        let Some(run) = self.by_id.get(id) else {
+        let Some(run) = self.by_id.get_mut(id).filter(|run| !run.ended) else {
             return;
         };
-        if self.has_ended(id) {
-            return;
-        }
+        run.ended = true;
         self.ended_bytes += run.size();
         self.ended.push_back(id.to_owned());
         if self.ended.len() > ENDED_RUNS
@@ -142,7 +142,7 @@ impl Runs {
             }
             if let Some(run) = self.by_id.get_mut(id) {
                 self.ended_bytes -= run.size();
-                *run = Run { seen: run.seen, failed: run.failed, ..Run::default() };
+                *run = Run { seen: run.seen, failed: run.failed, ended: true, ..Run::default() };
             }
         }
     }
@@ -290,6 +290,11 @@ impl Run {
     pub(crate) fn call_id<'a>(&'a self, part: &'a ToolCallPart) -> Option<&'a str> {
         let last = || self.tool_calls.last().map(|call| call.id.as_str());
         part.tool_call_id.as_deref().or_else(last)
+    }
+
+    /// What a call has returned so far.
+    pub(crate) fn output_of(&self, call_id: &str) -> Option<&str> {
+        self.tool_calls.iter().rev().find(|call| call.id == call_id)?.output.as_deref()
     }
 
     fn call(&mut self, call_id: &str, run_id: &str) -> &mut ToolCall {

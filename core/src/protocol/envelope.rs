@@ -34,6 +34,8 @@ pub struct Envelope<'a> {
     pub terminal_id: Option<Cow<'a, str>>,
     /// `teleport_id`, by which `teleport_ready` is matched.
     pub teleport_id: Option<Cow<'a, str>>,
+    /// The JSON text of `delta`, for [`super::frames::Delta::read`].
+    pub delta: Option<&'a str>,
 }
 
 impl<'a> Envelope<'a> {
@@ -55,6 +57,7 @@ impl<'a> Envelope<'a> {
                 "teleport_id" => envelope.teleport_id = scanner.string_or_other()?,
                 "event_seq" => envelope.event_seq = scanner.number_or_other()?,
                 "runtime" => envelope.runtime = scope(scanner)?,
+                "delta" => envelope.delta = Some(scanner.raw()?),
                 _ => scanner.skip()?,
             }
             Ok(())
@@ -104,7 +107,8 @@ mod tests {
     fn fields_of_the_wrong_type_count_as_absent() {
         let text = r#"{"type":5,"request_id":{"a":[1]},"runtime":"x","delta":[1],
             "event_seq":-1,"subagent_id":null}"#;
-        assert_eq!(Envelope::read(text).expect("an object"), Envelope::default());
+        let nothing = Envelope { delta: Some("[1]"), ..Envelope::default() };
+        assert_eq!(Envelope::read(text).expect("an object"), nothing);
         let partial = r#"{"type":"t","runtime":{"agent_id":"a"},"event_seq":1.5}"#;
         let envelope = Envelope::read(partial).expect("an object");
         assert_eq!((envelope.kind.as_ref(), envelope.runtime), ("t", None));

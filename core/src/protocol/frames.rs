@@ -7,6 +7,9 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use super::delta::Delta;
+use super::scan::{Malformed, Scanner};
+
 /// `update_loop_status` (PROTOCOL.md section 12).
 #[derive(Debug, Deserialize)]
 pub struct LoopStatusFrame {
@@ -184,110 +187,6 @@ pub struct ResponseHead {
     pub success: Option<bool>,
 }
 
-/// `stream_delta` (section 11).
-#[derive(Debug, Deserialize)]
-pub struct DeltaFrame {
-    /// The body.
-    pub delta: Delta,
-}
-
-/// The union of the delta fields the rules and the result need.
-#[derive(Debug, Deserialize)]
-pub struct Delta {
-    /// Tells deltas apart.
-    pub message_type: String,
-    /// The run, if any.
-    #[serde(default)]
-    pub run_id: Option<String>,
-    /// Differs from piece to piece on the local backend; see `otid`.
-    #[serde(default)]
-    pub id: Option<String>,
-    /// The piece, on `reasoning_message`.
-    #[serde(default, deserialize_with = "free_text")]
-    pub reasoning: Option<String>,
-    /// The client's message id on a `user_message` echo; else the id of the streamed message.
-    #[serde(default)]
-    pub otid: Option<String>,
-    /// A string or parts, on `assistant_message`; anything on `user_message`.
-    #[serde(default)]
-    pub content: Option<Box<RawValue>>,
-    /// One call, on `approval_request_message` and `tool_call_message`.
-    #[serde(default)]
-    pub tool_call: Option<ToolCallPart>,
-    /// The calls as an object or a list, on the same messages.
-    #[serde(default)]
-    pub tool_calls: Option<OneOrMany<ToolCallPart>>,
-    /// The results, on `tool_return_message`.
-    #[serde(default)]
-    pub tool_returns: Option<Vec<ToolReturnPart>>,
-    /// On lifecycle messages of tools, and repeated on `tool_return_message`.
-    #[serde(default)]
-    pub tool_call_id: Option<String>,
-    /// On `client_tool_start`.
-    #[serde(default)]
-    pub tool_name: Option<String>,
-    /// On `client_tool_start`: the arguments as JSON text.
-    #[serde(default, deserialize_with = "free_text")]
-    pub tool_args: Option<String>,
-    /// `success` or `error`, on tool messages.
-    #[serde(default)]
-    pub status: Option<String>,
-    /// The output, on `tool_return_message`.
-    #[serde(default)]
-    pub tool_return: Option<Box<RawValue>>,
-    /// On `stop_reason` and `loop_error`.
-    #[serde(default)]
-    pub stop_reason: Option<String>,
-    /// On `loop_error`.
-    #[serde(default)]
-    pub is_terminal: Option<bool>,
-    /// On `event_message`: `retry`, `compaction`, …
-    #[serde(default, deserialize_with = "free_text")]
-    pub event_type: Option<String>,
-    /// A text, on lifecycle and error messages.
-    #[serde(default, deserialize_with = "free_text")]
-    pub message: Option<String>,
-}
-
-impl Delta {
-    /// The tool calls in it: the list if there is one, else the single call.
-    pub fn calls(&self) -> impl Iterator<Item = &ToolCallPart> {
-        let listed = self.tool_calls.as_ref().map(|calls| calls.0.as_slice()).unwrap_or_default();
-        let single = self.tool_call.as_ref().filter(|_| listed.is_empty());
-        listed.iter().chain(single)
-    }
-
-    /// The tool results in it: call, status and output. The list comes first: results forwarded from
-    /// a backend have nothing else (section 11).
-    pub fn outputs(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&RawValue>)> {
-        let listed = self.tool_returns.as_deref().unwrap_or_default();
-        let single = self.tool_call_id.as_deref().filter(|_| listed.is_empty());
-        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return.as_deref()));
-        let listed = listed
-            .iter()
-            .map(|part| (&*part.tool_call_id, part.status.as_deref(), part.tool_return.as_deref()));
-        listed.chain(single)
-    }
-
-    /// What the pieces of one message have in common within a run (section 11).
-    #[must_use]
-    pub fn message_id(&self) -> &str {
-        self.otid.as_deref().or(self.id.as_deref()).unwrap_or_default()
-    }
-
-    /// Whether it is the mark of an abort (section 15).
-    #[must_use]
-    pub fn is_interruption(&self) -> bool {
-        self.message_type == "status" && self.message.as_deref() == Some("Interrupted")
-    }
-
-    /// Whether it shows what a running command has printed so far, and not its result (section 11).
-    #[must_use]
-    pub fn is_preview(&self) -> bool {
-        self.id.as_deref().is_some_and(|id| id.contains("-tool-return-stream-"))
-    }
-}
-
 /// A `stream_delta` whose body is `usage_statistics`.
 #[derive(Debug, Deserialize)]
 pub struct UsageFrame {
@@ -351,6 +250,14 @@ pub struct ToolReturnPart {
     pub tool_return: Option<Box<RawValue>>,
 }
 
+impl ToolReturnPart {
+    /// The output as JSON.
+    #[must_use]
+    pub fn output(&self) -> Option<&str> {
+        self.tool_return.as_deref().map(RawValue::get)
+    }
+}
+
 /// A value, or a list of values.
 #[derive(Debug)]
 pub struct OneOrMany<T>(pub Vec<T>);
@@ -390,33 +297,61 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
 fn free_text<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
-    Ok(Option::<Box<RawValue>>::deserialize(deserializer)?.map(|value| plain_text(&value)))
+    Ok(Option::<Box<RawValue>>::deserialize(deserializer)?.map(|value| plain_text(value.get())))
 }
 
 /// The text in a message's `content`: a string, or the `text` parts of a list in order.
 #[must_use]
-pub fn content_text(content: &RawValue) -> String {
+pub fn content_text(json: &str) -> String {
     #[derive(Deserialize)]
     struct Part {
         #[serde(default, deserialize_with = "free_text")]
         text: Option<String>,
     }
-    if content.get().starts_with('"') {
-        return plain_text(content);
+    if json.starts_with('"') {
+        return plain_text(json);
     }
-    serde_json::from_str::<OneOrMany<Part>>(content.get())
+    if let Ok(text) = parts_text(json) {
+        return text;
+    }
+    serde_json::from_str::<OneOrMany<Part>>(json)
         .map(|parts| parts.0.into_iter().filter_map(|part| part.text).collect())
         .unwrap_or_default()
 }
 
+/// The same where all texts are strings that can be read.
+fn parts_text(json: &str) -> Result<String, Malformed> {
+    let mut text = String::new();
+    let mut scanner = Scanner::new(json);
+    let mut part = |scanner: &mut Scanner<'_>| {
+        let mut piece = None;
+        scanner.object(|scanner, key| {
+            match key {
+                "text" => piece = scanner.text()?,
+                _ => scanner.skip()?,
+            }
+            Ok(())
+        })?;
+        text.push_str(&piece.unwrap_or_default());
+        Ok(())
+    };
+    if scanner.peek() == Some(b'[') {
+        scanner.list(part)?
+    } else {
+        part(&mut scanner)?
+    }
+    Ok(text)
+}
+
 /// A JSON string's text, with U+FFFD for a character that was cut, or the JSON text of any other value.
 #[must_use]
-pub fn plain_text(value: &RawValue) -> String {
-    let raw = value.get();
-    serde_json::from_str(raw).unwrap_or_else(|_| match raw.strip_prefix('"') {
-        Some(rest) => mended(rest.strip_suffix('"').unwrap_or(rest)),
-        None => raw.to_owned(),
-    })
+pub fn plain_text(json: &str) -> String {
+    let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    match inside {
+        Some(plain) if !plain.contains('\\') => plain.to_owned(),
+        Some(inside) => serde_json::from_str(json).unwrap_or_else(|_| mended(inside)),
+        None => json.to_owned(),
+    }
 }
 
 /// The text of a JSON string's inside whose only fault is half a surrogate pair.
@@ -451,7 +386,7 @@ mod tests {
     use super::*;
 
     fn delta(body: &str) -> Delta {
-        serde_json::from_str::<DeltaFrame>(&format!(r#"{{"delta":{body}}}"#)).expect("valid").delta
+        Delta::read(body).expect("valid")
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The wire: what frames look like, told without any state.
 
+mod delta;
 pub(crate) mod depth;
 pub mod envelope;
 pub mod frames;

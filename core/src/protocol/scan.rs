@@ -35,7 +35,7 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
-    fn malformed<T>(&self) -> Scan<T> {
+    pub(super) fn malformed<T>(&self) -> Scan<T> {
         Err(Malformed { at: self.at })
     }
 
@@ -107,6 +107,46 @@ impl<'a> Scanner<'a> {
         serde_json::from_str(whole).map(Cow::Owned).or(Err(Malformed { at: start }))
     }
 
+    /// Reads a list; `item` has to read each of its values.
+    pub(super) fn list(&mut self, mut item: impl FnMut(&mut Self) -> Scan<()>) -> Scan<()> {
+        self.expect(b'[')?;
+        self.deeper()?;
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => {
+                    self.at += 1;
+                    self.depth -= 1;
+                    return Ok(());
+                }
+                _ => return self.malformed(),
+            }
+        }
+    }
+
+    /// The text of a value, whatever it is.
+    pub(super) fn raw(&mut self) -> Scan<&'a str> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(self.text.get(start..self.at).unwrap_or_default())
+    }
+
+    /// A string, or nothing for `null`; all else is refused.
+    pub(super) fn text(&mut self) -> Scan<Option<Cow<'a, str>>> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Some),
+            Some(b'n') => self.skip().map(|()| None),
+            _ => self.malformed(),
+        }
+    }
+
     /// A value, if it is a string; passed over otherwise.
     pub(super) fn string_or_other(&mut self) -> Scan<Option<Cow<'a, str>>> {
         if self.peek() == Some(b'"') {
@@ -131,13 +171,21 @@ impl<'a> Scanner<'a> {
 
     /// Behind the first quote. Says whether there are escapes.
     fn rest_of_string(&mut self) -> Scan<bool> {
-        let mut escaped = false;
+        self.at += plain(self.bytes());
+        if self.text.as_bytes().get(self.at) == Some(&b'"') {
+            self.at += 1;
+            return Ok(false);
+        }
+        self.escapes().map(|()| true)
+    }
+
+    /// The rest of a string, from an escape on.
+    fn escapes(&mut self) -> Scan<()> {
         loop {
-            self.at += plain(self.bytes());
             match self.bytes() {
                 [b'"', ..] => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(());
                 }
                 [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
                 [b'\\', b'u', digits @ ..]
@@ -147,7 +195,7 @@ impl<'a> Scanner<'a> {
                 }
                 _ => return self.malformed(),
             }
-            escaped = true;
+            self.at += plain(self.bytes());
         }
     }
 
@@ -247,6 +295,9 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// A string with so many bytes before the first special one is a long one.
+const LONG: usize = 64;
+
 /// How many bytes stand before a quote, a backslash or a control character.
 fn plain(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
@@ -260,20 +311,19 @@ fn plain(bytes: &[u8]) -> usize {
             & HIGH
     };
     let mut at = 0;
-    // Most strings are short; the compiler makes wide instructions of the second loop, for the others.
-    for chunk in bytes.as_chunks::<8>().0.iter().take(4) {
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let found = special(u64::from_le_bytes(*chunk));
         if found != 0 {
             return at + (found.trailing_zeros() / 8) as usize;
         }
         at += 8;
-    }
-    for chunk in bytes.get(at..).unwrap_or_default().as_chunks::<32>().0 {
-        let any = chunk.iter().fold(false, |any, byte| any | is_special(*byte));
-        if any {
-            break;
+        if at == LONG {
+            // The compiler makes wide instructions of this.
+            let chunks = bytes.get(at..).unwrap_or_default().as_chunks::<32>().0;
+            let any =
+                |chunk: &&[u8; 32]| chunk.iter().fold(false, |any, byte| any | is_special(*byte));
+            at += chunks.iter().position(|chunk| any(&chunk)).unwrap_or(chunks.len()) * 32;
         }
-        at += 32;
     }
     at + bytes.get(at..).unwrap_or_default().iter().take_while(|byte| !is_special(**byte)).count()
 }

@@ -54,7 +54,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn serve(mut stream: TcpStream, options: Options, stream_socket: &StreamSocket) -> io::Result<()> {
+    fn serve(
+        mut stream: TcpStream,
+        options: Options,
+        stream_socket: &StreamSocket,
+    ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let head = read_head(&mut stream)?;
         let Some(key) = head.key else { return answer(&mut stream, &head.target, options) };
@@ -64,7 +68,8 @@ impl Connection {
         }
         accept(&mut stream, &key)?;
         if head.target.contains("channel=stream") {
-            *stream_socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream.try_clone()?);
+            *stream_socket.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(stream.try_clone()?);
         }
         let (turns, conversations, out) = (None, HashMap::new(), Vec::new());
         let stream_socket = Arc::clone(stream_socket);
@@ -108,7 +113,8 @@ impl Connection {
             "runtime_start" => {
                 let asked = command["conversation_id"].as_str().unwrap_or_default();
                 let number: String = asked.chars().filter(char::is_ascii_digit).collect();
-                let number = format!("1{:0>9}", number.get(number.len().saturating_sub(9)..).unwrap_or("0"));
+                let number =
+                    format!("1{:0>9}", number.get(number.len().saturating_sub(9)..).unwrap_or("0"));
                 let runtime = runtime(&number);
                 let name = runtime["conversation_id"].as_str().unwrap_or_default().to_owned();
                 self.conversations.insert(name, number);
@@ -169,7 +175,8 @@ fn answer(stream: &mut TcpStream, target: &str, options: Options) -> io::Result<
             "runtime_external_tools_update": true, "split_channels": !options.shape.single },
     });
     let found = target.starts_with("/app-server-info");
-    let (status, body) = if found { ("200 OK", info.to_string()) } else { ("404 Not Found", String::new()) };
+    let (status, body) =
+        if found { ("200 OK", info.to_string()) } else { ("404 Not Found", String::new()) };
     let head = format!(
         "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",

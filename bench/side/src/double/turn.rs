@@ -35,7 +35,8 @@ impl Template {
 
     fn fill(&mut self, conversation: &str, run: u64, next_event: &mut u64) {
         let run = digits(run);
-        for (places, number) in [(&self.conversations, conversation.as_bytes()), (&self.runs, &run)] {
+        for (places, number) in [(&self.conversations, conversation.as_bytes()), (&self.runs, &run)]
+        {
             for place in places {
                 self.bytes[*place..*place + 10].copy_from_slice(number);
             }

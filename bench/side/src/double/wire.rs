@@ -122,7 +122,8 @@ impl Incoming {
         };
         let mask: [u8; 4] = bytes.get(head..head + 4)?.try_into().ok()?;
         let payload = bytes.get(head + 4..head + 4 + length)?;
-        let payload = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        let payload =
+            payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
         self.start += head + 4 + length;
         Some((opcode, payload))
     }

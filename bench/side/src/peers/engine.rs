@@ -33,12 +33,12 @@ fn wait(ends: &Receiver<()>) -> Outcome {
     Ok(ends.recv()?)
 }
 
-/// One turn to warm up, and so many that are measured; `runtimes` are known to the engine.
+/// So many turns to warm up, and so many that are measured; `runtimes` are known to the engine.
 ///
 /// # Errors
 ///
 /// When the connection is lost.
-pub fn stream(url: &str, turns: usize, runtimes: usize) -> Outcome {
+pub fn stream(url: &str, before: usize, turns: usize, runtimes: usize) -> Outcome {
     let (to, ends) = channel();
     let connection = Connection::open(ConnectOptions::new(url), Ends(to))?;
     connection.connect(connection.token())?;
@@ -49,14 +49,16 @@ pub fn stream(url: &str, turns: usize, runtimes: usize) -> Outcome {
     }
     connection.send_raw(&start())?;
     wait(&ends)?;
-    connection.send_raw(&input())?;
-    wait(&ends)?;
-    let (usage, before) = (Usage::now(), connection.counters().frames);
+    for _ in 0..before {
+        connection.send_raw(&input())?;
+        wait(&ends)?;
+    }
+    let (usage, seen) = (Usage::now(), connection.counters().frames);
     for _ in 0..turns {
         connection.send_raw(&input())?;
         wait(&ends)?;
     }
-    let frames = connection.counters().frames - before;
+    let frames = connection.counters().frames - seen;
     println!("{}", usage.report(usize::try_from(frames)?, None));
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! fastwebsockets as it is: the limit of what reading costs.
 
+use bytes::Bytes;
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, handshake};
 use http_body_util::Empty;
-use bytes::Bytes;
 use hyper::Request;
 use hyper::header::{CONNECTION, HOST, UPGRADE};
 use tokio::net::TcpStream;

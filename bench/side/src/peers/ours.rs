@@ -17,7 +17,8 @@ async fn connected(url: &str) -> Result<Client, letta_app_client::Error> {
 }
 
 async fn started(client: &Client, number: usize) -> Result<Value, letta_app_client::Error> {
-    let fields = json!({ "agent_id": "a", "conversation_id": format!("c-{number}"), "mode": "standard" });
+    let fields =
+        json!({ "agent_id": "a", "conversation_id": format!("c-{number}"), "mode": "standard" });
     let started = client.runtime_start(fields).await?;
     Ok(json!({ "runtime": started.json()["runtime"],
         "payload": { "kind": "create_message", "messages": [{ "role": "user", "content": "go" }] } }))

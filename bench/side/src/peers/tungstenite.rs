@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::connect_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::connect_async_with_config;
 
 use super::{Outcome, input, is_end, look, start};
 use crate::usage::Usage;
@@ -17,7 +17,8 @@ use crate::usage::Usage;
 /// When the connection is lost.
 pub async fn stream(url: &str, way: &str, turns: usize) -> Outcome {
     let config = WebSocketConfig::default().read_buffer_size(32 * 1024);
-    let (mut socket, _) = connect_async_with_config(format!("{url}/ws"), Some(config), true).await?;
+    let (mut socket, _) =
+        connect_async_with_config(format!("{url}/ws"), Some(config), true).await?;
     socket.send(Message::text(start())).await?;
     let (mut usage, mut frames) = (Usage::now(), 0);
     for turn in 0..=turns {

@@ -166,7 +166,7 @@ impl Stored {
         let mut ids: Vec<String> = Vec::new();
         let unknown = cut.partial.run_ids.last().cloned().unwrap_or_default();
         for message in self.messages[from..to].iter().rev() {
-            let Ok(mut delta) = serde_json::from_str::<Delta>(message.get()) else { continue };
+            let Ok(mut delta) = Delta::read(message.get()) else { continue };
             let run = delta.run_id.get_or_insert_with(|| unknown.clone());
             if !ids.contains(run) {
                 ids.push(run.clone());

@@ -1,0 +1,150 @@
+//! The deltas of runs (`stream_delta`, PROTOCOL.md section 11), read by the scanner: they are nearly all that a
+//! server sends.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+use super::frames::{OneOrMany, ToolCallPart, ToolReturnPart, plain_text};
+use super::scan::{Malformed, Scanner};
+
+/// The union of the delta fields the rules and the result need.
+#[derive(Debug, Default)]
+pub struct Delta {
+    /// Tells deltas apart.
+    pub message_type: String,
+    /// The run, if any.
+    pub run_id: Option<String>,
+    /// Differs from piece to piece on the local backend; see `otid`.
+    pub id: Option<String>,
+    /// The piece, on `reasoning_message`.
+    pub reasoning: Option<String>,
+    /// The client's message id on a `user_message` echo; else the id of the streamed message.
+    pub otid: Option<String>,
+    /// JSON: a string or parts, on `assistant_message`; anything on `user_message`.
+    pub content: Option<String>,
+    /// One call, on `approval_request_message` and `tool_call_message`.
+    pub tool_call: Option<ToolCallPart>,
+    /// The calls as an object or a list, on the same messages.
+    pub tool_calls: Option<OneOrMany<ToolCallPart>>,
+    /// The results, on `tool_return_message`.
+    pub tool_returns: Option<Vec<ToolReturnPart>>,
+    /// On lifecycle messages of tools, and repeated on `tool_return_message`.
+    pub tool_call_id: Option<String>,
+    /// On `client_tool_start`.
+    pub tool_name: Option<String>,
+    /// On `client_tool_start`: the arguments as JSON text.
+    pub tool_args: Option<String>,
+    /// `success` or `error`, on tool messages.
+    pub status: Option<String>,
+    /// The output as JSON, on `tool_return_message`.
+    pub tool_return: Option<String>,
+    /// On `stop_reason` and `loop_error`.
+    pub stop_reason: Option<String>,
+    /// On `loop_error`.
+    pub is_terminal: Option<bool>,
+    /// On `event_message`: `retry`, `compaction`, …
+    pub event_type: Option<String>,
+    /// A text, on lifecycle and error messages.
+    pub message: Option<String>,
+}
+
+impl Delta {
+    /// Reads the `delta` of a `stream_delta`. A field that decides something and has the wrong type makes the
+    /// read fail; a text for people does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] in that case, and when the text is not one JSON object with a `message_type`.
+    pub fn read(json: &str) -> Result<Self, Malformed> {
+        let (mut delta, mut message_type) = (Self::default(), None);
+        let mut scanner = Scanner::new(json);
+        scanner.object(|scanner, key| {
+            let field = match key {
+                "message_type" => &mut message_type,
+                "run_id" => &mut delta.run_id,
+                "id" => &mut delta.id,
+                "otid" => &mut delta.otid,
+                "tool_call_id" => &mut delta.tool_call_id,
+                "tool_name" => &mut delta.tool_name,
+                "status" => &mut delta.status,
+                "stop_reason" => &mut delta.stop_reason,
+                _ => return delta.read_other(scanner, key),
+            };
+            *field = scanner.text()?.map(Cow::into_owned);
+            Ok(())
+        })?;
+        scanner.end()?;
+        delta.message_type = message_type.ok_or(Malformed { at: 0 })?;
+        Ok(delta)
+    }
+
+    fn read_other(&mut self, scanner: &mut Scanner<'_>, key: &str) -> Result<(), Malformed> {
+        match key {
+            "reasoning" => self.reasoning = free_text(scanner)?,
+            "tool_args" => self.tool_args = free_text(scanner)?,
+            "event_type" => self.event_type = free_text(scanner)?,
+            "message" => self.message = free_text(scanner)?,
+            "content" => self.content = unless_null(scanner)?.map(str::to_owned),
+            "tool_return" => self.tool_return = unless_null(scanner)?.map(str::to_owned),
+            "tool_call" => self.tool_call = value(scanner)?,
+            "tool_calls" => self.tool_calls = value(scanner)?,
+            "tool_returns" => self.tool_returns = value(scanner)?,
+            "is_terminal" => self.is_terminal = value(scanner)?,
+            _ => scanner.skip()?,
+        }
+        Ok(())
+    }
+
+    /// The tool calls in it: the list if there is one, else the single call.
+    pub fn calls(&self) -> impl Iterator<Item = &ToolCallPart> {
+        let listed = self.tool_calls.as_ref().map(|calls| calls.0.as_slice()).unwrap_or_default();
+        let single = self.tool_call.as_ref().filter(|_| listed.is_empty());
+        listed.iter().chain(single)
+    }
+
+    /// The tool results in it: call, status, and output as JSON. The list comes first: results forwarded from
+    /// a backend have nothing else (section 11).
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>)> {
+        let listed = self.tool_returns.as_deref().unwrap_or_default();
+        let single = self.tool_call_id.as_deref().filter(|_| listed.is_empty());
+        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return.as_deref()));
+        let listed =
+            listed.iter().map(|part| (&*part.tool_call_id, part.status.as_deref(), part.output()));
+        listed.chain(single)
+    }
+
+    /// What the pieces of one message have in common within a run (section 11).
+    #[must_use]
+    pub fn message_id(&self) -> &str {
+        self.otid.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether it is the mark of an abort (section 15).
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        self.message_type == "status" && self.message.as_deref() == Some("Interrupted")
+    }
+
+    /// Whether it shows what a running command has printed so far, and not its result (section 11).
+    #[must_use]
+    pub fn is_preview(&self) -> bool {
+        self.id.as_deref().is_some_and(|id| id.contains("-tool-return-stream-"))
+    }
+}
+
+/// The JSON text of a value, unless it is `null`.
+fn unless_null<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Malformed> {
+    Ok(Some(scanner.raw()?).filter(|json| *json != "null"))
+}
+
+/// A text that decides nothing.
+fn free_text(scanner: &mut Scanner<'_>) -> Result<Option<String>, Malformed> {
+    Ok(unless_null(scanner)?.map(plain_text))
+}
+
+/// A value with a structure, which is rare.
+fn value<T: DeserializeOwned>(scanner: &mut Scanner<'_>) -> Result<Option<T>, Malformed> {
+    let json = scanner.raw()?;
+    serde_json::from_str(json).or_else(|_| scanner.malformed())
+}
