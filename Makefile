@@ -1,5 +1,5 @@
 # Everything is built, tested and shown from here. Needs Rust, Python 3.10 or newer, Node 20 or
-# newer, a C compiler and make; the rest is fetched by package name.
+# newer, a C compiler and make, for `make check` valgrind; the rest is fetched by package name.
 
 PYTHON ?= python3
 VENV := .venv

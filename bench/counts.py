@@ -1,7 +1,8 @@
 """Instructions of the engine for fixed inputs, against ``counts.json`` (``make counts``).
 
-``counts.py PROGRAM [--update]``, where the program is the example ``steps``. They do not depend on the
-machine, and hardly on anything else; fails where one is more than ``MARGIN`` above what is written there.
+``counts.py PROGRAM [--update]``, where the program is the example ``steps``. They do not depend on
+the machine, and hardly on anything else; fails where one is more than ``MARGIN`` above what is
+written there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ COUNTS = Path(__file__).parent / "counts.json"
 MARGIN = 0.03
 STEPS = ("envelope", "stream", "turn", "events")
 TIMES = 5
-HINT = "counts.py: needs valgrind (Debian, Ubuntu: apt-get install valgrind; Fedora: dnf install valgrind)"
+HINT = "counts.py: needs valgrind (apt-get install valgrind, or dnf install valgrind)"
 
 
 def collected(program: str, step: str, times: int) -> int:
@@ -53,9 +54,13 @@ def main(program: str, *, updates: bool) -> int:
         COUNTS.write_text(json.dumps(counts, indent=2) + "\n")
         return 0
     if failed:
-        print(f"more than {MARGIN:.0%} above bench/counts.json: {', '.join(failed)}", file=sys.stderr)
+        print(
+            f"more than {MARGIN:.0%} above bench/counts.json: {', '.join(failed)}", file=sys.stderr
+        )
         if counts["rustc"] != rustc.stdout.strip():
-            print(f"(those are of {counts['rustc']}, this is {rustc.stdout.strip()})", file=sys.stderr)
+            print(
+                f"(those are of {counts['rustc']}, this is {rustc.stdout.strip()})", file=sys.stderr
+            )
         print("If that is meant, `make counts-update` writes the new figures.", file=sys.stderr)
     return 1 if failed else 0
 

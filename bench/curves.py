@@ -1,7 +1,7 @@
 """What a frame and a turn cost with many runtimes and on an old connection (``make curves``).
 
-Runs the Rust client against the server double, prints CPU time per unit, writes ``docs/curves.svg``,
-and fails where a curve is not flat: more than ``ALLOWED`` times its best point.
+Runs the Rust client against the server double, prints CPU time per unit, writes
+``docs/curves.svg``, and fails where a curve is not flat: more than ``ALLOWED`` times its best.
 """
 
 from __future__ import annotations
@@ -87,10 +87,11 @@ def panel(left: int, title: str, unit: str, curves: dict[str, Curve]) -> list[st
     ]
     for x in sorted({x for x, _ in points}):
         at = place(x, 0)[0]
-        lines.append(f'<text x="{at:.0f}" y="{top + height + 18}" text-anchor="middle">{x:,}</text>')
-    lines.append(
-        f'<text x="{left + width / 2:.0f}" y="{top + height + 36}" text-anchor="middle">{unit}</text>'
-    )
+        lines.append(
+            f'<text x="{at:.0f}" y="{top + height + 18}" text-anchor="middle">{x:,}</text>'
+        )
+    middle, low = left + width // 2, top + height + 36
+    lines.append(f'<text x="{middle}" y="{low}" text-anchor="middle">{unit}</text>')
     for number in range(1, 4):
         y = highest / 4 * number
         at = place(10**first, y)[1]
@@ -107,8 +108,9 @@ def panel(left: int, title: str, unit: str, curves: dict[str, Curve]) -> list[st
 def main() -> int:
     runtimes, age = by_runtimes(), by_age()
     lines = [
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 370" font-family="sans-serif"'
-        ' font-size="12"><rect width="900" height="370" fill="white"/>',
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 370" font-size="12">',
+        "<style>text { font-family: sans-serif }</style>",
+        '<rect width="900" height="370" fill="white"/>',
         *panel(60, "CPU µs per frame, by runtimes", "runtimes", runtimes),
         *panel(500, "CPU µs per frame, by age", "frames before", age),
         "</svg>",

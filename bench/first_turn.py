@@ -1,7 +1,7 @@
-"""What the first turn on an open connection takes, beside one over a bare socket (``make first-turn``).
+"""What the first turn on an open connection takes, beside one by hand (``make first-turn``).
 
-The server double answers at once, so what is left is the client's. Fails where ours takes more than two
-milliseconds longer.
+The server double answers at once, so what is left is the client's. Fails where ours takes more
+than two milliseconds longer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path.insert(0, str(HERE / "side/python"))
 
 async def ours(url: str) -> float:
     """Milliseconds of a first turn of the package."""
-    import letta_app_client as letta  # noqa: PLC0415 - in the process that is measured
+    import letta_app_client as letta
 
     async with letta.connect(url) as client:
         started = await client.runtime_start(agent_id="a", conversation_id="c-1", mode="standard")
@@ -36,8 +36,8 @@ async def ours(url: str) -> float:
 
 async def bare(url: str) -> float:
     """Milliseconds of a first turn written by hand on ``picows`` and ``msgspec``."""
-    from peer import started  # noqa: PLC0415
-    from transports import CONNECT  # noqa: PLC0415
+    from peer import started
+    from transports import CONNECT
 
     session, close = await CONNECT["picows"](url)
     [runtime] = await started(session, 1)

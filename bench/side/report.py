@@ -76,7 +76,10 @@ def table(workload: Workload, samples: Samples) -> list[str]:
         peers = [
             it
             for it in workload.clients
-            if it.language == language and not it.is_ours and not it.is_limit and samples.get(it.name)
+            if it.language == language
+            and not it.is_ours
+            and not it.is_limit
+            and samples.get(it.name)
         ]
         if peers:
             winner = best(workload, samples, metric, peers)

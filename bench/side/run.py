@@ -1,8 +1,8 @@
 """Our packages beside what one could use instead (``make bench``).
 
-Every client is a process of its own with a server double of its own; the clients of a workload take
-turns. ``ROUNDS`` says how often, ``ONLY`` picks workloads by a part of their title. Prints tables, and
-writes ``results.json`` when all workloads have run.
+Every client is a process of its own with a server double of its own; the clients of a workload
+take turns. ``ROUNDS`` says how often, ``ONLY`` picks workloads by a part of their title. Prints
+tables, and writes ``results.json`` when all workloads have run.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from report import Samples, aim_line, spread, table, verdicts
+from report import Samples, aim_line, table, verdicts
 from workloads import WORKLOADS, Client, Workload
 
 HERE = Path(__file__).parent
@@ -88,7 +87,9 @@ def measure(workload: Workload) -> Samples:
 
 
 def machine() -> dict[str, Any]:
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    names = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
     packages = ["picows", "msgspec", "websockets", "orjson", "aiohttp", "uvloop"]
     ws = json.loads((HERE / "node/node_modules/ws/package.json").read_text())["version"]
     pinned = json.loads((ROOT / "tests/live/server/package.json").read_text())["dependencies"]

@@ -80,9 +80,15 @@ export declare class Connection {
   answerTool(requestId: string, result: string): void
   /** Answers an external tool call with the text of an error. */
   failTool(requestId: string, error: string): void
-  /** Says whether frames are wanted that no call waits for. */
+  /**
+   * Says whether frames are wanted that no call waits for. Those behind a completion are kept until whoever
+   * waited for it has had its say.
+   */
   wantMessages(wanted: boolean): void
-  /** Takes everything that waits. */
+  /**
+   * Takes what waits, up to completions that are followed by something else: whoever they complete goes on
+   * before the rest is asked for.
+   */
   drain(): Drained
 }
 
@@ -181,6 +187,8 @@ export interface Drained {
    * what is no frame.
    */
   types: Array<number>
+  /** Whether there is more to take. */
+  more: boolean
 }
 
 /** The codes of all error kinds, in the order of the documentation. */

@@ -163,10 +163,8 @@ impl Connection {
             self.doorbell.silence();
         }
         let (deliveries, more) = self.mailbox.drain_step();
-        let items: PyResult<Vec<Bound<'py, PyTuple>>> = deliveries
-            .iter()
-            .filter_map(|delivery| to_tuple(py, delivery).transpose())
-            .collect();
+        let items: PyResult<Vec<Bound<'py, PyTuple>>> =
+            deliveries.iter().filter_map(|delivery| to_tuple(py, delivery).transpose()).collect();
         Ok((PyList::new(py, items?)?, more))
     }
 
@@ -306,7 +304,8 @@ impl Connection {
     /// The oldest events of a followed turn, a part of them; to be called until there are none.
     fn take_turn<'py>(&self, py: Python<'py>, token: u64) -> PyResult<Bound<'py, PyList>> {
         let events = self.mailbox.take_events(token);
-        let plain: PyResult<Vec<_>> = events.iter().map(|event| event_to_plain(py, event)).collect();
+        let plain: PyResult<Vec<_>> =
+            events.iter().map(|event| event_to_plain(py, event)).collect();
         PyList::new(py, plain?)
     }
 

@@ -1,7 +1,7 @@
 //! From the mailbox's deliveries to plain tuples: `(kind, token, …)`, with token 0 where no call waits.
 
-use letta_app_client::{Error, TurnEvent, event_json};
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
+use letta_app_client::{Error, TurnEvent, event_json};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{IntoPyObject, intern};

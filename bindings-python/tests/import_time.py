@@ -1,4 +1,4 @@
-"""Measures what importing the package takes above an interpreter that does nothing; see ``make import-time``."""
+"""What importing the package takes above doing nothing; see ``make import-time``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def once(program: str) -> float:
 
 def main() -> int:
     """Prints the best times; fails above what is allowed."""
-    # In turns, so that a busy moment of the machine meets both; what disturbs a run only ever adds to it.
+    # In turns, so that a busy moment meets both; what disturbs a run only ever adds to it.
     pairs = [(once("pass"), once("import letta_app_client")) for _ in range(RUNS)]
     base, package = map(min, zip(*pairs, strict=True))
     more = package - base

@@ -99,9 +99,7 @@ async function byHand(url) {
   const turn = (runtime, onDelta) =>
     new Promise((resolve) => {
       turns.set(runtime.conversation_id, { onDelta, resolve });
-      socket.send(
-        JSON.stringify({ type: "input", request_id: "i", runtime, payload: payload() }),
-      );
+      socket.send(JSON.stringify({ type: "input", request_id: "i", runtime, payload: payload() }));
     });
   const start = (conversation_id) =>
     request({ type: "runtime_start", agent_id: "a", conversation_id, mode: "standard" });

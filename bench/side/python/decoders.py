@@ -51,7 +51,11 @@ def with_msgspec(session: Session) -> Callable[[bytes | str], None]:
             if runtime is not None:
                 session.finished(runtime.conversation_id)
         elif frame.request_id is not None:
-            answer = {"agent_id": runtime.agent_id, "conversation_id": runtime.conversation_id} if runtime else None
+            answer = (
+                {"agent_id": runtime.agent_id, "conversation_id": runtime.conversation_id}
+                if runtime
+                else None
+            )
             session.answered(frame.request_id, answer)
 
     return feed

@@ -8,8 +8,9 @@ import sys
 import time
 from typing import Any
 
-import letta_app_client as letta
 from usage import Usage, status_kib
+
+import letta_app_client as letta
 
 PAYLOAD = {"kind": "create_message", "messages": [{"role": "user", "content": "go"}]}
 
@@ -119,7 +120,9 @@ async def idle(url: str, sizes: dict[str, int]) -> None:
     held += [await opened() for _ in range(sizes["connections"])]
     for client in held:
         await client.conversation_list()
-    usage.report(sizes["connections"], [(status_kib("VmRSS:") - before) / sizes["connections"] / 1e6])
+    usage.report(
+        sizes["connections"], [(status_kib("VmRSS:") - before) / sizes["connections"] / 1e6]
+    )
     for client in held:
         await client.close()
 

@@ -102,7 +102,9 @@ async def idle(library: str, url: str, sizes: dict[str, int]) -> None:
     held += [await CONNECT[library](url) for _ in range(sizes["connections"])]
     for session, _ in held:
         await session.request({"type": "conversation_list"})
-    usage.report(sizes["connections"], [(status_kib("VmRSS:") - before) / sizes["connections"] / 1e6])
+    usage.report(
+        sizes["connections"], [(status_kib("VmRSS:") - before) / sizes["connections"] / 1e6]
+    )
 
 
 async def main(library: str, url: str, workload: str, sizes: dict[str, int]) -> None:

@@ -34,9 +34,7 @@ async def by_picows(url: str) -> tuple[Session, Close]:
             elif frame.msg_type == picows.WSMsgType.CLOSE:
                 transport.disconnect()
 
-    transport, listener = await picows.ws_connect(
-        Listener, f"{url}/ws", max_frame_size=1 << 28
-    )
+    transport, listener = await picows.ws_connect(Listener, f"{url}/ws", max_frame_size=1 << 28)
     return listener.session, transport.disconnect
 
 

@@ -84,8 +84,8 @@ class Connection:
     def hang_up(self) -> None:
         """Closes that descriptor: nobody watches it any more."""
 
-    def drain(self, rung: bool) -> tuple[list[tuple[Any, ...]], bool]:  # noqa: FBT001 - no keyword
-        """Takes deliveries, ``(kind, token, …)`` with token 0 where no call waits, and tells of more.
+    def drain(self, rung: bool) -> tuple[list[tuple[Any, ...]], bool]:
+        """Takes deliveries ``(kind, token, …)``, token 0 where no call waits; tells of more.
 
         They end behind completions that are followed by something else; whoever waited for those
         goes on before the rest is asked for. ``rung`` says that the descriptor was readable. Frames
@@ -103,7 +103,7 @@ class Connection:
         ``("lagged", 0, dropped)``.
         """
 
-    def listen(self, more: bool) -> None:  # noqa: FBT001 - no keyword
+    def listen(self, more: bool) -> None:
         """Somebody listens to frames from now on, or does so no more."""
 
     def token(self) -> int: ...
@@ -158,7 +158,8 @@ class Connection:
     def take_turn(self, token: int) -> list[dict[str, Any] | str]:
         """Takes the oldest events of a followed turn, about a thousand at most.
 
-        Pieces of text are their plain form, all else is its JSON text. To be called until it is empty; only then the next one rings again.
+        Pieces of text are their plain form, all else is its JSON text. To be called until it is
+        empty; only then the next one rings again.
         """
 
     def leave_turn(self, token: int) -> None:

@@ -391,10 +391,12 @@ TurnEvent: TypeAlias = (
 )
 """Everything that a turn tells; ``match`` on the class, or on ``type``."""
 
+
 def _text_maker(kind: type[AssistantDelta | ReasoningDelta]) -> Callable[[dict[str, Any]], Any]:
-    """What makes pieces of text, which are most of all events: past the checks of a frozen class."""
-    new, slots = object.__new__, (kind.raw, kind.text, kind.message_id, kind.run_id)
-    set_raw, set_text, set_message_id, set_run_id = (slot.__set__ for slot in slots)  # type: ignore[attr-defined]
+    """What makes pieces of text, most of all events: past the checks of a frozen class."""
+    new = object.__new__
+    slots: list[Any] = [getattr(kind, name) for name in ("raw", "text", "message_id", "run_id")]
+    set_raw, set_text, set_message_id, set_run_id = (slot.__set__ for slot in slots)
 
     def make(raw: dict[str, Any]) -> AssistantDelta | ReasoningDelta:
         event = new(kind)

@@ -16,7 +16,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ("ours", "stream") => ours::stream(url, size("turns")).await,
         ("ours", "turns") => ours::turns(url, size("runtimes"), size("turns")).await,
         ("ours", "requests") => ours::requests(url, size("outstanding"), size("count")).await,
-        ("engine", "stream") => engine::stream(url, size("before"), size("turns"), size("runtimes")),
+        ("engine", "stream") => {
+            engine::stream(url, size("before"), size("turns"), size("runtimes"))
+        }
         ("fastwebsockets", "stream") => fast::stream(url, size("turns")).await,
         (read, "stream") => tungstenite::stream(url, read, size("turns")).await,
         _ => Err(format!("{way} has no workload {workload}").into()),
