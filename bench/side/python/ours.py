@@ -110,14 +110,9 @@ async def outputs(client: letta.AppServerClient, sizes: dict[str, int], _way: st
 
 
 async def idle(url: str, sizes: dict[str, int]) -> None:
-    async def opened() -> letta.AppServerClient:
-        client = letta.AppServerClient(url)
-        await client.connect()
-        return client
-
-    held = [await opened() for _ in range(10)]
+    held = [await letta.connect(url) for _ in range(10)]
     before, usage = status_kib("VmRSS:"), Usage()
-    held += [await opened() for _ in range(sizes["connections"])]
+    held += [await letta.connect(url) for _ in range(sizes["connections"])]
     for client in held:
         await client.conversation_list()
     usage.report(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import logging
 import select
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = [
     "AsyncioLoop",
@@ -95,6 +97,10 @@ def running_loop() -> Loop | None:
             pass
         else:
             return TrioLoop(trio)
+    # Half of what importing this package would take; and where it was not imported, no loop runs.
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return None
     try:
         return AsyncioLoop(asyncio.get_running_loop())
     except RuntimeError:
@@ -127,7 +133,7 @@ class AsyncioLoop:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.key: object = loop
-        self.cancelled: type[BaseException] = asyncio.CancelledError
+        self.cancelled: type[BaseException] = sys.modules["asyncio"].CancelledError
         self._loop = loop
         self._fd = -1
         self._watcher: _Watcher | None = None

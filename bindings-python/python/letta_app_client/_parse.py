@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 __all__ = ["parse"]
 
@@ -34,4 +36,6 @@ def _number(digits: str) -> int | Decimal:
     try:
         return int(digits)
     except ValueError:
+        from decimal import Decimal  # noqa: PLC0415 - such numbers are rare, and it takes a while
+
         return Decimal(digits)
