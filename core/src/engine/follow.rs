@@ -49,7 +49,9 @@ impl Runtime {
         let run = delta.run_id.as_deref().and_then(|run| self.runs.get(run));
         let events = events_of(delta, run, frame);
         if let [token] = tokens[..] {
-            events.into_iter().for_each(|event| tell(ctx, token, event));
+            for event in events {
+                tell(ctx, token, event);
+            }
             return;
         }
         for token in tokens {

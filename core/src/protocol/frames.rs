@@ -336,9 +336,9 @@ fn parts_text(json: &str) -> Result<String, Malformed> {
         Ok(())
     };
     if scanner.peek() == Some(b'[') {
-        scanner.list(part)?
+        scanner.list(part)?;
     } else {
-        part(&mut scanner)?
+        part(&mut scanner)?;
     }
     Ok(text)
 }
