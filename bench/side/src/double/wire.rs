@@ -30,7 +30,7 @@ pub fn read_head(stream: &mut TcpStream) -> io::Result<Head> {
     let mut head = Head::default();
     for (index, line) in text.lines().enumerate() {
         if index == 0 {
-            head.target = line.split(' ').nth(1).unwrap_or_default().to_owned();
+            line.split(' ').nth(1).unwrap_or_default().clone_into(&mut head.target);
         } else if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("sec-websocket-key")
         {
