@@ -45,10 +45,12 @@ export class RunningInputs {
   readonly #runs = new Map<string, Run>();
   readonly #anybody: () => boolean;
   readonly #leaveMs: number;
+  readonly #begun: () => void;
 
-  /** `anybody` says whether there are handlers to care for a turn. */
-  constructor(anybody: () => boolean, settlePauseMs = 0) {
+  /** `anybody` says whether there are handlers to care for a turn; `begun` is told that there is a runtime to follow. */
+  constructor(anybody: () => boolean, settlePauseMs = 0, begun: () => void = () => {}) {
     this.#anybody = anybody;
+    this.#begun = begun;
     this.#leaveMs = Math.min(Math.max(settlePauseMs, LONGEST_PAUSE_MS) + LEAVE_MS, FOREVER_MS);
   }
 
@@ -68,6 +70,7 @@ export class RunningInputs {
     const key = keyOf(command);
     const run: Run = this.#runs.get(key) ?? { busy: false };
     this.#runs.set(key, run);
+    this.#begun();
     clearTimeout(run.leaving);
     run.leaving = setTimeout(() => {
       run.leaving = undefined;

@@ -139,6 +139,7 @@ export class AppServerClient extends DocumentedClient {
     this.#running = new RunningInputs(
       () => this.#messages.size > 0 || this.#tools.active || this.#approvers.active,
       options.settlePauseMs,
+      () => this.#listen(),
     );
     this.#messages = new Subscribers(failed, changed);
     this.#followers = new Followers(this.#messages);
@@ -359,14 +360,12 @@ export class AppServerClient extends DocumentedClient {
     const complete = this.#withId(command, false);
     this.#hand(complete, (text) => this.#native.send(text));
     this.#running.sent(complete);
-    this.#listen();
   }
 
   /** Sends any object with a `type`, for commands that this version does not know. */
   sendRaw(command: types.AppServerRawCommand): void {
     this.#hand(command, (text) => this.#native.sendRaw(text));
     this.#running.sent(command);
-    this.#listen();
   }
 
   /**
@@ -511,7 +510,6 @@ export class AppServerClient extends DocumentedClient {
         this.#hand(command, (text) => {
           this.#native.request(token, text, timeout, manual, checked);
           this.#running.sent(command);
-          this.#listen();
         }),
       read,
       judge: predicate && ((text) => predicate(read(text) as never)),
@@ -540,51 +538,38 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /** Handles one delivery. */
-  #deliver(kind: number, value: number, text: string, place: number): void {
+  #deliver(kind: number, value: number, text: string, place: number): unknown {
     switch (kind) {
       case Kind.Message:
-        this.#message(place, value, text);
-        break;
+        return this.#message(place, value, text);
       case Kind.Sent:
-        if (this.#sends.size > 0) this.#sends.call(JSON.parse(text));
-        break;
+        return this.#sends.size > 0 && this.#sends.call(JSON.parse(text));
       case Kind.Done:
       case Kind.Response:
       case Kind.Turn:
-        this.#calls.resolve(value, text);
-        break;
+        return this.#calls.resolve(value, text);
       case Kind.Candidate:
-        this.#calls.offer(value, text);
-        break;
+        return this.#calls.offer(value, text);
       case Kind.Failed:
-        this.#calls.reject(value, this.#failure(text));
-        break;
+        return this.#calls.reject(value, this.#failure(text));
       case Kind.ToolCall:
-        this.#tools.run(this.#frames.again(text));
-        break;
+        return this.#tools.run(this.#frames.again(text));
       case Kind.ToolOver:
-        this.#tools.over(text);
-        break;
+        return this.#tools.over(text);
       case Kind.Approval:
-        this.#approvers.ask(value, text, (frame) => this.#frames.again(frame));
-        break;
+        return this.#approvers.ask(value, text, (frame) => this.#frames.again(frame));
       case Kind.ApprovalOver:
-        this.#approvers.over(text);
-        break;
+        return this.#approvers.over(text);
       case Kind.TurnReady:
-        this.#calls.ready(value);
-        break;
+        return this.#calls.ready(value);
       case Kind.Disconnected:
         this.#running.clear();
-        if (!this.#closed) this.#standing.deliver(kind, value, text);
-        break;
+        return !this.#closed && this.#standing.deliver(kind, value, text);
       case Kind.State:
       case Kind.RestoreFailed:
-        this.#standing.deliver(kind, value, text);
-        break;
-      case Kind.Lagged:
-        this.#lagged(value);
-        break;
+        return this.#standing.deliver(kind, value, text);
+      default:
+        return kind === Kind.Lagged && this.#lagged(value);
     }
   }
 

@@ -27,7 +27,7 @@ export const Kind = {
 /**
  * Handles one delivery. `place` is that of a frame's type in `messageTypes()`, or -1.
  */
-export type Deliver = (kind: number, value: number, text: string, place: number) => void;
+export type Deliver = (kind: number, value: number, text: string, place: number) => unknown;
 
 const NOTHING: Drained = { kinds: [], values: [], texts: [], types: [], more: false };
 
