@@ -203,11 +203,11 @@ first-turn: $(STAMPS)/bench
 # Instructions of the engine for fixed inputs, beside those of bench/counts.json. Needs valgrind.
 STEPS := target/debug/examples/steps
 counts:
-	$(CARGO) build --quiet -p letta-app-client --features testing --example steps
+	$(CARGO) build --quiet -p letta-app-client --features cli --example steps
 	@$(PYTHON) bench/counts.py $(STEPS)
 
 counts-update:
-	$(CARGO) build --quiet -p letta-app-client --features testing --example steps
+	$(CARGO) build --quiet -p letta-app-client --features cli --example steps
 	@$(PYTHON) bench/counts.py $(STEPS) --update
 
 # The optimised builds go where they disturb nothing.

@@ -78,10 +78,7 @@ it("goes on with a session and its tools", async () => {
 
 it("does not start a session again that was closed", async () => {
   const mock = await startMock([{ text: ["done"] }]);
-  const starts = () =>
-    mock.received
-      .filter((command) => command.type === "runtime_start")
-      .map((command) => command.conversation_id);
+  const starts = () => mock.receivedOf("runtime_start").map((command) => command.conversation_id);
   const client = await connected(mock, { reconnect: FAST });
   const states = statesOf(client);
   const open = (conversationId: string) => client.session({ agentId: "a", conversationId });

@@ -9,7 +9,8 @@ const PAGE = fs.readFileSync(new URL("../../docs/testing.md", import.meta.url), 
 const test = base.extend(fixtures);
 
 test("the example of the documentation runs", async () => {
-  const [, code] = /<!-- run: bindings-node.test.testing.test.ts -->\n```js\n(.*?)```/s.exec(PAGE) ?? [];
+  const [, code] =
+    /<!-- run: bindings-node.test.testing.test.ts -->\n```js\n(.*?)```/s.exec(PAGE) ?? [];
   if (code === undefined) throw new Error("no example");
   const file = new URL("./double.example.mjs", import.meta.url);
   const built = (name: string) => new URL(`../dist/esm/${name}.js`, import.meta.url).href;

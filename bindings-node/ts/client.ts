@@ -34,7 +34,7 @@ import {
   type RequestOptions,
   type RunTurnOptions,
 } from "./options.js";
-import { PendingCalls } from "./pending.js";
+import { type Expected, PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
 import { type Replay, serveRecording } from "./recording.js";
 import type { TurnResult } from "./results.js";
@@ -47,13 +47,6 @@ import { ToolCalls } from "./tools.js";
 import type { Turn } from "./turn.js";
 import { Turns } from "./turns.js";
 import type * as types from "./types.js";
-
-/** How the answer to a request is found. */
-interface Expected {
-  predicate?: ((message: never) => boolean) | undefined;
-  /** Whether the command is checked against the protocol's catalog. */
-  checked: boolean;
-}
 
 /**
  * One connection to an App Server.
@@ -90,12 +83,6 @@ export class AppServerClient extends DocumentedClient {
   #closed: Promise<void> | undefined;
   #dropped = 0;
   #handlerErrors = 0;
-  /** @internal A session holds its runtime until it calls what this returns. */
-  holdRuntime(agent: string, conversation: string): () => void {
-    const native = this.#native;
-    native.holdRuntime(agent, conversation, true);
-    return () => native.holdRuntime(agent, conversation, false);
-  }
 
   /** @internal */
   protected override readonly caller: Caller = {
@@ -345,6 +332,13 @@ export class AppServerClient extends DocumentedClient {
     options: types.ApprovalRequestOptions = {},
   ): () => void {
     return this.#approvers.add(handler, options.runtime);
+  }
+
+  /** @internal A session holds its runtime until it calls what this returns. */
+  holdRuntime(agent: string, conversation: string): () => void {
+    const native = this.#native;
+    native.holdRuntime(agent, conversation, true);
+    return () => native.holdRuntime(agent, conversation, false);
   }
 
   /** An id that no other request of this or another client has. */

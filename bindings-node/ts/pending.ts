@@ -6,6 +6,13 @@ import { AbortError, translated } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
 
+/** How the answer to a request is found. */
+export interface Expected {
+  predicate?: ((message: never) => boolean) | undefined;
+  /** Whether the command is checked against the protocol's catalog. */
+  checked: boolean;
+}
+
 /** How a call is made. */
 interface Plan {
   /** Hands the call to the engine; may throw. */

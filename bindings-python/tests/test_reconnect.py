@@ -122,7 +122,7 @@ async def test_errors_and_handlers_say_that_it_goes_on(scripted: Scripted) -> No
         lambda frame, _: mock.cut_connections() if frame.type == "stream_delta" else None
     )
     with pytest.raises(letta.TurnInterrupted) as interrupted:
-        await client.run_turn(runtime=runtime, payload=message())
+        await client.run_turn(runtime=runtime, payload=message(), recover_timeout=0.2)
     assert interrupted.value.will_reconnect
     await states.until("reconnecting")
     assert [how.will_reconnect for how in lost] == [True]

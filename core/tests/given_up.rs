@@ -2,7 +2,6 @@
 //! client looks for its inputs on the next connection, and sends what has not arrived once more (PROTOCOL.md
 //! sections 10 and 16).
 #![cfg(feature = "testing")]
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod raw;
 

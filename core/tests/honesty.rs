@@ -5,10 +5,10 @@
 #![cfg(feature = "testing")]
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::too_many_lines,
     clippy::panic,
     clippy::needless_pass_by_value,
-    reason = "a test may fail by panicking, and `json!` makes values"
+    reason = "a test may fail by panicking, `json!` makes values, and scenarios are a list"
 )]
 
 #[path = "honesty/normal.rs"]

@@ -11,8 +11,11 @@ use letta_app_client::protocol::Text;
 use letta_app_client::protocol::envelope::Envelope;
 use letta_app_client::{Mailbox, Sink, TurnOptions};
 
-/// What can be done, so many times.
-pub const STEPS: [(&str, fn(&[Text], u64)); 4] = [
+/// Does a step with the frames of a turn, so many times.
+pub type Step = fn(&[Text], u64);
+
+/// What can be done, and what it is called.
+pub const STEPS: [(&str, Step); 4] = [
     ("envelope", envelope),
     ("stream", stream),
     ("turn", unwatched_turn),

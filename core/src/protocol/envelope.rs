@@ -43,8 +43,7 @@ impl<'a> Envelope<'a> {
     ///
     /// # Errors
     ///
-    /// [`Malformed`] when the text is not one valid JSON object, or nested more deeply than
-    /// [`super::depth::MAX_DEPTH`].
+    /// [`Malformed`] when the text is not one valid JSON object, or nested more than 127 levels deep.
     pub fn read(text: &'a str) -> Result<Self, Malformed> {
         let mut envelope = Self::default();
         let mut scanner = Scanner::new(text);

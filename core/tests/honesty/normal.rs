@@ -135,7 +135,9 @@ impl Differences {
                     let added = self.texts.keys().find(|begin| text.starts_with(begin.as_str()));
                     added.inspect(|rule| self.uses(rule)).is_none()
                 });
-                items.iter_mut().for_each(|item| self.name_ids(item, known));
+                for item in items.iter_mut() {
+                    self.name_ids(item, known);
+                }
             }
             _ => {}
         }

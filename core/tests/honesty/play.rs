@@ -65,7 +65,7 @@ impl Player {
                 }
                 match frame["type"].as_str().unwrap() {
                     "control_request" => {
-                        text_of(&frame, "request_id").clone_into(&mut self.request)
+                        text_of(&frame, "request_id").clone_into(&mut self.request);
                     }
                     "external_tool_call_request" => {
                         text_of(&frame, "request_id").clone_into(&mut self.tool_request);

@@ -1,5 +1,7 @@
 //! The words of scenarios: commands, prompts and the turns that they make.
 
+use std::fmt::Write as _;
+
 use letta_app_client::testing::{ScriptedCall, ScriptedTurn};
 use serde_json::{Value, json};
 
@@ -49,9 +51,11 @@ pub fn done() -> Step {
 
 /// The words that make the model call a tool.
 pub fn calls(name: &str, arguments: &Value) -> String {
-    let encoded: String =
-        arguments.to_string().bytes().map(|byte| format!("%{byte:02X}")).collect();
-    format!("TOOL={name}|{encoded}")
+    let mut words = format!("TOOL={name}|");
+    for byte in arguments.to_string().bytes() {
+        write!(words, "%{byte:02X}").unwrap();
+    }
+    words
 }
 
 pub fn bash(command: &str) -> Value {
