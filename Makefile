@@ -169,7 +169,7 @@ notebooks: build live
 # Notebooks in JupyterLab in a real browser: live output, the stop button, permissions by buttons, inert text, and a
 # cell that computes for COMPUTE_SECONDS (120) while a turn is streamed. LETTA_SCREENSHOTS names a folder for pictures.
 notebooks-browser: build live $(STAMPS)/browser
-	cd bindings-python && ../$(BIN)/python -m pytest -q -m browser
+	cd bindings-python && ../$(BIN)/python -m pytest -q -m browser tests/browser
 
 $(STAMPS)/browser: $(STAMPS)/venv bindings-python/requirements-browser.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r bindings-python/requirements-browser.txt

@@ -45,7 +45,7 @@ SHOWN = {
     "analyse_a_frame": ["slowest\n1200\n", "('slowest', 'success')"],
     "approve_edits": ["ApprovalRequest('Write'", "'completed'", "one file is enough"],
     "many_prompts": ["It is a planet.", "Jupiter", "completed      6"],
-    "lost_connection": ["Still here. sent", "'reconnecting'", "completed 20 sent"],
+    "lost_connection": ["Still here. sent", "'reconnecting'", "completed 20\n"],
 }
 
 

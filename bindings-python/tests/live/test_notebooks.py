@@ -20,6 +20,8 @@ CHANGES = (
     (r"[0-9a-f]{8}-[0-9a-f-]{27}|call_\w+", "ID"),
     (r"ws://127\.0\.0\.1:\d+", "URL"),
     (r"/\S*/tmp\w+", "FOLDER"),
+    # Whether the standby had heard of the turn when its first connection was cut.
+    (r"the connection was lost, and the turn goes on with the next one", ""),
     (r"\s+", " "),
 )
 """What is another each time."""
