@@ -247,7 +247,7 @@ async fn a_queued_input_is_looked_for_and_sent_again() {
 async fn the_loss_of_both_is_a_loss_as_without() {
     let server = scripted(Generation::Single, Vec::new());
     let client = connect(&server).await;
-    open(&client).await;
+    let _session = open(&client).await;
     server.cut_connections();
     until(|| client.counters().restored > 0).await;
     ready(&client).await;
