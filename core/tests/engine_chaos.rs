@@ -22,3 +22,15 @@ proptest! {
         chaos::run(&data);
     }
 }
+
+/// A run that is told of, withdrawn, over, and listed as the turn's own after that.
+const LISTED_AFTER_ITS_END: &str = "000000000000000100000a0000000000000000000500000000000005000100010100010000000a0000\
+    0000000000000005000100010000000009000000000000080100010000000000050001000101";
+
+#[test]
+fn a_story_that_fuzzing_found_ends_well() {
+    let digits = LISTED_AFTER_ITS_END.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16);
+    let story: Vec<_> = digits.map(|pair| byte(pair).expect("hexadecimal digits")).collect();
+    chaos::run(&story);
+}

@@ -11,9 +11,22 @@ struct Call {
     ended: bool,
     /// The caller left: nothing may come any more once the engine has been told.
     left: bool,
-    /// For a turn that is followed: the text of each run, in the order of their announcement.
-    told: Vec<(String, String)>,
-    withdrawn: HashSet<String>,
+    /// For a turn that is followed: its runs, in the order of their announcement.
+    told: Vec<Told>,
+}
+
+/// A run as its follower knows it.
+struct Told {
+    run_id: String,
+    text: String,
+    withdrawn: bool,
+}
+
+impl Call {
+    /// The last announcement of a run.
+    fn run(&mut self, run_id: &str) -> &mut Told {
+        self.told.iter_mut().rfind(|run| run.run_id == run_id).expect("a run that was announced")
+    }
 }
 
 /// Everything that was delivered.
@@ -82,18 +95,12 @@ impl Ledger {
         let call = self.calls.get_mut(&token).expect("a call");
         assert!(!call.ended, "an event after the end: {event:?}");
         match event {
-            TurnEvent::RunStarted { run_id } => call.told.push((run_id, String::new())),
-            TurnEvent::RunWithdrawn { run_id } => {
-                assert!(
-                    call.told.iter().any(|(run, _)| *run == run_id),
-                    "{run_id} was not told of"
-                );
-                call.withdrawn.insert(run_id);
+            TurnEvent::RunStarted { run_id } => {
+                call.told.push(Told { run_id, text: String::new(), withdrawn: false });
             }
+            TurnEvent::RunWithdrawn { run_id } => call.run(&run_id).withdrawn = true,
             TurnEvent::AssistantDelta { run_id, text, .. } => {
-                let mut told = call.told.iter_mut().rev();
-                let run = told.find(|(run, _)| *run == run_id).expect("a run that was announced");
-                run.1.push_str(&text);
+                call.run(&run_id).text.push_str(&text);
             }
             _ => {}
         }
@@ -105,11 +112,12 @@ impl Ledger {
         call.ended = true;
         let Some(result) = result.filter(|_| !call.told.is_empty()) else { return };
         // A run that was taken for the turn's own by mistake may have been told of and withdrawn
-        // before the same run turned out to be its own after all.
+        // before the same run turned out to be its own after all. It is told of again, unless it is over by
+        // then: runs that have ended are in the result as the server lists them, and in no event.
         for said in &result.runs {
-            let mut told = call.told.iter().rev();
-            if let Some((_, text)) = told.find(|(run, _)| *run == said.run_id) {
-                assert_eq!(*text, said.text, "{token}: run {}", said.run_id);
+            let told = call.told.iter().rfind(|run| run.run_id == said.run_id);
+            if let Some(told) = told.filter(|told| said.withdrawn || !told.withdrawn) {
+                assert_eq!(told.text, said.text, "{token}: run {}", said.run_id);
             }
         }
     }
