@@ -43,6 +43,9 @@ pub struct Plan {
 struct State {
     armed: Option<Plan>,
     struck: usize,
+    /// Connections that are open, and those of them on which something goes wrong.
+    open: usize,
+    at_work: usize,
 }
 
 /// What both directions of a connection look at.
@@ -89,11 +92,35 @@ impl FaultProxy {
     pub fn struck(&self) -> usize {
         self.state.lock().unwrap().struck
     }
+
+    /// How many connections are open and sound; what goes wrong on one is not over before it is closed, or
+    /// works again.
+    pub fn sound(&self) -> usize {
+        let state = self.state.lock().unwrap();
+        state.open - state.at_work
+    }
+}
+
+/// Counts something as long as it is.
+struct Counted<'a>(&'a Mutex<State>, fn(&mut State) -> &mut usize);
+
+impl<'a> Counted<'a> {
+    fn new(state: &'a Mutex<State>, which: fn(&mut State) -> &mut usize) -> Self {
+        *which(&mut state.lock().unwrap()) += 1;
+        Self(state, which)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        *self.1(&mut self.0.lock().unwrap()) -= 1;
+    }
 }
 
 async fn connection(client: TcpStream, server: TcpStream, state: Arc<Mutex<State>>) {
     client.set_nodelay(true).unwrap_or_default();
     server.set_nodelay(true).unwrap_or_default();
+    let _open = Counted::new(&state, |state| &mut state.open);
     let line = Arc::new(Line::default());
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
@@ -117,10 +144,11 @@ async fn pipe(
     let mut singly = 0;
     loop {
         let read = tokio::select! {
-            read = from.read(&mut buffer) => read,
-            () = line.dead.notified() => Err(std::io::ErrorKind::BrokenPipe.into()),
+            read = from.read(&mut buffer) => Some(read),
+            () = line.dead.notified() => None,
         };
-        let Ok(count) = read else { return std::future::pending().await };
+        let Some(read) = read else { return std::future::pending().await };
+        let count = read.unwrap_or_default();
         if count == 0 {
             // The other direction may still have something to say; mostly it has not.
             to.shutdown().await.unwrap_or_default();
@@ -128,6 +156,7 @@ async fn pipe(
             return;
         }
         let (now, fault) = strike(state, direction, count);
+        let _at_work = fault.map(|_| Counted::new(state, |state| &mut state.at_work));
         if let Some(Fault::Trickle(bytes)) = fault {
             singly = bytes as usize;
         }
@@ -138,12 +167,16 @@ async fn pipe(
             }
         }
         match fault {
-            Some(Fault::Cut) => line.over.notify_one(),
+            Some(Fault::Cut) => {
+                line.over.notify_one();
+                return std::future::pending().await;
+            }
             Some(Fault::Reset) => {
                 for stream in [from.as_ref(), to.as_ref()] {
                     stream.set_zero_linger().unwrap();
                 }
                 line.over.notify_one();
+                return std::future::pending().await;
             }
             Some(Fault::Stall(time)) => sleep(time).await,
             Some(Fault::HalfOpen(time)) => {
