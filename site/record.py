@@ -1,7 +1,7 @@
 """Records a command as a moving picture: ``python site/record.py OUT.svg TITLE COMMAND…``.
 
-The lines appear at the times at which they came, long pauses shortened; where nothing moves (a
-printer, reduced motion) all are there.
+All lines are there for a moment, and then appear at the times at which they came, long pauses shortened;
+where nothing moves (a preview, a printer, reduced motion) all are there.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ STYLE = """
 text{font:14px ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#d8dee9}
 text{white-space:pre}
 .p{fill:#7fd1b9}.k{fill:#e5c07b}
-@media (prefers-reduced-motion:no-preference){.a{opacity:0;animation:a .05s linear forwards}}
-@keyframes a{to{opacity:1}}
+@media (prefers-reduced-motion:no-preference){.a{animation:a 1s 3s}}
+@keyframes a{from,to{opacity:0}}
 """
 
 
@@ -93,9 +93,9 @@ def picture(title: str, chunks: list[tuple[float, str]]) -> str:
         if text.strip():
             kind = "a k" if text.startswith("[") else "a"
             x, y = LEFT + column * ADVANCE, TOP + (line + 1) * LINE
-            delay = f"animation-delay:{at + 0.6:.2f}s"
+            hidden = f"animation-duration:{at + 0.6:.2f}s"
             words = html.escape(text)
-            body.append(f'<text class="{kind}" x="{x:.1f}" y="{y}" style="{delay}">{words}</text>')
+            body.append(f'<text class="{kind}" x="{x:.1f}" y="{y}" style="{hidden}">{words}</text>')
     return "\n".join([*body, "</svg>", ""])
 
 
