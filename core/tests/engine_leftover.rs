@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use letta_app_client::engine::{Command, TurnOptions};
-use letta_app_client::{ErrorKind, TurnStatus};
+use letta_app_client::{Approvals, ErrorKind, TurnStatus};
 use serde_json::{Value, json};
 use support::Lab;
 
@@ -88,6 +88,32 @@ fn an_input_without_a_sign_may_still_be_answered_when_the_silence_is_over() {
     assert_eq!(lab.sent_kinds(), ["input", "input"], "it does not wait for the lost one");
     whole_turn(&mut lab, "run-1", "one");
     assert!(lab.ended().is_empty(), "that was the answer to a");
+    whole_turn(&mut lab, "run-2", "two");
+    assert_eq!(lab.one_end().1.turn().text, "two");
+}
+
+#[test]
+fn what_it_asks_is_denied_where_nobody_was_to_be_asked() {
+    let mut lab = Lab::new();
+    lab.status("WAITING_ON_INPUT");
+    let denying = TurnOptions { approvals: Approvals::Deny, ..TurnOptions::default() };
+    lab.turn(1, "a", denying);
+    lab.pass(31.0);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);
+    lab.turn(2, "b", TurnOptions::default());
+    lab.sent();
+    lab.status("SENDING_API_REQUEST");
+    let call = json!({ "tool_call_id": "call-1", "name": "Bash", "arguments": "{}" });
+    let message_type = "approval_request_message";
+    lab.delta(json!({ "message_type": message_type, "tool_call": call, "run_id": "run-1" }));
+    let request =
+        json!({ "subtype": "can_use_tool", "tool_name": "Bash", "tool_call_id": "call-1" });
+    lab.event("control_request", json!({ "request_id": "perm-1", "request": request }));
+    let sent = lab.sent();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(sent[0]["payload"]["request_id"], "perm-1");
+    assert_eq!(sent[0]["payload"]["decision"]["behavior"], "deny");
+    stopped(&mut lab, "run-1");
     whole_turn(&mut lab, "run-2", "two");
     assert_eq!(lab.one_end().1.turn().text, "two");
 }

@@ -10,7 +10,7 @@ use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
 use super::runtime::Runtime;
-use super::turn::{Approvals, End, Turn};
+use super::turn::{Approvals, End, Stop, Turn};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::ControlRequestFrame;
@@ -367,7 +367,7 @@ impl Runtime {
         let owners = self.owners(approval);
         let turns = || self.turns.iter().filter(|turn| owners.contains(&turn.token));
         // A turn that is being stopped takes the question with it.
-        if turns().any(|turn| turn.stop.is_some()) {
+        if turns().any(|turn| turn.stop.as_ref().is_some_and(Stop::is_meant)) {
             return None;
         }
         if turns().any(|turn| turn.options.allow.contains(&approval.tool)) {

@@ -2,8 +2,6 @@
 //! turn answers (PROTOCOL.md section 17.3). They keep their place, so that what they do is not taken for
 //! what a later input's turn does.
 
-use std::time::Duration;
-
 use super::context::Context;
 use super::runtime::Runtime;
 use super::turn::{Approvals, Cause, Phase, Stop, Turn};
@@ -19,9 +17,13 @@ impl Runtime {
         let mut left = turn.clone();
         left.left_over = true;
         left.options.events = false;
-        left.options.approvals = Approvals::Wait;
+        // Where nobody was to be asked the server is told so, as long as it is: the question would keep later
+        // inputs waiting.
+        if left.options.approvals != Approvals::Deny {
+            left.options.approvals = Approvals::Wait;
+        }
         let nothing_to_send =
-            Stop { cause: Cause::Gone, until: Duration::MAX, removing: true, aborting: true };
+            Stop { cause: Cause::Gone, until: Stop::NEVER, removing: true, aborting: true };
         // One that was to stop is stopped when it begins after all.
         left.stop.get_or_insert(nothing_to_send).cause = Cause::Gone;
         Some(left)

@@ -212,6 +212,16 @@ pub(crate) struct Stop {
     pub(crate) aborting: bool,
 }
 
+impl Stop {
+    /// The time up to which one waits that nobody waits for.
+    pub(crate) const NEVER: Duration = Duration::MAX;
+
+    /// Whether there is something to stop, or was: not where a turn is only left over.
+    pub(crate) fn is_meant(&self) -> bool {
+        self.until != Self::NEVER
+    }
+}
+
 /// What ended a turn.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct End {
