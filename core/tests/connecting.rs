@@ -2,7 +2,6 @@
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::testing::{Generation, MockServer, ScriptOptions};
@@ -10,6 +9,8 @@ use letta_app_client::{Client, ConnectOptions, Error, ErrorKind, State, TlsOptio
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+
+mod tls_proxy;
 
 async fn connect(options: ConnectOptions) -> Result<Client, Error> {
     let client = Client::new(options)?;
@@ -202,7 +203,7 @@ async fn certificates_are_checked() {
     let server = MockServer::scripted(ScriptOptions::default()).unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let ca = made.cert.pem();
-    let port = terminate_tls(&made, server.url().replace("ws://", "")).await;
+    let port = tls_proxy::start(&made, server.url().replace("ws://", "")).await;
     let url = format!("wss://localhost:{port}");
 
     let error = failure(ConnectOptions::new(&url)).await;
@@ -226,32 +227,4 @@ async fn certificates_are_checked() {
     let plain = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.replace("ws://", "wss://");
     let error = failure(ConnectOptions::new(plain)).await;
     assert!(error.message().contains("TLS"), "{error}");
-}
-
-/// A TLS proxy in front of a plain server, as users deploy it.
-async fn terminate_tls(made: &rcgen::CertifiedKey<rcgen::KeyPair>, target: String) -> u16 {
-    use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
-
-    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((tcp, _)) = listener.accept().await {
-            let (acceptor, target) = (acceptor.clone(), target.clone());
-            tokio::spawn(async move {
-                let mut inner = acceptor.accept(tcp).await?;
-                let mut server = TcpStream::connect(target).await?;
-                copy_bidirectional(&mut inner, &mut server).await
-            });
-        }
-    });
-    port
 }

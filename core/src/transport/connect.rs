@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::certificate;
 use super::http::{Answer, HttpError, Io, body, exchange};
 use super::socket::Socket;
 use super::tls;
@@ -299,9 +300,7 @@ fn tcp_failed(place: &str, error: &io::Error) -> Error {
 fn tls_failed(place: &str, error: &io::Error) -> Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(reason)) = inner {
-        let message = format!("the certificate of {place} is not accepted: {reason}");
-        return Error::new(ErrorKind::ConnectionFailed, message)
-            .with_hint("name its certificate authority with the `tls.ca` option");
+        return certificate::refused(place, reason);
     }
     Error::new(ErrorKind::ConnectionFailed, format!("TLS with {place} failed: {error}"))
         .with_hint("App Servers speak plain ws://; wss:// needs a proxy in front of them")

@@ -22,8 +22,11 @@ pub(super) fn of_refusal(error: &Error, place: &str, has_token: bool) -> (Findin
     } else if message.contains("HTTP 404") {
         bad(format!("the path of the URL is wrong: {message}"))
             .hint("an App Server listens on /ws, or on the path it was started with; leave the path out of the URL")
-    } else if message.contains("certificate") {
-        bad(format!("TLS: {message}")).hint("trust its authority with --ca FILE; is the name in the URL the one of the certificate?")
+    } else if message.contains("of no authority that is trusted") {
+        bad(format!("TLS: {message}"))
+            .hint("trust its authority, or itself where it is self-signed, with --ca FILE")
+    } else if message.contains("the certificate of") {
+        with_hint(bad(format!("TLS: {message}")))
     } else if message.contains("TLS") {
         bad(format!("TLS: {message}")).hint(
             "an App Server itself speaks ws://, without TLS; wss:// needs a proxy in front of it",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::of_first_client;
+use super::{of_first_client, stands_by};
 use crate::engine::{Approvals, Channel, Command, Delivery, Engine, Ids, Token, TurnOptions};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -23,11 +23,17 @@ use crate::testing::trace::{Channel as Socket, Payload, Trace, TraceEvent, Trace
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidOption`] when the file cannot be read as a recording.
+/// [`ErrorKind::InvalidOption`] when the file cannot be read as a recording, and for one of a client with a
+/// standby: which of its connections told what first is decided by the answers to the client's own questions, so
+/// that such a file is played to a client ([`super::replay`]).
 pub fn events(path: impl AsRef<Path>) -> Result<Vec<Box<RawValue>>, Error> {
     let unusable = |what: String| Error::new(ErrorKind::InvalidOption, format!("replay: {what}"));
     let mut trace = Trace::read(path).map_err(|error| unusable(error.to_string()))?;
     of_first_client(&mut trace);
+    if trace.lines.iter().any(stands_by) {
+        let what = "two connections are in the recording: connect to it in place of a server";
+        return Err(unusable(what.to_owned()));
+    }
     let mut stage = Stage::new();
     for line in &trace.lines {
         stage.play(line);
