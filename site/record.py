@@ -1,7 +1,7 @@
 """Records a command as a moving picture: ``python site/record.py OUT.svg TITLE COMMAND…``.
 
-All lines are there for a moment, and then appear at the times at which they came, long pauses shortened;
-where nothing moves (a preview, a printer, reduced motion) all are there.
+All lines are there for a moment, and then appear at the times at which they came, long pauses
+shortened; where nothing moves (a preview, a printer, reduced motion) all are there.
 """
 
 from __future__ import annotations
