@@ -167,3 +167,26 @@ fn a_turn_that_goes_on_from_before_the_loss_is_not_the_next_input() {
     lab.finished(Some("run-2"), "end_turn");
     assert_eq!(lab.one_end().1.turn().text, "new");
 }
+
+#[test]
+fn an_input_behind_one_that_has_just_left_the_queue_is_not_answered_with_it() {
+    let mut lab = Lab::new();
+    lab.turn(1, "a", TurnOptions::default());
+    lab.status("SENDING_API_REQUEST");
+    lab.says("run-1", "one");
+    lab.turn(2, "b", TurnOptions::default());
+    queue(&mut lab, &["b"]);
+    stopped(&mut lab, "run-1");
+    assert_eq!(lab.one_end().1.turn().text, "one");
+    lab.delta(json!({ "message_type": "user_message", "otid": "b", "content": "x" }));
+    lab.pass(1.0);
+    lab.turn(3, "c", TurnOptions::default());
+    queue(&mut lab, &[]);
+    whole_turn(&mut lab, "run-2", "two");
+    let (token, end) = lab.one_end();
+    assert_eq!((token, end.turn().text.as_str()), (2, "two"));
+    lab.pass(1.0);
+    whole_turn(&mut lab, "run-3", "three");
+    let (token, end) = lab.one_end();
+    assert_eq!((token, end.turn().text.as_str()), (3, "three"));
+}

@@ -188,8 +188,10 @@ impl Runtime {
         let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else {
             return;
         };
-        // A turn ahead of us that has shown nothing yet keeps the server busy too.
-        let waiting = self.turns[..index].iter().any(|turn| !turn.is_ours());
+        // A turn ahead of us that has shown nothing yet keeps the server busy too, and one that has left the
+        // queue and is about to run.
+        let comes = |turn: &Turn| !turn.is_ours() || !turn.status_seen;
+        let waiting = self.turns[..index].iter().any(comes);
         let busy = !self.idle() || waiting;
         for run in &self.active {
             self.runs.note(run);
