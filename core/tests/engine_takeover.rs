@@ -413,3 +413,36 @@ fn a_lost_input_is_looked_for_twice_as_long_where_the_next_connection_seems_to_b
         assert!(error.message().contains("in time"), "{}", error.message());
     }
 }
+
+#[test]
+fn an_input_merged_into_anothers_is_found_where_the_server_said_so() {
+    let mut lab = Lab::reconnecting(RULES);
+    ask(&mut lab, 1, "n", resending());
+    lab.accept(1, "queued");
+    lab.run("run", &["m", "n"]);
+    lab.says("run", "Hello ");
+    lab.sent();
+    lab.lose();
+    lab.pass(0.002);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    answer(&mut lab, IDLE);
+    answer(&mut lab, IDLE);
+    let list = lab.sent().remove(0);
+    let merged = json!([
+        { "type": "text", "text": "m" }, { "type": "text", "text": "\n" },
+        { "type": "text", "text": "n" },
+    ]);
+    lab.receive(&json!({
+        "type": "conversation_messages_list_response", "request_id": list["request_id"],
+        "success": true, "has_more": false, "next_before": null,
+        "messages": [
+            { "id": "2", "message_type": "assistant_message", "content": "Hello world" },
+            { "id": "1", "message_type": "user_message", "content": merged, "otid": "m" },
+        ],
+    }));
+    let (_, end) = lab.one_end();
+    let error = end.error();
+    let result = error.result().map(|result| (result.delivery, result.text.as_str()));
+    assert_eq!(result, Some((InputDelivery::Recovered, "Hello world")), "{error}");
+}

@@ -188,10 +188,12 @@ impl Runtime {
         let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else {
             return;
         };
-        // A turn ahead of us that has shown nothing yet keeps the server busy too, and one that has left the
-        // queue and is about to run.
-        let comes = |turn: &Turn| !turn.is_ours() || !turn.status_seen;
-        let waiting = self.turns[..index].iter().any(comes);
+        // A turn ahead of us that has shown nothing yet keeps the server busy too.
+        let ahead = &self.turns[..index];
+        let waiting = ahead.iter().any(|turn| !turn.is_ours());
+        // One that has left the queue is about to run.
+        let comes = |turn: &Turn| turn.is_ours() && !turn.status_seen && turn.runs.is_empty();
+        let behind = waiting || ahead.iter().any(comes);
         let busy = !self.idle() || waiting;
         for run in &self.active {
             self.runs.note(run);
@@ -201,7 +203,7 @@ impl Runtime {
         turn.seen_at_send = seen_at_send;
         turn.phase = Phase::Sent;
         turn.busy = busy;
-        turn.behind = waiting;
+        turn.behind = behind;
         turn.sent_at = ctx.now;
         self.watch(&self.turns[index], ctx);
     }

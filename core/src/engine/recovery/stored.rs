@@ -103,11 +103,11 @@ impl Stored {
             if head.message_type != "user_message" || !self.may_contain(place, texts.as_deref()) {
                 continue;
             }
-            let with = others
-                .iter()
-                .find(|other| head.otid.as_deref().is_some_and(|otid| other.has_client_id(otid)));
+            let is_of = |with: &Cut| head.otid.as_deref().is_some_and(|otid| with.is_with(otid));
+            // The server may have said so itself: then the other one need not be lost too.
+            let with = std::iter::once(cut).chain(others).find(|with| is_of(with));
             return match with {
-                Some(other) if texts.is_some() => Found::At(place, self.next_input(place, other)),
+                Some(with) if texts.is_some() => Found::At(place, self.next_input(place, with)),
                 _ => Found::Unclear,
             };
         }
