@@ -147,6 +147,16 @@ impl Runs {
         }
     }
 
+    /// Another connection takes over, and perhaps to a server that has come up again: its runs may have the
+    /// names of those that have ended.
+    pub(crate) fn forget_ended(&mut self) {
+        for id in self.ended.drain(..) {
+            self.by_id.remove(&id);
+        }
+        self.newest.take_if(|id| !self.by_id.contains_key(id));
+        self.ended_bytes = 0;
+    }
+
     /// Ends every run, in the order of first sight.
     pub(crate) fn end_all(&mut self) {
         let mut ids: Vec<_> = self.by_id.iter().map(|(id, run)| (run.seen, id.clone())).collect();

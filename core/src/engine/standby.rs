@@ -12,6 +12,7 @@ use super::link::Link;
 use super::memory::Place;
 use super::requests::is_refusal;
 use super::resync::{AT_ONCE, PATIENCE};
+use super::runtime::Runtime;
 use super::sequence::Sequence;
 use super::shadow::Shadow;
 use super::{Engine, Reconnect};
@@ -243,6 +244,10 @@ impl Engine {
         self.sequence = std::mem::take(&mut self.standby.sequence);
         // What is missing of these may be in the middle of what the standby has seen.
         self.cut_unseen_turns(&whole, error);
+        let place = |runtime: &Runtime| (runtime.agent_id.clone(), runtime.conversation_id.clone());
+        for runtime in self.runtimes.all().filter(|runtime| !whole.contains(&place(runtime))) {
+            runtime.runs.forget_ended();
+        }
         // What the standby has seen of a turn's end counts, but not that the server has given up the inputs
         // of the lost connection.
         self.ctx.switching = true;
