@@ -174,8 +174,15 @@ impl Connection {
         self.core.send_raw(&command).map(|text| text.to_string()).map_err(thrown)
     }
 
+    /// Sends the requests that were held.
+    #[napi]
+    pub fn flush(&self) {
+        self.core.flush();
+    }
+
     /// Sends a command and expects its answer: `response` or `failed`, or, when `manual`,
-    /// `candidate`s until `resolve` or `cancel`. Returns the frame.
+    /// `candidate`s until `resolve` or `cancel`. One that is `held` waits for `flush`, or for what is sent
+    /// next. Returns the frame.
     #[napi]
     pub fn request(
         &self,
@@ -184,9 +191,10 @@ impl Connection {
         timeout_ms: Option<f64>,
         manual: bool,
         checked: bool,
+        held: bool,
     ) -> Result<String, Thrown> {
         let timeout = time_limit(timeout_ms)?;
-        let options = RequestOptions { timeout, manual, checked };
+        let options = RequestOptions { timeout, manual, checked, held };
         let frame = self.core.request(token_of(token), &command, options).map_err(thrown)?;
         Ok(frame.to_string())
     }

@@ -39,11 +39,14 @@ export declare class Connection {
   send(command: string): string
   /** Sends any object with a `type`. Returns the frame. */
   sendRaw(command: string): string
+  /** Sends the requests that were held. */
+  flush(): void
   /**
    * Sends a command and expects its answer: `response` or `failed`, or, when `manual`,
-   * `candidate`s until `resolve` or `cancel`. Returns the frame.
+   * `candidate`s until `resolve` or `cancel`. One that is `held` waits for `flush`, or for what is sent
+   * next. Returns the frame.
    */
-  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, checked: boolean): string
+  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, checked: boolean, held: boolean): string
   /**
    * Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
    * whenever `takeTurn` has something to give. Returns the frame.

@@ -502,7 +502,7 @@ export class AppServerClient extends DocumentedClient {
       signal: options.signal,
       start: (token) =>
         this.#hand(command, (text) => {
-          this.#native.request(token, text, timeout, manual, checked);
+          this.#native.request(token, text, timeout, manual, checked, this.#calls.hold());
           this.#running.sent(command);
         }),
       read,

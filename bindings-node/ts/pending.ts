@@ -1,7 +1,7 @@
 /** The calls that wait for their completion. */
 
 // Not the global ones, which tests replace by fake timers.
-import { clearInterval, setInterval } from "node:timers";
+import { clearInterval, setImmediate, setInterval } from "node:timers";
 import { AbortError, translated } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
@@ -49,6 +49,7 @@ interface Waiting {
 interface Engine {
   token(): number;
   cancel(token: number): void;
+  flush(): void;
   resolve(token: number): void;
 }
 
@@ -62,6 +63,7 @@ export class PendingCalls {
   readonly #engine: Engine;
   readonly #calls = new Map<number, Waiting>();
   #alive: NodeJS.Timeout | undefined;
+  #flushes = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -88,6 +90,22 @@ export class PendingCalls {
     this.#alive ??= setInterval(() => {}, IDLE_MS);
     // An `onSend` handler may have aborted it, before there was anything to listen to it.
     if (signal?.aborted) abort();
+  }
+
+  /**
+   * Whether a request is to be held until the loop's turn is over: where several wait, the engine's thread is
+   * woken once for those that are made in it. One alone goes out at once.
+   */
+  hold(): boolean {
+    if (this.#calls.size === 0) return false;
+    if (!this.#flushes) {
+      this.#flushes = true;
+      setImmediate(() => {
+        this.#flushes = false;
+        this.#engine.flush();
+      });
+    }
+    return true;
   }
 
   /** A call waits no longer; nothing is delivered for it any more. */

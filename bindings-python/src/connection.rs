@@ -168,6 +168,13 @@ impl Connection {
         Ok((PyList::new(py, items?)?, more))
     }
 
+    /// Sends the requests that were held.
+    fn flush(&self) {
+        if let Some(engine) = &self.engine {
+            engine.flush();
+        }
+    }
+
     /// Somebody listens to frames from now on, or does so no more.
     fn listen(&self, more: bool) {
         self.mailbox.listen(more);
@@ -238,7 +245,11 @@ impl Connection {
         self.with(py, |engine| engine.send_raw(command).map(|text| text.to_string()))
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "arguments from Python are values")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        clippy::too_many_arguments,
+        reason = "the arguments from Python are values, one for each option"
+    )]
     fn request(
         &self,
         py: Python<'_>,
@@ -247,13 +258,14 @@ impl Connection {
         timeout: Option<Limit>,
         manual: bool,
         checked: bool,
+        held: bool,
     ) -> PyResult<String> {
         let timeout = match timeout {
             None => TimeLimit::Never,
             Some(Limit::Named(_)) => TimeLimit::Default,
             Some(Limit::After(value)) => TimeLimit::After(seconds(py, "timeout", value)?),
         };
-        let options = RequestOptions { timeout, manual, checked };
+        let options = RequestOptions { timeout, manual, checked, held };
         self.with(py, |engine| engine.request(token, command, options).map(|text| text.to_string()))
     }
 

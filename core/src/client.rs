@@ -334,7 +334,8 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Manual(to));
         let call = Call::new(self, token);
-        let options = RequestOptions { timeout, manual: true, checked: false };
+        let options =
+            RequestOptions { timeout, manual: true, checked: false, ..RequestOptions::default() };
         self.router.sent(&self.connection.request(token, command, options)?);
         loop {
             match from.recv().await {

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use crate::background;
 use crate::engine::{Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport};
 use crate::error::{Error, ErrorKind};
@@ -19,7 +17,7 @@ use crate::random;
 use crate::record::{RecordWriter, Recorder};
 use crate::shared::Shared;
 use crate::state::State;
-use crate::transport::{Driver, Op};
+use crate::transport::{Driver, Op, OpSender, op_channel};
 
 /// How long a report of a turn may take; the thread that gives it never does anything for so long.
 const REPORT_WAIT: Duration = Duration::from_secs(1);
@@ -34,11 +32,14 @@ pub struct RequestOptions {
     pub manual: bool,
     /// Whether the command is checked against the catalog before it is sent.
     pub checked: bool,
+    /// Whether it waits for [`Connection::flush`], or for whatever is sent next: requests that are made together
+    /// go out together, and the thread of the connection is woken once for them.
+    pub held: bool,
 }
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self { timeout: TimeLimit::Default, manual: false, checked: true }
+        Self { timeout: TimeLimit::Default, manual: false, checked: true, held: false }
     }
 }
 
@@ -62,7 +63,7 @@ pub enum TimeLimit {
 pub struct Connection {
     shared: Arc<Shared>,
     /// There until the drop.
-    ops: Option<mpsc::UnboundedSender<Op>>,
+    ops: Option<OpSender>,
     next_token: AtomicU64,
     max_bytes: usize,
     request_timeout: Duration,
@@ -128,7 +129,7 @@ impl Connection {
         let (recorder, writer) = recording.transpose()?.unzip();
         endpoint.recorder.clone_from(&recorder);
         let shared = Arc::new(Shared::new(Ids::random()?));
-        let (ops, received) = mpsc::unbounded_channel();
+        let (ops, received) = op_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let insecure_token = endpoint.token_at_risk();
         let (seed, run) = surroundings(&options)?;
@@ -205,13 +206,13 @@ impl Connection {
     /// [`ErrorKind::Closed`] and [`ErrorKind::ForkedProcess`]; everything else comes through the sink.
     pub fn connect(&self, token: Token) -> Result<(), Error> {
         self.check_owner()?;
-        self.push(Op::Connect { token })
+        self.push(Op::Connect { token }, OpSender::send)
     }
 
     /// Closes, for good. The completion comes once the sockets are closed, after 2 s at most.
     /// On a closed client it does nothing and `false` is returned: no completion will come.
     pub fn close(&self, token: Token) -> bool {
-        self.check_owner().is_ok() && self.push(Op::Close { token }).is_ok()
+        self.check_owner().is_ok() && self.push(Op::Close { token }, OpSender::send).is_ok()
     }
 
     /// Sends a command that is checked against the catalog. Returns the frame.
@@ -276,8 +277,19 @@ impl Connection {
         let Prepared { text, kind, runtime, settles, .. } = prepared;
         let command =
             Command::Request { token, command: kind, text: text.clone(), runtime, settles, expect };
-        self.command(command)?;
+        let op = self.handed_over(command)?;
+        let give = if options.held { OpSender::hold } else { OpSender::send };
+        self.push(op, give)?;
         Ok(text)
+    }
+
+    /// Sends the requests that were held.
+    pub fn flush(&self) {
+        if self.check_owner().is_ok()
+            && let Some(ops) = &self.ops
+        {
+            ops.flush();
+        }
     }
 
     /// Sends an input and follows its turn to the end. `command` has `runtime` and `payload`;
@@ -342,7 +354,7 @@ impl Connection {
     pub fn turn_report(&self, token: Token) -> Option<TurnReport> {
         self.check_owner().ok()?;
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
-        self.push(Op::Report { token, reply }).ok()?;
+        self.push(Op::Report { token, reply }, OpSender::send).ok()?;
         answer.recv_timeout(REPORT_WAIT).ok()?
     }
 
@@ -388,6 +400,11 @@ impl Connection {
     }
 
     fn command(&self, command: Command) -> Result<(), Error> {
+        let op = self.handed_over(command)?;
+        self.push(op, OpSender::send)
+    }
+
+    fn handed_over(&self, command: Command) -> Result<Op, Error> {
         if let Some(frame) = command.frame()
             && !self.shared.hand_over(frame.len())
         {
@@ -395,7 +412,7 @@ impl Connection {
             let hint = "the process is too busy, or its programs send faster than a server reads";
             return Err(Error::new(ErrorKind::TooManyRequests, message).with_hint(hint));
         }
-        self.push(Op::Command(Box::new(command)))
+        Ok(Op::Command(Box::new(command)))
     }
 
     /// For commands that mean nothing without a connection.
@@ -405,9 +422,8 @@ impl Connection {
         }
     }
 
-    fn push(&self, op: Op) -> Result<(), Error> {
-        let sent = self.ops.as_ref().is_some_and(|ops| ops.send(op).is_ok());
-        if sent { Ok(()) } else { Err(Error::new(ErrorKind::Closed, "the client is closed")) }
+    fn push(&self, op: Op, give: fn(&OpSender, Op) -> bool) -> Result<(), Error> {
+        if self.ops.as_ref().is_some_and(|ops| give(ops, op)) { Ok(()) } else { Err(closed()) }
     }
 
     fn check_owner(&self) -> Result<(), Error> {
@@ -422,7 +438,7 @@ impl Connection {
     fn check_open(&self) -> Result<(), Error> {
         match self.state() {
             State::Open => Ok(()),
-            State::Closed => Err(Error::new(ErrorKind::Closed, "the client is closed")),
+            State::Closed => Err(closed()),
             State::New | State::Connecting => {
                 Err(Error::new(ErrorKind::Disconnected, "the client is not connected yet")
                     .with_hint("call connect first"))
@@ -442,6 +458,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the client is closed")
 }
 
 fn above_zero(name: &str, limit: Duration) -> Result<Duration, Error> {

@@ -22,6 +22,9 @@ __all__ = ["BATCH", "Bridge", "Pending"]
 BATCH = 1000
 """How many deliveries are handled before other tasks of the loop have their turn."""
 
+SEVERAL = 2
+"""From so many waiting calls on, requests are held until the end of the loop's turn."""
+
 ASKS = frozenset({"approval", "approval_over"})
 """What comes with a token and completes nothing: questions to the client's handlers."""
 
@@ -61,6 +64,8 @@ class Bridge:
         self._more = False
         self._paused = False
         self._closed = False
+        # Requests are held until the loop comes to it.
+        self._flushes = False
 
     @property
     def loop(self) -> Loop | None:
@@ -145,6 +150,24 @@ class Bridge:
         finally:
             if self._pending.pop(token, None) and started:
                 self.native.cancel(token)
+
+    def hold(self) -> bool:
+        """Whether a request is held until all tasks that are ready by now have had their turn.
+
+        Where several wait, the engine's thread is woken once for those that are made in one turn of
+        the loop. One alone goes out at once.
+        """
+        if len(self._pending) < SEVERAL or self._loop is None:
+            return False
+        if not self._flushes:
+            self._flushes = True
+            self._loop.soon(self._flush)
+        return True
+
+    def _flush(self) -> None:
+        self._flushes = False
+        if self.is_in_its_process():
+            self.native.flush()
 
     def begin(self, start: Callable[[int], None], make: Callable[[Loop, int], P]) -> P:
         """Starts something that gets deliveries until one is the last, and returns it.

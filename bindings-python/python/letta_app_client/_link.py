@@ -123,7 +123,8 @@ class Link:
 
         def start(token: int) -> None:
             text = encode(command)
-            self.sent(self.native.request(token, text, seconds, manual, checked))
+            held = self.bridge.hold()
+            self.sent(self.native.request(token, text, seconds, manual, checked, held))
 
         delivery = await self.bridge.call(start, predicate)
         response = decode(delivery[2])

@@ -137,7 +137,10 @@ class Connection:
         timeout: float | Literal["default"] | None,
         manual: bool,
         checked: bool,
+        held: bool,
     ) -> str: ...
+    def flush(self) -> None:
+        """Sends the requests that were held; whatever else is sent does so first."""
     def run_turn(
         self,
         token: int,

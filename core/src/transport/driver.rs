@@ -7,11 +7,11 @@ use std::sync::mpsc::SyncSender;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::clock::{Clock, Wall};
 use super::connect::{Connected, connect, open_another};
+use super::ops::OpReceiver;
 use super::socket::{Ended, Socket};
 use super::standby::{Standby, StandbyEvent};
 use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
@@ -44,6 +44,7 @@ const REOPEN_LAST: Duration = Duration::from_secs(15);
 const OPS_AT_ONCE: usize = 256;
 
 /// What a handle asks of the driver.
+#[derive(Debug)]
 pub(crate) enum Op {
     Connect { token: Token },
     Command(Box<Command>),
@@ -94,7 +95,7 @@ pub(crate) struct Driver<S> {
     pub(super) target: Arc<Target>,
     pub(super) engine: Engine,
     pub(super) sink: S,
-    ops: UnboundedReceiver<Op>,
+    ops: OpReceiver,
     pub(super) shared: Arc<Shared>,
     clock: Clock,
     pub(super) sockets: Option<Sockets>,
@@ -122,7 +123,7 @@ impl<S: Sink> Driver<S> {
         options: ConnectOptions,
         seed: u64,
         sink: S,
-        ops: UnboundedReceiver<Op>,
+        ops: OpReceiver,
         shared: Arc<Shared>,
     ) -> Self {
         let wall = Box::new(SystemTime::now);
@@ -135,7 +136,7 @@ impl<S: Sink> Driver<S> {
         options: ConnectOptions,
         seed: u64,
         sink: S,
-        ops: UnboundedReceiver<Op>,
+        ops: OpReceiver,
         shared: Arc<Shared>,
         wall: Wall,
     ) -> Self {
@@ -550,7 +551,7 @@ async fn next_of(socket: &mut Socket) -> Wake {
     poll_fn(|cx| poll_socket(socket, cx)).await
 }
 
-async fn next_op(waiting: &mut Option<Op>, ops: &mut UnboundedReceiver<Op>) -> Option<Op> {
+async fn next_op(waiting: &mut Option<Op>, ops: &mut OpReceiver) -> Option<Op> {
     match waiting.take() {
         Some(op) => Some(op),
         None => ops.recv().await,

@@ -9,6 +9,7 @@ mod http;
 mod keepalive;
 #[cfg(test)]
 mod limits;
+mod ops;
 mod socket;
 mod standby;
 mod tls;
@@ -16,3 +17,4 @@ mod tls;
 #[cfg(feature = "cli")]
 pub(crate) use connect::fetch;
 pub(crate) use driver::{Driver, Op};
+pub(crate) use ops::{OpSender, channel as op_channel};

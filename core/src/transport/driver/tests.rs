@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::super::clock::LOOK_EVERY;
 use super::super::keepalive::RESUME_ANSWER;
+use super::super::ops::{OpSender, channel as op_channel};
 use super::*;
 use crate::engine::{Ids, Reconnect, TurnOptions};
 
@@ -30,7 +31,7 @@ impl Sink for Seen {
 
 /// A driver that runs, with the server's ends of its sockets.
 struct World {
-    ops: UnboundedSender<Op>,
+    ops: OpSender,
     seen: UnboundedReceiver<Delivery>,
     wall: Arc<Mutex<SystemTime>>,
     control: Server,
@@ -63,7 +64,7 @@ async fn world(split: bool) -> World {
     let wall = Arc::new(Mutex::new(SystemTime::UNIX_EPOCH + 20_000 * DAY));
     let shows = Arc::clone(&wall);
     let shared = Arc::new(Shared::new(Ids::random().unwrap()));
-    let (ops, received) = unbounded_channel();
+    let (ops, received) = op_channel();
     let (sink, mut seen) = unbounded_channel();
     let options = options();
     let endpoint = options.check().unwrap();
@@ -222,7 +223,7 @@ async fn a_sleep_ends_no_turn_whichever_clock_shows_it() {
             },
         };
         let start = Instant::now();
-        assert!(ops.send(Op::Command(Box::new(command))).is_ok());
+        assert!(ops.send(Op::Command(Box::new(command))));
         assert!(timeout(LOOK_EVERY, seen.recv()).await.is_err());
         if timers_go_on {
             advance(DAY).await;
