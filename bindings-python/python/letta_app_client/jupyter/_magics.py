@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import policy
 from ..errors import LettaAppError
+from ..sync._interrupts import Interrupts
 from ..tools import Tool
 from . import _options
 from ._ask import ask
@@ -164,16 +165,24 @@ class Magics:
         )
         own = self.desk.tool_names(given.session)
         rules = [policy.allow(*own)] if own else []
-        turn = session.send(
-            prompt,
-            approvals=policy.first_match(*rules, policy.ask(ask)),
-            timeout=given.timeout,
-            resend="if_uncommitted",
-        )
-        self.desk.turns[given.session] = turn
-        if not given.quiet:
-            turn.display()
-        result = _ended(turn)
+        turn: sync.Turn | None = None
+        try:
+            with Interrupts():
+                # The stop button waits until it is known what to stop.
+                turn = session.send(
+                    prompt,
+                    approvals=policy.first_match(*rules, policy.ask(ask)),
+                    timeout=given.timeout,
+                    resend="if_uncommitted",
+                )
+                self.desk.turns[given.session] = turn
+                if not given.quiet:
+                    turn.display()
+            result = turn.result()
+        except KeyboardInterrupt:
+            if turn is not None:
+                turn.abort()
+            raise MagicError("stopped") from None
         value = _parsed(result) if given.json and result.status == "completed" else None
         if given.into is not None:
             kept = value if given.json and result.status == "completed" else result
@@ -200,15 +209,6 @@ class Magics:
             and (isinstance(value, Tool) or type(value).__name__ == "function")
             and getattr(value, "__module__", None) == "__main__"
         ]
-
-
-def _ended(turn: sync.Turn) -> TurnResult:
-    """Waits; the stop button stops the turn, and its end is waited for all the same."""
-    try:
-        return turn.result()
-    except KeyboardInterrupt:
-        turn.abort()
-        raise MagicError("stopped") from None
 
 
 def _how(result: TurnResult) -> str:

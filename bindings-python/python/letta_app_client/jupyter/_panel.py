@@ -56,8 +56,9 @@ class Panel:
             button.disabled = False
 
     def close(self) -> None:
-        """Takes the widgets away."""
-        self._widgets.Widget.close(self._box)
+        """Takes all of the widgets away; the kernel keeps each that is not closed."""
+        for widget in _within(self._box):
+            self._widgets.Widget.close(widget)
 
     def _button(self, text: str, style: str, decide: Callable[[], Decision]) -> Any:
         button = self._widgets.Button(description=text, button_style=style, disabled=True)
@@ -87,3 +88,10 @@ class Panel:
         if not isinstance(changed, dict):
             raise ValueError("expected an object, such as {...}")  # noqa: TRY004 - shown as such
         return allow(updated_input=changed)
+
+
+def _within(widget: Any) -> list[Any]:
+    """A widget, and all that it is made of."""
+    parts = [*getattr(widget, "children", ())]
+    parts += [getattr(widget, name) for name in ("layout", "style") if hasattr(widget, name)]
+    return [widget, *(one for part in parts for one in _within(part))]

@@ -64,12 +64,13 @@ class Question:
                 # Of the widgets; without them it goes as well.
                 logger.exception("the buttons could not be made")
         shown = _reprs.request(self._request)
+        hint = "turn.approve() or turn.deny('why not') in another cell answers it"
+        shown["text/plain"] += f"\n{hint}"
         if self._panel is not None:
+            # A front end without widgets shows the text.
             _front.publish(self._panel.data(shown["text/plain"]), self._id, update=False)
             return
-        hint = "turn.approve() or turn.deny('why not') in another cell answers it"
         shown["text/html"] += parts.root(parts.row(hint))
-        shown["text/plain"] += f"\n{hint}"
         _front.publish(shown, self._id, update=False)
 
     def _wait(self) -> None:
