@@ -33,6 +33,7 @@ SERVER = {
     "ServerApp.ip": "127.0.0.1",
     "ServerApp.port": "0",
     "LabApp.expose_app_in_browser": "True",
+    "JupyterNotebookApp.expose_app_in_browser": "True",
     "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
 }
 
@@ -165,13 +166,14 @@ class Lab:
         self._folder = folder
         self.driver = driver
 
-    def open(self, name: str, *cells: str) -> Page:
-        """Opens a new notebook with these cells, whose kernel is ready."""
+    def open(self, name: str, *cells: str, front_end: str = "lab") -> Page:
+        """Opens a new notebook with these cells, whose kernel is ready; in Lab or in Notebook 7."""
         path = self._folder / f"{name}.ipynb"
         notebook = v4.new_notebook(cells=[v4.new_code_cell(text) for text in cells])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
         nbformat.write(notebook, path)
-        self.driver.get(f"{self._url}lab/workspaces/{name}/tree/{path.name}")
+        place = {"lab": f"lab/workspaces/{name}/tree", "notebook": "notebooks"}[front_end]
+        self.driver.get(f"{self._url}{place}/{path.name}")
         page = Page(self.driver, path)
         ready = (
             "const context = window.jupyterapp?.shell.currentWidget?.sessionContext;"
@@ -187,7 +189,8 @@ class Lab:
             60,
             "the notebook does not open",
         )
-        page.do("application:toggle-left-area")
+        if front_end == "lab":
+            page.do("application:toggle-left-area")
         return page
 
 

@@ -1,4 +1,4 @@
-"""What a person sees in JupyterLab, in a real browser."""
+"""What a person sees in JupyterLab and in Notebook 7, in a real browser."""
 
 from __future__ import annotations
 
@@ -42,14 +42,18 @@ def awaited(live: dict[str, Any]) -> str:
     )
 
 
-def test_the_answer_grows_in_its_cell_while_others_run(lab: Lab, live: dict[str, Any]) -> None:
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_the_answer_grows_in_its_cell_while_others_run(
+    lab: Lab, live: dict[str, Any], front_end: str
+) -> None:
     page = lab.open(
-        "grows",
+        f"grows-{front_end}",
         awaited(live),
         "turn = session.send('Tell me. N=60 SLEEP=100 REASON=3')\nturn.display()",
         "await asyncio.sleep(2); print('slept')",
         "time.sleep(2); print('blocked')",
         "print((await turn).status)",
+        front_end=front_end,
     )
     for _ in range(5):
         page.run_next()
@@ -60,7 +64,7 @@ def test_the_answer_grows_in_its_cell_while_others_run(lab: Lab, live: dict[str,
         return "blocked" in page.text(3)
 
     eventually(watch, 60)
-    page.screenshot("streaming")
+    page.screenshot("streaming" if front_end == "lab" else "streaming-notebook")
     # It has grown while the others were at work, and is in its own cell alone.
     assert len(seen) >= 10, seen
     assert "tok" not in page.text(2) + page.text(3)
@@ -78,8 +82,13 @@ def test_the_answer_grows_in_its_cell_while_others_run(lab: Lab, live: dict[str,
     ]
 
 
-@pytest.mark.parametrize("way", ["magic", "awaited", "silent"])
-def test_the_stop_button_stops_the_turn(lab: Lab, live: dict[str, Any], way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "front_end"),
+    [("magic", "lab"), ("awaited", "lab"), ("silent", "lab"), ("magic", "notebook")],
+)
+def test_the_stop_button_stops_the_turn(
+    lab: Lab, live: dict[str, Any], way: str, front_end: str
+) -> None:
     # The server refuses a plain ``sleep``.
     command = "python3 -c 'import time; time.sleep(60)'"
     sleep = f"N=1 {call('Bash', command=command, description='x')}"
@@ -87,13 +96,14 @@ def test_the_stop_button_stops_the_turn(lab: Lab, live: dict[str, Any], way: str
     magic = "%%letta --into answer\nN=2000 SLEEP=50"
     ask = f"turn = session.send({words}, allow=['Bash']); turn.display(); await turn"
     page = lab.open(
-        f"stop-{way}",
+        f"stop-{way}-{front_end}",
         awaited(live),
         f"{magics(live)}\n"
         "%letta use {session.agent_id} --conversation {session.conversation_id}",
         "print(session.agent_id, session.conversation_id)",
         magic if way == "magic" else ask,
         "print('usable')",
+        front_end=front_end,
     )
     for _ in range(4):
         page.run_next()
@@ -168,6 +178,39 @@ def test_permissions_by_buttons_while_the_cell_runs(lab: Lab, live: dict[str, An
     made = {one.name for one in path.iterdir()}
     assert {"allowed.txt", "changed.txt"} <= made
     assert not {"denied.txt", "edited.txt"} & made
+
+
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_always_allow_and_code_by_buttons(lab: Lab, front_end: str) -> None:
+    write = script.call("Write", {"file_path": "a.txt", "content": "x"}, needs_approval=True)
+    code = script.call("run_cell", {"code": "count = count + 1"})
+    turns = [script.turn("Written.", tool_calls=[write]), script.turn("Run.", tool_calls=[code])]
+    with MockServer(turns) as mock:
+        page = lab.open(
+            f"always-{front_end}",
+            f"%load_ext letta_app_client\n%letta connect {mock.url}\n"
+            "%letta use agent-1\ncount = 41",
+            "%%letta --into answer\n?",
+            "%%letta --tools run_cell\n?",
+            "print(count)",
+            front_end=front_end,
+        )
+        page.run(0)
+        page.ran(0)
+        page.run(1)
+        page.press(1, "Always: Yes, allow Write operations during this session")
+        page.ran(1)
+        assert "Written." in page.text(1)
+        assert "allowed, always" in page.text(1)
+        page.run(2)
+        page.press(2, "Allow")
+        page.ran(2)
+        page.run(3)
+        page.ran(3)
+        assert page.text(3).strip() == "42"
+    inputs = [one.raw["payload"] for one in mock.received if one.type == "input"]
+    (decision,) = [one["decision"] for one in inputs if one["kind"] == "approval_response"]
+    assert decision["selected_permission_suggestion_ids"] == ["save-default"]
 
 
 def test_permissions_by_the_line_for_input(lab: Lab, live: dict[str, Any]) -> None:
