@@ -50,10 +50,12 @@ for (const platform of fs.readdirSync(platforms).sort()) {
 if (folders.length === 1) throw new Error(`no binary is in ${binaries}`);
 if (all && missing.length > 0) throw new Error(`no binary for ${missing.join(", ")}`);
 
-for (const name of ["README.md", "LICENSE", "dist"]) {
+// The add-ons are in packages of their own.
+const files = manifest.files.filter((name) => !name.endsWith(".node"));
+for (const name of ["README.md", "LICENSE", ...files]) {
   fs.cpSync(path.join(SOURCE, name), path.join(main, name), { recursive: true });
 }
-const published = { ...manifest, files: ["dist"], optionalDependencies: optional };
+const published = { ...manifest, files, optionalDependencies: optional };
 fs.writeFileSync(path.join(main, "package.json"), `${JSON.stringify(published, null, 2)}\n`);
 
 for (const folder of folders) {

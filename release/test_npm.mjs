@@ -70,6 +70,7 @@ if (fs.existsSync(node22)) {
   run("require, Node 22", node22, "cjs.cjs");
 }
 const strict = ["--noEmit", "--strict", "--target", "es2022", "--types", "node", "program.ts"];
+run("the command line", bin("letta-app"), "--help");
 run("TypeScript, node16", bin("tsc"), ...strict, "--module", "node16");
 run(
   "TypeScript, bundler",
