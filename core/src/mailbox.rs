@@ -5,9 +5,9 @@
 //! the pieces of a turn's text are merged before the oldest of them go. All is counted; a completion, an end,
 //! a permission or a tool call never goes.
 //!
-//! Frames that nobody listens to stay here: they are not even queued, except behind a completion. Whoever
-//! waited for that may listen to what came after it, so [`Mailbox::drain_step`] gives out such frames only when
-//! the waiter has had its say.
+//! Frames that nobody listens to stay here: they are not even queued, except behind the answer to a command.
+//! Whoever waited for that may listen to what came after it, so [`Mailbox::drain_step`] gives out such frames only
+//! when the waiter has had its say. The answers to other commands are no such frames.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ struct State {
     turns: HashMap<Token, Followed>,
     /// How many listen to frames that no call waits for.
     listeners: usize,
-    /// A completion waits, or whoever waited for one has not had its say: frames behind it are kept.
+    /// An answer waits, or whoever waited for one has not had its say: frames behind it are kept.
     holding: bool,
 }
 
@@ -156,12 +156,16 @@ impl Mailbox {
     /// Takes what waits, as far as nothing can be missed: it ends behind completions that are followed by
     /// something else. Whoever they complete goes on before the rest is asked for, which is to be done until
     /// nothing is left; the second value says whether there is something. Frames that nobody listens to by now
-    /// are left out.
+    /// are left out, and answers that wait together are taken together then.
     #[must_use]
     pub fn drain_step(&self) -> (VecDeque<Delivery>, bool) {
         self.state.drain(|state| {
-            let mut taken = state.queue.take_step(Delivery::completes);
-            state.holding = taken.iter().any(Delivery::completes);
+            let mut taken = if state.listeners > 0 {
+                state.queue.take_step(Delivery::completes, |_, _| false)
+            } else {
+                state.queue.take_step(Delivery::opens, Delivery::is_told_by)
+            };
+            state.holding = taken.iter().any(Delivery::opens);
             if state.listeners == 0 {
                 taken.retain(|delivery| !matches!(delivery, Delivery::Message { .. }));
             }
@@ -208,7 +212,7 @@ impl State {
             || self.holding
             || !matches!(delivery, Delivery::Message { .. })
         {
-            self.holding |= delivery.completes();
+            self.holding |= delivery.opens();
             self.queue.push(delivery);
         }
     }
@@ -253,6 +257,7 @@ mod tests {
 
     use super::*;
     use crate::engine::Channel;
+    use crate::protocol::Text;
 
     fn message(text: &str) -> Delivery {
         Delivery::Message { channel: Channel::Control, kind: None, text: text.into() }
@@ -321,6 +326,34 @@ mod tests {
         mailbox.deliver(message("c"));
         mailbox.listen(true);
         assert_eq!(kinds(mailbox.drain_step()), (String::new(), false));
+    }
+
+    #[test]
+    fn answers_that_wait_together_are_taken_together() {
+        let answer = |token, text: &Text| {
+            let told =
+                Delivery::Message { channel: Channel::Control, kind: None, text: text.clone() };
+            [told, Delivery::Response { token, text: text.clone(), refused: false }]
+        };
+        let mut mailbox = Mailbox::new(|| {});
+        let (first, second) = (Text::from("first"), Text::from("second"));
+        for delivery in answer(1, &first).into_iter().chain(answer(2, &second)) {
+            mailbox.deliver(delivery);
+        }
+        mailbox.deliver(message("behind them"));
+        let (taken, more) = mailbox.drain_step();
+        let answered = |one: &Delivery| matches!(one, Delivery::Response { .. });
+        assert!(taken.len() == 2 && taken.iter().all(answered) && more, "{taken:?}");
+        mailbox.listen(true);
+        assert_eq!(mailbox.drain_step().0.len(), 1, "who was answered may listen to it");
+
+        // What follows the end of a turn is not about it.
+        mailbox.listen(false);
+        mailbox.deliver(Delivery::Turn { token: 3, result: Box::default() });
+        mailbox.deliver(message("of another turn"));
+        mailbox.listen(true);
+        let (taken, more) = mailbox.drain_step();
+        assert!(taken.len() == 1 && !more, "{taken:?}");
     }
 
     #[test]

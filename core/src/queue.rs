@@ -120,12 +120,18 @@ impl Queue {
         taken
     }
 
-    /// Takes the oldest items up to the first that follows one that `ends`, and does not itself.
-    pub(crate) fn take_step(&mut self, ends: impl Fn(&Delivery) -> bool) -> VecDeque<Delivery> {
+    /// Takes the oldest items up to the first that follows one that `ends`, and does not itself. `joins` says
+    /// whether an item belongs to the one behind it.
+    pub(crate) fn take_step(
+        &mut self,
+        ends: impl Fn(&Delivery) -> bool,
+        joins: impl Fn(&Delivery, &Delivery) -> bool,
+    ) -> VecDeque<Delivery> {
         let mut ended = self.kept.iter().any(&ends);
-        let step = self.items.iter().position(|item| {
-            let goes_on = ends(item);
-            ended |= goes_on;
+        let next = self.items.iter().skip(1).map(Some).chain(std::iter::once(None));
+        let step = self.items.iter().zip(next).position(|(item, next)| {
+            let goes_on = ends(item) || next.is_some_and(|next| joins(item, next));
+            ended |= ends(item);
             ended && !goes_on
         });
         self.take(step.unwrap_or(usize::MAX))

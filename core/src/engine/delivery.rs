@@ -196,6 +196,22 @@ impl Delivery {
         )
     }
 
+    /// Whether whoever it completes may listen to what comes right behind it: what follows the answer to a
+    /// command is often about it, what follows the end of a turn is not.
+    pub(crate) fn opens(&self) -> bool {
+        self.completes() && !matches!(self, Self::Turn { .. })
+    }
+
+    /// Whether it is a frame that somebody's wait ends with, told for those who listen to all of them.
+    pub(crate) fn is_told_by(&self, next: &Self) -> bool {
+        match (self, next) {
+            (Self::Message { text, .. }, Self::Response { text: answer, .. }) => {
+                std::ptr::eq(text.as_ptr(), answer.as_ptr())
+            }
+            _ => false,
+        }
+    }
+
     /// How many items it stands for.
     pub(crate) fn pieces(&self) -> u64 {
         match self {
