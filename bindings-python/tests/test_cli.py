@@ -227,9 +227,13 @@ def test_doctor_names_cause_and_remedy(tcp_server: Callable[[bytes | None], str]
         assert "TLS: " in tls
         assert "needs a proxy" in tls
     website = tcp_server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
-    assert "what listens there is not an App Server" in found(website)
-    assert "not an App Server" in found(tcp_server(b"220 mail ready\r\n"))
-    assert "does not answer" in found(tcp_server(None))
+    for other in (website, tcp_server(b"220 mail ready\r\n")):
+        said = found(other)
+        assert "what listens there is not an App Server" in said
+        assert "is the port right? start one: letta server --listen ws://" in said
+    silent = found(tcp_server(None))
+    assert "does not answer" in silent
+    assert "is the host right?" in silent
 
 
 def test_doctor_of_an_old_server_with_one_client_too_many() -> None:

@@ -154,10 +154,10 @@ class Bridge:
     def hold(self) -> bool:
         """Whether a request is held until all tasks that are ready by now have had their turn.
 
-        Where several wait, the engine's thread is woken once for those that are made in one turn of
-        the loop. One alone goes out at once.
+        Where several calls wait, the engine's thread is woken once for those that are made in one
+        turn of the loop. One alone goes out at once, and so do all where threads block.
         """
-        if len(self._pending) < SEVERAL or self._loop is None:
+        if len(self._pending) < SEVERAL or self._loop is None or self._home is not None:
             return False
         if not self._flushes:
             self._flushes = True
