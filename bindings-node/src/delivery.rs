@@ -81,7 +81,7 @@ fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
         Delivery::Done { token } => (2, number(token), String::new()),
         Delivery::Response { token, text, .. } => (3, number(token), text.to_string()),
         Delivery::Candidate { token, text } => (4, number(token), text.to_string()),
-        Delivery::Turn { token, result } => (5, number(token), result.to_value().to_string()),
+        Delivery::Turn { token, result } => (5, number(token), result.to_json()),
         Delivery::Failed { token, error } => (6, number(token), error.to_json()),
         Delivery::ToolCall { text } => (7, 0, text.to_string()),
         Delivery::Disconnected { channel, code, reason, will_reconnect } => {

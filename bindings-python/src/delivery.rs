@@ -34,7 +34,7 @@ pub(crate) fn to_tuple<'py>(
             (intern!(py, "candidate"), *token, text.as_str()).into_pyobject(py)
         }
         Delivery::Turn { token, result } => {
-            (intern!(py, "turn"), *token, result.to_value().to_string()).into_pyobject(py)
+            (intern!(py, "turn"), *token, result.to_json()).into_pyobject(py)
         }
         Delivery::Failed { token, error } => {
             (intern!(py, "failed"), *token, error.to_json()).into_pyobject(py)

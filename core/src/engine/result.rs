@@ -1,8 +1,10 @@
 //! What a turn came to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind};
@@ -204,7 +206,8 @@ pub struct ToolCall {
 }
 
 /// One message of a turn, or a tool call between messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TurnMessage {
     /// The agent said something.
@@ -230,20 +233,6 @@ pub enum TurnMessage {
         /// The call's place in [`TurnResult::tool_calls`].
         index: usize,
     },
-}
-
-impl TurnMessage {
-    fn to_value(&self) -> Value {
-        match self {
-            Self::Assistant { run_id, message_id, text } => json!({
-                "type": "assistant", "run_id": run_id, "message_id": message_id, "text": text,
-            }),
-            Self::Reasoning { run_id, message_id, text } => json!({
-                "type": "reasoning", "run_id": run_id, "message_id": message_id, "text": text,
-            }),
-            Self::ToolCall { index } => json!({ "type": "tool_call", "index": index }),
-        }
-    }
 }
 
 /// The text one run contributed.
@@ -327,27 +316,41 @@ impl TurnResult {
     /// `terminal_message` is in it as the text that came in, not parsed.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        json!({
-            "runtime": {"agent_id": self.agent_id, "conversation_id": self.conversation_id},
-            "status": self.status.map(TurnStatus::as_str),
-            "text": self.text,
-            "runs": self.runs,
-            "tool_calls": self.tool_calls,
-            "messages": self.messages.iter().map(TurnMessage::to_value).collect::<Vec<_>>(),
-            "usage": self.usage,
-            "stop_reason": self.stop_reason,
-            "error": self.error,
-            "run_ids": self.run_ids,
-            "client_message_ids": self.client_message_ids,
-            "merged_with": self.merged_with,
-            "turn_id": self.turn_id,
-            "disposition": self.disposition,
-            "completed_by": self.completed_by.map(CompletedBy::as_str),
-            "terminal_message": self.terminal_message.as_deref(),
-            "duration_ms": self.duration_ms,
-            "retries": self.retries,
-            "detached": self.detached,
-            "delivery": self.delivery.as_str(),
-        })
+        json!(self)
+    }
+
+    /// The same as text. Nothing is copied on the way: outputs of tools may be large.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Texts and numbers can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Serialize for TurnResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let runtime = [("agent_id", &self.agent_id), ("conversation_id", &self.conversation_id)];
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("runtime", &BTreeMap::from(runtime))?;
+        map.serialize_entry("status", &self.status.map(TurnStatus::as_str))?;
+        map.serialize_entry("text", &self.text)?;
+        map.serialize_entry("runs", &self.runs)?;
+        map.serialize_entry("tool_calls", &self.tool_calls)?;
+        map.serialize_entry("messages", &self.messages)?;
+        map.serialize_entry("usage", &self.usage)?;
+        map.serialize_entry("stop_reason", &self.stop_reason)?;
+        map.serialize_entry("error", &self.error)?;
+        map.serialize_entry("run_ids", &self.run_ids)?;
+        map.serialize_entry("client_message_ids", &self.client_message_ids)?;
+        map.serialize_entry("merged_with", &self.merged_with)?;
+        map.serialize_entry("turn_id", &self.turn_id)?;
+        map.serialize_entry("disposition", &self.disposition)?;
+        map.serialize_entry("completed_by", &self.completed_by.map(CompletedBy::as_str))?;
+        map.serialize_entry("terminal_message", &self.terminal_message.as_deref())?;
+        map.serialize_entry("duration_ms", &self.duration_ms)?;
+        map.serialize_entry("retries", &self.retries)?;
+        map.serialize_entry("detached", &self.detached)?;
+        map.serialize_entry("delivery", &self.delivery.as_str())?;
+        map.end()
     }
 }

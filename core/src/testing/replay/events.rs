@@ -148,7 +148,7 @@ impl Stage {
                     );
                 }
                 Delivery::Turn { token, result } => {
-                    let result = result.to_value();
+                    let result = result.to_json();
                     self.tell("turn", &format!(r#","turn":{token},"result":{result}"#));
                 }
                 Delivery::Failed { token, error } => {
