@@ -310,6 +310,7 @@ def test_the_notebook_as_tools(shared: Kernel) -> None:
             "%%letta --tools variables,inspect,dataframe_query,run_cell,draw --session tools\n?"
         )
         assert cell.error == ""
+        assert cell.printed == ""
         listed, seen, summed, mean, ran, drawn = results(mock)
         assert '"name": "df", "type": "DataFrame", "shape": [3, 1]' in listed
         assert seen == "name limit, type int\n7"

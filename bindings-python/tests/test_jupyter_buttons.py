@@ -72,6 +72,8 @@ def test_code_of_an_agent_runs_when_a_person_presses_the_button(
         assert front.end(cell) == ""
         assert told in front.run("print(answer.tool_calls[0].output)")
         assert front.run("print(count)") == ("42" if press == "Allow" else "41")
+    # A person who denies has not broken the tool: no cell shows how it failed.
+    assert [one for one in front.printed.values() if "Traceback" in one] == []
     front.run("await client.close()")
 
 
