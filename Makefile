@@ -166,8 +166,9 @@ backpressure: build
 notebooks: build live
 	node tests/live/with-server.mjs $(BIN)/python -W ignore bindings-python/scripts/notebooks.py
 
-# Notebooks in JupyterLab and Notebook 7 in a real browser: live output, the stop button, permissions by buttons, inert text, and a
-# cell that computes for COMPUTE_SECONDS (120) while a turn is streamed. LETTA_SCREENSHOTS names a folder for pictures.
+# Notebooks in JupyterLab and Notebook 7 in a real browser: the quickstart, live output, the stop button, permissions by
+# buttons, inert text, and a cell that computes for COMPUTE_SECONDS (120) while a turn is streamed. LETTA_SCREENSHOTS names
+# a folder for pictures.
 notebooks-browser: build live $(STAMPS)/browser
 	cd bindings-python && ../$(BIN)/python -m pytest -q -m browser tests/browser
 

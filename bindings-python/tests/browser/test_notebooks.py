@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 import pytest
 
 pytest.importorskip("selenium", reason="`make notebooks-browser` installs what this needs")
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
 
 COMPUTE_SECONDS = int(os.environ.get("COMPUTE_SECONDS", "120"))
+
+QUICKSTART = Path(__file__).parents[3] / "examples" / "notebooks" / "quickstart.ipynb"
 
 
 def magics(live: dict[str, Any]) -> str:
@@ -80,6 +83,31 @@ def test_the_answer_grows_in_its_cell_while_others_run(
         "blocked\n",
         "completed\n",
     ]
+
+
+@pytest.mark.parametrize("front_end", ["lab", "notebook"])
+def test_the_quickstart(lab: Lab, live: dict[str, Any], front_end: str) -> None:
+    notebook = nbformat.read(QUICKSTART, as_version=4)  # type: ignore[no-untyped-call]
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    known = {"LETTA_URL": live["url"], "LETTA_MODEL": live["model"]}
+    before = f"import os; os.environ.update({known!r})"
+    page = lab.open(f"quickstart-{front_end}", before, *sources, front_end=front_end)
+    for _ in (before, *sources):
+        page.run_next()
+    page.ran(len(sources), 60)
+    page.screenshot(f"quickstart-{front_end}")
+    # An empty cell has come after the last one.
+    cells = dict(zip(sources, page.saved().cells[1:-1], strict=True))
+    failed = [one for cell in cells.values() for one in cell.outputs if one.output_type == "error"]
+    assert failed == []
+    (sent,) = [at for at, source in enumerate(sources, 1) if "turn.display()" in source]
+    (asked,) = [at for at, source in enumerate(sources, 1) if source.startswith("%%letta")]
+    for at, number in ((sent, 8), (asked, 4)):
+        shown = page.text(at)
+        assert " ".join(f"tok{one}" for one in range(number)) in shown
+        assert f"tok{number}" not in shown
+        assert "completed in" in shown
+    assert "disconnected" in page.text(len(sources))
 
 
 @pytest.mark.parametrize(
