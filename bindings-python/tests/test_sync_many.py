@@ -107,14 +107,19 @@ def test_turns_that_were_sent(scripted: Callable[..., MockServer]) -> None:
 def test_an_interrupt_stops_what_is_gathered(scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn("on and on", hang=True))
     program = """
-import sys, threading, signal, os
+import sys, threading, signal, os, time, traceback
 from letta_app_client import sync as letta
+def where():
+    frames = traceback.walk_stack(sys._current_frames()[threading.main_thread().ident])
+    return {frame.f_code.co_name for frame, _ in frames}
 def interrupt():
-    sys.stdin.readline()
+    # Not before: outside of the call nobody stops the turns, and in a finalizer Python swallows it.
+    while not {"gather", "waiting"} <= where():
+        time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=interrupt, daemon=True).start()
 with letta.connect(sys.argv[1]) as client:
     turns = [client.session(agent_id=agent).send("?") for agent in "abc"]
+    threading.Thread(target=interrupt, daemon=True).start()
     try:
         letta.gather(*turns)
     except KeyboardInterrupt:
@@ -122,12 +127,11 @@ with letta.connect(sys.argv[1]) as client:
 """
     with subprocess.Popen(
         [sys.executable, "-c", program, mock.url],
-        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",
     ) as process:
         assert mock.wait_received("input", 3)
-        said, _ = process.communicate("now\n", timeout=30)
+        said, _ = process.communicate(timeout=30)
     assert (said, process.returncode) == ("aborted aborted aborted\n", 0)
     mock.assert_received("abort_message", times=3)
 

@@ -25,8 +25,9 @@ __all__ = ["BlockingLoop"]
 
 T = TypeVar("T")
 
-_SLICE = 0.1 if sys.platform == "win32" else -1
-"""Seconds after which a wait looks for Ctrl-C, where that does not end it; -1 for no such limit."""
+_SLICE = 0.1 if sys.platform == "win32" else 0.5
+"""Seconds after which a wait looks for Ctrl-C where that has not ended it: on Windows
+it never does, elsewhere not where it comes just before the wait."""
 
 
 class _Entered:
@@ -283,11 +284,12 @@ class BlockingLoop:
 
 
 def _wait_readable(fd: int) -> None:
-    """Waits for a byte. A signal whose handler raises ends that, except on Windows."""
+    """Waits for a byte. A signal whose handler raises ends that, at the latest after the slice."""
     if sys.platform == "win32":
         while not select.select([fd], [], [], _SLICE)[0]:
             pass
         return
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    poll.poll()
+    while not poll.poll(_SLICE * 1000):
+        pass
