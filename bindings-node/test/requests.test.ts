@@ -1,4 +1,5 @@
 import {
+  ClientClosed,
   isAppServerInfoResponseMessage,
   type ListModelsResponseMessage,
 } from "@letta/app-client-native";
@@ -148,4 +149,29 @@ it("resolves with a refused input", async () => {
     payload: { kind: "approval_response", request_id: "gone", decision: { behavior: "allow" } },
   });
   expect(answer).toMatchObject({ accepted: false });
+});
+
+it("lets requests that are made together go out in their order, before what is sent behind them", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  const runtime = await startRuntime(client);
+  const requests = [1, 2, 3].map(() => client.sync({ runtime }));
+  client.sendRaw({ type: "some_future_command" });
+  const last = client.sync({ runtime });
+  await Promise.all([...requests, last]);
+  const types = mock.received.map((frame) => (frame as { type: string }).type);
+  expect(types.slice(1)).toEqual(["sync", "sync", "sync", "some_future_command", "sync"]);
+});
+
+it("ends requests that were made just before it was closed", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  const runtime = await startRuntime(client);
+  const outcomes = Promise.allSettled([1, 2, 3].map(() => client.sync({ runtime })));
+  await client.close();
+  for (const outcome of await outcomes) {
+    if (outcome.status === "rejected") expect(outcome.reason).toBeInstanceOf(ClientClosed);
+    else expect(outcome.value).toMatchObject({ success: true });
+  }
+  expect(mock.receivedOf("sync")).toHaveLength(3);
 });

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import letta_app_client as letta
@@ -45,6 +46,46 @@ async def test_messages_come_in_order_and_before_completions(client: AppServerCl
     off()
     await client.sync(runtime=runtime)
     assert len(seen) == count
+
+
+async def test_requests_made_together_keep_their_order(
+    client: AppServerClient, mock: MockServer
+) -> None:
+    runtime = await start(client)
+
+    async def ask() -> None:
+        await client.sync(runtime=runtime)
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(3):
+            tasks.start_soon(ask)
+        await anyio.lowlevel.checkpoint()
+        # It takes along what is held.
+        client.send_raw({"type": "some_future_command"})
+        tasks.start_soon(ask)
+    types = [frame.type for frame in mock.received]
+    assert types[-5:] == ["sync", "sync", "sync", "some_future_command", "sync"]
+
+
+async def test_requests_made_just_before_the_end_end_too(mock: MockServer) -> None:
+    client = await letta.connect(mock.url)
+    runtime = await start(client)
+    outcomes: list[bool] = []
+
+    async def ask() -> None:
+        try:
+            outcomes.append((await client.sync(runtime=runtime)).success)
+        except letta.ClientClosed:
+            outcomes.append(False)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(ask)
+            await anyio.lowlevel.checkpoint()
+            await client.close()
+    assert len(outcomes) == 3
+    assert [frame.type for frame in mock.received].count("sync") == 3
 
 
 async def test_sends_are_seen_whole(client: AppServerClient) -> None:

@@ -473,9 +473,10 @@ fn above_zero(name: &str, limit: Duration) -> Result<Duration, Error> {
 }
 
 impl Drop for Connection {
-    /// In a forked child the driver's thread is not there, and a lock of its channel may be held for
-    /// ever: the channel is left alone.
+    /// What is held still goes out. In a forked child the driver's thread is not there, and a lock of its
+    /// channel may be held for ever: the channel is left alone.
     fn drop(&mut self) {
+        self.flush();
         if self.pid != std::process::id() {
             std::mem::forget(self.ops.take());
             std::mem::forget(self.recorder.take());

@@ -130,9 +130,9 @@ impl Queue {
         let mut ended = self.kept.iter().any(&ends);
         let next = self.items.iter().skip(1).map(Some).chain(std::iter::once(None));
         let step = self.items.iter().zip(next).position(|(item, next)| {
-            let goes_on = ends(item) || next.is_some_and(|next| joins(item, next));
-            ended |= ends(item);
-            ended && !goes_on
+            let is_end = ends(item);
+            ended |= is_end;
+            ended && !is_end && !next.is_some_and(|next| joins(item, next))
         });
         self.take(step.unwrap_or(usize::MAX))
     }

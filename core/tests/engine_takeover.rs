@@ -72,6 +72,12 @@ fn answer(lab: &mut Lab, status: &str) -> Vec<Value> {
     sent
 }
 
+/// The connection is lost, opened again, and the runtime is back.
+fn come_back(lab: &mut Lab) {
+    lab.reconnect();
+    answer(lab, IDLE);
+}
+
 /// Answers the one request for stored messages with an input and what was said to it.
 fn answer_list(lab: &mut Lab, stored: &[(&str, &str)]) {
     let sent = lab.sent();
@@ -189,11 +195,7 @@ fn cut_and_resumed(lab: &mut Lab, options: TurnOptions) {
     lab.run("run", &["m"]);
     lab.says("run", "Hello ");
     lab.sent();
-    lab.lose();
-    lab.pass(0.002);
-    assert!(lab.engine.poll_connect());
-    lab.reopen();
-    answer(lab, IDLE);
+    come_back(lab);
     let sync = lab.sent().remove(0);
     lab.run("run", &["m"]);
     lab.receive(&json!({
@@ -249,10 +251,7 @@ fn a_cut_turn_that_the_server_cancels_is_interrupted_as_nobody_here_has_asked_fo
             lab.run("run", &["m"]);
             lab.says("run", "Hello ");
             lab.sent();
-            lab.lose();
-            lab.pass(0.002);
-            assert!(lab.engine.poll_connect());
-            lab.reopen();
+            lab.reconnect();
             let sync = lab.sent().remove(0);
             lab.run("run", &["m"]);
             lab.finished(Some("run"), "cancelled");
@@ -285,11 +284,7 @@ fn an_input_behind_a_tool_is_another_turns_where_the_server_says_so() {
     lab.accept(1, "started");
     lab.run("run", &["m"]);
     lab.sent();
-    lab.lose();
-    lab.pass(0.002);
-    assert!(lab.engine.poll_connect());
-    lab.reopen();
-    answer(&mut lab, IDLE);
+    come_back(&mut lab);
     // Somebody else watches, so it goes on; it says nothing after the tool, and the next turn begins.
     let sync = lab.sent().remove(0);
     lab.run("run-2", &["m"]);
@@ -395,11 +390,7 @@ fn a_lost_input_is_looked_for_twice_as_long_where_the_next_connection_seems_to_b
         let mut lab = Lab::reconnecting(RULES);
         ask(&mut lab, 1, "m", resending());
         lab.sent();
-        lab.lose();
-        lab.pass(0.002);
-        assert!(lab.engine.poll_connect());
-        lab.reopen();
-        answer(&mut lab, IDLE);
+        come_back(&mut lab);
         lab.pass(20.0);
         if !dead {
             lab.receive(&json!({ "type": "crons_updated" }));
@@ -422,11 +413,7 @@ fn an_input_merged_into_anothers_is_found_where_the_server_said_so() {
     lab.run("run", &["m", "n"]);
     lab.says("run", "Hello ");
     lab.sent();
-    lab.lose();
-    lab.pass(0.002);
-    assert!(lab.engine.poll_connect());
-    lab.reopen();
-    answer(&mut lab, IDLE);
+    come_back(&mut lab);
     answer(&mut lab, IDLE);
     let list = lab.sent().remove(0);
     let merged = json!([
@@ -445,4 +432,29 @@ fn an_input_merged_into_anothers_is_found_where_the_server_said_so() {
     let error = end.error();
     let result = error.result().map(|result| (result.delivery, result.text.as_str()));
     assert_eq!(result, Some((InputDelivery::Recovered, "Hello world")), "{error}");
+}
+
+#[test]
+fn a_server_that_came_up_again_uses_the_names_of_runs_anew() {
+    let mut lab = Lab::standing_by(RULES);
+    ask(&mut lab, 1, "m", resending());
+    lab.accept(1, "started");
+    lab.status("SENDING_API_REQUEST");
+    lab.says("run", "one");
+    lab.finished(Some("run"), "end_turn");
+    assert_eq!(lab.one_end().1.turn().text, "one");
+    lab.sent();
+    lab.open_standby();
+    // Nothing has come on it yet, and it is a new server's.
+    lab.switch();
+    answer(&mut lab, IDLE);
+    lab.pass(1.0);
+    lab.sent();
+    ask(&mut lab, 2, "n", resending());
+    lab.accept(2, "started");
+    lab.status("SENDING_API_REQUEST");
+    lab.says("run", "two");
+    lab.finished(Some("run"), "end_turn");
+    let (token, end) = lab.one_end();
+    assert_eq!((token, end.turn().text.as_str()), (2, "two"));
 }

@@ -11,6 +11,7 @@ mod keepalive;
 mod limits;
 mod ops;
 mod socket;
+mod sockets;
 mod standby;
 mod tls;
 

@@ -26,7 +26,7 @@ use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 const READ_BUFFER: usize = 32 * 1024;
 
 /// How many frames are taken from the socket before the engine and the user's side get their turn.
-const BURST: usize = 128;
+pub(super) const BURST: usize = 128;
 
 /// How a socket ended.
 #[derive(Debug, Clone)]

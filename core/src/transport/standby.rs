@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::connect::open_another;
-use super::driver::{Driver, Sockets, Target, Wake, poll_socket};
+use super::driver::{Driver, Target};
 use super::socket::{Ended, Socket};
+use super::sockets::{Sockets, Wake, poll_socket};
 use crate::engine::{Channel, Delivery, Engine};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;

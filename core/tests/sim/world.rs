@@ -250,7 +250,8 @@ impl World {
         if self.now > LONG {
             return stuck(self);
         }
-        let (now, first) = (self.now, self.dice.once_in(2));
+        // After a sleep, what has come counts before the time does.
+        let (now, first) = (self.now, self.dice.once_in(2) && self.now > self.asleep);
         if first && self.engine_at().is_some_and(|at| at <= now) {
             self.wake_engine()?;
         } else if let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= now) {

@@ -107,6 +107,14 @@ impl Lab {
         self.engine.handle_connected(self.now, false);
     }
 
+    /// The connection is lost, and opened again a moment later.
+    pub fn reconnect(&mut self) {
+        self.lose();
+        self.pass(0.002);
+        assert!(self.engine.poll_connect());
+        self.reopen();
+    }
+
     /// What the engine has to tell, apart from calls that ended and commands it sends.
     pub fn told(&mut self) -> Vec<Delivery> {
         let all = std::iter::from_fn(|| self.engine.poll_delivery());

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{advance, timeout};
@@ -13,8 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::super::clock::LOOK_EVERY;
 use super::super::keepalive::RESUME_ANSWER;
 use super::super::ops::{OpSender, channel as op_channel};
+use super::super::socket::BURST;
 use super::*;
-use crate::engine::{Ids, Reconnect, TurnOptions};
+use crate::engine::{Correlation, Expect, Ids, Reconnect, TurnOptions};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -243,4 +244,39 @@ async fn a_sleep_ends_no_turn_whichever_clock_shows_it() {
         let took = start.elapsed();
         assert!(took >= limit && took + 120 * SECOND >= latest && took <= latest, "{took:?}");
     }
+}
+
+/// A process that was stopped for a while finds its answer behind more frames than are read at once.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_has_come_is_not_too_late() {
+    let World { ops, mut seen, mut control, .. } = world(false).await;
+    let expect = Expect {
+        correlation: Correlation::RequestId("r".to_owned()),
+        response_type: Some("sync_response".to_owned()),
+        timeout: Some(SECOND),
+        manual: false,
+    };
+    let command = Command::Request {
+        token: 1,
+        command: "sync".to_owned(),
+        text: r#"{"type":"sync","request_id":"r"}"#.into(),
+        runtime: None,
+        settles: false,
+        expect,
+    };
+    assert!(ops.send(Op::Command(Box::new(command))));
+    assert!(matches!(control.next().await, Some(Ok(Message::Text(_)))));
+    for _ in 0..3 * BURST {
+        control.feed(Message::text(r#"{"type":"noise"}"#)).await.unwrap();
+    }
+    let answer = r#"{"type":"sync_response","request_id":"r","success":true}"#;
+    control.send(Message::text(answer)).await.unwrap();
+    advance(2 * SECOND).await;
+    let outcome = loop {
+        match seen.recv().await.unwrap() {
+            Delivery::Message { .. } => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(outcome, Delivery::Response { token: 1, .. }), "{outcome:?}");
 }

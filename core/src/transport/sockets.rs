@@ -1,0 +1,100 @@
+//! The open sockets of a connection, and whose turn it is to be read.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+
+use super::socket::{BURST, Ended, Socket};
+use crate::engine::Channel;
+use crate::protocol::Text;
+
+/// A split server's stream socket, on its way back after a loss.
+pub(super) type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
+
+/// The open sockets.
+pub(super) struct Sockets {
+    pub(super) control: Socket,
+    pub(super) stream: Option<Socket>,
+    /// A split server's stream socket, on its way back after a loss.
+    pub(super) reopening: Option<Reopening>,
+    /// Whose turn it is while the stream socket has frames all the time.
+    control_first: bool,
+    stream_busy: bool,
+}
+
+/// What woke the driver.
+pub(super) enum Wake {
+    Burst(Channel, Vec<Text>),
+    Ended(Channel, Ended),
+    Reopened(Box<Socket>),
+}
+
+impl Wake {
+    /// Whether more frames are likely to have come already.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Burst(_, frames) if frames.len() >= BURST)
+    }
+}
+
+impl Sockets {
+    pub(super) fn new(control: Socket, stream: Option<Socket>) -> Self {
+        Self { control, stream, reopening: None, control_first: false, stream_busy: false }
+    }
+
+    pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Socket> {
+        self.stream.iter_mut().chain(std::iter::once(&mut self.control))
+    }
+
+    pub(super) fn keep_alive_at(&self) -> Instant {
+        let stream = self.stream.as_ref().map(Socket::keep_alive_at);
+        stream.into_iter().fold(self.control.keep_alive_at(), Instant::min)
+    }
+
+    pub(super) fn keep_alive(&mut self) -> Option<(Channel, Ended)> {
+        let now = Instant::now();
+        self.each().find_map(|socket| Some((socket.channel, socket.keep_alive(now)?)))
+    }
+
+    pub(super) async fn next(&mut self) -> Wake {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// The stream socket usually goes first: when both are readable, what it carries is older than the
+    /// end of the control socket. But a flood on it must not keep the control socket from being
+    /// written and read.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
+        self.control.write(cx);
+        self.control_first = !self.control_first && self.stream_busy;
+        if self.control_first
+            && let Poll::Ready(wake @ Wake::Burst(..)) = poll_socket(&mut self.control, cx)
+        {
+            return Poll::Ready(wake);
+        }
+        self.stream_busy = false;
+        if let Some(Poll::Ready(wake)) = self.stream.as_mut().map(|socket| poll_socket(socket, cx))
+        {
+            self.stream_busy = true;
+            return Poll::Ready(wake);
+        }
+        if let Some(Poll::Ready(socket)) = self.reopening.as_mut().map(|r| r.as_mut().poll(cx)) {
+            return Poll::Ready(Wake::Reopened(Box::new(socket)));
+        }
+        poll_socket(&mut self.control, cx)
+    }
+}
+
+pub(super) fn poll_socket(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Wake> {
+    let mut burst = Vec::new();
+    let ended = ready!(socket.poll_burst(cx, &mut burst)).err();
+    Poll::Ready(match ended {
+        Some(ended) if burst.is_empty() => Wake::Ended(socket.channel, ended),
+        // The frames first; the next poll reports the end once more.
+        _ => Wake::Burst(socket.channel, burst),
+    })
+}
+
+pub(super) async fn next_of(socket: &mut Socket) -> Wake {
+    poll_fn(|cx| poll_socket(socket, cx)).await
+}
