@@ -145,8 +145,8 @@ impl Runtime {
     }
 
     /// A delta (not a subagent's), after ownership has looked at it.
-    pub(crate) fn complete_by_delta(&mut self, delta: &Delta, text: &Text, ctx: &mut Context) {
-        match delta.message_type.as_str() {
+    pub(crate) fn complete_by_delta(&mut self, delta: &Delta<'_>, text: &Text, ctx: &mut Context) {
+        match &*delta.message_type {
             "stop_reason" => self.stop_reason(delta, text, ctx),
             "retry" => {
                 for turn in &mut self.turns {
@@ -175,7 +175,7 @@ impl Runtime {
     }
 
     /// A final stop reason of the newest run ends the turn once an idle status confirms it.
-    fn stop_reason(&mut self, delta: &Delta, text: &Text, ctx: &Context) {
+    fn stop_reason(&mut self, delta: &Delta<'_>, text: &Text, ctx: &Context) {
         let (Some(reason), Some(run)) = (&delta.stop_reason, &delta.run_id) else {
             return;
         };
@@ -184,19 +184,22 @@ impl Runtime {
         }
         for token in self.unfinished(ctx) {
             if let Some(index) = self.turn_index(token) {
-                self.turns[index].ending =
-                    Some(Ending { stop_reason: reason.clone(), frame: text.clone(), until: None });
+                self.turns[index].ending = Some(Ending {
+                    stop_reason: reason.to_string(),
+                    frame: text.clone(),
+                    until: None,
+                });
             }
         }
     }
 
-    fn loop_error(&mut self, delta: &Delta, text: &Text, ctx: &mut Context) {
+    fn loop_error(&mut self, delta: &Delta<'_>, text: &Text, ctx: &mut Context) {
         if delta.is_terminal == Some(true) {
             let tokens = self.unfinished(ctx);
             let end = End {
                 by: Some(CompletedBy::LoopError),
-                stop_reason: delta.stop_reason.clone(),
-                error: delta.message.clone(),
+                stop_reason: delta.stop_reason.as_deref().map(str::to_owned),
+                error: delta.message.as_deref().map(str::to_owned),
                 frame: Some(text.clone()),
                 ..End::default()
             };
@@ -206,10 +209,10 @@ impl Runtime {
         // Without a run and before any sign of the turn, it may say that the input was invalid; it
         // may as well be about somebody else's command. A valid input is acknowledged in a moment.
         if delta.run_id.is_none() {
-            let reason = delta.message.clone().unwrap_or_else(|| "no reason given".to_owned());
+            let reason = delta.message.as_deref().unwrap_or("no reason given");
             for turn in self.turns.iter_mut().filter(|turn| turn.unseen()) {
                 let until = ctx.now + REFUSAL_WAIT;
-                turn.refusal.get_or_insert((reason.clone(), text.clone(), until));
+                turn.refusal.get_or_insert((reason.to_owned(), text.clone(), until));
                 ctx.timers.set(turn.accept_by(), Timer::Turn(turn.token));
             }
         }

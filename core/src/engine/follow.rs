@@ -20,45 +20,42 @@ fn tell(ctx: &mut Context, token: Token, event: TurnEvent) {
 }
 
 impl Runtime {
-    /// The tokens of the turns that are followed and meet a condition.
-    fn followers(&self, wanted: impl Fn(&Turn) -> bool) -> Vec<Token> {
+    /// The tokens of the turns that are followed and meet a condition: the first, and the others. There is
+    /// hardly ever more than one.
+    fn followers(&self, wanted: impl Fn(&Turn) -> bool) -> Option<(Token, Vec<Token>)> {
         let followed = self.turns.iter().filter(|turn| turn.options.events && wanted(turn));
-        followed.map(|turn| turn.token).collect()
+        let mut tokens = followed.map(|turn| turn.token);
+        Some((tokens.next()?, tokens.collect()))
     }
 
     /// Tells an event to every followed turn that is running.
     pub(crate) fn tell_ours(&self, event: &TurnEvent, ctx: &mut Context) {
-        for token in self.followers(Turn::is_ours) {
-            tell(ctx, token, event.clone());
+        if let Some((first, others)) = self.followers(Turn::is_ours) {
+            for token in std::iter::once(first).chain(others) {
+                tell(ctx, token, event.clone());
+            }
         }
     }
 
     /// Tells what a delta means.
-    pub(crate) fn follow_delta(&mut self, delta: &Delta, frame: &Text, ctx: &mut Context) {
+    pub(crate) fn follow_delta(&mut self, delta: &Delta<'_>, frame: &Text, ctx: &mut Context) {
         let tokens = match delta.run_id.as_deref() {
             // What is said after the end is not in the result either.
             Some(run) if self.runs.has_ended(run) => return,
             Some(run) => self.followers(|turn| turn.owns_run(run)),
             // Nobody knows whose words these are.
-            None if SAID_BY_RUNS.contains(&delta.message_type.as_str()) => return,
+            None if SAID_BY_RUNS.contains(&&*delta.message_type) => return,
             None => self.followers(Turn::is_ours),
         };
-        if tokens.is_empty() {
-            return;
-        }
+        let Some((first, others)) = tokens else { return };
         let run = delta.run_id.as_deref().and_then(|run| self.runs.get(run));
-        let events = events_of(delta, run, frame);
-        if let [token] = tokens[..] {
-            for event in events {
-                tell(ctx, token, event);
+        let mut emit = |event: TurnEvent| {
+            for token in &others {
+                tell(ctx, *token, event.clone());
             }
-            return;
-        }
-        for token in tokens {
-            for event in &events {
-                tell(ctx, token, event.clone());
-            }
-        }
+            tell(ctx, first, event);
+        };
+        events_of(delta, run, frame, &mut emit);
     }
 
     /// Announces runs that have become a turn's own, with what they have said already: deltas may
@@ -132,22 +129,22 @@ fn so_far(run: &Run, run_id: &str) -> Vec<TurnEvent> {
 }
 
 /// What a delta means, after its run has recorded it; nothing for the frames that only steer the engine.
-fn events_of(delta: &Delta, run: Option<&Run>, frame: &Text) -> Vec<TurnEvent> {
-    let run_id = delta.run_id.clone().unwrap_or_default();
+fn events_of(delta: &Delta<'_>, run: Option<&Run>, frame: &Text, emit: &mut impl FnMut(TurnEvent)) {
+    let run_id = delta.run_id.as_deref().unwrap_or_default().to_owned();
     let message_id = || delta.message_id().to_owned();
-    let event = match delta.message_type.as_str() {
+    let event = match &*delta.message_type {
         "assistant_message" => {
-            let text = delta.content.as_deref().map(content_text).unwrap_or_default();
+            let text = delta.content.map(content_text).unwrap_or_default().into_owned();
             TurnEvent::AssistantDelta { run_id, message_id: message_id(), text }
         }
         "reasoning_message" => {
-            let text = delta.reasoning.clone().unwrap_or_default();
+            let text = delta.reasoning.as_deref().unwrap_or_default().to_owned();
             TurnEvent::ReasoningDelta { run_id, message_id: message_id(), text }
         }
         "approval_request_message" | "tool_call_message" => {
-            return delta.calls().flat_map(|part| call_events(part, run, &run_id)).collect();
+            return delta.calls().for_each(|part| call_events(part, run, &run_id, emit));
         }
-        "tool_return_message" => return output_events(delta, run),
+        "tool_return_message" => return output_events(delta, run, emit),
         "usage_statistics" => {
             let mut usage = Usage::default();
             if let Ok(frame) = serde_json::from_str::<UsageFrame>(frame) {
@@ -161,12 +158,10 @@ fn events_of(delta: &Delta, run: Option<&Run>, frame: &Text) -> Vec<TurnEvent> {
             retry_event(frame, "/delta/event_data")
         }
         // Marks that say nothing the other events do not say.
-        "stop_reason" | "client_tool_start" | "client_tool_end" | "user_message" | "ping" => {
-            return Vec::new();
-        }
+        "stop_reason" | "client_tool_start" | "client_tool_end" | "user_message" | "ping" => return,
         _ => TurnEvent::Unknown { frame: frame.clone() },
     };
-    vec![event]
+    emit(event);
 }
 
 fn retry_event(frame: &str, place: &str) -> TurnEvent {
@@ -182,32 +177,35 @@ fn retry_event(frame: &str, place: &str) -> TurnEvent {
 }
 
 /// A call's first piece has its name, later ones only arguments.
-fn call_events(part: &ToolCallPart, run: Option<&Run>, run_id: &str) -> Vec<TurnEvent> {
+fn call_events(
+    part: &ToolCallPart,
+    run: Option<&Run>,
+    run_id: &str,
+    emit: &mut impl FnMut(TurnEvent),
+) {
     let call_id = run.and_then(|run| run.call_id(part)).or(part.tool_call_id.as_deref());
     let call_id = call_id.unwrap_or_default().to_owned();
-    let mut events = Vec::new();
     if let Some(name) = part.name.clone() {
         let (run_id, call_id) = (run_id.to_owned(), call_id.clone());
-        events.push(TurnEvent::ToolCallStart { run_id, call_id, name });
+        emit(TurnEvent::ToolCallStart { run_id, call_id, name });
     }
     if let Some(arguments) = part.arguments.clone().filter(|arguments| !arguments.is_empty()) {
-        events.push(TurnEvent::ToolCallArguments { call_id, arguments });
+        emit(TurnEvent::ToolCallArguments { call_id, arguments });
     }
-    events
 }
 
-fn output_events(delta: &Delta, run: Option<&Run>) -> Vec<TurnEvent> {
-    let event = |(call_id, status, output): (&str, Option<&str>, Option<&str>)| {
+fn output_events(delta: &Delta<'_>, run: Option<&Run>, emit: &mut impl FnMut(TurnEvent)) {
+    for (call_id, status, output) in delta.outputs() {
         // The run has just read it; outputs may be large.
         let read = run.and_then(|run| run.output_of(call_id)).map(str::to_owned);
-        let output = read.unwrap_or_else(|| output.map(plain_text).unwrap_or_default());
+        let output =
+            read.unwrap_or_else(|| output.map(plain_text).unwrap_or_default().into_owned());
         let call_id = call_id.to_owned();
-        if delta.is_preview() {
+        emit(if delta.is_preview() {
             TurnEvent::ToolOutput { call_id, output }
         } else {
             let status = status.unwrap_or_default().to_owned();
             TurnEvent::ToolCallEnd { call_id, status, output }
-        }
-    };
-    delta.outputs().map(event).collect()
+        });
+    }
 }

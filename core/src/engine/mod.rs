@@ -37,6 +37,7 @@ mod submission;
 mod tools;
 mod turn;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -536,7 +537,7 @@ impl Engine {
                 runtime.own_by_delta(&delta, ctx);
                 runtime.announce_runs(ctx);
                 if delta.run_id.is_none() {
-                    delta.run_id = runtime.runs.home_of(&delta);
+                    delta.run_id = runtime.runs.home_of(&delta).map(Cow::Owned);
                 }
                 runtime.runs.record(&delta, text);
                 runtime.follow_delta(&delta, text, ctx);

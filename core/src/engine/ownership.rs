@@ -119,7 +119,7 @@ impl Runtime {
     }
 
     /// Reads a delta (not a subagent's) for what it says about ownership.
-    pub(crate) fn own_by_delta(&mut self, delta: &Delta, ctx: &Context) {
+    pub(crate) fn own_by_delta(&mut self, delta: &Delta<'_>, ctx: &Context) {
         if delta.message_type == "user_message" {
             let (seen, under_way) = (self.runs.seen(), self.runs.under_way());
             for turn in &mut self.turns {

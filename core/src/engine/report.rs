@@ -116,7 +116,7 @@ impl Runtime {
         let delta =
             Envelope::read(frame).ok().and_then(|envelope| Delta::read(envelope.delta?).ok());
         let Some(delta) = delta else { return String::new() };
-        match delta.message_type.as_str() {
+        match &*delta.message_type {
             "assistant_message" => "text".to_owned(),
             "reasoning_message" => "reasoning".to_owned(),
             "client_tool_start" => self.tool_words(&delta, "started"),
@@ -132,7 +132,7 @@ impl Runtime {
         }
     }
 
-    fn tool_words(&self, delta: &Delta, happened: &str) -> String {
+    fn tool_words(&self, delta: &Delta<'_>, happened: &str) -> String {
         let called = delta.outputs().next().map(|(id, ..)| id);
         let call_id = called.or(delta.tool_call_id.as_deref()).unwrap_or_default();
         let run =

@@ -325,17 +325,34 @@ impl TurnResult {
         // Texts and numbers can always be written.
         serde_json::to_string(self).unwrap_or_default()
     }
-}
 
-impl Serialize for TurnResult {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    /// The same without outputs of tools above so many bytes, which are `null` in it: [`TurnResult::long_outputs`]
+    /// has them. They need not be escaped on the way into another language, and read there.
+    #[must_use]
+    pub fn to_short_json(&self, most: usize) -> String {
+        serde_json::to_string(&Short { result: self, most }).unwrap_or_default()
+    }
+
+    /// Outputs above so many bytes, each with its call's place in [`TurnResult::tool_calls`].
+    pub fn long_outputs(&self, most: usize) -> impl Iterator<Item = (usize, &str)> {
+        let outputs = self.tool_calls.iter().map(|call| call.output.as_deref());
+        outputs.enumerate().filter_map(move |(index, output)| {
+            Some((index, output.filter(|output| output.len() > most)?))
+        })
+    }
+
+    fn write<S: Serializer>(
+        &self,
+        serializer: S,
+        tool_calls: &impl Serialize,
+    ) -> Result<S::Ok, S::Error> {
         let runtime = [("agent_id", &self.agent_id), ("conversation_id", &self.conversation_id)];
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("runtime", &BTreeMap::from(runtime))?;
         map.serialize_entry("status", &self.status.map(TurnStatus::as_str))?;
         map.serialize_entry("text", &self.text)?;
         map.serialize_entry("runs", &self.runs)?;
-        map.serialize_entry("tool_calls", &self.tool_calls)?;
+        map.serialize_entry("tool_calls", tool_calls)?;
         map.serialize_entry("messages", &self.messages)?;
         map.serialize_entry("usage", &self.usage)?;
         map.serialize_entry("stop_reason", &self.stop_reason)?;
@@ -352,5 +369,56 @@ impl Serialize for TurnResult {
         map.serialize_entry("detached", &self.detached)?;
         map.serialize_entry("delivery", &self.delivery.as_str())?;
         map.end()
+    }
+}
+
+impl Serialize for TurnResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write(serializer, &self.tool_calls)
+    }
+}
+
+/// A result without the outputs that are long.
+struct Short<'a> {
+    result: &'a TurnResult,
+    most: usize,
+}
+
+impl Serialize for Short<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let short = |call: &ToolCall| {
+            let is_long = call.output.as_ref().is_some_and(|output| output.len() > self.most);
+            let output = call.output.as_deref().filter(|_| !is_long);
+            let ToolCall { id, name, arguments, status, run_id, .. } = call;
+            json!({
+                "id": id, "name": name, "arguments": arguments, "status": status, "output": output,
+                "run_id": run_id,
+            })
+        };
+        let calls: Vec<_> = self.result.tool_calls.iter().map(short).collect();
+        self.result.write(serializer, &calls)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_outputs_are_apart() {
+        let call = |id: &str, output: Option<&str>| ToolCall {
+            id: id.to_owned(),
+            output: output.map(str::to_owned),
+            ..ToolCall::default()
+        };
+        let tool_calls = vec![call("a", None), call("b", Some("12345")), call("c", Some("1234"))];
+        let result = TurnResult { tool_calls, ..TurnResult::default() };
+        let mut short: Value = serde_json::from_str(&result.to_short_json(4)).expect("JSON");
+        assert_eq!(short["tool_calls"][1]["output"], Value::Null);
+        assert_eq!(short["tool_calls"][2]["output"], "1234");
+        for (index, output) in result.long_outputs(4) {
+            short["tool_calls"][index]["output"] = output.into();
+        }
+        assert_eq!(short, result.to_value());
     }
 }

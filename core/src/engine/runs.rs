@@ -100,8 +100,8 @@ impl Runs {
 
     /// The run that a delta without one speaks of, where it is a run's: the caller of its tool, else the
     /// run under way.
-    pub(crate) fn home_of(&self, delta: &Delta) -> Option<String> {
-        if !SAID_BY_RUNS.contains(&delta.message_type.as_str()) {
+    pub(crate) fn home_of(&self, delta: &Delta<'_>) -> Option<String> {
+        if !SAID_BY_RUNS.contains(&&*delta.message_type) {
             return None;
         }
         let call = delta.outputs().next().map(|(id, ..)| id).or(delta.tool_call_id.as_deref());
@@ -189,7 +189,7 @@ impl Runs {
     }
 
     /// Adds what a delta says to its run.
-    pub(crate) fn record(&mut self, delta: &Delta, frame: &str) {
+    pub(crate) fn record(&mut self, delta: &Delta<'_>, frame: &str) {
         let Some(id) = delta.run_id.as_deref() else {
             return;
         };
@@ -200,7 +200,7 @@ impl Runs {
         let Some(run) = self.by_id.get_mut(id) else {
             return;
         };
-        match delta.message_type.as_str() {
+        match &*delta.message_type {
             "assistant_message" => {
                 if let Some(content) = &delta.content {
                     run.say(false, delta.message_id(), &content_text(content));
@@ -218,14 +218,18 @@ impl Runs {
                 if let Some(call) = delta.tool_call_id.as_deref() {
                     let call = run.call(call, id);
                     if call.name.is_empty() {
-                        call.name = delta.tool_name.clone().unwrap_or_default();
-                        call.arguments = delta.tool_args.clone().unwrap_or_default();
+                        call.name.push_str(delta.tool_name.as_deref().unwrap_or_default());
+                        delta
+                            .tool_args
+                            .as_deref()
+                            .unwrap_or_default()
+                            .clone_into(&mut call.arguments);
                     }
                 }
             }
             "client_tool_end" => {
                 if let Some(call) = delta.tool_call_id.as_deref() {
-                    run.call(call, id).status.clone_from(&delta.status);
+                    run.call(call, id).status = delta.status.as_deref().map(str::to_owned);
                 }
             }
             "tool_return_message" => run.add_returns(delta, id),
@@ -236,7 +240,7 @@ impl Runs {
             }
             "stop_reason" => {
                 run.failed = delta.stop_reason.as_deref().is_some_and(is_error_stop);
-                run.stop_reason.clone_from(&delta.stop_reason);
+                run.stop_reason = delta.stop_reason.as_deref().map(str::to_owned);
             }
             "error_message" | "loop_error" => run.failed = true,
             _ => {}
@@ -335,11 +339,11 @@ impl Run {
     }
 
     /// Previews of a running command are cumulative, so the last one wins (section 11).
-    fn add_returns(&mut self, delta: &Delta, run_id: &str) {
+    fn add_returns(&mut self, delta: &Delta<'_>, run_id: &str) {
         for (call_id, status, output) in delta.outputs() {
             let call = self.call(call_id, run_id);
             call.status = status.map(str::to_owned);
-            call.output = output.map(plain_text);
+            call.output = output.map(|output| plain_text(output).into_owned());
         }
     }
 }

@@ -28,11 +28,20 @@ struct Print {
 
 impl Print {
     fn of(seq: u64, text: &str) -> Self {
-        // Eight bytes at a time: this is done for every event.
+        // Four times eight bytes at a time, none of which waits for the one before: this is done for every event.
         let mix =
             |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
         let (words, rest) = text.as_bytes().as_chunks::<8>();
-        let hash = words.iter().fold(0, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        let (blocks, words) = words.as_chunks::<4>();
+        let (mut a, mut b, mut c, mut d) = (0, 0, 0, 0);
+        for block in blocks {
+            a = mix(a, u64::from_le_bytes(block[0]));
+            b = mix(b, u64::from_le_bytes(block[1]));
+            c = mix(c, u64::from_le_bytes(block[2]));
+            d = mix(d, u64::from_le_bytes(block[3]));
+        }
+        let hash = mix(mix(mix(a, b), c), d);
+        let hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
         let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
         Self { seq, length: text.len(), hash }
     }

@@ -130,11 +130,11 @@ impl ToolCalls {
         &mut self,
         agent: &str,
         conversation: &str,
-        delta: &Delta,
+        delta: &Delta<'_>,
         ctx: &mut Context,
     ) {
         let aborted = delta.is_interruption();
-        let ended = |call_id: &str| match delta.message_type.as_str() {
+        let ended = |call_id: &str| match &*delta.message_type {
             "client_tool_end" => delta.tool_call_id.as_deref() == Some(call_id),
             "tool_return_message" if !delta.is_preview() => {
                 delta.outputs().any(|(id, ..)| id == call_id)

@@ -5,58 +5,69 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use super::frames::{OneOrMany, ToolCallPart, ToolReturnPart, plain_text};
+use super::frames::{OneOrMany, ToolCallPart, plain_text};
 use super::scan::{Malformed, Scanner};
 
-/// The union of the delta fields the rules and the result need.
+/// The union of the delta fields the rules and the result need, borrowed from its text.
 #[derive(Debug, Default)]
-pub struct Delta {
+pub struct Delta<'a> {
     /// Tells deltas apart.
-    pub message_type: String,
+    pub message_type: Cow<'a, str>,
     /// The run, if any.
-    pub run_id: Option<String>,
+    pub run_id: Option<Cow<'a, str>>,
     /// Differs from piece to piece on the local backend; see `otid`.
-    pub id: Option<String>,
+    pub id: Option<Cow<'a, str>>,
     /// The piece, on `reasoning_message`.
-    pub reasoning: Option<String>,
+    pub reasoning: Option<Cow<'a, str>>,
     /// The client's message id on a `user_message` echo; else the id of the streamed message.
-    pub otid: Option<String>,
+    pub otid: Option<Cow<'a, str>>,
     /// JSON: a string or parts, on `assistant_message`; anything on `user_message`.
-    pub content: Option<String>,
+    pub content: Option<&'a str>,
     /// One call, on `approval_request_message` and `tool_call_message`.
     pub tool_call: Option<ToolCallPart>,
     /// The calls as an object or a list, on the same messages.
     pub tool_calls: Option<OneOrMany<ToolCallPart>>,
     /// The results, on `tool_return_message`.
-    pub tool_returns: Option<Vec<ToolReturnPart>>,
+    pub tool_returns: Option<Vec<ToolReturnPart<'a>>>,
     /// On lifecycle messages of tools, and repeated on `tool_return_message`.
-    pub tool_call_id: Option<String>,
+    pub tool_call_id: Option<Cow<'a, str>>,
     /// On `client_tool_start`.
-    pub tool_name: Option<String>,
+    pub tool_name: Option<Cow<'a, str>>,
     /// On `client_tool_start`: the arguments as JSON text.
-    pub tool_args: Option<String>,
+    pub tool_args: Option<Cow<'a, str>>,
     /// `success` or `error`, on tool messages.
-    pub status: Option<String>,
+    pub status: Option<Cow<'a, str>>,
     /// The output as JSON, on `tool_return_message`.
-    pub tool_return: Option<String>,
+    pub tool_return: Option<&'a str>,
     /// On `stop_reason` and `loop_error`.
-    pub stop_reason: Option<String>,
+    pub stop_reason: Option<Cow<'a, str>>,
     /// On `loop_error`.
     pub is_terminal: Option<bool>,
     /// On `event_message`: `retry`, `compaction`, …
-    pub event_type: Option<String>,
+    pub event_type: Option<Cow<'a, str>>,
     /// A text, on lifecycle and error messages.
-    pub message: Option<String>,
+    pub message: Option<Cow<'a, str>>,
 }
 
-impl Delta {
+/// The result of one call.
+#[derive(Debug)]
+pub struct ToolReturnPart<'a> {
+    /// The id of the call.
+    pub tool_call_id: Cow<'a, str>,
+    /// `success` or `error`.
+    pub status: Option<Cow<'a, str>>,
+    /// The output as JSON, usually a text.
+    pub output: Option<&'a str>,
+}
+
+impl<'a> Delta<'a> {
     /// Reads the `delta` of a `stream_delta`. A field that decides something and has the wrong type makes the
     /// read fail; a text for people does not.
     ///
     /// # Errors
     ///
     /// [`Malformed`] in that case, and when the text is not one JSON object with a `message_type`.
-    pub fn read(json: &str) -> Result<Self, Malformed> {
+    pub fn read(json: &'a str) -> Result<Self, Malformed> {
         let (mut delta, mut message_type) = (Self::default(), None);
         let mut scanner = Scanner::new(json);
         scanner.object(|scanner, key| {
@@ -71,7 +82,7 @@ impl Delta {
                 "stop_reason" => &mut delta.stop_reason,
                 _ => return delta.read_other(scanner, key),
             };
-            *field = scanner.text()?.map(Cow::into_owned);
+            *field = scanner.text()?;
             Ok(())
         })?;
         scanner.end()?;
@@ -79,17 +90,17 @@ impl Delta {
         Ok(delta)
     }
 
-    fn read_other(&mut self, scanner: &mut Scanner<'_>, key: &str) -> Result<(), Malformed> {
+    fn read_other(&mut self, scanner: &mut Scanner<'a>, key: &str) -> Result<(), Malformed> {
         match key {
             "reasoning" => self.reasoning = free_text(scanner)?,
             "tool_args" => self.tool_args = free_text(scanner)?,
             "event_type" => self.event_type = free_text(scanner)?,
             "message" => self.message = free_text(scanner)?,
-            "content" => self.content = unless_null(scanner)?.map(str::to_owned),
-            "tool_return" => self.tool_return = unless_null(scanner)?.map(str::to_owned),
+            "content" => self.content = unless_null(scanner)?,
+            "tool_return" => self.tool_return = unless_null(scanner)?,
             "tool_call" => self.tool_call = value(scanner)?,
             "tool_calls" => self.tool_calls = value(scanner)?,
-            "tool_returns" => self.tool_returns = value(scanner)?,
+            "tool_returns" => self.tool_returns = returns(scanner)?,
             "is_terminal" => self.is_terminal = value(scanner)?,
             _ => scanner.skip()?,
         }
@@ -108,9 +119,9 @@ impl Delta {
     pub fn outputs(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>)> {
         let listed = self.tool_returns.as_deref().unwrap_or_default();
         let single = self.tool_call_id.as_deref().filter(|_| listed.is_empty());
-        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return.as_deref()));
+        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return));
         let listed =
-            listed.iter().map(|part| (&*part.tool_call_id, part.status.as_deref(), part.output()));
+            listed.iter().map(|part| (&*part.tool_call_id, part.status.as_deref(), part.output));
         listed.chain(single)
     }
 
@@ -139,7 +150,7 @@ fn unless_null<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Malform
 }
 
 /// A text that decides nothing.
-fn free_text(scanner: &mut Scanner<'_>) -> Result<Option<String>, Malformed> {
+fn free_text<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, Malformed> {
     Ok(unless_null(scanner)?.map(plain_text))
 }
 
@@ -147,4 +158,28 @@ fn free_text(scanner: &mut Scanner<'_>) -> Result<Option<String>, Malformed> {
 fn value<T: DeserializeOwned>(scanner: &mut Scanner<'_>) -> Result<Option<T>, Malformed> {
     let json = scanner.raw()?;
     serde_json::from_str(json).or_else(|_| scanner.malformed())
+}
+
+/// The results of calls. Outputs may be large, so they are left where they are.
+fn returns<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Vec<ToolReturnPart<'a>>>, Malformed> {
+    if scanner.peek() == Some(b'n') {
+        return scanner.skip().map(|()| None);
+    }
+    let mut parts = Vec::new();
+    scanner.list(|scanner| {
+        let (mut call, mut status, mut output) = (None, None, None);
+        scanner.object(|scanner, key| {
+            match key {
+                "tool_call_id" => call = scanner.text()?,
+                "status" => status = scanner.text()?,
+                "tool_return" => output = unless_null(scanner)?,
+                _ => scanner.skip()?,
+            }
+            Ok(())
+        })?;
+        let Some(tool_call_id) = call else { return scanner.malformed() };
+        parts.push(ToolReturnPart { tool_call_id, status, output });
+        Ok(())
+    })?;
+    Ok(Some(parts))
 }

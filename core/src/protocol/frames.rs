@@ -4,10 +4,13 @@
 //! decides something and has the wrong type makes the read fail; the frame then counts for nothing but
 //! is still handed to the message handlers. Texts for people are read leniently instead.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use super::delta::Delta;
+pub use super::delta::{Delta, ToolReturnPart};
+use super::escapes::unescaped;
 use super::scan::{Malformed, Scanner};
 
 /// `update_loop_status` (PROTOCOL.md section 12).
@@ -237,27 +240,6 @@ pub struct ToolCallPart {
     pub arguments: Option<String>,
 }
 
-/// The result of one call.
-#[derive(Debug, Deserialize)]
-pub struct ToolReturnPart {
-    /// The id of the call.
-    pub tool_call_id: String,
-    /// `success` or `error`.
-    #[serde(default)]
-    pub status: Option<String>,
-    /// The output, usually text.
-    #[serde(default)]
-    pub tool_return: Option<Box<RawValue>>,
-}
-
-impl ToolReturnPart {
-    /// The output as JSON.
-    #[must_use]
-    pub fn output(&self) -> Option<&str> {
-        self.tool_return.as_deref().map(RawValue::get)
-    }
-}
-
 /// A value, or a list of values.
 #[derive(Debug)]
 pub struct OneOrMany<T>(pub Vec<T>);
@@ -297,12 +279,13 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
 fn free_text<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
-    Ok(Option::<Box<RawValue>>::deserialize(deserializer)?.map(|value| plain_text(value.get())))
+    Ok(Option::<Box<RawValue>>::deserialize(deserializer)?
+        .map(|value| plain_text(value.get()).into_owned()))
 }
 
 /// The text in a message's `content`: a string, or the `text` parts of a list in order.
 #[must_use]
-pub fn content_text(json: &str) -> String {
+pub fn content_text(json: &str) -> Cow<'_, str> {
     #[derive(Deserialize)]
     struct Part {
         #[serde(default, deserialize_with = "free_text")]
@@ -314,43 +297,45 @@ pub fn content_text(json: &str) -> String {
     if let Ok(text) = parts_text(json) {
         return text;
     }
-    serde_json::from_str::<OneOrMany<Part>>(json)
-        .map(|parts| parts.0.into_iter().filter_map(|part| part.text).collect())
-        .unwrap_or_default()
+    let parts = serde_json::from_str::<OneOrMany<Part>>(json);
+    let texts = parts.map(|parts| parts.0.into_iter().filter_map(|part| part.text));
+    Cow::Owned(texts.map(Iterator::collect).unwrap_or_default())
 }
 
 /// The same where all texts are strings that can be read.
-fn parts_text(json: &str) -> Result<String, Malformed> {
-    let mut text = String::new();
+fn parts_text(json: &str) -> Result<Cow<'_, str>, Malformed> {
+    let mut text = Cow::Borrowed("");
     let mut scanner = Scanner::new(json);
-    let mut part = |scanner: &mut Scanner<'_>| {
-        let mut piece = None;
-        scanner.object(|scanner, key| {
-            match key {
-                "text" => piece = scanner.text()?,
-                _ => scanner.skip()?,
-            }
-            Ok(())
-        })?;
-        text.push_str(&piece.unwrap_or_default());
-        Ok(())
-    };
     if scanner.peek() == Some(b'[') {
-        scanner.list(part)?;
+        scanner.list(|scanner| add_part(scanner, &mut text))?;
     } else {
-        part(&mut scanner)?;
+        add_part(&mut scanner, &mut text)?;
     }
     Ok(text)
 }
 
+fn add_part<'a>(scanner: &mut Scanner<'a>, text: &mut Cow<'a, str>) -> Result<(), Malformed> {
+    let mut piece = None;
+    scanner.object(|scanner, key| {
+        match key {
+            "text" => piece = scanner.text()?,
+            _ => scanner.skip()?,
+        }
+        Ok(())
+    })?;
+    // There is hardly ever a second one.
+    *text += piece.unwrap_or_default();
+    Ok(())
+}
+
 /// A JSON string's text, with U+FFFD for a character that was cut, or the JSON text of any other value.
 #[must_use]
-pub fn plain_text(json: &str) -> String {
+pub fn plain_text(json: &str) -> Cow<'_, str> {
     let inside = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     match inside {
-        Some(plain) if !plain.contains('\\') => plain.to_owned(),
-        Some(inside) => serde_json::from_str(json).unwrap_or_else(|_| mended(inside)),
-        None => json.to_owned(),
+        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+        Some(inside) => Cow::Owned(unescaped(inside).unwrap_or_else(|| mended(inside))),
+        None => Cow::Borrowed(json),
     }
 }
 
@@ -385,19 +370,19 @@ fn mended(inside: &str) -> String {
 mod tests {
     use super::*;
 
-    fn delta(body: &str) -> Delta {
+    fn delta(body: &str) -> Delta<'_> {
         Delta::read(body).expect("valid")
     }
 
     #[test]
     fn content_is_a_string_or_parts() {
         let whole = delta(r#"{"message_type":"assistant_message","content":"a\nb"}"#);
-        assert_eq!(content_text(&whole.content.expect("content")), "a\nb");
+        assert_eq!(content_text(whole.content.expect("content")), "a\nb");
         let parts = delta(
             r#"{"message_type":"assistant_message","content":[{"type":"text","text":"a"},
                 {"type":"image"},{"type":"text","text":"b"}]}"#,
         );
-        assert_eq!(content_text(&parts.content.expect("content")), "ab");
+        assert_eq!(content_text(parts.content.expect("content")), "ab");
     }
 
     #[test]
@@ -410,7 +395,7 @@ mod tests {
         assert_eq!(finished.error.expect("error"), r#"{"code":1}"#);
         let content =
             delta(r#"{"message_type":"assistant_message","content":[{"text":"x\ud83d"}]}"#);
-        assert_eq!(content_text(&content.content.expect("content")), "x\u{fffd}");
+        assert_eq!(content_text(content.content.expect("content")), "x\u{fffd}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod delta;
 pub(crate) mod depth;
 pub mod envelope;
+mod escapes;
 pub mod frames;
 pub mod generated;
 pub mod raw;

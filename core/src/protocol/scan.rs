@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::depth::MAX_DEPTH;
+use super::escapes::unescaped;
 
 /// The text is not a JSON object, or nested too deeply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -104,7 +105,8 @@ impl<'a> Scanner<'a> {
         if !escaped {
             return Ok(Cow::Borrowed(&whole[1..whole.len() - 1]));
         }
-        serde_json::from_str(whole).map(Cow::Owned).or(Err(Malformed { at: start }))
+        let text = unescaped(&whole[1..whole.len() - 1]);
+        text.map(Cow::Owned).ok_or(Malformed { at: start })
     }
 
     /// Reads a list; `item` has to read each of its values.

@@ -1,5 +1,7 @@
 //! The stored messages of a conversation, and what they say of an input (PROTOCOL.md sections 16 and 19).
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -167,9 +169,9 @@ impl Stored {
         let unknown = cut.partial.run_ids.last().cloned().unwrap_or_default();
         for message in self.messages[from..to].iter().rev() {
             let Ok(mut delta) = Delta::read(message.get()) else { continue };
-            let run = delta.run_id.get_or_insert_with(|| unknown.clone());
-            if !ids.contains(run) {
-                ids.push(run.clone());
+            let run = delta.run_id.get_or_insert_with(|| Cow::Borrowed(&unknown));
+            if !ids.iter().any(|id| id == run) {
+                ids.push(run.to_string());
             }
             runs.record(&delta, message.get());
         }
