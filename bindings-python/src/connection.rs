@@ -162,9 +162,11 @@ impl Connection {
         if rung {
             self.doorbell.silence();
         }
-        let (deliveries, more) = self.mailbox.drain_step();
-        let items: PyResult<Vec<Bound<'py, PyTuple>>> =
-            deliveries.iter().filter_map(|delivery| to_tuple(py, delivery).transpose()).collect();
+        let (mut deliveries, more) = self.mailbox.drain_step();
+        let items: PyResult<Vec<Bound<'py, PyTuple>>> = deliveries
+            .iter_mut()
+            .filter_map(|delivery| to_tuple(py, delivery).transpose())
+            .collect();
         Ok((PyList::new(py, items?)?, more))
     }
 

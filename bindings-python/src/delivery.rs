@@ -6,18 +6,24 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{IntoPyObject, intern};
 
+use crate::outcome::Outcome;
+
 /// The types of the frames that no subscriber misses, however far it lags.
 #[pyfunction]
 pub(crate) fn kept_frames() -> Vec<&'static str> {
     KEPT_FRAMES.to_vec()
 }
 
-/// One delivery as a tuple of strings and numbers.
+/// One delivery as a tuple of strings and numbers, and what a turn came to.
 pub(crate) fn to_tuple<'py>(
     py: Python<'py>,
-    delivery: &Delivery,
+    delivery: &mut Delivery,
 ) -> PyResult<Option<Bound<'py, PyTuple>>> {
-    let tuple = match delivery {
+    if let Delivery::Turn { token, result } = delivery {
+        let outcome = Outcome::new(std::mem::take(&mut **result));
+        return (intern!(py, "turn"), *token, outcome).into_pyobject(py).map(Some);
+    }
+    let tuple = match &*delivery {
         Delivery::Message { channel, kind, text } => {
             let channel = match channel {
                 Channel::Stream => intern!(py, "stream"),
@@ -32,9 +38,6 @@ pub(crate) fn to_tuple<'py>(
         }
         Delivery::Candidate { token, text } => {
             (intern!(py, "candidate"), *token, text.as_str()).into_pyobject(py)
-        }
-        Delivery::Turn { token, result } => {
-            (intern!(py, "turn"), *token, result.to_json()).into_pyobject(py)
         }
         Delivery::Failed { token, error } => {
             (intern!(py, "failed"), *token, error.to_json()).into_pyobject(py)
@@ -72,27 +75,60 @@ pub(crate) fn to_tuple<'py>(
     tuple.map(Some)
 }
 
-/// An event of a followed turn: pieces of text as the `dict` of their fields, all else as JSON text.
+/// An event of a followed turn: texts of the agent and of tools as the `dict` of their fields, all else as JSON
+/// text.
 pub(crate) fn event_to_plain<'py>(
     py: Python<'py>,
     delivery: &Delivery,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let Delivery::TurnEvent { event, .. } = delivery else {
-        return Ok(PyString::new(py, &event_json(delivery)).into_any());
-    };
-    let (kind, run_id, message_id, text) = match event {
+    let as_json = || Ok(PyString::new(py, &event_json(delivery)).into_any());
+    let Delivery::TurnEvent { event, .. } = delivery else { return as_json() };
+    let (kind, fields) = match event {
         TurnEvent::AssistantDelta { run_id, message_id, text } => {
-            (intern!(py, "assistant_delta"), run_id, message_id, text)
+            (intern!(py, "assistant_delta"), text_fields(py, run_id, message_id, text))
         }
         TurnEvent::ReasoningDelta { run_id, message_id, text } => {
-            (intern!(py, "reasoning_delta"), run_id, message_id, text)
+            (intern!(py, "reasoning_delta"), text_fields(py, run_id, message_id, text))
         }
-        _ => return Ok(PyString::new(py, &event_json(delivery)).into_any()),
+        TurnEvent::ToolOutput { call_id, output } => {
+            let fields = [(intern!(py, "call_id"), call_id), (intern!(py, "output"), output)];
+            return plain(py, intern!(py, "tool_output"), fields);
+        }
+        TurnEvent::ToolCallArguments { call_id, arguments } => {
+            let fields = [(intern!(py, "call_id"), call_id), (intern!(py, "arguments"), arguments)];
+            return plain(py, intern!(py, "tool_call_arguments"), fields);
+        }
+        TurnEvent::ToolCallEnd { call_id, status, output } => {
+            let (call_id, status) =
+                ((intern!(py, "call_id"), call_id), (intern!(py, "status"), status));
+            (intern!(py, "tool_call_end"), [call_id, status, (intern!(py, "output"), output)])
+        }
+        _ => return as_json(),
     };
+    plain(py, kind, fields)
+}
+
+type Field<'a, 'py> = (&'a Bound<'py, PyString>, &'a String);
+
+fn text_fields<'a, 'py>(
+    py: Python<'py>,
+    run_id: &'a String,
+    message_id: &'a String,
+    text: &'a String,
+) -> [Field<'a, 'py>; 3] {
+    let (run, message) = (intern!(py, "run_id"), intern!(py, "message_id"));
+    [(run, run_id), (message, message_id), (intern!(py, "text"), text)]
+}
+
+fn plain<'py, const N: usize>(
+    py: Python<'py>,
+    kind: &Bound<'py, PyString>,
+    fields: [Field<'_, 'py>; N],
+) -> PyResult<Bound<'py, PyAny>> {
     let plain = PyDict::new(py);
     plain.set_item(intern!(py, "type"), kind)?;
-    plain.set_item(intern!(py, "run_id"), run_id)?;
-    plain.set_item(intern!(py, "message_id"), message_id)?;
-    plain.set_item(intern!(py, "text"), text)?;
+    for (name, value) in fields {
+        plain.set_item(name, value)?;
+    }
     Ok(plain.into_any())
 }

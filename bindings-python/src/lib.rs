@@ -8,6 +8,7 @@ mod connection;
 mod delivery;
 mod doorbell;
 mod errors;
+mod outcome;
 mod recording;
 mod server;
 mod server_log;
@@ -27,6 +28,8 @@ mod _native {
     use crate::delivery::kept_frames;
     #[pymodule_export]
     use crate::errors::{error_kinds, outcome_error};
+    #[pymodule_export]
+    use crate::outcome::Outcome;
     #[pymodule_export]
     use crate::recording::{Recording, replay_events};
     #[pymodule_export]

@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import pickle
 from collections.abc import Callable
 
 import pytest
 
 import letta_app_client as letta
-from letta_app_client import AssistantMessage, ReasoningMessage, ToolCall, TurnResult
+from letta_app_client import (
+    AssistantMessage,
+    ReasoningMessage,
+    ToolCall,
+    ToolCallEnd,
+    TurnFinished,
+    TurnResult,
+)
 from letta_app_client.testing import MockServer, script
 from tests.helpers import message, start
 
@@ -41,3 +51,42 @@ async def test_the_messages_of_a_turn_in_order(scripted: Callable[..., MockServe
 def test_an_empty_result_round_trips() -> None:
     result = TurnResult(letta.Fields({"agent_id": "a", "conversation_id": "c"}))
     assert TurnResult.from_raw(result.to_dict()) == result
+
+
+@pytest.mark.anyio
+async def test_what_is_read_late_is_there_for_everybody(
+    scripted: Callable[..., MockServer],
+) -> None:
+    """Only the text crosses with the result; all else is read when it is asked for."""
+    printed = 'a "line"\n' * 1000
+    mock = scripted(script.turn("42", tool_calls=[script.call("Bash", result=printed)]))
+    async with letta.connect(mock.url) as client:
+        runtime = await start(client)
+
+        async def ended() -> TurnResult:
+            return await client.run_turn(runtime=runtime, payload=message())
+
+        assert (await ended()).tool_calls[0].output == printed
+        assert copy.copy(await ended()).usage.prompt_tokens == 20
+        assert copy.deepcopy(await ended()).runtime == runtime
+        assert dataclasses.replace(await ended(), text="43").run_ids
+        pickled = await ended()
+        again = pickle.loads(pickle.dumps(pickled))  # noqa: S301 - just made
+        assert again == pickled
+        assert again.tool_calls[0].output == printed
+        assert "terminal_message" in repr(await ended())
+        with pytest.raises(AttributeError, match="'TurnResult' object has no attribute 'speech'"):
+            _ = (await ended()).speech  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        turn = client.send_turn(runtime=runtime, payload=message())
+        events = [event async for event in turn]
+    *_, shown, finished = [
+        event for event in events if isinstance(event, (ToolCallEnd, TurnFinished))
+    ]
+    assert shown["output"] == printed
+    assert finished.raw["result"]["tool_calls"][0]["output"] == printed
+    assert finished == TurnFinished(await turn)
+    assert (
+        copy.deepcopy(finished).raw
+        == finished.raw
+        == {"type": "finished", "result": finished.raw["result"]}
+    )

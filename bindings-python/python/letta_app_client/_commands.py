@@ -14,12 +14,11 @@ from ._limits import Resend, Timeout, turn_limits
 from ._link import Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
-from ._parse import parse
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
 from .decisions import Decision
 from .errors import ApprovalRequired, InvalidCommand
 from .messages import Message
-from .results import TurnResult
+from .results import Arrival, TurnResult
 
 if TYPE_CHECKING:
     from .protocol import (
@@ -173,7 +172,7 @@ class Commands(HasConveniences, Overloads):
             raise
         finally:
             self._approvals.forget(mine)
-        return TurnResult.from_raw(parse(delivery[2]))
+        return TurnResult._arrived(Arrival(delivery[2]))  # noqa: SLF001 - of this package
 
     def _decide(self, request: ApprovalRequest, decision: Decision | Mapping[str, Any]) -> None:
         """See ``ApprovalRequired.respond``."""

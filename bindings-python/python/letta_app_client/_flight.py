@@ -23,7 +23,7 @@ from .errors import (
     TurnInterrupted,
     from_json,
 )
-from .results import TurnResult
+from .results import Arrival, TurnResult
 
 __all__ = ["Flight", "news"]
 
@@ -61,7 +61,7 @@ class Flight:
         self._asked: dict[str, str] = {}
         self._watchers: list[Callable[[], None]] = []
         self.result: TurnResult | None = None
-        self.raw_result: dict[str, Any] | None = None
+        self.arrival: Arrival | None = None
         self.detached = False
 
     @property
@@ -89,8 +89,8 @@ class Flight:
         elif kind == "failed":
             self._failure = delivery[2]
         else:
-            self.raw_result = parse(delivery[2])
-            self.result = TurnResult.from_raw(self.raw_result or {})
+            self.arrival = Arrival(delivery[2])
+            self.result = TurnResult._arrived(self.arrival)  # noqa: SLF001 - of this package
         if self.is_over:
             self._end()
         for waiter in self.waiters:

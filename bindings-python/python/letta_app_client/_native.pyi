@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, final
 
-__all__ = ["Connection", "MockServer", "Recording", "Server", "ServerLog", "Submission"]
+__all__ = ["Connection", "MockServer", "Outcome", "Recording", "Server", "ServerLog", "Submission"]
 __all__ += ["__version__", "cli", "error_kinds", "kept_frames", "outcome_error", "replay_events"]
 
 __version__: str
@@ -28,6 +28,20 @@ def kept_frames() -> list[str]:
 
 def replay_events(path: str | PathLike[str]) -> str:
     """What the engine makes of a recording, as a JSON list."""
+
+@final
+class Outcome:
+    """What a turn came to."""
+
+    @property
+    def status(self) -> str | None: ...
+    @property
+    def text(self) -> str: ...
+    def read(self) -> tuple[str, list[tuple[int, str]]]:
+        """All of it as JSON, in which outputs of tools that are long are null.
+
+        And those, each with its call's place in ``tool_calls``.
+        """
 
 @final
 class Recording:
@@ -93,7 +107,7 @@ class Connection:
 
         ``("message", 0, channel, text, type or None)``, ``("sent", 0, text)``, ``("done", token)``,
         ``("response", token, text, refused)``, ``("candidate", token, text)``,
-        ``("turn", token, result_json)``, ``("failed", token, error_json)``,
+        ``("turn", token, outcome)``, ``("failed", token, error_json)``,
         ``("turn_ready", token)``, ``("approval", token, ask, text)``,
         ``("approval_over", token, ask, refused)``, ``("tool_call", 0, text)``,
         ``("tool_over", 0, request_id, reason)``,

@@ -6,11 +6,11 @@ import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from ._parse import parse
 from .approvals import ApprovalRequest
-from .results import TurnResult, Usage
+from .results import Arrival, TurnResult, Usage
 
 __all__ = [
     "ApprovalDecided",
@@ -37,8 +37,14 @@ __all__ = [
 ]
 
 
+class _Late:
+    """Room for what the plain form of the last event is made of."""
+
+    __slots__ = ("_arrival",)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Event:
+class _Event(_Late):
     """What all events have: a type, their fields, and the plain form of both.
 
     Attributes:
@@ -348,6 +354,24 @@ class TurnFinished(_Event):
 
     type: ClassVar[Literal["finished"]] = "finished"
     result: TurnResult
+
+    @classmethod
+    def _arrived(cls, arrival: Arrival, result: TurnResult) -> TurnFinished:
+        """The event of the engine; its plain form is read when it is asked for."""
+        event = object.__new__(cls)
+        object.__setattr__(event, "result", result)
+        object.__setattr__(event, "_arrival", arrival)
+        return event
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "raw":
+                kind = type(self).__name__
+                raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+            raw = {"type": self.type, "result": self._arrival.raw}
+            object.__setattr__(self, "raw", raw)
+            return raw
 
 
 @dataclass(frozen=True, slots=True)

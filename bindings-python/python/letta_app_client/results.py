@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from ._decode import decode
 from ._parse import parse
 from ._rich import Rich
 from .messages import Fields, Message
+
+if TYPE_CHECKING:
+    from ._native import Outcome
 
 __all__ = [
     "AssistantMessage",
@@ -136,6 +139,32 @@ class RunText:
     withdrawn: bool = False
 
 
+class Arrival:
+    """The engine's result of a turn, in its plain form once somebody asks for that."""
+
+    __slots__ = ("_outcome", "_raw", "status", "text")
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome: Outcome | None = outcome
+        self._raw: dict[str, Any] | None = None
+        self.status = outcome.status
+        self.text = outcome.text
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """The plain form, read once."""
+        outcome = self._outcome
+        if outcome is not None:
+            text, outputs = outcome.read()
+            raw = parse(text)
+            for index, output in outputs:
+                raw["tool_calls"][index]["output"] = output
+            # In this order: another thread may ask at the same time.
+            self._raw, self._outcome = raw, None
+        assert self._raw is not None  # noqa: S101 - one of the two is there
+        return self._raw
+
+
 @dataclass(frozen=True)
 class TurnResult(Rich):
     """What a turn came to, or, inside an error, what is known of it.
@@ -195,6 +224,31 @@ class TurnResult(Rich):
     delivery: InputDelivery = "sent"
 
     @classmethod
+    def _arrived(cls, arrival: Arrival) -> TurnResult:
+        """The result of the engine, of which all but the text is read when it is asked for."""
+        result = object.__new__(cls)
+        vars(result).update(status=arrival.status, text=arrival.text, _arrival=arrival)
+        return result
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Also asked for by copies that have nothing yet.
+            here = vars(self)
+            arrival = here.get("_arrival")
+            if arrival is not None and not name.startswith("_"):
+                here.update(vars(TurnResult.from_raw(arrival.raw)))
+                here.pop("_arrival", None)
+            if name not in here:
+                kind = type(self).__name__
+                raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+            return here[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For copies and pickles: all of it.
+        return {key.name: getattr(self, key.name) for key in fields(self)}
+
+    @classmethod
     def from_raw(cls, raw: Mapping[str, Any]) -> TurnResult:
         """Builds a result from the engine's JSON form or from what ``to_dict`` returned.
 
@@ -241,6 +295,13 @@ class TurnResult(Rich):
         if isinstance(message, ToolCall):
             return {"type": "tool_call", "index": self.tool_calls.index(message)}
         return {"type": message.type, **asdict(message)}
+
+
+# Defaults are for those who make results; what is not read yet must be missing.
+for _field in fields(TurnResult):
+    if hasattr(TurnResult, _field.name):
+        delattr(TurnResult, _field.name)
+del _field
 
 
 def _message(raw: Mapping[str, Any], calls: tuple[ToolCall, ...]) -> TurnMessage:

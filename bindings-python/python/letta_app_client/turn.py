@@ -267,8 +267,9 @@ class Turn(Rich):
             return event_from_raw(raw)
         if self._flight.detached:
             return None
-        result = await self._flight.outcome()
-        return TurnFinished(result, raw={"type": "finished", "result": self._flight.raw_result})
+        result, arrival = await self._flight.outcome(), self._flight.arrival
+        assert arrival is not None  # noqa: S101 - the result is made of it
+        return TurnFinished._arrived(arrival, result)  # noqa: SLF001 - of this package
 
     def _now(self) -> TurnEvent | None:
         raw = self._flight.event_now()
