@@ -22,8 +22,8 @@ use crate::protocol::Text;
 use crate::record::Tap;
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
-/// tungstenite's default of 128 KiB is paid per connection; a quarter costs no measurable time.
-const READ_BUFFER: usize = 32 * 1024;
+/// tungstenite's default of 128 KiB is paid per connection; 8 KiB cost no measurable time (docs/performance.md).
+const READ_BUFFER: usize = 8 * 1024;
 
 /// How many frames are taken from the socket before the engine and the user's side get their turn.
 pub(super) const BURST: usize = 128;
