@@ -36,9 +36,11 @@ impl Io for tokio::io::DuplexStream {}
 #[cfg(feature = "testing")]
 impl Io for Box<dyn crate::testing::Stream> {}
 
-/// Counts the bytes that go through.
+/// Counts the bytes that go through, of which those that came with the answer's head are the first.
 pub(super) struct Counted {
     pub(super) io: Box<dyn Io>,
+    /// What came with the head and is not read yet.
+    pub(super) rest: Vec<u8>,
     pub(super) moved: Arc<Moved>,
 }
 
@@ -62,7 +64,14 @@ impl AsyncRead for Counted {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.io).poll_read(cx, buf);
+        let outcome = if self.rest.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        } else {
+            let count = buf.remaining().min(self.rest.len());
+            buf.put_slice(&self.rest[..count]);
+            self.rest.drain(..count);
+            Poll::Ready(Ok(()))
+        };
         let read = buf.filled().len() - before;
         self.moved.read.fetch_add(read as u64, Ordering::Relaxed);
         outcome

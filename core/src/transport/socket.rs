@@ -67,13 +67,14 @@ impl Socket {
         options: &ConnectOptions,
     ) -> Self {
         let moved = Arc::new(Moved::default());
-        let io: Box<dyn Io> = Box::new(Counted { io, moved: Arc::clone(&moved) });
+        let io: Box<dyn Io> = Box::new(Counted { io, rest, moved: Arc::clone(&moved) });
         let limit = Some(options.max_message_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(limit)
             .max_frame_size(limit);
-        let ws = WebSocketStream::from_partially_read(io, rest, Role::Client, Some(config)).await;
+        // Given the first bytes, it would make a buffer of their size and read frame by frame from then on.
+        let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(config)).await;
         Self {
             ws,
             channel,
