@@ -3,14 +3,15 @@
 //! Records are kept per runtime, not per turn, so that deltas which come before it is known whose
 //! run they belong to are not lost (PROTOCOL.md section 17.2, step 6).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::result::{RunText, ToolCall, TurnMessage, TurnResult, Usage};
-use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, content_text, plain_text};
+use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, plain_text};
 
 /// One run.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
+    id: String,
     /// Position in the order in which the runtime's runs were first seen.
     pub(crate) seen: u64,
     /// What it said and did, in order.
@@ -61,22 +62,25 @@ const ENDED_BYTES: usize = 16 * 1024;
 /// The runs of one runtime that were seen while a turn was open, and the latest that have ended.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
-    by_id: HashMap<String, Run>,
+    /// In the order of first sight. There are few, and the last ones are asked for.
+    list: Vec<Run>,
     seen: u64,
     newest: Option<String>,
     /// Ended runs in the order of their end, and how much of what they said is kept.
     ended: VecDeque<String>,
     ended_bytes: usize,
+    /// How many of the ended, from the first on, have nothing left of it.
+    emptied: usize,
 }
 
 impl Runs {
     /// Notes that a run exists and returns its place in the order of first sight.
     pub(crate) fn note(&mut self, id: &str) -> u64 {
-        if let Some(run) = self.by_id.get(id) {
+        if let Some(run) = self.get(id) {
             return run.seen;
         }
         self.seen += 1;
-        self.by_id.insert(id.to_owned(), Run { seen: self.seen, ..Run::default() });
+        self.list.push(Run { id: id.to_owned(), seen: self.seen, ..Run::default() });
         self.newest = Some(id.to_owned());
         self.seen
     }
@@ -87,15 +91,24 @@ impl Runs {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Run> {
-        self.by_id.get(id)
+        self.list.iter().rev().find(|run| run.id == id)
+    }
+
+    fn get_mut(&mut self, id: &str) -> Option<&mut Run> {
+        self.list.iter_mut().rev().find(|run| run.id == id)
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Run> {
+        let place = self.list.iter().position(|run| run.id == id)?;
+        Some(self.list.remove(place))
     }
 
     /// The run that made a tool call.
     pub(crate) fn caller_of(&self, call_id: &str) -> Option<String> {
         // Providers may use the same ids again, so the latest run that is not over is meant.
         let made = |run: &Run| run.tool_calls.iter().any(|call| call.id == call_id);
-        let open = self.by_id.iter().filter(|(id, run)| made(run) && !self.has_ended(id));
-        open.max_by_key(|(_, run)| run.seen).map(|(id, _)| id.clone())
+        let caller = self.list.iter().rev().find(|run| made(run) && !run.ended);
+        caller.map(|run| run.id.clone())
     }
 
     /// The run that a delta without one speaks of, where it is a run's: the caller of its tool, else the
@@ -120,48 +133,49 @@ impl Runs {
 
     /// Whether a run is over.
     pub(crate) fn has_ended(&self, id: &str) -> bool {
-        self.by_id.get(id).is_some_and(|run| run.ended)
+        self.get(id).is_some_and(|run| run.ended)
     }
 
     /// A run is over: it is remembered, and what it said for a while.
     pub(crate) fn end(&mut self, id: &str) {
-        let Some(run) = self.by_id.get_mut(id).filter(|run| !run.ended) else {
+        let Some(run) = self.get_mut(id).filter(|run| !run.ended) else {
             return;
         };
         run.ended = true;
-        self.ended_bytes += run.size();
+        let size = run.size();
+        self.ended_bytes += size;
         self.ended.push_back(id.to_owned());
         if self.ended.len() > ENDED_RUNS
-            && let Some(run) = self.ended.pop_front().and_then(|id| self.by_id.remove(&id))
+            && let Some(run) = self.ended.pop_front().and_then(|id| self.remove(&id))
         {
             self.ended_bytes -= run.size();
+            self.emptied = self.emptied.saturating_sub(1);
         }
-        for id in &self.ended {
-            if self.ended_bytes <= ENDED_BYTES {
-                break;
-            }
-            if let Some(run) = self.by_id.get_mut(id) {
+        while self.ended_bytes > ENDED_BYTES
+            && let Some(id) = self.ended.get(self.emptied)
+        {
+            if let Some(run) = self.list.iter_mut().find(|run| run.id == *id) {
                 self.ended_bytes -= run.size();
-                *run = Run { seen: run.seen, failed: run.failed, ended: true, ..Run::default() };
+                run.forget();
             }
+            self.emptied += 1;
         }
     }
 
     /// Another connection takes over, and perhaps to a server that has come up again: its runs may have the
     /// names of those that have ended.
     pub(crate) fn forget_ended(&mut self) {
-        for id in self.ended.drain(..) {
-            self.by_id.remove(&id);
-        }
-        self.newest.take_if(|id| !self.by_id.contains_key(id));
-        self.ended_bytes = 0;
+        self.ended.clear();
+        self.list.retain(|run| !run.ended);
+        self.newest.take_if(|id| !self.list.iter().any(|run| run.id == *id));
+        (self.ended_bytes, self.emptied) = (0, 0);
     }
 
     /// Ends every run, in the order of first sight.
     pub(crate) fn end_all(&mut self) {
-        let mut ids: Vec<_> = self.by_id.iter().map(|(id, run)| (run.seen, id.clone())).collect();
-        ids.sort_unstable();
-        for (_, id) in ids {
+        let open = self.list.iter().filter(|run| !run.ended);
+        let ids: Vec<_> = open.map(|run| run.id.clone()).collect();
+        for id in ids {
             self.end(&id);
         }
     }
@@ -194,17 +208,12 @@ impl Runs {
             return;
         };
         self.note(id);
-        if self.has_ended(id) {
-            return;
-        }
-        let Some(run) = self.by_id.get_mut(id) else {
+        let Some(run) = self.get_mut(id).filter(|run| !run.ended) else {
             return;
         };
         match &*delta.message_type {
-            "assistant_message" => {
-                if let Some(content) = &delta.content {
-                    run.say(false, delta.message_id(), &content_text(content));
-                }
+            "assistant_message" if delta.content.is_some() => {
+                run.say(false, delta.message_id(), &delta.text());
             }
             "reasoning_message" => {
                 if let Some(piece) = &delta.reasoning {
@@ -263,6 +272,12 @@ fn message_of(said: &Said, run_id: &str, calls: usize) -> TurnMessage {
 }
 
 impl Run {
+    /// What it said and did is not needed any more.
+    fn forget(&mut self) {
+        (self.said, self.tool_calls) = (Vec::new(), Vec::new());
+        (self.usage, self.stop_reason) = (Usage::default(), None);
+    }
+
     /// The assistant's text.
     pub(crate) fn text(&self) -> String {
         let pieces = self.said.iter().map(|said| match said {

@@ -14,6 +14,8 @@ pub(crate) struct Runtimes {
     /// By agent, then by conversation.
     index: HashMap<String, HashMap<String, usize>>,
     list: Vec<Runtime>,
+    /// The place of the one that was asked for last: frames of one come in a row.
+    last: usize,
     /// The runtimes this client has to do with, by agent: also those that were forgotten since.
     joined: HashMap<String, HashSet<String>>,
     /// Above this number it is worth looking for runtimes to forget.
@@ -23,7 +25,10 @@ pub(crate) struct Runtimes {
 impl Runtimes {
     /// The runtime of an agent and conversation, made on first sight.
     pub(crate) fn get(&mut self, agent: &str, conversation: &str) -> &mut Runtime {
-        let known = self.index.get(agent).and_then(|inner| inner.get(conversation)).copied();
+        let is_it = |it: &Runtime| it.agent_id == agent && it.conversation_id == conversation;
+        let last = Some(self.last).filter(|last| self.list.get(*last).is_some_and(is_it));
+        let indexed = || self.index.get(agent).and_then(|inner| inner.get(conversation)).copied();
+        let known = last.or_else(indexed);
         let place = known.unwrap_or_else(|| {
             self.forget_idle();
             let place = self.list.len();
@@ -34,6 +39,7 @@ impl Runtimes {
             self.note(place);
             place
         });
+        self.last = place;
         &mut self.list[place]
     }
 
