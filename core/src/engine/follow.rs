@@ -11,9 +11,7 @@ use super::runs::{Run, SAID_BY_RUNS, Said};
 use super::runtime::Runtime;
 use super::turn::Turn;
 use crate::protocol::Text;
-use crate::protocol::frames::{
-    Delta, QueueFrame, ToolCallPart, UsageFrame, content_text, plain_text,
-};
+use crate::protocol::frames::{Delta, QueueFrame, ToolCallPart, UsageFrame, plain_text};
 
 fn tell(ctx: &mut Context, token: Token, event: TurnEvent) {
     ctx.deliveries.push_back(Delivery::turn_event(token, event));
@@ -134,7 +132,7 @@ fn events_of(delta: &Delta<'_>, run: Option<&Run>, frame: &Text, emit: &mut impl
     let message_id = || delta.message_id().to_owned();
     let event = match &*delta.message_type {
         "assistant_message" => {
-            let text = delta.content.map(content_text).unwrap_or_default().into_owned();
+            let text = delta.text().into_owned();
             TurnEvent::AssistantDelta { run_id, message_id: message_id(), text }
         }
         "reasoning_message" => {

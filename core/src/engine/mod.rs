@@ -294,7 +294,9 @@ impl Engine {
         self.ctx.now = now;
         self.ctx.last_frame = self.ctx.last_frame.and(Some(now));
         self.counters.bytes += text.len() as u64;
-        let Ok(envelope) = Envelope::read(text) else {
+        let is_followed = !self.turns.is_empty() || self.tools.any();
+        let read = if is_followed { Envelope::read_whole(text) } else { Envelope::read(text) };
+        let Ok(mut envelope) = read else {
             self.counters.malformed += 1;
             return;
         };
@@ -303,7 +305,7 @@ impl Engine {
             Some(seq) if self.sequence.is_again(seq, text) => self.counters.repeated += 1,
             Some(seq) if !self.sequence.admit(now, seq, channel, text) => {}
             Some(_) if !self.is_news(&envelope, text) => {}
-            _ => self.process(channel, &envelope, text),
+            _ => self.process(channel, &mut envelope, text),
         }
         self.process_ready();
     }
@@ -311,13 +313,13 @@ impl Engine {
     /// Processes frames that waited for others, as far as their turn has come.
     fn process_ready(&mut self) {
         while let Some((channel, text)) = self.sequence.ready() {
-            if let Ok(envelope) = Envelope::read(&text) {
-                self.process(channel, &envelope, &text);
+            if let Ok(mut envelope) = Envelope::read(&text) {
+                self.process(channel, &mut envelope, &text);
             }
         }
     }
 
-    fn process(&mut self, channel: Channel, envelope: &Envelope<'_>, text: &Text) {
+    fn process(&mut self, channel: Channel, envelope: &mut Envelope<'_>, text: &Text) {
         let kind = known_message(&envelope.kind);
         self.ctx.deliveries.push_back(Delivery::Message { channel, kind, text: text.clone() });
         if self.route(envelope, text).is_err() {
@@ -429,7 +431,7 @@ impl Engine {
         }
     }
 
-    fn route(&mut self, envelope: &Envelope<'_>, text: &Text) -> Result<(), serde_json::Error> {
+    fn route(&mut self, envelope: &mut Envelope<'_>, text: &Text) -> Result<(), serde_json::Error> {
         if let Some(id) = envelope.request_id.as_deref() {
             if envelope.kind == "input_accepted" && self.input_accepted(id, text)? {
                 return Ok(());
@@ -453,9 +455,10 @@ impl Engine {
             let key = Correlation::Teleport(id.to_owned());
             self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
         }
+        let delta = envelope.read_delta.take();
         match &envelope.runtime {
             Some(scope) if envelope.subagent_id.is_none() => {
-                self.route_event(envelope, scope, text)?;
+                self.route_event(envelope, scope, delta, text)?;
                 if self.recovery.any() {
                     let place =
                         (scope.agent_id.as_ref().into(), scope.conversation_id.as_ref().into());
@@ -495,6 +498,7 @@ impl Engine {
         &mut self,
         envelope: &Envelope<'_>,
         scope: &Scope<'_>,
+        delta: Option<Delta<'_>>,
         text: &Text,
     ) -> Result<(), serde_json::Error> {
         if envelope.kind == "runtime_start_response" {
@@ -527,8 +531,9 @@ impl Engine {
                 runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);
             }
             "stream_delta" if !runtime.turns.is_empty() || self.tools.any() => {
-                let mut delta =
-                    Delta::read(envelope.delta.unwrap_or_default()).map_err(unreadable)?;
+                let json = envelope.delta.unwrap_or_default();
+                let read = delta.map_or_else(|| Delta::read(json), Ok);
+                let mut delta = read.map_err(unreadable)?;
                 self.tools.heard(&scope.agent_id, &scope.conversation_id, &delta, ctx);
                 if runtime.turns.is_empty() {
                     return Ok(());
@@ -553,8 +558,15 @@ impl Engine {
                     || !runtime.approvals.is_empty()
                     || ctx.approvers.any() =>
             {
-                let status = serde_json::from_str::<DeviceStatusFrame>(text)?.device_status;
-                runtime.approvals_listed(&status.pending_control_requests, ctx)?;
+                let listed = match envelope.asked {
+                    Some(asked) => serde_json::from_str(asked)?,
+                    None => {
+                        serde_json::from_str::<DeviceStatusFrame>(text)?
+                            .device_status
+                            .pending_control_requests
+                    }
+                };
+                runtime.approvals_listed(&listed, ctx)?;
             }
             _ => return Ok(()),
         }

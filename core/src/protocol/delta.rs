@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use super::frames::{OneOrMany, ToolCallPart, plain_text};
+use super::frames::{OneOrMany, ToolCallPart, content_text, parts_text, plain_text};
 use super::scan::{Malformed, Scanner};
 
 /// The union of the delta fields the rules and the result need, borrowed from its text.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Delta<'a> {
     /// Tells deltas apart.
     pub message_type: Cow<'a, str>,
@@ -23,6 +23,8 @@ pub struct Delta<'a> {
     pub otid: Option<Cow<'a, str>>,
     /// JSON: a string or parts, on `assistant_message`; anything on `user_message`.
     pub content: Option<&'a str>,
+    /// The text in `content`, where it could be read at once.
+    text: Option<Cow<'a, str>>,
     /// One call, on `approval_request_message` and `tool_call_message`.
     pub tool_call: Option<ToolCallPart>,
     /// The calls as an object or a list, on the same messages.
@@ -50,7 +52,7 @@ pub struct Delta<'a> {
 }
 
 /// The result of one call.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct ToolReturnPart<'a> {
     /// The id of the call.
     pub tool_call_id: Cow<'a, str>,
@@ -68,8 +70,15 @@ impl<'a> Delta<'a> {
     ///
     /// [`Malformed`] in that case, and when the text is not one JSON object with a `message_type`.
     pub fn read(json: &'a str) -> Result<Self, Malformed> {
-        let (mut delta, mut message_type) = (Self::default(), None);
         let mut scanner = Scanner::new(json);
+        let delta = Self::scan(&mut scanner)?;
+        scanner.end()?;
+        Ok(delta)
+    }
+
+    /// The same from the place where it stands in a frame.
+    pub(super) fn scan(scanner: &mut Scanner<'a>) -> Result<Self, Malformed> {
+        let (mut delta, mut message_type) = (Self::default(), None);
         scanner.object(|scanner, key| {
             let field = match key {
                 "message_type" => &mut message_type,
@@ -85,7 +94,6 @@ impl<'a> Delta<'a> {
             *field = scanner.text()?;
             Ok(())
         })?;
-        scanner.end()?;
         delta.message_type = message_type.ok_or(Malformed { at: 0 })?;
         Ok(delta)
     }
@@ -96,7 +104,10 @@ impl<'a> Delta<'a> {
             "tool_args" => self.tool_args = free_text(scanner)?,
             "event_type" => self.event_type = free_text(scanner)?,
             "message" => self.message = free_text(scanner)?,
-            "content" => self.content = unless_null(scanner)?,
+            "content" => {
+                let (text, json) = scanner.tried(content)?;
+                (self.text, self.content) = (text, Some(json).filter(|json| *json != "null"));
+            }
             "tool_return" => self.tool_return = unless_null(scanner)?,
             "tool_call" => self.tool_call = value(scanner)?,
             "tool_calls" => self.tool_calls = value(scanner)?,
@@ -105,6 +116,15 @@ impl<'a> Delta<'a> {
             _ => scanner.skip()?,
         }
         Ok(())
+    }
+
+    /// The text in its `content` (section 11).
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.text {
+            Some(text) => Cow::Borrowed(text),
+            None => self.content.map(content_text).unwrap_or_default(),
+        }
     }
 
     /// The tool calls in it: the list if there is one, else the single call.
@@ -147,6 +167,14 @@ impl<'a> Delta<'a> {
 /// The JSON text of a value, unless it is `null`.
 fn unless_null<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Malformed> {
     Ok(Some(scanner.raw()?).filter(|json| *json != "null"))
+}
+
+/// The text in a content, where all of it is as it should be.
+fn content<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, Malformed> {
+    match scanner.peek() {
+        Some(b'"') => scanner.string(),
+        _ => parts_text(scanner),
+    }
 }
 
 /// A text that decides nothing.

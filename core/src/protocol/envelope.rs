@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::frames::Delta;
 pub use super::scan::Malformed;
 use super::scan::Scanner;
 
@@ -18,7 +19,7 @@ pub struct Scope<'a> {
 }
 
 /// The routing fields of one frame.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// `type`; empty when there is none.
     pub kind: Cow<'a, str>,
@@ -36,6 +37,10 @@ pub struct Envelope<'a> {
     pub teleport_id: Option<Cow<'a, str>>,
     /// The JSON text of `delta`, for [`super::frames::Delta::read`].
     pub delta: Option<&'a str>,
+    /// What [`Envelope::read_whole`] has read of it already.
+    pub(crate) read_delta: Option<Delta<'a>>,
+    /// The JSON text of `device_status.pending_control_requests`, read on the way by [`Envelope::read_whole`].
+    pub(crate) asked: Option<&'a str>,
 }
 
 impl<'a> Envelope<'a> {
@@ -45,6 +50,39 @@ impl<'a> Envelope<'a> {
     ///
     /// [`Malformed`] when the text is not one valid JSON object, or nested more than 127 levels deep.
     pub fn read(text: &'a str) -> Result<Self, Malformed> {
+        Self::scan(text, |envelope, scanner, key| {
+            match key {
+                "delta" => envelope.delta = Some(scanner.raw()?),
+                _ => scanner.skip()?,
+            }
+            Ok(())
+        })
+    }
+
+    /// The same, and what the engine wants to know of the frames that come most: they are not gone through a
+    /// second time then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Envelope::read`]; a delta that cannot be read is left to [`Delta::read`].
+    pub(crate) fn read_whole(text: &'a str) -> Result<Self, Malformed> {
+        Self::scan(text, |envelope, scanner, key| {
+            match key {
+                "delta" => {
+                    let (read, json) = scanner.tried(Delta::scan)?;
+                    (envelope.read_delta, envelope.delta) = (read, Some(json));
+                }
+                "device_status" => envelope.asked = scanner.tried(asked)?.0.flatten(),
+                _ => scanner.skip()?,
+            }
+            Ok(())
+        })
+    }
+
+    fn scan(
+        text: &'a str,
+        mut inside: impl FnMut(&mut Self, &mut Scanner<'a>, &str) -> Result<(), Malformed>,
+    ) -> Result<Self, Malformed> {
         let mut envelope = Self::default();
         let mut scanner = Scanner::new(text);
         scanner.object(|scanner, key| {
@@ -56,14 +94,26 @@ impl<'a> Envelope<'a> {
                 "teleport_id" => envelope.teleport_id = scanner.string_or_other()?,
                 "event_seq" => envelope.event_seq = scanner.number_or_other()?,
                 "runtime" => envelope.runtime = scope(scanner)?,
-                "delta" => envelope.delta = Some(scanner.raw()?),
-                _ => scanner.skip()?,
+                _ => inside(&mut envelope, scanner, key)?,
             }
             Ok(())
         })?;
         scanner.end()?;
         Ok(envelope)
     }
+}
+
+/// The open questions of a device status.
+fn asked<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Malformed> {
+    let mut asked = None;
+    scanner.object(|scanner, key| {
+        match key {
+            "pending_control_requests" => asked = Some(scanner.raw()?),
+            _ => scanner.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(asked)
 }
 
 /// A runtime, if it is an object with both ids.

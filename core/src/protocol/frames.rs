@@ -227,7 +227,7 @@ pub struct UsagePart {
 }
 
 /// A tool call, whole or a piece of one.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct ToolCallPart {
     /// The id of the call.
     #[serde(default)]
@@ -241,7 +241,7 @@ pub struct ToolCallPart {
 }
 
 /// A value, or a list of values.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct OneOrMany<T>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
@@ -294,7 +294,7 @@ pub fn content_text(json: &str) -> Cow<'_, str> {
     if json.starts_with('"') {
         return plain_text(json);
     }
-    if let Ok(text) = parts_text(json) {
+    if let Ok(text) = parts_text(&mut Scanner::new(json)) {
         return text;
     }
     let parts = serde_json::from_str::<OneOrMany<Part>>(json);
@@ -303,13 +303,12 @@ pub fn content_text(json: &str) -> Cow<'_, str> {
 }
 
 /// The same where all texts are strings that can be read.
-fn parts_text(json: &str) -> Result<Cow<'_, str>, Malformed> {
+pub(super) fn parts_text<'a>(scanner: &mut Scanner<'a>) -> Result<Cow<'a, str>, Malformed> {
     let mut text = Cow::Borrowed("");
-    let mut scanner = Scanner::new(json);
     if scanner.peek() == Some(b'[') {
         scanner.list(|scanner| add_part(scanner, &mut text))?;
     } else {
-        add_part(&mut scanner, &mut text)?;
+        add_part(scanner, &mut text)?;
     }
     Ok(text)
 }

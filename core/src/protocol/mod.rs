@@ -6,6 +6,7 @@ pub mod envelope;
 mod escapes;
 pub mod frames;
 pub mod generated;
+mod plain;
 pub mod raw;
 mod scan;
 pub mod spec;

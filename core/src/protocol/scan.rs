@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::depth::MAX_DEPTH;
 use super::escapes::unescaped;
+use super::plain::plain;
 
 /// The text is not a JSON object, or nested too deeply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +133,21 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// What a reader makes of a value, if it can read it, and the value's text.
+    pub(super) fn tried<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Scan<T>,
+    ) -> Scan<(Option<T>, &'a str)> {
+        self.peek();
+        let (start, depth) = (self.at, self.depth);
+        let value = read(self).ok();
+        if value.is_none() {
+            (self.at, self.depth) = (start, depth);
+            self.skip()?;
+        }
+        Ok((value, self.text.get(start..self.at).unwrap_or_default()))
+    }
+
     /// The text of a value, whatever it is.
     pub(super) fn raw(&mut self) -> Scan<&'a str> {
         self.peek();
@@ -172,6 +188,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Behind the first quote. Says whether there are escapes.
+    #[inline]
     fn rest_of_string(&mut self) -> Scan<bool> {
         self.at += plain(self.bytes());
         if self.text.as_bytes().get(self.at) == Some(&b'"') {
@@ -182,6 +199,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The rest of a string, from an escape on.
+    #[inline(never)]
     fn escapes(&mut self) -> Scan<()> {
         loop {
             match self.bytes() {
@@ -295,41 +313,4 @@ impl<'a> Scanner<'a> {
         self.at += count;
         count
     }
-}
-
-/// A string with so many bytes before the first special one is a long one.
-const LONG: usize = 64;
-
-/// How many bytes stand before a quote, a backslash or a control character.
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES << 7;
-    // The lowest bit that is set belongs to the first byte that is special; those above may err.
-    let special = |word: u64| {
-        let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
-        (quote.wrapping_sub(ONES) & !quote
-            | backslash.wrapping_sub(ONES) & !backslash
-            | word.wrapping_sub(ONES * 0x20) & !word)
-            & HIGH
-    };
-    let mut at = 0;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-        let found = special(u64::from_le_bytes(*chunk));
-        if found != 0 {
-            return at + (found.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-        if at == LONG {
-            // The compiler makes wide instructions of this.
-            let chunks = bytes.get(at..).unwrap_or_default().as_chunks::<32>().0;
-            let any =
-                |chunk: &&[u8; 32]| chunk.iter().fold(false, |any, byte| any | is_special(*byte));
-            at += chunks.iter().position(|chunk| any(&chunk)).unwrap_or(chunks.len()) * 32;
-        }
-    }
-    at + bytes.get(at..).unwrap_or_default().iter().take_while(|byte| !is_special(**byte)).count()
-}
-
-fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | ..0x20)
 }
