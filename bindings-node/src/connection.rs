@@ -174,7 +174,7 @@ impl Connection {
         self.core.send_raw(&command).map(|text| text.to_string()).map_err(thrown)
     }
 
-    /// Sends the requests that were held.
+    /// Sends the requests and inputs that were held.
     #[napi]
     pub fn flush(&self) {
         self.core.flush();
@@ -200,19 +200,21 @@ impl Connection {
     }
 
     /// Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
-    /// whenever `takeTurn` has something to give. Returns the frame.
+    /// whenever `takeTurn` has something to give. One that is `held` waits for `flush`, or for what is sent next.
+    /// Returns the frame.
     #[napi]
     pub fn run_turn(
         &self,
         token: i64,
         command: String,
         options: NativeTurnOptions,
+        held: bool,
     ) -> Result<String, Thrown> {
         let (token, options) = (token_of(token), turn_options(&options)?);
         if options.events {
             self.mailbox.follow_turn(token);
         }
-        let frame = self.core.run_turn(token, &command, options);
+        let frame = self.core.run_turn(token, &command, options, held);
         frame
             .map(|frame| frame.to_string())
             .inspect_err(|_| self.mailbox.leave_turn(token))

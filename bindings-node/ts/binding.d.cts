@@ -39,7 +39,7 @@ export declare class Connection {
   send(command: string): string
   /** Sends any object with a `type`. Returns the frame. */
   sendRaw(command: string): string
-  /** Sends the requests that were held. */
+  /** Sends the requests and inputs that were held. */
   flush(): void
   /**
    * Sends a command and expects its answer: `response` or `failed`, or, when `manual`,
@@ -49,9 +49,10 @@ export declare class Connection {
   request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, checked: boolean, held: boolean): string
   /**
    * Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
-   * whenever `takeTurn` has something to give. Returns the frame.
+   * whenever `takeTurn` has something to give. One that is `held` waits for `flush`, or for what is sent next.
+   * Returns the frame.
    */
-  runTurn(token: number, command: string, options: NativeTurnOptions): string
+  runTurn(token: number, command: string, options: NativeTurnOptions, held: boolean): string
   /** The oldest events of a followed turn, a part of them, as a JSON list; to be called until it is empty. */
   takeTurn(token: number): string
   /** Nobody takes the events of the turn any more. */

@@ -37,23 +37,25 @@ export class Turns {
 
   run(input: object, options: RunTurnOptions): Promise<TurnResult> {
     const read = (text: string) => turnResult(JSON.parse(text) as NativeResult);
-    return this.#calls.make({ ...this.#plan(input, options, false), read });
+    const held = () => this.#calls.hold();
+    return this.#calls.make({ ...this.#plan(input, options, false, held), read });
   }
 
   send(input: object, options: RunTurnOptions): Turn {
-    const plan = this.#plan(input, options, true);
+    // Whoever has a handle may be busy for long before the loop goes on.
+    const plan = this.#plan(input, options, true, () => false);
     const token = this.#native.token();
     const begin = (call: TurnCall) => this.#calls.begin({ ...plan, ...call }, token);
     return new Turn(this.#engine, token, begin, input as TurnInput);
   }
 
-  #plan(input: object, options: RunTurnOptions, followed: boolean) {
+  #plan(input: object, options: RunTurnOptions, followed: boolean, held: () => boolean) {
     const limits = { ...nativeTurnOptions(options), followed };
     const { signal, onApproval } = options;
     return {
       signal,
       start: (token: number) => {
-        this.#hand(input, (text) => this.#native.runTurn(token, text, limits));
+        this.#hand(input, (text) => this.#native.runTurn(token, text, limits, held()));
         if (onApproval) this.#approvers.expect(token, onApproval);
       },
       ended: (token: number) => this.#approvers.forget(token),

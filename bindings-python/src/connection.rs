@@ -272,8 +272,8 @@ impl Connection {
     }
 
     #[pyo3(signature = (token, command, timeout, idle_timeout, tool_timeout, approval_timeout,
-        abort_grace, accept_timeout, recover_timeout, resend, approvals, followed, check=false,
-        allow=Vec::new()))]
+        abort_grace, accept_timeout, recover_timeout, resend, approvals, followed, check,
+        allow, held))]
     #[expect(clippy::too_many_arguments, reason = "the turn's options, one by one")]
     fn run_turn(
         &self,
@@ -292,6 +292,7 @@ impl Connection {
         followed: bool,
         check: bool,
         allow: Vec<String>,
+        held: bool,
     ) -> PyResult<String> {
         let limit = |name, value: Option<f64>| value.map(|value| seconds(py, name, value));
         let options = TurnOptions {
@@ -311,7 +312,7 @@ impl Connection {
         if followed {
             self.mailbox.follow_turn(token);
         }
-        let sent = self.with(py, |engine| engine.run_turn(token, command, options));
+        let sent = self.with(py, |engine| engine.run_turn(token, command, options, held));
         sent.map(|text| text.to_string()).inspect_err(|_| self.mailbox.leave_turn(token))
     }
 

@@ -453,7 +453,7 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Turn(to, None));
         let call = Call::new(self, token);
-        self.router.sent(&self.connection.run_turn(token, &command, options)?);
+        self.router.sent(&self.connection.run_turn(token, &command, options, false)?);
         call.finish(from.await)
     }
 
@@ -499,7 +499,7 @@ impl Client {
         let (ended, told, own) = (None, false, None);
         let turn =
             Turn { asked, connection, router, token, inbox, requests, outcome, ended, told, own };
-        self.router.sent(&self.connection.run_turn(token, &command, options)?);
+        self.router.sent(&self.connection.run_turn(token, &command, options, false)?);
         Ok(turn)
     }
 }

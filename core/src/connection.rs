@@ -278,12 +278,11 @@ impl Connection {
         let command =
             Command::Request { token, command: kind, text: text.clone(), runtime, settles, expect };
         let op = self.handed_over(command)?;
-        let give = if options.held { OpSender::hold } else { OpSender::send };
-        self.push(op, give)?;
+        self.push(op, giving(options.held))?;
         Ok(text)
     }
 
-    /// Sends the requests that were held.
+    /// Sends the requests and inputs that were held.
     pub fn flush(&self) {
         if self.check_owner().is_ok()
             && let Some(ops) = &self.ops
@@ -293,7 +292,8 @@ impl Connection {
     }
 
     /// Sends an input and follows its turn to the end. `command` has `runtime` and `payload`;
-    /// messages without a `client_message_id` get one. Returns the frame.
+    /// messages without a `client_message_id` get one. One that is `held` waits for [`Connection::flush`], or for
+    /// what is sent next. Returns the frame.
     ///
     /// # Errors
     ///
@@ -303,6 +303,7 @@ impl Connection {
         token: Token,
         command: &str,
         options: TurnOptions,
+        held: bool,
     ) -> Result<Text, Error> {
         self.check_owner()?;
         for (name, limit) in [
@@ -317,7 +318,7 @@ impl Connection {
         let (prepared, client_ids) = prepare_turn(command, self.max_bytes, &self.shared.ids)?;
         self.check_open()?;
         let text = prepared.text;
-        self.command(Command::RunTurn {
+        let op = self.handed_over(Command::RunTurn {
             token,
             text: text.clone(),
             request_id: prepared.request_id.unwrap_or_default(),
@@ -325,6 +326,7 @@ impl Connection {
             client_ids,
             options,
         })?;
+        self.push(op, giving(held))?;
         Ok(text)
     }
 
@@ -458,6 +460,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn giving(held: bool) -> fn(&OpSender, Op) -> bool {
+    if held { OpSender::hold } else { OpSender::send }
 }
 
 fn closed() -> Error {

@@ -75,12 +75,7 @@ pub(crate) fn prepare(command: &str, needs: Needs, ids: &Ids) -> Result<Prepared
 
 fn finish(object: &RawObject, kind: String, needs: Needs) -> Result<Prepared, Error> {
     let text = object.to_text();
-    if text.len() > needs.max_bytes {
-        let message =
-            format!("`{kind}` has {} bytes, above the limit of {}", text.len(), needs.max_bytes);
-        return Err(Error::new(ErrorKind::MessageTooLarge, message)
-            .with_hint("the server closes connections that send more than 100 MiB at once"));
-    }
+    fits(&text, &kind, needs.max_bytes)?;
     let value: Map<String, Value> = serde_json::from_str(&text)
         .map_err(|error| invalid(format!("command: not valid JSON ({error})")))?;
     if needs.check == Check::Catalog {
@@ -99,6 +94,15 @@ fn finish(object: &RawObject, kind: String, needs: Needs) -> Result<Prepared, Er
         runtime,
         value,
     })
+}
+
+fn fits(text: &str, kind: &str, max_bytes: usize) -> Result<(), Error> {
+    if text.len() <= max_bytes {
+        return Ok(());
+    }
+    let message = format!("`{kind}` has {} bytes, above the limit of {max_bytes}", text.len());
+    Err(Error::new(ErrorKind::MessageTooLarge, message)
+        .with_hint("the server closes connections that send more than 100 MiB at once"))
 }
 
 impl Prepared {
@@ -170,8 +174,8 @@ pub(crate) fn prepare_turn(
     }
     let needs = Needs { check: Check::Catalog, request_id: false, max_bytes };
     // Checked before it is changed, so that a message about a bad field names what the user wrote.
-    let checked = finish(&object, "input".to_owned(), needs)?;
-    if !checked.settles {
+    let mut prepared = finish(&object, "input".to_owned(), needs)?;
+    if !prepared.settles {
         let message = "`input`: field `payload.kind`: expected \"create_message\" for a turn";
         return Err(
             invalid(message).with_hint("other inputs can be submitted without following a turn")
@@ -200,8 +204,10 @@ pub(crate) fn prepare_turn(
     }
     payload.set("messages", format!("[{}]", texts.join(","))).map_err(bad_json)?;
     object.set("payload", payload.to_text()).map_err(bad_json)?;
-    let needs = Needs { check: Check::Shape, request_id: false, max_bytes };
-    Ok((finish(&object, "input".to_owned(), needs)?, client_ids))
+    let text = object.to_text();
+    fits(&text, "input", max_bytes)?;
+    prepared.text = Text::from(text);
+    Ok((prepared, client_ids))
 }
 
 #[cfg(test)]

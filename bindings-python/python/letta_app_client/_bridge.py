@@ -14,7 +14,7 @@ from weakref import WeakMethod
 
 from . import _native
 from ._call import Call, Delivery, Judge
-from ._loops import Loop, running_loop
+from ._loops import Loop, running_key, running_loop
 from .errors import ForkedProcess, WrongLoop
 
 __all__ = ["BATCH", "Bridge", "Pending"]
@@ -88,13 +88,9 @@ class Bridge:
 
     def is_at_home(self) -> bool:
         """Whether the caller is in the client's process, and not on a foreign loop."""
-        here = running_loop()
         # A blocking client is at home in every thread; what is dropped may be so on any loop.
         at_home = (
-            self._home is not None
-            or self._loop is None
-            or here is None
-            or here.key is self._loop.key
+            self._home is not None or self._loop is None or running_key() in (None, self._loop.key)
         )
         return at_home and self.is_in_its_process()
 

@@ -160,7 +160,8 @@ class Commands(HasConveniences, Overloads):
         def start(token: int) -> None:
             nonlocal mine
             text = encode(command)
-            sent = self._native.run_turn(token, text, *limits, mode, False, check, allowed)
+            held = self._bridge.hold()
+            sent = self._native.run_turn(token, text, *limits, mode, False, check, allowed, held)
             mine = token
             self._approvals.take(token, handler)
             self._link.sent(sent)
@@ -248,7 +249,7 @@ class Commands(HasConveniences, Overloads):
         text = encode(_input(runtime, payload, request_id, {}))
 
         def start(token: int) -> None:
-            sent = self._native.run_turn(token, text, *limits, mode, True, check, allowed)
+            sent = self._native.run_turn(token, text, *limits, mode, True, check, allowed, False)
             self._approvals.take(token, handler)
             self._link.sent(sent)
 

@@ -30,9 +30,7 @@ def encode(command: Any) -> str:
     if not isinstance(command, Mapping):
         raise InvalidCommand(f"command: expected a mapping, got {type(command).__name__}")
     try:
-        text = json.dumps(
-            command, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
-        )
+        text = _ENCODER.encode(command)
         if not text.isascii():
             text.encode()
         if not _has_text_keys(command):
@@ -51,12 +49,17 @@ def _has_text_keys(command: Mapping[Any, Any]) -> bool:
     rest: list[Any] = [command]
     while rest:
         value = rest.pop()
-        if isinstance(value, Mapping):
-            value = _plain(value)
-            if not all(isinstance(key, str) for key in value):
-                return False
-            value = value.values()
-        rest += [item for item in value if isinstance(item, (Mapping, list, tuple))]
+        if type(value) is not dict:
+            if isinstance(value, Mapping):
+                value = _plain(value)
+            elif isinstance(value, (list, tuple)):
+                rest += [item for item in value if type(item) not in _SCALARS]
+                continue
+            else:
+                continue
+        if not (_TEXTS.issuperset(map(type, value)) or all(isinstance(key, str) for key in value)):
+            return False
+        rest += [item for item in value.values() if type(item) not in _SCALARS]
     return True
 
 
@@ -95,6 +98,14 @@ def _problem(value: Any) -> str | None:
         return f"expected a JSON value, got {type(value).__name__}"
     return None
 
+
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+)
+
+# To be looked up, which is quicker than to ask for base classes.
+_TEXTS = frozenset({str})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 # A value that contains itself has no deepest place.
 _DEEPEST = 50

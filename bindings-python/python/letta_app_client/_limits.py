@@ -45,6 +45,8 @@ def limit(name: str, value: Any, *, expected: str = "seconds above 0 or None") -
     """
     if value is None:
         return None
+    if type(value) in _NUMBERS and 0 < value < LONGEST:
+        return float(value)
     # NaN is not above zero either.
     if not _is_number(value) or not value > 0:
         raise _refused(name, expected, value)
@@ -57,6 +59,8 @@ def grace(name: str, value: Any) -> float:
     Raises:
         InvalidOption: It is no such time; the message begins with the name.
     """
+    if type(value) in _NUMBERS and 0 <= value < LONGEST:
+        return float(value)
     if value is None or (_is_number(value) and value >= LONGEST):
         return LONGEST
     if not _is_number(value) or math.isnan(value) or value < 0:
@@ -80,7 +84,7 @@ def turn_limits(
     Raises:
         InvalidOption: One is no limit; the message begins with its name.
     """
-    if resend not in get_args(Resend):
+    if resend not in _RESENDS:
         raise InvalidOption(f'resend: expected "if_uncommitted" or "never", got {resend!r}')
     return (
         limit("timeout", timeout),
@@ -92,6 +96,12 @@ def turn_limits(
         grace("recover_timeout", recover_timeout),
         resend,
     )
+
+
+_RESENDS = get_args(Resend)
+
+# What nearly all limits are; to be looked up, which is quicker than to ask for base classes.
+_NUMBERS = frozenset({int, float})
 
 
 def _is_number(value: object) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "contained",
     "driving",
     "logger",
+    "running_key",
     "running_loop",
 ]
 
@@ -82,12 +83,12 @@ class Loop(Protocol):
         """Runs a function of this package as a task of its own; returns what cancels it."""
 
 
-def running_loop() -> Loop | None:
-    """Returns the loop that runs the caller, if one does. Trio is never imported for that."""
+def running_key() -> object | None:
+    """Returns the key of the loop that runs the caller, if one does; trio is never imported."""
     # A blocking call may be made while a loop runs.
     blocking: Loop | None = getattr(driving, "loop", None)
     if blocking is not None:
-        return blocking
+        return blocking.key
     trio = sys.modules.get("trio")
     if trio is not None:
         # In trio's guest mode an asyncio loop is running as well, so trio is asked first.
@@ -96,15 +97,29 @@ def running_loop() -> Loop | None:
         except (AttributeError, RuntimeError):
             pass
         else:
-            return TrioLoop(trio)
+            token: object = trio.lowlevel.current_trio_token()
+            return token
     # Half of what importing this package would take; and where it was not imported, no loop runs.
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return None
     try:
-        return AsyncioLoop(asyncio.get_running_loop())
+        loop: object = asyncio.get_running_loop()
     except RuntimeError:
         return None
+    return loop
+
+
+def running_loop() -> Loop | None:
+    """Returns the loop that runs the caller, if one does."""
+    blocking: Loop | None = getattr(driving, "loop", None)
+    key: Any = running_key()
+    if blocking is not None or key is None:
+        return blocking
+    trio = sys.modules.get("trio")
+    if trio is not None and isinstance(key, getattr(trio.lowlevel, "TrioToken", ())):
+        return TrioLoop(trio)
+    return AsyncioLoop(key)
 
 
 class _AsyncioCompletion:

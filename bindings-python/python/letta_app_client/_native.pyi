@@ -154,7 +154,7 @@ class Connection:
         held: bool,
     ) -> str: ...
     def flush(self) -> None:
-        """Sends the requests that were held; whatever else is sent does so first."""
+        """Sends the requests and inputs that were held; whatever else is sent does so first."""
     def run_turn(
         self,
         token: int,
@@ -169,8 +169,9 @@ class Connection:
         resend: str,
         approvals: str,
         followed: bool,
-        check: bool = False,
-        allow: Sequence[str] = ...,
+        check: bool,
+        allow: Sequence[str],
+        held: bool,
     ) -> str: ...
     def take_turn(self, token: int) -> list[dict[str, Any] | str]:
         """Takes the oldest events of a followed turn, about a thousand at most.
