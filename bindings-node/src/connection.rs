@@ -7,7 +7,7 @@ use letta_app_client::{Connection as Core, Mailbox, RecordWriter, RequestOptions
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi_derive::napi;
 
-use crate::delivery::Drained;
+use crate::delivery::{Drained, LONG, LongText, TakenEvents, long_text, outputs_of};
 use crate::doorbell::Doorbell;
 use crate::errors::{Thrown, bad_option, thrown};
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
@@ -38,6 +38,8 @@ pub struct Connection {
     /// A recording whose redactor is JavaScript's, until it is served.
     writer: Mutex<Option<RecordWriter>>,
     answer: Option<Sender<Option<String>>>,
+    /// Outputs of the results that were drained last.
+    outputs: Mutex<Vec<(i64, LongText)>>,
 }
 
 #[napi]
@@ -62,7 +64,8 @@ impl Connection {
             Core::open(options, sink).map(|core| (core, None))
         };
         let (core, writer) = opened.map_err(thrown)?;
-        Ok(Self { core, mailbox, doorbell, writer: Mutex::new(writer), answer: None })
+        let (writer, outputs) = (Mutex::new(writer), Mutex::default());
+        Ok(Self { core, mailbox, doorbell, writer, answer: None, outputs })
     }
 
     /// Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
@@ -221,10 +224,12 @@ impl Connection {
             .map_err(thrown)
     }
 
-    /// The oldest events of a followed turn, a part of them, as a JSON list; to be called until it is empty.
+    /// The oldest events of a followed turn, a part of them; to be called until there are none.
     #[napi]
-    pub fn take_turn(&self, token: i64) -> String {
-        self.mailbox.take_turn(token_of(token))
+    pub fn take_turn(&self, token: i64) -> TakenEvents {
+        let (events, outputs) = self.mailbox.take_turn_apart(token_of(token), LONG);
+        let outputs = outputs.into_iter().map(|(place, text)| long_text(place, text)).collect();
+        TakenEvents { events, outputs }
     }
 
     /// Nobody takes the events of the turn any more.
@@ -325,7 +330,15 @@ impl Connection {
     #[napi]
     pub fn drain(&self) -> Drained {
         let (deliveries, more) = self.mailbox.drain_step();
+        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = outputs_of(&deliveries);
         Drained { more, ..Drained::from(deliveries) }
+    }
+
+    /// The outputs of a turn's result that are long, which is `null` there: to be taken before the next `drain`.
+    #[napi]
+    pub fn take_outputs(&self, token: i64) -> Vec<LongText> {
+        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        outputs.extract_if(.., |(of, _)| *of == token).map(|(_, output)| output).collect()
     }
 }
 

@@ -27,6 +27,44 @@ pub struct Drained {
     pub more: bool,
 }
 
+/// Longer outputs of tools cross as they are, and not as JSON.
+pub(crate) const LONG: usize = 1024;
+
+/// An output of a tool.
+#[napi(object)]
+pub struct LongText {
+    /// The place of its call in the result, or of its event.
+    pub place: u32,
+    /// The output.
+    pub text: String,
+}
+
+/// Events of a followed turn.
+#[napi(object)]
+pub struct TakenEvents {
+    /// A JSON list, in which outputs that are long are empty.
+    pub events: String,
+    /// Those.
+    pub outputs: Vec<LongText>,
+}
+
+pub(crate) fn long_text(place: usize, text: String) -> LongText {
+    LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text }
+}
+
+/// The outputs that the results among deliveries go without.
+pub(crate) fn outputs_of(deliveries: &VecDeque<Delivery>) -> Vec<(i64, LongText)> {
+    let results = deliveries.iter().filter_map(|delivery| match delivery {
+        Delivery::Turn { token, result } => Some((number(*token), result)),
+        _ => None,
+    });
+    let outputs = results.flat_map(|(token, result)| {
+        let long = result.long_outputs(LONG);
+        long.map(move |(place, output)| (token, long_text(place, output.to_owned())))
+    });
+    outputs.collect()
+}
+
 /// The types of the frames that a server sends, in the order of `Drained.types`.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
@@ -81,7 +119,7 @@ fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
         Delivery::Done { token } => (2, number(token), String::new()),
         Delivery::Response { token, text, .. } => (3, number(token), text.to_string()),
         Delivery::Candidate { token, text } => (4, number(token), text.to_string()),
-        Delivery::Turn { token, result } => (5, number(token), result.to_json()),
+        Delivery::Turn { token, result } => (5, number(token), result.to_short_json(LONG)),
         Delivery::Failed { token, error } => (6, number(token), error.to_json()),
         Delivery::ToolCall { text } => (7, 0, text.to_string()),
         Delivery::Disconnected { channel, code, reason, will_reconnect } => {

@@ -8,8 +8,18 @@ import {
   TurnInterrupted,
 } from "@letta/app-client-native";
 import { describe, expect, it } from "vitest";
+import type { LongText, TakenEvents } from "../ts/native.cjs";
 import { Turn as TurnClass, type TurnEngine } from "../ts/turn.js";
-import { collected, firstText, GENERATIONS, prepared, rejection, say, thrown } from "./helpers.js";
+import {
+  collected,
+  firstText,
+  GENERATIONS,
+  prepared,
+  rejection,
+  say,
+  startRuntime,
+  thrown,
+} from "./helpers.js";
 
 const call = { name: "Read", input: { path: "a.py" }, result: "text" };
 const rich = { text: ["4", "2"], reasoning: "hm", toolCalls: [call], usage: [10, 3] as const };
@@ -108,6 +118,21 @@ it("shares its events between readers that ask before there are any", async () =
   expect(asked.map(({ value }) => value)).toEqual(["a", "b", "c", undefined]);
 });
 
+it("has the outputs of tools whole, short or long, in its events and its results", async () => {
+  const outputs = ["short", 'a "line"\n'.repeat(1000), "", "\u{1f600}\t".repeat(2000)];
+  const toolCalls = outputs.map((result) => ({ name: "Bash", result }));
+  const { client, runtime } = await prepared([{ toolCalls }, { toolCalls }, { toolCalls }]);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  const ended = (await collected(turn)).filter((event) => event.type === "tool_call_end");
+  expect(ended.map(({ output }) => output)).toEqual(outputs);
+  // Two at once, whose results may come together.
+  const other = await startRuntime(client);
+  const run = (at: typeof runtime) => client.runTurn({ runtime: at, payload: say("?") });
+  for (const result of [await turn, ...(await Promise.all([run(runtime), run(other)]))]) {
+    expect(result.toolCalls.map(({ output }) => output)).toEqual(outputs);
+  }
+});
+
 it("throws at once what keeps it from being sent", async () => {
   const { mock, client, runtime } = await prepared([], { reconnect: false });
   const send = (command: object, options = {}) =>
@@ -184,9 +209,12 @@ class FakeEngine implements TurnEngine {
   events = "[]";
   waiting = () => {};
 
-  takeTurn(): string {
+  takeTurn(): TakenEvents {
     this.taken += 1;
-    return this.events;
+    return { events: this.events, outputs: [] };
+  }
+  takeOutputs(): LongText[] {
+    return [];
   }
   leaveTurn(token: number): void {
     this.left.push(token);

@@ -53,8 +53,8 @@ export declare class Connection {
    * Returns the frame.
    */
   runTurn(token: number, command: string, options: NativeTurnOptions, held: boolean): string
-  /** The oldest events of a followed turn, a part of them, as a JSON list; to be called until it is empty. */
-  takeTurn(token: number): string
+  /** The oldest events of a followed turn, a part of them; to be called until there are none. */
+  takeTurn(token: number): TakenEvents
   /** Nobody takes the events of the turn any more. */
   leaveTurn(token: number): void
   /** Stops a turn on the server; `turn` or `failed` still comes. */
@@ -94,6 +94,8 @@ export declare class Connection {
    * before the rest is asked for.
    */
   drain(): Drained
+  /** The outputs of a turn's result that are long, which is `null` there: to be taken before the next `drain`. */
+  takeOutputs(token: number): Array<LongText>
 }
 
 /** An App Server double on a loopback port; see `letta_app_client::testing::MockServer`. */
@@ -200,6 +202,14 @@ export declare function errorCodes(): Array<string>
 
 /** The types of the frames that no reader misses, however far it lags. */
 export declare function keptFrames(): Array<string>
+
+/** An output of a tool. */
+export interface LongText {
+  /** The place of its call in the result, or of its event. */
+  place: number
+  /** The output. */
+  text: string
+}
 
 /** The types of the frames that a server sends, in the order of `Drained.types`. */
 export declare function messageTypes(): Array<string>
@@ -325,3 +335,11 @@ export declare function requestIdRule(kind: string): string
 
 /** The name of the tool through which results are handed in. */
 export declare function submissionTool(): string
+
+/** Events of a followed turn. */
+export interface TakenEvents {
+  /** A JSON list, in which outputs that are long are empty. */
+  events: string
+  /** Those. */
+  outputs: Array<LongText>
+}

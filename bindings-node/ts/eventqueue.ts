@@ -1,10 +1,12 @@
 /** The events of one turn on their way to its readers. */
 
 import { type TurnEvent, turnEvent } from "./events.js";
+import type { TakenEvents } from "./native.cjs";
 
 /** The engine's side: it keeps the events, within bounds, until somebody wants them. */
 export interface EventSource {
-  takeTurn(token: number): string;
+  /** Events as JSON, and apart from it outputs that are long. */
+  takeTurn(token: number): TakenEvents;
   leaveTurn(token: number): void;
 }
 
@@ -75,7 +77,10 @@ export class EventQueue {
     this.#fetched = [];
     this.#next = 0;
     if (!this.#ready) return;
-    this.#fetched = JSON.parse(this.#source.takeTurn(this.#token)).map(turnEvent);
+    const { events, outputs } = this.#source.takeTurn(this.#token);
+    const fetched = JSON.parse(events);
+    for (const { place, text } of outputs) fetched[place].output = text;
+    this.#fetched = fetched.map(turnEvent);
     // A part of what waits: more may, and is not told of again, until nothing came.
     this.#ready = this.#fetched.length > 0;
     if (this.#over && !this.#ready) this.#source.leaveTurn(this.#token);

@@ -58,3 +58,5 @@ export type Drained = binding.Drained;
 export type NativeOptions = binding.NativeOptions;
 export type NativeReconnect = binding.NativeReconnect;
 export type NativeTurnOptions = binding.NativeTurnOptions;
+export type LongText = binding.LongText;
+export type TakenEvents = binding.TakenEvents;

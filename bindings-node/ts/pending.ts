@@ -70,9 +70,9 @@ export class PendingCalls {
   }
 
   /** Makes a call. A signal that is aborted already lets nothing be sent. */
-  make<T>({ read, ...plan }: CallPlan<T>): Promise<T> {
+  make<T>({ read, ...plan }: CallPlan<T>, token = this.#engine.token()): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.begin({ ...plan, resolve: (text) => resolve(read(text)), reject });
+      this.begin({ ...plan, resolve: (text) => resolve(read(text)), reject }, token);
     });
   }
 

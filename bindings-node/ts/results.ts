@@ -1,6 +1,7 @@
 /** What a turn came to. */
 
 import { parsedFrame } from "./messages.js";
+import type { LongText } from "./native.cjs";
 import type { RuntimeScope, WsProtocolMessage } from "./protocol.js";
 
 /** The outcome of a turn in one word. */
@@ -177,6 +178,18 @@ function messagesOf(native: NativeMessage[], calls: ToolCall[]): TurnMessage[] {
     const call = calls[message.index];
     return call ? [{ type: "tool_call", call }] : [];
   });
+}
+
+/** The result that a text of the engine stands for; outputs that are long come apart from it. */
+export function readResult(text: string, outputs: () => LongText[]): TurnResult {
+  const native = JSON.parse(text) as NativeResult;
+  if (native.tool_calls.some(({ output }) => output === null)) {
+    for (const { place, text } of outputs()) {
+      const call = native.tool_calls[place];
+      if (call !== undefined) call.output = text;
+    }
+  }
+  return turnResult(native);
 }
 
 /** The result that the engine's form stands for. */

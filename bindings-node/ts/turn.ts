@@ -4,7 +4,8 @@
 import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
 import { EventQueue, type EventSource } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
-import { type NativeResult, type TurnResult, type TurnStatus, turnResult } from "./results.js";
+import type { LongText } from "./native.cjs";
+import { readResult, type TurnResult, type TurnStatus } from "./results.js";
 import type { Prompt } from "./session.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
 import type { UIMessageChunk } from "./uimessages.js";
@@ -26,6 +27,8 @@ export type TurnPhase =
 
 /** The engine's side of a turn. */
 export interface TurnEngine extends EventSource {
+  /** The outputs that the text of its result goes without; while that is delivered. */
+  takeOutputs(token: number): LongText[];
   abortTurn(token: number): void;
   /** Lets the turn go on; its call is not pending any more. */
   detachTurn(token: number): void;
@@ -113,7 +116,9 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     this.#token = token;
     this.#events = new EventQueue(engine, token);
     begin({
-      resolve: (text) => this.#settle({ result: turnResult(JSON.parse(text) as NativeResult) }),
+      resolve: (text) => {
+        this.#settle({ result: readResult(text, () => engine.takeOutputs(token)) });
+      },
       reject: (error) => this.#settle({ error }),
       ready: () => this.#events.ready(),
     });

@@ -4,7 +4,7 @@ import type { Approvers } from "./approvers.js";
 import type { Connection } from "./native.cjs";
 import { nativeTurnOptions, type RunTurnOptions } from "./options.js";
 import type { PendingCalls } from "./pending.js";
-import { type NativeResult, type TurnResult, turnResult } from "./results.js";
+import { readResult, type TurnResult } from "./results.js";
 import { Turn, type TurnCall, type TurnEngine, type TurnInput } from "./turn.js";
 
 /** Hands a command to the engine, with all that comes before. */
@@ -25,6 +25,7 @@ export class Turns {
     this.#hand = hand;
     this.#engine = {
       takeTurn: (token) => native.takeTurn(token),
+      takeOutputs: (token) => native.takeOutputs(token),
       leaveTurn: (token) => native.leaveTurn(token),
       abortTurn: (token) => native.abortTurn(token),
       turnReport: (token) => native.turnReport(token),
@@ -36,9 +37,10 @@ export class Turns {
   }
 
   run(input: object, options: RunTurnOptions): Promise<TurnResult> {
-    const read = (text: string) => turnResult(JSON.parse(text) as NativeResult);
+    const token = this.#native.token();
+    const read = (text: string) => readResult(text, () => this.#native.takeOutputs(token));
     const held = () => this.#calls.hold();
-    return this.#calls.make({ ...this.#plan(input, options, false, held), read });
+    return this.#calls.make({ ...this.#plan(input, options, false, held), read }, token);
   }
 
   send(input: object, options: RunTurnOptions): Turn {

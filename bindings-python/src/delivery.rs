@@ -33,8 +33,8 @@ pub(crate) fn to_tuple<'py>(
         }
         Delivery::Sent { text } => (intern!(py, "sent"), 0, text.as_str()).into_pyobject(py),
         Delivery::Done { token } => (intern!(py, "done"), *token).into_pyobject(py),
-        Delivery::Response { token, text, refused } => {
-            (intern!(py, "response"), *token, text.as_str(), *refused).into_pyobject(py)
+        Delivery::Response { token, kind, text, refused } => {
+            (intern!(py, "response"), *token, text.as_str(), *kind, *refused).into_pyobject(py)
         }
         Delivery::Candidate { token, text } => {
             (intern!(py, "candidate"), *token, text.as_str()).into_pyobject(py)

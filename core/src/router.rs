@@ -265,7 +265,7 @@ impl Sink for RouterSink {
         }
         self.0.with(|state| match delivery {
             Delivery::Done { token } => state.complete(token, Outcome::Done),
-            Delivery::Response { token, text, refused } => {
+            Delivery::Response { token, text, refused, .. } => {
                 let message = Message::new(Channel::Control, text);
                 let outcome = if refused {
                     Outcome::Failed(refusal(&message))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from . import _native
 from ._bridge import Bridge
 from ._call import Delivery
-from ._decode import decode
+from ._decode import decode, decode_as
 from ._handlers import Handlers
 from ._json import encode
 from ._limits import Timeout, request_limit
@@ -127,8 +127,10 @@ class Link:
             self.sent(self.native.request(token, text, seconds, manual, checked, held))
 
         delivery = await self.bridge.call(start, predicate)
-        response = decode(delivery[2])
-        if delivery[0] == "response" and delivery[3]:
+        if delivery[0] != "response":
+            return decode(delivery[2])
+        response = decode_as(delivery[3], delivery[2])
+        if delivery[4]:
             raise refusal(response)
         return response
 

@@ -106,7 +106,7 @@ class Connection:
         come only while somebody listens.
 
         ``("message", 0, channel, text, type or None)``, ``("sent", 0, text)``, ``("done", token)``,
-        ``("response", token, text, refused)``, ``("candidate", token, text)``,
+        ``("response", token, text, type or None, refused)``, ``("candidate", token, text)``,
         ``("turn", token, outcome)``, ``("failed", token, error_json)``,
         ``("turn_ready", token)``, ``("approval", token, ask, text)``,
         ``("approval_over", token, ask, refused)``, ``("tool_call", 0, text)``,

@@ -48,7 +48,7 @@ class Fields(Mapping[str, Any]):
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         """Wraps a mapping, which must not be changed afterwards."""
-        object.__setattr__(self, "_data", data if isinstance(data, dict) else dict(data))
+        _set_data(self, data if isinstance(data, dict) else dict(data))
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -63,17 +63,18 @@ class Fields(Mapping[str, Any]):
         return _wrap(self.raw[key], self._nested.get(key, Fields))
 
     def __getattr__(self, name: str) -> Any:
-        kind = type(self).__name__
         # The machinery of copy and pickle looks for such names before there is any data.
         if name.startswith("_"):
-            raise AttributeError(f"{kind} has no attribute {name!r}")
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         try:
-            return self[name]
+            value = self.raw[name]
         except KeyError:
             if name in self._optional:
                 return None
-            known = ", ".join(self.raw)
+            kind, known = type(self).__name__, ", ".join(self.raw)
             raise AttributeError(f"{kind} has no field {name!r} (there are: {known})") from None
+        # Most values hold no others; one call less for them.
+        return value if type(value) is str else _wrap(value, self._nested.get(name, Fields))
 
     def __setattr__(self, name: str, _value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable; cannot set {name!r}")
@@ -107,6 +108,9 @@ class Fields(Mapping[str, Any]):
         return f"{type(self).__name__}({_shortened(repr(self.raw))})"
 
 
+_set_data = Fields._data.__set__  # type: ignore[attr-defined]  # noqa: SLF001 - its own module
+
+
 class Message(Fields):
     """A frame of the server, or the answer to a request.
 
@@ -122,7 +126,7 @@ class Message(Fields):
 
     def __init__(self, text: str) -> None:
         """Takes the wire text of a frame, which must be a JSON object."""
-        object.__setattr__(self, "_text", text)
+        _set_text(self, text)
 
     @property
     def raw_text(self) -> str:
@@ -135,9 +139,9 @@ class Message(Fields):
         try:
             return self._data
         except AttributeError:
-            data = parse(self._text)
-            object.__setattr__(self, "_data", data)
-            return data  # type: ignore[no-any-return]
+            data: dict[str, Any] = parse(self._text)
+            _set_data(self, data)
+            return data
 
     @property
     def type(self) -> str:
@@ -151,6 +155,8 @@ class Message(Fields):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({_shortened(self._text)})"
 
+
+_set_text = Message._text.__set__  # type: ignore[attr-defined]  # noqa: SLF001 - its own module
 
 Maker: TypeAlias = Callable[[dict[str, Any]], Fields]
 """Makes an object of a field's value."""

@@ -58,6 +58,8 @@ pub enum Delivery {
     Response {
         /// The call.
         token: Token,
+        /// Its type, where that is one the catalog knows.
+        kind: Option<&'static str>,
         /// The response, byte for byte (for `list_memory`, its chunks joined).
         text: Text,
         /// The server refused: `success: false`, or `accepted: false`.

@@ -295,8 +295,10 @@ impl Engine {
         self.ctx.last_frame = self.ctx.last_frame.and(Some(now));
         self.counters.bytes += text.len() as u64;
         let is_followed = !self.turns.is_empty() || self.tools.any();
-        let read = if is_followed { Envelope::read_whole(text) } else { Envelope::read(text) };
-        let Ok(mut envelope) = read else {
+        let mut delta = None;
+        let read =
+            if is_followed { Envelope::read_whole(text, &mut delta) } else { Envelope::read(text) };
+        let Ok(envelope) = read else {
             self.counters.malformed += 1;
             return;
         };
@@ -305,7 +307,7 @@ impl Engine {
             Some(seq) if self.sequence.is_again(seq, text) => self.counters.repeated += 1,
             Some(seq) if !self.sequence.admit(now, seq, channel, text) => {}
             Some(_) if !self.is_news(&envelope, text) => {}
-            _ => self.process(channel, &mut envelope, text),
+            _ => self.process(channel, &envelope, &mut delta, text),
         }
         self.process_ready();
     }
@@ -313,16 +315,23 @@ impl Engine {
     /// Processes frames that waited for others, as far as their turn has come.
     fn process_ready(&mut self) {
         while let Some((channel, text)) = self.sequence.ready() {
-            if let Ok(mut envelope) = Envelope::read(&text) {
-                self.process(channel, &mut envelope, &text);
+            if let Ok(envelope) = Envelope::read(&text) {
+                self.process(channel, &envelope, &mut None, &text);
             }
         }
     }
 
-    fn process(&mut self, channel: Channel, envelope: &mut Envelope<'_>, text: &Text) {
+    /// The delta is there where it has been read with the rest.
+    fn process<'a>(
+        &mut self,
+        channel: Channel,
+        envelope: &Envelope<'a>,
+        delta: &mut Option<Delta<'a>>,
+        text: &Text,
+    ) {
         let kind = known_message(&envelope.kind);
         self.ctx.deliveries.push_back(Delivery::Message { channel, kind, text: text.clone() });
-        if self.route(envelope, text).is_err() {
+        if self.route(envelope, delta, text).is_err() {
             self.counters.degraded += 1;
         }
         self.forget_ended_turns();
@@ -431,7 +440,12 @@ impl Engine {
         }
     }
 
-    fn route(&mut self, envelope: &mut Envelope<'_>, text: &Text) -> Result<(), serde_json::Error> {
+    fn route<'a>(
+        &mut self,
+        envelope: &Envelope<'a>,
+        delta: &mut Option<Delta<'a>>,
+        text: &Text,
+    ) -> Result<(), serde_json::Error> {
         if let Some(id) = envelope.request_id.as_deref() {
             if envelope.kind == "input_accepted" && self.input_accepted(id, text)? {
                 return Ok(());
@@ -455,7 +469,6 @@ impl Engine {
             let key = Correlation::Teleport(id.to_owned());
             self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
         }
-        let delta = envelope.read_delta.take();
         match &envelope.runtime {
             Some(scope) if envelope.subagent_id.is_none() => {
                 self.route_event(envelope, scope, delta, text)?;
@@ -494,11 +507,11 @@ impl Engine {
         Ok(true)
     }
 
-    fn route_event(
+    fn route_event<'a>(
         &mut self,
-        envelope: &Envelope<'_>,
+        envelope: &Envelope<'a>,
         scope: &Scope<'_>,
-        delta: Option<Delta<'_>>,
+        delta: &mut Option<Delta<'a>>,
         text: &Text,
     ) -> Result<(), serde_json::Error> {
         if envelope.kind == "runtime_start_response" {
@@ -532,21 +545,23 @@ impl Engine {
             }
             "stream_delta" if !runtime.turns.is_empty() || self.tools.any() => {
                 let json = envelope.delta.unwrap_or_default();
-                let read = delta.map_or_else(|| Delta::read(json), Ok);
-                let mut delta = read.map_err(unreadable)?;
-                self.tools.heard(&scope.agent_id, &scope.conversation_id, &delta, ctx);
+                let delta = match delta {
+                    Some(delta) => delta,
+                    None => delta.insert(Delta::read(json).map_err(unreadable)?),
+                };
+                self.tools.heard(&scope.agent_id, &scope.conversation_id, delta, ctx);
                 if runtime.turns.is_empty() {
                     return Ok(());
                 }
                 runtime.sign = Some(text.clone());
-                runtime.own_by_delta(&delta, ctx);
+                runtime.own_by_delta(delta, ctx);
                 runtime.announce_runs(ctx);
                 if delta.run_id.is_none() {
-                    delta.run_id = runtime.runs.home_of(&delta).map(Cow::Owned);
+                    delta.run_id = runtime.runs.home_of(delta).map(Cow::Owned);
                 }
-                runtime.runs.record(&delta, text);
-                runtime.follow_delta(&delta, text, ctx);
-                runtime.complete_by_delta(&delta, text, ctx);
+                runtime.runs.record(delta, text);
+                runtime.follow_delta(delta, text, ctx);
+                runtime.complete_by_delta(delta, text, ctx);
             }
             "control_request" => {
                 let request = serde_json::from_str::<ControlRequestFrame>(text)?;

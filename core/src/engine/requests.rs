@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::{InputAcceptedFrame, ResponseHead};
 use crate::protocol::raw::RawObject;
-use crate::protocol::validate::spec;
+use crate::protocol::validate::{known_message, spec};
 
 /// Frames with a `request_id` of the server's own choice: never an answer to a request.
 const SERVER_REQUESTS: [&str; 2] = ["control_request", "external_tool_call_request"];
@@ -124,8 +124,9 @@ impl Requests {
             text.clone()
         };
         let refused = spawn_failed || is_refusal(kind, &text);
+        let kind = known_message(kind);
         self.remove(token);
-        ctx.deliveries.push_back(Delivery::Response { token, text, refused });
+        ctx.deliveries.push_back(Delivery::Response { token, kind, text, refused });
     }
 
     /// Forgets a request; a late answer is then nobody's.

@@ -258,8 +258,8 @@ impl Engine {
         for text in seen {
             self.counters.bytes += text.len() as u64;
             self.counters.frames += 1;
-            if let Ok(mut envelope) = Envelope::read(&text) {
-                self.process(super::Channel::Control, &mut envelope, &text);
+            if let Ok(envelope) = Envelope::read(&text) {
+                self.process(super::Channel::Control, &envelope, &mut None, &text);
             }
         }
         self.ctx.switching = false;

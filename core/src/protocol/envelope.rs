@@ -19,7 +19,7 @@ pub struct Scope<'a> {
 }
 
 /// The routing fields of one frame.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// `type`; empty when there is none.
     pub kind: Cow<'a, str>,
@@ -37,8 +37,6 @@ pub struct Envelope<'a> {
     pub teleport_id: Option<Cow<'a, str>>,
     /// The JSON text of `delta`, for [`super::frames::Delta::read`].
     pub delta: Option<&'a str>,
-    /// What [`Envelope::read_whole`] has read of it already.
-    pub(crate) read_delta: Option<Delta<'a>>,
     /// The JSON text of `device_status.pending_control_requests`, read on the way by [`Envelope::read_whole`].
     pub(crate) asked: Option<&'a str>,
 }
@@ -65,12 +63,15 @@ impl<'a> Envelope<'a> {
     /// # Errors
     ///
     /// As [`Envelope::read`]; a delta that cannot be read is left to [`Delta::read`].
-    pub(crate) fn read_whole(text: &'a str) -> Result<Self, Malformed> {
+    pub(crate) fn read_whole(
+        text: &'a str,
+        delta: &mut Option<Delta<'a>>,
+    ) -> Result<Self, Malformed> {
         Self::scan(text, |envelope, scanner, key| {
             match key {
                 "delta" => {
                     let (read, json) = scanner.tried(Delta::scan)?;
-                    (envelope.read_delta, envelope.delta) = (read, Some(json));
+                    (*delta, envelope.delta) = (read, Some(json));
                 }
                 "device_status" => envelope.asked = scanner.tried(asked)?.0.flatten(),
                 _ => scanner.skip()?,

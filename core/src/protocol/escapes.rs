@@ -1,11 +1,18 @@
 //! The text that a JSON string stands for, in one pass and one allocation: outputs of tools may be large.
 
+use super::plain::plain;
+
 /// The text of a JSON string's inside; nothing where half of a surrogate pair stands in it, or what is no escape.
 pub(super) fn unescaped(inside: &str) -> Option<String> {
     let mut text = String::with_capacity(inside.len());
     let mut rest = inside;
-    while let Some((plain, escape)) = rest.split_once('\\') {
+    loop {
+        let (plain, escape) = rest.split_at_checked(plain(rest.as_bytes()))?;
         text.push_str(plain);
+        let Some(escape) = escape.strip_prefix('\\') else {
+            // It is all plain, or no JSON.
+            return escape.is_empty().then_some(text);
+        };
         let (kind, behind) = escape.split_at_checked(1)?;
         rest = behind;
         text.push(match kind {
@@ -21,8 +28,6 @@ pub(super) fn unescaped(inside: &str) -> Option<String> {
             _ => return None,
         });
     }
-    text.push_str(rest);
-    Some(text)
 }
 
 /// The character behind `\u`, which may take a second escape.

@@ -253,7 +253,7 @@ impl Lab {
             ended.extend(match delivery {
                 Delivery::Turn { token, result } => Some((token, End::Turn(result))),
                 Delivery::Failed { token, error } => Some((token, End::Failed(error))),
-                Delivery::Response { token, text, refused } => {
+                Delivery::Response { token, text, refused, .. } => {
                     let value = serde_json::from_str(&text).expect("responses are JSON");
                     Some((token, End::Response(value, refused)))
                 }
