@@ -176,4 +176,30 @@ mod tests {
             assert!(Envelope::read(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn one_pass_reads_what_two_read() {
+        for delta in [
+            r#"{"message_type":"assistant_message","run_id":"r","content":[{"text":"a\nb"}]}"#,
+            r#"{"message_type":"assistant_message","content":"half \ud83d of a pair"}"#,
+            r#"{"message_type":"assistant_message","content":null,"otid":null}"#,
+            r#"{"message_type":"user_message","content":{"odd":[1,{"text":2}]}}"#,
+            r#"{"message_type":"tool_return_message","tool_returns":[{"tool_call_id":"c"}]}"#,
+            // What cannot be read is passed over all the same, and what follows it is found.
+            r#"{"message_type":"stop_reason","run_id":[{"deep":[7]}]}"#,
+            r#"{"run_id":"r"}"#,
+            "[1]",
+            "null",
+        ] {
+            let text = format!(
+                r#"{{"type":"x","delta":{delta},"device_status":{{"a":[1],"pending_control_requests":[ ]}},"event_seq":7}}"#
+            );
+            let mut read = None;
+            let whole = Envelope::read_whole(&text, &mut read).expect("an object");
+            assert_eq!((whole.asked, whole.event_seq), (Some("[ ]"), Some(7)), "{delta}");
+            assert_eq!(read, Delta::read(delta).ok(), "{delta}");
+            let asked = whole.asked;
+            assert_eq!(whole, Envelope { asked, ..Envelope::read(&text).expect("an object") });
+        }
+    }
 }
