@@ -1,6 +1,7 @@
-//! The routing fields of a frame, read by the scanner and by `serde_json`: the two must agree.
+//! The fields of a frame, read by the scanner and by `serde_json`: the two must agree.
 
 use letta_app_client::protocol::envelope::Envelope;
+use letta_app_client::protocol::outline::{self, Outline};
 use serde_json::Value;
 
 /// Compares the two readings of any text.
@@ -35,4 +36,27 @@ pub fn compare(text: &str) {
     let ids = runtime["agent_id"].as_str().zip(runtime["conversation_id"].as_str());
     let scanned = envelope.runtime.as_ref();
     assert_eq!(scanned.map(|scope| (&*scope.agent_id, &*scope.conversation_id)), ids, "{text}");
+    compare_fields(text, &object);
+}
+
+/// Every field by its name, and what is in lists.
+fn compare_fields(text: &str, object: &Value) {
+    let Some(outline) = Outline::of(text) else {
+        assert!(text.contains('\\'), "an object without escapes: {text}");
+        return;
+    };
+    for (name, value) in object.as_object().into_iter().flatten() {
+        let part = outline.value(text, name).unwrap_or_else(|| panic!("no {name:?}: {text}"));
+        assert_eq!(serde_json::from_str::<Value>(part).ok().as_ref(), Some(value), "{text}");
+        assert_eq!(outline::string(part).as_deref(), value.as_str(), "{text}");
+        let items = outline::items(part);
+        assert_eq!(items.as_ref().map(Vec::len), value.as_array().map(Vec::len), "{text}");
+        for (item, value) in items.into_iter().flatten().zip(value.as_array().into_iter().flatten())
+        {
+            assert_eq!(serde_json::from_str::<Value>(item).ok().as_ref(), Some(value), "{text}");
+        }
+    }
+    if !object.as_object().is_some_and(|fields| fields.contains_key("no such field")) {
+        assert_eq!(outline.value(text, "no such field"), None, "{text}");
+    }
 }

@@ -6,6 +6,7 @@ pub mod envelope;
 mod escapes;
 pub mod frames;
 pub mod generated;
+pub mod outline;
 mod plain;
 pub mod raw;
 mod scan;
