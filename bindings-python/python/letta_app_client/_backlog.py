@@ -37,8 +37,9 @@ class Backlog:
         self._max_bytes = max_bytes
         self._raises = overflow == "raise"
         # What stayed when its neighbours went; older than the rest.
-        self._kept: deque[Message] = deque()
-        self._frames: deque[Message] = deque()
+        # Each with its size, which changes when a frame is looked at meanwhile.
+        self._kept: deque[tuple[Message, int]] = deque()
+        self._frames: deque[tuple[Message, int]] = deque()
         self._bytes = 0
         self.dropped = 0
         self.is_over = False
@@ -48,18 +49,18 @@ class Backlog:
 
     def put(self, message: Message) -> None:
         """Takes a frame. One that does not fit ends a queue that is to raise."""
-        size = _size(message)
+        size = message.raw_text.__sizeof__()
         if self.is_over or (self._raises and self._is_too_much(1, size)):
             self.lost(1)
             return
-        self._frames.append(message)
+        self._frames.append((message, size))
         self._bytes += size
         while self._frames and self._is_too_much(0, 0):
             oldest = self._frames.popleft()
-            if type(oldest) in kept():
+            if type(oldest[0]) in kept():
                 self._kept.append(oldest)
             else:
-                self._bytes -= _size(oldest)
+                self._bytes -= oldest[1]
                 self.dropped += 1
 
     def lost(self, count: int) -> None:
@@ -69,8 +70,8 @@ class Backlog:
 
     def pop(self) -> Message:
         """Returns the oldest frame; there must be one."""
-        message = (self._kept or self._frames).popleft()
-        self._bytes -= _size(message)
+        message, size = (self._kept or self._frames).popleft()
+        self._bytes -= size
         return message
 
     def clear(self) -> None:
@@ -82,7 +83,3 @@ class Backlog:
     def _is_too_much(self, more: int, size: int) -> bool:
         count = len(self) + more
         return count > 1 and (count > self._limit or self._bytes + size > self._max_bytes)
-
-
-def _size(message: Message) -> int:
-    return message.raw_text.__sizeof__()

@@ -274,10 +274,11 @@ class Bridge:
             deliveries, self._more = self.native.drain(rung)
             self._inbox.extend(deliveries)
         try:
-            for _ in range(min(len(self._inbox), BATCH)):
+            inbox, take = self._inbox, self._take
+            for _ in range(min(len(inbox), BATCH)):
                 # A handler may have fetched what was here.
-                if self._inbox:
-                    self._take(self._inbox.popleft())
+                if inbox:
+                    take(inbox.popleft())
         finally:
             # Also when a handler was interrupted: no completion may be lost.
             if (self._inbox or self._more) and self._loop is not None:

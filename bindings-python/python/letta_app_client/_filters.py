@@ -8,7 +8,7 @@ from typing import Any
 from ._checks import expect_text, runtime_ids
 from ._decode import classes
 from .errors import InvalidOption
-from .messages import Message
+from .messages import Fields, Message
 
 __all__ = ["Wanted"]
 
@@ -36,24 +36,22 @@ class Wanted:
 
     def __call__(self, message: Message) -> bool:
         """Whether it is one of them."""
-        return self._is_of_type(message) and self._is_of_runtime(message)
+        # One call for each frame that is wanted: there may be many.
+        kinds = self._kinds
+        if kinds is not None and type(message) not in kinds and not self._is_unknown(message):
+            return False
+        return self._runtime is None or self._is_of_runtime(message)
 
     def is_within(self, kinds: frozenset[type[Message]]) -> bool:
         """Whether it wants frames of these classes only."""
         return self._kinds is not None and not self._unknown and self._kinds <= kinds
 
-    def _is_of_type(self, message: Message) -> bool:
-        if self._kinds is None or type(message) in self._kinds:
-            return True
-        if not self._unknown or type(message) is not Message:
-            return False
-        return message.type in self._unknown
+    def _is_unknown(self, message: Message) -> bool:
+        return bool(self._unknown) and type(message) is Message and message.type in self._unknown
 
     def _is_of_runtime(self, message: Message) -> bool:
-        if self._runtime is None:
-            return True
-        runtime = message.raw.get("runtime")
-        if not isinstance(runtime, dict):
+        runtime = message.get("runtime")
+        if not isinstance(runtime, Fields):
             return False
         return (runtime.get("agent_id"), runtime.get("conversation_id")) == self._runtime
 
