@@ -9,11 +9,13 @@ mod delivery;
 mod doorbell;
 mod errors;
 mod outcome;
+mod record;
 mod recording;
 mod server;
 mod server_log;
 mod submission;
 mod testing;
+mod values;
 
 use pyo3::prelude::*;
 
@@ -31,6 +33,8 @@ mod _native {
     #[pymodule_export]
     use crate::outcome::Outcome;
     #[pymodule_export]
+    use crate::record::{Record, frame_type};
+    #[pymodule_export]
     use crate::recording::{Recording, replay_events};
     #[pymodule_export]
     use crate::server::Server;
@@ -40,6 +44,8 @@ mod _native {
     use crate::submission::Submission;
     #[pymodule_export]
     use crate::testing::MockServer;
+    #[pymodule_export]
+    use crate::values::ByTag;
     use pyo3::prelude::*;
 
     #[pymodule_init]

@@ -20,14 +20,7 @@ def classes() -> Mapping[str, type[Message]]:
 
 def decode(text: str) -> Message:
     """Parses a frame and makes it an object of the class of its type; plain where it is unknown."""
-    plain = Message(text)
-    kind = classes().get(plain.type)
-    if kind is None:
-        return plain
-    message = kind(text)
-    # Parsed once.
-    object.__setattr__(message, "_data", plain.raw)
-    return message
+    return decode_as(Message(text).type, text)
 
 
 def decode_as(kind: str | None, text: str) -> Message:

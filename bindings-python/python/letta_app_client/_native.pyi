@@ -43,6 +43,33 @@ class Outcome:
         And those, each with its call's place in ``tool_calls``.
         """
 
+class Record:
+    """A JSON object whose fields are read from its text, or from the ``dict`` that it is made of.
+
+    Its classes say which they are (``_of_text``), which names are no fields (``_own``), which
+    fields may be missing (``_optional``), and what the objects in fields are made by (``_nested``).
+    """
+
+    @property
+    def raw(self) -> dict[str, Any]:
+        """All of it, parsed by Python when it is first asked for."""
+
+    @property
+    def _text(self) -> str | None:
+        """The text, where it is made of text."""
+
+    def __getitem__(self, key: str) -> Any: ...
+    def __getattr__(self, name: str) -> Any: ...
+
+def frame_type(frame: Record) -> str:
+    """The text in the field ``type``; an empty one where there is none."""
+
+@final
+class ByTag:
+    """Says of which class an object is made: the one in ``kinds`` of the text in its ``key``."""
+
+    def __new__(cls, key: str, kinds: dict[str, type[Record]]) -> ByTag: ...
+
 @final
 class Recording:
     """The writing end of a recording, for a thread that asks a function about each frame."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from ._parse import parse
+from . import _native
 
 __all__ = ["Channel", "Fields", "Message", "by_tag", "nest"]
 
@@ -16,15 +16,7 @@ Channel = Literal["control", "stream"]
 _REPR_LIMIT = 200
 
 
-def _wrap(value: Any, kind: Maker) -> Any:
-    if isinstance(value, dict):
-        return kind(value)
-    if isinstance(value, list):
-        return [_wrap(item, kind) for item in value]
-    return value
-
-
-class Fields(Mapping[str, Any]):
+class Fields(_native.Record, Mapping[str, Any]):
     """A JSON object whose fields can be read as attributes: ``started.runtime.agent_id``.
 
     It cannot be changed, it is a mapping (``fields["agent_id"]``, ``fields.get(...)``,
@@ -39,42 +31,36 @@ class Fields(Mapping[str, Any]):
     ``raw`` or ``to_dict`` is reached as ``fields["items"]``.
     """
 
-    __slots__ = ("_data",)
-    _data: dict[str, Any]
+    __slots__ = ()
     # What is known of the fields of a class: those that may be missing and then are ``None``, and
     # the classes of the objects in them.
     _optional: ClassVar[frozenset[str]] = frozenset()
     _nested: ClassVar[Mapping[str, Maker]] = {}
+    # Whether it is made of text, and which names are not those of fields.
+    _of_text: ClassVar[bool] = False
+    _own: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        """Wraps a mapping, which must not be changed afterwards."""
-        _set_data(self, data if isinstance(data, dict) else dict(data))
+    if TYPE_CHECKING:  # all of it is native
 
-    @property
-    def raw(self) -> dict[str, Any]:
-        """The plain ``dict``, exactly as it was parsed. Do not change it; see ``to_dict``."""
-        return self._data
+        def __init__(self, data: Mapping[str, Any]) -> None:
+            """Wraps a mapping, which must not be changed afterwards."""
+
+        @property
+        def raw(self) -> dict[str, Any]:
+            """The plain ``dict``, exactly as it was parsed. Do not change it; see ``to_dict``."""
+            raise NotImplementedError
+
+        def __getitem__(self, key: str) -> Any: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __init_subclass__(cls) -> None:
+        names = vars(cls) if len(cls.__bases__) == 1 else dir(cls)
+        cls._own |= {name for name in names if not name.startswith("_")}
 
     def to_dict(self) -> dict[str, Any]:
         """Returns a copy of the plain ``dict`` that may be changed."""
         return copy.deepcopy(self.raw)
-
-    def __getitem__(self, key: str) -> Any:
-        return _wrap(self.raw[key], self._nested.get(key, Fields))
-
-    def __getattr__(self, name: str) -> Any:
-        # The machinery of copy and pickle looks for such names before there is any data.
-        if name.startswith("_"):
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        try:
-            value = self.raw[name]
-        except KeyError:
-            if name in self._optional:
-                return None
-            kind, known = type(self).__name__, ", ".join(self.raw)
-            raise AttributeError(f"{kind} has no field {name!r} (there are: {known})") from None
-        # Most values hold no others; one call less for them.
-        return value if type(value) is str else _wrap(value, self._nested.get(name, Fields))
 
     def __setattr__(self, name: str, _value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is immutable; cannot set {name!r}")
@@ -108,7 +94,7 @@ class Fields(Mapping[str, Any]):
         return f"{type(self).__name__}({_shortened(repr(self.raw))})"
 
 
-_set_data = Fields._data.__set__  # type: ignore[attr-defined]  # noqa: SLF001 - its own module
+Fields._own = frozenset(name for name in dir(Fields) if not name.startswith("_"))  # noqa: SLF001
 
 
 class Message(Fields):
@@ -120,56 +106,47 @@ class Message(Fields):
     Matches by type: ``case Message("turn_finished")``, or ``case Message(type="x", runtime=r)``.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ()
     __match_args__ = ("type",)
-    _text: str
+    _of_text = True
 
-    def __init__(self, text: str) -> None:
-        """Takes the wire text of a frame, which must be a JSON object."""
-        _set_text(self, text)
+    if TYPE_CHECKING:
+
+        def __init__(self, text: str) -> None:
+            """Takes the wire text of a frame, which must be a JSON object."""
 
     @property
     def raw_text(self) -> str:
         """The text that came over the wire, byte for byte, with all digits of all numbers."""
-        return self._text
+        return self._text or ""
 
-    @property
-    def raw(self) -> dict[str, Any]:
-        """The parsed frame as a plain ``dict``. Do not change it; see ``to_dict``."""
-        try:
-            return self._data
-        except AttributeError:
-            data: dict[str, Any] = parse(self._text)
-            _set_data(self, data)
-            return data
+    if TYPE_CHECKING:
 
-    @property
-    def type(self) -> str:
-        """What kind of frame this is; an empty string for a frame that does not say."""
-        kind = self.raw.get("type")
-        return kind if isinstance(kind, str) else ""
+        @property
+        def type(self) -> str:
+            """What kind of frame this is; an empty string for a frame that does not say."""
+            raise NotImplementedError
+
+    else:  # looked at in nearly every frame, so it is no function of Python's
+        type = property(
+            _native.frame_type,
+            doc="What kind of frame this is; an empty string for a frame that does not say.",
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._text,)
+        return type(self), (self.raw_text,)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({_shortened(self._text)})"
+        return f"{type(self).__name__}({_shortened(self.raw_text)})"
 
 
-_set_text = Message._text.__set__  # type: ignore[attr-defined]  # noqa: SLF001 - its own module
-
-Maker: TypeAlias = Callable[[dict[str, Any]], Fields]
+Maker: TypeAlias = "type[Fields] | _native.ByTag"
 """Makes an object of a field's value."""
 
 
 def by_tag(key: str, kinds: Mapping[str, type[Fields]]) -> Maker:
     """Makes objects of the class that their tag says; plain ones where it is unknown."""
-
-    def make(data: dict[str, Any]) -> Fields:
-        tag = data.get(key)
-        return (kinds.get(tag, Fields) if isinstance(tag, str) else Fields)(data)
-
-    return make
+    return _native.ByTag(key, dict(kinds))
 
 
 def nest(kinds: Mapping[type[Fields], Mapping[str, Maker]]) -> None:
