@@ -67,6 +67,7 @@ impl Record {
         self.source.as_ref().map(|source| source.whole(py))
     }
 
+    /// The plain `dict`, exactly as it was parsed. Do not change it; see `to_dict`.
     #[getter]
     fn raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if self.data.get().is_none()

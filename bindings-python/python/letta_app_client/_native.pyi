@@ -9,7 +9,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, final
 
+from typing_extensions import disjoint_base
+
 __all__ = ["Connection", "MockServer", "Outcome", "Recording", "Server", "ServerLog", "Submission"]
+__all__ += ["ByTag", "Record", "frame_type"]
 __all__ += ["__version__", "cli", "error_kinds", "kept_frames", "outcome_error", "replay_events"]
 
 __version__: str
@@ -43,6 +46,7 @@ class Outcome:
         And those, each with its call's place in ``tool_calls``.
         """
 
+@disjoint_base
 class Record:
     """A JSON object whose fields are read from its text, or from the ``dict`` that it is made of.
 
@@ -58,8 +62,8 @@ class Record:
     def _text(self) -> str | None:
         """The text, where it is made of text."""
 
-    def __getitem__(self, key: str) -> Any: ...
-    def __getattr__(self, name: str) -> Any: ...
+    def __new__(cls, given: Any, start: int | None = None, end: int = 0) -> Record: ...
+    def __getitem__(self, key: str, /) -> Any: ...
 
 def frame_type(frame: Record) -> str:
     """The text in the field ``type``; an empty one where there is none."""
