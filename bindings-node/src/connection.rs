@@ -7,11 +7,13 @@ use letta_app_client::{Connection as Core, Mailbox, RecordWriter, RequestOptions
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi_derive::napi;
 
-use crate::delivery::{Drained, LONG, LongText, TakenEvents, long_text, outputs_of};
+use crate::delivery::{LongText, drained, outputs_of};
 use crate::doorbell::Doorbell;
 use crate::errors::{Thrown, bad_option, thrown};
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
 use crate::recording;
+use crate::taken::{TakenEvents, taken};
+use crate::text::JsText;
 
 /// What came in so far.
 #[napi(object)]
@@ -227,9 +229,7 @@ impl Connection {
     /// The oldest events of a followed turn, a part of them; to be called until there are none.
     #[napi]
     pub fn take_turn(&self, token: i64) -> TakenEvents {
-        let (events, outputs) = self.mailbox.take_turn_apart(token_of(token), LONG);
-        let outputs = outputs.into_iter().map(|(place, text)| long_text(place, text)).collect();
-        TakenEvents { events, outputs }
+        taken(self.mailbox.take_events(token_of(token)))
     }
 
     /// Nobody takes the events of the turn any more.
@@ -326,12 +326,13 @@ impl Connection {
     }
 
     /// Takes what waits, up to completions that are followed by something else: whoever they complete goes on
-    /// before the rest is asked for.
-    #[napi]
-    pub fn drain(&self) -> Drained {
+    /// before the rest is asked for. The first is a JSON list of numbers, the others are the texts of deliveries;
+    /// see `drained` in `src/delivery.rs`.
+    #[napi(ts_return_type = "Array<string>")]
+    pub fn drain(&self) -> Vec<JsText> {
         let (deliveries, more) = self.mailbox.drain_step();
         *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = outputs_of(&deliveries);
-        Drained { more, ..Drained::from(deliveries) }
+        drained(deliveries, more)
     }
 
     /// The outputs of a turn's result that are long, which is `null` there: to be taken before the next `drain`.

@@ -1,6 +1,7 @@
 //! Deliveries on their way into JavaScript: numbers and texts.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
 use letta_app_client::protocol::generated::MESSAGES;
@@ -8,48 +9,23 @@ use napi_derive::napi;
 use serde_json::json;
 
 use crate::connection::number;
-
-/// Deliveries in order, as four lists of equal length.
-#[napi(object)]
-pub struct Drained {
-    /// `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`,
-    /// `lagged`, `tool over`, `approval`, `approval over`, `turn ready`, `state` or `restore failed`, by
-    /// its place in this list.
-    pub kinds: Vec<u32>,
-    /// The channel (0 control, 1 stream), the token, the close code or the number of dropped frames.
-    pub values: Vec<i64>,
-    /// The frame, or a result or an error as JSON.
-    pub texts: Vec<String>,
-    /// Of a frame, the place of its type in `messageTypes`; -1 for a type that is not there, and for
-    /// what is no frame.
-    pub types: Vec<i32>,
-    /// Whether there is more to take.
-    pub more: bool,
-}
+use crate::text::{JsText, js_text};
 
 /// Longer outputs of tools cross as they are, and not as JSON.
 pub(crate) const LONG: usize = 1024;
 
 /// An output of a tool.
-#[napi(object)]
+#[napi(object, object_from_js = false)]
 pub struct LongText {
     /// The place of its call in the result, or of its event.
     pub place: u32,
     /// The output.
-    pub text: String,
-}
-
-/// Events of a followed turn.
-#[napi(object)]
-pub struct TakenEvents {
-    /// A JSON list, in which outputs that are long are empty.
-    pub events: String,
-    /// Those.
-    pub outputs: Vec<LongText>,
+    #[napi(ts_type = "string")]
+    pub text: JsText,
 }
 
 pub(crate) fn long_text(place: usize, text: String) -> LongText {
-    LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text }
+    LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text: js_text(text) }
 }
 
 /// The outputs that the results among deliveries go without.
@@ -65,7 +41,7 @@ pub(crate) fn outputs_of(deliveries: &VecDeque<Delivery>) -> Vec<(i64, LongText)
     outputs.collect()
 }
 
-/// The types of the frames that a server sends, in the order of `Drained.types`.
+/// The types of the frames that a server sends, in the order in which `drain` counts them.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
 #[must_use]
@@ -81,36 +57,42 @@ pub fn kept_frames() -> Vec<&'static str> {
     KEPT_FRAMES.to_vec()
 }
 
-/// The place of a frame's type.
-fn type_of(delivery: &Delivery) -> i32 {
-    let Delivery::Message { kind: Some(kind), .. } = delivery else { return -1 };
-    MESSAGES.binary_search(kind).ok().and_then(|place| i32::try_from(place).ok()).unwrap_or(-1)
+/// The place of a frame's type, where it is known.
+fn place_of(delivery: &Delivery) -> Option<usize> {
+    let Delivery::Message { kind: Some(kind), .. } = delivery else { return None };
+    MESSAGES.binary_search(kind).ok()
 }
 
-impl From<VecDeque<Delivery>> for Drained {
-    fn from(deliveries: VecDeque<Delivery>) -> Self {
-        let count = deliveries.len();
-        let mut drained = Self {
-            kinds: Vec::with_capacity(count),
-            values: Vec::with_capacity(count),
-            texts: Vec::with_capacity(count),
-            types: Vec::with_capacity(count),
-            more: false,
-        };
-        for delivery in deliveries {
-            let message_type = type_of(&delivery);
-            let Some((kind, value, text)) = plain(delivery) else { continue };
-            drained.kinds.push(kind);
-            drained.values.push(value);
-            drained.texts.push(text);
-            drained.types.push(message_type);
-        }
-        drained
+/// What `drain` gives, of deliveries in order: a JSON list of numbers, and then the text of each delivery.
+///
+/// The first number is 1 where there is more to take, otherwise 0. Each delivery has two more: its kind, to which
+/// `KINDS` times one more than the place of its type in `messageTypes` is added where it is a frame of a known
+/// type; and its value: the channel (0 control, 1 stream), the token, the close code or the number of dropped frames.
+pub(crate) fn drained(deliveries: VecDeque<Delivery>, more: bool) -> Vec<JsText> {
+    let mut numbers = format!("[{}", u8::from(more));
+    let mut texts = Vec::with_capacity(deliveries.len() + 1);
+    // Its place.
+    texts.push(js_text(String::new()));
+    for delivery in deliveries {
+        let place = place_of(&delivery).map_or(0, |place| place + 1);
+        let Some((kind, value, text)) = plain(delivery) else { continue };
+        // A string takes everything.
+        write!(numbers, ",{},{value}", kind + KINDS * place).unwrap_or_default();
+        texts.push(js_text(text));
     }
+    numbers.push(']');
+    if let Some(first) = texts.first_mut() {
+        *first = js_text(numbers);
+    }
+    texts
 }
 
-/// A delivery as kind, number and text; the kinds are those of `ts/deliveries.ts`.
-fn plain(delivery: Delivery) -> Option<(u32, i64, String)> {
+/// More than there are kinds of deliveries.
+const KINDS: usize = 32;
+
+/// A delivery as kind, number and text; the kinds are those of `ts/deliveries.ts`, the text is a frame, or a
+/// result or an error as JSON.
+fn plain(delivery: Delivery) -> Option<(usize, i64, String)> {
     Some(match delivery {
         Delivery::Message { channel, text, .. } => {
             (0, i64::from(channel == Channel::Stream), text.to_string())

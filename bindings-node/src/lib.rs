@@ -16,4 +16,6 @@ mod options;
 mod recording;
 mod server;
 mod submission;
+mod taken;
 mod testing;
+mod text;

@@ -4,6 +4,7 @@ import {
   Disconnected,
   InvalidCommand,
   InvalidOption,
+  type MessageMap,
   type TurnEvent,
   TurnInterrupted,
 } from "@letta/app-client-native";
@@ -131,6 +132,28 @@ it("has the outputs of tools whole, short or long, in its events and its results
   for (const result of [await turn, ...(await Promise.all([run(runtime), run(other)]))]) {
     expect(result.toolCalls.map(({ output }) => output)).toEqual(outputs);
   }
+});
+
+it("keeps pieces of text and long outputs in their order, wherever they stand", async () => {
+  const { mock, client, runtime } = await prepared([{ text: ["a", "\u00fc"], hang: true }]);
+  const frames: MessageMap["stream_delta"][] = [];
+  client.onMessage((frame) => frames.push(frame), { types: ["stream_delta"] });
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  await firstText(client);
+  const [said] = frames.filter(({ delta }) => delta.message_type === "assistant_message");
+  const push = (delta: object) => mock.push({ ...said, delta: { ...said?.delta, ...delta } });
+  const output = "long ".repeat(1000);
+  const returned = { message_type: "tool_return_message", id: "r", tool_call_id: "c" };
+  push({ ...returned, status: "success", tool_return: output });
+  push({ content: [{ type: "text", text: "b" }] });
+  push({ content: [{ type: "text", text: "c" }] });
+  // All that was said waits until the turn is over, and is then taken at once.
+  await turn.abort();
+  const told = (await collected(turn)).flatMap((event) => {
+    if (event.type === "assistant_delta") return [event.text];
+    return event.type === "tool_call_end" ? [event.output] : [];
+  });
+  expect(told).toEqual(["a", "\u00fc", output, "b", "c"]);
 });
 
 it("throws at once what keeps it from being sent", async () => {

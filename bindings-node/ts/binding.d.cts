@@ -91,9 +91,10 @@ export declare class Connection {
   wantMessages(wanted: boolean): void
   /**
    * Takes what waits, up to completions that are followed by something else: whoever they complete goes on
-   * before the rest is asked for.
+   * before the rest is asked for. The first is a JSON list of numbers, the others are the texts of deliveries;
+   * see `drained` in `src/delivery.rs`.
    */
-  drain(): Drained
+  drain(): Array<string>
   /** The outputs of a turn's result that are long, which is `null` there: to be taken before the next `drain`. */
   takeOutputs(token: number): Array<LongText>
 }
@@ -176,27 +177,6 @@ export declare function checkUrl(url: string): void
 /** Runs a command and gives its exit code. It blocks, and reads and writes the process's own standard streams. */
 export declare function cli(arguments: Array<string>): number
 
-/** Deliveries in order, as four lists of equal length. */
-export interface Drained {
-  /**
-   * `message`, `sent`, `done`, `response`, `candidate`, `turn`, `failed`, `tool`, `disconnected`,
-   * `lagged`, `tool over`, `approval`, `approval over`, `turn ready`, `state` or `restore failed`, by
-   * its place in this list.
-   */
-  kinds: Array<number>
-  /** The channel (0 control, 1 stream), the token, the close code or the number of dropped frames. */
-  values: Array<number>
-  /** The frame, or a result or an error as JSON. */
-  texts: Array<string>
-  /**
-   * Of a frame, the place of its type in `messageTypes`; -1 for a type that is not there, and for
-   * what is no frame.
-   */
-  types: Array<number>
-  /** Whether there is more to take. */
-  more: boolean
-}
-
 /** The codes of all error kinds, in the order of the documentation. */
 export declare function errorCodes(): Array<string>
 
@@ -211,7 +191,7 @@ export interface LongText {
   text: string
 }
 
-/** The types of the frames that a server sends, in the order of `Drained.types`. */
+/** The types of the frames that a server sends, in the order in which `drain` counts them. */
 export declare function messageTypes(): Array<string>
 
 /** What came in so far. */
@@ -338,8 +318,11 @@ export declare function submissionTool(): string
 
 /** Events of a followed turn. */
 export interface TakenEvents {
-  /** A JSON list, in which outputs that are long are empty. */
+  /**
+   * A JSON list, in which outputs that are long are empty. Pieces of one message that follow each other are a
+   * list in it: the events' type, run and message, and then the pieces.
+   */
   events: string
-  /** Those. */
+  /** Those outputs. */
   outputs: Array<LongText>
 }

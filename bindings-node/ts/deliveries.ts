@@ -2,7 +2,6 @@
 
 // Not the global ones, which tests replace by fake timers.
 import { setImmediate } from "node:timers";
-import type { Drained } from "./native.cjs";
 
 /** The kinds of deliveries; the numbers are those of `src/delivery.rs`. */
 export const Kind = {
@@ -24,12 +23,13 @@ export const Kind = {
   RestoreFailed: 15,
 } as const;
 
+/** More than there are kinds. */
+const KINDS = 32;
+
 /**
  * Handles one delivery. `place` is that of a frame's type in `messageTypes()`, or -1.
  */
 export type Deliver = (kind: number, value: number, text: string, place: number) => unknown;
-
-const NOTHING: Drained = { kinds: [], values: [], texts: [], types: [], more: false };
 
 /**
  * Hands out deliveries. What the engine gives at once ends behind those that settle calls; the rest waits
@@ -37,15 +37,20 @@ const NOTHING: Drained = { kinds: [], values: [], texts: [], types: [], more: fa
  * nothing that came after its answer.
  */
 export class Deliveries {
-  readonly #fetch: () => Drained;
+  readonly #fetch: () => string[];
   readonly #deliver: Deliver;
   readonly #idle: () => void;
-  #batch = NOTHING;
-  #next = 0;
+  /** A code and a value for each delivery, behind the first number, which says whether there is more. */
+  #numbers: number[] = [];
+  /** Numbers as text, and then the text of each delivery. */
+  #texts: string[] = [];
+  /** The place of the next delivery's text. */
+  #next = 1;
   #rung = false;
   #paused = false;
 
-  constructor(fetch: () => Drained, deliver: Deliver, idle: () => void) {
+  /** `fetch` gives what `drain` does. */
+  constructor(fetch: () => string[], deliver: Deliver, idle: () => void) {
     this.#fetch = fetch;
     this.#deliver = deliver;
     this.#idle = idle;
@@ -59,23 +64,25 @@ export class Deliveries {
   }
 
   #run(): void {
-    while (this.#next < this.#batch.kinds.length || this.#rung) {
-      if (this.#next >= this.#batch.kinds.length) {
+    while (this.#next < this.#texts.length || this.#rung) {
+      if (this.#next >= this.#texts.length) {
         this.#rung = false;
-        this.#batch = this.#fetch();
-        this.#next = 0;
-        if (this.#batch.more) this.#later();
+        this.#texts = this.#fetch();
+        this.#numbers = JSON.parse(this.#texts[0] ?? "[]");
+        this.#next = 1;
+        if (this.#numbers[0] === 1) this.#later();
         continue;
       }
-      const { kinds, values, texts, types } = this.#batch;
       const at = this.#next++;
-      this.#deliver(kinds[at] ?? -1, values[at] ?? 0, texts[at] ?? "", types[at] ?? -1);
+      const code = this.#numbers[2 * at - 1] ?? 0;
+      const value = this.#numbers[2 * at] ?? 0;
+      this.#deliver(code % KINDS, value, this.#texts[at] ?? "", Math.floor(code / KINDS) - 1);
       // A handler may have made a call that ran this to the end.
-      if (this.#paused && this.#next >= this.#batch.kinds.length) break;
+      if (this.#paused && this.#next >= this.#texts.length) break;
     }
-    if (this.#next < this.#batch.kinds.length) return;
-    this.#batch = NOTHING;
-    this.#next = 0;
+    if (this.#next < this.#texts.length) return;
+    this.#texts = [];
+    this.#next = 1;
     this.#idle();
   }
 

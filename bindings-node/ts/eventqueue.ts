@@ -1,21 +1,27 @@
 /** The events of one turn on their way to its readers. */
 
-import { type TurnEvent, turnEvent } from "./events.js";
+import { type NativeEvent, type Pieces, type TurnEvent, turnEvent } from "./events.js";
 import type { TakenEvents } from "./native.cjs";
 
 /** The engine's side: it keeps the events, within bounds, until somebody wants them. */
 export interface EventSource {
-  /** Events as JSON, and apart from it outputs that are long. */
+  /** Events as JSON, pieces of one message as one list of it ({@link Pieces}), and apart from it outputs that are long. */
   takeTurn(token: number): TakenEvents;
   leaveTurn(token: number): void;
 }
+
+/** What the pieces of one message have in common: so many items at the beginning of their list. */
+const COMMON = 3;
 
 /** Fetches events when a reader asks for one, and not before. */
 export class EventQueue {
   readonly #source: EventSource;
   readonly #token: number;
-  #fetched: TurnEvent[] = [];
+  /** Pieces of one message that follow each other are one item. */
+  #fetched: (NativeEvent | Pieces)[] = [];
   #next = 0;
+  /** How far the pieces at that place were taken. */
+  #piece = 0;
   /** There is something to fetch. */
   #ready = false;
   /** Nothing comes any more. */
@@ -57,9 +63,26 @@ export class EventQueue {
   /** The next event; `undefined` when there is none now. */
   take(): TurnEvent | undefined {
     if (this.#next >= this.#fetched.length) this.#fetch();
-    const event = this.#fetched[this.#next];
-    if (event !== undefined) this.#next += 1;
-    return event;
+    const piece = this.piece();
+    if (piece !== undefined) return piece;
+    const item = this.#fetched[this.#next];
+    if (item === undefined || Array.isArray(item)) return undefined;
+    this.#next += 1;
+    return turnEvent(item);
+  }
+
+  /** The next event, where it is a piece of text and was fetched. */
+  piece(): TurnEvent | undefined {
+    const item = this.#fetched[this.#next];
+    if (!Array.isArray(item)) return undefined;
+    const at = this.#piece + COMMON;
+    if (at + 1 < item.length) {
+      this.#piece += 1;
+    } else {
+      this.#piece = 0;
+      this.#next += 1;
+    }
+    return { type: item[0], text: item[at] ?? "", runId: item[1], messageId: item[2] };
   }
 
   /** Resolves when it is worth asking again. */
@@ -80,7 +103,7 @@ export class EventQueue {
     const { events, outputs } = this.#source.takeTurn(this.#token);
     const fetched = JSON.parse(events);
     for (const { place, text } of outputs) fetched[place].output = text;
-    this.#fetched = fetched.map(turnEvent);
+    this.#fetched = fetched;
     // A part of what waits: more may, and is not told of again, until nothing came.
     this.#ready = this.#fetched.length > 0;
     if (this.#over && !this.#ready) this.#source.leaveTurn(this.#token);

@@ -182,7 +182,15 @@ export type TurnEvent =
   | UnknownEvent;
 
 /** The engine's form of an event. */
-type NativeEvent = Record<string, unknown> & { type: string };
+export type NativeEvent = Record<string, unknown> & { type: string };
+
+/** The engine's form of pieces of one message that follow each other: type, run, message and the texts. */
+export type Pieces = [
+  type: (AssistantDeltaEvent | ReasoningDeltaEvent)["type"],
+  runId: string,
+  messageId: string,
+  ...texts: string[],
+];
 
 /** The types whose fields differ from the engine's in spelling only. */
 const RESPELLED = new Set<string>([

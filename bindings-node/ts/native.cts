@@ -54,7 +54,6 @@ export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
 export const outcomeError: typeof binding.outcomeError = loaded.outcomeError;
 export const cli: typeof binding.cli = loaded.cli;
 export const replayEvents: typeof binding.replayEvents = loaded.replayEvents;
-export type Drained = binding.Drained;
 export type NativeOptions = binding.NativeOptions;
 export type NativeReconnect = binding.NativeReconnect;
 export type NativeTurnOptions = binding.NativeTurnOptions;

@@ -35,7 +35,14 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
     return this;
   }
 
-  async next(): Promise<IteratorResult<T, undefined>> {
+  /** The next item. A piece of text that is there takes no `async` function, which would cost more than the rest. */
+  next(): Promise<IteratorResult<T, undefined>> {
+    const event = this.#done ? undefined : this.#events.piece();
+    const value = event && this.#pick(event);
+    return value === undefined ? this.#later() : Promise.resolve({ done: false, value });
+  }
+
+  async #later(): Promise<IteratorResult<T, undefined>> {
     while (!this.#done) {
       const event = this.#events.take() ?? this.#end();
       const value = event && this.#pick(event);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::backpressure::{Backpressure, Overflow};
 use crate::belled::{Belled, Waits};
-use crate::engine::{Delivery, Token, TurnEvent};
+use crate::engine::{Delivery, Token};
 use crate::queue::Queue;
 
 /// The most items a queue holds by default.
@@ -116,19 +116,7 @@ impl Mailbox {
     /// merged. It is to be called until the list is empty: only then [`Delivery::TurnReady`] comes again.
     #[must_use]
     pub fn take_turn(&self, token: Token) -> String {
-        self.take_turn_apart(token, usize::MAX).0
-    }
-
-    /// The same, and apart from it the outputs of tools above so many bytes, each with the place of its event, where
-    /// it is empty: they need not be escaped on the way into another language, and read there.
-    #[must_use]
-    pub fn take_turn_apart(&self, token: Token, most: usize) -> (String, Vec<(usize, String)>) {
-        let mut events = self.take_events(token);
-        let outputs = events.iter_mut().map(output_of).enumerate();
-        let long = outputs.filter_map(|(place, output)| {
-            Some((place, std::mem::take(output.filter(|output| output.len() > most)?)))
-        });
-        let long = long.collect();
+        let events = self.take_events(token);
         let mut json = Vec::with_capacity(events.len() * 128 + 2);
         json.push(b'[');
         for event in &events {
@@ -139,7 +127,7 @@ impl Mailbox {
         }
         json.push(b']');
         // Texts and numbers can always be written, as UTF-8.
-        (String::from_utf8(json).unwrap_or_default(), long)
+        String::from_utf8(json).unwrap_or_default()
     }
 
     /// The same as they are: [`Delivery::TurnEvent`]s and [`Delivery::Lagged`].
@@ -227,17 +215,6 @@ impl State {
             self.holding |= delivery.opens();
             self.queue.push(delivery);
         }
-    }
-}
-
-/// The output of a tool that an event has.
-fn output_of(delivery: &mut Delivery) -> Option<&mut String> {
-    match delivery {
-        Delivery::TurnEvent {
-            event: TurnEvent::ToolOutput { output, .. } | TurnEvent::ToolCallEnd { output, .. },
-            ..
-        } => Some(output),
-        _ => None,
     }
 }
 
@@ -377,25 +354,6 @@ mod tests {
         mailbox.listen(true);
         let (taken, more) = mailbox.drain_step();
         assert!(taken.len() == 1 && !more, "{taken:?}");
-    }
-
-    #[test]
-    fn long_outputs_are_taken_apart_from_their_events() {
-        let mut mailbox = Mailbox::new(|| {});
-        mailbox.follow_turn(1);
-        for output in ["12345", "1234", "123456"] {
-            let (call_id, output) = ("c".to_owned(), output.to_owned());
-            let event = TurnEvent::ToolCallEnd { call_id, status: String::new(), output };
-            mailbox.deliver(Delivery::TurnEvent { token: 1, event, pieces: 1 });
-        }
-        let (events, apart) = mailbox.take_turn_apart(1, 4);
-        let events: serde_json::Value = serde_json::from_str(&events).unwrap();
-        let outputs = ["", "1234", ""].map(str::to_owned);
-        assert_eq!(
-            [0, 1, 2].map(|place| events[place]["output"].as_str().unwrap().to_owned()),
-            outputs
-        );
-        assert_eq!(apart, [(0, "12345".to_owned()), (2, "123456".to_owned())]);
     }
 
     #[test]
