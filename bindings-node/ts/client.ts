@@ -4,7 +4,7 @@
 import { RunningInputs } from "./alive.js";
 import type { ApprovalHandler } from "./approvals.js";
 import { Approvers } from "./approvers.js";
-import { type Command, checkedCommand, commandText, withClientMessageIds } from "./commands.js";
+import { checkedCommand } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
@@ -24,20 +24,20 @@ import { Followers } from "./followers.js";
 import { Handlers } from "./handlers.js";
 import { warnOfToken } from "./insecure.js";
 import { type AppServerChannel, FrameParser } from "./messages.js";
-import { Connection, requestIdRule } from "./native.cjs";
+import { Connection } from "./native.cjs";
 import {
   type AppServerClientOptions,
   type CallOptions,
   checkedObject,
   nativeOptions,
-  nativeTimeout,
   type RequestOptions,
   type RunTurnOptions,
 } from "./options.js";
-import { type Expected, PendingCalls } from "./pending.js";
+import { PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
 import { type Replay, serveRecording } from "./recording.js";
 import type { TurnResult } from "./results.js";
+import { Sending } from "./sending.js";
 import { Session, type SessionOptions } from "./session.js";
 import { ClientSocket } from "./socket.js";
 import { Standing } from "./standing.js";
@@ -71,7 +71,7 @@ export class AppServerClient extends DocumentedClient {
   readonly #frames = new FrameParser();
   readonly #messages: Subscribers;
   readonly #followers: Followers;
-  readonly #sends: Handlers<[types.AppServerSendCommand]>;
+  readonly #sending: Sending;
   readonly #standing: Standing;
   readonly #lags: Handlers<[number]>;
   readonly #tools: ToolCalls;
@@ -86,15 +86,15 @@ export class AppServerClient extends DocumentedClient {
 
   /** @internal */
   protected override readonly caller: Caller = {
-    ask: async (type, command, options) => {
-      const complete = this.#withId({ ...checkedCommand(command), type }, true);
-      return this.#request(complete, options, { checked: true });
+    ask: (type, command, options) => {
+      const complete = () => this.#sending.withId({ ...checkedCommand(command), type }, true);
+      return this.#sending.request(complete, options, { checked: true });
     },
     tell: (type, command) => {
       this.send({ ...checkedCommand(command), type } as wire.WsProtocolCommand);
     },
     follow: (filter, follower) => {
-      this.#checkOpen();
+      this.#sending.checkOpen();
       return this.#followers.add(filter, follower);
     },
     nextId: (prefix) => this.nextRequestId(prefix),
@@ -130,13 +130,13 @@ export class AppServerClient extends DocumentedClient {
     );
     this.#messages = new Subscribers(failed, changed);
     this.#followers = new Followers(this.#messages);
-    this.#sends = new Handlers("onSend", failed);
+    this.#sending = new Sending(this.#native, this.#calls, this.#frames, this.#running, failed);
     this.#standing = new Standing(this.#followers, failed);
     this.#lags = new Handlers("onLagged", failed);
     this.#tools = new ToolCalls(this.#native, changed);
     this.#approvers = new Approvers(this.#native, failed, changed);
     this.#turns = new Turns(this.#native, this.#calls, this.#approvers, (command, send) =>
-      this.#hand(command, send),
+      this.#sending.hand(command, send),
     );
     this.#socket = new ClientSocket(this, failed);
   }
@@ -150,8 +150,8 @@ export class AppServerClient extends DocumentedClient {
    * {@link ClientClosed}.
    */
   async connect(options: CallOptions = {}): Promise<this> {
-    this.#checkOpen();
-    const start = (token: number) => this.#native.connect(token);
+    this.#sending.checkOpen();
+    const start = (token: number) => translated(() => this.#native.connect(token));
     const opens = this.state !== "open";
     const read = () => {
       if (opens) this.#socket.opened();
@@ -170,6 +170,7 @@ export class AppServerClient extends DocumentedClient {
   }
 
   async #close(): Promise<void> {
+    this.#sending.close();
     this.#running.clear();
     this.#followers.end();
     try {
@@ -182,6 +183,7 @@ export class AppServerClient extends DocumentedClient {
     } catch {
       // Nothing is left to close.
     }
+    this.#calls.end();
     this.#native.release();
   }
 
@@ -270,7 +272,7 @@ export class AppServerClient extends DocumentedClient {
    * unsubscriber.
    */
   onSend(handler: types.AppServerSendHandler): () => void {
-    return this.#sends.add(handler);
+    return this.#sending.handlers.add(handler);
   }
 
   /**
@@ -351,14 +353,14 @@ export class AppServerClient extends DocumentedClient {
    * runtime whose turn has just ended leaves after `settlePauseMs` (section 18).
    */
   send(command: wire.WsProtocolCommand): void {
-    const complete = this.#withId(command, false);
-    this.#hand(complete, (text) => this.#native.send(text));
+    const complete = this.#sending.withId(command, false);
+    this.#sending.hand(complete, (text) => this.#native.send(text));
     this.#running.sent(complete);
   }
 
   /** Sends any object with a `type`, for commands that this version does not know. */
   sendRaw(command: types.AppServerRawCommand): void {
-    this.#hand(command, (text) => this.#native.sendRaw(text));
+    this.#sending.hand(command, (text) => this.#native.sendRaw(text));
     this.#running.sent(command);
   }
 
@@ -405,8 +407,9 @@ export class AppServerClient extends DocumentedClient {
     const options = (ofType ? third : second) as types.AppServerRequestOptions;
     const predicate = options?.predicate;
     if (predicate !== undefined) checkPredicate(predicate);
-    const command = ofType ? this.#command(first, second, first) : this.#withId(first, true);
-    return this.#request(command, options, { predicate, checked: true });
+    const complete = () =>
+      ofType ? this.#sending.command(first, second) : this.#sending.withId(first, true);
+    return this.#sending.request(complete, options, { predicate, checked: true });
   }
 
   /**
@@ -422,7 +425,7 @@ export class AppServerClient extends DocumentedClient {
     if (typeof checkedCommand(command).request_id !== "string") {
       throw new InvalidCommand("field `request_id`: expected a string");
     }
-    return this.#request(command, options, { predicate, checked: false });
+    return this.#sending.request(() => command, options, { predicate, checked: false });
   }
 
   /**
@@ -438,7 +441,7 @@ export class AppServerClient extends DocumentedClient {
    * shows no sign of it. Such an error's `result` holds what is known.
    */
   async runTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Promise<TurnResult> {
-    return this.#turns.run(this.#turnInput(command), options);
+    return this.#turns.run(this.#sending.turnInput(command), options);
   }
 
   /**
@@ -451,7 +454,7 @@ export class AppServerClient extends DocumentedClient {
    * {@link AbortError} for a signal that is aborted already.
    */
   sendTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Turn {
-    return this.#turns.send(this.#turnInput(command), options);
+    return this.#turns.send(this.#sending.turnInput(command), options);
   }
 
   /**
@@ -473,56 +476,6 @@ export class AppServerClient extends DocumentedClient {
     });
   }
 
-  #turnInput(command: types.RunTurnCommand): Command {
-    return withClientMessageIds(this.#command("input", command));
-  }
-
-  /** A command from its type and the other fields, with an id. */
-  #command(type: string, body: object, prefix = type.replaceAll("_", "-")): Command {
-    const { request_id: id, ...rest } = checkedCommand(body) as { request_id?: string };
-    return { ...rest, type, request_id: id ?? this.nextRequestId(prefix) };
-  }
-
-  /** A command with the id that the engine would add on its way out, so that `onSend` shows it. */
-  #withId(command: object, asks: boolean): object {
-    this.#checkOpen();
-    const { type, request_id: id } = checkedCommand(command) as Record<string, unknown>;
-    if (typeof type !== "string" || id !== undefined) return command;
-    const rule = requestIdRule(type);
-    if (rule === "none" || (rule === "optional" && !asks)) return command;
-    return { ...command, request_id: this.nextRequestId(type.replaceAll("_", "-")) };
-  }
-
-  #request<T extends object>(command: object, options: RequestOptions, how: Expected): Promise<T> {
-    const timeout = nativeTimeout(options);
-    const { predicate, checked } = how;
-    const read = (text: string) => this.#frames.again<T>(text);
-    const manual = predicate !== undefined;
-    return this.#calls.make({
-      signal: options.signal,
-      start: (token) =>
-        this.#hand(command, (text) => {
-          this.#native.request(token, text, timeout, manual, checked, this.#calls.hold());
-          this.#running.sent(command);
-        }),
-      read,
-      judge: predicate && ((text) => predicate(read(text) as never)),
-    });
-  }
-
-  /** Shows a command to the send handlers and hands it to the engine. */
-  #hand(command: object, send: (text: string) => void): void {
-    this.#checkOpen();
-    checkedCommand(command);
-    this.#sends.call(command as types.AppServerSendCommand);
-    const text = commandText(command);
-    translated(() => send(text));
-  }
-
-  #checkOpen(): void {
-    if (this.#closed) throw new ClientClosed("the client is closed", { hint: "make a new one" });
-  }
-
   /** Lets the engine keep frames to itself that nobody looks at. */
   #listen(): void {
     const listens = this.#messages.size > 0 || this.#running.any;
@@ -537,7 +490,7 @@ export class AppServerClient extends DocumentedClient {
       case Kind.Message:
         return this.#message(place, value, text);
       case Kind.Sent:
-        return this.#sends.size > 0 && this.#sends.call(JSON.parse(text));
+        return this.#sending.handlers.size > 0 && this.#sending.handlers.call(JSON.parse(text));
       case Kind.Done:
       case Kind.Response:
       case Kind.Turn:

@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { describe } from "./describe.js";
 import { InvalidCommand } from "./errors.js";
+import { requestIdRule } from "./native.cjs";
 
 /** A command before the engine has checked it. */
 export type Command = Record<string, unknown> & { type: string; request_id?: string };
@@ -29,6 +30,17 @@ export function commandText(command: object): string {
     throw new InvalidCommand(`command: cannot be written as JSON: ${describe(error)}`);
   }
   throw new InvalidCommand("command: cannot be written as JSON");
+}
+
+/** How the ids of commands of a type begin, as the engine has them. */
+export const prefixOf = (type: string) => type.replaceAll("_", "-");
+
+/** How the id begins that the engine would add to a command; `undefined` where it would add none. */
+export function prefixOfId(command: object, asks: boolean): string | undefined {
+  const { type, request_id: id } = checkedCommand(command) as Record<string, unknown>;
+  if (typeof type !== "string" || id !== undefined) return undefined;
+  const rule = requestIdRule(type);
+  return rule === "none" || (rule === "optional" && !asks) ? undefined : prefixOf(type);
 }
 
 /** Gives every message of an input an id, so that `onSend` sees what goes over the wire (section 17.2). */

@@ -11,8 +11,8 @@ import type * as types from "./types.js";
 /** A client with the methods of the documented one. */
 export abstract class DocumentedClient extends ClientBase {
   /** `app_server_info`: what the server is and can do (section 3). Servers before 0.30 stay silent. */
-  async info(options: RequestOptions = {}): Promise<wire.AppServerInfoResponseMessage> {
-    return this.#ask("app_server_info", {}, options);
+  info(options: RequestOptions = {}): Promise<wire.AppServerInfoResponseMessage> {
+    return this.caller.ask("app_server_info", {}, options);
   }
 
   /**
@@ -20,11 +20,11 @@ export abstract class DocumentedClient extends ClientBase {
    * one of `agent_id` and `create_agent` is needed. Pass `mode`: a runtime that never had one runs
    * every tool without asking.
    */
-  async runtimeStart(
+  runtimeStart(
     command: types.Body<wire.RuntimeStartCommand>,
     options: RequestOptions = {},
   ): Promise<wire.RuntimeStartResponseMessage> {
-    return this.#ask("runtime_start", command, options);
+    return this.caller.ask("runtime_start", command, options);
   }
 
   /** `runtime_external_tools_update`: replaces the external tools of runtimes (section 14). */
@@ -32,15 +32,15 @@ export abstract class DocumentedClient extends ClientBase {
     command: types.Body<wire.RuntimeExternalToolsUpdateCommand>,
     options: RequestOptions = {},
   ): Promise<wire.RuntimeExternalToolsUpdateResponseMessage> {
-    return this.#ask("runtime_external_tools_update", command, options, "runtime-external-tools");
+    return this.#named("runtime-external-tools", "runtime_external_tools_update", command, options);
   }
 
   /** `sync`: has the runtime's state sent again, without history (section 16). */
-  async sync(
+  sync(
     command: types.Body<wire.SyncCommand>,
     options: RequestOptions = {},
   ): Promise<wire.SyncResponseMessage> {
-    return this.#ask("sync", command, options);
+    return this.caller.ask("sync", command, options);
   }
 
   /** `abort_message`: stops whatever runs in the conversation; its queue goes on (section 15). */
@@ -48,15 +48,15 @@ export abstract class DocumentedClient extends ClientBase {
     command: types.Body<wire.AbortMessageCommand>,
     options: RequestOptions = {},
   ): Promise<wire.AbortMessageResponseMessage> {
-    return this.#ask("abort_message", command, options, "abort");
+    return this.#named("abort", "abort_message", command, options);
   }
 
   /** `conversation_list`: lists conversations. */
-  async conversationList(
+  conversationList(
     command: types.Body<wire.ConversationListCommand> = {},
     options: RequestOptions = {},
   ): Promise<wire.ConversationListResponseMessage> {
-    return this.#ask("conversation_list", command, options);
+    return this.caller.ask("conversation_list", command, options);
   }
 
   /** `input` without an answer: a message for a turn, or the answer to an approval (sections 8.1, 13). */
@@ -69,20 +69,21 @@ export abstract class DocumentedClient extends ClientBase {
    * to 0.29.6 do not answer inputs. The answer to an approval has no time limit by default, because
    * it may come only after the turn (section 13).
    */
-  async submitInput(
+  submitInput(
     command: types.Body<wire.InputCommand>,
     options: RequestOptions = {},
   ): Promise<wire.InputAcceptedResponseMessage> {
-    return this.#ask("input", command, options);
+    return this.caller.ask("input", command, options);
   }
 
-  async #ask<TType extends AnsweredType>(
+  /** A request whose id begins otherwise than with its type, as it does in the documented client. */
+  async #named<TType extends AnsweredType>(
+    prefix: string,
     type: TType,
     command: object,
     options: RequestOptions,
-    prefix?: string,
   ): Promise<CommandMap[TType]["response"]> {
-    const id = prefix === undefined ? {} : { request_id: this.caller.nextId(prefix) };
-    return this.caller.ask(type, { ...id, ...checkedCommand(command) }, options);
+    const request_id = this.caller.nextId(prefix);
+    return this.caller.ask(type, { request_id, ...checkedCommand(command) }, options);
   }
 }

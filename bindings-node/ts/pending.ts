@@ -2,7 +2,7 @@
 
 // Not the global ones, which tests replace by fake timers.
 import { clearInterval, setImmediate, setInterval } from "node:timers";
-import { AbortError, translated } from "./errors.js";
+import { AbortError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
 
@@ -15,13 +15,13 @@ export interface Expected {
 
 /** How a call is made. */
 interface Plan {
-  /** Hands the call to the engine; may throw. */
+  /** Hands the call to the engine; may throw what the caller is to get. */
   start(token: number): void;
   signal?: AbortSignal | undefined;
   /** Whether a candidate is the answer; may throw. */
   judge?: ((text: string) => boolean) | undefined;
   /** The call was started, and waits no longer, whatever became of it. */
-  ended?: (token: number) => void;
+  ended?: ((token: number) => void) | undefined;
 }
 
 /** A call whose outcome is a promise. */
@@ -41,8 +41,8 @@ export interface Call extends Plan {
 /** A call that waits. */
 interface Waiting {
   call: Call;
-  /** Stops listening to its signal. */
-  detach(): void;
+  /** Stops listening to its signal, where it has one. */
+  detach: (() => void) | undefined;
 }
 
 /** The engine's side of a call. */
@@ -70,9 +70,11 @@ export class PendingCalls {
   }
 
   /** Makes a call. A signal that is aborted already lets nothing be sent. */
-  make<T>({ read, ...plan }: CallPlan<T>, token = this.#engine.token()): Promise<T> {
+  make<T>(plan: CallPlan<T>, token = this.#engine.token()): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.begin({ ...plan, resolve: (text) => resolve(read(text)), reject }, token);
+      const { start, signal, judge, ended, read } = plan;
+      const done = (text: string) => resolve(read(text));
+      this.begin({ start, signal, judge, ended, resolve: done, reject }, token);
     });
   }
 
@@ -80,16 +82,31 @@ export class PendingCalls {
   begin(call: Call, token = this.#engine.token()): void {
     const signal = checkedSignal(call.signal);
     if (signal?.aborted) throw new AbortError(signal.reason);
-    translated(() => call.start(token));
+    call.start(token);
+    if (this.#calls.size === 0) this.#hold();
+    const waiting: Waiting = { call, detach: undefined };
+    this.#calls.set(token, waiting);
+    if (signal === undefined) return;
     const abort = () => {
       this.#take(token);
       this.#engine.cancel(token);
-      call.reject(new AbortError(signal?.reason));
+      call.reject(new AbortError(signal.reason));
     };
-    this.#calls.set(token, { call, detach: signal ? onAbort(signal, abort) : () => {} });
-    this.#alive ??= setInterval(() => {}, IDLE_MS);
+    waiting.detach = onAbort(signal, abort);
     // An `onSend` handler may have aborted it, before there was anything to listen to it.
-    if (signal?.aborted) abort();
+    if (signal.aborted) abort();
+  }
+
+  /** No call will be made any more. */
+  end(): void {
+    clearInterval(this.#alive);
+    this.#alive = undefined;
+  }
+
+  /** One timer for all times: it costs less to stop and go than to be made. */
+  #hold(): void {
+    if (this.#alive) this.#alive.ref();
+    else this.#alive = setInterval(() => {}, IDLE_MS);
   }
 
   /**
@@ -151,12 +168,9 @@ export class PendingCalls {
     if (!waiting) return undefined;
     const { call, detach } = waiting;
     this.#calls.delete(token);
-    detach();
+    detach?.();
     call.ended?.(token);
-    if (this.#calls.size === 0) {
-      clearInterval(this.#alive);
-      this.#alive = undefined;
-    }
+    if (this.#calls.size === 0) this.#alive?.unref();
     return call;
   }
 }

@@ -1,0 +1,106 @@
+/** The way of commands from the user to the engine. */
+
+import type { RunningInputs } from "./alive.js";
+import {
+  type Command,
+  checkedCommand,
+  commandText,
+  prefixOf,
+  prefixOfId,
+  withClientMessageIds,
+} from "./commands.js";
+import { ClientClosed, translated } from "./errors.js";
+import { Handlers } from "./handlers.js";
+import type { FrameParser } from "./messages.js";
+import type { Connection } from "./native.cjs";
+import { nativeTimeout, type RequestOptions } from "./options.js";
+import type { Expected, PendingCalls } from "./pending.js";
+import type { AppServerSendCommand } from "./types.js";
+
+/** What one client sends. */
+export class Sending {
+  /** Shown every command, with the ids it goes out with. */
+  readonly handlers: Handlers<[AppServerSendCommand]>;
+  readonly #native: Connection;
+  readonly #calls: PendingCalls;
+  readonly #frames: FrameParser;
+  readonly #running: RunningInputs;
+  #closed = false;
+
+  constructor(
+    native: Connection,
+    calls: PendingCalls,
+    frames: FrameParser,
+    running: RunningInputs,
+    failed: () => void,
+  ) {
+    this.#native = native;
+    this.#calls = calls;
+    this.#frames = frames;
+    this.#running = running;
+    this.handlers = new Handlers("onSend", failed);
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  checkOpen(): void {
+    if (this.#closed) throw new ClientClosed("the client is closed", { hint: "make a new one" });
+  }
+
+  /** The input of a turn; what it lacks is added by the engine, and here for those who see it before. */
+  turnInput(command: object): Command {
+    const { request_id: id } = checkedCommand(command) as Partial<Command>;
+    if (this.handlers.size === 0 && id !== null) return { ...command, type: "input" } as Command;
+    return withClientMessageIds(this.command("input", command));
+  }
+
+  /** A command from its type and the other fields, with an id. */
+  command(type: string, body: object): Command {
+    const { request_id: id } = checkedCommand(body) as Partial<Command>;
+    return { ...body, type, request_id: id ?? this.#native.nextRequestId(prefixOf(type)) };
+  }
+
+  /** A command with the id that the engine would add, where somebody sees it before. */
+  withId(command: object, asks: boolean): object {
+    this.checkOpen();
+    const prefix = this.handlers.size > 0 ? prefixOfId(command, asks) : undefined;
+    return prefix ? { ...command, request_id: this.#native.nextRequestId(prefix) } : command;
+  }
+
+  /** Sends what `complete` gives, and resolves with its answer; rejects with what `complete` throws. */
+  request<T extends object>(
+    complete: () => object,
+    options: RequestOptions,
+    { predicate, checked }: Expected,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const command = complete();
+      const timeout = nativeTimeout(options);
+      const read = (text: string) => this.#frames.again<T>(text);
+      const manual = predicate !== undefined;
+      this.#calls.begin({
+        signal: options.signal,
+        start: (token) =>
+          this.hand(command, (text) => {
+            this.#native.request(token, text, timeout, manual, checked, this.#calls.hold());
+            this.#running.sent(command);
+          }),
+        resolve: (text) => resolve(read(text)),
+        reject,
+        judge: predicate && ((text) => predicate(read(text) as never)),
+      });
+    });
+  }
+
+  /** Shows a command to the handlers and hands it to the engine. */
+  hand(command: object, send: (text: string) => void): void {
+    this.checkOpen();
+    checkedCommand(command);
+    if (this.handlers.size > 0) this.handlers.call(command as AppServerSendCommand);
+    const text = commandText(command);
+    translated(() => send(text));
+  }
+}
