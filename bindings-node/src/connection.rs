@@ -3,6 +3,7 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use letta_app_client::engine::TurnOptions;
 use letta_app_client::{Connection as Core, Mailbox, RecordWriter, RequestOptions};
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi_derive::napi;
@@ -167,16 +168,16 @@ impl Connection {
         self.doorbell.release();
     }
 
-    /// Sends a command that is checked against the catalog. Returns the frame.
+    /// Sends a command that is checked against the catalog.
     #[napi]
-    pub fn send(&self, command: String) -> Result<String, Thrown> {
-        self.core.send(&command).map(|text| text.to_string()).map_err(thrown)
+    pub fn send(&self, command: String) -> Result<(), Thrown> {
+        self.core.send(&command).map(drop).map_err(thrown)
     }
 
-    /// Sends any object with a `type`. Returns the frame.
+    /// Sends any object with a `type`.
     #[napi]
-    pub fn send_raw(&self, command: String) -> Result<String, Thrown> {
-        self.core.send_raw(&command).map(|text| text.to_string()).map_err(thrown)
+    pub fn send_raw(&self, command: String) -> Result<(), Thrown> {
+        self.core.send_raw(&command).map(drop).map_err(thrown)
     }
 
     /// Sends the requests and inputs that were held.
@@ -187,7 +188,7 @@ impl Connection {
 
     /// Sends a command and expects its answer: `response` or `failed`, or, when `manual`,
     /// `candidate`s until `resolve` or `cancel`. One that is `held` waits for `flush`, or for what is sent
-    /// next. Returns the frame.
+    /// next.
     #[napi]
     pub fn request(
         &self,
@@ -197,33 +198,31 @@ impl Connection {
         manual: bool,
         checked: bool,
         held: bool,
-    ) -> Result<String, Thrown> {
+    ) -> Result<(), Thrown> {
         let timeout = time_limit(timeout_ms)?;
         let options = RequestOptions { timeout, manual, checked, held };
-        let frame = self.core.request(token_of(token), &command, options).map_err(thrown)?;
-        Ok(frame.to_string())
+        self.core.request(token_of(token), &command, options).map(drop).map_err(thrown)
     }
 
     /// Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
     /// whenever `takeTurn` has something to give. One that is `held` waits for `flush`, or for what is sent next.
-    /// Returns the frame.
+    /// Options that are left out are those of the engine.
     #[napi]
     pub fn run_turn(
         &self,
         token: i64,
         command: String,
-        options: NativeTurnOptions,
+        followed: bool,
         held: bool,
-    ) -> Result<String, Thrown> {
-        let (token, options) = (token_of(token), turn_options(&options)?);
-        if options.events {
+        options: Option<NativeTurnOptions>,
+    ) -> Result<(), Thrown> {
+        let token = token_of(token);
+        let options = TurnOptions { events: followed, ..turn_options(options.as_ref())? };
+        if followed {
             self.mailbox.follow_turn(token);
         }
         let frame = self.core.run_turn(token, &command, options, held);
-        frame
-            .map(|frame| frame.to_string())
-            .inspect_err(|_| self.mailbox.leave_turn(token))
-            .map_err(thrown)
+        frame.map(drop).inspect_err(|_| self.mailbox.leave_turn(token)).map_err(thrown)
     }
 
     /// The oldest events of a followed turn, a part of them; to be called until there are none.

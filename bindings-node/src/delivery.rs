@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
+use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES, TurnMessage, TurnResult};
 use letta_app_client::protocol::generated::MESSAGES;
 use napi_derive::napi;
 use serde_json::json;
@@ -90,6 +90,32 @@ pub(crate) fn drained(deliveries: VecDeque<Delivery>, more: bool) -> Vec<JsText>
 /// More than there are kinds of deliveries.
 const KINDS: usize = 32;
 
+/// A result as JSON, `result`, without its long outputs. Nearly always one of its `runs` and one of its `messages`
+/// have all of its text: those, by their places, are without it.
+fn turn_text(mut result: TurnResult) -> String {
+    let whole = std::mem::take(&mut result.text);
+    let is_whole = |text: &mut String| {
+        let is_whole = !whole.is_empty() && *text == whole;
+        if is_whole {
+            text.clear();
+        }
+        is_whole
+    };
+    let runs = places(result.runs.iter_mut().map(|run| is_whole(&mut run.text)));
+    let messages = places(result.messages.iter_mut().map(|message| match message {
+        TurnMessage::Assistant { text, .. } | TurnMessage::Reasoning { text, .. } => is_whole(text),
+        _ => false,
+    }));
+    result.text = whole;
+    let result = result.to_short_json(LONG);
+    format!(r#"{{"runs":{runs:?},"messages":{messages:?},"result":{result}}}"#)
+}
+
+/// Where it is so.
+fn places(items: impl Iterator<Item = bool>) -> Vec<usize> {
+    items.enumerate().filter_map(|(place, is_so)| is_so.then_some(place)).collect()
+}
+
 /// A delivery as kind, number and text; the kinds are those of `ts/deliveries.ts`, the text is a frame, or a
 /// result or an error as JSON.
 fn plain(delivery: Delivery) -> Option<(usize, i64, String)> {
@@ -101,7 +127,7 @@ fn plain(delivery: Delivery) -> Option<(usize, i64, String)> {
         Delivery::Done { token } => (2, number(token), String::new()),
         Delivery::Response { token, text, .. } => (3, number(token), text.to_string()),
         Delivery::Candidate { token, text } => (4, number(token), text.to_string()),
-        Delivery::Turn { token, result } => (5, number(token), result.to_short_json(LONG)),
+        Delivery::Turn { token, result } => (5, number(token), turn_text(*result)),
         Delivery::Failed { token, error } => (6, number(token), error.to_json()),
         Delivery::ToolCall { text } => (7, 0, text.to_string()),
         Delivery::Disconnected { channel, code, reason, will_reconnect } => {

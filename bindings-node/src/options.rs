@@ -77,11 +77,10 @@ pub struct NativeTurnOptions {
     pub accept_timeout_ms: Option<f64>,
     pub recover_timeout_ms: Option<f64>,
     pub resend: Option<String>,
-    pub approvals: String,
+    /// Left out for the engine's own way.
+    pub approvals: Option<String>,
     /// The names of tools that nobody is asked about.
     pub allow: Option<Vec<String>>,
-    /// Whether `takeTurn` gives its events.
-    pub followed: bool,
     /// Whether a turn that the agent did not end itself fails.
     pub check: Option<bool>,
 }
@@ -192,8 +191,9 @@ fn reconnect(given: &NativeReconnect) -> Result<Reconnect, Thrown> {
     Ok(rules)
 }
 
-pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thrown> {
+pub(crate) fn turn_options(given: Option<&NativeTurnOptions>) -> Result<TurnOptions, Thrown> {
     let mut options = TurnOptions::default();
+    let Some(given) = given else { return Ok(options) };
     for (name, value, target) in [
         ("timeoutMs", given.timeout_ms, &mut options.timeout),
         ("idleTimeoutMs", given.idle_timeout_ms, &mut options.idle_timeout),
@@ -215,9 +215,10 @@ pub(crate) fn turn_options(given: &NativeTurnOptions) -> Result<TurnOptions, Thr
         }
     }
     options.resend = given.resend.as_deref().map(Resend::named).transpose().map_err(thrown)?;
-    options.approvals = Approvals::named(&given.approvals).map_err(thrown)?;
+    if let Some(approvals) = &given.approvals {
+        options.approvals = Approvals::named(approvals).map_err(thrown)?;
+    }
     options.allow = given.allow.clone().unwrap_or_default();
-    options.events = given.followed;
     options.check = given.check.unwrap_or(false);
     Ok(options)
 }

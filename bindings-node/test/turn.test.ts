@@ -251,7 +251,15 @@ class FakeEngine implements TurnEngine {
 }
 
 const RESULT = JSON.stringify({
-  ...{ runs: [], tool_calls: [], messages: [], usage: {}, terminal_message: null, status: null },
+  ...{ runs: [], messages: [] },
+  result: {
+    runs: [],
+    tool_calls: [],
+    messages: [],
+    usage: {},
+    terminal_message: null,
+    status: null,
+  },
 });
 
 it("fetches events only when somebody wants them", async () => {

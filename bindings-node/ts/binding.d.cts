@@ -35,24 +35,24 @@ export declare class Connection {
   close(token: number): boolean
   /** Lets go of the callback: `drain` will not be asked for again. */
   release(): void
-  /** Sends a command that is checked against the catalog. Returns the frame. */
-  send(command: string): string
-  /** Sends any object with a `type`. Returns the frame. */
-  sendRaw(command: string): string
+  /** Sends a command that is checked against the catalog. */
+  send(command: string): void
+  /** Sends any object with a `type`. */
+  sendRaw(command: string): void
   /** Sends the requests and inputs that were held. */
   flush(): void
   /**
    * Sends a command and expects its answer: `response` or `failed`, or, when `manual`,
    * `candidate`s until `resolve` or `cancel`. One that is `held` waits for `flush`, or for what is sent
-   * next. Returns the frame.
+   * next.
    */
-  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, checked: boolean, held: boolean): string
+  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, checked: boolean, held: boolean): void
   /**
    * Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
    * whenever `takeTurn` has something to give. One that is `held` waits for `flush`, or for what is sent next.
-   * Returns the frame.
+   * Options that are left out are those of the engine.
    */
-  runTurn(token: number, command: string, options: NativeTurnOptions, held: boolean): string
+  runTurn(token: number, command: string, followed: boolean, held: boolean, options?: NativeTurnOptions | undefined | null): void
   /** The oldest events of a followed turn, a part of them; to be called until there are none. */
   takeTurn(token: number): TakenEvents
   /** Nobody takes the events of the turn any more. */
@@ -292,11 +292,10 @@ export interface NativeTurnOptions {
   acceptTimeoutMs?: number
   recoverTimeoutMs?: number
   resend?: string
-  approvals: string
+  /** Left out for the engine's own way. */
+  approvals?: string
   /** The names of tools that nobody is asked about. */
   allow?: Array<string>
-  /** Whether `takeTurn` gives its events. */
-  followed: boolean
   /** Whether a turn that the agent did not end itself fails. */
   check?: boolean
 }

@@ -440,8 +440,8 @@ export class AppServerClient extends DocumentedClient {
    * `raise`; {@link RequestError} when the input was refused; {@link RequestTimeout} when the server
    * shows no sign of it. Such an error's `result` holds what is known.
    */
-  async runTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Promise<TurnResult> {
-    return this.#turns.run(this.#sending.turnInput(command), options);
+  runTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Promise<TurnResult> {
+    return this.#turns.run(() => this.#sending.turnInput(command), options);
   }
 
   /**

@@ -259,10 +259,10 @@ export interface TurnSettings extends RunTurnOptions {
   allow?: string[] | undefined;
 }
 
-/** The limits of a turn, for the engine. */
-export function nativeTurnOptions(options: TurnSettings): Omit<NativeTurnOptions, "followed"> {
+/** The limits of a turn, for the engine; `undefined` where they are its own. */
+export function nativeTurnOptions(options: TurnSettings): NativeTurnOptions | undefined {
   checkedObject("options", options);
-  const limits: Omit<NativeTurnOptions, "followed" | "approvals"> = {};
+  const limits: NativeTurnOptions = {};
   check("check", options.check, "boolean");
   if (options.check !== undefined) limits.check = options.check;
   for (const name of LIMITS) {
@@ -272,8 +272,10 @@ export function nativeTurnOptions(options: TurnSettings): Omit<NativeTurnOptions
   }
   check("resend", options.resend, "string");
   if (options.resend !== undefined) limits.resend = options.resend;
-  const { allow } = options;
-  return { ...limits, ...(allow && { allow }), approvals: approvalsOf(options) };
+  if (options.allow) limits.allow = options.allow;
+  const approvals = approvalsOf(options);
+  if (approvals !== undefined) limits.approvals = approvals;
+  return Object.keys(limits).length > 0 ? limits : undefined;
 }
 
 const LIMITS = [
@@ -287,12 +289,12 @@ const LIMITS = [
 ] as const satisfies (keyof RunTurnOptions)[];
 
 /** The engine's name of what is to be done about permissions. */
-function approvalsOf({ approvals, onApproval }: RunTurnOptions): string {
+function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {
   if (approvals !== undefined && !APPROVALS.includes(approvals)) {
     const expected = '"pause", "wait", "deny" or "raise"';
     throw new InvalidOption(`approvals: expected ${expected}, got ${show(approvals)}`);
   }
-  if (onApproval === undefined) return approvals ?? "pause";
+  if (onApproval === undefined) return approvals;
   if (typeof onApproval !== "function") {
     throw new InvalidOption(`onApproval: expected a function, got ${show(onApproval)}`);
   }

@@ -35,7 +35,7 @@ export interface Call extends Plan {
   resolve(text: string): void;
   reject(error: unknown): void;
   /** It can fetch something before its end. */
-  ready?: () => void;
+  ready?: (() => void) | undefined;
 }
 
 /** A call that waits. */

@@ -180,9 +180,26 @@ function messagesOf(native: NativeMessage[], calls: ToolCall[]): TurnMessage[] {
   });
 }
 
+/** What the engine delivers of a turn that has ended. */
+interface NativeOutcome {
+  result: NativeResult;
+  /** The places of runs and messages that have all of the result's text, and come without it. */
+  runs: number[];
+  messages: number[];
+}
+
 /** The result that a text of the engine stands for; outputs that are long come apart from it. */
-export function readResult(text: string, outputs: () => LongText[]): TurnResult {
-  const native = JSON.parse(text) as NativeResult;
+export function readResult(json: string, outputs: () => LongText[]): TurnResult {
+  const { result: native, runs, messages } = JSON.parse(json) as NativeOutcome;
+  const { text } = native;
+  for (const place of runs) {
+    const run = native.runs[place];
+    if (run) run.text = text;
+  }
+  for (const place of messages) {
+    const message = native.messages[place];
+    if (message && message.type !== "tool_call") message.text = text;
+  }
   if (native.tool_calls.some(({ output }) => output === null)) {
     for (const { place, text } of outputs()) {
       const call = native.tool_calls[place];

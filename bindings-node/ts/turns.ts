@@ -36,31 +36,49 @@ export class Turns {
     };
   }
 
-  run(input: object, options: RunTurnOptions): Promise<TurnResult> {
-    const token = this.#native.token();
-    const read = (text: string) => readResult(text, () => this.#native.takeOutputs(token));
-    const held = () => this.#calls.hold();
-    return this.#calls.make({ ...this.#plan(input, options, false, held), read }, token);
+  /** Sends what `complete` gives; rejects with what it throws. */
+  run(complete: () => object, options: RunTurnOptions): Promise<TurnResult> {
+    return new Promise((resolve, reject) => {
+      const token = this.#native.token();
+      const outputs = () => this.#native.takeOutputs(token);
+      const call = { resolve: (text: string) => resolve(readResult(text, outputs)), reject };
+      this.#begin(token, complete(), options, call);
+    });
   }
 
   send(input: object, options: RunTurnOptions): Turn {
-    // Whoever has a handle may be busy for long before the loop goes on.
-    const plan = this.#plan(input, options, true, () => false);
     const token = this.#native.token();
-    const begin = (call: TurnCall) => this.#calls.begin({ ...plan, ...call }, token);
+    const begin = (call: TurnCall) => this.#begin(token, input, options, call);
     return new Turn(this.#engine, token, begin, input as TurnInput);
   }
 
-  #plan(input: object, options: RunTurnOptions, followed: boolean, held: () => boolean) {
-    const limits = { ...nativeTurnOptions(options), followed };
+  /** Whoever is told of events follows the turn. */
+  #begin(
+    token: number,
+    input: object,
+    options: RunTurnOptions,
+    { resolve, reject, ready }: Omit<TurnCall, "ready"> & Partial<TurnCall>,
+  ): void {
+    const limits = nativeTurnOptions(options);
     const { signal, onApproval } = options;
-    return {
-      signal,
-      start: (token: number) => {
-        this.#hand(input, (text) => this.#native.runTurn(token, text, limits, held()));
-        if (onApproval) this.#approvers.expect(token, onApproval);
+    const followed = ready !== undefined;
+    this.#calls.begin(
+      {
+        signal,
+        start: () => {
+          this.#hand(input, (text) => {
+            // Whoever has a handle may be busy for long before the loop goes on.
+            const held = !followed && this.#calls.hold();
+            this.#native.runTurn(token, text, followed, held, limits);
+          });
+          if (onApproval) this.#approvers.expect(token, onApproval);
+        },
+        ended: onApproval && (() => this.#approvers.forget(token)),
+        resolve,
+        reject,
+        ready,
       },
-      ended: (token: number) => this.#approvers.forget(token),
-    };
+      token,
+    );
   }
 }
