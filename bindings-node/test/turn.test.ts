@@ -136,12 +136,13 @@ it("has the outputs of tools whole, short or long, in its events and its results
 
 it("keeps pieces of text and long outputs in their order, wherever they stand", async () => {
   const { mock, client, runtime } = await prepared([{ text: ["a", "\u00fc"], hang: true }]);
-  const frames: MessageMap["stream_delta"][] = [];
-  client.onMessage((frame) => frames.push(frame), { types: ["stream_delta"] });
+  const said = new Promise<MessageMap["stream_delta"]>((resolve) => {
+    const isLast = (delta: object) => JSON.stringify(delta).includes("\u00fc");
+    client.onMessage((frame) => isLast(frame.delta) && resolve(frame), { types: ["stream_delta"] });
+  });
   const turn = client.sendTurn({ runtime, payload: say("?") });
-  await firstText(client);
-  const [said] = frames.filter(({ delta }) => delta.message_type === "assistant_message");
-  const push = (delta: object) => mock.push({ ...said, delta: { ...said?.delta, ...delta } });
+  const frame = await said;
+  const push = (delta: object) => mock.push({ ...frame, delta: { ...frame.delta, ...delta } });
   const output = "long ".repeat(1000);
   const returned = { message_type: "tool_return_message", id: "r", tool_call_id: "c" };
   push({ ...returned, status: "success", tool_return: output });
