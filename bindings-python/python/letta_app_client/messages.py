@@ -48,7 +48,7 @@ class Fields(_native.Record, Mapping[str, Any]):
         @property
         def raw(self) -> dict[str, Any]:
             """The plain ``dict``, exactly as it was parsed. Do not change it; see ``to_dict``."""
-            raise NotImplementedError
+            ...
 
         def __getitem__(self, key: str) -> Any: ...
 
@@ -101,7 +101,7 @@ class Message(Fields):
     """A frame of the server, or the answer to a request.
 
     ``message.type`` is the frame's type; every other field is an attribute, also fields that this
-    version of the package does not know. The text is parsed when a field is first looked at.
+    version of the package does not know. A field is read from the text when it is looked at.
 
     Matches by type: ``case Message("turn_finished")``, or ``case Message(type="x", runtime=r)``.
     """
@@ -125,7 +125,7 @@ class Message(Fields):
         @property
         def type(self) -> str:
             """What kind of frame this is; an empty string for a frame that does not say."""
-            raise NotImplementedError
+            ...
 
     else:  # looked at in nearly every frame, so it is no function of Python's
         type = property(
