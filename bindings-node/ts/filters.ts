@@ -22,10 +22,10 @@ export type MessageOf<TType extends string> = TType extends MessageType
   ? MessageMap[TType]
   : Record<string, unknown> & { type: TType };
 
-/** The place of each known type in `Drained.types`. */
+/** The place of each known type in `messageTypes()`. */
 const PLACES = new Map(messageTypes().map((type, place) => [type, place]));
 
-/** The place of a type in `Drained.types`; -1 for one that is not known. */
+/** The place of a type in `messageTypes()`; -1 for one that is not known. */
 export const placeOf = (type: string): number => PLACES.get(type) ?? -1;
 
 /** Judges frames: by their type without parsing them, then by their runtime. */

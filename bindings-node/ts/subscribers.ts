@@ -61,7 +61,7 @@ export class Subscribers {
     };
   }
 
-  /** A frame came, whose type has this place in `Drained.types`. */
+  /** A frame came, whose type has this place in `messageTypes()`. */
   call(place: number, channel: AppServerChannel, parse: () => WsProtocolMessage): void {
     this.#handlers.call(new Frame(place, channel, parse));
   }
