@@ -4,7 +4,7 @@
 import { RunningInputs } from "./alive.js";
 import type { ApprovalHandler } from "./approvals.js";
 import { Approvers } from "./approvers.js";
-import { checkedCommand } from "./commands.js";
+import { checkedCommand, typed } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
@@ -87,7 +87,7 @@ export class AppServerClient extends DocumentedClient {
   /** @internal */
   protected override readonly caller: Caller = {
     ask: (type, command, options) => {
-      const complete = () => this.#sending.withId({ ...checkedCommand(command), type }, true);
+      const complete = () => this.#sending.withId(typed(type, checkedCommand(command)), true);
       return this.#sending.request(complete, options, { checked: true });
     },
     tell: (type, command) => {

@@ -32,6 +32,13 @@ export function commandText(command: object): string {
   throw new InvalidCommand("command: cannot be written as JSON");
 }
 
+/** A command from its type and the other fields: a copy, made as V8 makes it fastest. */
+export function typed(type: string, fields: object): Command {
+  const command: Command = { type, ...fields };
+  command.type = type;
+  return command;
+}
+
 /** How the ids of commands of a type begin, as the engine has them. */
 export const prefixOf = (type: string) => type.replaceAll("_", "-");
 

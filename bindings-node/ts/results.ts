@@ -170,14 +170,17 @@ export function usageOf(native: NativeUsage): Usage {
 }
 
 function messagesOf(native: NativeMessage[], calls: ToolCall[]): TurnMessage[] {
-  return native.flatMap((message): TurnMessage[] => {
+  const messages: TurnMessage[] = [];
+  for (const message of native) {
     if (message.type !== "tool_call") {
       const { type, text, run_id: runId, message_id: messageId } = message;
-      return [{ type, text, runId, messageId }];
+      messages.push({ type, text, runId, messageId });
+    } else {
+      const call = calls[message.index];
+      if (call) messages.push({ type: "tool_call", call });
     }
-    const call = calls[message.index];
-    return call ? [{ type: "tool_call", call }] : [];
-  });
+  }
+  return messages;
 }
 
 /** What the engine delivers of a turn that has ended. */

@@ -7,6 +7,7 @@ import {
   commandText,
   prefixOf,
   prefixOfId,
+  typed,
   withClientMessageIds,
 } from "./commands.js";
 import { ClientClosed, translated } from "./errors.js";
@@ -51,16 +52,18 @@ export class Sending {
   }
 
   /** The input of a turn; what it lacks is added by the engine, and here for those who see it before. */
-  turnInput(command: object): Command {
+  turnInput(command: object): object {
     const { request_id: id } = checkedCommand(command) as Partial<Command>;
-    if (this.handlers.size === 0 && id !== null) return { ...command, type: "input" } as Command;
+    if (this.handlers.size === 0 && id !== null) return command;
     return withClientMessageIds(this.command("input", command));
   }
 
   /** A command from its type and the other fields, with an id. */
   command(type: string, body: object): Command {
     const { request_id: id } = checkedCommand(body) as Partial<Command>;
-    return { ...body, type, request_id: id ?? this.#native.nextRequestId(prefixOf(type)) };
+    const command = typed(type, body);
+    command.request_id = id ?? this.#native.nextRequestId(prefixOf(type));
+    return command;
   }
 
   /** A command with the id that the engine would add, where somebody sees it before. */
