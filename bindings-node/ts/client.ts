@@ -79,10 +79,14 @@ export class AppServerClient extends DocumentedClient {
   readonly #turns: Turns;
   readonly #running: RunningInputs;
   #listens = false;
-  readonly #socket: ClientSocket;
+  /** Made when somebody asks for it. */
+  #socket: ClientSocket | undefined;
   #closed: Promise<void> | undefined;
   #dropped = 0;
   #handlerErrors = 0;
+  readonly #failed = () => {
+    this.#handlerErrors += 1;
+  };
 
   /** @internal */
   protected override readonly caller: Caller = {
@@ -116,9 +120,7 @@ export class AppServerClient extends DocumentedClient {
       (kind, value, text, place) => this.#deliver(kind, value, text, place),
       () => this.#frames.forget(),
     );
-    const failed = () => {
-      this.#handlerErrors += 1;
-    };
+    const failed = this.#failed;
     const changed = () => {
       this.#running.update();
       this.#listen();
@@ -138,7 +140,6 @@ export class AppServerClient extends DocumentedClient {
     this.#turns = new Turns(this.#native, this.#calls, this.#approvers, (command, send) =>
       this.#sending.hand(command, send),
     );
-    this.#socket = new ClientSocket(this, failed);
   }
 
   /**
@@ -154,7 +155,7 @@ export class AppServerClient extends DocumentedClient {
     const start = (token: number) => translated(() => this.#native.connect(token));
     const opens = this.state !== "open";
     const read = () => {
-      if (opens) this.#socket.opened();
+      if (opens) this.#socket?.opened();
       return this;
     };
     return this.#calls.make({ start, read, signal: options.signal });
@@ -198,17 +199,18 @@ export class AppServerClient extends DocumentedClient {
    * @deprecated Use the methods of the client.
    */
   get socket(): types.AppServerSocketLike {
+    this.#socket ??= new ClientSocket(this, this.#failed);
     return this.#socket;
   }
 
   /** @deprecated The same as `socket`. */
   get control(): types.AppServerSocketLike {
-    return this.#socket;
+    return this.socket;
   }
 
   /** @deprecated The same as `socket`. */
   get stream(): types.AppServerSocketLike {
-    return this.#socket;
+    return this.socket;
   }
 
   /** How the client stands to its server. */

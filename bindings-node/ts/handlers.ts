@@ -24,7 +24,8 @@ function stackOf(error: unknown): { detail?: string } {
 export class HandlerSet<Handler extends (...values: never[]) => unknown> {
   readonly #event: string;
   readonly #changed: () => void;
-  readonly #handlers = new Set<Handler>();
+  /** Made with the first handler: most sets of an idle client never have one. */
+  #handlers: Set<Handler> | undefined;
 
   constructor(event: string, changed: () => void) {
     this.#event = event;
@@ -32,7 +33,7 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
   }
 
   get size(): number {
-    return this.#handlers.size;
+    return this.#handlers?.size ?? 0;
   }
 
   /** Gives the unsubscriber. */
@@ -40,10 +41,11 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
     if (typeof handler !== "function") {
       throw new TypeError(`${this.#event}: expected a function, got ${describe(handler)}`);
     }
-    this.#handlers.add(handler);
+    this.#handlers ??= new Set();
+    const handlers = this.#handlers.add(handler);
     this.#changed();
     return () => {
-      if (this.#handlers.delete(handler)) this.#changed();
+      if (handlers.delete(handler)) this.#changed();
     };
   }
 
@@ -52,8 +54,9 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
    * that registers itself again would be visited for ever, and only while they are still there.
    */
   each(visit: (handler: Handler) => void): void {
-    for (const handler of [...this.#handlers]) {
-      if (this.#handlers.has(handler)) visit(handler);
+    const handlers = this.#handlers ?? [];
+    for (const handler of [...handlers]) {
+      if (this.#handlers?.has(handler)) visit(handler);
     }
   }
 }
