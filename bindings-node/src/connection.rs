@@ -8,8 +8,9 @@ use letta_app_client::{Connection as Core, Mailbox, RecordWriter, RequestOptions
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi_derive::napi;
 
-use crate::delivery::{LongText, drained, outputs_of};
+use crate::delivery::LongText;
 use crate::doorbell::Doorbell;
+use crate::drain::Drain;
 use crate::errors::{Thrown, bad_option, thrown};
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
 use crate::recording;
@@ -41,8 +42,7 @@ pub struct Connection {
     /// A recording whose redactor is JavaScript's, until it is served.
     writer: Mutex<Option<RecordWriter>>,
     answer: Option<Sender<Option<String>>>,
-    /// Outputs of the results that were drained last.
-    outputs: Mutex<Vec<(i64, LongText)>>,
+    drain: Mutex<Drain>,
 }
 
 #[napi]
@@ -67,8 +67,8 @@ impl Connection {
             Core::open(options, sink).map(|core| (core, None))
         };
         let (core, writer) = opened.map_err(thrown)?;
-        let (writer, outputs) = (Mutex::new(writer), Mutex::default());
-        Ok(Self { core, mailbox, doorbell, writer, answer: None, outputs })
+        let (writer, drain) = (Mutex::new(writer), Mutex::default());
+        Ok(Self { core, mailbox, doorbell, writer, answer: None, drain })
     }
 
     /// Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
@@ -326,19 +326,16 @@ impl Connection {
 
     /// Takes what waits, up to completions that are followed by something else: whoever they complete goes on
     /// before the rest is asked for. The first is a JSON list of numbers, the others are the texts of deliveries;
-    /// see `drained` in `src/delivery.rs`.
+    /// see `src/drain.rs`.
     #[napi(ts_return_type = "Array<string>")]
     pub fn drain(&self) -> Vec<JsText> {
-        let (deliveries, more) = self.mailbox.drain_step();
-        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) = outputs_of(&deliveries);
-        drained(deliveries, more)
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner).next(&self.mailbox)
     }
 
     /// The outputs of a turn's result that are long, which is `null` there: to be taken before the next `drain`.
     #[napi]
     pub fn take_outputs(&self, token: i64) -> Vec<LongText> {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        outputs.extract_if(.., |(of, _)| *of == token).map(|(_, output)| output).collect()
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner).outputs(token)
     }
 }
 

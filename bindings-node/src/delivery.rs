@@ -1,8 +1,5 @@
 //! Deliveries on their way into JavaScript: numbers and texts.
 
-use std::collections::VecDeque;
-use std::fmt::Write as _;
-
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES, TurnMessage, TurnResult};
 use letta_app_client::protocol::generated::MESSAGES;
 use napi_derive::napi;
@@ -28,19 +25,6 @@ pub(crate) fn long_text(place: usize, text: String) -> LongText {
     LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text: js_text(text) }
 }
 
-/// The outputs that the results among deliveries go without.
-pub(crate) fn outputs_of(deliveries: &VecDeque<Delivery>) -> Vec<(i64, LongText)> {
-    let results = deliveries.iter().filter_map(|delivery| match delivery {
-        Delivery::Turn { token, result } => Some((number(*token), result)),
-        _ => None,
-    });
-    let outputs = results.flat_map(|(token, result)| {
-        let long = result.long_outputs(LONG);
-        long.map(move |(place, output)| (token, long_text(place, output.to_owned())))
-    });
-    outputs.collect()
-}
-
 /// The types of the frames that a server sends, in the order in which `drain` counts them.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
@@ -58,37 +42,10 @@ pub fn kept_frames() -> Vec<&'static str> {
 }
 
 /// The place of a frame's type, where it is known.
-fn place_of(delivery: &Delivery) -> Option<usize> {
+pub(crate) fn place_of(delivery: &Delivery) -> Option<usize> {
     let Delivery::Message { kind: Some(kind), .. } = delivery else { return None };
     MESSAGES.binary_search(kind).ok()
 }
-
-/// What `drain` gives, of deliveries in order: a JSON list of numbers, and then the text of each delivery.
-///
-/// The first number is 1 where there is more to take, otherwise 0. Each delivery has two more: its kind, to which
-/// `KINDS` times one more than the place of its type in `messageTypes` is added where it is a frame of a known
-/// type; and its value: the channel (0 control, 1 stream), the token, the close code or the number of dropped frames.
-pub(crate) fn drained(deliveries: VecDeque<Delivery>, more: bool) -> Vec<JsText> {
-    let mut numbers = format!("[{}", u8::from(more));
-    let mut texts = Vec::with_capacity(deliveries.len() + 1);
-    // Its place.
-    texts.push(js_text(String::new()));
-    for delivery in deliveries {
-        let place = place_of(&delivery).map_or(0, |place| place + 1);
-        let Some((kind, value, text)) = plain(delivery) else { continue };
-        // A string takes everything.
-        write!(numbers, ",{},{value}", kind + KINDS * place).unwrap_or_default();
-        texts.push(js_text(text));
-    }
-    numbers.push(']');
-    if let Some(first) = texts.first_mut() {
-        *first = js_text(numbers);
-    }
-    texts
-}
-
-/// More than there are kinds of deliveries.
-const KINDS: usize = 32;
 
 /// A result as JSON, `result`, without its long outputs. Nearly always one of its `runs` and one of its `messages`
 /// have all of its text: those, by their places, are without it.
@@ -118,7 +75,7 @@ fn places(items: impl Iterator<Item = bool>) -> Vec<usize> {
 
 /// A delivery as kind, number and text; the kinds are those of `ts/deliveries.ts`, the text is a frame, or a
 /// result or an error as JSON.
-fn plain(delivery: Delivery) -> Option<(usize, i64, String)> {
+pub(crate) fn plain(delivery: Delivery) -> Option<(usize, i64, String)> {
     Some(match delivery {
         Delivery::Message { channel, text, .. } => {
             (0, i64::from(channel == Channel::Stream), text.to_string())

@@ -11,6 +11,7 @@ mod cli;
 mod connection;
 mod delivery;
 mod doorbell;
+mod drain;
 mod errors;
 mod options;
 mod recording;

@@ -92,7 +92,7 @@ export declare class Connection {
   /**
    * Takes what waits, up to completions that are followed by something else: whoever they complete goes on
    * before the rest is asked for. The first is a JSON list of numbers, the others are the texts of deliveries;
-   * see `drained` in `src/delivery.rs`.
+   * see `src/drain.rs`.
    */
   drain(): Array<string>
   /** The outputs of a turn's result that are long, which is `null` there: to be taken before the next `drain`. */

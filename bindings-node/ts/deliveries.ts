@@ -26,6 +26,12 @@ export const Kind = {
 /** More than there are kinds. */
 const KINDS = 32;
 
+/** There is more behind these deliveries, for when whoever waited for them has run. */
+const MORE = 1;
+
+/** They are a part of what is to be handed out at once. */
+const PART = 2;
+
 /**
  * Handles one delivery. `place` is that of a frame's type in `messageTypes()`, or -1.
  */
@@ -40,7 +46,7 @@ export class Deliveries {
   readonly #fetch: () => string[];
   readonly #deliver: Deliver;
   readonly #idle: () => void;
-  /** A code and a value for each delivery, behind the first number, which says whether there is more. */
+  /** A code and a value for each delivery, behind the first number, which says what is behind them. */
   #numbers: number[] = [];
   /** Numbers as text, and then the text of each delivery. */
   #texts: string[] = [];
@@ -70,7 +76,8 @@ export class Deliveries {
         this.#texts = this.#fetch();
         this.#numbers = JSON.parse(this.#texts[0] ?? "[]");
         this.#next = 1;
-        if (this.#numbers[0] === 1) this.#later();
+        if (this.#numbers[0] === PART) this.#rung = true;
+        else if (this.#numbers[0] === MORE) this.#later();
         continue;
       }
       const at = this.#next++;

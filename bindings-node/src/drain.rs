@@ -1,0 +1,83 @@
+//! The way of deliveries out of the mailbox, in parts.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+use letta_app_client::Mailbox;
+use letta_app_client::engine::Delivery;
+
+use crate::connection::number;
+use crate::delivery::{LONG, LongText, long_text, place_of, plain};
+use crate::text::{JsText, js_text};
+
+/// How many deliveries cross at once. Each is copied on its way: so many stay in the processor's cache, where
+/// those of a long burst would take memory that the system has to clear first.
+const PART: usize = 128;
+
+/// More than there are kinds of deliveries.
+const KINDS: usize = 32;
+
+/// What was taken from a mailbox and has not crossed.
+#[derive(Default)]
+pub(crate) struct Drain {
+    left: VecDeque<Delivery>,
+    /// Whether the mailbox has more.
+    more: bool,
+    /// Long outputs of the results that crossed last.
+    outputs: Vec<(i64, LongText)>,
+}
+
+impl Drain {
+    /// The next part: a JSON list of numbers, and then the text of each delivery.
+    ///
+    /// The first number is 2 where another part is to be taken at once, 1 where there is more to take once the
+    /// code that waited for these has run, otherwise 0. Each delivery has two more: its kind, to which `KINDS`
+    /// times one more than the place of its type in `messageTypes` is added where it is a frame of a known type;
+    /// and its value: the channel (0 control, 1 stream), the token, the close code or the number of dropped frames.
+    pub(crate) fn next(&mut self, mailbox: &Mailbox) -> Vec<JsText> {
+        if self.left.is_empty() {
+            (self.left, self.more) = mailbox.drain_step();
+        }
+        let mut left = std::mem::take(&mut self.left);
+        let part: Vec<_> = left.drain(..left.len().min(PART)).collect();
+        if !left.is_empty() {
+            self.left = left;
+        }
+        self.outputs = outputs_of(&part);
+        let behind = if self.left.is_empty() { u8::from(self.more) } else { 2 };
+        let mut numbers = format!("[{behind}");
+        let mut texts = Vec::with_capacity(part.len() + 1);
+        // The place of the numbers.
+        texts.push(js_text(String::new()));
+        for delivery in part {
+            let place = place_of(&delivery).map_or(0, |place| place + 1);
+            let Some((kind, value, text)) = plain(delivery) else { continue };
+            // A string takes everything.
+            write!(numbers, ",{},{value}", kind + KINDS * place).unwrap_or_default();
+            texts.push(js_text(text));
+        }
+        numbers.push(']');
+        if let Some(first) = texts.first_mut() {
+            *first = js_text(numbers);
+        }
+        texts
+    }
+
+    /// The long outputs of a result that crossed with the last part.
+    pub(crate) fn outputs(&mut self, token: i64) -> Vec<LongText> {
+        self.outputs.extract_if(.., |(of, _)| *of == token).map(|(_, output)| output).collect()
+    }
+}
+
+/// The outputs that the results among deliveries go without.
+fn outputs_of(deliveries: &[Delivery]) -> Vec<(i64, LongText)> {
+    let results = deliveries.iter().filter_map(|delivery| match delivery {
+        Delivery::Turn { token, result } => Some((number(*token), result)),
+        _ => None,
+    });
+    let outputs = results.flat_map(|(token, result)| {
+        let long = result.long_outputs(LONG);
+        long.map(move |(place, output)| (token, long_text(place, output.to_owned())))
+    });
+    outputs.collect()
+}
