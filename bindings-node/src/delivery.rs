@@ -47,7 +47,7 @@ pub(crate) fn place_of(delivery: &Delivery) -> Option<usize> {
     MESSAGES.binary_search(kind).ok()
 }
 
-/// A result as JSON, `result`, without its long outputs. Nearly always one of its `runs` and one of its `messages`
+/// A result, whose long outputs were taken, as JSON: `result`. Nearly always one of its `runs` and one of its `messages`
 /// have all of its text: those, by their places, are without it.
 fn turn_text(mut result: TurnResult) -> String {
     let whole = std::mem::take(&mut result.text);
@@ -64,7 +64,7 @@ fn turn_text(mut result: TurnResult) -> String {
         _ => false,
     }));
     result.text = whole;
-    let result = result.to_short_json(LONG);
+    let result = result.to_json();
     format!(r#"{{"runs":{runs:?},"messages":{messages:?},"result":{result}}}"#)
 }
 

@@ -39,11 +39,11 @@ impl Drain {
             (self.left, self.more) = mailbox.drain_step();
         }
         let mut left = std::mem::take(&mut self.left);
-        let part: Vec<_> = left.drain(..left.len().min(PART)).collect();
+        let mut part: Vec<_> = left.drain(..left.len().min(PART)).collect();
         if !left.is_empty() {
             self.left = left;
         }
-        self.outputs = outputs_of(&part);
+        self.outputs = outputs_of(&mut part);
         let behind = if self.left.is_empty() { u8::from(self.more) } else { 2 };
         let mut numbers = format!("[{behind}");
         let mut texts = Vec::with_capacity(part.len() + 1);
@@ -69,15 +69,16 @@ impl Drain {
     }
 }
 
-/// The outputs that the results among deliveries go without.
-fn outputs_of(deliveries: &[Delivery]) -> Vec<(i64, LongText)> {
-    let results = deliveries.iter().filter_map(|delivery| match delivery {
-        Delivery::Turn { token, result } => Some((number(*token), result)),
-        _ => None,
-    });
-    let outputs = results.flat_map(|(token, result)| {
-        let long = result.long_outputs(LONG);
-        long.map(move |(place, output)| (token, long_text(place, output.to_owned())))
-    });
-    outputs.collect()
+/// Takes the outputs that the results among deliveries go without.
+fn outputs_of(deliveries: &mut [Delivery]) -> Vec<(i64, LongText)> {
+    let mut outputs = Vec::new();
+    for delivery in deliveries {
+        let Delivery::Turn { token, result } = delivery else { continue };
+        for (place, call) in result.tool_calls.iter_mut().enumerate() {
+            if let Some(output) = call.output.take_if(|output| output.len() > LONG) {
+                outputs.push((number(*token), long_text(place, output)));
+            }
+        }
+    }
+    outputs
 }
