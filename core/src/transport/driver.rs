@@ -269,9 +269,9 @@ impl<S: Sink> Driver<S> {
 
     async fn handle_wake(&mut self, wake: Wake) {
         match wake {
-            Wake::Burst(channel, frames) => {
+            Wake::Burst(channel, burst) => {
                 let now = self.now();
-                for frame in &frames {
+                for frame in &burst.frames {
                     self.engine.handle_frame(now, channel, frame);
                 }
             }
@@ -391,9 +391,9 @@ impl<S: Sink> Driver<S> {
         }
         if let Some(mut stream) = self.sockets.take().and_then(|sockets| sockets.stream) {
             let drain = async {
-                while let Wake::Burst(channel, frames) = next_of(&mut stream).await {
+                while let Wake::Burst(channel, burst) = next_of(&mut stream).await {
                     let now = self.clock.now();
-                    for frame in &frames {
+                    for frame in &burst.frames {
                         self.engine.handle_frame(now, channel, frame);
                     }
                 }

@@ -4,11 +4,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use super::ahead::Ahead;
 
 /// Anything bytes go through: plain TCP, or TLS over it.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
@@ -39,8 +41,8 @@ impl Io for Box<dyn crate::testing::Stream> {}
 /// Counts the bytes that go through, of which those that came with the answer's head are the first.
 pub(super) struct Counted {
     pub(super) io: Box<dyn Io>,
-    /// What came with the head and is not read yet.
-    pub(super) rest: Vec<u8>,
+    /// What came with the head and is not read yet, and what was read ahead.
+    pub(super) ahead: Ahead,
     pub(super) moved: Arc<Moved>,
 }
 
@@ -63,18 +65,13 @@ impl AsyncRead for Counted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let outcome = if self.rest.is_empty() {
-            Pin::new(&mut self.io).poll_read(cx, buf)
-        } else {
-            let count = buf.remaining().min(self.rest.len());
-            buf.put_slice(&self.rest[..count]);
-            self.rest.drain(..count);
-            Poll::Ready(Ok(()))
-        };
-        let read = buf.filled().len() - before;
-        self.moved.read.fetch_add(read as u64, Ordering::Relaxed);
-        outcome
+        let this = &mut *self;
+        if this.ahead.is_empty() {
+            let read = ready!(this.ahead.poll_fill(Pin::new(&mut this.io), cx))?;
+            this.moved.read.fetch_add(read as u64, Ordering::Relaxed);
+        }
+        this.ahead.take(buf);
+        Poll::Ready(Ok(()))
     }
 }
 

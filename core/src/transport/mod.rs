@@ -1,6 +1,7 @@
 //! Sockets, TLS, HTTP and timers: the only place with I/O. It carries frames between the network
 //! and the engine, and decides nothing about the protocol.
 
+mod ahead;
 mod certificate;
 mod clock;
 mod connect;

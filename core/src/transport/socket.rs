@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
 
+use super::ahead::Ahead;
 use super::http::{Counted, Io, Moved};
 use super::keepalive::{KeepAlive, Step};
 use crate::engine::Channel;
@@ -25,8 +26,30 @@ use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 /// tungstenite's default of 128 KiB is paid per connection; 8 KiB cost no measurable time (docs/performance.md).
 const READ_BUFFER: usize = 8 * 1024;
 
-/// How many frames are taken from the socket before the engine and the user's side get their turn.
+/// How many frames are taken from the socket before the engine and the user's side get their turn, and of how
+/// many bytes: what is read into the processor's cache is looked at there, and the memory of a large frame is
+/// there again for the next.
 pub(super) const BURST: usize = 128;
+const BURST_BYTES: usize = 128 * 1024;
+
+/// Frames that are handled together.
+#[derive(Default)]
+pub(super) struct Burst {
+    pub(super) frames: Vec<Text>,
+    bytes: usize,
+}
+
+impl Burst {
+    fn push(&mut self, frame: Text) {
+        self.bytes += frame.len();
+        self.frames.push(frame);
+    }
+
+    /// Whether more frames are likely to have come already.
+    pub(super) fn is_full(&self) -> bool {
+        self.frames.len() >= BURST || self.bytes >= BURST_BYTES
+    }
+}
 
 /// How a socket ended.
 #[derive(Debug, Clone)]
@@ -67,7 +90,8 @@ impl Socket {
         options: &ConnectOptions,
     ) -> Self {
         let moved = Arc::new(Moved::default());
-        let io: Box<dyn Io> = Box::new(Counted { io, rest, moved: Arc::clone(&moved) });
+        let io: Box<dyn Io> =
+            Box::new(Counted { io, ahead: Ahead::new(rest), moved: Arc::clone(&moved) });
         let limit = Some(options.max_message_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -185,7 +209,7 @@ impl Socket {
     pub(super) fn poll_burst(
         &mut self,
         cx: &mut Context<'_>,
-        burst: &mut Vec<Text>,
+        burst: &mut Burst,
     ) -> Poll<Result<(), Ended>> {
         let polled = self.poll_messages(cx, burst);
         if let (Some(tap), Poll::Ready(Err(ended))) = (&mut self.tap, &polled) {
@@ -197,10 +221,10 @@ impl Socket {
     fn poll_messages(
         &mut self,
         cx: &mut Context<'_>,
-        burst: &mut Vec<Text>,
+        burst: &mut Burst,
     ) -> Poll<Result<(), Ended>> {
         self.write(cx);
-        while burst.len() < BURST {
+        while !burst.is_full() {
             match Pin::new(&mut self.ws).poll_next(cx) {
                 Poll::Pending => {
                     self.drained();
@@ -231,7 +255,7 @@ impl Socket {
         self.write(cx);
         // A server that has closed has nothing more to say, also when it leaves the TCP connection open.
         match self.closed.as_ref().or(self.broken.as_ref()) {
-            _ if !burst.is_empty() => Poll::Ready(Ok(())),
+            _ if !burst.frames.is_empty() => Poll::Ready(Ok(())),
             Some(ended) => Poll::Ready(Err(ended.clone())),
             None => Poll::Pending,
         }
@@ -247,7 +271,7 @@ impl Socket {
         }
     }
 
-    fn take(&mut self, message: Message, burst: &mut Vec<Text>) {
+    fn take(&mut self, message: Message, burst: &mut Burst) {
         match message {
             Message::Text(text) => self.received(text, burst),
             // The protocol is text; a binary message with the same JSON is read as such.
@@ -278,7 +302,7 @@ impl Socket {
         }
     }
 
-    fn received(&self, text: Text, burst: &mut Vec<Text>) {
+    fn received(&self, text: Text, burst: &mut Burst) {
         if let Some(tap) = &self.tap {
             tap.received(&text);
         }

@@ -6,9 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use super::socket::{BURST, Ended, Socket};
+use super::socket::{Burst, Ended, Socket};
 use crate::engine::Channel;
-use crate::protocol::Text;
 
 /// A split server's stream socket, on its way back after a loss.
 pub(super) type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
@@ -26,7 +25,7 @@ pub(super) struct Sockets {
 
 /// What woke the driver.
 pub(super) enum Wake {
-    Burst(Channel, Vec<Text>),
+    Burst(Channel, Burst),
     Ended(Channel, Ended),
     Reopened(Box<Socket>),
 }
@@ -34,7 +33,7 @@ pub(super) enum Wake {
 impl Wake {
     /// Whether more frames are likely to have come already.
     pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::Burst(_, frames) if frames.len() >= BURST)
+        matches!(self, Self::Burst(_, burst) if burst.is_full())
     }
 }
 
@@ -86,10 +85,10 @@ impl Sockets {
 }
 
 pub(super) fn poll_socket(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Wake> {
-    let mut burst = Vec::new();
+    let mut burst = Burst::default();
     let ended = ready!(socket.poll_burst(cx, &mut burst)).err();
     Poll::Ready(match ended {
-        Some(ended) if burst.is_empty() => Wake::Ended(socket.channel, ended),
+        Some(ended) if burst.frames.is_empty() => Wake::Ended(socket.channel, ended),
         // The frames first; the next poll reports the end once more.
         _ => Wake::Burst(socket.channel, burst),
     })

@@ -58,7 +58,9 @@ impl Standby {
             });
         }
         match self.socket.as_mut().map(|socket| poll_socket(socket, cx)) {
-            Some(Poll::Ready(Wake::Burst(_, frames))) => Poll::Ready(StandbyEvent::Burst(frames)),
+            Some(Poll::Ready(Wake::Burst(_, burst))) => {
+                Poll::Ready(StandbyEvent::Burst(burst.frames))
+            }
             Some(Poll::Ready(Wake::Ended(_, ended))) => Poll::Ready(StandbyEvent::Ended(ended)),
             _ => Poll::Pending,
         }
