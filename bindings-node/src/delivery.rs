@@ -21,8 +21,8 @@ pub struct LongText {
     pub text: JsText,
 }
 
-pub(crate) fn long_text(place: usize, text: String) -> LongText {
-    LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text: js_text(text) }
+pub(crate) fn long_text(place: usize, text: &str) -> LongText {
+    LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text: js_text(text.to_owned()) }
 }
 
 /// The types of the frames that a server sends, in the order in which `drain` counts them.

@@ -76,7 +76,7 @@ fn outputs_of(deliveries: &mut [Delivery]) -> Vec<(i64, LongText)> {
         let Delivery::Turn { token, result } = delivery else { continue };
         for (place, call) in result.tool_calls.iter_mut().enumerate() {
             if let Some(output) = call.output.take_if(|output| output.len() > LONG) {
-                outputs.push((number(*token), long_text(place, output)));
+                outputs.push((number(*token), long_text(place, &output)));
             }
         }
     }

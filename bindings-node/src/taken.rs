@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use letta_app_client::engine::{Delivery, TurnEvent};
 use letta_app_client::event_json;
+use letta_app_client::protocol::Text;
 use napi_derive::napi;
 
 use crate::delivery::{LONG, LongText, long_text};
@@ -38,7 +39,7 @@ fn piece(delivery: &Delivery) -> Option<(Common<'_>, &str)> {
 }
 
 /// The output of a tool that an event has.
-fn output_of(delivery: &mut Delivery) -> Option<&mut String> {
+fn output_of(delivery: &mut Delivery) -> Option<&mut Text> {
     match delivery {
         Delivery::TurnEvent {
             event: TurnEvent::ToolOutput { output, .. } | TurnEvent::ToolCallEnd { output, .. },
@@ -89,7 +90,7 @@ pub(crate) fn taken(mut events: VecDeque<Delivery>) -> TakenEvents {
     json.open();
     for event in &mut events {
         if let Some(output) = output_of(event).filter(|output| output.len() > LONG) {
-            outputs.push(long_text(items, std::mem::take(output)));
+            outputs.push(long_text(items, &std::mem::take(output)));
         }
         let piece = piece(event);
         let common = piece.map(|(common, _)| common);

@@ -91,30 +91,35 @@ pub(crate) fn event_to_plain<'py>(
             (intern!(py, "reasoning_delta"), text_fields(py, run_id, message_id, text))
         }
         TurnEvent::ToolOutput { call_id, output } => {
-            let fields = [(intern!(py, "call_id"), call_id), (intern!(py, "output"), output)];
+            let fields: [Field<'_, '_>; 2] =
+                [(intern!(py, "call_id"), call_id), (intern!(py, "output"), output)];
             return plain(py, intern!(py, "tool_output"), fields);
         }
         TurnEvent::ToolCallArguments { call_id, arguments } => {
-            let fields = [(intern!(py, "call_id"), call_id), (intern!(py, "arguments"), arguments)];
+            let fields: [Field<'_, '_>; 2] =
+                [(intern!(py, "call_id"), call_id), (intern!(py, "arguments"), arguments)];
             return plain(py, intern!(py, "tool_call_arguments"), fields);
         }
         TurnEvent::ToolCallEnd { call_id, status, output } => {
-            let (call_id, status) =
-                ((intern!(py, "call_id"), call_id), (intern!(py, "status"), status));
-            (intern!(py, "tool_call_end"), [call_id, status, (intern!(py, "output"), output)])
+            let fields: [Field<'_, '_>; 3] = [
+                (intern!(py, "call_id"), call_id),
+                (intern!(py, "status"), status),
+                (intern!(py, "output"), output),
+            ];
+            (intern!(py, "tool_call_end"), fields)
         }
         _ => return as_json(),
     };
     plain(py, kind, fields)
 }
 
-type Field<'a, 'py> = (&'a Bound<'py, PyString>, &'a String);
+type Field<'a, 'py> = (&'a Bound<'py, PyString>, &'a str);
 
 fn text_fields<'a, 'py>(
     py: Python<'py>,
-    run_id: &'a String,
-    message_id: &'a String,
-    text: &'a String,
+    run_id: &'a str,
+    message_id: &'a str,
+    text: &'a str,
 ) -> [Field<'a, 'py>; 3] {
     let (run, message) = (intern!(py, "run_id"), intern!(py, "message_id"));
     [(run, run_id), (message, message_id), (intern!(py, "text"), text)]

@@ -123,7 +123,11 @@ async fn a_session_goes_on_after_fifty_cuts() {
             until(&mut events, State::Open).await;
             let result = timeout(SOON, session.run(format!("{cut}"))).await.unwrap().unwrap();
             assert_eq!(result.text, "done");
-            assert_eq!(result.tool_calls[0].output, Some(cut.to_string()), "{generation:?}");
+            assert_eq!(
+                result.tool_calls[0].output.as_deref(),
+                Some(&*cut.to_string()),
+                "{generation:?}"
+            );
             assert_eq!(asked.load(Ordering::SeqCst), cut + 1);
         }
         let counters = client.counters();

@@ -67,7 +67,8 @@ pub enum TurnEvent {
         /// The call.
         call_id: String,
         /// The whole output so far.
-        output: String,
+        #[serde(serialize_with = "as_text")]
+        output: Text,
     },
     /// A tool has returned.
     ToolCallEnd {
@@ -76,7 +77,8 @@ pub enum TurnEvent {
         /// `success` or `error`.
         status: String,
         /// What it returned.
-        output: String,
+        #[serde(serialize_with = "as_text")]
+        output: Text,
     },
     /// A permission is wanted.
     ApprovalRequested {

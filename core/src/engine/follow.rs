@@ -195,9 +195,9 @@ fn call_events(
 fn output_events(delta: &Delta<'_>, run: Option<&Run>, emit: &mut impl FnMut(TurnEvent)) {
     for (call_id, status, output) in delta.outputs() {
         // The run has just read it; outputs may be large.
-        let read = run.and_then(|run| run.output_of(call_id)).map(str::to_owned);
+        let read = run.and_then(|run| run.output_of(call_id).cloned());
         let output =
-            read.unwrap_or_else(|| output.map(plain_text).unwrap_or_default().into_owned());
+            read.unwrap_or_else(|| output.map(plain_text).unwrap_or_default().into_owned().into());
         let call_id = call_id.to_owned();
         emit(if delta.is_preview() {
             TurnEvent::ToolOutput { call_id, output }

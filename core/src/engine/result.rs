@@ -200,9 +200,15 @@ pub struct ToolCall {
     /// `success` or `error`; `None` while it is not known.
     pub status: Option<String>,
     /// What the tool returned.
-    pub output: Option<String>,
+    #[serde(serialize_with = "as_text")]
+    pub output: Option<Text>,
     /// The run that made the call.
     pub run_id: String,
+}
+
+#[expect(clippy::ref_option, reason = "what serde calls it with")]
+fn as_text<S: Serializer>(text: &Option<Text>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(serializer)
 }
 
 /// One message of a turn, or a tool call between messages.
@@ -408,7 +414,7 @@ mod tests {
     fn long_outputs_are_apart() {
         let call = |id: &str, output: Option<&str>| ToolCall {
             id: id.to_owned(),
-            output: output.map(str::to_owned),
+            output: output.map(Text::from),
             ..ToolCall::default()
         };
         let tool_calls = vec![call("a", None), call("b", Some("12345")), call("c", Some("1234"))];

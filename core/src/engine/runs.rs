@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use super::result::{RunText, ToolCall, TurnMessage, TurnResult, Usage};
+use crate::protocol::Text;
 use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, plain_text};
 
 /// One run.
@@ -292,7 +293,7 @@ impl Run {
             Said::Message { id, text, .. } => id.len() + text.len() + 64,
             Said::Call(_) => 16,
         });
-        let output = |call: &ToolCall| call.output.as_ref().map_or(0, String::len);
+        let output = |call: &ToolCall| call.output.as_ref().map_or(0, |output| output.len());
         let calls = self.tool_calls.iter().map(|call| call.arguments.len() + output(call) + 64);
         said.sum::<usize>() + calls.sum::<usize>()
     }
@@ -322,8 +323,8 @@ impl Run {
     }
 
     /// What a call has returned so far.
-    pub(crate) fn output_of(&self, call_id: &str) -> Option<&str> {
-        self.tool_calls.iter().rev().find(|call| call.id == call_id)?.output.as_deref()
+    pub(crate) fn output_of(&self, call_id: &str) -> Option<&Text> {
+        self.tool_calls.iter().rev().find(|call| call.id == call_id)?.output.as_ref()
     }
 
     fn call(&mut self, call_id: &str, run_id: &str) -> &mut ToolCall {
@@ -358,7 +359,7 @@ impl Run {
         for (call_id, status, output) in delta.outputs() {
             let call = self.call(call_id, run_id);
             call.status = status.map(str::to_owned);
-            call.output = output.map(|output| plain_text(output).into_owned());
+            call.output = output.map(|output| plain_text(output).into_owned().into());
         }
     }
 }

@@ -16,10 +16,10 @@ fn item(sort: u8, n: u64) -> Delivery {
         1 => TurnEvent::AssistantDelta { run_id, message_id: "b".into(), text },
         2 => TurnEvent::ReasoningDelta { run_id, message_id: "a".into(), text },
         3 => TurnEvent::ToolCallArguments { call_id, arguments: text },
-        4 => TurnEvent::ToolOutput { call_id, output: text },
+        4 => TurnEvent::ToolOutput { call_id, output: text.into() },
         5 => TurnEvent::ToolCallStart { run_id, call_id, name: text },
         6 => TurnEvent::Status { status: text },
-        7 => TurnEvent::ToolCallEnd { call_id, status: "success".into(), output: text },
+        7 => TurnEvent::ToolCallEnd { call_id, status: "success".into(), output: text.into() },
         8 => return frame("stream_delta", text),
         _ => return frame("turn_finished", text),
     };
@@ -44,10 +44,9 @@ fn event_text(event: &TurnEvent) -> &str {
         TurnEvent::AssistantDelta { text, .. }
         | TurnEvent::ReasoningDelta { text, .. }
         | TurnEvent::ToolCallArguments { arguments: text, .. }
-        | TurnEvent::ToolOutput { output: text, .. }
         | TurnEvent::ToolCallStart { name: text, .. }
-        | TurnEvent::Status { status: text }
-        | TurnEvent::ToolCallEnd { output: text, .. } => text,
+        | TurnEvent::Status { status: text } => text,
+        TurnEvent::ToolOutput { output, .. } | TurnEvent::ToolCallEnd { output, .. } => output,
         _ => "",
     }
 }
