@@ -12,6 +12,7 @@ use letta_app_client::{
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
+use crate::command::text_of;
 use crate::delivery::{event_to_plain, to_tuple};
 use crate::doorbell::{self, Doorbell};
 use crate::errors::{invalid_option, raise};
@@ -34,8 +35,9 @@ pub(crate) struct Connection {
 /// `None` for no limit, `"default"` for the connection's, or seconds.
 #[derive(FromPyObject)]
 enum Limit {
-    After(f64),
+    // First: a number that is none costs an exception.
     Named(#[expect(dead_code, reason = "only `default` is ever passed")] String),
+    After(f64),
 }
 
 pub(crate) fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Duration> {
@@ -43,6 +45,11 @@ pub(crate) fn seconds(py: Python<'_>, name: &str, value: f64) -> PyResult<Durati
     usable.then(|| Duration::from_secs_f64(value)).ok_or_else(|| {
         invalid_option(py, format!("{name}: expected seconds from 0 to {LONGEST:e}, got {value}"))
     })
+}
+
+/// The frame that goes out, for who is told of it.
+fn told_of(told: bool, text: &str) -> Option<String> {
+    told.then(|| text.to_owned())
 }
 
 impl Connection {
@@ -239,47 +246,56 @@ impl Connection {
         self.engine.as_ref().is_some_and(|engine| engine.close(token))
     }
 
-    fn send(&self, py: Python<'_>, command: &str) -> PyResult<String> {
-        self.with(py, |engine| engine.send(command).map(|text| text.to_string()))
+    fn send(&self, command: &Bound<'_, PyAny>, told: bool) -> PyResult<Option<String>> {
+        let text = text_of(command)?;
+        self.with(command.py(), |engine| engine.send(&text).map(|text| told_of(told, &text)))
     }
 
-    fn send_raw(&self, py: Python<'_>, command: &str) -> PyResult<String> {
-        self.with(py, |engine| engine.send_raw(command).map(|text| text.to_string()))
+    fn send_raw(&self, command: &Bound<'_, PyAny>, told: bool) -> PyResult<Option<String>> {
+        let text = text_of(command)?;
+        self.with(command.py(), |engine| engine.send_raw(&text).map(|text| told_of(told, &text)))
     }
 
     #[expect(
         clippy::needless_pass_by_value,
         clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
         reason = "the arguments from Python are values, one for each option"
     )]
     fn request(
         &self,
-        py: Python<'_>,
         token: u64,
-        command: &str,
+        command: &Bound<'_, PyAny>,
         timeout: Option<Limit>,
         manual: bool,
         checked: bool,
         held: bool,
-    ) -> PyResult<String> {
+        told: bool,
+    ) -> PyResult<Option<String>> {
+        let py = command.py();
         let timeout = match timeout {
             None => TimeLimit::Never,
             Some(Limit::Named(_)) => TimeLimit::Default,
             Some(Limit::After(value)) => TimeLimit::After(seconds(py, "timeout", value)?),
         };
         let options = RequestOptions { timeout, manual, checked, held };
-        self.with(py, |engine| engine.request(token, command, options).map(|text| text.to_string()))
+        let text = text_of(command)?;
+        let sent = self.with(py, |engine| engine.request(token, &text, options));
+        sent.map(|text| told_of(told, &text))
     }
 
     #[pyo3(signature = (token, command, timeout, idle_timeout, tool_timeout, approval_timeout,
         abort_grace, accept_timeout, recover_timeout, resend, approvals, followed, check,
-        allow, held))]
-    #[expect(clippy::too_many_arguments, reason = "the turn's options, one by one")]
+        allow, held, told))]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "the turn's options, one by one"
+    )]
     fn run_turn(
         &self,
-        py: Python<'_>,
         token: u64,
-        command: &str,
+        command: &Bound<'_, PyAny>,
         timeout: Option<f64>,
         idle_timeout: Option<f64>,
         tool_timeout: Option<f64>,
@@ -293,7 +309,9 @@ impl Connection {
         check: bool,
         allow: Vec<String>,
         held: bool,
-    ) -> PyResult<String> {
+        told: bool,
+    ) -> PyResult<Option<String>> {
+        let py = command.py();
         let limit = |name, value: Option<f64>| value.map(|value| seconds(py, name, value));
         let options = TurnOptions {
             timeout: limit("timeout", timeout).transpose()?,
@@ -309,11 +327,13 @@ impl Connection {
             events: followed,
             check,
         };
+        let text = text_of(command)?;
         if followed {
             self.mailbox.follow_turn(token);
         }
-        let sent = self.with(py, |engine| engine.run_turn(token, command, options, held));
-        sent.map(|text| text.to_string()).inspect_err(|_| self.mailbox.leave_turn(token))
+        let sent = self.with(py, |engine| engine.run_turn(token, &text, options, held));
+        let sent = sent.inspect_err(|_| self.mailbox.leave_turn(token))?;
+        Ok(told_of(told, &sent))
     }
 
     /// The oldest events of a followed turn, a part of them; to be called until there are none.

@@ -4,6 +4,7 @@
 //! leaves deliveries in the mailbox and rings the doorbell, and the event loop fetches them.
 
 mod cli;
+mod command;
 mod connection;
 mod delivery;
 mod doorbell;

@@ -69,7 +69,7 @@ impl Record {
 
     /// The plain `dict`, exactly as it was parsed. Do not change it; see `to_dict`.
     #[getter]
-    fn raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn raw<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if self.data.get().is_none()
             && let Some(source) = &self.source
         {

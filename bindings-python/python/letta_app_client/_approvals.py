@@ -20,18 +20,20 @@ from .errors import InvalidOption
 __all__ = ["Approvals", "chosen"]
 
 
+_MODES = get_args(ApprovalMode)
+
+
 def chosen(approvals: object) -> tuple[str, Any]:
     """Tells the engine's name of a behaviour, and the turn's own handler where there is one.
 
     Raises:
         InvalidOption: It is no such thing.
     """
-    modes = get_args(ApprovalMode)
-    if isinstance(approvals, str) and approvals in modes:
+    if isinstance(approvals, str) and approvals in _MODES:
         return approvals, None
     if callable(approvals):
         return "ask", approvals
-    names = ", ".join(f'"{mode}"' for mode in modes)
+    names = ", ".join(f'"{mode}"' for mode in _MODES)
     raise InvalidOption(f"approvals: expected {names} or a function, got {approvals!r}")
 
 

@@ -233,6 +233,9 @@ class Bridge:
             ForkedProcess: The client was made before a fork.
             WrongLoop: Another loop is running the caller, or none.
         """
+        loop = self._loop
+        if loop is not None and loop.is_running() and self.is_in_its_process():
+            return loop
         self.check()
         if self._loop is None:
             self._loop = running_loop()

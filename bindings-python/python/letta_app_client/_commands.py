@@ -9,7 +9,6 @@ from ._approvals import Approvals, chosen
 from ._checks import expect_texts
 from ._conveniences import HasConveniences
 from ._flight import Flight
-from ._json import encode
 from ._limits import Resend, Timeout, turn_limits
 from ._link import Link, no_predicate
 from ._loops import Loop
@@ -159,9 +158,9 @@ class Commands(HasConveniences, Overloads):
 
         def start(token: int) -> None:
             nonlocal mine
-            text = encode(command)
-            held = self._bridge.hold()
-            sent = self._native.run_turn(token, text, *limits, mode, False, check, allowed, held)
+            held, told = self._bridge.hold(), self._link.is_told
+            rest = (mode, False, check, allowed, held, told)
+            sent = self._native.run_turn(token, command, *limits, *rest)
             mine = token
             self._approvals.take(token, handler)
             self._link.sent(sent)
@@ -246,10 +245,11 @@ class Commands(HasConveniences, Overloads):
         )
         mode, handler = chosen(approvals)
         allowed = expect_texts("allow", allow)
-        text = encode(_input(runtime, payload, request_id, {}))
+        command = _input(runtime, payload, request_id, {})
 
         def start(token: int) -> None:
-            sent = self._native.run_turn(token, text, *limits, mode, True, check, allowed, False)
+            rest = (mode, True, check, allowed, False, self._link.is_told)
+            sent = self._native.run_turn(token, command, *limits, *rest)
             self._approvals.take(token, handler)
             self._link.sent(sent)
 
@@ -467,14 +467,16 @@ class Commands(HasConveniences, Overloads):
         self._link.send_raw(command)
 
 
+_NO_FIELDS = frozenset({"type", "timeout", "predicate"})
+
+
 def _command(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     # Arguments of other methods, given by mistake; no command has fields of these names.
-    for name in ("type", "timeout", "predicate"):
-        if name in fields:
-            raise InvalidCommand(
-                f"`{kind}`: field `{name}`: is no field of this command",
-                hint="a whole command, given to request, may have any field",
-            )
+    for name in _NO_FIELDS.intersection(fields):
+        raise InvalidCommand(
+            f"`{kind}`: field `{name}`: is no field of this command",
+            hint="a whole command, given to request, may have any field",
+        )
     return {"type": kind, **fields}
 
 

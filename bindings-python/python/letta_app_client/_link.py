@@ -12,7 +12,6 @@ from ._bridge import Bridge
 from ._call import Delivery
 from ._decode import decode, decode_as
 from ._handlers import Handlers
-from ._json import encode
 from ._limits import Timeout, request_limit
 from ._loops import logger
 from .errors import InvalidOption, LettaAppError, refusal
@@ -91,20 +90,25 @@ class Link:
                     self.bridge.listen(False)
                 queue.end(error)
 
-    def sent(self, text: str) -> None:
-        """Tells of a command that goes out."""
-        if self.on_send:
+    @property
+    def is_told(self) -> bool:
+        """Whether anybody is told of commands that go out."""
+        return bool(self.on_send)
+
+    def sent(self, text: str | None) -> None:
+        """Tells of a command that goes out, where that was asked for."""
+        if text is not None and self.on_send:
             self.on_send.emit(json.loads(text))
 
     def send(self, command: Any) -> None:
         """Sends a command that is checked against the protocol."""
         self.bridge.check()
-        self.sent(self.native.send(encode(command)))
+        self.sent(self.native.send(command, self.is_told))
 
     def send_raw(self, command: Any) -> None:
         """Sends an object with a ``type``."""
         self.bridge.check()
-        self.sent(self.native.send_raw(encode(command)))
+        self.sent(self.native.send_raw(command, self.is_told))
 
     async def request(
         self,
@@ -122,9 +126,8 @@ class Link:
         seconds = request_limit("timeout", timeout)
 
         def start(token: int) -> None:
-            text = encode(command)
-            held = self.bridge.hold()
-            self.sent(self.native.request(token, text, seconds, manual, checked, held))
+            held, told = self.bridge.hold(), self.is_told
+            self.sent(self.native.request(token, command, seconds, manual, checked, held, told))
 
         delivery = await self.bridge.call(start, predicate)
         if delivery[0] != "response":

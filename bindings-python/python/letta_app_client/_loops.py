@@ -53,6 +53,9 @@ class Loop(Protocol):
     cancelled: type[BaseException]
     """What a cancelled task raises."""
 
+    def is_running(self) -> bool:
+        """Whether it certainly runs the caller; where it does not say so, ``running_key`` may."""
+
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         """Calls back on the loop's thread whenever the descriptor is readable."""
 
@@ -153,6 +156,15 @@ class AsyncioLoop:
         self._fd = -1
         self._watcher: _Watcher | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running: Callable[[], object] = sys.modules["asyncio"]._get_running_loop
+
+    def is_running(self) -> bool:
+        # The same as ``running_key``, for who asks with each call.
+        return (
+            self._running() is self._loop
+            and "trio" not in sys.modules
+            and getattr(driving, "loop", None) is None
+        )
 
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         self._fd = fd
@@ -286,6 +298,9 @@ class TrioLoop:
         self._token: Any = self.key
         self._trio = trio
         self._scope: Any = None
+
+    def is_running(self) -> bool:
+        return False
 
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         self._scope = scope = self._trio.CancelScope()

@@ -171,25 +171,29 @@ class Connection:
     def close(self, token: int) -> bool:
         """``False`` when it is closed already: no completion will come."""
 
-    def send(self, command: str) -> str:
-        """Returns the frame as it goes out; so do the other calls that send."""
+    def send(self, command: object, told: bool) -> str | None:
+        """Returns the frame as it goes out to who is told of it; so do the other calls that send.
 
-    def send_raw(self, command: str) -> str: ...
+        They take any value, and raise ``InvalidCommand`` for what is no command.
+        """
+
+    def send_raw(self, command: object, told: bool) -> str | None: ...
     def request(
         self,
         token: int,
-        command: str,
+        command: object,
         timeout: float | Literal["default"] | None,
         manual: bool,
         checked: bool,
         held: bool,
-    ) -> str: ...
+        told: bool,
+    ) -> str | None: ...
     def flush(self) -> None:
         """Sends the requests and inputs that were held; whatever else is sent does so first."""
     def run_turn(
         self,
         token: int,
-        command: str,
+        command: object,
         timeout: float | None,
         idle_timeout: float | None,
         tool_timeout: float | None,
@@ -203,7 +207,8 @@ class Connection:
         check: bool,
         allow: Sequence[str],
         held: bool,
-    ) -> str: ...
+        told: bool,
+    ) -> str | None: ...
     def take_turn(self, token: int) -> list[dict[str, Any] | str]:
         """Takes the oldest events of a followed turn, about a thousand at most.
 

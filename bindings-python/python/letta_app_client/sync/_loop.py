@@ -76,6 +76,9 @@ class BlockingLoop:
         self._attendant: int | None = None
         self._end: BlockingCompletion | None = None
 
+    def is_running(self) -> bool:
+        return False
+
     # --- what blocking code uses -----------------------------------------------------------------
 
     def entered(self) -> _Entered:
