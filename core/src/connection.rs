@@ -133,7 +133,7 @@ impl Connection {
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let insecure_token = endpoint.token_at_risk();
         let (seed, run) = surroundings(&options)?;
-        let driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
+        let mut driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
         run(Box::pin(async move {
             driver.run().await;
             #[cfg(feature = "testing")]

@@ -153,12 +153,14 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Runs until the client is closed, or nobody holds a handle any more.
-    pub(crate) async fn run(mut self) {
+    /// Runs until the client is closed, or nobody holds a handle any more. Not on a driver of its own, which would
+    /// be there twice: as what it was given and as what it works on.
+    pub(crate) async fn run(&mut self) {
         while self.step().await {
             self.pump();
         }
-        self.shut_down().await;
+        // Apart: it is larger than all that an idle connection needs.
+        Box::pin(self.shut_down()).await;
         self.pump();
     }
 

@@ -72,7 +72,7 @@ async fn world(split: bool) -> World {
     let read = Box::new(move || *shows.lock().unwrap() + start.elapsed());
     let mut driver = Driver::with_wall(endpoint, options, 7, Seen(sink), received, shared, read);
     driver.attempted(Ok(Connected { control, stream, info: None, split, newest: None }));
-    tokio::spawn(driver.run());
+    tokio::spawn(async move { driver.run().await });
     assert!(matches!(seen.recv().await, Some(Delivery::State { state: State::Open, .. })));
     World { ops, seen, wall, control: control_end, stream: stream_end }
 }
