@@ -13,9 +13,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::command::text_of;
-use crate::delivery::{event_to_plain, to_tuple};
+use crate::delivery::to_tuple;
 use crate::doorbell::{self, Doorbell};
 use crate::errors::{invalid_option, raise};
+use crate::events::Events;
 use crate::recording::{Recording, Replayed};
 
 /// Longer limits mean "never", and would overflow the clock.
@@ -339,8 +340,8 @@ impl Connection {
     /// The oldest events of a followed turn, a part of them; to be called until there are none.
     fn take_turn<'py>(&self, py: Python<'py>, token: u64) -> PyResult<Bound<'py, PyList>> {
         let events = self.mailbox.take_events(token);
-        let plain: PyResult<Vec<_>> =
-            events.iter().map(|event| event_to_plain(py, event)).collect();
+        let mut made = Events::new(py);
+        let plain: PyResult<Vec<_>> = events.iter().map(|event| made.plain(event)).collect();
         PyList::new(py, plain?)
     }
 

@@ -1,9 +1,9 @@
 //! From the mailbox's deliveries to plain tuples: `(kind, token, …)`, with token 0 where no call waits.
 
+use letta_app_client::Error;
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
-use letta_app_client::{Error, TurnEvent, event_json};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::PyTuple;
 use pyo3::{IntoPyObject, intern};
 
 use crate::outcome::Outcome;
@@ -73,67 +73,4 @@ pub(crate) fn to_tuple<'py>(
         _ => return Ok(None),
     };
     tuple.map(Some)
-}
-
-/// An event of a followed turn: texts of the agent and of tools as the `dict` of their fields, all else as JSON
-/// text.
-pub(crate) fn event_to_plain<'py>(
-    py: Python<'py>,
-    delivery: &Delivery,
-) -> PyResult<Bound<'py, PyAny>> {
-    let as_json = || Ok(PyString::new(py, &event_json(delivery)).into_any());
-    let Delivery::TurnEvent { event, .. } = delivery else { return as_json() };
-    let (kind, fields) = match event {
-        TurnEvent::AssistantDelta { run_id, message_id, text } => {
-            (intern!(py, "assistant_delta"), text_fields(py, run_id, message_id, text))
-        }
-        TurnEvent::ReasoningDelta { run_id, message_id, text } => {
-            (intern!(py, "reasoning_delta"), text_fields(py, run_id, message_id, text))
-        }
-        TurnEvent::ToolOutput { call_id, output } => {
-            let fields: [Field<'_, '_>; 2] =
-                [(intern!(py, "call_id"), call_id), (intern!(py, "output"), output)];
-            return plain(py, intern!(py, "tool_output"), fields);
-        }
-        TurnEvent::ToolCallArguments { call_id, arguments } => {
-            let fields: [Field<'_, '_>; 2] =
-                [(intern!(py, "call_id"), call_id), (intern!(py, "arguments"), arguments)];
-            return plain(py, intern!(py, "tool_call_arguments"), fields);
-        }
-        TurnEvent::ToolCallEnd { call_id, status, output } => {
-            let fields: [Field<'_, '_>; 3] = [
-                (intern!(py, "call_id"), call_id),
-                (intern!(py, "status"), status),
-                (intern!(py, "output"), output),
-            ];
-            (intern!(py, "tool_call_end"), fields)
-        }
-        _ => return as_json(),
-    };
-    plain(py, kind, fields)
-}
-
-type Field<'a, 'py> = (&'a Bound<'py, PyString>, &'a str);
-
-fn text_fields<'a, 'py>(
-    py: Python<'py>,
-    run_id: &'a str,
-    message_id: &'a str,
-    text: &'a str,
-) -> [Field<'a, 'py>; 3] {
-    let (run, message) = (intern!(py, "run_id"), intern!(py, "message_id"));
-    [(run, run_id), (message, message_id), (intern!(py, "text"), text)]
-}
-
-fn plain<'py, const N: usize>(
-    py: Python<'py>,
-    kind: &Bound<'py, PyString>,
-    fields: [Field<'_, 'py>; N],
-) -> PyResult<Bound<'py, PyAny>> {
-    let plain = PyDict::new(py);
-    plain.set_item(intern!(py, "type"), kind)?;
-    for (name, value) in fields {
-        plain.set_item(name, value)?;
-    }
-    Ok(plain.into_any())
 }

@@ -9,6 +9,7 @@ mod connection;
 mod delivery;
 mod doorbell;
 mod errors;
+mod events;
 mod outcome;
 mod record;
 mod recording;
