@@ -1,7 +1,9 @@
 """What a frame and a turn cost with many runtimes and on an old connection (``make curves``).
 
 Runs the Rust client against the server double, prints CPU time per unit, writes
-``docs/curves.svg``, and fails where a curve is not flat: more than ``ALLOWED`` times its best.
+``docs/curves.svg``, and fails where a curve rises: to more than ``ALLOWED`` times the least of what
+is left of it. That it falls is no defect: turns on several runtimes share what wakes both sides,
+and a turn on one runtime has it for itself.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ PLOT = ROOT / "docs/curves.svg"
 RUNTIMES = (1, 64, 1_000, 10_000)
 FRAMES = tuple(int(it) for it in os.environ.get("AGES", "20000,100000,1000000,10000000").split(","))
 DELTAS = 20_000
-ROUNDS = 3
+FRAMES_OF_TURN = 61
+"""50 deltas, and what begins and ends a turn (`bench/side/src/frames.rs`)."""
+ROUNDS = 5
 ALLOWED = 1.5
 COLOURS = ("#1f77b4", "#d62728", "#2ca02c")
 
@@ -41,33 +45,44 @@ def once(workload: str, way: str, sizes: dict[str, int], deltas: int) -> float:
     return float(seen["cpu"]) / seen["units"] * 1e6
 
 
-def best(workload: str, way: str, sizes: dict[str, int], deltas: int) -> float:
-    """Of some runs: what disturbs one only ever adds to it."""
-    return min(once(workload, way, sizes, deltas) for _ in range(ROUNDS))
+Job = tuple[str, str, dict[str, int], int, int]
+"""Workload, way, sizes, deltas of a turn, and how many frames a unit of it is."""
+
+
+def best(jobs: list[tuple[int, Job]]) -> Curve:
+    """The least of some rounds for each place: what disturbs a run only ever adds to it."""
+    found: dict[int, float] = {}
+    for _ in range(ROUNDS):
+        for place, (workload, way, sizes, deltas, frames) in jobs:
+            seen = once(workload, way, sizes, deltas) / frames
+            found[place] = min(seen, found.get(place, seen))
+    return list(found.items())
+
+
+def told(name: str, curve: Curve) -> dict[str, Curve]:
+    for place, cost in curve:
+        print(f"{name}: {place:>10,}: {cost:.2f} µs per frame", flush=True)
+    return {name: curve}
 
 
 def by_runtimes() -> dict[str, Curve]:
-    frames, turns = [], []
+    frames: list[tuple[int, Job]] = []
+    turns: list[tuple[int, Job]] = []
     for count in RUNTIMES:
-        frames.append((count, best("stream", "engine", {"turns": 3, "runtimes": count}, DELTAS)))
-        sizes = {"runtimes": count, "turns": max(2, 2_000 // count)}
-        turns.append((count, best("turns", "ours", sizes, 50) / 56))
-        print(
-            f"{count:>10,} runtimes: {frames[-1][1]:.2f} µs per frame,"
-            f" {turns[-1][1]:.2f} µs per frame of turns on all of them",
-            flush=True,
-        )
-    return {"frames of one runtime, others known": frames, "turns on all runtimes": turns}
+        frames.append((count, ("stream", "engine", {"turns": 10, "runtimes": count}, DELTAS, 1)))
+        sizes = {"runtimes": count, "turns": max(2, 4_000 // count)}
+        turns.append((count, ("turns", "ours", sizes, 50, FRAMES_OF_TURN)))
+    others = told("frames of one runtime, others known", best(frames))
+    return others | told("turns on all runtimes", best(turns))
 
 
 def by_age() -> dict[str, Curve]:
-    curve = []
-    for frames in FRAMES:
-        # What is measured are a hundred thousand frames after so many.
-        way = {"turns": 5, "before": frames // DELTAS}
-        curve.append((frames, best("stream", "engine", way, DELTAS)))
-        print(f"after {frames:>10,} frames: {curve[-1][1]:.2f} µs per frame", flush=True)
-    return {"frames of an old connection": curve}
+    # What is measured are two hundred thousand frames after so many.
+    ages: list[tuple[int, Job]] = [
+        (frames, ("stream", "engine", {"turns": 10, "before": frames // DELTAS}, DELTAS, 1))
+        for frames in FRAMES
+    ]
+    return told("frames of an old connection", best(ages))
 
 
 def panel(left: int, title: str, unit: str, curves: dict[str, Curve]) -> list[str]:
@@ -119,10 +134,9 @@ def main() -> int:
     failed = False
     for name, curve in (runtimes | age).items():
         figures = [y for _, y in curve]
-        steepest = max(figures) / min(figures)
-        flat = steepest <= ALLOWED
-        failed |= not flat
-        print(f"{name}: {steepest:.2f} times its best point at most{'' if flat else ': NOT FLAT'}")
+        rise = max(y / min(figures[: place + 1]) for place, y in enumerate(figures))
+        failed |= rise > ALLOWED
+        print(f"{name}: rises to {rise:.2f} times{'' if rise <= ALLOWED else ': NOT FLAT'}")
     return 1 if failed else 0
 
 

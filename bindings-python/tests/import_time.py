@@ -21,12 +21,15 @@ def once(program: str) -> float:
 def main() -> int:
     """Prints the best times; fails above what is allowed."""
     # In turns, so that a busy moment meets both; what disturbs a run only ever adds to it.
-    pairs = [(once("pass"), once("import letta_app_client")) for _ in range(RUNS)]
-    base, package = map(min, zip(*pairs, strict=True))
+    package_only = "import letta_app_client"
+    programs = ("pass", package_only, f"{package_only}; letta_app_client.connect")
+    rounds = [[once(program) for program in programs] for _ in range(RUNS)]
+    base, package, ready = map(min, zip(*rounds, strict=True))
     more = package - base
     print(  # noqa: T201 - that is what it is for
         f"python -c pass: {base:.1f} ms; with import letta_app_client: {package:.1f} ms;"
-        f" {more:.1f} ms more, {ALLOWED:.0f} are allowed (the best of {RUNS} runs)"
+        f" {more:.1f} ms more, {ALLOWED:.0f} are allowed; with all that a client needs:"
+        f" {ready - base:.1f} ms more (the best of {RUNS} runs)"
     )
     return 0 if more <= ALLOWED else 1
 

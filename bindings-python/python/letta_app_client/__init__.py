@@ -22,78 +22,62 @@
 Nothing touches the network at import.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from ._create import Connecting, connect, create_app_server_client
-from ._limits import Resend, Timeout
 from ._native import __version__
-from ._replay import Replay, replay
-from ._subscription import Subscription
-from ._tools import ToolHandler, ToolResult
-from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest, Question, QuestionOption
-from .client import AppServerClient, Disconnect, State, Stats
-from .decisions import Decision, Suggestion, allow, deny
-from .errors import (
-    ApprovalRequired,
-    AuthError,
-    ClientClosed,
-    ConnectionFailed,
-    Disconnected,
-    ForkedProcess,
-    InternalError,
-    InvalidCommand,
-    InvalidOption,
-    Lagged,
-    LettaAppError,
-    MessageTooLarge,
-    ProtocolMismatch,
-    RequestError,
-    RequestTimeout,
-    ServerStartError,
-    StructuredOutputError,
-    TooManyRequests,
-    TurnAborted,
-    TurnError,
-    TurnFailed,
-    TurnIdleTimeout,
-    TurnInterrupted,
-    TurnTimeout,
-    UnsupportedByServer,
-    WrongLoop,
-)
-from .messages import Channel, Fields, Message
-from .options import (
-    ConnectOptions,
-    ConnectSettings,
-    InsecureTokenWarning,
-    Reconnect,
-    RecordOptions,
-    Redactor,
-    TlsOptions,
-)
-from .results import (
-    AssistantMessage,
-    InputDelivery,
-    ReasoningMessage,
-    RunText,
-    ToolCall,
-    TurnMessage,
-    TurnResult,
-    TurnStatus,
-    Usage,
-)
 
+TYPE_CHECKING = False
+# As ``typing`` has it, which takes longer to import than all that is imported here.
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import jupyter, policy, protocol, sync
     from ._batch import Batch, BatchItem
+    from ._create import Connecting, connect, create_app_server_client
     from ._family import Family
     from ._gather import gather
     from ._history import History
+    from ._limits import Resend, Timeout
     from ._map import map  # noqa: A004 - as ``letta.map``
+    from ._replay import Replay, replay
     from ._stream import TurnStream
     from ._structured import StructuredResult
+    from ._subscription import Subscription
     from ._to_frame import to_frame
+    from ._tools import ToolHandler, ToolResult
+    from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest, Question, QuestionOption
+    from .client import AppServerClient, Disconnect, State, Stats
+    from .decisions import Decision, Suggestion, allow, deny
+    from .errors import (
+        ApprovalRequired,
+        AuthError,
+        ClientClosed,
+        ConnectionFailed,
+        Disconnected,
+        ForkedProcess,
+        InternalError,
+        InvalidCommand,
+        InvalidOption,
+        Lagged,
+        LettaAppError,
+        MessageTooLarge,
+        ProtocolMismatch,
+        RequestError,
+        RequestTimeout,
+        ServerStartError,
+        StructuredOutputError,
+        TooManyRequests,
+        TurnAborted,
+        TurnError,
+        TurnFailed,
+        TurnIdleTimeout,
+        TurnInterrupted,
+        TurnTimeout,
+        UnsupportedByServer,
+        WrongLoop,
+    )
     from .events import (
         ApprovalDecided,
         ApprovalRefused,
@@ -115,6 +99,27 @@ if TYPE_CHECKING:
         TurnResumed,
         UnknownEvent,
         UsageReported,
+    )
+    from .messages import Channel, Fields, Message
+    from .options import (
+        ConnectOptions,
+        ConnectSettings,
+        InsecureTokenWarning,
+        Reconnect,
+        RecordOptions,
+        Redactor,
+        TlsOptions,
+    )
+    from .results import (
+        AssistantMessage,
+        InputDelivery,
+        ReasoningMessage,
+        RunText,
+        ToolCall,
+        TurnMessage,
+        TurnResult,
+        TurnStatus,
+        Usage,
     )
     from .server import OwnServer, Spawning, spawn_server
     from .session import MapSettings, Opening, PermissionMode, Prompt, Session, TurnSettings
@@ -246,10 +251,82 @@ __all__ = [
 ]
 
 _LATER = {
-    "._batch": ("Batch", "BatchItem"),
+    "._batch": (
+        "Batch",
+        "BatchItem",
+    ),
+    "._create": (
+        "Connecting",
+        "connect",
+        "create_app_server_client",
+    ),
+    "._family": ("Family",),
     "._gather": ("gather",),
     "._history": ("History",),
+    "._limits": (
+        "Resend",
+        "Timeout",
+    ),
     "._map": ("map",),
+    "._replay": (
+        "Replay",
+        "replay",
+    ),
+    "._stream": ("TurnStream",),
+    "._structured": ("StructuredResult",),
+    "._subscription": ("Subscription",),
+    "._to_frame": ("to_frame",),
+    "._tools": (
+        "ToolHandler",
+        "ToolResult",
+    ),
+    ".approvals": (
+        "ApprovalHandler",
+        "ApprovalMode",
+        "ApprovalRequest",
+        "Question",
+        "QuestionOption",
+    ),
+    ".client": (
+        "AppServerClient",
+        "Disconnect",
+        "State",
+        "Stats",
+    ),
+    ".decisions": (
+        "Decision",
+        "Suggestion",
+        "allow",
+        "deny",
+    ),
+    ".errors": (
+        "ApprovalRequired",
+        "AuthError",
+        "ClientClosed",
+        "ConnectionFailed",
+        "Disconnected",
+        "ForkedProcess",
+        "InternalError",
+        "InvalidCommand",
+        "InvalidOption",
+        "Lagged",
+        "LettaAppError",
+        "MessageTooLarge",
+        "ProtocolMismatch",
+        "RequestError",
+        "RequestTimeout",
+        "ServerStartError",
+        "StructuredOutputError",
+        "TooManyRequests",
+        "TurnAborted",
+        "TurnError",
+        "TurnFailed",
+        "TurnIdleTimeout",
+        "TurnInterrupted",
+        "TurnTimeout",
+        "UnsupportedByServer",
+        "WrongLoop",
+    ),
     ".events": (
         "ApprovalDecided",
         "ApprovalRefused",
@@ -272,22 +349,85 @@ _LATER = {
         "UnknownEvent",
         "UsageReported",
     ),
-    "._family": ("Family",),
-    "._stream": ("TurnStream",),
-    "._structured": ("StructuredResult",),
-    "._to_frame": ("to_frame",),
-    ".server": ("OwnServer", "Spawning", "spawn_server"),
-    ".session": ("MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"),
+    ".messages": (
+        "Channel",
+        "Fields",
+        "Message",
+    ),
+    ".options": (
+        "ConnectOptions",
+        "ConnectSettings",
+        "InsecureTokenWarning",
+        "Reconnect",
+        "RecordOptions",
+        "Redactor",
+        "TlsOptions",
+    ),
+    ".results": (
+        "AssistantMessage",
+        "InputDelivery",
+        "ReasoningMessage",
+        "RunText",
+        "ToolCall",
+        "TurnMessage",
+        "TurnResult",
+        "TurnStatus",
+        "Usage",
+    ),
+    ".server": (
+        "OwnServer",
+        "Spawning",
+        "spawn_server",
+    ),
+    ".session": (
+        "MapSettings",
+        "Opening",
+        "PermissionMode",
+        "Prompt",
+        "Session",
+        "TurnSettings",
+    ),
     ".terminals": ("Terminal",),
-    ".tools": ("Tool", "ToolContext", "ToolSet", "tool"),
-    ".turn": ("Turn", "TurnPhase"),
+    ".tools": (
+        "Tool",
+        "ToolContext",
+        "ToolSet",
+        "tool",
+    ),
+    ".turn": (
+        "Turn",
+        "TurnPhase",
+    ),
     ".watching": ("FileChanges",),
 }
 """What is imported when somebody asks for it, by module: so the import of the package is quick."""
 
+_MODULES = frozenset(
+    {
+        "approvals",
+        "client",
+        "decisions",
+        "errors",
+        "events",
+        "jupyter",
+        "messages",
+        "options",
+        "policy",
+        "protocol",
+        "results",
+        "server",
+        "session",
+        "sync",
+        "terminals",
+        "tools",
+        "turn",
+        "watching",
+    }
+)
+
 
 def __getattr__(name: str) -> Any:
-    if name in {"jupyter", "policy", "protocol", "sync"}:
+    if name in _MODULES:
         return import_module(f".{name}", __name__)
     for module, names in _LATER.items():
         if name in names:

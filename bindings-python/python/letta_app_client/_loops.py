@@ -156,7 +156,7 @@ class AsyncioLoop:
         self._fd = -1
         self._watcher: _Watcher | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._running: Callable[[], object] = sys.modules["asyncio"]._get_running_loop
+        self._running: Callable[[], object] = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001
 
     def is_running(self) -> bool:
         # The same as ``running_key``, for who asks with each call.

@@ -12,19 +12,27 @@ use super::driver::Op;
 /// What is held; nothing any more once the driver takes nothing.
 type Held = Arc<Mutex<Option<Vec<Op>>>>;
 
+/// What goes through the channel at once. What was held goes as one: the driver, which is on another processor, would
+/// sleep again between two, and would have to be woken for each.
+#[derive(Debug)]
+enum Sent {
+    One(Op),
+    Held(Vec<Op>),
+}
+
 /// The handle's end.
 #[derive(Debug)]
 pub(crate) struct OpSender {
-    ops: UnboundedSender<Op>,
+    ops: UnboundedSender<Sent>,
     held: Held,
 }
 
 /// The driver's end.
 #[derive(Debug)]
 pub(crate) struct OpReceiver {
-    ops: UnboundedReceiver<Op>,
+    ops: UnboundedReceiver<Sent>,
     held: Held,
-    /// What was held at the end.
+    /// What came together and was not taken, and what was held at the end.
     left: VecDeque<Op>,
 }
 
@@ -45,7 +53,7 @@ impl OpSender {
     /// Sends an operation, behind what is held. `false` when the driver has ended.
     pub(crate) fn send(&self, op: Op) -> bool {
         self.flush();
-        self.ops.send(op).is_ok()
+        self.ops.send(Sent::One(op)).is_ok()
     }
 
     /// Holds one until the next flush. `false` when the driver has ended.
@@ -56,22 +64,36 @@ impl OpSender {
     /// Sends what is held.
     pub(crate) fn flush(&self) {
         // Under the lock, so that the driver gets what was held either here or from the channel.
-        for op in lock(&self.held).iter_mut().flat_map(|held| held.drain(..)) {
-            self.ops.send(op).unwrap_or_default();
+        let mut held = lock(&self.held);
+        if let Some(held) = held.as_mut().filter(|held| !held.is_empty()) {
+            self.ops.send(Sent::Held(std::mem::take(held))).unwrap_or_default();
         }
     }
 }
 
 impl OpReceiver {
     pub(crate) async fn recv(&mut self) -> Option<Op> {
-        match self.left.pop_front() {
-            Some(op) => Some(op),
-            None => self.ops.recv().await,
+        loop {
+            if let Some(op) = self.left.pop_front() {
+                return Some(op);
+            }
+            match self.ops.recv().await? {
+                Sent::One(op) => return Some(op),
+                Sent::Held(ops) => self.left = ops.into(),
+            }
         }
     }
 
     pub(crate) fn try_recv(&mut self) -> Result<Op, TryRecvError> {
-        self.ops.try_recv()
+        loop {
+            if let Some(op) = self.left.pop_front() {
+                return Ok(op);
+            }
+            match self.ops.try_recv()? {
+                Sent::One(op) => return Ok(op),
+                Sent::Held(ops) => self.left = ops.into(),
+            }
+        }
     }
 
     /// Nothing is taken any more. What was given before still comes, and what was held.
