@@ -70,3 +70,51 @@ impl Ahead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// Reads so many bytes at most, by way of what is ahead.
+    async fn read(ahead: &mut Ahead, io: &mut (impl AsyncRead + Unpin), most: usize) -> Vec<u8> {
+        let mut bytes = vec![0; most];
+        if ahead.is_empty() {
+            std::future::poll_fn(|cx| ahead.poll_fill(Pin::new(io), cx)).await.unwrap();
+        }
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ahead.take(&mut buffer);
+        buffer.filled().to_vec()
+    }
+
+    #[tokio::test]
+    async fn two_sockets_of_a_thread_keep_what_they_have_apart() {
+        let (mut one, mut one_end) = duplex(2 * SIZE);
+        let (mut other, mut other_end) = duplex(2 * SIZE);
+        let (mut first, mut second) = (Ahead::default(), Ahead::default());
+        one_end.write_all(&vec![1; SIZE + 3]).await.unwrap();
+        other_end.write_all(&[2; 5]).await.unwrap();
+        assert_eq!(read(&mut first, &mut one, 2).await, [1; 2]);
+        assert_eq!(read(&mut second, &mut other, 4).await, [2; 4]);
+        assert_eq!(read(&mut second, &mut other, 4).await, [2]);
+        assert_eq!(read(&mut first, &mut one, 2 * SIZE).await, vec![1; SIZE - 2]);
+        assert_eq!(read(&mut first, &mut one, 2 * SIZE).await, [1; 3]);
+    }
+
+    #[tokio::test]
+    async fn what_came_before_is_first_and_the_end_is_the_end() {
+        let (mut io, mut end) = duplex(64);
+        let mut ahead = Ahead::new(b"head".to_vec());
+        end.write_all(b"tail").await.unwrap();
+        drop(end);
+        assert_eq!(read(&mut ahead, &mut io, 3).await, b"hea");
+        assert_eq!(read(&mut ahead, &mut io, 3).await, b"d");
+        assert_eq!(read(&mut ahead, &mut io, 3).await, b"tai");
+        assert_eq!(read(&mut ahead, &mut io, 3).await, b"l");
+        assert_eq!(read(&mut ahead, &mut io, 3).await, b"");
+        assert_eq!(read(&mut ahead, &mut io, 3).await, b"");
+        let mut rest = Vec::new();
+        assert_eq!(io.read_to_end(&mut rest).await.unwrap(), 0);
+    }
+}
