@@ -38,10 +38,10 @@ impl Drain {
         if self.left.is_empty() {
             (self.left, self.more) = mailbox.drain_step();
         }
-        let mut left = std::mem::take(&mut self.left);
-        let mut part: Vec<_> = left.drain(..left.len().min(PART)).collect();
-        if !left.is_empty() {
-            self.left = left;
+        let mut part: Vec<_> = self.left.drain(..self.left.len().min(PART)).collect();
+        if self.left.is_empty() {
+            // The room of a long burst is not kept.
+            self.left = VecDeque::new();
         }
         self.outputs = outputs_of(&mut part);
         let behind = if self.left.is_empty() { u8::from(self.more) } else { 2 };

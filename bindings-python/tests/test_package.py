@@ -21,6 +21,37 @@ def test_every_public_name_is_there_and_described() -> None:
                 assert inspect.getdoc(member), name
 
 
+def imported_for_types() -> dict[str, set[str]]:
+    """What the package's own source imports for type checkers, by module."""
+    tree = ast.parse(inspect.getsource(letta))
+    [block] = (node for node in tree.body if isinstance(node, ast.If))
+    found: dict[str, set[str]] = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        module = "." * node.level + (node.module or "")
+        found.setdefault(module, set()).update(alias.name for alias in node.names)
+    return found
+
+
+def test_names_come_from_where_type_checkers_look_for_them() -> None:
+    expected = imported_for_types()
+    assert expected.pop("typing") == {"Any"}
+    modules = expected.pop(".")
+    assert modules <= letta._MODULES
+    assert {module: set(names) for module, names in letta._LATER.items()} == expected
+    everything = modules.union(*expected.values(), {"__version__"})
+    assert everything == set(letta.__all__)
+
+
+def test_public_modules_are_there_without_an_import_of_their_own() -> None:
+    program = (
+        "import letta_app_client as letta\n"
+        "for name in letta._MODULES:\n"
+        "    assert getattr(letta, name).__name__ == f'letta_app_client.{name}'"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_every_public_method_is_described() -> None:
     kinds = (
         letta.AppServerClient,
