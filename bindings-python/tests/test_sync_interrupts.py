@@ -104,6 +104,37 @@ trio.run(main)
 }
 
 
+BESIDE_AN_EVENT = """
+stream = session.stream("?")
+event = next(stream)
+
+def ready():
+    signal.raise_signal(signal.SIGINT)
+    return event
+
+stream._inner._now = ready
+try:
+    next(stream)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    client.close()
+    print("closed", flush=True)
+"""
+
+
+def test_an_interrupt_beside_an_event_stops_the_turn(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn(["so far"], hang=True))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", HEAD + BESIDE_AN_EVENT, mock.url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (done.stdout.split(), done.stderr) == (["interrupted", "closed"], "")
+    assert mock.wait_received("abort_message", timeout=2)
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_waiting_call_is_interrupted(way: str, scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn(["so far"], hang=True))

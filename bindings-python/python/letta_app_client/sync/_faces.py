@@ -132,10 +132,17 @@ def _property(name: str, original: Any) -> property:
 
 
 def _next(face: Any) -> Any:
+    inner = face._inner  # noqa: SLF001 - of this module
     try:
-        return shown(face._loop.run(face._inner.__anext__), face._loop)  # noqa: SLF001
+        return shown(face._loop.run(inner.__anext__), face._loop)  # noqa: SLF001 - of this module
     except StopAsyncIteration:
         raise StopIteration from None
+    except BaseException:
+        if isinstance(inner, TurnStream):
+            # Perhaps interrupted beside an event, which is lost: the iteration is over. While the
+            # error is handled its traceback keeps the stream, so its end would come too late.
+            inner._leave()  # noqa: SLF001 - of this package
+        raise
 
 
 def _method(name: str, original: Callable[..., Any]) -> Any:
