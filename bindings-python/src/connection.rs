@@ -16,7 +16,7 @@ use crate::command::text_of;
 use crate::delivery::to_tuple;
 use crate::doorbell::{self, Doorbell};
 use crate::errors::{invalid_option, raise};
-use crate::events::Events;
+use crate::events;
 use crate::recording::{Recording, Replayed};
 
 /// Longer limits mean "never", and would overflow the clock.
@@ -339,10 +339,7 @@ impl Connection {
 
     /// The oldest events of a followed turn, a part of them; to be called until there are none.
     fn take_turn<'py>(&self, py: Python<'py>, token: u64) -> PyResult<Bound<'py, PyList>> {
-        let events = self.mailbox.take_events(token);
-        let mut made = Events::new(py);
-        let plain: PyResult<Vec<_>> = events.iter().map(|event| made.plain(event)).collect();
-        PyList::new(py, plain?)
+        events::given(py, &self.mailbox.take_events(token))
     }
 
     fn leave_turn(&self, token: u64) {

@@ -1,86 +1,99 @@
 //! The events of a followed turn on their way into Python.
 
+use std::collections::VecDeque;
+
 use letta_app_client::engine::{Delivery, TurnEvent};
 use letta_app_client::event_json;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 
-/// Texts of the agent and of tools as the `dict` of their fields, all else as JSON text.
-pub(crate) struct Events<'py> {
+/// Pieces of one message that follow each other.
+struct Pieces<'py, 'a> {
+    kind: &'a Bound<'py, PyString>,
+    message_id: &'a str,
+    run_id: &'a str,
+    texts: Bound<'py, PyList>,
+}
+
+impl<'py> Pieces<'py, '_> {
+    /// What `events_from_native` in `events.py` reads.
+    fn given(self) -> PyResult<Bound<'py, PyAny>> {
+        let Self { kind, message_id, run_id, texts } = self;
+        (kind, message_id, run_id, texts).into_pyobject(kind.py()).map(Bound::into_any)
+    }
+}
+
+/// Pieces of the agent's text as tuples, what tools say as the `dict` of its fields, all else as JSON text.
+pub(crate) fn given<'py>(
     py: Python<'py>,
-    /// Those of the last piece of text, which nearly always are those of the next.
-    run_id: Bound<'py, PyString>,
-    message_id: Bound<'py, PyString>,
-}
-
-impl<'py> Events<'py> {
-    pub(crate) fn new(py: Python<'py>) -> Self {
-        let empty = PyString::new(py, "");
-        Self { py, run_id: empty.clone(), message_id: empty }
-    }
-
-    pub(crate) fn plain(&mut self, delivery: &Delivery) -> PyResult<Bound<'py, PyAny>> {
-        let py = self.py;
-        let text = |text: &str| PyString::new(py, text);
-        let json = || Ok(text(&event_json(delivery)).into_any());
-        let Delivery::TurnEvent { event, .. } = delivery else { return json() };
-        match event {
-            TurnEvent::AssistantDelta { run_id, message_id, text } => {
-                self.piece(intern!(py, "assistant_delta"), run_id, message_id, text)
-            }
-            TurnEvent::ReasoningDelta { run_id, message_id, text } => {
-                self.piece(intern!(py, "reasoning_delta"), run_id, message_id, text)
-            }
-            TurnEvent::ToolOutput { call_id, output } => {
-                let fields = [
-                    (intern!(py, "call_id"), text(call_id)),
-                    (intern!(py, "output"), text(output)),
-                ];
-                plain(intern!(py, "tool_output"), fields)
-            }
-            TurnEvent::ToolCallArguments { call_id, arguments } => {
-                let fields = [
-                    (intern!(py, "call_id"), text(call_id)),
-                    (intern!(py, "arguments"), text(arguments)),
-                ];
-                plain(intern!(py, "tool_call_arguments"), fields)
-            }
-            TurnEvent::ToolCallEnd { call_id, status, output } => {
-                let fields = [
-                    (intern!(py, "call_id"), text(call_id)),
-                    (intern!(py, "status"), text(status)),
-                    (intern!(py, "output"), text(output)),
-                ];
-                plain(intern!(py, "tool_call_end"), fields)
-            }
-            _ => json(),
+    deliveries: &VecDeque<Delivery>,
+) -> PyResult<Bound<'py, PyList>> {
+    let given = PyList::empty(py);
+    let mut open: Option<Pieces<'py, '_>> = None;
+    for delivery in deliveries {
+        let Some((kind, message_id, run_id, text)) = piece(py, delivery) else {
+            open.take().map_or(Ok(()), |pieces| given.append(pieces.given()?))?;
+            given.append(other(py, delivery)?)?;
+            continue;
+        };
+        let same = |pieces: &Pieces<'_, '_>| {
+            pieces.kind.is(kind) && pieces.message_id == message_id && pieces.run_id == run_id
+        };
+        if !open.as_ref().is_some_and(same) {
+            let next = Pieces { kind, message_id, run_id, texts: PyList::empty(py) };
+            open.replace(next).map_or(Ok(()), |pieces| given.append(pieces.given()?))?;
         }
+        open.as_ref().map_or(Ok(()), |pieces| pieces.texts.append(text))?;
     }
+    open.map_or(Ok(()), |pieces| given.append(pieces.given()?))?;
+    Ok(given)
+}
 
-    fn piece(
-        &mut self,
-        kind: &Bound<'py, PyString>,
-        run_id: &str,
-        message_id: &str,
-        text: &str,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = self.py;
-        let fields = [
-            (intern!(py, "run_id"), again(&mut self.run_id, run_id)),
-            (intern!(py, "message_id"), again(&mut self.message_id, message_id)),
-            (intern!(py, "text"), PyString::new(py, text)),
-        ];
-        plain(kind, fields)
+/// Type, message, run and text of a piece of the agent's text.
+fn piece<'py, 'a>(
+    py: Python<'py>,
+    delivery: &'a Delivery,
+) -> Option<(&'a Bound<'py, PyString>, &'a str, &'a str, &'a str)> {
+    let Delivery::TurnEvent { event, .. } = delivery else { return None };
+    match event {
+        TurnEvent::AssistantDelta { run_id, message_id, text } => {
+            Some((intern!(py, "assistant_delta"), message_id, run_id, text))
+        }
+        TurnEvent::ReasoningDelta { run_id, message_id, text } => {
+            Some((intern!(py, "reasoning_delta"), message_id, run_id, text))
+        }
+        _ => None,
     }
 }
 
-/// The text that is known, if it is the same.
-fn again<'py>(known: &mut Bound<'py, PyString>, text: &str) -> Bound<'py, PyString> {
-    if !known.to_str().is_ok_and(|known| known == text) {
-        *known = PyString::new(known.py(), text);
+fn other<'py>(py: Python<'py>, delivery: &Delivery) -> PyResult<Bound<'py, PyAny>> {
+    let text = |text: &str| PyString::new(py, text);
+    let json = || Ok(text(&event_json(delivery)).into_any());
+    let Delivery::TurnEvent { event, .. } = delivery else { return json() };
+    match event {
+        TurnEvent::ToolOutput { call_id, output } => {
+            let fields =
+                [(intern!(py, "call_id"), text(call_id)), (intern!(py, "output"), text(output))];
+            plain(intern!(py, "tool_output"), fields)
+        }
+        TurnEvent::ToolCallArguments { call_id, arguments } => {
+            let fields = [
+                (intern!(py, "call_id"), text(call_id)),
+                (intern!(py, "arguments"), text(arguments)),
+            ];
+            plain(intern!(py, "tool_call_arguments"), fields)
+        }
+        TurnEvent::ToolCallEnd { call_id, status, output } => {
+            let fields = [
+                (intern!(py, "call_id"), text(call_id)),
+                (intern!(py, "status"), text(status)),
+                (intern!(py, "output"), text(output)),
+            ];
+            plain(intern!(py, "tool_call_end"), fields)
+        }
+        _ => json(),
     }
-    known.clone()
 }
 
 fn plain<'py, const N: usize>(

@@ -9,10 +9,9 @@ from typing import Any, Literal
 from weakref import WeakMethod
 
 from . import _native
-from ._bridge import BATCH, Bridge
+from ._bridge import Bridge
 from ._call import Delivery
 from ._loops import Completion, Loop, contained
-from ._parse import parse
 from .approvals import ApprovalRequest
 from .decisions import Decision
 from .errors import (
@@ -23,6 +22,7 @@ from .errors import (
     TurnInterrupted,
     from_json,
 )
+from .events import ApprovalDecided, ApprovalRequested, TurnEvent, events_from_native
 from .results import Arrival, TurnResult
 
 __all__ = ["Flight", "news"]
@@ -53,9 +53,9 @@ class Flight:
         self.waiters: set[Completion] = set()
         self._ready = False
         self._reading = False
-        self._events: deque[dict[str, Any]] = deque()
-        # How many were given since; the first of a thousand comes at once.
-        self._given = 1
+        self._events: deque[TurnEvent] = deque()
+        # Other tasks have had no turn since the last part of the events was taken.
+        self._breathless = False
         self._failure: str | None = None
         self._pulling = threading.Lock()
         self._asked: dict[str, str] = {}
@@ -151,17 +151,16 @@ class Flight:
         assert self.result is not None  # noqa: S101 - one of the two is there
         return self.result
 
-    def event_now(self) -> dict[str, Any] | None:
-        """The next event, if it is here and other tasks need not have their turn first.
+    def event_now(self) -> TurnEvent | None:
+        """The next event, if it is here.
 
         Who asks is checked where events are fetched.
         """
-        if not self._events or self._given % BATCH == 0 or self._reading or self.detached:
+        if not self._events or self._reading or self.detached:
             return None
-        self._given += 1
         return self._events.popleft()
 
-    async def next_event(self) -> dict[str, Any] | None:
+    async def next_event(self) -> TurnEvent | None:
         """Waits for the next event; ``None`` once the turn is over and all were given."""
         self._bridge.check()
         if self._reading:
@@ -172,19 +171,19 @@ class Flight:
                 if self.detached:
                     return None
                 if self._events:
-                    if self._given % BATCH == 0:
-                        await self._breathe()
-                    self._given += 1
                     return self._events.popleft()
                 if self._ready:
+                    if self._breathless:
+                        await self._breathe()
                     # Only now and a part, so that the engine's limits hold for a reader who lags.
                     # More may wait there, and is not told of again, until nothing came.
-                    self._ready = self._pull()
+                    self._ready = self._breathless = self._pull()
                 elif self.is_over:
                     self.leave()
                     return None
                 else:
                     await self._wait()
+                    self._breathless = False
         finally:
             self._reading = False
 
@@ -199,7 +198,7 @@ class Flight:
         while self._pull():
             pass
         with self._pulling:
-            given = list(self._events)
+            given = [event.raw for event in self._events]
             self._events.clear()
         return given
 
@@ -242,14 +241,13 @@ class Flight:
         if not self._bridge.is_in_its_process():
             return False
         with self._pulling:
-            taken = self._native.take_turn(self._token)
-            events = [parse(one) if isinstance(one, str) else one for one in taken]
+            events = events_from_native(self._native.take_turn(self._token))
             self._events.extend(events)
             for event in events:
-                if event["type"] == "approval_requested":
-                    self._asked[event["request_id"]] = event["frame"]
-                elif event["type"] == "approval_decided":
-                    self._asked.pop(event["request_id"], None)
+                if isinstance(event, ApprovalRequested):
+                    self._asked[event.request_id] = event.raw["frame"]
+                elif isinstance(event, ApprovalDecided):
+                    self._asked.pop(event.request_id, None)
         return bool(events)
 
     async def _breathe(self) -> None:

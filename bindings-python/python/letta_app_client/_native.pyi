@@ -209,11 +209,12 @@ class Connection:
         held: bool,
         told: bool,
     ) -> str | None: ...
-    def take_turn(self, token: int) -> list[dict[str, Any] | str]:
+    def take_turn(self, token: int) -> list[dict[str, Any] | str | tuple[str, str, str, list[str]]]:
         """Takes the oldest events of a followed turn, about a thousand at most.
 
-        Pieces of text are their plain form, all else is its JSON text. To be called until it is
-        empty; only then the next one rings again.
+        Pieces of one message that follow each other are one tuple: their type, message and run, and
+        their texts. What tools say is its plain form, all else its JSON text. To be called until it
+        is empty; only then the next one rings again.
         """
 
     def leave_turn(self, token: int) -> None:

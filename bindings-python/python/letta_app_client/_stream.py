@@ -26,7 +26,7 @@ class TurnStream(AsyncIterator[T_co], Generic[T_co]):
         turn: object,
         flight: Flight,
         following: Callable[[], Awaitable[T_co | None]],
-        now: Callable[[], T_co | None] = lambda: None,
+        now: Callable[[], T_co | None],
     ) -> None:
         """Use ``async for`` on a ``Turn``, or ``Turn.stream_text``."""
         # Kept, because a turn that is garbage lets go of its events.

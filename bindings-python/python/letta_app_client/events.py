@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from itertools import repeat
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from ._parse import parse
 from .approvals import ApprovalRequest
@@ -34,7 +36,11 @@ __all__ = [
     "UnknownEvent",
     "UsageReported",
     "event_from_raw",
+    "events_from_native",
 ]
+
+Taken: TypeAlias = str | dict[str, Any] | tuple[str, str, str, list[str]]
+"""What the engine gives: JSON text, a plain form, or the type, message, run and texts of pieces."""
 
 
 class _Late:
@@ -363,16 +369,6 @@ class TurnFinished(_Event):
         object.__setattr__(event, "_arrival", arrival)
         return event
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if name != "raw":
-                kind = type(self).__name__
-                raise AttributeError(f"{kind!r} object has no attribute {name!r}")
-            raw = {"type": self.type, "result": self._arrival.raw}
-            object.__setattr__(self, "raw", raw)
-            return raw
-
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent(_Event):
@@ -416,19 +412,23 @@ TurnEvent: TypeAlias = (
 """Everything that a turn tells; ``match`` on the class, or on ``type``."""
 
 
-def _text_maker(kind: type[AssistantDelta | ReasoningDelta]) -> Callable[[dict[str, Any]], Any]:
+def _pieces_maker(
+    kind: type[AssistantDelta | ReasoningDelta],
+) -> Callable[[str, str, list[str]], list[TurnEvent]]:
     """What makes pieces of text, most of all events: past the checks of a frozen class."""
-    new = object.__new__
-    slots: list[Any] = [getattr(kind, name) for name in ("raw", "text", "message_id", "run_id")]
-    set_raw, set_text, set_message_id, set_run_id = (slot.__set__ for slot in slots)
+    slots: list[Any] = [getattr(kind, name) for name in ("text", "message_id", "run_id")]
+    set_text, set_message_id, set_run_id = (slot.__set__ for slot in slots)
 
-    def make(raw: dict[str, Any]) -> AssistantDelta | ReasoningDelta:
-        event = new(kind)
-        set_raw(event, raw)
-        set_text(event, raw["text"])
-        set_message_id(event, raw["message_id"])
-        set_run_id(event, raw["run_id"])
-        return event
+    def make(message_id: str, run_id: str, texts: list[str]) -> list[TurnEvent]:
+        # Field by field, so that no line of Python is run for each event.
+        events: list[TurnEvent] = list(map(object.__new__, repeat(kind, len(texts))))
+        for done in (
+            map(set_text, events, texts),
+            map(set_message_id, events, repeat(message_id)),
+            map(set_run_id, events, repeat(run_id)),
+        ):
+            deque(done, maxlen=0)
+        return events
 
     return make
 
@@ -456,15 +456,55 @@ _CLASSES: Mapping[str, Any] = {
     )
 }
 
-_MAKERS: Mapping[str, Callable[[dict[str, Any]], Any]] = {
-    **{name: kind.from_raw for name, kind in _CLASSES.items()},
-    AssistantDelta.type: _text_maker(AssistantDelta),
-    ReasoningDelta.type: _text_maker(ReasoningDelta),
+
+def _late_raw(kind: Any, make: Callable[[Any], dict[str, Any]]) -> None:
+    """The plain form of events that are made without one, for few ever ask for it."""
+    slot = kind.raw
+
+    def get(event: _Event) -> dict[str, Any]:
+        try:
+            raw: dict[str, Any] = slot.__get__(event)
+        except AttributeError:
+            raw = make(event)
+            slot.__set__(event, raw)
+        return raw
+
+    # Not in the body of the class: the decorator takes fields out of it.
+    kind.raw = property(get, slot.__set__)
+
+
+def _piece_raw(event: AssistantDelta | ReasoningDelta) -> dict[str, Any]:
+    names = ("run_id", "message_id", "text")
+    return {"type": event.type, **{name: getattr(event, name) for name in names}}
+
+
+def _finished_raw(event: Any) -> dict[str, Any]:
+    return {"type": event.type, "result": event._arrival.raw}  # noqa: SLF001 - of this module
+
+
+_late_raw(AssistantDelta, _piece_raw)
+_late_raw(ReasoningDelta, _piece_raw)
+_late_raw(TurnFinished, _finished_raw)
+
+_PIECES: Mapping[str, Any] = {
+    kind.type: _pieces_maker(kind) for kind in (AssistantDelta, ReasoningDelta)
 }
 
 
 def event_from_raw(raw: dict[str, Any]) -> TurnEvent:
     """Builds an event of the engine's plain form; one of a type unknown here is kept as it is."""
-    make = _MAKERS.get(raw["type"])
-    event: TurnEvent = UnknownEvent.from_raw(raw) if make is None else make(raw)
+    kind = _CLASSES.get(raw["type"], UnknownEvent)
+    event: TurnEvent = kind.from_raw(raw)
     return event
+
+
+def events_from_native(taken: list[Taken]) -> list[TurnEvent]:
+    """Builds the events of a part of those that a turn has had."""
+    events: list[TurnEvent] = []
+    for one in taken:
+        if isinstance(one, tuple):
+            kind, *pieces = one
+            events += _PIECES[kind](*pieces)
+        else:
+            events.append(event_from_raw(parse(one) if isinstance(one, str) else one))
+    return events

@@ -12,7 +12,7 @@ from ._stream import TurnStream
 from .approvals import ApprovalRequest
 from .decisions import Suggestion, allow, deny
 from .errors import LettaAppError, TurnError
-from .events import AssistantDelta, TurnEvent, TurnFinished, event_from_raw
+from .events import AssistantDelta, TurnEvent, TurnFinished
 from .results import TurnResult, TurnStatus
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Turn(Rich):
         waiting for it; awaiting the turn then gives what it came to. In an interpreter without
         reference counts use ``contextlib.aclosing(aiter(turn))`` for that.
         """
-        return TurnStream(self, self._flight, self._next, self._now)
+        return TurnStream(self, self._flight, self._next, self._flight.event_now)
 
     def stream_text(self) -> TurnStream[str]:
         """Iterates over the agent's text as it comes.
@@ -96,7 +96,7 @@ class Turn(Rich):
         Everything else that happens is left out, and the text of a run that is withdrawn later is
         not taken back. For the rest it is as ``async for event in turn``, errors included.
         """
-        return TurnStream(self, self._flight, self._next_text)
+        return TurnStream(self, self._flight, self._next_text, self._text_now)
 
     async def result(self) -> TurnResult:
         """Waits for the end: the same as awaiting the turn."""
@@ -262,18 +262,14 @@ class Turn(Rich):
                 return
 
     async def _next(self) -> TurnEvent | None:
-        raw = await self._flight.next_event()
-        if raw is not None:
-            return event_from_raw(raw)
+        event = await self._flight.next_event()
+        if event is not None:
+            return event
         if self._flight.detached:
             return None
         result, arrival = await self._flight.outcome(), self._flight.arrival
         assert arrival is not None  # noqa: S101 - the result is made of it
         return TurnFinished._arrived(arrival, result)  # noqa: SLF001 - of this package
-
-    def _now(self) -> TurnEvent | None:
-        raw = self._flight.event_now()
-        return None if raw is None else event_from_raw(raw)
 
     async def _next_text(self) -> str | None:
         while True:
@@ -282,6 +278,12 @@ class Turn(Rich):
                 return event.text
             if event is None or isinstance(event, TurnFinished):
                 return None
+
+    def _text_now(self) -> str | None:
+        while (event := self._flight.event_now()) is not None:
+            if isinstance(event, AssistantDelta) and event.text:
+                return event.text
+        return None
 
     def __del__(self) -> None:
         self._flight.leave()
