@@ -24,7 +24,7 @@ use crate::record::{Place, Recorder};
 /// An open connection: one socket, or the pair of a split server.
 pub(super) struct Connected {
     pub(super) control: Socket,
-    pub(super) stream: Option<Socket>,
+    pub(super) stream: Option<Box<Socket>>,
     /// The server's answer to `GET /app-server-info`, where it gave one.
     pub(super) info: Option<String>,
     pub(super) split: bool,
@@ -151,7 +151,7 @@ async fn split(
         upgrade(endpoint, options, Some(Channel::Stream)),
     )?;
     let newest = version_of(info.as_deref()).or(Some(LAST_SPLIT));
-    Ok(Connected { control, stream: Some(stream), info, split: true, newest })
+    Ok(Connected { control, stream: Some(Box::new(stream)), info, split: true, newest })
 }
 
 /// The version a server says it has.

@@ -203,7 +203,8 @@ impl<S: Sink> Driver<S> {
         }
         let ended = self.sockets.as_mut().and_then(Sockets::keep_alive);
         if let Some((channel, ended)) = ended {
-            self.socket_ended(channel, ended).await;
+            // Apart, as its way is far larger than that of a frame.
+            Box::pin(self.socket_ended(channel, ended)).await;
         }
         self.keep_standby();
         if self.engine.poll_connect() {
@@ -218,7 +219,7 @@ impl<S: Sink> Driver<S> {
             && self.clock.slept()
         {
             let now = Instant::now();
-            let standby = self.standby.socket.iter_mut();
+            let standby = self.standby.socket.as_deref_mut();
             sockets.each().chain(standby).for_each(|socket| socket.resume(now));
         }
     }
@@ -242,8 +243,8 @@ impl<S: Sink> Driver<S> {
                 }
             }
             match self.ops.try_recv() {
-                Ok(next) => op = next,
-                Err(_) => return true,
+                Some(next) => op = next,
+                None => return true,
             }
         }
         // Many senders must not keep the sockets from being read; the last one taken waits its turn.
@@ -277,10 +278,10 @@ impl<S: Sink> Driver<S> {
                     self.engine.handle_frame(now, channel, frame);
                 }
             }
-            Wake::Ended(channel, ended) => self.socket_ended(channel, ended).await,
+            Wake::Ended(channel, ended) => Box::pin(self.socket_ended(channel, ended)).await,
             Wake::Reopened(socket) => {
                 if let Some(sockets) = &mut self.sockets {
-                    sockets.stream = Some(*socket);
+                    sockets.stream = Some(socket);
                     sockets.reopening = None;
                 }
             }

@@ -2,109 +2,132 @@
 //! until a flush, which wakes it once for all of them.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use std::task::{Poll, Waker};
 
 use super::driver::Op;
 
-/// What is held; nothing any more once the driver takes nothing.
-type Held = Arc<Mutex<Option<Vec<Op>>>>;
+/// From so much room on, an empty queue gives back what a burst has left it.
+const ROOM: usize = 64;
 
-/// What goes through the channel at once. What was held goes as one: the driver, which is on another processor, would
-/// sleep again between two, and would have to be woken for each.
-#[derive(Debug)]
-enum Sent {
-    One(Op),
-    Held(Vec<Op>),
+/// See the module's text. A channel would have room for 32 operations from the start, for each connection.
+#[derive(Debug, Default)]
+struct Queue {
+    ops: VecDeque<Op>,
+    /// How many of them the driver may take; the others are held.
+    ready: usize,
+    /// The handle is gone, or the driver takes nothing any more.
+    closed: bool,
+    /// Of the driver, which waits.
+    waker: Option<Waker>,
+}
+
+impl Queue {
+    /// All that is there may be taken. Says whom to wake: what comes together is taken together, for the driver, which is
+    /// on another processor, would sleep again between two.
+    fn release(&mut self) -> Option<Waker> {
+        self.ready = self.ops.len();
+        self.waker.take()
+    }
+
+    fn take(&mut self) -> Option<Op> {
+        self.ready = self.ready.checked_sub(1)?;
+        let op = self.ops.pop_front();
+        if self.ops.is_empty() && self.ops.capacity() > ROOM {
+            self.ops = VecDeque::new();
+        }
+        op
+    }
 }
 
 /// The handle's end.
 #[derive(Debug)]
-pub(crate) struct OpSender {
-    ops: UnboundedSender<Sent>,
-    held: Held,
-}
+pub(crate) struct OpSender(Arc<Mutex<Queue>>);
 
 /// The driver's end.
 #[derive(Debug)]
-pub(crate) struct OpReceiver {
-    ops: UnboundedReceiver<Sent>,
-    held: Held,
-    /// What came together and was not taken, and what was held at the end.
-    left: VecDeque<Op>,
-}
+pub(crate) struct OpReceiver(Arc<Mutex<Queue>>);
 
 pub(crate) fn channel() -> (OpSender, OpReceiver) {
-    let (sender, receiver) = unbounded_channel();
-    let held = Held::new(Mutex::new(Some(Vec::new())));
-    (
-        OpSender { ops: sender, held: Arc::clone(&held) },
-        OpReceiver { ops: receiver, held, left: VecDeque::new() },
-    )
+    let queue = Arc::<Mutex<Queue>>::default();
+    (OpSender(Arc::clone(&queue)), OpReceiver(queue))
 }
 
-fn lock(held: &Held) -> MutexGuard<'_, Option<Vec<Op>>> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl OpSender {
     /// Sends an operation, behind what is held. `false` when the driver has ended.
     pub(crate) fn send(&self, op: Op) -> bool {
-        self.flush();
-        self.ops.send(Sent::One(op)).is_ok()
+        self.hold(op) && {
+            self.flush();
+            true
+        }
     }
 
     /// Holds one until the next flush. `false` when the driver has ended.
     pub(crate) fn hold(&self, op: Op) -> bool {
-        lock(&self.held).as_mut().map(|held| held.push(op)).is_some()
+        let mut queue = lock(&self.0);
+        if !queue.closed {
+            queue.ops.push_back(op);
+        }
+        !queue.closed
     }
 
     /// Sends what is held.
     pub(crate) fn flush(&self) {
-        // Under the lock, so that the driver gets what was held either here or from the channel.
-        let mut held = lock(&self.held);
-        if let Some(held) = held.as_mut().filter(|held| !held.is_empty()) {
-            self.ops.send(Sent::Held(std::mem::take(held))).unwrap_or_default();
-        }
+        let waker = lock(&self.0).release();
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for OpSender {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0);
+        queue.closed = true;
+        let waker = queue.waker.take();
+        drop(queue);
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
 impl OpReceiver {
+    /// The next operation; `None` when the handle is gone.
     pub(crate) async fn recv(&mut self) -> Option<Op> {
-        loop {
-            if let Some(op) = self.left.pop_front() {
-                return Some(op);
+        poll_fn(|cx| {
+            let mut queue = lock(&self.0);
+            match queue.take() {
+                None if !queue.closed => {
+                    queue.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                op => Poll::Ready(op),
             }
-            match self.ops.recv().await? {
-                Sent::One(op) => return Some(op),
-                Sent::Held(ops) => self.left = ops.into(),
-            }
-        }
+        })
+        .await
     }
 
-    pub(crate) fn try_recv(&mut self) -> Result<Op, TryRecvError> {
-        loop {
-            if let Some(op) = self.left.pop_front() {
-                return Ok(op);
-            }
-            match self.ops.try_recv()? {
-                Sent::One(op) => return Ok(op),
-                Sent::Held(ops) => self.left = ops.into(),
-            }
-        }
+    /// The next one, if there is one.
+    pub(crate) fn try_recv(&mut self) -> Option<Op> {
+        lock(&self.0).take()
     }
 
     /// Nothing is taken any more. What was given before still comes, and what was held.
     pub(crate) fn close(&mut self) {
-        self.left.extend(lock(&self.held).take().into_iter().flatten());
-        self.ops.close();
+        let mut queue = lock(&self.0);
+        queue.closed = true;
+        queue.ready = queue.ops.len();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
     use super::*;
 
     fn op(token: u64) -> Op {
@@ -122,7 +145,7 @@ mod tests {
     async fn what_is_held_goes_out_before_what_is_sent_later() {
         let (sender, mut receiver) = channel();
         assert!(sender.hold(op(1)) && sender.hold(op(2)));
-        assert!(receiver.try_recv().is_err(), "nobody has flushed");
+        assert!(receiver.try_recv().is_none(), "nobody has flushed");
         assert!(sender.send(op(3)));
         assert!(sender.hold(op(4)));
         sender.flush();
@@ -142,7 +165,32 @@ mod tests {
         while let Some(op) = receiver.recv().await {
             left.extend(token(Some(op)));
         }
-        left.sort_unstable();
         assert_eq!(left, [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken_once_for_what_was_held_and_at_the_end() {
+        struct Woken(AtomicUsize);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let times = || woken.0.load(Ordering::Relaxed);
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let (sender, mut receiver) = channel();
+        assert!(pin!(receiver.recv()).poll(&mut cx).is_pending());
+        assert!(sender.hold(op(1)) && sender.hold(op(2)));
+        assert_eq!(times(), 0);
+        sender.flush();
+        assert_eq!(times(), 1);
+        assert_eq!(token(receiver.recv().await), Some(1));
+        assert_eq!(token(receiver.try_recv()), Some(2));
+        assert!(pin!(receiver.recv()).poll(&mut cx).is_pending());
+        drop(sender);
+        assert_eq!(times(), 2);
+        assert!(receiver.recv().await.is_none());
     }
 }

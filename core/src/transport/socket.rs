@@ -23,9 +23,9 @@ use crate::protocol::Text;
 use crate::record::Tap;
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
-/// tungstenite's default of 128 KiB is paid per connection; 4 KiB cost no measurable time, as what the system has is
+/// tungstenite's default of 128 KiB is paid per connection; 2 KiB cost no measurable time, as what the system has is
 /// read ahead (docs/performance.md).
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 2 * 1024;
 
 /// How many frames are taken from the socket before the engine and the user's side get their turn, and of how
 /// many bytes: what is read into the processor's cache is looked at there, and the memory of a large frame is

@@ -15,7 +15,7 @@ pub(super) type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
 /// The open sockets.
 pub(super) struct Sockets {
     pub(super) control: Socket,
-    pub(super) stream: Option<Socket>,
+    pub(super) stream: Option<Box<Socket>>,
     /// A split server's stream socket, on its way back after a loss.
     pub(super) reopening: Option<Reopening>,
     /// Whose turn it is while the stream socket has frames all the time.
@@ -38,16 +38,16 @@ impl Wake {
 }
 
 impl Sockets {
-    pub(super) fn new(control: Socket, stream: Option<Socket>) -> Self {
+    pub(super) fn new(control: Socket, stream: Option<Box<Socket>>) -> Self {
         Self { control, stream, reopening: None, control_first: false, stream_busy: false }
     }
 
     pub(super) fn each(&mut self) -> impl Iterator<Item = &mut Socket> {
-        self.stream.iter_mut().chain(std::iter::once(&mut self.control))
+        self.stream.as_deref_mut().into_iter().chain(std::iter::once(&mut self.control))
     }
 
     pub(super) fn keep_alive_at(&self) -> Instant {
-        let stream = self.stream.as_ref().map(Socket::keep_alive_at);
+        let stream = self.stream.as_deref().map(Socket::keep_alive_at);
         stream.into_iter().fold(self.control.keep_alive_at(), Instant::min)
     }
 

@@ -34,7 +34,7 @@ pub(super) enum StandbyEvent {
 /// See the module's text.
 #[derive(Default)]
 pub(super) struct Standby {
-    pub(super) socket: Option<Socket>,
+    pub(super) socket: Option<Box<Socket>>,
     attempt: Option<Attempt>,
 }
 
@@ -76,7 +76,7 @@ impl Standby {
     }
 
     pub(super) fn keep_alive_at(&self) -> Option<Instant> {
-        self.socket.as_ref().map(Socket::keep_alive_at)
+        self.socket.as_deref().map(Socket::keep_alive_at)
     }
 
     /// Sends what the engine has for it.
@@ -114,7 +114,7 @@ impl<S: Sink> Driver<S> {
         let now = self.now();
         match event {
             StandbyEvent::Opened(socket) => {
-                self.standby.socket = Some(*socket);
+                self.standby.socket = Some(socket);
                 self.engine.handle_standby_opened(now);
             }
             StandbyEvent::Failed(error) => self.engine.handle_standby_failed(now, &error),
@@ -146,7 +146,7 @@ impl<S: Sink> Driver<S> {
             return false;
         };
         self.standby = Standby::default();
-        self.sockets = Some(Sockets::new(socket, None));
+        self.sockets = Some(Sockets::new(*socket, None));
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
         self.engine.handle_switched(self.now(), error);

@@ -71,6 +71,7 @@ async fn world(split: bool) -> World {
     let endpoint = options.check().unwrap();
     let read = Box::new(move || *shows.lock().unwrap() + start.elapsed());
     let mut driver = Driver::with_wall(endpoint, options, 7, Seen(sink), received, shared, read);
+    let stream = stream.map(Box::new);
     driver.attempted(Ok(Connected { control, stream, info: None, split, newest: None }));
     tokio::spawn(async move { driver.run().await });
     assert!(matches!(seen.recv().await, Some(Delivery::State { state: State::Open, .. })));
