@@ -27,7 +27,13 @@ __all__ = [
 
 logger = logging.getLogger("letta_app_client")
 
-driving = threading.local()
+
+class _Driving(threading.local):
+    # Of the class: an attribute that a thread lacks costs an exception whenever it is asked for.
+    loop: Loop | None = None
+
+
+driving = _Driving()
 """``loop`` is the one that a blocking call stands in for, in the thread that makes the call."""
 
 
@@ -89,9 +95,8 @@ class Loop(Protocol):
 def running_key() -> object | None:
     """Returns the key of the loop that runs the caller, if one does; trio is never imported."""
     # A blocking call may be made while a loop runs.
-    blocking: Loop | None = getattr(driving, "loop", None)
-    if blocking is not None:
-        return blocking.key
+    if driving.loop is not None:
+        return driving.loop.key
     trio = sys.modules.get("trio")
     if trio is not None:
         # In trio's guest mode an asyncio loop is running as well, so trio is asked first.
@@ -115,7 +120,7 @@ def running_key() -> object | None:
 
 def running_loop() -> Loop | None:
     """Returns the loop that runs the caller, if one does."""
-    blocking: Loop | None = getattr(driving, "loop", None)
+    blocking = driving.loop
     key: Any = running_key()
     if blocking is not None or key is None:
         return blocking
@@ -163,7 +168,7 @@ class AsyncioLoop:
         return (
             self._running() is self._loop
             and "trio" not in sys.modules
-            and getattr(driving, "loop", None) is None
+            and driving.loop is None
         )
 
     def attach(self, fd: int, callback: Callable[[], None]) -> None:

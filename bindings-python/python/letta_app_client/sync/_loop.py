@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from .._loops import Completion, contained, driving
+from .._loops import Completion, Loop, contained, driving
 from ._completion import BlockingCompletion
 from ._gate import Gate
 from ._interrupts import Interrupts
@@ -36,12 +36,12 @@ class _Entered:
     def __init__(self, loop: BlockingLoop, gate: Gate | None) -> None:
         self._loop = loop
         self._gate = gate
-        self._outer: Any = None
+        self._outer: Loop | None = None
 
     def __enter__(self) -> None:
         if self._gate is not None:
             self._gate.enter()
-        self._outer = getattr(driving, "loop", None)
+        self._outer = driving.loop
         driving.loop = self._loop
 
     def __exit__(self, *_: object) -> None:
