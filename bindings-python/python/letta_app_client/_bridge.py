@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
 
 from . import _native
-from ._call import Call, Delivery, Judge
+from ._call import Choice, Delivery, Judge
 from ._loops import Loop, running_key, running_loop
-from .errors import ForkedProcess, WrongLoop
+from .errors import ForkedProcess, WrongLoop, from_json
 
 __all__ = ["BATCH", "Bridge", "Pending"]
 
@@ -36,10 +36,14 @@ class Pending(Protocol):
     """What waits for deliveries with its token."""
 
     def take(self, delivery: Delivery) -> bool:
-        """Takes one and says whether it was the last."""
+        """Takes one and says whether more may come."""
 
+
+Taker: TypeAlias = "Callable[[Delivery], bool | None]"
+"""Takes one delivery and says whether more may come."""
 
 P = TypeVar("P", bound=Pending)
+R = TypeVar("R")
 
 
 class Bridge:
@@ -57,7 +61,7 @@ class Bridge:
         self._loop: Loop | None = None
         self._home: Loop | None = None
         self._attached = False
-        self._pending: dict[int, Pending] = {}
+        self._pending: dict[int, Taker] = {}
         self._closing: set[int] = set()
         self._inbox: deque[Delivery] = deque()
         # The mailbox has more, which comes when those who were answered have had their say.
@@ -123,11 +127,17 @@ class Bridge:
                 hint="make one client for each loop, or use run_coroutine_threadsafe",
             )
 
-    async def call(self, start: Callable[[int], None], judge: Judge | None = None) -> Delivery:
+    async def call(
+        self,
+        start: Callable[[int], None],
+        read: Callable[[Delivery], R],
+        judge: Judge | None = None,
+    ) -> R:
         """Starts a call and waits for its completion.
 
         Args:
             start: Makes the native call with the token it is given.
+            read: Makes of the completion what the call returns, or raises.
             judge: Picks the answer among the candidates of a manual request.
 
         Cancelling tells the engine, which stops a turn on the server; a completion that comes
@@ -136,16 +146,24 @@ class Bridge:
         loop = self.enter()
         token = self.native.token()
         completion = loop.completion()
-        self._pending[token] = Call(self.native, completion, judge)
+        take = (
+            completion.set_result if judge is None else Choice(self.native, completion, judge).take
+        )
+        self._pending[token] = take
         started = False
         try:
             start(token)
             started = True
             self._attach(loop)
-            return await completion.wait()  # type: ignore[no-any-return]
+            delivery: Delivery = await completion.wait()
         finally:
             if self._pending.pop(token, None) and started:
                 self.native.cancel(token)
+        if delivery[0] == "failed":
+            raise from_json(delivery[2])
+        if delivery[0] == "raised":
+            raise delivery[2].pop()
+        return read(delivery)
 
     def hold(self) -> bool:
         """Whether a request is held until all tasks that are ready by now have had their turn.
@@ -175,7 +193,8 @@ class Bridge:
         loop = self.enter()
         token = self.native.token()
         # Before: without an event loop, other threads go on while ``on_send`` is called.
-        pending = self._pending[token] = make(loop, token)
+        pending = make(loop, token)
+        self._pending[token] = pending.take
         try:
             start(token)
         except BaseException:
@@ -204,7 +223,7 @@ class Bridge:
             self.close_nowait()
             return
         completion = loop.completion()
-        self._pending[token] = Call(self.native, completion)
+        self._pending[token] = completion.set_result
         self._closing.add(token)
         self._loop = loop
         try:
@@ -293,15 +312,15 @@ class Bridge:
         if not token or delivery[0] in ASKS:
             self._tell(delivery)
             return
-        pending = self._pending.get(token)
-        if pending is not None and pending.take(delivery):
+        take = self._pending.get(token)
+        if take is not None and not take(delivery):
             self._pending.pop(token, None)
         if token in self._closing:
             # Nothing is fetched after this, so whoever else closes it is told now.
             for other in tuple(self._closing - {token}):
                 closer = self._pending.pop(other, None)
                 if closer is not None:
-                    closer.take(("closed", other))
+                    closer(("closed", other))
             self._closing.clear()
             self._closed = True
             self._tell(CLOSED)

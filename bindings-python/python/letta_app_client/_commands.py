@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ._approvals import Approvals, chosen
+from ._call import Delivery
 from ._checks import expect_texts
 from ._conveniences import HasConveniences
 from ._flight import Flight
@@ -166,13 +167,12 @@ class Commands(HasConveniences, Overloads):
             self._link.sent(sent)
 
         try:
-            delivery = await self._bridge.call(start)
+            return await self._bridge.call(start, _result)
         except ApprovalRequired as error:
             error._answer = self._decide  # noqa: SLF001 - of this package
             raise
         finally:
             self._approvals.forget(mine)
-        return TurnResult._arrived(Arrival(delivery[2]))  # noqa: SLF001 - of this package
 
     def _decide(self, request: ApprovalRequest, decision: Decision | Mapping[str, Any]) -> None:
         """See ``ApprovalRequired.respond``."""
@@ -478,6 +478,10 @@ def _command(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
             hint="a whole command, given to request, may have any field",
         )
     return {"type": kind, **fields}
+
+
+def _result(delivery: Delivery) -> TurnResult:
+    return TurnResult._arrived(Arrival(delivery[2]))  # noqa: SLF001 - of this package
 
 
 def _input(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, TypeVar, cast
 
 from ._limits import Timeout
@@ -47,16 +48,16 @@ class Family:
         """Use the attributes of a client."""
         self._link = link
 
-    async def _call(
+    def _call(
         self,
         response: type[M],  # noqa: ARG002 - says what comes back
         kind: str,
         fields: dict[str, Any],
         request_id: str | None,
         timeout: Timeout,
-    ) -> M:
+    ) -> Awaitable[M]:
         command = _command(kind, fields, request_id)
-        return cast("M", await self._link.request(command, timeout))
+        return cast("Awaitable[M]", self._link.request(command, timeout))
 
     def _tell(self, kind: str, fields: dict[str, Any], request_id: str | None) -> None:
         self._link.send(_command(kind, fields, request_id))

@@ -82,7 +82,7 @@ class Flight:
         return None
 
     def take(self, delivery: Delivery) -> bool:
-        """Takes what came for the turn and says whether that was its end."""
+        """Takes what came for the turn and says whether more may come."""
         kind = delivery[0]
         if kind == "turn_ready":
             self._ready = True
@@ -95,7 +95,7 @@ class Flight:
             self._end()
         for waiter in self.waiters:
             waiter.set_result(None)
-        return self.is_over
+        return not self.is_over
 
     def _end(self) -> None:
         self._released(self._token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from . import _native
@@ -110,15 +110,15 @@ class Link:
         self.bridge.check()
         self.sent(self.native.send_raw(command, self.is_told))
 
-    async def request(
+    def request(
         self,
         command: Any,
         timeout: Timeout,
         predicate: Callable[[Message], bool] | None = None,
         *,
         checked: bool = True,
-    ) -> Message:
-        """Sends a command and waits for its response."""
+    ) -> Awaitable[Message]:
+        """Sends a command, when it is awaited, and waits for its response."""
         manual = predicate is not None
         # What a coroutine function returns would always count as true.
         if manual and (not callable(predicate) or inspect.iscoroutinefunction(predicate)):
@@ -129,13 +129,16 @@ class Link:
             held, told = self.bridge.hold(), self.is_told
             self.sent(self.native.request(token, command, seconds, manual, checked, held, told))
 
-        delivery = await self.bridge.call(start, predicate)
-        if delivery[0] != "response":
-            return decode(delivery[2])
-        response = decode_as(delivery[3], delivery[2])
-        if delivery[4]:
-            raise refusal(response)
-        return response
+        return self.bridge.call(start, _answer, predicate)
+
+
+def _answer(delivery: Delivery) -> Message:
+    if delivery[0] != "response":
+        return decode(delivery[2])
+    response = decode_as(delivery[3], delivery[2])
+    if delivery[4]:
+        raise refusal(response)
+    return response
 
 
 def no_predicate(given: object) -> InvalidOption:

@@ -38,15 +38,16 @@ driving = _Driving()
 
 
 class Completion(Protocol):
-    """One outcome that a coroutine waits for. The first one set counts."""
+    """One outcome that a coroutine waits for. The first one set counts.
+
+    An error is an outcome as well, in a list: whoever waits takes it out to raise it, for the
+    error's traceback leads to the completion, and a cycle would keep the client.
+    """
 
     def set_result(self, value: Any) -> None:
         """Ends the wait."""
 
-    def set_exception(self, error: BaseException) -> None:
-        """Ends the wait with an error."""
-
-    async def wait(self) -> Any:
+    def wait(self) -> Awaitable[Any]:
         """Waits for the outcome."""
 
 
@@ -136,19 +137,10 @@ class _AsyncioCompletion:
 
     def set_result(self, value: Any) -> None:
         if not self._future.done():
-            self._future.set_result([value, None])
+            self._future.set_result(value)
 
-    def set_exception(self, error: BaseException) -> None:
-        # As a plain value: asyncio prints exceptions that a cancelled waiter never fetches.
-        if not self._future.done():
-            self._future.set_result([None, error])
-
-    async def wait(self) -> Any:
-        outcome = await self._future
-        if outcome[1] is not None:
-            # Taken out: the error's traceback leads here, and a cycle would keep the client.
-            raise outcome.pop()
-        return outcome[0]
+    def wait(self) -> Awaitable[Any]:
+        return self._future
 
 
 class AsyncioLoop:
@@ -165,11 +157,7 @@ class AsyncioLoop:
 
     def is_running(self) -> bool:
         # The same as ``running_key``, for who asks with each call.
-        return (
-            self._running() is self._loop
-            and "trio" not in sys.modules
-            and driving.loop is None
-        )
+        return self._running() is self._loop and "trio" not in sys.modules and driving.loop is None
 
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         self._fd = fd
@@ -265,28 +253,14 @@ class _TrioCompletion:
     def __init__(self, trio: Any) -> None:
         self._event = trio.Event()
         self._value: Any = None
-        self._error: BaseException | None = None
 
     def set_result(self, value: Any) -> None:
         if not self._event.is_set():
             self._value = value
             self._event.set()
 
-    def set_exception(self, error: BaseException) -> None:
-        if not self._event.is_set():
-            self._error = error
-            self._event.set()
-
     async def wait(self) -> Any:
         await self._event.wait()
-        if self._error is not None:
-            error = self._error
-            try:
-                # The error's traceback leads here, and a cycle would keep the client.
-                self._error = None
-                raise error
-            finally:
-                del error
         return self._value
 
 

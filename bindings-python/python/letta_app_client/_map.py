@@ -164,7 +164,7 @@ class _Mapping:
         workers = min(limit, len(self._prompts))
         cancels = [loop.start(lambda: self._work(queue)) for _ in range(workers)]
         try:
-            await self._settled.wait()
+            await self._until_settled()
         except BaseException:
             self._stop(cancels)
             # Nothing is left behind, unless whoever is cancelled cannot wait. One that has not
@@ -173,6 +173,11 @@ class _Mapping:
                 await self._ended.wait()
             raise
         return Batch(self._items[index] for index in range(len(self._prompts)))
+
+    async def _until_settled(self) -> None:
+        errors = await self._settled.wait()
+        if errors:
+            raise errors.pop()
 
     def _stop(self, cancels: list[Callable[[], object]]) -> None:
         self._stopped = True
@@ -189,9 +194,9 @@ class _Mapping:
                 self._items[index] = await self._item(index, prompt)
                 self._progress.step()
             if len(self._items) == len(self._prompts):
-                self._settled.set_result(None)
+                self._settled.set_result([])
         except BaseException as error:
-            self._settled.set_exception(error)
+            self._settled.set_result([error])
             # A task that was cancelled has to end as one; all else is raised where it is awaited.
             if isinstance(error, self._cancelled):
                 raise

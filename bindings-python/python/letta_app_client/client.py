@@ -125,7 +125,7 @@ class AppServerClient(Commands):
             ProtocolMismatch: The other side is no App Server.
         """
         try:
-            await self._bridge.call(self._native.connect)
+            await self._bridge.call(self._native.connect, lambda _: None)
         except Exception:
             self._bridge.release()
             raise

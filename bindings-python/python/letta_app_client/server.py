@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -186,19 +187,18 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
         raise WrongLoop("no asyncio or trio event loop is running")
     completion = loop.completion()
 
-    def finish(settle: Callable[[Any], None], value: Any) -> None:
-        try:
-            loop.from_thread(lambda: settle(value))
-        except RuntimeError:
-            return  # the loop has ended, and with it whoever waited
-
     def work() -> None:
+        value, errors = None, []
         try:
             value = function()
         except BaseException as error:  # noqa: BLE001 - it is the waiter's
-            finish(completion.set_exception, error)
-        else:
-            finish(completion.set_result, value)
+            errors.append(error)
+        # The loop may have ended, and with it whoever waited.
+        with contextlib.suppress(RuntimeError):
+            loop.from_thread(lambda: completion.set_result((value, errors)))
 
     threading.Thread(target=work, name="letta-app-client-wait", daemon=True).start()
-    return await completion.wait()
+    value, errors = await completion.wait()
+    if errors:
+        raise errors.pop()
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol
 
 __all__ = ["BlockingCompletion"]
@@ -20,12 +20,11 @@ class _Loop(Protocol):
 class BlockingCompletion:
     """One outcome that a thread waits for."""
 
-    __slots__ = ("_error", "_loop", "_value", "done", "signal", "then", "thread")
+    __slots__ = ("_loop", "_value", "done", "signal", "then", "thread")
 
     def __init__(self, loop: _Loop) -> None:
         self._loop = loop
         self._value: Any = None
-        self._error: BaseException | None = None
         self.done = False
         # Held while a thread sleeps that does not look for deliveries itself.
         self.signal: threading.Lock | None = None
@@ -34,16 +33,9 @@ class BlockingCompletion:
         self.then: Callable[[], None] | None = None
 
     def set_result(self, value: Any) -> None:
-        if not self.done:
-            self._value = value
-            self._settle()
-
-    def set_exception(self, error: BaseException) -> None:
-        if not self.done:
-            self._error = error
-            self._settle()
-
-    def _settle(self) -> None:
+        if self.done:
+            return
+        self._value = value
         self.done = True
         if self.then is not None:
             self._loop.soon(self.then)
@@ -61,14 +53,7 @@ class BlockingCompletion:
     def __await__(self) -> Generator[BlockingCompletion, None, Any]:
         if not self.done:
             yield self
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                # The error's traceback leads here, and a cycle would keep the client.
-                del error
         return self._value
 
-    async def wait(self) -> Any:
-        return await self
+    def wait(self) -> Awaitable[Any]:
+        return self
