@@ -92,11 +92,17 @@ class Bridge:
 
     def is_at_home(self) -> bool:
         """Whether the caller is in the client's process, and not on a foreign loop."""
+        return self._is_on_its_loop() and self.is_in_its_process()
+
+    def _is_on_its_loop(self) -> bool:
         # A blocking client is at home in every thread; what is dropped may be so on any loop.
-        at_home = (
-            self._home is not None or self._loop is None or running_key() in (None, self._loop.key)
+        loop = self._loop
+        return (
+            self._home is not None
+            or loop is None
+            or loop.is_running()
+            or running_key() in (None, loop.key)
         )
-        return at_home and self.is_in_its_process()
 
     def is_in_its_process(self) -> bool:
         """Whether the caller is in the client's process."""
@@ -121,7 +127,7 @@ class Bridge:
             WrongLoop: Another loop is running the caller.
         """
         self.check_process()
-        if not self.is_at_home():
+        if not self._is_on_its_loop():
             raise WrongLoop(
                 "this client belongs to another event loop",
                 hint="make one client for each loop, or use run_coroutine_threadsafe",
@@ -154,7 +160,8 @@ class Bridge:
         try:
             start(token)
             started = True
-            self._attach(loop)
+            if not self._attached:
+                self._attach(loop)
             delivery: Delivery = await completion.wait()
         finally:
             if self._pending.pop(token, None) and started:
@@ -252,9 +259,6 @@ class Bridge:
             ForkedProcess: The client was made before a fork.
             WrongLoop: Another loop is running the caller, or none.
         """
-        loop = self._loop
-        if loop is not None and loop.is_running() and self.is_in_its_process():
-            return loop
         self.check()
         if self._loop is None:
             self._loop = running_loop()

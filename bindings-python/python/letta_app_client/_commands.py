@@ -159,7 +159,7 @@ class Commands(HasConveniences, Overloads):
 
         def start(token: int) -> None:
             nonlocal mine
-            held, told = self._bridge.hold(), self._link.is_told
+            held, told = self._bridge.hold(), bool(self._link.on_send)
             rest = (mode, False, check, allowed, held, told)
             sent = self._native.run_turn(token, command, *limits, *rest)
             mine = token
@@ -248,7 +248,7 @@ class Commands(HasConveniences, Overloads):
         command = _input(runtime, payload, request_id, {})
 
         def start(token: int) -> None:
-            rest = (mode, True, check, allowed, False, self._link.is_told)
+            rest = (mode, True, check, allowed, False, bool(self._link.on_send))
             sent = self._native.run_turn(token, command, *limits, *rest)
             self._approvals.take(token, handler)
             self._link.sent(sent)
@@ -472,7 +472,8 @@ _NO_FIELDS = frozenset({"type", "timeout", "predicate"})
 
 def _command(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     # Arguments of other methods, given by mistake; no command has fields of these names.
-    for name in _NO_FIELDS.intersection(fields):
+    if not _NO_FIELDS.isdisjoint(fields):
+        name = next(iter(_NO_FIELDS.intersection(fields)))
         raise InvalidCommand(
             f"`{kind}`: field `{name}`: is no field of this command",
             hint="a whole command, given to request, may have any field",

@@ -90,11 +90,6 @@ class Link:
                     self.bridge.listen(False)
                 queue.end(error)
 
-    @property
-    def is_told(self) -> bool:
-        """Whether anybody is told of commands that go out."""
-        return bool(self.on_send)
-
     def sent(self, text: str | None) -> None:
         """Tells of a command that goes out, where that was asked for."""
         if text is not None and self.on_send:
@@ -103,12 +98,12 @@ class Link:
     def send(self, command: Any) -> None:
         """Sends a command that is checked against the protocol."""
         self.bridge.check()
-        self.sent(self.native.send(command, self.is_told))
+        self.sent(self.native.send(command, bool(self.on_send)))
 
     def send_raw(self, command: Any) -> None:
         """Sends an object with a ``type``."""
         self.bridge.check()
-        self.sent(self.native.send_raw(command, self.is_told))
+        self.sent(self.native.send_raw(command, bool(self.on_send)))
 
     def request(
         self,
@@ -126,7 +121,7 @@ class Link:
         seconds = request_limit("timeout", timeout)
 
         def start(token: int) -> None:
-            held, told = self.bridge.hold(), self.is_told
+            held, told = self.bridge.hold(), bool(self.on_send)
             self.sent(self.native.request(token, command, seconds, manual, checked, held, told))
 
         return self.bridge.call(start, _answer, predicate)

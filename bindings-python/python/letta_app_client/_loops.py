@@ -132,8 +132,10 @@ def running_loop() -> Loop | None:
 
 
 class _AsyncioCompletion:
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._future: asyncio.Future[Any] = loop.create_future()
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self._future = future
 
     def set_result(self, value: Any) -> None:
         if not self._future.done():
@@ -193,7 +195,7 @@ class AsyncioLoop:
         self._loop.call_soon_threadsafe(callback)
 
     def completion(self) -> Completion:
-        return _AsyncioCompletion(self._loop)
+        return _AsyncioCompletion(self._loop.create_future())
 
     def spawn(
         self, function: Callable[[], Awaitable[None]], context: contextvars.Context
