@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -133,6 +136,31 @@ def test_a_burst_wakes_the_loop_rarely(mock: MockServer) -> None:
 
     asyncio.run(main())
     assert wakes < 20
+
+
+def test_a_request_passes_few_functions(mock: MockServer) -> None:
+    """They are most of what a request costs the thread of the loop."""
+    calls: Counter[str] = Counter()
+    package = str(Path(letta.__file__).parent)
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(package):
+            calls[frame.f_code.co_name] += 1
+
+    async def main() -> None:
+        async with letta.connect(mock.url) as client:
+            runtime = await start(client)
+            await client.sync(runtime=runtime)
+            sys.setprofile(count)
+            try:
+                for _ in range(100):
+                    await client.sync(runtime=runtime)
+            finally:
+                sys.setprofile(None)
+
+    asyncio.run(main())
+    # Each of its two coroutines counts twice: it begins, and goes on once.
+    assert sum(calls.values()) < 100 * 30, calls
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
