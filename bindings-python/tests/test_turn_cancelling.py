@@ -151,6 +151,26 @@ async def test_an_exception_in_the_loop(hanging: MockServer, client: AppServerCl
     await aborted(hanging, turn)
 
 
+async def test_an_interrupt_beside_an_event(
+    hanging: MockServer, client: AppServerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, _ = await send(client)
+    stream = aiter(turn)
+    while not isinstance(await anext(stream), AssistantDelta):
+        pass
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    # Where trio raises it when the signal comes while an event is taken.
+    monkeypatch.setattr(stream, "_now", interrupted)
+    # Its traceback keeps the stream from being let go of.
+    with pytest.raises(KeyboardInterrupt) as caught:
+        await anext(stream)
+    await aborted(hanging, turn)
+    assert caught.tb is not None
+
+
 async def test_closing_the_iterator(hanging: MockServer, client: AppServerClient) -> None:
     turn, _ = await send(client)
     stream = turn.stream_text()

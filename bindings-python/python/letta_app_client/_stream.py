@@ -45,13 +45,17 @@ class TurnStream(AsyncIterator[T_co], Generic[T_co]):
         if self._over:
             raise StopAsyncIteration
         self._open = True
-        ready = self._now()
-        if ready is not None:
-            return ready
         try:
+            item = self._now()
+            if item is not None:
+                return item
             item = await self._following()
-        except BaseException:
+        except Exception:
             self._end()
+            raise
+        except BaseException:
+            # An interrupt may come beside an event, where nobody waits; and its traceback keeps the stream.
+            self._leave()
             raise
         if item is None or isinstance(item, TurnFinished):
             self._end()
