@@ -275,8 +275,14 @@ impl Connection {
         };
         let expect = Expect { correlation, response_type, timeout, manual: options.manual };
         let Prepared { text, kind, runtime, settles, .. } = prepared;
-        let command =
-            Command::Request { token, command: kind, text: text.clone(), runtime, settles, expect };
+        let command = Command::Request {
+            token,
+            command: kind.into_owned(),
+            text: text.clone(),
+            runtime,
+            settles,
+            expect,
+        };
         let op = self.handed_over(command)?;
         self.push(op, giving(options.held))?;
         Ok(text)
@@ -390,7 +396,12 @@ impl Connection {
         self.command_if_possible(Command::AnswerTool { request_id, answer });
     }
 
-    fn prepare(&self, command: &str, check: Check, request_id: bool) -> Result<Prepared, Error> {
+    fn prepare<'a>(
+        &self,
+        command: &'a str,
+        check: Check,
+        request_id: bool,
+    ) -> Result<Prepared<'a>, Error> {
         self.check_owner()?;
         let needs = Needs { check, request_id, max_bytes: self.max_bytes };
         let prepared = prepare(command, needs, &self.shared.ids)?;

@@ -1,14 +1,16 @@
 //! From what a user passes in to a frame that can be sent: ids added, fields checked, everything
 //! else byte for byte as it came.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 use crate::engine::{Correlation, Ids};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
+use crate::protocol::edits::Edits;
+use crate::protocol::node::{Json, Node};
 use crate::protocol::raw::RawObject;
 use crate::protocol::spec::{CommandSpec, RequestId};
-use crate::protocol::validate::{spec, validate};
+use crate::protocol::validate::{spec, validate_as};
 use crate::protocol::version::Version;
 use crate::random::uuid;
 
@@ -23,14 +25,16 @@ pub(crate) enum Check {
 
 /// A command ready to be sent.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'a> {
     pub(crate) text: Text,
-    pub(crate) kind: String,
+    pub(crate) kind: Cow<'a, str>,
     pub(crate) request_id: Option<String>,
     pub(crate) runtime: Option<(String, String)>,
     /// Whether it is a new input, which waits for the settle pause.
     pub(crate) settles: bool,
-    pub(crate) value: Map<String, Value>,
+    /// What the catalog says of it.
+    spec: Option<&'static CommandSpec>,
+    object: Node<'a>,
 }
 
 /// What a command needs before it goes out.
@@ -47,75 +51,98 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidCommand, message)
 }
 
+/// Reads a command; `not_an_object` makes an error of what is none.
+fn read(
+    command: &str,
+    not_an_object: impl FnOnce(serde_json::Error) -> Error,
+) -> Result<Node<'_>, Error> {
+    Node::object(command).map_err(|error| match RawObject::parse(command) {
+        Ok(_) => invalid(format!("command: not valid JSON ({error})")),
+        Err(error) => not_an_object(error),
+    })
+}
+
 /// Checks a command and completes it.
-pub(crate) fn prepare(command: &str, needs: Needs, ids: &Ids) -> Result<Prepared, Error> {
-    let not_an_object = |error| {
+pub(crate) fn prepare<'a>(
+    command: &'a str,
+    needs: Needs,
+    ids: &Ids,
+) -> Result<Prepared<'a>, Error> {
+    let mut object = read(command, |error| {
         let start: String = command.chars().take(40).collect();
         invalid(format!("command: expected a JSON object, got {start:?} ({error})"))
-    };
-    let mut object = RawObject::parse(command).map_err(not_an_object)?;
-    let kind = match object.get("type").map(|text| (object.get_str("type"), text)) {
-        Some((Some(kind), _)) => kind,
-        Some((None, text)) => {
+    })?;
+    let kind = match object.get("type").map(|kind| (&kind.json, &command[kind.at.clone()])) {
+        Some((Json::Text(kind), _)) => kind.clone(),
+        Some((_, text)) => {
             return Err(invalid(format!("field `type`: expected string, got {text}")));
         }
         None => return Err(invalid("field `type`: expected string, got nothing")),
     };
-    let known = spec(&kind);
-    let wanted = match known.map(|spec| spec.request_id) {
+    let spec = spec(&kind);
+    let wanted = match spec.map(|spec| spec.request_id) {
         Some(RequestId::Required) => needs.request_id || needs.check == Check::Catalog,
         Some(RequestId::None) => false,
         Some(RequestId::Optional) | None => needs.request_id,
     };
+    let mut edits = Edits::new(command, &object);
     if wanted && object.get("request_id").is_none() {
-        object.set_str("request_id", &ids.next(&kind.replace('_', "-"))).map_err(not_an_object)?;
+        edits.set(&mut object, "request_id", ids.next_of_command(&kind));
     }
-    finish(&object, kind, needs)
+    fits(&edits, &kind, needs.max_bytes)?;
+    let prepared = checked(object, kind, spec, needs.check)?;
+    Ok(Prepared { text: Text::from(edits.apply()), ..prepared })
 }
 
-fn finish(object: &RawObject, kind: String, needs: Needs) -> Result<Prepared, Error> {
-    let text = object.to_text();
-    fits(&text, &kind, needs.max_bytes)?;
-    let value: Map<String, Value> = serde_json::from_str(&text)
-        .map_err(|error| invalid(format!("command: not valid JSON ({error})")))?;
-    if needs.check == Check::Catalog {
-        validate(&value).map_err(|violation| invalid(format!("`{kind}`: {violation}")))?;
+/// A command without its text.
+fn checked<'a>(
+    object: Node<'a>,
+    kind: Cow<'a, str>,
+    spec: Option<&'static CommandSpec>,
+    check: Check,
+) -> Result<Prepared<'a>, Error> {
+    if check == Check::Catalog
+        && let Some(spec) = spec
+    {
+        validate_as(spec, &object)
+            .map_err(|violation| invalid(format!("`{kind}`: {violation}")))?;
     }
-    let id = |value: &Value, key: &str| value.get(key)?.as_str().map(str::to_owned);
-    let runtime = value
-        .get("runtime")
-        .and_then(|scope| id(scope, "agent_id").zip(id(scope, "conversation_id")));
-    let payload_kind = value.get("payload").and_then(|payload| payload.get("kind"));
+    let runtime = object.get("runtime").and_then(|scope| {
+        let ids = scope.text("agent_id").zip(scope.text("conversation_id"));
+        ids.map(|(agent, conversation)| (agent.to_owned(), conversation.to_owned()))
+    });
+    let payload_kind = object.get("payload").and_then(|payload| payload.text("kind"));
     Ok(Prepared {
-        settles: kind == "input" && payload_kind == Some(&Value::from("create_message")),
-        request_id: object.get_str("request_id"),
-        text: Text::from(text),
+        text: Text::default(),
+        settles: kind == "input" && payload_kind == Some("create_message"),
+        request_id: object.text("request_id").map(str::to_owned),
         kind,
         runtime,
-        value,
+        spec,
+        object,
     })
 }
 
-fn fits(text: &str, kind: &str, max_bytes: usize) -> Result<(), Error> {
-    if text.len() <= max_bytes {
+fn fits(text: &Edits<'_>, kind: &str, max_bytes: usize) -> Result<(), Error> {
+    let size = text.size();
+    if size <= max_bytes {
         return Ok(());
     }
-    let message = format!("`{kind}` has {} bytes, above the limit of {max_bytes}", text.len());
+    let message = format!("`{kind}` has {size} bytes, above the limit of {max_bytes}");
     Err(Error::new(ErrorKind::MessageTooLarge, message)
         .with_hint("the server closes connections that send more than 100 MiB at once"))
 }
 
-impl Prepared {
+impl Prepared<'_> {
     /// How the answer to this request is recognised, and its type where it is known.
     pub(crate) fn correlation(&self) -> Result<(Correlation, Option<String>), Error> {
-        let known: Option<&'static CommandSpec> = spec(&self.kind);
-        let response = known.and_then(|spec| spec.response).map(str::to_owned);
-        if known.is_some() && response.is_none() {
+        let response = self.spec.and_then(|spec| spec.response).map(str::to_owned);
+        if self.spec.is_some() && response.is_none() {
             let message = format!("`{}` has no response; use send for it", self.kind);
             return Err(invalid(message));
         }
-        let own = |key: &str| self.value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let correlation = match self.kind.as_str() {
+        let own = |key: &str| self.object.text(key).map(str::to_owned);
+        let correlation = match &*self.kind {
             "terminal_spawn" => own("terminal_id").map(Correlation::Terminal),
             "teleport_request" => own("teleport_id").map(Correlation::Teleport),
             _ => self.request_id.clone().map(Correlation::RequestId),
@@ -131,10 +158,11 @@ impl Prepared {
         newest: Option<Version>,
         answered: bool,
     ) -> Result<(), Error> {
-        let (Some(newest), Some(spec)) = (newest, spec(&self.kind)) else { return Ok(()) };
-        let word = spec.words_since.iter().find(|(field, word, since)| {
-            newest < *since && self.value.get(*field).and_then(Value::as_str) == Some(word)
-        });
+        let (Some(newest), Some(spec)) = (newest, self.spec) else { return Ok(()) };
+        let word = spec
+            .words_since
+            .iter()
+            .find(|(field, word, since)| newest < *since && self.object.text(field) == Some(word));
         let kind = &self.kind;
         let (since, what) = match (spec.since, word, spec.answered_since) {
             (Some(since), ..) if newest < since => (since, format!("`{kind}` is known")),
@@ -161,52 +189,46 @@ impl Prepared {
 
 /// Completes the `input` of a turn: `type`, `request_id`, and a fresh id on every message that has
 /// none (PROTOCOL.md section 17.2, step 1). Returns the ids of all messages.
-pub(crate) fn prepare_turn(
-    command: &str,
+pub(crate) fn prepare_turn<'a>(
+    command: &'a str,
     max_bytes: usize,
     ids: &Ids,
-) -> Result<(Prepared, Vec<String>), Error> {
-    let bad_json = |error: serde_json::Error| invalid(format!("`input`: {error}"));
-    let mut object = RawObject::parse(command).map_err(bad_json)?;
-    object.set_str("type", "input").map_err(bad_json)?;
+) -> Result<(Prepared<'a>, Vec<String>), Error> {
+    let mut object = read(command, |error| invalid(format!("`input`: {error}")))?;
+    let mut edits = Edits::new(command, &object);
+    edits.set(&mut object, "type", "input");
     if object.get("request_id").is_none() {
-        object.set_str("request_id", &ids.next("input")).map_err(bad_json)?;
+        edits.set(&mut object, "request_id", ids.next("input"));
     }
-    let needs = Needs { check: Check::Catalog, request_id: false, max_bytes };
+    fits(&edits, "input", max_bytes)?;
     // Checked before it is changed, so that a message about a bad field names what the user wrote.
-    let mut prepared = finish(&object, "input".to_owned(), needs)?;
+    let mut prepared = checked(object, "input".into(), spec("input"), Check::Catalog)?;
     if !prepared.settles {
         let message = "`input`: field `payload.kind`: expected \"create_message\" for a turn";
         return Err(
             invalid(message).with_hint("other inputs can be submitted without following a turn")
         );
     }
-    let mut payload = RawObject::parse(object.get("payload").unwrap_or("{}")).map_err(bad_json)?;
-    let messages: Vec<RawObject> =
-        serde_json::from_str(payload.get("messages").unwrap_or("[]")).map_err(bad_json)?;
-    if messages.is_empty() {
-        let message = "`input`: field `payload.messages`: expected at least one message, got none";
-        return Err(invalid(message));
-    }
+    let payload = prepared.object.get_mut("payload");
+    let messages = match payload.and_then(|payload| payload.get_mut("messages")) {
+        Some(Node { json: Json::Array(messages), .. }) if !messages.is_empty() => messages,
+        _ => {
+            let message =
+                "`input`: field `payload.messages`: expected at least one message, got none";
+            return Err(invalid(message));
+        }
+    };
     let mut client_ids = Vec::with_capacity(messages.len());
-    let mut texts = Vec::with_capacity(messages.len());
-    for mut message in messages {
-        let own = message.get_str("client_message_id").filter(|id| !id.is_empty());
-        let id = if let Some(id) = own {
-            id
-        } else {
-            let id = uuid()?;
-            message.set_str("client_message_id", &id).map_err(bad_json)?;
-            id
-        };
+    for message in messages {
+        let own = message.text("client_message_id").filter(|id| !id.is_empty());
+        let id = own.map_or_else(uuid, |id| Ok(id.to_owned()))?;
+        if own.is_none() {
+            edits.set(message, "client_message_id", id.clone());
+        }
         client_ids.push(id);
-        texts.push(message.to_text());
     }
-    payload.set("messages", format!("[{}]", texts.join(","))).map_err(bad_json)?;
-    object.set("payload", payload.to_text()).map_err(bad_json)?;
-    let text = object.to_text();
-    fits(&text, "input", max_bytes)?;
-    prepared.text = Text::from(text);
+    fits(&edits, "input", max_bytes)?;
+    prepared.text = Text::from(edits.apply());
     Ok((prepared, client_ids))
 }
 
@@ -220,7 +242,7 @@ mod tests {
         Ids::with_prefix("x".to_owned())
     }
 
-    fn send(command: &str) -> Result<Prepared, Error> {
+    fn send(command: &str) -> Result<Prepared<'_>, Error> {
         let needs = Needs { check: Check::Catalog, request_id: true, max_bytes: 1000 };
         prepare(command, needs, &ids())
     }
@@ -238,6 +260,10 @@ mod tests {
         );
         let kill = r#"{"type":"terminal_kill","terminal_id":"t"}"#;
         assert_eq!(text(kill), kill);
+        assert_eq!(
+            text("\n{ \"type\" : \"agent_list\",\n \"n\":1, \"n\":1.50\n} "),
+            "{ \"type\" : \"agent_list\",\n \"n\":1, \"n\":1.50,\"request_id\":\"agent-list-x-1\"\n}"
+        );
     }
 
     #[test]
@@ -248,6 +274,7 @@ mod tests {
             (r#"{"type":7}"#, ErrorKind::InvalidCommand, "field `type`: expected string, got 7"),
             (r#"{"type":"read_file"}"#, ErrorKind::InvalidCommand, "field `path`"),
             (r#"{"type":"read_file","path":5}"#, ErrorKind::InvalidCommand, "expected string"),
+            (r#"{"type":"x","n":1e999}"#, ErrorKind::InvalidCommand, "number out of range"),
         ] {
             let error = send(command).unwrap_err();
             assert_eq!(error.kind(), kind, "{command}");

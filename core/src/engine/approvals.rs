@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
 
 use super::context::Context;
 use super::delivery::{Delivery, Token};
@@ -14,8 +14,9 @@ use super::turn::{Approvals, End, Stop, Turn};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::ControlRequestFrame;
+use crate::protocol::node::Node;
 use crate::protocol::raw::{RawObject, quoted};
-use crate::protocol::validate::validate;
+use crate::protocol::validate::validate_node;
 
 /// What the agent is told where nobody is there to decide.
 const NOBODY: &str = "nobody is here to give this permission, so it is denied";
@@ -423,10 +424,10 @@ impl Runtime {
 
 /// An answer the server will understand, and what it decides.
 fn checked(text: String) -> Result<(String, &'static str), String> {
-    let command: Map<String, Value> = serde_json::from_str(&text).map_err(|e| invalid(&e))?;
-    validate(&command).map_err(|violation| invalid(&violation))?;
-    let behavior = command.get("payload").and_then(|payload| payload.pointer("/decision/behavior"));
-    let allows = behavior.and_then(Value::as_str) == Some("allow");
+    let command = Node::object(&text).map_err(|error| invalid(&error))?;
+    validate_node(&command).map_err(|violation| invalid(&violation))?;
+    let decision = command.get("payload").and_then(|payload| payload.get("decision"));
+    let allows = decision.and_then(|decision| decision.text("behavior")) == Some("allow");
     Ok((text, if allows { "allow" } else { "deny" }))
 }
 

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -45,7 +46,20 @@ impl Ids {
     /// The next id, readable by its kind: `sync-3f2a…-7`.
     #[must_use]
     pub fn next(&self, kind: &str) -> String {
-        format!("{kind}-{}-{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
+        self.next_of(kind.chars())
+    }
+
+    /// The next id of a command: `agent-list-3f2a…-7`.
+    pub(crate) fn next_of_command(&self, kind: &str) -> String {
+        self.next_of(kind.chars().map(|letter| if letter == '_' { '-' } else { letter }))
+    }
+
+    fn next_of(&self, kind: impl Iterator<Item = char>) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut id = String::with_capacity(64);
+        id.extend(kind);
+        write!(id, "-{}-{number}", self.prefix).unwrap_or_default();
+        id
     }
 }
 

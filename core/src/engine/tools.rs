@@ -11,8 +11,9 @@ use super::context::{Context, Timer};
 use super::delivery::Delivery;
 use crate::protocol::Text;
 use crate::protocol::frames::{Delta, ToolCallFrame};
+use crate::protocol::node::Node;
 use crate::protocol::raw::quoted;
-use crate::protocol::validate::validate;
+use crate::protocol::validate::validate_node;
 
 /// How many calls run at once, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -197,7 +198,7 @@ fn with_result(request_id: &str, result: String) -> Result<String, String> {
         r#"{{"type":"external_tool_call_response","request_id":{},"result":{result}}}"#,
         quoted(request_id)
     );
-    let command = serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
-    validate(&command).map_err(|violation| invalid(violation.to_string()))?;
+    let command = Node::object(&text).map_err(|error| invalid(error.to_string()))?;
+    validate_node(&command).map_err(|violation| invalid(violation.to_string()))?;
     Ok(text)
 }

@@ -2,10 +2,12 @@
 
 mod delta;
 pub(crate) mod depth;
+pub(crate) mod edits;
 pub mod envelope;
 mod escapes;
 pub mod frames;
 pub mod generated;
+pub(crate) mod node;
 pub mod outline;
 mod plain;
 pub mod raw;

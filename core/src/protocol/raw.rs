@@ -4,6 +4,8 @@
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::plain::plain;
+
 /// An object whose values stay text.
 #[derive(Debug, Clone)]
 pub struct RawObject(Vec<(String, Box<RawValue>)>);
@@ -90,7 +92,7 @@ impl RawObject {
             if index > 0 {
                 text.push(',');
             }
-            text.push_str(&quoted(key));
+            quote(&mut text, key);
             text.push(':');
             text.push_str(value.get());
         }
@@ -102,7 +104,18 @@ impl RawObject {
 /// A string as JSON text.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    let mut json = String::with_capacity(text.len() + 2);
+    quote(&mut json, text);
+    json
+}
+
+/// Puts a string as JSON text behind what is there.
+pub(super) fn quote(json: &mut String, text: &str) {
+    if plain(text.as_bytes()) < text.len() {
+        json.push_str(&serde_json::Value::from(text).to_string());
+    } else {
+        json.extend(["\"", text, "\""]);
+    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,11 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0, depth: 0 }
     }
 
+    /// How far it has come.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
@@ -70,6 +75,14 @@ impl<'a> Scanner<'a> {
         &mut self,
         mut field: impl FnMut(&mut Self, &str) -> Scan<()>,
     ) -> Scan<()> {
+        self.fields(|scanner, key| field(scanner, &key))
+    }
+
+    /// As [`Self::object`], for those who keep keys.
+    pub(super) fn fields(
+        &mut self,
+        mut field: impl FnMut(&mut Self, Cow<'a, str>) -> Scan<()>,
+    ) -> Scan<()> {
         self.expect(b'{')?;
         self.deeper()?;
         if self.peek() == Some(b'}') {
@@ -80,7 +93,7 @@ impl<'a> Scanner<'a> {
         loop {
             let key = self.string()?;
             self.expect(b':')?;
-            field(self, &key)?;
+            field(self, key)?;
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {

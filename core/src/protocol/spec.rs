@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
+use super::node::Json;
 use super::version::Version;
 
 /// A command that the protocol defines.
@@ -109,16 +108,15 @@ pub enum Shape {
 
 impl Shape {
     /// Whether a value is of the right JSON kind, whatever is inside it.
-    #[must_use]
-    pub fn fits_kind(&self, value: &Value) -> bool {
+    pub(super) fn fits_kind(&self, value: &Json<'_>) -> bool {
         match self {
             Shape::Any => true,
-            Shape::Null => value.is_null(),
-            Shape::Boolean | Shape::Flag(_) => value.is_boolean(),
-            Shape::Number => value.is_number(),
-            Shape::Text | Shape::NonEmptyText | Shape::OneOf(_) => value.is_string(),
-            Shape::AnyObject | Shape::Object(_) | Shape::Map(_) => value.is_object(),
-            Shape::Array(_) | Shape::Tuple(_) => value.is_array(),
+            Shape::Null => matches!(value, Json::Null),
+            Shape::Boolean | Shape::Flag(_) => matches!(value, Json::Bool(_)),
+            Shape::Number => matches!(value, Json::Number(_)),
+            Shape::Text | Shape::NonEmptyText | Shape::OneOf(_) => matches!(value, Json::Text(_)),
+            Shape::AnyObject | Shape::Object(_) | Shape::Map(_) => matches!(value, Json::Object(_)),
+            Shape::Array(_) | Shape::Tuple(_) => matches!(value, Json::Array(_)),
             Shape::Named(named) => named.shape.fits_kind(value),
             Shape::AnyOf(shapes) => shapes.iter().any(|shape| shape.fits_kind(value)),
         }

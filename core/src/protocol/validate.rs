@@ -5,12 +5,13 @@
 //! what the server demands, not what it would make of the values: an unknown agent id passes.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
 
 use super::generated::{COMMANDS, MESSAGES};
+use super::node::{Json, Node};
 use super::spec::{CommandSpec, FieldSpec, RequestId, Shape, either};
 
 /// A command that the server would ignore or refuse, and why.
@@ -57,15 +58,22 @@ pub fn known_message(message_type: &str) -> Option<&'static str> {
 ///
 /// The first thing found that the server would not accept.
 pub fn validate(command: &Map<String, Value>) -> Result<(), Violation> {
+    validate_node(&command.into())
+}
+
+/// As [`validate`].
+pub(crate) fn validate_node(command: &Node<'_>) -> Result<(), Violation> {
+    let kind = command.get("type");
+    let Some(name) = kind.and_then(Node::as_str) else {
+        return Err(Path::Root.key("type").mismatch(Shape::Text, kind));
+    };
+    spec(name).map_or(Ok(()), |spec| validate_as(spec, command))
+}
+
+/// As [`validate`], for one whose type is known.
+pub(crate) fn validate_as(spec: &CommandSpec, command: &Node<'_>) -> Result<(), Violation> {
     let root = Path::Root;
-    let kind = match command.get("type") {
-        Some(Value::String(kind)) => kind,
-        other => return Err(root.key("type").mismatch(Shape::Text, other)),
-    };
-    let Some(spec) = spec(kind) else {
-        return Ok(());
-    };
-    let payload = command.get("payload").unwrap_or(&Value::Null);
+    let payload = command.get("payload");
     if spec.name == "input" {
         // Before the fields, because an approval among the messages also lacks those of a message.
         no_approval_among_messages(payload)?;
@@ -87,46 +95,45 @@ pub fn validate(command: &Map<String, Value>) -> Result<(), Violation> {
     }
 }
 
-fn check(shape: &Shape, value: &Value, at: &Path<'_>) -> Result<(), Violation> {
-    let fits = match (shape, value) {
-        (Shape::Named(named), _) if shape.fits_kind(value) => {
+fn check(shape: &Shape, value: &Node<'_>, at: &Path<'_>) -> Result<(), Violation> {
+    let fits = match (shape, &value.json) {
+        (Shape::Named(named), json) if shape.fits_kind(json) => {
             return check(&named.shape, value, at);
         }
         (Shape::AnyOf(shapes), _) => return check_any(shape, shapes, value, at),
-        (Shape::Object(fields), Value::Object(object)) => return check_fields(fields, object, at),
-        (Shape::Map(item), Value::Object(object)) => {
-            return object.iter().try_for_each(|(key, value)| check(item, value, &at.entry(key)));
+        (Shape::Object(fields), Json::Object(_)) => return check_fields(fields, value, at),
+        (Shape::Map(item), Json::Object(entries)) => {
+            // The last one counts where a key repeats.
+            let entries: BTreeMap<_, _> = entries.iter().map(|(key, value)| (key, value)).collect();
+            let mut entries = entries.into_iter();
+            return entries.try_for_each(|(key, value)| check(item, value, &at.entry(key)));
         }
-        (Shape::Array(item), Value::Array(items)) => {
+        (Shape::Array(item), Json::Array(items)) => {
             let mut items = items.iter().enumerate();
             return items.try_for_each(|(index, value)| check(item, value, &at.index(index)));
         }
-        (Shape::Tuple(shapes), Value::Array(items)) if shapes.len() == items.len() => {
+        (Shape::Tuple(shapes), Json::Array(items)) if shapes.len() == items.len() => {
             let mut pairs = shapes.iter().zip(items).enumerate();
             return pairs
                 .try_for_each(|(index, (shape, value))| check(shape, value, &at.index(index)));
         }
         (Shape::Tuple(_), _) => false,
-        (Shape::Flag(wanted), Value::Bool(found)) => wanted == found,
-        (Shape::NonEmptyText, Value::String(text)) => !text.is_empty(),
-        (Shape::OneOf(words), Value::String(text)) => words.contains(&text.as_str()),
-        _ => shape.fits_kind(value),
+        (Shape::Flag(wanted), Json::Bool(found)) => wanted == found,
+        (Shape::NonEmptyText, Json::Text(text)) => !text.is_empty(),
+        (Shape::OneOf(words), Json::Text(text)) => words.contains(&&**text),
+        (_, json) => shape.fits_kind(json),
     };
     if fits { Ok(()) } else { Err(at.mismatch(shape, Some(value))) }
 }
 
-fn required(shape: &Shape, value: Option<&Value>, at: &Path<'_>) -> Result<(), Violation> {
+fn required(shape: &Shape, value: Option<&Node<'_>>, at: &Path<'_>) -> Result<(), Violation> {
     match value {
         Some(value) => check(shape, value, at),
         None => Err(at.mismatch(shape, None)),
     }
 }
 
-fn check_fields(
-    fields: &[FieldSpec],
-    object: &Map<String, Value>,
-    at: &Path<'_>,
-) -> Result<(), Violation> {
+fn check_fields(fields: &[FieldSpec], object: &Node<'_>, at: &Path<'_>) -> Result<(), Violation> {
     fields.iter().try_for_each(|field| match object.get(field.name) {
         None if !field.required => Ok(()),
         value => required(&field.shape, value, &at.key(field.name)),
@@ -137,15 +144,15 @@ fn check_fields(
 fn check_any(
     whole: &Shape,
     shapes: &'static [Shape],
-    value: &Value,
+    value: &Node<'_>,
     at: &Path<'_>,
 ) -> Result<(), Violation> {
-    let fitting: Vec<&Shape> = shapes.iter().filter(|shape| shape.fits_kind(value)).collect();
+    let fitting: Vec<&Shape> = shapes.iter().filter(|shape| shape.fits_kind(&value.json)).collect();
     if let [only] = fitting[..] {
         return check(only, value, at);
     }
-    if let (Value::Object(object), Some(tag)) = (value, tag_of(&fitting)) {
-        let word = object.get(tag).and_then(Value::as_str);
+    if let (Json::Object(_), Some(tag)) = (&value.json, tag_of(&fitting)) {
+        let word = value.text(tag);
         let meant = word.and_then(|word| {
             fitting
                 .iter()
@@ -156,7 +163,7 @@ fn check_any(
         }
         let words = fitting.iter().filter_map(|shape| tag_words(shape, tag)).flatten();
         let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
-        return Err(at.key(tag).mismatch(either(&words), object.get(tag)));
+        return Err(at.key(tag).mismatch(either(&words), value.get(tag)));
     }
     if fitting.iter().any(|shape| check(shape, value, at).is_ok()) {
         return Ok(());
@@ -182,16 +189,14 @@ fn tag_words(shape: &Shape, tag: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-fn no_approval_among_messages(payload: &Value) -> Result<(), Violation> {
-    if !is_of_kind(payload, "create_message") {
-        return Ok(());
-    }
+fn no_approval_among_messages(payload: Option<&Node<'_>>) -> Result<(), Violation> {
+    let Some(payload) = of_kind(payload, "create_message") else { return Ok(()) };
     let root = Path::Root;
     let payload_at = root.key("payload");
     let messages = payload_at.key("messages");
-    for (index, message) in items(payload.get("messages")).enumerate() {
+    for (index, message) in items(payload.get("messages")).iter().enumerate() {
         let kind = message.get("type");
-        if kind.is_some_and(|kind| kind == "approval") {
+        if kind.and_then(Node::as_str) == Some("approval") {
             let at = messages.index(index);
             return Err(at.key("type").mismatch("a message, not an approval", kind));
         }
@@ -199,29 +204,24 @@ fn no_approval_among_messages(payload: &Value) -> Result<(), Violation> {
     Ok(())
 }
 
-fn decision_or_error(payload: &Value) -> Result<(), Violation> {
-    match payload.as_object() {
-        Some(answer) if is_of_kind(payload, "approval_response") => {
-            exactly_one(answer, "decision", "error", &Path::Root.key("payload"))
-        }
-        _ => Ok(()),
-    }
+fn decision_or_error(payload: Option<&Node<'_>>) -> Result<(), Violation> {
+    let Some(answer) = of_kind(payload, "approval_response") else { return Ok(()) };
+    exactly_one(answer, "decision", "error", &Path::Root.key("payload"))
 }
 
-fn is_of_kind(payload: &Value, kind: &str) -> bool {
-    payload.get("kind").and_then(Value::as_str) == Some(kind)
+fn of_kind<'a>(payload: Option<&'a Node<'a>>, kind: &str) -> Option<&'a Node<'a>> {
+    payload.filter(|payload| payload.text("kind") == Some(kind))
 }
 
-fn no_runtime_twice(command: &Map<String, Value>) -> Result<(), Violation> {
+fn no_runtime_twice(command: &Node<'_>) -> Result<(), Violation> {
     let mut seen = HashSet::new();
     let root = Path::Root;
     let all = root.key("updates");
-    for (number, update) in items(command.get("updates")).enumerate() {
+    for (number, update) in items(command.get("updates")).iter().enumerate() {
         let group = all.index(number);
         let runtimes = group.key("runtimes");
-        for (index, runtime) in items(update.get("runtimes")).enumerate() {
-            let text = |name| runtime.get(name).and_then(Value::as_str);
-            if !seen.insert((text("agent_id"), text("conversation_id"))) {
+        for (index, runtime) in items(update.get("runtimes")).iter().enumerate() {
+            if !seen.insert((runtime.text("agent_id"), runtime.text("conversation_id"))) {
                 let at = runtimes.index(index);
                 return Err(at.violation("each runtime once", "a runtime named before".to_owned()));
             }
@@ -230,30 +230,20 @@ fn no_runtime_twice(command: &Map<String, Value>) -> Result<(), Violation> {
     Ok(())
 }
 
-fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
-    value.and_then(Value::as_array).into_iter().flatten()
+fn items<'a>(value: Option<&'a Node<'a>>) -> &'a [Node<'a>] {
+    if let Some(Json::Array(items)) = value.map(|value| &value.json) { items } else { &[] }
 }
 
-fn exactly_one(
-    object: &Map<String, Value>,
-    one: &str,
-    other: &str,
-    at: &Path<'_>,
-) -> Result<(), Violation> {
-    if object.contains_key(one) || object.contains_key(other) {
+fn exactly_one(object: &Node<'_>, one: &str, other: &str, at: &Path<'_>) -> Result<(), Violation> {
+    if object.get(one).is_some() || object.get(other).is_some() {
         return at_most_one(object, one, other, at);
     }
     let expected = format!("exactly one of `{one}` and `{other}`");
     Err(at.key(one).violation(expected, "neither".to_owned()))
 }
 
-fn at_most_one(
-    object: &Map<String, Value>,
-    one: &str,
-    other: &str,
-    at: &Path<'_>,
-) -> Result<(), Violation> {
-    if object.contains_key(one) && object.contains_key(other) {
+fn at_most_one(object: &Node<'_>, one: &str, other: &str, at: &Path<'_>) -> Result<(), Violation> {
+    if object.get(one).is_some() && object.get(other).is_some() {
         let expected = format!("only one of `{one}` and `{other}`");
         return Err(at.key(one).violation(expected, "both".to_owned()));
     }
@@ -284,8 +274,9 @@ impl Path<'_> {
         Path::Index(self, index)
     }
 
-    fn mismatch(&self, expected: impl fmt::Display, got: Option<&Value>) -> Violation {
-        let got = got.map_or_else(|| "nothing".to_owned(), |got| short(got, self.is_secret()));
+    fn mismatch(&self, expected: impl fmt::Display, got: Option<&Node<'_>>) -> Violation {
+        let got =
+            got.map_or_else(|| "nothing".to_owned(), |got| short(&got.json, self.is_secret()));
         self.violation(expected, got)
     }
 
@@ -323,17 +314,17 @@ fn names_a_secret(field: &str) -> bool {
 }
 
 /// A value in few words.
-fn short(value: &Value, is_secret: bool) -> String {
+fn short(value: &Json<'_>, is_secret: bool) -> String {
     match value {
-        Value::Null => "null".to_owned(),
-        Value::Object(_) => "object".to_owned(),
-        Value::Array(items) => format!("array of {}", items.len()),
-        Value::Bool(_) if is_secret => "boolean (not shown)".to_owned(),
-        Value::Number(_) if is_secret => "number (not shown)".to_owned(),
-        Value::String(_) if is_secret => "string (not shown)".to_owned(),
-        Value::Bool(value) => format!("boolean {value}"),
-        Value::Number(number) => format!("number {number}"),
-        Value::String(text) => format!("string {:?}", clipped(text)),
+        Json::Null => "null".to_owned(),
+        Json::Object(_) => "object".to_owned(),
+        Json::Array(items) => format!("array of {}", items.len()),
+        Json::Bool(_) if is_secret => "boolean (not shown)".to_owned(),
+        Json::Number(_) if is_secret => "number (not shown)".to_owned(),
+        Json::Text(_) if is_secret => "string (not shown)".to_owned(),
+        Json::Bool(value) => format!("boolean {value}"),
+        Json::Number(number) => format!("number {number}"),
+        Json::Text(text) => format!("string {:?}", clipped(text)),
     }
 }
 
