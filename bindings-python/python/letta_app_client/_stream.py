@@ -54,7 +54,8 @@ class TurnStream(AsyncIterator[T_co], Generic[T_co]):
             self._end()
             raise
         except BaseException:
-            # An interrupt may come beside an event, where nobody waits; and its traceback keeps the stream.
+            # An interrupt may come beside an event, where nobody waits; its traceback keeps the
+            # stream.
             self._leave()
             raise
         if item is None or isinstance(item, TurnFinished):
