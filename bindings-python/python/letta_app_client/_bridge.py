@@ -62,7 +62,7 @@ class Bridge:
         self._home: Loop | None = None
         self._attached = False
         self._pending: dict[int, Taker] = {}
-        self._closing: set[int] = set()
+        self._closing: list[int] = []
         self._inbox: deque[Delivery] = deque()
         # The mailbox has more, which comes when those who were answered have had their say.
         self._more = False
@@ -231,7 +231,7 @@ class Bridge:
             return
         completion = loop.completion()
         self._pending[token] = completion.set_result
-        self._closing.add(token)
+        self._closing.append(token)
         self._loop = loop
         try:
             if self.native.close(token):
@@ -243,7 +243,7 @@ class Bridge:
     def close_nowait(self) -> None:
         """Sets the closing going, from any thread."""
         token = self.native.token()
-        self._closing.add(token)
+        self._closing.append(token)
         self.native.close(token)
 
     def release(self) -> None:
@@ -321,9 +321,9 @@ class Bridge:
             self._pending.pop(token, None)
         if token in self._closing:
             # Nothing is fetched after this, so whoever else closes it is told now.
-            for other in tuple(self._closing - {token}):
+            for other in tuple(self._closing):
                 closer = self._pending.pop(other, None)
-                if closer is not None:
+                if closer is not None and other != token:
                     closer(("closed", other))
             self._closing.clear()
             self._closed = True

@@ -19,6 +19,8 @@ class Handlers(Generic[P]):
     Each runs with the context variables of the moment in which it was registered.
     """
 
+    __slots__ = ("_entries", "_listen", "_name", "errors")
+
     def __init__(self, name: str, listen: Callable[[bool], None] | None = None) -> None:
         """``listen`` is told of each that comes (``True``) and of each that goes."""
         self._name = name

@@ -45,8 +45,9 @@ class Link:
     def __init__(self, native: _native.Connection, deliver: Callable[[Delivery], None]) -> None:
         self.native = native
         self.bridge = Bridge(native, deliver)
-        self.on_message = Handlers[[Message, Channel]]("on_message", self.bridge.listen)
-        self.on_send = Handlers[[dict[str, Any]]]("on_send")
+        self.on_message: Handlers[[Message, Channel]]
+        self.on_message = Handlers("on_message", self.bridge.listen)
+        self.on_send: Handlers[[dict[str, Any]]] = Handlers("on_send")
         # In the order of arrival. One that is dropped may go from any thread.
         self._queues: dict[int, Queue] = {}
 

@@ -30,7 +30,7 @@ class ServerLog:
         if loop is None:
             raise WrongLoop("no asyncio or trio event loop is running")
         self._loop: Loop = loop
-        self._handlers = Handlers[[str]]("on_log")
+        self._handlers: Handlers[[str]] = Handlers("on_log")
         self._handlers.add(on_log)
         self._over: list[Callable[[], None]] | None = []
         self.native = _native.ServerLog()

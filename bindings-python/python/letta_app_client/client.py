@@ -101,9 +101,9 @@ class AppServerClient(Commands):
         """Use ``create_app_server_client``."""
         super().__init__(Link(native, self._delivered))
         self._tools = Tools(self._bridge)
-        self._on_disconnect = Handlers[[Disconnect]]("on_disconnect")
-        self._on_state = Handlers[[State, "LettaAppError | None"]]("on_state")
-        self._on_lagged = Handlers[[int]]("on_lagged")
+        self._on_disconnect: Handlers[[Disconnect]] = Handlers("on_disconnect")
+        self._on_state: Handlers[[State, LettaAppError | None]] = Handlers("on_state")
+        self._on_lagged: Handlers[[int]] = Handlers("on_lagged")
         self._dropped = 0
 
     async def connect(self) -> AppServerClient:
