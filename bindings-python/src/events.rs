@@ -16,12 +16,10 @@ struct Pieces<'py, 'a> {
     texts: Bound<'py, PyList>,
 }
 
-impl<'py> Pieces<'py, '_> {
-    /// What `events_from_native` in `events.py` reads.
-    fn given(self) -> PyResult<Bound<'py, PyAny>> {
-        let Self { kind, message_id, run_id, texts } = self;
-        (kind, message_id, run_id, texts).into_pyobject(kind.py()).map(Bound::into_any)
-    }
+/// Adds what `events_from_native` in `events.py` reads.
+fn close(given: &Bound<'_, PyList>, pieces: Option<Pieces<'_, '_>>) -> PyResult<()> {
+    let Some(Pieces { kind, message_id, run_id, texts }) = pieces else { return Ok(()) };
+    given.append((kind, message_id, run_id, texts))
 }
 
 /// Pieces of the agent's text as tuples, what tools say as the `dict` of its fields, all else as JSON text.
@@ -33,7 +31,7 @@ pub(crate) fn given<'py>(
     let mut open: Option<Pieces<'py, '_>> = None;
     for delivery in deliveries {
         let Some((kind, message_id, run_id, text)) = piece(py, delivery) else {
-            open.take().map_or(Ok(()), |pieces| given.append(pieces.given()?))?;
+            close(&given, open.take())?;
             given.append(other(py, delivery)?)?;
             continue;
         };
@@ -42,11 +40,11 @@ pub(crate) fn given<'py>(
         };
         if !open.as_ref().is_some_and(same) {
             let next = Pieces { kind, message_id, run_id, texts: PyList::empty(py) };
-            open.replace(next).map_or(Ok(()), |pieces| given.append(pieces.given()?))?;
+            close(&given, open.replace(next))?;
         }
         open.as_ref().map_or(Ok(()), |pieces| pieces.texts.append(text))?;
     }
-    open.map_or(Ok(()), |pieces| given.append(pieces.given()?))?;
+    close(&given, open)?;
     Ok(given)
 }
 
