@@ -135,6 +135,55 @@ def test_an_interrupt_beside_an_event_stops_the_turn(scripted: Callable[..., Moc
     assert mock.wait_received("abort_message", timeout=2)
 
 
+BESIDE_ITEMS = """
+from letta_app_client.sync._faces import shown
+
+async def items():
+    for item in range(3):
+        signal.raise_signal(signal.SIGINT)
+        yield item
+
+def all_of(iterator):
+    interrupts, found = 0, []
+    while True:
+        try:
+            found.append(next(iterator))
+        except StopIteration:
+            return interrupts, found
+        except KeyboardInterrupt:
+            interrupts += 1
+
+print(all_of(shown(items(), client._loop)))
+plain, interrupted = client.messages(), client.messages()
+session.run("?")
+inbox = interrupted._inner._inbox
+following = inbox.next
+
+async def beside():
+    message = await following()
+    if message is not None:
+        signal.raise_signal(signal.SIGINT)
+    return message
+
+inbox.next = beside
+threading.Timer(1, client.close).start()
+interrupts, found = all_of(interrupted)
+print(interrupts == len(found) > 0 and found == list(plain))
+"""
+
+
+def test_an_interrupt_beside_an_item_loses_none(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn(["one", "two"]))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", HEAD + BESIDE_ITEMS, mock.url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (["(3, [0, 1, 2])", "True"], "")
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_waiting_call_is_interrupted(way: str, scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn(["so far"], hang=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from types import GenericAlias
 from typing import Any
 
@@ -41,11 +41,13 @@ _CLASSES: dict[type, type[Face]] = {}
 class Face:
     """The blocking face of one object."""
 
-    __slots__ = ("__weakref__", "_inner", "_loop")
+    __slots__ = ("__weakref__", "_inner", "_loop", "_ungiven")
 
     def __init__(self, inner: Any, loop: BlockingLoop) -> None:
         self._inner = inner
         self._loop = loop
+        # Of an iterator.
+        self._ungiven: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         return repr(self._inner)
@@ -57,12 +59,10 @@ class _Iterating(Iterator[Any]):
     def __init__(self, inner: AsyncIterator[Any], loop: BlockingLoop) -> None:
         self._inner = inner
         self._loop = loop
+        self._ungiven: tuple[Any, ...] = ()
 
     def __next__(self) -> Any:
-        try:
-            return shown(self._loop.run(lambda: _awaited(self._inner.__anext__())), self._loop)
-        except StopAsyncIteration:
-            raise StopIteration from None
+        return _following(self, lambda: _awaited(self._inner.__anext__()))
 
 
 def face_class(original: type) -> type[Face]:
@@ -131,12 +131,27 @@ def _property(name: str, original: Any) -> property:
     return property(read, doc=blocking(original.__doc__ or ""))
 
 
+def _following(face: Any, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Waits for the next item, unless one is there that an interrupt came beside."""
+
+    def keep(item: Any) -> None:
+        face._ungiven = (item,)  # noqa: SLF001 - of this module
+
+    try:
+        if not face._ungiven:  # noqa: SLF001
+            face._loop.run(make, keep)  # noqa: SLF001
+    except StopAsyncIteration:
+        raise StopIteration from None
+    [item], face._ungiven = face._ungiven, ()  # noqa: SLF001
+    return shown(item, face._loop)  # noqa: SLF001
+
+
 def _next(face: Any) -> Any:
     inner = face._inner  # noqa: SLF001 - of this module
     try:
-        return shown(face._loop.run(inner.__anext__), face._loop)  # noqa: SLF001 - of this module
-    except StopAsyncIteration:
-        raise StopIteration from None
+        return _following(face, inner.__anext__)
+    except StopIteration:
+        raise
     except BaseException:
         if isinstance(inner, TurnStream):
             # Perhaps interrupted beside an event, which is lost: the iteration is over. While the

@@ -102,10 +102,13 @@ class BlockingLoop:
             self._gate.take_back(held)
             driving.loop = outer
 
-    def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def run(
+        self, make: Callable[[], Coroutine[Any, Any, T]], keep: Callable[[T], None] | None = None
+    ) -> T:
         """Runs a coroutine to its end and blocks meanwhile. Ctrl-C is raised where it waits.
 
         It is made here, or an interrupt could come before it begins, and it would never be awaited.
+        Its value is kept before an interrupt can come in its place.
         """
         with Interrupts(self._step_aside) as interrupts, self.entered():
             coroutine = make()
@@ -114,6 +117,8 @@ class BlockingLoop:
                 try:
                     waited = coroutine.send(None) if error is None else coroutine.throw(error)
                 except StopIteration as stop:
+                    if keep is not None:
+                        keep(stop.value)
                     return stop.value  # type: ignore[no-any-return]
                 finally:
                     error = None
