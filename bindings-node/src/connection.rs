@@ -1,21 +1,22 @@
 //! `core::Connection` as a JavaScript class: one method for each of its methods.
 
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use letta_app_client::engine::TurnOptions;
 use letta_app_client::{Connection as Core, Mailbox, RecordWriter, RequestOptions};
 use napi::bindgen_prelude::{FnArgs, Function};
+use napi::{Env, JsString};
 use napi_derive::napi;
 
-use crate::delivery::LongText;
+use crate::delivery::{LongText, long_texts};
 use crate::doorbell::Doorbell;
 use crate::drain::Drain;
 use crate::errors::{Thrown, bad_option, thrown};
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
 use crate::recording;
-use crate::taken::{TakenEvents, taken};
-use crate::text::JsText;
+use crate::taken::taken;
+use crate::text::js_text;
 
 /// What came in so far.
 #[napi(object)]
@@ -31,6 +32,17 @@ pub struct NativeCounters {
     /// `off`, `opening` or `ready`.
     #[napi(ts_type = "'off' | 'opening' | 'ready'")]
     pub standby: String,
+}
+
+/// Events of a followed turn.
+#[napi(object, object_from_js = false)]
+pub struct TakenEvents<'env> {
+    /// A JSON list, in which outputs that are long are empty. Pieces of one message that follow each other are a
+    /// list in it: the events' type, run and message, and then the pieces.
+    #[napi(ts_type = "string")]
+    pub events: JsString<'env>,
+    /// Those outputs.
+    pub outputs: Vec<LongText<'env>>,
 }
 
 /// One client's connection; see `letta_app_client::Connection`.
@@ -216,24 +228,29 @@ impl Connection {
         held: bool,
         options: Option<NativeTurnOptions>,
     ) -> Result<(), Thrown> {
-        let token = token_of(token);
         let options = TurnOptions { events: followed, ..turn_options(options.as_ref())? };
         if followed {
-            self.mailbox.follow_turn(token);
+            self.mailbox.follow_turn(token_of(token));
+            self.crossing().crossed.open(token);
         }
-        let frame = self.core.run_turn(token, &command, options, held);
-        frame.map(drop).inspect_err(|_| self.mailbox.leave_turn(token)).map_err(thrown)
+        let frame = self.core.run_turn(token_of(token), &command, options, held);
+        frame.map(drop).inspect_err(|_| self.leave_turn(token)).map_err(thrown)
     }
 
     /// The oldest events of a followed turn, a part of them; to be called until there are none.
     #[napi]
-    pub fn take_turn(&self, token: i64) -> TakenEvents {
-        taken(self.mailbox.take_events(token_of(token)))
+    pub fn take_turn<'env>(&self, env: &'env Env, token: i64) -> napi::Result<TakenEvents<'env>> {
+        let events = self.mailbox.take_events(token_of(token));
+        let mut drain = self.crossing();
+        let (events, outputs) = taken(events, |output| drain.crossed.note(token, output));
+        drop(drain);
+        Ok(TakenEvents { events: js_text(env, &events)?, outputs: long_texts(env, outputs)? })
     }
 
     /// Nobody takes the events of the turn any more.
     #[napi]
     pub fn leave_turn(&self, token: i64) {
+        self.crossing().crossed.close(token);
         self.mailbox.leave_turn(token_of(token));
     }
 
@@ -246,6 +263,7 @@ impl Connection {
     /// Lets a turn go on; nothing more is delivered for it.
     #[napi]
     pub fn detach_turn(&self, token: i64) {
+        self.crossing().crossed.close(token);
         self.core.detach_turn(token_of(token));
     }
 
@@ -290,6 +308,7 @@ impl Connection {
     /// The caller has gone; a turn is stopped on the server. Nothing more is delivered for it.
     #[napi]
     pub fn cancel(&self, token: i64) {
+        self.crossing().crossed.close(token);
         self.core.cancel(token_of(token));
     }
 
@@ -328,14 +347,25 @@ impl Connection {
     /// before the rest is asked for. The first is a JSON list of numbers, the others are the texts of deliveries;
     /// see `src/drain.rs`.
     #[napi(ts_return_type = "Array<string>")]
-    pub fn drain(&self) -> Vec<JsText> {
-        self.drain.lock().unwrap_or_else(PoisonError::into_inner).next(&self.mailbox)
+    pub fn drain<'env>(&self, env: &'env Env) -> napi::Result<Vec<JsString<'env>>> {
+        let texts = self.crossing().next(&self.mailbox);
+        texts.iter().map(|text| js_text(env, text)).collect()
     }
 
     /// The outputs of a turn's result that are long, which is `null` there: to be taken before the next `drain`.
     #[napi]
-    pub fn take_outputs(&self, token: i64) -> Vec<LongText> {
-        self.drain.lock().unwrap_or_else(PoisonError::into_inner).outputs(token)
+    pub fn take_outputs<'env>(
+        &self,
+        env: &'env Env,
+        token: i64,
+    ) -> napi::Result<Vec<LongText<'env>>> {
+        long_texts(env, self.crossing().outputs(token))
+    }
+}
+
+impl Connection {
+    fn crossing(&self) -> MutexGuard<'_, Drain> {
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,28 +1,47 @@
 //! Deliveries on their way into JavaScript: numbers and texts.
 
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES, TurnMessage, TurnResult};
+use letta_app_client::protocol::Text;
 use letta_app_client::protocol::generated::MESSAGES;
+use napi::bindgen_prelude::Either;
+use napi::{Env, JsString};
 use napi_derive::napi;
 use serde_json::json;
 
 use crate::connection::number;
-use crate::text::{JsText, js_text};
+use crate::text::js_text;
 
 /// Longer outputs of tools cross as they are, and not as JSON.
 pub(crate) const LONG: usize = 1024;
 
-/// An output of a tool.
-#[napi(object, object_from_js = false)]
-pub struct LongText {
+/// An output of a tool on its way: itself, or its place among those of the turn that crossed as events.
+#[derive(Debug)]
+pub(crate) struct Long {
     /// The place of its call in the result, or of its event.
-    pub place: u32,
-    /// The output.
-    #[napi(ts_type = "string")]
-    pub text: JsText,
+    pub(crate) place: usize,
+    pub(crate) text: Either<Text, u32>,
 }
 
-pub(crate) fn long_text(place: usize, text: &str) -> LongText {
-    LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text: js_text(text.to_owned()) }
+/// An output of a tool.
+#[napi(object, object_from_js = false)]
+pub struct LongText<'env> {
+    /// The place of its call in the result, or of its event.
+    pub place: u32,
+    /// The output, or its place among the long ones that `tool_call_end` events of the turn had.
+    #[napi(ts_type = "string | number")]
+    pub text: Either<JsString<'env>, u32>,
+}
+
+/// Outputs for JavaScript.
+pub(crate) fn long_texts(env: &Env, outputs: Vec<Long>) -> napi::Result<Vec<LongText<'_>>> {
+    let across = |Long { place, text }| {
+        let text = match text {
+            Either::A(text) => Either::A(js_text(env, &text)?),
+            Either::B(crossed) => Either::B(crossed),
+        };
+        Ok(LongText { place: u32::try_from(place).unwrap_or(u32::MAX), text })
+    };
+    outputs.into_iter().map(across).collect()
 }
 
 /// The types of the frames that a server sends, in the order in which `drain` counts them.
@@ -75,18 +94,18 @@ fn places(items: impl Iterator<Item = bool>) -> Vec<usize> {
 
 /// A delivery as kind, number and text; the kinds are those of `ts/deliveries.ts`, the text is a frame, or a
 /// result or an error as JSON.
-pub(crate) fn plain(delivery: Delivery) -> Option<(usize, i64, String)> {
-    Some(match delivery {
+pub(crate) fn plain(delivery: Delivery) -> Option<(usize, i64, Text)> {
+    let (kind, value, text) = match delivery {
         Delivery::Message { channel, text, .. } => {
-            (0, i64::from(channel == Channel::Stream), text.to_string())
+            return Some((0, i64::from(channel == Channel::Stream), text));
         }
-        Delivery::Sent { text } => (1, 0, text.to_string()),
+        Delivery::Sent { text } => return Some((1, 0, text)),
         Delivery::Done { token } => (2, number(token), String::new()),
-        Delivery::Response { token, text, .. } => (3, number(token), text.to_string()),
-        Delivery::Candidate { token, text } => (4, number(token), text.to_string()),
+        Delivery::Response { token, text, .. } => return Some((3, number(token), text)),
+        Delivery::Candidate { token, text } => return Some((4, number(token), text)),
         Delivery::Turn { token, result } => (5, number(token), turn_text(*result)),
         Delivery::Failed { token, error } => (6, number(token), error.to_json()),
-        Delivery::ToolCall { text } => (7, 0, text.to_string()),
+        Delivery::ToolCall { text } => return Some((7, 0, text)),
         Delivery::Disconnected { channel, code, reason, will_reconnect } => {
             let channel = channel.as_str();
             let text =
@@ -117,5 +136,6 @@ pub(crate) fn plain(delivery: Delivery) -> Option<(usize, i64, String)> {
         }
         // A kind that a newer engine delivers and this binding does not know.
         _ => return None,
-    })
+    };
+    Some((kind, value, text.into()))
 }

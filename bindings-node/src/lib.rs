@@ -9,6 +9,7 @@
 mod checks;
 mod cli;
 mod connection;
+mod crossed;
 mod delivery;
 mod doorbell;
 mod drain;

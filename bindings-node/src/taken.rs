@@ -5,21 +5,9 @@ use std::collections::VecDeque;
 use letta_app_client::engine::{Delivery, TurnEvent};
 use letta_app_client::event_json;
 use letta_app_client::protocol::Text;
-use napi_derive::napi;
+use napi::bindgen_prelude::Either;
 
-use crate::delivery::{LONG, LongText, long_text};
-use crate::text::{JsText, js_text};
-
-/// Events of a followed turn.
-#[napi(object, object_from_js = false)]
-pub struct TakenEvents {
-    /// A JSON list, in which outputs that are long are empty. Pieces of one message that follow each other are a
-    /// list in it: the events' type, run and message, and then the pieces.
-    #[napi(ts_type = "string")]
-    pub events: JsText,
-    /// Those outputs.
-    pub outputs: Vec<LongText>,
-}
+use crate::delivery::{LONG, Long};
 
 /// What the pieces of one message have in common: type, run and message.
 type Common<'a> = (&'static str, &'a str, &'a str);
@@ -38,13 +26,12 @@ fn piece(delivery: &Delivery) -> Option<(Common<'_>, &str)> {
     }
 }
 
-/// The output of a tool that an event has.
-fn output_of(delivery: &mut Delivery) -> Option<&mut Text> {
-    match delivery {
-        Delivery::TurnEvent {
-            event: TurnEvent::ToolOutput { output, .. } | TurnEvent::ToolCallEnd { output, .. },
-            ..
-        } => Some(output),
+/// The output of a tool that an event has, and whether it is the call's last.
+fn output_of(delivery: &mut Delivery) -> Option<(&mut Text, bool)> {
+    let Delivery::TurnEvent { event, .. } = delivery else { return None };
+    match event {
+        TurnEvent::ToolOutput { output, .. } => Some((output, false)),
+        TurnEvent::ToolCallEnd { output, .. } => Some((output, true)),
         _ => None,
     }
 }
@@ -82,15 +69,22 @@ impl Json {
     }
 }
 
-/// Says of events what `TakenEvents` has, and leaves their long outputs empty.
-pub(crate) fn taken(mut events: VecDeque<Delivery>) -> TakenEvents {
+/// Says of events what `TakenEvents` has: them as JSON, and their long outputs. It tells of those that a result may have.
+pub(crate) fn taken(
+    mut events: VecDeque<Delivery>,
+    mut crossing: impl FnMut(&Text),
+) -> (String, Vec<Long>) {
     let mut json = Json(Vec::with_capacity(events.len() * 32 + 2));
     let (mut outputs, mut items) = (Vec::new(), 0);
     let mut open: Option<Common<'_>> = None;
     json.open();
     for event in &mut events {
-        if let Some(output) = output_of(event).filter(|output| output.len() > LONG) {
-            outputs.push(long_text(items, &std::mem::take(output)));
+        if let Some((output, is_end)) = output_of(event).filter(|(it, _)| it.len() > LONG) {
+            let text = std::mem::take(output);
+            if is_end {
+                crossing(&text);
+            }
+            outputs.push(Long { place: items, text: Either::A(text) });
         }
         let piece = piece(event);
         let common = piece.map(|(common, _)| common);
@@ -120,6 +114,5 @@ pub(crate) fn taken(mut events: VecDeque<Delivery>) -> TakenEvents {
     }
     json.close();
     // Texts of Rust and what serde_json writes are UTF-8.
-    let events = String::from_utf8(json.0).unwrap_or_default();
-    TakenEvents { events: js_text(events), outputs }
+    (String::from_utf8(json.0).unwrap_or_default(), outputs)
 }

@@ -1,22 +1,19 @@
 //! Texts on their way into JavaScript.
 
-use napi::bindgen_prelude::{Either3, Latin1String, Utf16String};
-
-/// A text in the form that costs V8 least. It copies what it is told to have one or two bytes per character, and
-/// makes one of what needs only one; UTF-8 it decodes byte by byte, twice.
-pub(crate) type JsText = Either3<Latin1String, Utf16String, String>;
+use napi::{Env, JsString};
 
 /// Above so many bytes a text is not copied once more to save time.
 const LARGE: usize = 4 * 1024 * 1024;
 
-/// The same text for JavaScript.
-pub(crate) fn js_text(text: String) -> JsText {
+/// The same text for JavaScript, in the way that costs V8 least. It copies what it is told to have one or two bytes per
+/// character, and makes one of what needs only one; UTF-8 it decodes byte by byte, twice.
+pub(crate) fn js_text<'env>(env: &'env Env, text: &str) -> napi::Result<JsString<'env>> {
     if text.is_ascii() {
-        Either3::A(text.into())
+        env.create_string_latin1(text)
     } else if text.len() <= LARGE {
-        Either3::B(units(&text).into())
+        env.create_string_utf16(units(text))
     } else {
-        Either3::C(text)
+        env.create_string(text)
     }
 }
 

@@ -8,7 +8,8 @@ import {
   type TurnEvent,
   TurnInterrupted,
 } from "@letta/app-client-native";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { Connection } from "../dist/cjs/native.cjs";
 import type { LongText, TakenEvents } from "../ts/native.cjs";
 import { Turn as TurnClass, type TurnEngine } from "../ts/turn.js";
 import {
@@ -122,11 +123,16 @@ it("shares its events between readers that ask before there are any", async () =
 it("has the outputs of tools whole, short or long, in its events and its results", async () => {
   const outputs = ["short", 'a "line"\n'.repeat(1000), "", "\u{1f600}\t".repeat(2000)];
   const toolCalls = outputs.map((result) => ({ name: "Bash", result }));
-  const { client, runtime } = await prepared([{ toolCalls }, { toolCalls }, { toolCalls }]);
+  const { client, runtime } = await prepared(Array(4).fill({ toolCalls }));
   const turn = client.sendTurn({ runtime, payload: say("?") });
   const ended = (await collected(turn)).filter((event) => event.type === "tool_call_end");
   expect(ended.map(({ output }) => output)).toEqual(outputs);
-  // Two at once, whose results may come together.
+  // One whose outputs are taken when its result is there, and two at once, whose results may come together.
+  const late = client.sendTurn({ runtime, payload: say("?") });
+  expect((await late).toolCalls.map(({ output }) => output)).toEqual(outputs);
+  expect(
+    (await collected(late)).flatMap((it) => (it.type === "tool_call_end" ? [it.output] : [])),
+  ).toEqual(outputs);
   const other = await startRuntime(client);
   const run = (at: typeof runtime) => client.runTurn({ runtime: at, payload: say("?") });
   for (const result of [await turn, ...(await Promise.all([run(runtime), run(other)]))]) {
@@ -134,7 +140,8 @@ it("has the outputs of tools whole, short or long, in its events and its results
   }
 });
 
-it("keeps pieces of text and long outputs in their order, wherever they stand", async () => {
+/** A turn that has said "a" and "\u00fc", and what says more in its run. */
+async function hanging() {
   const { mock, client, runtime } = await prepared([{ text: ["a", "\u00fc"], hang: true }]);
   const said = new Promise<MessageMap["stream_delta"]>((resolve) => {
     const isLast = (delta: object) => JSON.stringify(delta).includes("\u00fc");
@@ -143,9 +150,44 @@ it("keeps pieces of text and long outputs in their order, wherever they stand", 
   const turn = client.sendTurn({ runtime, payload: say("?") });
   const frame = await said;
   const push = (delta: object) => mock.push({ ...frame, delta: { ...frame.delta, ...delta } });
+  return { turn, push };
+}
+
+const RETURNED = {
+  message_type: "tool_return_message",
+  id: "r",
+  tool_call_id: "c",
+  status: "success",
+};
+
+it("has in its result what its events had, which does not cross again", async () => {
+  const { turn, push } = await hanging();
+  const outputs = ["first ".repeat(1000), "second ".repeat(1000), "third ".repeat(1000)];
+  const [first, second, third] = outputs.map((output, place) => {
+    return { ...RETURNED, id: `r-${place}`, tool_call_id: `c-${place}`, tool_return: output };
+  });
+  const crossed = vi.spyOn(Connection.prototype, "takeOutputs");
+  const events = turn[Symbol.asyncIterator]();
+  for (const returned of [first, second]) {
+    push(returned ?? {});
+    for (;;) {
+      const { value } = await events.next();
+      if (value?.type === "tool_call_end") break;
+    }
+  }
+  // The third is there, and nobody has asked for it.
+  push(third ?? {});
+  const result = await turn.abort();
+  expect(result.toolCalls.map(({ output }) => output)).toEqual(outputs);
+  const [known] = crossed.mock.results;
+  expect(known?.value.map(({ text }: LongText) => text)).toEqual([0, 1, outputs[2]]);
+  crossed.mockRestore();
+});
+
+it("keeps pieces of text and long outputs in their order, wherever they stand", async () => {
+  const { turn, push } = await hanging();
   const output = "long ".repeat(1000);
-  const returned = { message_type: "tool_return_message", id: "r", tool_call_id: "c" };
-  push({ ...returned, status: "success", tool_return: output });
+  push({ ...RETURNED, tool_return: output });
   push({ content: [{ type: "text", text: "b" }] });
   push({ content: [{ type: "text", text: "c" }] });
   // All that was said waits until the turn is over, and is then taken at once.
@@ -226,19 +268,23 @@ it("says how it stands", async () => {
   expect(failed.explain()).toBe("failed after 0 s; stop reason error; no luck");
 });
 
+const typed = (type: string) => ({ type });
+
 /** The engine of a turn that is made without a server. */
 class FakeEngine implements TurnEngine {
   taken = 0;
   left: number[] = [];
   events = "[]";
+  outputs: LongText[] = [];
+  resultOutputs: LongText[] = [];
   waiting = () => {};
 
   takeTurn(): TakenEvents {
     this.taken += 1;
-    return { events: this.events, outputs: [] };
+    return { events: this.events, outputs: this.outputs };
   }
   takeOutputs(): LongText[] {
-    return [];
+    return this.resultOutputs;
   }
   leaveTurn(token: number): void {
     this.left.push(token);
@@ -293,6 +339,29 @@ it("fetches events only when somebody wants them", async () => {
   expect((await pending).value).toMatchObject({ type: "finished" });
   expect((await events.next()).done).toBe(true);
   expect(engine).toMatchObject({ taken: 3, left: [1] });
+});
+
+it("takes the outputs that its events had, and those that they had not", async () => {
+  const engine = new FakeEngine();
+  engine.events = JSON.stringify(["tool_output", "tool_call_end", "tool_call_end"].map(typed));
+  engine.outputs = ["so far", "first", "second"].map((text, place) => ({ place, text }));
+  engine.resultOutputs = [1, 0, "third"].map((text, place) => ({ place, text }));
+  let ready = () => {};
+  let end = () => {};
+  const turn = new TurnClass(engine, 1, (call) => {
+    const { result, ...rest } = JSON.parse(RESULT);
+    const calls = [null, null, null, "short"].map((output) => ({ output }));
+    ready = () => call.ready();
+    end = () => call.resolve(JSON.stringify({ ...rest, result: { ...result, tool_calls: calls } }));
+  });
+  ready();
+  const events = turn[Symbol.asyncIterator]();
+  for (const output of ["so far", "first", "second"]) {
+    expect((await events.next()).value).toMatchObject({ output });
+  }
+  end();
+  const outputs = (await turn).toolCalls.map(({ output }) => output);
+  expect(outputs).toEqual(["second", "first", "third", "short"]);
 });
 
 it("lets go of the events when nobody has it any more", async () => {

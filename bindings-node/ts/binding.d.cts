@@ -187,8 +187,8 @@ export declare function keptFrames(): Array<string>
 export interface LongText {
   /** The place of its call in the result, or of its event. */
   place: number
-  /** The output. */
-  text: string
+  /** The output, or its place among the long ones that `tool_call_end` events of the turn had. */
+  text: string | number
 }
 
 /** The types of the frames that a server sends, in the order in which `drain` counts them. */

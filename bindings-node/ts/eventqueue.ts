@@ -27,6 +27,8 @@ export class EventQueue {
   /** Nothing comes any more. */
   #over = false;
   #readers: (() => void)[] = [];
+  /** Long outputs of calls, in the order in which they crossed; the result goes without them. */
+  #outputs: string[] | undefined = [];
 
   constructor(source: EventSource, token: number) {
     this.#source = source;
@@ -38,6 +40,11 @@ export class EventQueue {
     return this.#over && !this.#ready && this.#next >= this.#fetched.length;
   }
 
+  /** What a result goes without, while it is delivered. */
+  get outputs(): readonly string[] {
+    return this.#outputs ?? [];
+  }
+
   /** The engine has events. */
   ready(): void {
     this.#ready = true;
@@ -46,6 +53,7 @@ export class EventQueue {
 
   /** The turn has ended: what is there is the last. */
   end(): void {
+    this.#outputs = undefined;
     this.#ready = true;
     this.#over = true;
     this.wake();
@@ -54,6 +62,7 @@ export class EventQueue {
   /** Nobody needs events any more. */
   leave(): void {
     this.#source.leaveTurn(this.#token);
+    this.#outputs = undefined;
     this.#fetched = [];
     this.#ready = false;
     this.#over = true;
@@ -102,7 +111,11 @@ export class EventQueue {
     if (!this.#ready) return;
     const { events, outputs } = this.#source.takeTurn(this.#token);
     const fetched = JSON.parse(events);
-    for (const { place, text } of outputs) fetched[place].output = text;
+    for (const { place, text } of outputs) {
+      const event = fetched[place];
+      event.output = text;
+      if (event.type === "tool_call_end") this.#outputs?.push(event.output);
+    }
     this.#fetched = fetched;
     // A part of what waits: more may, and is not told of again, until nothing came.
     this.#ready = this.#fetched.length > 0;

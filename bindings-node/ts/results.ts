@@ -191,8 +191,15 @@ interface NativeOutcome {
   messages: number[];
 }
 
-/** The result that a text of the engine stands for; outputs that are long come apart from it. */
-export function readResult(json: string, outputs: () => LongText[]): TurnResult {
+/**
+ * The result that a text of the engine stands for; outputs that are long come apart from it, or came before as `known` ones
+ * of its events.
+ */
+export function readResult(
+  json: string,
+  outputs: () => LongText[],
+  known: readonly string[] = [],
+): TurnResult {
   const { result: native, runs, messages } = JSON.parse(json) as NativeOutcome;
   const { text } = native;
   for (const place of runs) {
@@ -206,7 +213,7 @@ export function readResult(json: string, outputs: () => LongText[]): TurnResult 
   if (native.tool_calls.some(({ output }) => output === null)) {
     for (const { place, text } of outputs()) {
       const call = native.tool_calls[place];
-      if (call !== undefined) call.output = text;
+      if (call !== undefined) call.output = typeof text === "number" ? (known[text] ?? null) : text;
     }
   }
   return turnResult(native);

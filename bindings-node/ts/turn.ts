@@ -117,7 +117,8 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     this.#events = new EventQueue(engine, token);
     begin({
       resolve: (text) => {
-        this.#settle({ result: readResult(text, () => engine.takeOutputs(token)) });
+        const { outputs } = this.#events;
+        this.#settle({ result: readResult(text, () => engine.takeOutputs(token), outputs) });
       },
       reject: (error) => this.#settle({ error }),
       ready: () => this.#events.ready(),
