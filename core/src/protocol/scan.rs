@@ -113,14 +113,14 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string; borrowed unless it holds escapes.
     pub(super) fn string(&mut self) -> Scan<Cow<'a, str>> {
-        let start = self.at_string()?;
+        self.expect(b'"')?;
+        let start = self.at;
         let escaped = self.rest_of_string()?;
-        let whole = self.text.get(start..self.at).unwrap_or_default();
+        let inside = self.text.get(start..self.at - 1).unwrap_or_default();
         if !escaped {
-            return Ok(Cow::Borrowed(&whole[1..whole.len() - 1]));
+            return Ok(Cow::Borrowed(inside));
         }
-        let text = unescaped(&whole[1..whole.len() - 1]);
-        text.map(Cow::Owned).ok_or(Malformed { at: start })
+        unescaped(inside).map(Cow::Owned).ok_or(Malformed { at: start - 1 })
     }
 
     /// Reads a list; `item` has to read each of its values.
@@ -193,11 +193,6 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         self.skip()?;
         Ok(self.text.get(start..self.at).and_then(|digits| digits.parse().ok()))
-    }
-
-    fn at_string(&mut self) -> Scan<usize> {
-        self.expect(b'"')?;
-        Ok(self.at - 1)
     }
 
     /// Behind the first quote. Says whether there are escapes.
@@ -286,7 +281,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn key(&mut self) -> Scan<()> {
-        self.at_string()?;
+        self.expect(b'"')?;
         self.rest_of_string()?;
         self.expect(b':')
     }
