@@ -42,7 +42,7 @@ const keyOf = ({ runtime }: Scoped) =>
  * followed with and without them. Without, only the time that an input needs to leave counts.
  */
 export class RunningInputs {
-  readonly #runs = new Map<string, Run>();
+  #runs: Map<string, Run> | undefined;
   readonly #anybody: () => boolean;
   readonly #leaveMs: number;
   readonly #begun: () => void;
@@ -56,18 +56,19 @@ export class RunningInputs {
 
   /** Whether there is a runtime to follow. */
   get any(): boolean {
-    return this.#runs.size > 0;
+    return (this.#runs?.size ?? 0) > 0;
   }
 
   /** Whether a message has to be shown to `received`, by the place of its type. */
   follows(place: number): boolean {
-    return place === LOOP_STATUS && this.#runs.size > 0;
+    return place === LOOP_STATUS && this.any;
   }
 
   /** A command was handed to the engine. */
   sent(command: Scoped & { type?: unknown }): void {
     if (command.type !== "input" || !command.runtime) return;
     const key = keyOf(command);
+    this.#runs ??= new Map();
     const run: Run = this.#runs.get(key) ?? { busy: false };
     this.#runs.set(key, run);
     this.#begun();
@@ -84,7 +85,7 @@ export class RunningInputs {
   received(message: WsProtocolMessage): void {
     if (message.type !== "update_loop_status") return;
     const key = keyOf(message);
-    const run = this.#runs.get(key);
+    const run = this.#runs?.get(key);
     const status: unknown = message.loop_status?.status;
     if (!run || typeof status !== "string") return;
     if (status !== "WAITING_ON_INPUT") {
@@ -99,16 +100,16 @@ export class RunningInputs {
 
   /** Handlers came or went. */
   update(): void {
-    for (const { working } of this.#runs.values()) this.#hold(working);
+    for (const { working } of this.#runs?.values() ?? []) this.#hold(working);
   }
 
   /** The connection is gone: nothing will come any more. */
   clear(): void {
-    for (const { leaving, working } of this.#runs.values()) {
+    for (const { leaving, working } of this.#runs?.values() ?? []) {
       clearTimeout(leaving);
       clearTimeout(working);
     }
-    this.#runs.clear();
+    this.#runs = undefined;
   }
 
   #work(key: string, run: Run, ms: number): void {
@@ -126,6 +127,6 @@ export class RunningInputs {
   }
 
   #forget(key: string, run: Run): void {
-    if (!run.leaving && !run.working) this.#runs.delete(key);
+    if (!run.leaving && !run.working) this.#runs?.delete(key);
   }
 }

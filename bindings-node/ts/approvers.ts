@@ -32,7 +32,7 @@ export class Approvers {
   readonly #engine: Engine;
   readonly #failed: () => void;
   readonly #changed: () => void;
-  readonly #approvers = new Map<number, Approver>();
+  #approvers: Map<number, Approver> | undefined;
   readonly #running: RunningHandlers<number>;
   #registered = 0;
 
@@ -59,12 +59,12 @@ export class Approvers {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
     }
     const token = this.#engine.token();
-    this.#approvers.set(token, { handler, event: "onApprovalRequest" });
+    this.#register(token, { handler, event: "onApprovalRequest" });
     this.#registered += 1;
     this.#engine.handleApprovals(token, agent, conversation, true);
     this.#changed();
     return () => {
-      if (!this.#approvers.delete(token)) return;
+      if (!this.#approvers?.delete(token)) return;
       this.#registered -= 1;
       this.#engine.handleApprovals(token, agent, conversation, false);
       this.#changed();
@@ -73,17 +73,22 @@ export class Approvers {
 
   /** A turn has a handler of its own. */
   expect(token: number, handler: ApprovalHandler): void {
-    this.#approvers.set(token, { handler, event: "onApproval" });
+    this.#register(token, { handler, event: "onApproval" });
+  }
+
+  #register(token: number, approver: Approver): void {
+    this.#approvers ??= new Map();
+    this.#approvers.set(token, approver);
   }
 
   /** That turn is not followed any more. */
   forget(token: number): void {
-    this.#approvers.delete(token);
+    this.#approvers?.delete(token);
   }
 
   /** A handler is asked; `parse` makes the frame. One that is gone was asked too late: the engine goes on. */
   ask(token: number, text: string, parse: (text: string) => ControlRequestMessage): void {
-    const approver = this.#approvers.get(token);
+    const approver = this.#approvers?.get(token);
     if (!approver) return;
     const { handler, event } = approver;
     const question = JSON.parse(text) as { ask: number; text: string };

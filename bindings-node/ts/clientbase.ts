@@ -16,46 +16,105 @@ import {
   SkillsFamily,
   TeleportFamily,
 } from "./families.js";
-import type { Caller } from "./family.js";
+import type { Caller, Family } from "./family.js";
 import { Files } from "./files.js";
 import { Terminals } from "./terminal.js";
+
+type Made<TFamily> = new (caller: () => Caller) => TFamily;
 
 /** A client's families of commands (section 20). */
 export abstract class ClientBase {
   /** @internal */
   protected abstract readonly caller: Caller;
+  /** Those that were asked for: a client uses few of them. */
+  #families: Map<Made<Family>, Family> | undefined;
   /** One for all, because it is there only when they are asked for it. */
   readonly #caller = () => this.caller;
+
+  #family<TFamily extends Family>(kind: Made<TFamily>): TFamily {
+    this.#families ??= new Map();
+    const made = (this.#families.get(kind) as TFamily | undefined) ?? new kind(this.#caller);
+    this.#families.set(kind, made);
+    return made;
+  }
+
   /** Agents: list, create, change, delete. */
-  readonly agents = new Agents(this.#caller);
+  get agents(): Agents {
+    return this.#family(Agents);
+  }
+
   /** External messengers; they need the server's channel gateway. */
-  readonly channels = new ChannelsFamily(this.#caller);
+  get channels(): ChannelsFamily {
+    return this.#family(ChannelsFamily);
+  }
+
   /** Conversations and their stored messages. */
-  readonly conversations = new Conversations(this.#caller);
+  get conversations(): Conversations {
+    return this.#family(Conversations);
+  }
+
   /** Scheduled prompts and their runs. */
-  readonly cron = new Cron(this.#caller);
+  get cron(): Cron {
+    return this.#family(Cron);
+  }
+
   /** Files on the server: read, write, search, watch. */
-  readonly files = new Files(this.#caller);
+  get files(): Files {
+    return this.#family(Files);
+  }
+
   /** Branches of a repository on the server. */
-  readonly git = new GitFamily(this.#caller);
+  get git(): GitFamily {
+    return this.#family(GitFamily);
+  }
+
   /** The memory files of an agent, and their history. */
-  readonly memory = new MemoryFamily(this.#caller);
+  get memory(): MemoryFamily {
+    return this.#family(MemoryFamily);
+  }
+
   /** Models and toolsets. */
-  readonly models = new ModelsFamily(this.#caller);
+  get models(): ModelsFamily {
+    return this.#family(ModelsFamily);
+  }
+
   /** Providers of models. */
-  readonly providers = new ProvidersFamily(this.#caller);
+  get providers(): ProvidersFamily {
+    return this.#family(ProvidersFamily);
+  }
+
   /** Runtimes and inputs, command by command; `runTurn` and `sendTurn` follow whole turns. */
-  readonly runtimes = new RuntimesFamily(this.#caller);
+  get runtimes(): RuntimesFamily {
+    return this.#family(RuntimesFamily);
+  }
+
   /** Secrets of an agent; their values are plain text in responses. */
-  readonly secrets = new SecretsFamily(this.#caller);
+  get secrets(): SecretsFamily {
+    return this.#family(SecretsFamily);
+  }
+
   /** The server itself. */
-  readonly server = new ServerFamily(this.#caller);
+  get server(): ServerFamily {
+    return this.#family(ServerFamily);
+  }
+
   /** Settings of the server. */
-  readonly settings = new SettingsFamily(this.#caller);
+  get settings(): SettingsFamily {
+    return this.#family(SettingsFamily);
+  }
+
   /** Skills. */
-  readonly skills = new SkillsFamily(this.#caller);
+  get skills(): SkillsFamily {
+    return this.#family(SkillsFamily);
+  }
+
   /** Moves conversations between machines. */
-  readonly teleport = new TeleportFamily(this.#caller);
+  get teleport(): TeleportFamily {
+    return this.#family(TeleportFamily);
+  }
+
   /** Terminals on the server. */
-  readonly terminals = new Terminals(this.#caller);
+  get terminals(): Terminals {
+    return this.#family(Terminals);
+  }
 }

@@ -19,7 +19,7 @@ export interface Follower {
 /** The followers of one client. */
 export class Followers {
   readonly #subscribers: Subscribers;
-  readonly #followers = new Map<Follower, () => void>();
+  #followers: Map<Follower, () => void> | undefined;
 
   constructor(subscribers: Subscribers) {
     this.#subscribers = subscribers;
@@ -28,22 +28,23 @@ export class Followers {
   /** Gives the unsubscriber. */
   add(filter: MessageFilter, follower: Follower): () => void {
     const off = this.#subscribers.add((message) => follower.receive(message), filter);
-    this.#followers.set(follower, off);
+    this.#followers ??= new Map();
+    const followers = this.#followers.set(follower, off);
     return () => {
       off();
-      this.#followers.delete(follower);
+      followers.delete(follower);
     };
   }
 
   lagged(count: number): void {
-    for (const follower of [...this.#followers.keys()]) follower.lagged(count);
+    for (const follower of [...(this.#followers?.keys() ?? [])]) follower.lagged(count);
   }
 
   /** Lets all go, or only those of the connection that has ended. */
   end(error?: Error, all = true): void {
-    for (const [follower, off] of [...this.#followers]) {
+    for (const [follower, off] of [...(this.#followers ?? [])]) {
       if (!all && !follower.ofConnection) continue;
-      this.#followers.delete(follower);
+      this.#followers?.delete(follower);
       off();
       follower.end(error);
     }

@@ -61,13 +61,15 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
   }
 }
 
+const nothing = () => {};
+
 /** Called in the order of registration; one that fails is reported and counted, the others still run. */
 export class Handlers<Arguments extends unknown[]> {
   readonly #event: string;
   readonly #failed: () => void;
   readonly #handlers: HandlerSet<(...values: Arguments) => unknown>;
 
-  constructor(event: string, failed: () => void, changed: () => void = () => {}) {
+  constructor(event: string, failed: () => void, changed: () => void = nothing) {
     this.#event = event;
     this.#failed = failed;
     this.#handlers = new HandlerSet(event, changed);

@@ -180,9 +180,9 @@ function check(name: string, value: unknown, kind: Kind): void {
   }
 }
 
-function checkAll(options: object, kinds: Record<string, Kind>, prefix = ""): void {
-  for (const [name, kind] of Object.entries(kinds)) {
-    check(prefix + name, (options as Record<string, unknown>)[name], kind);
+function checkAll(options: object, kinds: Readonly<Record<string, Kind>>, prefix = ""): void {
+  for (const name in kinds) {
+    check(prefix + name, (options as Record<string, unknown>)[name], kinds[name] as Kind);
   }
 }
 
@@ -194,26 +194,29 @@ export function checkedObject<T extends object>(name: string, value: T): T {
   return value;
 }
 
+/** What the options that the engine gets as they are have to be. */
+const KINDS = {
+  authToken: "string",
+  transport: "string",
+  connectTimeoutMs: "number",
+  requestTimeoutMs: "number",
+  keepaliveIntervalMs: "number",
+  keepaliveTimeoutMs: "number",
+  maxMessageBytes: "number",
+  maxPendingRequests: "number",
+  settlePauseMs: "number",
+  externalToolConcurrency: "number",
+  externalToolTimeoutMs: "number",
+  standby: "boolean",
+} as const;
+
 /** The engine's form of the options; what only the engine can judge is left to it. */
 export function nativeOptions(options: AppServerClientOptions, played?: Replay): NativeOptions {
   checkedObject("options", options);
   if (typeof options.url !== "string") {
     throw new InvalidOption(`url: expected a string, got ${typeof options.url}`);
   }
-  checkAll(options, {
-    authToken: "string",
-    transport: "string",
-    connectTimeoutMs: "number",
-    requestTimeoutMs: "number",
-    keepaliveIntervalMs: "number",
-    keepaliveTimeoutMs: "number",
-    maxMessageBytes: "number",
-    maxPendingRequests: "number",
-    settlePauseMs: "number",
-    externalToolConcurrency: "number",
-    externalToolTimeoutMs: "number",
-    standby: "boolean",
-  });
+  checkAll(options, KINDS);
   const { tls, reconnect, record: _record, redact: _redact, WebSocket: _, ...rest } = options;
   if (tls !== undefined) {
     checkedObject("tls", tls);
@@ -223,7 +226,7 @@ export function nativeOptions(options: AppServerClientOptions, played?: Replay):
   const recording = nativeRecord(options);
   const replay = played && { path: played.path, ...played.options };
   const native = { ...rest, ...certificates, ...recording, replay };
-  return { ...native, reconnect: nativeReconnect(reconnect) } as NativeOptions;
+  return Object.assign(native, { reconnect: nativeReconnect(reconnect) }) as NativeOptions;
 }
 
 function nativeReconnect(given: ReconnectOptions | boolean = true): NativeReconnect {

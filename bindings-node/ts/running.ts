@@ -30,7 +30,7 @@ interface Open {
 
 /** The questions of one kind that handlers work on, by what names them. */
 export class RunningHandlers<Key> {
-  readonly #open = new Map<Key, Open>();
+  #open: Map<Key, Open> | undefined;
   readonly #changed: () => void;
 
   /** `changed` is called when `size` has changed. */
@@ -40,7 +40,7 @@ export class RunningHandlers<Key> {
 
   /** How many questions there are. */
   get size(): number {
-    return this.#open.size;
+    return this.#open?.size ?? 0;
   }
 
   /**
@@ -70,7 +70,7 @@ export class RunningHandlers<Key> {
 
   /** Nobody needs the answer any more. */
   over(key: Key, reason: string): void {
-    const open = this.#open.get(key);
+    const open = this.#open?.get(key);
     if (!open) return;
     open.settled = true;
     this.#leave(key, open);
@@ -78,6 +78,7 @@ export class RunningHandlers<Key> {
   }
 
   #enter(key: Key): Open {
+    this.#open ??= new Map();
     const open = this.#open.get(key) ?? {
       abort: new AbortController(),
       handlers: 0,
@@ -92,7 +93,7 @@ export class RunningHandlers<Key> {
   }
 
   #leave(key: Key, open: Open): void {
-    if (this.#open.get(key) !== open) return;
+    if (this.#open?.get(key) !== open) return;
     this.#open.delete(key);
     this.#changed();
   }

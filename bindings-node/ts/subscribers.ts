@@ -30,7 +30,7 @@ class Frame {
 export class Subscribers {
   readonly #handlers: Handlers<[Frame]>;
   /** One entry for each function that was added without a filter: adding it twice changes nothing. */
-  readonly #plain = new Map<Handler, (frame: Frame) => unknown>();
+  #plain: Map<Handler, (frame: Frame) => unknown> | undefined;
 
   /** As for {@link Handlers}. */
   constructor(failed: () => void, changed: () => void) {
@@ -52,12 +52,14 @@ export class Subscribers {
         return handler(frame.message, frame.channel);
       });
     }
-    const call = this.#plain.get(handler) ?? ((frame) => handler(frame.message, frame.channel));
-    this.#plain.set(handler, call);
+    this.#plain ??= new Map();
+    const plain = this.#plain;
+    const call = plain.get(handler) ?? ((frame) => handler(frame.message, frame.channel));
+    plain.set(handler, call);
     const off = this.#handlers.add(call);
     return () => {
       off();
-      if (this.#plain.get(handler) === call) this.#plain.delete(handler);
+      if (plain.get(handler) === call) plain.delete(handler);
     };
   }
 

@@ -27,7 +27,7 @@ export class ToolCalls {
   /** For all runtimes. */
   readonly #handlers: HandlerSet<AppServerExternalToolCallHandler>;
   /** For one runtime each; the latest goes first. */
-  readonly #own = new Set<Scoped>();
+  #own: Set<Scoped> | undefined;
   /** There has been one of those: what it was registered for is still called, and answered for. */
   #scoped = false;
   readonly #running: RunningHandlers<string>;
@@ -45,7 +45,7 @@ export class ToolCalls {
   }
 
   get #handled(): boolean {
-    return this.#handlers.size + this.#own.size > 0;
+    return this.#handlers.size > 0 || (this.#own?.size ?? 0) > 0;
   }
 
   /** Whether there are handlers, or calls that one of them has not answered yet. */
@@ -65,11 +65,12 @@ export class ToolCalls {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
     }
     const mine = { key: keyOf(runtime), names: names && new Set(names), handler };
-    this.#own.add(mine);
+    this.#own ??= new Set();
+    const own = this.#own.add(mine);
     this.#scoped = true;
     this.#registered();
     return () => {
-      if (this.#own.delete(mine)) this.#registered();
+      if (own.delete(mine)) this.#registered();
     };
   }
 
@@ -77,7 +78,7 @@ export class ToolCalls {
   run(request: ExternalToolCallRequestMessage): void {
     const key = request.runtime && keyOf(request.runtime);
     const fits = (one: Scoped) => one.key === key && one.names?.has(request.tool_name) !== false;
-    const own = [...this.#own].findLast(fits);
+    const own = [...(this.#own ?? [])].findLast(fits);
     if (own) {
       this.#ask(own.handler, request);
     } else if (this.#handlers.size > 0) {

@@ -1,7 +1,7 @@
 /** Sends inputs whose turns are followed to their end. */
 
 import type { Approvers } from "./approvers.js";
-import type { Connection } from "./native.cjs";
+import type { Connection, LongText, TakenEvents } from "./native.cjs";
 import { nativeTurnOptions, type RunTurnOptions } from "./options.js";
 import type { PendingCalls } from "./pending.js";
 import { readResult, type TurnResult } from "./results.js";
@@ -11,36 +11,49 @@ import { Turn, type TurnCall, type TurnEngine, type TurnInput } from "./turn.js"
 type Hand = (command: object, send: (text: string) => void) => void;
 
 /** The turns of one client. */
-export class Turns {
+export class Turns implements TurnEngine {
   readonly #native: Connection;
   readonly #calls: PendingCalls;
   readonly #approvers: Approvers;
   readonly #hand: Hand;
-  readonly #engine: TurnEngine;
 
   constructor(native: Connection, calls: PendingCalls, approvers: Approvers, hand: Hand) {
     this.#native = native;
     this.#calls = calls;
     this.#approvers = approvers;
     this.#hand = hand;
-    this.#engine = {
-      takeTurn: (token) => native.takeTurn(token),
-      takeOutputs: (token) => native.takeOutputs(token),
-      leaveTurn: (token) => native.leaveTurn(token),
-      abortTurn: (token) => native.abortTurn(token),
-      turnReport: (token) => native.turnReport(token),
-      detachTurn: (token) => {
-        calls.forget(token);
-        native.detachTurn(token);
-      },
-    };
+  }
+
+  takeTurn(token: number): TakenEvents {
+    return this.#native.takeTurn(token);
+  }
+
+  takeOutputs(token: number): LongText[] {
+    return this.#native.takeOutputs(token);
+  }
+
+  leaveTurn(token: number): void {
+    this.#native.leaveTurn(token);
+  }
+
+  abortTurn(token: number): void {
+    this.#native.abortTurn(token);
+  }
+
+  turnReport(token: number): string[] | null {
+    return this.#native.turnReport(token);
+  }
+
+  detachTurn(token: number): void {
+    this.#calls.forget(token);
+    this.#native.detachTurn(token);
   }
 
   /** Sends what `complete` gives; rejects with what it throws. */
   run(complete: () => object, options: RunTurnOptions): Promise<TurnResult> {
     return new Promise((resolve, reject) => {
       const token = this.#native.token();
-      const outputs = () => this.#native.takeOutputs(token);
+      const outputs = () => this.takeOutputs(token);
       const call = { resolve: (text: string) => resolve(readResult(text, outputs)), reject };
       this.#begin(token, complete(), options, call);
     });
@@ -49,7 +62,7 @@ export class Turns {
   send(input: object, options: RunTurnOptions): Turn {
     const token = this.#native.token();
     const begin = (call: TurnCall) => this.#begin(token, input, options, call);
-    return new Turn(this.#engine, token, begin, input as TurnInput);
+    return new Turn(this, token, begin, input as TurnInput);
   }
 
   /** Whoever is told of events follows the turn. */
