@@ -17,41 +17,45 @@ class Handlers(Generic[P]):
     """The handlers of one kind, in the order of registration.
 
     Each runs with the context variables of the moment in which it was registered.
+
+    Attributes:
+        entries: They, with those variables. Replaced, never changed, so that a handler may register
+            or leave while it is called.
+        errors: How many calls have failed.
     """
 
-    __slots__ = ("_entries", "_listen", "_name", "errors")
+    __slots__ = ("_listen", "_name", "entries", "errors")
 
     def __init__(self, name: str, listen: Callable[[bool], None] | None = None) -> None:
         """``listen`` is told of each that comes (``True``) and of each that goes."""
         self._name = name
         self._listen = listen
-        # Replaced, never changed, so that a handler may register or leave while it is called.
-        self._entries: tuple[tuple[Callable[P, Any], contextvars.Context], ...] = ()
+        self.entries: tuple[tuple[Callable[P, Any], contextvars.Context], ...] = ()
         self.errors = 0
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self.entries)
 
     def add(self, handler: Callable[P, Any]) -> Callable[[], None]:
         """Registers a handler and returns the function that removes it."""
         if not callable(handler):
             raise TypeError(f"{self._name}: expected a function, got {type(handler).__name__}")
         entry = (handler, contextvars.copy_context())
-        self._entries = (*self._entries, entry)
+        self.entries = (*self.entries, entry)
         if self._listen is not None:
             self._listen(True)
 
         def remove() -> None:
-            left = tuple(other for other in self._entries if other is not entry)
-            if self._listen is not None and len(left) < len(self._entries):
+            left = tuple(other for other in self.entries if other is not entry)
+            if self._listen is not None and len(left) < len(self.entries):
                 self._listen(False)
-            self._entries = left
+            self.entries = left
 
         return remove
 
     def emit(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Calls every handler. Errors are logged and counted; ``SystemExit`` and such go on."""
-        for handler, context in self._entries:
+        for handler, context in self.entries:
             try:
                 # A copy, because the handler may cause the same event and would enter it again.
                 context.copy().run(handler, *args, **kwargs)

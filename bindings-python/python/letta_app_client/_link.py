@@ -54,7 +54,7 @@ class Link:
     @property
     def has_listeners(self) -> bool:
         """Whether anybody wants frames that answer no request."""
-        return bool(self.on_message or self._queues)
+        return bool(self.on_message.entries or self._queues)
 
     def add(self, queue: Queue) -> None:
         """Hands every frame to a queue from now on."""
@@ -68,14 +68,14 @@ class Link:
 
     def received(self, message: Message, channel: Channel) -> None:
         """Hands a frame on."""
-        # A copy is made at once; a subscription may be dropped at any moment.
-        for queue in self._queues.copy().values():
-            try:
-                queue.put(message)
-            except Exception:  # noqa: BLE001 - one that cannot be read is no reason to lose others
-                logger.exception("a message could not be handed on")
-        if self.on_message:
-            self.on_message.emit(message, channel)
+        if self._queues:
+            # A copy is made at once; a subscription may be dropped at any moment.
+            for queue in self._queues.copy().values():
+                try:
+                    queue.put(message)
+                except Exception:  # noqa: BLE001 - one that cannot be read is no reason to lose others
+                    logger.exception("a message could not be handed on")
+        self.on_message.emit(message, channel)
 
     def lagged(self, count: int) -> None:
         """Tells that frames were lost before anybody could look at them."""
