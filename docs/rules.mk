@@ -24,6 +24,7 @@ docs-examples: $(STAMPS)/python $(STAMPS)/node
 	cd bindings-python && ../$(BIN)/python -m pytest -q tests/test_docs.py tests/test_readme.py \
 		tests/test_examples.py tests/test_documented_api.py
 	cd bindings-node && npx vitest run --silent --project unit test/readme.test.ts test/examples.test.ts
+	$(CARGO) build --quiet -p letta-app-client --features cli --examples
 	$(CARGO) test --quiet -p letta-app-client --features cli --test examples
 
 docs-serve: $(STAMPS)/docs
