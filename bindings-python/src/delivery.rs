@@ -7,6 +7,7 @@ use pyo3::types::PyTuple;
 use pyo3::{IntoPyObject, intern};
 
 use crate::outcome::Outcome;
+use crate::whole::WireText;
 
 /// The types of the frames that no subscriber misses, however far it lags.
 #[pyfunction]
@@ -29,7 +30,8 @@ pub(crate) fn to_tuple<'py>(
                 Channel::Stream => intern!(py, "stream"),
                 Channel::Control => intern!(py, "control"),
             };
-            (intern!(py, "message"), 0, channel, text.as_str(), *kind).into_pyobject(py)
+            let text = WireText::new(text.clone());
+            (intern!(py, "message"), 0, channel, text, *kind).into_pyobject(py)
         }
         Delivery::Sent { text } => (intern!(py, "sent"), 0, text.as_str()).into_pyobject(py),
         Delivery::Done { token } => (intern!(py, "done"), *token).into_pyobject(py),

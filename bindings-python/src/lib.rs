@@ -18,6 +18,7 @@ mod server_log;
 mod submission;
 mod testing;
 mod values;
+mod whole;
 
 use pyo3::prelude::*;
 
@@ -48,6 +49,8 @@ mod _native {
     use crate::testing::MockServer;
     #[pymodule_export]
     use crate::values::ByTag;
+    #[pymodule_export]
+    use crate::whole::WireText;
     use pyo3::prelude::*;
 
     #[pymodule_init]

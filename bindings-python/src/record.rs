@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFrozenSet, PyString, PyType};
 
 use crate::values::{Source, parse, plain_fields, read, wrapped};
+use crate::whole::Whole;
 
 /// What `Fields` and `Message` stand on. See `_native.pyi`.
 #[pyclass(frozen, subclass, module = "letta_app_client._native")]
@@ -36,12 +37,11 @@ impl Record {
     ) -> PyResult<Self> {
         let py = class.py();
         let (outline, data) = (OnceLock::new(), OnceLock::new());
-        if let Ok(text) = given.cast::<PyString>() {
+        if let Some(text) = Whole::of(given) {
             // Only its own text makes `Fields`; frames are made of any.
             let of_text = start.is_some() || class.getattr(intern!(py, "_of_text"))?.is_truthy()?;
             if of_text {
-                let end = if start.is_some() { end } else { text.to_str().map_or(0, str::len) };
-                let text = text.clone().unbind();
+                let end = if start.is_some() { end } else { text.read(py).map_or(0, str::len) };
                 let source = Some(Source { text, start: start.unwrap_or(0), end });
                 return Ok(Self { source, outline, data });
             }
@@ -65,6 +65,12 @@ impl Record {
     #[getter]
     fn _text<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
         self.source.as_ref().map(|source| source.whole(py))
+    }
+
+    /// How many bytes it has as text; see `_native.pyi`.
+    #[getter]
+    fn _bytes(&self) -> usize {
+        self.source.as_ref().map_or(0, |source| source.end - source.start)
     }
 
     /// The plain `dict`, exactly as it was parsed. Do not change it; see `to_dict`.

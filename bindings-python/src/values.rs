@@ -6,6 +6,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyList, PyString, PyType};
 
 use crate::record::Record;
+use crate::whole::Whole;
 
 /// A part of so long a text shares it; of a longer one only what is most of it does, so that nothing small keeps
 /// something large.
@@ -13,7 +14,7 @@ const SHARED: usize = 4096;
 
 /// Where an object stands.
 pub(crate) struct Source {
-    pub(crate) text: Py<PyString>,
+    pub(crate) text: Whole,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
@@ -21,17 +22,16 @@ pub(crate) struct Source {
 impl Source {
     /// Its text; nothing where it is none that UTF-8 can write.
     pub(crate) fn read<'a>(&'a self, py: Python<'a>) -> Option<&'a str> {
-        self.text.bind(py).to_str().ok().and_then(|text| text.get(self.start..self.end))
+        self.text.read(py).and_then(|text| text.get(self.start..self.end))
     }
 
     /// Its text, as Python has it.
     pub(crate) fn whole<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        let text = self.text.bind(py);
-        match text.to_str() {
-            Ok(whole) if (self.start, self.end) != (0, whole.len()) => {
+        match self.text.read(py) {
+            Some(whole) if (self.start, self.end) != (0, whole.len()) => {
                 PyString::new(py, whole.get(self.start..self.end).unwrap_or_default())
             }
-            _ => text.clone(),
+            _ => self.text.string(py),
         }
     }
 }
@@ -116,11 +116,10 @@ fn made<'py>(
         }
         Err(_) => (maker.clone(), None),
     };
-    let whole = source.text.bind(py);
-    let text = whole.to_str()?;
+    let text = source.text.read(py).unwrap_or_default();
     let made = if text.len() <= SHARED.max(value.len() * 2) {
         let start = value.as_ptr().addr() - text.as_ptr().addr();
-        class.call1((whole, start, start + value.len()))?
+        class.call1((source.text.shared(py), start, start + value.len()))?
     } else {
         class.call1((PyString::new(py, value), 0, value.len()))?
     };

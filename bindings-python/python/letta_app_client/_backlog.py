@@ -25,6 +25,10 @@ def kept() -> frozenset[type[Message]]:
     return frozenset(classes()[name] for name in _native.kept_frames())
 
 
+def _size(message: Message) -> int:
+    return message._bytes  # noqa: SLF001 - of this package
+
+
 class Backlog:
     """A bounded queue: when it is full the oldest frames go, or it ends.
 
@@ -37,9 +41,8 @@ class Backlog:
         self._max_bytes = max_bytes
         self._raises = overflow == "raise"
         # What stayed when its neighbours went; older than the rest.
-        # Each with its size, which changes when a frame is looked at meanwhile.
-        self._kept: deque[tuple[Message, int]] = deque()
-        self._frames: deque[tuple[Message, int]] = deque()
+        self._kept: deque[Message] = deque()
+        self._frames: deque[Message] = deque()
         self._bytes = 0
         self.dropped = 0
         self.is_over = False
@@ -49,18 +52,18 @@ class Backlog:
 
     def put(self, message: Message) -> None:
         """Takes a frame. One that does not fit ends a queue that is to raise."""
-        size = message.raw_text.__sizeof__()
+        size = _size(message)
         if self.is_over or (self._raises and self._is_too_much(1, size)):
             self.lost(1)
             return
-        self._frames.append((message, size))
+        self._frames.append(message)
         self._bytes += size
         while self._frames and self._is_too_much(0, 0):
             oldest = self._frames.popleft()
-            if type(oldest[0]) in kept():
+            if type(oldest) in kept():
                 self._kept.append(oldest)
             else:
-                self._bytes -= oldest[1]
+                self._bytes -= _size(oldest)
                 self.dropped += 1
 
     def lost(self, count: int) -> None:
@@ -70,8 +73,8 @@ class Backlog:
 
     def pop(self) -> Message:
         """Returns the oldest frame; there must be one."""
-        message, size = (self._kept or self._frames).popleft()
-        self._bytes -= size
+        message = (self._kept or self._frames).popleft()
+        self._bytes -= _size(message)
         return message
 
     def clear(self) -> None:

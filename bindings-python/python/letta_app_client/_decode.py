@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+from . import _native
 from .messages import Message
 
 __all__ = ["classes", "decode", "decode_as"]
@@ -23,6 +24,6 @@ def decode(text: str) -> Message:
     return decode_as(Message(text).type, text)
 
 
-def decode_as(kind: str | None, text: str) -> Message:
+def decode_as(kind: str | None, text: str | _native.WireText) -> Message:
     """Makes a frame whose type the engine has read an object of its class, without parsing it."""
     return Message(text) if kind is None else classes().get(kind, Message)(text)

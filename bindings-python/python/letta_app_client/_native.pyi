@@ -62,8 +62,16 @@ class Record:
     def _text(self) -> str | None:
         """The text, where it is made of text."""
 
+    @property
+    def _bytes(self) -> int:
+        """How many bytes of UTF-8 that has; none where it is made of a ``dict``."""
+
     def __new__(cls, given: Any, start: int | None = None, end: int = 0) -> Record: ...
     def __getitem__(self, key: str, /) -> Any: ...
+
+@final
+class WireText:
+    """A text of the engine, of which a ``Record`` can be made."""
 
 def frame_type(frame: Record) -> str:
     """The text in the field ``type``; an empty one where there is none."""
