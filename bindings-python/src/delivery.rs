@@ -2,6 +2,7 @@
 
 use letta_app_client::Error;
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
+use letta_app_client::protocol::Text;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{IntoPyObject, intern};
@@ -24,29 +25,28 @@ pub(crate) fn to_tuple<'py>(
         let outcome = Outcome::new(std::mem::take(&mut **result));
         return (intern!(py, "turn"), *token, outcome).into_pyobject(py).map(Some);
     }
+    // What frames are made of.
+    let wire = |text: &Text| WireText::new(text.clone());
     let tuple = match &*delivery {
         Delivery::Message { channel, kind, text } => {
             let channel = match channel {
                 Channel::Stream => intern!(py, "stream"),
                 Channel::Control => intern!(py, "control"),
             };
-            let text = WireText::new(text.clone());
-            (intern!(py, "message"), 0, channel, text, *kind).into_pyobject(py)
+            (intern!(py, "message"), 0, channel, wire(text), *kind).into_pyobject(py)
         }
         Delivery::Sent { text } => (intern!(py, "sent"), 0, text.as_str()).into_pyobject(py),
         Delivery::Done { token } => (intern!(py, "done"), *token).into_pyobject(py),
         Delivery::Response { token, kind, text, refused } => {
-            (intern!(py, "response"), *token, text.as_str(), *kind, *refused).into_pyobject(py)
+            (intern!(py, "response"), *token, wire(text), *kind, *refused).into_pyobject(py)
         }
         Delivery::Candidate { token, text } => {
-            (intern!(py, "candidate"), *token, text.as_str()).into_pyobject(py)
+            (intern!(py, "candidate"), *token, wire(text)).into_pyobject(py)
         }
         Delivery::Failed { token, error } => {
             (intern!(py, "failed"), *token, error.to_json()).into_pyobject(py)
         }
-        Delivery::ToolCall { text } => {
-            (intern!(py, "tool_call"), 0, text.as_str()).into_pyobject(py)
-        }
+        Delivery::ToolCall { text } => (intern!(py, "tool_call"), 0, wire(text)).into_pyobject(py),
         Delivery::ToolOver { request_id, reason } => {
             (intern!(py, "tool_over"), 0, request_id, reason).into_pyobject(py)
         }

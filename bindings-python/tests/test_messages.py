@@ -123,6 +123,32 @@ async def test_frames_arrive_byte_for_byte(mock: MockServer) -> None:
     assert seen[1].big == 123456789012345678901234567890
 
 
+@pytest.mark.anyio
+async def test_a_frame_of_the_engine_is_one_made_of_text(mock: MockServer) -> None:
+    frame = {
+        "type": "brand_new",
+        "umlaut": "\u00fc\U0001f600",
+        "nested": {"all": [{"deep": "\u00e9"}]},
+    }
+    async with letta.connect(mock.url) as client, client.messages("brand_new") as messages:
+        await client.info()
+        mock.push(frame)
+        arrived = await anext(messages)
+    made = Message(arrived.raw_text)
+    pickled = pickle.loads(pickle.dumps(arrived))  # noqa: S301 - our own
+    for one in (arrived, made, copy.copy(arrived), pickled):
+        assert type(one.raw_text) is str
+        assert one.raw_text is one.raw_text
+        assert one._bytes == len(one.raw_text.encode())
+        assert (one.umlaut, one.nested["all"][0].deep) == ("\u00fc\U0001f600", "\u00e9")
+        nested = one.nested
+        assert nested._text is not None
+        assert json.loads(nested._text) == nested.raw == frame["nested"]
+        assert nested._bytes == len(nested._text.encode())
+    assert arrived == made == pickled
+    assert Fields({})._bytes == 0
+
+
 def test_results_from_the_engine() -> None:
     raw = {
         "runtime": {"agent_id": "a", "conversation_id": "c"},

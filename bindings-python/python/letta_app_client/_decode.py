@@ -19,7 +19,7 @@ def classes() -> Mapping[str, type[Message]]:
     return MESSAGES
 
 
-def decode(text: str) -> Message:
+def decode(text: str | _native.WireText) -> Message:
     """Parses a frame and makes it an object of the class of its type; plain where it is unknown."""
     return decode_as(Message(text).type, text)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, final
 from typing_extensions import disjoint_base
 
 __all__ = ["Connection", "MockServer", "Outcome", "Recording", "Server", "ServerLog", "Submission"]
-__all__ += ["ByTag", "Record", "frame_type"]
+__all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "cli", "error_kinds", "kept_frames", "outcome_error", "replay_events"]
 
 __version__: str
