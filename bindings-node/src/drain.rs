@@ -73,7 +73,7 @@ impl Drain {
     }
 }
 
-/// Takes the outputs that the results among deliveries go without.
+/// Takes the outputs that the results among deliveries go without. A turn that has ended has no more.
 fn outputs_of(deliveries: &mut [Delivery], crossed: &mut Crossed) -> Vec<(i64, Long)> {
     let mut outputs = Vec::new();
     for delivery in deliveries {

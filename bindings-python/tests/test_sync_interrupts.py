@@ -104,6 +104,17 @@ trio.run(main)
 }
 
 
+def run(code: str, mock: MockServer) -> subprocess.CompletedProcess[str]:
+    """Runs a program to its end."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", HEAD + code, mock.url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
 BESIDE_AN_EVENT = """
 stream = session.stream("?")
 event = next(stream)
@@ -124,13 +135,7 @@ except KeyboardInterrupt:
 
 def test_an_interrupt_beside_an_event_stops_the_turn(scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn(["so far"], hang=True))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", HEAD + BESIDE_AN_EVENT, mock.url],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
+    done = run(BESIDE_AN_EVENT, mock)
     assert (done.stdout.split(), done.stderr) == (["interrupted", "closed"], "")
     assert mock.wait_received("abort_message", timeout=2)
 
@@ -174,13 +179,7 @@ print(interrupts == len(found) > 0 and found == list(plain))
 
 def test_an_interrupt_beside_an_item_loses_none(scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn(["one", "two"]))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", HEAD + BESIDE_ITEMS, mock.url],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-    )
+    done = run(BESIDE_ITEMS, mock)
     assert (done.stdout.splitlines(), done.stderr) == (["(3, [0, 1, 2])", "True"], "")
 
 
