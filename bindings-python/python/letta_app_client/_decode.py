@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any, TypeAlias
 
-from . import _native
 from .messages import Message
 
-__all__ = ["classes", "decode", "decode_as"]
+__all__ = ["Wire", "classes", "decode", "decode_as"]
+
+Wire: TypeAlias = Any
+"""The text of a frame: a ``str``, or the engine's own (``_native.WireText``)."""
 
 
 @cache
@@ -19,11 +22,11 @@ def classes() -> Mapping[str, type[Message]]:
     return MESSAGES
 
 
-def decode(text: str | _native.WireText) -> Message:
+def decode(text: Wire) -> Message:
     """Parses a frame and makes it an object of the class of its type; plain where it is unknown."""
     return decode_as(Message(text).type, text)
 
 
-def decode_as(kind: str | None, text: str | _native.WireText) -> Message:
+def decode_as(kind: str | None, text: Wire) -> Message:
     """Makes a frame whose type the engine has read an object of its class, without parsing it."""
     return Message(text) if kind is None else classes().get(kind, Message)(text)

@@ -112,7 +112,7 @@ class Message(Fields):
 
     if TYPE_CHECKING:
 
-        def __init__(self, text: str | _native.WireText) -> None:
+        def __init__(self, text: str) -> None:
             """Takes the wire text of a frame, which must be a JSON object."""
 
     @property
