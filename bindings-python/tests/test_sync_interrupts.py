@@ -159,6 +159,19 @@ def all_of(iterator):
             interrupts += 1
 
 print(all_of(shown(items(), client._loop)))
+async def numbers():
+    for item in range(3):
+        yield item
+
+def with_another(make, keep=None):
+    value = run(make, keep)
+    client._loop.run = run
+    others.append(next(iterator))
+    return value
+
+iterator, others, run = shown(numbers(), client._loop), [], client._loop.run
+client._loop.run = with_another
+print([next(iterator), *others, next(iterator)])
 plain, interrupted = client.messages(), client.messages()
 session.run("?")
 inbox = interrupted._inner._inbox
@@ -180,7 +193,7 @@ print(interrupts == len(found) > 0 and found == list(plain))
 def test_an_interrupt_beside_an_item_loses_none(scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn(["one", "two"]))
     done = run(BESIDE_ITEMS, mock)
-    assert (done.stdout.splitlines(), done.stderr) == (["(3, [0, 1, 2])", "True"], "")
+    assert (done.stdout.splitlines(), done.stderr) == (["(3, [0, 1, 2])", "[0, 1, 2]", "True"], "")
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -133,17 +133,20 @@ def _property(name: str, original: Any) -> property:
 
 def _following(face: Any, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Waits for the next item, unless one is there that an interrupt came beside."""
-
-    def keep(item: Any) -> None:
-        face._ungiven = (item,)  # noqa: SLF001 - of this module
-
+    loop: BlockingLoop = face._loop  # noqa: SLF001 - of this module
+    if face._ungiven:  # noqa: SLF001
+        item, *rest = face._ungiven  # noqa: SLF001
+        face._ungiven = tuple(rest)  # noqa: SLF001
+        return shown(item, loop)
+    # Its own: another thread may ask for the item behind it.
+    kept: list[Any] = []
     try:
-        if not face._ungiven:  # noqa: SLF001
-            face._loop.run(make, keep)  # noqa: SLF001
+        return shown(loop.run(make, kept.append), loop)
     except StopAsyncIteration:
         raise StopIteration from None
-    [item], face._ungiven = face._ungiven, ()  # noqa: SLF001
-    return shown(item, face._loop)  # noqa: SLF001
+    except BaseException:
+        face._ungiven += tuple(kept)  # noqa: SLF001
+        raise
 
 
 def _next(face: Any) -> Any:
