@@ -58,11 +58,13 @@ class FrontEnd:
         self._tell(there(), {"method": "custom", "content": {"event": "click"}})
 
     def type(self, placeholder: str, text: str) -> None:
-        """Waits for a field, and types into it."""
+        """Waits for a field that can be written in, and types into it."""
 
         def there() -> str | None:
-            fields = self._widgets.items()
-            return next((at for at, one in fields if one.get("placeholder") == placeholder), None)
+            for comm, state in self._widgets.items():
+                if state.get("placeholder") == placeholder and not state["disabled"]:
+                    return comm
+            return None
 
         self._until(lambda: there() is not None, f"no field {placeholder}")
         self._tell(there(), {"method": "update", "state": {"value": text}, "buffer_paths": []})

@@ -51,9 +51,10 @@ class Shown:
 def test_buttons_decide() -> None:
     shown = Shown()
     buttons = [one for one in shown.all if isinstance(one, ipywidgets.Button)]
-    assert all(one.disabled for one in buttons)
+    controls = [*buttons, shown.one(ipywidgets.Text), shown.one(ipywidgets.Textarea)]
+    assert all(one.disabled for one in controls)
     shown.panel.enable()
-    assert not any(one.disabled for one in buttons)
+    assert not any(one.disabled for one in controls)
     assert "+ y" in shown.one(ipywidgets.HTML).value
     shown.press("Allow")
     shown.press("Always: Edits in this project")

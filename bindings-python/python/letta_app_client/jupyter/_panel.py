@@ -14,7 +14,7 @@ __all__ = ["Panel"]
 
 
 class Panel:
-    """Buttons of which each makes a decision. They cannot be pressed before ``enable``."""
+    """Buttons of which each makes a decision, and fields. None of them works before ``enable``."""
 
     def __init__(self, request: ApprovalRequest, settle: Callable[[Decision], None]) -> None:
         """Makes the widgets; ``settle`` gets the decision, in whichever thread hears the click."""
@@ -23,11 +23,10 @@ class Panel:
         self._widgets: Any = ipywidgets
         self._settle = settle
         given = json.dumps(request.input.to_dict(), indent=2, ensure_ascii=False)
-        self._buttons: list[Any] = []
-        # Sent when it is left, which is right before a button is pressed: pieces would come late.
-        self._reason = ipywidgets.Text(placeholder="why not", continuous_update=False)
+        self._controls: list[Any] = []
+        self._reason = self._field(ipywidgets.Text, placeholder="why not")
         rows = min(12, given.count("\n") + 2)
-        self._input = ipywidgets.Textarea(value=given, rows=rows, continuous_update=False)
+        self._input = self._field(ipywidgets.Textarea, value=given, rows=rows)
         self._input.layout.width = "95%"
         self._problem = ipywidgets.HTML()
         first = [
@@ -51,9 +50,9 @@ class Panel:
         return {**bundle, "text/plain": plain}
 
     def enable(self) -> None:
-        """Lets the buttons be pressed."""
-        for button in self._buttons:
-            button.disabled = False
+        """Lets the buttons be pressed, and the fields be written in."""
+        for control in self._controls:
+            control.disabled = False
 
     def close(self) -> None:
         """Takes all of the widgets away; the kernel keeps each that is not closed."""
@@ -62,10 +61,17 @@ class Panel:
 
     def _button(self, text: str, style: str, decide: Callable[[], Decision]) -> Any:
         button = self._widgets.Button(description=text, button_style=style, disabled=True)
-        self._buttons.append(button)
+        self._controls.append(button)
         button.layout.width = "auto"
         button.on_click(lambda _: self._settled(decide))
         return button
+
+    def _field(self, kind: Callable[..., Any], **traits: Any) -> Any:
+        # What is written before clicks are heard would come after the click, when nobody reads it.
+        # It is sent when the field is left, right before a button is pressed: pieces come late.
+        field = kind(disabled=True, continuous_update=False, **traits)
+        self._controls.append(field)
+        return field
 
     def _settled(self, decide: Callable[[], Decision]) -> None:
         try:
