@@ -123,7 +123,7 @@ check-node: $(STAMPS)/node
 
 # Stories that nobody thought of (core/fuzz), so long for each target. Needs `cargo install
 # cargo-fuzz` and a C++ compiler; the instrumentation is unstable, hence the variable.
-FUZZ_TARGET ?= engine frames mailbox scanner upgrade
+FUZZ_TARGET ?= engine frames mailbox scanner shapes upgrade
 FUZZ_SECONDS ?= 600
 fuzz:
 	cd core && for target in $(FUZZ_TARGET); do \

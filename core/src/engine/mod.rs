@@ -81,6 +81,7 @@ use crate::protocol::frames::{
     ControlRequestFrame, Delta, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame, QueueFrame,
     TurnFinishedFrame,
 };
+use crate::protocol::shapes::Shapes;
 use crate::protocol::validate::known_message;
 
 /// How many requests and turns may wait at once by default.
@@ -105,6 +106,7 @@ pub struct Engine {
     /// The turn of each input that waits for its answer.
     inputs: HashMap<String, Token>,
     sequence: Sequence,
+    shapes: Shapes,
     counters: Counters,
     link: Link,
     resync: Resync,
@@ -145,6 +147,7 @@ impl Engine {
             turns: HashMap::new(),
             inputs: HashMap::new(),
             sequence: Sequence::default(),
+            shapes: Shapes::default(),
             counters: Counters::default(),
             link: Link::default(),
             resync: Resync::default(),
@@ -296,9 +299,7 @@ impl Engine {
         self.counters.bytes += text.len() as u64;
         let is_followed = !self.turns.is_empty() || self.tools.any();
         let mut delta = None;
-        let read =
-            if is_followed { Envelope::read_whole(text, &mut delta) } else { Envelope::read(text) };
-        let Ok(envelope) = read else {
+        let Ok(envelope) = self.shapes.read(text, is_followed, &mut delta) else {
             self.counters.malformed += 1;
             return;
         };

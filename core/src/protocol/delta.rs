@@ -24,7 +24,7 @@ pub struct Delta<'a> {
     /// JSON: a string or parts, on `assistant_message`; anything on `user_message`.
     pub content: Option<&'a str>,
     /// The text in `content`, where it could be read at once.
-    text: Option<Cow<'a, str>>,
+    pub(super) text: Option<Cow<'a, str>>,
     /// One call, on `approval_request_message` and `tool_call_message`.
     pub tool_call: Option<ToolCallPart>,
     /// The calls as an object or a list, on the same messages.

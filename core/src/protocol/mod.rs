@@ -12,6 +12,8 @@ pub mod outline;
 mod plain;
 pub mod raw;
 mod scan;
+mod shape;
+pub mod shapes;
 pub mod spec;
 pub mod typed;
 pub mod types;

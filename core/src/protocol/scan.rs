@@ -206,6 +206,14 @@ impl<'a> Scanner<'a> {
         self.escapes().map(|()| true)
     }
 
+    /// What follows the inside of a string of a text; `rest` begins with an escape in it.
+    #[inline(never)]
+    pub(super) fn behind_escapes(text: &'a str, rest: &[u8]) -> Option<&'a [u8]> {
+        let mut scanner = Self { text, at: text.len() - rest.len(), depth: 0 };
+        scanner.escapes().ok()?;
+        text.as_bytes().get(scanner.at - 1..)
+    }
+
     /// The rest of a string, from an escape on.
     #[inline(never)]
     fn escapes(&mut self) -> Scan<()> {
