@@ -66,7 +66,7 @@ fn queue_row(name: &str, frames: &[Text], emptied_after: usize, messages: usize)
 
 fn delta(message: usize) -> Delivery {
     let (run_id, message_id, text) = ("run-1".into(), message.to_string(), "token ".into());
-    let event = TurnEvent::AssistantDelta { run_id, message_id, text };
+    let event = TurnEvent::AssistantDelta { run_id, message_id: message_id.into(), text };
     Delivery::TurnEvent { token: 1, event, pieces: 1 }
 }
 

@@ -102,6 +102,17 @@ fn an_empty_text_stays_in_its_place() {
     }
 }
 
+/// Who reads it looks at both, and one of them is no text.
+#[test]
+fn a_key_that_stands_twice_is_read_twice() {
+    let twice =
+        |first: &str| shapes::frame(&["", "", "", "", &format!(r#""otid":"{first}","otid":"b","#)]);
+    let mut known = Shapes::default();
+    for first in ["a", "\\ud83d", "c"] {
+        shapes::compare(&mut known, &twice(first));
+    }
+}
+
 #[test]
 fn every_frame_of_the_recordings_says_what_it_says_for_itself() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/traces");

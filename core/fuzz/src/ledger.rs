@@ -1,6 +1,7 @@
 //! What must hold for the deliveries of an engine, whatever it is fed with.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use letta_app_client::TurnResult;
 use letta_app_client::engine::{Delivery, Token, ToolLimits, TurnEvent};
@@ -17,7 +18,7 @@ struct Call {
 
 /// A run as its follower knows it.
 struct Told {
-    run_id: String,
+    run_id: Arc<str>,
     text: String,
     withdrawn: bool,
 }
@@ -25,7 +26,7 @@ struct Told {
 impl Call {
     /// The last announcement of a run.
     fn run(&mut self, run_id: &str) -> &mut Told {
-        self.told.iter_mut().rfind(|run| run.run_id == run_id).expect("a run that was announced")
+        self.told.iter_mut().rfind(|run| *run.run_id == *run_id).expect("a run that was announced")
     }
 }
 
@@ -115,7 +116,7 @@ impl Ledger {
         // before the same run turned out to be its own after all. It is told of again, unless it is over by
         // then: runs that have ended are in the result as the server lists them, and in no event.
         for said in &result.runs {
-            let told = call.told.iter().rfind(|run| run.run_id == said.run_id);
+            let told = call.told.iter().rfind(|run| *run.run_id == *said.run_id);
             if let Some(told) = told.filter(|told| said.withdrawn || !told.withdrawn) {
                 assert_eq!(told.text, said.text, "{token}: run {}", said.run_id);
             }

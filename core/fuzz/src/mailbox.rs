@@ -87,15 +87,14 @@ impl Story {
     fn event(&mut self, which: u8) {
         self.turn.sent += 1;
         let number = self.turn.sent;
-        let run_id = "run".to_owned();
         let event = match which {
             0 => {
                 self.turn.kept.push(number);
-                TurnEvent::RunStarted { run_id: number.to_string() }
+                TurnEvent::RunStarted { run_id: number.to_string().into() }
             }
             message => TurnEvent::AssistantDelta {
-                run_id,
-                message_id: (message % 2).to_string(),
+                run_id: "run".into(),
+                message_id: (message % 2).to_string().into(),
                 text: format!("{number} "),
             },
         };

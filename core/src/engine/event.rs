@@ -1,5 +1,7 @@
 //! What happens in a turn, as its follower sees it.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use super::result::Usage;
@@ -21,35 +23,35 @@ pub enum TurnEvent {
     /// A model call of the turn began.
     RunStarted {
         /// The run.
-        run_id: String,
+        run_id: Arc<str>,
     },
     /// The run failed and was tried again: what it said is withdrawn, and is not in the result.
     RunWithdrawn {
         /// The run.
-        run_id: String,
+        run_id: Arc<str>,
     },
     /// The agent said something.
     AssistantDelta {
         /// The run.
-        run_id: String,
+        run_id: Arc<str>,
         /// The same for all pieces of one message within a run.
-        message_id: String,
+        message_id: Arc<str>,
         /// The piece.
         text: String,
     },
     /// The agent thought something.
     ReasoningDelta {
         /// The run.
-        run_id: String,
+        run_id: Arc<str>,
         /// The same for all pieces of one message within a run.
-        message_id: String,
+        message_id: Arc<str>,
         /// The piece.
         text: String,
     },
     /// The agent calls a tool.
     ToolCallStart {
         /// The run.
-        run_id: String,
+        run_id: Arc<str>,
         /// The call.
         call_id: String,
         /// The tool.
@@ -106,7 +108,7 @@ pub enum TurnEvent {
     /// A run's token counts.
     Usage {
         /// The run.
-        run_id: String,
+        run_id: Arc<str>,
         /// The counts.
         usage: Usage,
     },

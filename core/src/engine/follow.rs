@@ -1,6 +1,8 @@
 //! What happens in a turn, told as it happens: deltas become typed events of the turn they belong
 //! to.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::context::Context;
@@ -74,9 +76,7 @@ impl Runtime {
                     continue;
                 }
                 tell(ctx, turn.token, TurnEvent::RunStarted { run_id: run_id.clone() });
-                for event in
-                    self.runs.get(&run_id).map(|run| so_far(run, &run_id)).unwrap_or_default()
-                {
+                for event in self.runs.get(&run_id).map(so_far).unwrap_or_default() {
                     tell(ctx, turn.token, event);
                 }
             }
@@ -98,10 +98,10 @@ impl Runtime {
 }
 
 /// What a run has said and done so far, in order.
-fn so_far(run: &Run, run_id: &str) -> Vec<TurnEvent> {
+fn so_far(run: &Run) -> Vec<TurnEvent> {
     let mut events = Vec::new();
     for said in &run.said {
-        let run_id = run_id.to_owned();
+        let run_id = Arc::clone(&run.id);
         match said {
             Said::Message { reasoning: true, id, text } => {
                 let (message_id, text) = (id.clone(), text.clone());
@@ -128,8 +128,14 @@ fn so_far(run: &Run, run_id: &str) -> Vec<TurnEvent> {
 
 /// What a delta means, after its run has recorded it; nothing for the frames that only steer the engine.
 fn events_of(delta: &Delta<'_>, run: Option<&Run>, frame: &Text, emit: &mut impl FnMut(TurnEvent)) {
-    let run_id = delta.run_id.as_deref().unwrap_or_default().to_owned();
-    let message_id = || delta.message_id().to_owned();
+    let run_id = match run {
+        Some(run) => Arc::clone(&run.id),
+        None => delta.run_id.as_deref().unwrap_or_default().into(),
+    };
+    let message_id = || match run.and_then(Run::last_message) {
+        Some(id) if **id == *delta.message_id() => Arc::clone(id),
+        _ => delta.message_id().into(),
+    };
     let event = match &*delta.message_type {
         "assistant_message" => {
             let text = delta.text().into_owned();
@@ -178,13 +184,13 @@ fn retry_event(frame: &str, place: &str) -> TurnEvent {
 fn call_events(
     part: &ToolCallPart,
     run: Option<&Run>,
-    run_id: &str,
+    run_id: &Arc<str>,
     emit: &mut impl FnMut(TurnEvent),
 ) {
     let call_id = run.and_then(|run| run.call_id(part)).or(part.tool_call_id.as_deref());
     let call_id = call_id.unwrap_or_default().to_owned();
     if let Some(name) = part.name.clone() {
-        let (run_id, call_id) = (run_id.to_owned(), call_id.clone());
+        let (run_id, call_id) = (Arc::clone(run_id), call_id.clone());
         emit(TurnEvent::ToolCallStart { run_id, call_id, name });
     }
     if let Some(arguments) = part.arguments.clone().filter(|arguments| !arguments.is_empty()) {

@@ -558,7 +558,8 @@ impl Engine {
                 runtime.own_by_delta(delta, ctx);
                 runtime.announce_runs(ctx);
                 if delta.run_id.is_none() {
-                    delta.run_id = runtime.runs.home_of(delta).map(Cow::Owned);
+                    delta.run_id =
+                        runtime.runs.home_of(delta).map(|run| Cow::Owned(run.to_owned()));
                 }
                 runtime.runs.record(delta, text);
                 runtime.follow_delta(delta, text, ctx);

@@ -126,7 +126,7 @@ impl Runtime {
                 turn.echoed = true;
                 let Some(echoed) = delta.otid.as_deref() else { continue };
                 if turn.phase != Phase::Held && turn.has_client_id(echoed) {
-                    turn.join(seen, under_way.as_ref());
+                    turn.join(seen, under_way);
                 } else if turn.phase == Phase::Sent {
                     // Somebody else's input leaves the queue: what begins now is not ours.
                     turn.busy = true;
@@ -208,13 +208,13 @@ impl Runtime {
                 let own = removed.iter().find(|one| turn.has_client_id(&one.client_message_id));
                 match own.map(|one| one.disposition.as_str()) {
                     Some("cancelled") => cancelled.push(turn.token),
-                    Some(_) => turn.join(seen, under_way.as_ref()),
+                    Some(_) => turn.join(seen, under_way),
                     None => {}
                 }
             } else if turn.listed && item.is_none() && turn.phase == Phase::Queued {
                 // A server that does not tell how an input left the queue: an echo tells.
                 if turn.echoed {
-                    turn.join(seen, under_way.as_ref());
+                    turn.join(seen, under_way);
                 } else {
                     cancelled.push(turn.token);
                 }

@@ -135,9 +135,8 @@ impl Runtime {
     fn tool_words(&self, delta: &Delta<'_>, happened: &str) -> String {
         let called = delta.outputs().next().map(|(id, ..)| id);
         let call_id = called.or(delta.tool_call_id.as_deref()).unwrap_or_default();
-        let run =
-            delta.run_id.as_deref().map(str::to_owned).or_else(|| self.runs.caller_of(call_id));
-        let calls = run.and_then(|run| self.runs.get(&run)).map(|run| run.tool_calls.as_slice());
+        let run = delta.run_id.as_deref().or_else(|| self.runs.caller_of(call_id));
+        let calls = run.and_then(|run| self.runs.get(run)).map(|run| run.tool_calls.as_slice());
         let call = calls.unwrap_or_default().iter().find(|call| call.id == call_id);
         match call {
             Some(call) => format!("{} {happened}, `{}`", call.name, gist(&call.arguments)),

@@ -4,6 +4,7 @@
 //! run they belong to are not lost (PROTOCOL.md section 17.2, step 6).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::result::{RunText, ToolCall, TurnMessage, TurnResult, Usage};
 use crate::protocol::Text;
@@ -12,7 +13,7 @@ use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, plain_text};
 /// One run.
 #[derive(Debug, Default)]
 pub(crate) struct Run {
-    id: String,
+    pub(crate) id: Arc<str>,
     /// Position in the order in which the runtime's runs were first seen.
     pub(crate) seen: u64,
     /// What it said and did, in order.
@@ -31,7 +32,7 @@ pub(crate) struct Run {
 #[derive(Debug)]
 pub(crate) enum Said {
     /// A message; its pieces are joined by their id.
-    Message { reasoning: bool, id: String, text: String },
+    Message { reasoning: bool, id: Arc<str>, text: String },
     /// A tool call, by its place in the run's list.
     Call(usize),
 }
@@ -66,9 +67,9 @@ pub(crate) struct Runs {
     /// In the order of first sight. There are few, and the last ones are asked for.
     list: Vec<Run>,
     seen: u64,
-    newest: Option<String>,
+    newest: Option<Arc<str>>,
     /// Ended runs in the order of their end, and how much of what they said is kept.
-    ended: VecDeque<String>,
+    ended: VecDeque<Arc<str>>,
     ended_bytes: usize,
     /// How many of the ended, from the first on, have nothing left of it.
     emptied: usize,
@@ -81,8 +82,9 @@ impl Runs {
             return run.seen;
         }
         self.seen += 1;
-        self.list.push(Run { id: id.to_owned(), seen: self.seen, ..Run::default() });
-        self.newest = Some(id.to_owned());
+        let id: Arc<str> = id.into();
+        self.newest = Some(Arc::clone(&id));
+        self.list.push(Run { id, seen: self.seen, ..Run::default() });
         self.seen
     }
 
@@ -92,34 +94,34 @@ impl Runs {
     }
 
     pub(crate) fn get(&self, id: &str) -> Option<&Run> {
-        self.list.iter().rev().find(|run| run.id == id)
+        self.list.iter().rev().find(|run| *run.id == *id)
     }
 
     fn get_mut(&mut self, id: &str) -> Option<&mut Run> {
-        self.list.iter_mut().rev().find(|run| run.id == id)
+        self.list.iter_mut().rev().find(|run| *run.id == *id)
     }
 
     fn remove(&mut self, id: &str) -> Option<Run> {
-        let place = self.list.iter().position(|run| run.id == id)?;
+        let place = self.list.iter().position(|run| *run.id == *id)?;
         Some(self.list.remove(place))
     }
 
     /// The run that made a tool call.
-    pub(crate) fn caller_of(&self, call_id: &str) -> Option<String> {
+    pub(crate) fn caller_of(&self, call_id: &str) -> Option<&str> {
         // Providers may use the same ids again, so the latest run that is not over is meant.
         let made = |run: &Run| run.tool_calls.iter().any(|call| call.id == call_id);
         let caller = self.list.iter().rev().find(|run| made(run) && !run.ended);
-        caller.map(|run| run.id.clone())
+        caller.map(|run| &*run.id)
     }
 
     /// The run that a delta without one speaks of, where it is a run's: the caller of its tool, else the
     /// run under way.
-    pub(crate) fn home_of(&self, delta: &Delta<'_>) -> Option<String> {
+    pub(crate) fn home_of(&self, delta: &Delta<'_>) -> Option<&str> {
         if !SAID_BY_RUNS.contains(&&*delta.message_type) {
             return None;
         }
         let call = delta.outputs().next().map(|(id, ..)| id).or(delta.tool_call_id.as_deref());
-        call.and_then(|id| self.caller_of(id)).or_else(|| self.under_way())
+        call.and_then(|id| self.caller_of(id)).or_else(|| self.under_way().map(|run| &**run))
     }
 
     /// The run that was seen last.
@@ -128,8 +130,8 @@ impl Runs {
     }
 
     /// The run that was seen last, if it is not over.
-    pub(crate) fn under_way(&self) -> Option<String> {
-        self.newest.clone().filter(|run| !self.has_ended(run))
+    pub(crate) fn under_way(&self) -> Option<&Arc<str>> {
+        self.newest.as_ref().filter(|run| !self.has_ended(run))
     }
 
     /// Whether a run is over.
@@ -143,9 +145,9 @@ impl Runs {
             return;
         };
         run.ended = true;
-        let size = run.size();
+        let (id, size) = (Arc::clone(&run.id), run.size());
         self.ended_bytes += size;
-        self.ended.push_back(id.to_owned());
+        self.ended.push_back(id);
         if self.ended.len() > ENDED_RUNS
             && let Some(run) = self.ended.pop_front().and_then(|id| self.remove(&id))
         {
@@ -182,7 +184,7 @@ impl Runs {
     }
 
     /// Adds what runs said and did to the result of their turn.
-    pub(crate) fn tell(&self, ids: &[String], result: &mut TurnResult) {
+    pub(crate) fn tell(&self, ids: &[Arc<str>], result: &mut TurnResult) {
         for (index, id) in ids.iter().enumerate() {
             let Some(run) = self.get(id) else {
                 continue;
@@ -196,7 +198,7 @@ impl Runs {
                 result.messages.extend(run.said.iter().map(|said| message_of(said, id, calls)));
             }
             if !text.is_empty() {
-                result.runs.push(RunText { run_id: id.clone(), text, withdrawn });
+                result.runs.push(RunText { run_id: (**id).to_owned(), text, withdrawn });
             }
             result.tool_calls.extend(run.tool_calls.iter().cloned());
             result.usage.merge(&run.usage);
@@ -263,10 +265,10 @@ fn message_of(said: &Said, run_id: &str, calls: usize) -> TurnMessage {
     let run_id = run_id.to_owned();
     match said {
         Said::Message { reasoning: false, id, text } => {
-            TurnMessage::Assistant { run_id, message_id: id.clone(), text: text.clone() }
+            TurnMessage::Assistant { run_id, message_id: (**id).to_owned(), text: text.clone() }
         }
         Said::Message { reasoning: true, id, text } => {
-            TurnMessage::Reasoning { run_id, message_id: id.clone(), text: text.clone() }
+            TurnMessage::Reasoning { run_id, message_id: (**id).to_owned(), text: text.clone() }
         }
         Said::Call(index) => TurnMessage::ToolCall { index: calls + index },
     }
@@ -288,6 +290,14 @@ impl Run {
         pieces.collect()
     }
 
+    /// The message that it has just said something of.
+    pub(crate) fn last_message(&self) -> Option<&Arc<str>> {
+        match self.said.last()? {
+            Said::Message { id, .. } => Some(id),
+            Said::Call(_) => None,
+        }
+    }
+
     fn size(&self) -> usize {
         let said = self.said.iter().map(|said| match said {
             Said::Message { id, text, .. } => id.len() + text.len() + 64,
@@ -301,7 +311,7 @@ impl Run {
     /// Adds a piece to its message, which is nearly always the last thing said.
     fn say(&mut self, thinking: bool, message: &str, piece: &str) {
         let same = self.said.iter_mut().rev().find_map(|said| match said {
-            Said::Message { reasoning, id, text } if *reasoning == thinking && id == message => {
+            Said::Message { reasoning, id, text } if *reasoning == thinking && **id == *message => {
                 Some(text)
             }
             _ => None,
@@ -310,7 +320,7 @@ impl Run {
             Some(text) => text.push_str(piece),
             None => self.said.push(Said::Message {
                 reasoning: thinking,
-                id: message.to_owned(),
+                id: message.into(),
                 text: piece.to_owned(),
             }),
         }
@@ -332,7 +342,7 @@ impl Run {
             self.tool_calls.iter().position(|call| call.id == call_id).unwrap_or_else(|| {
                 self.tool_calls.push(ToolCall {
                     id: call_id.to_owned(),
-                    run_id: run_id.to_owned(),
+                    run_id: run_id.into(),
                     ..ToolCall::default()
                 });
                 let index = self.tool_calls.len() - 1;

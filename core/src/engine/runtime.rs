@@ -364,7 +364,7 @@ impl Runtime {
             turn_id: end.turn_id.clone(),
             completed_by: end.by,
             terminal_message: end.frame.clone(),
-            run_ids: turn.runs.clone(),
+            run_ids: turn.runs.iter().map(|run| (**run).to_owned()).collect(),
             client_message_ids: turn.client_ids.clone(),
             merged_with: turn.merged.clone(),
             disposition: turn.disposition.clone(),

@@ -1,5 +1,7 @@
 //! One `run_turn` call: what it was sent with, whose it is, what it waits for.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use super::delivery::Token;
@@ -262,12 +264,12 @@ pub(crate) struct Turn {
     /// How many runs had been seen when the input was sent.
     pub(crate) seen_at_send: u64,
     /// The run that was under way when the input joined a running turn.
-    pub(crate) joined: Option<String>,
+    pub(crate) joined: Option<Arc<str>>,
     /// Why the input seems to be invalid, and until when the server may prove the opposite.
     pub(crate) refusal: Option<(String, Text, Duration)>,
     /// How many runs had been seen when the turn became ours: later ones are its own.
     pub(crate) ours_at: u64,
-    pub(crate) runs: Vec<String>,
+    pub(crate) runs: Vec<Arc<str>>,
     /// How many of them the follower was told of.
     pub(crate) announced: usize,
     /// The place in the queue the follower was told of.
@@ -356,12 +358,12 @@ impl Turn {
     }
 
     pub(crate) fn owns_run(&self, id: &str) -> bool {
-        self.runs.iter().any(|run| run == id)
+        self.runs.iter().any(|run| **run == *id)
     }
 
     pub(crate) fn add_run(&mut self, id: &str) {
         if !self.owns_run(id) {
-            self.runs.push(id.to_owned());
+            self.runs.push(id.into());
         }
     }
 
@@ -375,7 +377,7 @@ impl Turn {
     }
 
     /// The input left the queue for a turn: a new one, or the one whose run is under way.
-    pub(crate) fn join(&mut self, runs_seen: u64, under_way: Option<&String>) {
+    pub(crate) fn join(&mut self, runs_seen: u64, under_way: Option<&Arc<str>>) {
         if self.phase != Phase::Ours {
             self.joined = under_way.cloned();
         }
@@ -390,7 +392,7 @@ impl Turn {
 
     /// The server says that the input waits in the queue: what seemed to be ours was somebody else's.
     /// Returns the runs that were taken for ours and announced so far.
-    pub(crate) fn wait_in_queue(&mut self) -> Vec<String> {
+    pub(crate) fn wait_in_queue(&mut self) -> Vec<Arc<str>> {
         if self.phase != Phase::Sent && !self.inferred {
             return Vec::new();
         }

@@ -289,15 +289,25 @@ fn parts(text: &str) -> Option<Box<[Part]>> {
     (parts.len() <= MAX_PARTS).then(|| parts.into())
 }
 
-/// Names each value of a frame. What tells kinds of frames and of parts apart is none.
-fn values(
-    scanner: &mut Scanner<'_>,
+/// Names each value of a frame. What tells kinds of frames and of parts apart is none. A frame with the same key
+/// twice in an object is refused: who reads it may look at both.
+fn values<'a>(
+    scanner: &mut Scanner<'a>,
     is_kind: bool,
     found: &mut impl FnMut((u32, u32), Value),
 ) -> Result<(), Malformed> {
     match scanner.peek() {
-        Some(b'{') => scanner
-            .object(|scanner, key| values(scanner, matches!(key, "type" | "message_type"), found)),
+        Some(b'{') => {
+            let mut keys: Vec<Cow<'a, str>> = Vec::with_capacity(12);
+            scanner.fields(|scanner, key| {
+                if keys.contains(&key) {
+                    return scanner.malformed();
+                }
+                let is_kind = matches!(&*key, "type" | "message_type");
+                keys.push(key);
+                values(scanner, is_kind, found)
+            })
+        }
         Some(b'[') => scanner.list(|scanner| values(scanner, false, found)),
         first => {
             let json = scanner.raw()?;

@@ -9,7 +9,7 @@ const MIB: usize = 1024 * 1024;
 
 /// The `n`th event of a turn, of one of ten sorts. The texts in it name the number.
 fn item(sort: u8, n: u64) -> Delivery {
-    let (run_id, text) = ("run".to_owned(), format!("{n};"));
+    let (run_id, text) = ("run".into(), format!("{n};"));
     let call_id = "call".to_owned();
     let event = match sort {
         0 => TurnEvent::AssistantDelta { run_id, message_id: "a".into(), text },

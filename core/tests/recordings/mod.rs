@@ -24,11 +24,14 @@ struct Client {
 
 pub type Outcome = Result<TurnResult, Error>;
 
+/// A run, and its text so far.
+type Said = (Arc<str>, String);
+
 /// What the followers of turns were told: by client and turn, the text of each run in order.
 #[derive(Default)]
 struct Told {
-    runs: HashMap<(String, Token), Vec<(String, String)>>,
-    withdrawn: HashMap<(String, Token), Vec<String>>,
+    runs: HashMap<(String, Token), Vec<Said>>,
+    withdrawn: HashMap<(String, Token), Vec<Arc<str>>>,
 }
 
 impl Told {
@@ -52,14 +55,14 @@ impl Told {
         let told = self.runs.get(turn).map(Vec::as_slice).unwrap_or_default();
         let withdrawn = self.withdrawn.get(turn).map(Vec::as_slice).unwrap_or_default();
         for (run, text) in told {
-            let said = result.runs.iter().find(|said| said.run_id == *run);
+            let said = result.runs.iter().find(|said| *said.run_id == **run);
             assert_eq!(said.map_or("", |said| &said.text), text, "{turn:?} {run}");
             let counts = said.is_none_or(|said| said.withdrawn == withdrawn.contains(run));
             assert!(counts, "{turn:?}: withdrawn {withdrawn:?}, result {:?}", result.runs);
         }
         // Only the runs of an earlier turn with the same message id are not told again.
-        let ids: Vec<_> = told.iter().map(|(id, _)| id).collect();
-        let told_of_result = result.run_ids.iter().filter(|id| ids.contains(id)).count();
+        let ids: Vec<_> = told.iter().map(|(id, _)| &**id).collect();
+        let told_of_result = result.run_ids.iter().filter(|id| ids.contains(&id.as_str())).count();
         assert_eq!(told_of_result, ids.len(), "{turn:?}: {ids:?} of {:?}", result.run_ids);
     }
 }

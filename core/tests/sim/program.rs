@@ -2,6 +2,7 @@
 //! what it is asked, and goes on after every loss.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::engine::{
@@ -38,7 +39,7 @@ struct Open {
     losses: u32,
     stopped: bool,
     /// Text of each run that its events told of.
-    told: Vec<(String, String)>,
+    told: Vec<(Arc<str>, String)>,
 }
 
 #[derive(Debug)]

@@ -341,7 +341,7 @@ async fn ask(
         sleep(after).await;
         return (turn.abort().await, None);
     }
-    let mut told: Vec<(String, String)> = Vec::new();
+    let mut told: Vec<(Arc<str>, String)> = Vec::new();
     while let Some(update) = turn.next().await {
         match update {
             TurnUpdate::Event(TurnEvent::RunWithdrawn { run_id }) => {

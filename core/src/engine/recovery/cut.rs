@@ -1,5 +1,6 @@
 //! A turn whose connection was lost before its end was seen.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,7 +32,7 @@ pub(crate) struct Cut {
     /// How it ended, where that was seen.
     pub(crate) end: Option<End>,
     /// Its runs, as the server tells on the next connection.
-    pub(crate) runs: Vec<String>,
+    pub(crate) runs: Vec<Arc<str>>,
     /// The loss.
     pub(crate) error: Error,
 }
@@ -72,6 +73,10 @@ impl Cut {
     /// Whether the agent was seen to answer.
     pub(crate) fn answered(&self) -> bool {
         !self.partial.messages.is_empty() || !self.partial.tool_calls.is_empty()
+    }
+
+    pub(crate) fn owns(&self, run: &str) -> bool {
+        self.runs.iter().any(|known| **known == *run)
     }
 
     pub(crate) fn has_client_id(&self, id: &str) -> bool {

@@ -125,8 +125,8 @@ impl Lookup {
     /// The server says which messages a run answers.
     pub(crate) fn answers(&mut self, run: &str, ids: &[String]) {
         for cut in self.cuts.iter_mut().filter(|cut| ids.iter().any(|id| cut.has_client_id(id))) {
-            if !cut.runs.iter().any(|known| known == run) {
-                cut.runs.push(run.to_owned());
+            if !cut.owns(run) {
+                cut.runs.push(run.into());
             }
             let others = ids.iter().filter(|id| !cut.is_with(id)).cloned();
             let others: Vec<_> = others.collect();
@@ -150,7 +150,7 @@ impl Lookup {
             frame: Some(text.clone()),
         };
         if let Some(run) = frame.run_id {
-            for cut in self.cuts.iter_mut().filter(|cut| cut.runs.contains(&run)) {
+            for cut in self.cuts.iter_mut().filter(|cut| cut.owns(&run)) {
                 cut.end = Some(end.clone());
             }
         }

@@ -213,7 +213,7 @@ impl Engine {
         if runtime.idle() {
             return;
         }
-        let runs = |cut: &Cut| cut.runs.iter().any(|run| runtime.active.contains(run));
+        let runs = |cut: &Cut| runtime.active.iter().any(|run| cut.owns(run));
         let tokens: Vec<_> =
             lookup.cuts.iter().filter(|cut| runs(cut)).map(|cut| cut.token).collect();
         for token in tokens {
@@ -346,7 +346,7 @@ impl Engine {
         self.turns.insert(token, TurnPlace { runtime: place.clone(), request_id });
         if cut.options.events {
             for run_id in cut.partial.run_ids.clone() {
-                let event = TurnEvent::RunWithdrawn { run_id };
+                let event = TurnEvent::RunWithdrawn { run_id: run_id.into() };
                 self.ctx.deliveries.push_back(Delivery::turn_event(token, event));
             }
         }

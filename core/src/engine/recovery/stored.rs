@@ -1,6 +1,7 @@
 //! The stored messages of a conversation, and what they say of an input (PROTOCOL.md sections 16 and 19).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -165,13 +166,13 @@ impl Stored {
 
     fn told(&self, from: usize, to: usize, cut: &Cut) -> TurnResult {
         let mut runs = Runs::default();
-        let mut ids: Vec<String> = Vec::new();
+        let mut ids: Vec<Arc<str>> = Vec::new();
         let unknown = cut.partial.run_ids.last().cloned().unwrap_or_default();
         for message in self.messages[from..to].iter().rev() {
             let Ok(mut delta) = Delta::read(message.get()) else { continue };
             let run = delta.run_id.get_or_insert_with(|| Cow::Borrowed(&unknown));
-            if !ids.iter().any(|id| id == run) {
-                ids.push(run.to_string());
+            if !ids.iter().any(|id| **id == **run) {
+                ids.push((&**run).into());
             }
             runs.record(&delta, message.get());
         }
