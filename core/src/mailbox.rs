@@ -30,6 +30,10 @@ const BATCH: usize = 1024;
 pub trait Sink: Send + 'static {
     /// Takes one delivery.
     fn deliver(&mut self, delivery: Delivery);
+    /// Takes those of a burst.
+    fn deliver_all(&mut self, deliveries: impl Iterator<Item = Delivery>) {
+        deliveries.for_each(|delivery| self.deliver(delivery));
+    }
     /// The burst is over.
     fn flush(&mut self);
 }
@@ -193,10 +197,6 @@ impl Mailbox {
             turn.map_or((0, 0), |turn| (turn.queue.len(), turn.queue.bytes()))
         })
     }
-
-    fn push(&self, delivery: Delivery) {
-        self.state.with(|state| state.push(delivery));
-    }
 }
 
 impl State {
@@ -243,7 +243,12 @@ pub fn event_json(delivery: &Delivery) -> String {
 
 impl Sink for Arc<Mailbox> {
     fn deliver(&mut self, delivery: Delivery) {
-        self.push(delivery);
+        self.state.with(|state| state.push(delivery));
+    }
+
+    fn deliver_all(&mut self, deliveries: impl Iterator<Item = Delivery>) {
+        // One lock for all, which the reader may want meanwhile.
+        self.state.with(|state| deliveries.for_each(|delivery| state.push(delivery)));
     }
 
     fn flush(&mut self) {

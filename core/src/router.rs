@@ -41,6 +41,8 @@ struct State {
     /// Permission questions that are open. The value is dropped when no answer is wanted any more.
     asked: HashMap<u64, oneshot::Sender<()>>,
     connection: Weak<Connection>,
+    /// The turn whose follower has been told of something, and waits for its bell.
+    told: Option<Token>,
     /// The driver has ended.
     over: bool,
 }
@@ -244,6 +246,58 @@ impl State {
             _ => {}
         }
     }
+
+    /// Hands a delivery to whom it is for; gives it back where that asks somebody.
+    fn take(&mut self, delivery: Delivery) -> Option<Delivery> {
+        match delivery {
+            Delivery::Approval { .. } | Delivery::ToolCall { .. } => return Some(delivery),
+            Delivery::Done { token } => self.complete(token, Outcome::Done),
+            Delivery::Response { token, text, refused, .. } => {
+                let message = Message::new(Channel::Control, text);
+                let outcome = if refused {
+                    Outcome::Failed(refusal(&message))
+                } else {
+                    Outcome::Response(message)
+                };
+                self.complete(token, outcome);
+            }
+            Delivery::Candidate { token, text } => {
+                if let Some(Waiter::Manual(to)) = self.waiting.get(&token) {
+                    // Nobody listens any more: the guard of the call is about to say so.
+                    to.send(Ok(Message::new(Channel::Control, text))).unwrap_or_default();
+                }
+            }
+            Delivery::TurnEvent { token, .. } => {
+                if self.told != Some(token) {
+                    self.ring();
+                    self.told = Some(token);
+                }
+                if let Some(Waiter::Turn(_, Some(follower))) = self.waiting.get_mut(&token) {
+                    follower.events.deliver(delivery);
+                }
+            }
+            // These ring for a follower by dropping where it is told.
+            Delivery::Turn { token, result } => self.complete(token, Outcome::Turn(result)),
+            Delivery::Failed { token, error } => self.complete(token, Outcome::Failed(error)),
+            Delivery::ToolOver { request_id, reason } => {
+                if let Some(call) = self.running.remove(&request_id) {
+                    // Whoever ran it may have gone.
+                    call.send(reason).unwrap_or_default();
+                }
+            }
+            Delivery::ApprovalOver { ask, .. } => drop(self.asked.remove(&ask)),
+            event => self.publish(&event),
+        }
+        None
+    }
+
+    /// Rings for the follower that was told of something last.
+    fn ring(&mut self) {
+        let told = self.told.take().and_then(|token| self.waiting.get_mut(&token));
+        if let Some(Waiter::Turn(_, Some(follower))) = told {
+            follower.events.flush();
+        }
+    }
 }
 
 enum Outcome {
@@ -255,49 +309,23 @@ enum Outcome {
 
 impl Sink for RouterSink {
     fn deliver(&mut self, delivery: Delivery) {
-        if let Delivery::Approval { token, ask, text } = delivery {
-            self.0.ask(token, ask, text);
-            return;
+        self.deliver_all(std::iter::once(delivery));
+    }
+
+    fn deliver_all(&mut self, mut deliveries: impl Iterator<Item = Delivery>) {
+        loop {
+            // What asks somebody looks in here by itself.
+            let asks = self.0.with(|state| {
+                let asks = deliveries.find_map(|delivery| state.take(delivery));
+                state.ring();
+                asks
+            });
+            match asks {
+                Some(Delivery::Approval { token, ask, text }) => self.0.ask(token, ask, text),
+                Some(Delivery::ToolCall { text }) => self.0.call_tool(text),
+                _ => return,
+            }
         }
-        if let Delivery::ToolCall { text } = delivery {
-            self.0.call_tool(text);
-            return;
-        }
-        self.0.with(|state| match delivery {
-            Delivery::Done { token } => state.complete(token, Outcome::Done),
-            Delivery::Response { token, text, refused, .. } => {
-                let message = Message::new(Channel::Control, text);
-                let outcome = if refused {
-                    Outcome::Failed(refusal(&message))
-                } else {
-                    Outcome::Response(message)
-                };
-                state.complete(token, outcome);
-            }
-            Delivery::Candidate { token, text } => {
-                if let Some(Waiter::Manual(to)) = state.waiting.get(&token) {
-                    // Nobody listens any more: the guard of the call is about to say so.
-                    to.send(Ok(Message::new(Channel::Control, text))).unwrap_or_default();
-                }
-            }
-            Delivery::TurnEvent { token, .. } => {
-                if let Some(Waiter::Turn(_, Some(follower))) = state.waiting.get_mut(&token) {
-                    follower.events.deliver(delivery);
-                    // Turns are few and their bells cheap: no list of those to ring.
-                    follower.events.flush();
-                }
-            }
-            Delivery::Turn { token, result } => state.complete(token, Outcome::Turn(result)),
-            Delivery::Failed { token, error } => state.complete(token, Outcome::Failed(error)),
-            Delivery::ToolOver { request_id, reason } => {
-                if let Some(call) = state.running.remove(&request_id) {
-                    // Whoever ran it may have gone.
-                    call.send(reason).unwrap_or_default();
-                }
-            }
-            Delivery::ApprovalOver { ask, .. } => drop(state.asked.remove(&ask)),
-            event => state.publish(&event),
-        });
     }
 
     fn flush(&mut self) {

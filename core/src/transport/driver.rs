@@ -298,9 +298,7 @@ impl<S: Sink> Driver<S> {
         self.standby.send_all(&mut self.engine);
         // First, so that whoever is told of something finds counters that know of it.
         self.shared.set_counters(self.engine.counters());
-        while let Some(delivery) = self.engine.poll_delivery() {
-            self.sink.deliver(delivery);
-        }
+        self.sink.deliver_all(std::iter::from_fn(|| self.engine.poll_delivery()));
         self.sink.flush();
     }
 
