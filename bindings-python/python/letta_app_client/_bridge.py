@@ -6,7 +6,6 @@ and rings a doorbell once per burst; the loop's own thread fetches them here.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVar
@@ -15,6 +14,7 @@ from weakref import WeakMethod
 from . import _native
 from ._call import Choice, Delivery, Judge
 from ._loops import Loop, running_key, running_loop
+from ._process import forks
 from .errors import ForkedProcess, WrongLoop, from_json
 
 __all__ = ["BATCH", "Bridge", "Pending"]
@@ -57,7 +57,7 @@ class Bridge:
         # The client has the bridge, so the bridge has the client only while the loop has it.
         self._deliver = WeakMethod(deliver)
         self._held: Callable[[Delivery], None] | None = None
-        self._pid = os.getpid()
+        self._forks = forks.count
         self._loop: Loop | None = None
         self._home: Loop | None = None
         self._attached = False
@@ -106,7 +106,7 @@ class Bridge:
 
     def is_in_its_process(self) -> bool:
         """Whether the caller is in the client's process."""
-        return os.getpid() == self._pid
+        return forks.count == self._forks
 
     def check_process(self) -> None:
         """Refuses a call from a foreign process.
@@ -259,6 +259,10 @@ class Bridge:
             ForkedProcess: The client was made before a fork.
             WrongLoop: Another loop is running the caller, or none.
         """
+        loop = self._loop
+        # Nearly every call is one of these.
+        if loop is not None and loop.is_running() and forks.count == self._forks:
+            return loop
         self.check()
         if self._loop is None:
             self._loop = running_loop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ._approvals import Approvals, chosen
 from ._call import Delivery
@@ -65,8 +65,10 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        response = await self._link.request(_command("runtime_start", fields), timeout)
-        return cast("RuntimeStartResponseMessage", response)
+        response: RuntimeStartResponseMessage = await self._link.request(
+            _command("runtime_start", fields), timeout
+        )
+        return response
 
     async def run_turn(
         self,
@@ -159,7 +161,7 @@ class Commands(HasConveniences, Overloads):
 
         def start(token: int) -> None:
             nonlocal mine
-            held, told = self._bridge.hold(), bool(self._link.on_send)
+            held, told = self._bridge.hold(), bool(self._link.on_send.entries)
             rest = (mode, False, check, allowed, held, told)
             sent = self._native.run_turn(token, command, *limits, *rest)
             mine = token
@@ -248,7 +250,7 @@ class Commands(HasConveniences, Overloads):
         command = _input(runtime, payload, request_id, {})
 
         def start(token: int) -> None:
-            rest = (mode, True, check, allowed, False, bool(self._link.on_send))
+            rest = (mode, True, check, allowed, False, bool(self._link.on_send.entries))
             sent = self._native.run_turn(token, command, *limits, *rest)
             self._approvals.take(token, handler)
             self._link.sent(sent)
@@ -302,8 +304,10 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server did not accept the input.
             RequestTimeout: No answer in time.
         """
-        response = await self._link.request(_input(runtime, payload, request_id, fields), timeout)
-        return cast("InputAcceptedResponseMessage", response)
+        response: InputAcceptedResponseMessage = await self._link.request(
+            _input(runtime, payload, request_id, fields), timeout
+        )
+        return response
 
     async def sync(
         self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
@@ -318,8 +322,8 @@ class Commands(HasConveniences, Overloads):
             RequestTimeout: No answer in time.
         """
         command = {"runtime": runtime, **_command("sync", fields)}
-        response = await self._link.request(command, timeout)
-        return cast("SyncResponseMessage", response)
+        response: SyncResponseMessage = await self._link.request(command, timeout)
+        return response
 
     async def abort(
         self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
@@ -334,8 +338,8 @@ class Commands(HasConveniences, Overloads):
             RequestTimeout: No answer in time.
         """
         command = {"runtime": runtime, **_command("abort_message", fields)}
-        response = await self._link.request(command, timeout)
-        return cast("AbortMessageResponseMessage", response)
+        response: AbortMessageResponseMessage = await self._link.request(command, timeout)
+        return response
 
     async def info(self, *, timeout: Timeout = "default") -> AppServerInfoResponseMessage:
         """Asks for the server's version and capabilities: ``app_server_info`` (section 3).
@@ -346,8 +350,10 @@ class Commands(HasConveniences, Overloads):
         Raises:
             RequestTimeout: No answer in time.
         """
-        response = await self._link.request({"type": "app_server_info"}, timeout)
-        return cast("AppServerInfoResponseMessage", response)
+        response: AppServerInfoResponseMessage = await self._link.request(
+            {"type": "app_server_info"}, timeout
+        )
+        return response
 
     async def conversation_list(
         self, *, timeout: Timeout = "default", **fields: Any
@@ -360,8 +366,10 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        response = await self._link.request(_command("conversation_list", fields), timeout)
-        return cast("ConversationListResponseMessage", response)
+        response: ConversationListResponseMessage = await self._link.request(
+            _command("conversation_list", fields), timeout
+        )
+        return response
 
     async def runtime_external_tools_update(
         self, *, timeout: Timeout = "default", **fields: Any
@@ -376,8 +384,10 @@ class Commands(HasConveniences, Overloads):
             RequestTimeout: No answer in time.
         """
         command = _command("runtime_external_tools_update", fields)
-        response = await self._link.request(command, timeout)
-        return cast("RuntimeExternalToolsUpdateResponseMessage", response)
+        response: RuntimeExternalToolsUpdateResponseMessage = await self._link.request(
+            command, timeout
+        )
+        return response
 
     if not TYPE_CHECKING:  # its types are in ``Overloads``
 
@@ -444,7 +454,8 @@ class Commands(HasConveniences, Overloads):
         """
         if predicate is None:
             raise no_predicate(predicate)
-        return await self._link.request(command, timeout, predicate, checked=False)
+        response: Message = await self._link.request(command, timeout, predicate, checked=False)
+        return response
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Sends a command and waits for nothing; it is checked against the protocol.

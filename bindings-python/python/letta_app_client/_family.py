@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ._limits import Timeout
 from ._link import Link
@@ -57,7 +57,7 @@ class Family:
         timeout: Timeout,
     ) -> Awaitable[M]:
         command = _command(kind, fields, request_id)
-        return cast("Awaitable[M]", self._link.request(command, timeout))
+        return self._link.request(command, timeout)
 
     def _tell(self, kind: str, fields: dict[str, Any], request_id: str | None) -> None:
         self._link.send(_command(kind, fields, request_id))

@@ -241,9 +241,9 @@ class Flight:
         if not self._bridge.is_in_its_process():
             return False
         with self._pulling:
-            events = events_from_native(self._native.take_turn(self._token))
+            events, others = events_from_native(self._native.take_turn(self._token))
             self._events.extend(events)
-            for event in events:
+            for event in others:
                 if isinstance(event, ApprovalRequested):
                     self._asked[event.request_id] = event.raw["frame"]
                 elif isinstance(event, ApprovalDecided):

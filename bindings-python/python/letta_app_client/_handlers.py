@@ -33,9 +33,6 @@ class Handlers(Generic[P]):
         self.entries: tuple[tuple[Callable[P, Any], contextvars.Context], ...] = ()
         self.errors = 0
 
-    def __bool__(self) -> bool:
-        return bool(self.entries)
-
     def add(self, handler: Callable[P, Any]) -> Callable[[], None]:
         """Registers a handler and returns the function that removes it."""
         if not callable(handler):

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .errors import InvalidOption
 
-__all__ = ["Resend", "Timeout", "TurnLimits", "grace", "limit", "request_limit", "turn_limits"]
+__all__ = [
+    "DEFAULT",
+    "Resend",
+    "Timeout",
+    "TurnLimits",
+    "grace",
+    "limit",
+    "request_limit",
+    "turn_limits",
+]
 
 Timeout: TypeAlias = 'float | Literal["default"] | None'
 """Seconds above zero, ``"default"`` for the client's ``request_timeout``, or ``None`` (or
@@ -21,6 +30,9 @@ TurnLimits: TypeAlias = tuple[
     float | None, float | None, float | None, float | None, float, float, float, Resend
 ]
 """The limits of a turn in the order in which the engine takes them."""
+
+DEFAULT: Final = "default"
+"""The text that stands for the client's own limit, nearly always this very one."""
 
 LONGEST = 1e9
 """Longer limits mean "never", and would overflow the engine's clock."""

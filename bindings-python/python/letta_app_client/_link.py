@@ -12,7 +12,7 @@ from ._bridge import Bridge
 from ._call import Delivery
 from ._decode import decode, decode_as
 from ._handlers import Handlers
-from ._limits import Timeout, request_limit
+from ._limits import DEFAULT, Timeout, request_limit
 from ._loops import logger
 from .errors import InvalidOption, LettaAppError, refusal
 from .messages import Channel, Message
@@ -93,18 +93,18 @@ class Link:
 
     def sent(self, text: str | None) -> None:
         """Tells of a command that goes out, where that was asked for."""
-        if text is not None and self.on_send:
+        if text is not None and self.on_send.entries:
             self.on_send.emit(json.loads(text))
 
     def send(self, command: Any) -> None:
         """Sends a command that is checked against the protocol."""
         self.bridge.check()
-        self.sent(self.native.send(command, bool(self.on_send)))
+        self.sent(self.native.send(command, bool(self.on_send.entries)))
 
     def send_raw(self, command: Any) -> None:
         """Sends an object with a ``type``."""
         self.bridge.check()
-        self.sent(self.native.send_raw(command, bool(self.on_send)))
+        self.sent(self.native.send_raw(command, bool(self.on_send.entries)))
 
     def request(
         self,
@@ -113,17 +113,19 @@ class Link:
         predicate: Callable[[Message], bool] | None = None,
         *,
         checked: bool = True,
-    ) -> Awaitable[Message]:
-        """Sends a command, when it is awaited, and waits for its response."""
+    ) -> Awaitable[Any]:
+        """Sends a command, when it is awaited, and waits for the message that answers it."""
         manual = predicate is not None
         # What a coroutine function returns would always count as true.
         if manual and (not callable(predicate) or inspect.iscoroutinefunction(predicate)):
             raise no_predicate(predicate)
-        seconds = request_limit("timeout", timeout)
+        seconds = timeout if timeout is DEFAULT else request_limit("timeout", timeout)
 
         def start(token: int) -> None:
-            held, told = self.bridge.hold(), bool(self.on_send)
-            self.sent(self.native.request(token, command, seconds, manual, checked, held, told))
+            held, told = self.bridge.hold(), bool(self.on_send.entries)
+            sent = self.native.request(token, command, seconds, manual, checked, held, told)
+            if sent is not None:
+                self.sent(sent)
 
         return self.bridge.call(start, _answer, predicate)
 

@@ -507,7 +507,7 @@ class AppServerClient(Commands):
             logger.warning("%s of %s is not as it was: %s", conversation, agent, from_json(error))
         elif kind == "closed":
             self._link.ended(None)
-        elif kind == "lagged" and (self._link.has_listeners or self._link.on_send):
+        elif kind == "lagged" and (self._link.has_listeners or self._link.on_send.entries):
             self._dropped += delivery[2]
             logger.warning("%d frames were dropped: the event loop was busy", delivery[2])
             self._link.lagged(delivery[2])

@@ -498,13 +498,16 @@ def event_from_raw(raw: dict[str, Any]) -> TurnEvent:
     return event
 
 
-def events_from_native(taken: list[Taken]) -> list[TurnEvent]:
-    """Builds the events of a part of those that a turn has had."""
+def events_from_native(taken: list[Taken]) -> tuple[list[TurnEvent], list[TurnEvent]]:
+    """Builds the events of a part of those that a turn has had: all, and those without pieces."""
     events: list[TurnEvent] = []
+    others: list[TurnEvent] = []
     for one in taken:
         if isinstance(one, tuple):
             kind, *pieces = one
             events += _PIECES[kind](*pieces)
         else:
-            events.append(event_from_raw(parse(one) if isinstance(one, str) else one))
-    return events
+            event = event_from_raw(parse(one) if isinstance(one, str) else one)
+            events.append(event)
+            others.append(event)
+    return events, others
