@@ -4,7 +4,8 @@
 import { RunningInputs } from "./alive.js";
 import type { ApprovalHandler } from "./approvals.js";
 import { Approvers } from "./approvers.js";
-import { checkedCommand, typed } from "./commands.js";
+import { ClientCaller } from "./caller.js";
+import { checkedCommand } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
@@ -48,6 +49,19 @@ import type { Turn } from "./turn.js";
 import { Turns } from "./turns.js";
 import type * as types from "./types.js";
 
+/** The native half. Not made in the constructor, whose functions would keep the options for good. */
+function opened(
+  options: AppServerClientOptions,
+  played: Replay | undefined,
+  ring: () => void,
+): Connection {
+  const native = nativeOptions(options, played);
+  const connection = translated(() => new Connection(native, ring));
+  if (typeof options.redact === "function") serveRecording(connection, options.redact);
+  warnOfToken(connection.insecureToken(), native.url);
+  return connection;
+}
+
 /**
  * One connection to an App Server.
  *
@@ -89,28 +103,12 @@ export class AppServerClient extends DocumentedClient {
   };
 
   /** @internal */
-  protected override readonly caller: Caller = {
-    ask: (type, command, options) => {
-      const complete = () => this.#sending.withId(typed(type, checkedCommand(command)), true);
-      return this.#sending.request(complete, options, { checked: true });
-    },
-    tell: (type, command) => {
-      this.send({ ...checkedCommand(command), type } as wire.WsProtocolCommand);
-    },
-    follow: (filter, follower) => {
-      this.#sending.checkOpen();
-      return this.#followers.add(filter, follower);
-    },
-    nextId: (prefix) => this.nextRequestId(prefix),
-  };
+  protected override readonly caller: Caller;
 
   /** @throws {@link InvalidOption} names the option that cannot be used. */
   constructor(options: AppServerClientOptions, played?: Replay) {
     super();
-    const native = nativeOptions(options, played);
-    this.#native = translated(() => new Connection(native, () => this.#deliveries.ring()));
-    if (typeof options.redact === "function") serveRecording(this.#native, options.redact);
-    warnOfToken(this.#native.insecureToken(), native.url);
+    this.#native = opened(options, played, () => this.#deliveries.ring());
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(
       () => {
@@ -133,6 +131,7 @@ export class AppServerClient extends DocumentedClient {
     this.#messages = new Subscribers(failed, changed);
     this.#followers = new Followers(this.#messages);
     this.#sending = new Sending(this.#native, this.#calls, this.#frames, this.#running, failed);
+    this.caller = new ClientCaller(this, this.#sending, this.#followers);
     this.#standing = new Standing(this.#followers, failed);
     this.#lags = new Handlers("onLagged", failed);
     this.#tools = new ToolCalls(this.#native, changed);
@@ -265,7 +264,7 @@ export class AppServerClient extends DocumentedClient {
   ): MessageStream<MessageOf<TType>>;
   messages(options?: MessagesOptions): MessageStream<wire.WsProtocolMessage>;
   messages(options: MessagesOptions = {}): MessageStream<never> {
-    return new MessageStream(this.caller.follow, checkedObject("options", options));
+    return new MessageStream(this.caller, checkedObject("options", options));
   }
 
   /**

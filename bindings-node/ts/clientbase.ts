@@ -28,12 +28,9 @@ export abstract class ClientBase {
   protected abstract readonly caller: Caller;
   /** Those that were asked for: a client uses few of them. */
   #families: Map<Made<Family>, Family> | undefined;
-  /** One for all, because it is there only when they are asked for it. */
-  readonly #caller = () => this.caller;
-
   #family<TFamily extends Family>(kind: Made<TFamily>): TFamily {
     this.#families ??= new Map();
-    const made = (this.#families.get(kind) as TFamily | undefined) ?? new kind(this.#caller);
+    const made = (this.#families.get(kind) as TFamily | undefined) ?? new kind(() => this.caller);
     this.#families.set(kind, made);
     return made;
   }

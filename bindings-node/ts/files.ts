@@ -30,7 +30,7 @@ export class FileChanges extends Reader<FileChangedMessage> {
     };
     const options = { signal, sizeOf: () => path.length, left };
     const inbox = followed<FileChangedMessage>(
-      caller.follow,
+      caller,
       { types: ["file_changed"] },
       options,
       (message, changes) => {

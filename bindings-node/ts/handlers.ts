@@ -20,15 +20,17 @@ function stackOf(error: unknown): { detail?: string } {
   }
 }
 
+const nothing = () => {};
+
 /** A set of functions that may change while they are called. */
 export class HandlerSet<Handler extends (...values: never[]) => unknown> {
-  readonly #event: string;
+  protected readonly event: string;
   readonly #changed: () => void;
   /** Made with the first handler: most sets of an idle client never have one. */
   #handlers: Set<Handler> | undefined;
 
-  constructor(event: string, changed: () => void) {
-    this.#event = event;
+  constructor(event: string, changed: () => void = nothing) {
+    this.event = event;
     this.#changed = changed;
   }
 
@@ -39,7 +41,7 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
   /** Gives the unsubscriber. */
   add(handler: Handler): () => void {
     if (typeof handler !== "function") {
-      throw new TypeError(`${this.#event}: expected a function, got ${describe(handler)}`);
+      throw new TypeError(`${this.event}: expected a function, got ${describe(handler)}`);
     }
     this.#handlers ??= new Set();
     const handlers = this.#handlers.add(handler);
@@ -54,37 +56,27 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
    * that registers itself again would be visited for ever, and only while they are still there.
    */
   each(visit: (handler: Handler) => void): void {
-    const handlers = this.#handlers ?? [];
+    const handlers = this.#handlers ?? new Set();
     for (const handler of [...handlers]) {
-      if (this.#handlers?.has(handler)) visit(handler);
+      if (handlers.has(handler)) visit(handler);
     }
   }
 }
 
-const nothing = () => {};
-
 /** Called in the order of registration; one that fails is reported and counted, the others still run. */
-export class Handlers<Arguments extends unknown[]> {
-  readonly #event: string;
+export class Handlers<Arguments extends unknown[]> extends HandlerSet<
+  (...values: Arguments) => unknown
+> {
   readonly #failed: () => void;
-  readonly #handlers: HandlerSet<(...values: Arguments) => unknown>;
 
-  constructor(event: string, failed: () => void, changed: () => void = nothing) {
-    this.#event = event;
+  constructor(event: string, failed: () => void, changed?: () => void) {
+    super(event, changed);
     this.#failed = failed;
-    this.#handlers = new HandlerSet(event, changed);
-  }
-
-  get size(): number {
-    return this.#handlers.size;
-  }
-
-  add(handler: (...values: Arguments) => unknown): () => void {
-    return this.#handlers.add(handler);
   }
 
   call(...values: Arguments): void {
-    this.#handlers.each((handler) => {
+    if (this.size === 0) return;
+    this.each((handler) => {
       try {
         const returned = handler(...values);
         // An async handler's rejection would otherwise end the process.
@@ -97,6 +89,6 @@ export class Handlers<Arguments extends unknown[]> {
 
   #report(error: unknown): void {
     this.#failed();
-    reportHandlerError(this.#event, error);
+    reportHandlerError(this.event, error);
   }
 }

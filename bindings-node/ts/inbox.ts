@@ -136,7 +136,7 @@ export class Inbox<T> {
 
 /** An inbox that is filled from the frames that pass a filter, until it is left or they end. */
 export function followed<T>(
-  follow: Caller["follow"],
+  caller: Pick<Caller, "follow">,
   filter: MessageFilter,
   options: InboxOptions<T>,
   receive: (message: WsProtocolMessage, inbox: Inbox<T>) => void,
@@ -148,7 +148,7 @@ export function followed<T>(
   };
   const inbox = new Inbox<T>({ ...options, left });
   try {
-    off = follow(filter, {
+    off = caller.follow(filter, {
       ofConnection: options.ofConnection,
       receive: (message) => receive(message, inbox),
       lagged: (count) => {

@@ -1,7 +1,7 @@
 /** The calls that wait for their completion. */
 
 // Not the global ones, which tests replace by fake timers.
-import { clearInterval, setImmediate, setInterval } from "node:timers";
+import { setImmediate, setInterval } from "node:timers";
 import { AbortError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
@@ -56,13 +56,30 @@ interface Engine {
 /** The longest interval there is; its callback does nothing. */
 const IDLE_MS = 2 ** 31 - 1;
 
+/** How many clients have calls pending, and the timer that keeps the process alive for them. */
+let held = 0;
+let alive: NodeJS.Timeout | undefined;
+
+/** One timer for all times and clients: it costs less to stop and go than to be made. */
+function hold(): void {
+  held += 1;
+  if (held > 1) return;
+  if (alive) alive.ref();
+  else alive = setInterval(() => {}, IDLE_MS);
+}
+
+function letGo(): void {
+  held -= 1;
+  if (held === 0) alive?.unref();
+}
+
 /**
  * Keeps the process alive while calls are pending, and only then: the engine's bell does not.
  */
 export class PendingCalls {
   readonly #engine: Engine;
   readonly #calls = new Map<number, Waiting>();
-  #alive: NodeJS.Timeout | undefined;
+  #holds = false;
   #flushes = false;
 
   constructor(engine: Engine) {
@@ -83,7 +100,10 @@ export class PendingCalls {
     const signal = checkedSignal(call.signal);
     if (signal?.aborted) throw new AbortError(signal.reason);
     call.start(token);
-    if (this.#calls.size === 0) this.#hold();
+    if (!this.#holds) {
+      this.#holds = true;
+      hold();
+    }
     const waiting: Waiting = { call, detach: undefined };
     this.#calls.set(token, waiting);
     if (signal === undefined) return;
@@ -99,14 +119,8 @@ export class PendingCalls {
 
   /** No call will be made any more. */
   end(): void {
-    clearInterval(this.#alive);
-    this.#alive = undefined;
-  }
-
-  /** One timer for all times: it costs less to stop and go than to be made. */
-  #hold(): void {
-    if (this.#alive) this.#alive.ref();
-    else this.#alive = setInterval(() => {}, IDLE_MS);
+    if (this.#holds) letGo();
+    this.#holds = false;
   }
 
   /**
@@ -170,7 +184,7 @@ export class PendingCalls {
     this.#calls.delete(token);
     detach?.();
     call.ended?.(token);
-    if (this.#calls.size === 0) this.#alive?.unref();
+    if (this.#calls.size === 0) this.end();
     return call;
   }
 }

@@ -18,10 +18,7 @@ export interface MessagesOptions<TType extends string = string>
 /** Messages of the server, as they come; see {@link Reader}. */
 export class MessageStream<TMessage extends object> extends Reader<TMessage> {
   /** @internal */
-  constructor(
-    follow: Caller["follow"],
-    { signal, limit, maxBytes, overflow, ...filter }: MessagesOptions,
-  ) {
+  constructor(caller: Caller, { signal, limit, maxBytes, overflow, ...filter }: MessagesOptions) {
     const options: InboxOptions<TMessage> = {
       signal,
       limit,
@@ -36,7 +33,7 @@ export class MessageStream<TMessage extends object> extends Reader<TMessage> {
     };
     // The filter lets nothing else pass.
     super(
-      followed(follow, filter, options, (message, inbox) =>
+      followed(caller, filter, options, (message, inbox) =>
         inbox.push(message as unknown as TMessage),
       ),
     );

@@ -49,7 +49,7 @@ export class Terminal implements AsyncIterable<string> {
     this.#caller = caller;
     // Before it runs: its first output may come right behind the answer.
     this.#output = followed<string>(
-      caller.follow,
+      caller,
       { types: ["terminal_output", "terminal_exited"] },
       {
         ofConnection: true,

@@ -1,0 +1,51 @@
+/** What the families of a client, and its own methods, call it by. */
+
+import { checkedCommand, typed } from "./commands.js";
+import type { CommandMap } from "./families.js";
+import type { AnsweredType, Caller, CommandType } from "./family.js";
+import type { MessageFilter } from "./filters.js";
+import type { Follower, Followers } from "./followers.js";
+import type { RequestOptions } from "./options.js";
+import type { WsProtocolCommand } from "./protocol.js";
+import type { Sending } from "./sending.js";
+
+/** The part of a client that is its user's as well. */
+interface Client {
+  send(command: WsProtocolCommand): void;
+  nextRequestId(prefix: string): string;
+}
+
+/** A caller with one object for each client, instead of one for each of its functions. */
+export class ClientCaller implements Caller {
+  readonly #client: Client;
+  readonly #sending: Sending;
+  readonly #followers: Followers;
+
+  constructor(client: Client, sending: Sending, followers: Followers) {
+    this.#client = client;
+    this.#sending = sending;
+    this.#followers = followers;
+  }
+
+  ask<TType extends AnsweredType>(
+    type: TType,
+    command: object,
+    options: RequestOptions,
+  ): Promise<CommandMap[TType]["response"]> {
+    const complete = () => this.#sending.withId(typed(type, checkedCommand(command)), true);
+    return this.#sending.request(complete, options, { checked: true });
+  }
+
+  tell(type: CommandType, command: object): void {
+    this.#client.send({ ...checkedCommand(command), type } as WsProtocolCommand);
+  }
+
+  follow(filter: MessageFilter, follower: Follower): () => void {
+    this.#sending.checkOpen();
+    return this.#followers.add(filter, follower);
+  }
+
+  nextId(prefix: string): string {
+    return this.#client.nextRequestId(prefix);
+  }
+}
