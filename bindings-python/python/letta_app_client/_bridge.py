@@ -6,7 +6,6 @@ and rings a doorbell once per burst; the loop's own thread fetches them here.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
@@ -63,7 +62,8 @@ class Bridge:
         self._attached = False
         self._pending: dict[int, Taker] = {}
         self._closing: list[int] = []
-        self._inbox: deque[Delivery] = deque()
+        # The next one is the last.
+        self._inbox: list[Delivery] = []
         # The mailbox has more, which comes when those who were answered have had their say.
         self._more = False
         self._paused = False
@@ -301,14 +301,14 @@ class Bridge:
         if not self._inbox:
             # It ends behind answers: the tasks that get them go on before what came after, for they
             # may register a handler for it.
-            deliveries, self._more = self.native.drain(rung)
-            self._inbox.extend(deliveries)
+            self._inbox, self._more = self.native.drain(rung)
+            self._inbox.reverse()
         try:
             inbox, take = self._inbox, self._take
             for _ in range(min(len(inbox), BATCH)):
                 # A handler may have fetched what was here.
                 if inbox:
-                    take(inbox.popleft())
+                    take(inbox.pop())
         finally:
             # Also when a handler was interrupted: no completion may be lost.
             if (self._inbox or self._more) and self._loop is not None:

@@ -154,7 +154,8 @@ class AsyncioLoop:
         self._loop = loop
         self._fd = -1
         self._watcher: _Watcher | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        # Made with the first: most clients never have one.
+        self._tasks: set[asyncio.Task[None]] | None = None
         self._running: Callable[[], object] = sys.modules["asyncio"]._get_running_loop  # noqa: SLF001
 
     def is_running(self) -> bool:
@@ -205,6 +206,8 @@ class AsyncioLoop:
 
         task: asyncio.Task[None] = context.run(self._loop.create_task, run())
         # The loop itself holds tasks weakly.
+        if self._tasks is None:
+            self._tasks = set()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task.cancel
