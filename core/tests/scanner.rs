@@ -1,6 +1,7 @@
 //! The scanner of routing fields against `serde_json`: frames of all kinds, and frames that something is wrong with.
 #![expect(clippy::panic, reason = "shared with the fuzz target, which fails by panicking")]
 
+mod recorded;
 #[path = "../fuzz/src/scanner.rs"]
 mod scanner;
 
@@ -102,19 +103,7 @@ proptest! {
 
 #[test]
 fn every_frame_of_the_recordings_is_read_as_serde_reads_it() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/traces");
-    let mut frames = 0;
-    for generation in ["single", "split"] {
-        let files = std::fs::read_dir(format!("{folder}/{generation}")).into_iter().flatten();
-        for file in files.flatten() {
-            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-            let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            for frame in lines.map(|line| line["frame"].to_string()) {
-                scanner::compare(&frame);
-                frames += 1;
-            }
-        }
-    }
+    let frames = recorded::frames().flatten().inspect(|frame| scanner::compare(frame)).count();
     assert!(frames > 5_000, "{frames} frames");
 }
 

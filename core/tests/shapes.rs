@@ -1,11 +1,11 @@
 //! Frames that are laid over ones before against the same frames read for themselves.
 
+mod recorded;
 #[path = "../fuzz/src/shapes.rs"]
 mod shapes;
 
 use letta_app_client::protocol::shapes::Shapes;
 use proptest::prelude::*;
-use serde_json::Value;
 
 /// The inside of a string, with what may stand in one and what may not.
 fn inside() -> impl Strategy<Value = String> {
@@ -115,19 +115,13 @@ fn a_key_that_stands_twice_is_read_twice() {
 
 #[test]
 fn every_frame_of_the_recordings_says_what_it_says_for_itself() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../protocol/traces");
     let mut frames = 0;
-    for generation in ["single", "split"] {
-        let files = std::fs::read_dir(format!("{folder}/{generation}")).into_iter().flatten();
-        for file in files.flatten() {
-            let mut known = Shapes::default();
-            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-            let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            for frame in lines.map(|line| line["frame"].to_string()) {
-                shapes::compare(&mut known, &frame);
-                frames += 1;
-            }
+    for recording in recorded::frames() {
+        let mut known = Shapes::default();
+        for frame in &recording {
+            shapes::compare(&mut known, frame);
         }
+        frames += recording.len();
     }
     assert!(frames > 5_000, "{frames} frames");
 }
