@@ -28,6 +28,7 @@ export abstract class ClientBase {
   protected abstract readonly caller: Caller;
   /** Those that were asked for: a client uses few of them. */
   #families: Map<Made<Family>, Family> | undefined;
+
   #family<TFamily extends Family>(kind: Made<TFamily>): TFamily {
     this.#families ??= new Map();
     const made = (this.#families.get(kind) as TFamily | undefined) ?? new kind(() => this.caller);
