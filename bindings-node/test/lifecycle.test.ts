@@ -6,13 +6,13 @@ import { describe, expect, it } from "vitest";
 import { startMock } from "./helpers.js";
 
 const child = new URL("lifecycle/child.mjs", import.meta.url);
-const TIMES = 24;
 const WAYS = [
   "awaited",
   "not closed",
   "never connected",
   "exit while pending",
   "pending keeps alive",
+  "pending keeps alive beside one that is closed",
   "closed, not awaited",
   "readers that nobody reads",
   "reading keeps alive",
@@ -21,6 +21,7 @@ const WAYS = [
   "closed in a finalizer",
   "closed at exit",
 ];
+const TIMES = 2 * WAYS.length;
 const ways = Array.from({ length: TIMES }, (_, index) => WAYS[index % WAYS.length] ?? "awaited");
 
 /** Runs jobs, a few at a time. */
@@ -41,6 +42,7 @@ async function each<T>(
 /** What the program says at its end. */
 const SAID: Record<string, string> = {
   "pending keeps alive": "request_timeout",
+  "pending keeps alive beside one that is closed": "request_timeout",
   "reading keeps alive": "ABORT_ERR",
   "closed in a handshake, twice": "closed",
   "closed in a finalizer": "closed",

@@ -54,6 +54,15 @@ switch (way) {
     // The server is silent; the process stays for the limit, and no longer.
     client.request("list_models", {}, { timeoutMs: 200 }).catch(tell);
     break;
+  case "pending keeps alive beside one that is closed": {
+    // All clients have one timer; who lets go of it lets go for itself.
+    client.request("list_models", {}, { timeoutMs: 200 }).catch(tell);
+    const other = await connect(url);
+    other.request("list_models").catch(() => {});
+    await other.close();
+    await other.close();
+    break;
+  }
   case "closed, not awaited":
     client.request("list_models").catch(() => {});
     client.close();

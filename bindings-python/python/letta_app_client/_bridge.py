@@ -301,8 +301,9 @@ class Bridge:
         if not self._inbox:
             # It ends behind answers: the tasks that get them go on before what came after, for they
             # may register a handler for it.
-            self._inbox, self._more = self.native.drain(rung)
-            self._inbox.reverse()
+            deliveries, self._more = self.native.drain(rung)
+            # No call in between, at whose end an interrupt could lose them.
+            self._inbox = deliveries[::-1]
         try:
             inbox, take = self._inbox, self._take
             for _ in range(min(len(inbox), BATCH)):

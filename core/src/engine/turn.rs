@@ -1,7 +1,6 @@
 //! One `run_turn` call: what it was sent with, whose it is, what it waits for.
 
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use super::delivery::Token;

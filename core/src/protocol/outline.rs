@@ -71,7 +71,8 @@ pub fn string(text: &str) -> Option<Cow<'_, str>> {
     Some(string)
 }
 
-fn place(text: &str, part: &str) -> Option<Range<u32>> {
+/// Where a part of a text stands in it.
+pub(super) fn place(text: &str, part: &str) -> Option<Range<u32>> {
     let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
     let end = start.checked_add(part.len()).filter(|end| *end <= text.len())?;
     Some(u32::try_from(start).ok()?..u32::try_from(end).ok()?)

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::delta::Delta;
 use super::envelope::{Envelope, Malformed, Scope};
 use super::escapes::unescaped;
+use super::outline::{Outline, place};
 use super::plain::plain;
 use super::scan::Scanner;
 
@@ -78,13 +79,13 @@ impl Shape {
     /// The look of a frame; nothing where what it says cannot be found by places alone.
     pub(super) fn of(text: &str) -> Option<Self> {
         // Values that all differ are found where they are; the frame's own might be the same by chance.
-        let plain = filled(text, &parts(text)?, "text")?;
-        let parts = parts(&plain)?;
-        let places = Places::of(&plain, &parts)?;
-        let escaped = filled(&plain, &parts, "\\n")?;
-        let same = parts.iter().filter_map(|part| plain.get(part.place())).collect();
+        let example = filled(text, &parts_of(text)?, "text")?;
+        let parts = parts_of(&example)?;
+        let places = Places::of(&example, &parts)?;
+        let escaped = filled(&example, &parts, "\\n")?;
+        let same = parts.iter().filter_map(|part| example.get(part.place())).collect();
         let shape = Self { same, parts, places };
-        [&plain, &escaped].into_iter().all(|text| shape.understands(text)).then_some(shape)
+        [&example, &escaped].into_iter().all(|text| shape.understands(text)).then_some(shape)
     }
 
     /// Whether it reads from a frame what others do.
@@ -219,7 +220,7 @@ impl Places {
             message_type: string(Some(&delta.message_type))?,
             agent_id: string(runtime.map(|runtime| &runtime.agent_id)),
             conversation_id: string(runtime.map(|runtime| &runtime.conversation_id)),
-            event_seq: envelope.event_seq.and_then(|_| json(number(text, "event_seq"))),
+            event_seq: json(Outline::of(text)?.value(text, "event_seq")),
             run_id: string(delta.run_id.as_ref()),
             id: string(delta.id.as_ref()),
             otid: string(delta.otid.as_ref()),
@@ -230,24 +231,9 @@ impl Places {
     }
 }
 
-/// The text of a number of the frame.
-fn number<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut found = None;
-    let read = Scanner::new(text).object(|scanner, key| {
-        let json = scanner.raw()?;
-        if key == name {
-            found = Some(json);
-        }
-        Ok(())
-    });
-    read.ok().and(found)
-}
-
 impl Place {
     fn of(text: &str, part: &str, parts: &[Part]) -> Option<Self> {
-        let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
-        let end = start.checked_add(part.len()).filter(|end| *end <= text.len())?;
-        let (start, end) = (u32::try_from(start).ok()?, u32::try_from(end).ok()?);
+        let Range { start, end } = place(text, part)?;
         // A value's own place is in between: its start follows what is the same, and so does its end.
         let before_start = parts.iter().position(|part| start <= part.end)?;
         let before_end = parts.iter().rposition(|part| part.start <= end)?;
@@ -276,7 +262,7 @@ fn filled(text: &str, parts: &[Part], begin: &str) -> Option<String> {
 }
 
 /// What a frame has around its values; nothing where these are too many.
-fn parts(text: &str) -> Option<Box<[Part]>> {
+fn parts_of(text: &str) -> Option<Box<[Part]>> {
     let mut parts = Vec::with_capacity(24);
     let mut start = 0;
     let mut scanner = Scanner::new(text);

@@ -47,17 +47,15 @@ impl Shapes {
         }
         let envelope =
             if is_followed { Envelope::read_whole(text, delta)? } else { Envelope::read(text)? };
-        if text.len() <= MAX_BYTES && envelope.delta.is_some_and(is_piece) {
+        let may_learn = self.learned <= self.used / USES_EACH + MAX_SHAPES as u64;
+        if may_learn && text.len() <= MAX_BYTES && envelope.delta.is_some_and(is_piece) {
             self.learn(text);
         }
         Ok(envelope)
     }
 
-    /// Keeps the look of a frame, unless there have been too many.
+    /// Keeps the look of a frame.
     fn learn(&mut self, text: &str) {
-        if self.learned > self.used / USES_EACH + MAX_SHAPES as u64 {
-            return;
-        }
         self.learned += 1;
         if let Some(shape) = Shape::of(text) {
             self.known.truncate(MAX_SHAPES - 1);
