@@ -1,19 +1,17 @@
 //! The text that a JSON string stands for, in one pass and one allocation: outputs of tools may be large.
 
-use super::plain::plain;
+use super::plain::Specials;
 
 /// The text of a JSON string's inside; nothing where half of a surrogate pair stands in it, or what is no escape.
 pub(super) fn unescaped(inside: &str) -> Option<String> {
     let mut text = String::with_capacity(inside.len());
     let mut rest = inside;
-    loop {
-        let (plain, escape) = rest.split_at_checked(plain(rest.as_bytes()))?;
+    for place in Specials::new(inside.as_bytes()) {
+        // Where what is special belongs to the escape before, this is nothing.
+        let Some(length) = place.checked_sub(inside.len() - rest.len()) else { continue };
+        let (plain, escape) = rest.split_at_checked(length)?;
         text.push_str(plain);
-        let Some(escape) = escape.strip_prefix('\\') else {
-            // It is all plain, or no JSON.
-            return escape.is_empty().then_some(text);
-        };
-        let (kind, behind) = escape.split_at_checked(1)?;
+        let (kind, behind) = escape.strip_prefix('\\')?.split_at_checked(1)?;
         rest = behind;
         text.push(match kind {
             "n" => '\n',
@@ -28,6 +26,8 @@ pub(super) fn unescaped(inside: &str) -> Option<String> {
             _ => return None,
         });
     }
+    text.push_str(rest);
+    Some(text)
 }
 
 /// The character behind `\u`, which may take a second escape.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::depth::MAX_DEPTH;
 use super::escapes::unescaped;
-use super::plain::plain;
+use super::plain::{Specials, plain};
 
 /// The text is not a JSON object, or nested too deeply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -217,8 +217,14 @@ impl<'a> Scanner<'a> {
     /// The rest of a string, from an escape on.
     #[inline(never)]
     fn escapes(&mut self) -> Scan<()> {
-        loop {
-            match self.bytes() {
+        let (bytes, start) = (self.bytes(), self.at);
+        for place in Specials::new(bytes) {
+            // The second half of an escape is nothing by itself.
+            if start + place < self.at {
+                continue;
+            }
+            self.at = start + place;
+            match &bytes[place..] {
                 [b'"', ..] => {
                     self.at += 1;
                     return Ok(());
@@ -229,10 +235,10 @@ impl<'a> Scanner<'a> {
                 {
                     self.at += 6;
                 }
-                _ => return self.malformed(),
+                _ => break,
             }
-            self.at += plain(self.bytes());
         }
+        self.malformed()
     }
 
     /// Passes over a value, which has to be one.
