@@ -34,6 +34,11 @@ pub trait Sink: Send + 'static {
     fn deliver_all(&mut self, deliveries: impl Iterator<Item = Delivery>) {
         deliveries.for_each(|delivery| self.deliver(delivery));
     }
+    /// Whether somebody listens to frames that no call waits for. Where nobody does, those of a burst are not
+    /// delivered, up to what may make somebody listen; see [`crate::engine::Engine::hear`].
+    fn hears(&self) -> bool {
+        true
+    }
     /// The burst is over.
     fn flush(&mut self);
 }
@@ -242,6 +247,10 @@ pub fn event_json(delivery: &Delivery) -> String {
 }
 
 impl Sink for Arc<Mailbox> {
+    fn hears(&self) -> bool {
+        self.state.with(|state| state.listeners > 0 || state.holding)
+    }
+
     fn deliver(&mut self, delivery: Delivery) {
         self.state.with(|state| state.push(delivery));
     }
@@ -293,8 +302,14 @@ mod tests {
     fn frames_nobody_wants_are_not_queued() {
         let mut mailbox = Mailbox::new(|| {});
         mailbox.deliver(message("a"));
+        assert!(!mailbox.hears());
         mailbox.deliver(Delivery::Done { token: 1 });
-        assert!(matches!(mailbox.drain().pop_front(), Some(Delivery::Done { token: 1 })));
+        assert!(mailbox.hears(), "whoever waited may listen now");
+        assert!(matches!(mailbox.drain_step().0.pop_front(), Some(Delivery::Done { token: 1 })));
+        assert!(mailbox.hears());
+        assert!(mailbox.drain_step().0.is_empty() && !mailbox.hears(), "it has had its say");
+        mailbox.listen(true);
+        assert!(mailbox.hears());
     }
 
     #[test]

@@ -308,6 +308,10 @@ enum Outcome {
 }
 
 impl Sink for RouterSink {
+    fn hears(&self) -> bool {
+        self.0.with(|state| !state.subscribers.is_empty())
+    }
+
     fn deliver(&mut self, delivery: Delivery) {
         self.deliver_all(std::iter::once(delivery));
     }

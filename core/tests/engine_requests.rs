@@ -218,3 +218,29 @@ fn more_than_the_limit_wait_for_nothing_and_send_nothing() {
     lab.request(4, "w", "list_models_response", 30.0);
     assert_eq!(lab.sent().len(), 1);
 }
+
+#[test]
+fn frames_that_nobody_hears_are_left_out_until_somebody_may_listen() {
+    let mut lab = Lab::new();
+    let told = |lab: &mut Lab| {
+        let items: Vec<_> = std::iter::from_fn(|| lab.engine.poll_delivery()).collect();
+        let kind = |item: &Delivery| match item {
+            Delivery::Message { kind, .. } => kind.unwrap_or_default().to_owned(),
+            Delivery::Response { .. } => "the answer".to_owned(),
+            other => format!("{other:?}"),
+        };
+        items.iter().map(kind).collect::<Vec<_>>()
+    };
+    lab.request(1, "x", "list_models_response", 30.0);
+    lab.event("update_loop_status", json!({}));
+    assert_eq!(told(&mut lab), ["update_loop_status"], "at first somebody listens");
+    lab.engine.hear(false);
+    lab.event("update_loop_status", json!({}));
+    assert!(told(&mut lab).is_empty());
+    lab.receive(&json!({ "type": "list_models_response", "request_id": "x", "success": true }));
+    lab.event("update_queue", json!({}));
+    assert_eq!(told(&mut lab), ["the answer", "update_queue"], "it is often about the answer");
+    lab.engine.hear(false);
+    lab.event("update_queue", json!({}));
+    assert!(told(&mut lab).is_empty());
+}

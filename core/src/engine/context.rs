@@ -123,6 +123,8 @@ pub(crate) struct Context {
     pub(crate) now: Duration,
     pub(crate) transmit: VecDeque<Text>,
     pub(crate) deliveries: VecDeque<Delivery>,
+    /// Whether frames that no call waits for are told of.
+    pub(crate) heard: bool,
     /// Turns that have ended since the engine last looked.
     pub(crate) ended: Vec<Token>,
     /// Turns that went on after a reconnect and have ended: what became of them is stored.

@@ -15,6 +15,7 @@ mod delivery;
 mod event;
 mod fingerprint;
 mod follow;
+mod incoming;
 mod lane;
 mod leftover;
 mod link;
@@ -37,7 +38,6 @@ mod submission;
 mod tools;
 mod turn;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,13 +76,7 @@ pub use turn::{Approvals, TurnOptions};
 
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
-use crate::protocol::envelope::{Envelope, Malformed, Scope};
-use crate::protocol::frames::{
-    ControlRequestFrame, Delta, DeviceStatusFrame, InputAcceptedFrame, LoopStatusFrame, QueueFrame,
-    TurnFinishedFrame,
-};
 use crate::protocol::shapes::Shapes;
-use crate::protocol::validate::known_message;
 
 /// How many requests and turns may wait at once by default.
 pub const MAX_PENDING_REQUESTS: usize = 10_000;
@@ -131,6 +125,7 @@ impl Engine {
                 now: Duration::ZERO,
                 transmit: std::collections::VecDeque::new(),
                 deliveries: std::collections::VecDeque::new(),
+                heard: true,
                 ended: Vec::new(),
                 resumed: Vec::new(),
                 timers: Timers::default(),
@@ -292,52 +287,6 @@ impl Engine {
         self.forget_ended_turns();
     }
 
-    /// Takes a frame from the server. A malformed one costs itself only.
-    pub fn handle_frame(&mut self, now: Duration, channel: Channel, text: &Text) {
-        self.ctx.now = now;
-        self.ctx.last_frame = self.ctx.last_frame.and(Some(now));
-        self.counters.bytes += text.len() as u64;
-        let is_followed = !self.turns.is_empty() || self.tools.any();
-        let mut delta = None;
-        let Ok(envelope) = self.shapes.read(text, is_followed, &mut delta) else {
-            self.counters.malformed += 1;
-            return;
-        };
-        self.counters.frames += 1;
-        match envelope.event_seq {
-            Some(seq) if self.sequence.is_again(seq, text) => self.counters.repeated += 1,
-            Some(seq) if !self.sequence.admit(now, seq, channel, text) => {}
-            Some(_) if !self.is_news(&envelope, text) => {}
-            _ => self.process(channel, &envelope, &mut delta, text),
-        }
-        self.process_ready();
-    }
-
-    /// Processes frames that waited for others, as far as their turn has come.
-    fn process_ready(&mut self) {
-        while let Some((channel, text)) = self.sequence.ready() {
-            if let Ok(envelope) = Envelope::read(&text) {
-                self.process(channel, &envelope, &mut None, &text);
-            }
-        }
-    }
-
-    /// The delta is there where it has been read with the rest.
-    fn process<'a>(
-        &mut self,
-        channel: Channel,
-        envelope: &Envelope<'a>,
-        delta: &mut Option<Delta<'a>>,
-        text: &Text,
-    ) {
-        let kind = known_message(&envelope.kind);
-        self.ctx.deliveries.push_back(Delivery::Message { channel, kind, text: text.clone() });
-        if self.route(envelope, delta, text).is_err() {
-            self.counters.degraded += 1;
-        }
-        self.forget_ended_turns();
-    }
-
     /// Looks at every limit that has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.ctx.now = now;
@@ -440,160 +389,4 @@ impl Engine {
             }
         }
     }
-
-    fn route<'a>(
-        &mut self,
-        envelope: &Envelope<'a>,
-        delta: &mut Option<Delta<'a>>,
-        text: &Text,
-    ) -> Result<(), serde_json::Error> {
-        if let Some(id) = envelope.request_id.as_deref() {
-            if envelope.kind == "input_accepted" && self.input_accepted(id, text)? {
-                return Ok(());
-            }
-            let place = self.resync.answered(id, &envelope.kind, text, &mut self.ctx);
-            self.restored(place);
-            self.resync.heard(envelope, id, text);
-            self.fence_answered(id, &envelope.kind);
-            let key = Correlation::RequestId(id.to_owned());
-            self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
-            self.cuts_answered(id, &envelope.kind, text);
-            if envelope.kind == "external_tool_call_request" {
-                self.tools.called(id, text, &mut self.ctx)?;
-            }
-        } else if let Some(id) = envelope.terminal_id.as_deref() {
-            if matches!(&*envelope.kind, "terminal_spawned" | "terminal_exited") {
-                let key = Correlation::Terminal(id.to_owned());
-                self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
-            }
-        } else if let Some(id) = envelope.teleport_id.as_deref() {
-            let key = Correlation::Teleport(id.to_owned());
-            self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
-        }
-        match &envelope.runtime {
-            Some(scope) if envelope.subagent_id.is_none() => {
-                self.route_event(envelope, scope, delta, text)?;
-                if self.recovery.any() {
-                    let place =
-                        (scope.agent_id.as_ref().into(), scope.conversation_id.as_ref().into());
-                    self.cuts_heard(&place, &envelope.kind, text)?;
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The server speaks of an input. Says whether it is one of a turn or of an approval's answer.
-    fn input_accepted(&mut self, id: &str, text: &Text) -> Result<bool, serde_json::Error> {
-        if let Some(token) = self.inputs.remove(id) {
-            let frame: InputAcceptedFrame = serde_json::from_str(text)?;
-            self.with_turn(token, |runtime, ctx| {
-                if let Some(index) = runtime.turn_index(token) {
-                    runtime.input_accepted(index, frame, text, ctx);
-                    runtime.press_stops(ctx);
-                }
-            });
-            return Ok(true);
-        }
-        let Some(answer) = self.ctx.approvers.confirmed(id) else {
-            return Ok(false);
-        };
-        let frame: InputAcceptedFrame = serde_json::from_str(text)?;
-        if !frame.accepted {
-            let reason = frame.error.as_deref().unwrap_or("no reason given");
-            let runtime = self.runtimes.get(&answer.runtime.0, &answer.runtime.1);
-            runtime.answer_refused(answer, reason, &mut self.ctx);
-        }
-        Ok(true)
-    }
-
-    fn route_event<'a>(
-        &mut self,
-        envelope: &Envelope<'a>,
-        scope: &Scope<'_>,
-        delta: &mut Option<Delta<'a>>,
-        text: &Text,
-    ) -> Result<(), serde_json::Error> {
-        if envelope.kind == "runtime_start_response" {
-            self.join(&scope.agent_id, &scope.conversation_id);
-        }
-        let ctx = &mut self.ctx;
-        let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
-        runtime.heard = ctx.now;
-        match &*envelope.kind {
-            "update_loop_status" => {
-                let mut state = serde_json::from_str::<LoopStatusFrame>(text)?.loop_status;
-                runtime.own_by_status(&mut state, ctx);
-                runtime.announce_runs(ctx);
-                if state.status != runtime.status {
-                    runtime.tell_ours(&TurnEvent::Status { status: state.status.clone() }, ctx);
-                }
-                runtime.complete_by_status(state, ctx);
-                if runtime.idle() {
-                    runtime.settle_idle_seen(ctx);
-                }
-            }
-            "update_queue" => {
-                let frame = serde_json::from_str::<QueueFrame>(text)?;
-                runtime.queued = frame.queue.len();
-                runtime.follow_queue(&frame, ctx);
-                runtime.own_by_queue(&frame, text, ctx);
-                runtime.settle_queue_seen();
-            }
-            "turn_finished" => {
-                runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);
-            }
-            "stream_delta" if !runtime.turns.is_empty() || self.tools.any() => {
-                let json = envelope.delta.unwrap_or_default();
-                let delta = match delta {
-                    Some(delta) => delta,
-                    None => delta.insert(Delta::read(json).map_err(unreadable)?),
-                };
-                self.tools.heard(&scope.agent_id, &scope.conversation_id, delta, ctx);
-                if runtime.turns.is_empty() {
-                    return Ok(());
-                }
-                runtime.sign = Some(text.clone());
-                runtime.own_by_delta(delta, ctx);
-                runtime.announce_runs(ctx);
-                if delta.run_id.is_none() {
-                    delta.run_id =
-                        runtime.runs.home_of(delta).map(|run| Cow::Owned(run.to_owned()));
-                }
-                runtime.runs.record(delta, text);
-                runtime.follow_delta(delta, text, ctx);
-                runtime.complete_by_delta(delta, text, ctx);
-            }
-            "control_request" => {
-                let request = serde_json::from_str::<ControlRequestFrame>(text)?;
-                runtime.sign = Some(text.clone()).filter(|_| !runtime.turns.is_empty());
-                runtime.approval_wanted(request, text, ctx);
-            }
-            "update_device_status"
-                if !runtime.turns.is_empty()
-                    || !runtime.approvals.is_empty()
-                    || ctx.approvers.any() =>
-            {
-                let listed = match envelope.asked {
-                    Some(asked) => serde_json::from_str(asked)?,
-                    None => {
-                        serde_json::from_str::<DeviceStatusFrame>(text)?
-                            .device_status
-                            .pending_control_requests
-                    }
-                };
-                runtime.approvals_listed(&listed, ctx)?;
-            }
-            _ => return Ok(()),
-        }
-        runtime.press_stops(ctx);
-        runtime.release(ctx);
-        Ok(())
-    }
-}
-
-/// A delta that does not have what it needs.
-fn unreadable(why: Malformed) -> serde_json::Error {
-    serde::de::Error::custom(why)
 }

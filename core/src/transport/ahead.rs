@@ -41,7 +41,7 @@ impl Ahead {
     /// Reads what there is, and says how much that was: nothing at the end.
     pub(super) fn poll_fill(
         &mut self,
-        io: Pin<&mut impl AsyncRead>,
+        io: Pin<&mut (impl AsyncRead + ?Sized)>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let mut bytes = SPARE.take();
@@ -57,10 +57,11 @@ impl Ahead {
         polled.map_ok(|()| read)
     }
 
-    /// Moves as much as fits.
-    pub(super) fn take(&mut self, into: &mut ReadBuf<'_>) {
-        let end = self.left.end.min(self.left.start + into.remaining());
-        into.put_slice(&self.bytes[self.left.start..end]);
+    /// Moves as much as fits, and says how much that was.
+    pub(super) fn take(&mut self, into: &mut [u8]) -> usize {
+        let length = into.len().min(self.left.len());
+        let end = self.left.start + length;
+        into[..length].copy_from_slice(&self.bytes[self.left.start..end]);
         self.left.start = end;
         if self.left.is_empty() {
             let Self { bytes, .. } = std::mem::take(self);
@@ -68,6 +69,7 @@ impl Ahead {
                 SPARE.set(bytes);
             }
         }
+        length
     }
 }
 
@@ -83,9 +85,9 @@ mod tests {
         if ahead.is_empty() {
             std::future::poll_fn(|cx| ahead.poll_fill(Pin::new(io), cx)).await.unwrap();
         }
-        let mut buffer = ReadBuf::new(&mut bytes);
-        ahead.take(&mut buffer);
-        buffer.filled().to_vec()
+        let length = ahead.take(&mut bytes);
+        bytes.truncate(length);
+        bytes
     }
 
     #[tokio::test]

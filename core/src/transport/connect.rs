@@ -242,7 +242,7 @@ async fn upgrade(
         return Err(Error::new(ErrorKind::ConnectionFailed, message));
     }
     let channel = channel.unwrap_or(Channel::Control);
-    Ok(Socket::new(io, answer.rest, channel, options).await)
+    Ok(Socket::new(io, answer.rest, channel, options))
 }
 
 fn head(endpoint: &Endpoint, line: &str, headers: &str) -> String {

@@ -18,6 +18,7 @@ use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::{ConnectOptions, Endpoint};
+use crate::protocol::Text;
 use crate::shared::Shared;
 use crate::state::State;
 
@@ -186,17 +187,20 @@ impl<S: Sink> Driver<S> {
                 Happened::Time
             }
         };
-        let is_full = matches!(&happened, Happened::Wake(wake) if wake.is_full());
-        self.full_bursts = if is_full { self.full_bursts + 1 } else { 0 };
         // Before anything is told the time.
         self.look_for_a_sleep();
+        let mut is_full = false;
         match happened {
-            Happened::Op(op) => return self.handle_ops(op),
-            Happened::Wake(wake) => self.handle_wake(wake).await,
-            Happened::Standby(event) => self.handle_standby(event),
+            Happened::Op(op) => {
+                self.full_bursts = 0;
+                return self.handle_ops(op);
+            }
+            Happened::Wake(wake) => is_full = self.handle_wake(wake).await,
+            Happened::Standby(event) => self.handle_standby(event).await,
             Happened::Attempted(outcome) => self.attempted(*outcome),
             Happened::Time => {}
         }
+        self.full_bursts = if is_full { self.full_bursts + 1 } else { 0 };
         // What waits in a socket counts before the time does: an answer that has come is not too late.
         if self.full_bursts.is_multiple_of(BURSTS_BEFORE_TIME) {
             self.engine.handle_timeout(self.now());
@@ -270,12 +274,19 @@ impl<S: Sink> Driver<S> {
         reply.try_send(self.engine.report(self.now(), token)).unwrap_or_default();
     }
 
-    async fn handle_wake(&mut self, wake: Wake) {
+    /// Says whether more frames are likely to have come already.
+    async fn handle_wake(&mut self, wake: Wake) -> bool {
         match wake {
-            Wake::Burst(channel, burst) => {
+            Wake::Frame(channel, first) => {
                 let now = self.now();
-                for frame in &burst.frames {
-                    self.engine.handle_frame(now, channel, frame);
+                if let Some(sockets) = &mut self.sockets {
+                    let engine = &mut self.engine;
+                    engine.hear(self.sink.hears());
+                    let handle = |frame: &Text| engine.handle_frame(now, channel, frame);
+                    let is_full = sockets.handle_all(channel, &first, handle).await;
+                    // Somebody may listen before the next ones come.
+                    self.engine.hear(true);
+                    return is_full;
                 }
             }
             Wake::Ended(channel, ended) => Box::pin(self.socket_ended(channel, ended)).await,
@@ -286,6 +297,7 @@ impl<S: Sink> Driver<S> {
                 }
             }
         }
+        false
     }
 
     /// Hands out what the engine has to say, and rings once.
@@ -392,11 +404,8 @@ impl<S: Sink> Driver<S> {
         }
         if let Some(mut stream) = self.sockets.take().and_then(|sockets| sockets.stream) {
             let drain = async {
-                while let Wake::Burst(channel, burst) = next_of(&mut stream).await {
-                    let now = self.clock.now();
-                    for frame in &burst.frames {
-                        self.engine.handle_frame(now, channel, frame);
-                    }
+                while let Wake::Frame(channel, frame) = next_of(&mut stream).await {
+                    self.engine.handle_frame(self.clock.now(), channel, &frame);
                 }
             };
             // A stream socket that stays open has nothing more to say.
@@ -420,7 +429,7 @@ impl<S: Sink> Driver<S> {
         let until = Instant::now() + STOP_WAIT;
         while self.engine.has_unsent_stops() && self.sockets.is_some() {
             tokio::select! {
-                wake = wake(&mut self.sockets) => self.handle_wake(wake).await,
+                wake = wake(&mut self.sockets) => drop(self.handle_wake(wake).await),
                 () = sleep_until(until) => return,
             }
             self.pump();
@@ -451,7 +460,7 @@ impl<S: Sink> Driver<S> {
                     match open.next().await {
                         Wake::Ended(Channel::Stream, _) => open.stream = None,
                         Wake::Ended(Channel::Control, _) => sockets = None,
-                        Wake::Burst(..) | Wake::Reopened(_) => {}
+                        Wake::Frame(..) | Wake::Reopened(_) => {}
                     }
                 }
             };

@@ -1,16 +1,8 @@
 //! The little HTTP a client needs: one request, one answer's head, and a short body.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
-
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
-
-use super::ahead::Ahead;
 
 /// Anything bytes go through: plain TCP, or TLS over it.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
@@ -37,65 +29,6 @@ impl Io for tokio::io::DuplexStream {}
 
 #[cfg(feature = "testing")]
 impl Io for Box<dyn crate::testing::Stream> {}
-
-/// Counts the bytes that go through, of which those that came with the answer's head are the first.
-pub(super) struct Counted {
-    pub(super) io: Box<dyn Io>,
-    /// What came with the head and is not read yet, and what was read ahead.
-    pub(super) ahead: Ahead,
-    pub(super) moved: Arc<Moved>,
-}
-
-/// How many bytes went through so far.
-#[derive(Debug, Default)]
-pub(super) struct Moved {
-    pub(super) read: AtomicU64,
-    pub(super) written: AtomicU64,
-}
-
-impl Io for Counted {
-    fn reset(&self) {
-        self.io.reset();
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.ahead.is_empty() {
-            let read = ready!(this.ahead.poll_fill(Pin::new(&mut this.io), cx))?;
-            this.moved.read.fetch_add(read as u64, Ordering::Relaxed);
-        }
-        this.ahead.take(buf);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.io).poll_write(cx, bytes);
-        if let Poll::Ready(Ok(written)) = &outcome {
-            self.moved.written.fetch_add(*written as u64, Ordering::Relaxed);
-        }
-        outcome
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-}
 
 /// The largest answer head, and the largest body that is read.
 pub(super) const MAX_HEAD: usize = 16 * 1024;

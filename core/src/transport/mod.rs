@@ -15,6 +15,7 @@ mod socket;
 mod sockets;
 mod standby;
 mod tls;
+mod wire;
 
 #[cfg(feature = "cli")]
 pub(crate) use connect::fetch;

@@ -1,22 +1,19 @@
 //! One WebSocket: an outbox that never blocks reading, bursts of frames, and keep-alive.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
 
-use futures_util::{Sink, Stream};
 use tokio::time::Instant;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message, WebSocket};
 
-use super::ahead::Ahead;
-use super::http::{Counted, Io, Moved};
+use super::http::Io;
 use super::keepalive::{KeepAlive, Step};
+use super::wire::Wire;
 use crate::engine::Channel;
 use crate::options::ConnectOptions;
 use crate::protocol::Text;
@@ -27,30 +24,9 @@ use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 /// read ahead (docs/performance.md).
 const READ_BUFFER: usize = 2 * 1024;
 
-/// How many frames are taken from the socket before the engine and the user's side get their turn, and of how
-/// many bytes: what is read into the processor's cache is looked at there, and the memory of a large frame is
-/// there again for the next.
+/// How many frames are handled before the user's side and other sockets get their turn, and of how many bytes.
 pub(super) const BURST: usize = 128;
 const BURST_BYTES: usize = 128 * 1024;
-
-/// Frames that are handled together.
-#[derive(Default)]
-pub(super) struct Burst {
-    pub(super) frames: Vec<Text>,
-    bytes: usize,
-}
-
-impl Burst {
-    fn push(&mut self, frame: Text) {
-        self.bytes += frame.len();
-        self.frames.push(frame);
-    }
-
-    /// Whether more frames are likely to have come already.
-    pub(super) fn is_full(&self) -> bool {
-        self.frames.len() >= BURST || self.bytes >= BURST_BYTES
-    }
-}
 
 /// How a socket ended.
 #[derive(Debug, Clone)]
@@ -61,19 +37,20 @@ pub(super) struct Ended {
 
 /// See the module's text.
 pub(super) struct Socket {
-    ws: WebSocketStream<Box<dyn Io>>,
+    ws: WebSocket<Wire>,
     pub(super) channel: Channel,
     outbox: VecDeque<Message>,
     /// Of the messages in it.
     outbox_bytes: usize,
-    /// What the close frame said, once it came.
+    /// What the close frame said, once it came, or how the socket ended without one.
     closed: Option<Ended>,
+    /// Nothing can be read any more.
+    over: bool,
     /// Why nothing can be written any more.
     broken: Option<Ended>,
-    /// Bytes read and written so far, and how many of them were looked at.
-    moved: Arc<Moved>,
+    /// How many of the bytes read and written were looked at.
     moved_before: (u64, u64),
-    /// Whether the last write had to wait for the server to read.
+    /// Whether the last write has to wait for the server to read.
     blocked: bool,
     alive: KeepAlive,
     /// The machine has slept. What came before that and was not read yet is no sign of the server, so the
@@ -84,30 +61,28 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) async fn new(
+    /// Of a stream from which some bytes behind the answer's head have been read already.
+    pub(super) fn new(
         io: Box<dyn Io>,
         rest: Vec<u8>,
         channel: Channel,
         options: &ConnectOptions,
     ) -> Self {
-        let moved = Arc::new(Moved::default());
-        let io: Box<dyn Io> =
-            Box::new(Counted { io, ahead: Ahead::new(rest), moved: Arc::clone(&moved) });
         let limit = Some(options.max_message_bytes);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_message_size(limit)
             .max_frame_size(limit);
         // Given the first bytes, it would make a buffer of their size and read frame by frame from then on.
-        let ws = WebSocketStream::from_raw_socket(io, Role::Client, Some(config)).await;
+        let ws = WebSocket::from_raw_socket(Wire::new(io, rest), Role::Client, Some(config));
         Self {
             ws,
             channel,
             outbox: VecDeque::new(),
             outbox_bytes: 0,
             closed: None,
+            over: false,
             broken: None,
-            moved,
             moved_before: (0, 0),
             blocked: false,
             alive: KeepAlive::new(Instant::now(), options),
@@ -162,8 +137,7 @@ impl Socket {
     /// Whether the server has sent anything since the last look, or has taken something that waited:
     /// what the system merely buffers is no sign of it.
     fn has_moved(&mut self) -> bool {
-        let read = self.moved.read.load(Ordering::Relaxed);
-        let written = self.moved.written.load(Ordering::Relaxed);
+        let &Wire { read, written, .. } = self.ws.get_ref();
         let before = std::mem::replace(&mut self.moved_before, (read, written));
         read != before.0 || (self.blocked && written != before.1)
     }
@@ -203,52 +177,38 @@ impl Socket {
         }
     }
 
-    /// Writes what waits and reads what is there: a burst of frames, or how the socket ended.
+    /// Reads the next frame, or how the socket ended.
     ///
     /// Nothing is lost when the caller stops polling; a write that would block never keeps the
     /// reading back.
-    pub(super) fn poll_burst(
-        &mut self,
-        cx: &mut Context<'_>,
-        burst: &mut Burst,
-    ) -> Poll<Result<(), Ended>> {
-        let polled = self.poll_messages(cx, burst);
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Text, Ended>> {
+        let polled = self.poll_text(cx);
         if let (Some(tap), Poll::Ready(Err(ended))) = (&mut self.tap, &polled) {
             tap.ended(ended.code, &ended.reason);
         }
         polled
     }
 
-    fn poll_messages(
-        &mut self,
-        cx: &mut Context<'_>,
-        burst: &mut Burst,
-    ) -> Poll<Result<(), Ended>> {
-        self.write(cx);
-        while !burst.is_full() {
-            match Pin::new(&mut self.ws).poll_next(cx) {
-                Poll::Pending => {
+    fn poll_text(&mut self, cx: &mut Context<'_>) -> Poll<Result<Text, Ended>> {
+        self.ws.get_mut().wake(cx.waker());
+        while !self.over {
+            match self.ws.read() {
+                Ok(message) => {
+                    if let Some(text) = self.take(message) {
+                        return Poll::Ready(Ok(text));
+                    }
+                }
+                Err(error) if is_blocked(&error) => {
                     self.drained();
                     break;
                 }
-                Poll::Ready(Some(Ok(message))) => self.take(message, burst),
-                Poll::Ready(Some(Err(error))) => {
-                    // Remembered, because frames of this burst go first.
+                Err(error) => {
                     let ended = self.ended(&error);
                     if self.closed.is_none() {
                         self.give_up(ended.clone());
                     }
-                    return Poll::Ready(Err(self.closed.insert(ended).clone()));
-                }
-                Poll::Ready(None) => {
-                    let ended = self.closed.clone();
-                    if ended.is_none() {
-                        self.ws.get_ref().reset();
-                    }
-                    return Poll::Ready(Err(ended.unwrap_or_else(|| Ended {
-                        code: 1006,
-                        reason: "the server cut the connection".to_owned(),
-                    })));
+                    self.closed = Some(ended);
+                    self.over = true;
                 }
             }
         }
@@ -256,99 +216,99 @@ impl Socket {
         self.write(cx);
         // A server that has closed has nothing more to say, also when it leaves the TCP connection open.
         match self.closed.as_ref().or(self.broken.as_ref()) {
-            _ if !burst.frames.is_empty() => Poll::Ready(Ok(())),
             Some(ended) => Poll::Ready(Err(ended.clone())),
             None => Poll::Pending,
         }
     }
 
+    /// Handles a frame that was read and those that have come behind it, up to a burst. Says whether more are
+    /// likely to be there.
+    pub(super) async fn handle_all(&mut self, first: &Text, mut handle: impl FnMut(&Text)) -> bool {
+        handle(first);
+        let (mut frames, mut bytes) = (1, first.len());
+        poll_fn(|cx| {
+            while frames < BURST && bytes < BURST_BYTES {
+                // An end comes once more with the next poll.
+                let Poll::Ready(Ok(frame)) = self.poll_frame(cx) else { return Poll::Ready(false) };
+                handle(&frame);
+                frames += 1;
+                bytes += frame.len();
+            }
+            Poll::Ready(true)
+        })
+        .await
+    }
+
     /// Writes what waits. When that fails, reading goes on: what the server had to say before it went
     /// may still be there, and its close code says more than a broken pipe.
     pub(super) fn write(&mut self, cx: &mut Context<'_>) {
+        self.ws.get_mut().wake(cx.waker());
         if self.broken.is_none()
-            && let Err(ended) = self.poll_write(cx)
+            && let Err(ended) = self.write_all()
         {
             self.give_up(ended);
         }
     }
 
-    fn take(&mut self, message: Message, burst: &mut Burst) {
-        match message {
-            Message::Text(text) => self.received(text, burst),
+    /// The text of a message, if it is a frame of the server's.
+    fn take(&mut self, message: Message) -> Option<Text> {
+        let text = match message {
+            Message::Text(text) => Some(text),
             // The protocol is text; a binary message with the same JSON is read as such.
-            Message::Binary(bytes) => {
-                if let Ok(text) = Text::try_from(bytes) {
-                    self.received(text, burst);
-                }
-            }
+            Message::Binary(bytes) => Text::try_from(bytes).ok(),
             Message::Close(frame) => {
-                self.closed = Some(frame.map_or(
-                    Ended { code: 1005, reason: "the server closed the connection".to_owned() },
-                    |frame| Ended {
-                        code: frame.code.into(),
-                        reason: if frame.reason.is_empty() {
-                            "the server closed the connection".to_owned()
-                        } else {
-                            frame.reason.to_string()
-                        },
-                    },
-                ));
+                let reason = frame.as_ref().map(|frame| frame.reason.to_string());
+                let reason = reason.filter(|reason| !reason.is_empty());
+                self.closed = Some(Ended {
+                    code: frame.map_or(1005, |frame| frame.code.into()),
+                    reason: reason.unwrap_or_else(|| "the server closed the connection".to_owned()),
+                });
+                None
             }
             Message::Ping(_) => {
                 if let Some(tap) = &self.tap {
                     tap.pinged();
                 }
+                None
             }
-            Message::Pong(_) | Message::Frame(_) => {}
+            Message::Pong(_) | Message::Frame(_) => None,
+        };
+        if let (Some(tap), Some(text)) = (&self.tap, &text) {
+            tap.received(text);
         }
+        text
     }
 
-    fn received(&self, text: Text, burst: &mut Burst) {
-        if let Some(tap) = &self.tap {
-            tap.received(&text);
-        }
-        burst.push(text);
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
-        loop {
-            let step = self.poll_write_one(cx);
-            match step {
-                Poll::Ready(Ok(true)) => {}
-                Poll::Ready(Ok(false)) => {
-                    self.blocked = false;
-                    return Ok(());
-                }
-                Poll::Pending => {
-                    self.blocked = true;
-                    return Ok(());
-                }
-                // While closing, the reading side reports the end with its code.
-                Poll::Ready(Err(WsError::ConnectionClosed | WsError::AlreadyClosed)) => {
-                    self.outbox.clear();
-                    self.outbox_bytes = 0;
-                    return Ok(());
-                }
-                Poll::Ready(Err(error)) => return Err(self.ended(&error)),
+    /// Writes what waits, as far as the server takes it.
+    fn write_all(&mut self) -> Result<(), Ended> {
+        let written = self.write_while_taken();
+        self.blocked = matches!(&written, Err(error) if is_blocked(error));
+        match written {
+            // While closing, the reading side reports the end with its code.
+            Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => {
+                self.outbox.clear();
+                self.outbox_bytes = 0;
+                Ok(())
             }
+            Err(error) if !self.blocked => Err(self.ended(&error)),
+            _ => Ok(()),
         }
     }
 
-    /// Writes one message, or flushes when none waits. Says whether there may be more to do.
-    fn poll_write_one(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, WsError>> {
-        let mut ws = Pin::new(&mut self.ws);
-        if self.outbox.is_empty() {
-            return ws.poll_flush(cx).map_ok(|()| false);
+    fn write_while_taken(&mut self) -> Result<(), WsError> {
+        // What was taken over and not written keeps what comes behind it back.
+        if self.blocked {
+            self.ws.flush()?;
         }
-        ready!(ws.as_mut().poll_ready(cx))?;
-        if let Some(message) = self.outbox.pop_front() {
+        while let Some(message) = self.outbox.pop_front() {
             self.outbox_bytes -= message.len();
             if let (Some(tap), Message::Text(text)) = (&self.tap, &message) {
                 tap.sent(text);
             }
-            ws.start_send(message)?;
+            // One that would block is taken over all the same.
+            self.ws.write(message)?;
         }
-        Poll::Ready(Ok(true))
+        self.ws.flush()
     }
 
     fn ended(&self, error: &WsError) -> Ended {
@@ -361,9 +321,17 @@ impl Socket {
                 reason: format!("a message of {size} bytes is above the limit of {max_size}"),
             },
             WsError::ConnectionClosed | WsError::AlreadyClosed => {
-                Ended { code: 1006, reason: "the connection is closed".to_owned() }
+                Ended { code: 1006, reason: "the server cut the connection".to_owned() }
             }
             other => Ended { code: 1006, reason: other.to_string() },
         }
     }
 }
+
+/// Whether it only says that something has to wait.
+fn is_blocked(error: &WsError) -> bool {
+    matches!(error, WsError::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests;

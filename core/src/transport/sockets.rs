@@ -6,8 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
-use super::socket::{Burst, Ended, Socket};
+use super::socket::{Ended, Socket};
 use crate::engine::Channel;
+use crate::protocol::Text;
 
 /// A split server's stream socket, on its way back after a loss.
 pub(super) type Reopening = Pin<Box<dyn Future<Output = Socket> + Send>>;
@@ -25,16 +26,10 @@ pub(super) struct Sockets {
 
 /// What woke the driver.
 pub(super) enum Wake {
-    Burst(Channel, Burst),
+    /// A frame, behind which more may have come; see [`Sockets::handle_all`].
+    Frame(Channel, Text),
     Ended(Channel, Ended),
     Reopened(Box<Socket>),
-}
-
-impl Wake {
-    /// Whether more frames are likely to have come already.
-    pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::Burst(_, burst) if burst.is_full())
-    }
 }
 
 impl Sockets {
@@ -60,14 +55,27 @@ impl Sockets {
         poll_fn(|cx| self.poll(cx)).await
     }
 
+    /// See [`Socket::handle_all`].
+    pub(super) async fn handle_all(
+        &mut self,
+        channel: Channel,
+        first: &Text,
+        handle: impl FnMut(&Text),
+    ) -> bool {
+        match (&mut self.stream, channel) {
+            (Some(stream), Channel::Stream) => stream.handle_all(first, handle).await,
+            _ => self.control.handle_all(first, handle).await,
+        }
+    }
+
     /// The stream socket usually goes first: when both are readable, what it carries is older than the
     /// end of the control socket. But a flood on it must not keep the control socket from being
-    /// written and read.
+    /// read, nor any from being written.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Wake> {
-        self.control.write(cx);
+        self.each().for_each(|socket| socket.write(cx));
         self.control_first = !self.control_first && self.stream_busy;
         if self.control_first
-            && let Poll::Ready(wake @ Wake::Burst(..)) = poll_socket(&mut self.control, cx)
+            && let Poll::Ready(wake @ Wake::Frame(..)) = poll_socket(&mut self.control, cx)
         {
             return Poll::Ready(wake);
         }
@@ -85,12 +93,10 @@ impl Sockets {
 }
 
 pub(super) fn poll_socket(socket: &mut Socket, cx: &mut Context<'_>) -> Poll<Wake> {
-    let mut burst = Burst::default();
-    let ended = ready!(socket.poll_burst(cx, &mut burst)).err();
-    Poll::Ready(match ended {
-        Some(ended) if burst.frames.is_empty() => Wake::Ended(socket.channel, ended),
-        // The frames first; the next poll reports the end once more.
-        _ => Wake::Burst(socket.channel, burst),
+    let channel = socket.channel;
+    Poll::Ready(match ready!(socket.poll_frame(cx)) {
+        Ok(frame) => Wake::Frame(channel, frame),
+        Err(ended) => Wake::Ended(channel, ended),
     })
 }
 

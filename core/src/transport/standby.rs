@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::connect::open_another;
 use super::driver::{Driver, Target};
 use super::socket::{Ended, Socket};
-use super::sockets::{Sockets, Wake, poll_socket};
+use super::sockets::Sockets;
 use crate::engine::{Channel, Delivery, Engine};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
@@ -27,7 +27,8 @@ const READ_FIRST: usize = 64;
 pub(super) enum StandbyEvent {
     Opened(Box<Socket>),
     Failed(Error),
-    Burst(Vec<Text>),
+    /// A frame, behind which more may have come.
+    Frame(Text),
     Ended(Ended),
 }
 
@@ -57,13 +58,9 @@ impl Standby {
                 Err(error) => StandbyEvent::Failed(error),
             });
         }
-        match self.socket.as_mut().map(|socket| poll_socket(socket, cx)) {
-            Some(Poll::Ready(Wake::Burst(_, burst))) => {
-                Poll::Ready(StandbyEvent::Burst(burst.frames))
-            }
-            Some(Poll::Ready(Wake::Ended(_, ended))) => Poll::Ready(StandbyEvent::Ended(ended)),
-            _ => Poll::Pending,
-        }
+        let Some(socket) = &mut self.socket else { return Poll::Pending };
+        socket.write(cx);
+        socket.poll_frame(cx).map(|read| read.map_or_else(StandbyEvent::Ended, StandbyEvent::Frame))
     }
 
     /// What has happened already, if anything.
@@ -103,14 +100,14 @@ impl<S: Sink> Driver<S> {
     pub(super) fn keep_standby(&mut self) {
         let socket = self.standby.socket.as_mut();
         if let Some(ended) = socket.and_then(|socket| socket.keep_alive(Instant::now())) {
-            self.handle_standby(StandbyEvent::Ended(ended));
+            self.standby_lost(ended);
         }
         if self.engine.poll_connect_standby() {
             self.standby.open(Arc::clone(&self.target));
         }
     }
 
-    pub(super) fn handle_standby(&mut self, event: StandbyEvent) {
+    pub(super) async fn handle_standby(&mut self, event: StandbyEvent) {
         let now = self.now();
         match event {
             StandbyEvent::Opened(socket) => {
@@ -118,18 +115,23 @@ impl<S: Sink> Driver<S> {
                 self.engine.handle_standby_opened(now);
             }
             StandbyEvent::Failed(error) => self.engine.handle_standby_failed(now, &error),
-            StandbyEvent::Burst(frames) => {
-                for frame in &frames {
-                    self.engine.handle_standby_frame(now, frame);
+            StandbyEvent::Frame(first) => {
+                if let Some(socket) = &mut self.standby.socket {
+                    let engine = &mut self.engine;
+                    socket
+                        .handle_all(&first, |frame| engine.handle_standby_frame(now, frame))
+                        .await;
                 }
             }
-            StandbyEvent::Ended(Ended { code, reason }) => {
-                self.standby.socket = None;
-                let reason = self.target.endpoint.without_secrets(&reason);
-                let error = Error::new(ErrorKind::Disconnected, reason);
-                self.engine.handle_standby_lost(now, &error.with_close_code(Some(code)));
-            }
+            StandbyEvent::Ended(ended) => self.standby_lost(ended),
         }
+    }
+
+    fn standby_lost(&mut self, Ended { code, reason }: Ended) {
+        self.standby.socket = None;
+        let reason = self.target.endpoint.without_secrets(&reason);
+        let error = Error::new(ErrorKind::Disconnected, reason);
+        self.engine.handle_standby_lost(self.now(), &error.with_close_code(Some(code)));
     }
 
     /// The first socket is lost: puts the standby in its place. Says whether there was one, and it still is
@@ -138,7 +140,7 @@ impl<S: Sink> Driver<S> {
         // A server that goes takes both with it.
         for _ in 0..READ_FIRST {
             let Some(event) = self.standby.waiting().await else { break };
-            self.handle_standby(event);
+            self.handle_standby(event).await;
         }
         let socket = self.standby.socket.take().filter(|_| self.engine.can_switch());
         let Some(socket) = socket else {

@@ -49,7 +49,7 @@ fn options() -> ConnectOptions {
 
 async fn pair(channel: Channel) -> (Socket, Server) {
     let (ours, theirs) = duplex(1 << 20);
-    let socket = Socket::new(Box::new(ours), Vec::new(), channel, &options()).await;
+    let socket = Socket::new(Box::new(ours), Vec::new(), channel, &options());
     (socket, WebSocketStream::from_raw_socket(theirs, Role::Server, None).await)
 }
 
