@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::ErrorKind;
-use letta_app_client::engine::{Command, Correlation, Delivery, Engine, Expect, Ids};
+use letta_app_client::engine::{Command, Correlation, Delivery, Engine, Expect, Ids, TurnOptions};
 use letta_app_client::protocol::Text;
 use serde_json::json;
 use support::{End, Lab};
@@ -243,4 +243,26 @@ fn frames_that_nobody_hears_are_left_out_until_somebody_may_listen() {
     lab.engine.hear(false);
     lab.event("update_queue", json!({}));
     assert!(told(&mut lab).is_empty());
+}
+
+#[test]
+fn limits_of_what_is_answered_do_not_pile_up_and_those_of_what_waits_stay() {
+    let mut lab = Lab::new();
+    let limit = Some(Duration::from_secs(50));
+    lab.turn(1, "m", TurnOptions { timeout: limit, idle_timeout: None, ..TurnOptions::default() });
+    lab.accept(1, "started");
+    lab.request(2, "x", "list_models_response", 40.0);
+    for token in 10..2010 {
+        lab.request(token, "y", "list_models_response", 20.0);
+        lab.receive(&json!({ "type": "list_models_response", "request_id": "y" }));
+        assert!(matches!(lab.one_end(), (ended, End::Response(..)) if ended == token));
+        lab.pass(0.001);
+    }
+    let next = lab.engine.next_timeout().expect("two calls wait");
+    assert!(next > Duration::from_millis(21_500), "{next:?}: of a request that is long answered");
+    lab.pass(40.0 - 2.0);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);
+    lab.pass(10.0);
+    lab.pass(60.0);
+    assert_eq!(lab.one_end().0, 1);
 }

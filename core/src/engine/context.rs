@@ -82,28 +82,44 @@ pub(crate) enum Timer {
     Recover(String, String),
 }
 
+/// From so many timers on, those of what has ended are looked for.
+const MANY_TIMERS: usize = 256;
+
 /// Timers that are never taken back: whoever set one looks again when it fires.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(BinaryHeap<Reverse<(Duration, Timer)>>);
+pub(crate) struct Timers {
+    set: BinaryHeap<Reverse<(Duration, Timer)>>,
+    /// How many there were left when they were last sorted out.
+    left: usize,
+}
 
 impl Timers {
     pub(crate) fn set(&mut self, at: Duration, timer: Timer) {
-        self.0.push(Reverse((at, timer)));
+        self.set.push(Reverse((at, timer)));
     }
 
     pub(crate) fn next(&self) -> Option<Duration> {
-        self.0.peek().map(|Reverse((at, _))| *at)
+        self.set.peek().map(|Reverse((at, _))| *at)
     }
 
     pub(crate) fn due(&mut self, now: Duration) -> Option<Timer> {
         if self.next()? > now {
             return None;
         }
-        self.0.pop().map(|Reverse((_, timer))| timer)
+        self.set.pop().map(|Reverse((_, timer))| timer)
+    }
+
+    /// Lets go of those that nobody would look at, once they may be most of all: what has ended long before its
+    /// limit would stay until then.
+    pub(crate) fn sort_out(&mut self, is_wanted: impl Fn(&Timer) -> bool) {
+        if self.set.len() >= MANY_TIMERS.max(2 * self.left) {
+            self.set.retain(|Reverse((_, timer))| is_wanted(timer));
+            self.left = self.set.len();
+        }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }
 

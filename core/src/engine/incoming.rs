@@ -69,7 +69,7 @@ impl Engine {
             self.counters.degraded += 1;
         }
         self.ctx.heard |= self.ctx.deliveries.range(before..).any(Delivery::opens);
-        self.forget_ended_turns();
+        self.forget_ended();
     }
 
     fn route<'a>(

@@ -284,7 +284,7 @@ impl Engine {
                 self.tools.answer(&request_id, answer, &mut self.ctx);
             }
         }
-        self.forget_ended_turns();
+        self.forget_ended();
     }
 
     /// Looks at every limit that has passed.
@@ -312,7 +312,7 @@ impl Engine {
                 }
             }
         }
-        self.forget_ended_turns();
+        self.forget_ended();
     }
 
     fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
@@ -378,8 +378,8 @@ impl Engine {
         self.runtimes.find(&runtime.0, &runtime.1)?.report(now, token)
     }
 
-    /// Drops the index entries of turns that have ended.
-    fn forget_ended_turns(&mut self) {
+    /// Drops what is kept for what has ended.
+    fn forget_ended(&mut self) {
         if !self.ctx.resumed.is_empty() {
             self.read_resumed();
         }
@@ -388,5 +388,13 @@ impl Engine {
                 self.inputs.remove(&place.request_id);
             }
         }
+        let Self { ctx, requests, turns, tools, .. } = self;
+        ctx.timers.sort_out(|timer| match timer {
+            Timer::Request(token) => requests.contains(*token),
+            Timer::Turn(token) => turns.contains_key(token),
+            Timer::Tool(request_id) => tools.is_open(request_id),
+            // Of the others there are few for each runtime.
+            _ => true,
+        });
     }
 }

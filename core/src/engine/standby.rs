@@ -278,6 +278,6 @@ impl Engine {
             runtime.repeat_stops(&mut self.ctx);
         }
         self.reconnected();
-        self.forget_ended_turns();
+        self.forget_ended();
     }
 }

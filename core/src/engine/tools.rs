@@ -64,6 +64,11 @@ impl ToolCalls {
         !self.open.is_empty()
     }
 
+    /// Whether a certain call is.
+    pub(crate) fn is_open(&self, request_id: &str) -> bool {
+        self.open.contains_key(request_id)
+    }
+
     /// The server wants a tool to run.
     pub(crate) fn called(
         &mut self,
