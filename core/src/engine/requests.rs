@@ -64,7 +64,8 @@ struct Pending {
 /// The requests that are waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
-    by_key: HashMap<Correlation, Pending>,
+    // A table keeps room for several, and most clients wait for nothing.
+    by_key: HashMap<Correlation, Box<Pending>>,
     by_token: HashMap<Token, Correlation>,
 }
 
@@ -83,7 +84,7 @@ impl Requests {
         }
         let pending =
             Pending { token, command: command.to_owned(), expect, deadline, chunks: Vec::new() };
-        self.by_key.insert(key.clone(), pending);
+        self.by_key.insert(key.clone(), Box::new(pending));
         self.by_token.insert(token, key);
     }
 

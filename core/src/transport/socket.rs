@@ -20,9 +20,9 @@ use crate::protocol::Text;
 use crate::record::Tap;
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
-/// tungstenite's default of 128 KiB is paid per connection; 2 KiB cost no measurable time, as what the system has is
+/// tungstenite's default of 128 KiB is paid per connection; 1 KiB costs no measurable time, as what the system has is
 /// read ahead (docs/performance.md).
-const READ_BUFFER: usize = 2 * 1024;
+const READ_BUFFER: usize = 1024;
 
 /// How many frames are handled before the user's side and other sockets get their turn, and of how many bytes.
 pub(super) const BURST: usize = 128;
