@@ -5,6 +5,7 @@ mod recorded;
 #[path = "../fuzz/src/scanner.rs"]
 mod scanner;
 
+use letta_app_client::protocol::frames::Delta;
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -115,6 +116,42 @@ fn long_strings_and_every_place_in_them_are_looked_at() {
         for special in ["\\n", "\\u00e9", "\u{e9}", "\u{1f}", "\\x", "\\", "\\ud800", "\u{7f}"] {
             let text = format!("{plain}{special}{plain}");
             scanner::compare(&format!(r#"{{"a":"{text}","type":"{text}"}}"#));
+        }
+    }
+}
+
+/// Outputs of tools are unescaped on the way where they are large, and by themselves where they are not.
+#[test]
+fn large_outputs_are_read_as_small_ones() {
+    let plain = "x".repeat(100_000);
+    for inside in [
+        "",
+        "\\n",
+        "\u{e9}\\u00e9\\ud83d\\ude00",
+        "\\\\",
+        "\\\"\\\\\\\"",
+        "cut: \\ud83d",
+        "\\x",
+        "\u{1}",
+        "\\u00g0",
+        "\\",
+    ] {
+        let frame = |padding: &str| {
+            format!(
+                r#"{{"tool_call_id":"c","tool_return":"a{inside} {padding}b","message_type":"m"}}"#
+            )
+        };
+        let (small, large) = (frame(""), frame(&plain));
+        let read = |json: &str| {
+            let delta = Delta::read(json).ok()?;
+            let text = delta.outputs().next()?.2?.text();
+            Some(text.replace(&plain, ""))
+        };
+        let is_json = serde_json::from_str::<Box<serde_json::value::RawValue>>(&small).is_ok();
+        assert_eq!(read(&small).is_some(), is_json, "{inside}");
+        assert_eq!(read(&large), read(&small), "{inside}");
+        if let Ok(value) = serde_json::from_str::<Value>(&small) {
+            assert_eq!(read(&small).as_deref(), value["tool_return"].as_str());
         }
     }
 }

@@ -13,7 +13,7 @@ use super::runs::{Run, SAID_BY_RUNS, Said};
 use super::runtime::Runtime;
 use super::turn::Turn;
 use crate::protocol::Text;
-use crate::protocol::frames::{Delta, QueueFrame, ToolCallPart, UsageFrame, plain_text};
+use crate::protocol::frames::{Delta, Output, QueueFrame, ToolCallPart, UsageFrame};
 
 fn tell(ctx: &mut Context, token: Token, event: TurnEvent) {
     ctx.deliveries.push_back(Delivery::turn_event(token, event));
@@ -202,8 +202,7 @@ fn output_events(delta: &Delta<'_>, run: Option<&Run>, emit: &mut impl FnMut(Tur
     for (call_id, status, output) in delta.outputs() {
         // The run has just read it; outputs may be large.
         let read = run.and_then(|run| run.output_of(call_id).cloned());
-        let output =
-            read.unwrap_or_else(|| output.map(plain_text).unwrap_or_default().into_owned().into());
+        let output = read.or_else(|| output.map(Output::text)).unwrap_or_default();
         let call_id = call_id.to_owned();
         emit(if delta.is_preview() {
             TurnEvent::ToolOutput { call_id, output }

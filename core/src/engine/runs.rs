@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::result::{RunText, ToolCall, TurnMessage, TurnResult, Usage};
 use crate::protocol::Text;
-use crate::protocol::frames::{Delta, ToolCallPart, UsageFrame, plain_text};
+use crate::protocol::frames::{Delta, Output, ToolCallPart, UsageFrame};
 
 /// One run.
 #[derive(Debug, Default)]
@@ -369,7 +369,7 @@ impl Run {
         for (call_id, status, output) in delta.outputs() {
             let call = self.call(call_id, run_id);
             call.status = status.map(str::to_owned);
-            call.output = output.map(|output| plain_text(output).into_owned().into());
+            call.output = output.map(Output::text);
         }
     }
 }

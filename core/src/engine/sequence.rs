@@ -17,8 +17,11 @@ const ROOM: usize = 1024;
 /// How many of the last events are remembered, so that one that comes again is known.
 const REMEMBERED: usize = 128;
 
-/// What tells an event from others with the same number: every byte of it counts, because a server may
-/// put new fields anywhere.
+/// How much of each end of an event counts where it is larger than both.
+const ENDS: usize = 32 * 1024;
+
+/// What tells an event from others with the same number: every byte of it counts, because a server may put new
+/// fields anywhere. Only in the middle of a large one there are none: there is what a tool has put out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Print {
     seq: u64,
@@ -28,10 +31,20 @@ struct Print {
 
 impl Print {
     fn of(seq: u64, text: &str) -> Self {
+        let (length, bytes) = (text.len(), text.as_bytes());
+        let hash = if length > 2 * ENDS {
+            Self::hash(&bytes[..ENDS]) ^ Self::hash(&bytes[length - ENDS..]).rotate_left(1)
+        } else {
+            Self::hash(bytes)
+        };
+        Self { seq, length, hash }
+    }
+
+    fn hash(bytes: &[u8]) -> u64 {
         // Four times eight bytes at a time, none of which waits for the one before: this is done for every event.
         let mix =
             |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
-        let (words, rest) = text.as_bytes().as_chunks::<8>();
+        let (words, rest) = bytes.as_chunks::<8>();
         let (blocks, words) = words.as_chunks::<4>();
         let (mut a, mut b, mut c, mut d) = (0, 0, 0, 0);
         for block in blocks {
@@ -42,8 +55,7 @@ impl Print {
         }
         let hash = mix(mix(mix(a, b), c), d);
         let hash = words.iter().fold(hash, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-        let hash = rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)));
-        Self { seq, length: text.len(), hash }
+        rest.iter().fold(hash, |hash, byte| mix(hash, u64::from(*byte)))
     }
 }
 
@@ -177,6 +189,18 @@ mod tests {
                 assert!(!sequence.is_again(seq, &frame(seq, "dddd")));
             }
         }
+    }
+
+    #[test]
+    fn a_large_event_is_known_by_its_ends_and_its_length() {
+        let mut sequence = Sequence::default();
+        sequence.start(false);
+        let frame = |key: &str, output: usize| format!("{{{key}{}{key}}}", "x".repeat(output));
+        assert!(!sequence.is_again(1, &frame("a", 3 * ENDS)));
+        assert!(sequence.is_again(1, &frame("a", 3 * ENDS)));
+        assert!(!sequence.is_again(1, &frame("b", 3 * ENDS)));
+        assert!(!sequence.is_again(1, &frame("b", 3 * ENDS + 1)));
+        assert!(sequence.is_again(1, &frame("b", 3 * ENDS + 1)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
+use super::Text;
 use super::frames::{OneOrMany, ToolCallPart, content_text, parts_text, plain_text};
 use super::scan::{Malformed, Scanner};
 
@@ -39,8 +40,8 @@ pub struct Delta<'a> {
     pub tool_args: Option<Cow<'a, str>>,
     /// `success` or `error`, on tool messages.
     pub status: Option<Cow<'a, str>>,
-    /// The output as JSON, on `tool_return_message`.
-    pub tool_return: Option<&'a str>,
+    /// The output, on `tool_return_message`.
+    pub tool_return: Option<Output<'a>>,
     /// On `stop_reason` and `loop_error`.
     pub stop_reason: Option<Cow<'a, str>>,
     /// On `loop_error`.
@@ -51,6 +52,23 @@ pub struct Delta<'a> {
     pub message: Option<Cow<'a, str>>,
 }
 
+/// What a tool has put out: usually a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output<'a> {
+    /// As it stands in the frame.
+    json: &'a str,
+    /// The text, where it has escapes and could be read at once: it may be large, and is not read again.
+    unescaped: Option<Text>,
+}
+
+impl Output<'_> {
+    /// The text, or the JSON text of any other value.
+    #[must_use]
+    pub fn text(&self) -> Text {
+        self.unescaped.clone().unwrap_or_else(|| plain_text(self.json).into_owned().into())
+    }
+}
+
 /// The result of one call.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ToolReturnPart<'a> {
@@ -58,8 +76,8 @@ pub struct ToolReturnPart<'a> {
     pub tool_call_id: Cow<'a, str>,
     /// `success` or `error`.
     pub status: Option<Cow<'a, str>>,
-    /// The output as JSON, usually a text.
-    pub output: Option<&'a str>,
+    /// The output.
+    pub output: Option<Output<'a>>,
 }
 
 impl<'a> Delta<'a> {
@@ -108,7 +126,7 @@ impl<'a> Delta<'a> {
                 let (text, json) = scanner.tried(content)?;
                 (self.text, self.content) = (text, Some(json).filter(|json| *json != "null"));
             }
-            "tool_return" => self.tool_return = unless_null(scanner)?,
+            "tool_return" => self.tool_return = output(scanner)?,
             "tool_call" => self.tool_call = value(scanner)?,
             "tool_calls" => self.tool_calls = value(scanner)?,
             "tool_returns" => self.tool_returns = returns(scanner)?,
@@ -134,14 +152,15 @@ impl<'a> Delta<'a> {
         listed.iter().chain(single)
     }
 
-    /// The tool results in it: call, status, and output as JSON. The list comes first: results forwarded from
-    /// a backend have nothing else (section 11).
-    pub fn outputs(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>)> {
+    /// The tool results in it: call, status and output. The list comes first: results forwarded from a backend
+    /// have nothing else (section 11).
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&Output<'a>>)> {
         let listed = self.tool_returns.as_deref().unwrap_or_default();
         let single = self.tool_call_id.as_deref().filter(|_| listed.is_empty());
-        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return));
-        let listed =
-            listed.iter().map(|part| (&*part.tool_call_id, part.status.as_deref(), part.output));
+        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return.as_ref()));
+        let listed = listed
+            .iter()
+            .map(|part| (&*part.tool_call_id, part.status.as_deref(), part.output.as_ref()));
         listed.chain(single)
     }
 
@@ -167,6 +186,16 @@ impl<'a> Delta<'a> {
 /// The JSON text of a value, unless it is `null`.
 fn unless_null<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Malformed> {
     Ok(Some(scanner.raw()?).filter(|json| *json != "null"))
+}
+
+/// An output, unless it is `null`.
+fn output<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Output<'a>>, Malformed> {
+    let (text, json) = scanner.tried(Scanner::string)?;
+    let unescaped = match text {
+        Some(Cow::Owned(text)) => Some(text.into()),
+        _ => None,
+    };
+    Ok(Some(Output { json, unescaped }).filter(|_| json != "null"))
 }
 
 /// The text in a content, where all of it is as it should be.
@@ -200,7 +229,7 @@ fn returns<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Vec<ToolReturnPart<'a
             match key {
                 "tool_call_id" => call = scanner.text()?,
                 "status" => status = scanner.text()?,
-                "tool_return" => output = unless_null(scanner)?,
+                "tool_return" => output = self::output(scanner)?,
                 _ => scanner.skip()?,
             }
             Ok(())

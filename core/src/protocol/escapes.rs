@@ -4,13 +4,22 @@ use super::plain::Specials;
 
 /// The text of a JSON string's inside; nothing where half of a surrogate pair stands in it, or what is no escape.
 pub(super) fn unescaped(inside: &str) -> Option<String> {
-    let mut text = String::with_capacity(inside.len());
-    let mut rest = inside;
-    for place in Specials::new(inside.as_bytes()) {
+    let (text, behind) = unescaped_to_quote(inside)?;
+    behind.is_none().then_some(text)
+}
+
+/// The same up to a quote, and what is behind that, if there is one.
+pub(super) fn unescaped_to_quote(json: &str) -> Option<(String, Option<&str>)> {
+    let mut text = String::with_capacity(json.len());
+    let mut rest = json;
+    for place in Specials::new(json.as_bytes()) {
         // Where what is special belongs to the escape before, this is nothing.
-        let Some(length) = place.checked_sub(inside.len() - rest.len()) else { continue };
+        let Some(length) = place.checked_sub(json.len() - rest.len()) else { continue };
         let (plain, escape) = rest.split_at_checked(length)?;
         text.push_str(plain);
+        if let Some(behind) = escape.strip_prefix('"') {
+            return Some((text, Some(behind)));
+        }
         let (kind, behind) = escape.strip_prefix('\\')?.split_at_checked(1)?;
         rest = behind;
         text.push(match kind {
@@ -27,7 +36,7 @@ pub(super) fn unescaped(inside: &str) -> Option<String> {
         });
     }
     text.push_str(rest);
-    Some(text)
+    Some((text, None))
 }
 
 /// The character behind `\u`, which may take a second escape.
@@ -57,7 +66,11 @@ mod tests {
 
     fn as_serde(json: &str) {
         let inside = &json[1..json.len() - 1];
-        assert_eq!(unescaped(inside), serde_json::from_str::<String>(json).ok(), "{json}");
+        let expected = serde_json::from_str::<String>(json).ok();
+        assert_eq!(unescaped(inside), expected, "{json}");
+        let more = format!("{inside}\",\"\\");
+        let read = unescaped_to_quote(&more);
+        assert_eq!(read, expected.map(|text| (text, Some(",\"\\"))), "{json}");
     }
 
     proptest! {

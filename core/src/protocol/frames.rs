@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use super::delta::{Delta, ToolReturnPart};
+pub use super::delta::{Delta, Output, ToolReturnPart};
 use super::escapes::unescaped;
 use super::scan::{Malformed, Scanner};
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::depth::MAX_DEPTH;
-use super::escapes::unescaped;
+use super::escapes::{unescaped, unescaped_to_quote};
 use super::plain::{Specials, plain};
 
 /// The text is not a JSON object, or nested too deeply.
@@ -16,6 +16,10 @@ pub struct Malformed {
     /// Where it was noticed.
     pub at: usize,
 }
+
+/// Where so much is left, a string with escapes is unescaped while it is looked for its end, into room for all that is
+/// left: large outputs do not stay in the processor's cache until they are looked at once more.
+const LARGE: usize = 64 * 1024;
 
 type Scan<T> = Result<T, Malformed>;
 
@@ -115,12 +119,26 @@ impl<'a> Scanner<'a> {
     pub(super) fn string(&mut self) -> Scan<Cow<'a, str>> {
         self.expect(b'"')?;
         let start = self.at;
-        let escaped = self.rest_of_string()?;
-        let inside = self.text.get(start..self.at - 1).unwrap_or_default();
-        if !escaped {
-            return Ok(Cow::Borrowed(inside));
+        let rest = self.text.get(start..).unwrap_or_default();
+        self.at += plain(rest.as_bytes());
+        if self.bytes().first() == Some(&b'"') {
+            self.at += 1;
+            return Ok(Cow::Borrowed(self.text.get(start..self.at - 1).unwrap_or_default()));
         }
-        unescaped(inside).map(Cow::Owned).ok_or(Malformed { at: start - 1 })
+        let malformed = Malformed { at: start - 1 };
+        if rest.len() >= LARGE {
+            let Some((mut text, Some(behind))) = unescaped_to_quote(rest) else {
+                return Err(malformed);
+            };
+            if text.len() < text.capacity() / 2 {
+                text.shrink_to_fit();
+            }
+            self.at = self.text.len() - behind.len();
+            return Ok(Cow::Owned(text));
+        }
+        self.escapes()?;
+        let inside = self.text.get(start..self.at - 1).unwrap_or_default();
+        unescaped(inside).map(Cow::Owned).ok_or(malformed)
     }
 
     /// Reads a list; `item` has to read each of its values.
@@ -195,15 +213,15 @@ impl<'a> Scanner<'a> {
         Ok(self.text.get(start..self.at).and_then(|digits| digits.parse().ok()))
     }
 
-    /// Behind the first quote. Says whether there are escapes.
+    /// Behind the first quote.
     #[inline]
-    fn rest_of_string(&mut self) -> Scan<bool> {
+    fn rest_of_string(&mut self) -> Scan<()> {
         self.at += plain(self.bytes());
         if self.text.as_bytes().get(self.at) == Some(&b'"') {
             self.at += 1;
-            return Ok(false);
+            return Ok(());
         }
-        self.escapes().map(|()| true)
+        self.escapes()
     }
 
     /// What follows the inside of a string of a text; `rest` begins with an escape in it.
