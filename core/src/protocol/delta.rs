@@ -41,7 +41,7 @@ pub struct Delta<'a> {
     /// `success` or `error`, on tool messages.
     pub status: Option<Cow<'a, str>>,
     /// The output, on `tool_return_message`.
-    pub tool_return: Option<Output<'a>>,
+    pub tool_return: Option<Box<Output<'a>>>,
     /// On `stop_reason` and `loop_error`.
     pub stop_reason: Option<Cow<'a, str>>,
     /// On `loop_error`.
@@ -126,7 +126,7 @@ impl<'a> Delta<'a> {
                 let (text, json) = scanner.tried(content)?;
                 (self.text, self.content) = (text, Some(json).filter(|json| *json != "null"));
             }
-            "tool_return" => self.tool_return = output(scanner)?,
+            "tool_return" => self.tool_return = output(scanner)?.map(Box::new),
             "tool_call" => self.tool_call = value(scanner)?,
             "tool_calls" => self.tool_calls = value(scanner)?,
             "tool_returns" => self.tool_returns = returns(scanner)?,
@@ -157,7 +157,7 @@ impl<'a> Delta<'a> {
     pub fn outputs(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&Output<'a>>)> {
         let listed = self.tool_returns.as_deref().unwrap_or_default();
         let single = self.tool_call_id.as_deref().filter(|_| listed.is_empty());
-        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return.as_ref()));
+        let single = single.map(|id| (id, self.status.as_deref(), self.tool_return.as_deref()));
         let listed = listed
             .iter()
             .map(|part| (&*part.tool_call_id, part.status.as_deref(), part.output.as_ref()));
