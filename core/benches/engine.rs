@@ -1,7 +1,7 @@
 //! CPU time of the engine alone: no socket, no other thread.
 //!
 //! `make bench-engine` prints microseconds per frame for a stream nobody follows, for a turn that is
-//! followed to its end, for reading the envelope, and per event for the queue between the engine and a
+//! followed to its end, for reading the envelope and a large output, and per event for the queue between the engine and a
 //! reader who keeps up, who lags and gets merged text, and who lags so that events go. Ratios between the rows carry over to other
 //! machines, the figures do not.
 
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use letta_app_client::engine::{Channel, Command, Delivery, Engine, Ids};
 use letta_app_client::protocol::Text;
 use letta_app_client::protocol::envelope::Envelope;
+use letta_app_client::protocol::frames::Delta;
 use letta_app_client::{Mailbox, Sink, TurnEvent, TurnOptions};
 
 #[path = "steps/turn.rs"]
@@ -42,9 +43,23 @@ fn main() {
         run_turn(&mut engine, 1);
         play(&mut engine, frames);
     });
+    let output = Text::from(output());
+    row("an output of 1 MiB, read as a delta", &[output], |outputs| {
+        for output in outputs {
+            let delta = Delta::read(output);
+            let text = delta.iter().flat_map(Delta::outputs).filter_map(|(.., output)| output);
+            text.for_each(|output| drop(black_box(output.text())));
+        }
+    });
     queue_row("queue, a reader who keeps up", &frames, 128, 1);
     queue_row("queue, a reader who lags: text is merged", &frames, usize::MAX, 1);
     queue_row("queue, a reader who lags: events go", &frames, usize::MAX, 2);
+}
+
+/// What a tool has put out, with an escape per line.
+fn output() -> String {
+    let text = format!("{}\\n", "x".repeat(78)).repeat((1 << 20) / 80);
+    format!(r#"{{"message_type":"tool_return_message","tool_call_id":"c","tool_return":"{text}"}}"#)
 }
 
 /// The queue of a followed turn, which is emptied after so many of the events.
