@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message, WebSocket
 
 use super::http::Io;
 use super::keepalive::{KeepAlive, Step};
+use super::reuse::Reuse;
 use super::wire::Wire;
 use crate::engine::Channel;
 use crate::options::ConnectOptions;
@@ -38,6 +39,7 @@ pub(super) struct Ended {
 /// See the module's text.
 pub(super) struct Socket {
     ws: WebSocket<Wire>,
+    reuse: Reuse,
     pub(super) channel: Channel,
     outbox: VecDeque<Message>,
     /// Of the messages in it.
@@ -77,6 +79,7 @@ impl Socket {
         let ws = WebSocket::from_raw_socket(Wire::new(io, rest), Role::Client, Some(config));
         Self {
             ws,
+            reuse: Reuse::default(),
             channel,
             outbox: VecDeque::new(),
             outbox_bytes: 0,
@@ -194,6 +197,7 @@ impl Socket {
         while !self.over {
             match self.ws.read() {
                 Ok(message) => {
+                    self.reuse.read(&message, 2 * READ_BUFFER);
                     if let Some(text) = self.take(message) {
                         return Poll::Ready(Ok(text));
                     }
@@ -334,4 +338,4 @@ fn is_blocked(error: &WsError) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

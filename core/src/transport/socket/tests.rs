@@ -7,7 +7,7 @@ use tokio_tungstenite::WebSocketStream;
 use super::*;
 
 /// A socket with room for so many bytes on the way, and the server's end.
-async fn pair(room: usize) -> (Socket, WebSocketStream<DuplexStream>) {
+pub(in crate::transport) async fn pair(room: usize) -> (Socket, WebSocketStream<DuplexStream>) {
     let (ours, theirs) = duplex(room);
     let options = ConnectOptions::new("ws://127.0.0.1:1");
     let socket = Socket::new(Box::new(ours), Vec::new(), Channel::Control, &options);
