@@ -51,6 +51,13 @@ async def test_files(live: dict[str, Any], folder: Path) -> None:
             await client.files.read(path=str(folder / "missing"))
 
 
+async def test_a_file_of_some_mebibytes(live: dict[str, Any], folder: Path) -> None:
+    path, content = str(folder / "large.txt"), "äbc\n" * (1 << 20)
+    async with connected(live) as client:
+        await client.files.write(path=path, content=content)
+        assert (await client.files.read(path=path)).content == content
+
+
 async def test_changes_of_a_file(live: dict[str, Any], folder: Path) -> None:
     file = folder / "a.txt"
     file.write_text("one")

@@ -11,6 +11,7 @@ mod keepalive;
 #[cfg(test)]
 mod limits;
 mod ops;
+mod outbox;
 mod reuse;
 mod socket;
 mod sockets;

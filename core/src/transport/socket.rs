@@ -1,6 +1,5 @@
 //! One WebSocket: an outbox that never blocks reading, bursts of frames, and keep-alive.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -13,13 +12,13 @@ use tokio_tungstenite::tungstenite::{Bytes, Error as WsError, Message, WebSocket
 
 use super::http::Io;
 use super::keepalive::{KeepAlive, Step};
+use super::outbox::Outbox;
 use super::reuse::Reuse;
 use super::wire::Wire;
 use crate::engine::Channel;
 use crate::options::ConnectOptions;
 use crate::protocol::Text;
 use crate::record::Tap;
-use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 /// tungstenite's default of 128 KiB is paid per connection; 1 KiB costs no measurable time, as what the system has is
 /// read ahead (docs/performance.md).
@@ -41,9 +40,7 @@ pub(super) struct Socket {
     ws: WebSocket<Wire>,
     reuse: Reuse,
     pub(super) channel: Channel,
-    outbox: VecDeque<Message>,
-    /// Of the messages in it.
-    outbox_bytes: usize,
+    outbox: Outbox,
     /// What the close frame said, once it came, or how the socket ended without one.
     closed: Option<Ended>,
     /// Nothing can be read any more.
@@ -81,8 +78,7 @@ impl Socket {
             ws,
             reuse: Reuse::default(),
             channel,
-            outbox: VecDeque::new(),
-            outbox_bytes: 0,
+            outbox: Outbox::default(),
             closed: None,
             over: false,
             broken: None,
@@ -94,19 +90,15 @@ impl Socket {
         }
     }
 
-    /// Sends a message, as soon as the server takes it. When too much waits for a server that does not read,
-    /// the socket has ended: to keep more would only put off the loss, and to leave out one message would
-    /// make the next ones wrong.
+    /// Sends a message, as soon as the server takes it. The socket has ended when too much waits.
     pub(super) fn send(&mut self, text: Text) {
-        if self.broken.is_some() {
-            return;
-        }
-        self.outbox_bytes += text.len();
-        self.outbox.push_back(Message::Text(text));
-        let (count, bytes) = (self.outbox.len(), self.outbox_bytes);
-        if count > OUTBOX_MESSAGES || (bytes > OUTBOX_BYTES && count > 1) {
-            let reason =
-                format!("the server does not read: {count} messages of {bytes} bytes wait for it");
+        self.enqueue(Message::Text(text));
+    }
+
+    fn enqueue(&mut self, message: Message) {
+        if self.broken.is_none()
+            && let Err(reason) = self.outbox.push(message)
+        {
             self.give_up(Ended { code: 1006, reason });
         }
     }
@@ -116,14 +108,13 @@ impl Socket {
     fn give_up(&mut self, ended: Ended) {
         self.ws.get_ref().reset();
         self.outbox.clear();
-        self.outbox_bytes = 0;
         self.broken = Some(ended);
     }
 
-    /// Starts the closing handshake; [`Socket::poll_burst`] then reports the end.
+    /// Starts the closing handshake; [`Socket::poll_frame`] then reports the end.
     pub(super) fn close(&mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-        self.outbox.push_back(Message::Close(Some(frame)));
+        self.enqueue(Message::Close(Some(frame)));
     }
 
     /// When [`Socket::keep_alive`] wants to be called.
@@ -169,7 +160,7 @@ impl Socket {
     }
 
     fn ping(&mut self) {
-        self.outbox.push_back(Message::Ping(Bytes::new()));
+        self.enqueue(Message::Ping(Bytes::new()));
     }
 
     /// All that had come is read.
@@ -291,7 +282,6 @@ impl Socket {
             // While closing, the reading side reports the end with its code.
             Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => {
                 self.outbox.clear();
-                self.outbox_bytes = 0;
                 Ok(())
             }
             Err(error) if !self.blocked => Err(self.ended(&error)),
@@ -304,13 +294,14 @@ impl Socket {
         if self.blocked {
             self.ws.flush()?;
         }
-        while let Some(message) = self.outbox.pop_front() {
-            self.outbox_bytes -= message.len();
-            if let (Some(tap), Message::Text(text)) = (&self.tap, &message) {
+        while let Some(message) = self.outbox.next() {
+            if let (Some(tap), Message::Text(text)) = (&self.tap, message) {
                 tap.sent(text);
             }
-            // One that would block is taken over all the same.
-            self.ws.write(message)?;
+            if let Some(message) = self.outbox.pop() {
+                // One that would block is taken over all the same.
+                self.ws.write(message)?;
+            }
         }
         self.ws.flush()
     }

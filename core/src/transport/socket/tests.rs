@@ -43,6 +43,20 @@ async fn messages_keep_their_order_where_the_server_takes_a_few_bytes_at_a_time(
 }
 
 #[tokio::test]
+async fn a_large_message_arrives_as_one_and_its_memory_is_not_kept() {
+    let (mut socket, mut server) = pair(16 << 20).await;
+    let large: Text = "0123456789".repeat(1 << 20).into();
+    socket.send(large.clone());
+    socket.send("behind".into());
+    socket.write(&mut Context::from_waker(std::task::Waker::noop()));
+    let freed = allocation_counter::measure(|| drop(socket)).bytes_current;
+    assert!((-500_000..0).contains(&freed), "{freed}");
+    for expected in [large.as_str(), "behind"] {
+        assert_eq!(server.next().await.unwrap().unwrap().to_text().unwrap(), expected);
+    }
+}
+
+#[tokio::test]
 async fn frames_are_read_while_a_write_waits() {
     let (mut socket, mut server) = pair(64).await;
     socket.send("x".repeat(1000).into());
