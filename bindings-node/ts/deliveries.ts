@@ -32,6 +32,9 @@ const MORE = 1;
 /** They are a part of what is to be handed out at once. */
 const PART = 2;
 
+const NO_NUMBERS: readonly number[] = [];
+const NO_TEXTS: readonly string[] = [];
+
 /**
  * Handles one delivery. `place` is that of a frame's type in `messageTypes()`, or -1.
  */
@@ -47,9 +50,9 @@ export class Deliveries {
   readonly #deliver: Deliver;
   readonly #idle: () => void;
   /** A code and a value for each delivery, behind the first number, which says what is behind them. */
-  #numbers: number[] = [];
+  #numbers = NO_NUMBERS;
   /** Numbers as text, and then the text of each delivery. */
-  #texts: string[] = [];
+  #texts = NO_TEXTS;
   /** The place of the next delivery's text. */
   #next = 1;
   #rung = false;
@@ -88,7 +91,8 @@ export class Deliveries {
       if (this.#paused && this.#next >= this.#texts.length) break;
     }
     if (this.#next < this.#texts.length) return;
-    this.#texts = [];
+    this.#numbers = NO_NUMBERS;
+    this.#texts = NO_TEXTS;
     this.#next = 1;
     this.#idle();
   }

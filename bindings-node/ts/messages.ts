@@ -37,10 +37,12 @@ export function parsedFrame<T extends object>(text: string): T {
   return frame;
 }
 
+const NOTHING = {};
+
 /** Parses the frames of one client. */
 export class FrameParser {
   #text = "";
-  #message: object = {};
+  #message: object = NOTHING;
 
   /** A frame that handlers get. */
   frame<T extends object>(text: string): T {
@@ -58,7 +60,7 @@ export class FrameParser {
   /** Lets go of the last frame. */
   forget(): void {
     this.#text = "";
-    this.#message = {};
+    this.#message = NOTHING;
   }
 }
 

@@ -180,9 +180,15 @@ function check(name: string, value: unknown, kind: Kind): void {
   }
 }
 
-function checkAll(options: object, kinds: Readonly<Record<string, Kind>>, prefix = ""): void {
+type Named = Record<string, unknown>;
+
+/** Takes over those that are given, once each is of its kind. */
+function take(into: object, options: object, kinds: Readonly<Record<string, Kind>>, prefix = "") {
   for (const name in kinds) {
-    check(prefix + name, (options as Record<string, unknown>)[name], kinds[name] as Kind);
+    const value = (options as Named)[name];
+    if (value === undefined || value === null) continue;
+    check(prefix + name, value, kinds[name] as Kind);
+    (into as Named)[name] = value;
   }
 }
 
@@ -210,23 +216,23 @@ const KINDS = {
   standby: "boolean",
 } as const;
 
+const TLS_KINDS = { ca: "string", rejectUnauthorized: "boolean" } as const;
+
+const RECONNECT_KINDS = { maxAttempts: "number", baseMs: "number", capMs: "number" } as const;
+
 /** The engine's form of the options; what only the engine can judge is left to it. */
 export function nativeOptions(options: AppServerClientOptions, played?: Replay): NativeOptions {
-  checkedObject("options", options);
-  if (typeof options.url !== "string") {
-    throw new InvalidOption(`url: expected a string, got ${typeof options.url}`);
+  const { url, tls, reconnect } = checkedObject("options", options);
+  if (typeof url !== "string") {
+    throw new InvalidOption(`url: expected a string, got ${typeof url}`);
   }
-  checkAll(options, KINDS);
-  const { tls, reconnect, record: _record, redact: _redact, WebSocket: _, ...rest } = options;
-  if (tls !== undefined) {
-    checkedObject("tls", tls);
-    checkAll(tls, { ca: "string", rejectUnauthorized: "boolean" }, "tls.");
-  }
-  const certificates = { ca: tls?.ca, rejectUnauthorized: tls?.rejectUnauthorized };
-  const recording = nativeRecord(options);
-  const replay = played && { path: played.path, ...played.options };
-  const native = { ...rest, ...certificates, ...recording, replay };
-  return Object.assign(native, { reconnect: nativeReconnect(reconnect) }) as NativeOptions;
+  const native: NativeOptions = { url };
+  take(native, options, KINDS);
+  if (tls !== undefined) take(native, checkedObject("tls", tls), TLS_KINDS, "tls.");
+  const replay = played && { replay: { path: played.path, ...played.options } };
+  Object.assign(native, nativeRecord(options), replay);
+  native.reconnect = nativeReconnect(reconnect);
+  return native;
 }
 
 function nativeReconnect(given: ReconnectOptions | boolean = true): NativeReconnect {
@@ -234,9 +240,9 @@ function nativeReconnect(given: ReconnectOptions | boolean = true): NativeReconn
   if (typeof given !== "object" || given === null) {
     throw new InvalidOption(`reconnect: expected an object or a boolean, got ${show(given)}`);
   }
-  const { maxAttempts, baseMs, capMs } = given;
-  checkAll(given, { maxAttempts: "number", baseMs: "number", capMs: "number" }, "reconnect.");
-  return { enabled: true, maxAttempts, baseMs, capMs } as NativeReconnect;
+  const native: NativeReconnect = { enabled: true };
+  take(native, given, RECONNECT_KINDS, "reconnect.");
+  return native;
 }
 
 /** A signal as the platform makes them, or none. */

@@ -4,12 +4,24 @@ import { createRequire } from "node:module";
 
 const payload = () => ({ kind: "create_message", messages: [{ role: "user", content: "go" }] });
 
-/** Our package, from where the benchmark has put its optimised build. */
-let loaded;
-function ourPackage() {
-  loaded ??= createRequire(`${process.env.BENCH_NODE}/`)("@letta/app-client-native");
-  return loaded;
+/** Programs load a package once, however many connections they have. */
+function once(load) {
+  let loaded;
+  return () => {
+    loaded ??= load();
+    return loaded;
+  };
 }
+
+const webSocket = once(async () => (await import("ws")).default);
+const referenceClient = once(async () => {
+  const { serverRequire } = await import("../../../tests/live/setup.mjs");
+  return serverRequire("@letta-ai/letta-code/app-server-client").createAppServerClient;
+});
+/** Where the benchmark has put the optimised build of our package. */
+const ourPackage = once(() =>
+  createRequire(`${process.env.BENCH_NODE}/`)("@letta/app-client-native"),
+);
 
 async function ours(url) {
   const { createAppServerClient } = ourPackage();
@@ -50,10 +62,8 @@ async function ours(url) {
 
 /** A turn over messages: what one writes on top of the reference client. */
 async function reference(url) {
-  const { default: WebSocket } = await import("ws");
-  const { serverRequire } = await import("../../../tests/live/setup.mjs");
-  const { createAppServerClient } = serverRequire("@letta-ai/letta-code/app-server-client");
-  const client = createAppServerClient({ url, WebSocket });
+  const createAppServerClient = await referenceClient();
+  const client = createAppServerClient({ url, WebSocket: await webSocket() });
   await client.connect();
   const turn = (runtime, onDelta) =>
     new Promise((resolve) => {
@@ -77,7 +87,7 @@ async function reference(url) {
 
 /** The same in as few lines as possible: one look-up per frame. */
 async function byHand(url) {
-  const { default: WebSocket } = await import("ws");
+  const WebSocket = await webSocket();
   const socket = new WebSocket(`${url}/ws`, { perMessageDeflate: false, maxPayload: 1 << 28 });
   await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
   const [requests, turns] = [new Map(), new Map()];
