@@ -7,6 +7,8 @@ use super::clock::{LOOK_EVERY, SLEPT};
 use super::driver::{CLOSE_WAIT, RECORD_WAIT, STOP_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
+use super::outbox::FRAGMENT;
+use super::reuse::REUSED_BYTES;
 use crate::engine::{REMEMBERED, Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
@@ -79,6 +81,8 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("the answer to `GET /app-server-info`", size(MAX_BODY)),
         ("messages that wait for a server that does not read", number(OUTBOX_MESSAGES)),
         ("bytes of them", size(OUTBOX_BYTES)),
+        ("a message that goes out in one fragment", size(FRAGMENT)),
+        ("a frame whose memory is used for the next ones", size(REUSED_BYTES)),
         ("a time between two looks at the clock that is no sleep of the machine", time(SLEPT)),
         ("the answer to that ping", time(RESUME_ANSWER)),
         ("events that wait for a reader", number(DEFAULT_MAX_ITEMS)),

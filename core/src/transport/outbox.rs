@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 /// Of so many bytes.
-const FRAGMENT: usize = 128 * 1024;
+pub(super) const FRAGMENT: usize = 128 * 1024;
 
 /// See the module's text.
 #[derive(Default)]

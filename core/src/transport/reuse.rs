@@ -6,7 +6,7 @@
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 /// Up to this size it is used again: outputs of a mebibyte follow each other.
-const REUSED_BYTES: usize = 2 * 1024 * 1024;
+pub(super) const REUSED_BYTES: usize = 2 * 1024 * 1024;
 
 /// See the module's text.
 #[derive(Default)]
