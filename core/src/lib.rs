@@ -71,6 +71,7 @@ pub mod protocol;
 mod queue;
 mod random;
 mod record;
+mod room;
 mod router;
 mod server;
 mod session;

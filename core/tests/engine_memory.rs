@@ -17,13 +17,22 @@ const RULES: Reconnect =
 
 /// Starts a runtime, as a session does.
 fn start(lab: &mut Lab, conversation: &str) {
+    ask(lab, conversation);
+    answer(lab, conversation);
+}
+
+fn ask(lab: &mut Lab, conversation: &str) {
     let id = format!("start-{conversation}");
-    let runtime = json!({ "agent_id": "a", "conversation_id": conversation });
     let start = json!({
         "type": "runtime_start", "request_id": id, "agent_id": "a", "conversation_id": conversation,
     });
     let text = Text::from(start.to_string());
     lab.command(Command::Send { text, runtime: None, settles: false });
+}
+
+fn answer(lab: &mut Lab, conversation: &str) {
+    let id = format!("start-{conversation}");
+    let runtime = json!({ "agent_id": "a", "conversation_id": conversation });
     lab.receive(&json!({
         "type": "runtime_start_response", "request_id": id, "success": true, "runtime": runtime,
     }));
@@ -42,13 +51,18 @@ fn name(lab: &mut Lab, conversation: &str) {
     lab.command(Command::Send { text, runtime, settles: false });
 }
 
-/// Loses the connection, opens it again, and says which conversations are started again.
-fn started_again(lab: &mut Lab) -> Vec<String> {
+/// Loses the connection and opens it again.
+fn open_again(lab: &mut Lab) {
     lab.sent();
     lab.lose();
     lab.pass(0.002);
     assert!(lab.engine.poll_connect());
     lab.reopen();
+}
+
+/// Does so, and says which conversations are started again.
+fn started_again(lab: &mut Lab) -> Vec<String> {
+    open_again(lab);
     let mut all = Vec::new();
     loop {
         let sent = lab.sent();
@@ -128,6 +142,20 @@ fn of_many_the_one_that_was_named_least_recently_goes() {
     let again = started_again(&mut lab);
     assert_eq!(again.len(), 1001);
     assert_eq!(again[..3], ["held", "0", "11"]);
+}
+
+#[test]
+fn starts_that_are_never_answered_do_not_pile_up_and_late_answers_count() {
+    for (answered, brought_back) in [("1999", "sync"), ("2000", "runtime_start")] {
+        let mut lab = Lab::reconnecting(RULES);
+        for n in 0..3000 {
+            ask(&mut lab, &n.to_string());
+        }
+        answer(&mut lab, answered);
+        open_again(&mut lab);
+        let [sent] = &lab.sent()[..] else { panic!("it is one runtime") };
+        assert_eq!(sent["type"], brought_back);
+    }
 }
 
 #[test]

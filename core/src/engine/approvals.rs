@@ -187,7 +187,8 @@ impl Runtime {
             request_id,
             tool: request.tool_name.unwrap_or_default(),
             call_id: request.tool_call_id,
-            frame: frame.clone(),
+            // A copy: it may be open for days, and a frame keeps the memory of those that came with it.
+            frame: Text::from(&**frame),
             asked: None,
             answered: None,
             unsure: false,

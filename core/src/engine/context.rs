@@ -16,6 +16,7 @@ use super::result::TurnResult;
 use super::turn::End;
 use crate::error::Error;
 use crate::protocol::Text;
+use crate::room::Room;
 
 /// How far the settle pause grows by itself.
 const LONGEST_SETTLE_PAUSE: Duration = Duration::from_secs(2);
@@ -106,15 +107,19 @@ impl Timers {
         if self.next()? > now {
             return None;
         }
-        self.set.pop().map(|Reverse((_, timer))| timer)
+        let due = self.set.pop().map(|Reverse((_, timer))| timer);
+        self.set.give_back();
+        due
     }
 
-    /// Lets go of those that nobody would look at, once they may be most of all: what has ended long before its
-    /// limit would stay until then.
-    pub(crate) fn sort_out(&mut self, is_wanted: impl Fn(&Timer) -> bool) {
-        if self.set.len() >= MANY_TIMERS.max(2 * self.left) {
+    /// Lets go of those that nobody would look at, once they may be most of all, or where nothing waits: what has
+    /// ended long before its limit would stay until then.
+    pub(crate) fn sort_out(&mut self, anything_waits: bool, is_wanted: impl Fn(&Timer) -> bool) {
+        let more = if anything_waits { self.left.max(MANY_TIMERS) } else { MANY_TIMERS };
+        if self.set.len() >= self.left + more {
             self.set.retain(|Reverse((_, timer))| is_wanted(timer));
             self.left = self.set.len();
+            self.set.shrink_to(2 * self.left.max(MANY_TIMERS));
         }
     }
 

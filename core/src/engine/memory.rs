@@ -61,8 +61,8 @@ pub(crate) struct Memory {
     /// How many hold a runtime.
     holders: HashMap<Place, usize>,
     clock: u64,
-    /// Commands that count once the server has taken them, by `request_id`.
-    unanswered: HashMap<String, RawObject>,
+    /// Commands that count once the server has taken them, by `request_id`, and their order.
+    unanswered: HashMap<String, (u64, RawObject)>,
     watched: BTreeSet<String>,
 }
 
@@ -128,14 +128,16 @@ impl Memory {
         }
     }
 
-    /// The client sends a command.
-    pub(crate) fn sent(&mut self, text: &Text) {
+    /// The client sends a command, while so many requests wait.
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
         let Ok(envelope) = Envelope::read(text) else { return };
         let place = envelope.runtime.as_ref().map(place_of);
         match (&*envelope.kind, envelope.request_id.as_deref(), place) {
             ("runtime_start" | TOOLS, Some(id), _) => {
                 if let Ok(command) = RawObject::parse(text) {
-                    self.unanswered.insert(id.to_owned(), command);
+                    self.clock += 1;
+                    self.unanswered.insert(id.to_owned(), (self.clock, command));
+                    self.forget_unanswered(waiting);
                 }
             }
             ("sync", _, Some(place)) => self.entry(place).sync = RawObject::parse(text).ok(),
@@ -147,6 +149,17 @@ impl Memory {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// An answer may come long after the limit of its request, but a server that is silent may never send one: of those
+    /// that nobody waits for, as many are kept as of runtimes.
+    fn forget_unanswered(&mut self, waiting: usize) {
+        if self.unanswered.len() > waiting + REMEMBERED {
+            let oldest = self.unanswered.iter().min_by_key(|(_, (order, _))| *order);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                self.unanswered.remove(&oldest);
+            }
         }
     }
 
@@ -169,7 +182,8 @@ impl Memory {
         if !matches!(kind, "runtime_start_response" | "runtime_external_tools_update_response") {
             return;
         }
-        let Some(command) = self.unanswered.remove(id).filter(|_| !is_refusal(kind, text)) else {
+        let Some((_, command)) = self.unanswered.remove(id).filter(|_| !is_refusal(kind, text))
+        else {
             return;
         };
         if kind == "runtime_external_tools_update_response" {

@@ -63,6 +63,8 @@ pub use result::{
 };
 use resync::Resync;
 use runtime::Runtime;
+#[cfg(test)]
+pub(crate) use runtimes::NAMES;
 use runtimes::Runtimes;
 use sequence::Sequence;
 #[cfg(test)]
@@ -77,6 +79,7 @@ pub use turn::{Approvals, TurnOptions};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::shapes::Shapes;
+use crate::room::Room;
 
 /// How many requests and turns may wait at once by default.
 pub const MAX_PENDING_REQUESTS: usize = 10_000;
@@ -171,12 +174,16 @@ impl Engine {
 
     /// The next frame to send.
     pub fn poll_transmit(&mut self) -> Option<Text> {
-        self.ctx.transmit.pop_front()
+        let text = self.ctx.transmit.pop_front();
+        self.ctx.transmit.give_back();
+        text
     }
 
     /// The next item for the user's side.
     pub fn poll_delivery(&mut self) -> Option<Delivery> {
-        self.ctx.deliveries.pop_front()
+        let delivery = self.ctx.deliveries.pop_front();
+        self.ctx.deliveries.give_back();
+        delivery
     }
 
     /// When [`Engine::handle_timeout`] wants to be called next, in time since the engine was made.
@@ -319,7 +326,7 @@ impl Engine {
         if let Some((agent, conversation)) = &runtime {
             self.join(agent, conversation);
         }
-        self.resync.sent(&text);
+        self.resync.sent(&text, self.requests.len());
         match runtime {
             Some((agent, conversation)) => {
                 let runtime = self.runtimes.get(&agent, &conversation);
@@ -388,8 +395,11 @@ impl Engine {
                 self.inputs.remove(&place.request_id);
             }
         }
+        self.turns.give_back();
+        self.inputs.give_back();
         let Self { ctx, requests, turns, tools, .. } = self;
-        ctx.timers.sort_out(|timer| match timer {
+        let anything_waits = requests.len() + turns.len() > 0 || tools.any();
+        ctx.timers.sort_out(anything_waits, |timer| match timer {
             Timer::Request(token) => requests.contains(*token),
             Timer::Turn(token) => turns.contains_key(token),
             Timer::Tool(request_id) => tools.is_open(request_id),

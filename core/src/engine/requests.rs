@@ -13,6 +13,7 @@ use crate::protocol::Text;
 use crate::protocol::frames::{InputAcceptedFrame, ResponseHead};
 use crate::protocol::raw::RawObject;
 use crate::protocol::validate::{known_message, spec};
+use crate::room::Room;
 
 /// Frames with a `request_id` of the server's own choice: never an answer to a request.
 const SERVER_REQUESTS: [&str; 2] = ["control_request", "external_tool_call_request"];
@@ -132,7 +133,10 @@ impl Requests {
 
     /// Forgets a request; a late answer is then nobody's.
     pub(crate) fn remove(&mut self, token: Token) -> bool {
-        self.by_token.remove(&token).is_some_and(|key| self.by_key.remove(&key).is_some())
+        let removed =
+            self.by_token.remove(&token).is_some_and(|key| self.by_key.remove(&key).is_some());
+        self.give_back();
+        removed
     }
 
     /// A request's time limit may have passed.
@@ -160,6 +164,12 @@ impl Requests {
         for token in tokens {
             ctx.fail(token, error.clone());
         }
+        self.give_back();
+    }
+
+    fn give_back(&mut self) {
+        self.by_key.give_back();
+        self.by_token.give_back();
     }
 }
 

@@ -65,9 +65,9 @@ impl Resync {
     }
 
     /// See [`Memory::sent`].
-    pub(crate) fn sent(&mut self, text: &Text) {
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
         if let Some(memory) = &mut self.memory {
-            memory.sent(text);
+            memory.sent(text, waiting);
         }
     }
 

@@ -363,7 +363,8 @@ impl Runtime {
             error: end.error.clone(),
             turn_id: end.turn_id.clone(),
             completed_by: end.by,
-            terminal_message: end.frame.clone(),
+            // A copy: results are kept, and a frame keeps the memory of those that came with it.
+            terminal_message: end.frame.as_deref().map(Text::from),
             run_ids: turn.runs.iter().map(|run| (**run).to_owned()).collect(),
             client_message_ids: turn.client_ids.clone(),
             merged_with: turn.merged.clone(),

@@ -13,7 +13,7 @@ mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -34,7 +34,7 @@ pub(crate) const WAITING_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
     begun: Instant,
-    entries: SyncSender<Entry>,
+    entries: Sender<Entry>,
     books: Arc<Books>,
 }
 
@@ -42,6 +42,7 @@ pub(crate) struct Recorder {
 #[derive(Debug, Default)]
 struct Books {
     connections: AtomicU64,
+    waiting_lines: AtomicUsize,
     waiting_bytes: AtomicUsize,
     /// Lines that are not in the file, all in all.
     lost: AtomicU64,
@@ -50,6 +51,19 @@ struct Books {
 }
 
 impl Books {
+    /// One more is to wait, if there is room for it.
+    fn wait(&self, entry: &Entry) -> bool {
+        let lines = self.waiting_lines.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.waiting_bytes.fetch_add(entry.bytes(), Ordering::Relaxed);
+        lines < WAITING_LINES && bytes <= WAITING_BYTES
+    }
+
+    /// It does not wait any more.
+    fn take(&self, entry: &Entry) {
+        self.waiting_lines.fetch_sub(1, Ordering::Relaxed);
+        self.waiting_bytes.fetch_sub(entry.bytes(), Ordering::Relaxed);
+    }
+
     fn lose(&self, lines: u64) {
         self.lost.fetch_add(lines, Ordering::Relaxed);
     }
@@ -61,7 +75,7 @@ impl Recorder {
         options: &RecordOptions,
         secrets: &[String],
     ) -> Result<(Self, RecordWriter), Error> {
-        let (entries, inbox) = sync_channel(WAITING_LINES);
+        let (entries, inbox) = channel();
         let books = Arc::new(Books::default());
         let writer = RecordWriter::open(options, secrets, inbox, Arc::clone(&books));
         let writer = writer.map_err(|error| {
@@ -91,10 +105,12 @@ impl Recorder {
     }
 
     fn put(&self, entry: Entry) {
-        let bytes = entry.bytes();
-        let waiting = self.books.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting > WAITING_BYTES || self.entries.try_send(entry).is_err() {
-            self.books.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        // However much waits, the writer has to come to an end.
+        let waits = self.books.wait(&entry) || matches!(entry, Entry::End);
+        let refused =
+            if waits { self.entries.send(entry).err().map(|error| error.0) } else { Some(entry) };
+        if let Some(entry) = refused {
+            self.books.take(&entry);
             self.books.lose(1);
         }
     }
@@ -109,5 +125,35 @@ impl Recorder {
             // A disk that does not take it is left behind, as what is lost is counted.
             tokio::time::timeout(limit, over).await.unwrap_or_default();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ping() -> Entry {
+        let place = Place { connection: 1, channel: "socket", standby: false };
+        Entry::Ping { at: Duration::ZERO, place }
+    }
+
+    #[test]
+    fn lines_above_the_limit_are_left_out_and_the_end_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = RecordOptions::new(folder.path().join("full"));
+        let begin = || Recorder::open(&options, &[]).unwrap();
+        let mut open = None;
+        let room = allocation_counter::measure(|| open = Some(begin())).bytes_current;
+        assert!(room < 64 * 1024, "{room} bytes are kept for lines to come");
+        let (recorder, writer) = open.unwrap();
+        (0..WAITING_LINES).for_each(|_| recorder.put(ping()));
+        assert_eq!(recorder.lost(), 0);
+        recorder.put(ping());
+        assert_eq!(recorder.lost(), 1);
+        recorder.put(Entry::End);
+        writer.run();
+        let written = std::fs::read_to_string(&options.path).unwrap();
+        assert_eq!(written.matches(r#""event":"ping""#).count(), WAITING_LINES);
+        assert_eq!(recorder.books.waiting_lines.load(Ordering::Relaxed), 0);
     }
 }

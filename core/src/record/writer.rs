@@ -107,7 +107,7 @@ impl RecordWriter {
     pub fn next_frame(&mut self) -> Option<RecordedFrame> {
         loop {
             let entry = self.inbox.recv().ok()?;
-            self.books.waiting_bytes.fetch_sub(entry.bytes(), Ordering::Relaxed);
+            self.books.take(&entry);
             self.at_ms = entry.at().map_or(self.at_ms, millis);
             self.tell_lost();
             match entry {

@@ -9,7 +9,7 @@ use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;
 use super::reuse::REUSED_BYTES;
-use crate::engine::{REMEMBERED, Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
+use crate::engine::{NAMES, REMEMBERED, Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
 use crate::protocol::depth::MAX_DEPTH;
@@ -96,6 +96,7 @@ fn limits() -> BTreeMap<&'static str, String> {
             "runtimes that are started again after a reconnect, without those of open sessions",
             number(REMEMBERED),
         ),
+        ("names of conversations that are known as the client's own", number(NAMES)),
         ("lines of a recording that wait for the disk", number(WAITING_LINES)),
         ("bytes of frames in them", size(WAITING_BYTES)),
         ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::driver::Op;
-
-/// From so much room on, an empty queue gives back what a burst has left it.
-const ROOM: usize = 64;
+use crate::room::Room;
 
 /// See the module's text. A channel would have room for 32 operations from the start, for each connection.
 #[derive(Debug, Default)]
@@ -34,9 +32,7 @@ impl Queue {
     fn take(&mut self) -> Option<Op> {
         self.ready = self.ready.checked_sub(1)?;
         let op = self.ops.pop_front();
-        if self.ops.is_empty() && self.ops.capacity() > ROOM {
-            self.ops = VecDeque::new();
-        }
+        self.ops.give_back();
         op
     }
 }

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
+use crate::room::Room;
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 /// Of so many bytes.
@@ -51,6 +52,7 @@ impl Outbox {
             whole => whole,
         };
         self.bytes -= length(&message);
+        self.messages.give_back();
         Some(message)
     }
 
