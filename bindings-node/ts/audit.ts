@@ -49,12 +49,10 @@ export function audit(handler: ApprovalHandler): AuditedHandler {
   if (typeof handler !== "function") {
     throw new InvalidOption(`audit: expected a function, got ${describe(handler)}`);
   }
-  let entries: readonly AuditEntry[] = Object.freeze([]);
-  const kept = audited(handler, (entry) => {
-    entries = Object.freeze([...entries, entry]);
-  });
+  const entries: AuditEntry[] = [];
+  const kept = audited(handler, (entry) => entries.push(entry));
   return Object.defineProperty(kept, "entries", {
-    get: () => entries,
+    get: () => Object.freeze([...entries]),
     enumerable: true,
   }) as AuditedHandler;
 }

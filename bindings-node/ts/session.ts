@@ -7,7 +7,6 @@ import type { AppServerClient } from "./client.js";
 import { InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
 import type { CallOptions, RequestOptions, RunTurnOptions, TurnSettings } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
-import { policy } from "./policy.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult, Usage } from "./results.js";
 import {
@@ -20,7 +19,7 @@ import type { Tool } from "./tool.js";
 import { toolSet } from "./toolset.js";
 import type { Turn } from "./turn.js";
 import type { TurnEvents } from "./turniterator.js";
-import type { RunTurnCommand } from "./types.js";
+import type { AppServerExternalToolCallHandler, RunTurnCommand } from "./types.js";
 import { noUsage, sumUsage } from "./usage.js";
 
 /** What is said to an agent: text, or the parts of a message's `content` (section 8.1). */
@@ -52,7 +51,7 @@ export interface SessionOptions extends RunTurnOptions {
   clientInfo?: wire.RuntimeStartClientInfo | undefined;
 }
 
-/** Lets go of the conversations of sessions that nobody has any more. */
+/** Lets go of the conversations and tools of sessions that nobody has any more. */
 const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
 
 /**
@@ -67,10 +66,9 @@ export class Session {
   #cwd: string | undefined;
   #cwdIgnored = false;
   #closed = 0;
-  #decided: readonly AuditEntry[] = Object.freeze([]);
+  readonly #decided: AuditEntry[] = [];
   #usage = noUsage();
   #given: Pick<SessionOptions, "tools" | "externalTools"> = {};
-  #removeTools: () => void = () => {};
   #letGo: () => void = () => {};
 
   /** Agent and conversation, as other commands want them. */
@@ -116,22 +114,11 @@ export class Session {
       ...(clientInfo !== undefined && { client_info: clientInfo }),
       mode,
     };
-    // Nobody is there to ask unless the program says so: what wants a permission is denied, so that
-    // nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
-    if (turns.onApproval === undefined && turns.approvals === undefined) {
-      if (tools.length === 0) turns.approvals = "deny";
-      else turns.onApproval = policy.firstMatch(policy.allow(...tools.map(({ name }) => name)));
-    }
     const response = await client.runtimeStart(start, { signal });
     if (!response.success || !response.runtime) throw refused("runtime_start", response);
     const session = new Session(client, response.runtime, start, turns);
-    session.#hold(response.runtime);
     session.#given = { tools, externalTools };
-    if (tools.length > 0)
-      session.#removeTools = client.onExternalToolCall(set.handler, {
-        runtime: response.runtime,
-        names: tools.map(({ name }) => name),
-      });
+    session.#hold(set.handler);
     if (start.cwd !== undefined) {
       try {
         await session.#look(start.cwd);
@@ -182,7 +169,7 @@ export class Session {
    * by the events of the turn alone.
    */
   get approvals(): readonly AuditEntry[] {
-    return this.#decided;
+    return Object.freeze([...this.#decided]);
   }
 
   /**
@@ -343,7 +330,6 @@ export class Session {
    */
   async close(): Promise<void> {
     this.#closed += 1;
-    this.#removeTools();
     this.#letGo();
     this.#letGo = () => {};
     gone.unregister(this);
@@ -355,11 +341,25 @@ export class Session {
     return this.close();
   }
 
-  /** Its conversation is started again after a reconnect until it is closed, or nobody has it any more. */
-  #hold({ agent_id, conversation_id }: wire.RuntimeScope): void {
-    const letGo = this.#client.holdRuntime(agent_id, conversation_id);
-    this.#letGo = letGo;
-    gone.register(this, letGo, this);
+  get #toolNames(): string[] {
+    return this.#given.tools?.map(({ name }) => name) ?? [];
+  }
+
+  /**
+   * Its conversation is started again after a reconnect, and its tools are answered, until it is closed, or nobody
+   * has it any more; a turn has it until its end.
+   */
+  #hold(handler: AppServerExternalToolCallHandler): void {
+    const { runtime } = this;
+    const names = this.#toolNames;
+    const release = this.#client.holdRuntime(runtime.agent_id, runtime.conversation_id);
+    const remove =
+      names.length > 0 ? this.#client.onExternalToolCall(handler, { runtime, names }) : undefined;
+    this.#letGo = () => {
+      remove?.();
+      release();
+    };
+    gone.register(this, this.#letGo, this);
   }
 
   #command(prompt: Prompt, scopes?: string[]): RunTurnCommand {
@@ -425,10 +425,14 @@ export class Session {
       ...(decides ? {} : { approvals, onApproval }),
       ...Object.fromEntries(said),
     };
+    if (settings.onApproval === undefined && settings.approvals === undefined) {
+      // Nobody is there to ask unless the program says so: what wants a permission is denied, so that
+      // nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
+      settings.approvals = "deny";
+      settings.allow = [...this.#toolNames, ...(settings.allow ?? [])];
+    }
     if (typeof settings.onApproval === "function") {
-      settings.onApproval = audited(settings.onApproval, (entry) => {
-        this.#decided = Object.freeze([...this.#decided, entry]);
-      });
+      settings.onApproval = audited(settings.onApproval, (entry) => this.#decided.push(entry));
     }
     return settings;
   }
