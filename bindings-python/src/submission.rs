@@ -44,11 +44,11 @@ impl Submission {
     }
 
     /// The result and no problem, or a problem and no result.
-    fn output(&self, arguments: &str) -> PyResult<(Option<String>, Option<String>)> {
-        Ok(match self.core().output(&json(arguments)?) {
-            Ok(output) => (Some(output.to_string()), None),
+    fn output(&self, arguments: &str) -> (Option<String>, Option<String>) {
+        match self.core().output_text(arguments) {
+            Ok(output) => (Some(output), None),
             Err(problem) => (None, Some(problem)),
-        })
+        }
     }
 
     fn submitted(&self, problems: Vec<String>) -> String {

@@ -6,8 +6,10 @@
 
 use std::future::{Future, pending};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind};
 
@@ -30,6 +32,18 @@ pub(crate) fn spawn_handler(
     future: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {
     spawn_on(&HANDLERS, "letta-app-client-handlers", future)
+}
+
+/// Resolves after a time, for callers whose executor may have no timers.
+pub(crate) fn after(time: Duration) -> oneshot::Receiver<()> {
+    let (end, over) = oneshot::channel();
+    let wait = async move {
+        tokio::time::sleep(time).await;
+        drop(end);
+    };
+    // Where no thread can be had nothing is waited for.
+    spawn(wait).unwrap_or_default();
+    over
 }
 
 fn spawn_on(

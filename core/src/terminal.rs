@@ -29,18 +29,6 @@ pub struct Terminal {
     tail: Option<oneshot::Receiver<()>>,
 }
 
-/// Resolves after the tail. On the library's own thread: the caller's executor may have no timers.
-fn tail() -> oneshot::Receiver<()> {
-    let (end, over) = oneshot::channel();
-    let wait = async move {
-        tokio::time::sleep(TAIL).await;
-        drop(end);
-    };
-    // Where no thread can be had nothing is waited for.
-    background::spawn(wait).unwrap_or_default();
-    over
-}
-
 impl Terminals<'_> {
     /// Starts a terminal of a size in characters, in a directory of the server's or in the one the
     /// server runs in. Sends `terminal_spawn`; resolves when it runs.
@@ -87,7 +75,7 @@ impl Terminal {
                 }
                 ServerMessage::TerminalExited(exited) if exited.terminal_id == self.id => {
                     self.exit_code = exited.exit_code.as_i64();
-                    self.tail.get_or_insert_with(tail);
+                    self.tail.get_or_insert_with(|| background::after(TAIL));
                 }
                 _ => {}
             }
@@ -125,7 +113,7 @@ impl Terminal {
     ///
     /// Those of [`Client::tell`].
     pub fn kill(&mut self) -> Result<(), Error> {
-        self.tail.get_or_insert_with(tail);
+        self.tail.get_or_insert_with(|| background::after(TAIL));
         self.client.tell(&TerminalKillCommand::new(self.id.clone()))
     }
 }

@@ -90,11 +90,15 @@ async fn a_turn_is_stopped_through_its_session() {
 
 #[tokio::test]
 async fn a_directory_that_is_not_there_is_told() {
-    let directories = Some(vec!["/here".to_owned()]);
+    let directories = Some(vec!["/here".to_owned(), "/there".to_owned()]);
     let (_server, client) = connected(ScriptOptions { directories, ..turns(&[]) }).await;
     let options = SessionOptions::agent("a");
     let mut session = client.session(options.clone().cwd("/here")).await.unwrap();
     assert_eq!((session.cwd(), session.cwd_ignored()), (Some("/here"), false));
+    session.set_mode("acceptEdits").unwrap();
+    session.set_cwd("/there").await.unwrap();
+    assert_eq!((session.cwd(), session.cwd_ignored()), (Some("/there"), false));
+    session.set_cwd("/here").await.unwrap();
     let error = session.set_cwd("/nowhere").await.unwrap_err();
     assert!(error.message().contains("/nowhere") && error.message().contains("/here"), "{error}");
     let lost = client.session(options.cwd("/nowhere")).await.unwrap();
@@ -129,6 +133,18 @@ async fn a_conversation_is_changed_and_forked() {
         received(&server, "change_device_state")[0]["payload"],
         json!({ "mode": "standard" })
     );
+}
+
+#[tokio::test]
+async fn the_fork_of_a_default_conversation_says_whose_it_is() {
+    let answer = json!({ "conversation": { "id": "conv-2" } });
+    let answers = [("conversation_fork".to_owned(), answer)].into();
+    let (server, client) = connected(ScriptOptions { answers, ..turns(&[]) }).await;
+    for (conversation, body) in [("default", json!({ "agent_id": "a" })), ("conv-1", Value::Null)] {
+        let options = SessionOptions::agent("a").conversation(conversation);
+        client.session(options).await.unwrap().fork().await.unwrap();
+        assert_eq!(received(&server, "conversation_fork").last().unwrap()["body"], body);
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::result::TurnResult;
 use crate::error::{Error, ErrorKind};
+use crate::protocol::raw::RawObject;
 
 /// The field that holds a result which is no object: parameters of tools always are.
 const WRAPPER: &str = "result";
@@ -84,6 +85,20 @@ impl Submission {
             return Ok(arguments.clone());
         }
         arguments.get(WRAPPER).cloned().ok_or_else(|| format!("{WRAPPER}: is missing"))
+    }
+
+    /// The same as it stands in the arguments' text, with all digits of its numbers and its keys in their order.
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing.
+    pub fn output_text(&self, arguments: &str) -> Result<String, String> {
+        if !self.wrapped {
+            return Ok(arguments.to_owned());
+        }
+        let fields = RawObject::parse(arguments).ok();
+        let output = fields.as_ref().and_then(|fields| fields.get(WRAPPER));
+        output.map(str::to_owned).ok_or_else(|| format!("{WRAPPER}: is missing"))
     }
 
     /// The field of the arguments that holds the result; none where they are the result.
@@ -193,6 +208,20 @@ mod tests {
         assert_eq!(submission.output(&json!({ "result": 7 })), Ok(json!(7)));
         assert_eq!(submission.field(), Some("result"));
         assert_eq!(submission.output(&json!({})), Err("result: is missing".to_owned()));
+        for arguments in ["{}", "7"] {
+            let missing = Err("result: is missing".to_owned());
+            assert_eq!(submission.output_text(arguments), missing);
+        }
+    }
+
+    #[test]
+    fn a_text_is_given_as_it_stands() {
+        let given =
+            r#"{"z":1e400,"a":123456789.12345679,"b":"\ud83d","c":100000000000000000000000001}"#;
+        let of = |kind| Submission::new(&json!({ "type": kind })).unwrap();
+        assert_eq!(of("object").output_text(given).as_deref(), Ok(given));
+        let wrapped = format!(r#"{{"other":1,"result":{given}}}"#);
+        assert_eq!(of("array").output_text(&wrapped).as_deref(), Ok(given));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! A conversation with an agent, the way programs use it: ask, follow, stop.
 
+mod directory;
 mod options;
 mod own;
 mod structured;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -12,17 +13,20 @@ use tokio::sync::watch;
 
 use crate::client::{Client, nobody_to_ask};
 use crate::engine::{Approvals, Resend, TurnOptions, TurnResult, Usage};
-use crate::error::{Error, ErrorKind};
-use crate::events::MessageFilter;
+use crate::error::Error;
 use crate::pages::StoredMessages;
 use crate::policy::{AuditEntry, Policy};
 use crate::tasks::Tasks;
 use crate::tool::{Scope, Toolbox};
 use crate::turn::Turn;
+use directory::absolute;
 pub use options::{Prompt, SessionOptions};
 use own::Hold;
 pub(crate) use own::Own;
 pub use structured::Structured;
+
+/// The conversation of this name is the agent's own; every agent has one.
+const DEFAULT: &str = "default";
 
 /// A conversation with an agent, from [`Client::session`]. A cheap handle, to be cloned at will.
 ///
@@ -129,8 +133,8 @@ impl Client {
             own,
         };
         if let Some(wanted) = wanted {
-            session.cwd = session.directory().await?;
-            session.cwd_ignored = session.cwd.as_deref().is_some_and(|cwd| !same(cwd, &wanted));
+            let cwd = session.directory().await?;
+            session.settle_in(cwd, &wanted);
         }
         Ok(session)
     }
@@ -306,7 +310,7 @@ impl Session {
     #[must_use]
     pub fn messages(&self) -> StoredMessages {
         let messages = self.client.conversations().messages(self.conversation_id());
-        if self.conversation_id() == "default" {
+        if self.conversation_id() == DEFAULT {
             return messages.of_agent(self.agent_id());
         }
         messages
@@ -319,7 +323,10 @@ impl Session {
     ///
     /// See [`Client`].
     pub async fn fork(&self) -> Result<Self, Error> {
-        let fields = json!({ "conversation_id": self.conversation_id() });
+        let mut fields = json!({ "conversation_id": self.conversation_id() });
+        if self.conversation_id() == DEFAULT {
+            fields["body"] = json!({ "agent_id": self.agent_id() });
+        }
         let forked = self.client.request("conversation_fork", fields).await?.json();
         let mut options = SessionOptions {
             start: self.start.clone(),
@@ -347,25 +354,6 @@ impl Session {
         Ok(())
     }
 
-    /// Changes the directory: `change_device_state`, then `sync` to see whether the server did so.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Request`] when the server has kept another one; otherwise see [`Client`].
-    pub async fn set_cwd(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
-        let wanted = absolute(path.as_ref())?;
-        self.change(&json!({ "cwd": wanted }))?;
-        let cwd = self.directory().await?;
-        self.cwd_ignored = cwd.as_deref().is_some_and(|cwd| !same(cwd, &wanted));
-        self.cwd = cwd;
-        if self.cwd_ignored {
-            let kept = self.cwd.as_deref().unwrap_or_default();
-            let message = format!("the server has no directory {wanted:?} and stays in {kept:?}");
-            return Err(Error::new(ErrorKind::Request, message));
-        }
-        Ok(())
-    }
-
     /// Changes the model by its handle, such as `anthropic/claude-sonnet-4`: `update_model`.
     ///
     /// # Errors
@@ -383,24 +371,6 @@ impl Session {
         });
         self.client.send(&command)
     }
-
-    /// The directory of the conversation, from a snapshot; `None` where the server does not say.
-    async fn directory(&self) -> Result<Option<String>, Error> {
-        let filter = MessageFilter::all().types(["update_device_status"]);
-        let filter = filter.runtime(self.agent_id(), self.conversation_id());
-        let mut statuses = self.client.messages(filter);
-        // The snapshot comes before the answer (section 16).
-        let fields = json!({
-            "runtime": self.runtime, "recover_approvals": false, "force_device_status": true,
-        });
-        self.client.sync(fields).await?;
-        let mut cwd = None;
-        while let Some(message) = statuses.next_waiting() {
-            let status = &message.json()["device_status"];
-            cwd = status["current_working_directory"].as_str().map(str::to_owned).or(cwd);
-        }
-        Ok(cwd)
-    }
 }
 
 /// What is registered for a conversation anyway: what its fields say, and its own tools.
@@ -410,20 +380,4 @@ fn groups(start: &Map<String, Value>, tools: &Toolbox) -> Value {
         groups.push(tools.group());
     }
     groups
-}
-
-/// A path the server understands.
-fn absolute(path: &Path) -> Result<String, Error> {
-    let invalid = |what: String| Error::new(ErrorKind::InvalidOption, format!("cwd: {what}"));
-    let absolute = std::path::absolute(path).map_err(|error| invalid(error.to_string()))?;
-    let text = absolute.to_str().map(str::to_owned);
-    text.ok_or_else(|| invalid(format!("expected a path of Unicode text, got {}", path.display())))
-}
-
-/// Whether two paths are one directory, as far as can be seen from here: the server reports it without
-/// symbolic links.
-fn same(reported: &str, wanted: &str) -> bool {
-    let real = || std::fs::canonicalize(wanted).ok();
-    Path::new(reported) == Path::new(wanted)
-        || real().is_some_and(|real| real == Path::new(reported))
 }

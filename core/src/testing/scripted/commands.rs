@@ -1,5 +1,7 @@
 //! The commands of clients, except for inputs.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::super::http::app_server_info;
@@ -37,6 +39,9 @@ pub(super) fn handle(world: &World, socket: u64, text: &str) -> bool {
     dispatch(world, socket, &frame).is_some()
 }
 
+/// How long the server takes to look for a directory.
+const CHANGE_DIRECTORY: Duration = Duration::from_millis(15);
+
 /// `None` for an unknown command or one with a field that is missing or of the wrong type.
 fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
     let request_id = match &frame["request_id"] {
@@ -64,7 +69,7 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         "sync" => sync(state, client, request_id, frame),
         "abort_message" => abort_message(world, state, client, request_id, frame),
         "remove_queue_item" => remove_queue_item(state, client, request_id?, frame),
-        "change_device_state" => change_device_state(state, client, frame),
+        "change_device_state" => change_device_state(world, state, client, frame),
         "app_server_info" if state.is_single() => {
             state.reply(client, &app_server_info(request_id?));
             Some(())
@@ -254,7 +259,7 @@ fn remove_queue_item(
     Some(())
 }
 
-fn change_device_state(state: &mut State, client: u64, frame: &Value) -> Option<()> {
+fn change_device_state(world: &World, state: &mut State, client: u64, frame: &Value) -> Option<()> {
     let scope = Scope::from_json(&frame["runtime"])?;
     let payload = frame["payload"].as_object()?;
     state.subscribe(client, &scope);
@@ -271,7 +276,12 @@ fn change_device_state(state: &mut State, client: u64, frame: &Value) -> Option<
             state.runtime(&scope).mode = Some(mode.to_owned());
         }
         if let Some(cwd) = payload.get("cwd").and_then(Value::as_str) {
-            state.change_directory(&scope, cwd);
+            if idle {
+                // Said, but no reason for inputs to wait.
+                state.runtime(&scope).step = Step::Idle;
+            }
+            tokio::spawn(change_directory(world.clone(), scope, cwd.to_owned()));
+            return Some(());
         }
         state.tell_device(&scope);
     }
@@ -279,6 +289,17 @@ fn change_device_state(state: &mut State, client: u64, frame: &Value) -> Option<
         state.enter(&scope, Step::Idle);
     }
     Some(())
+}
+
+/// Takes a moment, in which other commands are answered.
+async fn change_directory(world: World, scope: Scope, cwd: String) {
+    tokio::time::sleep(CHANGE_DIRECTORY).await;
+    let state = &mut *world.lock();
+    state.change_directory(&scope, &cwd);
+    state.tell_device(&scope);
+    if !is_busy(state, &scope) {
+        state.enter(&scope, Step::Idle);
+    }
 }
 
 /// Tells everyone on a runtime that a client has broken the rules; nothing else happens.

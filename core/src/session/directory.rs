@@ -1,0 +1,115 @@
+//! The directory a conversation works in: what is asked for, and what the server says of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::Session;
+use crate::background;
+use crate::error::{Error, ErrorKind};
+use crate::events::{MessageFilter, Messages};
+
+/// How long a server may take to show that it has handled a change; it takes some milliseconds.
+const HANDLED: Duration = Duration::from_secs(2);
+
+/// And how long after that the directory may be shown: what was handled may have been a change before this one.
+const SHOWN: Duration = Duration::from_millis(250);
+
+impl Session {
+    /// Changes the directory: `change_device_state`, and waits until the server shows it; where it does not, it is asked
+    /// (`sync`) 250 ms after it has handled the change, or 2 s after that was sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Request`] when the server has kept another one; otherwise see [`Client`](crate::Client).
+    pub async fn set_cwd(&mut self, path: impl AsRef<Path>) -> Result<(), Error> {
+        let wanted = absolute(path.as_ref())?;
+        let mut statuses = self.statuses(&["update_device_status", "update_loop_status"]);
+        self.change(&json!({ "cwd": wanted }))?;
+        let mut shown = None;
+        for (limit, is_handled) in [(HANDLED, false), (SHOWN, true)] {
+            if shown.is_none() {
+                shown = tokio::select! {
+                    shown = shown_or_handled(&mut statuses, &wanted, is_handled) => shown,
+                    _ = background::after(limit) => None,
+                };
+            }
+        }
+        let cwd = if shown.is_some() { shown } else { self.directory().await? };
+        self.settle_in(cwd, &wanted);
+        if self.cwd_ignored {
+            let kept = self.cwd.as_deref().unwrap_or_default();
+            let message = format!("the server has no directory {wanted:?} and stays in {kept:?}");
+            return Err(Error::new(ErrorKind::Request, message));
+        }
+        Ok(())
+    }
+
+    /// What the server says of the directory it was asked for.
+    pub(super) fn settle_in(&mut self, cwd: Option<String>, wanted: &str) {
+        self.cwd_ignored = cwd.as_deref().is_some_and(|cwd| !same(cwd, wanted));
+        self.cwd = cwd;
+    }
+
+    /// The directory of the conversation, from a snapshot; `None` where the server does not say.
+    pub(super) async fn directory(&self) -> Result<Option<String>, Error> {
+        let mut statuses = self.statuses(&["update_device_status"]);
+        // The snapshot comes before the answer (section 16).
+        let fields = json!({
+            "runtime": self.runtime, "recover_approvals": false, "force_device_status": true,
+        });
+        self.client.sync(fields).await?;
+        let mut cwd = None;
+        while let Some(message) = statuses.next_waiting() {
+            let status = &message.json()["device_status"];
+            cwd = status["current_working_directory"].as_str().map(str::to_owned).or(cwd);
+        }
+        Ok(cwd)
+    }
+
+    fn statuses(&self, types: &[&str]) -> Messages {
+        let filter = MessageFilter::all().types(types.iter().copied());
+        self.client.messages(filter.runtime(self.agent_id(), self.conversation_id()))
+    }
+}
+
+/// Waits until the server shows the directory, or that it has handled a change, if that is still open: it says that it
+/// works on a command, then how the device is or an error, and that it does not work any more (section 12). While a turn
+/// runs it says nothing of the kind but how the device is.
+async fn shown_or_handled(
+    statuses: &mut Messages,
+    wanted: &str,
+    is_handled: bool,
+) -> Option<String> {
+    let mut is_begun = false;
+    while let Some(message) = statuses.next().await {
+        let frame = message.json();
+        let cwd = frame["device_status"]["current_working_directory"].as_str();
+        if let Some(cwd) = cwd.filter(|cwd| same(cwd, wanted)) {
+            return Some(cwd.to_owned());
+        }
+        match frame["loop_status"]["status"].as_str() {
+            Some("EXECUTING_COMMAND") => is_begun = true,
+            Some(_) if is_begun && !is_handled => break,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A path the server understands.
+pub(super) fn absolute(path: &Path) -> Result<String, Error> {
+    let invalid = |what: String| Error::new(ErrorKind::InvalidOption, format!("cwd: {what}"));
+    let absolute = std::path::absolute(path).map_err(|error| invalid(error.to_string()))?;
+    let text = absolute.to_str().map(str::to_owned);
+    text.ok_or_else(|| invalid(format!("expected a path of Unicode text, got {}", path.display())))
+}
+
+/// Whether two paths are one directory, as far as can be seen from here: the server reports it without
+/// symbolic links.
+fn same(reported: &str, wanted: &str) -> bool {
+    let real = || std::fs::canonicalize(wanted).ok();
+    Path::new(reported) == Path::new(wanted)
+        || real().is_some_and(|real| real == Path::new(reported))
+}
