@@ -174,6 +174,20 @@ fn an_error_or_an_answer_of_a_wrong_form_denies() {
 }
 
 #[test]
+fn an_answer_above_the_limit_denies_and_says_so() {
+    let mut lab = running(Approvals::Ask);
+    lab.engine = lab.engine.max_message_bytes(500);
+    let large = "x".repeat(500);
+    let allow = json!({ "behavior": "allow", "updated_input": { "a": large } }).to_string();
+    for (ask_number, reply) in [(1, Ok(allow)), (2, Err(large))] {
+        ask(&mut lab, &format!("p{ask_number}"), "c1");
+        lab.command(Command::AnswerApproval { ask: ask_number, answer: reply });
+        let error = answered(&mut lab).0["error"].as_str().expect("an error").to_owned();
+        assert!(error.contains("too large") && error.contains("500 allowed"), "{error}");
+    }
+}
+
+#[test]
 fn a_refused_answer_is_reported_and_the_turn_goes_on() {
     let mut lab = running(Approvals::Ask);
     ask(&mut lab, "p1", "c1");

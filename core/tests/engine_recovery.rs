@@ -477,6 +477,7 @@ fn without_another_connection_it_ends_at_once() {
     let error = lab.one_end().1.error();
     assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
     assert!(error.message().contains("refused"), "{error}");
+    assert!(!error.will_reconnect(), "nobody tries any more");
 
     // Closing the client is such an end too.
     let mut lab = Lab::reconnecting(RULES);

@@ -146,3 +146,19 @@ fn a_lost_connection_ends_every_call() {
     answer(&mut lab, "t1");
     assert!(lab.sent().is_empty());
 }
+
+#[test]
+fn an_answer_above_the_limit_becomes_an_error_that_says_so() {
+    let mut lab = lab();
+    lab.engine = lab.engine.max_message_bytes(500);
+    call(&mut lab, 1, Some(runtime()));
+    call(&mut lab, 2, Some(runtime()));
+    let large = "x".repeat(500);
+    let result = json!({ "content": [{ "type": "text", "text": large }] }).to_string();
+    for (id, answer) in [("t1", Ok(result)), ("t2", Err(large))] {
+        lab.command(Command::AnswerTool { request_id: id.to_owned(), answer });
+        let sent = lab.sent().remove(0);
+        let error = sent["error"].as_str().expect("an error");
+        assert!(error.contains("too large") && error.contains("500 allowed"), "{error}");
+    }
+}

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use letta_app_client::engine::{Command, CompletedBy};
-use letta_app_client::{Approvals, ErrorKind, TurnOptions, TurnStatus};
+use letta_app_client::{Approvals, ErrorKind, InputDelivery, TurnOptions, TurnStatus};
 use serde_json::json;
 use support::{Lab, runtime};
 
@@ -581,7 +581,10 @@ fn a_turn_that_waits_to_be_sent_has_its_limits_too() {
     lab.sent();
     lab.pass(5.1);
     let (token, end) = lab.one_end();
-    assert_eq!((token, end.error().kind()), (2, ErrorKind::TurnTimeout));
+    let error = end.error();
+    assert_eq!((token, error.kind()), (2, ErrorKind::TurnTimeout));
+    let delivery = error.result().map(|result| result.delivery);
+    assert_eq!(delivery, Some(InputDelivery::Undelivered), "it never left");
     lab.accept(1, "started");
     assert!(lab.sent().is_empty(), "it was taken back");
 }

@@ -313,10 +313,14 @@ impl Runtime {
         };
         let denied = |error: &str| (frame("error", &quoted(error)), "deny");
         let (text, behavior) = match answer {
-            Err(error) => denied(&error),
+            Err(error) => {
+                let reason = ctx.fits("the reason", frame("error", &quoted(&error)));
+                reason.map_or_else(|error| denied(&error), |text| (text, "deny"))
+            }
             Ok(decision) => RawValue::from_string(decision)
                 .map_err(|error| invalid(&error))
                 .and_then(|decision| checked(frame("decision", decision.get())))
+                .and_then(|(text, behavior)| Ok((ctx.fits("the decision", text)?, behavior)))
                 .unwrap_or_else(|error| {
                     ctx.deliveries.extend(asked.map(|asked| asked.over(Some(error.clone()))));
                     denied(&error)

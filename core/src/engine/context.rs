@@ -144,6 +144,8 @@ pub(crate) struct Context {
     pub(crate) now: Duration,
     pub(crate) transmit: VecDeque<Text>,
     pub(crate) deliveries: VecDeque<Delivery>,
+    /// The largest frame that may be sent.
+    pub(crate) max_bytes: usize,
     /// Whether frames that no call waits for are told of.
     pub(crate) heard: bool,
     /// Turns that have ended since the engine last looked.
@@ -169,6 +171,16 @@ impl Context {
         let text = Text::from(text);
         self.deliveries.push_back(Delivery::Sent { text: text.clone() });
         self.transmit.push_back(text);
+    }
+
+    /// A frame of the engine's own, unless it is too large: a server cuts the connection for that.
+    pub(crate) fn fits(&self, what: &str, text: String) -> Result<String, String> {
+        let (size, max) = (text.len(), self.max_bytes);
+        if size <= max {
+            Ok(text)
+        } else {
+            Err(format!("{what} is too large: {size} bytes, {max} allowed"))
+        }
     }
 
     /// Whether nothing at all has come on the connection for the second half of a wait, and another will be

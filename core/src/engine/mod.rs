@@ -126,6 +126,7 @@ impl Engine {
         Self {
             ctx: Context {
                 now: Duration::ZERO,
+                max_bytes: usize::MAX,
                 transmit: std::collections::VecDeque::new(),
                 deliveries: std::collections::VecDeque::new(),
                 heard: true,
@@ -153,6 +154,13 @@ impl Engine {
             standby: Standby::default(),
             max_pending: MAX_PENDING_REQUESTS,
         }
+    }
+
+    /// Sends no answer of a tool or to a permission question that is larger.
+    #[must_use]
+    pub fn max_message_bytes(mut self, most: usize) -> Self {
+        self.ctx.max_bytes = most;
+        self
     }
 
     /// Lets so many requests and turns wait at once.

@@ -70,7 +70,8 @@ impl Runtime {
         };
         if self.turns[index].phase == Phase::Held && self.take_back(token) {
             let stop = Stop { cause, until: ctx.now, removing: false, aborting: false };
-            self.turns[index].stop = Some(stop);
+            let turn = &mut self.turns[index];
+            (turn.stop, turn.delivery) = (Some(stop), InputDelivery::Undelivered);
             self.finish(index, &End::default(), TurnStatus::Aborted, ctx);
             return;
         }

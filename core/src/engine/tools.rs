@@ -114,8 +114,13 @@ impl ToolCalls {
         if self.close(request_id).is_none() {
             return;
         }
-        let command = answer.and_then(|result| with_result(request_id, result));
-        ctx.send_own(command.unwrap_or_else(|error| with_error(request_id, &error)));
+        let refused = |error: String| ctx.fits("the tool's error", with_error(request_id, &error));
+        let command = answer
+            .and_then(|result| with_result(request_id, result))
+            .and_then(|command| ctx.fits("the tool's result", command))
+            .or_else(refused)
+            .unwrap_or_else(|error| with_error(request_id, &error));
+        ctx.send_own(command);
         self.run_next(ctx);
     }
 

@@ -135,7 +135,9 @@ impl<S: Sink> Driver<S> {
             }
         }
         let warning = endpoint.token_at_risk();
-        engine = engine.max_pending(options.max_pending_requests);
+        engine = engine
+            .max_pending(options.max_pending_requests)
+            .max_message_bytes(options.max_message_bytes);
         Self {
             target: Arc::new(Target { endpoint, options }),
             engine,

@@ -140,7 +140,8 @@ impl Engine {
         let mut cuts: Vec<_> =
             self.recovery.lookups.drain().flat_map(|(_, lookup)| lookup.cuts).collect();
         cuts.sort_unstable_by_key(|cut| cut.token);
-        for cut in cuts {
+        for mut cut in cuts {
+            cut.error = cut.error.with_will_reconnect(false);
             let why = format!("and there is no other: {}", error.message());
             let hint = "the server has most likely cancelled it; read the stored messages";
             let delivery = cut.unknown();
