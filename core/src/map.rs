@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::engine::TurnResult;
 use crate::error::{Error, ErrorKind};
 use crate::session::{Prompt, SessionOptions};
+use crate::state::State;
 
 /// How [`map`] goes about many prompts.
 #[derive(Clone)]
@@ -65,7 +66,7 @@ impl MapOptions {
 
 /// Asks many prompts, each in a new conversation of its own, and resolves when all are done. For each it
 /// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
-/// fails does not hold up the others.
+/// fails does not hold up the others. While a lost connection is being opened again no further ones begin.
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -136,5 +137,14 @@ async fn ask(
     prompt: Prompt,
     options: SessionOptions,
 ) -> Result<TurnResult, Error> {
+    while_reconnecting(client).await;
     client.session(options).await?.run(prompt).await
+}
+
+/// Waits while a lost connection is being opened again: a prompt would fail at once, and so would all behind it.
+async fn while_reconnecting(client: &Client) {
+    if client.state() == State::Reconnecting {
+        let mut events = client.events();
+        while client.state() == State::Reconnecting && events.next().await.is_some() {}
+    }
 }

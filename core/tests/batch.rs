@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
-use letta_app_client::{Client, ConnectOptions, ErrorKind, MapOptions, Tool, ToolContext, map};
+use letta_app_client::{
+    Client, ConnectOptions, ErrorKind, MapOptions, Reconnect, State, Tool, ToolContext, map,
+};
 use serde_json::{Value, json};
 use tokio::sync::{Barrier, Notify};
 use tokio::time::timeout;
@@ -137,6 +139,38 @@ async fn progress_is_told_as_it_comes_and_results_keep_their_order() {
     assert_eq!(*told.lock().unwrap(), expected);
     let agents = batch.items.iter().map(|item| item.agent_id.as_str());
     assert_eq!(agents.collect::<Vec<_>>(), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn none_begins_while_a_lost_connection_is_opened_again() {
+    let turns = vec![ScriptedTurn::text(["done"])];
+    let options = ScriptOptions { turns, ..ScriptOptions::default() };
+    let server = Arc::new(MockServer::scripted(options).unwrap());
+    // It would not be tried again by itself for ten hours.
+    let long = Duration::from_secs(36_000);
+    let rules = Reconnect { max_attempts: None, base: long, cap: long };
+    let options = ConnectOptions::new(server.url()).reconnect(Some(rules));
+    let client = Client::new(options).unwrap();
+    client.connect().await.unwrap();
+    let cut = Arc::clone(&server);
+    let options = MapOptions::agents(["a"]).limit(2).progress(move |progress| {
+        if progress.done == 1 {
+            cut.cut_connections();
+        }
+    });
+    let mut events = client.events();
+    let reopened = async {
+        while client.state() != State::Reconnecting {
+            events.next().await.unwrap();
+        }
+        client.connect().await.unwrap();
+    };
+    let (batch, ()) =
+        timeout(SOON, async { tokio::join!(map(&client, ["?"; 30], options), reopened) })
+            .await
+            .unwrap();
+    let failed = batch.unwrap().items.iter().filter(|item| item.result.is_err()).count();
+    assert!(failed <= 2, "{failed}: no more than were under way");
 }
 
 #[tokio::test]
