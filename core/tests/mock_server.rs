@@ -367,3 +367,20 @@ async fn cutting_and_closing_end_connections() {
     while client.next().await.is_some() {}
     assert!(Client::try_open(&url, None).await.is_err());
 }
+
+#[tokio::test]
+async fn what_a_test_answers_comes_before_what_is_built_in() {
+    let refusal = json!({ "success": false, "error": "no room" });
+    let answers = [("runtime_start".to_owned(), refusal), ("sync".to_owned(), Value::Null)].into();
+    let options = ScriptOptions { answers, ..ScriptOptions::default() };
+    let server = MockServer::scripted(options).expect("server");
+    let client = letta_app_client::Client::new(letta_app_client::ConnectOptions::new(server.url()));
+    let client = client.expect("options");
+    client.connect().await.expect("a connection");
+    let started = client.runtime_start(json!({ "agent_id": "a", "mode": "standard" })).await;
+    assert!(started.expect_err("a refusal").message().contains("no room"));
+    let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
+    let synced = client.sync(json!({ "runtime": runtime }));
+    assert!(timeout(Duration::from_millis(200), synced).await.is_err(), "the test answers");
+    assert!(server.unexpected().is_empty());
+}

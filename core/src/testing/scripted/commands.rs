@@ -18,11 +18,18 @@ use super::world::{Scope, State, Step, World};
 const LIST: &str = "conversation_messages_list";
 
 /// What a test may answer in place of the double.
-const ANSWERABLE: [&[&str]; 4] = [
+const ANSWERABLE: [&[&str]; 5] = [
     &agents::COMMANDS,
     &conversations::COMMANDS,
     &files::COMMANDS,
     &["list_models", "update_model"],
+    &[
+        "abort_message",
+        "remove_queue_item",
+        "runtime_external_tools_update",
+        "runtime_start",
+        "sync",
+    ],
 ];
 
 const MODES: [&str; 3] = ["standard", "acceptEdits", "unrestricted"];
@@ -55,7 +62,9 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
     if ANSWERABLE.iter().any(|family| family.contains(&kind))
         && let Some(answer) = state.options.answers.get(kind).cloned()
     {
-        answered(state, client, request_id?, kind, &answer);
+        if let Some(id) = request_id {
+            answered(state, client, id, kind, &answer);
+        }
         return Some(());
     }
     match kind {
