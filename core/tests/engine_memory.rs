@@ -115,6 +115,28 @@ fn it_comes_back_when_it_is_named_or_held_again() {
 }
 
 #[test]
+fn its_tools_do_not_come_back_with_it() {
+    let mut lab = Lab::reconnecting(RULES);
+    let start = json!({
+        "type": "runtime_start", "request_id": "start-one", "agent_id": "a", "conversation_id": "one",
+        "mode": "standard", "external_tools": [{ "tools": [] }],
+    });
+    let text = Text::from(start.to_string());
+    lab.command(Command::Send { text, runtime: None, settles: false });
+    answer(&mut lab, "one");
+    for (held, tools) in [(true, true), (false, false)] {
+        hold(&mut lab, "one", held);
+        name(&mut lab, "one");
+        open_again(&mut lab);
+        let sent = lab.sent().remove(0);
+        assert_eq!(
+            (sent["mode"].as_str(), sent["external_tools"].is_array()),
+            (Some("standard"), tools)
+        );
+    }
+}
+
+#[test]
 fn the_standby_is_subscribed_to_it_again() {
     let mut lab = Lab::standing_by(RULES);
     start(&mut lab, "one");

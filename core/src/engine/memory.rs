@@ -81,7 +81,8 @@ impl Memory {
         }
     }
 
-    /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it.
+    /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it, and its
+    /// external tools for good: nobody answers them any more.
     pub(crate) fn release(&mut self, place: &Place) {
         let Some(holders) = self.holders.get_mut(place) else { return };
         *holders -= 1;
@@ -90,7 +91,10 @@ impl Memory {
         }
         self.holders.remove(place);
         if let Some(joined) = self.joined.get_mut(place) {
-            (joined.released, joined.announced) = (true, false);
+            (joined.released, joined.announced, joined.tools) = (true, false, None);
+            if let Some(start) = &mut joined.start {
+                start.remove("external_tools");
+            }
         }
     }
 
