@@ -211,3 +211,42 @@ it("sends nothing for a signal that is aborted already", async () => {
   });
   mock.assertReceived("runtime_start", { times: 0 });
 });
+
+it("begins none while a lost connection is opened again", async () => {
+  // It would not be tried again by itself for ten hours.
+  const reconnect = { baseMs: 36_000_000, capMs: 36_000_000 };
+  const { mock, client } = await started([{ text: "yes" }], { reconnect });
+  const reopened = new Promise<void>((resolve, reject) => {
+    client.onState((state) => {
+      if (state === "reconnecting") client.connect().then(() => resolve(), reject);
+    });
+  });
+  const batch = await map(client, Array<string>(30).fill("?"), {
+    agents,
+    limit: 2,
+    onProgress: ({ done }) => {
+      if (done === 1) mock.cutConnections();
+    },
+  });
+  await reopened;
+  // Those that were under way.
+  expect(batch.items.filter(({ error }) => error).length).toBeLessThanOrEqual(2);
+});
+
+it("ends at once when it is aborted meanwhile", async () => {
+  const reconnect = { baseMs: 36_000_000, capMs: 36_000_000 };
+  const { mock, client } = await started([{ text: "yes" }], { reconnect });
+  const stop = new AbortController();
+  client.onState((state) => {
+    if (state === "reconnecting") setTimeout(() => stop.abort(), 50);
+  });
+  const asking = map(client, Array<string>(30).fill("?"), {
+    agents,
+    limit: 2,
+    signal: stop.signal,
+    onProgress: ({ done }) => {
+      if (done === 1) mock.cutConnections();
+    },
+  });
+  expect(await rejection(asking)).toHaveProperty("name", "AbortError");
+});

@@ -12,6 +12,7 @@ import type { AppServerClient } from "./client.js";
 import { AbortError, InvalidOption } from "./errors.js";
 import { checkedObject, checkedSignal, show } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
+import { hold, letGo } from "./pending.js";
 import type { TurnResult } from "./results.js";
 import type { Prompt, Session, SessionOptions } from "./session.js";
 import { onAbort } from "./signals.js";
@@ -50,7 +51,8 @@ const DEFAULT_LIMIT = 8;
  * Asks many prompts, at most `limit` at once, each in a new conversation with one of the agents, which
  * take turns: `runtime_start` and `input` for each (sections 8 and 8.1). Resolves when all are done, with
  * one item for each prompt in their order. A prompt that fails, as `Session.run` does or because its
- * conversation cannot be started, is an item with an `error`; the others go on.
+ * conversation cannot be started, is an item with an `error`; the others go on. While a lost connection is opened
+ * again no further ones begin.
  *
  * ```ts
  * const batch = await map(client, ["a", "b", "c"], { agents: ["agent-1", "agent-2"], limit: 2 });
@@ -122,6 +124,7 @@ class Mapping {
     for (let index = this.#begun++; index < this.#prompts.length; index = this.#begun++) {
       const prompt = this.#prompts[index] as Prompt;
       const agentId = this.#options.agents[index % this.#options.agents.length] as string;
+      await this.#whileReconnecting();
       let item: BatchItem;
       try {
         item = { prompt, agentId, result: await this.#ask(prompt, agentId) };
@@ -135,6 +138,22 @@ class Mapping {
       const total = this.#prompts.length;
       tell(this.#options.onProgress, { done: this.#done, total, index, item });
     }
+  }
+
+  /** A prompt would fail at once while a lost connection is opened again, and so would all behind it. */
+  async #whileReconnecting(): Promise<void> {
+    const { signal } = this.#stop;
+    if (this.#client.state !== "reconnecting" || signal.aborted) return;
+    let offs: (() => void)[] = [];
+    hold();
+    await new Promise<void>((resolve) => {
+      const off = this.#client.onState((state) => {
+        if (state !== "reconnecting") resolve();
+      });
+      offs = [off, onAbort(signal, resolve)];
+    });
+    letGo();
+    for (const off of offs) off();
   }
 
   async #ask(prompt: Prompt, agentId: string): Promise<TurnResult> {

@@ -60,15 +60,16 @@ const IDLE_MS = 2 ** 31 - 1;
 let held = 0;
 let alive: NodeJS.Timeout | undefined;
 
-/** One timer for all times and clients: it costs less to stop and go than to be made. */
-function hold(): void {
+/** Keeps the process alive. One timer for all times and clients: it costs less to stop and go than to be made. */
+export function hold(): void {
   held += 1;
   if (held > 1) return;
   if (alive) alive.ref();
   else alive = setInterval(() => {}, IDLE_MS);
 }
 
-function letGo(): void {
+/** Ends that. */
+export function letGo(): void {
   held -= 1;
   if (held === 0) alive?.unref();
 }
