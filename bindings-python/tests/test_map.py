@@ -244,3 +244,27 @@ async def test_one_that_fails_before_the_others_begin(mock: MockServer) -> None:
         await client.close()
         with anyio.fail_after(10), pytest.raises(letta.ClientClosed):
             await letta.map(client, ["?"] * 9, agents=["x"], check=True)
+
+
+async def test_none_begins_while_a_lost_connection_is_opened_again(mock: MockServer) -> None:
+    # It would not be tried again by itself for ten hours.
+    rules = letta.Reconnect(base=36_000, cap=36_000)
+    async with (
+        letta.connect(mock.url, reconnect=rules) as client,
+        anyio.create_task_group() as group,
+    ):
+
+        def changed(state: str, _error: object) -> None:
+            if state == "reconnecting":
+                group.start_soon(client.connect)
+
+        client.on_state(changed)
+
+        def cut(done: int, _total: int) -> None:
+            if done == 1:
+                mock.cut_connections()
+
+        with anyio.fail_after(10):
+            batch = await letta.map(client, ["?"] * 30, agents=["a"], limit=2, progress=cut)
+    # Those that were under way.
+    assert len([item for item in batch if item.error is not None]) <= 2

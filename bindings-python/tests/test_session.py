@@ -126,10 +126,14 @@ async def test_what_runs_is_stopped() -> None:
 
 
 async def test_a_directory_that_is_not_there_is_told() -> None:
-    with MockServer(directories=["/here"]) as mock:
+    with MockServer(directories=["/here", "/there"]) as mock:
         async with letta.connect(mock.url) as client:
             session = await client.session(agent_id="a", cwd="/here")
             assert (session.cwd, session.cwd_ignored) == ("/here", False)
+            session.set_mode("acceptEdits")
+            await session.set_cwd("/there")
+            assert (session.cwd, session.cwd_ignored) == ("/there", False)
+            await session.set_cwd("/here")
             with pytest.raises(letta.RequestError, match=r"/nowhere.*/here"):
                 await session.set_cwd("/nowhere")
             lost = await client.session(agent_id="a", cwd="/nowhere")
@@ -161,6 +165,16 @@ async def test_a_conversation_is_changed_and_forked() -> None:
         assert [start.mode for start in starts] == ["acceptEdits", "standard"]
         (change,) = [frame for frame in mock.received if frame.type == "change_device_state"]
         assert change.payload == {"mode": "standard"}
+
+
+async def test_the_fork_of_a_default_conversation_says_whose_it_is() -> None:
+    with MockServer(answers={"conversation_fork": {"conversation": {"id": "conv-2"}}}) as mock:
+        async with letta.connect(mock.url) as client:
+            for conversation in ("default", "conv-1"):
+                session = await client.session(agent_id="a", conversation_id=conversation)
+                await session.fork()
+        forks = [frame for frame in mock.received if frame.type == "conversation_fork"]
+        assert [fork.get("body") for fork in forks] == [{"agent_id": "a"}, None]
 
 
 async def test_tools_run_in_their_conversation_and_need_no_permission() -> None:

@@ -77,7 +77,8 @@ async def map(
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server.
+    every turn that runs, and starts no more. The conversations stay on the server. While a lost
+    connection is opened again no further prompts begin.
 
     Args:
         client: A client that is connected.
@@ -159,7 +160,7 @@ class _Mapping:
             return Batch(())
         # Set when all prompts are done or something went wrong; and after that by the last worker.
         self._settled, self._ended = loop.completion(), loop.completion()
-        self._cancelled = loop.cancelled
+        self._loop = loop
         queue = iter(enumerate(self._prompts))
         workers = min(limit, len(self._prompts))
         cancels = [loop.start(lambda: self._work(queue)) for _ in range(workers)]
@@ -191,6 +192,7 @@ class _Mapping:
         try:
             while not self._stopped and (following := next(queue, None)) is not None:
                 index, prompt = following
+                await self._while_reconnecting()
                 self._items[index] = await self._item(index, prompt)
                 self._progress.step()
             if len(self._items) == len(self._prompts):
@@ -198,12 +200,23 @@ class _Mapping:
         except BaseException as error:
             self._settled.set_result([error])
             # A task that was cancelled has to end as one; all else is raised where it is awaited.
-            if isinstance(error, self._cancelled):
+            if isinstance(error, self._loop.cancelled):
                 raise
         finally:
             self._running -= 1
             if self._stopped and not self._running:
                 self._ended.set_result(None)
+
+    async def _while_reconnecting(self) -> None:
+        """A prompt would fail at once then, and so would all behind it."""
+        while self._client.state == "reconnecting":
+            changed = self._loop.completion()
+            remove = self._client.on_state(lambda *_, changed=changed: changed.set_result(None))
+            try:
+                if self._client.state == "reconnecting":
+                    await changed.wait()
+            finally:
+                remove()
 
     async def _item(self, index: int, prompt: Prompt) -> BatchItem[Any]:
         agent = self._agents[index % len(self._agents)]

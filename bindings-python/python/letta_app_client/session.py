@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, 
 
 from . import policy
 from ._checks import expect
+from ._directory import absolute, is_at, shown
 from ._filters import Wanted
 from ._history import History
 from ._limits import Resend
@@ -279,7 +280,7 @@ class Session(Rich):
 
     async def messages(self, **query: Any) -> AsyncIterator[Fields]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
-        if self.conversation_id == "default":
+        if self._is_default:
             query.setdefault("agent_id", self.agent_id)
         async for message in self._client.conversations.messages(self.conversation_id, **query):
             yield message
@@ -304,14 +305,19 @@ class Session(Rich):
                 break
         return History(reversed(found))
 
+    @property
+    def _is_default(self) -> bool:
+        return self.conversation_id == "default"
+
     async def fork(self) -> Session:
         """Makes a copy of the conversation that goes its own way, with the same mode and directory.
 
         Sends ``conversation_fork``, then ``runtime_start``.
         """
-        forked = await self._client.request(
-            {"type": "conversation_fork", "conversation_id": self.conversation_id}
-        )
+        command = {"type": "conversation_fork", "conversation_id": self.conversation_id}
+        # Every agent has a conversation of that name.
+        of_agent = {"body": {"agent_id": self.agent_id}} if self._is_default else {}
+        forked = await self._client.request({**command, **of_agent})
         skipped = ("create_agent", "create_conversation", "agent_id", "conversation_id", "cwd")
         start = {key: value for key, value in self._start.items() if key not in skipped}
         if forked.conversation is None:
@@ -325,7 +331,10 @@ class Session(Rich):
         self._start["mode"] = mode
 
     async def set_cwd(self, path: str | os.PathLike[str]) -> None:
-        """Changes the directory: ``change_device_state``, then ``sync`` to see whether it did so.
+        """Changes the directory: ``change_device_state``, and waits until the server shows it.
+
+        Where it does not, it is asked (``sync``) 0.25 s after it has handled the change, or 2 s
+        after that was sent.
 
         Args:
             path: On the server's machine; a relative one is taken from here.
@@ -333,9 +342,13 @@ class Session(Rich):
         Raises:
             RequestError: The server has kept another directory.
         """
-        wanted = _absolute(path)
-        self._change({"cwd": wanted})
-        await self._look(wanted)
+        wanted = absolute(path)
+        link = self._client._link  # noqa: SLF001 - of this package
+        folder = await shown(link, self._runtime, lambda: self._change({"cwd": wanted}), wanted)
+        if folder is None:
+            await self._look(wanted)
+        else:
+            self._cwd, self._cwd_ignored = folder, False
         if self._cwd_ignored:
             raise RequestError(f"the server has no directory {wanted!r} and stays in {self._cwd!r}")
 
@@ -425,7 +438,7 @@ class Session(Rich):
         folders = [status.get("current_working_directory") for status in statuses]
         seen = [folder for folder in folders if folder]
         self._cwd = seen[-1] if seen else None
-        self._cwd_ignored = self._cwd is not None and not _is_at(self._cwd, wanted)
+        self._cwd_ignored = self._cwd is not None and not is_at(self._cwd, wanted)
 
     def _note(self) -> None:
         """Adds up what has ended since the last time."""
@@ -453,7 +466,7 @@ class Opening(Pending[Session]):
         """Use ``AppServerClient.session``."""
         self._client = client
         self._start = start
-        self._cwd = None if cwd is None else _absolute(cwd)
+        self._cwd = None if cwd is None else absolute(cwd)
         self._tools = ToolSet(tools)
         for name in settings.keys() - TurnSettings.__annotations__.keys():
             raise TypeError(f"session() got an unexpected keyword argument {name!r}")
@@ -498,15 +511,3 @@ def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
 def _payload(prompt: Prompt) -> dict[str, Any]:
     content = prompt if isinstance(prompt, str) else list(prompt)
     return {"kind": "create_message", "messages": [{"role": "user", "content": content}]}
-
-
-def _absolute(path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path)
-    if not isinstance(text, str):
-        raise InvalidOption(f"cwd: expected a path, got {text!r}")
-    return os.path.abspath(text)  # noqa: PTH100 - keeps symbolic links, takes out ``..``
-
-
-def _is_at(found: str, wanted: str) -> bool:
-    """Whether it is that directory: the server tells it without symbolic links."""
-    return os.path.normpath(found) in (os.path.normpath(wanted), os.path.realpath(wanted))

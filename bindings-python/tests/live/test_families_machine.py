@@ -58,6 +58,24 @@ async def test_a_file_of_some_mebibytes(live: dict[str, Any], folder: Path) -> N
         assert (await client.files.read(path=path)).content == content
 
 
+async def test_the_directory_of_a_conversation(live: dict[str, Any], folder: Path) -> None:
+    async with connected(live) as client:
+        runtime = await start(client, live)
+        agent, conversation = runtime["agent_id"], runtime["conversation_id"]
+        session = await client.session(agent_id=agent, conversation_id=conversation)
+        (folder / "deep").mkdir()
+        for _ in range(5):
+            await session.set_cwd(folder)
+            assert session.cwd == str(folder)
+            await session.set_cwd(folder / "deep")
+            assert (session.cwd, session.cwd_ignored) == (str(folder / "deep"), False)
+        with pytest.raises(letta.RequestError, match="deep"):
+            await session.set_cwd(folder / "missing")
+        default = await client.session(agent_id=agent, conversation_id="default")
+        fork = await default.fork()
+        assert fork.conversation_id != "default"
+
+
 async def test_changes_of_a_file(live: dict[str, Any], folder: Path) -> None:
     file = folder / "a.txt"
     file.write_text("one")

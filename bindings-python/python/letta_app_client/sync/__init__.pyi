@@ -2480,7 +2480,10 @@ class Session(Face):
         """Changes what runs unasked: ``change_device_state``. The server sends no answer."""
 
     def set_cwd(self, path: str | PathLike[str]) -> None:
-        """Changes the directory: ``change_device_state``, then ``sync`` to see whether it did so.
+        """Changes the directory: ``change_device_state``, and waits until the server shows it.
+
+        Where it does not, it is asked (``sync``) 0.25 s after it has handled the change, or 2 s
+        after that was sent.
 
         Args:
             path: On the server's machine; a relative one is taken from here.
