@@ -1,7 +1,10 @@
+import { execFile } from "node:child_process";
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { connect } from "@letta/app-client-native";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { connected, say, startMock, startRuntime, thrown } from "./helpers.js";
@@ -67,6 +70,13 @@ it("works under fake timers", async () => {
   const client = await connected(await startMock([{ text: "42" }]));
   const runtime = await startRuntime(client);
   expect((await client.runTurn({ runtime, payload: say("?") })).text).toBe("42");
+});
+
+it.each(["require", "import"])("works under the fake timers of node:test: %s", async (load) => {
+  const program = fileURLToPath(new URL("lifecycle/faketimers.cjs", import.meta.url));
+  // Where something waits for a timer, it is killed, or ends with nothing to wait for.
+  const child = await promisify(execFile)(process.execPath, [program, load], { timeout: 10_000 });
+  expect(child.stdout).toBe("42 42 42");
 });
 
 it("keeps up with a long answer", { timeout: 30_000 }, async () => {
