@@ -4,8 +4,15 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { type AuditEntry, audited } from "./audit.js";
 import type { AppServerClient } from "./client.js";
-import { InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
-import type { CallOptions, RequestOptions, RunTurnOptions, TurnSettings } from "./options.js";
+import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
+import {
+  type CallOptions,
+  checkedObject,
+  checkedSignal,
+  type RequestOptions,
+  type RunTurnOptions,
+  type TurnSettings,
+} from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult, Usage } from "./results.js";
@@ -121,7 +128,7 @@ export class Session {
     session.#hold(set.handler);
     if (start.cwd !== undefined) {
       try {
-        await session.#look(start.cwd);
+        await session.#look(start.cwd, { signal });
       } catch (error) {
         await session.close();
         throw error;
@@ -299,12 +306,14 @@ export class Session {
 
   /**
    * Changes the directory: `change_device_state`, then `sync` to see whether the server did so. Rejects
-   * with {@link RequestError} when it has kept another one.
+   * with {@link RequestError} when it has kept another one. Cancelling stops the wait.
    */
-  async setCwd(path: string): Promise<void> {
+  async setCwd(path: string, options: CallOptions = {}): Promise<void> {
     const wanted = absolute(path);
+    const { signal } = checkedObject("options", options);
+    if (checkedSignal(signal)?.aborted) throw new AbortError(signal?.reason);
     this.#change({ cwd: wanted });
-    await this.#look(wanted);
+    await this.#look(wanted, options);
     if (this.#cwdIgnored) {
       const kept = JSON.stringify(this.#cwd);
       throw new RequestError(
@@ -442,7 +451,7 @@ export class Session {
   }
 
   /** Asks for the directory: the snapshot comes before the answer (section 16). */
-  async #look(wanted: string): Promise<void> {
+  async #look(wanted: string, options: CallOptions): Promise<void> {
     const { agent_id, conversation_id } = this.runtime;
     let seen: string | undefined;
     const off = this.#client.onMessage((message) => {
@@ -453,11 +462,10 @@ export class Session {
       if (here) seen = message.device_status?.current_working_directory ?? seen;
     });
     try {
-      await this.#client.sync({
-        runtime: this.runtime,
-        recover_approvals: false,
-        force_device_status: true,
-      });
+      await this.#client.sync(
+        { runtime: this.runtime, recover_approvals: false, force_device_status: true },
+        options,
+      );
     } finally {
       off();
     }
