@@ -1,9 +1,9 @@
 /** What many turns came to. */
 
+import { show } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
-import { show } from "./options.js";
 import type { TurnResult, Usage } from "./results.js";
 import type { Prompt } from "./session.js";
 

@@ -5,6 +5,7 @@ import { RunningInputs } from "./alive.js";
 import type { ApprovalHandler } from "./approvals.js";
 import { Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
+import { checkedObject } from "./checks.js";
 import { checkedCommand } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
@@ -29,7 +30,6 @@ import { Connection } from "./native.cjs";
 import {
   type AppServerClientOptions,
   type CallOptions,
-  checkedObject,
   nativeOptions,
   type RequestOptions,
   type RunTurnOptions,

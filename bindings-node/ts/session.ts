@@ -3,11 +3,11 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { type AuditEntry, audited } from "./audit.js";
+import { checkedObject } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
 import {
   type CallOptions,
-  checkedObject,
   checkedSignal,
   type RequestOptions,
   type RunTurnOptions,

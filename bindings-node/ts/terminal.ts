@@ -1,12 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A terminal on the server. */
 
+import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { AbortError, Disconnected, RequestError, RequestTimeout } from "./errors.js";
 import { TerminalsFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed, type Inbox } from "./inbox.js";
-import { checkedObject, type RequestOptions } from "./options.js";
+import type { RequestOptions } from "./options.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import { clearTimeout, setTimeout } from "./timers.js";
 
