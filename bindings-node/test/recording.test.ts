@@ -94,6 +94,17 @@ test("one that only watches gets the frames", async () => {
   expect(got).toEqual(recorded.map((line) => line.frame));
 });
 
+test("null is the same as an option that is left out", async () => {
+  const nothing: object = { speed: null, wait: null, stepTimeoutMs: null };
+  await using mock = await MockServer.start([script.turn({ text: "42" })]);
+  const path = file();
+  const live = await program({
+    url: mock.url,
+    record: { path, maxBytes: null, maxFiles: null } as object as { path: string },
+  });
+  expect(await program(replay(path, nothing))).toEqual(live);
+});
+
 test("what cannot be used is refused by its name", async () => {
   const url = "ws://127.0.0.1:1";
   const refused = (options: object, message: string) =>
@@ -107,6 +118,17 @@ test("what cannot be used is refused by its name", async () => {
   await refused({ redact: ["a"] }, "^redact: there is no recording");
   await refused({ record: "f", redact: 1 }, "^redact: expected a function or names of fields");
   await refused({ record: "/does/not/exist/f" }, "^record: cannot write /does/not/exist/f");
+  await refused({ record: { path: "f", maxBytes: "1" } }, "^record.maxBytes: expected a number");
+  await refused({ record: { path: "f", maxFiles: true } }, "^record.maxFiles: expected a number");
+  for (const [options, message] of [
+    [{ speed: "2" }, "speed: expected a number"],
+    [{ wait: 1 }, "wait: expected a boolean"],
+    [{ stepTimeoutMs: "5" }, "stepTimeoutMs: expected a number"],
+    [null, "options: expected an object"],
+  ] as [never, string][]) {
+    expect(() => replay("f", options)).toThrow(InvalidOption);
+    expect(() => replay("f", options)).toThrow(message);
+  }
   expect(() => replay("/nowhere").events()).toThrow("replay: cannot read /nowhere");
   await expect(connect(replay("/nowhere"))).rejects.toThrow("replay: cannot read /nowhere");
 });

@@ -74,6 +74,7 @@ export const cli: typeof binding.cli = loaded.cli;
 export const replayEvents: typeof binding.replayEvents = loaded.replayEvents;
 export type NativeOptions = binding.NativeOptions;
 export type NativeReconnect = binding.NativeReconnect;
+export type NativeRecord = binding.NativeRecord;
 export type NativeServerOptions = binding.NativeServerOptions;
 export type NativeTurnOptions = binding.NativeTurnOptions;
 export type LongText = binding.LongText;

@@ -1,7 +1,7 @@
 /** What can be set. */
 
 import type { ApprovalHandler } from "./approvals.js";
-import { check, checkedObject, show, take } from "./checks.js";
+import { check, checkedObject, type Kind, show, take } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { NativeOptions, NativeReconnect, NativeTurnOptions } from "./native.cjs";
@@ -237,30 +237,24 @@ export interface TurnSettings extends RunTurnOptions {
 export function nativeTurnOptions(options: TurnSettings): NativeTurnOptions | undefined {
   checkedObject("options", options);
   const limits: NativeTurnOptions = {};
-  check("check", options.check, "boolean");
-  if (options.check !== undefined) limits.check = options.check;
-  for (const name of LIMITS) {
-    const value = options[name];
-    check(name, value, "number");
-    if (value !== undefined) limits[name] = value;
-  }
-  check("resend", options.resend, "string");
-  if (options.resend !== undefined) limits.resend = options.resend;
+  take(limits, options, TURN_KINDS);
   if (options.allow) limits.allow = options.allow;
   const approvals = approvalsOf(options);
   if (approvals !== undefined) limits.approvals = approvals;
   return Object.keys(limits).length > 0 ? limits : undefined;
 }
 
-const LIMITS = [
-  "timeoutMs",
-  "idleTimeoutMs",
-  "toolTimeoutMs",
-  "approvalTimeoutMs",
-  "abortGraceMs",
-  "acceptTimeoutMs",
-  "recoverTimeoutMs",
-] as const satisfies (keyof RunTurnOptions)[];
+const TURN_KINDS = {
+  check: "boolean",
+  timeoutMs: "number",
+  idleTimeoutMs: "number",
+  toolTimeoutMs: "number",
+  approvalTimeoutMs: "number",
+  abortGraceMs: "number",
+  acceptTimeoutMs: "number",
+  recoverTimeoutMs: "number",
+  resend: "string",
+} as const satisfies { [Name in keyof RunTurnOptions]: Kind };
 
 /** The engine's name of what is to be done about permissions. */
 function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {

@@ -108,7 +108,7 @@ export class Session {
       clientInfo,
       signal,
       ...turns
-    } = options;
+    } = checkedObject("options", options);
     const set = toolSet(tools);
     const groups = [...(externalTools ?? []), ...set.externalTools];
     const start = {
@@ -209,6 +209,7 @@ export class Session {
     options: StructuredOptions<Schema>,
   ): Promise<StructuredResult<OutputOf<Schema>>>;
   async run(prompt: Prompt, options: RunTurnOptions | StructuredOptions = {}): Promise<TurnResult> {
+    checkedObject("options", options);
     if ("outputSchema" in options && options.outputSchema !== undefined) {
       return structured(this.#conversation, prompt, options);
     }
@@ -224,6 +225,7 @@ export class Session {
    * comes to a limit.
    */
   send(prompt: Prompt, options: RunTurnOptions = {}): Turn {
+    checkedObject("options", options);
     if ("outputSchema" in options && options.outputSchema !== undefined) {
       throw new InvalidOption("outputSchema: only run and map wait for such a result");
     }
