@@ -13,7 +13,8 @@
  * @packageDocumentation
  */
 
-import { translated } from "./errors.js";
+import { checkedObject, show } from "./checks.js";
+import { InvalidOption, translated } from "./errors.js";
 import { MockServer as Native } from "./native.cjs";
 
 export { errorCodes } from "./native.cjs";
@@ -117,8 +118,26 @@ export interface ScriptOptions {
 
 /** How long something is waited for. */
 export interface WaitOptions {
-  /** Milliseconds; 10,000 by default. */
+  /** Milliseconds; 10,000 by default, `Infinity` for no limit. */
   timeoutMs?: number;
+}
+
+/** The largest number that the native half takes: 49 days in milliseconds. */
+const MOST = 2 ** 32 - 1;
+
+function milliseconds<T>(name: string, value: number | undefined, otherwise: T): number | T {
+  if (value === undefined || value === null) return otherwise;
+  if (typeof value === "number" && value >= 0) return Math.min(Math.ceil(value), MOST);
+  throw new InvalidOption(`${name}: expected milliseconds, got ${show(value)}`);
+}
+
+function count(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= MOST) return value;
+  throw new InvalidOption(`${name}: expected a whole number, 0 or more, got ${show(value)}`);
+}
+
+function waitingTime(options: WaitOptions): number {
+  return milliseconds("timeoutMs", checkedObject("options", options).timeoutMs, 10_000);
 }
 
 const pieces = (text: string | string[] | undefined) => (typeof text === "string" ? [text] : text);
@@ -198,7 +217,8 @@ export class MockServer {
    * Rejects with `InvalidOption` for a script that cannot be read.
    */
   static async start(options: ScriptOptions | ScriptedTurn[] = {}): Promise<MockServer> {
-    const text = nativeScript(Array.isArray(options) ? { turns: options } : options);
+    const whole = Array.isArray(options) ? { turns: options } : options;
+    const text = nativeScript(checkedObject("options", whole));
     return new MockServer(translated(() => Native.scripted(text)));
   }
 
@@ -212,8 +232,9 @@ export class MockServer {
     generation: Generation = "single",
     options: { stepTimeoutMs?: number } = {},
   ): Promise<MockServer> {
-    const { stepTimeoutMs } = options;
-    return new MockServer(translated(() => Native.play(path, generation, stepTimeoutMs)));
+    const { stepTimeoutMs } = checkedObject("options", options);
+    const limit = milliseconds("stepTimeoutMs", stepTimeoutMs, undefined);
+    return new MockServer(translated(() => Native.play(path, generation, limit)));
   }
 
   /** `ws://127.0.0.1:PORT`. */
@@ -262,8 +283,10 @@ export class MockServer {
    * count that have them, and perhaps more; lists have to be of the same length. The message says where
    * the frames that came differ.
    */
-  assertReceived(type: string, { times, fields = {} }: ReceivedOptions = {}): void {
+  assertReceived(type: string, options: ReceivedOptions = {}): void {
+    const { times, fields = {} } = checkedObject("options", options);
     const text = JSON.stringify(fields);
+    if (times !== undefined && times !== null) count("times", times);
     const complaint = translated(() => this.#native.complaint(type, times, text));
     if (complaint !== null) throw new Error(complaint);
   }
@@ -276,17 +299,16 @@ export class MockServer {
   }
 
   /** Resolves when the recording was played to its end or given up; `false` when the time is up. */
-  waitDone({ timeoutMs = 10_000 }: WaitOptions = {}): Promise<boolean> {
-    return called((callback) => this.#native.waitDone(timeoutMs, callback));
+  async waitDone(options: WaitOptions = {}): Promise<boolean> {
+    const limit = waitingTime(options);
+    return called((callback) => this.#native.waitDone(limit, callback));
   }
 
   /** Resolves when so many frames of a type have come; `false` when the time is up. */
-  waitReceived(
-    type: string,
-    times = 1,
-    { timeoutMs = 10_000 }: WaitOptions = {},
-  ): Promise<boolean> {
-    return called((callback) => this.#native.waitReceived(type, times, timeoutMs, callback));
+  async waitReceived(type: string, times = 1, options: WaitOptions = {}): Promise<boolean> {
+    const limit = waitingTime(options);
+    count("times", times);
+    return called((callback) => this.#native.waitReceived(type, times, limit, callback));
   }
 
   /** Sends a frame to all clients; a text as it is. */
@@ -296,7 +318,7 @@ export class MockServer {
 
   /** Cuts one open connection, counted from 0 in the order in which they were opened. */
   cutConnection(index: number): void {
-    this.#native.cutConnection(index);
+    this.#native.cutConnection(count("index", index));
   }
 
   /** Drops all TCP connections now, without a close frame. The port stays open. */
