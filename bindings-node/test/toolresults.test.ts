@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import type { ExternalToolCallResult } from "@letta/app-client-native";
 import { describe, expect, it } from "vitest";
 import { context, failure, plain, text } from "./tooling.js";
@@ -24,6 +25,7 @@ describe("what a tool returns", () => {
     ["content of another kind", { content: "text" }, '{"content":"text"}'],
     ["a list as content", { content: ["text"] }, '{"content":["text"]}'],
     ["bytes of a text", new TextEncoder().encode("grüß"), "grüß"],
+    ["bytes of another realm", runInNewContext("new Uint8Array([104, 105])"), "hi"],
   ])("becomes a text: %s", async (_, value, words) => {
     expect(await returned(value)).toEqual(text(words));
   });

@@ -1,5 +1,6 @@
 /** What many turns came to. */
 
+import { types } from "node:util";
 import { show } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
@@ -41,7 +42,7 @@ export function tell(
   try {
     const returned = onProgress?.(progress);
     // An async function's rejection would otherwise end the process.
-    if (returned instanceof Promise) returned.catch(failed);
+    if (types.isPromise(returned)) returned.catch(failed);
   } catch (error) {
     failed(error);
   }
