@@ -1,9 +1,10 @@
 import fs from "node:fs";
+import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { connect, InvalidOption, replay } from "../dist/esm/index.js";
-import { MockServer, script } from "../dist/esm/testing.js";
+import { MockServer, replay as replayForTests, script } from "../dist/esm/testing.js";
 
 const TRACES = new URL("../../protocol/traces/", import.meta.url).pathname;
 
@@ -19,8 +20,8 @@ function file(): string {
 }
 
 /** A turn with all that is told of it. */
-async function program(target: Parameters<typeof connect>[0]): Promise<unknown[]> {
-  await using client = await connect(target);
+async function program(target: Parameters<typeof connect>[0], via = connect): Promise<unknown[]> {
+  await using client = await via(target);
   const session = await client.session({ agentId: "agent-1" });
   const turn = session.send("What is six times seven?");
   const seen: unknown[] = [];
@@ -40,6 +41,20 @@ test("a program that was recorded sees the same again", async () => {
   expect(pieces.filter((text) => text !== undefined)).toEqual(["4", "2"]);
   const ends = events.filter((it) => it.type === "turn");
   expect(ends.map((it) => (it.result as { text: string }).text)).toEqual(["42"]);
+});
+
+test("both builds of the package play what the other one made", async () => {
+  const path = file();
+  await using mock = await MockServer.start([script.turn({ text: "42" })]);
+  const live = await program({ url: mock.url, record: path });
+  const module = { connect, replay };
+  const commonjs: typeof module = createRequire(import.meta.url)("../dist/cjs/index.js");
+  expect(replayForTests).toBe(replay);
+  for (const maker of [module, commonjs]) {
+    for (const player of [module, commonjs]) {
+      expect(await program(maker.replay(path), player.connect)).toEqual(live);
+    }
+  }
 });
 
 test("a function says how frames are written", async () => {

@@ -117,6 +117,14 @@ export interface ReplayEvent {
   [field: string]: unknown;
 }
 
+/** Marks a replay. The other build of this package, which a program may have as well, has another class. */
+const MARK = Symbol.for("@letta/app-client-native.Replay");
+
+/** Whether it is a replay, of whichever build. */
+export function isReplay(value: unknown): value is Replay {
+  return typeof value === "object" && value !== null && MARK in value;
+}
+
 /** A recording that stands in for a server; {@link replay} makes one. */
 export class Replay {
   readonly path: string;
@@ -130,6 +138,7 @@ export class Replay {
     const checked: ReplayOptions = {};
     take(checked, checkedObject("options", options), REPLAY_KINDS);
     this.options = checked;
+    Object.defineProperty(this, MARK, { value: true });
   }
 
   /**

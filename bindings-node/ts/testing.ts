@@ -18,6 +18,7 @@ import { InvalidOption, translated } from "./errors.js";
 import { MockServer as Native } from "./native.cjs";
 
 export { errorCodes } from "./native.cjs";
+export { Replay, type ReplayEvent, type ReplayOptions, replay } from "./recording.js";
 
 /** The wire behaviour of a server: one socket, or a control and a stream socket (section 1). */
 export type Generation = "single" | "split";
