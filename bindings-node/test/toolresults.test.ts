@@ -78,6 +78,7 @@ describe("what a tool throws", () => {
     ["a text", "thrown text", "thrown text"],
     ["an empty text", "", "the tool failed"],
     ["an object without a text", Object.create(null), "a value without a text"],
+    ["a page with a long character", new Error(`${"x".repeat(999)}😀😀`), `${"x".repeat(999)}…`],
     ["a page of text", new Error("x".repeat(5000)), `${"x".repeat(1000)}…`],
   ])("is told by its message: %s", async (_, error, words) => {
     const failing = plain(() => {

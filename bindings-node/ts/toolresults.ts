@@ -31,8 +31,13 @@ export function toolResult(value: unknown): ExternalToolCallResult {
 /** The result of a tool that has failed: what the error says, shortened. */
 export function errorResult(error: unknown): ExternalToolCallResult {
   const words = describe(error) || (error instanceof Error ? error.name : "the tool failed");
-  const text = words.length > LONGEST_ERROR ? `${words.slice(0, LONGEST_ERROR)}…` : words;
-  return { ...textResult(text), is_error: true };
+  return { ...textResult(shortened(words)), is_error: true };
+}
+
+function shortened(words: string): string {
+  if (words.length <= LONGEST_ERROR) return words;
+  // Half a character, the first of two units, has no place in JSON.
+  return `${words.slice(0, LONGEST_ERROR).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
 function textResult(text: string): ExternalToolCallResult {
