@@ -51,6 +51,11 @@ describe("bad commands are refused by field, before anything is sent", () => {
       (c) => untyped(c).request?.("terminal_kill", { terminal_id: "t" }),
       "terminal_kill",
     ],
+    [
+      "messages that are none",
+      (c) => untyped(c).sendTurn?.({ runtime, payload: { kind: "create_message", messages: 5 } }),
+      "messages",
+    ],
     ["no payload", (c) => untyped(c).runTurn?.({ runtime }), "payload"],
     [
       "no message",

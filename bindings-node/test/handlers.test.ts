@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import {
   AbortError,
   type AppServerClient,
@@ -194,6 +195,14 @@ it("reports errors that have no text", async () => {
   }
   expect(client.stats.handlerErrors).toBe(4);
   expect(() => client.onSend(Object.create(null))).toThrow(TypeError);
+});
+
+it("reports what a promise of another realm rejects with", async () => {
+  const client = await connected(await startMock());
+  const warned = nextWarning("AppClientHandlerWarning");
+  client.onMessage(runInNewContext("async () => { throw 'no display'; }"));
+  await client.info();
+  expect((await warned).message).toContain("onMessage failed: no display");
 });
 
 it("tells of frames that were dropped, once", async () => {

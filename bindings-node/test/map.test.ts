@@ -1,5 +1,6 @@
 /** Many prompts at once, against the server double. */
 
+import { runInNewContext } from "node:vm";
 import {
   type AppServerClientOptions,
   type Batch,
@@ -161,6 +162,7 @@ it("reports what its observer throws", async () => {
       throw new Error("no display");
     },
     () => Promise.reject(new Error("no display")),
+    runInNewContext("async () => { throw 'no display'; }"),
   ]) {
     const warned = nextWarning("AppClientHandlerWarning");
     const { items } = await map(client, ["a"], { agents, onProgress: fail });

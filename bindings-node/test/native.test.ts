@@ -1,20 +1,55 @@
+import { execFile } from "node:child_process";
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { connect } from "@letta/app-client-native";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { connected, say, startMock, startRuntime, thrown } from "./helpers.js";
 
-it("names the missing binary and its remedy", () => {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "app-client-"));
-  onTestFinished(() => fs.rmSync(folder, { recursive: true }));
-  const loader = path.join(folder, "native.cjs");
+function folder(): string {
+  const made = fs.mkdtempSync(path.join(os.tmpdir(), "app-client-"));
+  onTestFinished(() => fs.rmSync(made, { recursive: true }));
+  return made;
+}
+
+/** What the loader says where there is no binary. */
+function complaint(): string {
+  const loader = path.join(folder(), "native.cjs");
   fs.copyFileSync(new URL("../dist/cjs/native.cjs", import.meta.url), loader);
   const require = createRequire(import.meta.url);
-  const { message } = thrown(() => require(loader)) as Error;
+  return (thrown(() => require(loader)) as Error).message;
+}
+
+it("names the missing binary and its remedy", () => {
   const platform = `@letta/app-client-native-${process.platform}-${process.arch}`;
-  expect(message).toContain(`npm i ${platform}`);
+  expect(complaint()).toContain(`npm i ${platform}`);
+});
+
+it.runIf(process.platform === "linux")("tells the C libraries of Linux apart", () => {
+  const real = process.execPath;
+  onTestFinished(() => {
+    process.execPath = real;
+  });
+  const libraries = { "/lib/ld-musl-x86_64.so.1": "musl", "/lib64/ld-linux-x86-64.so.2": "gnu" };
+  for (const [loader, library] of Object.entries(libraries)) {
+    process.execPath = path.join(folder(), "node");
+    expect(complaint()).toContain(`-${process.arch}-gnu`);
+    fs.writeFileSync(process.execPath, `\x7fELF${"\0".repeat(800)}${loader}\0`);
+    expect(complaint()).toContain(
+      `npm i @letta/app-client-native-linux-${process.arch}-${library}`,
+    );
+  }
+});
+
+/** A report of the process looks up the names of all open sockets, which may take a minute. */
+it("is loaded without a look at the network", () => {
+  const report = vi.spyOn(process.report as NodeJS.ProcessReport, "getReport");
+  onTestFinished(() => report.mockRestore());
+  complaint();
+  expect(report).not.toHaveBeenCalled();
 });
 
 it("loads the same add-on from ES modules and CommonJS", async () => {
@@ -35,6 +70,13 @@ it("works under fake timers", async () => {
   const client = await connected(await startMock([{ text: "42" }]));
   const runtime = await startRuntime(client);
   expect((await client.runTurn({ runtime, payload: say("?") })).text).toBe("42");
+});
+
+it.each(["require", "import"])("works under the fake timers of node:test: %s", async (load) => {
+  const program = fileURLToPath(new URL("lifecycle/faketimers.cjs", import.meta.url));
+  // Where something waits for a timer, it is killed, or ends with nothing to wait for.
+  const child = await promisify(execFile)(process.execPath, [program, load], { timeout: 10_000 });
+  expect(child.stdout).toBe("42 42 42");
 });
 
 it("keeps up with a long answer", { timeout: 30_000 }, async () => {

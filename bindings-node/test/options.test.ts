@@ -1,5 +1,7 @@
 import {
+  type AppServerClient,
   type AppServerClientOptions,
+  allow,
   createAppServerClient,
   InvalidOption,
   resolveAppServerChannelUrl,
@@ -7,7 +9,7 @@ import {
 } from "@letta/app-client-native";
 import { MockServer } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
-import { rejection, thrown } from "./helpers.js";
+import { connected, prepared, rejection, say, startMock, thrown } from "./helpers.js";
 
 const url = "ws://127.0.0.1:4500";
 
@@ -40,6 +42,58 @@ describe("options that cannot be used are refused by name", () => {
     expect(error).toBeInstanceOf(InvalidOption);
     expect(error).toMatchObject({ code: "invalid_option", retryable: false });
     expect((error as Error).message).toMatch(new RegExp(`^${name.replace(".", "\\.")}:`));
+  });
+});
+
+describe("options are an object", () => {
+  const cases: [string, (client: AppServerClient, options: never) => unknown][] = [
+    ["connect", (c, options) => c.connect(options)],
+    ["session", (c, options) => c.session(options)],
+    ["run", async (c, options) => (await c.session({ agentId: "a" })).run("?", options)],
+    ["send", async (c, options) => (await c.session({ agentId: "a" })).send("?", options)],
+    ["stream", async (c, options) => (await c.session({ agentId: "a" })).stream("?", options)],
+    ["runTurn", async (c, options) => c.runTurn({ runtime: {} } as never, options)],
+    ["onExternalToolCall", (c, options) => c.onExternalToolCall(() => ({}) as never, options)],
+    ["onApprovalRequest", (c, options) => c.onApprovalRequest(() => allow(), options)],
+    ["agents.all", (c, options) => c.agents.all(options).next()],
+    ["conversations.all", (c, options) => c.conversations.all(options).next()],
+    ["conversations.messages", (c, options) => c.conversations.messages("c", options).next()],
+  ];
+  it.each(cases)("of %s", async (_, call) => {
+    const client = await connected(await startMock());
+    for (const options of [null, 5, "x"] as never[]) {
+      const failure = await rejection(Promise.resolve().then(() => call(client, options)));
+      expect(failure).toBeInstanceOf(InvalidOption);
+      expect((failure as Error).message).toMatch(/^options: expected an object/);
+    }
+  });
+});
+
+it("names a prefix that is none", async () => {
+  const client = createAppServerClient({ url });
+  for (const prefix of [5, null] as never[]) {
+    const failure = thrown(() => client.nextRequestId(prefix));
+    expect(failure).toBeInstanceOf(InvalidOption);
+    expect((failure as Error).message).toMatch(/^prefix: /);
+  }
+  await client.close();
+});
+
+it("takes null for a limit that is left out", async () => {
+  const { client, runtime } = await prepared([{ text: "42" }]);
+  const nothing: object = {
+    check: null,
+    timeoutMs: null,
+    idleTimeoutMs: null,
+    toolTimeoutMs: null,
+    approvalTimeoutMs: null,
+    abortGraceMs: null,
+    acceptTimeoutMs: null,
+    recoverTimeoutMs: null,
+    resend: null,
+  };
+  expect(await client.runTurn({ runtime, payload: say("?") }, nothing)).toMatchObject({
+    text: "42",
   });
 });
 

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import {
   type ApprovalHandler,
   type ApprovalRequest,
@@ -55,6 +56,9 @@ describe("a rule that allows", () => {
     // Neither absent nor inherited, nor of another type.
     expect(await decide(rule, question("Bash"))).toBeUndefined();
     expect(await decide(rule, bash(["pytest"]))).toBeUndefined();
+    const foreign = { command: runInNewContext("/^ruff$/") };
+    const other = policy.allow({ tools: ["Bash"], where: foreign });
+    expect(await decide(other, bash("ruff"))).toEqual(allowed);
     const inherited = policy.allow({ tools: ["Bash"], where: { constructor: /./ } });
     expect(await decide(inherited, question("Bash"))).toBeUndefined();
   });

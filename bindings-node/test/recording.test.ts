@@ -1,9 +1,10 @@
 import fs from "node:fs";
+import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { connect, InvalidOption, replay } from "../dist/esm/index.js";
-import { MockServer, script } from "../dist/esm/testing.js";
+import { MockServer, replay as replayForTests, script } from "../dist/esm/testing.js";
 
 const TRACES = new URL("../../protocol/traces/", import.meta.url).pathname;
 
@@ -19,8 +20,8 @@ function file(): string {
 }
 
 /** A turn with all that is told of it. */
-async function program(target: Parameters<typeof connect>[0]): Promise<unknown[]> {
-  await using client = await connect(target);
+async function program(target: Parameters<typeof connect>[0], via = connect): Promise<unknown[]> {
+  await using client = await via(target);
   const session = await client.session({ agentId: "agent-1" });
   const turn = session.send("What is six times seven?");
   const seen: unknown[] = [];
@@ -40,6 +41,20 @@ test("a program that was recorded sees the same again", async () => {
   expect(pieces.filter((text) => text !== undefined)).toEqual(["4", "2"]);
   const ends = events.filter((it) => it.type === "turn");
   expect(ends.map((it) => (it.result as { text: string }).text)).toEqual(["42"]);
+});
+
+test("both builds of the package play what the other one made", async () => {
+  const path = file();
+  await using mock = await MockServer.start([script.turn({ text: "42" })]);
+  const live = await program({ url: mock.url, record: path });
+  const module = { connect, replay };
+  const commonjs: typeof module = createRequire(import.meta.url)("../dist/cjs/index.js");
+  expect(replayForTests).toBe(replay);
+  for (const maker of [module, commonjs]) {
+    for (const player of [module, commonjs]) {
+      expect(await program(maker.replay(path), player.connect)).toEqual(live);
+    }
+  }
 });
 
 test("a function says how frames are written", async () => {
@@ -94,6 +109,17 @@ test("one that only watches gets the frames", async () => {
   expect(got).toEqual(recorded.map((line) => line.frame));
 });
 
+test("null is the same as an option that is left out", async () => {
+  const nothing: object = { speed: null, wait: null, stepTimeoutMs: null };
+  await using mock = await MockServer.start([script.turn({ text: "42" })]);
+  const path = file();
+  const live = await program({
+    url: mock.url,
+    record: { path, maxBytes: null, maxFiles: null } as object as { path: string },
+  });
+  expect(await program(replay(path, nothing))).toEqual(live);
+});
+
 test("what cannot be used is refused by its name", async () => {
   const url = "ws://127.0.0.1:1";
   const refused = (options: object, message: string) =>
@@ -107,6 +133,17 @@ test("what cannot be used is refused by its name", async () => {
   await refused({ redact: ["a"] }, "^redact: there is no recording");
   await refused({ record: "f", redact: 1 }, "^redact: expected a function or names of fields");
   await refused({ record: "/does/not/exist/f" }, "^record: cannot write /does/not/exist/f");
+  await refused({ record: { path: "f", maxBytes: "1" } }, "^record.maxBytes: expected a number");
+  await refused({ record: { path: "f", maxFiles: true } }, "^record.maxFiles: expected a number");
+  for (const [options, message] of [
+    [{ speed: "2" }, "speed: expected a number"],
+    [{ wait: 1 }, "wait: expected a boolean"],
+    [{ stepTimeoutMs: "5" }, "stepTimeoutMs: expected a number"],
+    [null, "options: expected an object"],
+  ] as [never, string][]) {
+    expect(() => replay("f", options)).toThrow(InvalidOption);
+    expect(() => replay("f", options)).toThrow(message);
+  }
   expect(() => replay("/nowhere").events()).toThrow("replay: cannot read /nowhere");
   await expect(connect(replay("/nowhere"))).rejects.toThrow("replay: cannot read /nowhere");
 });

@@ -53,6 +53,12 @@ it("starts with a token and ends when it is closed", async () => {
   expect(runs(pid)).toBe(false);
 });
 
+it("takes null for what is left out", async () => {
+  const nothing: object = { auth: null, reuse: null, readyTimeoutMs: null };
+  await using server = await spawnAppServer({ command, cwd: folder(), ...nothing });
+  expect(server.authToken).toMatch(/^[0-9a-f]{64}$/);
+});
+
 it("does without a token when it is told so", async () => {
   await using server = await spawnAppServer({ command, cwd: folder(), auth: false });
   expect(server.authToken).toBeUndefined();
@@ -76,6 +82,11 @@ it.each([
   [{ readyTimeoutMs: 0 }, "readyTimeoutMs"],
   [{ cwd: 5 as unknown as string }, "cwd"],
   [{ env: { PORT: 3 as unknown as string } }, "env.PORT"],
+  [{ env: null as never }, "env"],
+  [{ readyTimeoutMs: "5" as never }, "readyTimeoutMs"],
+  [{ readyTimeoutMs: Number.NaN }, "readyTimeoutMs"],
+  [{ auth: "auto" as never }, "auth"],
+  [{ reuse: 1 as never }, "reuse"],
 ])("refuses %j", async (options, name) => {
   const failure: unknown = await spawnAppServer(options).catch((error) => error);
   expect(failure).toBeInstanceOf(InvalidOption);

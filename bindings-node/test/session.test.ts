@@ -3,6 +3,7 @@
 import {
   ApprovalRequired,
   allow,
+  map,
   policy,
   RequestError,
   type SessionOptions,
@@ -12,7 +13,7 @@ import {
 } from "@letta/app-client-native";
 import type { ScriptOptions } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
-import { collected, connected, GENERATIONS, startMock } from "./helpers.js";
+import { collected, connected, GENERATIONS, rejection, startMock } from "./helpers.js";
 
 async function started(script: ScriptOptions, options: SessionOptions = { agentId: "agent-1" }) {
   const mock = await startMock(script);
@@ -108,6 +109,29 @@ it("tells of a directory that is not there", async () => {
   expect(session).toMatchObject({ cwd: "/here", cwdIgnored: true });
   const lost = await client.session({ agentId: "a", cwd: "/nowhere" });
   expect(lost).toMatchObject({ cwd: "/home/user/project", cwdIgnored: true });
+});
+
+it("looks for a directory no longer than its caller wants to know", async () => {
+  const { client, session } = await started({});
+  let stop = new AbortController();
+  // Cancelled as soon as the directory is asked for.
+  client.onSend(({ type }) => type === "sync" && stop.abort("enough"));
+  const cancelled = async (call: (signal: AbortSignal) => Promise<unknown>) => {
+    stop = new AbortController();
+    const failed = await rejection(call(stop.signal));
+    expect(failed).toMatchObject({ name: "AbortError", cause: "enough" });
+  };
+  await cancelled((signal) => session.setCwd("/here", { signal }));
+  await cancelled((signal) => client.session({ agentId: "a", cwd: "/here", signal }));
+  await cancelled((signal) => map(client, ["?"], { agents: ["a"], cwd: "/here", signal }));
+});
+
+it("changes no directory for a signal that is aborted already", async () => {
+  const { mock, client, session } = await started({});
+  const failed = rejection(session.setCwd("/here", { signal: AbortSignal.abort("no") }));
+  expect(await failed).toMatchObject({ name: "AbortError", cause: "no" });
+  await client.sync({ runtime: session.runtime });
+  mock.assertReceived("change_device_state", { times: 0 });
 });
 
 it("changes and forks a conversation", async () => {

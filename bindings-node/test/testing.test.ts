@@ -1,12 +1,14 @@
 import fs from "node:fs";
 import path from "node:path";
 import { test as base, expect } from "vitest";
-import { connect } from "../dist/esm/index.js";
+import { connect, InvalidOption } from "../dist/esm/index.js";
 import { fixtures, MockServer, script } from "../dist/esm/testing.js";
 
 const PAGE = fs.readFileSync(new URL("../../docs/testing.md", import.meta.url), "utf8");
 
 const test = base.extend(fixtures);
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms, "not yet"));
 
 test("the example of the documentation runs", async () => {
   const [, code] =
@@ -64,6 +66,46 @@ test("a model that fails is tried again", async ({ startMock }) => {
   for await (const event of turn) kinds.push(event.type);
   expect((await turn).text).toBe("42");
   expect(kinds).toContain("run_withdrawn");
+});
+
+test("it waits without a limit, and for more than a month", async ({ mock }) => {
+  await using client = await connect(mock.url);
+  for (const timeoutMs of [Number.POSITIVE_INFINITY, 2 ** 32 + 1]) {
+    const times = mock.received.length + 1;
+    const came = mock.waitReceived("agent_list", times, { timeoutMs });
+    await expect(Promise.race([came, pause(50)])).resolves.toBe("not yet");
+    for (let sent = 0; sent < times; sent++) await client.agents.list();
+    expect(await came).toBe(true);
+  }
+  expect(await mock.waitReceived("nothing", 1, { timeoutMs: 0.5 })).toBe(false);
+  const nothing: object = { timeoutMs: null };
+  expect(await mock.waitReceived("agent_list", 1, nothing)).toBe(true);
+});
+
+test("what cannot be used is refused by its name", async ({ mock }) => {
+  const times = "times: expected a whole number";
+  const time = "timeoutMs: expected milliseconds";
+  const calls: [() => unknown, string][] = [
+    [() => mock.assertReceived("input", { times: -1 }), times],
+    [() => mock.assertReceived("input", { times: 0.5 }), times],
+    [() => mock.assertReceived("input", { times: "1" as never }), times],
+    [() => mock.waitReceived("input", -1), times],
+    [() => mock.waitReceived("input", 2 ** 32), times],
+    [() => mock.waitReceived("input", 1, { timeoutMs: -1 }), time],
+    [() => mock.waitReceived("input", 1, { timeoutMs: Number.NaN }), time],
+    [() => mock.waitDone({ timeoutMs: "5" as never }), time],
+    [() => mock.waitDone(null as never), "options: expected an object"],
+    [() => mock.cutConnection(-1), "index: expected a whole number"],
+    [() => MockServer.start(null as never), "options: expected an object"],
+    [() => MockServer.play("f", "single", { stepTimeoutMs: -1 }), "stepTimeoutMs: expected"],
+  ];
+  for (const [call, message] of calls) {
+    const failure: unknown = await Promise.resolve()
+      .then(call)
+      .catch((error) => error);
+    expect(failure).toBeInstanceOf(InvalidOption);
+    expect((failure as Error).message).toContain(message);
+  }
 });
 
 test("it starts in less than 50 ms", async () => {

@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import type { ExternalToolCallResult } from "@letta/app-client-native";
 import { describe, expect, it } from "vitest";
 import { context, failure, plain, text } from "./tooling.js";
@@ -24,6 +25,7 @@ describe("what a tool returns", () => {
     ["content of another kind", { content: "text" }, '{"content":"text"}'],
     ["a list as content", { content: ["text"] }, '{"content":["text"]}'],
     ["bytes of a text", new TextEncoder().encode("grüß"), "grüß"],
+    ["bytes of another realm", runInNewContext("new Uint8Array([104, 105])"), "hi"],
   ])("becomes a text: %s", async (_, value, words) => {
     expect(await returned(value)).toEqual(text(words));
   });
@@ -76,6 +78,7 @@ describe("what a tool throws", () => {
     ["a text", "thrown text", "thrown text"],
     ["an empty text", "", "the tool failed"],
     ["an object without a text", Object.create(null), "a value without a text"],
+    ["a page with a long character", new Error(`${"x".repeat(999)}😀😀`), `${"x".repeat(999)}…`],
     ["a page of text", new Error("x".repeat(5000)), `${"x".repeat(1000)}…`],
   ])("is told by its message: %s", async (_, error, words) => {
     const failing = plain(() => {

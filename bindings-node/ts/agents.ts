@@ -1,5 +1,6 @@
 /** Agents on the server. */
 
+import { checkedObject } from "./checks.js";
 import { AgentsFamily } from "./families.js";
 import { behind, type ListOptions, pageOptions, succeeded } from "./pages.js";
 import type { JsonObject } from "./protocol.js";
@@ -13,7 +14,7 @@ export class Agents extends AgentsFamily {
    * Rejects with {@link RequestError} when the server refuses, and as every command of a family does.
    */
   async *all(options: ListOptions = {}): AsyncGenerator<JsonObject, void> {
-    const { query: wanted, ...rest } = options;
+    const { query: wanted, ...rest } = checkedObject("options", options);
     const { limit, request } = pageOptions(rest);
     const fetch = async (query: JsonObject) =>
       succeeded(await this.list({ query: { ...wanted, ...query } }, request)).agents;

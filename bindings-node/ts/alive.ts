@@ -1,9 +1,8 @@
 /** Keeps the process alive for what was started and is waited for through handlers. */
 
-// Not the global ones, which tests replace by fake timers.
-import { clearTimeout, setTimeout } from "node:timers";
 import { placeOf } from "./filters.js";
 import type { WsProtocolMessage } from "./protocol.js";
+import { clearTimeout, setTimeout } from "./timers.js";
 
 /** What tells whether a runtime is at work. */
 const LOOP_STATUS = placeOf("update_loop_status");

@@ -1,9 +1,10 @@
 /** What many turns came to. */
 
+import { types } from "node:util";
+import { show } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
-import { show } from "./options.js";
 import type { TurnResult, Usage } from "./results.js";
 import type { Prompt } from "./session.js";
 
@@ -41,7 +42,7 @@ export function tell(
   try {
     const returned = onProgress?.(progress);
     // An async function's rejection would otherwise end the process.
-    if (returned instanceof Promise) returned.catch(failed);
+    if (types.isPromise(returned)) returned.catch(failed);
   } catch (error) {
     failed(error);
   }

@@ -5,6 +5,7 @@ import { RunningInputs } from "./alive.js";
 import type { ApprovalHandler } from "./approvals.js";
 import { Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
+import { checkedObject } from "./checks.js";
 import { checkedCommand } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
@@ -29,7 +30,6 @@ import { Connection } from "./native.cjs";
 import {
   type AppServerClientOptions,
   type CallOptions,
-  checkedObject,
   nativeOptions,
   type RequestOptions,
   type RunTurnOptions,
@@ -151,13 +151,14 @@ export class AppServerClient extends DocumentedClient {
    */
   async connect(options: CallOptions = {}): Promise<this> {
     this.#sending.checkOpen();
+    const { signal } = checkedObject("options", options);
     const start = (token: number) => translated(() => this.#native.connect(token));
     const opens = this.state !== "open";
     const read = () => {
       if (opens) this.#socket?.opened();
       return this;
     };
-    return this.#calls.make({ start, read, signal: options.signal });
+    return this.#calls.make({ start, read, signal });
   }
 
   /**
@@ -317,7 +318,7 @@ export class AppServerClient extends DocumentedClient {
     handler: types.AppServerExternalToolCallHandler,
     options: types.ExternalToolCallOptions = {},
   ): () => void {
-    return this.#tools.add(handler, options);
+    return this.#tools.add(handler, checkedObject("options", options));
   }
 
   /**
@@ -334,7 +335,7 @@ export class AppServerClient extends DocumentedClient {
     handler: ApprovalHandler,
     options: types.ApprovalRequestOptions = {},
   ): () => void {
-    return this.#approvers.add(handler, options.runtime);
+    return this.#approvers.add(handler, checkedObject("options", options).runtime);
   }
 
   /** @internal A session holds its runtime until it calls what this returns. */
@@ -346,6 +347,9 @@ export class AppServerClient extends DocumentedClient {
 
   /** An id that no other request of this or another client has. */
   nextRequestId(prefix = "req"): string {
+    if (typeof prefix !== "string") {
+      throw new InvalidOption(`prefix: expected a string, got ${describe(prefix)}`);
+    }
     return this.#native.nextRequestId(prefix);
   }
 

@@ -2,7 +2,7 @@
 
 import { AppServerClient } from "./client.js";
 import type { AppServerClientOptions, CallOptions } from "./options.js";
-import { Replay } from "./recording.js";
+import { isReplay, type Replay } from "./recording.js";
 import { AppServer } from "./server.js";
 
 /**
@@ -29,10 +29,9 @@ export async function connect(
   target: string | AppServer | AppServerClientOptions | Replay,
   options: CallOptions = {},
 ): Promise<AppServerClient> {
-  const client =
-    target instanceof Replay
-      ? new AppServerClient({ url: "ws://replay" }, target)
-      : new AppServerClient(optionsFor(target));
+  const client = isReplay(target)
+    ? new AppServerClient({ url: "ws://replay" }, target)
+    : new AppServerClient(optionsFor(target));
   try {
     return await client.connect(options);
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Conversations on the server. */
 
+import { checkedObject } from "./checks.js";
 import { ConversationsFamily } from "./families.js";
 import { behind, type ListOptions, type PageOptions, pageOptions, succeeded } from "./pages.js";
 import type { JsonObject } from "./protocol.js";
@@ -22,7 +23,7 @@ export class Conversations extends ConversationsFamily {
    * Rejects with {@link RequestError} when the server refuses, and as every command of a family does.
    */
   async *all(options: ListOptions = {}): AsyncGenerator<JsonObject, void> {
-    const { query: wanted, ...rest } = options;
+    const { query: wanted, ...rest } = checkedObject("options", options);
     const { limit, request } = pageOptions(rest);
     const fetch = async (query: JsonObject) =>
       succeeded(await this.list({ query: { ...wanted, ...query } }, request)).conversations;
@@ -39,7 +40,7 @@ export class Conversations extends ConversationsFamily {
     conversationId: string,
     options: StoredMessagesOptions = {},
   ): AsyncGenerator<JsonObject, void> {
-    const { before: start, agentId, ...rest } = options;
+    const { before: start, agentId, ...rest } = checkedObject("options", options);
     const { limit, request } = pageOptions(rest);
     for (let before = start; ; ) {
       const query = {

@@ -1,7 +1,6 @@
 /** What the engine delivers, in the order in which it happened. */
 
-// Not the global ones, which tests replace by fake timers.
-import { setImmediate } from "node:timers";
+import { setImmediate } from "./timers.js";
 
 /** The kinds of deliveries; the numbers are those of `src/delivery.rs`. */
 export const Kind = {

@@ -1,9 +1,10 @@
 /** Files on the server. */
 
+import { checkedObject } from "./checks.js";
 import { FilesFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed } from "./inbox.js";
-import { type CallOptions, checkedObject } from "./options.js";
+import type { CallOptions } from "./options.js";
 import { type PageOptions, pageOptions, succeeded } from "./pages.js";
 import type { FileChangedMessage } from "./protocol.js";
 import { Reader } from "./reader.js";

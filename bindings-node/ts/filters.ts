@@ -1,9 +1,9 @@
 /** Which frames somebody wants. */
 
+import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { messageTypes } from "./native.cjs";
-import { checkedObject } from "./options.js";
 import type { MessageMap, RuntimeScope } from "./protocol.js";
 
 /** The type of a message of the server that this version knows. */

@@ -8,9 +8,10 @@ import {
   checkedObserver,
   tell,
 } from "./batch.js";
+import { checkedObject, show } from "./checks.js";
 import { AbortError, errorFromJson, InvalidOption, LettaAppError } from "./errors.js";
 import { outcomeError } from "./native.cjs";
-import { checkedObject, checkedSignal, show } from "./options.js";
+import { checkedSignal } from "./options.js";
 import type { TurnResult } from "./results.js";
 import { onAbort } from "./signals.js";
 import type { Turn } from "./turn.js";

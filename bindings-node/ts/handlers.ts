@@ -1,5 +1,6 @@
 /** The user's handlers of one event. */
 
+import { types } from "node:util";
 import { describe } from "./describe.js";
 
 /** Reports a handler that failed as a process warning of type `AppClientHandlerWarning`. */
@@ -80,7 +81,7 @@ export class Handlers<Arguments extends unknown[]> extends HandlerSet<
       try {
         const returned = handler(...values);
         // An async handler's rejection would otherwise end the process.
-        if (returned instanceof Promise) returned.catch((error) => this.#report(error));
+        if (types.isPromise(returned)) returned.catch((error) => this.#report(error));
       } catch (error) {
         this.#report(error);
       }

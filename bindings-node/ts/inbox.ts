@@ -1,7 +1,5 @@
 /** Items on their way to one reader, within bounds. */
 
-// Not the global ones, which tests replace by fake timers.
-import { clearInterval, setInterval } from "node:timers";
 import { Backlog, type BacklogOptions, type Judge, missesNothing } from "./backlog.js";
 import { describe } from "./describe.js";
 import { AbortError, InvalidOption, Lagged } from "./errors.js";
@@ -9,6 +7,7 @@ import type { Caller } from "./family.js";
 import type { MessageFilter } from "./filters.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import { onAbort } from "./signals.js";
+import { clearInterval, setInterval } from "./timers.js";
 
 /** The longest interval there is; its callback does nothing. */
 const IDLE_MS = 2 ** 31 - 1;

@@ -8,9 +8,10 @@ import {
   checkedObserver,
   tell,
 } from "./batch.js";
+import { checkedObject, show } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { AbortError, InvalidOption } from "./errors.js";
-import { checkedObject, checkedSignal, show } from "./options.js";
+import { checkedSignal } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { hold, letGo } from "./pending.js";
 import type { TurnResult } from "./results.js";

@@ -10,12 +10,30 @@ import type binding = require("./binding.cjs");
 
 const PACKAGE = "@letta/app-client-native";
 
-/** Linux has two C libraries; a process that reports no glibc version runs on musl. */
+/** The start of a program, where Linux reads with what to load it. */
+function startOf(program: string): Buffer {
+  const start = Buffer.alloc(4096);
+  try {
+    const file = fs.openSync(program, "r");
+    try {
+      fs.readSync(file, start);
+    } finally {
+      fs.closeSync(file);
+    }
+  } catch {
+    // One that may be run but not be read says nothing of itself.
+  }
+  return start;
+}
+
+/**
+ * Linux has two C libraries, each with a loader of its own. A report of the process would tell which one
+ * it is as well, but looks up the names of all open sockets on the network.
+ */
 function abi(): string {
   if (process.platform === "win32") return "-msvc";
   if (process.platform !== "linux") return "";
-  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } };
-  return report?.header?.glibcVersionRuntime ? "-gnu" : "-musl";
+  return startOf(process.execPath).includes("/ld-musl-") ? "-musl" : "-gnu";
 }
 
 function load(): typeof binding {
@@ -56,6 +74,8 @@ export const cli: typeof binding.cli = loaded.cli;
 export const replayEvents: typeof binding.replayEvents = loaded.replayEvents;
 export type NativeOptions = binding.NativeOptions;
 export type NativeReconnect = binding.NativeReconnect;
+export type NativeRecord = binding.NativeRecord;
+export type NativeServerOptions = binding.NativeServerOptions;
 export type NativeTurnOptions = binding.NativeTurnOptions;
 export type LongText = binding.LongText;
 export type TakenEvents = binding.TakenEvents;

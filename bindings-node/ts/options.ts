@@ -1,6 +1,7 @@
-/** What can be set, and the checks that name the option. */
+/** What can be set. */
 
 import type { ApprovalHandler } from "./approvals.js";
+import { check, checkedObject, type Kind, show, take } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { NativeOptions, NativeReconnect, NativeTurnOptions } from "./native.cjs";
@@ -164,42 +165,6 @@ export interface RunTurnOptions extends CallOptions {
   allowLoopStatusFallback?: boolean | undefined;
 }
 
-type Kind = "string" | "number" | "boolean";
-
-/** A value as it stands in a message about an option. */
-export function show(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : describe(value);
-}
-
-function check(name: string, value: unknown, kind: Kind): void {
-  const absent = value === undefined || value === null;
-  if (!absent && typeof value !== kind) {
-    // What was meant as a token may be one.
-    const got = name === "authToken" ? typeof value : show(value);
-    throw new InvalidOption(`${name}: expected a ${kind}, got ${got}`);
-  }
-}
-
-type Named = Record<string, unknown>;
-
-/** Takes over those that are given, once each is of its kind. */
-function take(into: object, options: object, kinds: Readonly<Record<string, Kind>>, prefix = "") {
-  for (const name in kinds) {
-    const value = (options as Named)[name];
-    if (value === undefined || value === null) continue;
-    check(prefix + name, value, kinds[name] as Kind);
-    (into as Named)[name] = value;
-  }
-}
-
-/** Options must be an object; leaving them out is the same as an empty one. */
-export function checkedObject<T extends object>(name: string, value: T): T {
-  if (typeof value !== "object" || value === null) {
-    throw new InvalidOption(`${name}: expected an object, got ${show(value)}`);
-  }
-  return value;
-}
-
 /** What the options that the engine gets as they are have to be. */
 const KINDS = {
   authToken: "string",
@@ -272,30 +237,24 @@ export interface TurnSettings extends RunTurnOptions {
 export function nativeTurnOptions(options: TurnSettings): NativeTurnOptions | undefined {
   checkedObject("options", options);
   const limits: NativeTurnOptions = {};
-  check("check", options.check, "boolean");
-  if (options.check !== undefined) limits.check = options.check;
-  for (const name of LIMITS) {
-    const value = options[name];
-    check(name, value, "number");
-    if (value !== undefined) limits[name] = value;
-  }
-  check("resend", options.resend, "string");
-  if (options.resend !== undefined) limits.resend = options.resend;
+  take(limits, options, TURN_KINDS);
   if (options.allow) limits.allow = options.allow;
   const approvals = approvalsOf(options);
   if (approvals !== undefined) limits.approvals = approvals;
   return Object.keys(limits).length > 0 ? limits : undefined;
 }
 
-const LIMITS = [
-  "timeoutMs",
-  "idleTimeoutMs",
-  "toolTimeoutMs",
-  "approvalTimeoutMs",
-  "abortGraceMs",
-  "acceptTimeoutMs",
-  "recoverTimeoutMs",
-] as const satisfies (keyof RunTurnOptions)[];
+const TURN_KINDS = {
+  check: "boolean",
+  timeoutMs: "number",
+  idleTimeoutMs: "number",
+  toolTimeoutMs: "number",
+  approvalTimeoutMs: "number",
+  abortGraceMs: "number",
+  acceptTimeoutMs: "number",
+  recoverTimeoutMs: "number",
+  resend: "string",
+} as const satisfies { [Name in keyof RunTurnOptions]: Kind };
 
 /** The engine's name of what is to be done about permissions. */
 function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {

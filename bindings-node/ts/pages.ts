@@ -1,8 +1,9 @@
 /** Lists that come in pages. */
 
+import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption, RequestError } from "./errors.js";
-import { checkedObject, type RequestOptions } from "./options.js";
+import type { RequestOptions } from "./options.js";
 import type { JsonObject } from "./protocol.js";
 
 /** What lists that come in pages take. The other options count for each page. */

@@ -1,10 +1,9 @@
 /** The calls that wait for their completion. */
 
-// Not the global ones, which tests replace by fake timers.
-import { setImmediate, setInterval } from "node:timers";
 import { AbortError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
+import { setImmediate, setInterval } from "./timers.js";
 
 /** How the answer to a request is found. */
 export interface Expected {

@@ -1,8 +1,9 @@
 /** Recordings of a client's traffic, and recordings in place of a server. */
 
+import { checkedObject, take } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption, translated } from "./errors.js";
-import type { Connection, NativeOptions } from "./native.cjs";
+import type { Connection, NativeOptions, NativeRecord } from "./native.cjs";
 import { replayEvents } from "./native.cjs";
 
 /**
@@ -66,9 +67,15 @@ export function nativeRecord({ record, redact }: Recorded): Partial<NativeOption
   if (typeof given?.path !== "string") {
     throw new InvalidOption(`record: expected a path or options, got ${describe(record)}`);
   }
-  const native = { ...given, ...(isNames(redact) && { fields: redact }) };
-  return { record: native, redacted: typeof redact === "function" } as Partial<NativeOptions>;
+  const native: NativeRecord = { path: given.path };
+  take(native, given, RECORD_KINDS, "record.");
+  if (isNames(redact)) native.fields = redact;
+  return { record: native, redacted: typeof redact === "function" };
 }
+
+const RECORD_KINDS = { maxBytes: "number", maxFiles: "number" } as const;
+
+const REPLAY_KINDS = { speed: "number", wait: "boolean", stepTimeoutMs: "number" } as const;
 
 function isNames(redact: unknown): redact is string[] {
   return Array.isArray(redact) && redact.every((name) => typeof name === "string");
@@ -110,6 +117,14 @@ export interface ReplayEvent {
   [field: string]: unknown;
 }
 
+/** Marks a replay. The other build of this package, which a program may have as well, has another class. */
+const MARK = Symbol.for("@letta/app-client-native.Replay");
+
+/** Whether it is a replay, of whichever build. */
+export function isReplay(value: unknown): value is Replay {
+  return typeof value === "object" && value !== null && MARK in value;
+}
+
 /** A recording that stands in for a server; {@link replay} makes one. */
 export class Replay {
   readonly path: string;
@@ -120,7 +135,10 @@ export class Replay {
       throw new InvalidOption(`replay: expected a path, got ${describe(path)}`);
     }
     this.path = path;
-    this.options = options;
+    const checked: ReplayOptions = {};
+    take(checked, checkedObject("options", options), REPLAY_KINDS);
+    this.options = checked;
+    Object.defineProperty(this, MARK, { value: true });
   }
 
   /**

@@ -1,5 +1,6 @@
 /** Which permission questions a rule of a policy is about. */
 
+import { types } from "node:util";
 import type { ApprovalRequest } from "./approvals.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
@@ -56,7 +57,7 @@ function checkedPatterns({ where }: RuleScope): [argument: string, pattern: RegE
     throw new InvalidOption(`where: expected patterns by argument, got ${describe(where)}`);
   }
   return Object.entries(where).map(([argument, pattern]) => {
-    if (!(pattern instanceof RegExp)) {
+    if (!types.isRegExp(pattern)) {
       const words = `expected a regular expression, got ${describe(pattern)}`;
       throw new InvalidOption(`where.${argument}: ${words}`);
     }

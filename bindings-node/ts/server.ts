@@ -1,9 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** An App Server of one's own: started on loopback, ended with its owner. */
 
+import { checkedObject, show, take } from "./checks.js";
 import { errorFromJson, InvalidOption } from "./errors.js";
-import { Server as NativeServer } from "./native.cjs";
-import { checkedObject, show } from "./options.js";
+import { Server as NativeServer, type NativeServerOptions } from "./native.cjs";
 
 /** How to start a server. */
 export interface SpawnOptions {
@@ -67,6 +67,13 @@ export class AppServer {
   }
 }
 
+const KINDS = {
+  cwd: "string",
+  auth: "boolean",
+  reuse: "boolean",
+  readyTimeoutMs: "number",
+} as const;
+
 /**
  * Starts an App Server and resolves when it answers. The command is run without a shell, with
  * `--listen ws://127.0.0.1:0` and the hash of a token made for it (section 4); then `/readyz` is asked
@@ -76,36 +83,38 @@ export class AppServer {
  * {@link InvalidOption}.
  */
 export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppServer> {
-  checkedObject("options", options);
-  const { command, cwd, env = {}, auth = true, reuse = false, readyTimeoutMs } = options;
+  const { command, env = {}, readyTimeoutMs } = checkedObject("options", options);
   const texts = Array.isArray(command) && command.every((part) => typeof part === "string");
   if (command !== undefined && (!texts || command.length === 0)) {
     throw new InvalidOption(`command: expected a list of strings, got ${show(command)}`);
   }
-  if (cwd !== undefined && typeof cwd !== "string") {
-    throw new InvalidOption(`cwd: expected a string, got ${show(cwd)}`);
-  }
-  for (const [name, value] of Object.entries(env)) {
+  for (const [name, value] of Object.entries(checkedObject("env", env))) {
     if (typeof value !== "string") {
       throw new InvalidOption(`env.${name}: expected a string, got ${show(value)}`);
     }
   }
-  if (readyTimeoutMs !== undefined && !(readyTimeoutMs > 0)) {
+  const variables = Object.entries(env).flat();
+  const native: NativeServerOptions = { env: variables, auth: true, reuse: false };
+  if (command !== undefined) native.command = command;
+  take(native, options, KINDS);
+  // Also what is no number at all.
+  if (readyTimeoutMs !== undefined && readyTimeoutMs !== null && !(readyTimeoutMs > 0)) {
     throw new InvalidOption(
       `readyTimeoutMs: expected milliseconds above 0, got ${show(readyTimeoutMs)}`,
     );
   }
   try {
-    const native = await NativeServer.start({
-      ...(command !== undefined && { command }),
-      ...(cwd !== undefined && { cwd }),
-      ...(readyTimeoutMs !== undefined && { readyTimeoutMs }),
-      env: Object.entries(env).flat(),
-      auth,
-      reuse,
-    });
-    return new AppServer(native);
+    return new AppServer(await NativeServer.start(native));
   } catch (error) {
-    throw errorFromJson((error as Error).message);
+    throw ours(error);
+  }
+}
+
+/** The engine's errors come as a text; what else can go wrong is passed on as it is. */
+function ours(error: unknown): unknown {
+  try {
+    return errorFromJson((error as Error).message);
+  } catch {
+    return error;
   }
 }

@@ -3,9 +3,16 @@
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { type AuditEntry, audited } from "./audit.js";
+import { checkedObject } from "./checks.js";
 import type { AppServerClient } from "./client.js";
-import { InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
-import type { CallOptions, RequestOptions, RunTurnOptions, TurnSettings } from "./options.js";
+import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
+import {
+  type CallOptions,
+  checkedSignal,
+  type RequestOptions,
+  type RunTurnOptions,
+  type TurnSettings,
+} from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult, Usage } from "./results.js";
@@ -101,7 +108,7 @@ export class Session {
       clientInfo,
       signal,
       ...turns
-    } = options;
+    } = checkedObject("options", options);
     const set = toolSet(tools);
     const groups = [...(externalTools ?? []), ...set.externalTools];
     const start = {
@@ -121,7 +128,7 @@ export class Session {
     session.#hold(set.handler);
     if (start.cwd !== undefined) {
       try {
-        await session.#look(start.cwd);
+        await session.#look(start.cwd, { signal });
       } catch (error) {
         await session.close();
         throw error;
@@ -202,6 +209,7 @@ export class Session {
     options: StructuredOptions<Schema>,
   ): Promise<StructuredResult<OutputOf<Schema>>>;
   async run(prompt: Prompt, options: RunTurnOptions | StructuredOptions = {}): Promise<TurnResult> {
+    checkedObject("options", options);
     if ("outputSchema" in options && options.outputSchema !== undefined) {
       return structured(this.#conversation, prompt, options);
     }
@@ -217,6 +225,7 @@ export class Session {
    * comes to a limit.
    */
   send(prompt: Prompt, options: RunTurnOptions = {}): Turn {
+    checkedObject("options", options);
     if ("outputSchema" in options && options.outputSchema !== undefined) {
       throw new InvalidOption("outputSchema: only run and map wait for such a result");
     }
@@ -299,12 +308,14 @@ export class Session {
 
   /**
    * Changes the directory: `change_device_state`, then `sync` to see whether the server did so. Rejects
-   * with {@link RequestError} when it has kept another one.
+   * with {@link RequestError} when it has kept another one. Cancelling stops the wait.
    */
-  async setCwd(path: string): Promise<void> {
+  async setCwd(path: string, options: CallOptions = {}): Promise<void> {
     const wanted = absolute(path);
+    const { signal } = checkedObject("options", options);
+    if (checkedSignal(signal)?.aborted) throw new AbortError(signal?.reason);
     this.#change({ cwd: wanted });
-    await this.#look(wanted);
+    await this.#look(wanted, options);
     if (this.#cwdIgnored) {
       const kept = JSON.stringify(this.#cwd);
       throw new RequestError(
@@ -442,7 +453,7 @@ export class Session {
   }
 
   /** Asks for the directory: the snapshot comes before the answer (section 16). */
-  async #look(wanted: string): Promise<void> {
+  async #look(wanted: string, options: CallOptions): Promise<void> {
     const { agent_id, conversation_id } = this.runtime;
     let seen: string | undefined;
     const off = this.#client.onMessage((message) => {
@@ -453,11 +464,10 @@ export class Session {
       if (here) seen = message.device_status?.current_working_directory ?? seen;
     });
     try {
-      await this.#client.sync({
-        runtime: this.runtime,
-        recover_approvals: false,
-        force_device_status: true,
-      });
+      await this.#client.sync(
+        { runtime: this.runtime, recover_approvals: false, force_device_status: true },
+        options,
+      );
     } finally {
       off();
     }

@@ -1,15 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A terminal on the server. */
 
-// Not the global ones, which tests replace by fake timers.
-import { clearTimeout, setTimeout } from "node:timers";
+import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { AbortError, Disconnected, RequestError, RequestTimeout } from "./errors.js";
 import { TerminalsFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed, type Inbox } from "./inbox.js";
-import { checkedObject, type RequestOptions } from "./options.js";
+import type { RequestOptions } from "./options.js";
 import type { WsProtocolMessage } from "./protocol.js";
+import { clearTimeout, setTimeout } from "./timers.js";
 
 /** How long output may still come behind the exit, or behind a kill, which tells no exit (section 19). */
 const TAIL_MS = 250;

@@ -13,10 +13,12 @@
  * @packageDocumentation
  */
 
-import { translated } from "./errors.js";
+import { checkedObject, show } from "./checks.js";
+import { InvalidOption, translated } from "./errors.js";
 import { MockServer as Native } from "./native.cjs";
 
 export { errorCodes } from "./native.cjs";
+export { Replay, type ReplayEvent, type ReplayOptions, replay } from "./recording.js";
 
 /** The wire behaviour of a server: one socket, or a control and a stream socket (section 1). */
 export type Generation = "single" | "split";
@@ -28,51 +30,51 @@ export interface ScriptedCall {
   /** The arguments. */
   input?: unknown;
   /** Ask with a `control_request` first. */
-  needsApproval?: boolean;
+  needsApproval?: boolean | undefined;
   /** What a tool on the server returns; `ok` by default. */
-  result?: string;
+  result?: string | undefined;
 }
 
 /** What one turn of a scripted server does: tool calls first, then reasoning and text. */
 export interface ScriptedTurn {
   /** The answer; an array is sent piece by piece. `Hello world` by default. */
-  text?: string | string[];
+  text?: string | string[] | undefined;
   /** The reasoning before the answer. */
-  reasoning?: string | string[];
+  reasoning?: string | string[] | undefined;
   /** Milliseconds before each piece. */
-  delayMs?: number;
+  delayMs?: number | undefined;
   /** Milliseconds over which all pieces are spread evenly instead. */
-  spreadMs?: number;
+  spreadMs?: number | undefined;
   /** The tools the model calls, all in one run. */
-  toolCalls?: ScriptedCall[];
+  toolCalls?: ScriptedCall[] | undefined;
   /** Prompt and completion tokens of every run. */
-  usage?: [number, number];
+  usage?: [number, number] | undefined;
   /** The stop reason of the last run; `end_turn` by default, or `error` when there is an error. */
-  stopReason?: string;
+  stopReason?: string | undefined;
   /** The turn ends with this error, after its text. */
-  error?: string;
+  error?: string | undefined;
   /** After its text nothing more comes until the turn is aborted. */
-  hang?: boolean;
+  hang?: boolean | undefined;
   /** Cut the connection that started the turn after this many pieces of text. */
-  disconnectAfter?: number;
+  disconnectAfter?: number | undefined;
   /** The connection is cut and the input lost on the way; the next one starts the next turn. */
-  loseInput?: boolean;
+  loseInput?: boolean | undefined;
   /** How often the model fails before it answers. */
-  retries?: number;
+  retries?: number | undefined;
   /** The answer breaks off after so many pieces of text, and is tried again in another run; once for each. */
-  cuts?: number[];
+  cuts?: number[] | undefined;
 }
 
 /** What a server bears from a client that reads slowly; by default what a real one bears (section 2). */
 export interface SlowReaderLimits {
   /** Above so many unsent bytes frames are queued; 512 KiB. */
-  pauseBytes?: number;
+  pauseBytes?: number | undefined;
   /** The most frames that are queued; 512. */
-  maxQueuedFrames?: number;
+  maxQueuedFrames?: number | undefined;
   /** The connection ends at so many unsent bytes; 16 MiB. */
-  maxUnsentBytes?: number;
+  maxUnsentBytes?: number | undefined;
   /** The connection ends when the last pong is so many milliseconds ago; 90,000. */
-  pongTimeoutMs?: number;
+  pongTimeoutMs?: number | undefined;
 }
 
 /** A connection that was dropped because its client read too slowly. */
@@ -86,39 +88,57 @@ export interface Terminated {
 /** How a scripted server behaves. */
 export interface ScriptOptions {
   /** `single` by default. */
-  generation?: Generation;
+  generation?: Generation | undefined;
   /** The bearer token that clients must present. */
-  token?: string;
+  token?: string | undefined;
   /** What the turns do, in order; the last one is repeated. */
-  turns?: ScriptedTurn[];
+  turns?: ScriptedTurn[] | undefined;
   /** Milliseconds between two WebSocket pings; none by default. */
-  pingIntervalMs?: number;
+  pingIntervalMs?: number | undefined;
   /**
    * Drop clients that read too slowly or answer no pings, without a close frame; `true` for the limits of
    * a real server. Pings come every 30 s then, unless `pingIntervalMs` says otherwise.
    */
-  slowReaderLimits?: boolean | SlowReaderLimits;
+  slowReaderLimits?: boolean | SlowReaderLimits | undefined;
   /** Send `input_accepted` and `turn_finished`; `true` by default. */
-  turnEvents?: boolean;
+  turnEvents?: boolean | undefined;
   /** Say which client messages a run answers; `true` by default. */
-  correlation?: boolean;
+  correlation?: boolean | undefined;
   /** The directories there are, besides `/home/user/project`; by default every one is there. */
-  directories?: string[];
+  directories?: string[] | undefined;
   /** The models that `list_models` tells; without, that is left to `answers`. */
-  models?: string[];
+  models?: string[] | undefined;
   /** There is a temporary folder, {@link MockServer.folder}, and `read_file` and its like work in it. */
-  files?: boolean;
+  files?: boolean | undefined;
   /**
    * Fields of the successful response to commands, by command type; `null` leaves the answer to the test. They
    * come before what is built in: runtimes, turns, agents and conversations.
    */
-  answers?: Record<string, unknown>;
+  answers?: Record<string, unknown> | undefined;
 }
 
 /** How long something is waited for. */
 export interface WaitOptions {
-  /** Milliseconds; 10,000 by default. */
-  timeoutMs?: number;
+  /** Milliseconds; 10,000 by default, `Infinity` for no limit. */
+  timeoutMs?: number | undefined;
+}
+
+/** The largest number that the native half takes: 49 days in milliseconds. */
+const MOST = 2 ** 32 - 1;
+
+function milliseconds<T>(name: string, value: number | undefined, otherwise: T): number | T {
+  if (value === undefined || value === null) return otherwise;
+  if (typeof value === "number" && value >= 0) return Math.min(Math.ceil(value), MOST);
+  throw new InvalidOption(`${name}: expected milliseconds, got ${show(value)}`);
+}
+
+function count(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= MOST) return value;
+  throw new InvalidOption(`${name}: expected a whole number, 0 or more, got ${show(value)}`);
+}
+
+function waitingTime(options: WaitOptions): number {
+  return milliseconds("timeoutMs", checkedObject("options", options).timeoutMs, 10_000);
 }
 
 const pieces = (text: string | string[] | undefined) => (typeof text === "string" ? [text] : text);
@@ -173,9 +193,9 @@ function nativeScript(options: ScriptOptions): string {
 /** What {@link MockServer.assertReceived} demands. */
 export interface ReceivedOptions {
   /** How many frames; by default at least one. */
-  times?: number;
+  times?: number | undefined;
   /** What they have. */
-  fields?: object;
+  fields?: object | undefined;
 }
 
 /** Builds what scripted servers do. */
@@ -198,7 +218,8 @@ export class MockServer {
    * Rejects with `InvalidOption` for a script that cannot be read.
    */
   static async start(options: ScriptOptions | ScriptedTurn[] = {}): Promise<MockServer> {
-    const text = nativeScript(Array.isArray(options) ? { turns: options } : options);
+    const whole = Array.isArray(options) ? { turns: options } : options;
+    const text = nativeScript(checkedObject("options", whole));
     return new MockServer(translated(() => Native.scripted(text)));
   }
 
@@ -210,10 +231,11 @@ export class MockServer {
   static async play(
     path: string,
     generation: Generation = "single",
-    options: { stepTimeoutMs?: number } = {},
+    options: { stepTimeoutMs?: number | undefined } = {},
   ): Promise<MockServer> {
-    const { stepTimeoutMs } = options;
-    return new MockServer(translated(() => Native.play(path, generation, stepTimeoutMs)));
+    const { stepTimeoutMs } = checkedObject("options", options);
+    const limit = milliseconds("stepTimeoutMs", stepTimeoutMs, undefined);
+    return new MockServer(translated(() => Native.play(path, generation, limit)));
   }
 
   /** `ws://127.0.0.1:PORT`. */
@@ -262,8 +284,10 @@ export class MockServer {
    * count that have them, and perhaps more; lists have to be of the same length. The message says where
    * the frames that came differ.
    */
-  assertReceived(type: string, { times, fields = {} }: ReceivedOptions = {}): void {
+  assertReceived(type: string, options: ReceivedOptions = {}): void {
+    const { times, fields = {} } = checkedObject("options", options);
     const text = JSON.stringify(fields);
+    if (times !== undefined && times !== null) count("times", times);
     const complaint = translated(() => this.#native.complaint(type, times, text));
     if (complaint !== null) throw new Error(complaint);
   }
@@ -276,17 +300,16 @@ export class MockServer {
   }
 
   /** Resolves when the recording was played to its end or given up; `false` when the time is up. */
-  waitDone({ timeoutMs = 10_000 }: WaitOptions = {}): Promise<boolean> {
-    return called((callback) => this.#native.waitDone(timeoutMs, callback));
+  async waitDone(options: WaitOptions = {}): Promise<boolean> {
+    const limit = waitingTime(options);
+    return called((callback) => this.#native.waitDone(limit, callback));
   }
 
   /** Resolves when so many frames of a type have come; `false` when the time is up. */
-  waitReceived(
-    type: string,
-    times = 1,
-    { timeoutMs = 10_000 }: WaitOptions = {},
-  ): Promise<boolean> {
-    return called((callback) => this.#native.waitReceived(type, times, timeoutMs, callback));
+  async waitReceived(type: string, times = 1, options: WaitOptions = {}): Promise<boolean> {
+    const limit = waitingTime(options);
+    count("times", times);
+    return called((callback) => this.#native.waitReceived(type, times, limit, callback));
   }
 
   /** Sends a frame to all clients; a text as it is. */
@@ -296,7 +319,7 @@ export class MockServer {
 
   /** Cuts one open connection, counted from 0 in the order in which they were opened. */
   cutConnection(index: number): void {
-    this.#native.cutConnection(index);
+    this.#native.cutConnection(count("index", index));
   }
 
   /** Drops all TCP connections now, without a close frame. The port stays open. */

@@ -1,8 +1,8 @@
 /** External tools made of functions (section 14). */
 
+import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
-import { checkedObject } from "./options.js";
 import type {
   ExternalToolCallResult,
   ExternalToolDefinitionPayload,

@@ -1,5 +1,6 @@
 /** What a tool returns or throws, as the result that goes over the wire (section 14). */
 
+import { types } from "node:util";
 import { describe } from "./describe.js";
 import { isPlainObject } from "./plain.js";
 import type { ExternalToolCallResult } from "./protocol.js";
@@ -21,7 +22,7 @@ const ACCEPTED = "a PNG, JPEG, GIF or WebP image nor UTF-8 text";
 export function toolResult(value: unknown): ExternalToolCallResult {
   if (value === undefined) return textResult("done");
   if (typeof value === "string") return textResult(value);
-  if (value instanceof Uint8Array) return bytesResult(value);
+  if (types.isUint8Array(value)) return bytesResult(value);
   if (value instanceof Error) return errorResult(value);
   if (isResult(value)) return value;
   return textResult(jsonText(value));
@@ -30,8 +31,13 @@ export function toolResult(value: unknown): ExternalToolCallResult {
 /** The result of a tool that has failed: what the error says, shortened. */
 export function errorResult(error: unknown): ExternalToolCallResult {
   const words = describe(error) || (error instanceof Error ? error.name : "the tool failed");
-  const text = words.length > LONGEST_ERROR ? `${words.slice(0, LONGEST_ERROR)}…` : words;
-  return { ...textResult(text), is_error: true };
+  return { ...textResult(shortened(words)), is_error: true };
+}
+
+function shortened(words: string): string {
+  if (words.length <= LONGEST_ERROR) return words;
+  // Half a character, the first of two units, has no place in JSON.
+  return `${words.slice(0, LONGEST_ERROR).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
 function textResult(text: string): ExternalToolCallResult {

@@ -1,8 +1,8 @@
 /** Tools that are offered to a runtime together (section 14). */
 
+import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
-import { checkedObject } from "./options.js";
 import type { RuntimeStartExternalToolsGroup } from "./protocol.js";
 import type { Tool } from "./tool.js";
 import { errorResult } from "./toolresults.js";

@@ -43,7 +43,7 @@ export interface TurnCall {
   ready(): void;
 }
 
-/** What a turn remembers of its input, whose fields the engine has checked. */
+/** What a turn remembers of its input, whose fields the engine has yet to check. */
 export interface TurnInput {
   runtime?: { agent_id?: string };
   payload?: { messages?: { content?: Prompt }[] };
@@ -110,7 +110,8 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     begin: (call: TurnCall) => void,
     input: TurnInput = {},
   ) {
-    this.prompt = input.payload?.messages?.at(-1)?.content ?? "";
+    const messages = input.payload?.messages;
+    this.prompt = (Array.isArray(messages) && messages.at(-1)?.content) || "";
     this.agentId = input.runtime?.agent_id ?? "";
     this.#engine = engine;
     this.#token = token;

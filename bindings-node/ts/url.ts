@@ -1,9 +1,9 @@
 /** The addresses of an App Server, as the engine resolves them (section 2). */
 
+import { show } from "./checks.js";
 import { InvalidOption, translated } from "./errors.js";
 import type { AppServerChannel } from "./messages.js";
 import { checkUrl } from "./native.cjs";
-import { show } from "./options.js";
 
 /**
  * The WebSocket address of a server: `http` becomes `ws`, `https` becomes `wss`, an empty path

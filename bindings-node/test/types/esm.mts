@@ -80,6 +80,16 @@ export async function uses(url: string): Promise<void> {
 
   await using mock = await MockServer.start([script.turn({ text: "42", usage: [10, 2] })]);
   expectTypeOf(mock.url).toEqualTypeOf<string>();
+  // What may be there or not goes as it is.
+  const number: number | undefined = Number(url) || undefined;
+  await MockServer.start({
+    pingIntervalMs: number,
+    slowReaderLimits: { pauseBytes: number },
+    turns: [script.turn({ delayMs: number, toolCalls: [{ name: "Read", result: undefined }] })],
+  });
+  await MockServer.play(url, "single", { stepTimeoutMs: number });
+  await mock.waitDone({ timeoutMs: number });
+  mock.assertReceived("input", { times: number, fields: undefined });
 }
 
 /** Never run: every type of event is told apart, and `unknown` is one among them. */
