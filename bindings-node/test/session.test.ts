@@ -102,9 +102,13 @@ it("stops what runs, and leaves nothing running when it is closed", async () => 
 });
 
 it("tells of a directory that is not there", async () => {
-  const script = { directories: ["/here"] };
+  const script = { directories: ["/here", "/there"] };
   const { client, session } = await started(script, { agentId: "a", cwd: "/here" });
   expect(session).toMatchObject({ cwd: "/here", cwdIgnored: false });
+  session.setMode("acceptEdits");
+  await session.setCwd("/there");
+  expect(session).toMatchObject({ cwd: "/there", cwdIgnored: false });
+  await session.setCwd("/here");
   await expect(session.setCwd("/nowhere")).rejects.toThrow(RequestError);
   expect(session).toMatchObject({ cwd: "/here", cwdIgnored: true });
   const lost = await client.session({ agentId: "a", cwd: "/nowhere" });
@@ -115,7 +119,8 @@ it("looks for a directory no longer than its caller wants to know", async () => 
   const { client, session } = await started({});
   let stop = new AbortController();
   // Cancelled as soon as the directory is asked for.
-  client.onSend(({ type }) => type === "sync" && stop.abort("enough"));
+  const asks = ["change_device_state", "sync"];
+  client.onSend(({ type }) => asks.includes(type) && stop.abort("enough"));
   const cancelled = async (call: (signal: AbortSignal) => Promise<unknown>) => {
     stop = new AbortController();
     const failed = await rejection(call(stop.signal));
@@ -132,6 +137,17 @@ it("changes no directory for a signal that is aborted already", async () => {
   expect(await failed).toMatchObject({ name: "AbortError", cause: "no" });
   await client.sync({ runtime: session.runtime });
   mock.assertReceived("change_device_state", { times: 0 });
+});
+
+it("says whose default conversation it forks", async () => {
+  const answers = { conversation_fork: { conversation: { id: "conv-2" } } };
+  const { mock, client } = await started({ answers });
+  for (const conversationId of ["default", "conv-1"]) {
+    const session = await client.session({ agentId: "a", conversationId });
+    await session.fork();
+  }
+  const bodies = mock.receivedOf("conversation_fork").map(({ body }) => body);
+  expect(bodies).toEqual([{ agent_id: "a" }, undefined]);
 });
 
 it("changes and forks a conversation", async () => {

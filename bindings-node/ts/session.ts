@@ -1,10 +1,9 @@
 /** A conversation with an agent, the way programs use it: ask, follow, stop. */
 
-import { realpathSync } from "node:fs";
-import { resolve } from "node:path";
 import { type AuditEntry, audited } from "./audit.js";
 import { checkedObject } from "./checks.js";
 import type { AppServerClient } from "./client.js";
+import { absolute, isAt, shown } from "./directory.js";
 import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
 import {
   type CallOptions,
@@ -283,10 +282,12 @@ export class Session {
    * `conversation_fork`, then `runtime_start`.
    */
   async fork(options: CallOptions = {}): Promise<Session> {
-    const response = await this.#client.conversations.fork(
-      { conversation_id: this.conversationId },
-      options,
-    );
+    const command = {
+      conversation_id: this.conversationId,
+      // Every agent has a conversation of that name.
+      ...(this.conversationId === "default" && { body: { agent_id: this.agentId } }),
+    };
+    const response = await this.#client.conversations.fork(command, options);
     if (!response.success || !response.conversation) throw refused("conversation_fork", response);
     return Session.open(this.#client, {
       ...this.#turns,
@@ -307,15 +308,22 @@ export class Session {
   }
 
   /**
-   * Changes the directory: `change_device_state`, then `sync` to see whether the server did so. Rejects
-   * with {@link RequestError} when it has kept another one. Cancelling stops the wait.
+   * Changes the directory: `change_device_state`, and waits until the server shows it; where it does not, it is
+   * asked (`sync`) 250 ms after it has handled the change, or 2 s after that was sent. Rejects with
+   * {@link RequestError} when it has kept another one. `signal` ends the wait only.
    */
   async setCwd(path: string, options: CallOptions = {}): Promise<void> {
     const wanted = absolute(path);
     const { signal } = checkedObject("options", options);
     if (checkedSignal(signal)?.aborted) throw new AbortError(signal?.reason);
-    this.#change({ cwd: wanted });
-    await this.#look(wanted, options);
+    const change = () => this.#change({ cwd: wanted });
+    const seen = await shown(this.#client, this.runtime, change, wanted, options);
+    if (seen === undefined) {
+      await this.#look(wanted, options);
+    } else {
+      this.#cwd = seen;
+      this.#cwdIgnored = false;
+    }
     if (this.#cwdIgnored) {
       const kept = JSON.stringify(this.#cwd);
       throw new RequestError(
@@ -472,26 +480,10 @@ export class Session {
       off();
     }
     this.#cwd = seen;
-    this.#cwdIgnored = seen !== undefined && seen !== wanted && seen !== real(wanted);
+    this.#cwdIgnored = seen !== undefined && !isAt(seen, wanted);
   }
 }
 
 function refused(type: string, response: { error?: string | undefined }): RequestError {
   return new RequestError(`\`${type}\`: ${response.error ?? "no reason given"}`, { response });
-}
-
-function absolute(path: string): string {
-  if (typeof path !== "string") {
-    throw new InvalidOption(`cwd: expected a string, got ${String(path)}`);
-  }
-  return resolve(path);
-}
-
-/** The server reports a directory without symbolic links. */
-function real(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
-  }
 }
