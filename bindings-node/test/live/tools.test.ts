@@ -43,6 +43,16 @@ it.each<[string, AppServerExternalToolCallHandler, object]>([
   expect(result.toolCalls).toMatchObject([{ name: "weather", ...outcome }]);
 });
 
+it("one that was cut within a character, like the prompt", async () => {
+  const half = "abc😀".slice(0, 4);
+  const runtime = await serving(() => ({ content: [{ type: "text", text: half }] }));
+  const prompt = say(`${half} ${directive("weather", { city: half })} N=1`);
+  const result = await live.client.runTurn({ runtime, payload: prompt });
+  expect(result).toMatchObject({ status: "completed", text: "tok0 " });
+  expect(result.toolCalls).toMatchObject([{ status: "success" }]);
+  expect(result.toolCalls[0]?.output).toContain("abc");
+});
+
 it("one whose turn is aborted while it runs", async () => {
   let begin = () => {};
   const begun = new Promise<void>((resolve) => {
