@@ -11,10 +11,10 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{MessageFilter, Messages};
 
 /// How long a server may take to show that it has handled a change; it takes some milliseconds.
-const HANDLED: Duration = Duration::from_secs(2);
+pub(crate) const HANDLED: Duration = Duration::from_secs(2);
 
 /// And how long after that the directory may be shown: what was handled may have been a change before this one.
-const SHOWN: Duration = Duration::from_millis(250);
+pub(crate) const SHOWN: Duration = Duration::from_millis(250);
 
 impl Session {
     /// Changes the directory: `change_device_state`, and waits until the server shows it; where it does not, it is asked

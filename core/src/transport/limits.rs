@@ -14,6 +14,7 @@ use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
+use crate::session::{HANDLED, SHOWN};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
@@ -101,6 +102,8 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("bytes of frames in them", size(WAITING_BYTES)),
         ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),
         ("`record.max_files`", record.max_files.to_string()),
+        ("word of a change of directory", time(HANDLED)),
+        ("the directory, once a change was handled", time(SHOWN)),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
     ])
 }
