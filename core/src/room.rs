@@ -4,14 +4,14 @@
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
 /// So many places may stay.
-const KEPT: usize = 256;
+const KEPT: usize = 512;
 
 /// A collection that keeps its room when it gets empty.
 pub(crate) trait Room: Default {
     /// Gives back what it has room for, if it is empty and that is a lot.
     fn give_back(&mut self) {
         let (count, room) = self.count_and_room();
-        if count == 0 && room > 2 * KEPT {
+        if count == 0 && room > KEPT {
             *self = Self::default();
         }
     }

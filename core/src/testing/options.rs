@@ -81,8 +81,8 @@ pub struct ScriptOptions {
     /// Whether there are files: in a temporary folder, [`MockServer::folder`](super::MockServer::folder), which goes with the server.
     pub files: bool,
     /// Fields of the successful response to further commands, by command type; `null` leaves the answer to the
-    /// test. They come before what is built in, except for `input`. Commands that are neither built in nor named here get silence, as
-    /// from a server that does not know them.
+    /// test. They come before what is built in, except for `input`. Commands that are neither built in nor named
+    /// here get silence, as from a server that does not know them.
     pub answers: BTreeMap<String, Value>,
 }
 
