@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import anyio
@@ -10,6 +12,7 @@ import pytest
 import letta_app_client as letta
 from letta_app_client import ApprovalRequest, Decision, Message
 from letta_app_client.testing import MockServer, script
+from tests.helpers import message
 
 pytestmark = pytest.mark.anyio
 
@@ -280,6 +283,59 @@ async def test_failed_turns_have_been_paid_for_too() -> None:
             assert result is not None
             assert result.usage.total_tokens > 0
             assert session.usage == result.usage
+
+
+async def test_the_result_of_a_turn_is_not_kept() -> None:
+    with MockServer() as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a")
+            result = await session.run("?")
+            gone, usage = weakref.ref(result), result.usage
+            del result
+            gc.collect()
+            assert gone() is None
+            assert session.usage == usage
+
+
+async def test_a_session_that_is_dropped_has_no_tools() -> None:
+    def lookup() -> str:
+        return "found"
+
+    gone = weakref.ref(lookup)
+    with MockServer([script.turn(tool_calls=[script.call("lookup")])]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", tools=[lookup])
+            runtime = session.runtime
+            # A turn that is open needs them.
+            turn = session.send("?")
+            del session, lookup
+            gc.collect()
+            assert [call.output for call in (await turn).tool_calls] == ["found"]
+            del turn
+            gc.collect()
+            assert client._tools._handlers == {}
+            assert gone() is None
+            # Who is called all the same still answers.
+            payload = message()
+            late = await client.run_turn(runtime=runtime, payload=payload)
+            assert [call.status for call in late.tool_calls] == ["error"]
+
+
+async def test_tools_that_lead_to_their_session_do_not_outlive_the_client() -> None:
+    async def main(url: str) -> weakref.ref[letta.Session]:
+        sessions: list[letta.Session] = []
+
+        def lookup() -> str:
+            return str(sessions)
+
+        async with letta.connect(url) as client:
+            sessions.append(await client.session(agent_id="a", tools=[lookup]))
+        return weakref.ref(sessions[0])
+
+    with MockServer() as mock:
+        gone = await main(mock.url)
+    gc.collect()
+    assert gone() is None
 
 
 async def test_messages_of_the_default_conversation() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
@@ -13,10 +12,10 @@ from ._checks import expect
 from ._filters import Wanted
 from ._history import History
 from ._limits import Resend
+from ._own import Own
 from ._pending import Pending
 from ._rich import Rich
 from ._subscription import Inbox
-from ._usage import summed
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, refusal
 from .messages import Fields
@@ -26,7 +25,6 @@ from .tools import Tool, ToolSet
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._flight import Flight
     from ._stream import TurnStream
     from ._structured import StructuredResult
     from .client import AppServerClient
@@ -107,24 +105,16 @@ class Session(Rich):
         self._client = client
         self._runtime = runtime
         self._tools = tools
-        self._remove_tools = _nothing
+        remove_tools = None
         if len(tools) > 0:
             names = [tool.name for tool in tools]
-            self._remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
+            remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
         self._start = dict(start)
         self._settings = settings
         self._cwd: str | None = None
         self._cwd_ignored = False
-        self._usage = Usage()
         self._closings = 0
-        self._flights: list[Flight] = []
-        # Its conversation is started again after a reconnect until it is closed, or gone.
-        native = client._native  # noqa: SLF001 - of this package
-        native.hold_runtime(self.agent_id, self.conversation_id, True)
-        self._let_go = weakref.finalize(
-            self, native.hold_runtime, self.agent_id, self.conversation_id, False
-        )
-        self._let_go.atexit = False
+        self._own = Own(client._native, runtime, remove_tools)  # noqa: SLF001 - of this package
         self._decided: list[AuditEntry] = []
 
     @property
@@ -169,8 +159,7 @@ class Session(Rich):
     @property
     def usage(self) -> Usage:
         """Token counts of all turns of this session that have ended, summed."""
-        self._note()
-        return self._usage
+        return self._own.usage
 
     @property
     def approvals(self) -> tuple[AuditEntry, ...]:
@@ -358,10 +347,8 @@ class Session(Rich):
         The conversation stays on the server. Its tools are not answered any more, and it is not
         started again after a reconnect, unless another session has it, or a command names it.
         """
-        self._remove_tools()
-        self._let_go()
+        self._own.close()
         self._stop()
-        self._note()
 
     async def __aenter__(self) -> Session:
         return self
@@ -392,15 +379,13 @@ class Session(Rich):
         if scopes:
             payload["external_tool_scope_ids"] = list(scopes)
         turn = self._client.send_turn(runtime=self._runtime, payload=payload, check=check, **chosen)
-        self._note()
-        self._flights.append(turn._flight)  # noqa: SLF001 - of this package
+        self._own.sent(turn._flight)  # noqa: SLF001 - of this package
         return turn
 
     def _stop(self) -> None:
         """Stops what was sent and has not ended, and what would be sent after that."""
         self._closings += 1
-        for flight in self._flights:
-            flight.stop()
+        self._own.stop()
 
     def _groups(self) -> list[Any]:
         """The groups of external tools that it has anyway."""
@@ -426,14 +411,6 @@ class Session(Rich):
         seen = [folder for folder in folders if folder]
         self._cwd = seen[-1] if seen else None
         self._cwd_ignored = self._cwd is not None and not _is_at(self._cwd, wanted)
-
-    def _note(self) -> None:
-        """Adds up what has ended since the last time."""
-        for flight in [flight for flight in self._flights if flight.is_over]:
-            self._flights.remove(flight)
-            result = flight.result or getattr(flight.error, "result", None)
-            if result is not None:
-                self._usage = summed((self._usage, result.usage))
 
     def __repr__(self) -> str:
         return f"<Session {self.agent_id} {self.conversation_id}>"
@@ -483,10 +460,6 @@ class Opening(Pending[Session]):
                 await session.close()
                 raise
         return session
-
-
-def _nothing() -> None:
-    """What there is to remove where nothing was registered."""
 
 
 def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
