@@ -204,10 +204,29 @@ async def test_settings_of_conversations_and_turns(mock: MockServer) -> None:
     assert (started.mode, started.create_conversation.body.title) == ("strict", "t")
 
 
+async def test_what_a_generator_gives_counts_for_all(scripted: Callable[..., MockServer]) -> None:
+    def weather() -> str:
+        return "sunny"
+
+    calls = [script.call(name, needs_approval=True) for name in ("weather", "Read")]
+    mock = scripted(script.turn(tool_calls=calls))
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        batch = await letta.map(
+            client,
+            ["a", "b"],
+            agents=["x"],
+            tools=(one for one in [weather]),
+            allow=(name for name in ["Read"]),
+        )
+    statuses = [[call.status for call in result.tool_calls] for result in batch.results]
+    assert statuses == [["success", "success"]] * 2
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [
         ({"prompts": "a"}, "prompts"),
+        ({"allow": "Read"}, "allow"),
         ({"agents": []}, "agents"),
         ({"agents": [3]}, "agents"),
         ({"limit": 0}, "limit"),

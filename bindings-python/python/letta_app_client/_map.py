@@ -11,6 +11,7 @@ from ._progress import Progress
 from .client import AppServerClient
 from .errors import InvalidOption, LettaAppError
 from .results import TurnResult
+from .tools import ToolSet
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -146,6 +147,11 @@ class _Mapping:
         session = ("mode", "cwd", "tools", "create_conversation", "fields")
         self._start = {name: settings[name] for name in session if name in settings}
         self._settings: Any = {k: v for k, v in settings.items() if k not in session}
+        # They count for every prompt, and a generator gives its items once.
+        if "tools" in settings:
+            self._start["tools"] = ToolSet(settings["tools"])
+        if "allow" in settings:
+            self._settings["allow"] = expect_texts("allow", settings["allow"])
         self._check = check
         self._items: dict[int, BatchItem[Any]] = {}
         self._open: set[Session] = set()
