@@ -198,6 +198,31 @@ async def test_tools_run_in_their_conversation_and_need_no_permission() -> None:
             assert result.tool_calls[0].output == "from the handler for all"
 
 
+@pytest.mark.parametrize("output_type", [None, dict])
+async def test_calls_of_its_own_tools_leave_no_record(output_type: Any) -> None:
+    def weather() -> str:
+        return "sunny"
+
+    calls = [script.call(name, needs_approval=True) for name in ("weather", "Read", "Write")]
+    done = script.call("submit_result", {})
+    answers = {"conversation_fork": {"conversation": {"id": "conv-2"}}}
+    with MockServer([script.turn(tool_calls=[*calls, done])], answers=answers) as mock:
+        async with letta.connect(mock.url) as client:
+            names = (name for name in ["Read"])
+            session = await client.session(agent_id="a", tools=[weather], allow=names)
+            for one in (session, await session.fork()):
+                result = await one.run("?", output_type=output_type)
+                statuses = [call.status for call in result.tool_calls[:3]]
+                assert statuses == ["success", "success", "error"]
+                assert one.approvals == ()
+            # What a turn says about permissions counts instead.
+            result = await session.run("?", approvals=lambda _: letta.deny("no"), allow=())
+            assert [call.status for call in result.tool_calls[:3]] == ["error"] * 3
+            assert len(session.approvals) == 3
+            with pytest.raises(letta.InvalidOption, match=r"^allow: "):
+                await session.run("?", allow="Read", output_type=output_type)
+
+
 async def test_a_call_for_which_there_is_no_handler_is_answered() -> None:
     def lookup() -> str:
         return "found"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from . import _native
+from ._checks import expect_texts
 from ._json import encode
 from ._jsonable import jsonable
 from ._lanes import Lanes
@@ -107,7 +108,7 @@ class _Handing:
             )
             asked = self._session._settings  # noqa: SLF001
             given: TurnSettings = {"resend": "if_uncommitted", **asked, **settings}
-            given["allow"] = [*given.get("allow", ()), name]
+            given["allow"] = [*expect_texts("allow", given.get("allow", ())), name]
             return await self._ask(prompt, given)
         finally:
             remove()

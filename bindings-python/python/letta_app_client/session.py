@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 from . import policy
-from ._checks import expect
+from ._checks import expect, expect_texts
 from ._filters import Wanted
 from ._history import History
 from ._limits import Resend
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ._structured import StructuredResult
     from .client import AppServerClient
     from .events import TurnEvent
-    from .policy import AuditEntry, Rule
+    from .policy import AuditEntry
     from .turn import Turn
 
 __all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
@@ -372,7 +372,12 @@ class Session(Rich):
         self, prompt: Prompt, settings: TurnSettings, *, check: bool, scopes: Sequence[str] = ()
     ) -> Turn:
         chosen: TurnSettings = {**self._settings, **settings}
-        decides = chosen.get("approvals")
+        if "approvals" not in chosen:
+            # Whoever passes a function in lets the agent call it; all else is denied.
+            own = [tool.name for tool in self._tools]
+            chosen["approvals"] = "deny"
+            chosen["allow"] = [*own, *expect_texts("allow", chosen.get("allow", ()))]
+        decides = chosen["approvals"]
         if callable(decides):
             chosen["approvals"] = policy.Audit.into(self._decided, decides)
         payload = _payload(prompt)
@@ -434,12 +439,10 @@ class Opening(Pending[Session]):
         self._tools = ToolSet(tools)
         for name in settings.keys() - TurnSettings.__annotations__.keys():
             raise TypeError(f"session() got an unexpected keyword argument {name!r}")
-        self._settings: TurnSettings = {"approvals": self._own_tools_only(), **settings}
-
-    def _own_tools_only(self) -> Rule | Literal["deny"]:
-        """Whoever passes a function in lets the agent call it; all else is denied."""
-        names = [tool.name for tool in self._tools]
-        return policy.allow(*names) if names else "deny"
+        self._settings: TurnSettings = {**settings}
+        if "allow" in settings:
+            # It counts for every turn, and a generator gives its names once.
+            self._settings["allow"] = expect_texts("allow", settings["allow"])
 
     async def _open(self) -> Session:
         fields = dict(self._start)
