@@ -39,7 +39,7 @@ async def gather(
             this event loop.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many turns have ended, well or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first turn that fails stops the others, and is raised. By default its
             item has the error, and the others go on; ``asyncio.gather`` calls that
             ``return_exceptions``.

@@ -88,7 +88,7 @@ async def map(
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for

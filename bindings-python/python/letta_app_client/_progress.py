@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._loops import logger
 from .errors import InvalidOption
 
 __all__ = ["Progress"]
@@ -32,17 +33,23 @@ class Progress:
             raise InvalidOption(f"progress: expected True, None or a function, got {kind}")
 
     def step(self) -> None:
-        """One more is done."""
+        """One more is done. What the bar or the function raises is logged: the others go on."""
         self._done += 1
-        if self._bar is not None:
-            self._bar.update()
-        if self._call is not None:
-            self._call(self._done, self._total)
+        try:
+            if self._bar is not None:
+                self._bar.update()
+            if self._call is not None:
+                self._call(self._done, self._total)
+        except Exception:  # noqa: BLE001 - the others go on
+            logger.exception("progress: it raised")
 
     def close(self) -> None:
         """No more will be done."""
-        if self._bar is not None:
-            self._bar.close()
+        try:
+            if self._bar is not None:
+                self._bar.close()
+        except Exception:  # noqa: BLE001 - the others go on
+            logger.exception("progress: it raised")
 
 
 def _bar(total: int) -> Any:

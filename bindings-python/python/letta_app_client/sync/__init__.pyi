@@ -3823,7 +3823,7 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
             this event loop.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many turns have ended, well or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first turn that fails stops the others, and is raised. By default its
             item has the error, and the others go on; ``asyncio.gather`` calls that
             ``return_exceptions``.
@@ -3855,7 +3855,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -3887,7 +3887,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -3919,7 +3919,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
