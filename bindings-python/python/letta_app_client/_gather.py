@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from . import _native
-from ._batch import Batch, BatchItem
+from ._batch import Batch, BatchItem, kept
 from ._flight import news
 from ._progress import Progress
 from .errors import InvalidOption, LettaAppError, TurnError, from_json
@@ -97,7 +97,7 @@ def _item(turn: Turn, *, check: bool) -> BatchItem[TurnResult]:
         return BatchItem(turn.prompt, turn.agent_id, flight.result)
     if check:
         raise error
-    return BatchItem(turn.prompt, turn.agent_id, error=error)
+    return BatchItem(turn.prompt, turn.agent_id, error=kept(error))
 
 
 def _unended(result: TurnResult) -> LettaAppError | None:

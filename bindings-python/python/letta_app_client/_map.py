@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from ._batch import Batch, BatchItem
+from ._batch import Batch, BatchItem, kept
 from ._checks import expect, expect_texts
 from ._progress import Progress
 from .client import AppServerClient
@@ -220,8 +220,7 @@ class _Mapping:
         except LettaAppError as error:
             if self._check:
                 raise
-            # Its traceback leads to the client, which a kept batch would keep.
-            return BatchItem(prompt, agent, error=error.with_traceback(None))
+            return BatchItem(prompt, agent, error=kept(error))
         return BatchItem(prompt, agent, result)
 
     async def _ask(self, agent: str, prompt: Prompt) -> TurnResult:

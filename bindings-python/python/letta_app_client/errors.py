@@ -271,14 +271,18 @@ class ApprovalRequired(TurnError):
             decision: ``allow(...)``, ``deny(...)``, or the plain form of one.
 
         Raises:
-            InvalidOption: A program made this error itself, or took it out of a batch: there is
-                nobody to answer. ``client.input`` does the same.
+            InvalidOption: A program made or copied this error itself, or took it out of a batch:
+                there is nobody to answer. ``client.input`` does the same.
             InvalidCommand: It is no decision.
             Disconnected: There is no connection.
         """
         if self._answer is None or self.request is None:
             raise InvalidOption("respond: this error is not one that a turn has raised")
         self._answer(self.request, decision)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy answers nobody: it may outlive the client, or be in another process.
+        return type(self), self.args, {**vars(self), "_answer": None}
 
 
 class StructuredOutputError(TurnError):
