@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from types import GenericAlias
 from typing import Any
 
+from .._flight import SecondReader
 from .._stream import TurnStream
 from ..turn import Turn
 from ._interrupts import Interrupts
@@ -153,7 +154,7 @@ def _next(face: Any) -> Any:
     inner = face._inner  # noqa: SLF001 - of this module
     try:
         return _following(face, inner.__anext__)
-    except StopIteration:
+    except (StopIteration, SecondReader):
         raise
     except BaseException:
         if isinstance(inner, TurnStream):
