@@ -155,11 +155,21 @@ async def returns_later(_: ApprovalRequest) -> bool:
     return True
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+def raises_without_a_text(_: ApprovalRequest) -> Decision:
+    raise Speechless
+
+
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
         (raises, "the approval handler raised LookupError: no rule"),
         (raises_on_the_loop, "the approval handler raised LookupError"),
+        (raises_without_a_text, "the approval handler raised Speechless"),
         (exits, "the approval handler exited"),
         (returns_later, "the approval handler returned bool; expected allow"),
         (lambda _: None, "the approval handler returned NoneType; expected allow"),

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, overload
 
 from ._rule import Rule, described
+from ._said import kind_and_said
 from .approvals import Answered, ApprovalHandler, ApprovalRequest
 from .decisions import Decision
 from .messages import Fields
@@ -92,7 +93,7 @@ class Audit(Sequence[AuditEntry]):
         try:
             answer = handler(request)
         except BaseException as error:
-            self._keep(request, by, error=_text(error))
+            self._keep(request, by, error=kind_and_said(error))
             raise
         if inspect.isawaitable(answer):
             return self._later(request, by, answer)
@@ -105,7 +106,7 @@ class Audit(Sequence[AuditEntry]):
         try:
             decided = await answer
         except BaseException as error:
-            self._keep(request, by, error=_text(error))
+            self._keep(request, by, error=kind_and_said(error))
             raise
         self._keep(request, by, decided)
         return decided
@@ -167,8 +168,3 @@ def _behavior(answer: object) -> str:
     given = answer.to_dict() if isinstance(answer, Decision) else answer
     behavior = given.get("behavior") if isinstance(given, Mapping) else None
     return behavior if isinstance(behavior, str) else type(answer).__name__
-
-
-def _text(error: BaseException) -> str:
-    kind, text = type(error).__name__, str(error)
-    return f"{kind}: {text}" if text else kind
