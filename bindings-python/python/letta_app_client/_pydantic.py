@@ -6,7 +6,8 @@ import json
 import sys
 from typing import Any
 
-from ._shape import BadValue, Shape, shown
+from ._said import said
+from ._shape import BadValue, Shape, problem, shown
 
 __all__ = ["REF", "adapted", "is_of_pydantic"]
 
@@ -45,6 +46,10 @@ def adapted(hint: Any) -> Shape:
             return adapter.validate_json(json.dumps(value))
         except pydantic.ValidationError as error:
             raise BadValue(*(_line(one, path) for one in error.errors())) from None
+        except Exception as error:
+            # A validator raised what is not for pydantic.
+            name = getattr(hint, "__name__", "value")
+            raise problem(path, f"a valid {name} ({said(error)})", value) from error
 
     return Shape(schema, load)
 
