@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import InvalidCommand
 
-__all__ = ["encode"]
+__all__ = ["encode", "is_json"]
 
 
 def _plain(value: Any) -> Any:
@@ -42,6 +42,15 @@ def encode(command: Any) -> str:
         problem = _find(command, "") or f"command: {error}"
         raise InvalidCommand(problem) from None
     return text
+
+
+def is_json(value: Any) -> bool:
+    """Whether a value of plain types can be sent: a text may be none, nor a number."""
+    try:
+        encode({"value": value})
+    except InvalidCommand:
+        return False
+    return True
 
 
 def _has_text_keys(command: Mapping[Any, Any]) -> bool:
