@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._jobs import _is_async
 from ._loops import logger
 from .errors import InvalidOption
 
@@ -24,13 +25,13 @@ class Progress:
         self._total = total
         self._bar: Any = None
         self._call: Callable[[int, int], object] | None = None
-        if callable(progress):
+        if callable(progress) and not _is_async(progress):
             self._call = progress
         elif progress is True:
             self._bar = _bar(total)
         elif progress is not None and progress is not False:
             kind = type(progress).__name__
-            raise InvalidOption(f"progress: expected True, None or a function, got {kind}")
+            raise InvalidOption(f"progress: expected True, None or a plain function, got {kind}")
 
     def step(self) -> None:
         """One more is done. What the bar or the function raises is logged: the others go on."""

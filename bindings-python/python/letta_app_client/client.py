@@ -15,7 +15,7 @@ from ._checks import expect, expect_text
 from ._commands import Commands
 from ._decode import decode, decode_as
 from ._filters import Wanted
-from ._handlers import Handlers
+from ._handlers import Handlers, expect_plain
 from ._link import Link
 from ._loops import logger
 from ._subscription import Subscription
@@ -292,14 +292,14 @@ class AppServerClient(Commands):
 
             Raises:
                 InvalidOption: ``types`` or ``runtime`` is not usable.
+                TypeError: The handler is no function, or an ``async def``, which nobody would
+                    await; so it is with all handlers.
             """
             self._bridge.check_process()
             self._bridge.attend()
             if types is None and runtime is None:
                 return self._link.on_message.add(handler)
-            if not callable(handler):
-                kind = type(handler).__name__
-                raise TypeError(f"on_message: expected a function, got {kind}")
+            expect_plain("on_message", handler)
             wanted = Wanted(types, runtime)
 
             def filtered(message: Message, channel: Channel) -> None:

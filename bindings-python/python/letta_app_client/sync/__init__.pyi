@@ -3956,7 +3956,7 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
-        TypeError: ``on_log`` is no function; raised at once as well.
+        TypeError: ``on_log`` is no plain function; raised at once as well.
         ServerStartError: It did not start, with the end of what it printed.
     """
 
