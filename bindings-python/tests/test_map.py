@@ -248,6 +248,18 @@ async def test_what_is_not_usable_is_no_error_of_single_prompts(
     assert asked(mock) == []
 
 
+@pytest.mark.parametrize("output_type", [None, dict])
+async def test_a_prompt_that_is_none_is_an_error_of_its_own(
+    scripted: Callable[..., MockServer], output_type: Any
+) -> None:
+    prompts: list[Any] = ["a", None, float("nan"), "b"]
+    mock = scripted(script.turn(tool_calls=[script.call("submit_result", {})]))
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        batch = await letta.map(client, prompts, agents="x", output_type=output_type)
+    errors = [type(item.error) for item in batch]
+    assert errors == [type(None), letta.InvalidCommand, letta.InvalidCommand, type(None)]
+
+
 async def test_one_that_is_cancelled_before_it_begins_asks_nothing(mock: MockServer) -> None:
     async with letta.connect(mock.url) as client:
         with anyio.fail_after(10), anyio.CancelScope() as scope:

@@ -100,6 +100,35 @@ async def test_settings_that_are_none_are_refused_at_once(mock: MockServer) -> N
             client.session(agent_id="a", tool=[])  # type: ignore[call-arg]
 
 
+async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        for cwd in (5, b"x"):
+            with pytest.raises(letta.InvalidOption, match=r"^cwd: expected a path, got "):
+                client.session(agent_id="a", cwd=cwd)  # type: ignore[arg-type]
+        session = await client.session(agent_id="a")
+        prompts: list[Any] = [None, 123, b"x", {"type": "text", "text": "?"}]
+        settings: list[dict[str, Any]] = [{}, {"output_type": int}]
+        for prompt in prompts:
+            for more in settings:
+                with pytest.raises(letta.InvalidCommand, match=r"^prompt: expected text or a list"):
+                    await session.run(prompt, **more)
+        wrong: Any = {"check": "no"}
+        payload = message()
+        for call in (
+            session.run("?", **wrong),
+            session.run("?", output_type=int, **wrong),
+            client.run_turn(runtime=session.runtime, payload=payload, **wrong),
+            letta.map(client, ["?"], agents="a", **wrong),
+            letta.gather(**wrong),
+        ):
+            with pytest.raises(letta.InvalidOption, match=r"^check: expected True or False"):
+                await call
+        with pytest.raises(letta.InvalidOption, match=r"^check: expected True or False"):
+            client.send_turn(runtime=session.runtime, payload=payload, **wrong)
+        await client.info()
+    mock.assert_received("input", times=0)
+
+
 async def test_a_turn_that_the_agent_did_not_end_is_raised() -> None:
     with MockServer([script.turn(text="half", error="no credits")]) as mock:
         async with letta.connect(mock.url) as client:
@@ -211,7 +240,7 @@ async def test_calls_of_its_own_tools_leave_no_record(output_type: Any) -> None:
             names = (name for name in ["Read"])
             session = await client.session(agent_id="a", tools=[weather], allow=names)
             for one in (session, await session.fork()):
-                result = await one.run("?", output_type=output_type)
+                result: letta.TurnResult = await one.run("?", output_type=output_type)
                 statuses = [call.status for call in result.tool_calls[:3]]
                 assert statuses == ["success", "success", "error"]
                 assert one.approvals == ()

@@ -8,6 +8,7 @@ from typing import Literal
 
 from . import _native
 from ._batch import Batch, BatchItem, kept
+from ._checks import expect
 from ._flight import news
 from ._progress import Progress
 from .errors import InvalidOption, LettaAppError, TurnError, from_json
@@ -58,6 +59,7 @@ async def gather(
         raise InvalidOption(
             f"turns: expected what send returned, got {wrong}", hint="several: gather(*turns)"
         )
+    expect("check", check, "True or False", (bool,))
     for turn in turns:
         turn._flight.check()  # noqa: SLF001 - of this package
     shown = Progress(progress, len(turns))

@@ -110,6 +110,7 @@ async def map(
     expect("limit", limit, "a number", (int,))
     if limit < 1:
         raise InvalidOption(f"limit: expected a number above 0, got {limit}")
+    expect("check", check, "True or False", (bool,))
     output = None
     if output_type is not None:
         from ._output import Output  # noqa: PLC0415 - for those who want one

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._checks import expect_text
+from ._checks import expect_path, expect_text
 from ._handlers import expect_plain
 from ._limits import limit
 from ._loops import running_loop
@@ -172,7 +172,9 @@ def spawn_server(
         expect_plain("on_log", on_log)
     seconds = limit("ready_timeout", ready_timeout) or 1e9
     pairs = [(str(name), str(value)) for name, value in (env or {}).items()]
-    folder = None if cwd is None else os.fspath(cwd)
+    folder = None if cwd is None else expect_path("cwd", cwd)
+    if folder is not None and not os.path.isdir(folder):  # noqa: PTH112
+        raise InvalidOption(f"cwd: there is no directory {folder!r}")
 
     def start(log: _native.ServerLog | None) -> _native.Server:
         flags = (bool(auth), seconds, bool(reuse))

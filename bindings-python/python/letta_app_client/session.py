@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 from . import policy
-from ._checks import expect, expect_texts
+from ._checks import expect, expect_path, expect_prompt, expect_texts
 from ._filters import Wanted
 from ._history import History
 from ._limits import Resend
@@ -226,6 +226,7 @@ class Session(Rich):
                 ``submit_result`` of its own.
             TypeError: JSON has no values of ``output_type``.
         """
+        expect("check", check, "True or False", (bool,))
         if output_type is None:
             settings = {"resend": "if_uncommitted", **self._settings, **settings}
             return await self._asked(prompt, settings, check=check)
@@ -472,15 +473,12 @@ def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
 
 
 def _payload(prompt: Prompt) -> dict[str, Any]:
-    content = prompt if isinstance(prompt, str) else list(prompt)
-    return {"kind": "create_message", "messages": [{"role": "user", "content": content}]}
+    message = {"role": "user", "content": expect_prompt(prompt)}
+    return {"kind": "create_message", "messages": [message]}
 
 
 def _absolute(path: str | os.PathLike[str]) -> str:
-    text = os.fspath(path)
-    if not isinstance(text, str):
-        raise InvalidOption(f"cwd: expected a path, got {text!r}")
-    return os.path.abspath(text)  # noqa: PTH100 - keeps symbolic links, takes out ``..``
+    return os.path.abspath(expect_path("cwd", path))  # noqa: PTH100 - keeps symbolic links, takes out ``..``
 
 
 def _is_at(found: str, wanted: str) -> bool:
