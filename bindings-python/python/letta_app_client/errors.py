@@ -21,7 +21,7 @@
     │  ├─ TurnAborted                        it was stopped, or removed from the queue
     │  ├─ TurnTimeout(…, TimeoutError)       its total time limit passed
     │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
-    │  ├─ TurnInterrupted                    the connection was lost: the outcome is unknown
+    │  ├─ TurnInterrupted                    the connection ended: the outcome is unknown
     │  ├─ ApprovalRequired                   a permission is wanted; request
     │  └─ StructuredOutputError              no result that fits output_type; text, errors
     ├─ Lagged                                a subscription that was to raise; dropped_count
@@ -240,7 +240,8 @@ class TurnIdleTimeout(TurnError, TimeoutError):
 class TurnInterrupted(TurnError):
     """The connection was lost during the turn: its outcome is unknown (section 16).
 
-    Also raised for a turn that was detached, when it is awaited all the same.
+    Also raised where the client was closed meanwhile, and for a turn that was detached, when it is
+    awaited all the same.
     """
 
     code = "turn_interrupted"

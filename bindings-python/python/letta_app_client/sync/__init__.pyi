@@ -172,7 +172,10 @@ class AppServerClient(Face):
         """
 
     def close(self) -> None:
-        """Closes the client for good; what still waits ends with ``ClientClosed``.
+        """Closes the client for good.
+
+        A turn that is under way raises ``TurnInterrupted`` then; one whose input was still held
+        back (``settling``), and every request that waits, raises ``ClientClosed``.
 
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
         at most. May be called again, in every state. From another loop or after a fork it returns
