@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import InvalidCommand
+from .messages import Fields
 
 __all__ = ["encode", "is_json"]
 
 
 def _plain(value: Any) -> Any:
     """Lets mappings that are no dicts into JSON, among them the package's own messages."""
-    raw = getattr(value, "raw", None)
+    if isinstance(value, Fields):
+        return value.raw
     if isinstance(value, Mapping):
-        return raw if isinstance(raw, dict) else dict(value)
+        return dict(value)
     raise TypeError(type(value).__name__)
 
 
