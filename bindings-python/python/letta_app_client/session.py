@@ -88,7 +88,8 @@ class Session(Rich):
         async for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    A cheap handle: several may exist for one conversation.
+    A cheap handle: several may exist for one conversation. One that is dropped answers calls of its
+    tools until the turns that it has sent are over.
     """
 
     _rich: ClassVar[str] = "session"

@@ -2273,7 +2273,8 @@ class Session(Face):
         for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    A cheap handle: several may exist for one conversation.
+    A cheap handle: several may exist for one conversation. One that is dropped answers calls of its
+    tools until the turns that it has sent are over.
     """
 
     @property
