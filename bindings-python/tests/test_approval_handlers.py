@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import logging
+import pickle
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -153,11 +155,21 @@ async def returns_later(_: ApprovalRequest) -> bool:
     return True
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+def raises_without_a_text(_: ApprovalRequest) -> Decision:
+    raise Speechless
+
+
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
         (raises, "the approval handler raised LookupError: no rule"),
         (raises_on_the_loop, "the approval handler raised LookupError"),
+        (raises_without_a_text, "the approval handler raised Speechless"),
         (exits, "the approval handler exited"),
         (returns_later, "the approval handler returned bool; expected allow"),
         (lambda _: None, "the approval handler returned NoneType; expected allow"),
@@ -300,6 +312,18 @@ async def test_raise(asking: MockServer, client: AppServerClient) -> None:
     caught.value.respond(allow().to_dict())
     await again.wait()
     assert answers(asking) == [{"behavior": "allow"}] * 2
+
+
+async def test_copies_of_what_is_raised_answer_nobody(client: AppServerClient) -> None:
+    with pytest.raises(letta.ApprovalRequired) as caught:
+        await run(client, "raise")
+    error = caught.value
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
+        assert (str(again), again.request) == (str(error), error.request)
+        assert again.result == error.result
+        with pytest.raises(letta.InvalidOption, match="respond: "):
+            again.respond(allow())
+    error.respond(allow())
 
 
 async def test_an_undecided_permission_has_a_limit_of_its_own(

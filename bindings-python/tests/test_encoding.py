@@ -39,6 +39,12 @@ def nested(levels: int) -> Any:
     return value
 
 
+class Row(UserDict[str, Any]):
+    """A mapping of a user's, which keeps something else under a name of the package's own."""
+
+    raw: dict[str, Any] = {"other": 1}  # noqa: RUF012 - a plain one
+
+
 VALUES = [
     *TEXTS,
     *(None, True, False, 0, -1, 2**63 - 1, 2**63, -(2**63), 10**30, 0.0, -0.0, 1.5, 1e16, 5e-324),
@@ -89,6 +95,13 @@ async def test_a_value_arrives_as_the_encoder_writes_it(
 ) -> None:
     expected = json.loads(encode({"value": value}))["value"]
     assert same(sent(value), expected)
+
+
+async def test_only_objects_of_the_package_stand_for_what_they_are_made_of(
+    sent: Callable[[Any], Any],
+) -> None:
+    assert sent(Row(a=1)) == {"a": 1}
+    assert json.loads(encode(Row(a=Row(b=2)))) == {"a": {"b": 2}}
 
 
 def some(chance: random.Random, depth: int) -> Any:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -136,18 +139,37 @@ async def test_cancelling_stops_every_turn(scripted: Callable[..., MockServer]) 
     mock.assert_received("abort_message", times=3)
 
 
-async def test_a_progress_that_fails_stops_the_others(scripted: Callable[..., MockServer]) -> None:
+async def test_a_batch_can_be_kept(scripted: Callable[..., MockServer]) -> None:
+    call = script.call("Bash", needs_approval=True)
+    mock = scripted(script.turn("may I", tool_calls=[call]))
+    async with letta.connect(mock.url) as client:
+        (session,) = await opened(client, "x")
+        gathered = await letta.gather(session.send("a", approvals="raise"))
+        mapped = await letta.map(client, ["a"], agents="y", approvals="raise")
+    gone = weakref.ref(client)
+    del client, session
+    gc.collect()
+    assert gone() is None
+    for batch in (gathered, mapped):
+        (error,) = batch.errors
+        assert isinstance(error, letta.ApprovalRequired)
+        assert error.request is not None
+        with pytest.raises(letta.InvalidOption, match="respond: "):
+            error.respond(letta.allow())
+        assert pickle.loads(pickle.dumps(batch)).usage == batch.usage  # noqa: S301
+
+
+async def test_a_progress_that_fails_is_logged(
+    mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
     def fails(done: int, _: int) -> None:
         raise LookupError(done)
 
-    mock = scripted(script.turn("on and on", hang=True), script.turn("well"))
     async with letta.connect(mock.url) as client:
         here, there = await opened(client, "x", "y")
-        going = here.send("a")
-        await received(mock, "input", 1)
-        with anyio.fail_after(10), pytest.raises(LookupError):
-            await letta.gather(going, there.send("b"), progress=fails)
-        assert (await going).status == "aborted"
+        batch = await letta.gather(here.send("a"), there.send("b"), progress=fails)
+    assert len(batch.results) == 2
+    assert caplog.text.count("progress: it raised") == 2
 
 
 async def test_a_bar(mock: MockServer, capsys: pytest.CaptureFixture[str]) -> None:

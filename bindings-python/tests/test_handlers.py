@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ import anyio.lowlevel
 import pytest
 
 import letta_app_client as letta
-from letta_app_client import AppServerClient, Message
+from letta_app_client import AppServerClient, Message, sync
 from letta_app_client.testing import MockServer
 from tests.helpers import message, start
 
@@ -168,6 +169,34 @@ async def test_only_functions_can_be_registered(client: AppServerClient) -> None
     for register in registers:
         with pytest.raises(TypeError, match="expected a function, got str"):
             register("handler")
+
+
+async def test_functions_that_nobody_would_await_are_refused(client: AppServerClient) -> None:
+    async def handler(*_: object) -> None: ...
+
+    registers: list[Any] = [
+        client.on_message,
+        functools.partial(client.on_message, types="a"),
+        client.on_send,
+        client.on_state,
+        client.on_disconnect,
+        client.on_lagged,
+        lambda given: letta.spawn_server(["x"], on_log=given),
+    ]
+    for register in registers:
+        with pytest.raises(TypeError, match="expected a plain function"):
+            register(handler)
+    with pytest.raises(letta.InvalidOption, match=r"^progress: expected .* a plain function"):
+        await letta.gather(progress=handler)
+
+
+def test_nor_without_an_event_loop(mock: MockServer) -> None:
+    async def handler(*_: object) -> None: ...
+
+    with sync.connect(mock.url) as client:
+        for register in (client.on_message, client.on_state):
+            with pytest.raises(TypeError, match="expected a plain function"):
+                register(handler)
 
 
 async def test_a_handler_registered_after_an_answer_sees_what_came_after_it(

@@ -142,14 +142,16 @@ async def test_cancelling_stops_every_turn(scripted: Callable[..., MockServer]) 
     assert len(asked(mock)) == 3
 
 
-async def test_a_progress_that_fails_ends_it(mock: MockServer) -> None:
+async def test_a_progress_that_fails_is_logged(
+    mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
     def fails(done: int, _: int) -> None:
         raise LookupError(done)
 
     async with letta.connect(mock.url) as client:
-        with pytest.raises(LookupError):
-            await letta.map(client, ["?"] * 9, agents=["x"], limit=2, progress=fails)
-    assert len(asked(mock)) < 9
+        batch = await letta.map(client, ["?"] * 3, agents=["x"], limit=2, progress=fails)
+    assert len(batch.results) == 3
+    assert caplog.text.count("progress: it raised") == 3
 
 
 async def test_a_bar(mock: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,10 +206,29 @@ async def test_settings_of_conversations_and_turns(mock: MockServer) -> None:
     assert (started.mode, started.create_conversation.body.title) == ("strict", "t")
 
 
+async def test_what_a_generator_gives_counts_for_all(scripted: Callable[..., MockServer]) -> None:
+    def weather() -> str:
+        return "sunny"
+
+    calls = [script.call(name, needs_approval=True) for name in ("weather", "Read")]
+    mock = scripted(script.turn(tool_calls=calls))
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        batch = await letta.map(
+            client,
+            ["a", "b"],
+            agents=["x"],
+            tools=(one for one in [weather]),
+            allow=(name for name in ["Read"]),
+        )
+    statuses = [[call.status for call in result.tool_calls] for result in batch.results]
+    assert statuses == [["success", "success"]] * 2
+
+
 @pytest.mark.parametrize(
     ("options", "name"),
     [
         ({"prompts": "a"}, "prompts"),
+        ({"allow": "Read"}, "allow"),
         ({"agents": []}, "agents"),
         ({"agents": [3]}, "agents"),
         ({"limit": 0}, "limit"),
@@ -225,6 +246,18 @@ async def test_what_is_not_usable_is_no_error_of_single_prompts(
         with pytest.raises(letta.InvalidOption, match=rf"^{name}: "):
             await letta.map(client, **given)
     assert asked(mock) == []
+
+
+@pytest.mark.parametrize("output_type", [None, dict])
+async def test_a_prompt_that_is_none_is_an_error_of_its_own(
+    scripted: Callable[..., MockServer], output_type: Any
+) -> None:
+    prompts: list[Any] = ["a", None, float("nan"), "b"]
+    mock = scripted(script.turn(tool_calls=[script.call("submit_result", {})]))
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        batch = await letta.map(client, prompts, agents="x", output_type=output_type)
+    errors = [type(item.error) for item in batch]
+    assert errors == [type(None), letta.InvalidCommand, letta.InvalidCommand, type(None)]
 
 
 async def test_one_that_is_cancelled_before_it_begins_asks_nothing(mock: MockServer) -> None:

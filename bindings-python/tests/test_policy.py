@@ -314,6 +314,38 @@ async def test_a_function_that_fails_denies_and_is_kept(asking: MockServer) -> N
     assert {entry.decision for entry in audit} == {None}
 
 
+WORDS: Any = "selected_permission_suggestion_ids"
+
+
+@pytest.mark.parametrize(
+    ("decision", "reason"),
+    [
+        (letta.allow(updated_input={"a": [float("nan")]}), "finite number"),
+        (letta.allow(updated_input={1: 2}), "expected text as key"),  # type: ignore[dict-item]
+        (letta.deny("\ud800"), "surrogate"),
+        ({"behavior": "x"}, "behavior"),
+        ({"behavior": []}, "behavior"),
+        ({"behavior": "deny"}, "message"),
+        ({"behavior": "allow", "message": 3}, "message"),
+        ({"behavior": "allow", "updated_input": []}, "updated_input"),
+        ({"behavior": "allow", WORDS: [3]}, WORDS),
+        ({"behavior": "allow", "updated_input": None, "other": 3}, None),
+    ],
+)
+async def test_what_is_kept_is_what_counts(
+    scripted: Callable[..., MockServer], decision: Any, reason: str | None
+) -> None:
+    call = script.call("Read", needs_approval=True)
+    audit = policy.Audit(lambda _: decision)
+    (status,) = await run(scripted(script.turn(tool_calls=[call])), audit)
+    (entry,) = audit
+    if reason is None:
+        assert (status, entry.decision, entry.error) == ("success", decision, None)
+    else:
+        assert (status, entry.decision) == ("error", None)
+        assert reason in (entry.error or "")
+
+
 async def test_an_abort_is_kept(asking: MockServer) -> None:
     called = anyio.Event()
 

@@ -41,7 +41,11 @@ async def test_the_messages_of_a_turn_in_order(scripted: Callable[..., MockServe
     plain = json.loads(json.dumps(result.to_dict()))
     assert plain["messages"][0] == {"type": "tool_call", "index": 0}
     assert plain["messages"][1] == {"type": "tool_call", "index": 1}
-    assert plain["messages"][3]["type"] == result.messages[3].type == "assistant"  # type: ignore[union-attr]
+    types = ["tool_call", "tool_call", "reasoning", "assistant"]
+    assert [one.type for one in result.messages] == types
+    assert [one["type"] for one in plain["messages"]] == types
+    assert plain["tool_calls"][0] == result.tool_calls[0].to_dict()
+    assert plain["usage"] == result.usage.to_dict()
     again = TurnResult.from_raw(plain)
     assert again == result
     assert again.to_dict() == result.to_dict()

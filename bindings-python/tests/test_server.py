@@ -94,6 +94,10 @@ def test_options_are_checked_at_once() -> None:
             letta.spawn_server(command)
     with pytest.raises(letta.InvalidOption, match=r"^ready_timeout: "):
         letta.spawn_server(ready_timeout=0)
+    with pytest.raises(letta.InvalidOption, match=r"^cwd: there is no directory '/nowhere'"):
+        letta.spawn_server(cwd="/nowhere")
+    with pytest.raises(letta.InvalidOption, match=r"^cwd: expected a path, got int"):
+        letta.spawn_server(cwd=5)  # type: ignore[arg-type]
 
 
 @pytest.mark.anyio

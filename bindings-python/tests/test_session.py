@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import anyio
@@ -10,6 +12,7 @@ import pytest
 import letta_app_client as letta
 from letta_app_client import ApprovalRequest, Decision, Message
 from letta_app_client.testing import MockServer, script
+from tests.helpers import message
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +98,35 @@ async def test_settings_that_are_none_are_refused_at_once(mock: MockServer) -> N
     async with letta.connect(mock.url) as client:
         with pytest.raises(TypeError, match="unexpected keyword argument 'tool'"):
             client.session(agent_id="a", tool=[])  # type: ignore[call-arg]
+
+
+async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        for cwd in (5, b"x"):
+            with pytest.raises(letta.InvalidOption, match=r"^cwd: expected a path, got "):
+                client.session(agent_id="a", cwd=cwd)  # type: ignore[arg-type]
+        session = await client.session(agent_id="a")
+        prompts: list[Any] = [None, 123, b"x", {"type": "text", "text": "?"}]
+        settings: list[dict[str, Any]] = [{}, {"output_type": int}]
+        for prompt in prompts:
+            for more in settings:
+                with pytest.raises(letta.InvalidCommand, match=r"^prompt: expected text or a list"):
+                    await session.run(prompt, **more)
+        wrong: Any = {"check": "no"}
+        payload = message()
+        for call in (
+            session.run("?", **wrong),
+            session.run("?", output_type=int, **wrong),
+            client.run_turn(runtime=session.runtime, payload=payload, **wrong),
+            letta.map(client, ["?"], agents="a", **wrong),
+            letta.gather(**wrong),
+        ):
+            with pytest.raises(letta.InvalidOption, match=r"^check: expected True or False"):
+                await call
+        with pytest.raises(letta.InvalidOption, match=r"^check: expected True or False"):
+            client.send_turn(runtime=session.runtime, payload=payload, **wrong)
+        await client.info()
+    mock.assert_received("input", times=0)
 
 
 async def test_a_turn_that_the_agent_did_not_end_is_raised() -> None:
@@ -209,6 +241,31 @@ async def test_tools_run_in_their_conversation_and_need_no_permission() -> None:
             assert result.tool_calls[0].output == "from the handler for all"
 
 
+@pytest.mark.parametrize("output_type", [None, dict])
+async def test_calls_of_its_own_tools_leave_no_record(output_type: Any) -> None:
+    def weather() -> str:
+        return "sunny"
+
+    calls = [script.call(name, needs_approval=True) for name in ("weather", "Read", "Write")]
+    done = script.call("submit_result", {})
+    answers = {"conversation_fork": {"conversation": {"id": "conv-2"}}}
+    with MockServer([script.turn(tool_calls=[*calls, done])], answers=answers) as mock:
+        async with letta.connect(mock.url) as client:
+            names = (name for name in ["Read"])
+            session = await client.session(agent_id="a", tools=[weather], allow=names)
+            for one in (session, await session.fork()):
+                result: letta.TurnResult = await one.run("?", output_type=output_type)
+                statuses = [call.status for call in result.tool_calls[:3]]
+                assert statuses == ["success", "success", "error"]
+                assert one.approvals == ()
+            # What a turn says about permissions counts instead.
+            result = await session.run("?", approvals=lambda _: letta.deny("no"), allow=())
+            assert [call.status for call in result.tool_calls[:3]] == ["error"] * 3
+            assert len(session.approvals) == 3
+            with pytest.raises(letta.InvalidOption, match=r"^allow: "):
+                await session.run("?", allow="Read", output_type=output_type)
+
+
 async def test_a_call_for_which_there_is_no_handler_is_answered() -> None:
     def lookup() -> str:
         return "found"
@@ -294,6 +351,59 @@ async def test_failed_turns_have_been_paid_for_too() -> None:
             assert result is not None
             assert result.usage.total_tokens > 0
             assert session.usage == result.usage
+
+
+async def test_the_result_of_a_turn_is_not_kept() -> None:
+    with MockServer() as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a")
+            result = await session.run("?")
+            gone, usage = weakref.ref(result), result.usage
+            del result
+            gc.collect()
+            assert gone() is None
+            assert session.usage == usage
+
+
+async def test_a_session_that_is_dropped_has_no_tools() -> None:
+    def lookup() -> str:
+        return "found"
+
+    gone = weakref.ref(lookup)
+    with MockServer([script.turn(tool_calls=[script.call("lookup")])]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", tools=[lookup])
+            runtime = session.runtime
+            # A turn that is open needs them.
+            turn = session.send("?")
+            del session, lookup
+            gc.collect()
+            assert [call.output for call in (await turn).tool_calls] == ["found"]
+            del turn
+            gc.collect()
+            assert client._tools._handlers == {}
+            assert gone() is None
+            # Who is called all the same still answers.
+            payload = message()
+            late = await client.run_turn(runtime=runtime, payload=payload)
+            assert [call.status for call in late.tool_calls] == ["error"]
+
+
+async def test_tools_that_lead_to_their_session_do_not_outlive_the_client() -> None:
+    async def main(url: str) -> weakref.ref[letta.Session]:
+        sessions: list[letta.Session] = []
+
+        def lookup() -> str:
+            return str(sessions)
+
+        async with letta.connect(url) as client:
+            sessions.append(await client.session(agent_id="a", tools=[lookup]))
+        return weakref.ref(sessions[0])
+
+    with MockServer() as mock:
+        gone = await main(mock.url)
+    gc.collect()
+    assert gone() is None
 
 
 async def test_messages_of_the_default_conversation() -> None:

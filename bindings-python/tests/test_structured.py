@@ -49,6 +49,26 @@ class Model(pydantic.BaseModel):
 
 
 @dataclass
+class Checked:
+    file: str
+    line: int
+
+    def __post_init__(self) -> None:
+        if self.line < 1:
+            raise LookupError("no such line")
+
+
+class Validated(pydantic.BaseModel):
+    file: str
+    line: int
+
+    @pydantic.field_validator("line")
+    @classmethod
+    def known(cls, line: int) -> int:
+        return {3: line}[line]
+
+
+@dataclass
 class Tree:
     name: str
     parts: list[Tree]
@@ -183,6 +203,12 @@ async def test_arguments_that_do_not_fit_go_back_to_the_agent(
     [
         (Model, {"file": "a", "line": 0}, "- line: "),
         (Model, {"file": "a"}, "- line: it is missing"),
+        (
+            Checked,
+            {"file": "a", "line": 0},
+            "- result: expected a valid Checked (no such line)",
+        ),
+        (Validated, {"file": "a", "line": 7}, "- result: expected a valid Validated (7)"),
         (list[Finding], {"result": [{"file": "a"}]}, "- result[0].line: expected an integer"),
         (list[Model], {"result": [{"file": "a"}]}, "- result[0].line: it is missing"),
         (int, {"value": 3}, "- result: is missing"),
@@ -192,7 +218,9 @@ async def test_arguments_that_do_not_fit_go_back_to_the_agent(
 async def test_what_is_wrong_begins_with_its_field(
     scripted: Callable[..., MockServer], kind: Any, arguments: dict[str, Any], words: str
 ) -> None:
-    good = GOOD if kind is Model else {"result": 3 if kind is int else [GOOD]}
+    good: dict[str, Any] = GOOD
+    if "result" in words and kind not in {Checked, Validated}:
+        good = {"result": 3 if kind is int else [GOOD]}
     mock = scripted(submit(arguments, good))
     await run(mock, kind)
     assert words in answers(mock)[0][1]

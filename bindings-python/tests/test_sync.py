@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -227,6 +228,34 @@ def test_leaving_the_loop_stops_the_turn(scripted: Callable[..., MockServer]) ->
             break
         assert mock.wait_received("abort_message")
         assert turn.result().status == "aborted"
+
+
+def test_a_second_reader_is_refused_and_leaves_the_first_alone(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(script.turn("text", hang=True))
+    read: list[str] = []
+    with letta.connect(mock.url) as client:
+        turn = client.session(agent_id="a").send("?")
+        stream, seen = iter(turn), threading.Event()
+
+        def reader() -> None:
+            for event in stream:
+                read.append(event.type)
+                if event.type == "assistant_delta":
+                    seen.set()
+
+        thread = threading.Thread(target=reader)
+        thread.start()
+        assert seen.wait(10)
+        while not turn._inner._flight._reading:  # type: ignore[attr-defined]
+            time.sleep(0.01)
+        with pytest.raises(RuntimeError, match="another task"):
+            next(stream)
+        assert turn.status == "running"
+        turn.abort()
+        thread.join(10)
+    assert read[-1] == "finished"
 
 
 def test_a_turn_is_stopped_or_left_alone(scripted: Callable[..., MockServer]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import math
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import (
     Annotated,
     Any,
+    ClassVar,
     Generic,
     Literal,
     Union,
@@ -97,7 +100,39 @@ def with_defaults(  # noqa: PLR0917 - one of each kind
 def with_keyword_only(*, a: int, b: Path = Path("x")) -> None: ...
 
 
-def with_a_default_that_is_no_json(a: Any = object) -> None: ...
+ITSELF: list[Any] = []
+ITSELF.append(ITSELF)
+
+
+class Limits(pydantic.BaseModel):
+    seconds: float = math.inf
+    count: int = 3
+
+
+@dataclass
+class Started:
+    """Something.
+
+    Attributes:
+        a: For its start.
+    """
+
+    kind: ClassVar[str] = "started"
+    a: InitVar[int]
+    b: int = field(default=0, kw_only=True)
+    c: InitVar[Annotated[float, "How long"]] = math.inf
+
+    def __post_init__(self, a: int, c: float) -> None:
+        self.total = a + self.b + c
+
+
+def with_defaults_that_are_no_json(
+    a: Any = object,
+    b: float = math.inf,
+    c: str = "\ud800",
+    d: Any = ITSELF,
+    e: Sequence[float] = (math.nan,),
+) -> None: ...
 
 
 def with_context(ctx: ToolContext, a: int, other: ToolContext | None = None) -> None: ...
@@ -177,7 +212,18 @@ SIGNATURES: list[tuple[Callable[..., Any], str, JsonDict, list[str]]] = [
         {"a": INT, "b": {"type": "string", "format": "path", "default": "x"}},
         ["a"],
     ),
-    (with_a_default_that_is_no_json, "", {"a": {}}, []),
+    (
+        with_defaults_that_are_no_json,
+        "",
+        {
+            "a": {},
+            "b": {"type": "number"},
+            "c": {"type": "string"},
+            "d": {},
+            "e": {"type": "array", "items": {"type": "number"}},
+        },
+        [],
+    ),
     (with_context, "", {"a": INT}, ["a"]),
     (
         google,
@@ -334,6 +380,32 @@ def test_a_model_is_defined_once() -> None:
     parameters = function.parameters
     assert parameters["$defs"] == {"Author": AUTHOR, "Book": BOOK}
     assert parameters["properties"]["c"] == {"type": "array", "items": {"$ref": "#/$defs/Book"}}
+
+
+def test_defaults_of_models_that_are_no_json_are_left_out() -> None:
+    @tool
+    def function(a: Limits) -> None: ...
+
+    properties = function.parameters["$defs"]["Limits"]["properties"]
+    assert properties["seconds"].keys() == {"title", "type"}
+    assert properties["count"]["default"] == 3
+    assert function.load({"a": {}}) == {"a": Limits()}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="there such hints are no texts")
+def test_what_a_dataclass_is_started_with_is_a_field() -> None:
+    @tool
+    def function(x: Started) -> None: ...
+
+    schema = function.parameters["$defs"]["Started"]
+    assert schema["properties"] == {
+        "a": {"type": "integer", "description": "For its start."},
+        "b": {"type": "integer", "default": 0},
+        "c": {"type": "number", "description": "How long"},
+    }
+    assert schema["required"] == ["a"]
+    loaded = function.load({"x": {"a": 1, "b": 2, "c": 3.0}})["x"]
+    assert (loaded.b, loaded.total) == (2, 6)
 
 
 def test_discriminators_lead_to_the_renamed_classes() -> None:

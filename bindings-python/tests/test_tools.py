@@ -80,6 +80,36 @@ async def test_an_exception_becomes_an_answer(
     assert output.endswith("LookupError")
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+@pytest.mark.parametrize("error", [Speechless(), ValueError("half a pair: \ud800")])
+async def test_an_exception_without_a_text_is_answered(
+    tool_mock: MockServer, error: Exception
+) -> None:
+    def handler(_: Message) -> str:
+        raise error
+
+    async def async_handler(_: Message) -> str:
+        raise error
+
+    @letta.tool
+    def lookup(q: str) -> str:
+        raise error
+
+    @letta.tool(name="lookup")
+    async def async_lookup(q: str) -> str:
+        raise error
+
+    tools: tuple[Any, ...] = (letta.ToolSet([lookup]), letta.ToolSet([async_lookup]))
+    for function in (handler, async_handler, *tools):
+        with anyio.fail_after(10):
+            status, output, _ = await run_with_tool(tool_mock, function)
+        assert (status, bool(output)) == ("error", True)
+
+
 @pytest.mark.parametrize("result", [None, 7, {"content": "text"}, {"content": [float("nan")]}])
 async def test_a_bad_result_becomes_an_error(tool_mock: MockServer, result: Any) -> None:
     status, output, _ = await run_with_tool(tool_mock, lambda _: result)

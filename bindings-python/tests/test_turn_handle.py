@@ -110,6 +110,30 @@ async def test_one_task_at_a_time_reads(scripted: Scripted) -> None:
         mock.assert_received("abort_message", times=1)
 
 
+async def test_who_is_refused_leaves_the_reader_alone(scripted: Scripted) -> None:
+    mock = scripted(script.turn("text", hang=True))
+    async with connected(mock) as (client, runtime):
+        seen = text_seen(client)
+        turn = client.send_turn(runtime=runtime, payload=message())
+        stream = aiter(turn)
+        read: list[str] = []
+
+        async def reader() -> None:
+            read.extend([event.type async for event in stream])
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(reader)
+            await seen.wait()
+            for other in (stream, aiter(turn)):
+                with pytest.raises(RuntimeError, match="another task"):
+                    await anext(other)
+            del other
+            gc.collect()
+            assert turn.status == "running"
+            await turn.abort()
+        assert read[-1] == "finished"
+
+
 async def test_only_the_text(scripted: Scripted) -> None:
     mock = scripted(script.turn(["a", "b", "c"], reasoning=["hm"]))
     async with connected(mock) as (client, runtime):

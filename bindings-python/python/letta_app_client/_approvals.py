@@ -13,6 +13,7 @@ from ._checks import runtime_ids
 from ._jobs import Job, Jobs
 from ._json import encode
 from ._loops import Loop, logger
+from ._said import kind_and_said
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
 from .decisions import Decision
 from .errors import InvalidOption
@@ -64,8 +65,7 @@ class _ApprovalJob(Job):
         return f"the approval handler, asked for {json.dumps(self._request.tool_name)},"
 
     def describe(self, error: BaseException) -> str:
-        kind, text = type(error).__name__, str(error)
-        return f"{self.what} raised {kind}: {text}" if text else f"{self.what} raised {kind}"
+        return f"{self.what} raised {kind_and_said(error)}"
 
     def encode(self, output: Any) -> str:
         if isinstance(output, Decision):

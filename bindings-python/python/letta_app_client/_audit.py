@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+import json
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, overload
 
+from ._json import encode
 from ._rule import Rule, described
+from ._said import kind_and_said
 from .approvals import Answered, ApprovalHandler, ApprovalRequest
 from .decisions import Decision
+from .errors import InvalidCommand
 from .messages import Fields
 
 __all__ = ["Audit", "AuditEntry"]
 
+_IDS = "selected_permission_suggestion_ids"
 _LATE = "too late: nobody waits for the answer any more"
 
 
@@ -92,7 +96,7 @@ class Audit(Sequence[AuditEntry]):
         try:
             answer = handler(request)
         except BaseException as error:
-            self._keep(request, by, error=_text(error))
+            self._keep(request, by, error=kind_and_said(error))
             raise
         if inspect.isawaitable(answer):
             return self._later(request, by, answer)
@@ -105,7 +109,7 @@ class Audit(Sequence[AuditEntry]):
         try:
             decided = await answer
         except BaseException as error:
-            self._keep(request, by, error=_text(error))
+            self._keep(request, by, error=kind_and_said(error))
             raise
         self._keep(request, by, decided)
         return decided
@@ -116,18 +120,14 @@ class Audit(Sequence[AuditEntry]):
         decision = None
         if request.cancelled.is_set():
             error = f"{_LATE} ({error or _behavior(answer)})"
-        elif isinstance(answer, Decision):
-            decision = answer.to_dict()
-        elif isinstance(answer, Mapping):
-            decision = dict(answer)
         elif error is None:
-            error = f"{type(answer).__name__} is no decision"
+            decision, error = _outcome(answer)
         entry = AuditEntry(
             time=datetime.now(timezone.utc),
             tool_name=request.tool_name,
-            # Copies: what the handler holds may be changed later.
+            # A copy, like the decision: what the handler holds may be changed later.
             input=Fields(request.input.to_dict()),
-            decision=None if decision is None else Fields(copy.deepcopy(decision)),
+            decision=None if decision is None else Fields(decision),
             by=by,
             error=error,
             request_id=request.request_id,
@@ -162,13 +162,37 @@ def _decider(handler: ApprovalHandler, request: ApprovalRequest) -> str:
     return described(handler.pick(request) if isinstance(handler, Rule) else handler)
 
 
+def _outcome(answer: object) -> tuple[dict[str, Any] | None, str | None]:
+    """The decision as it is sent, or why none is: it is checked as the engine does it."""
+    given = answer.to_dict() if isinstance(answer, Decision) else answer
+    if not isinstance(given, Mapping):
+        return None, f"{type(answer).__name__} is no decision"
+    try:
+        decision: dict[str, Any] = json.loads(encode(given))
+    except InvalidCommand as error:
+        return None, str(error)
+    wrong = _wrong(decision)
+    return (decision, None) if wrong is None else (None, f"{wrong} is not usable")
+
+
+def _wrong(decision: Mapping[str, Any]) -> str | None:
+    """The field that keeps a decision from being one (protocol section 13)."""
+    behavior, message = decision.get("behavior"), decision.get("message", "")
+    if behavior not in ("allow", "deny"):
+        return "behavior"
+    if not isinstance(message, str) or (behavior == "deny" and "message" not in decision):
+        return "message"
+    if behavior == "deny":
+        return None
+    ids = decision.get(_IDS, [])
+    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        return _IDS
+    updated = decision.get("updated_input")
+    return None if updated is None or isinstance(updated, dict) else "updated_input"
+
+
 def _behavior(answer: object) -> str:
     """What would have been decided."""
     given = answer.to_dict() if isinstance(answer, Decision) else answer
     behavior = given.get("behavior") if isinstance(given, Mapping) else None
     return behavior if isinstance(behavior, str) else type(answer).__name__
-
-
-def _text(error: BaseException) -> str:
-    kind, text = type(error).__name__, str(error)
-    return f"{kind}: {text}" if text else kind

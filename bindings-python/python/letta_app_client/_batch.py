@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from ._rich import Rich
 from ._usage import summed
-from .errors import LettaAppError, TurnError
+from .errors import ApprovalRequired, LettaAppError, TurnError
 from .results import TurnResult, Usage
 
 if TYPE_CHECKING:
     from .session import Prompt
 
-__all__ = ["Batch", "BatchItem"]
+__all__ = ["Batch", "BatchItem", "kept"]
 
 R_co = TypeVar("R_co", bound=TurnResult, covariant=True)
 
@@ -52,6 +52,13 @@ class BatchItem(Generic[R_co]):
         if isinstance(self.error, TurnError):
             return self.error.result
         return self.result
+
+
+def kept(error: LettaAppError) -> LettaAppError:
+    """Makes an error one that does not lead to the client, which a kept batch would keep."""
+    if isinstance(error, ApprovalRequired):
+        error._answer = None  # noqa: SLF001 - of this package
+    return error.with_traceback(None)
 
 
 class Batch(Rich, Sequence[BatchItem[R_co]]):

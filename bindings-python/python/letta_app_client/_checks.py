@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import InvalidOption
+from .errors import InvalidCommand, InvalidOption
 
-__all__ = ["expect", "expect_text", "expect_texts", "runtime_ids"]
+__all__ = [
+    "expect",
+    "expect_path",
+    "expect_prompt",
+    "expect_text",
+    "expect_texts",
+    "runtime_ids",
+]
 
 
 def expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> None:
@@ -49,6 +57,32 @@ def expect_texts(name: str, values: Any) -> list[str]:
     for value in found:
         expect_text(name, value)
     return found
+
+
+def expect_path(name: str, value: object) -> str:
+    """Checks that an option is a path, and returns its text.
+
+    Raises:
+        InvalidOption: It is not.
+    """
+    expect(name, value, "a path", (str, os.PathLike))
+    text: object = os.fspath(value)  # type: ignore[call-overload]
+    expect_text(name, text)
+    return str(text)
+
+
+def expect_prompt(prompt: Any) -> Any:
+    """Checks that a prompt is text or parts, and returns it so that it can be read again.
+
+    Raises:
+        InvalidCommand: It is not.
+    """
+    if isinstance(prompt, str):
+        return prompt
+    if isinstance(prompt, (bytes, Mapping)) or not isinstance(prompt, Iterable):
+        kind = type(prompt).__name__
+        raise InvalidCommand(f"prompt: expected text or a list of parts, got {kind}")
+    return list(prompt)
 
 
 def runtime_ids(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._approvals import Approvals, chosen
 from ._call import Delivery
-from ._checks import expect_texts
+from ._checks import expect, expect_texts
 from ._conveniences import HasConveniences
 from ._flight import Flight
 from ._limits import Resend, Timeout, turn_limits
@@ -144,6 +144,7 @@ class Commands(HasConveniences, Overloads):
             TurnInterrupted: The connection was lost, and so was the turn's end. What is known of it
                 is in ``result``; ``result.delivery`` tells whether the input arrived.
         """
+        expect("check", check, "True or False", (bool,))
         limits = turn_limits(
             timeout=timeout,
             idle_timeout=idle_timeout,
@@ -235,6 +236,7 @@ class Commands(HasConveniences, Overloads):
 
             All other errors of ``run_turn`` come when the turn is awaited.
         """
+        expect("check", check, "True or False", (bool,))
         limits = turn_limits(
             timeout=timeout,
             idle_timeout=idle_timeout,

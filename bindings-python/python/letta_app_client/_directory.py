@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ._checks import expect_path
 from ._filters import Wanted
 from ._link import Link
 from ._subscription import Inbox
-from .errors import InvalidOption
 
 __all__ = ["absolute", "is_at", "shown"]
 
@@ -62,10 +62,7 @@ async def shown(
 
 def absolute(path: str | os.PathLike[str]) -> str:
     """A path the server understands."""
-    text = os.fspath(path)
-    if not isinstance(text, str):
-        raise InvalidOption(f"cwd: expected a path, got {text!r}")
-    return os.path.abspath(text)  # noqa: PTH100 - keeps symbolic links, takes out ``..``
+    return os.path.abspath(expect_path("cwd", path))  # noqa: PTH100 - keeps symbolic links, takes out ``..``
 
 
 def is_at(found: str, wanted: str) -> bool:

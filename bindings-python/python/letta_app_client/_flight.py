@@ -25,9 +25,13 @@ from .errors import (
 from .events import ApprovalDecided, ApprovalRequested, TurnEvent, events_from_native
 from .results import Arrival, TurnResult
 
-__all__ = ["Flight", "news"]
+__all__ = ["Flight", "SecondReader", "news"]
 
 Phase = Literal["settling", "sent", "queued", "running", "stopping"]
+
+
+class SecondReader(RuntimeError):
+    """Somebody reads the events of a turn already, who reads on."""
 
 
 class Flight:
@@ -163,8 +167,7 @@ class Flight:
     async def next_event(self) -> TurnEvent | None:
         """Waits for the next event; ``None`` once the turn is over and all were given."""
         self._bridge.check()
-        if self._reading:
-            raise RuntimeError("another task is reading the events of this turn")
+        self.check_unread()
         self._reading = True
         try:
             while True:
@@ -189,9 +192,13 @@ class Flight:
 
     def claim(self) -> None:
         """Lets nobody else read the events, for good."""
-        if self._reading:
-            raise RuntimeError("another task is reading the events of this turn")
+        self.check_unread()
         self._reading = True
+
+    def check_unread(self) -> None:
+        """Refuses who would read the events while another does."""
+        if self._reading:
+            raise SecondReader("another task is reading the events of this turn")
 
     def take_now(self) -> list[dict[str, Any]]:
         """Returns the events that are there, from any thread; for who has claimed them."""

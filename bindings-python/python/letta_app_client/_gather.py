@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Literal
 
 from . import _native
-from ._batch import Batch, BatchItem
+from ._batch import Batch, BatchItem, kept
+from ._checks import expect
 from ._flight import news
 from ._progress import Progress
 from .errors import InvalidOption, LettaAppError, TurnError, from_json
@@ -39,7 +40,7 @@ async def gather(
             this event loop.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many turns have ended, well or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first turn that fails stops the others, and is raised. By default its
             item has the error, and the others go on; ``asyncio.gather`` calls that
             ``return_exceptions``.
@@ -58,6 +59,7 @@ async def gather(
         raise InvalidOption(
             f"turns: expected what send returned, got {wrong}", hint="several: gather(*turns)"
         )
+    expect("check", check, "True or False", (bool,))
     for turn in turns:
         turn._flight.check()  # noqa: SLF001 - of this package
     shown = Progress(progress, len(turns))
@@ -97,7 +99,7 @@ def _item(turn: Turn, *, check: bool) -> BatchItem[TurnResult]:
         return BatchItem(turn.prompt, turn.agent_id, flight.result)
     if check:
         raise error
-    return BatchItem(turn.prompt, turn.agent_id, error=error)
+    return BatchItem(turn.prompt, turn.agent_id, error=kept(error))
 
 
 def _unended(result: TurnResult) -> LettaAppError | None:

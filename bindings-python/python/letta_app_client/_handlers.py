@@ -6,11 +6,24 @@ import contextvars
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec
 
+from ._jobs import _is_async
 from ._loops import logger
 
-__all__ = ["Handlers"]
+__all__ = ["Handlers", "expect_plain"]
 
 P = ParamSpec("P")
+
+
+def expect_plain(name: str, handler: object) -> None:
+    """Checks that a handler is a function that nobody would have to await.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not callable(handler):
+        raise TypeError(f"{name}: expected a function, got {type(handler).__name__}")
+    if _is_async(handler):
+        raise TypeError(f"{name}: expected a plain function, got an async one, which nobody awaits")
 
 
 class Handlers(Generic[P]):
@@ -35,8 +48,7 @@ class Handlers(Generic[P]):
 
     def add(self, handler: Callable[P, Any]) -> Callable[[], None]:
         """Registers a handler and returns the function that removes it."""
-        if not callable(handler):
-            raise TypeError(f"{self._name}: expected a function, got {type(handler).__name__}")
+        expect_plain(self._name, handler)
         entry = (handler, contextvars.copy_context())
         self.entries = (*self.entries, entry)
         if self._listen is not None:

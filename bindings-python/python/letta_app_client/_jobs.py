@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
 
 from ._loops import Loop, logger
+from ._said import said
 
 __all__ = ["Job", "Jobs"]
 
@@ -94,7 +95,7 @@ class Job(ABC):
 
     def describe(self, error: BaseException) -> str:
         """Says in an answer what the function raised."""
-        return str(error) or type(error).__name__
+        return said(error)
 
     def run(self, jobs: Jobs, key: Hashable) -> None:
         """Calls the function."""
@@ -159,7 +160,7 @@ class Job(ABC):
         try:
             text = self.encode(output)
         except Exception as error:  # noqa: BLE001 - any failure is an answer
-            self._failed(error, str(error) or type(error).__name__)
+            self._failed(error, said(error))
         else:
             self._answer(text, None)
 

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .errors import InvalidCommand
+from .messages import Fields
 
-__all__ = ["encode"]
+__all__ = ["encode", "is_json"]
 
 
 def _plain(value: Any) -> Any:
     """Lets mappings that are no dicts into JSON, among them the package's own messages."""
-    raw = getattr(value, "raw", None)
+    if isinstance(value, Fields):
+        return value.raw
     if isinstance(value, Mapping):
-        return raw if isinstance(raw, dict) else dict(value)
+        return dict(value)
     raise TypeError(type(value).__name__)
 
 
@@ -42,6 +44,15 @@ def encode(command: Any) -> str:
         problem = _find(command, "") or f"command: {error}"
         raise InvalidCommand(problem) from None
     return text
+
+
+def is_json(value: Any) -> bool:
+    """Whether a value of plain types can be sent: a text may be none, nor a number."""
+    try:
+        encode({"value": value})
+    except InvalidCommand:
+        return False
+    return True
 
 
 def _has_text_keys(command: Mapping[Any, Any]) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from ._batch import Batch, BatchItem
+from ._batch import Batch, BatchItem, kept
 from ._checks import expect, expect_texts
 from ._progress import Progress
 from .client import AppServerClient
 from .errors import InvalidOption, LettaAppError
 from .results import TurnResult
+from .tools import ToolSet
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -88,7 +89,7 @@ async def map(
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -110,6 +111,7 @@ async def map(
     expect("limit", limit, "a number", (int,))
     if limit < 1:
         raise InvalidOption(f"limit: expected a number above 0, got {limit}")
+    expect("check", check, "True or False", (bool,))
     output = None
     if output_type is not None:
         from ._output import Output  # noqa: PLC0415 - for those who want one
@@ -147,6 +149,11 @@ class _Mapping:
         session = ("mode", "cwd", "tools", "create_conversation", "fields")
         self._start = {name: settings[name] for name in session if name in settings}
         self._settings: Any = {k: v for k, v in settings.items() if k not in session}
+        # They count for every prompt, and a generator gives its items once.
+        if "tools" in settings:
+            self._start["tools"] = ToolSet(settings["tools"])
+        if "allow" in settings:
+            self._settings["allow"] = expect_texts("allow", settings["allow"])
         self._check = check
         self._items: dict[int, BatchItem[Any]] = {}
         self._open: set[Session] = set()
@@ -227,8 +234,7 @@ class _Mapping:
         except LettaAppError as error:
             if self._check:
                 raise
-            # Its traceback leads to the client, which a kept batch would keep.
-            return BatchItem(prompt, agent, error=error.with_traceback(None))
+            return BatchItem(prompt, agent, error=kept(error))
         return BatchItem(prompt, agent, result)
 
     async def _ask(self, agent: str, prompt: Prompt) -> TurnResult:

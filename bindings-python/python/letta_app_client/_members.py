@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from ._docstrings import read_docstring
+from ._json import is_json
 from ._jsonable import jsonable
 from ._shape import BadValue, Shape, expected, problem
 
@@ -69,9 +70,11 @@ class Member:
             schema.setdefault("description", self.hint.description)
         if self.hint.default is not NOTHING:
             try:
-                schema["default"] = jsonable(self.hint.default)
-            except TypeError:
+                default = jsonable(self.hint.default)
+            except (TypeError, RecursionError):
                 return schema  # it is there all the same, but cannot be shown
+            if is_json(default):
+                schema["default"] = default
         return schema
 
 
@@ -189,8 +192,11 @@ def members_of(kind: Any, namespace: Mapping[str, Any]) -> list[Hint] | None:
 
 def _of_dataclass(kind: Any, hints: Mapping[str, Any]) -> list[Hint]:
     found = []
-    for field in dataclasses.fields(kind):
-        if not field.init:
+    plain = {field.name for field in dataclasses.fields(kind)}
+    for field in kind.__dataclass_fields__.values():
+        hint = hints[field.name]
+        # What is no field may be one for ``__init__`` alone, or of the class.
+        if not field.init or (field.name not in plain and not _is_of_init(hint)):
             continue
         default: Any = NOTHING if field.default is dataclasses.MISSING else field.default
         # Other factories may have effects, or give something else each time.
@@ -198,8 +204,18 @@ def _of_dataclass(kind: Any, hints: Mapping[str, Any]) -> list[Hint]:
             default = field.default_factory()
         required = default is NOTHING and field.default_factory is dataclasses.MISSING
         description = field.metadata.get("description", "")
-        found.append(Hint(field.name, hints[field.name], required, default, description))
+        found.append(Hint(field.name, _kind_of_init(hint), required, default, description))
     return found
+
+
+def _is_of_init(hint: Any) -> bool:
+    return hint is dataclasses.InitVar or isinstance(hint, dataclasses.InitVar)
+
+
+def _kind_of_init(hint: Any) -> Any:
+    if not _is_of_init(hint):
+        return hint
+    return Any if hint is dataclasses.InitVar else hint.type
 
 
 def _of_typed_dict(kind: Any, hints: Mapping[str, Any]) -> list[Hint]:

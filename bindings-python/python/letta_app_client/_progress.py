@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ._jobs import _is_async
+from ._loops import logger
 from .errors import InvalidOption
 
 __all__ = ["Progress"]
@@ -23,26 +25,32 @@ class Progress:
         self._total = total
         self._bar: Any = None
         self._call: Callable[[int, int], object] | None = None
-        if callable(progress):
+        if callable(progress) and not _is_async(progress):
             self._call = progress
         elif progress is True:
             self._bar = _bar(total)
         elif progress is not None and progress is not False:
             kind = type(progress).__name__
-            raise InvalidOption(f"progress: expected True, None or a function, got {kind}")
+            raise InvalidOption(f"progress: expected True, None or a plain function, got {kind}")
 
     def step(self) -> None:
-        """One more is done."""
+        """One more is done. What the bar or the function raises is logged: the others go on."""
         self._done += 1
-        if self._bar is not None:
-            self._bar.update()
-        if self._call is not None:
-            self._call(self._done, self._total)
+        try:
+            if self._bar is not None:
+                self._bar.update()
+            if self._call is not None:
+                self._call(self._done, self._total)
+        except Exception:  # noqa: BLE001 - the others go on
+            logger.exception("progress: it raised")
 
     def close(self) -> None:
         """No more will be done."""
-        if self._bar is not None:
-            self._bar.close()
+        try:
+            if self._bar is not None:
+                self._bar.close()
+        except Exception:  # noqa: BLE001 - the others go on
+            logger.exception("progress: it raised")
 
 
 def _bar(total: int) -> Any:

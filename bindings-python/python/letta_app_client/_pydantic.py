@@ -6,7 +6,9 @@ import json
 import sys
 from typing import Any
 
-from ._shape import BadValue, Shape, shown
+from ._json import is_json
+from ._said import said
+from ._shape import BadValue, Shape, problem, shown
 
 __all__ = ["REF", "adapted", "is_of_pydantic"]
 
@@ -35,7 +37,9 @@ def adapted(hint: Any) -> Shape:
         raise TypeError("pydantic models need pydantic 2")
     try:
         adapter = pydantic.TypeAdapter(hint)
-        schema = adapter.json_schema(ref_template=f"{REF}{{model}}")
+        schema = adapter.json_schema(
+            ref_template=f"{REF}{{model}}", schema_generator=_generator(pydantic)
+        )
     except pydantic.errors.PydanticUserError as error:
         raise TypeError(f"pydantic does not understand {hint!r}: {error}") from error
 
@@ -45,8 +49,25 @@ def adapted(hint: Any) -> Shape:
             return adapter.validate_json(json.dumps(value))
         except pydantic.ValidationError as error:
             raise BadValue(*(_line(one, path) for one in error.errors())) from None
+        except Exception as error:
+            # A validator raised what is not for pydantic.
+            name = getattr(hint, "__name__", "value")
+            raise problem(path, f"a valid {name} ({said(error)})", value) from error
 
     return Shape(schema, load)
+
+
+def _generator(pydantic: Any) -> Any:
+    """What makes schemas without the defaults that JSON does not have."""
+
+    class Generator(pydantic.json_schema.GenerateJsonSchema):  # type: ignore[misc]
+        def default_schema(self, schema: Any) -> Any:
+            made = super().default_schema(schema)
+            if is_json(made.get("default")):
+                return made
+            return {key: value for key, value in made.items() if key != "default"}
+
+    return Generator
 
 
 def _line(error: Any, path: str) -> str:

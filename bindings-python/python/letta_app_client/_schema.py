@@ -12,6 +12,7 @@ from typing import Any, Literal, NewType, TypeVar, Union, get_args, get_origin
 from ._docstrings import read_docstring
 from ._members import Hint, Member, alias_value, annotated, members_of, object_shape
 from ._pydantic import REF, adapted, is_of_pydantic
+from ._said import said
 from ._scalars import choice, scalar
 from ._shape import BadValue, Load, Shape, expected, problem
 from ._toolcontext import ToolContext
@@ -135,9 +136,11 @@ class Schemas:
         def load(value: Any, path: str) -> Any:
             try:
                 return shape.load(value, path)
-            except (TypeError, ValueError) as error:
+            except BadValue:
+                raise
+            except Exception as error:
                 # The class has checks of its own.
-                raise problem(path, f"a valid {kind.__name__} ({error})", value) from error
+                raise problem(path, f"a valid {kind.__name__} ({said(error)})", value) from error
 
         return Shape(shape.schema, load)
 

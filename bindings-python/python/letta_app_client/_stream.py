@@ -44,6 +44,8 @@ class TurnStream(AsyncIterator[T_co], Generic[T_co]):
     async def __anext__(self) -> T_co:
         if self._over:
             raise StopAsyncIteration
+        # Who is refused neither ends the iteration nor begins one.
+        self._flight.check_unread()
         self._open = True
         try:
             item = self._now()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from . import _native
+from ._checks import expect_prompt, expect_texts
 from ._json import encode
 from ._jsonable import jsonable
 from ._lanes import Lanes
@@ -58,6 +59,7 @@ async def run_structured(
     session: Session, prompt: Prompt, output: Output, settings: TurnSettings
 ) -> StructuredResult[Any]:
     """See ``Session.run``."""
+    prompt = expect_prompt(prompt)
     client = session.client
     groups = session._groups()  # noqa: SLF001 - of this package
     if any(_named(tool) for group in groups for tool in group.get("tools", ())):
@@ -107,15 +109,14 @@ class _Handing:
             )
             asked = self._session._settings  # noqa: SLF001
             given: TurnSettings = {"resend": "if_uncommitted", **asked, **settings}
-            given["allow"] = [*given.get("allow", ()), name]
+            given["allow"] = [*expect_texts("allow", given.get("allow", ())), name]
             return await self._ask(prompt, given)
         finally:
             remove()
             self._forget([{"runtimes": [runtime], "external_tools": groups}])
 
     async def _ask(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
-        given = prompt if isinstance(prompt, str) else list(prompt)
-        plain = json.loads(encode({"content": given}))["content"]
+        plain = json.loads(encode({"content": prompt}))["content"]
         content: Prompt = json.loads(self._submission.content(json.dumps(plain)))
         spent = Usage()
         while True:

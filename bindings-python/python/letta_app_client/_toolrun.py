@@ -10,6 +10,7 @@ from typing import Any
 
 from ._jobs import _drop, _is_async
 from ._loops import logger, running_loop
+from ._said import kind_and_said
 from ._toolcontext import ToolContext
 from ._toolresult import error_result, to_result
 from .errors import WrongLoop
@@ -99,6 +100,5 @@ def _called(name: str, call: Callable[[], Any]) -> Any:
 
 def _failed(name: str, error: BaseException) -> dict[str, Any]:
     logger.error("the tool %s failed", name, exc_info=error)
-    kind, text = type(error).__name__, str(error)
-    text = f"{kind}: {text}" if text else kind
+    text = kind_and_said(error)
     return error_result(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

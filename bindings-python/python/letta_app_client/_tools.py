@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import json
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -74,7 +76,10 @@ class Tools:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._native: _native.Connection = bridge.native
-        self._handlers: dict[Place, list[_Registered]] = {}
+        # By the place, and there by a key of each one's own.
+        self._handlers: dict[Place, dict[object, _Registered]] = {}
+        # There has been one for a runtime: what it was registered for is still called.
+        self._scoped = False
         self._jobs = Jobs()
 
     @property
@@ -95,20 +100,32 @@ class Tools:
             raise TypeError(f"on_external_tool_call: expected a function, got {kind}")
         place = runtime_ids(runtime)
         wanted = None if names is None else frozenset(names)
-        mine = _Registered(handler, wanted, contextvars.copy_context())
-        here = self._handlers.setdefault(place, [])
+        here = self._handlers.setdefault(place, {})
         if place is None:
             here.clear()
-        here.append(mine)
+        else:
+            self._scoped = True
+        key = object()
+        here[key] = _Registered(handler, wanted, contextvars.copy_context())
+        # Sessions that are dropped remove theirs at any moment, and the place with the last one.
+        self._handlers[place] = here
         self._native.handle_tools(True)
         self._bridge.attend()
+        # Who removes late, or never, must keep neither this nor the handler.
+        return functools.partial(_remove, weakref.ref(self), place, key)
 
-        def remove() -> None:
-            here[:] = [one for one in here if one is not mine]
-            # What was registered for a conversation is still called, and answered with an error.
-            self._native.handle_tools(self._handlers.keys() != {None} or bool(here))
-
-        return remove
+    def remove(self, place: Place, key: object) -> None:
+        """Removes a handler, from any thread."""
+        here = self._handlers.get(place)
+        if here is None or here.pop(key, None) is None:
+            return
+        if not here:
+            self._handlers.pop(place, None)
+            if here:
+                # Another thread has registered one meanwhile.
+                self._handlers[place] = here
+        if not self._scoped:
+            self._native.handle_tools(bool(self._handlers))
 
     def call(self, call: Message) -> None:
         """Runs the tool."""
@@ -119,16 +136,25 @@ class Tools:
         place: Any = (scope.get("agent_id"), scope.get("conversation_id"))
         name = call.get("tool_name")
         # The latest first.
-        for one in reversed([*self._handlers.get(None, ()), *self._handlers.get(place, ())]):
+        for one in reversed([*self._at(None), *self._at(place)]):
             if one.names is None or name in one.names:
                 job = _ToolJob(self._native, loop, one.handler, call, one.context)
                 self._jobs.start(call["request_id"], job)
                 return
-        if self._handlers.keys() != {None}:
+        if self._scoped:
             # The server calls only what this connection has registered: nobody else answers.
             self._native.answer_tool(call["request_id"], None, "no handler for this tool any more")
+
+    def _at(self, place: Place) -> list[_Registered]:
+        return list(self._handlers.get(place, {}).values())
 
     def over(self, request_id: str, reason: str) -> None:
         """What the tool answers would reach nobody any more."""
         logger.debug("an external tool need not run on: %s", reason)
         self._jobs.over(request_id)
+
+
+def _remove(tools: weakref.ref[Tools], place: Place, key: object) -> None:
+    found = tools()
+    if found is not None:
+        found.remove(place, key)

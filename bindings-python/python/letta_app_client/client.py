@@ -15,7 +15,7 @@ from ._checks import expect, expect_text
 from ._commands import Commands
 from ._decode import decode, decode_as
 from ._filters import Wanted
-from ._handlers import Handlers
+from ._handlers import Handlers, expect_plain
 from ._link import Link
 from ._loops import logger
 from ._subscription import Subscription
@@ -132,7 +132,10 @@ class AppServerClient(Commands):
         return self
 
     async def close(self) -> None:
-        """Closes the client for good; what still waits ends with ``ClientClosed``.
+        """Closes the client for good.
+
+        A turn that is under way raises ``TurnInterrupted`` then; one whose input was still held
+        back (``settling``), and every request that waits, raises ``ClientClosed``.
 
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
         at most. May be called again, in every state. From another loop or after a fork it returns
@@ -292,14 +295,14 @@ class AppServerClient(Commands):
 
             Raises:
                 InvalidOption: ``types`` or ``runtime`` is not usable.
+                TypeError: The handler is no function, or an ``async def``, which nobody would
+                    await; so it is with all handlers.
             """
             self._bridge.check_process()
             self._bridge.attend()
             if types is None and runtime is None:
                 return self._link.on_message.add(handler)
-            if not callable(handler):
-                kind = type(handler).__name__
-                raise TypeError(f"on_message: expected a function, got {kind}")
+            expect_plain("on_message", handler)
             wanted = Wanted(types, runtime)
 
             def filtered(message: Message, channel: Channel) -> None:

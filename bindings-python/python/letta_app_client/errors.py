@@ -21,7 +21,7 @@
     │  ├─ TurnAborted                        it was stopped, or removed from the queue
     │  ├─ TurnTimeout(…, TimeoutError)       its total time limit passed
     │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
-    │  ├─ TurnInterrupted                    the connection was lost: the outcome is unknown
+    │  ├─ TurnInterrupted                    the connection ended: the outcome is unknown
     │  ├─ ApprovalRequired                   a permission is wanted; request
     │  └─ StructuredOutputError              no result that fits output_type; text, errors
     ├─ Lagged                                a subscription that was to raise; dropped_count
@@ -240,7 +240,8 @@ class TurnIdleTimeout(TurnError, TimeoutError):
 class TurnInterrupted(TurnError):
     """The connection was lost during the turn: its outcome is unknown (section 16).
 
-    Also raised for a turn that was detached, when it is awaited all the same.
+    Also raised where the client was closed meanwhile, and for a turn that was detached, when it is
+    awaited all the same.
     """
 
     code = "turn_interrupted"
@@ -271,14 +272,18 @@ class ApprovalRequired(TurnError):
             decision: ``allow(...)``, ``deny(...)``, or the plain form of one.
 
         Raises:
-            InvalidOption: A program made this error itself, or took it out of a batch: there is
-                nobody to answer. ``client.input`` does the same.
+            InvalidOption: A program made or copied this error itself, or took it out of a batch:
+                there is nobody to answer. ``client.input`` does the same.
             InvalidCommand: It is no decision.
             Disconnected: There is no connection.
         """
         if self._answer is None or self.request is None:
             raise InvalidOption("respond: this error is not one that a turn has raised")
         self._answer(self.request, decision)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy answers nobody: it may outlive the client, or be in another process.
+        return type(self), self.args, {**vars(self), "_answer": None}
 
 
 class StructuredOutputError(TurnError):

@@ -58,6 +58,10 @@ class Usage:
     step_count: int = 0
     context_tokens: int | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the counts as plain data, as in ``TurnResult.to_dict``."""
+        return vars(self).copy()
+
 
 @dataclass(frozen=True)
 class ToolCall:
@@ -72,6 +76,7 @@ class ToolCall:
         run_id: The run that made the call.
     """
 
+    type: ClassVar[Literal["tool_call"]] = "tool_call"
     id: str
     name: str
     arguments: str = ""
@@ -86,6 +91,10 @@ class ToolCall:
             return parse(self.arguments)
         except ValueError:
             return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the call as plain data, as in ``TurnResult.to_dict``."""
+        return vars(self).copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +291,9 @@ class TurnResult(Rich):
         plain = {key.name: getattr(self, key.name) for key in fields(self)}
         plain["runtime"] = self.runtime.to_dict()
         plain["runs"] = [vars(run).copy() for run in self.runs]
-        plain["tool_calls"] = [vars(call).copy() for call in self.tool_calls]
+        plain["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         plain["messages"] = [self._plain(one) for one in self.messages]
-        plain["usage"] = vars(self.usage).copy()
+        plain["usage"] = self.usage.to_dict()
         terminal = self.terminal_message
         plain["terminal_message"] = None if terminal is None else terminal.to_dict()
         for name in ("run_ids", "client_message_ids", "merged_with"):
@@ -293,7 +302,7 @@ class TurnResult(Rich):
 
     def _plain(self, message: TurnMessage) -> dict[str, Any]:
         if isinstance(message, ToolCall):
-            return {"type": "tool_call", "index": self.tool_calls.index(message)}
+            return {"type": message.type, "index": self.tool_calls.index(message)}
         return {"type": message.type, **asdict(message)}
 
 

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._checks import expect_text
+from ._checks import expect_path, expect_text
+from ._handlers import expect_plain
 from ._limits import limit
 from ._loops import running_loop
 from ._pending import Pending
@@ -160,18 +161,20 @@ def spawn_server(
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
-        TypeError: ``on_log`` is no function; raised at once as well.
+        TypeError: ``on_log`` is no plain function; raised at once as well.
         ServerStartError: It did not start, with the end of what it printed.
     """
     if isinstance(command, str) or not command:
         raise InvalidOption("command: expected a program and its arguments as a list of texts")
     for part in command:
         expect_text("command", part)
-    if on_log is not None and not callable(on_log):
-        raise TypeError(f"on_log: expected a function, got {type(on_log).__name__}")
+    if on_log is not None:
+        expect_plain("on_log", on_log)
     seconds = limit("ready_timeout", ready_timeout) or 1e9
     pairs = [(str(name), str(value)) for name, value in (env or {}).items()]
-    folder = None if cwd is None else os.fspath(cwd)
+    folder = None if cwd is None else expect_path("cwd", cwd)
+    if folder is not None and not os.path.isdir(folder):  # noqa: PTH112
+        raise InvalidOption(f"cwd: there is no directory {folder!r}")
 
     def start(log: _native.ServerLog | None) -> _native.Server:
         flags = (bool(auth), seconds, bool(reuse))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 from . import policy
-from ._checks import expect
+from ._checks import expect, expect_prompt, expect_texts
 from ._directory import absolute, is_at, shown
 from ._filters import Wanted
 from ._history import History
 from ._limits import Resend
+from ._own import Own
 from ._pending import Pending
 from ._rich import Rich
 from ._subscription import Inbox
-from ._usage import summed
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, refusal
 from .messages import Fields
@@ -27,12 +26,11 @@ from .tools import Tool, ToolSet
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._flight import Flight
     from ._stream import TurnStream
     from ._structured import StructuredResult
     from .client import AppServerClient
     from .events import TurnEvent
-    from .policy import AuditEntry, Rule
+    from .policy import AuditEntry
     from .turn import Turn
 
 __all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
@@ -91,7 +89,8 @@ class Session(Rich):
         async for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    A cheap handle: several may exist for one conversation.
+    A cheap handle: several may exist for one conversation. One that is dropped answers calls of its
+    tools until the turns that it has sent are over.
     """
 
     _rich: ClassVar[str] = "session"
@@ -108,24 +107,16 @@ class Session(Rich):
         self._client = client
         self._runtime = runtime
         self._tools = tools
-        self._remove_tools = _nothing
+        remove_tools = None
         if len(tools) > 0:
             names = [tool.name for tool in tools]
-            self._remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
+            remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
         self._start = dict(start)
         self._settings = settings
         self._cwd: str | None = None
         self._cwd_ignored = False
-        self._usage = Usage()
         self._closings = 0
-        self._flights: list[Flight] = []
-        # Its conversation is started again after a reconnect until it is closed, or gone.
-        native = client._native  # noqa: SLF001 - of this package
-        native.hold_runtime(self.agent_id, self.conversation_id, True)
-        self._let_go = weakref.finalize(
-            self, native.hold_runtime, self.agent_id, self.conversation_id, False
-        )
-        self._let_go.atexit = False
+        self._own = Own(client._native, runtime, remove_tools)  # noqa: SLF001 - of this package
         self._decided: list[AuditEntry] = []
 
     @property
@@ -170,8 +161,7 @@ class Session(Rich):
     @property
     def usage(self) -> Usage:
         """Token counts of all turns of this session that have ended, summed."""
-        self._note()
-        return self._usage
+        return self._own.usage
 
     @property
     def approvals(self) -> tuple[AuditEntry, ...]:
@@ -238,6 +228,7 @@ class Session(Rich):
                 ``submit_result`` of its own.
             TypeError: JSON has no values of ``output_type``.
         """
+        expect("check", check, "True or False", (bool,))
         if output_type is None:
             settings = {"resend": "if_uncommitted", **self._settings, **settings}
             return await self._asked(prompt, settings, check=check)
@@ -371,10 +362,8 @@ class Session(Rich):
         The conversation stays on the server. Its tools are not answered any more, and it is not
         started again after a reconnect, unless another session has it, or a command names it.
         """
-        self._remove_tools()
-        self._let_go()
+        self._own.close()
         self._stop()
-        self._note()
 
     async def __aenter__(self) -> Session:
         return self
@@ -398,22 +387,25 @@ class Session(Rich):
         self, prompt: Prompt, settings: TurnSettings, *, check: bool, scopes: Sequence[str] = ()
     ) -> Turn:
         chosen: TurnSettings = {**self._settings, **settings}
-        decides = chosen.get("approvals")
+        if "approvals" not in chosen:
+            # Whoever passes a function in lets the agent call it; all else is denied.
+            own = [tool.name for tool in self._tools]
+            chosen["approvals"] = "deny"
+            chosen["allow"] = [*own, *expect_texts("allow", chosen.get("allow", ()))]
+        decides = chosen["approvals"]
         if callable(decides):
             chosen["approvals"] = policy.Audit.into(self._decided, decides)
         payload = _payload(prompt)
         if scopes:
             payload["external_tool_scope_ids"] = list(scopes)
         turn = self._client.send_turn(runtime=self._runtime, payload=payload, check=check, **chosen)
-        self._note()
-        self._flights.append(turn._flight)  # noqa: SLF001 - of this package
+        self._own.sent(turn._flight)  # noqa: SLF001 - of this package
         return turn
 
     def _stop(self) -> None:
         """Stops what was sent and has not ended, and what would be sent after that."""
         self._closings += 1
-        for flight in self._flights:
-            flight.stop()
+        self._own.stop()
 
     def _groups(self) -> list[Any]:
         """The groups of external tools that it has anyway."""
@@ -440,14 +432,6 @@ class Session(Rich):
         self._cwd = seen[-1] if seen else None
         self._cwd_ignored = self._cwd is not None and not is_at(self._cwd, wanted)
 
-    def _note(self) -> None:
-        """Adds up what has ended since the last time."""
-        for flight in [flight for flight in self._flights if flight.is_over]:
-            self._flights.remove(flight)
-            result = flight.result or getattr(flight.error, "result", None)
-            if result is not None:
-                self._usage = summed((self._usage, result.usage))
-
     def __repr__(self) -> str:
         return f"<Session {self.agent_id} {self.conversation_id}>"
 
@@ -470,12 +454,10 @@ class Opening(Pending[Session]):
         self._tools = ToolSet(tools)
         for name in settings.keys() - TurnSettings.__annotations__.keys():
             raise TypeError(f"session() got an unexpected keyword argument {name!r}")
-        self._settings: TurnSettings = {"approvals": self._own_tools_only(), **settings}
-
-    def _own_tools_only(self) -> Rule | Literal["deny"]:
-        """Whoever passes a function in lets the agent call it; all else is denied."""
-        names = [tool.name for tool in self._tools]
-        return policy.allow(*names) if names else "deny"
+        self._settings: TurnSettings = {**settings}
+        if "allow" in settings:
+            # It counts for every turn, and a generator gives its names once.
+            self._settings["allow"] = expect_texts("allow", settings["allow"])
 
     async def _open(self) -> Session:
         fields = dict(self._start)
@@ -498,10 +480,6 @@ class Opening(Pending[Session]):
         return session
 
 
-def _nothing() -> None:
-    """What there is to remove where nothing was registered."""
-
-
 def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
     """What is registered for a conversation: what its fields say, and its own tools."""
     own = tools.external_tools if len(tools) > 0 else ()
@@ -509,5 +487,5 @@ def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
 
 
 def _payload(prompt: Prompt) -> dict[str, Any]:
-    content = prompt if isinstance(prompt, str) else list(prompt)
-    return {"kind": "create_message", "messages": [{"role": "user", "content": content}]}
+    message = {"role": "user", "content": expect_prompt(prompt)}
+    return {"kind": "create_message", "messages": [message]}

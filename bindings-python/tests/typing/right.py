@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import letta_app_client as letta
 from letta_app_client import Fields, protocol
@@ -118,6 +118,14 @@ async def requests(client: letta.AppServerClient) -> None:
         runtime=started.runtime, payload={"kind": "create_message", "messages": []}
     )
     assert_type(accepted, protocol.InputAcceptedResponseMessage)
+
+
+def told_apart(message: letta.TurnMessage) -> str:
+    if message.type == "tool_call":
+        assert_type(message, letta.ToolCall)
+        return message.name
+    assert_type(message.type, Literal["assistant", "reasoning"])
+    return message.text
 
 
 def on_finished(message: protocol.TurnFinishedMessage, channel: letta.Channel) -> None:

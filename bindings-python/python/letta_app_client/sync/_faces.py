@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from types import GenericAlias
 from typing import Any
 
+from .._flight import SecondReader
+from .._jobs import _is_async
 from .._stream import TurnStream
 from ..turn import Turn
 from ._interrupts import Interrupts
@@ -153,7 +155,7 @@ def _next(face: Any) -> Any:
     inner = face._inner  # noqa: SLF001 - of this module
     try:
         return _following(face, inner.__anext__)
-    except StopIteration:
+    except (StopIteration, SecondReader):
         raise
     except BaseException:
         if isinstance(inner, TurnStream):
@@ -205,7 +207,7 @@ def _waiting(name: str) -> Callable[..., Any]:
 
 def called(handler: Any, loop: BlockingLoop) -> Any:
     """Calls a function of the program, and lets other threads go on meanwhile."""
-    if not callable(handler):
+    if not callable(handler) or _is_async(handler):
         return handler  # it is refused by who gets it
 
     @functools.wraps(handler)
