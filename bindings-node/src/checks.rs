@@ -15,6 +15,14 @@ pub fn check_url(url: String) -> Result<(), Thrown> {
     Connection::open(ConnectOptions::new(url), Mailbox::new(|| {})).map(drop).map_err(thrown)
 }
 
+/// What keeps a decision on a permission from being taken; nothing where it would be.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn check_decision(decision: String) -> Option<String> {
+    letta_app_client::engine::check_decision(&decision).err()
+}
+
 /// Whether commands of a type carry a `request_id`: `required`, `optional` or `none`.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]

@@ -58,11 +58,11 @@ impl Submission {
 
     /// The result within the arguments of a call.
     #[napi]
-    pub fn output(&self, arguments: String) -> Result<NativeOutput, Thrown> {
-        Ok(match self.core.output(&json("arguments", &arguments)?) {
-            Ok(output) => NativeOutput { output: Some(output.to_string()), problem: None },
+    pub fn output(&self, arguments: String) -> NativeOutput {
+        match self.core.output_text(&arguments) {
+            Ok(output) => NativeOutput { output: Some(output), problem: None },
             Err(problem) => NativeOutput { output: None, problem: Some(problem) },
-        })
+        }
     }
 
     /// Takes note of a call; gives what is answered to it.

@@ -278,6 +278,17 @@ it("decides on the permissions of a turn, and keeps a record", async () => {
   }
 });
 
+it("records no allowance that the engine denies", async () => {
+  const onApproval = audit(() => ({ behavior: "allow", updated_input: 7 }) as never);
+  const { outputs } = await decided(onApproval);
+  const denied = expect.stringContaining("updated_input");
+  expect(outputs).toEqual([denied, denied]);
+  expect(onApproval.entries).toMatchObject([
+    { decision: null, error: denied },
+    { decision: null, error: denied },
+  ]);
+});
+
 it("denies the permissions of a turn when its person fails, and records why", async () => {
   const warned = nextWarning("AppClientHandlerWarning");
   const onApproval = audit(

@@ -4,6 +4,7 @@ import type { ApprovalHandler, ApprovalRequest, Decision } from "./approvals.js"
 import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { checkDecision } from "./native.cjs";
 import type { RuntimeScope } from "./protocol.js";
 
 /** One permission question and what was decided. Nothing in it can be changed. */
@@ -70,8 +71,9 @@ export function audited(
     try {
       const decision = checkedDecision(await handler(request, options));
       // In its form on the wire: what has none does not count, and denies.
-      const copy = JSON.parse(JSON.stringify(decision)) as Decision;
-      keep(question, late() === null ? copy : null, late());
+      const text = JSON.stringify(decision);
+      const wrong = late() ?? checkDecision(text);
+      keep(question, wrong === null ? JSON.parse(text) : null, wrong);
       return decision;
     } catch (error) {
       keep(question, null, late() ?? describe(error));

@@ -171,6 +171,9 @@ export declare class Submission {
   error(): string
 }
 
+/** What keeps a decision on a permission from being taken; nothing where it would be. */
+export declare function checkDecision(decision: string): string | null
+
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
 

@@ -65,6 +65,7 @@ export const Submission: typeof binding.Submission = loaded.Submission;
 export type Submission = binding.Submission;
 export const submissionTool: typeof binding.submissionTool = loaded.submissionTool;
 export const checkUrl: typeof binding.checkUrl = loaded.checkUrl;
+export const checkDecision: typeof binding.checkDecision = loaded.checkDecision;
 export const keptFrames: typeof binding.keptFrames = loaded.keptFrames;
 export const messageTypes: typeof binding.messageTypes = loaded.messageTypes;
 export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;

@@ -16,6 +16,12 @@ pub(crate) fn kept_frames() -> Vec<&'static str> {
     KEPT_FRAMES.to_vec()
 }
 
+/// What keeps a decision on a permission from being taken; nothing where it would be.
+#[pyfunction]
+pub(crate) fn check_decision(decision: &str) -> Option<String> {
+    letta_app_client::engine::check_decision(decision).err()
+}
+
 /// One delivery as a tuple of strings and numbers, and what a turn came to.
 pub(crate) fn to_tuple<'py>(
     py: Python<'py>,

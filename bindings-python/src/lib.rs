@@ -30,7 +30,7 @@ mod _native {
     #[pymodule_export]
     use crate::connection::Connection;
     #[pymodule_export]
-    use crate::delivery::kept_frames;
+    use crate::delivery::{check_decision, kept_frames};
     #[pymodule_export]
     use crate::errors::{error_kinds, outcome_error};
     #[pymodule_export]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -327,3 +329,15 @@ async def test_a_reader_of_many_events_leaves_room_for_others(scripted: Scripted
             group.cancel_scope.cancel()
         assert read > 3500
         assert len(set(others)) >= 3
+
+
+async def test_a_turn_is_there_once(scripted: Scripted) -> None:
+    mock = scripted(script.turn(["4", "2"]))
+    async with connected(mock) as (client, runtime):
+        turn = client.send_turn(runtime=runtime, payload=message())
+        for once in (turn, turn.stream_text(), client.messages()):
+            for again in (copy.copy, copy.deepcopy, pickle.dumps):
+                with pytest.raises(TypeError, match="neither copied nor pickled"):
+                    again(once)
+        gc.collect()
+        assert "assistant_delta" in await kinds(turn)

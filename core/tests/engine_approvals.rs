@@ -4,7 +4,7 @@
 
 mod support;
 
-use letta_app_client::engine::{Command, Delivery, Token, TurnEvent};
+use letta_app_client::engine::{Command, Delivery, Token, TurnEvent, check_decision};
 use letta_app_client::{Approvals, ErrorKind, TurnOptions, TurnStatus};
 use serde_json::{Value, json};
 use support::{End, Lab, runtime};
@@ -156,12 +156,14 @@ fn an_error_or_an_answer_of_a_wrong_form_denies() {
     ask(&mut lab, "p1", "c1");
     lab.command(Command::AnswerApproval { ask: 1, answer: Err("it broke".to_owned()) });
     assert_eq!(answered(&mut lab).0["error"], "it broke");
+    assert_eq!(check_decision(&allow().to_string()), Ok(()));
     for (number, wrong) in [
         (2, r#"{"behavior":"allow","updated_input":7}"#),
         (3, r#"{"behavior":"deny"}"#),
         (4, "true"),
         (5, r#"{"behavior":"allow"},"request_id":"other""#),
     ] {
+        assert!(check_decision(wrong).is_err(), "{wrong}");
         ask(&mut lab, &format!("p{number}"), "c1");
         lab.command(Command::AnswerApproval { ask: number, answer: Ok(wrong.to_owned()) });
         let payload = answered(&mut lab).0;

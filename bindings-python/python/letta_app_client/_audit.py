@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, overload
 
+from . import _native
 from ._json import encode
 from ._rule import Rule, described
 from ._said import kind_and_said
@@ -19,7 +20,6 @@ from .messages import Fields
 
 __all__ = ["Audit", "AuditEntry"]
 
-_IDS = "selected_permission_suggestion_ids"
 _LATE = "too late: nobody waits for the answer any more"
 
 
@@ -163,32 +163,17 @@ def _decider(handler: ApprovalHandler, request: ApprovalRequest) -> str:
 
 
 def _outcome(answer: object) -> tuple[dict[str, Any] | None, str | None]:
-    """The decision as it is sent, or why none is: it is checked as the engine does it."""
+    """The decision as it is sent, or why none is."""
     given = answer.to_dict() if isinstance(answer, Decision) else answer
     if not isinstance(given, Mapping):
         return None, f"{type(answer).__name__} is no decision"
     try:
-        decision: dict[str, Any] = json.loads(encode(given))
+        text = encode(given)
     except InvalidCommand as error:
         return None, str(error)
-    wrong = _wrong(decision)
-    return (decision, None) if wrong is None else (None, f"{wrong} is not usable")
-
-
-def _wrong(decision: Mapping[str, Any]) -> str | None:
-    """The field that keeps a decision from being one (protocol section 13)."""
-    behavior, message = decision.get("behavior"), decision.get("message", "")
-    if behavior not in ("allow", "deny"):
-        return "behavior"
-    if not isinstance(message, str) or (behavior == "deny" and "message" not in decision):
-        return "message"
-    if behavior == "deny":
-        return None
-    ids = decision.get(_IDS, [])
-    if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
-        return _IDS
-    updated = decision.get("updated_input")
-    return None if updated is None or isinstance(updated, dict) else "updated_input"
+    decision: dict[str, Any] = json.loads(text)
+    wrong = _native.check_decision(text)
+    return (decision, None) if wrong is None else (None, wrong)
 
 
 def _behavior(answer: object) -> str:

@@ -13,7 +13,8 @@ from typing_extensions import disjoint_base
 
 __all__ = ["Connection", "MockServer", "Outcome", "Recording", "Server", "ServerLog", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
-__all__ += ["__version__", "cli", "error_kinds", "kept_frames", "outcome_error", "replay_events"]
+__all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
+__all__ += ["replay_events"]
 
 __version__: str
 
@@ -25,6 +26,9 @@ def error_kinds() -> list[tuple[str, bool]]:
 
 def outcome_error(status: str, reason: str | None) -> str | None:
     """The error, as JSON, of a turn with a status; ``None`` where the agent ended it itself."""
+
+def check_decision(decision: str) -> str | None:
+    """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""
 
 def kept_frames() -> list[str]:
     """The types of the frames that no subscriber misses, however far it lags."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
 from ._flight import Flight
+from ._uncopied import Uncopied
 from .events import TurnFinished
 
 __all__ = ["TurnStream"]
@@ -13,7 +14,7 @@ __all__ = ["TurnStream"]
 T_co = TypeVar("T_co", covariant=True)
 
 
-class TurnStream(AsyncIterator[T_co], Generic[T_co]):
+class TurnStream(Uncopied, AsyncIterator[T_co], Generic[T_co]):
     """Events or pieces of text of a turn; ``Turn`` makes it.
 
     Leaving it before its end (``break``, an exception, ``aclose``) stops the turn on the server.

@@ -11,6 +11,7 @@ from ._bridge import BATCH
 from ._filters import Wanted
 from ._link import Link
 from ._loops import Completion, logger
+from ._uncopied import Uncopied
 from .errors import ClientClosed, Lagged, LettaAppError
 from .messages import Message
 
@@ -144,7 +145,7 @@ class Inbox:
         await completion.wait()
 
 
-class Subscription(AsyncIterator[M_co], Generic[M_co]):
+class Subscription(Uncopied, AsyncIterator[M_co], Generic[M_co]):
     """Frames of the server, from the moment it was made; ``AppServerClient.messages`` makes it.
 
     ``async with client.messages("turn_finished") as messages: async for message in messages: …``.

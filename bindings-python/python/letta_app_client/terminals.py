@@ -12,6 +12,7 @@ from ._filters import Wanted
 from ._limits import Timeout
 from ._link import Link
 from ._subscription import Inbox
+from ._uncopied import Uncopied
 from .errors import LettaAppError
 from .messages import Message
 from .protocol import TerminalExitedMessage, TerminalOutputMessage
@@ -49,7 +50,7 @@ class Terminals(_families.Terminals):
         return Terminal(self._link, self, cols=cols, rows=rows, cwd=cwd, timeout=timeout)
 
 
-class Terminal(AsyncIterator[str]):
+class Terminal(Uncopied, AsyncIterator[str]):
     r"""A terminal that runs on the server; ``client.terminals.open`` makes it.
 
     ::

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 from ._flight import Flight
 from ._rich import Rich
 from ._stream import TurnStream
+from ._uncopied import Uncopied
 from .approvals import ApprovalRequest
 from .decisions import Suggestion, allow, deny
 from .errors import LettaAppError, TurnError
@@ -26,7 +27,7 @@ TurnPhase = Literal[
 """How far a turn has come whose outcome is not known yet."""
 
 
-class Turn(Rich):
+class Turn(Uncopied, Rich):
     """A turn that was sent with ``AppServerClient.send_turn``.
 
     ``await turn`` waits for its ``TurnResult``, any number of times and in any number of tasks.

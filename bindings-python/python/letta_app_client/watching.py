@@ -9,6 +9,7 @@ from . import _families
 from ._filters import Wanted
 from ._link import Link
 from ._subscription import Inbox
+from ._uncopied import Uncopied
 from .errors import LettaAppError
 from .messages import Message
 from .protocol import FileChangedMessage
@@ -38,7 +39,7 @@ class Files(_families.Files):
         return FileChanges(self._link, self, path)
 
 
-class FileChanges(AsyncIterator[FileChangedMessage]):
+class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
     """The changes of one file, from the moment it was made; ``client.files.changes`` makes it.
 
     ``async with client.files.changes(path) as changes: async for change in changes: …``. Leaving

@@ -436,6 +436,19 @@ fn checked(text: String) -> Result<(String, &'static str), String> {
     Ok((text, if allows { "allow" } else { "deny" }))
 }
 
+/// What keeps a decision on a permission from being taken, if anything does: the engine denies instead (section 13).
+///
+/// # Errors
+///
+/// Says what is wrong, with the name of the field.
+pub fn check_decision(decision: &str) -> Result<(), String> {
+    let decision = RawValue::from_string(decision.to_owned()).map_err(|error| invalid(&error))?;
+    checked(format!(
+        r#"{{"type":"input","runtime":{{"agent_id":"a","conversation_id":"c"}},"payload":{{"kind":"approval_response","request_id":"r","decision":{decision}}}}}"#
+    ))
+    .map(drop)
+}
+
 fn invalid(what: &dyn std::fmt::Display) -> String {
     format!("the answer to the permission request is invalid: {what}")
 }

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use approvals::Approvers;
+pub use approvals::check_decision;
 pub use backoff::Reconnect;
 pub use command::Command;
 pub use context::Ids;

@@ -172,7 +172,10 @@ class AppServerClient(Face):
         """
 
     def close(self) -> None:
-        """Closes the client for good; what still waits ends with ``ClientClosed``.
+        """Closes the client for good.
+
+        A turn that is under way raises ``TurnInterrupted`` then; one whose input was still held
+        back (``settling``), and every request that waits, raises ``ClientClosed``.
 
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
         at most. May be called again, in every state. From another loop or after a fork it returns
@@ -2270,7 +2273,8 @@ class Session(Face):
         for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    A cheap handle: several may exist for one conversation.
+    A cheap handle: several may exist for one conversation. One that is dropped answers calls of its
+    tools until the turns that it has sent are over.
     """
 
     @property
@@ -3826,7 +3830,7 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
             this event loop.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many turns have ended, well or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first turn that fails stops the others, and is raised. By default its
             item has the error, and the others go on; ``asyncio.gather`` calls that
             ``return_exceptions``.
@@ -3848,7 +3852,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server.
+    every turn that runs, and starts no more. The conversations stay on the server. While a lost
+    connection is opened again no further prompts begin.
 
     Args:
         client: A client that is connected.
@@ -3858,7 +3863,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -3880,7 +3885,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server.
+    every turn that runs, and starts no more. The conversations stay on the server. While a lost
+    connection is opened again no further prompts begin.
 
     Args:
         client: A client that is connected.
@@ -3890,7 +3896,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -3912,7 +3918,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server.
+    every turn that runs, and starts no more. The conversations stay on the server. While a lost
+    connection is opened again no further prompts begin.
 
     Args:
         client: A client that is connected.
@@ -3922,7 +3929,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         limit: How many turns run at once.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
-            are.
+            are. What it raises is logged.
         check: Whether the first prompt that fails stops the others, and is raised. By default its
             item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -3959,7 +3966,7 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
-        TypeError: ``on_log`` is no function; raised at once as well.
+        TypeError: ``on_log`` is no plain function; raised at once as well.
         ServerStartError: It did not start, with the end of what it printed.
     """
 
