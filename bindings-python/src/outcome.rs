@@ -1,6 +1,7 @@
 //! What a turn came to, for Python to read as much of it as is asked for.
 
 use letta_app_client::engine::{TurnResult, TurnStatus};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -27,6 +28,13 @@ impl Outcome {
     #[getter]
     fn text(&self) -> &str {
         &self.0.text
+    }
+
+    /// The token counts as JSON.
+    #[getter]
+    fn usage(&self) -> PyResult<String> {
+        let usage = serde_json::to_string(&self.0.usage);
+        usage.map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// All of it as JSON, but for outputs that are long, and those, each with its call's place.

@@ -44,6 +44,10 @@ class Outcome:
     def status(self) -> str | None: ...
     @property
     def text(self) -> str: ...
+    @property
+    def usage(self) -> str:
+        """The token counts as JSON."""
+
     def read(self) -> tuple[str, list[tuple[int, str]]]:
         """All of it as JSON, in which outputs of tools that are long are null.
 

@@ -61,9 +61,9 @@ class Own:
 
     def _ended(self, flight: Flight) -> None:
         self._open.discard(flight)
-        result = flight.result or getattr(flight.error, "result", None)
-        if result is not None:
-            self.usage = summed((self.usage, result.usage))
+        known = flight.arrival or getattr(flight.error, "result", None)
+        if known is not None:
+            self.usage = summed((self.usage, known.usage))
 
 
 def _let_go(

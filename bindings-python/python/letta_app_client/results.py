@@ -160,6 +160,12 @@ class Arrival:
         self.text = outcome.text
 
     @property
+    def usage(self) -> Usage:
+        """The token counts, for which the rest is not read."""
+        outcome = self._outcome
+        return Usage(**(self.raw["usage"] if outcome is None else parse(outcome.usage)))
+
+    @property
     def raw(self) -> dict[str, Any]:
         """The plain form, read once."""
         outcome = self._outcome
