@@ -29,9 +29,10 @@ export async function shown(
 ): Promise<string | undefined> {
   const types = ["update_device_status", "update_loop_status"] as const;
   const statuses = client.messages({ types, runtime, signal });
-  let timer = setTimeout(() => void statuses.return(), HANDLED_MS);
+  const end = () => void statuses.return();
+  const timer = setTimeout(end, HANDLED_MS);
+  let shows: NodeJS.Timeout | undefined;
   let begun = false;
-  let handled = false;
   try {
     change();
     for await (const frame of statuses) {
@@ -40,15 +41,17 @@ export async function shown(
         if (folder && isAt(folder, wanted)) return folder;
       } else if (frame.loop_status?.status === "EXECUTING_COMMAND") {
         begun = true;
-      } else if (begun && !handled) {
-        handled = true;
-        clearTimeout(timer);
-        timer = setTimeout(() => void statuses.return(), SHOWN_MS);
+        // That one may be the change.
+        clearTimeout(shows);
+      } else if (begun) {
+        begun = false;
+        shows = setTimeout(end, SHOWN_MS);
       }
     }
   } finally {
     clearTimeout(timer);
-    void statuses.return();
+    clearTimeout(shows);
+    end();
   }
   return undefined;
 }

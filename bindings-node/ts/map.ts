@@ -144,17 +144,15 @@ class Mapping {
   /** A prompt would fail at once while a lost connection is opened again, and so would all behind it. */
   async #whileReconnecting(): Promise<void> {
     const { signal } = this.#stop;
-    if (this.#client.state !== "reconnecting" || signal.aborted) return;
-    let offs: (() => void)[] = [];
-    hold();
-    await new Promise<void>((resolve) => {
-      const off = this.#client.onState((state) => {
-        if (state !== "reconnecting") resolve();
+    while (this.#client.state === "reconnecting" && !signal.aborted) {
+      let offs: (() => void)[] = [];
+      hold();
+      await new Promise<void>((resolve) => {
+        offs = [this.#client.onState(() => resolve()), onAbort(signal, resolve)];
       });
-      offs = [off, onAbort(signal, resolve)];
-    });
-    letGo();
-    for (const off of offs) off();
+      letGo();
+      for (const off of offs) off();
+    }
   }
 
   async #ask(prompt: Prompt, agentId: string): Promise<TurnResult> {

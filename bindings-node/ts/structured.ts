@@ -120,7 +120,9 @@ class Structured {
     } finally {
       off();
       // What goes wrong here is no reason to lose a result; a lost connection has lost the tool.
-      await this.#conversation.register(groups, { timeoutMs: FORGET_MS }).catch(() => {});
+      // One that was closed meanwhile has no tools any more.
+      const left = this.#conversation.closed === this.#closed ? groups : [];
+      await this.#conversation.register(left, { timeoutMs: FORGET_MS }).catch(() => {});
     }
   }
 

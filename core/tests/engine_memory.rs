@@ -137,6 +137,42 @@ fn its_tools_do_not_come_back_with_it() {
 }
 
 #[test]
+fn taking_the_tools_of_one_that_was_let_go_back_does_not_start_it_again() {
+    let mut lab = Lab::reconnecting(RULES);
+    start(&mut lab, "one");
+    hold(&mut lab, "one", true);
+    hold(&mut lab, "one", false);
+    let runtime = json!({ "agent_id": "a", "conversation_id": "one" });
+    let update = json!({
+        "type": "runtime_external_tools_update", "request_id": "u",
+        "updates": [{ "runtimes": [runtime], "external_tools": [] }],
+    });
+    let text = Text::from(update.to_string());
+    lab.command(Command::Send { text, runtime: None, settles: false });
+    lab.receive(&json!({
+        "type": "runtime_external_tools_update_response", "request_id": "u", "success": true,
+    }));
+    assert!(started_again(&mut lab).is_empty());
+}
+
+#[test]
+fn tools_of_a_session_that_begins_while_another_ends_stay() {
+    let mut lab = Lab::reconnecting(RULES);
+    let start = json!({
+        "type": "runtime_start", "request_id": "start-one", "agent_id": "a", "conversation_id": "one",
+        "external_tools": [{ "tools": [] }],
+    });
+    hold(&mut lab, "one", true);
+    let text = Text::from(start.to_string());
+    lab.command(Command::Send { text, runtime: None, settles: false });
+    answer(&mut lab, "one");
+    hold(&mut lab, "one", false);
+    hold(&mut lab, "one", true);
+    open_again(&mut lab);
+    assert!(lab.sent()[0]["external_tools"].is_array());
+}
+
+#[test]
 fn the_standby_is_subscribed_to_it_again() {
     let mut lab = Lab::standing_by(RULES);
     start(&mut lab, "one");

@@ -117,6 +117,10 @@ fn a_start_that_fails_says_what_was_printed() {
     assert_eq!(error.command(), ["no-such-program-anywhere"]);
     let nothing = ServerOptions { command: Vec::new(), ..options("") };
     assert_eq!(Server::start(&nothing).unwrap_err().kind(), ErrorKind::InvalidOption);
+    let nowhere = ServerOptions { cwd: Some("/nowhere".into()), ..ServerOptions::default() };
+    let error = Server::start(&nowhere).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    assert_eq!(error.message(), "cwd: there is no directory /nowhere");
 }
 
 /// The owner, in a process of its own: started again by the tests below, and told by its environment

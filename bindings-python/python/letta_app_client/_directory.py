@@ -35,29 +35,41 @@ async def shown(
     types = ("update_device_status", "update_loop_status")
     inbox = Inbox(link, Wanted(types, runtime), _STATUSES)
     loop = link.bridge.enter()
-    begun = handled = over = False
+    begun = over = False
 
     def end() -> None:
         nonlocal over
         over = True
         inbox.wake()
 
+    cancels = [loop.later(_HANDLED, end)]
     try:
         change()
-        loop.later(_HANDLED, end)
         while (frame := await inbox.next(lambda: over)) is not None:
-            folder = (frame.get("device_status") or {}).get("current_working_directory")
-            if folder and is_at(folder, wanted):
-                return str(folder)
-            status = (frame.get("loop_status") or {}).get("status")
+            folder = _text(frame, "device_status", "current_working_directory")
+            if folder is not None and is_at(folder, wanted):
+                return folder
+            status = _text(frame, "loop_status", "status")
             if status == "EXECUTING_COMMAND":
                 begun = True
-            elif status and begun and not handled:
-                handled = True
-                loop.later(_SHOWN, end)
+                # That one may be the change.
+                for cancel in cancels[1:]:
+                    cancel()
+            elif status is not None and begun:
+                begun = False
+                cancels.append(loop.later(_SHOWN, end))
     finally:
         inbox.leave()
+        for cancel in cancels:
+            cancel()
     return None
+
+
+def _text(frame: Mapping[str, Any], part: str, name: str) -> str | None:
+    """A text in a part of a frame, if it is there."""
+    within = frame.get(part)
+    found = within.get(name) if isinstance(within, Mapping) else None
+    return found if isinstance(found, str) else None
 
 
 def absolute(path: str | os.PathLike[str]) -> str:

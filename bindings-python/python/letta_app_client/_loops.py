@@ -75,8 +75,8 @@ class Loop(Protocol):
     def soon(self, callback: Callable[[], None]) -> None:
         """Calls back after all tasks that are ready by now have had their turn."""
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Calls back after so many seconds, if the loop still runs then."""
+    def later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
+        """Calls back after so many seconds, if the loop still runs; returns what cancels it."""
 
     def from_thread(self, callback: Callable[[], None]) -> None:
         """Calls back on the loop's thread; raises ``RuntimeError`` when the loop has ended."""
@@ -189,8 +189,8 @@ class AsyncioLoop:
     def soon(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon(callback)
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> None:
-        self._loop.call_later(seconds, callback)
+    def later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
+        return self._loop.call_later(seconds, callback).cancel
 
     def from_thread(self, callback: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(callback)
@@ -312,12 +312,16 @@ class TrioLoop:
 
         self._trio.lowlevel.spawn_system_task(call, name="letta-app-client")
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+    def later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
+        scope = self._trio.CancelScope()
+
         async def call() -> None:
-            await self._trio.sleep(seconds)
-            contained(callback)
+            with scope:
+                await self._trio.sleep(seconds)
+                contained(callback)
 
         self._trio.lowlevel.spawn_system_task(call, name="letta-app-client")
+        return scope.cancel  # type: ignore[no-any-return]
 
     def from_thread(self, callback: Callable[[], None]) -> None:
         self._token.run_sync_soon(contained, callback)

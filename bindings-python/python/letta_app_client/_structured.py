@@ -113,7 +113,9 @@ class _Handing:
             return await self._ask(prompt, given)
         finally:
             remove()
-            self._forget([{"runtimes": [runtime], "external_tools": groups}])
+            # One that was closed meanwhile has no tools any more.
+            left = groups if self._session._closings == self._closings else []  # noqa: SLF001
+            self._forget([{"runtimes": [runtime], "external_tools": left}])
 
     async def _ask(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
         plain = json.loads(encode({"content": prompt}))["content"]
@@ -144,7 +146,15 @@ class _Handing:
 
     async def _taken(self, call: Message) -> dict[str, Any]:
         """Answers a call of the tool."""
-        text, problem = self._submission.output(json.dumps(call.raw.get("input")))
+        text: str | None = None
+        problem: str | None
+        try:
+            given = json.dumps(call.raw.get("input"), allow_nan=False)
+        except ValueError as error:
+            # A number too large for a float.
+            problem = str(error)
+        else:
+            text, problem = self._submission.output(given)
         problems = [] if problem is None else [problem]
         if text is not None:
             try:

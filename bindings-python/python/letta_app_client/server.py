@@ -173,8 +173,6 @@ def spawn_server(
     seconds = limit("ready_timeout", ready_timeout) or 1e9
     pairs = [(str(name), str(value)) for name, value in (env or {}).items()]
     folder = None if cwd is None else expect_path("cwd", cwd)
-    if folder is not None and not os.path.isdir(folder):  # noqa: PTH112
-        raise InvalidOption(f"cwd: there is no directory {folder!r}")
 
     def start(log: _native.ServerLog | None) -> _native.Server:
         flags = (bool(auth), seconds, bool(reuse))

@@ -115,8 +115,8 @@ impl Timers {
     /// Lets go of those that nobody would look at, once they may be most of all, or where nothing waits: what has
     /// ended long before its limit would stay until then.
     pub(crate) fn sort_out(&mut self, anything_waits: bool, is_wanted: impl Fn(&Timer) -> bool) {
-        let more = if anything_waits { self.left.max(MANY_TIMERS) } else { MANY_TIMERS };
-        if self.set.len() >= self.left + more {
+        let many = if anything_waits { 2 * self.left } else { 0 };
+        if self.set.len() >= many.max(MANY_TIMERS) {
             self.set.retain(|Reverse((_, timer))| is_wanted(timer));
             self.left = self.set.len();
             self.set.shrink_to(2 * self.left.max(MANY_TIMERS));

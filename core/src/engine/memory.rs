@@ -50,8 +50,21 @@ struct Joined {
     sync: Option<RawObject>,
     /// External tools of a runtime that was not started here.
     tools: Option<String>,
+    /// Nobody answers its external tools any more, here or in `start`.
+    toolless: bool,
     /// Refusals in a row.
     refusals: u32,
+}
+
+impl Joined {
+    /// A command that starts it, with external tools if somebody answers them.
+    fn with_tools(&self, start: &RawObject) -> RawObject {
+        let mut start = start.clone();
+        if self.toolless {
+            start.remove("external_tools");
+        }
+        start
+    }
 }
 
 /// See the module's text.
@@ -77,12 +90,13 @@ impl Memory {
     pub(crate) fn hold(&mut self, place: &Place) {
         *self.holders.entry(place.clone()).or_default() += 1;
         if let Some(joined) = self.joined.get_mut(place) {
-            joined.released = false;
+            // Another one may have let go since it was started, and meant the tools before.
+            (joined.released, joined.toolless) = (false, false);
         }
     }
 
     /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it, and its
-    /// external tools for good: nobody answers them any more.
+    /// external tools until it is held or has others.
     pub(crate) fn release(&mut self, place: &Place) {
         let Some(holders) = self.holders.get_mut(place) else { return };
         *holders -= 1;
@@ -91,10 +105,7 @@ impl Memory {
         }
         self.holders.remove(place);
         if let Some(joined) = self.joined.get_mut(place) {
-            (joined.released, joined.announced, joined.tools) = (true, false, None);
-            if let Some(start) = &mut joined.start {
-                start.remove("external_tools");
-            }
+            (joined.released, joined.announced, joined.toolless) = (true, false, true);
         }
     }
 
@@ -206,7 +217,7 @@ impl Memory {
         let set = ids.iter().try_for_each(|(field, id)| command.set_str(field, id));
         let entry = self.entry(place);
         entry.start = set.is_ok().then_some(command);
-        entry.tools = None;
+        (entry.tools, entry.toolless) = (None, false);
     }
 
     /// Runtimes have other external tools now.
@@ -217,7 +228,12 @@ impl Memory {
             for runtime in list(update.get("runtimes").unwrap_or("[]")) {
                 let ids = runtime.get_str("agent_id").zip(runtime.get_str("conversation_id"));
                 let Some(place) = ids else { continue };
+                if tools == "[]" && self.joined.get(&place).is_some_and(|known| known.released) {
+                    // Whoever has let go of it takes its tools back.
+                    continue;
+                }
                 let entry = self.entry(place);
+                entry.toolless = false;
                 match &mut entry.start {
                     // It was taken from valid JSON.
                     Some(start) => {
@@ -248,12 +264,12 @@ impl Memory {
         for place in self.places() {
             let Some(joined) = self.joined.get(&place) else { continue };
             let (kind, command) = match &joined.start {
-                Some(start) => ("runtime_start", Some(start.clone())),
+                Some(start) => ("runtime_start", Some(joined.with_tools(start))),
                 None => ("sync", subscription(&place, joined.sync.as_ref())),
             };
             let place = Some(place);
             lost.extend(command.map(|command| Lost { place: place.clone(), kind, command }));
-            let tools = joined.tools.as_deref().zip(place.as_ref());
+            let tools = joined.tools.as_deref().filter(|_| !joined.toolless).zip(place.as_ref());
             let command = tools.and_then(|(tools, place)| registration(place, tools));
             lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
         }
@@ -270,7 +286,8 @@ impl Memory {
             let Some(joined) = self.joined.get(&place) else { continue };
             let start = joined.start.as_ref();
             let tools = start.and_then(|start| start.get("external_tools"));
-            let tools = tools.or(joined.tools.as_deref()).filter(|tools| *tools != "[]");
+            let tools = tools.or(joined.tools.as_deref());
+            let tools = tools.filter(|tools| *tools != "[]" && !joined.toolless);
             let again = tools.and_then(|tools| match start {
                 Some(start) if !update => Some(("runtime_start", start.clone())),
                 _ => registration(&place, tools).map(|command| (TOOLS, command)),

@@ -116,6 +116,11 @@ impl Server {
         {
             return Ok(Self { url, token, process: None, offer: None });
         }
+        if let Some(cwd) = options.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
+            // The system would say that there is no such program.
+            let message = format!("cwd: there is no directory {}", cwd.display());
+            return Err(Error::new(ErrorKind::InvalidOption, message));
+        }
         let token = options.auth.then(random::token).transpose()?;
         let mut arguments = arguments.to_vec();
         arguments.extend(["--listen", "ws://127.0.0.1:0"].map(str::to_owned));

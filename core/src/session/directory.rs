@@ -1,9 +1,11 @@
 //! The directory a conversation works in: what is asked for, and what the server says of it.
 
+use std::future::pending;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use super::Session;
 use crate::background;
@@ -27,15 +29,10 @@ impl Session {
         let wanted = absolute(path.as_ref())?;
         let mut statuses = self.statuses(&["update_device_status", "update_loop_status"]);
         self.change(&json!({ "cwd": wanted }))?;
-        let mut shown = None;
-        for (limit, is_handled) in [(HANDLED, false), (SHOWN, true)] {
-            if shown.is_none() {
-                shown = tokio::select! {
-                    shown = shown_or_handled(&mut statuses, &wanted, is_handled) => shown,
-                    _ = background::after(limit) => None,
-                };
-            }
-        }
+        let shown = tokio::select! {
+            shown = shown(&mut statuses, &wanted) => shown,
+            _ = background::after(HANDLED) => None,
+        };
         let cwd = if shown.is_some() { shown } else { self.directory().await? };
         self.settle_in(cwd, &wanted);
         if self.cwd_ignored {
@@ -74,28 +71,36 @@ impl Session {
     }
 }
 
-/// Waits until the server shows the directory, or that it has handled a change, if that is still open: it says that it
-/// works on a command, then how the device is or an error, and that it does not work any more (section 12). While a turn
-/// runs it says nothing of the kind but how the device is.
-async fn shown_or_handled(
-    statuses: &mut Messages,
-    wanted: &str,
-    is_handled: bool,
-) -> Option<String> {
-    let mut is_begun = false;
-    while let Some(message) = statuses.next().await {
+/// Waits until the server shows the directory, or for a moment after it has handled a change: it says that it works on a
+/// command, then how the device is or an error, and that it does not work any more (section 12). While a turn runs it
+/// says nothing of the kind but how the device is.
+async fn shown(statuses: &mut Messages, wanted: &str) -> Option<String> {
+    let (mut is_begun, mut moment) = (false, None);
+    loop {
+        let message = tokio::select! {
+            message = statuses.next() => message?,
+            () = passed(&mut moment) => return None,
+        };
         let frame = message.json();
         let cwd = frame["device_status"]["current_working_directory"].as_str();
         if let Some(cwd) = cwd.filter(|cwd| same(cwd, wanted)) {
             return Some(cwd.to_owned());
         }
         match frame["loop_status"]["status"].as_str() {
-            Some("EXECUTING_COMMAND") => is_begun = true,
-            Some(_) if is_begun && !is_handled => break,
+            // That one may be the change.
+            Some("EXECUTING_COMMAND") => (is_begun, moment) = (true, None),
+            Some(_) if is_begun => (is_begun, moment) = (false, Some(background::after(SHOWN))),
             _ => {}
         }
     }
-    None
+}
+
+/// Waits for the end of a moment; for ever where there is none.
+async fn passed(moment: &mut Option<oneshot::Receiver<()>>) {
+    match moment {
+        Some(moment) => drop(moment.await),
+        None => pending().await,
+    }
 }
 
 /// A path the server understands.

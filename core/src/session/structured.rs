@@ -177,13 +177,16 @@ struct Offer<'a> {
     /// Other turns of the conversation do not see the tool.
     scope: String,
     calls: ToolCalls,
+    /// How often the session had been closed when it began.
+    closings: u64,
 }
 
 impl<'a> Offer<'a> {
     fn new(session: &'a Session) -> Result<Self, Error> {
         let scope = session.client.new_id(Submission::TOOL);
         let calls = session.client.tool_calls_of(&session.runtime, [Submission::TOOL])?;
-        Ok(Self { session, scope, calls })
+        let closings = session.own.closings();
+        Ok(Self { session, scope, calls, closings })
     }
 
     async fn register(&self, submission: &Submission) -> Result<(), Error> {
@@ -245,7 +248,10 @@ impl<'a> Offer<'a> {
 impl Drop for Offer<'_> {
     fn drop(&mut self) {
         let client = &self.session.client;
-        let mut command = self.updates(&groups(&self.session.start, &self.session.tools));
+        // One that was closed meanwhile has no tools any more.
+        let is_open = self.session.own.closings() == self.closings;
+        let own = is_open.then(|| groups(&self.session.start, &self.session.tools));
+        let mut command = self.updates(&own.unwrap_or_else(|| json!([])));
         command["type"] = "runtime_external_tools_update".into();
         command["request_id"] = client.new_id("r").into();
         // A lost connection has lost the tool, and a server that is too old never had it.

@@ -264,10 +264,11 @@ class BlockingLoop:
         self._soon.append(callback)
         self.nudge()
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+    def later(self, seconds: float, callback: Callable[[], None]) -> Callable[[], object]:
         timer = threading.Timer(seconds, self.from_thread, (callback,))
         timer.daemon = True
         timer.start()
+        return timer.cancel
 
     def from_thread(self, callback: Callable[[], None]) -> None:
         with self.entered():
