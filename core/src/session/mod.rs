@@ -85,8 +85,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidOption`] for tools of one name, or such that the server would not take;
-    /// otherwise see the type's text.
+    /// [`InvalidOption`](crate::ErrorKind::InvalidOption) for tools of one name, or such that the server would not
+    /// take; otherwise see the type's text.
     ///
     /// # Cancel safety
     ///
@@ -209,8 +209,9 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run_turn`]; besides [`ErrorKind::TurnFailed`], [`ErrorKind::TurnAborted`] and
-    /// [`ErrorKind::ApprovalRequired`] when the turn ended so, with the result.
+    /// Those of [`Client::run_turn`]; besides [`TurnFailed`](crate::ErrorKind::TurnFailed),
+    /// [`TurnAborted`](crate::ErrorKind::TurnAborted) and [`ApprovalRequired`](crate::ErrorKind::ApprovalRequired) when
+    /// the turn ended so, with the result.
     ///
     /// # Cancel safety
     ///
@@ -224,7 +225,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Session::run`]; [`ErrorKind::InvalidOption`] for [`Approvals::Ask`] without a policy.
+    /// As [`Session::run`]; [`InvalidOption`](crate::ErrorKind::InvalidOption) for [`Approvals::Ask`] without a policy.
     ///
     /// # Cancel safety
     ///
