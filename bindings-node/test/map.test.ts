@@ -252,3 +252,18 @@ it("ends at once when it is aborted meanwhile", async () => {
   });
   expect(await rejection(asking)).toHaveProperty("name", "AbortError");
 });
+
+it("ends when a turn would where the server is gone", async () => {
+  const { mock, client } = await started([{ text: "yes" }]);
+  const batch = await map(client, Array<string>(30).fill("?"), {
+    agents,
+    limit: 2,
+    recoverTimeoutMs: 200,
+    onProgress: ({ done }) => {
+      if (done === 1) void mock.close();
+    },
+  });
+  const kinds = batch.items.flatMap(({ error }) => (error ? [error.name] : []));
+  expect(kinds.length).toBeGreaterThanOrEqual(27);
+  expect(new Set(kinds.slice(2))).toEqual(new Set(["Disconnected"]));
+});

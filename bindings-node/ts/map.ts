@@ -18,6 +18,7 @@ import type { TurnResult } from "./results.js";
 import type { Prompt, Session, SessionOptions } from "./session.js";
 import { onAbort } from "./signals.js";
 import type { StructuredResult } from "./structured.js";
+import { clearTimeout, setTimeout } from "./timers.js";
 import type { JsonSchema } from "./toolschema.js";
 import { noUsage, sumUsage } from "./usage.js";
 
@@ -47,13 +48,17 @@ export interface StructuredMapOptions<Schema extends OutputSchema>
 }
 
 const DEFAULT_LIMIT = 8;
+/** As long as a turn waits for the next connection by default. */
+const RECOVER_MS = 30_000;
+/** The longest time there is. */
+const FOREVER_MS = 2 ** 31 - 1;
 
 /**
  * Asks many prompts, at most `limit` at once, each in a new conversation with one of the agents, which
  * take turns: `runtime_start` and `input` for each (sections 8 and 8.1). Resolves when all are done, with
  * one item for each prompt in their order. A prompt that fails, as `Session.run` does or because its
  * conversation cannot be started, is an item with an `error`; the others go on. While a lost connection is opened
- * again no further ones begin.
+ * again no further ones begin, for `recoverTimeoutMs`.
  *
  * ```ts
  * const batch = await map(client, ["a", "b", "c"], { agents: ["agent-1", "agent-2"], limit: 2 });
@@ -97,6 +102,8 @@ class Mapping {
   #usage = noUsage();
   #begun = 0;
   #done = 0;
+  /** Since when there has been no connection, as far as was seen. */
+  #lostAt: number | undefined;
 
   constructor(client: AppServerClient, prompts: readonly Prompt[], options: MapOptions) {
     this.#client = client;
@@ -141,18 +148,28 @@ class Mapping {
     }
   }
 
-  /** A prompt would fail at once while a lost connection is opened again, and so would all behind it. */
+  /**
+   * A prompt would fail at once while a lost connection is opened again, and so would all behind it. All together wait
+   * no longer than a turn would.
+   */
   async #whileReconnecting(): Promise<void> {
     const { signal } = this.#stop;
+    const limit = this.#options.recoverTimeoutMs ?? RECOVER_MS;
     while (this.#client.state === "reconnecting" && !signal.aborted) {
+      this.#lostAt ??= performance.now();
+      const left = limit - (performance.now() - this.#lostAt);
+      if (left <= 0) return;
       let offs: (() => void)[] = [];
       hold();
       await new Promise<void>((resolve) => {
-        offs = [this.#client.onState(() => resolve()), onAbort(signal, resolve)];
+        const timer = setTimeout(resolve, Math.min(left, FOREVER_MS));
+        const off = () => clearTimeout(timer);
+        offs = [off, this.#client.onState(() => resolve()), onAbort(signal, resolve)];
       });
       letGo();
       for (const off of offs) off();
     }
+    this.#lostAt = undefined;
   }
 
   async #ask(prompt: Prompt, agentId: string): Promise<TurnResult> {

@@ -301,3 +301,18 @@ async def test_none_begins_while_a_lost_connection_is_opened_again(mock: MockSer
             batch = await letta.map(client, ["?"] * 30, agents=["a"], limit=2, progress=cut)
     # Those that were under way.
     assert len([item for item in batch if item.error is not None]) <= 2
+
+
+async def test_where_the_server_is_gone_it_ends_when_a_turn_would(mock: MockServer) -> None:
+    def close(done: int, _total: int) -> None:
+        if done == 1:
+            mock.close()
+
+    async with letta.connect(mock.url) as client:
+        with anyio.fail_after(10):
+            batch = await letta.map(
+                client, ["?"] * 30, agents=["a"], limit=2, progress=close, recover_timeout=0.2
+            )
+    kinds = [type(item.error) for item in batch if item.error is not None]
+    assert len(kinds) >= 27
+    assert set(kinds[2:]) == {letta.Disconnected}

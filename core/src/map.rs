@@ -1,10 +1,12 @@
 //! Many prompts at once, a few at a time.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
 
+use crate::background;
 use crate::batch::{Batch, BatchItem, Progress, collected};
 use crate::client::Client;
 use crate::engine::TurnResult;
@@ -66,7 +68,8 @@ impl MapOptions {
 
 /// Asks many prompts, each in a new conversation of its own, and resolves when all are done. For each it
 /// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
-/// fails does not hold up the others. While a lost connection is being opened again no further ones begin.
+/// fails does not hold up the others. While a lost connection is being opened again no further ones
+/// begin, for as long as a turn waits for the next connection ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -121,10 +124,11 @@ pub async fn map<P: Into<Prompt>>(
     let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
     let total = prompts.len();
     let agents = agents.iter().cycle();
+    let outage = &Outage::default();
     let runs = prompts.into_iter().zip(agents).enumerate().map(|(index, (prompt, agent))| {
         let options = open(SessionOptions::agent(agent));
         async move {
-            let result = ask(client, prompt.clone(), options).await;
+            let result = ask(client, outage, prompt.clone(), options).await;
             (index, BatchItem { prompt, agent_id: agent.clone(), result })
         }
     });
@@ -134,17 +138,43 @@ pub async fn map<P: Into<Prompt>>(
 
 async fn ask(
     client: &Client,
+    outage: &Outage,
     prompt: Prompt,
     options: SessionOptions,
 ) -> Result<TurnResult, Error> {
-    while_reconnecting(client).await;
+    outage.wait(client, options.patience()).await;
     client.session(options).await?.run(prompt).await
 }
 
-/// Waits while a lost connection is being opened again: a prompt would fail at once, and so would all behind it.
-async fn while_reconnecting(client: &Client) {
-    if client.state() == State::Reconnecting {
-        let mut events = client.events();
-        while client.state() == State::Reconnecting && events.next().await.is_some() {}
+/// Since when there has been no connection, as far as the prompts of one `map` have seen.
+#[derive(Debug, Default)]
+struct Outage(Mutex<Option<Instant>>);
+
+impl Outage {
+    /// Waits while a lost connection is being opened again, but all prompts together no longer than a turn would: each
+    /// would fail at once, and so would all behind it.
+    async fn wait(&self, client: &Client, limit: Duration) {
+        let mut events = None;
+        while client.state() == State::Reconnecting {
+            let since = *self.since().get_or_insert_with(Instant::now);
+            let left = limit.saturating_sub(since.elapsed());
+            // First, so that no change is missed.
+            let Some(events) = &mut events else {
+                events = Some(client.events());
+                continue;
+            };
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                event = events.next() => if event.is_none() { return },
+                _ = background::after(left) => return,
+            }
+        }
+        *self.since() = None;
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, MapOptions, Reconnect, State, Tool, ToolContext, map,
+    Client, ConnectOptions, ErrorKind, MapOptions, Reconnect, State, Tool, ToolContext,
+    TurnOptions, map,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Barrier, Notify};
@@ -171,6 +172,27 @@ async fn none_begins_while_a_lost_connection_is_opened_again() {
             .unwrap();
     let failed = batch.unwrap().items.iter().filter(|item| item.result.is_err()).count();
     assert!(failed <= 2, "{failed}: no more than were under way");
+}
+
+#[tokio::test]
+async fn where_the_server_is_gone_it_ends_when_a_turn_would() {
+    let (server, client) = connected(vec![ScriptedTurn::text(["done"])]).await;
+    let gone = Arc::clone(&server);
+    let turns =
+        TurnOptions { recover_timeout: Duration::from_millis(200), ..TurnOptions::default() };
+    let options = MapOptions::agents(["a"])
+        .limit(2)
+        .sessions(move |options| options.turns(turns.clone()))
+        .progress(move |progress| {
+            if progress.done == 1 {
+                gone.close();
+            }
+        });
+    let batch = timeout(SOON, map(&client, ["?"; 30], options)).await.unwrap().unwrap();
+    let failed = batch.items.iter().filter_map(|item| item.result.as_ref().err());
+    let kinds: Vec<_> = failed.map(letta_app_client::Error::kind).collect();
+    assert!(kinds.len() >= 27, "{kinds:?}");
+    assert!(kinds.iter().skip(2).all(|kind| *kind == ErrorKind::Disconnected), "{kinds:?}");
 }
 
 #[tokio::test]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from ._batch import Batch, BatchItem, kept
 from ._checks import expect, expect_texts
+from ._limits import grace
+from ._loops import Completion
 from ._progress import Progress
 from .client import AppServerClient
 from .errors import InvalidOption, LettaAppError
@@ -79,7 +82,7 @@ async def map(
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
     every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin.
+    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
@@ -127,6 +130,10 @@ async def map(
         shown.close()
 
 
+_DAY = 86_400.0
+"""No timer is set for longer."""
+
+
 class _Mapping:
     """One run of ``map``: a few workers, each of which takes prompt after prompt."""
 
@@ -159,6 +166,9 @@ class _Mapping:
         self._open: set[Session] = set()
         self._running = 0
         self._stopped = False
+        # Since when there has been no connection, as far as was seen.
+        self._lost_at: float | None = None
+        self._patience = grace("recover_timeout", settings.get("recover_timeout", 30))
 
     async def run(self, limit: int) -> Batch[Any]:
         """Runs the workers to the end of all prompts, or of the first error."""
@@ -217,13 +227,26 @@ class _Mapping:
     async def _while_reconnecting(self) -> None:
         """A prompt would fail at once then, and so would all behind it."""
         while self._client.state == "reconnecting":
+            # All prompts together wait no longer than a turn would.
+            now = time.monotonic()
+            self._lost_at = now if self._lost_at is None else self._lost_at
+            left = self._patience - (now - self._lost_at)
+            if left <= 0:
+                return
             changed = self._loop.completion()
-            remove = self._client.on_state(lambda *_, changed=changed: changed.set_result(None))
+
+            def look(*_: object, changed: Completion = changed) -> None:
+                changed.set_result(None)
+
+            remove = self._client.on_state(look)
+            cancel = self._loop.later(min(left, _DAY), look)
             try:
                 if self._client.state == "reconnecting":
                     await changed.wait()
             finally:
+                cancel()
                 remove()
+        self._lost_at = None
 
     async def _item(self, index: int, prompt: Prompt) -> BatchItem[Any]:
         agent = self._agents[index % len(self._agents)]

@@ -54,6 +54,11 @@ impl SessionOptions {
         self
     }
 
+    /// How long a turn waits for the next connection.
+    pub(crate) fn patience(&self) -> Duration {
+        self.turns.recover_timeout
+    }
+
     /// Goes on with a conversation that exists; `default` is the agent's default one.
     #[must_use]
     pub fn conversation(self, id: impl Into<String>) -> Self {

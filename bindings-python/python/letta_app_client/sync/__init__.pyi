@@ -3853,7 +3853,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
     every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin.
+    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
@@ -3886,7 +3886,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
     every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin.
+    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
@@ -3919,7 +3919,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
     first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
     every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin.
+    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
