@@ -11,6 +11,7 @@ mod cli;
 mod connection;
 mod crossed;
 mod delivery;
+mod directory;
 mod doorbell;
 mod drain;
 mod errors;

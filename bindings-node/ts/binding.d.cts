@@ -99,6 +99,16 @@ export declare class Connection {
   takeOutputs(token: number): Array<LongText>
 }
 
+/** The wait for what becomes of a change; see `letta_app_client::engine::DirectoryChange`. Times are milliseconds. */
+export declare class DirectoryChange {
+  /** It was sent now. */
+  constructor()
+  /** Takes a status of the conversation, and gives the directory that it shows. */
+  frame(now: number, text: string): string | null
+  /** When it is not worth waiting any more. */
+  get until(): number
+}
+
 /** An App Server double on a loopback port; see `letta_app_client::testing::MockServer`. */
 export declare class MockServer {
   /** Plays a recording. `generation` is `single` or `split`. */

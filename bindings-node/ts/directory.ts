@@ -4,21 +4,15 @@ import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import type { AppServerClient } from "./client.js";
 import { InvalidOption } from "./errors.js";
+import { rawText } from "./messages.js";
+import { DirectoryChange } from "./native.cjs";
 import type { CallOptions } from "./options.js";
 import type { RuntimeScope } from "./protocol.js";
 import { clearTimeout, setTimeout } from "./timers.js";
 
-/** In so many milliseconds a server shows that it has handled a change; it takes some. */
-const HANDLED_MS = 2_000;
-
-/** And so long after that the directory: what was handled may have been a change before this one. */
-const SHOWN_MS = 250;
-
 /**
- * Sends a change, and waits until the server shows the directory; `undefined` where it does not.
- *
- * It says that it works on a command, then how the device is or an error, and that it does not work any more
- * (section 12). While a turn runs it says nothing of the kind but how the device is.
+ * Sends a change, and waits for as long as the engine says until the server shows the directory; `undefined` where it
+ * does not.
  */
 export async function shown(
   client: AppServerClient,
@@ -29,29 +23,24 @@ export async function shown(
 ): Promise<string | undefined> {
   const types = ["update_device_status", "update_loop_status"] as const;
   const statuses = client.messages({ types, runtime, signal });
-  const end = () => void statuses.return();
-  const timer = setTimeout(end, HANDLED_MS);
-  let shows: NodeJS.Timeout | undefined;
-  let begun = false;
+  const [wait, sent] = [new DirectoryChange(), performance.now()];
+  const elapsed = () => performance.now() - sent;
+  let timer: NodeJS.Timeout | undefined;
+  const look = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => void statuses.return(), wait.until - elapsed());
+  };
   try {
     change();
+    look();
     for await (const frame of statuses) {
-      if (frame.type === "update_device_status") {
-        const folder = frame.device_status?.current_working_directory;
-        if (folder && isAt(folder, wanted)) return folder;
-      } else if (frame.loop_status?.status === "EXECUTING_COMMAND") {
-        begun = true;
-        // That one may be the change.
-        clearTimeout(shows);
-      } else if (begun) {
-        begun = false;
-        shows = setTimeout(end, SHOWN_MS);
-      }
+      const folder = wait.frame(elapsed(), rawText(frame) ?? "");
+      if (folder !== null && isAt(folder, wanted)) return folder;
+      look();
     }
   } finally {
     clearTimeout(timer);
-    clearTimeout(shows);
-    end();
+    void statuses.return();
   }
   return undefined;
 }

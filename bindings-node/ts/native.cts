@@ -61,6 +61,7 @@ export const MockServer: typeof binding.MockServer = loaded.MockServer;
 export type MockServer = binding.MockServer;
 export const Server: typeof binding.Server = loaded.Server;
 export type Server = binding.Server;
+export const DirectoryChange: typeof binding.DirectoryChange = loaded.DirectoryChange;
 export const Submission: typeof binding.Submission = loaded.Submission;
 export type Submission = binding.Submission;
 export const submissionTool: typeof binding.submissionTool = loaded.submissionTool;

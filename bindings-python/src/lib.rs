@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod connection;
 mod delivery;
+mod directory;
 mod doorbell;
 mod errors;
 mod events;
@@ -31,6 +32,8 @@ mod _native {
     use crate::connection::Connection;
     #[pymodule_export]
     use crate::delivery::{check_decision, kept_frames};
+    #[pymodule_export]
+    use crate::directory::DirectoryChange;
     #[pymodule_export]
     use crate::errors::{error_kinds, outcome_error};
     #[pymodule_export]

@@ -11,7 +11,8 @@ from typing import Any, Literal, final
 
 from typing_extensions import disjoint_base
 
-__all__ = ["Connection", "MockServer", "Outcome", "Recording", "Server", "ServerLog", "Submission"]
+__all__ = ["Connection", "DirectoryChange", "MockServer", "Outcome", "Recording", "Server"]
+__all__ += ["ServerLog", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
@@ -294,6 +295,18 @@ class ServerLog:
 
     def hang_up(self) -> None:
         """Closes the bell."""
+
+@final
+class DirectoryChange:
+    """The engine's wait for what becomes of a change of directory, in seconds since it was sent."""
+
+    def __new__(cls) -> DirectoryChange: ...
+    def frame(self, now: float, text: str) -> str | None:
+        """Takes a status of the conversation, and gives the directory that it shows."""
+
+    @property
+    def until(self) -> float:
+        """When it is not worth waiting any more."""
 
 @final
 class Submission:

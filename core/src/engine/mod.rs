@@ -12,6 +12,7 @@ mod connection;
 mod context;
 mod counters;
 mod delivery;
+mod directory;
 mod event;
 mod fingerprint;
 mod follow;
@@ -50,6 +51,9 @@ pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use counters::Counters;
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
+pub use directory::DirectoryChange;
+#[cfg(test)]
+pub(crate) use directory::{HANDLED, SHOWN};
 pub use event::TurnEvent;
 use link::Link;
 #[cfg(test)]

@@ -1,22 +1,15 @@
 //! The directory a conversation works in: what is asked for, and what the server says of it.
 
-use std::future::pending;
 use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use super::Session;
 use crate::background;
+use crate::engine::DirectoryChange;
 use crate::error::{Error, ErrorKind};
 use crate::events::{MessageFilter, Messages};
-
-/// How long a server may take to show that it has handled a change; it takes some milliseconds.
-pub(crate) const HANDLED: Duration = Duration::from_secs(2);
-
-/// And how long after that the directory may be shown: what was handled may have been a change before this one.
-pub(crate) const SHOWN: Duration = Duration::from_millis(250);
 
 impl Session {
     /// Changes the directory: `change_device_state`, and waits until the server shows it; where it does not, it is asked
@@ -29,10 +22,7 @@ impl Session {
         let wanted = absolute(path.as_ref())?;
         let mut statuses = self.statuses(&["update_device_status", "update_loop_status"]);
         self.change(&json!({ "cwd": wanted }))?;
-        let shown = tokio::select! {
-            shown = shown(&mut statuses, &wanted) => shown,
-            _ = background::after(HANDLED) => None,
-        };
+        let shown = shown(&mut statuses, &wanted).await;
         let cwd = if shown.is_some() { shown } else { self.directory().await? };
         self.settle_in(cwd, &wanted);
         if self.cwd_ignored {
@@ -71,35 +61,19 @@ impl Session {
     }
 }
 
-/// Waits until the server shows the directory, or for a moment after it has handled a change: it says that it works on a
-/// command, then how the device is or an error, and that it does not work any more (section 12). While a turn runs it
-/// says nothing of the kind but how the device is.
+/// Waits until the server shows the directory, if it does.
 async fn shown(statuses: &mut Messages, wanted: &str) -> Option<String> {
-    let (mut is_begun, mut moment) = (false, None);
+    let (mut change, sent) = (DirectoryChange::default(), Instant::now());
     loop {
+        let left = change.until().saturating_sub(sent.elapsed());
         let message = tokio::select! {
             message = statuses.next() => message?,
-            () = passed(&mut moment) => return None,
+            _ = background::after(left) => return None,
         };
-        let frame = message.json();
-        let cwd = frame["device_status"]["current_working_directory"].as_str();
-        if let Some(cwd) = cwd.filter(|cwd| same(cwd, wanted)) {
-            return Some(cwd.to_owned());
+        let cwd = change.frame(sent.elapsed(), message.text());
+        if cwd.as_deref().is_some_and(|cwd| same(cwd, wanted)) {
+            return cwd;
         }
-        match frame["loop_status"]["status"].as_str() {
-            // That one may be the change.
-            Some("EXECUTING_COMMAND") => (is_begun, moment) = (true, None),
-            Some(_) if is_begun => (is_begun, moment) = (false, Some(background::after(SHOWN))),
-            _ => {}
-        }
-    }
-}
-
-/// Waits for the end of a moment; for ever where there is none.
-async fn passed(moment: &mut Option<oneshot::Receiver<()>>) {
-    match moment {
-        Some(moment) => drop(moment.await),
-        None => pending().await,
     }
 }
 

@@ -20,8 +20,6 @@ use crate::tasks::Tasks;
 use crate::tool::{Scope, Toolbox};
 use crate::turn::Turn;
 use directory::absolute;
-#[cfg(test)]
-pub(crate) use directory::{HANDLED, SHOWN};
 pub use options::{Prompt, SessionOptions};
 use own::Hold;
 pub(crate) use own::Own;

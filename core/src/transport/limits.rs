@@ -9,12 +9,13 @@ use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;
 use super::reuse::REUSED_BYTES;
-use crate::engine::{NAMES, REMEMBERED, Reconnect, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions};
+use crate::engine::{
+    HANDLED, NAMES, REMEMBERED, Reconnect, SHOWN, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions,
+};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
-use crate::session::{HANDLED, SHOWN};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
