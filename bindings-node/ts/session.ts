@@ -194,6 +194,8 @@ export class Session {
    * permission and is hidden from other turns (section 14). A result that does not fit is answered with
    * what is wrong, field by field; a turn that ends without a valid one is followed by a second, the last.
    * The session's other tools stay. One such prompt runs at a time in a conversation; others wait.
+   * Each waits until nothing else runs there, while its limits hold: the server would give it the tools of that other
+   * turn (section 10).
    *
    * On the wire: `runtime_external_tools_update` before and after, or `runtime_start` where the server is
    * too old for it. `signal` stops the turn on the server, and the tool is taken back. The other fields of

@@ -68,6 +68,19 @@ async def test_who_hands_nothing_in_is_asked_once_more(live: dict[str, Any]) -> 
         assert session.usage.total_tokens == caught.value.result.usage.total_tokens > 0
 
 
+async def test_an_object_is_asked_for_while_other_inputs_run_and_wait(live: dict[str, Any]) -> None:
+    good = call("submit_result", file="a.py", line=7)
+    async with connected(live) as client, opening(client, live) as session:
+        running = session.send(f"{call('weather')} SLEEP=100 N=10")
+        events = aiter(running)
+        assert await anext(events)
+        waiting = session.send("N=1")
+        result = await session.run(f"{good} N=2", output_type=Finding)
+        assert (result.output, result.text) == (Finding("a.py", 7), "tok0 tok1 ")
+        assert outcomes(result) == [("submit_result", "success")]
+        assert [(await turn).status for turn in (running, waiting)] == ["completed"] * 2
+
+
 async def test_many_prompts_over_two_agents(live: dict[str, Any]) -> None:
     prompts = [call("submit_result", file="a.py", line=line) for line in range(5)]
     async with (

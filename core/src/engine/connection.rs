@@ -14,7 +14,7 @@ impl Engine {
         self.standby.connected(split);
         if self.link.opened(now) {
             for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
-                self.runtimes.join(&agent, &conversation).restore(busy, &self.ctx);
+                self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
             }
             self.reconnected();
         }

@@ -38,6 +38,7 @@ mod stopping;
 mod submission;
 mod tools;
 mod turn;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -18,7 +18,8 @@ const SHOWN: usize = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TurnPhase {
-    /// Its input waits until the server has cleaned up after the turn before (section 18).
+    /// Its input waits until the server has cleaned up after the turn before (section 18), or, where it says
+    /// something of the tools of its turn, until it will be a turn of its own (section 10).
     Settling,
     /// Its input was sent; the server has not said what becomes of it.
     Sent,

@@ -1,5 +1,4 @@
-//! One agent and conversation: its status, its queue, its open turns, and the commands that wait
-//! for its last turn to settle.
+//! One agent and conversation: its status, its queue, its open turns, and when its last turn has settled.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
 use super::turn::{Cause, End, Limit, Phase, Turn, TurnOptions};
+use super::waiting::Held;
 use crate::error::Error;
 use crate::protocol::Text;
 
@@ -24,15 +24,6 @@ pub(crate) const IDLE: &str = "WAITING_ON_INPUT";
 /// open is what newer servers say of calls they approve themselves (section 12).
 const AT_TOOLS: [&str; 3] =
     ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
-
-/// A command that waits to be sent.
-#[derive(Debug)]
-struct Held {
-    text: Text,
-    turn: Option<Token>,
-    /// Whether it is an input, and not just behind one.
-    settles: bool,
-}
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -56,8 +47,9 @@ pub(crate) struct Runtime {
     pub(crate) queued: usize,
     /// The last frame that tells what a turn is doing.
     pub(crate) sign: Option<Text>,
-    held: VecDeque<Held>,
-    settle_until: Option<Duration>,
+    /// What waits to be sent.
+    pub(crate) held: VecDeque<Held>,
+    pub(crate) settle_until: Option<Duration>,
     /// The closing queue snapshot of a queued turn came; the closing status ends the pause.
     settle_closing: bool,
     /// After a reconnect, until the server has the runtime back: an input that came before would run
@@ -138,80 +130,16 @@ impl Runtime {
         let (token, text) = (turn.token, turn.input.clone());
         self.watch(&turn, ctx);
         self.turns.insert(0, turn);
-        self.wake_when_settled(ctx);
-        self.held.push_front(Held { text, turn: Some(token), settles: true });
-    }
-
-    /// Sends a command of this runtime. Inputs wait for the settle pause, and behind an input that went
-    /// to an idle server until that has said something of it: it would start both, the second one on a
-    /// lost runtime. Whatever comes after a waiting command waits behind it: commands of one runtime
-    /// leave in the order given.
-    pub(crate) fn submit(
-        &mut self,
-        text: Text,
-        settles: bool,
-        turn: Option<Token>,
-        ctx: &mut Context,
-    ) {
-        if settles {
-            self.wake_when_settled(ctx);
-        }
-        self.held.push_back(Held { text, turn, settles });
-        self.release(ctx);
-    }
-
-    /// Sees to it that what waits for the settle pause is sent after it.
-    fn wake_when_settled(&self, ctx: &mut Context) {
-        if let Some(until) = self.settle_until.filter(|until| *until > ctx.now) {
-            let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
-            ctx.timers.set(until, Timer::Settle(agent, conversation));
-        }
-    }
-
-    /// Sends what may be sent by now.
-    pub(crate) fn release(&mut self, ctx: &mut Context) {
-        while let Some(command) = self.held.front() {
-            let settling = self.settle_until.is_some_and(|until| until > ctx.now);
-            let starts = |turn: &Turn| turn.unseen() && !turn.busy && !turn.left_over;
-            let starting = self.turns.iter().any(starts);
-            if command.settles && (settling || starting || self.restoring) {
-                return;
-            }
-            if let Some(command) = self.held.pop_front() {
-                self.transmit(command, ctx);
-            }
-        }
-    }
-
-    fn transmit(&mut self, command: Held, ctx: &mut Context) {
-        ctx.transmit.push_back(command.text);
-        let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else {
-            return;
-        };
-        // A turn ahead of us that has shown nothing yet keeps the server busy too.
-        let ahead = &self.turns[..index];
-        let waiting = ahead.iter().any(|turn| !turn.is_ours());
-        // One that has left the queue is about to run.
-        let comes = |turn: &Turn| turn.is_ours() && !turn.status_seen && turn.runs.is_empty();
-        let behind = waiting || ahead.iter().any(comes);
-        let busy = !self.idle() || waiting;
-        for run in &self.active {
-            self.runs.note(run);
-        }
-        let seen_at_send = self.runs.seen();
-        let turn = &mut self.turns[index];
-        turn.seen_at_send = seen_at_send;
-        turn.phase = Phase::Sent;
-        turn.busy = busy;
-        turn.behind = behind;
-        turn.sent_at = ctx.now;
-        self.watch(&self.turns[index], ctx);
+        self.submit_first(text, token, ctx);
     }
 
     /// Starts the pause in which the server cleans up after a turn (section 18).
-    pub(crate) fn settle(&mut self, ctx: &Context) {
+    pub(crate) fn settle(&mut self, ctx: &mut Context) {
         self.settle_until = Some(ctx.now.saturating_add(ctx.settle_pause));
         self.settle_closing = false;
+        if !self.held.is_empty() {
+            self.wake_when_settled(ctx);
+        }
     }
 
     /// A queue snapshot came: for queued turns it is the first half of the mark that the clean-up
@@ -247,8 +175,10 @@ impl Runtime {
 
     /// The server is asked for the runtime once more; when it was at work before the connection was
     /// lost, its turn has just been cancelled, and is cleaned up after.
-    pub(crate) fn restore(&mut self, busy: bool, ctx: &Context) {
+    pub(crate) fn restore(&mut self, busy: bool, ctx: &mut Context) {
         self.hold_back();
+        // Whatever waits there still is told anew.
+        self.queued = 0;
         if busy {
             self.settle(ctx);
         }
@@ -345,13 +275,6 @@ impl Runtime {
         let reason = run.stop_reason.clone().filter(|_| !run.failed)?;
         let last = reason != "requires_approval";
         last.then(|| End { stop_reason: Some(reason), ..End::default() })
-    }
-
-    /// Takes a turn's input back while it has not left. Says whether that was so.
-    pub(crate) fn take_back(&mut self, token: Token) -> bool {
-        let before = self.held.len();
-        self.held.retain(|held| held.turn != Some(token));
-        self.held.len() < before
     }
 
     /// What is known of a turn.

@@ -272,7 +272,7 @@ impl Engine {
         self.ctx.approvers.forget_answers();
         let update = self.ctx.features.correlation;
         for ((agent, conversation), busy) in self.resync.switch(update, &mut self.ctx) {
-            self.runtimes.join(&agent, &conversation).restore(busy, &self.ctx);
+            self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
         }
         for runtime in self.runtimes.all() {
             runtime.repeat_stops(&mut self.ctx);

@@ -1,12 +1,13 @@
 //! One `run_turn` call: what it was sent with, whose it is, what it waits for.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::delivery::Token;
 use super::recovery::Cut;
 use super::resend::Resend;
 use super::result::{CompletedBy, InputDelivery, TurnResult};
+use super::waiting::tools_of;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 
@@ -112,7 +113,7 @@ impl Default for TurnOptions {
 /// How far an input has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Not sent yet: the runtime's last turn is still settling.
+    /// Not sent yet: the runtime's last turn is still settling, or the input waits for a turn of its own.
     Held,
     /// Sent; nothing is known.
     Sent,
@@ -242,6 +243,8 @@ pub(crate) struct Turn {
     pub(crate) options: TurnOptions,
     /// The frame.
     pub(crate) input: Text,
+    /// What it says of the tools of its turn, once that was asked for.
+    tools: OnceLock<String>,
     pub(crate) phase: Phase,
     /// `input_accepted` came: the server will send `turn_finished`.
     pub(crate) acked: bool,
@@ -306,6 +309,7 @@ impl Turn {
             client_ids,
             options,
             input,
+            tools: OnceLock::new(),
             phase: Phase::Held,
             acked: false,
             disposition: None,
@@ -346,6 +350,11 @@ impl Turn {
         usage.merge(&result.usage);
         let TurnResult { text, runs, tool_calls, messages, .. } = cut.partial.clone();
         TurnResult { text, runs, tool_calls, messages, usage, ..result }
+    }
+
+    /// What the input says of the tools of its turn; see [`tools_of`].
+    pub(crate) fn tools(&self) -> &str {
+        self.tools.get_or_init(|| tools_of(&self.input))
     }
 
     pub(crate) fn has_client_id(&self, id: &str) -> bool {

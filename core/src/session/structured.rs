@@ -34,8 +34,9 @@ impl Session {
     /// The `schema` is for the agent; what is checked here is that the arguments are a `T`. One that describes
     /// no object becomes the field `result` of one, as parameters have to be objects.
     ///
-    /// One such run at a time in each conversation of a client: the next one waits. Tools that were registered for the
-    /// conversation by hand meanwhile are lost, since each registration replaces the one before.
+    /// One such run at a time in each conversation of a client: the next one waits. It waits as well until nothing else
+    /// runs there, while its limits hold: the server would give it the tools of that other turn (section 10). Tools that
+    /// were registered for the conversation by hand meanwhile are lost, since each registration replaces the one before.
     ///
     /// ```
     /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};

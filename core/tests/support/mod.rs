@@ -186,9 +186,16 @@ impl Lab {
         self.event("turn_finished", fields);
     }
 
-    /// Sends an input whose one message has an id, and answers it when a disposition is given.
+    /// Sends an input whose one message has an id.
     pub fn turn(&mut self, token: Token, id: &str, options: TurnOptions) {
-        let text = json!({ "type": "input", "request_id": format!("r{token}"), "id": id });
+        self.turn_with(token, id, json!({}), options);
+    }
+
+    /// The same with fields of its payload.
+    pub fn turn_with(&mut self, token: Token, id: &str, payload: Value, options: TurnOptions) {
+        let text = json!({
+            "type": "input", "request_id": format!("r{token}"), "id": id, "payload": payload,
+        });
         let command = Command::RunTurn {
             token,
             text: Text::from(text.to_string()),

@@ -1,0 +1,155 @@
+//! The commands of a runtime that wait to be sent: for its last turn to settle, for the server to say what became
+//! of the input before, and for the runtime to be at rest (PROTOCOL.md sections 10 and 18).
+
+use super::context::{Context, Timer};
+use super::delivery::Token;
+use super::runtime::Runtime;
+use super::turn::{Phase, Turn};
+use crate::protocol::Text;
+use crate::protocol::node::Node;
+
+/// What an input says of the tools of its turn. Of inputs that become one turn the server reads the first one's
+/// only, and an input that joins a running turn gets those of that turn (section 10).
+const OF_TOOLS: [&str; 4] = [
+    "client_tool_allowlist",
+    "client_toolset",
+    "exclude_interactive_tools",
+    "external_tool_scope_ids",
+];
+
+/// A command that waits to be sent.
+#[derive(Debug)]
+pub(crate) struct Held {
+    text: Text,
+    turn: Option<Token>,
+    /// Whether it is an input, and not just behind one.
+    settles: bool,
+}
+
+/// What an input says of the tools of its turn, as it stands there; empty where it says nothing.
+pub(crate) fn tools_of(input: &str) -> String {
+    let mut tools = String::new();
+    let Ok(object) = Node::object(input) else { return tools };
+    let Some(payload) = object.get("payload") else { return tools };
+    for field in OF_TOOLS {
+        if let Some(value) = payload.get(field) {
+            tools.push_str(field);
+            tools.push_str(&input[value.at.clone()]);
+        }
+    }
+    tools
+}
+
+impl Runtime {
+    /// Sends a command of this runtime. Inputs wait for the settle pause, and behind an input that went
+    /// to an idle server until that has said something of it: it would start both, the second one on a
+    /// lost runtime. Whatever comes after a waiting command waits behind it: commands of one runtime
+    /// leave in the order given.
+    ///
+    /// An input that says something of the tools of its turn waits besides until it becomes a turn of its own. That
+    /// may take long, so only inputs wait behind it.
+    pub(crate) fn submit(
+        &mut self,
+        text: Text,
+        settles: bool,
+        turn: Option<Token>,
+        ctx: &mut Context,
+    ) {
+        if settles {
+            self.wake_when_settled(ctx);
+        }
+        self.held.push_back(Held { text, turn, settles });
+        self.release(ctx);
+    }
+
+    /// Puts the input of a turn before all that wait.
+    pub(crate) fn submit_first(&mut self, text: Text, turn: Token, ctx: &mut Context) {
+        self.wake_when_settled(ctx);
+        self.held.push_front(Held { text, turn: Some(turn), settles: true });
+    }
+
+    /// Sees to it that what waits for the settle pause is sent after it.
+    pub(crate) fn wake_when_settled(&self, ctx: &mut Context) {
+        if let Some(until) = self.settle_until.filter(|until| *until > ctx.now) {
+            let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
+            ctx.timers.set(until, Timer::Settle(agent, conversation));
+        }
+    }
+
+    /// Sends what may be sent by now.
+    pub(crate) fn release(&mut self, ctx: &mut Context) {
+        // How many stay: an input that waits for a turn of its own, and those behind it.
+        let mut stay = 0;
+        while let Some(command) = self.held.get(stay) {
+            if command.settles {
+                if self.settling(ctx) {
+                    return;
+                }
+                if stay > 0 || self.would_mix(command.turn) {
+                    stay += 1;
+                    continue;
+                }
+            }
+            if let Some(command) = self.held.remove(stay) {
+                self.transmit(command, ctx);
+            }
+        }
+    }
+
+    /// Whether no input may be sent at all.
+    fn settling(&self, ctx: &Context) -> bool {
+        let settling = self.settle_until.is_some_and(|until| until > ctx.now);
+        let starts = |turn: &Turn| turn.unseen() && !turn.busy && !turn.left_over;
+        settling || self.is_restoring() || self.turns.iter().any(starts)
+    }
+
+    /// Whether an input would get the tools of another turn: it says something of them, and the server is at work
+    /// with an input that does not say the same.
+    fn would_mix(&self, token: Option<Token>) -> bool {
+        let Some(turn) = token.and_then(|token| self.turns.get(self.turn_index(token)?)) else {
+            return false;
+        };
+        let mut ahead = self
+            .turns
+            .iter()
+            .filter(|turn| turn.phase != Phase::Held && !turn.left_over)
+            .peekable();
+        let busy = !self.idle() || self.queued > 0;
+        if (!busy && ahead.peek().is_none()) || turn.tools().is_empty() {
+            return false;
+        }
+        ahead.peek().is_none() || ahead.any(|other| other.tools() != turn.tools())
+    }
+
+    fn transmit(&mut self, command: Held, ctx: &mut Context) {
+        ctx.transmit.push_back(command.text);
+        let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else {
+            return;
+        };
+        // A turn ahead of us that has shown nothing yet keeps the server busy too.
+        let ahead = &self.turns[..index];
+        let waiting = ahead.iter().any(|turn| !turn.is_ours());
+        // One that has left the queue is about to run.
+        let comes = |turn: &Turn| turn.is_ours() && !turn.status_seen && turn.runs.is_empty();
+        let behind = waiting || ahead.iter().any(comes);
+        let busy = !self.idle() || waiting;
+        for run in &self.active {
+            self.runs.note(run);
+        }
+        let seen_at_send = self.runs.seen();
+        let turn = &mut self.turns[index];
+        turn.seen_at_send = seen_at_send;
+        turn.phase = Phase::Sent;
+        turn.busy = busy;
+        turn.behind = behind;
+        turn.sent_at = ctx.now;
+        self.watch(&self.turns[index], ctx);
+    }
+
+    /// Takes a turn's input back while it has not left. Says whether that was so.
+    pub(crate) fn take_back(&mut self, token: Token) -> bool {
+        let before = self.held.len();
+        self.held.retain(|held| held.turn != Some(token));
+        self.held.len() < before
+    }
+}

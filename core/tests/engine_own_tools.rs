@@ -1,0 +1,124 @@
+//! Inputs that say something of the tools of their turn: the server reads that of the first of those that
+//! become one turn, so they wait until they will be a turn of their own (PROTOCOL.md section 10).
+
+mod support;
+
+use std::time::Duration;
+
+use letta_app_client::engine::Command;
+use letta_app_client::protocol::Text;
+use letta_app_client::{ErrorKind, InputDelivery, TurnOptions, TurnStatus};
+use serde_json::{Value, json};
+use support::{Lab, runtime};
+
+fn scoped() -> Value {
+    json!({ "external_tool_scope_ids": ["s"] })
+}
+
+/// A turn of ours that runs.
+fn running(payload: Value) -> Lab {
+    let mut lab = Lab::new();
+    lab.turn_with(1, "m1", payload, TurnOptions::default());
+    lab.accept(1, "started");
+    lab.run("r1", &["m1"]);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab
+}
+
+/// A frame of the runtime that is no input.
+fn send(lab: &mut Lab, kind: &str) {
+    lab.command(Command::Send {
+        text: Text::from(json!({ "type": kind, "runtime": runtime() }).to_string()),
+        runtime: Some(("a".to_owned(), "c".to_owned())),
+        settles: false,
+    });
+}
+
+/// The ids of the inputs that went out.
+fn inputs(lab: &mut Lab) -> Vec<String> {
+    let sent = lab.sent().into_iter().filter(|frame| frame["type"] == "input");
+    sent.map(|frame| frame["id"].as_str().unwrap_or("?").to_owned()).collect()
+}
+
+#[test]
+fn one_waits_for_the_end_of_the_running_turn_and_inputs_wait_behind_it() {
+    let mut lab = running(json!({}));
+    lab.turn_with(2, "m2", scoped(), TurnOptions::default());
+    lab.turn(3, "m3", TurnOptions::default());
+    lab.says("r1", "on it");
+    assert!(inputs(&mut lab).is_empty());
+    lab.finished(Some("r1"), "end_turn");
+    lab.status("WAITING_ON_INPUT");
+    lab.pass(5.0);
+    assert_eq!(inputs(&mut lab), ["m2"]);
+    lab.accept(2, "started");
+    lab.run("r2", &["m2"]);
+    // This one says nothing of tools, and may join.
+    assert_eq!(inputs(&mut lab), ["m3"]);
+}
+
+#[test]
+fn commands_pass_what_waits_for_a_turn_of_its_own() {
+    let mut lab = running(json!({}));
+    lab.turn_with(2, "m2", scoped(), TurnOptions::default());
+    lab.turn(3, "m3", TurnOptions::default());
+    send(&mut lab, "abort_message");
+    send(&mut lab, "sync");
+    assert_eq!(lab.sent_kinds(), ["abort_message", "sync"]);
+}
+
+#[test]
+fn the_same_tools_do_not_wait() {
+    let mut lab = running(scoped());
+    lab.turn_with(2, "m2", scoped(), TurnOptions::default());
+    assert_eq!(inputs(&mut lab), ["m2"]);
+}
+
+#[test]
+fn every_way_to_choose_tools_counts() {
+    for payload in [
+        json!({ "client_tool_allowlist": [] }),
+        json!({ "client_toolset": { "name": "x" } }),
+        json!({ "exclude_interactive_tools": true }),
+        json!({ "external_tool_scope_ids": ["other"] }),
+    ] {
+        let mut lab = running(scoped());
+        lab.turn_with(2, "m2", payload, TurnOptions::default());
+        assert!(inputs(&mut lab).is_empty());
+    }
+    let mut lab = running(scoped());
+    lab.turn_with(2, "m2", json!({ "image_failure_mode": "drop" }), TurnOptions::default());
+    assert_eq!(inputs(&mut lab), ["m2"]);
+}
+
+#[test]
+fn one_waits_for_what_others_do_in_the_conversation() {
+    let mut lab = Lab::new();
+    lab.status("PROCESSING_API_RESPONSE");
+    lab.turn_with(1, "m1", scoped(), TurnOptions::default());
+    assert!(inputs(&mut lab).is_empty());
+    let item = json!({ "id": "q-1", "client_message_id": "theirs", "kind": "message" });
+    lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
+    lab.status("WAITING_ON_INPUT");
+    assert!(inputs(&mut lab).is_empty(), "their next one comes");
+    lab.event("update_queue", json!({ "queue": [], "removed": [] }));
+    lab.pass(5.0);
+    assert_eq!(inputs(&mut lab), ["m1"]);
+}
+
+#[test]
+fn its_limit_passes_while_it_waits() {
+    let mut lab = running(json!({}));
+    let limit = TurnOptions { timeout: Some(Duration::from_secs(5)), ..TurnOptions::default() };
+    lab.turn_with(2, "m2", scoped(), limit);
+    lab.pass(5.1);
+    let (token, end) = lab.one_end();
+    let error = end.error();
+    assert_eq!((token, error.kind()), (2, ErrorKind::TurnTimeout));
+    let result = error.result().cloned().unwrap_or_default();
+    assert_eq!(result.delivery, InputDelivery::Undelivered);
+    assert_eq!(result.status, Some(TurnStatus::Aborted));
+    lab.finished(Some("r1"), "end_turn");
+    lab.pass(5.0);
+    assert!(inputs(&mut lab).is_empty(), "it was taken back");
+}
