@@ -63,6 +63,13 @@ impl Judge<'_> {
             return Err("committed more than once".to_owned());
         }
         let commit = commits.first().copied();
+        if let Some((turn, input)) = commit.filter(|(_, input)| input.own_tools) {
+            let ahead = turn.inputs.iter().take_while(|other| other.tag != input.tag);
+            // Of one that was given up nobody knows whether it came to the server.
+            if ahead.into_iter().any(|other| !self.stopped.contains(&other.tag)) {
+                return Err("it got the tools of another turn".to_owned());
+            }
+        }
         let partial = match &outcome.result {
             Ok(result) => Some(&**result),
             Err(error) => error.result(),

@@ -21,6 +21,8 @@ pub struct InputRecord {
     pub client_id: String,
     /// The first run that answers it: an input that joins a running turn comes late.
     pub from_run: usize,
+    /// It says which tools its turn has, which is read where it is the first.
+    pub own_tools: bool,
 }
 
 #[derive(Debug)]

@@ -21,6 +21,8 @@ pub struct Plan {
     pub failures: u32,
     /// The last of them is not.
     pub fatal: bool,
+    /// The input says which tools its turn has.
+    pub own_tools: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,7 @@ impl Plan {
             asks: tool.is_some() && dice.once_in(2),
             failures,
             fatal: failures > 0 && dice.once_in(3),
+            own_tools: dice.once_in(6),
         }
     }
 
@@ -57,7 +60,9 @@ impl Plan {
             Some(Tool::External) => text.push_str(" TOOL"),
             None => {}
         }
-        for (word, wanted) in [(" ASK", self.asks), (" FATAL", self.fatal)] {
+        for (word, wanted) in
+            [(" ASK", self.asks), (" FATAL", self.fatal), (" SCOPE", self.own_tools)]
+        {
             text.push_str(if wanted { word } else { "" });
         }
         if self.failures > 0 {
@@ -82,6 +87,7 @@ impl Plan {
             asks: has("ASK"),
             failures: number("FAIL="),
             fatal: has("FATAL"),
+            own_tools: has("SCOPE"),
         }
     }
 }

@@ -219,11 +219,14 @@ impl Program {
         let message = json!({
             "role": "user", "content": call.plan.prompt(), "client_message_id": client_id,
         });
-        let input = json!({
+        let mut input = json!({
             "type": "input", "request_id": request_id,
             "runtime": { "agent_id": place.0, "conversation_id": place.1 },
             "payload": { "kind": "create_message", "messages": [message] },
         });
+        if call.plan.own_tools {
+            input["payload"]["external_tool_scope_ids"] = json!([call.plan.tag]);
+        }
         if let Some((after, how)) = call.stop {
             world.later(after, Event::Program(Step::Stop(token, how)));
         }

@@ -150,6 +150,7 @@ impl Script {
                 asks: false,
                 failures: 0,
                 fatal: false,
+                own_tools: false,
                 ..self.calls[index].plan.clone()
             };
             if simple != self.calls[index].plan {

@@ -64,8 +64,12 @@ impl Server {
 
     fn commit(&mut self, record: usize, input: &Input) {
         let turn = &mut self.ledger.turns[record];
-        let (tag, client_id) = (tag_of(&input.text).to_owned(), input.client_id.clone());
-        turn.inputs.push(InputRecord { tag, client_id, from_run: turn.runs.len() });
+        turn.inputs.push(InputRecord {
+            tag: tag_of(&input.text).to_owned(),
+            client_id: input.client_id.clone(),
+            from_run: turn.runs.len(),
+            own_tools: Plan::read(&input.text).own_tools,
+        });
     }
 
     fn store(&mut self, kind: &str, place: &str, texts: &[&str], otid: Option<&str>) {
