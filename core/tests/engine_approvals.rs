@@ -340,6 +340,22 @@ fn a_runtime_that_was_started_here_is_the_clients() {
 }
 
 #[test]
+fn a_call_does_not_wait_for_a_handler_that_has_gone() {
+    for (approvals, outcome) in [
+        (Approvals::Pause, Ok(Some(TurnStatus::RequiresApproval))),
+        (Approvals::Raise, Err(ErrorKind::ApprovalRequired)),
+    ] {
+        let mut lab = running(approvals);
+        handler(&mut lab, 9, false);
+        ask(&mut lab, "p1", "c1");
+        assert_eq!(heard(&mut lab).asked.len(), 1);
+        let gone = Command::HandleApprovals { token: 9, runtime: None, handled: false };
+        lab.command(gone);
+        assert_eq!(heard(&mut lab).ended, [(1, outcome)]);
+    }
+}
+
+#[test]
 fn a_detached_turn_leaves_its_question_to_others() {
     let mut lab = running(Approvals::Ask);
     handler(&mut lab, 9, false);

@@ -105,6 +105,9 @@ fn terminals_are_matched_by_their_own_id() {
             },
         });
     }
+    // One of the same name, from before.
+    lab.receive(&json!({ "type": "terminal_exited", "terminal_id": "t2", "exitCode": 0 }));
+    assert!(lab.ended().is_empty());
     lab.receive(
         &json!({ "type": "terminal_exited", "terminal_id": "t2", "exitCode": -1, "error": "no" }),
     );

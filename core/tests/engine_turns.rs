@@ -123,6 +123,23 @@ fn silence_is_no_trouble_while_a_tool_runs() {
 }
 
 #[test]
+fn what_a_subagent_says_is_no_silence() {
+    let limit =
+        TurnOptions { tool_timeout: Some(Duration::from_secs(60)), ..TurnOptions::default() };
+    let mut lab = running(limit);
+    lab.status("EXECUTING_CLIENT_SIDE_TOOL");
+    for _ in 0..10 {
+        lab.pass(30.0);
+        let delta =
+            json!({ "message_type": "assistant_message", "run_id": "r1", "content": "deep" });
+        lab.event("stream_delta", json!({ "subagent_id": "s", "delta": delta }));
+    }
+    assert!(lab.sent().is_empty(), "five minutes, never silent for one");
+    lab.pass(61.0);
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
+}
+
+#[test]
 fn the_total_limit_stops_the_turn_on_the_server() {
     let limit = TurnOptions { timeout: Some(Duration::from_secs(5)), ..TurnOptions::default() };
     let mut lab = running(limit);

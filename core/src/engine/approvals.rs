@@ -193,12 +193,7 @@ impl Runtime {
             answered: None,
             unsure: false,
         };
-        let undecided = self.decider(&approval, ctx).is_none();
-        let owners = self.owners(&approval);
         self.approvals.push(approval);
-        if undecided {
-            self.end_undecided(&owners, frame, ctx);
-        }
         self.ask_next(ctx);
     }
 
@@ -252,8 +247,23 @@ impl Runtime {
         self.ask_next(ctx);
     }
 
-    /// Asks for the next permission, once the one before is answered.
+    /// Asks for the next permission, once the one before is answered. Turns whose question nobody decides end
+    /// where they were not to wait: also when their handler has gone, or when they were found again on another
+    /// connection.
     pub(crate) fn ask_next(&mut self, ctx: &mut Context) {
+        self.ask(ctx);
+        let undecided = |open: &Approval| {
+            open.is_open() && open.asked.is_none() && self.decider(open, ctx).is_none()
+        };
+        let undecided = self.approvals.iter().filter(|open| undecided(open));
+        let undecided: Vec<_> =
+            undecided.map(|open| (self.owners(open), open.frame.clone())).collect();
+        for (owners, frame) in undecided {
+            self.end_undecided(&owners, frame, ctx);
+        }
+    }
+
+    fn ask(&mut self, ctx: &mut Context) {
         while !self.approvals.iter().any(|open| open.asked.is_some() && open.is_open()) {
             let decider = |open: &Approval| self.decider(open, ctx).filter(|_| open.is_open());
             let mut next = self.approvals.iter().enumerate();
@@ -390,16 +400,20 @@ impl Runtime {
     }
 
     /// Nobody here decides: ends the calls that were not to wait for others.
-    fn end_undecided(&mut self, owners: &[Token], frame: &Text, ctx: &mut Context) {
+    fn end_undecided(&mut self, owners: &[Token], frame: Text, ctx: &mut Context) {
         let end = End {
             by: Some(CompletedBy::Approval),
             stop_reason: Some("requires_approval".to_owned()),
-            frame: Some(frame.clone()),
+            frame: Some(frame),
             ..End::default()
         };
         let mut pausing = Vec::new();
         for token in owners {
             let Some(index) = self.turn_index(*token) else { continue };
+            // One that is to stop gets the end that its stop has.
+            if self.turns[index].stop.is_some() {
+                continue;
+            }
             match self.turns[index].options.approvals {
                 Approvals::Pause => pausing.push(*token),
                 Approvals::Raise => {

@@ -111,7 +111,12 @@ impl Engine {
                 }
                 Ok(())
             }
-            _ => Ok(()),
+            Some(scope) => {
+                // It says nothing of the turn, but that it is not silent (section 9.5).
+                self.runtimes.get(&scope.agent_id, &scope.conversation_id).heard = self.ctx.now;
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

@@ -112,7 +112,9 @@ impl Requests {
             ctx.deliveries.push_back(Delivery::Candidate { token, text: text.clone() });
             return;
         }
-        let spawn_failed = matches!(key, Correlation::Terminal(_)) && kind == "terminal_exited";
+        let spawn_failed = matches!(key, Correlation::Terminal(_))
+            && kind == "terminal_exited"
+            && says_error(text);
         let expected = pending.expect.response_type.as_deref();
         if !spawn_failed && expected.is_some_and(|expected| expected != kind) {
             return;
@@ -198,4 +200,11 @@ pub(crate) fn is_refusal(kind: &str, text: &str) -> bool {
         return serde_json::from_str::<InputAcceptedFrame>(text).is_ok_and(|frame| !frame.accepted);
     }
     serde_json::from_str::<ResponseHead>(text).is_ok_and(|head| head.success == Some(false))
+}
+
+/// Whether the end of a terminal is that of one that could not be started. Another of the same name may end while
+/// one is.
+fn says_error(exited: &str) -> bool {
+    RawObject::parse(exited)
+        .is_ok_and(|frame| frame.get("error").is_some_and(|error| error != "null"))
 }
