@@ -9,8 +9,8 @@ use super::context::Context;
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
-use super::runtime::Runtime;
-use super::turn::{Approvals, End, Stop, Turn};
+use super::runtime::{ASKING, Runtime};
+use super::turn::{Approvals, End, Phase, Stop, Turn};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::ControlRequestFrame;
@@ -251,13 +251,16 @@ impl Runtime {
     /// where they were not to wait: also when their handler has gone, or when they were found again on another
     /// connection.
     pub(crate) fn ask_next(&mut self, ctx: &mut Context) {
+        if self.approvals.is_empty() {
+            return;
+        }
         self.ask(ctx);
         let undecided = |open: &Approval| {
             open.is_open() && open.asked.is_none() && self.decider(open, ctx).is_none()
         };
         let undecided = self.approvals.iter().filter(|open| undecided(open));
         let undecided: Vec<_> =
-            undecided.map(|open| (self.owners(open), open.frame.clone())).collect();
+            undecided.map(|open| (self.owners(open, ctx), open.frame.clone())).collect();
         for (owners, frame) in undecided {
             self.end_undecided(&owners, frame, ctx);
         }
@@ -369,18 +372,46 @@ impl Runtime {
         }
     }
 
-    /// The turns a question is about: those that own the run whose call waits.
-    fn owners(&self, approval: &Approval) -> Vec<Token> {
+    /// The turns a question is about: those that own the run whose call waits, or wait behind it where it is
+    /// nobody's.
+    fn owners(&self, approval: &Approval, ctx: &Context) -> Vec<Token> {
         let caller = approval.call_id.as_deref().and_then(|id| self.runs.caller_of(id));
-        let owns =
-            |turn: &&Turn| turn.is_ours() && caller.as_ref().is_none_or(|run| turn.owns_run(run));
-        self.turns.iter().filter(owns).map(|turn| turn.token).collect()
+        let owns = |turn: &Turn| turn.is_ours() && caller.is_none_or(|run| turn.owns_run(run));
+        let tokens = |wanted: &dyn Fn(&Turn) -> bool| -> Vec<Token> {
+            self.turns.iter().filter(|turn| wanted(turn)).map(|turn| turn.token).collect()
+        };
+        let owners = tokens(&owns);
+        if owners.is_empty() && self.is_asked_by_nobody(ctx) {
+            let waits = |turn: &Turn| matches!(turn.phase, Phase::Held | Phase::Queued);
+            return tokens(&|turn| waits(turn) && !turn.left_over);
+        }
+        owners
+    }
+
+    /// Whether what waits for a permission answers nobody's input: a schedule or the end of a background task has
+    /// begun it (section 9.5), or the server has come up again (section 13). What another client has asked for is
+    /// that client's to decide on.
+    fn is_asked_by_nobody(&self, ctx: &Context) -> bool {
+        let unasked = self.status == ASKING && ctx.features.correlation && !self.answering;
+        unasked || self.is_left_with_questions()
+    }
+
+    /// Whether somebody here is asked, and may take time.
+    pub(crate) fn anybody_decides(&self) -> bool {
+        self.approvals.iter().any(|open| open.is_open() && open.asked.is_some())
+    }
+
+    /// The error of a limit, with the question that has kept the turn waiting.
+    pub(crate) fn with_blocker(&self, error: Error) -> Error {
+        let Some(open) = self.approvals.iter().find(|open| open.is_open()) else { return error };
+        let hint = format!("`{}` of {} waits for a permission", open.request_id, open.tool);
+        error.with_hint(hint)
     }
 
     /// Who decides on a question: what a turn allows, a turn's own handler, a turn that denies, a handler of
     /// the client.
     fn decider(&self, approval: &Approval, ctx: &Context) -> Option<Decider> {
-        let owners = self.owners(approval);
+        let owners = self.owners(approval, ctx);
         let turns = || self.turns.iter().filter(|turn| owners.contains(&turn.token));
         // A turn that is being stopped takes the question with it.
         if turns().any(|turn| turn.stop.as_ref().is_some_and(Stop::is_meant)) {

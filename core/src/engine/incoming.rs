@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::requests::Correlation;
+use super::runtime::ASKING;
 use super::{Channel, Delivery, Engine, TurnEvent};
 use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Malformed, Scope};
@@ -127,6 +128,7 @@ impl Engine {
             self.with_turn(token, |runtime, ctx| {
                 if let Some(index) = runtime.turn_index(token) {
                     runtime.input_accepted(index, frame, text, ctx);
+                    runtime.ask_next(ctx);
                     runtime.press_stops(ctx);
                 }
             });
@@ -209,6 +211,7 @@ impl Engine {
             "update_device_status"
                 if !runtime.turns.is_empty()
                     || !runtime.approvals.is_empty()
+                    || (runtime.joined && runtime.status == ASKING)
                     || ctx.approvers.any() =>
             {
                 let listed = match envelope.asked {
@@ -223,6 +226,8 @@ impl Engine {
             }
             _ => return Ok(()),
         }
+        // Whose a question is may have become clear.
+        runtime.ask_next(ctx);
         runtime.press_stops(ctx);
         runtime.release(ctx);
         Ok(())

@@ -48,9 +48,11 @@ impl Runtime {
                 self.runs.note(run);
             }
         }
+        self.answering = false;
         if let Some(pairs) = state.client_message_ids_by_run_id.take() {
             ctx.features.correlation = true;
             ctx.features.turn_finished = true;
+            self.answering = pairs.0.iter().any(|(run, _)| self.active.contains(run));
             self.own_by_correlation(&pairs.0);
         }
         self.take_back_guesses(ctx);

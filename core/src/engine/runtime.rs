@@ -12,7 +12,7 @@ use super::event::TurnEvent;
 use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
-use super::turn::{Cause, End, Limit, Phase, Turn, TurnOptions};
+use super::turn::{Approvals, Cause, End, Limit, Phase, Turn, TurnOptions};
 use super::waiting::Held;
 use crate::error::Error;
 use crate::protocol::Text;
@@ -20,10 +20,12 @@ use crate::protocol::Text;
 /// The loop status of an idle runtime.
 pub(crate) const IDLE: &str = "WAITING_ON_INPUT";
 
+/// The loop status of a runtime that waits for a permission.
+pub(crate) const ASKING: &str = "WAITING_ON_APPROVAL";
+
 /// Loop statuses in which the model is not at work. Waiting for an approval without a question being
 /// open is what newer servers say of calls they approve themselves (section 12).
-const AT_TOOLS: [&str; 3] =
-    ["WAITING_ON_APPROVAL", "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
+const AT_TOOLS: [&str; 3] = [ASKING, "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_COMMAND"];
 
 /// See the module's text.
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ pub(crate) struct Runtime {
     pub(crate) status: String,
     /// The runs the last loop status named.
     pub(crate) active: Vec<String>,
+    /// It said that they answer somebody's input.
+    pub(crate) answering: bool,
     pub(crate) runs: Runs,
     /// Open turns in the order in which they were asked for.
     pub(crate) turns: Vec<Turn>,
@@ -87,9 +91,30 @@ impl Runtime {
         }
     }
 
+    /// What the runtime is silent for, as a turn counts it. While it waits behind a question that is not asked of
+    /// anybody here, it counts as silence: nobody may ever answer.
+    pub(crate) fn silent_for(&self, turn: &Turn) -> Limit {
+        let waits = turn.is_ours() || turn.options.approvals == Approvals::Wait;
+        match self.silent() {
+            Limit::Approval if !waits && !self.anybody_decides() => Limit::Idle,
+            silent => silent,
+        }
+    }
+
+    /// Whether the server waits in it for decisions on the calls of a turn that is over: it has come up again, and
+    /// offers them anew (section 13).
+    pub(crate) fn is_left_with_questions(&self) -> bool {
+        self.status == ASKING && self.active.is_empty()
+    }
+
+    /// Whether no turn of before is under way.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.idle() || self.is_left_with_questions()
+    }
+
     /// Sees to it that a turn's limits are looked at in time.
     pub(crate) fn watch(&self, turn: &Turn, ctx: &mut Context) {
-        let deadline = turn.deadline(self.heard, self.silent());
+        let deadline = turn.deadline(self.heard, self.silent_for(turn));
         if let Some(at) = turn.look_at(deadline, ctx.now) {
             ctx.timers.set(at, Timer::Turn(turn.token));
         }
@@ -344,7 +369,8 @@ impl Runtime {
             None => ctx.turn_over(turn.token, result, turn.options.check),
             Some(Cause::Asked) => ctx.turn_over(turn.token, result, false),
             Some(Cause::Limit(limit)) => {
-                ctx.fail(turn.token, limit.error(&turn.options).with_result(result));
+                let error = limit.error(&turn.options).with_result(result);
+                ctx.fail(turn.token, self.with_blocker(error));
             }
             Some(Cause::Gone) => {}
         }

@@ -22,7 +22,7 @@ impl Runtime {
             return;
         };
         let turn = &self.turns[index];
-        let silent = self.silent();
+        let silent = self.silent_for(turn);
         if turn.deadline(self.heard, silent).is_none_or(|at| at > ctx.now) {
             self.watch(turn, ctx);
             return;

@@ -196,7 +196,7 @@ impl Engine {
         let runtime = self.runtimes.get(&place.0, &place.1);
         if lookup.cuts.is_empty() {
             self.close_lookup(place);
-        } else if runtime.idle() && !lookup.queued {
+        } else if runtime.has_ended() && !lookup.queued {
             let id = lookup.list(place, &mut self.ctx);
             self.recovery.asked.insert(id, place.clone());
         } else {
@@ -211,7 +211,7 @@ impl Engine {
     fn resume(&mut self, place: &Place) {
         let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
         let runtime = self.runtimes.get(&place.0, &place.1);
-        if runtime.idle() {
+        if runtime.has_ended() {
             return;
         }
         let runs = |cut: &Cut| runtime.active.iter().any(|run| cut.owns(run));
@@ -264,7 +264,7 @@ impl Engine {
             let Some(lookup) = self.recovery.lookups.get_mut(place) else { return Ok(()) };
             if lookup.cuts.is_empty() {
                 self.close_lookup(place);
-            } else if runtime.idle() && !lookup.queued {
+            } else if runtime.has_ended() && !lookup.queued {
                 // What ended may have more to say.
                 lookup.pause(self.ctx.now, self.ctx.settle_pause);
                 self.watch_lookup(place);

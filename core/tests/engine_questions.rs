@@ -1,0 +1,214 @@
+//! Questions that an input of ours waits behind: nobody's are decided as that input says, another client's are
+//! left to it (PROTOCOL.md sections 9.5, 10 and 13).
+#![expect(clippy::panic, reason = "a test may fail by panicking")]
+
+mod support;
+
+use std::time::Duration;
+
+use letta_app_client::engine::{Command, Delivery, Reconnect, Token};
+use letta_app_client::{Approvals, ErrorKind, InputDelivery, TurnOptions, TurnStatus};
+use serde_json::{Value, json};
+use support::{End, Lab, runtime};
+
+fn options(approvals: Approvals) -> TurnOptions {
+    TurnOptions { approvals, ..TurnOptions::default() }
+}
+
+fn request(tool: &str) -> Value {
+    json!({
+        "request_id": "perm-c",
+        "request": { "subtype": "can_use_tool", "tool_name": tool, "input": {}, "tool_call_id": "c" },
+    })
+}
+
+/// A turn that runs, answers the messages with these ids, and waits for a permission.
+fn asking(lab: &mut Lab, answers: &[&str]) {
+    lab.run("r0", &["before"]);
+    let state = |status: &str| {
+        let mut map = json!({ "r0": ["before"] });
+        if !answers.is_empty() {
+            map["r1"] = json!(answers);
+        }
+        json!({ "loop_status": {
+            "status": status, "active_run_ids": ["r1"], "client_message_ids_by_run_id": map,
+        } })
+    };
+    lab.event("update_loop_status", state("PROCESSING_API_RESPONSE"));
+    lab.event("update_loop_status", state("WAITING_ON_APPROVAL"));
+    lab.event("control_request", request("Bash"));
+}
+
+/// A server that has come up again offers a question of before, as recorded in
+/// `single/approval_recovered_after_server_restart`.
+fn offered_anew(lab: &mut Lab) {
+    let open = json!({ "pending_control_requests": [request("AskUserQuestion")] });
+    lab.event("update_device_status", json!({ "device_status": open }));
+    lab.status("WAITING_ON_APPROVAL");
+    lab.event("update_device_status", json!({ "device_status": open }));
+}
+
+/// A conversation that was started here.
+fn joined() -> Lab {
+    let mut lab = Lab::new();
+    lab.receive(&json!({
+        "type": "runtime_start_response", "request_id": "s", "success": true, "runtime": runtime(),
+    }));
+    lab
+}
+
+fn queued(lab: &mut Lab, token: Token, options: TurnOptions) {
+    lab.turn(token, "m", options);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.accept(token, "queued");
+    let item = json!({ "id": "q-1", "client_message_id": "m", "kind": "message" });
+    lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
+}
+
+/// The decision that was sent.
+fn decided(lab: &mut Lab) -> Option<Value> {
+    let sent = lab.sent();
+    let payload = sent.first()?["payload"].clone();
+    assert_eq!(payload["request_id"], "perm-c");
+    Some(payload["decision"]["behavior"].clone())
+}
+
+/// Who is asked.
+fn asked(lab: &mut Lab) -> Vec<Token> {
+    let told = std::iter::from_fn(|| lab.engine.poll_delivery());
+    let asked = told.filter_map(|delivery| match delivery {
+        Delivery::Approval { token, .. } => Some(token),
+        _ => None,
+    });
+    asked.collect()
+}
+
+#[test]
+fn nobodys_question_is_decided_as_the_input_behind_it_says() {
+    for begin in [|lab: &mut Lab| asking(lab, &[]), offered_anew as fn(&mut Lab)] {
+        let mut lab = joined();
+        begin(&mut lab);
+        assert!(lab.sent().is_empty(), "nothing of ours waits");
+        queued(&mut lab, 1, options(Approvals::Deny));
+        assert_eq!(decided(&mut lab), Some("deny".into()));
+        lab.event("update_device_status", json!({ "device_status": {} }));
+        lab.run("r2", &["m"]);
+        lab.finished(Some("r2"), "end_turn");
+        assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::Completed));
+
+        let mut lab = joined();
+        begin(&mut lab);
+        queued(&mut lab, 1, options(Approvals::Ask));
+        assert_eq!(asked(&mut lab), [1]);
+        lab.pass(100_000.0);
+        assert!(lab.ended().is_empty(), "a person may take long");
+
+        let mut lab = joined();
+        begin(&mut lab);
+        queued(&mut lab, 1, options(Approvals::Pause));
+        assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::RequiresApproval));
+    }
+}
+
+#[test]
+fn a_tool_that_the_input_allows_runs_there_as_well() {
+    let mut lab = Lab::new();
+    asking(&mut lab, &[]);
+    let allow = vec!["Bash".to_owned()];
+    queued(&mut lab, 1, TurnOptions { allow, ..options(Approvals::Deny) });
+    assert_eq!(decided(&mut lab), Some("allow".into()));
+}
+
+#[test]
+fn an_input_that_waits_for_a_turn_of_its_own_decides_too() {
+    let mut lab = Lab::new();
+    asking(&mut lab, &[]);
+    let scoped = json!({ "external_tool_scope_ids": ["s"] });
+    lab.turn_with(1, "m", scoped, options(Approvals::Deny));
+    lab.event(
+        "update_device_status",
+        json!({ "device_status": {
+        "pending_control_requests": [request("Bash")],
+    } }),
+    );
+    assert_eq!(decided(&mut lab), Some("deny".into()));
+}
+
+#[test]
+fn another_clients_question_is_left_to_it_but_not_waited_for_without_end() {
+    let idle = Some(Duration::from_secs(60));
+    for approvals in [Approvals::Deny, Approvals::Ask, Approvals::Pause, Approvals::Raise] {
+        let mut lab = Lab::new();
+        asking(&mut lab, &["theirs"]);
+        queued(&mut lab, 1, TurnOptions { idle_timeout: idle, ..options(approvals) });
+        assert!(lab.sent().is_empty() && asked(&mut lab).is_empty());
+        lab.pass(59.0);
+        assert!(lab.sent().is_empty() && lab.ended().is_empty());
+        lab.pass(2.0);
+        assert_eq!(lab.sent_kinds(), ["remove_queue_item"]);
+        lab.pass(2.1);
+        let error = lab.one_end().1.error();
+        assert_eq!(error.kind(), ErrorKind::TurnIdleTimeout);
+        assert_eq!(error.hint(), Some("`perm-c` of Bash waits for a permission"));
+    }
+    let mut lab = Lab::new();
+    asking(&mut lab, &["theirs"]);
+    queued(&mut lab, 1, TurnOptions { idle_timeout: idle, ..options(Approvals::Wait) });
+    lab.pass(100_000.0);
+    assert!(lab.sent().is_empty() && lab.ended().is_empty(), "others decide");
+}
+
+#[test]
+fn while_a_handler_of_the_client_decides_nothing_is_silent() {
+    let mut lab = joined();
+    lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: true });
+    asking(&mut lab, &["theirs"]);
+    queued(&mut lab, 1, options(Approvals::Deny));
+    assert_eq!(asked(&mut lab), [9]);
+    lab.pass(100_000.0);
+    assert!(lab.ended().is_empty());
+}
+
+#[test]
+fn a_turn_whose_server_has_come_up_again_does_not_wait_for_its_question() {
+    let base = Duration::from_millis(250);
+    let rules = Reconnect { max_attempts: None, base, cap: base };
+    let mut lab = Lab::reconnecting(rules);
+    lab.turn(1, "m1", options(Approvals::Ask));
+    lab.accept(1, "started");
+    lab.run("r1", &["m1"]);
+    lab.run_at("WAITING_ON_APPROVAL", "r1", &["m1"]);
+    lab.event("control_request", request("AskUserQuestion"));
+    assert_eq!(asked(&mut lab), [1]);
+    lab.sent();
+    lab.lose();
+    lab.pass(0.25);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    for _ in 0..2 {
+        let sync = lab.sent().remove(0);
+        assert_eq!(sync["type"], "sync");
+        offered_anew(&mut lab);
+        let id = &sync["request_id"];
+        lab.receive(&json!({ "type": "sync_response", "request_id": id, "runtime": runtime() }));
+    }
+    let list = lab.sent().remove(0);
+    assert_eq!(list["type"], "conversation_messages_list");
+    let call = json!({
+        "id": "2", "message_type": "approval_request_message",
+        "tool_call": { "tool_call_id": "c", "name": "AskUserQuestion", "arguments": "{}" },
+    });
+    let said = json!({ "id": "1", "message_type": "user_message", "content": "?", "otid": "m1" });
+    lab.receive(&json!({
+        "type": "conversation_messages_list_response", "request_id": list["request_id"],
+        "success": true, "messages": [call, said], "has_more": false,
+    }));
+    let End::Failed(error) = lab.one_end().1 else { panic!("its turn is gone") };
+    assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
+    let delivery = error.result().map(|result| result.delivery);
+    assert_eq!(delivery, Some(InputDelivery::Recovered));
+    // The next input decides.
+    lab.pass(1.0);
+    queued(&mut lab, 2, options(Approvals::Ask));
+    assert_eq!(asked(&mut lab), [2]);
+}
