@@ -212,8 +212,10 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
 
   /**
    * Lets the turn go on without anybody watching: loops over it end, it does not keep the process
-   * alive, and awaiting it rejects with {@link TurnInterrupted}. Sends nothing. A permission that its
-   * `onApproval` has not decided on is left to others. Changes nothing about one that has ended.
+   * alive, and awaiting it rejects with {@link TurnInterrupted}. Sends nothing. It has no limits any more. What it
+   * allows runs as before, and what it denies is denied; a permission that its `onApproval` has not decided on is
+   * asked of the client's handlers, and without any waits until an input comes behind it, and is decided as that one's
+   * would be. An input that still waits is sent all the same. Changes nothing about one that has ended.
    */
   detach(): void {
     if (!this.#open) return;

@@ -237,7 +237,12 @@ impl Turn {
         self.result().await
     }
 
-    /// Lets the turn go on without anybody watching.
+    /// Lets the turn go on without anybody watching, and without limits. Its input is sent even where it still waits,
+    /// also on the next connection, or when the client is closed within the settle pause.
+    ///
+    /// What the turn allows runs as before, and what it denies is denied. A permission that its policy, or whoever
+    /// followed it, has not decided on is asked of the client's handlers; without any, it waits until an input comes
+    /// behind it, and is decided as that one's would be.
     pub fn detach(mut self) {
         if self.router.forget(self.token) {
             self.connection.detach_turn(self.token);

@@ -1,6 +1,5 @@
 //! Questions that an input of ours waits behind: nobody's are decided as that input says, another client's are
 //! left to it (PROTOCOL.md sections 9.5, 10 and 13).
-#![expect(clippy::panic, reason = "a test may fail by panicking")]
 
 mod support;
 

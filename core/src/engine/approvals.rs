@@ -6,11 +6,12 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::context::Context;
+use super::deciding::Decider;
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
-use super::runtime::{ASKING, Runtime};
-use super::turn::{Approvals, End, Phase, Stop, Turn};
+use super::runtime::Runtime;
+use super::turn::{Approvals, End};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::ControlRequestFrame;
@@ -30,7 +31,7 @@ pub(crate) struct Approval {
     pub(crate) request_id: String,
     /// The tool that wants to run.
     pub(crate) tool: String,
-    call_id: Option<String>,
+    pub(crate) call_id: Option<String>,
     /// The `control_request`.
     frame: Text,
     /// Who was asked, and under which number.
@@ -45,6 +46,11 @@ impl Approval {
     /// Whether nobody has answered it.
     pub(crate) fn is_open(&self) -> bool {
         self.answered.is_none()
+    }
+
+    /// Whether a handler works on it, and may take time.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.is_open() && self.asked.is_some()
     }
 }
 
@@ -99,7 +105,7 @@ impl Approvers {
 
     /// The handler of a runtime: one for it before one for all, the latest first. One for all means
     /// those that the client has to do with.
-    fn of(&self, runtime: &Runtime) -> Option<Token> {
+    pub(crate) fn of(&self, runtime: &Runtime) -> Option<Token> {
         let own = |(agent, conversation): &(String, String)| {
             *agent == runtime.agent_id && *conversation == runtime.conversation_id
         };
@@ -147,16 +153,6 @@ impl Approvers {
         self.asks.clear();
         self.unconfirmed.clear();
     }
-}
-
-/// Who decides on a question.
-enum Decider {
-    /// A handler, of a turn or of the client.
-    Handler(Token),
-    /// Nobody: the turn said that it is to be denied then.
-    Denied,
-    /// Nobody: the turn said that this tool may run.
-    Allowed,
 }
 
 impl Runtime {
@@ -260,14 +256,14 @@ impl Runtime {
         };
         let undecided = self.approvals.iter().filter(|open| undecided(open));
         let undecided: Vec<_> =
-            undecided.map(|open| (self.owners(open, ctx), open.frame.clone())).collect();
-        for (owners, frame) in undecided {
-            self.end_undecided(&owners, frame, ctx);
+            undecided.map(|open| (self.concerned(open, ctx), open.frame.clone())).collect();
+        for (concerned, frame) in undecided {
+            self.end_undecided(&concerned, frame, ctx);
         }
     }
 
     fn ask(&mut self, ctx: &mut Context) {
-        while !self.approvals.iter().any(|open| open.asked.is_some() && open.is_open()) {
+        while !self.approvals.iter().any(Approval::is_asked) {
             let decider = |open: &Approval| self.decider(open, ctx).filter(|_| open.is_open());
             let mut next = self.approvals.iter().enumerate();
             let Some((index, decider)) =
@@ -372,66 +368,8 @@ impl Runtime {
         }
     }
 
-    /// The turns a question is about: those that own the run whose call waits, or wait behind it where it is
-    /// nobody's.
-    fn owners(&self, approval: &Approval, ctx: &Context) -> Vec<Token> {
-        let caller = approval.call_id.as_deref().and_then(|id| self.runs.caller_of(id));
-        let owns = |turn: &Turn| turn.is_ours() && caller.is_none_or(|run| turn.owns_run(run));
-        let tokens = |wanted: &dyn Fn(&Turn) -> bool| -> Vec<Token> {
-            self.turns.iter().filter(|turn| wanted(turn)).map(|turn| turn.token).collect()
-        };
-        let owners = tokens(&owns);
-        if owners.is_empty() && self.is_asked_by_nobody(ctx) {
-            let waits = |turn: &Turn| matches!(turn.phase, Phase::Held | Phase::Queued);
-            return tokens(&|turn| waits(turn) && !turn.left_over);
-        }
-        owners
-    }
-
-    /// Whether what waits for a permission answers nobody's input: a schedule or the end of a background task has
-    /// begun it (section 9.5), or the server has come up again (section 13). What another client has asked for is
-    /// that client's to decide on.
-    fn is_asked_by_nobody(&self, ctx: &Context) -> bool {
-        let unasked = self.status == ASKING && ctx.features.correlation && !self.answering;
-        unasked || self.is_left_with_questions()
-    }
-
-    /// Whether somebody here is asked, and may take time.
-    pub(crate) fn anybody_decides(&self) -> bool {
-        self.approvals.iter().any(|open| open.is_open() && open.asked.is_some())
-    }
-
-    /// The error of a limit, with the question that has kept the turn waiting.
-    pub(crate) fn with_blocker(&self, error: Error) -> Error {
-        let Some(open) = self.approvals.iter().find(|open| open.is_open()) else { return error };
-        let hint = format!("`{}` of {} waits for a permission", open.request_id, open.tool);
-        error.with_hint(hint)
-    }
-
-    /// Who decides on a question: what a turn allows, a turn's own handler, a turn that denies, a handler of
-    /// the client.
-    fn decider(&self, approval: &Approval, ctx: &Context) -> Option<Decider> {
-        let owners = self.owners(approval, ctx);
-        let turns = || self.turns.iter().filter(|turn| owners.contains(&turn.token));
-        // A turn that is being stopped takes the question with it.
-        if turns().any(|turn| turn.stop.as_ref().is_some_and(Stop::is_meant)) {
-            return None;
-        }
-        if turns().any(|turn| turn.options.allow.contains(&approval.tool)) {
-            return Some(Decider::Allowed);
-        }
-        let first = |wanted| turns().find(|turn| turn.options.approvals == wanted);
-        if let Some(turn) = first(Approvals::Ask) {
-            return Some(Decider::Handler(turn.token));
-        }
-        if first(Approvals::Deny).is_some() {
-            return Some(Decider::Denied);
-        }
-        ctx.approvers.of(self).map(Decider::Handler)
-    }
-
     /// Nobody here decides: ends the calls that were not to wait for others.
-    fn end_undecided(&mut self, owners: &[Token], frame: Text, ctx: &mut Context) {
+    fn end_undecided(&mut self, concerned: &[Token], frame: Text, ctx: &mut Context) {
         let end = End {
             by: Some(CompletedBy::Approval),
             stop_reason: Some("requires_approval".to_owned()),
@@ -439,7 +377,7 @@ impl Runtime {
             ..End::default()
         };
         let mut pausing = Vec::new();
-        for token in owners {
+        for token in concerned {
             let Some(index) = self.turn_index(*token) else { continue };
             // One that is to stop gets the end that its stop has.
             if self.turns[index].stop.is_some() {

@@ -1,31 +1,27 @@
-//! Turns that nobody waits for any more and that may still begin, on servers that do not say which input a
-//! turn answers (PROTOCOL.md section 17.3). They keep their place, so that what they do is not taken for
-//! what a later input's turn does.
+//! Turns that nobody waits for any more. They keep their place: what they ask for is decided, and what they do is
+//! not taken for what a later input's turn does.
+
+use std::time::Duration;
 
 use super::context::Context;
+use super::resend::Resend;
 use super::runtime::Runtime;
 use super::turn::{Approvals, Cause, Phase, Stop, Turn};
 
 impl Runtime {
-    /// What stays of a turn whose call is about to end, where its input may still be answered.
+    /// What stays of a turn whose call is about to end, where its input may still be answered: on servers that do
+    /// not say which input a turn answers (PROTOCOL.md section 17.3), and on a lost runtime, which no abort reaches
+    /// (section 18).
     pub(crate) fn left_over(&self, index: usize, ctx: &Context) -> Option<Turn> {
         let turn = &self.turns[index];
         let may_begin = matches!(turn.phase, Phase::Sent | Phase::Queued);
-        if ctx.features.turn_finished || !may_begin {
+        let goes_on = turn.detached && turn.is_ours();
+        if !goes_on && (ctx.features.turn_finished || !may_begin) {
             return None;
         }
         let mut left = turn.clone();
         left.left_over = true;
-        left.options.events = false;
-        // Where nobody was to be asked the server is told so, as long as it is: the question would keep later
-        // inputs waiting.
-        if left.options.approvals != Approvals::Deny {
-            left.options.approvals = Approvals::Wait;
-        }
-        let nothing_to_send =
-            Stop { cause: Cause::Gone, until: Stop::NEVER, removing: true, aborting: true };
-        // One that was to stop is stopped when it begins after all.
-        left.stop.get_or_insert(nothing_to_send).cause = Cause::Gone;
+        left.let_go();
         Some(left)
     }
 
@@ -46,5 +42,40 @@ impl Runtime {
             let since = *turn.alive_at.get_or_insert(ctx.now);
             ctx.now < since.saturating_add(turn.options.accept_timeout)
         });
+    }
+}
+
+impl Turn {
+    /// Nobody waits for it any more. It goes on, without limits, and tells nothing.
+    pub(crate) fn let_go(&mut self) {
+        let options = &mut self.options;
+        (options.events, options.check) = (false, false);
+        (options.timeout, options.idle_timeout) = (None, None);
+        (options.tool_timeout, options.approval_timeout) = (None, None);
+        // Where nobody was to be asked the server is told so, as long as it is: the question would keep later
+        // inputs waiting.
+        if options.approvals != Approvals::Deny {
+            options.approvals = Approvals::Wait;
+        }
+        if self.phase == Phase::Held {
+            // It has not left yet, and does so on the next connection where it has to.
+            options.resend = Some(Resend::IfUncommitted);
+        } else {
+            options.recover_timeout = Duration::ZERO;
+        }
+        let nothing_to_send =
+            Stop { cause: Cause::Gone, until: Stop::NEVER, removing: true, aborting: true };
+        // One that was to stop is stopped when it begins after all.
+        self.stop.get_or_insert(nothing_to_send).cause = Cause::Gone;
+    }
+
+    /// Whether somebody waits for it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.stop.as_ref().is_none_or(|stop| stop.cause != Cause::Gone)
+    }
+
+    /// Whether it goes on without anybody who waits for it.
+    pub(crate) fn is_let_go(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| !stop.is_meant())
     }
 }

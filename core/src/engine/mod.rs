@@ -11,6 +11,7 @@ mod completion;
 mod connection;
 mod context;
 mod counters;
+mod deciding;
 mod delivery;
 mod directory;
 mod event;
@@ -208,11 +209,11 @@ impl Engine {
         times.flatten().min()
     }
 
-    /// Whether a turn was told to stop, but not the server: it has not said yet where the input is. A
-    /// connection that is about to be closed waits a moment for that.
+    /// Whether a turn was told to stop, but not the server, which has not said yet where the input is; or whether an
+    /// input waits to be sent that nobody waits for. A connection that is about to be closed waits a moment for that.
     #[must_use]
-    pub fn has_unsent_stops(&self) -> bool {
-        self.runtimes.iter().any(Runtime::has_unsent_stops)
+    pub fn has_unsent(&self) -> bool {
+        self.runtimes.iter().any(Runtime::has_unsent)
     }
 
     /// What came in so far.
@@ -390,7 +391,8 @@ impl Engine {
         }
     }
 
-    /// How an open turn stands; `None` when it is none of ours, or has ended.
+    /// How an open turn stands; `None` when it is none of ours, was given up or detached, or has
+    /// ended.
     #[must_use]
     pub fn report(&self, now: Duration, token: Token) -> Option<TurnReport> {
         let Some(Place { runtime, .. }) = self.turns.get(&token) else {

@@ -93,7 +93,7 @@ impl fmt::Display for TurnReport {
 impl Runtime {
     /// How a turn stands.
     pub(crate) fn report(&self, now: Duration, token: Token) -> Option<TurnReport> {
-        let turn = &self.turns[self.turn_index(token)?];
+        let turn = self.turns.get(self.turn_index(token)?).filter(|turn| turn.is_wanted())?;
         let open = self.approvals.iter().filter(|approval| approval.is_open());
         Some(TurnReport {
             phase: phase(turn),

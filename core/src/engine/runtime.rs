@@ -29,6 +29,7 @@ const AT_TOOLS: [&str; 3] = [ASKING, "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_CO
 
 /// See the module's text.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Runtime {
     pub(crate) agent_id: String,
     pub(crate) conversation_id: String,
@@ -252,7 +253,7 @@ impl Runtime {
             } else {
                 !turn.options.recover_timeout.is_zero()
             };
-            if again && turn.stop.is_none() && recoverable {
+            if again && (turn.stop.is_none() || turn.is_let_go()) && recoverable {
                 cut.push(self.cut(turn, ctx));
             } else {
                 self.turns.push(turn);

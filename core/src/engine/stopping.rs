@@ -27,7 +27,16 @@ impl Runtime {
             self.watch(turn, ctx);
             return;
         }
-        if let Some(stop) = &turn.stop {
+        if turn.detached && turn.stop.as_ref().is_some_and(|stop| stop.cause == Cause::Asked) {
+            // No abort reaches a turn on a lost runtime, whatever the server answers (section 18).
+            let message = "the turn cannot be stopped, and goes on: it began before the server had cleaned up \
+                           after the one before it";
+            let error = Error::new(ErrorKind::TurnInterrupted, message)
+                .with_hint("a longer `settle_pause` avoids it");
+            let left = self.left_over(index, ctx);
+            self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
+            self.leave(index, left);
+        } else if let Some(stop) = turn.stop.as_ref().filter(|stop| stop.is_meant()) {
             // The grace time is over and the end was not seen.
             let status = match stop.cause {
                 Cause::Asked => TurnStatus::Aborted,
@@ -92,15 +101,10 @@ impl Runtime {
         self.press_stop(index, ctx);
     }
 
-    /// Forgets a turn and lets it go on. An input that was not sent yet is sent all the same.
+    /// Lets a turn go on that nobody waits for any more. An input that was not sent yet is sent all the same.
     pub(crate) fn detach_turn(&mut self, token: Token, ctx: &mut Context) {
         if let Some(index) = self.turn_index(token) {
-            let left = self.left_over(index, ctx);
-            let turn = self.turns.remove(index);
-            self.leave(index, left);
-            self.end_runs(&turn);
-            ctx.ended.push(token);
-            self.sign = None;
+            self.turns[index].let_go();
             self.approver_gone(token, ctx);
             self.ask_next(ctx);
         }
@@ -135,10 +139,13 @@ impl Runtime {
         ctx.send_own(command.to_string());
     }
 
-    /// Whether a turn is to stop and the server has not been told.
-    pub(crate) fn has_unsent_stops(&self) -> bool {
+    /// Whether a turn is to stop and the server has not been told, or an input that nobody waits for has not left.
+    pub(crate) fn has_unsent(&self) -> bool {
         let unsent = |stop: &Stop| !stop.removing && !stop.aborting;
-        self.turns.iter().any(|turn| turn.stop.as_ref().is_some_and(unsent))
+        self.turns.iter().any(|turn| {
+            (turn.is_let_go() && turn.phase == Phase::Held)
+                || turn.stop.as_ref().is_some_and(unsent)
+        })
     }
 
     /// The connection is gone: every open turn has an unknown outcome.
@@ -171,7 +178,7 @@ impl Runtime {
     /// the turn was not seen to end.
     pub(crate) fn repeat_stops(&mut self, ctx: &mut Context) {
         for turn in self.turns.iter_mut().filter(|turn| !turn.left_over) {
-            if let Some(stop) = &mut turn.stop {
+            if let Some(stop) = turn.stop.as_mut().filter(|stop| stop.is_meant()) {
                 stop.aborting = false;
             }
         }

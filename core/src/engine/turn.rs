@@ -443,7 +443,7 @@ impl Turn {
     /// When the turn comes to a limit, given when its runtime was last heard of and what it is silent
     /// for since.
     pub(crate) fn deadline(&self, heard: Duration, silent: Limit) -> Option<Duration> {
-        if let Some(stop) = &self.stop {
+        if let Some(stop) = self.stop.as_ref().filter(|stop| stop.is_meant()) {
             return Some(stop.until);
         }
         let total = self.total_deadline();

@@ -100,7 +100,11 @@ impl Runtime {
     fn settling(&self, ctx: &Context) -> bool {
         let settling = self.settle_until.is_some_and(|until| until > ctx.now);
         let starts = |turn: &Turn| turn.unseen() && !turn.busy && !turn.left_over;
-        settling || self.is_restoring() || self.turns.iter().any(starts)
+        // Where a turn runs that the server has lost sight of, it would start the next beside it (section 18).
+        let astray = |turn: &Turn| turn.detached && turn.is_ours();
+        settling
+            || self.is_restoring()
+            || self.turns.iter().any(|turn| starts(turn) || astray(turn))
     }
 
     /// Whether an input would get the tools of another turn: it says something of them, and the server is at work

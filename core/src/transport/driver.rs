@@ -173,7 +173,7 @@ impl<S: Sink> Driver<S> {
 
     /// Waits for one thing to happen and handles it. `false` when the client is to be closed.
     async fn step(&mut self) -> bool {
-        let engine_at = self.engine.next_timeout().and_then(|at| self.clock.instant(at));
+        let engine_at = self.engine_time();
         let sockets = self.sockets.as_ref();
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
         let times = [engine_at, sockets_at, self.standby.keep_alive_at()];
@@ -426,14 +426,25 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Sends what stops turns that were given up a moment ago.
-    async fn send_stops(&mut self) {
+    /// When the engine has something to do.
+    fn engine_time(&self) -> Option<Instant> {
+        self.engine.next_timeout().and_then(|at| self.clock.instant(at))
+    }
+
+    /// Sends what stops turns that were given up a moment ago, and inputs that wait for a pause and that nobody
+    /// waits for.
+    async fn send_rest(&mut self) {
         let until = Instant::now() + STOP_WAIT;
-        while self.engine.has_unsent_stops() && self.sockets.is_some() {
+        while self.engine.has_unsent() && self.sockets.is_some() {
+            let next = self.engine_time().map_or(until, |at| at.min(until));
             tokio::select! {
                 wake = wake(&mut self.sockets) => drop(self.handle_wake(wake).await),
-                () = sleep_until(until) => return,
+                () = sleep_until(next) => {}
             }
+            if Instant::now() >= until {
+                return;
+            }
+            self.engine.handle_timeout(self.now());
             self.pump();
         }
     }
@@ -447,7 +458,7 @@ impl<S: Sink> Driver<S> {
         }
         // What was asked for before the close still goes out, the abort of a turn above all.
         self.pump();
-        self.send_stops().await;
+        self.send_rest().await;
         self.engine.handle_connection_lost(self.now(), &closed());
         self.pump();
         if let Some(mut sockets) = self.sockets.take() {

@@ -163,7 +163,8 @@ fn told_error(
         ErrorKind::TurnInterrupted => {
             figures.interrupted += 1;
             // The client also gives up a turn that can neither be approved nor aborted (section 18).
-            let lost = commit.is_some_and(|(turn, _)| turn.orphan && turn.asked);
+            let lost =
+                commit.is_some_and(|(turn, _)| turn.orphan && (turn.asked || outcome.stopped));
             if outcome.losses == 0 && !lost {
                 return Err("no connection was lost".to_owned());
             }

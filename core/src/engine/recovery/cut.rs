@@ -23,6 +23,8 @@ pub(crate) struct Cut {
     pub(crate) options: TurnOptions,
     /// The frame.
     pub(crate) input: Text,
+    /// Nobody waits for it any more.
+    pub(crate) let_go: bool,
     /// Whether it was sent at all.
     pub(crate) sent: bool,
     /// When it was sent for the first time.
@@ -50,6 +52,7 @@ impl Cut {
             request_id,
             sent: turn.phase != Phase::Held,
             since: turn.since(),
+            let_go: turn.is_let_go(),
             partial: turn.resumed.map_or(partial, |cut| cut.partial),
             client_ids: turn.client_ids,
             options: turn.options,
@@ -108,6 +111,9 @@ impl Cut {
         let first_sent = self.sent.then_some(self.since);
         let mut turn = Turn::new(self.token, self.client_ids, self.options, self.input, now);
         turn.first_sent = first_sent;
+        if self.let_go {
+            turn.let_go();
+        }
         turn.delivery = delivery;
         turn
     }
@@ -115,7 +121,9 @@ impl Cut {
     /// Ends it as the server did.
     pub(crate) fn finish(self, mut result: TurnResult, status: TurnStatus, ctx: &mut Context) {
         result.status = Some(status);
-        ctx.turn_over(self.token, result, self.options.check);
+        if !self.let_go {
+            ctx.turn_over(self.token, result, self.options.check);
+        }
     }
 
     /// Ends it without its end having been seen. `why` says what was found out.
@@ -137,6 +145,9 @@ impl Cut {
     /// Ends it with an error that carries what is known of it.
     pub(crate) fn fail(self, delivery: InputDelivery, error: Error, ctx: &mut Context) {
         let status = Some(TurnStatus::Disconnected);
-        ctx.fail(self.token, error.with_result(TurnResult { status, delivery, ..self.partial }));
+        let result = TurnResult { status, delivery, ..self.partial };
+        if !self.let_go {
+            ctx.fail(self.token, error.with_result(result));
+        }
     }
 }
