@@ -3,9 +3,9 @@
 
 import { RunningInputs } from "./alive.js";
 import type { ApprovalHandler } from "./approvals.js";
-import { Approvers } from "./approvers.js";
+import { APPROVAL_NAMES, Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
-import { checkedObject } from "./checks.js";
+import { checkedOptions } from "./checks.js";
 import { checkedCommand } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
@@ -29,6 +29,7 @@ import { type AppServerChannel, FrameParser } from "./messages.js";
 import { Connection } from "./native.cjs";
 import {
   type AppServerClientOptions,
+  CALL_NAMES,
   type CallOptions,
   nativeOptions,
   type RequestOptions,
@@ -42,9 +43,9 @@ import { Sending } from "./sending.js";
 import { Session, type SessionOptions } from "./session.js";
 import { ClientSocket } from "./socket.js";
 import { Standing } from "./standing.js";
-import { MessageStream, type MessagesOptions } from "./stream.js";
+import { MESSAGES_NAMES, MessageStream, type MessagesOptions } from "./stream.js";
 import { Subscribers } from "./subscribers.js";
-import { ToolCalls } from "./tools.js";
+import { TOOL_CALL_NAMES, ToolCalls } from "./tools.js";
 import type { Turn } from "./turn.js";
 import { Turns } from "./turns.js";
 import type * as types from "./types.js";
@@ -151,7 +152,7 @@ export class AppServerClient extends DocumentedClient {
    */
   async connect(options: CallOptions = {}): Promise<this> {
     this.#sending.checkOpen();
-    const { signal } = checkedObject("options", options);
+    const { signal } = checkedOptions(options, CALL_NAMES);
     const start = (token: number) => translated(() => this.#native.connect(token));
     const opens = this.state !== "open";
     const read = () => {
@@ -265,7 +266,7 @@ export class AppServerClient extends DocumentedClient {
   ): MessageStream<MessageOf<TType>>;
   messages(options?: MessagesOptions): MessageStream<wire.WsProtocolMessage>;
   messages(options: MessagesOptions = {}): MessageStream<never> {
-    return new MessageStream(this.caller, checkedObject("options", options));
+    return new MessageStream(this.caller, checkedOptions(options, MESSAGES_NAMES));
   }
 
   /**
@@ -318,7 +319,7 @@ export class AppServerClient extends DocumentedClient {
     handler: types.AppServerExternalToolCallHandler,
     options: types.ExternalToolCallOptions = {},
   ): () => void {
-    return this.#tools.add(handler, checkedObject("options", options));
+    return this.#tools.add(handler, checkedOptions(options, TOOL_CALL_NAMES));
   }
 
   /**
@@ -335,7 +336,7 @@ export class AppServerClient extends DocumentedClient {
     handler: ApprovalHandler,
     options: types.ApprovalRequestOptions = {},
   ): () => void {
-    return this.#approvers.add(handler, checkedObject("options", options).runtime);
+    return this.#approvers.add(handler, checkedOptions(options, APPROVAL_NAMES).runtime);
   }
 
   /** @internal A session holds its runtime until it calls what this returns. */

@@ -8,7 +8,7 @@ import {
   checkedObserver,
   tell,
 } from "./batch.js";
-import { checkedObject, show } from "./checks.js";
+import { checkedOptions, type NamesOf, show } from "./checks.js";
 import { AbortError, errorFromJson, InvalidOption, LettaAppError } from "./errors.js";
 import { outcomeError } from "./native.cjs";
 import { checkedSignal } from "./options.js";
@@ -22,8 +22,10 @@ export interface GatherOptions {
   /** Called when a turn has ended. One that throws is reported as a process warning, and changes nothing. */
   onProgress?: ((progress: BatchProgress) => void) | undefined;
   /** Stops the turns that have not ended. */
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignal | null | undefined;
 }
+
+const NAMES: NamesOf<GatherOptions> = { onProgress: "function", signal: "signal" };
 
 /**
  * Waits for turns that were sent already, with `Session.send` or `AppServerClient.sendTurn`: in any
@@ -42,7 +44,7 @@ export interface GatherOptions {
  */
 export async function gather(turns: Iterable<Turn>, options: GatherOptions = {}): Promise<Batch> {
   const given = checkedTurns(turns);
-  const { onProgress, signal } = checkedObject("options", options) as GatherOptions;
+  const { onProgress, signal } = checkedOptions(options, NAMES);
   checkedObserver(onProgress);
   checkedSignal(signal);
 
@@ -89,7 +91,7 @@ function usageOf({ result, error }: BatchItem) {
 async function unlessAborted(
   work: Promise<unknown>,
   turns: readonly Turn[],
-  signal: AbortSignal | undefined,
+  signal: AbortSignal | null | undefined,
 ): Promise<void> {
   if (!signal) {
     await work;

@@ -8,14 +8,14 @@ import {
   checkedObserver,
   tell,
 } from "./batch.js";
-import { checkedObject, show } from "./checks.js";
+import { checkedOptions, type NamesOf, show } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { AbortError, InvalidOption } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { hold, letGo } from "./pending.js";
 import type { TurnResult } from "./results.js";
-import type { Prompt, Session, SessionOptions } from "./session.js";
+import { type Prompt, SESSION_NAMES, type Session, type SessionOptions } from "./session.js";
 import { onAbort } from "./signals.js";
 import type { StructuredResult } from "./structured.js";
 import { clearTimeout, setTimeout } from "./timers.js";
@@ -35,7 +35,7 @@ export interface MapOptions<Result extends TurnResult = TurnResult>
   /** Called when a prompt is done. One that throws is reported as a process warning, and changes nothing. */
   onProgress?: ((progress: BatchProgress<Result>) => void) | undefined;
   /** Stops everything on the server. */
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignal | null | undefined;
 }
 
 /** The same with a form that each result has to have; see `Session.run`. */
@@ -46,6 +46,21 @@ export interface StructuredMapOptions<Schema extends OutputSchema>
   /** The JSON schema for the model, where the library of `outputSchema` does not write it. */
   outputJsonSchema?: JsonSchema | undefined;
 }
+
+/** What a session takes, but for whom is asked. */
+function mapNames(): NamesOf<StructuredMapOptions<OutputSchema> & MapOptions> {
+  const { agentId, createAgent, conversationId, createConversation, ...names } = SESSION_NAMES;
+  return {
+    ...names,
+    agents: "names",
+    limit: "whole",
+    onProgress: "function",
+    outputSchema: "schema",
+    outputJsonSchema: "schema",
+  };
+}
+
+const NAMES = mapNames();
 
 const DEFAULT_LIMIT = 8;
 /** As long as a turn waits for the next connection by default. */
@@ -87,7 +102,7 @@ export async function map(
   prompts: Iterable<Prompt>,
   options: MapOptions | StructuredMapOptions<OutputSchema>,
 ): Promise<Batch> {
-  const work = new Mapping(client, checkedPrompts(prompts), checkedOptions(options));
+  const work = new Mapping(client, checkedPrompts(prompts), checkedMapping(options));
   return work.run();
 }
 
@@ -201,8 +216,8 @@ function checkedPrompts(prompts: Iterable<Prompt>): readonly Prompt[] {
   return [...prompts];
 }
 
-function checkedOptions(options: MapOptions | StructuredMapOptions<OutputSchema>): MapOptions {
-  const { agents, limit, onProgress, signal } = checkedObject("options", options);
+function checkedMapping(options: MapOptions | StructuredMapOptions<OutputSchema>): MapOptions {
+  const { agents, limit, onProgress, signal } = checkedOptions(options, NAMES);
   const named = Array.isArray(agents) && agents.length > 0;
   if (!named || !agents.every((id: unknown) => typeof id === "string" && id !== "")) {
     throw new InvalidOption(`agents: expected ids of agents, got ${show(agents)}`);

@@ -1,7 +1,16 @@
 /** What can be set. */
 
 import type { ApprovalHandler } from "./approvals.js";
-import { check, checkedObject, type Kind, show, take } from "./checks.js";
+import {
+  check,
+  checkedNames,
+  checkedObject,
+  checkedOptions,
+  type Kind,
+  type NamesOf,
+  show,
+  take,
+} from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { NativeOptions, NativeReconnect, NativeTurnOptions } from "./native.cjs";
@@ -99,8 +108,8 @@ export interface AppServerClientOptions extends Recorded {
 
 /** What every async method takes. */
 export interface CallOptions {
-  /** Cancels the call: it rejects with {@link AbortError}, whose `cause` is the signal's reason. */
-  signal?: AbortSignal | undefined;
+  /** Cancels the call: it rejects with {@link AbortError}, whose `cause` is the signal's reason; `null` is none. */
+  signal?: AbortSignal | null | undefined;
 }
 
 /** What every request takes. */
@@ -173,27 +182,49 @@ const KINDS = {
   requestTimeoutMs: "number",
   keepaliveIntervalMs: "number",
   keepaliveTimeoutMs: "number",
-  maxMessageBytes: "number",
-  maxPendingRequests: "number",
+  maxMessageBytes: "count",
+  maxPendingRequests: "count",
   settlePauseMs: "number",
-  externalToolConcurrency: "number",
+  externalToolConcurrency: "count",
   externalToolTimeoutMs: "number",
   standby: "boolean",
 } as const;
 
 const TLS_KINDS = { ca: "string", rejectUnauthorized: "boolean" } as const;
 
-const RECONNECT_KINDS = { maxAttempts: "number", baseMs: "number", capMs: "number" } as const;
+const RECONNECT_KINDS = { maxAttempts: "count", baseMs: "number", capMs: "number" } as const;
+
+/** All options of a client but `url`. */
+export const CLIENT_NAMES: NamesOf<Omit<AppServerClientOptions, "url">> = {
+  ...KINDS,
+  tls: TLS_KINDS,
+  reconnect: RECONNECT_KINDS,
+  WebSocket: "ignored",
+  record: "recorded",
+  redact: "recorded",
+};
+
+const ALL_CLIENT_NAMES: NamesOf<AppServerClientOptions> = { url: "string", ...CLIENT_NAMES };
+
+/** What a call takes that has no limit of its own. */
+export const CALL_NAMES: NamesOf<CallOptions> = { signal: "signal" };
+
+const REQUEST_NAMES: NamesOf<RequestOptions> = { timeoutMs: "number", ...CALL_NAMES };
+
+const JUDGED_NAMES = { ...REQUEST_NAMES, predicate: "function" };
 
 /** The engine's form of the options; what only the engine can judge is left to it. */
 export function nativeOptions(options: AppServerClientOptions, played?: Replay): NativeOptions {
-  const { url, tls, reconnect } = checkedObject("options", options);
+  const { url, tls, reconnect } = checkedOptions(options, ALL_CLIENT_NAMES);
   if (typeof url !== "string") {
     throw new InvalidOption(`url: expected a string, got ${typeof url}`);
   }
   const native: NativeOptions = { url };
   take(native, options, KINDS);
-  if (tls !== undefined) take(native, checkedObject("tls", tls), TLS_KINDS, "tls.");
+  if (tls !== undefined) {
+    const given = checkedNames(checkedObject("tls", tls), TLS_KINDS, "tls.");
+    take(native, given, TLS_KINDS, "tls.");
+  }
   const replay = played && { replay: { path: played.path, ...played.options } };
   Object.assign(native, nativeRecord(options), replay);
   native.reconnect = nativeReconnect(reconnect);
@@ -206,21 +237,30 @@ function nativeReconnect(given: ReconnectOptions | boolean = true): NativeReconn
     throw new InvalidOption(`reconnect: expected an object or a boolean, got ${show(given)}`);
   }
   const native: NativeReconnect = { enabled: true };
-  take(native, given, RECONNECT_KINDS, "reconnect.");
+  const { maxAttempts, ...waits } = checkedNames(given, RECONNECT_KINDS, "reconnect.");
+  // Without an end, which is how it is anyway.
+  const ends = maxAttempts !== Number.POSITIVE_INFINITY;
+  take(native, ends ? given : waits, RECONNECT_KINDS, "reconnect.");
   return native;
 }
 
-/** A signal as the platform makes them, or none. */
-export function checkedSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+/** A signal as the platform makes them, or none: `null` is none, as it is for `fetch`. */
+export function checkedSignal(signal: AbortSignal | null | undefined): AbortSignal | undefined {
+  if (signal === undefined || signal === null) return undefined;
+  if (typeof signal.addEventListener !== "function") {
     throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
   }
   return signal;
 }
 
+/** The options of a request: whether its answer is judged by the caller says what there may be. */
+export function checkedRequest<T extends RequestOptions>(options: T, judged = false): T {
+  return checkedOptions(options, judged ? JUDGED_NAMES : REQUEST_NAMES);
+}
+
 /** The time limit of a request, for the engine. */
-export function nativeTimeout(options: RequestOptions): number | undefined {
-  checkedObject("options", options);
+export function nativeTimeout(options: RequestOptions, judged: boolean): number | undefined {
+  checkedRequest(options, judged);
   check("timeoutMs", options.timeoutMs, "number");
   return options.timeoutMs;
 }
@@ -235,7 +275,7 @@ export interface TurnSettings extends RunTurnOptions {
 
 /** The limits of a turn, for the engine; `undefined` where they are its own. */
 export function nativeTurnOptions(options: TurnSettings): NativeTurnOptions | undefined {
-  checkedObject("options", options);
+  checkedOptions(options, TURN_NAMES);
   const limits: NativeTurnOptions = {};
   take(limits, options, TURN_KINDS);
   if (options.allow) limits.allow = options.allow;
@@ -255,6 +295,16 @@ const TURN_KINDS = {
   recoverTimeoutMs: "number",
   resend: "string",
 } as const satisfies { [Name in keyof RunTurnOptions]: Kind };
+
+/** All options of a turn. */
+export const TURN_NAMES: NamesOf<TurnSettings> = {
+  ...TURN_KINDS,
+  ...CALL_NAMES,
+  approvals: "word",
+  onApproval: "function",
+  allow: "names",
+  allowLoopStatusFallback: "ignored",
+};
 
 /** The engine's name of what is to be done about permissions. */
 function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {

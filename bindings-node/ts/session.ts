@@ -1,15 +1,18 @@
 /** A conversation with an agent, the way programs use it: ask, follow, stop. */
 
 import { type AuditEntry, audited } from "./audit.js";
-import { checkedObject } from "./checks.js";
+import { checkedObject, checkedOptions, type NamesOf } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { absolute, isAt, shown } from "./directory.js";
 import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
 import {
+  CALL_NAMES,
   type CallOptions,
   checkedSignal,
+  nativeTurnOptions,
   type RequestOptions,
   type RunTurnOptions,
+  TURN_NAMES,
   type TurnSettings,
 } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
@@ -56,6 +59,20 @@ export interface SessionOptions extends RunTurnOptions {
   /** Who this program is. */
   clientInfo?: wire.RuntimeStartClientInfo | undefined;
 }
+
+/** All that a session takes. */
+export const SESSION_NAMES: NamesOf<SessionOptions> = {
+  agentId: "string",
+  createAgent: "body",
+  conversationId: "string",
+  createConversation: "body",
+  mode: "word",
+  cwd: "string",
+  tools: "tools",
+  externalTools: "groups",
+  clientInfo: "object",
+  ...TURN_NAMES,
+};
 
 /** Lets go of the conversations and tools of sessions that nobody has any more. */
 const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
@@ -107,7 +124,9 @@ export class Session {
       clientInfo,
       signal,
       ...turns
-    } = checkedObject("options", options);
+    } = checkedOptions(options, SESSION_NAMES);
+    // Before anything is sent: the turns would be refused one by one.
+    nativeTurnOptions(turns);
     const set = toolSet(tools);
     const groups = [...(externalTools ?? []), ...set.externalTools];
     const start = {
@@ -316,7 +335,7 @@ export class Session {
    */
   async setCwd(path: string, options: CallOptions = {}): Promise<void> {
     const wanted = absolute(path);
-    const { signal } = checkedObject("options", options);
+    const { signal } = checkedOptions(options, CALL_NAMES);
     if (checkedSignal(signal)?.aborted) throw new AbortError(signal?.reason);
     const change = () => this.#change({ cwd: wanted });
     const seen = await shown(this.#client, this.runtime, change, wanted, options);

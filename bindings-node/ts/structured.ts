@@ -10,7 +10,12 @@ import {
 } from "./errors.js";
 import { Lanes } from "./lanes.js";
 import { Submission, submissionTool } from "./native.cjs";
-import { checkedSignal, type RunTurnOptions, type TurnSettings } from "./options.js";
+import {
+  checkedSignal,
+  nativeTurnOptions,
+  type RunTurnOptions,
+  type TurnSettings,
+} from "./options.js";
 import {
   checkedOutput,
   type OutputOf,
@@ -67,6 +72,10 @@ export async function structured<Schema extends OutputSchema>(
   options: StructuredOptions<Schema>,
 ): Promise<StructuredResult<OutputOf<Schema>>> {
   const { outputSchema, outputJsonSchema: given, ...turns } = options;
+  nativeTurnOptions(turns);
+  if ((turns as RunTurnOptions).check === false) {
+    throw new InvalidOption("check: a turn with outputSchema has an output, or rejects");
+  }
   const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
   const submission = translated(() => new Submission(schema));
   const { client, runtime, closed, groups } = conversation;

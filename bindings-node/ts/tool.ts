@@ -1,6 +1,6 @@
 /** External tools made of functions (section 14). */
 
-import { checkedObject } from "./checks.js";
+import { checkedOptions, type NamesOf } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type {
@@ -51,6 +51,16 @@ export interface ToolOptions<Parameters extends ToolParameters> {
   execute: (args: ToolArguments<Parameters>, context: ToolContext) => unknown;
 }
 
+/** All that a tool is made of. */
+const TOOL_NAMES: NamesOf<ToolOptions<ToolParameters>> = {
+  name: "string",
+  description: "string",
+  label: "string",
+  parameters: "schema",
+  jsonSchema: "schema",
+  execute: "function",
+};
+
 /** A tool; made by {@link tool}, offered with {@link toolSet}. */
 export interface Tool {
   /** The name the model calls it by. */
@@ -87,7 +97,7 @@ export interface Tool {
  * them.
  */
 export function tool<Parameters extends ToolParameters>(options: ToolOptions<Parameters>): Tool {
-  const { parameters, execute } = checkedObject("options", options);
+  const { parameters, execute } = checkedOptions(options, TOOL_NAMES);
   const definition = definitionOf(options);
   if (typeof execute !== "function") {
     throw new InvalidOption(`execute: expected a function, got ${describe(execute)}`);

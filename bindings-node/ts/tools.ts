@@ -1,5 +1,6 @@
 /** External tools: calls of the server that handlers of the user answer (section 14). */
 
+import type { NamesOf } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { HandlerSet } from "./handlers.js";
@@ -20,6 +21,12 @@ interface Scoped {
   readonly names: ReadonlySet<string> | undefined;
   readonly handler: AppServerExternalToolCallHandler;
 }
+
+/** All that `onExternalToolCall` takes besides the handler. */
+export const TOOL_CALL_NAMES: NamesOf<ExternalToolCallOptions> = {
+  runtime: "runtime",
+  names: "names",
+};
 
 /** The handlers of tool calls. */
 export class ToolCalls {

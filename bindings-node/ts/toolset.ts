@@ -1,6 +1,6 @@
 /** Tools that are offered to a runtime together (section 14). */
 
-import { checkedObject } from "./checks.js";
+import { checkedOptions } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { RuntimeStartExternalToolsGroup } from "./protocol.js";
@@ -57,7 +57,7 @@ export function toolSet(tools: readonly Tool[], options: ToolSetOptions = {}): T
     if (byName.has(each.name)) throw new InvalidOption(`tools: two are called ${each.name}`);
     byName.set(each.name, each);
   }
-  const { scopeId } = checkedObject("options", options);
+  const { scopeId } = checkedOptions(options, { scopeId: "string" });
   if (scopeId !== undefined && typeof scopeId !== "string") {
     throw new InvalidOption(`scopeId: expected a text, got ${describe(scopeId)}`);
   }
