@@ -259,7 +259,8 @@ export class AppServerClient extends DocumentedClient {
    * {@link Lagged} instead, after what had come. Ends with `close()`.
    *
    * The loop goes on when a lost connection is opened again. It rejects with {@link Disconnected} when that
-   * is not so, after the frames that came before, and with {@link AbortError}. Throws {@link InvalidOption} and {@link ClientClosed}.
+   * is not so, after the frames that came before, with {@link AbortError}, and with {@link ClientClosed} at its first
+   * step where the client was closed before. Throws {@link InvalidOption}.
    */
   messages<TType extends string>(
     options: MessagesOptions<TType> & { types: readonly TType[] },

@@ -1,7 +1,7 @@
 /** Items on their way to one reader, within bounds. */
 
 import { Backlog, type BacklogOptions, type Judge, missesNothing } from "./backlog.js";
-import { AbortError, Lagged } from "./errors.js";
+import { AbortError, ClientClosed, Lagged } from "./errors.js";
 import type { Caller } from "./family.js";
 import type { MessageFilter } from "./filters.js";
 import { checkedSignal } from "./options.js";
@@ -130,7 +130,10 @@ export class Inbox<T> {
   }
 }
 
-/** An inbox that is filled from the frames that pass a filter, until it is left or they end. */
+/**
+ * An inbox that is filled from the frames that pass a filter, until it is left or they end. That of a closed client
+ * rejects with {@link ClientClosed}.
+ */
 export function followed<T>(
   caller: Pick<Caller, "follow">,
   filter: MessageFilter,
@@ -153,8 +156,9 @@ export function followed<T>(
       end: (error) => inbox.end(error),
     });
   } catch (error) {
-    inbox.leave();
-    throw error;
+    // Whoever reads is told of a closed client where it is told of all that goes wrong: at the first step.
+    inbox.leave(error instanceof ClientClosed ? error : undefined);
+    if (!(error instanceof ClientClosed)) throw error;
   }
   return inbox;
 }
