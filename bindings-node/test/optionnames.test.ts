@@ -4,6 +4,7 @@ import { runInNewContext } from "node:vm";
 import {
   type AppServerClient,
   type AppServerClientOptions,
+  allow,
   connect,
   createAppServerClient,
   gather,
@@ -66,6 +67,11 @@ it.each<Case>([
   ["gather", () => gather([], { chek: true } as never), `chek: ${no}`],
   ["tools", () => tool({ nam: "x" } as never), `nam: ${no} (is name meant?)`],
   ["a set of tools", () => toolSet([], { scope_id: "x" } as never), `scope_id: ${no} (is scopeId`],
+  [
+    "a permission",
+    () => allow({ updated_input: {} } as never),
+    `updated_input: ${no} (is updatedInput meant?)`,
+  ],
   ["a rule", () => policy.allow({ tools: ["x"], were: {} } as never), "were: "],
   ["a scripted turn", () => script.turn({ bogus: 1 } as never), `turn.bogus: ${no}`],
   [
