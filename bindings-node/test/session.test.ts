@@ -13,6 +13,7 @@ import {
 } from "@letta/app-client-native";
 import type { ScriptOptions } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { collected, connected, GENERATIONS, rejection, startMock } from "./helpers.js";
 
 async function started(script: ScriptOptions, options: SessionOptions = { agentId: "agent-1" }) {
@@ -51,6 +52,23 @@ it("denies what wants a permission, unless somebody is there", async () => {
   expect((await session.run("?")).toolCalls).toMatchObject([{ status: "error" }]);
   const allowed = await session.run("?", { onApproval: () => allow() });
   expect(allowed.toolCalls).toMatchObject([{ status: "success" }]);
+});
+
+it("counts a tool of its own that fails, and no slip of the model's", async () => {
+  const schema = z.object({ n: z.number() });
+  const failing = tool({
+    name: "failing",
+    description: "Fails",
+    parameters: schema,
+    execute: () => Promise.reject(new Error("no luck")),
+  });
+  const toolCalls = [{ name: "failing", input: { n: "7" } }];
+  const turns = [{ toolCalls }, { toolCalls: [{ name: "failing", input: { n: 7 } }] }];
+  const { client, session } = await started({ turns }, { agentId: "a", tools: [failing] });
+  await session.run("?");
+  expect(client.stats.handlerErrors).toBe(0);
+  expect((await session.run("?")).toolCalls).toMatchObject([{ output: "no luck" }]);
+  expect(client.stats.handlerErrors).toBe(1);
 });
 
 it("keeps what was decided", async () => {

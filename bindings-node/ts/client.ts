@@ -135,7 +135,7 @@ export class AppServerClient extends DocumentedClient {
     this.caller = new ClientCaller(this, this.#sending, this.#followers);
     this.#standing = new Standing(this.#followers, failed);
     this.#lags = new Handlers("onLagged", failed);
-    this.#tools = new ToolCalls(this.#native, changed);
+    this.#tools = new ToolCalls(this.#native, failed, changed);
     this.#approvers = new Approvers(this.#native, failed, changed);
     this.#turns = new Turns(this.#native, this.#calls, this.#approvers, (command, send) =>
       this.#sending.hand(command, send),
@@ -307,8 +307,9 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Runs external tools (section 14): the handler's result answers the call, an exception becomes
-   * the error text of the tool. So does a result that the server would ignore. With several handlers
+   * Runs external tools (section 14): what the handler returns answers the call, which may be all that the
+   * function of a {@link tool} may return, but nothing; an exception becomes the error text of the tool, and is counted
+   * in `stats`. So does a result that the server would ignore. With several handlers
    * each of them runs for every call, and the first answer counts (in Python and Rust a second handler
    * takes the place of the first). Those for the call's `runtime` go first, and only the latest of them runs; once there has been one, a call
    * that no handler is for is answered with an error. At most `externalToolConcurrency` calls run at once, each for at
