@@ -166,6 +166,11 @@ export interface RunTurnOptions extends CallOptions {
    */
   onApproval?: ApprovalHandler | undefined;
   /**
+   * The names of tools that run unasked in this turn, whatever else decides: nobody is asked for them. A list of names
+   * that happens to be empty allows nothing.
+   */
+  allow?: readonly string[] | undefined;
+  /**
    * Whether a turn that the agent did not end itself rejects, with the result in the error; `false` by
    * default. Aborting it through its handle gives the result in any case.
    */
@@ -267,21 +272,21 @@ export function nativeTimeout(options: RequestOptions, judged: boolean): number 
 
 const APPROVALS: readonly unknown[] = ["pause", "wait", "deny", "raise"] satisfies Approvals[];
 
-/** What turns can be told from within this package. */
-export interface TurnSettings extends RunTurnOptions {
-  /** The names of tools that may run without anybody being asked, whatever else decides. */
-  allow?: string[] | undefined;
-}
-
 /** The limits of a turn, for the engine; `undefined` where they are its own. */
-export function nativeTurnOptions(options: TurnSettings): NativeTurnOptions | undefined {
+export function nativeTurnOptions(options: RunTurnOptions): NativeTurnOptions | undefined {
   checkedOptions(options, TURN_NAMES);
   const limits: NativeTurnOptions = {};
   take(limits, options, TURN_KINDS);
-  if (options.allow) limits.allow = options.allow;
+  if (options.allow) limits.allow = checkedAllow(options.allow);
   const approvals = approvalsOf(options);
   if (approvals !== undefined) limits.approvals = approvals;
   return Object.keys(limits).length > 0 ? limits : undefined;
+}
+
+/** The names of tools, which one text is not: nobody means its letters. */
+export function checkedAllow(names: readonly string[]): string[] {
+  if (Array.isArray(names) && names.every((name) => typeof name === "string")) return [...names];
+  throw new InvalidOption(`allow: expected a list of names of tools, got ${show(names)}`);
 }
 
 const TURN_KINDS = {
@@ -297,7 +302,7 @@ const TURN_KINDS = {
 } as const satisfies { [Name in keyof RunTurnOptions]: Kind };
 
 /** All options of a turn. */
-export const TURN_NAMES: NamesOf<TurnSettings> = {
+export const TURN_NAMES: NamesOf<RunTurnOptions> = {
   ...TURN_KINDS,
   ...CALL_NAMES,
   approvals: "word",
