@@ -232,7 +232,12 @@ it("ends with the client, and rejects at the end of the connection, after what h
   const rest = collected(client.messages());
   await client.close();
   await rest;
-  expect(thrown(() => client.messages())).toBeInstanceOf(ClientClosed);
+  // As every other reader: not where the loop is made.
+  const late = client.messages();
+  expect(await rejection(late.next())).toBeInstanceOf(ClientClosed);
+  expect(await late.next()).toEqual({ done: true, value: undefined });
+  expect(await rejection(collected(client.messages()))).toBeInstanceOf(ClientClosed);
+  expect(thrown(() => client.messages({ limit: 0 }))).toBeInstanceOf(InvalidOption);
 });
 
 it("rejects at once when the signal is aborted", async () => {

@@ -125,6 +125,28 @@ it("stops them at once for a signal that is aborted already", async () => {
   expect(await turns[0]).toMatchObject({ status: "aborted" });
 });
 
+it("stops the others at the first that fails, when it is to check", async () => {
+  const { mock, send } = await started([
+    { text: "half", error: "no credits" },
+    { text: "half", hang: true },
+  ]);
+  const turns = await send("a", "b", "c");
+  const seen: number[] = [];
+  const onProgress = ({ done }: BatchProgress) => void seen.push(done);
+  const failed = await rejection(gather(turns, { check: true, onProgress }));
+  expect(failed).toMatchObject({ code: "turn_failed", result: { text: "half" } });
+  const others = await Promise.all(turns.slice(1));
+  expect(others.map(({ status }) => status)).toEqual(["aborted", "aborted"]);
+  expect(seen).toEqual([]);
+  mock.assertReceived("input", { times: 3 });
+});
+
+it("checks nothing where all is well", async () => {
+  const { send } = await started([{ text: "yes" }]);
+  const { items } = await gather(await send("a", "b"), { check: true });
+  expect(items).toMatchObject([{ result: { text: "yes" } }, { result: { text: "yes" } }]);
+});
+
 it("is done at once with nothing to wait for", async () => {
   const { items, usage } = await gather([]);
   expect([items, usage.totalTokens]).toEqual([[], 0]);
@@ -150,6 +172,7 @@ it("refuses what it cannot use, and stops nothing", async () => {
     [[turn, client.info()], {}, "turns: expected what send returned"],
     [[turn, null], {}, "turns: expected what send returned"],
     [[turn], { onProgress: "log" }, "onProgress: expected a function"],
+    [[turn], { check: 1 }, "check: expected a boolean"],
     [[turn], { signal: "soon" }, "signal: expected an AbortSignal"],
   ];
   for (const [given, options, words] of cases) {

@@ -102,10 +102,39 @@ it("gives the errors of those that fail, and goes on with the others", async () 
   else expectTypeOf(item?.result).toEqualTypeOf<TurnResult | undefined>();
 });
 
-it("gives failed turns as results when they are not to be checked", async () => {
-  const { client } = await started([{ text: "half", error: "no credits" }]);
-  const { items } = await map(client, ["a"], { agents, check: false });
-  expect(items).toMatchObject([{ result: { status: "failed", text: "half" } }]);
+it("gives the errors also when it is told not to check: so it is anyway", async () => {
+  const { client } = await started([{ text: "half", error: "no credits" }, { text: "two" }]);
+  const { items } = await map(client, ["a", "b"], { agents, limit: 1, check: false });
+  expect(items).toMatchObject([
+    { error: { code: "turn_failed", result: { status: "failed", text: "half" } } },
+    { result: { text: "two" } },
+  ]);
+});
+
+it("stops the others at the first that fails, when it is to check", async () => {
+  const { mock, client } = await started([
+    { text: "half", hang: true },
+    { text: "half", hang: true },
+    { text: "half", error: "no credits" },
+  ]);
+  const seen: number[] = [];
+  const onProgress = ({ done }: BatchProgress) => void seen.push(done);
+  const failed = await rejection(
+    map(client, prompts, { agents, limit: 3, check: true, onProgress }),
+  );
+  expect(failed).toMatchObject({ code: "turn_failed", result: { text: "half" } });
+  expect(await mock.waitReceived("abort_message", 2)).toBe(true);
+  mock.assertReceived("input", { times: 3 });
+  expect(seen).toEqual([]);
+});
+
+it("does so with results of a form", async () => {
+  const { mock, client } = await started([{ text: "no result" }]);
+  const outputSchema = z.object({ n: z.number() });
+  const options = { agents, limit: 1, check: true, outputSchema };
+  const failed = await rejection(map(client, prompts, options));
+  expect(failed).toMatchObject({ code: "structured_output" });
+  mock.assertReceived("runtime_start", { times: 1 });
 });
 
 it("loses what was not done when the connection is lost", async () => {
@@ -182,6 +211,7 @@ it.each<[string, unknown, object | undefined, string]>([
   ["half a place", ["a"], { agents, limit: 1.5 }, "limit: expected a whole number above 0"],
   ["a wrong observer", ["a"], { agents, onProgress: "log" }, "onProgress: expected a function"],
   ["a wrong signal", ["a"], { agents, signal: "soon" }, "signal: expected an AbortSignal"],
+  ["a wrong check", ["a"], { agents, check: "yes" }, "check: expected a boolean"],
   ["what is no tool", ["a"], { agents, tools: [{}] }, "tools: expected what tool(…) makes"],
 ])("refuses %s before anything is sent", async (_, given, options, words) => {
   const { mock, client } = await started([{ text: "yes" }]);

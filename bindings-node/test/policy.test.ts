@@ -8,6 +8,7 @@ import {
   type Decision,
   deny,
   InvalidOption,
+  type Otherwise,
   type PolicyRule,
   policy,
 } from "@letta/app-client-native";
@@ -105,21 +106,60 @@ describe("a rule that denies", () => {
   });
 });
 
+describe("a rule about every tool", () => {
+  it("allows it by saying so", async () => {
+    const rule = policy.allowAll();
+    expect(await decide(rule, bash("ls"))).toEqual(allowed);
+    expect(await decide(rule, question("New"))).toEqual(allowed);
+  });
+
+  it("denies it without a name, also one of a list without any", async () => {
+    const none: string[] = [];
+    for (const rule of [policy.deny(), policy.deny(...none), policy.deny({ tools: none })]) {
+      const message = "the policy of this program does not allow this call of New";
+      expect(await decide(rule, question("New"))).toEqual(deny(message));
+    }
+    const rule = policy.deny({ where: { command: /\brm\b/ }, message: "nothing is deleted" });
+    expect(await decide(rule, question("Shell", { command: "rm x" }))).toEqual(
+      deny("nothing is deleted"),
+    );
+    expect(await decide(rule, bash("ls"))).toBeUndefined();
+  });
+});
+
+describe("a rule that asks", () => {
+  it("asks about the named tools alone", async () => {
+    const asked: string[] = [];
+    const handler: ApprovalHandler = ({ toolName }) => {
+      asked.push(toolName);
+      return allow();
+    };
+    const rule = policy.ask(handler, "Bash", "Write");
+    expect(await decide(rule, bash("ls"))).toEqual(allowed);
+    expect(await decide(rule, question("Read"))).toBeUndefined();
+    const scoped = policy.ask(handler, { where: { command: /^ls$/ } });
+    expect(await decide(scoped, question("Shell", { command: "ls" }))).toEqual(allowed);
+    expect(await decide(scoped, bash("pwd"))).toBeUndefined();
+    expect(asked).toEqual(["Bash", "Shell"]);
+  });
+});
+
 describe("a scope is refused", () => {
   it.each<[string, unknown[], string]>([
-    ["without names", [], "tools: expected names of tools"],
     ["with an empty name", [""], "tools: expected names of tools"],
     ["with no name", [3], "tools: expected names of tools"],
     ["with a name and a scope", ["Read", { tools: ["Bash"] }], "tools: expected names"],
     ["with null", [null], "tools: expected names of tools"],
-    ["without tools", [{ where: { command: /x/ } }], "tools: expected names of tools"],
-    ["with an empty list", [{ tools: [] }], "tools: expected names of tools"],
     ["with one name", [{ tools: "Bash" }], "tools: expected names of tools"],
     ["with a text as pattern", [{ tools: ["Bash"], where: { command: "ls" } }], "where.command:"],
     ["with a pattern of nothing", [{ tools: ["Bash"], where: /ls/ }], "where: expected patterns"],
     ["without patterns", [{ tools: ["Bash"], where: {} }], "where: expected patterns"],
     ["with null as patterns", [{ tools: ["Bash"], where: null }], "where: expected patterns"],
-    ["with a slip", [{ tools: ["Bash"], were: { command: /x/ } }], "were: expected nothing but"],
+    [
+      "with a slip",
+      [{ tools: ["Bash"], were: { command: /x/ } }],
+      "were: there is no such option (is where meant?)",
+    ],
   ])("%s", (_, scopes, words) => {
     for (const make of [policy.allow, policy.deny]) {
       expect(thrown(() => make(...(scopes as string[])))).toMatchObject({
@@ -129,21 +169,19 @@ describe("a scope is refused", () => {
     }
   });
 
-  it("with names of which there turn out to be none: that never means all of them", () => {
+  it("with names of which there turn out to be none: that never allows all of them", () => {
     const none: string[] = [];
-    for (const make of [() => policy.allow(...none), () => policy.deny(...none)]) {
-      expect(thrown(make)).toBeInstanceOf(InvalidOption);
-      expect(thrown(make)).toMatchObject({ message: "tools: expected names of tools, got none" });
-    }
-    // So it is with every part of a policy that is left out.
     for (const make of [
-      policy.allow,
-      policy.deny,
-      policy.ask,
-      policy.firstMatch,
-    ] as (() => void)[]) {
-      expect(thrown(() => make())).toBeInstanceOf(InvalidOption);
+      () => policy.allow(...none),
+      () => policy.allow({ tools: none }),
+      () => policy.allow({ where: { command: /x/ } } as never),
+    ]) {
+      expect(thrown(make)).toBeInstanceOf(InvalidOption);
+      expect(thrown(make)).toMatchObject({
+        message: "tools: expected names of tools, got none (policy.allowAll() allows every tool)",
+      });
     }
+    expect(thrown(() => policy.ask(undefined as never))).toBeInstanceOf(InvalidOption);
   });
 
   it("with a message where none is said, or none that can be", () => {
@@ -152,7 +190,7 @@ describe("a scope is refused", () => {
       message: "message: expected a text, got 3",
     });
     expect(thrown(() => policy.allow(scope as never))).toMatchObject({
-      message: "message: expected nothing but tools, where",
+      message: "message: there is no such option (the options are tools, where)",
     });
   });
 });
@@ -185,6 +223,30 @@ describe("a policy", () => {
     expect(await decide(rules, bash("ls"))).toEqual(
       deny("no rule of this program's policy is about this call of Bash"),
     );
+  });
+
+  it("denies everything without a rule", async () => {
+    expect(await decide(policy.firstMatch(), bash("ls"))).toMatchObject({ behavior: "deny" });
+  });
+
+  it.each<[string, Otherwise, Decision]>([
+    ["what allows every tool", policy.allowAll(), allowed],
+    ["its maker", policy.allowAll, allowed],
+    ["a rule", policy.allow("Bash"), allowed],
+    [
+      "a rule about something else",
+      policy.allow("Read"),
+      deny("no rule of this program's policy is about this call of Bash"),
+    ],
+    ["a rule that denies", policy.deny({ message: "no" }), deny("no")],
+    ["its maker", policy.deny, deny("no rule of this program's policy is about this call of Bash")],
+    ["a decision", deny("only these"), deny("only these")],
+    ["a function", async () => deny("asked"), deny("asked")],
+  ])("does otherwise: %s", async (_, otherwise, decision) => {
+    const rules = policy.firstMatch(policy.deny("Write"), { otherwise });
+    expect(await decide(rules, bash("ls"))).toEqual(decision);
+    expect(await decide(rules, question("Write"))).toMatchObject({ behavior: "deny" });
+    expect(await decide(policy.firstMatch({ otherwise }), bash("ls"))).toEqual(decision);
   });
 
   it.each<[string, PolicyRule, string]>([
@@ -233,7 +295,27 @@ describe("a policy", () => {
   });
 
   it.each<[string, () => unknown, string]>([
-    ["no rule", () => policy.firstMatch(), "rules: expected rules, got none"],
+    ["no rule", () => policy.firstMatch(undefined as never), "rules: expected rules, got undef"],
+    [
+      "a maker that wants names",
+      () => policy.firstMatch({ otherwise: policy.allow }),
+      "otherwise: allow names tools; policy.allowAll() allows every tool",
+    ],
+    [
+      "what decides nothing",
+      () => policy.firstMatch({ otherwise: 5 as never }),
+      "otherwise: expected a rule, a decision or a function, got 5",
+    ],
+    [
+      "a decision that is none",
+      () => policy.firstMatch({ otherwise: { allow: true } as never }),
+      "otherwise: expected allow(…) or deny(…)",
+    ],
+    [
+      "a slip",
+      () => policy.firstMatch({ otherwis: policy.deny } as never),
+      "otherwis: there is no such option (is otherwise meant?)",
+    ],
     ["what is no rule", () => policy.firstMatch(allow() as never), "rules: expected rules"],
     ["no handler", () => policy.ask(undefined as never), "ask: expected a function"],
     ["nothing to record", () => audit(undefined as never), "audit: expected a function"],
@@ -366,11 +448,86 @@ describe("a record", () => {
   });
 });
 
+describe("a record says who has decided", () => {
+  async function by(handler: ApprovalHandler, request: ApprovalRequest): Promise<string[]> {
+    const record = audit(handler);
+    await Promise.allSettled([record(request, options())]);
+    return record.entries.map((entry) => entry.by);
+  }
+
+  function onlyReads({ toolName }: ApprovalRequest) {
+    return toolName === "Read" ? allow() : deny("no");
+  }
+
+  const rules = policy.firstMatch(
+    policy.allow("Read", "Grep"),
+    policy.allow({ tools: ["Bash"], where: { command: /^ls$/ } }),
+    policy.deny({ tools: ["Bash"], message: "no" }),
+    ({ toolName }) => (toolName === "Own" ? allow() : undefined),
+    policy.ask(onlyReads, "Write"),
+    policy.ask(() => Promise.reject(new Error("gone")), "Edit"),
+  );
+
+  it.each<[ApprovalRequest, string]>([
+    [question("Read"), 'allow("Read", "Grep")'],
+    [bash("ls"), 'allow("Bash", command=/^ls$/)'],
+    [bash("rm"), 'deny("Bash")'],
+    [question("Own"), "a function"],
+    [question("Write"), 'ask(onlyReads, "Write")'],
+    [question("Edit"), 'ask(a function, "Edit")'],
+    [question("Glob"), "otherwise deny"],
+  ])("of the rules of a policy (%#)", async (request, name) => {
+    expect(await by(rules, request)).toEqual([name]);
+    // Also where the policy stands within another, or has a record already.
+    expect(await by(policy.firstMatch(policy.deny("X"), rules), request)).toEqual([name]);
+    expect(await by(audit(rules), request)).toEqual([name]);
+  });
+
+  it("of functions, and of what decides otherwise", async () => {
+    expect(await by(onlyReads, bash("ls"))).toEqual(["onlyReads"]);
+    const wrapped: ApprovalHandler = async (request, given) => rules(request, given);
+    expect(await by(wrapped, bash("ls"))).toEqual(["wrapped"]);
+    expect(await by(policy.ask(rules), bash("ls"))).toEqual([
+      expect.stringMatching(/^ask\(firstMatch\(allow\("Read", "Grep"\), /),
+    ]);
+    for (const [otherwise, name] of [
+      [policy.allowAll, "otherwise allow"],
+      [policy.allowAll(), "allowAll"],
+      [deny("no"), "otherwise deny"],
+      [policy.deny(), "deny"],
+      [onlyReads, "ask(onlyReads)"],
+    ] as [Otherwise, string][]) {
+      expect(await by(policy.firstMatch({ otherwise }), bash("ls"))).toEqual([name]);
+    }
+  });
+
+  it("as it is told to", async () => {
+    const handler = audit(rules, { by: "the night shift" });
+    await handler(bash("ls"), options());
+    expect(handler.entries).toMatchObject([{ by: "the night shift" }]);
+    expect(await by(handler, bash("ls"))).toEqual(["the night shift"]);
+    expect(thrown(() => audit(rules, { by: 5 as never }))).toBeInstanceOf(InvalidOption);
+    expect(thrown(() => audit(rules, { who: "me" } as never))).toBeInstanceOf(InvalidOption);
+  });
+});
+
+it("says in the record of a session which rule has decided", async () => {
+  const call = { name: "Bash", needsApproval: true, result: "a.py", input: { command: "ls" } };
+  const { client } = await prepared([{ text: "done", toolCalls: [call] }]);
+  const onApproval = policy.firstMatch(policy.allow("Bash"));
+  const session = await client.session({ agentId: "a", onApproval });
+  await session.run("?");
+  expect(session.approvals).toMatchObject([{ toolName: "Bash", by: 'allow("Bash")' }]);
+});
+
 it("has the right types", () => {
   expectTypeOf(policy.firstMatch(policy.allow("Read"))).toEqualTypeOf<ApprovalHandler>();
   expectTypeOf(policy.allow("Read", "Grep")).toEqualTypeOf<PolicyRule>();
   expectTypeOf(policy.deny({ tools: ["Bash"], message: "no" })).toEqualTypeOf<PolicyRule>();
   expectTypeOf(policy.ask(() => allow())).toExtend<PolicyRule>();
+  expectTypeOf(policy.ask(() => allow())).toEqualTypeOf<ApprovalHandler>();
+  expectTypeOf(policy.ask(() => allow(), "Bash")).toEqualTypeOf<PolicyRule>();
+  expectTypeOf(policy.allowAll()).toEqualTypeOf<ApprovalHandler>();
   const handler = audit(() => allow());
   expectTypeOf(handler).toExtend<ApprovalHandler>();
   expectTypeOf(handler.entries).toEqualTypeOf<readonly AuditEntry[]>();

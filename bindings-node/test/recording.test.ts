@@ -109,6 +109,13 @@ test("one that only watches gets the frames", async () => {
   expect(got).toEqual(recorded.map((line) => line.frame));
 });
 
+test("the options of a client that plays with a recording stand behind it", async () => {
+  const trace = path.join(TRACES, "single/approval_allow.jsonl");
+  await using client = await connect(replay(trace), { requestTimeoutMs: 30, reconnect: false });
+  // The recorded program sent something else first, so there is no answer.
+  await expect(client.info()).rejects.toThrow("within 0.03 s");
+});
+
 test("null is the same as an option that is left out", async () => {
   const nothing: object = { speed: null, wait: null, stepTimeoutMs: null };
   await using mock = await MockServer.start([script.turn({ text: "42" })]);
@@ -133,8 +140,18 @@ test("what cannot be used is refused by its name", async () => {
   await refused({ redact: ["a"] }, "^redact: there is no recording");
   await refused({ record: "f", redact: 1 }, "^redact: expected a function or names of fields");
   await refused({ record: "/does/not/exist/f" }, "^record: cannot write /does/not/exist/f");
-  await refused({ record: { path: "f", maxBytes: "1" } }, "^record.maxBytes: expected a number");
-  await refused({ record: { path: "f", maxFiles: true } }, "^record.maxFiles: expected a number");
+  await refused(
+    { record: { path: "f", maxBytes: "1" } },
+    "^record.maxBytes: expected a whole number",
+  );
+  await refused(
+    { record: { path: "f", maxBytes: 1.5 } },
+    "^record.maxBytes: expected a whole number",
+  );
+  await refused(
+    { record: { path: "f", maxFiles: true } },
+    "^record.maxFiles: expected a whole number",
+  );
   for (const [options, message] of [
     [{ speed: "2" }, "speed: expected a number"],
     [{ wait: 1 }, "wait: expected a boolean"],

@@ -2,11 +2,21 @@
 
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
+import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { inspect } from "node:util";
-import { InvalidOption, ServerStartError, spawnAppServer } from "@letta/app-client-native";
+import type * as module from "@letta/app-client-native";
+import {
+  connect,
+  createAppServerClient,
+  InvalidOption,
+  LettaAppError,
+  ServerStartError,
+  spawnAppServer,
+} from "@letta/app-client-native";
 import { expect, it, onTestFinished } from "vitest";
+import { rejection } from "./helpers.js";
 
 /** Says where it listens, answers everything with 200, and writes down its process id. */
 const STAND_IN = `
@@ -51,6 +61,18 @@ it("starts with a token and ends when it is closed", async () => {
   await server.close();
   await server.close();
   expect(runs(pid)).toBe(false);
+});
+
+it("is known to clients of either build of this package", async () => {
+  const commonjs: typeof module = createRequire(import.meta.url)("../dist/cjs/index.js");
+  for (const spawn of [spawnAppServer, commonjs.spawnAppServer]) {
+    await using server = await spawn({ command, cwd: folder() });
+    await createAppServerClient(server).close();
+    // It is no App Server, but it is found, and asked.
+    const failure = await rejection(connect(server));
+    expect(failure).toBeInstanceOf(LettaAppError);
+    expect(failure).not.toBeInstanceOf(InvalidOption);
+  }
 });
 
 it("takes null for what is left out", async () => {

@@ -1,19 +1,23 @@
 /** Conversations the way programs use them, against the server double. */
 
 import {
+  type ApprovalHandler,
   ApprovalRequired,
   allow,
+  deny,
   map,
   policy,
   RequestError,
   type SessionOptions,
   TurnFailed,
+  type TurnResult,
   tool,
   toolSet,
 } from "@letta/app-client-native";
 import type { ScriptOptions } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
-import { collected, connected, GENERATIONS, rejection, startMock } from "./helpers.js";
+import { z } from "zod";
+import { collected, connected, GENERATIONS, rejection, say, startMock } from "./helpers.js";
 
 async function started(script: ScriptOptions, options: SessionOptions = { agentId: "agent-1" }) {
   const mock = await startMock(script);
@@ -51,6 +55,99 @@ it("denies what wants a permission, unless somebody is there", async () => {
   expect((await session.run("?")).toolCalls).toMatchObject([{ status: "error" }]);
   const allowed = await session.run("?", { onApproval: () => allow() });
   expect(allowed.toolCalls).toMatchObject([{ status: "success" }]);
+});
+
+it("runs the tools that are allowed unasked, in a session, a turn and a call", async () => {
+  const call = (name: string) => ({ name, needsApproval: true });
+  const turn = { text: "done", toolCalls: [call("Write"), call("Bash")] };
+  const { mock, client, session } = await started(
+    { turns: [turn] },
+    { agentId: "a", allow: ["Write"] },
+  );
+  const statuses = async (result: PromiseLike<TurnResult>) =>
+    (await result).toolCalls.map(({ status }) => status);
+  expect(await statuses(session.run("?"))).toEqual(["success", "error"]);
+  expect(await statuses(session.send("?", { allow: ["Bash"] }))).toEqual(["error", "success"]);
+  expect(await statuses(session.run("?", { allow: [] }))).toEqual(["error", "error"]);
+  const { runtime } = session;
+  const asked: string[] = [];
+  const onApproval: ApprovalHandler = ({ toolName }) => {
+    asked.push(toolName);
+    return deny("no");
+  };
+  const payload = say("?");
+  const options = { onApproval, allow: ["Bash"] };
+  expect(await statuses(client.runTurn({ runtime, payload }, options))).toEqual([
+    "error",
+    "success",
+  ]);
+  expect(asked).toEqual(["Write"]);
+  const { items } = await map(client, ["?"], { agents: ["a"], allow: ["Write", "Bash"] });
+  expect(items[0]?.result?.toolCalls).toMatchObject([{ status: "success" }, { status: "success" }]);
+  const inputs = mock.receivedOf("input").length;
+  for (const allow of ["Bash", [5], { name: "Bash" }] as never[]) {
+    for (const call of [
+      () => session.run("?", { allow }),
+      () => client.session({ agentId: "a", allow }),
+      () => client.runTurn({ runtime, payload }, { allow }),
+    ]) {
+      const message = expect.stringContaining("allow: expected a list of names of tools, got");
+      expect(await rejection(call())).toMatchObject({ code: "invalid_option", message });
+    }
+  }
+  mock.assertReceived("input", { times: inputs });
+});
+
+it("gives the stored messages behind one of them, and no more when it is told to stop", async () => {
+  const { session } = await started({ turns: [{ text: "one" }] });
+  for (const prompt of ["a", "b", "c"]) await session.run(prompt);
+  const stored = await collected(session.messages());
+  const [first, ...rest] = stored;
+  expect(rest.length).toBeGreaterThan(2);
+  const before = String(first?.id);
+  expect(await collected(session.messages({ before, pageSize: 2 }))).toEqual(rest);
+  const signal = AbortSignal.abort("enough");
+  const stopped = await rejection(collected(session.messages({ signal })));
+  expect(stopped).toMatchObject({ name: "AbortError", cause: "enough" });
+  const slip = await rejection(collected(session.messages({ page: 2 } as never)));
+  expect(slip).toMatchObject({ code: "invalid_option" });
+});
+
+it.each([5, null, undefined, { a: 1 }] as never[])(
+  "says nothing that is no prompt: %s",
+  async (prompt) => {
+    const { mock, session } = await started({ turns: [{ text: "one" }] });
+    const message = expect.stringContaining("prompt: expected text or a list of parts, got ");
+    const calls: (() => unknown)[] = [
+      () => session.run(prompt),
+      () => session.run(prompt, { outputSchema: { type: "object" } }),
+      () => session.send(prompt),
+      () => session.stream(prompt),
+    ];
+    for (const call of calls) {
+      const failed = await rejection(Promise.resolve().then(call));
+      expect(failed).toMatchObject({ code: "invalid_command", message });
+    }
+    mock.assertReceived("input", { times: 0 });
+    mock.assertReceived("runtime_external_tools_update", { times: 0 });
+  },
+);
+
+it("counts a tool of its own that fails, and no slip of the model's", async () => {
+  const schema = z.object({ n: z.number() });
+  const failing = tool({
+    name: "failing",
+    description: "Fails",
+    parameters: schema,
+    execute: () => Promise.reject(new Error("no luck")),
+  });
+  const toolCalls = [{ name: "failing", input: { n: "7" } }];
+  const turns = [{ toolCalls }, { toolCalls: [{ name: "failing", input: { n: 7 } }] }];
+  const { client, session } = await started({ turns }, { agentId: "a", tools: [failing] });
+  await session.run("?");
+  expect(client.stats.handlerErrors).toBe(0);
+  expect((await session.run("?")).toolCalls).toMatchObject([{ output: "no luck" }]);
+  expect(client.stats.handlerErrors).toBe(1);
 });
 
 it("keeps what was decided", async () => {

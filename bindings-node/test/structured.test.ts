@@ -4,6 +4,7 @@ import {
   allow,
   InvalidOption,
   type OutputSchema,
+  type RunTurnOptions,
   type SessionOptions,
   type StandardSchemaV1,
   StructuredOutputError,
@@ -338,4 +339,17 @@ it("loses the connection as any other turn", async () => {
   const { session } = await started([{ text: ["a", "b"], disconnectAfter: 1 }]);
   const error = await rejection(session.run("?", { outputSchema: finding }));
   expect(error).toMatchObject({ code: "turn_interrupted" });
+});
+
+it("adds its tool to what is allowed anyway", async () => {
+  const toolCalls = [{ name: "Write", needsApproval: true }, ...(submits(good).toolCalls ?? [])];
+  for (const [options, own] of [
+    [{ allow: ["Write"] }, {}],
+    [{}, { allow: ["Write"] }],
+  ] as [SessionOptions, RunTurnOptions][]) {
+    const { session } = await started([{ toolCalls }], options);
+    const result = await session.run("?", { outputSchema: finding, ...(own as object) });
+    expect(result.output).toEqual(good);
+    expect(result.toolCalls.map(({ status }) => status)).toEqual(["success", "success"]);
+  }
 });

@@ -263,6 +263,10 @@ describe("arguments", () => {
 it.each<[string, object]>([
   ["name", { name: "" }],
   ["name", { name: 3 }],
+  ["name", { name: "a b" }],
+  ["name", { name: "é" }],
+  ["name", { name: "a.b" }],
+  ["name", { name: "x".repeat(65) }],
   ["description", { description: undefined }],
   ["label", { label: 3 }],
   ["execute", { execute: "found" }],
@@ -299,7 +303,7 @@ it("has the right types", () => {
   });
   const set = toolSet([made]);
   expectTypeOf(set.externalTools).toEqualTypeOf<RuntimeStartExternalToolsGroup[]>();
-  expectTypeOf(set.handler).toEqualTypeOf<AppServerExternalToolCallHandler>();
+  expectTypeOf(set.handler).toExtend<AppServerExternalToolCallHandler>();
   // @ts-expect-error A tool needs a function.
   expect(() => tool({ name: "t", description: "", parameters: jsonSchema })).toThrow("execute");
 });

@@ -15,8 +15,25 @@ describe("what a tool returns", () => {
     ["a text", "found", "found"],
     ["an empty text", "", ""],
     ["nothing", undefined, "done"],
-    ["null", null, "null"],
+    ["null", null, "done"],
     ["a number", 7, "7"],
+    ["no number", Number.NaN, "NaN"],
+    ["more than all numbers", Number.POSITIVE_INFINITY, "Infinity"],
+    ["less than all numbers", Number.NEGATIVE_INFINITY, "-Infinity"],
+    ["other bytes", Uint8Array.of(0xc3, 0x28, 0xff), "(3 bytes as base64)\nwyj/"],
+    ["bytes of a text with a mark", Uint8Array.of(0xef, 0xbb, 0xbf, 0x61), "\ufeffa"],
+    ["an empty content among others", { content: [], total: 0 }, '{"content":[],"total":0}'],
+    [
+      "content with other parts",
+      { content: [{ type: "heading" }], title: "x" },
+      '{"content":[{"type":"heading"}],"title":"x"}',
+    ],
+    ["other parts alone", { content: [{ type: "row" }] }, '{"content":[{"type":"row"}]}'],
+    [
+      "a result among others",
+      { content: [{ type: "text", text: "a" }], total: 1 },
+      '{"content":[{"type":"text","text":"a"}],"total":1}',
+    ],
     ["a truth", false, "false"],
     ["an object", { id: 7 }, '{"id":7}'],
     ["an empty object", {}, "{}"],
@@ -50,6 +67,23 @@ describe("what a tool returns", () => {
     };
     expect(await returned(result)).toEqual(result);
     expect(await returned({ content: [] })).toEqual({ content: [] });
+    const { content } = result;
+    expect(await returned({ content, isError: true })).toEqual(result);
+    expect(await returned({ content, isError: undefined })).toEqual({ content });
+  });
+
+  it("is a part for each item of a list that holds bytes", async () => {
+    const list = ["look", png, new TextEncoder().encode("hi"), { n: 1 }, null, Uint8Array.of(0xff)];
+    expect(await returned(list)).toEqual({
+      content: [
+        { type: "text", text: "look" },
+        { type: "image", data: png.toString("base64"), mimeType: "image/png" },
+        { type: "text", text: "hi" },
+        { type: "text", text: '{"n":1}' },
+        { type: "text", text: "done" },
+        { type: "text", text: "(1 bytes as base64)\n/w==" },
+      ],
+    });
   });
 
   it.each<[string, unknown, string]>([
@@ -58,8 +92,8 @@ describe("what a tool returns", () => {
     ["a big integer", 1n, "BigInt"],
     ["a map", new Map([[1, 2]]), "returned a Map, which has no JSON"],
     ["a buffer of no kind", new ArrayBuffer(2), "returned a ArrayBuffer, which has no JSON"],
-    ["other bytes", Uint8Array.of(0xc3, 0x28), "2 bytes that are neither a PNG"],
     ["an error", new Error("no luck"), "no luck"],
+    ["an error of another realm", runInNewContext("new Error('no luck')"), "no luck"],
   ])("is an error: %s", async (_, value, words) => {
     expect(await returned(value)).toEqual(failure(expect.stringContaining(words)));
   });
@@ -75,6 +109,8 @@ describe("what a tool throws", () => {
   it.each<[string, unknown, string]>([
     ["an error", new Error("no luck"), "no luck"],
     ["an error without a text", new RangeError(), "RangeError"],
+    ["an error of another realm", runInNewContext("new TypeError('no luck')"), "no luck"],
+    ["one without a text", runInNewContext("new TypeError()"), "TypeError"],
     ["a text", "thrown text", "thrown text"],
     ["an empty text", "", "the tool failed"],
     ["an object without a text", Object.create(null), "a value without a text"],

@@ -1,6 +1,10 @@
-import { AbortError, type AppServerClient } from "@letta/app-client-native";
+import {
+  AbortError,
+  type AppServerClient,
+  type ExternalToolAnswer,
+} from "@letta/app-client-native";
 import { expect, it } from "vitest";
-import { connected, rejection, say, startMock } from "./helpers.js";
+import { connected, rejection, say, startMock, thrown } from "./helpers.js";
 
 const tools = [{ name: "lookup", description: "Looks up", parameters: { type: "object" } }];
 
@@ -19,8 +23,44 @@ async function toolTurn(handler: Parameters<AppServerClient["onExternalToolCall"
   if (!runtime) throw new Error("no runtime");
   const result = await client.runTurn({ runtime, payload: say("?") });
   off();
-  return { answers: mock.receivedOf("external_tool_call_response"), result };
+  const answers = mock.receivedOf("external_tool_call_response");
+  return { answers, result, stats: client.stats };
 }
+
+it.each<[string, ExternalToolAnswer, string]>([
+  ["a text", "found", "found"],
+  ["an object", { id: 7 }, '{"id":7}'],
+  ["bytes", new TextEncoder().encode("found"), "found"],
+])("takes what the function of a tool may return: %s", async (_, value, text) => {
+  const { answers, stats } = await toolTurn(async () => value);
+  expect(answers).toMatchObject([{ result: { content: [{ type: "text", text }] } }]);
+  expect(stats.handlerErrors).toBe(0);
+});
+
+it("counts an error that is returned, and no result that says it is one", async () => {
+  const returned = await toolTurn(() => new Error("no luck"));
+  expect(returned.answers).toMatchObject([
+    { result: { content: [{ text: "no luck" }], is_error: true } },
+  ]);
+  expect(returned.stats.handlerErrors).toBe(1);
+  const said = await toolTurn(() => ({
+    content: [{ type: "text", text: "no luck" }],
+    is_error: true,
+  }));
+  expect(said.stats.handlerErrors).toBe(0);
+});
+
+it("refuses names of tools that are none", async () => {
+  const client = await connected(await startMock());
+  const runtime = { agent_id: "a", conversation_id: "c" };
+  for (const names of ["lookup", [5], {}] as never[]) {
+    const failure = thrown(() => client.onExternalToolCall(() => "x", { runtime, names }));
+    expect(failure).toMatchObject({
+      code: "invalid_option",
+      message: expect.stringContaining("names: expected a list of names of tools, got"),
+    });
+  }
+});
 
 it("runs external tools", async () => {
   const { answers, result } = await toolTurn(async (request) => {
@@ -45,9 +85,11 @@ it.each([
   ],
   ["a throw without a text", () => Promise.reject(Object.create(null)), "without a text"],
   ["no result", () => undefined as never, "returned nothing"],
-  ["a result of another form", () => ({ content: "text" }) as never, "content"],
-])("turns %s into an error of the tool", async (_, handler, words) => {
-  const { answers, result } = await toolTurn(handler);
+  ["null", () => null as never, "returned nothing"],
+  ["what has no JSON", () => new Map([[1, 2]]), "returned a Map, which has no JSON"],
+])("turns %s into an error of the tool, and counts it", async (_, handler, words) => {
+  const { answers, result, stats } = await toolTurn(handler);
+  expect(stats.handlerErrors).toBe(1);
   expect(answers).toHaveLength(1);
   expect(answers[0]?.error).toContain(words);
   expect(result.status).toBe("completed");

@@ -45,6 +45,16 @@ describe("a set of tools", () => {
     );
   });
 
+  it("names a tool whose name is none", () => {
+    const { definition, call } = named("a");
+    const byHand = { name: "a b", definition: { ...definition, name: "a b" }, call };
+    expect(thrown(() => toolSet([byHand]))).toMatchObject({
+      code: "invalid_option",
+      message: 'tools: expected the name of a tool, 1 to 64 of A-Z, a-z, 0-9, _ and -, got "a b"',
+    });
+    expect(named("a-Z_0".padEnd(64, "x")).name).toHaveLength(64);
+  });
+
   it("gives a tool its call and its runtime", async () => {
     let got: ToolContext | undefined;
     const { handler } = toolSet([

@@ -1,5 +1,6 @@
 /** Permissions: what the server asks, and what is answered (section 13). */
 
+import { checkedOptions, type NamesOf } from "./checks.js";
 import { parsedFrame } from "./messages.js";
 import type {
   ApprovalResponseAllowDecision,
@@ -25,15 +26,21 @@ export interface AllowOptions {
   message?: string | undefined;
 }
 
+const ALLOW_NAMES: NamesOf<AllowOptions> = {
+  updatedInput: "object",
+  suggestions: "list",
+  message: "string",
+};
+
 /**
  * The tool may run: `decision.behavior: "allow"` (section 13). Sends nothing by itself; it is what an
  * approval handler returns, or the `decision` of an `input`.
+ *
+ * @throws {@link InvalidOption} for an option that there is not: the tool would run with other arguments than those that
+ * were meant.
  */
-export function allow({
-  updatedInput,
-  suggestions,
-  message,
-}: AllowOptions = {}): ApprovalResponseAllowDecision {
+export function allow(options: AllowOptions = {}): ApprovalResponseAllowDecision {
+  const { updatedInput, suggestions, message } = checkedOptions(options, ALLOW_NAMES);
   const ids = suggestions?.map((each) => (typeof each === "string" ? each : each.id));
   return {
     behavior: "allow",

@@ -1,12 +1,14 @@
 /** Who is asked for permissions: handlers of turns and of the client (section 13). */
 
 import { type ApprovalHandler, ApprovalRequest } from "./approvals.js";
+import type { NamesOf } from "./checks.js";
 import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
 import type { ControlRequestMessage, RuntimeScope } from "./protocol.js";
 import { RunningHandlers } from "./running.js";
+import type { ApprovalRequestOptions } from "./types.js";
 
 /** The engine's side of permissions. It decides which handler is asked, and when. */
 interface Engine {
@@ -26,6 +28,9 @@ interface Approver {
   handler: ApprovalHandler;
   event: "onApproval" | "onApprovalRequest";
 }
+
+/** All that `onApprovalRequest` takes besides the handler. */
+export const APPROVAL_NAMES: NamesOf<ApprovalRequestOptions> = { runtime: "runtime" };
 
 /** The handlers of permission questions. */
 export class Approvers {

@@ -1,6 +1,8 @@
 /** A record of what was decided on permissions. */
 
 import type { ApprovalHandler, ApprovalRequest, Decision } from "./approvals.js";
+import { check, checkedOptions } from "./checks.js";
+import { decider, named, standsFor } from "./deciders.js";
 import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
@@ -23,6 +25,8 @@ export interface AuditEntry {
   readonly runtime: Readonly<RuntimeScope>;
   /** What the handler decided; `null` when `error` says why there is no decision. */
   readonly decision: Readonly<Decision> | null;
+  /** Who decided: the rule of a policy, such as `allow("Read", "Grep")`, or the name of the function. */
+  readonly by: string;
   /** Why the handler's word does not count: it failed, which denies, or came too late. */
   readonly error: string | null;
 }
@@ -31,6 +35,12 @@ export interface AuditEntry {
 export interface AuditedHandler extends ApprovalHandler {
   /** All entries so far, in the order of the decisions: a frozen list that later ones are not added to. */
   readonly entries: readonly AuditEntry[];
+}
+
+/** How a record is kept. */
+export interface AuditOptions {
+  /** Who decides, instead of the rule or the name of the function. */
+  by?: string | undefined;
 }
 
 /**
@@ -44,14 +54,16 @@ export interface AuditedHandler extends ApprovalHandler {
  * console.table(onApproval.entries);
  * ```
  *
- * @throws {@link InvalidOption} for what is no function.
+ * @throws {@link InvalidOption} for what is no function, and for a `by` that is no text.
  */
-export function audit(handler: ApprovalHandler): AuditedHandler {
+export function audit(handler: ApprovalHandler, options: AuditOptions = {}): AuditedHandler {
+  const { by } = checkedOptions(options, { by: "string" });
+  check("by", by, "string");
   if (typeof handler !== "function") {
     throw new InvalidOption(`audit: expected a function, got ${describe(handler)}`);
   }
   const entries: AuditEntry[] = [];
-  const kept = audited(handler, (entry) => entries.push(entry));
+  const kept = audited(handler, (entry) => entries.push(entry), by);
   return Object.defineProperty(kept, "entries", {
     get: () => Object.freeze([...entries]),
     enumerable: true,
@@ -62,27 +74,31 @@ export function audit(handler: ApprovalHandler): AuditedHandler {
 export function audited(
   handler: ApprovalHandler,
   tell: (entry: AuditEntry) => void,
+  who?: string,
 ): ApprovalHandler {
-  const keep = (question: Question, decision: Decision | null, error: string | null) =>
-    tell(frozen({ time: new Date().toISOString(), ...question, decision, error }));
-  return async (request, options) => {
+  const kept: ApprovalHandler = async (request, options) => {
     const question = questionOf(request);
+    const keep = (decision: Decision | null, error: string | null) => {
+      const by = who ?? decider(handler, request);
+      tell(frozen({ time: new Date().toISOString(), ...question, decision, by, error }));
+    };
     const late = () => (options.signal.aborted ? lateText(options.signal) : null);
     try {
       const decision = checkedDecision(await handler(request, options));
       // In its form on the wire: what has none does not count, and denies.
       const text = JSON.stringify(decision);
       const wrong = late() ?? checkDecision(text);
-      keep(question, wrong === null ? JSON.parse(text) : null, wrong);
+      keep(wrong === null ? JSON.parse(text) : null, wrong);
       return decision;
     } catch (error) {
-      keep(question, null, late() ?? describe(error));
+      keep(null, late() ?? describe(error));
       throw error;
     }
   };
+  return who === undefined ? standsFor(kept, handler) : named(kept, who);
 }
 
-type Question = Omit<AuditEntry, "time" | "decision" | "error">;
+type Question = Omit<AuditEntry, "time" | "decision" | "by" | "error">;
 
 /** A copy, made before the handler can change the arguments. */
 function questionOf(request: ApprovalRequest): Question {

@@ -2,7 +2,7 @@
 
 import { types } from "node:util";
 import { show } from "./checks.js";
-import { describe } from "./describe.js";
+import { describe, isError } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
 import type { TurnResult, Usage } from "./results.js";
@@ -55,5 +55,5 @@ export function checkedObserver(onProgress: unknown): void {
 }
 
 export function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(describe(error));
+  return isError(error) ? error : new Error(describe(error));
 }

@@ -2,9 +2,16 @@
 
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { meant } from "./meant.js";
 
-/** What an option may be. */
-export type Kind = "string" | "number" | "boolean";
+/** What an option may be; a count is a whole number that the engine counts with. */
+export type Kind = "string" | "number" | "boolean" | "whole" | "count";
+
+/** A name for each option, none of which is forgotten; only the keys count. */
+export type NamesOf<Options> = { readonly [Name in keyof Options]-?: unknown };
+
+/** What the engine counts with ends here. */
+const MOST = 2 ** 32 - 1;
 
 /** A value as it stands in a message about an option. */
 export function show(value: unknown): string {
@@ -13,12 +20,25 @@ export function show(value: unknown): string {
 
 /** A value of its kind, or none. */
 export function check(name: string, value: unknown, kind: Kind): void {
-  const absent = value === undefined || value === null;
-  if (!absent && typeof value !== kind) {
-    // What was meant as a token may be one.
-    const got = name === "authToken" ? typeof value : show(value);
-    throw new InvalidOption(`${name}: expected a ${kind}, got ${got}`);
+  if (value === undefined || value === null || isOf(kind, value)) return;
+  // What was meant as a token may be one.
+  const got = name === "authToken" ? typeof value : show(value);
+  throw new InvalidOption(`${name}: expected a ${EXPECTED[kind] ?? kind}, got ${got}`);
+}
+
+const EXPECTED: Partial<Record<Kind, string>> = {
+  whole: "whole number",
+  count: `whole number, ${MOST} at most`,
+};
+
+function isOf(kind: Kind, value: unknown): boolean {
+  if (kind === "whole" || kind === "count") {
+    // Whether 0 is enough is the engine's to judge.
+    const most = kind === "count" ? MOST : Number.MAX_SAFE_INTEGER;
+    return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= most;
   }
+  // What is no number at all has the type of one.
+  return typeof value === kind && !Number.isNaN(value);
 }
 
 type Named = Record<string, unknown>;
@@ -44,4 +64,25 @@ export function checkedObject<T extends object>(name: string, value: T): T {
     throw new InvalidOption(`${name}: expected an object, got ${show(value)}`);
   }
   return value;
+}
+
+/**
+ * Options must be those that there are. One that nobody reads would be ignored in silence, and with a slip in its
+ * name a limit, a token or a handler with it. What is there and undefined says nothing.
+ */
+export function checkedNames<T extends object>(options: T, known: object, prefix = ""): T {
+  for (const name in options) {
+    if (Object.hasOwn(known, name) || options[name] === undefined) continue;
+    const names = Object.keys(known);
+    const near = meant(name, names);
+    // Not what it is: it may be a token.
+    const words = near === undefined ? `the options are ${names.join(", ")}` : `is ${near} meant?`;
+    throw new InvalidOption(`${prefix}${name}: there is no such option`, { hint: words });
+  }
+  return options;
+}
+
+/** Both: an object, with no other options than those that there are. */
+export function checkedOptions<T extends object>(options: T, known: object): T {
+  return checkedNames(checkedObject("options", options), known);
 }

@@ -3,9 +3,9 @@
 
 import { RunningInputs } from "./alive.js";
 import type { ApprovalHandler } from "./approvals.js";
-import { Approvers } from "./approvers.js";
+import { APPROVAL_NAMES, Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
-import { checkedObject } from "./checks.js";
+import { checkedOptions } from "./checks.js";
 import { checkedCommand } from "./commands.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
@@ -29,6 +29,7 @@ import { type AppServerChannel, FrameParser } from "./messages.js";
 import { Connection } from "./native.cjs";
 import {
   type AppServerClientOptions,
+  CALL_NAMES,
   type CallOptions,
   nativeOptions,
   type RequestOptions,
@@ -42,9 +43,9 @@ import { Sending } from "./sending.js";
 import { Session, type SessionOptions } from "./session.js";
 import { ClientSocket } from "./socket.js";
 import { Standing } from "./standing.js";
-import { MessageStream, type MessagesOptions } from "./stream.js";
+import { MESSAGES_NAMES, MessageStream, type MessagesOptions } from "./stream.js";
 import { Subscribers } from "./subscribers.js";
-import { ToolCalls } from "./tools.js";
+import { TOOL_CALL_NAMES, ToolCalls } from "./tools.js";
 import type { Turn } from "./turn.js";
 import { Turns } from "./turns.js";
 import type * as types from "./types.js";
@@ -134,7 +135,7 @@ export class AppServerClient extends DocumentedClient {
     this.caller = new ClientCaller(this, this.#sending, this.#followers);
     this.#standing = new Standing(this.#followers, failed);
     this.#lags = new Handlers("onLagged", failed);
-    this.#tools = new ToolCalls(this.#native, changed);
+    this.#tools = new ToolCalls(this.#native, failed, changed);
     this.#approvers = new Approvers(this.#native, failed, changed);
     this.#turns = new Turns(this.#native, this.#calls, this.#approvers, (command, send) =>
       this.#sending.hand(command, send),
@@ -151,7 +152,7 @@ export class AppServerClient extends DocumentedClient {
    */
   async connect(options: CallOptions = {}): Promise<this> {
     this.#sending.checkOpen();
-    const { signal } = checkedObject("options", options);
+    const { signal } = checkedOptions(options, CALL_NAMES);
     const start = (token: number) => translated(() => this.#native.connect(token));
     const opens = this.state !== "open";
     const read = () => {
@@ -258,14 +259,15 @@ export class AppServerClient extends DocumentedClient {
    * {@link Lagged} instead, after what had come. Ends with `close()`.
    *
    * The loop goes on when a lost connection is opened again. It rejects with {@link Disconnected} when that
-   * is not so, after the frames that came before, and with {@link AbortError}. Throws {@link InvalidOption} and {@link ClientClosed}.
+   * is not so, after the frames that came before, with {@link AbortError}, and with {@link ClientClosed} at its first
+   * step where the client was closed before. Throws {@link InvalidOption}.
    */
   messages<TType extends string>(
     options: MessagesOptions<TType> & { types: readonly TType[] },
   ): MessageStream<MessageOf<TType>>;
   messages(options?: MessagesOptions): MessageStream<wire.WsProtocolMessage>;
   messages(options: MessagesOptions = {}): MessageStream<never> {
-    return new MessageStream(this.caller, checkedObject("options", options));
+    return new MessageStream(this.caller, checkedOptions(options, MESSAGES_NAMES));
   }
 
   /**
@@ -305,8 +307,9 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Runs external tools (section 14): the handler's result answers the call, an exception becomes
-   * the error text of the tool. So does a result that the server would ignore. With several handlers
+   * Runs external tools (section 14): what the handler returns answers the call, which may be all that the
+   * function of a {@link tool} may return, but nothing; an exception becomes the error text of the tool, and is counted
+   * in `stats`. So does a result that the server would ignore. With several handlers
    * each of them runs for every call, and the first answer counts (in Python and Rust a second handler
    * takes the place of the first). Those for the call's `runtime` go first, and only the latest of them runs; once there has been one, a call
    * that no handler is for is answered with an error. At most `externalToolConcurrency` calls run at once, each for at
@@ -318,7 +321,7 @@ export class AppServerClient extends DocumentedClient {
     handler: types.AppServerExternalToolCallHandler,
     options: types.ExternalToolCallOptions = {},
   ): () => void {
-    return this.#tools.add(handler, checkedObject("options", options));
+    return this.#tools.add(handler, checkedOptions(options, TOOL_CALL_NAMES));
   }
 
   /**
@@ -335,7 +338,7 @@ export class AppServerClient extends DocumentedClient {
     handler: ApprovalHandler,
     options: types.ApprovalRequestOptions = {},
   ): () => void {
-    return this.#approvers.add(handler, checkedObject("options", options).runtime);
+    return this.#approvers.add(handler, checkedOptions(options, APPROVAL_NAMES).runtime);
   }
 
   /** @internal A session holds its runtime until it calls what this returns. */

@@ -1,41 +1,84 @@
 /** How clients are made. */
 
+import { checkedNames, checkedObject } from "./checks.js";
 import { AppServerClient } from "./client.js";
-import type { AppServerClientOptions, CallOptions } from "./options.js";
+import { InvalidOption } from "./errors.js";
+import { meant } from "./meant.js";
+import {
+  type AppServerClientOptions,
+  CALL_NAMES,
+  type CallOptions,
+  CLIENT_NAMES,
+} from "./options.js";
 import { isReplay, type Replay } from "./recording.js";
-import { AppServer } from "./server.js";
+import { type AppServer, isServer } from "./server.js";
+
+/** What stands behind a recording: the options of its client, and the `signal` of the attempt. */
+export interface ReplayClientOptions
+  extends Partial<Omit<AppServerClientOptions, "url">>,
+    CallOptions {}
 
 /**
  * A client that is not connected yet; `await client.connect()` connects it.
  *
- * @throws {@link InvalidOption} names the option that cannot be used.
+ * @throws {@link InvalidOption} names the option that cannot be used, or that there is not.
  */
 export function createAppServerClient(options: AppServerClientOptions): AppServerClient {
-  return new AppServerClient(options);
+  return new AppServerClient(optionsFor(options));
 }
 
 function optionsFor(target: string | AppServer | AppServerClientOptions): AppServerClientOptions {
   if (typeof target === "string") return { url: target };
-  if (target instanceof AppServer) return { url: target.url, authToken: target.authToken };
+  if (isServer(target)) return { url: target.url, authToken: target.authToken };
   return target;
 }
 
 /**
  * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`, or with
- * a server of one's own from {@link spawnAppServer}, or with a recording in place of one ({@link replay}).
- * Rejects as {@link AppServerClient.connect} does, and with {@link InvalidOption}.
+ * a server of one's own from {@link spawnAppServer}. All options of the client are one object, the URL among them:
+ * `connect({ url, authToken })`. Rejects as {@link AppServerClient.connect} does, and with {@link InvalidOption}.
  */
+export function connect(
+  target: string | AppServer | AppServerClientOptions,
+  options?: CallOptions,
+): Promise<AppServerClient>;
+/** The same with a recording in place of a server ({@link replay}), and the options of the client behind it. */
+export function connect(target: Replay, options?: ReplayClientOptions): Promise<AppServerClient>;
+export function connect(
+  target: string | AppServer | AppServerClientOptions | Replay,
+  options?: CallOptions,
+): Promise<AppServerClient>;
 export async function connect(
   target: string | AppServer | AppServerClientOptions | Replay,
-  options: CallOptions = {},
+  options: ReplayClientOptions = {},
 ): Promise<AppServerClient> {
-  const client = isReplay(target)
-    ? new AppServerClient({ url: "ws://replay" }, target)
-    : new AppServerClient(optionsFor(target));
+  const { signal, ...settings } = checkedObject("options", options);
+  const client = isReplay(target) ? played(target, settings) : made(target, settings);
   try {
-    return await client.connect(options);
+    return await client.connect({ signal });
   } catch (error) {
     await client.close();
     throw error;
   }
+}
+
+function played(target: Replay, settings: ReplayClientOptions): AppServerClient {
+  checkedNames(settings, CLIENT_NAMES);
+  return new AppServerClient({ url: "ws://replay", ...settings }, target);
+}
+
+function made(
+  target: string | AppServer | AppServerClientOptions,
+  settings: ReplayClientOptions,
+): AppServerClient {
+  for (const [name, value] of Object.entries(settings)) {
+    const option = Object.hasOwn(CLIENT_NAMES, name)
+      ? name
+      : meant(name, Object.keys(CLIENT_NAMES));
+    if (value === undefined || option === undefined) continue;
+    const hint = `the options of a client are one object: connect({ url, ${option} })`;
+    throw new InvalidOption(`${name}: there is no such option beside the URL`, { hint });
+  }
+  checkedNames(settings, CALL_NAMES);
+  return new AppServerClient(optionsFor(target));
 }

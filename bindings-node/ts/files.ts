@@ -1,10 +1,10 @@
 /** Files on the server. */
 
-import { checkedObject } from "./checks.js";
+import { checkedOptions } from "./checks.js";
 import { FilesFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed } from "./inbox.js";
-import type { CallOptions } from "./options.js";
+import { CALL_NAMES, type CallOptions } from "./options.js";
 import { type PageOptions, pageOptions, succeeded } from "./pages.js";
 import type { FileChangedMessage } from "./protocol.js";
 import { Reader } from "./reader.js";
@@ -67,7 +67,7 @@ export class Files extends FilesFamily {
    * @throws at once what keeps the command from being sent, as every command of a family does.
    */
   changes(path: string, options: CallOptions = {}): FileChanges {
-    return new FileChanges(this.caller, this.#watched, path, checkedObject("options", options));
+    return new FileChanges(this.caller, this.#watched, path, checkedOptions(options, CALL_NAMES));
   }
 
   /**

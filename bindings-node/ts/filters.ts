@@ -1,6 +1,6 @@
 /** Which frames somebody wants. */
 
-import { checkedObject } from "./checks.js";
+import { checkedNames, checkedObject, type NamesOf } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { messageTypes } from "./native.cjs";
@@ -28,6 +28,9 @@ const PLACES = new Map(messageTypes().map((type, place) => [type, place]));
 /** The place of a type in `messageTypes()`; -1 for one that is not known. */
 export const placeOf = (type: string): number => PLACES.get(type) ?? -1;
 
+/** All parts of a filter. */
+export const FILTER_NAMES: NamesOf<MessageFilter> = { types: "types", runtime: "runtime" };
+
 /** Judges frames: by their type without parsing them, then by their runtime. */
 export class Filter {
   readonly #types: ReadonlySet<string> | undefined;
@@ -36,7 +39,7 @@ export class Filter {
 
   /** @throws {@link InvalidOption} names the part that cannot be used. */
   constructor(filter: MessageFilter) {
-    const { types, runtime } = checkedObject("filter", filter);
+    const { types, runtime } = checkedNames(checkedObject("filter", filter), FILTER_NAMES);
     if (types !== undefined) {
       const isList = Array.isArray(types) && types.every((type) => typeof type === "string");
       if (!isList)

@@ -1,7 +1,7 @@
 /** The user's handlers of one event. */
 
 import { types } from "node:util";
-import { describe } from "./describe.js";
+import { describe, isError } from "./describe.js";
 
 /** Reports a handler that failed as a process warning of type `AppClientHandlerWarning`. */
 export function reportHandlerError(event: string, error: unknown): void {
@@ -13,7 +13,7 @@ export function reportHandlerError(event: string, error: unknown): void {
 
 function stackOf(error: unknown): { detail?: string } {
   try {
-    const stack: unknown = error instanceof Error ? error.stack : undefined;
+    const stack: unknown = isError(error) ? error.stack : undefined;
     return typeof stack === "string" ? { detail: stack } : {};
   } catch {
     // A stack that cannot be read is not worth more than none.

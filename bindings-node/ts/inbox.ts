@@ -1,10 +1,10 @@
 /** Items on their way to one reader, within bounds. */
 
 import { Backlog, type BacklogOptions, type Judge, missesNothing } from "./backlog.js";
-import { describe } from "./describe.js";
-import { AbortError, InvalidOption, Lagged } from "./errors.js";
+import { AbortError, ClientClosed, Lagged } from "./errors.js";
 import type { Caller } from "./family.js";
 import type { MessageFilter } from "./filters.js";
+import { checkedSignal } from "./options.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import { onAbort } from "./signals.js";
 import { clearInterval, setInterval } from "./timers.js";
@@ -15,7 +15,7 @@ const IDLE_MS = 2 ** 31 - 1;
 /** How an inbox behaves. */
 export interface InboxOptions<T> extends BacklogOptions, Judge<T> {
   /** Rejects the reader with {@link AbortError}. */
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignal | null | undefined;
   /** Whether it ends with any connection, because what it is for does. */
   ofConnection?: boolean | undefined;
   /** The reader has left, or nothing comes any more: once. */
@@ -40,10 +40,7 @@ export class Inbox<T> {
   constructor(options: InboxOptions<T>) {
     this.#options = options;
     this.#backlog = new Backlog(options, options);
-    const { signal } = options;
-    if (signal !== undefined && typeof signal?.addEventListener !== "function") {
-      throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
-    }
+    const signal = checkedSignal(options.signal);
     if (signal?.aborted) throw new AbortError(signal.reason);
     this.#detach = signal
       ? onAbort(signal, () => this.leave(new AbortError(signal.reason)))
@@ -133,7 +130,10 @@ export class Inbox<T> {
   }
 }
 
-/** An inbox that is filled from the frames that pass a filter, until it is left or they end. */
+/**
+ * An inbox that is filled from the frames that pass a filter, until it is left or they end. That of a closed client
+ * rejects with {@link ClientClosed}.
+ */
 export function followed<T>(
   caller: Pick<Caller, "follow">,
   filter: MessageFilter,
@@ -156,8 +156,9 @@ export function followed<T>(
       end: (error) => inbox.end(error),
     });
   } catch (error) {
-    inbox.leave();
-    throw error;
+    // Whoever reads is told of a closed client where it is told of all that goes wrong: at the first step.
+    inbox.leave(error instanceof ClientClosed ? error : undefined);
+    if (!(error instanceof ClientClosed)) throw error;
   }
   return inbox;
 }

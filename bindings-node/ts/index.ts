@@ -28,7 +28,7 @@ export {
   deny,
   type Question,
 } from "./approvals.js";
-export { type AuditEntry, type AuditedHandler, audit } from "./audit.js";
+export { type AuditEntry, type AuditedHandler, type AuditOptions, audit } from "./audit.js";
 export type { BacklogOptions, Overflow } from "./backlog.js";
 export type { Batch, BatchItem, BatchProgress } from "./batch.js";
 export { AppServerClient } from "./client.js";
@@ -87,7 +87,14 @@ export type {
 } from "./options.js";
 export type { OutputOf, OutputSchema } from "./outputschema.js";
 export type { ListOptions, PageOptions } from "./pages.js";
-export { type DenyScope, type PolicyRule, policy } from "./policy.js";
+export {
+  type DenyScope,
+  type Otherwise,
+  type PolicyOptions,
+  type PolicyRule,
+  policy,
+  type WideScope,
+} from "./policy.js";
 export type * from "./protocol.js";
 export type { Reader } from "./reader.js";
 export {

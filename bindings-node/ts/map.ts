@@ -8,14 +8,14 @@ import {
   checkedObserver,
   tell,
 } from "./batch.js";
-import { checkedObject, show } from "./checks.js";
+import { check, checkedOptions, type NamesOf, show } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { AbortError, InvalidOption } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { hold, letGo } from "./pending.js";
 import type { TurnResult } from "./results.js";
-import type { Prompt, Session, SessionOptions } from "./session.js";
+import { type Prompt, SESSION_NAMES, type Session, type SessionOptions } from "./session.js";
 import { onAbort } from "./signals.js";
 import type { StructuredResult } from "./structured.js";
 import { clearTimeout, setTimeout } from "./timers.js";
@@ -26,7 +26,7 @@ import { noUsage, sumUsage } from "./usage.js";
 export interface MapOptions<Result extends TurnResult = TurnResult>
   extends Omit<
     SessionOptions,
-    "agentId" | "createAgent" | "conversationId" | "createConversation"
+    "agentId" | "createAgent" | "conversationId" | "createConversation" | "check"
   > {
   /** The ids of the agents, which take the prompts in turn. */
   agents: readonly string[];
@@ -34,18 +34,38 @@ export interface MapOptions<Result extends TurnResult = TurnResult>
   limit?: number | undefined;
   /** Called when a prompt is done. One that throws is reported as a process warning, and changes nothing. */
   onProgress?: ((progress: BatchProgress<Result>) => void) | undefined;
+  /**
+   * Whether the first prompt that fails stops the others on the server and is what `map` rejects with. `false` by
+   * default: its item has the error, and the others go on.
+   */
+  check?: boolean | undefined;
   /** Stops everything on the server. */
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignal | null | undefined;
 }
 
 /** The same with a form that each result has to have; see `Session.run`. */
 export interface StructuredMapOptions<Schema extends OutputSchema>
-  extends Omit<MapOptions<StructuredResult<OutputOf<Schema>>>, "check"> {
+  extends MapOptions<StructuredResult<OutputOf<Schema>>> {
   /** What each result has to look like. */
   outputSchema: Schema;
   /** The JSON schema for the model, where the library of `outputSchema` does not write it. */
   outputJsonSchema?: JsonSchema | undefined;
 }
+
+/** What a session takes, but for whom is asked. */
+function mapNames(): NamesOf<StructuredMapOptions<OutputSchema> & MapOptions> {
+  const { agentId, createAgent, conversationId, createConversation, ...names } = SESSION_NAMES;
+  return {
+    ...names,
+    agents: "names",
+    limit: "whole",
+    onProgress: "function",
+    outputSchema: "schema",
+    outputJsonSchema: "schema",
+  };
+}
+
+const NAMES = mapNames();
 
 const DEFAULT_LIMIT = 8;
 /** As long as a turn waits for the next connection by default. */
@@ -57,7 +77,7 @@ const FOREVER_MS = 2 ** 31 - 1;
  * Asks many prompts, at most `limit` at once, each in a new conversation with one of the agents, which
  * take turns: `runtime_start` and `input` for each (sections 8 and 8.1). Resolves when all are done, with
  * one item for each prompt in their order. A prompt that fails, as `Session.run` does or because its
- * conversation cannot be started, is an item with an `error`; the others go on. While a lost connection is opened
+ * conversation cannot be started, is an item with an `error`; the others go on, unless `check` says otherwise. While a lost connection is opened
  * again no further ones begin, for `recoverTimeoutMs`.
  *
  * ```ts
@@ -69,6 +89,7 @@ const FOREVER_MS = 2 ** 31 - 1;
  * `signal` stops all turns that run on the server and lets no other begin; then it rejects with
  * {@link AbortError}. The conversations stay.
  *
+ * With `check` it rejects with what the first prompt to fail rejects with, once the others were told to stop.
  * Rejects with {@link InvalidOption}, before anything is sent where that is possible: options are the same
  * for all prompts. What already runs is stopped then.
  */
@@ -87,7 +108,7 @@ export async function map(
   prompts: Iterable<Prompt>,
   options: MapOptions | StructuredMapOptions<OutputSchema>,
 ): Promise<Batch> {
-  const work = new Mapping(client, checkedPrompts(prompts), checkedOptions(options));
+  const work = new Mapping(client, checkedPrompts(prompts), checkedMapping(options));
   return work.run();
 }
 
@@ -96,12 +117,14 @@ class Mapping {
   readonly #client: AppServerClient;
   readonly #prompts: readonly Prompt[];
   readonly #options: MapOptions;
-  /** Stops what runs: the caller's signal does, and an option that cannot be used. */
+  /** Stops what runs: the caller's signal does, and an option that cannot be used, and with `check` a failure. */
   readonly #stop = new AbortController();
   readonly #items: BatchItem[] = [];
   #usage = noUsage();
   #begun = 0;
   #done = 0;
+  /** What concerns all prompts. */
+  #failed: { error: unknown } | undefined;
   /** Since when there has been no connection, as far as was seen. */
   #lostAt: number | undefined;
 
@@ -119,11 +142,9 @@ class Mapping {
     const workers = Array.from({ length: count }, () => this.#work());
     const ended = await Promise.allSettled(workers);
     off?.();
-    // The option, of which the others are only told that everything stops; else the signal.
-    const failures = ended.flatMap((end) => (end.status === "rejected" ? [end.reason] : []));
-    const refused = failures.find((error) => error instanceof InvalidOption);
-    if (refused !== undefined) throw refused;
-    if (failures.length > 0) throw new AbortError(signal?.reason);
+    // What has stopped the others, who are only told that everything stops; else the signal.
+    if (this.#failed !== undefined) throw this.#failed.error;
+    if (ended.some(({ status }) => status === "rejected")) throw new AbortError(signal?.reason);
     return { items: this.#items, usage: this.#usage };
   }
 
@@ -137,8 +158,12 @@ class Mapping {
       try {
         item = { prompt, agentId, result: await this.#ask(prompt, agentId) };
       } catch (error) {
-        if (error instanceof InvalidOption) this.#stop.abort(error);
-        if (error instanceof InvalidOption || this.#stop.signal.aborted) throw error;
+        if (this.#stop.signal.aborted) throw error;
+        if (error instanceof InvalidOption || this.#options.check === true) {
+          this.#failed = { error };
+          this.#stop.abort(error);
+          throw error;
+        }
         item = { prompt, agentId, error: asError(error) };
       }
       this.#items[index] = item;
@@ -173,7 +198,7 @@ class Mapping {
   }
 
   async #ask(prompt: Prompt, agentId: string): Promise<TurnResult> {
-    const { agents, limit, onProgress, outputSchema, outputJsonSchema, ...settings } = this
+    const { agents, limit, onProgress, check, outputSchema, outputJsonSchema, ...settings } = this
       .#options as StructuredMapOptions<OutputSchema>;
     const { signal } = this.#stop;
     const session = await this.#client.session({ ...settings, agentId, signal });
@@ -201,8 +226,8 @@ function checkedPrompts(prompts: Iterable<Prompt>): readonly Prompt[] {
   return [...prompts];
 }
 
-function checkedOptions(options: MapOptions | StructuredMapOptions<OutputSchema>): MapOptions {
-  const { agents, limit, onProgress, signal } = checkedObject("options", options);
+function checkedMapping(options: MapOptions | StructuredMapOptions<OutputSchema>): MapOptions {
+  const { agents, limit, onProgress, signal, check: checks } = checkedOptions(options, NAMES);
   const named = Array.isArray(agents) && agents.length > 0;
   if (!named || !agents.every((id: unknown) => typeof id === "string" && id !== "")) {
     throw new InvalidOption(`agents: expected ids of agents, got ${show(agents)}`);
@@ -211,6 +236,7 @@ function checkedOptions(options: MapOptions | StructuredMapOptions<OutputSchema>
     throw new InvalidOption(`limit: expected a whole number above 0, got ${show(limit)}`);
   }
   checkedObserver(onProgress);
+  check("check", checks, "boolean");
   checkedSignal(signal);
   return options as MapOptions;
 }

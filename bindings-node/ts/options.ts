@@ -1,7 +1,16 @@
 /** What can be set. */
 
 import type { ApprovalHandler } from "./approvals.js";
-import { check, checkedObject, type Kind, show, take } from "./checks.js";
+import {
+  check,
+  checkedNames,
+  checkedObject,
+  checkedOptions,
+  type Kind,
+  type NamesOf,
+  show,
+  take,
+} from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type { NativeOptions, NativeReconnect, NativeTurnOptions } from "./native.cjs";
@@ -99,8 +108,8 @@ export interface AppServerClientOptions extends Recorded {
 
 /** What every async method takes. */
 export interface CallOptions {
-  /** Cancels the call: it rejects with {@link AbortError}, whose `cause` is the signal's reason. */
-  signal?: AbortSignal | undefined;
+  /** Cancels the call: it rejects with {@link AbortError}, whose `cause` is the signal's reason; `null` is none. */
+  signal?: AbortSignal | null | undefined;
 }
 
 /** What every request takes. */
@@ -157,6 +166,11 @@ export interface RunTurnOptions extends CallOptions {
    */
   onApproval?: ApprovalHandler | undefined;
   /**
+   * The names of tools that run unasked in this turn, whatever else decides: nobody is asked for them. A list of names
+   * that happens to be empty allows nothing.
+   */
+  allow?: readonly string[] | undefined;
+  /**
    * Whether a turn that the agent did not end itself rejects, with the result in the error; `false` by
    * default. Aborting it through its handle gives the result in any case.
    */
@@ -173,27 +187,49 @@ const KINDS = {
   requestTimeoutMs: "number",
   keepaliveIntervalMs: "number",
   keepaliveTimeoutMs: "number",
-  maxMessageBytes: "number",
-  maxPendingRequests: "number",
+  maxMessageBytes: "count",
+  maxPendingRequests: "count",
   settlePauseMs: "number",
-  externalToolConcurrency: "number",
+  externalToolConcurrency: "count",
   externalToolTimeoutMs: "number",
   standby: "boolean",
 } as const;
 
 const TLS_KINDS = { ca: "string", rejectUnauthorized: "boolean" } as const;
 
-const RECONNECT_KINDS = { maxAttempts: "number", baseMs: "number", capMs: "number" } as const;
+const RECONNECT_KINDS = { maxAttempts: "count", baseMs: "number", capMs: "number" } as const;
+
+/** All options of a client but `url`. */
+export const CLIENT_NAMES: NamesOf<Omit<AppServerClientOptions, "url">> = {
+  ...KINDS,
+  tls: TLS_KINDS,
+  reconnect: RECONNECT_KINDS,
+  WebSocket: "ignored",
+  record: "recorded",
+  redact: "recorded",
+};
+
+const ALL_CLIENT_NAMES: NamesOf<AppServerClientOptions> = { url: "string", ...CLIENT_NAMES };
+
+/** What a call takes that has no limit of its own. */
+export const CALL_NAMES: NamesOf<CallOptions> = { signal: "signal" };
+
+const REQUEST_NAMES: NamesOf<RequestOptions> = { timeoutMs: "number", ...CALL_NAMES };
+
+const JUDGED_NAMES = { ...REQUEST_NAMES, predicate: "function" };
 
 /** The engine's form of the options; what only the engine can judge is left to it. */
 export function nativeOptions(options: AppServerClientOptions, played?: Replay): NativeOptions {
-  const { url, tls, reconnect } = checkedObject("options", options);
+  const { url, tls, reconnect } = checkedOptions(options, ALL_CLIENT_NAMES);
   if (typeof url !== "string") {
     throw new InvalidOption(`url: expected a string, got ${typeof url}`);
   }
   const native: NativeOptions = { url };
   take(native, options, KINDS);
-  if (tls !== undefined) take(native, checkedObject("tls", tls), TLS_KINDS, "tls.");
+  if (tls !== undefined) {
+    const given = checkedNames(checkedObject("tls", tls), TLS_KINDS, "tls.");
+    take(native, given, TLS_KINDS, "tls.");
+  }
   const replay = played && { replay: { path: played.path, ...played.options } };
   Object.assign(native, nativeRecord(options), replay);
   native.reconnect = nativeReconnect(reconnect);
@@ -206,42 +242,51 @@ function nativeReconnect(given: ReconnectOptions | boolean = true): NativeReconn
     throw new InvalidOption(`reconnect: expected an object or a boolean, got ${show(given)}`);
   }
   const native: NativeReconnect = { enabled: true };
-  take(native, given, RECONNECT_KINDS, "reconnect.");
+  const { maxAttempts, ...waits } = checkedNames(given, RECONNECT_KINDS, "reconnect.");
+  // Without an end, which is how it is anyway.
+  const ends = maxAttempts !== Number.POSITIVE_INFINITY;
+  take(native, ends ? given : waits, RECONNECT_KINDS, "reconnect.");
   return native;
 }
 
-/** A signal as the platform makes them, or none. */
-export function checkedSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (signal !== undefined && typeof signal?.addEventListener !== "function") {
+/** A signal as the platform makes them, or none: `null` is none, as it is for `fetch`. */
+export function checkedSignal(signal: AbortSignal | null | undefined): AbortSignal | undefined {
+  if (signal === undefined || signal === null) return undefined;
+  if (typeof signal.addEventListener !== "function") {
     throw new InvalidOption(`signal: expected an AbortSignal, got ${describe(signal)}`);
   }
   return signal;
 }
 
+/** The options of a request: whether its answer is judged by the caller says what there may be. */
+export function checkedRequest<T extends RequestOptions>(options: T, judged = false): T {
+  return checkedOptions(options, judged ? JUDGED_NAMES : REQUEST_NAMES);
+}
+
 /** The time limit of a request, for the engine. */
-export function nativeTimeout(options: RequestOptions): number | undefined {
-  checkedObject("options", options);
+export function nativeTimeout(options: RequestOptions, judged: boolean): number | undefined {
+  checkedRequest(options, judged);
   check("timeoutMs", options.timeoutMs, "number");
   return options.timeoutMs;
 }
 
 const APPROVALS: readonly unknown[] = ["pause", "wait", "deny", "raise"] satisfies Approvals[];
 
-/** What turns can be told from within this package. */
-export interface TurnSettings extends RunTurnOptions {
-  /** The names of tools that may run without anybody being asked, whatever else decides. */
-  allow?: string[] | undefined;
-}
-
 /** The limits of a turn, for the engine; `undefined` where they are its own. */
-export function nativeTurnOptions(options: TurnSettings): NativeTurnOptions | undefined {
-  checkedObject("options", options);
+export function nativeTurnOptions(options: RunTurnOptions): NativeTurnOptions | undefined {
+  checkedOptions(options, TURN_NAMES);
   const limits: NativeTurnOptions = {};
   take(limits, options, TURN_KINDS);
-  if (options.allow) limits.allow = options.allow;
+  if (options.allow) limits.allow = checkedAllow(options.allow);
   const approvals = approvalsOf(options);
   if (approvals !== undefined) limits.approvals = approvals;
   return Object.keys(limits).length > 0 ? limits : undefined;
+}
+
+/** The names of tools, which one text is not: nobody means its letters. */
+export function checkedAllow(names: readonly string[]): string[] {
+  if (Array.isArray(names) && names.every((name) => typeof name === "string")) return [...names];
+  throw new InvalidOption(`allow: expected a list of names of tools, got ${show(names)}`);
 }
 
 const TURN_KINDS = {
@@ -255,6 +300,16 @@ const TURN_KINDS = {
   recoverTimeoutMs: "number",
   resend: "string",
 } as const satisfies { [Name in keyof RunTurnOptions]: Kind };
+
+/** All options of a turn. */
+export const TURN_NAMES: NamesOf<RunTurnOptions> = {
+  ...TURN_KINDS,
+  ...CALL_NAMES,
+  approvals: "word",
+  onApproval: "function",
+  allow: "names",
+  allowLoopStatusFallback: "ignored",
+};
 
 /** The engine's name of what is to be done about permissions. */
 function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {

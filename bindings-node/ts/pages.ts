@@ -3,7 +3,7 @@
 import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption, RequestError } from "./errors.js";
-import type { RequestOptions } from "./options.js";
+import { checkedRequest, type RequestOptions } from "./options.js";
 import type { JsonObject } from "./protocol.js";
 
 /** What lists that come in pages take. The other options count for each page. */
@@ -24,7 +24,7 @@ export function pageOptions(options: PageOptions): { limit: number; request: Req
   if (!Number.isInteger(limit) || limit < 1) {
     throw new InvalidOption(`pageSize: expected a whole number above 0, got ${describe(limit)}`);
   }
-  return { limit, request };
+  return { limit, request: checkedRequest(request) };
 }
 
 /** The response, unless it says that the command failed: a list cannot show that in an item. */

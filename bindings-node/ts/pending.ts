@@ -16,7 +16,7 @@ export interface Expected {
 interface Plan {
   /** Hands the call to the engine; may throw what the caller is to get. */
   start(token: number): void;
-  signal?: AbortSignal | undefined;
+  signal?: AbortSignal | null | undefined;
   /** Whether a candidate is the answer; may throw. */
   judge?: ((text: string) => boolean) | undefined;
   /** The call was started, and waits no longer, whatever became of it. */

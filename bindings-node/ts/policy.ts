@@ -7,10 +7,12 @@ import {
   type Decision,
   deny,
 } from "./approvals.js";
+import { checkedOptions, type NamesOf } from "./checks.js";
+import { asked, isNamed, leaves, named, nameOf } from "./deciders.js";
 import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
-import { type RuleScope, scopeTest } from "./rules.js";
+import { type RuleScope, scoped } from "./rules.js";
 import type { HandlerOptions } from "./running.js";
 
 /**
@@ -22,8 +24,11 @@ export type PolicyRule = (
   options: HandlerOptions,
 ) => Decision | undefined | Promise<Decision | undefined>;
 
+/** The questions that a rule is about which may be about all tools: those of `tools`, or of every tool. */
+export type WideScope = Partial<RuleScope>;
+
 /** What a rule that denies is about, and what it says. */
-export interface DenyScope extends RuleScope {
+export interface DenyScope extends WideScope {
   /** What the model is told as the tool's result; by default that the policy does not allow it. */
   message?: string | undefined;
 }
@@ -31,10 +36,133 @@ export interface DenyScope extends RuleScope {
 /** The names of tools, or one scope. */
 type Scopes<Scope> = readonly string[] | readonly [Scope];
 
-function scopeOf<Scope extends RuleScope>(scopes: Scopes<Scope>): Scope {
+/** What decides where no rule does: a rule, a decision, a function, `policy.deny` or `policy.allowAll`. */
+export type Otherwise =
+  | PolicyRule
+  | Decision
+  | ((...scopes: readonly string[]) => PolicyRule)
+  | (() => ApprovalHandler);
+
+/** What a policy does besides its rules. */
+export interface PolicyOptions {
+  /** What decides where none of the rules does; denying by default. */
+  otherwise?: Otherwise | undefined;
+}
+
+const OPTIONS: NamesOf<PolicyOptions> = { otherwise: "rule" };
+
+function scopeOf<Scope extends WideScope>(scopes: Scopes<Scope>): Scope {
   const [first] = scopes;
   const single = scopes.length === 1 && typeof first === "object" && first !== null;
   return single ? (first as Scope) : ({ tools: scopes } as unknown as Scope);
+}
+
+function allowed(...scopes: Scopes<RuleScope>): PolicyRule {
+  const { within, words } = scoped(scopeOf(scopes), ["tools", "where"], "some");
+  return named((request) => (within(request) ? allow() : undefined), `allow${words}`);
+}
+
+function allowedAll(): ApprovalHandler {
+  return named(() => allow(), "allowAll");
+}
+
+function denied(...scopes: Scopes<DenyScope>): PolicyRule {
+  const scope = scopeOf(scopes);
+  const { within, words } = scoped(scope, ["tools", "where", "message"], "all");
+  const { message } = scope;
+  if (message !== undefined && typeof message !== "string") {
+    throw new InvalidOption(`message: expected a text, got ${describe(message)}`);
+  }
+  const wordsOf = ({ toolName }: ApprovalRequest) =>
+    message ?? `the policy of this program does not allow this call of ${toolName}`;
+  return named((request) => (within(request) ? deny(wordsOf(request)) : undefined), `deny${words}`);
+}
+
+function asking(handler: ApprovalHandler): ApprovalHandler;
+function asking(handler: ApprovalHandler, ...scopes: Scopes<WideScope>): PolicyRule;
+function asking(handler: ApprovalHandler, ...scopes: Scopes<WideScope>): PolicyRule {
+  if (typeof handler !== "function") {
+    throw new InvalidOption(`ask: expected a function, got ${describe(handler)}`);
+  }
+  const who = nameOf(handler);
+  const { within, words } = scoped(scopeOf(scopes), ["tools", "where"], "all", who);
+  const rule: PolicyRule = async (request, options) =>
+    within(request) ? checkedDecision(await handler(request, options)) : undefined;
+  return named(rule, `ask${words}`);
+}
+
+function firstMatch(...given: readonly PolicyRule[]): ApprovalHandler;
+function firstMatch(
+  ...given: readonly [...rules: PolicyRule[], options: PolicyOptions]
+): ApprovalHandler;
+function firstMatch(...given: readonly (PolicyRule | PolicyOptions)[]): ApprovalHandler {
+  const { rules, otherwise } = partsOf(given);
+  const last = lastRule(otherwise);
+  const handler: ApprovalHandler = async (request, options) => {
+    for (const rule of [...rules, last]) {
+      options.signal.throwIfAborted();
+      const decision = await told(rule, request, options);
+      if (decision !== undefined) return checkedDecision(decision);
+    }
+    return unruled(request);
+  };
+  return leaves(handler, `firstMatch(${[...rules, last].map(nameOf).join(", ")})`);
+}
+
+/** What a rule says; it is noted that it was asked. */
+async function told(
+  rule: PolicyRule,
+  request: ApprovalRequest,
+  options: HandlerOptions,
+): Promise<Decision | undefined> {
+  try {
+    return await rule(request, options);
+  } finally {
+    asked(request, rule);
+  }
+}
+
+/** The rules, and the options behind them. */
+function partsOf(given: readonly (PolicyRule | PolicyOptions)[]) {
+  const last = given.at(-1);
+  // A decision is neither, and nearly a rule.
+  const has = typeof last === "object" && last !== null && !("behavior" in last);
+  const options = has ? checkedOptions(last as PolicyOptions, OPTIONS) : {};
+  const rules = (has ? given.slice(0, -1) : given) as readonly PolicyRule[];
+  const wrong = rules.findIndex((rule) => typeof rule !== "function");
+  if (wrong !== -1) {
+    throw new InvalidOption(`rules: expected rules, got ${describe(rules[wrong])}`);
+  }
+  return { rules, ...options };
+}
+
+const unruled = ({ toolName }: ApprovalRequest) =>
+  deny(`no rule of this program's policy is about this call of ${toolName}`);
+
+/** The rule that decides where no other does. */
+function lastRule(otherwise: Otherwise = denied): PolicyRule {
+  if (otherwise === denied) return named((request) => unruled(request), "otherwise deny");
+  if (otherwise === allowedAll) return named(() => allow(), "otherwise allow");
+  if (otherwise === allowed) {
+    throw new InvalidOption("otherwise: allow names tools; policy.allowAll() allows every tool");
+  }
+  if (typeof otherwise === "object" && otherwise !== null) {
+    const decision = checkedOtherwise(otherwise);
+    return named(() => decision, `otherwise ${decision.behavior}`);
+  }
+  if (typeof otherwise !== "function") {
+    const expected = "a rule, a decision or a function";
+    throw new InvalidOption(`otherwise: expected ${expected}, got ${describe(otherwise)}`);
+  }
+  return isNamed(otherwise) ? (otherwise as PolicyRule) : asking(otherwise as ApprovalHandler);
+}
+
+function checkedOtherwise(decision: Decision): Decision {
+  try {
+    return checkedDecision(decision);
+  } catch (error) {
+    throw new InvalidOption(`otherwise: ${describe(error)}`);
+  }
 }
 
 /**
@@ -55,69 +183,44 @@ function scopeOf<Scope extends RuleScope>(scopes: Scopes<Scope>): Scope {
  */
 export const policy = Object.freeze({
   /**
-   * A rule that allows: all calls of the named tools, or those of `tools` whose arguments match `where`.
-   * The arguments stay as they are.
+   * A rule that allows: all calls of the named tools, or those of `tools` whose arguments match `where`. At least one
+   * name: a list of names that happens to be empty must not allow everything, which is what `allowAll` is for.
    *
-   * @throws {@link InvalidOption} names the part that cannot be used: no name, no pattern, or a part that
-   * a scope does not have.
+   * @throws {@link InvalidOption} without names of tools, and for patterns that are none.
    */
-  allow(...scopes: readonly string[] | readonly [RuleScope]): PolicyRule {
-    const within = scopeTest(scopeOf(scopes), ["tools", "where"]);
-    return (request) => (within(request) ? allow() : undefined);
-  },
+  allow: allowed,
 
   /**
-   * A rule that denies: all calls of the named tools, or those of `tools` whose arguments match `where`.
-   *
-   * @throws {@link InvalidOption} as `allow` does, and for a message that is no text.
+   * A rule that allows every tool, with any arguments. It decides on all that reaches it, so it stands last, or is what
+   * `firstMatch` does `otherwise`.
    */
-  deny(...scopes: readonly string[] | readonly [DenyScope]): PolicyRule {
-    const scope = scopeOf(scopes);
-    const within = scopeTest(scope, ["tools", "where", "message"]);
-    const { message } = scope;
-    if (message !== undefined && typeof message !== "string") {
-      throw new InvalidOption(`message: expected a text, got ${describe(message)}`);
-    }
-    return (request) => {
-      if (!within(request)) return undefined;
-      return deny(
-        message ?? `the policy of this program does not allow this call of ${request.toolName}`,
-      );
-    };
-  },
+  allowAll: allowedAll,
 
   /**
-   * A rule that asks a handler about every call. It decides in any case: a handler that returns no
-   * decision, or fails, denies with the reason, and no later rule allows the call.
+   * A rule that denies: all calls of the named tools, or those of `tools` whose arguments match `where`; without names
+   * those of every tool. One that denies by a pattern is a convenience, no protection: there are many ways to write a
+   * command.
    *
-   * @throws {@link InvalidOption} for what is no function.
+   * @throws {@link InvalidOption} for names and patterns that are none, and for a message that is no text.
    */
-  ask(handler: ApprovalHandler): ApprovalHandler {
-    if (typeof handler !== "function") {
-      throw new InvalidOption(`ask: expected a function, got ${describe(handler)}`);
-    }
-    return async (request, options) => checkedDecision(await handler(request, options));
-  },
+  deny: denied,
+
+  /**
+   * A rule that asks a handler about every call, or about those of the named tools, or of `tools` whose arguments match
+   * `where`. It decides on these in any case: a handler that returns no decision, or fails, denies with the reason, and
+   * no later rule allows the call.
+   *
+   * @throws {@link InvalidOption} for what is no function, and for names and patterns that are none.
+   */
+  ask: asking,
 
   /**
    * A handler, for `onApproval` and `onApprovalRequest`, that takes the decision of the first rule that
-   * has one, in their order. Without one it denies and says so. It rejects as a rule does that fails,
-   * which denies with the reason, and goes no further when the question is not wanted any more.
+   * has one, in their order; behind the rules there may be `{ otherwise }`, which decides where none does. Without that
+   * it denies and says so. It rejects as a rule does that fails, which denies with the reason, and goes no further when
+   * the question is not wanted any more.
    *
-   * @throws {@link InvalidOption} without a rule, and for what is no function.
+   * @throws {@link InvalidOption} for what is no rule, and for an `otherwise` that cannot decide.
    */
-  firstMatch(...rules: readonly PolicyRule[]): ApprovalHandler {
-    const wrong = rules.findIndex((rule) => typeof rule !== "function");
-    if (rules.length === 0 || wrong !== -1) {
-      throw new InvalidOption(`rules: expected rules, got ${describe(rules[wrong] ?? "none")}`);
-    }
-    return async (request, options) => {
-      for (const rule of rules) {
-        options.signal.throwIfAborted();
-        const decision = await rule(request, options);
-        if (decision !== undefined) return checkedDecision(decision);
-      }
-      return deny(`no rule of this program's policy is about this call of ${request.toolName}`);
-    };
-  },
+  firstMatch,
 });

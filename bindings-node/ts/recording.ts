@@ -1,6 +1,6 @@
 /** Recordings of a client's traffic, and recordings in place of a server. */
 
-import { checkedObject, take } from "./checks.js";
+import { checkedNames, checkedOptions, type NamesOf, take } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption, translated } from "./errors.js";
 import type { Connection, NativeOptions, NativeRecord } from "./native.cjs";
@@ -68,12 +68,15 @@ export function nativeRecord({ record, redact }: Recorded): Partial<NativeOption
     throw new InvalidOption(`record: expected a path or options, got ${describe(record)}`);
   }
   const native: NativeRecord = { path: given.path };
+  checkedNames(given, RECORD_NAMES, "record.");
   take(native, given, RECORD_KINDS, "record.");
   if (isNames(redact)) native.fields = redact;
   return { record: native, redacted: typeof redact === "function" };
 }
 
-const RECORD_KINDS = { maxBytes: "number", maxFiles: "number" } as const;
+const RECORD_KINDS = { maxBytes: "whole", maxFiles: "whole" } as const;
+
+const RECORD_NAMES: NamesOf<RecordOptions> = { path: "string", ...RECORD_KINDS };
 
 const REPLAY_KINDS = { speed: "number", wait: "boolean", stepTimeoutMs: "number" } as const;
 
@@ -136,7 +139,7 @@ export class Replay {
     }
     this.path = path;
     const checked: ReplayOptions = {};
-    take(checked, checkedObject("options", options), REPLAY_KINDS);
+    take(checked, checkedOptions(options, REPLAY_KINDS), REPLAY_KINDS);
     this.options = checked;
     Object.defineProperty(this, MARK, { value: true });
   }

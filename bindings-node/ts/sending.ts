@@ -81,7 +81,7 @@ export class Sending {
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const command = complete();
-      const timeout = nativeTimeout(options);
+      const timeout = nativeTimeout(options, predicate !== undefined);
       const read = (text: string) => this.#frames.again<T>(text);
       const manual = predicate !== undefined;
       this.#calls.begin({

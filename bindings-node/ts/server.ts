@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** An App Server of one's own: started on loopback, ended with its owner. */
 
-import { checkedObject, show, take } from "./checks.js";
+import { checkedObject, checkedOptions, type NamesOf, show, take } from "./checks.js";
 import { errorFromJson, InvalidOption } from "./errors.js";
 import { Server as NativeServer, type NativeServerOptions } from "./native.cjs";
 
@@ -24,6 +24,14 @@ export interface SpawnOptions {
   readyTimeoutMs?: number | undefined;
 }
 
+/** Marks a server. The other build of this package, which a program may have as well, has another class. */
+const MARK = Symbol.for("@letta/app-client-native.AppServer");
+
+/** Whether it is a server of one's own, of whichever build. */
+export function isServer(value: unknown): value is AppServer {
+  return typeof value === "object" && value !== null && MARK in value;
+}
+
 /**
  * A running server, from {@link spawnAppServer}; pass it to `connect`. It ends when it is closed, and with
  * this process, however that ends (on Windows: in order).
@@ -43,6 +51,7 @@ export class AppServer {
     this.url = native.url();
     this.#token = native.token() ?? undefined;
     this.joined = native.joined();
+    Object.defineProperty(this, MARK, { value: true });
   }
 
   /** The token that clients need; it appears in no log or error. */
@@ -74,6 +83,8 @@ const KINDS = {
   readyTimeoutMs: "number",
 } as const;
 
+const NAMES: NamesOf<SpawnOptions> = { ...KINDS, command: "texts", env: "texts" };
+
 /**
  * Starts an App Server and resolves when it answers. The command is run without a shell, with
  * `--listen ws://127.0.0.1:0` and the hash of a token made for it (section 4); then `/readyz` is asked
@@ -83,7 +94,7 @@ const KINDS = {
  * {@link InvalidOption}.
  */
 export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppServer> {
-  const { command, env = {}, readyTimeoutMs } = checkedObject("options", options);
+  const { command, env = {}, readyTimeoutMs } = checkedOptions(options, NAMES);
   const texts = Array.isArray(command) && command.every((part) => typeof part === "string");
   if (command !== undefined && (!texts || command.length === 0)) {
     throw new InvalidOption(`command: expected a list of strings, got ${show(command)}`);

@@ -1,18 +1,23 @@
 /** A conversation with an agent, the way programs use it: ask, follow, stop. */
 
 import { type AuditEntry, audited } from "./audit.js";
-import { checkedObject } from "./checks.js";
+import { checkedObject, checkedOptions, type NamesOf } from "./checks.js";
 import type { AppServerClient } from "./client.js";
+import type { StoredMessagesOptions } from "./conversations.js";
 import { absolute, isAt, shown } from "./directory.js";
 import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
 import {
+  CALL_NAMES,
   type CallOptions,
+  checkedAllow,
   checkedSignal,
+  nativeTurnOptions,
   type RequestOptions,
   type RunTurnOptions,
-  type TurnSettings,
+  TURN_NAMES,
 } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
+import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult, Usage } from "./results.js";
 import {
@@ -56,6 +61,20 @@ export interface SessionOptions extends RunTurnOptions {
   /** Who this program is. */
   clientInfo?: wire.RuntimeStartClientInfo | undefined;
 }
+
+/** All that a session takes. */
+export const SESSION_NAMES: NamesOf<SessionOptions> = {
+  agentId: "string",
+  createAgent: "body",
+  conversationId: "string",
+  createConversation: "body",
+  mode: "word",
+  cwd: "string",
+  tools: "tools",
+  externalTools: "groups",
+  clientInfo: "object",
+  ...TURN_NAMES,
+};
 
 /** Lets go of the conversations and tools of sessions that nobody has any more. */
 const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
@@ -107,7 +126,9 @@ export class Session {
       clientInfo,
       signal,
       ...turns
-    } = checkedObject("options", options);
+    } = checkedOptions(options, SESSION_NAMES);
+    // Before anything is sent: the turns would be refused one by one.
+    nativeTurnOptions(turns);
     const set = toolSet(tools);
     const groups = [...(externalTools ?? []), ...set.externalTools];
     const start = {
@@ -171,7 +192,7 @@ export class Session {
 
   /**
    * What was decided on permissions in this session's turns, in the order of the decisions, by the functions and
-   * policies given as `onApproval`; see {@link audit}. What is decided without one, by `approvals: "deny"`, is told
+   * policies given as `onApproval`; see {@link audit}. What is decided without one, by `approvals: "deny"` or `allow`, is told
    * by the events of the turn alone.
    */
   get approvals(): readonly AuditEntry[] {
@@ -233,7 +254,7 @@ export class Session {
     return this.#begin(this.#command(prompt), options);
   }
 
-  #begin(command: RunTurnCommand, options: TurnSettings): Turn {
+  #begin(command: RunTurnCommand, options: RunTurnOptions): Turn {
     const turn = this.#client.sendTurn(command, this.#settings(options));
     this.#open.add(turn);
     const ended = (usage?: Usage) => {
@@ -273,10 +294,16 @@ export class Session {
     return response.aborted;
   }
 
-  /** The stored messages, newest first, page by page (section 19). */
-  messages(): AsyncIterable<wire.JsonObject> {
-    const options = this.conversationId === "default" ? { agentId: this.agentId } : {};
-    return this.#client.conversations.messages(this.conversationId, options);
+  /**
+   * The stored messages, newest first, page by page (section 19), or those before one of them; see
+   * {@link Conversations.messages}.
+   */
+  messages(
+    options: Omit<StoredMessagesOptions, "agentId"> = {},
+  ): AsyncGenerator<wire.JsonObject, void> {
+    const agent = this.conversationId === "default" ? { agentId: this.agentId } : {};
+    const own = { ...agent, ...checkedObject("options", options) };
+    return this.#client.conversations.messages(this.conversationId, own);
   }
 
   /**
@@ -316,7 +343,7 @@ export class Session {
    */
   async setCwd(path: string, options: CallOptions = {}): Promise<void> {
     const wanted = absolute(path);
-    const { signal } = checkedObject("options", options);
+    const { signal } = checkedOptions(options, CALL_NAMES);
     if (checkedSignal(signal)?.aborted) throw new AbortError(signal?.reason);
     const change = () => this.#change({ cwd: wanted });
     const seen = await shown(this.#client, this.runtime, change, wanted, options);
@@ -384,7 +411,7 @@ export class Session {
   }
 
   #command(prompt: Prompt, scopes?: string[]): RunTurnCommand {
-    const message = { role: "user" as const, content: prompt };
+    const message = { role: "user" as const, content: checkedPrompt(prompt) };
     return {
       runtime: this.runtime,
       payload: {
@@ -402,6 +429,7 @@ export class Session {
       client: this.#client,
       runtime: this.runtime,
       groups: this.#start.external_tools ?? [],
+      allow: this.#turns.allow ?? [],
       get closed() {
         return closed();
       },
@@ -436,12 +464,12 @@ export class Session {
   }
 
   /** A prompt's own way to answer permissions stands in for the session's. */
-  #settings(own: TurnSettings): TurnSettings {
+  #settings(own: RunTurnOptions): RunTurnOptions {
     const { approvals, onApproval, ...limits } = this.#turns;
     const decides = own.approvals !== undefined || own.onApproval !== undefined;
     // What is there and undefined must not stand in for what the session says.
     const said = Object.entries(own).filter(([, value]) => value !== undefined);
-    const settings: TurnSettings = {
+    const settings: RunTurnOptions = {
       ...limits,
       ...(decides ? {} : { approvals, onApproval }),
       ...Object.fromEntries(said),
@@ -450,7 +478,7 @@ export class Session {
       // Nobody is there to ask unless the program says so: what wants a permission is denied, so that
       // nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
       settings.approvals = "deny";
-      settings.allow = [...this.#toolNames, ...(settings.allow ?? [])];
+      settings.allow = [...this.#toolNames, ...checkedAllow(settings.allow ?? [])];
     }
     if (typeof settings.onApproval === "function") {
       settings.onApproval = audited(settings.onApproval, (entry) => this.#decided.push(entry));

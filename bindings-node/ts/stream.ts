@@ -2,11 +2,12 @@
 
 import { Buffer } from "node:buffer";
 import { type BacklogOptions, isKept } from "./backlog.js";
+import type { NamesOf } from "./checks.js";
 import type { Caller } from "./family.js";
-import type { MessageFilter } from "./filters.js";
+import { FILTER_NAMES, type MessageFilter } from "./filters.js";
 import { followed, type InboxOptions } from "./inbox.js";
 import { rawText } from "./messages.js";
-import type { CallOptions } from "./options.js";
+import { CALL_NAMES, type CallOptions } from "./options.js";
 import { Reader } from "./reader.js";
 
 /** What `messages` takes. */
@@ -14,6 +15,15 @@ export interface MessagesOptions<TType extends string = string>
   extends MessageFilter<TType>,
     BacklogOptions,
     CallOptions {}
+
+/** All that `messages` takes. */
+export const MESSAGES_NAMES: NamesOf<MessagesOptions> = {
+  ...FILTER_NAMES,
+  limit: "whole",
+  maxBytes: "whole",
+  overflow: "word",
+  ...CALL_NAMES,
+};
 
 /** Messages of the server, as they come; see {@link Reader}. */
 export class MessageStream<TMessage extends object> extends Reader<TMessage> {

@@ -10,13 +10,14 @@ import {
 } from "./errors.js";
 import { Lanes } from "./lanes.js";
 import { Submission, submissionTool } from "./native.cjs";
-import { checkedSignal, type RunTurnOptions, type TurnSettings } from "./options.js";
+import { checkedSignal, nativeTurnOptions, type RunTurnOptions } from "./options.js";
 import {
   checkedOutput,
   type OutputOf,
   type OutputSchema,
   outputJsonSchema,
 } from "./outputschema.js";
+import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult } from "./results.js";
 import type { Prompt } from "./session.js";
@@ -44,12 +45,14 @@ export interface Conversation {
   readonly runtime: wire.RuntimeScope;
   /** The groups of external tools that it has anyway. */
   readonly groups: wire.RuntimeStartExternalToolsGroup[];
+  /** What runs unasked in its turns, unless they say otherwise. */
+  readonly allow: readonly string[];
   /** How often it was closed. */
   readonly closed: number;
   /** Registers these groups, and no others. */
   register(groups: wire.RuntimeStartExternalToolsGroup[], options: object): Promise<void>;
   /** Sends a prompt; the tools of these scopes are there besides those of none. */
-  ask(prompt: Prompt, settings: TurnSettings, scopes: string[]): PromiseLike<TurnResult>;
+  ask(prompt: Prompt, settings: RunTurnOptions, scopes: string[]): PromiseLike<TurnResult>;
 }
 
 /** Two results of one conversation would be handed in through the same registration. */
@@ -67,8 +70,13 @@ export async function structured<Schema extends OutputSchema>(
   options: StructuredOptions<Schema>,
 ): Promise<StructuredResult<OutputOf<Schema>>> {
   const { outputSchema, outputJsonSchema: given, ...turns } = options;
+  nativeTurnOptions(turns);
+  if ((turns as RunTurnOptions).check === false) {
+    throw new InvalidOption("check: a turn with outputSchema has an output, or rejects");
+  }
   const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
   const submission = translated(() => new Submission(schema));
+  checkedPrompt(prompt);
   const { client, runtime, closed, groups } = conversation;
   if (groups.some(({ tools }) => tools.some(({ name }) => name === TOOL))) {
     throw new InvalidOption(`outputSchema: the session has a tool of its own called ${TOOL}`);
@@ -107,7 +115,7 @@ class Structured {
   }
 
   /** Offers the tool, asks, and takes the tool back, whatever becomes of it. */
-  async run(prompt: Prompt, turns: TurnSettings): Promise<StructuredResult<unknown>> {
+  async run(prompt: Prompt, turns: RunTurnOptions): Promise<StructuredResult<unknown>> {
     const { client, runtime, groups } = this.#conversation;
     const names = [TOOL];
     const tools = [JSON.parse(this.#submission.tool())];
@@ -116,7 +124,8 @@ class Structured {
       // In a scope: turns of others in this conversation do not see it.
       const own = { scope_id: this.#scope, tools };
       await this.#conversation.register([...groups, own], { signal: turns.signal });
-      return await this.#ask(prompt, { ...turns, allow: names });
+      const allow = [...(turns.allow ?? this.#conversation.allow), ...names];
+      return await this.#ask(prompt, { ...turns, allow });
     } finally {
       off();
       // What goes wrong here is no reason to lose a result; a lost connection has lost the tool.
@@ -126,7 +135,7 @@ class Structured {
     }
   }
 
-  async #ask(prompt: Prompt, settings: TurnSettings): Promise<StructuredResult<unknown>> {
+  async #ask(prompt: Prompt, settings: RunTurnOptions): Promise<StructuredResult<unknown>> {
     const text = JSON.stringify(prompt ?? null);
     let content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
     let usage = noUsage();

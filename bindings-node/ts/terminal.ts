@@ -7,7 +7,7 @@ import { AbortError, Disconnected, RequestError, RequestTimeout } from "./errors
 import { TerminalsFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed, type Inbox } from "./inbox.js";
-import type { RequestOptions } from "./options.js";
+import { checkedRequest, type RequestOptions } from "./options.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import { clearTimeout, setTimeout } from "./timers.js";
 
@@ -166,7 +166,8 @@ export class Terminals extends TerminalsFamily {
    * Rejects with {@link RequestError} when it cannot be started, and as every command of a family does.
    */
   async open(options: TerminalOptions = {}): Promise<Terminal> {
-    const { signal } = checkedObject("options", options);
+    const { cols, rows, cwd, ...request } = checkedObject("options", options);
+    const { signal } = checkedRequest(request);
     // Then there is nothing to end either.
     if (signal?.aborted) throw new AbortError(signal.reason);
     return new Terminal(this.caller).start(options);

@@ -13,7 +13,7 @@
  * @packageDocumentation
  */
 
-import { checkedObject, show } from "./checks.js";
+import { checkedNames, checkedObject, checkedOptions, type NamesOf, show } from "./checks.js";
 import { InvalidOption, translated } from "./errors.js";
 import { MockServer as Native } from "./native.cjs";
 
@@ -138,12 +138,70 @@ function count(name: string, value: number): number {
 }
 
 function waitingTime(options: WaitOptions): number {
-  return milliseconds("timeoutMs", checkedObject("options", options).timeoutMs, 10_000);
+  return milliseconds("timeoutMs", checkedOptions(options, WAIT_NAMES).timeoutMs, 10_000);
 }
 
 const pieces = (text: string | string[] | undefined) => (typeof text === "string" ? [text] : text);
 
+const TURN_NAMES: NamesOf<ScriptedTurn> = {
+  text: "pieces",
+  reasoning: "pieces",
+  delayMs: "number",
+  spreadMs: "number",
+  toolCalls: "calls",
+  usage: "tokens",
+  stopReason: "string",
+  error: "string",
+  hang: "boolean",
+  disconnectAfter: "whole",
+  loseInput: "boolean",
+  retries: "whole",
+  cuts: "counts",
+};
+
+const CALL_NAMES: NamesOf<ScriptedCall> = {
+  name: "string",
+  input: "value",
+  needsApproval: "boolean",
+  result: "string",
+};
+
+const LIMIT_NAMES: NamesOf<SlowReaderLimits> = {
+  pauseBytes: "whole",
+  maxQueuedFrames: "whole",
+  maxUnsentBytes: "whole",
+  pongTimeoutMs: "number",
+};
+
+const SCRIPT_NAMES: NamesOf<ScriptOptions> = {
+  generation: "word",
+  token: "string",
+  turns: "turns",
+  pingIntervalMs: "number",
+  slowReaderLimits: "limits",
+  turnEvents: "boolean",
+  correlation: "boolean",
+  directories: "texts",
+  models: "texts",
+  files: "boolean",
+  answers: "object",
+};
+
+const WAIT_NAMES: NamesOf<WaitOptions> = { timeoutMs: "number" };
+
+const RECEIVED_NAMES: NamesOf<ReceivedOptions> = { times: "whole", fields: "object" };
+
+/** What is in a script, with no other names than those that there are: a slip in one would test something else. */
+function checkedTurn(turn: ScriptedTurn): ScriptedTurn {
+  checkedNames(checkedObject("turn", turn), TURN_NAMES, "turn.");
+  for (const call of Array.isArray(turn.toolCalls) ? turn.toolCalls : []) {
+    checkedNames(checkedObject("turn.toolCalls", call), CALL_NAMES, "turn.toolCalls.");
+  }
+  return turn;
+}
+
 function nativeTurn(turn: ScriptedTurn): object {
+  checkedTurn(turn);
   return {
     text: pieces(turn.text),
     reasoning: pieces(turn.reasoning),
@@ -165,7 +223,8 @@ function nativeTurn(turn: ScriptedTurn): object {
 }
 
 function nativeLimits(limits: boolean | SlowReaderLimits | undefined): unknown {
-  if (typeof limits !== "object") return limits;
+  if (typeof limits !== "object" || limits === null) return limits;
+  checkedNames(limits, LIMIT_NAMES, "slowReaderLimits.");
   return {
     pause_bytes: limits.pauseBytes,
     max_queued_frames: limits.maxQueuedFrames,
@@ -201,7 +260,7 @@ export interface ReceivedOptions {
 /** Builds what scripted servers do. */
 export const script = {
   /** A turn, to be read easily in a list of turns. */
-  turn: (turn: ScriptedTurn = {}): ScriptedTurn => turn,
+  turn: (turn: ScriptedTurn = {}): ScriptedTurn => checkedTurn(turn),
 };
 
 /** An App Server double. It runs on a thread of its own, so it answers while a test computes. */
@@ -219,7 +278,7 @@ export class MockServer {
    */
   static async start(options: ScriptOptions | ScriptedTurn[] = {}): Promise<MockServer> {
     const whole = Array.isArray(options) ? { turns: options } : options;
-    const text = nativeScript(checkedObject("options", whole));
+    const text = nativeScript(checkedOptions(whole, SCRIPT_NAMES));
     return new MockServer(translated(() => Native.scripted(text)));
   }
 
@@ -233,7 +292,7 @@ export class MockServer {
     generation: Generation = "single",
     options: { stepTimeoutMs?: number | undefined } = {},
   ): Promise<MockServer> {
-    const { stepTimeoutMs } = checkedObject("options", options);
+    const { stepTimeoutMs } = checkedOptions(options, { stepTimeoutMs: "number" });
     const limit = milliseconds("stepTimeoutMs", stepTimeoutMs, undefined);
     return new MockServer(translated(() => Native.play(path, generation, limit)));
   }
@@ -285,7 +344,7 @@ export class MockServer {
    * the frames that came differ.
    */
   assertReceived(type: string, options: ReceivedOptions = {}): void {
-    const { times, fields = {} } = checkedObject("options", options);
+    const { times, fields = {} } = checkedOptions(options, RECEIVED_NAMES);
     const text = JSON.stringify(fields);
     if (times !== undefined && times !== null) count("times", times);
     const complaint = translated(() => this.#native.complaint(type, times, text));

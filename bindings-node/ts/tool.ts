@@ -1,6 +1,6 @@
 /** External tools made of functions (section 14). */
 
-import { checkedObject } from "./checks.js";
+import { checkedOptions, type NamesOf, show } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import type {
@@ -11,7 +11,7 @@ import type {
 import type { HandlerOptions } from "./running.js";
 import type { SchemaOutput, StandardSchemaV1 } from "./standardschema.js";
 import { checkedArguments, issuesText } from "./toolarguments.js";
-import { errorResult, toolResult } from "./toolresults.js";
+import { errorResult, failedResult, toolResult } from "./toolresults.js";
 import { type JsonSchema, jsonSchemaOf, type ToolParameters } from "./toolschema.js";
 
 /** What a tool's function gets besides its arguments. */
@@ -29,7 +29,7 @@ export type ToolArguments<Parameters extends ToolParameters> = Parameters extend
 
 /** What a tool is made of. */
 export interface ToolOptions<Parameters extends ToolParameters> {
-  /** The name the model calls it by. */
+  /** The name the model calls it by: 1 to 64 letters of the alphabet, digits, `_` and `-`. */
   name: string;
   /** What it does and when to use it; the model reads this. */
   description: string;
@@ -43,13 +43,25 @@ export interface ToolOptions<Parameters extends ToolParameters> {
   /** The JSON schema for the model, where the library of `parameters` does not write it. */
   jsonSchema?: JsonSchema | undefined;
   /**
-   * Does the work. A text it returns, or resolves with, is the result as it stands, `undefined` is
-   * `done`, a `Uint8Array` is a PNG, JPEG, GIF or WebP image or else UTF-8 text, `{ content: [{ type,
-   * … }], is_error? }` goes over the wire as it is, and everything else as its JSON text. What it
-   * throws is told to the model as an error, by its message alone, and is reported nowhere else.
+   * Does the work. A text it returns, or resolves with, is the result as it stands, `undefined` or `null`
+   * is `done`, a `Uint8Array` is a PNG, JPEG, GIF or WebP image, or else UTF-8 text, or else base64 text
+   * that says so, and a list that holds some is a part for each item. `{ content: [{ type: "text" | "image",
+   * … }], is_error? }` with no other keys goes over the wire as it is, and everything else as its JSON text.
+   * What it throws is told to the model as an error, by its message alone, and counted in
+   * `stats.handlerErrors`.
    */
   execute: (args: ToolArguments<Parameters>, context: ToolContext) => unknown;
 }
+
+/** All that a tool is made of. */
+const TOOL_NAMES: NamesOf<ToolOptions<ToolParameters>> = {
+  name: "string",
+  description: "string",
+  label: "string",
+  parameters: "schema",
+  jsonSchema: "schema",
+  execute: "function",
+};
 
 /** A tool; made by {@link tool}, offered with {@link toolSet}. */
 export interface Tool {
@@ -87,7 +99,7 @@ export interface Tool {
  * them.
  */
 export function tool<Parameters extends ToolParameters>(options: ToolOptions<Parameters>): Tool {
-  const { parameters, execute } = checkedObject("options", options);
+  const { parameters, execute } = checkedOptions(options, TOOL_NAMES);
   const definition = definitionOf(options);
   if (typeof execute !== "function") {
     throw new InvalidOption(`execute: expected a function, got ${describe(execute)}`);
@@ -99,21 +111,30 @@ export function tool<Parameters extends ToolParameters>(options: ToolOptions<Par
     async call(input: unknown, context: ToolContext): Promise<ExternalToolCallResult> {
       try {
         const checked = await checkedArguments(parameters, input);
+        // A slip of the model's, which it can mend.
         if (checked.issues) return errorResult(issuesText(name, checked.issues));
         context.signal.throwIfAborted();
         return toolResult(await execute(checked.value as ToolArguments<Parameters>, context));
       } catch (error) {
-        return errorResult(error);
+        return failedResult(error);
       }
     },
   });
 }
 
+/** What servers and models take as the name of a tool. */
+const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** @throws {@link InvalidOption} names the tool. */
+export function checkedName(option: string, name: unknown): void {
+  if (typeof name === "string" && NAME.test(name)) return;
+  const expected = "the name of a tool, 1 to 64 of A-Z, a-z, 0-9, _ and -";
+  throw new InvalidOption(`${option}: expected ${expected}, got ${show(name)}`);
+}
+
 function definitionOf(options: ToolOptions<ToolParameters>): ExternalToolDefinitionPayload {
   const { name, description, label, parameters, jsonSchema } = options;
-  if (typeof name !== "string" || name === "") {
-    throw new InvalidOption(`name: expected the name of a tool, got ${describe(name)}`);
-  }
+  checkedName("name", name);
   if (typeof description !== "string") {
     throw new InvalidOption(`description: expected a text, got ${describe(description)}`);
   }

@@ -1,37 +1,52 @@
 /** What a tool returns or throws, as the result that goes over the wire (section 14). */
 
 import { types } from "node:util";
-import { describe } from "./describe.js";
+import { describe, isError } from "./describe.js";
 import { isPlainObject } from "./plain.js";
-import type { ExternalToolCallResult } from "./protocol.js";
+import type { ExternalToolCallResult, ExternalToolCallResultContent } from "./protocol.js";
 
 /** The model reads this; whoever throws a page of text does not mean it to be read by a model. */
 const LONGEST_ERROR = 1000;
 
-const ACCEPTED = "a PNG, JPEG, GIF or WebP image nor UTF-8 text";
+/** The keys of a result; of the last two the first is what the wire has. */
+const KEYS: ReadonlySet<string> = new Set(["content", "is_error", "isError"]);
+
+/** The results of tools that have failed themselves, for whoever counts them. */
+const failures = new WeakSet<object>();
 
 /**
  * The result of a tool that has returned a value.
  *
  * A text stands for itself; nothing is `done`; bytes are an image when they begin as PNG, JPEG, GIF or
- * WebP do, else UTF-8 text; `{ content: [{ type, … }], is_error? }` is taken as it is; an `Error`
+ * WebP do, else UTF-8 text, else base64 text that says so; a list that holds bytes is a part for each item;
+ * `{ content: [{ type: "text" | "image", … }], is_error? }` with no other keys is taken as it is; an `Error`
  * counts as thrown; everything else becomes its JSON text.
  *
- * Throws a `TypeError` for what has no JSON, and for bytes that are neither.
+ * Throws a `TypeError` for what has no JSON.
  */
 export function toolResult(value: unknown): ExternalToolCallResult {
-  if (value === undefined) return textResult("done");
-  if (typeof value === "string") return textResult(value);
-  if (types.isUint8Array(value)) return bytesResult(value);
-  if (value instanceof Error) return errorResult(value);
-  if (isResult(value)) return value;
-  return textResult(jsonText(value));
+  if (isError(value)) return failedResult(value);
+  if (isResult(value)) return onTheWire(value);
+  const rich = Array.isArray(value) && value.some((item) => types.isUint8Array(item));
+  return { content: rich ? (value as unknown[]).map(partOf) : [partOf(value)] };
 }
 
-/** The result of a tool that has failed: what the error says, shortened. */
+/** The result that says what went wrong, shortened. */
 export function errorResult(error: unknown): ExternalToolCallResult {
-  const words = describe(error) || (error instanceof Error ? error.name : "the tool failed");
-  return { ...textResult(shortened(words)), is_error: true };
+  const words = describe(error) || (isError(error) ? error.name : "the tool failed");
+  return { content: [textPart(shortened(words))], is_error: true };
+}
+
+/** The same of a tool that has failed itself, which is no fault of its caller. */
+export function failedResult(error: unknown): ExternalToolCallResult {
+  const result = errorResult(error);
+  failures.add(result);
+  return result;
+}
+
+/** Whether a result is that of a tool that has failed itself. */
+export function isFailure(result: unknown): boolean {
+  return typeof result === "object" && result !== null && failures.has(result);
 }
 
 function shortened(words: string): string {
@@ -40,21 +55,30 @@ function shortened(words: string): string {
   return `${words.slice(0, LONGEST_ERROR).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
-function textResult(text: string): ExternalToolCallResult {
-  return { content: [{ type: "text", text }] };
+function partOf(value: unknown): ExternalToolCallResultContent {
+  return types.isUint8Array(value) ? bytesPart(value) : textPart(textOf(value));
 }
 
-function bytesResult(bytes: Uint8Array): ExternalToolCallResult {
+function textOf(value: unknown): string {
+  if (value === undefined || value === null) return "done";
+  if (typeof value === "string") return value;
+  // JSON would have it that NaN and what is beyond all numbers is nothing.
+  return typeof value === "number" ? String(value) : jsonText(value);
+}
+
+function textPart(text: string): ExternalToolCallResultContent {
+  return { type: "text", text };
+}
+
+function bytesPart(bytes: Uint8Array): ExternalToolCallResultContent {
+  const { buffer, byteOffset, byteLength } = bytes;
   const mimeType = imageType(bytes);
-  if (mimeType !== undefined) {
-    const { buffer, byteOffset, byteLength } = bytes;
-    const data = Buffer.from(buffer, byteOffset, byteLength).toString("base64");
-    return { content: [{ type: "image", data, mimeType }] };
-  }
+  const data = () => Buffer.from(buffer, byteOffset, byteLength).toString("base64");
+  if (mimeType !== undefined) return { type: "image", data: data(), mimeType };
   try {
-    return textResult(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return textPart(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
-    throw new TypeError(`the tool returned ${bytes.length} bytes that are neither ${ACCEPTED}`);
+    return textPart(`(${byteLength} bytes as base64)\n${data()}`);
   }
 }
 
@@ -68,13 +92,24 @@ function imageType(bytes: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Whether a value has the form of the wire. Other things have a `content` too. */
-function isResult(value: unknown): value is ExternalToolCallResult {
-  const { content } = (value ?? {}) as { content?: unknown };
+/** Whether a value is a whole result. Other things have a `content` too: they would be lost but for that. */
+function isResult(value: unknown): value is ExternalToolCallResult & { isError?: boolean } {
+  if (typeof value !== "object" || value === null) return false;
+  const { content } = value as { content?: unknown };
   return (
     Array.isArray(content) &&
-    content.every((part: { type?: unknown } | null) => typeof part?.type === "string")
+    Object.keys(value).every((key) => KEYS.has(key)) &&
+    content.every((part: { type?: unknown } | null) =>
+      ["text", "image"].includes(String(part?.type)),
+    )
   );
+}
+
+function onTheWire(result: ExternalToolCallResult & { isError?: boolean }): ExternalToolCallResult {
+  const { isError: failed, ...rest } = result;
+  // What has its form already may be known by whoever made it.
+  if (!("isError" in result)) return result;
+  return failed === undefined ? rest : { is_error: failed, ...rest };
 }
 
 function jsonText(value: unknown): string {

@@ -1,10 +1,12 @@
 /** External tools: calls of the server that handlers of the user answer (section 14). */
 
+import { type NamesOf, show } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { HandlerSet } from "./handlers.js";
 import type { ExternalToolCallRequestMessage, RuntimeScope } from "./protocol.js";
 import { RunningHandlers } from "./running.js";
+import { isFailure, toolResult } from "./toolresults.js";
 import type { AppServerExternalToolCallHandler, ExternalToolCallOptions } from "./types.js";
 
 /** The engine's side of tool calls. It knows which calls are open and takes the first answer to each. */
@@ -21,6 +23,12 @@ interface Scoped {
   readonly handler: AppServerExternalToolCallHandler;
 }
 
+/** All that `onExternalToolCall` takes besides the handler. */
+export const TOOL_CALL_NAMES: NamesOf<ExternalToolCallOptions> = {
+  runtime: "runtime",
+  names: "names",
+};
+
 /** The handlers of tool calls. */
 export class ToolCalls {
   readonly #engine: Engine;
@@ -32,10 +40,12 @@ export class ToolCalls {
   #scoped = false;
   readonly #running: RunningHandlers<string>;
   readonly #registered: () => void;
+  readonly #failed: () => void;
 
-  /** `changed` is called when `active` may have changed. */
-  constructor(engine: Engine, changed: () => void) {
+  /** `failed` is called for every tool that fails, `changed` when `active` may have changed. */
+  constructor(engine: Engine, failed: () => void, changed: () => void) {
     this.#engine = engine;
+    this.#failed = failed;
     this.#running = new RunningHandlers(changed);
     this.#registered = () => {
       engine.handleTools(this.#handled || this.#scoped);
@@ -64,7 +74,7 @@ export class ToolCalls {
     if (typeof runtime?.agent_id !== "string" || typeof runtime.conversation_id !== "string") {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
     }
-    const mine = { key: keyOf(runtime), names: names && new Set(names), handler };
+    const mine = { key: keyOf(runtime), names: checkedNamesOf(names), handler };
     this.#own ??= new Set();
     const own = this.#own.add(mine);
     this.#scoped = true;
@@ -94,11 +104,16 @@ export class ToolCalls {
     const id = request.request_id;
     void this.#running.run(id, (options) => handler(request, options), {
       returned: (value) => {
-        const result: unknown = JSON.stringify(value);
-        if (typeof result === "string") this.#engine.answerTool(id, result);
-        else this.#engine.failTool(id, "the tool returned nothing");
+        // One that has nothing to say to a call is most likely not meant to answer it.
+        if (value === undefined || value === null) throw new TypeError("the tool returned nothing");
+        const result = toolResult(value);
+        this.#engine.answerTool(id, JSON.stringify(result));
+        if (isFailure(result)) this.#failed();
       },
-      failed: (error) => this.#engine.failTool(id, describe(error)),
+      failed: (error) => {
+        this.#failed();
+        this.#engine.failTool(id, describe(error));
+      },
     });
   }
 
@@ -107,6 +122,15 @@ export class ToolCalls {
     const over = JSON.parse(text) as { request_id: string; reason: string };
     this.#running.over(over.request_id, over.reason);
   }
+}
+
+/** One text would be a set of its letters, none of which is a tool. */
+function checkedNamesOf(names: readonly string[] | undefined): ReadonlySet<string> | undefined {
+  if (names === undefined) return undefined;
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) {
+    throw new InvalidOption(`names: expected a list of names of tools, got ${show(names)}`);
+  }
+  return new Set(names);
 }
 
 function keyOf(runtime: RuntimeScope): string {

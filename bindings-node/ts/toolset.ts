@@ -1,12 +1,16 @@
 /** Tools that are offered to a runtime together (section 14). */
 
-import { checkedObject } from "./checks.js";
+import { checkedOptions } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
-import type { RuntimeStartExternalToolsGroup } from "./protocol.js";
-import type { Tool } from "./tool.js";
+import type {
+  ExternalToolCallRequestMessage,
+  ExternalToolCallResult,
+  RuntimeStartExternalToolsGroup,
+} from "./protocol.js";
+import type { HandlerOptions } from "./running.js";
+import { checkedName, type Tool } from "./tool.js";
 import { errorResult } from "./toolresults.js";
-import type { AppServerExternalToolCallHandler } from "./types.js";
 
 /** How tools are offered. */
 export interface ToolSetOptions {
@@ -24,7 +28,10 @@ export interface ToolSet {
    * What `onExternalToolCall` takes. Resolves with the result of the tool that is called, never
    * rejects, and answers a call of any other tool with an error.
    */
-  readonly handler: AppServerExternalToolCallHandler;
+  readonly handler: (
+    call: ExternalToolCallRequestMessage,
+    options: HandlerOptions,
+  ) => Promise<ExternalToolCallResult>;
 }
 
 /**
@@ -54,10 +61,11 @@ export function toolSet(tools: readonly Tool[], options: ToolSetOptions = {}): T
     if (typeof each?.call !== "function" || typeof each.definition?.name !== "string") {
       throw new InvalidOption(`tools: expected what tool(…) makes, got ${describe(each)}`);
     }
+    checkedName("tools", each.definition.name);
     if (byName.has(each.name)) throw new InvalidOption(`tools: two are called ${each.name}`);
     byName.set(each.name, each);
   }
-  const { scopeId } = checkedObject("options", options);
+  const { scopeId } = checkedOptions(options, { scopeId: "string" });
   if (scopeId !== undefined && typeof scopeId !== "string") {
     throw new InvalidOption(`scopeId: expected a text, got ${describe(scopeId)}`);
   }

@@ -79,11 +79,17 @@ export type AppServerDisconnectHandler = (disconnect: AppServerDisconnectEvent) 
 /** Receives how many frames were dropped because they were not fetched in time. */
 export type LaggedHandler = (dropped: number) => void;
 
+/**
+ * What a handler of external tools answers: a whole result, or what becomes one as for the function of a `tool`: a
+ * text, bytes, anything that has JSON.
+ */
+export type ExternalToolAnswer = ExternalToolCallResult | string | number | boolean | object;
+
 /** Runs an external tool. What it returns, or throws, is the tool's answer, unless its signal is aborted. */
 export type AppServerExternalToolCallHandler = (
   request: ExternalToolCallRequestMessage,
   options: HandlerOptions,
-) => Promise<ExternalToolCallResult> | ExternalToolCallResult;
+) => Promise<ExternalToolAnswer> | ExternalToolAnswer;
 
 /** What `request` takes. */
 export interface AppServerRequestOptions<TMessage extends WsProtocolMessage = WsProtocolMessage>
@@ -184,6 +190,6 @@ export interface ClientStats {
   standby: "off" | "opening" | "ready";
   /** Frames dropped because they were not fetched in time. */
   dropped: number;
-  /** Handlers that failed. */
+  /** Handlers and tools that failed, or returned what is no answer. */
   handlerErrors: number;
 }
