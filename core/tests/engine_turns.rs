@@ -215,7 +215,8 @@ fn an_approval_returns_unless_somebody_answers_it() {
     assert_eq!(result.status, Some(TurnStatus::RequiresApproval));
     assert_eq!(result.stop_reason.as_deref(), Some("requires_approval"));
 
-    let mut lab = running(TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() });
+    let mut lab =
+        running(TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() });
     lab.event("control_request", request.clone());
     lab.pass(5000.0);
     assert!(lab.ended().is_empty() && lab.sent().is_empty(), "a person may take their time");
@@ -474,7 +475,7 @@ fn a_turn_on_a_lost_runtime_is_marked() {
 #[test]
 fn an_approval_that_nobody_can_give_is_not_waited_for() {
     let mut lab = Lab::new();
-    lab.turn(1, "m1", TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() });
+    lab.turn(1, "m1", TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() });
     lab.accept(1, "started");
     lab.status("WAITING_ON_INPUT");
     lab.run_at("WAITING_ON_INPUT", "r1", &["m1"]);

@@ -79,7 +79,7 @@ async fn gathering_answers_permissions_that_nobody_else_can() {
         .call(ScriptedCall { needs_approval: true, ..ScriptedCall::new("Bash", json!({})) });
     let (_server, client) = connected(vec![asking]).await;
     let [session, _] = sessions(&client).await;
-    let options = TurnOptions { approvals: Approvals::Ask, ..session.turn_options() };
+    let options = TurnOptions { approvals: Some(Approvals::Ask), ..session.turn_options() };
     let turn = session.send_with("a", options).unwrap();
     let batch = timeout(SOON, gather([turn])).await.unwrap();
     let result = batch.items[0].result.as_ref().unwrap();

@@ -159,7 +159,7 @@ async fn a_function_is_dropped_when_its_turn_is_stopped() {
 async fn one_turn_can_be_led_otherwise() {
     let options = SessionOptions::agent("a").approvals(Rule::allow_all());
     let (_server, session) = opened(Generation::Single, calls(), options).await;
-    let deny = TurnOptions { approvals: Approvals::Deny, ..session.turn_options() };
+    let deny = TurnOptions { approvals: Some(Approvals::Deny), ..session.turn_options() };
     let result = session.run_with("?", deny).await.unwrap();
     assert_eq!(outcomes(&result), ["error"; 4]);
     assert!(session.approvals().is_empty());
@@ -169,7 +169,7 @@ async fn one_turn_can_be_led_otherwise() {
 
 #[tokio::test]
 async fn without_a_policy_the_follower_is_asked() {
-    let asking = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
+    let asking = TurnOptions { approvals: Some(Approvals::Ask), ..TurnOptions::default() };
     let options = SessionOptions::agent("a").turns(asking);
     let (_server, session) = opened(Generation::Single, calls(), options).await;
     let error = session.run("?").await.unwrap_err();

@@ -9,8 +9,8 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Approvals, Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions,
-    TurnStatus, TurnUpdate,
+    Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions, TurnStatus,
+    TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -213,7 +213,7 @@ async fn limits_are_those_of_each_turn() {
     let patient = client.session(options.idle_timeout(None)).await.unwrap();
     assert_eq!(patient.turn_options().idle_timeout, None);
     // What wants a permission is denied all the same.
-    assert_eq!(patient.turn_options().approvals, Approvals::Deny);
+    assert_eq!(patient.turn_options().approvals, None);
 }
 
 #[tokio::test]

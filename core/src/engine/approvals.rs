@@ -379,7 +379,7 @@ impl Runtime {
         if turns().any(|turn| turn.options.allow.contains(&approval.tool)) {
             return Some(Decider::Allowed);
         }
-        let first = |wanted| turns().find(|turn| turn.options.approvals == wanted);
+        let first = |wanted| turns().find(|turn| turn.options.approvals() == wanted);
         if let Some(turn) = first(Approvals::Ask) {
             return Some(Decider::Handler(turn.token));
         }
@@ -400,7 +400,7 @@ impl Runtime {
         let mut pausing = Vec::new();
         for token in owners {
             let Some(index) = self.turn_index(*token) else { continue };
-            match self.turns[index].options.approvals {
+            match self.turns[index].options.approvals() {
                 Approvals::Pause => pausing.push(*token),
                 Approvals::Raise => {
                     let status = TurnStatus::RequiresApproval;

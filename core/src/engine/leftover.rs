@@ -19,8 +19,8 @@ impl Runtime {
         left.options.events = false;
         // Where nobody was to be asked the server is told so, as long as it is: the question would keep later
         // inputs waiting.
-        if left.options.approvals != Approvals::Deny {
-            left.options.approvals = Approvals::Wait;
+        if left.options.approvals() != Approvals::Deny {
+            left.options.approvals = Some(Approvals::Wait);
         }
         let nothing_to_send =
             Stop { cause: Cause::Gone, until: Stop::NEVER, removing: true, aborting: true };

@@ -80,8 +80,9 @@ pub struct TurnOptions {
     /// stored of it. 30 seconds by default, twice as long where the next one seems to be dead too; zero for
     /// not at all.
     pub recover_timeout: Duration,
-    /// What to do when a permission is wanted.
-    pub approvals: Approvals,
+    /// What to do when a permission is wanted. `None` where nobody has chosen: [`Approvals::Pause`], and in a
+    /// session what that has chosen, or else [`Approvals::Deny`] for all but its own tools.
+    pub approvals: Option<Approvals>,
     /// The names of tools that may run without anybody being asked, whatever `approvals` says.
     pub allow: Vec<String>,
     /// Whether the turn is followed: what happens in it is delivered as [`super::TurnEvent`]s.
@@ -102,7 +103,7 @@ impl Default for TurnOptions {
             accept_timeout: Duration::from_secs(30),
             resend: None,
             recover_timeout: Duration::from_secs(30),
-            approvals: Approvals::Pause,
+            approvals: None,
             allow: Vec::new(),
             events: false,
             check: false,
@@ -157,6 +158,11 @@ pub(crate) enum Limit {
 }
 
 impl TurnOptions {
+    /// What it does when a permission is wanted.
+    pub(crate) fn approvals(&self) -> Approvals {
+        self.approvals.unwrap_or_default()
+    }
+
     /// The length of a limit; `None` when there is none.
     pub(crate) fn limit(&self, limit: Limit) -> Option<Duration> {
         match limit {

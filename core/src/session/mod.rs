@@ -99,7 +99,7 @@ impl Client {
             fields.insert("cwd".to_owned(), wanted.as_str().into());
         }
         if policy.is_some() {
-            turns.approvals = Approvals::Ask;
+            turns.approvals = Some(Approvals::Ask);
         }
         let (serving, served) = watch::channel(());
         let mut calls = None;
@@ -233,9 +233,7 @@ impl Session {
         prompt: impl Into<Prompt>,
         options: TurnOptions,
     ) -> Result<TurnResult, Error> {
-        if options.approvals == Approvals::Ask && self.policy.is_none() {
-            return Err(nobody_to_ask("use send, or a policy"));
-        }
+        self.can_run(&options, "use send, or a policy")?;
         let resend = options.resend.or(Some(Resend::IfUncommitted));
         // Nobody reads the events.
         self.sent(prompt, TurnOptions { events: false, resend, ..options }, &[])?.await
@@ -265,6 +263,19 @@ impl Session {
         self.sent(prompt, TurnOptions { events: true, ..options }, &[])
     }
 
+    /// What was chosen for permissions, by these options or by the session.
+    fn chosen(&self, options: &TurnOptions) -> Option<Approvals> {
+        options.approvals.or(self.turns.approvals)
+    }
+
+    /// Refuses what would ask the follower of a turn that nobody follows.
+    fn can_run(&self, options: &TurnOptions, hint: &str) -> Result<(), Error> {
+        if self.chosen(options) == Some(Approvals::Ask) && self.policy.is_none() {
+            return Err(nobody_to_ask(hint));
+        }
+        Ok(())
+    }
+
     /// Sends an input whose turn sees the tools of these scopes as well (section 14).
     fn sent(
         &self,
@@ -272,10 +283,14 @@ impl Session {
         mut options: TurnOptions,
         scopes: &[&str],
     ) -> Result<Turn, Error> {
-        let asks = self.own.asks().filter(|_| options.approvals == Approvals::Ask);
-        if asks.is_none() {
+        options.approvals = self.chosen(&options);
+        if options.approvals.is_none() {
+            // Nobody is there to ask unless the program says so: what wants a permission is denied, so that nothing
+            // hangs and nothing is accepted silently. Its own tools it wants to be called.
+            options.approvals = Some(Approvals::Deny);
             options.allow.extend(self.tools.names().map(str::to_owned));
         }
+        let asks = self.own.asks().filter(|_| options.approvals() == Approvals::Ask);
         let message = json!({ "role": "user", "content": prompt.into().0 });
         let mut payload = json!({ "kind": "create_message", "messages": [message] });
         if !scopes.is_empty() {

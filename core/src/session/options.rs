@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::{Approvals, TurnOptions};
+use crate::engine::TurnOptions;
 use crate::policy::Policy;
 use crate::tool::Tool;
 
@@ -26,10 +26,7 @@ impl SessionOptions {
         let mut start = Map::new();
         start.insert(field.to_owned(), value);
         start.insert("mode".to_owned(), "standard".into());
-        // Nobody is there to ask unless the program says so: what wants a permission is denied, so
-        // that nothing hangs and nothing is accepted silently.
-        let turns = TurnOptions { approvals: Approvals::Deny, ..TurnOptions::default() };
-        Self { start, cwd: None, turns, tools: Vec::new(), policy: None }
+        Self { start, cwd: None, turns: TurnOptions::default(), tools: Vec::new(), policy: None }
     }
 
     /// A conversation with an agent that exists; a new one unless [`SessionOptions::conversation`]
@@ -95,8 +92,8 @@ impl SessionOptions {
         self
     }
 
-    /// All of how turns are limited and who is asked for permissions; `Deny` by default. Has no say on permissions
-    /// beside [`SessionOptions::approvals`].
+    /// All of how turns are limited and who is asked for permissions; by default nobody is, and all is denied but the
+    /// session's own tools. Has no say on permissions beside [`SessionOptions::approvals`].
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {
         self.turns = options;
@@ -107,8 +104,9 @@ impl SessionOptions {
     /// this conversation, whoever started the turn: each call in a task of its own, on the tokio runtime in
     /// which the session is made, else on one thread of the library's.
     ///
-    /// Whoever passes a function in lets the agent call it, so nobody is asked for a permission, unless
-    /// there is a policy ([`SessionOptions::approvals`]): then that decides.
+    /// Whoever passes a function in lets the agent call it, so nobody is asked for a permission, unless it was
+    /// chosen what happens with permissions: by a policy ([`SessionOptions::approvals`]), or by
+    /// [`TurnOptions::approvals`](field@TurnOptions::approvals). Then that counts for these tools too.
     #[must_use]
     pub fn tool(mut self, tool: Tool) -> Self {
         self.tools.push(tool);
@@ -124,7 +122,7 @@ impl SessionOptions {
 
     /// What decides on the permissions that turns of this session want (section 13): a
     /// [`Policy`], a [`crate::Rule`], or a function by [`crate::Rule::ask`]. It is used in turns with
-    /// [`Approvals::Ask`], which those of the session are unless [`crate::Session::send_with`] says something else.
+    /// [`crate::Approvals::Ask`], which those of the session are unless [`crate::Session::send_with`] says something else.
     /// [`crate::Session::approvals`] lists what it decided.
     #[must_use]
     pub fn approvals(mut self, policy: impl Into<Policy>) -> Self {
