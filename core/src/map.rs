@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 
 use crate::background;
-use crate::batch::{Batch, BatchItem, Progress, collected};
+use crate::batch::{Batch, BatchItem, Progress, checked, collected};
 use crate::client::Client;
 use crate::engine::TurnResult;
 use crate::error::{Error, ErrorKind};
@@ -19,6 +19,7 @@ use crate::state::State;
 pub struct MapOptions {
     agents: Vec<String>,
     limit: usize,
+    check: bool,
     open: Arc<dyn Fn(SessionOptions) -> SessionOptions + Send + Sync>,
     tell: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
 }
@@ -28,6 +29,7 @@ impl fmt::Debug for MapOptions {
         f.debug_struct("MapOptions")
             .field("agents", &self.agents)
             .field("limit", &self.limit)
+            .field("check", &self.check)
             .finish_non_exhaustive()
     }
 }
@@ -37,13 +39,22 @@ impl MapOptions {
     #[must_use]
     pub fn agents<A: Into<String>>(ids: impl IntoIterator<Item = A>) -> Self {
         let agents = ids.into_iter().map(Into::into).collect();
-        Self { agents, limit: 8, open: Arc::new(|options| options), tell: Arc::new(|_| {}) }
+        let (open, tell) = (Arc::new(|options| options), Arc::new(|_: Progress<'_>| {}));
+        Self { agents, limit: 8, check: false, open, tell }
     }
 
     /// How many turns run at once.
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Whether the first prompt that fails stops the others, and its error is that of [`map`]. By default its item
+    /// has the error, and the others go on.
+    #[must_use]
+    pub fn check(mut self, check: bool) -> Self {
+        self.check = check;
         self
     }
 
@@ -68,7 +79,7 @@ impl MapOptions {
 
 /// Asks many prompts, each in a new conversation of its own, and resolves when all are done. For each it
 /// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
-/// fails does not hold up the others. While a lost connection is being opened again no further ones
+/// fails does not hold up the others, unless [`MapOptions::check`] says otherwise. While a lost connection is being opened again no further ones
 /// begin, for as long as a turn waits for the next connection ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
 ///
 /// ```
@@ -103,7 +114,7 @@ impl MapOptions {
 /// # Errors
 ///
 /// [`ErrorKind::InvalidOption`] without agents, or with a limit of 0. The errors of prompts are in
-/// [`BatchItem::result`].
+/// [`BatchItem::result`]; with [`MapOptions::check`] the first of them.
 ///
 /// # Cancel safety
 ///
@@ -113,7 +124,7 @@ pub async fn map<P: Into<Prompt>>(
     prompts: impl IntoIterator<Item = P>,
     options: MapOptions,
 ) -> Result<Batch, Error> {
-    let MapOptions { agents, limit, open, tell } = options;
+    let MapOptions { agents, limit, check, open, tell } = options;
     let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidOption, message));
     if agents.is_empty() {
         return invalid("agents: expected at least one, got none");
@@ -133,7 +144,11 @@ pub async fn map<P: Into<Prompt>>(
         }
     });
     let running = stream::iter(runs).buffer_unordered(limit);
-    Ok(collected(running, total, |progress| tell(progress)).await)
+    let tell = |progress: Progress<'_>| tell(progress);
+    if check {
+        return checked(running, total, tell).await;
+    }
+    Ok(collected(running, total, tell).await)
 }
 
 async fn ask(

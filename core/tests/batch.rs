@@ -88,6 +88,27 @@ async fn one_that_fails_leaves_the_others_alone() {
 }
 
 #[tokio::test]
+async fn with_check_the_first_that_fails_stops_the_others() {
+    let mut hanging = ScriptedTurn::text(["half"]);
+    hanging.hang = true;
+    let mut failing = ScriptedTurn::text(["bad"]);
+    failing.error = Some("no credits".to_owned());
+    let turns = vec![hanging, ScriptedTurn::text(["good"]), failing];
+    let (server, client) = connected(turns).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let options = MapOptions::agents(["x"]).limit(2).check(true).progress(move |progress| {
+        telling.lock().unwrap().push(progress.item.result.as_ref().unwrap().text.clone());
+    });
+    let error = timeout(SOON, map(&client, ["?"; 9], options)).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TurnFailed);
+    assert_eq!(error.result().unwrap().text, "bad");
+    assert!(waits_for(&server, "abort_message", 1).await);
+    assert_eq!(received(&server, "input").len(), 3, "no more begin");
+    assert_eq!(*told.lock().unwrap(), ["good"]);
+}
+
+#[tokio::test]
 async fn as_many_run_at_once_as_the_limit_says() {
     let (_server, client) = connected(vec![meeting()]).await;
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
