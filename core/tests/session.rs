@@ -200,6 +200,39 @@ async fn a_turn_is_a_stream_and_a_future() {
 }
 
 #[tokio::test]
+async fn limits_that_no_turn_can_keep_are_found_before_anything_is_sent() {
+    let (server, client) = connected(turns(&[])).await;
+    let none = Some(Duration::ZERO);
+    let limits = TurnOptions { tool_timeout: none, ..TurnOptions::default() };
+    for (options, name) in [
+        (SessionOptions::agent("a").timeout(Duration::ZERO), "timeout"),
+        (SessionOptions::agent("a").turns(limits), "tool_timeout"),
+    ] {
+        let error = client.session(options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert_eq!(error.message(), format!("{name}: expected a time above zero, got 0"));
+    }
+    assert!(received(&server, "runtime_start").is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_without_a_runtime_is_no_session() {
+    for (runtime, field) in [
+        (json!(null), "agent_id"),
+        (json!({ "agent_id": "", "conversation_id": "c" }), "agent_id"),
+        (json!({ "agent_id": "a" }), "conversation_id"),
+    ] {
+        let answer = json!({ "success": true, "runtime": runtime });
+        let answers = [("runtime_start".to_owned(), answer)].into();
+        let (_server, client) = connected(ScriptOptions { answers, ..turns(&[]) }).await;
+        let error = client.session(SessionOptions::agent("a")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Request, "{error}");
+        assert!(error.message().contains(&format!("`runtime.{field}`")), "{error}");
+        assert!(error.response().unwrap().contains("runtime_start_response"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn limits_are_those_of_each_turn() {
     let mut script = ScriptedTurn::text(["half"]);
     script.hang = true;

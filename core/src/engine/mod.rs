@@ -80,6 +80,7 @@ pub use submission::{NextStep, Submission};
 use tools::ToolCalls;
 pub use tools::ToolLimits;
 use turn::Cause;
+pub(crate) use turn::above_zero;
 pub use turn::{Approvals, TurnOptions};
 
 use crate::error::{Error, ErrorKind};

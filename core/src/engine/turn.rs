@@ -157,7 +157,34 @@ pub(crate) enum Limit {
     Approval,
 }
 
+/// A limit of time, unless it is none at all.
+pub(crate) fn above_zero(name: &str, limit: Duration) -> Result<Duration, Error> {
+    if limit.is_zero() {
+        let message = format!("{name}: expected a time above zero, got 0");
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    Ok(limit)
+}
+
 impl TurnOptions {
+    /// Whether a turn could be sent with these limits, for whoever wants to know before there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] names the one that is not usable.
+    pub fn check_limits(&self) -> Result<(), Error> {
+        for (name, limit) in [
+            ("timeout", self.timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("tool_timeout", self.tool_timeout),
+            ("approval_timeout", self.approval_timeout),
+            ("accept_timeout", Some(self.accept_timeout)),
+        ] {
+            limit.map(|limit| above_zero(name, limit)).transpose()?;
+        }
+        Ok(())
+    }
+
     /// What it does when a permission is wanted.
     pub(crate) fn approvals(&self) -> Approvals {
         self.approvals.unwrap_or_default()

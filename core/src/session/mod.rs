@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::client::{Client, nobody_to_ask};
 use crate::engine::{Approvals, Resend, TurnOptions, TurnResult, Usage};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::message::Message;
 use crate::pages::StoredMessages;
 use crate::policy::{AuditEntry, Policy};
 use crate::tasks::Tasks;
@@ -84,7 +85,8 @@ impl Client {
     /// # Errors
     ///
     /// [`InvalidOption`](crate::ErrorKind::InvalidOption) for tools of one name, or such that the server would not
-    /// take; otherwise see the type's text.
+    /// take, and for limits of its turns that are none, before anything is sent;
+    /// [`Request`](crate::ErrorKind::Request) also for an answer that names no runtime; otherwise see the type's text.
     ///
     /// # Cancel safety
     ///
@@ -92,6 +94,7 @@ impl Client {
     /// are not answered.
     pub async fn session(&self, options: SessionOptions) -> Result<Session, Error> {
         let SessionOptions { start, cwd, mut turns, tools, policy } = options;
+        turns.check_limits()?;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
         let tools = Toolbox::new(tools)?;
         let (tasks, mut fields) = (Tasks::here(), start.clone());
@@ -113,8 +116,7 @@ impl Client {
             calls = Some(read.token());
             tasks.spawn(tools.clone().serve(read, served, tasks.clone()));
         }
-        let response = self.runtime_start(Value::Object(fields)).await?.json();
-        let runtime = response["runtime"].clone();
+        let runtime = runtime_of(&self.runtime_start(Value::Object(fields)).await?)?;
         if let Some(calls) = calls {
             self.settle_tool_calls(calls, &runtime);
         }
@@ -387,6 +389,21 @@ impl Session {
         });
         self.client.send(&command)
     }
+}
+
+/// The conversation that an answer to `runtime_start` names; without one there is no session.
+fn runtime_of(response: &Message) -> Result<Value, Error> {
+    let runtime = response.json()["runtime"].take();
+    for field in ["agent_id", "conversation_id"] {
+        if runtime[field].as_str().is_none_or(str::is_empty) {
+            let got = &runtime[field];
+            let message = format!(
+                "`runtime_start`: response field `runtime.{field}`: expected non-empty string, got {got}"
+            );
+            return Err(Error::new(ErrorKind::Request, message).with_response(response.text()));
+        }
+    }
+    Ok(runtime)
 }
 
 /// What is registered for a conversation anyway: what its fields say, and its own tools.
