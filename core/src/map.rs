@@ -58,7 +58,8 @@ impl MapOptions {
         self
     }
 
-    /// Changes the options of each conversation: mode, directory, tools, permissions, limits of its turn.
+    /// Changes the options of each conversation: mode, directory, tools, permissions, limits of its turn. It is asked
+    /// once for each prompt, in their order, before the first is sent.
     #[must_use]
     pub fn sessions(
         mut self,
@@ -113,7 +114,8 @@ impl MapOptions {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidOption`] without agents, or with a limit of 0. The errors of prompts are in
+/// [`ErrorKind::InvalidOption`] without agents, with a limit of 0, or for options of a conversation that cannot be
+/// used, before anything is sent. The errors of prompts are in
 /// [`BatchItem::result`]; with [`MapOptions::check`] the first of them.
 ///
 /// # Cancel safety
@@ -129,19 +131,19 @@ pub async fn map<P: Into<Prompt>>(
     if agents.is_empty() {
         return invalid("agents: expected at least one, got none");
     }
+    if agents.iter().any(String::is_empty) {
+        return invalid("agents: expected ids of agents, got an empty text");
+    }
     if limit == 0 {
         return invalid("limit: expected a number above zero, got 0");
     }
     let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
     let total = prompts.len();
-    let agents = agents.iter().cycle();
+    let asked = asked(prompts, &agents, &*open)?;
     let outage = &Outage::default();
-    let runs = prompts.into_iter().zip(agents).enumerate().map(|(index, (prompt, agent))| {
-        let options = open(SessionOptions::agent(agent));
-        async move {
-            let result = ask(client, outage, prompt.clone(), options).await;
-            (index, BatchItem { prompt, agent_id: agent.clone(), result })
-        }
+    let runs = asked.into_iter().enumerate().map(|(index, (prompt, agent, options))| async move {
+        let result = ask(client, outage, prompt.clone(), options).await;
+        (index, BatchItem { prompt, agent_id: agent.clone(), result })
     });
     let running = stream::iter(runs).buffer_unordered(limit);
     let tell = |progress: Progress<'_>| tell(progress);
@@ -149,6 +151,21 @@ pub async fn map<P: Into<Prompt>>(
         return checked(running, total, tell).await;
     }
     Ok(collected(running, total, tell).await)
+}
+
+/// Each prompt with its agent and its options, if all can be used: they are most likely the same for all.
+fn asked<'a>(
+    prompts: Vec<Prompt>,
+    agents: &'a [String],
+    open: &dyn Fn(SessionOptions) -> SessionOptions,
+) -> Result<Vec<(Prompt, &'a String, SessionOptions)>, Error> {
+    let pairs = prompts.into_iter().zip(agents.iter().cycle());
+    let asked = pairs.map(|(prompt, agent)| {
+        let options = open(SessionOptions::agent(agent));
+        options.check_run()?;
+        Ok((prompt, agent, options))
+    });
+    asked.collect()
 }
 
 async fn ask(

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::TurnOptions;
+use super::directory::absolute;
+use crate::client::nobody_to_ask;
+use crate::engine::{Approvals, TurnOptions};
+use crate::error::Error;
 use crate::policy::Policy;
-use crate::tool::Tool;
+use crate::tool::{Tool, Toolbox};
 
 /// Which conversation, and how it is led. Made by [`SessionOptions::agent`] or
 /// [`SessionOptions::new_agent`].
@@ -49,6 +52,16 @@ impl SessionOptions {
             agent["pin_global"] = false.into();
         }
         self
+    }
+
+    /// Refuses what [`crate::Session::run`] would, and what a session would before it is sent.
+    pub(crate) fn check_run(&self) -> Result<(), Error> {
+        self.turns.check_limits()?;
+        if self.turns.approvals() == Approvals::Ask && self.policy.is_none() {
+            return Err(nobody_to_ask("use a policy"));
+        }
+        self.cwd.as_deref().map(absolute).transpose()?;
+        Toolbox::new(self.tools.clone()).map(drop)
     }
 
     /// How long a turn waits for the next connection.
