@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::background;
 use crate::engine::{
     Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport, above_zero,
+    check_answer,
 };
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
@@ -371,6 +372,16 @@ impl Connection {
     /// reaches nobody.
     pub fn answer_approval(&self, ask: u64, answer: Result<String, String>) {
         self.command_if_possible(Command::AnswerApproval { ask, answer });
+    }
+
+    /// What keeps a decision from being the answer to a permission question (its `control_request`), if anything does:
+    /// its form, or its size. Such a decision is denied, so a record of decisions asks before it keeps one.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, with the name of the field.
+    pub fn check_decision(&self, question: &str, decision: &str) -> Result<(), String> {
+        check_answer(question, decision, &self.shared.ids, self.max_bytes)
     }
 
     /// Somebody holds a runtime (agent, conversation), or lets go of it: each holder once. After the last one the

@@ -109,6 +109,37 @@ async fn a_function_decides_and_what_it_fails_with_denies() {
 }
 
 #[tokio::test]
+async fn a_decision_that_cannot_be_sent_is_none_in_the_record() {
+    let ask = Rule::ask(|question: Question| async move {
+        let input = match question.tool_name() {
+            "Read" => json!(5),
+            "Write" => json!({ "path": "z".repeat(4096) }),
+            _ => json!({ "command": "true" }),
+        };
+        Decision::allow().updated_input(input)
+    });
+    let turns = vec![calls()];
+    let options = ScriptOptions { turns, ..ScriptOptions::default() };
+    let server = MockServer::scripted(options).unwrap();
+    let mut options = ConnectOptions::new(server.url());
+    options.max_message_bytes = 4096;
+    let client = Client::new(options).unwrap();
+    client.connect().await.unwrap();
+    let session = client.session(SessionOptions::agent("a").approvals(ask)).await.unwrap();
+    let result = session.run("?").await.unwrap();
+    assert_eq!(outcomes(&result), ["error", "success", "success", "error"]);
+    let kept = session.approvals();
+    let made: Vec<_> = kept.iter().map(|entry| entry.decision.is_some()).collect();
+    assert_eq!(made, [false, true, true, false]);
+    let told: Vec<_> = answers(&server).into_iter().map(|answer| answer["error"].clone()).collect();
+    for (index, words) in [(0, "updated_input"), (3, "too large")] {
+        let error = kept[index].error.as_deref().unwrap();
+        assert!(error.contains(words), "{error}");
+        assert_eq!(told[index], error, "the agent is told the same");
+    }
+}
+
+#[tokio::test]
 async fn a_condition_that_panics_denies_and_the_policy_goes_on() {
     let policy = Policy::first_match([
         Rule::allow(["Bash"]).when("command", |command| {

@@ -11,6 +11,7 @@ mod completion;
 mod connection;
 mod context;
 mod counters;
+mod decision;
 mod delivery;
 mod directory;
 mod event;
@@ -45,12 +46,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use approvals::Approvers;
-pub use approvals::check_decision;
 pub use backoff::Reconnect;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use counters::Counters;
+pub(crate) use decision::check_answer;
+pub use decision::check_decision;
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use directory::DirectoryChange;
 #[cfg(test)]
