@@ -98,7 +98,11 @@ async fn a_directory_that_is_not_there_is_told() {
     session.set_mode("acceptEdits").unwrap();
     session.set_cwd("/there").await.unwrap();
     assert_eq!((session.cwd(), session.cwd_ignored()), (Some("/there"), false));
-    session.set_cwd("/here").await.unwrap();
+    // The server looks for a directory by its name.
+    session.set_cwd("/nowhere/../here/").await.unwrap();
+    assert_eq!(session.cwd(), Some("/here"));
+    let other = client.session(options.clone().cwd("/there/./x/..")).await.unwrap();
+    assert_eq!((other.cwd(), other.cwd_ignored()), (Some("/there"), false));
     let error = session.set_cwd("/nowhere").await.unwrap_err();
     assert!(error.message().contains("/nowhere") && error.message().contains("/here"), "{error}");
     let lost = client.session(options.cwd("/nowhere")).await.unwrap();

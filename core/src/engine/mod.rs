@@ -54,7 +54,7 @@ pub use counters::Counters;
 pub(crate) use decision::check_answer;
 pub use decision::check_decision;
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
-pub use directory::DirectoryChange;
+pub use directory::{DirectoryChange, normalized};
 #[cfg(test)]
 pub(crate) use directory::{HANDLED, SHOWN};
 pub use event::TurnEvent;

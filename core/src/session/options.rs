@@ -82,7 +82,7 @@ impl SessionOptions {
         self.field("mode", mode.into().into())
     }
 
-    /// The directory on the server's machine; a relative one is taken from here. See
+    /// The directory on the server's machine; a relative one is taken from here, and `..` by its text. See
     /// [`crate::Session::cwd_ignored`].
     #[must_use]
     pub fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
