@@ -80,8 +80,9 @@ impl MapOptions {
 
 /// Asks many prompts, each in a new conversation of its own, and resolves when all are done. For each it
 /// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
-/// fails does not hold up the others, unless [`MapOptions::check`] says otherwise. While a lost connection is being opened again no further ones
-/// begin, for as long as a turn waits for the next connection ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
+/// fails does not hold up the others, unless [`MapOptions::check`] says otherwise. While a lost connection is being
+/// opened again no further ones begin, for as long as a turn waits for the next connection
+/// ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -115,8 +116,8 @@ impl MapOptions {
 /// # Errors
 ///
 /// [`ErrorKind::InvalidOption`] without agents, with a limit of 0, or for options of a conversation that cannot be
-/// used, before anything is sent. The errors of prompts are in
-/// [`BatchItem::result`]; with [`MapOptions::check`] the first of them.
+/// used, before anything is sent. The errors of prompts are in [`BatchItem::result`]; with [`MapOptions::check`] it
+/// is the first of them.
 ///
 /// # Cancel safety
 ///
