@@ -216,7 +216,7 @@ pub(crate) fn turn_options(given: Option<&NativeTurnOptions>) -> Result<TurnOpti
     }
     options.resend = given.resend.as_deref().map(Resend::named).transpose().map_err(thrown)?;
     if let Some(approvals) = &given.approvals {
-        options.approvals = Approvals::named(approvals).map_err(thrown)?;
+        options.approvals = Some(Approvals::named(approvals).map_err(thrown)?);
     }
     options.allow = given.allow.clone().unwrap_or_default();
     options.check = given.check.unwrap_or(false);

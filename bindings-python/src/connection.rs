@@ -323,7 +323,7 @@ impl Connection {
             resend: Some(Resend::named(resend).map_err(|error| raise(py, &error))?),
             tool_timeout: limit("tool_timeout", tool_timeout).transpose()?,
             approval_timeout: limit("approval_timeout", approval_timeout).transpose()?,
-            approvals: Approvals::named(approvals).map_err(|error| raise(py, &error))?,
+            approvals: Some(Approvals::named(approvals).map_err(|error| raise(py, &error))?),
             allow,
             events: followed,
             check,

@@ -147,7 +147,7 @@ fn expected_input<'a>(
 fn start(client: &Client, command: &Value) -> Turn {
     let client = client.clone();
     let fields = json!({ "runtime": command["runtime"], "payload": command["payload"] });
-    let options = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
+    let options = TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() };
     tokio::spawn(async move { client.run_turn(fields, options).await })
 }
 

@@ -140,7 +140,13 @@ impl ApprovalRequest {
         let _ = (&mut self.over).await;
     }
 
-    /// Answers. An answer of a form that the server would not understand denies.
+    /// The decision, unless it could not be sent and would be denied.
+    pub(crate) fn checked(&self, decision: Decision) -> Result<Decision, String> {
+        self.router.check_decision(&self.text, &decision.json().to_string())?;
+        Ok(decision)
+    }
+
+    /// Answers. An answer of a form that the server would not understand denies, and so does one that is too large.
     pub fn answer(mut self, decision: Decision) {
         self.send(Ok(Value::Object(decision.0).to_string()));
     }

@@ -1,5 +1,6 @@
 //! What many turns came to.
 
+use std::future::ready;
 use std::pin::pin;
 
 use futures_util::stream::{Stream, StreamExt};
@@ -65,4 +66,19 @@ pub(crate) async fn collected(
     // They were pushed as they were done.
     items.sort_unstable_by_key(|(index, _)| *index);
     Batch { items: items.into_iter().map(|(_, item)| item).collect(), usage }
+}
+
+/// [`collected`], up to the first that fails, whose error it gives. The others are dropped then, which stops them.
+pub(crate) async fn checked(
+    running: impl Stream<Item = (usize, BatchItem)>,
+    total: usize,
+    tell: impl FnMut(Progress<'_>),
+) -> Result<Batch, Error> {
+    let mut failed = None;
+    let running = running.take_while(|(_, item)| {
+        failed = item.result.as_ref().err().cloned();
+        ready(failed.is_none())
+    });
+    let batch = collected(running, total, tell).await;
+    failed.map_or(Ok(batch), Err)
 }

@@ -445,7 +445,7 @@ impl Client {
     ///
     /// Dropping the future stops the turn on the server.
     pub async fn run_turn(&self, fields: Value, options: TurnOptions) -> Result<TurnResult, Error> {
-        if options.approvals == Approvals::Ask {
+        if options.approvals() == Approvals::Ask {
             return Err(nobody_to_ask("use send_turn"));
         }
         let command = command("input", fields)?;

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::background;
-use crate::engine::{Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport};
+use crate::engine::{
+    Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport, above_zero,
+    check_answer,
+};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::ConnectOptions;
@@ -312,15 +315,7 @@ impl Connection {
         held: bool,
     ) -> Result<Text, Error> {
         self.check_owner()?;
-        for (name, limit) in [
-            ("timeout", options.timeout),
-            ("idle_timeout", options.idle_timeout),
-            ("tool_timeout", options.tool_timeout),
-            ("approval_timeout", options.approval_timeout),
-            ("accept_timeout", Some(options.accept_timeout)),
-        ] {
-            limit.map(|limit| above_zero(name, limit)).transpose()?;
-        }
+        options.check_limits()?;
         let (prepared, client_ids) = prepare_turn(command, self.max_bytes, &self.shared.ids)?;
         self.check_open()?;
         let text = prepared.text;
@@ -377,6 +372,16 @@ impl Connection {
     /// reaches nobody.
     pub fn answer_approval(&self, ask: u64, answer: Result<String, String>) {
         self.command_if_possible(Command::AnswerApproval { ask, answer });
+    }
+
+    /// What keeps a decision from being the answer to a permission question (its `control_request`), if anything does:
+    /// its form, or its size. Such a decision is denied, so a record of decisions asks before it keeps one.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong, with the name of the field.
+    pub fn check_decision(&self, question: &str, decision: &str) -> Result<(), String> {
+        check_answer(question, decision, &self.shared.ids, self.max_bytes)
     }
 
     /// Somebody holds a runtime (agent, conversation), or lets go of it: each holder once. After the last one the
@@ -479,14 +484,6 @@ fn giving(held: bool) -> fn(&OpSender, Op) -> bool {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the client is closed")
-}
-
-fn above_zero(name: &str, limit: Duration) -> Result<Duration, Error> {
-    if limit.is_zero() {
-        let message = format!("{name}: expected a time above zero, got 0");
-        return Err(Error::new(ErrorKind::InvalidOption, message));
-    }
-    Ok(limit)
 }
 
 impl Drop for Connection {

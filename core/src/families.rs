@@ -84,6 +84,12 @@ impl Agents<'_> {
     }
 }
 
+impl<'a> Agents<'a> {
+    pub(crate) fn client(self) -> &'a Client {
+        self.0
+    }
+}
+
 /// The commands of the family `channels`; see [`Client::channels`].
 #[derive(Debug, Clone, Copy)]
 pub struct Channels<'a>(&'a Client);

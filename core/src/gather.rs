@@ -2,14 +2,15 @@
 
 use futures_util::stream::FuturesUnordered;
 
-use crate::batch::{Batch, BatchItem, Progress, collected};
+use crate::batch::{Batch, BatchItem, Progress, checked, collected};
 use crate::engine::TurnResult;
+use crate::error::Error;
 use crate::turn::{Asked, Turn};
 
 /// Waits for turns that were sent with [`crate::Session::send`] or [`crate::Client::send_turn`], in any
 /// conversations, of any clients. Resolves when the last one has ended, with one item for each in their order,
-/// as [`crate::map`] does: a turn that fails is an item with an error, and does not hold up the others. Sends
-/// nothing.
+/// as [`crate::map`] does: a turn that fails is an item with an error, and does not hold up the others (see
+/// [`gather_checked`]). Sends nothing.
 ///
 /// Their events are not kept. A permission that is asked of a turn's follower meanwhile is denied, because
 /// there is none; a session's policy is asked as ever.
@@ -57,10 +58,34 @@ pub async fn gather_with(
     turns: impl IntoIterator<Item = Turn>,
     progress: impl FnMut(Progress<'_>),
 ) -> Batch {
-    let ended = |(index, turn)| async move { (index, ended(turn).await) };
-    let running: FuturesUnordered<_> = turns.into_iter().enumerate().map(ended).collect();
+    let running = running(turns);
     let total = running.len();
     collected(running, total, progress).await
+}
+
+/// [`gather_with`], where the first turn that fails stops the others: what was sent is of use only as a whole.
+///
+/// # Errors
+///
+/// What [`crate::Session::run`] gives of the first turn to fail.
+///
+/// # Cancel safety
+///
+/// As [`gather`].
+pub async fn gather_checked(
+    turns: impl IntoIterator<Item = Turn>,
+    progress: impl FnMut(Progress<'_>),
+) -> Result<Batch, Error> {
+    let running = running(turns);
+    let total = running.len();
+    checked(running, total, progress).await
+}
+
+fn running(
+    turns: impl IntoIterator<Item = Turn>,
+) -> FuturesUnordered<impl Future<Output = (usize, BatchItem)>> {
+    let ended = |(index, turn)| async move { (index, ended(turn).await) };
+    turns.into_iter().enumerate().map(ended).collect()
 }
 
 async fn ended(mut turn: Turn) -> BatchItem {

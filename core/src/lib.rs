@@ -60,6 +60,7 @@ mod events;
 pub mod families;
 mod gather;
 mod lanes;
+mod listing;
 mod mailbox;
 mod map;
 mod message;
@@ -98,7 +99,8 @@ pub use engine::{
 };
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events, MessageFilter, Messages};
-pub use gather::{gather, gather_with};
+pub use gather::{gather, gather_checked, gather_with};
+pub use listing::Listing;
 pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink, event_json};
 pub use map::{MapOptions, map};
 pub use message::Message;

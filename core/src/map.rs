@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::{self, StreamExt};
 
 use crate::background;
-use crate::batch::{Batch, BatchItem, Progress, collected};
+use crate::batch::{Batch, BatchItem, Progress, checked, collected};
 use crate::client::Client;
 use crate::engine::TurnResult;
 use crate::error::{Error, ErrorKind};
@@ -19,6 +19,7 @@ use crate::state::State;
 pub struct MapOptions {
     agents: Vec<String>,
     limit: usize,
+    check: bool,
     open: Arc<dyn Fn(SessionOptions) -> SessionOptions + Send + Sync>,
     tell: Arc<dyn Fn(Progress<'_>) + Send + Sync>,
 }
@@ -28,6 +29,7 @@ impl fmt::Debug for MapOptions {
         f.debug_struct("MapOptions")
             .field("agents", &self.agents)
             .field("limit", &self.limit)
+            .field("check", &self.check)
             .finish_non_exhaustive()
     }
 }
@@ -37,7 +39,8 @@ impl MapOptions {
     #[must_use]
     pub fn agents<A: Into<String>>(ids: impl IntoIterator<Item = A>) -> Self {
         let agents = ids.into_iter().map(Into::into).collect();
-        Self { agents, limit: 8, open: Arc::new(|options| options), tell: Arc::new(|_| {}) }
+        let (open, tell) = (Arc::new(|options| options), Arc::new(|_: Progress<'_>| {}));
+        Self { agents, limit: 8, check: false, open, tell }
     }
 
     /// How many turns run at once.
@@ -47,7 +50,16 @@ impl MapOptions {
         self
     }
 
-    /// Changes the options of each conversation: mode, directory, tools, permissions, limits of its turn.
+    /// Whether the first prompt that fails stops the others, and its error is that of [`map`]. By default its item
+    /// has the error, and the others go on.
+    #[must_use]
+    pub fn check(mut self, check: bool) -> Self {
+        self.check = check;
+        self
+    }
+
+    /// Changes the options of each conversation: mode, directory, tools, permissions, limits of its turn. It is asked
+    /// once for each prompt, in their order, before the first is sent.
     #[must_use]
     pub fn sessions(
         mut self,
@@ -68,8 +80,9 @@ impl MapOptions {
 
 /// Asks many prompts, each in a new conversation of its own, and resolves when all are done. For each it
 /// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
-/// fails does not hold up the others. While a lost connection is being opened again no further ones
-/// begin, for as long as a turn waits for the next connection ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
+/// fails does not hold up the others, unless [`MapOptions::check`] says otherwise. While a lost connection is being
+/// opened again no further ones begin, for as long as a turn waits for the next connection
+/// ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -102,8 +115,9 @@ impl MapOptions {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidOption`] without agents, or with a limit of 0. The errors of prompts are in
-/// [`BatchItem::result`].
+/// [`ErrorKind::InvalidOption`] without agents, with a limit of 0, or for options of a conversation that cannot be
+/// used, before anything is sent. The errors of prompts are in [`BatchItem::result`]; with [`MapOptions::check`] it
+/// is the first of them.
 ///
 /// # Cancel safety
 ///
@@ -113,27 +127,46 @@ pub async fn map<P: Into<Prompt>>(
     prompts: impl IntoIterator<Item = P>,
     options: MapOptions,
 ) -> Result<Batch, Error> {
-    let MapOptions { agents, limit, open, tell } = options;
+    let MapOptions { agents, limit, check, open, tell } = options;
     let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidOption, message));
     if agents.is_empty() {
         return invalid("agents: expected at least one, got none");
+    }
+    if agents.iter().any(String::is_empty) {
+        return invalid("agents: expected ids of agents, got an empty text");
     }
     if limit == 0 {
         return invalid("limit: expected a number above zero, got 0");
     }
     let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
     let total = prompts.len();
-    let agents = agents.iter().cycle();
+    let asked = asked(prompts, &agents, &*open)?;
     let outage = &Outage::default();
-    let runs = prompts.into_iter().zip(agents).enumerate().map(|(index, (prompt, agent))| {
-        let options = open(SessionOptions::agent(agent));
-        async move {
-            let result = ask(client, outage, prompt.clone(), options).await;
-            (index, BatchItem { prompt, agent_id: agent.clone(), result })
-        }
+    let runs = asked.into_iter().enumerate().map(|(index, (prompt, agent, options))| async move {
+        let result = ask(client, outage, prompt.clone(), options).await;
+        (index, BatchItem { prompt, agent_id: agent.clone(), result })
     });
     let running = stream::iter(runs).buffer_unordered(limit);
-    Ok(collected(running, total, |progress| tell(progress)).await)
+    let tell = |progress: Progress<'_>| tell(progress);
+    if check {
+        return checked(running, total, tell).await;
+    }
+    Ok(collected(running, total, tell).await)
+}
+
+/// Each prompt with its agent and its options, if all can be used: they are most likely the same for all.
+fn asked<'a>(
+    prompts: Vec<Prompt>,
+    agents: &'a [String],
+    open: &dyn Fn(SessionOptions) -> SessionOptions,
+) -> Result<Vec<(Prompt, &'a String, SessionOptions)>, Error> {
+    let pairs = prompts.into_iter().zip(agents.iter().cycle());
+    let asked = pairs.map(|(prompt, agent)| {
+        let options = open(SessionOptions::agent(agent));
+        options.check_run()?;
+        Ok((prompt, agent, options))
+    });
+    asked.collect()
 }
 
 async fn ask(

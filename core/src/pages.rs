@@ -2,15 +2,24 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::families::{Conversations, Cron};
 use crate::protocol::types::{ConversationMessagesListCommand, CronRunLogEntry, CronRunsCommand};
 
-/// How many stored messages are asked for at once.
-const PAGE: u64 = 50;
+/// How many items are asked for at once where nothing else is said.
+pub(crate) const PAGE: u64 = 50;
+
+/// The `limit` of a page.
+pub(crate) fn page_limit(items: u64) -> Result<Number, Error> {
+    if items == 0 {
+        let message = "page_size: expected a number above zero, got 0";
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    Ok(items.into())
+}
 
 /// The stored messages of a conversation, newest first, from [`Conversations::messages`].
 #[derive(Debug)]
@@ -18,8 +27,9 @@ pub struct StoredMessages {
     client: Client,
     conversation_id: String,
     agent_id: Option<String>,
+    page_size: u64,
     page: VecDeque<Map<String, Value>>,
-    /// The oldest message of the last page; `None` before the first one.
+    /// The oldest message of the last page, or the one to begin behind.
     before: Option<String>,
     done: bool,
 }
@@ -33,6 +43,7 @@ impl Conversations<'_> {
             client: self.client().clone(),
             conversation_id: conversation_id.into(),
             agent_id: None,
+            page_size: PAGE,
             page: VecDeque::new(),
             before: None,
             done: false,
@@ -48,11 +59,26 @@ impl StoredMessages {
         self
     }
 
+    /// Begins with the messages that are older than the one with this id.
+    #[must_use]
+    pub fn before(mut self, message_id: impl Into<String>) -> Self {
+        self.before = Some(message_id.into());
+        self
+    }
+
+    /// How many messages are asked for at once; 50 by default.
+    #[must_use]
+    pub fn page_size(mut self, messages: u64) -> Self {
+        self.page_size = messages;
+        self
+    }
+
     /// The next older message, a body of the REST API; `None` after the oldest.
     ///
     /// # Errors
     ///
     /// Those of [`Client::call`]; the next call tries the same page again.
+    /// [`ErrorKind::InvalidOption`] for pages of no items.
     ///
     /// # Cancel safety
     ///
@@ -65,7 +91,7 @@ impl StoredMessages {
     }
 
     async fn fetch(&mut self) -> Result<(), Error> {
-        let mut query = Map::from_iter([("limit".to_owned(), PAGE.into())]);
+        let mut query = Map::from_iter([("limit".to_owned(), page_limit(self.page_size)?.into())]);
         if let Some(before) = &self.before {
             query.insert("before".to_owned(), before.as_str().into());
         }
@@ -98,6 +124,7 @@ impl StoredMessages {
 pub struct CronRuns {
     client: Client,
     task_id: String,
+    page_size: u64,
     page: VecDeque<CronRunLogEntry>,
     offset: Option<u64>,
 }
@@ -107,16 +134,24 @@ impl Cron<'_> {
     #[must_use]
     pub fn all_runs(self, task_id: impl Into<String>) -> CronRuns {
         let (client, task_id) = (self.client().clone(), task_id.into());
-        CronRuns { client, task_id, page: VecDeque::new(), offset: Some(0) }
+        CronRuns { client, task_id, page_size: PAGE, page: VecDeque::new(), offset: Some(0) }
     }
 }
 
 impl CronRuns {
+    /// How many runs are asked for at once; 50 by default.
+    #[must_use]
+    pub fn page_size(mut self, runs: u64) -> Self {
+        self.page_size = runs;
+        self
+    }
+
     /// The next run; `None` after the last.
     ///
     /// # Errors
     ///
     /// Those of [`Client::call`]; the next call tries the same page again.
+    /// [`ErrorKind::InvalidOption`] for pages of no items.
     ///
     /// # Cancel safety
     ///
@@ -126,6 +161,7 @@ impl CronRuns {
             let Some(offset) = self.offset else { return Ok(None) };
             let mut command = CronRunsCommand::new(self.task_id.clone());
             command.offset = Some(offset.into());
+            command.limit = Some(page_limit(self.page_size)?);
             let Some(page) = self.client.call(command).await?.page else { return Ok(None) };
             let next = page.next_offset.and_then(|next| next.as_u64());
             // A page that leads to itself would never end.

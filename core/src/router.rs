@@ -144,6 +144,11 @@ impl Router {
         }
     }
 
+    /// What keeps a decision from being the answer to a permission question.
+    pub(crate) fn check_decision(&self, question: &str, decision: &str) -> Result<(), String> {
+        self.connection().map_or(Ok(()), |connection| connection.check_decision(question, decision))
+    }
+
     /// Hands a permission question to its handler, the follower of a turn or one of the client.
     fn ask(&self, token: Token, ask: u64, text: Text) {
         let (over, told) = oneshot::channel();

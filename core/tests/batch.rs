@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, MapOptions, Reconnect, State, Tool, ToolContext,
+    Approvals, Client, ConnectOptions, ErrorKind, MapOptions, Reconnect, State, Tool, ToolContext,
     TurnOptions, map,
 };
 use serde_json::{Value, json};
@@ -85,6 +85,27 @@ async fn one_that_fails_leaves_the_others_alone() {
     assert_eq!(batch.items[2].result.as_ref().unwrap().text, "three");
     // What a failed turn has used counts as well.
     assert_eq!(batch.usage.total_tokens, 3 * PER_RUN);
+}
+
+#[tokio::test]
+async fn with_check_the_first_that_fails_stops_the_others() {
+    let mut hanging = ScriptedTurn::text(["half"]);
+    hanging.hang = true;
+    let mut failing = ScriptedTurn::text(["bad"]);
+    failing.error = Some("no credits".to_owned());
+    let turns = vec![hanging, ScriptedTurn::text(["good"]), failing];
+    let (server, client) = connected(turns).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let telling = Arc::clone(&told);
+    let options = MapOptions::agents(["x"]).limit(2).check(true).progress(move |progress| {
+        telling.lock().unwrap().push(progress.item.result.as_ref().unwrap().text.clone());
+    });
+    let error = timeout(SOON, map(&client, ["?"; 9], options)).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TurnFailed);
+    assert_eq!(error.result().unwrap().text, "bad");
+    assert!(waits_for(&server, "abort_message", 1).await);
+    assert_eq!(received(&server, "input").len(), 3, "no more begin");
+    assert_eq!(*told.lock().unwrap(), ["good"]);
 }
 
 #[tokio::test]
@@ -209,6 +230,26 @@ async fn dropping_it_stops_what_runs() {
     }
     assert!(waits_for(&server, "abort_message", 2).await);
     assert_eq!(received(&server, "input").len(), 2);
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_used_are_refused_before_anything_is_sent() {
+    let (server, client) = connected(vec![ScriptedTurn::text(["done"])]).await;
+    let tool = |name| Tool::new(name, "", json!({}), |_, _| async { Ok::<_, String>(()) });
+    let agents = || MapOptions::agents(["a", "b"]);
+    let asking = TurnOptions { approvals: Some(Approvals::Ask), ..TurnOptions::default() };
+    for (options, field) in [
+        (MapOptions::agents(["a", ""]), "agents"),
+        (agents().sessions(move |options| options.tools([tool("one"), tool("one")])), "tools"),
+        (agents().sessions(|options| options.timeout(Duration::ZERO)), "timeout"),
+        (agents().sessions(|options| options.cwd("")), "cwd"),
+        (agents().sessions(move |options| options.turns(asking.clone())), "approvals"),
+    ] {
+        let error = map(&client, ["?"; 3], options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption, "{error}");
+        assert!(error.message().starts_with(&format!("{field}: ")), "{error}");
+    }
+    assert!(received(&server, "runtime_start").is_empty());
 }
 
 #[tokio::test]

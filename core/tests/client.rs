@@ -106,7 +106,7 @@ async fn an_approval_is_answered_by_whoever_listens() {
     for options in both(&[turn]) {
         let (_server, client, runtime) = started(options).await;
         let mut events = client.events();
-        let waiting = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
+        let waiting = TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() };
         let fields = json!({ "runtime": runtime, "payload": says("?") });
         let answering = async {
             loop {

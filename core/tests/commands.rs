@@ -194,6 +194,20 @@ fn a_runtime_has_two_ids_that_are_not_empty() {
 }
 
 #[test]
+fn the_ids_of_a_start_are_not_empty() {
+    let start = |fields: Value| {
+        let mut command = json!({"type": "runtime_start", "request_id": "1", "agent_id": "a"});
+        command.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        command
+    };
+    for field in ["agent_id", "conversation_id"] {
+        let expected = format!("field `{field}`: expected non-empty string, got string \"\"");
+        assert_eq!(refused(&start(json!({ field: "" }))), expected);
+    }
+    assert_eq!(check(&start(json!({"conversation_id": "default"}))), Ok(()));
+}
+
+#[test]
 fn a_start_names_one_agent_and_at_most_one_conversation() {
     let start = |mut fields: Value| {
         fields["type"] = json!("runtime_start");

@@ -42,7 +42,7 @@ fn heard(lab: &mut Lab) -> Heard {
 }
 
 fn options(approvals: Approvals) -> TurnOptions {
-    TurnOptions { approvals, events: true, ..TurnOptions::default() }
+    TurnOptions { approvals: Some(approvals), events: true, ..TurnOptions::default() }
 }
 
 /// A turn that runs and has called two tools.

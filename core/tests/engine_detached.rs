@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::Lab;
 
 fn options(approvals: Approvals) -> TurnOptions {
-    TurnOptions { approvals, ..TurnOptions::default() }
+    TurnOptions { approvals: Some(approvals), ..TurnOptions::default() }
 }
 
 /// A turn that was detached as soon as it ran, and calls a tool that wants a permission.

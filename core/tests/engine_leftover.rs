@@ -96,7 +96,7 @@ fn an_input_without_a_sign_may_still_be_answered_when_the_silence_is_over() {
 fn what_it_asks_is_denied_where_nobody_was_to_be_asked() {
     let mut lab = Lab::new();
     lab.status("WAITING_ON_INPUT");
-    let denying = TurnOptions { approvals: Approvals::Deny, ..TurnOptions::default() };
+    let denying = TurnOptions { approvals: Some(Approvals::Deny), ..TurnOptions::default() };
     lab.turn(1, "a", denying);
     lab.pass(31.0);
     assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);

@@ -317,7 +317,7 @@ proptest! {
             match act {
                 0 | 1 => {
                     next += 1;
-                    let options = TurnOptions { approvals, ..TurnOptions::default() };
+                    let options = TurnOptions { approvals: Some(approvals), ..TurnOptions::default() };
                     lab.turn(next, "m1", options);
                 }
                 2 if next > 0 => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use support::{End, Lab, runtime};
 
 fn options(approvals: Approvals) -> TurnOptions {
-    TurnOptions { approvals, ..TurnOptions::default() }
+    TurnOptions { approvals: Some(approvals), ..TurnOptions::default() }
 }
 
 fn request(tool: &str) -> Value {
@@ -62,6 +62,26 @@ fn queued(lab: &mut Lab, token: Token, options: TurnOptions) {
     lab.accept(token, "queued");
     let item = json!({ "id": "q-1", "client_message_id": "m", "kind": "message" });
     lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
+}
+
+fn reconnecting() -> Lab {
+    let base = Duration::from_millis(250);
+    Lab::reconnecting(Reconnect { max_attempts: None, base, cap: base })
+}
+
+/// Loses the connection and opens it again. How the runtime stands is told by `state`.
+fn reopen(lab: &mut Lab, state: impl Fn(&mut Lab)) {
+    lab.lose();
+    lab.pass(0.25);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    for _ in 0..2 {
+        let sync = lab.sent().remove(0);
+        assert_eq!(sync["type"], "sync");
+        state(lab);
+        let id = &sync["request_id"];
+        lab.receive(&json!({ "type": "sync_response", "request_id": id, "runtime": runtime() }));
+    }
 }
 
 /// The decision that was sent.
@@ -169,10 +189,35 @@ fn while_a_handler_of_the_client_decides_nothing_is_silent() {
 }
 
 #[test]
+fn a_turn_that_goes_on_with_a_question_ends_where_it_is_not_to_wait() {
+    for approvals in [Approvals::Pause, Approvals::Raise] {
+        let mut lab = reconnecting();
+        lab.turn(1, "m1", options(approvals));
+        lab.accept(1, "started");
+        lab.run("r1", &["m1"]);
+        lab.sent();
+        // Another client has kept it going.
+        reopen(&mut lab, |lab| {
+            lab.run_at("WAITING_ON_APPROVAL", "r1", &["m1"]);
+            lab.event("control_request", request("Bash"));
+        });
+        match lab.one_end().1 {
+            End::Turn(result) => {
+                assert_eq!(approvals, Approvals::Pause);
+                assert_eq!(result.status, Some(TurnStatus::RequiresApproval));
+            }
+            End::Failed(error) => {
+                assert_eq!(approvals, Approvals::Raise);
+                assert_eq!(error.kind(), ErrorKind::ApprovalRequired);
+            }
+            end @ End::Response(..) => panic!("{end:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_turn_whose_server_has_come_up_again_does_not_wait_for_its_question() {
-    let base = Duration::from_millis(250);
-    let rules = Reconnect { max_attempts: None, base, cap: base };
-    let mut lab = Lab::reconnecting(rules);
+    let mut lab = reconnecting();
     lab.turn(1, "m1", options(Approvals::Ask));
     lab.accept(1, "started");
     lab.run("r1", &["m1"]);
@@ -180,17 +225,7 @@ fn a_turn_whose_server_has_come_up_again_does_not_wait_for_its_question() {
     lab.event("control_request", request("AskUserQuestion"));
     assert_eq!(asked(&mut lab), [1]);
     lab.sent();
-    lab.lose();
-    lab.pass(0.25);
-    assert!(lab.engine.poll_connect());
-    lab.reopen();
-    for _ in 0..2 {
-        let sync = lab.sent().remove(0);
-        assert_eq!(sync["type"], "sync");
-        offered_anew(&mut lab);
-        let id = &sync["request_id"];
-        lab.receive(&json!({ "type": "sync_response", "request_id": id, "runtime": runtime() }));
-    }
+    reopen(&mut lab, offered_anew);
     let list = lab.sent().remove(0);
     assert_eq!(list["type"], "conversation_messages_list");
     let call = json!({

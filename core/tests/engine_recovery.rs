@@ -11,10 +11,10 @@ use letta_app_client::engine::{Command, CompletedBy, Reconnect};
 use letta_app_client::protocol::Text;
 use letta_app_client::testing::{Payload, Trace, TraceEvent};
 use letta_app_client::{
-    Approvals, Error, ErrorKind, InputDelivery, Resend, TurnOptions, TurnPhase, TurnStatus,
+    Error, ErrorKind, InputDelivery, Resend, TurnOptions, TurnPhase, TurnStatus,
 };
 use serde_json::{Value, json};
-use support::{End, Lab, runtime};
+use support::{Lab, runtime};
 
 const RULES: Reconnect = Reconnect {
     max_attempts: Some(3),
@@ -334,29 +334,6 @@ fn a_turn_that_goes_on_can_be_stopped() {
     assert_eq!(lab.sent_kinds(), ["abort_message"]);
     lab.finished(Some("run"), "cancelled");
     assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::Aborted));
-}
-
-#[test]
-fn a_turn_that_goes_on_with_a_question_ends_where_it_is_not_to_wait() {
-    for (approvals, kind) in
-        [(Approvals::Pause, None), (Approvals::Raise, Some(ErrorKind::ApprovalRequired))]
-    {
-        let mut lab = Lab::reconnecting(RULES);
-        half_said(&mut lab, TurnOptions { approvals, ..TurnOptions::default() });
-        reconnect(&mut lab, |lab| {
-            lab.run_at("WAITING_ON_APPROVAL", "run", &["m"]);
-            let request =
-                json!({ "subtype": "can_use_tool", "tool_name": "Bash", "tool_call_id": "c" });
-            lab.event("control_request", json!({ "request_id": "perm-c", "request": request }));
-        });
-        match (lab.one_end().1, kind) {
-            (End::Turn(result), None) => {
-                assert_eq!(result.status, Some(TurnStatus::RequiresApproval));
-            }
-            (End::Failed(error), Some(kind)) => assert_eq!(error.kind(), kind),
-            (end, _) => panic!("{approvals:?}: {end:?}"),
-        }
-    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn the_idle_limit_counts_from_the_end_of_the_tool() {
 
 #[test]
 fn a_person_may_take_any_time_unless_it_is_limited() {
-    let wait = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
+    let wait = TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() };
     let mut lab = running(wait.clone());
     ask(&mut lab);
     lab.pass(1_000_000.0);
@@ -115,7 +115,7 @@ fn without_any_limit_nothing_ends_a_silent_turn() {
 #[test]
 fn a_turn_can_be_asked_how_it_stands() {
     let mut lab = Lab::new();
-    lab.turn(1, "m1", TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() });
+    lab.turn(1, "m1", TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() });
     let report = |lab: &Lab| lab.engine.report(lab.now, 1).expect("it is open");
     assert_eq!(report(&lab).phase, TurnPhase::Sent);
     assert_eq!(report(&lab).to_string(), "sent 0 s; no event yet; approval none; queue 0");
@@ -152,4 +152,20 @@ fn a_turn_can_be_asked_how_it_stands() {
     assert_eq!(report(&lab).phase, TurnPhase::Stopping);
     lab.finished(Some("r1"), "cancelled");
     assert!(lab.engine.report(lab.now, 1).is_none(), "it is over");
+}
+
+#[test]
+fn what_a_subagent_says_is_no_silence() {
+    let limit = TurnOptions { tool_timeout: Some(seconds(60)), ..TurnOptions::default() };
+    let mut lab = running(limit);
+    lab.status("EXECUTING_CLIENT_SIDE_TOOL");
+    for _ in 0..10 {
+        lab.pass(30.0);
+        let delta =
+            json!({ "message_type": "assistant_message", "run_id": "r1", "content": "deep" });
+        lab.event("stream_delta", json!({ "subagent_id": "s", "delta": delta }));
+    }
+    assert!(lab.sent().is_empty(), "five minutes, never silent for one");
+    lab.pass(61.0);
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
 }

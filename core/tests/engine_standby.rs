@@ -405,7 +405,7 @@ fn an_open_question_is_asked_once_and_a_lost_answer_again() {
     let mut world = ready();
     let lab = &mut world.lab;
     lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: true });
-    lab.turn(1, "m1", TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() });
+    lab.turn(1, "m1", TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() });
     lab.accept(1, "started");
     lab.sent();
     let question = json!({ "request_id": "perm-1", "request": {

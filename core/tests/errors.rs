@@ -263,7 +263,7 @@ async fn provoked_by_a_turn(kind: ErrorKind) -> Error {
         }
         ErrorKind::ApprovalRequired => {
             let asking = ScriptedTurn::default().call(ScriptedCall::asking("Bash", json!({})));
-            of_turn(asking, |options| options.approvals = Approvals::Raise).await
+            of_turn(asking, |options| options.approvals = Some(Approvals::Raise)).await
         }
         ErrorKind::StructuredOutput => {
             let server = scripted(ScriptedTurn::text(["No."]));

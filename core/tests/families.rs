@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions};
-use letta_app_client::{Client, ConnectOptions, ErrorKind, MessageFilter};
+use letta_app_client::{Client, ConnectOptions, ErrorKind, Listing, MessageFilter};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -172,4 +172,72 @@ async fn a_server_that_does_not_say_whether_there_is_more_is_asked_until_nothing
         asked.iter().filter(|c| c["type"] == "conversation_messages_list").collect();
     assert_eq!(asked.len(), 2);
     assert_eq!(asked[1]["query"]["before"], "m1");
+}
+
+/// All commands of a type that the server got.
+fn all_received(server: &MockServer, kind: &str) -> Vec<Value> {
+    let received = server.received().into_iter();
+    let commands = received.map(|text| serde_json::from_str::<Value>(&text).unwrap());
+    commands.filter(|command| command["type"] == kind).collect()
+}
+
+async fn ids(mut listing: Listing) -> Vec<String> {
+    let mut ids = Vec::new();
+    while let Some(item) = listing.next().await.unwrap() {
+        ids.push(item["id"].as_str().unwrap().to_owned());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn agents_are_listed_page_by_page_until_nothing_new_comes() {
+    let (server, client) = connected(&[]).await;
+    let mut made = Vec::new();
+    for name in ["one", "two", "two"] {
+        let body = json!({ "body": { "name": name } });
+        let agent = client.request("agent_create", body).await.unwrap().json();
+        made.insert(0, agent["agent"]["id"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(ids(client.agents().all().page_size(2)).await, made);
+    let asked = all_received(&server, "agent_list");
+    assert_eq!(asked[0]["query"], json!({ "limit": 2 }));
+    assert_eq!(asked[1]["query"], json!({ "limit": 2, "after": made[1] }));
+    assert_eq!(ids(client.agents().all().query("name", "two")).await, made[..2]);
+    assert_eq!(all_received(&server, "agent_list").pop().unwrap()["query"]["limit"], 50);
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_place_in_a_list_is_not_asked_for_ever() {
+    let page = json!({ "conversations": [{ "id": "c2" }, { "id": "c1" }] });
+    let (server, client) = connected(&[("conversation_list", page)]).await;
+    let listing = client.conversations().all().query("agent_id", "a");
+    assert_eq!(ids(listing).await, ["c2", "c1"]);
+    let asked = all_received(&server, "conversation_list");
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[1]["query"], json!({ "agent_id": "a", "limit": 50, "after": "c1" }));
+}
+
+#[tokio::test]
+async fn the_size_of_a_page_and_where_to_begin_are_asked_for() {
+    let runs = json!({ "page": {
+        "entries": [], "total": 0, "offset": 0, "limit": 8, "hasMore": false, "nextOffset": null,
+    } });
+    let page = json!({ "messages": [], "has_more": false });
+    let (server, client) =
+        connected(&[("conversation_messages_list", page), ("cron_runs", runs)]).await;
+    let mut messages = client.conversations().messages("c").page_size(7).before("m9");
+    assert!(messages.next().await.unwrap().is_none());
+    let asked = received(&server, "conversation_messages_list");
+    assert_eq!(asked["query"], json!({ "limit": 7, "before": "m9" }));
+    assert!(client.cron().all_runs("t").page_size(8).next().await.unwrap().is_none());
+    assert_eq!(received(&server, "cron_runs")["limit"], 8);
+    let refused = [
+        client.agents().all().page_size(0).next().await.unwrap_err(),
+        client.conversations().messages("c").page_size(0).next().await.unwrap_err(),
+        client.cron().all_runs("t").page_size(0).next().await.unwrap_err(),
+    ];
+    for error in refused {
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert_eq!(error.message(), "page_size: expected a number above zero, got 0");
+    }
 }

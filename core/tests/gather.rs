@@ -8,7 +8,7 @@ use std::time::Duration;
 use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
 use letta_app_client::{
     Approvals, Client, ConnectOptions, ErrorKind, Session, SessionOptions, TurnOptions, gather,
-    gather_with,
+    gather_checked, gather_with,
 };
 use serde_json::json;
 use tokio::time::timeout;
@@ -74,12 +74,33 @@ async fn turns_that_were_sent_are_gathered_in_their_order() {
 }
 
 #[tokio::test]
+async fn with_check_the_first_that_fails_stops_the_others() {
+    let mut hanging = ScriptedTurn::text(["half"]);
+    hanging.hang = true;
+    let mut failing = ScriptedTurn::text(["bad"]);
+    failing.error = Some("no credits".to_owned());
+    let good = ScriptedTurn::text(["good"]);
+    let (server, client) = connected(vec![good, hanging, failing]).await;
+    let [here, there] = sessions(&client).await;
+    let first = gather_checked([here.send("a").unwrap()], |_| {}).await.unwrap();
+    assert_eq!(first.items[0].result.as_ref().unwrap().text, "good");
+    let stuck = here.send("b").unwrap();
+    // The double plays its turns in the order of the inputs.
+    assert!(waits_for(&server, "input", 2).await);
+    let bad = there.send("c").unwrap();
+    let error = timeout(SOON, gather_checked([stuck, bad], |_| {})).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TurnFailed);
+    assert_eq!(error.result().unwrap().text, "bad");
+    assert!(waits_for(&server, "abort_message", 1).await);
+}
+
+#[tokio::test]
 async fn gathering_answers_permissions_that_nobody_else_can() {
     let asking = ScriptedTurn::text(["done"])
         .call(ScriptedCall { needs_approval: true, ..ScriptedCall::new("Bash", json!({})) });
     let (_server, client) = connected(vec![asking]).await;
     let [session, _] = sessions(&client).await;
-    let options = TurnOptions { approvals: Approvals::Ask, ..session.turn_options() };
+    let options = TurnOptions { approvals: Some(Approvals::Ask), ..session.turn_options() };
     let turn = session.send_with("a", options).unwrap();
     let batch = timeout(SOON, gather([turn])).await.unwrap();
     let result = batch.items[0].result.as_ref().unwrap();

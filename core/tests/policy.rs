@@ -109,6 +109,37 @@ async fn a_function_decides_and_what_it_fails_with_denies() {
 }
 
 #[tokio::test]
+async fn a_decision_that_cannot_be_sent_is_none_in_the_record() {
+    let ask = Rule::ask(|question: Question| async move {
+        let input = match question.tool_name() {
+            "Read" => json!(5),
+            "Write" => json!({ "path": "z".repeat(4096) }),
+            _ => json!({ "command": "true" }),
+        };
+        Decision::allow().updated_input(input)
+    });
+    let turns = vec![calls()];
+    let options = ScriptOptions { turns, ..ScriptOptions::default() };
+    let server = MockServer::scripted(options).unwrap();
+    let mut options = ConnectOptions::new(server.url());
+    options.max_message_bytes = 4096;
+    let client = Client::new(options).unwrap();
+    client.connect().await.unwrap();
+    let session = client.session(SessionOptions::agent("a").approvals(ask)).await.unwrap();
+    let result = session.run("?").await.unwrap();
+    assert_eq!(outcomes(&result), ["error", "success", "success", "error"]);
+    let kept = session.approvals();
+    let made: Vec<_> = kept.iter().map(|entry| entry.decision.is_some()).collect();
+    assert_eq!(made, [false, true, true, false]);
+    let told: Vec<_> = answers(&server).into_iter().map(|answer| answer["error"].clone()).collect();
+    for (index, words) in [(0, "updated_input"), (3, "too large")] {
+        let error = kept[index].error.as_deref().unwrap();
+        assert!(error.contains(words), "{error}");
+        assert_eq!(told[index], error, "the agent is told the same");
+    }
+}
+
+#[tokio::test]
 async fn a_condition_that_panics_denies_and_the_policy_goes_on() {
     let policy = Policy::first_match([
         Rule::allow(["Bash"]).when("command", |command| {
@@ -159,7 +190,7 @@ async fn a_function_is_dropped_when_its_turn_is_stopped() {
 async fn one_turn_can_be_led_otherwise() {
     let options = SessionOptions::agent("a").approvals(Rule::allow_all());
     let (_server, session) = opened(Generation::Single, calls(), options).await;
-    let deny = TurnOptions { approvals: Approvals::Deny, ..session.turn_options() };
+    let deny = TurnOptions { approvals: Some(Approvals::Deny), ..session.turn_options() };
     let result = session.run_with("?", deny).await.unwrap();
     assert_eq!(outcomes(&result), ["error"; 4]);
     assert!(session.approvals().is_empty());
@@ -169,7 +200,7 @@ async fn one_turn_can_be_led_otherwise() {
 
 #[tokio::test]
 async fn without_a_policy_the_follower_is_asked() {
-    let asking = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
+    let asking = TurnOptions { approvals: Some(Approvals::Ask), ..TurnOptions::default() };
     let options = SessionOptions::agent("a").turns(asking);
     let (_server, session) = opened(Generation::Single, calls(), options).await;
     let error = session.run("?").await.unwrap_err();

@@ -358,7 +358,7 @@ async fn a_permission_of_a_turn_that_others_keep_alive_is_asked_once_more() {
         "kind": "create_message", "messages": [{ "role": "user", "content": "?" }],
     });
     let fields = json!({ "runtime": runtime, "payload": payload });
-    let options = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
+    let options = TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() };
     let turn = steady.run_turn(fields, options);
     let answering = async {
         let first = requests.next().await.unwrap();

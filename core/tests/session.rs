@@ -9,8 +9,8 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Approvals, Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions,
-    TurnStatus, TurnUpdate,
+    Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions, TurnStatus,
+    TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -98,7 +98,11 @@ async fn a_directory_that_is_not_there_is_told() {
     session.set_mode("acceptEdits").unwrap();
     session.set_cwd("/there").await.unwrap();
     assert_eq!((session.cwd(), session.cwd_ignored()), (Some("/there"), false));
-    session.set_cwd("/here").await.unwrap();
+    // The server looks for a directory by its name.
+    session.set_cwd("/nowhere/../here/").await.unwrap();
+    assert_eq!(session.cwd(), Some("/here"));
+    let other = client.session(options.clone().cwd("/there/./x/..")).await.unwrap();
+    assert_eq!((other.cwd(), other.cwd_ignored()), (Some("/there"), false));
     let error = session.set_cwd("/nowhere").await.unwrap_err();
     assert!(error.message().contains("/nowhere") && error.message().contains("/here"), "{error}");
     let lost = client.session(options.cwd("/nowhere")).await.unwrap();
@@ -200,6 +204,39 @@ async fn a_turn_is_a_stream_and_a_future() {
 }
 
 #[tokio::test]
+async fn limits_that_no_turn_can_keep_are_found_before_anything_is_sent() {
+    let (server, client) = connected(turns(&[])).await;
+    let none = Some(Duration::ZERO);
+    let limits = TurnOptions { tool_timeout: none, ..TurnOptions::default() };
+    for (options, name) in [
+        (SessionOptions::agent("a").timeout(Duration::ZERO), "timeout"),
+        (SessionOptions::agent("a").turns(limits), "tool_timeout"),
+    ] {
+        let error = client.session(options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert_eq!(error.message(), format!("{name}: expected a time above zero, got 0"));
+    }
+    assert!(received(&server, "runtime_start").is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_without_a_runtime_is_no_session() {
+    for (runtime, field) in [
+        (json!(null), "agent_id"),
+        (json!({ "agent_id": "", "conversation_id": "c" }), "agent_id"),
+        (json!({ "agent_id": "a" }), "conversation_id"),
+    ] {
+        let answer = json!({ "success": true, "runtime": runtime });
+        let answers = [("runtime_start".to_owned(), answer)].into();
+        let (_server, client) = connected(ScriptOptions { answers, ..turns(&[]) }).await;
+        let error = client.session(SessionOptions::agent("a")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Request, "{error}");
+        assert!(error.message().contains(&format!("`runtime.{field}`")), "{error}");
+        assert!(error.response().unwrap().contains("runtime_start_response"), "{error:?}");
+    }
+}
+
+#[tokio::test]
 async fn limits_are_those_of_each_turn() {
     let mut script = ScriptedTurn::text(["half"]);
     script.hang = true;
@@ -213,7 +250,7 @@ async fn limits_are_those_of_each_turn() {
     let patient = client.session(options.idle_timeout(None)).await.unwrap();
     assert_eq!(patient.turn_options().idle_timeout, None);
     // What wants a permission is denied all the same.
-    assert_eq!(patient.turn_options().approvals, Approvals::Deny);
+    assert_eq!(patient.turn_options().approvals, None);
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn an_external_tool_is_called_on_the_connection_there_is() {
     let session = client.session(options).await.unwrap();
     ready(&client).await;
     let mut requests = client.approval_requests(None).unwrap();
-    let options = TurnOptions { approvals: Approvals::Wait, ..session.turn_options() };
+    let options = TurnOptions { approvals: Some(Approvals::Wait), ..session.turn_options() };
     let turn = session.send_with("?", options).unwrap();
     let answering = async {
         // Each question is a cut; the tools are registered again before the tool is called.
@@ -201,7 +201,7 @@ async fn a_permission_that_is_wanted_during_the_switch_is_asked_for_once() {
     let session = client.session(options).await.unwrap();
     ready(&client).await;
     let mut requests = client.approval_requests(None).unwrap();
-    let options = TurnOptions { approvals: Approvals::Wait, ..session.turn_options() };
+    let options = TurnOptions { approvals: Some(Approvals::Wait), ..session.turn_options() };
     let turn = session.send_with("?", options).unwrap();
     let answering = async {
         let asked = requests.next().await.unwrap();

@@ -409,7 +409,7 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let session = client.session(agent()).await.unwrap();
     let error = session.run_as::<u32>("?", &json!("integer")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
-    let options = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
+    let options = TurnOptions { approvals: Some(Approvals::Ask), ..TurnOptions::default() };
     let error = session.run_as_with::<u32>("?", &number(), options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
     let own = Tool::new("submit_result", "", schema(), |_, _| async { Ok::<_, String>("own") });

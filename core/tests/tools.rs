@@ -10,8 +10,8 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, Policy, Rule, Session, SessionOptions, Tool, ToolContext,
-    ToolOutput, TurnOptions, TurnResult,
+    Approvals, Client, ConnectOptions, ErrorKind, Policy, Rule, Session, SessionOptions, Tool,
+    ToolContext, ToolOutput, TurnOptions, TurnResult,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -280,6 +280,29 @@ async fn a_fork_has_the_same_tools_and_a_policy_decides_on_them() {
     let strict = client.session(agent("a").tool(tool("mine")).approvals(policy)).await.unwrap();
     assert_eq!(outcome(&strict.run("?").await.unwrap()).0, "error");
     assert_eq!(strict.approvals()[0].question.tool_name(), "lookup");
+}
+
+#[tokio::test]
+async fn what_was_chosen_for_permissions_counts_for_own_tools_too() {
+    let call = ScriptedCall::asking("lookup", json!({ "key": 1 }));
+    let (server, client) = calling(vec![call]).await;
+    let with = |approvals| TurnOptions { approvals, ..TurnOptions::default() };
+    let mine = client.session(agent("a").tool(tool("mine"))).await.unwrap();
+    let free = mine.run_with("?", with(None)).await.unwrap();
+    assert_eq!(outcome(&free), ("success", "mine: 1"), "nobody has chosen");
+    let denied = mine.run_with("?", with(Some(Approvals::Deny))).await.unwrap();
+    assert_eq!(outcome(&denied).0, "error");
+    let strict = agent("b").tool(tool("mine")).turns(with(Some(Approvals::Deny)));
+    let strict = client.session(strict).await.unwrap();
+    assert_eq!(outcome(&strict.run("?").await.unwrap()).0, "error");
+    assert_eq!(outcome(&strict.run_with("?", with(None)).await.unwrap()).0, "error");
+    let ruled = agent("c").tool(tool("mine")).approvals(Rule::deny_all("no"));
+    let ruled = client.session(ruled).await.unwrap();
+    assert_eq!(outcome(&ruled.run_with("?", with(None)).await.unwrap()).0, "error");
+    assert_eq!(ruled.approvals().len(), 1);
+    let raised = mine.run_with("?", with(Some(Approvals::Raise))).await.unwrap_err();
+    assert_eq!(raised.kind(), ErrorKind::ApprovalRequired);
+    assert_eq!(received(&server, "external_tool_call_response").len(), 1);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn a_permission_is_an_event() {
     let mut script = ScriptedTurn::text(["done"]);
     script.tool_calls = vec![ScriptedCall::asking("Write", json!({ "path": "x" }))];
     let (_server, client, runtime) = started(&[script], Generation::Single).await;
-    let waiting = TurnOptions { approvals: Approvals::Wait, ..TurnOptions::default() };
+    let waiting = TurnOptions { approvals: Some(Approvals::Wait), ..TurnOptions::default() };
     let mut turn = client.send_turn(input(&runtime), waiting).unwrap();
     let mut decided = false;
     while let Some(update) = timeout(SOON, turn.next()).await.unwrap() {
@@ -193,7 +193,7 @@ async fn a_turn_asks_its_follower_for_one_permission_after_the_other() {
     for generation in [Generation::Single, Generation::Split] {
         let options = ScriptOptions { generation, ..ScriptOptions::default() };
         let (_server, client, runtime) = connected(asking(options)).await;
-        let options = TurnOptions { approvals: Approvals::Ask, ..TurnOptions::default() };
+        let options = TurnOptions { approvals: Some(Approvals::Ask), ..TurnOptions::default() };
         let mut turn = client.send_turn(input(&runtime), options).unwrap();
         let mut asked = Vec::new();
         while let Some(update) = timeout(SOON, turn.next()).await.unwrap() {
@@ -247,7 +247,7 @@ async fn a_question_is_over_when_the_turn_is_aborted() {
 #[tokio::test]
 async fn a_call_that_cannot_be_asked_says_so_or_denies() {
     let (_server, client, runtime) = connected(asking(ScriptOptions::default())).await;
-    let with = |approvals| TurnOptions { approvals, ..TurnOptions::default() };
+    let with = |approvals| TurnOptions { approvals: Some(approvals), ..TurnOptions::default() };
     let error = client.run_turn(input(&runtime), with(Approvals::Ask)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
     let denied = client.run_turn(input(&runtime), with(Approvals::Deny)).await.unwrap();

@@ -89,7 +89,7 @@ pub fn families(model: &Model) -> String {
         }
         text += "}\n\n";
         // For what is written by hand beside the methods.
-        if ["conversations", "cron", "files", "terminals"].contains(&group) {
+        if ["agents", "conversations", "cron", "files", "terminals"].contains(&group) {
             write!(
                 text,
                 "impl<'a> {family}<'a> {{\npub(crate) fn client(self) -> &'a Client {{ self.0 }}\n}}\n\n"

@@ -144,7 +144,7 @@ impl<'a> Story<'a> {
             idle_timeout: limit(bytes),
             tool_timeout: limit(bytes),
             approval_timeout: limit(bytes),
-            approvals: bytes.pick(&Approvals::NAMES).1,
+            approvals: Some(bytes.pick(&Approvals::NAMES).1),
             events: bytes.flag(),
             ..TurnOptions::default()
         };

@@ -6,7 +6,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::context::Context;
-use super::deciding::Decider;
+use super::decider::Decider;
+use super::decision::{ANSWER, AnswerFrame};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
@@ -15,9 +16,7 @@ use super::turn::{Approvals, End};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::frames::ControlRequestFrame;
-use crate::protocol::node::Node;
 use crate::protocol::raw::{RawObject, quoted};
-use crate::protocol::validate::validate_node;
 
 /// What the agent is told where nobody is there to decide.
 const NOBODY: &str = "nobody is here to give this permission, so it is denied";
@@ -308,27 +307,20 @@ impl Runtime {
     /// Sends an answer. To an invalid one the server would react with an error that names nobody, and
     /// the turn would wait on; so it becomes a denial.
     fn answer(&mut self, index: usize, answer: Result<String, String>, ctx: &mut Context) {
-        let input = ctx.ids.next("approval");
+        let input = ctx.ids.next(ANSWER);
         let runtime = (self.agent_id.clone(), self.conversation_id.clone());
         let scope = self.scope();
         let approval = &mut self.approvals[index];
         let (request_id, asked) = (approval.request_id.clone(), approval.asked);
-        let frame = |field: &str, value: &str| {
-            format!(
-                r#"{{"type":"input","request_id":{},"runtime":{scope},"payload":{{"kind":"approval_response","request_id":{},"{field}":{value}}}}}"#,
-                quoted(&input),
-                quoted(&request_id),
-            )
-        };
-        let denied = |error: &str| (frame("error", &quoted(error)), "deny");
+        let frame = AnswerFrame { input: &input, runtime: &scope, request_id: &request_id };
+        let denied = |error: &str| (frame.with("error", &quoted(error)), "deny");
         let (text, behavior) = match answer {
             Err(error) => {
-                let reason = ctx.fits("the reason", frame("error", &quoted(&error)));
+                let reason = ctx.fits("the reason", denied(&error).0);
                 reason.map_or_else(|error| denied(&error), |text| (text, "deny"))
             }
-            Ok(decision) => RawValue::from_string(decision)
-                .map_err(|error| invalid(&error))
-                .and_then(|decision| checked(frame("decision", decision.get())))
+            Ok(decision) => frame
+                .decided(decision)
                 .and_then(|(text, behavior)| Ok((ctx.fits("the decision", text)?, behavior)))
                 .unwrap_or_else(|error| {
                     ctx.deliveries.extend(asked.map(|asked| asked.over(Some(error.clone()))));
@@ -383,7 +375,7 @@ impl Runtime {
             if self.turns[index].stop.is_some() {
                 continue;
             }
-            match self.turns[index].options.approvals {
+            match self.turns[index].options.approvals() {
                 Approvals::Pause => pausing.push(*token),
                 Approvals::Raise => {
                     let status = TurnStatus::RequiresApproval;
@@ -408,30 +400,4 @@ impl Runtime {
             self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
         }
     }
-}
-
-/// An answer the server will understand, and what it decides.
-fn checked(text: String) -> Result<(String, &'static str), String> {
-    let command = Node::object(&text).map_err(|error| invalid(&error))?;
-    validate_node(&command).map_err(|violation| invalid(&violation))?;
-    let decision = command.get("payload").and_then(|payload| payload.get("decision"));
-    let allows = decision.and_then(|decision| decision.text("behavior")) == Some("allow");
-    Ok((text, if allows { "allow" } else { "deny" }))
-}
-
-/// What keeps a decision on a permission from being taken, if anything does: the engine denies instead (section 13).
-///
-/// # Errors
-///
-/// Says what is wrong, with the name of the field.
-pub fn check_decision(decision: &str) -> Result<(), String> {
-    let decision = RawValue::from_string(decision.to_owned()).map_err(|error| invalid(&error))?;
-    checked(format!(
-        r#"{{"type":"input","runtime":{{"agent_id":"a","conversation_id":"c"}},"payload":{{"kind":"approval_response","request_id":"r","decision":{decision}}}}}"#
-    ))
-    .map(drop)
-}
-
-fn invalid(what: &dyn std::fmt::Display) -> String {
-    format!("the answer to the permission request is invalid: {what}")
 }

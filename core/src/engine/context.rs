@@ -55,8 +55,16 @@ impl Ids {
         self.next_of(kind.chars().map(|letter| if letter == '_' { '-' } else { letter }))
     }
 
+    /// An id of this kind that no other is longer than.
+    pub(crate) fn longest(&self, kind: &str) -> String {
+        self.numbered(kind.chars(), u64::MAX)
+    }
+
     fn next_of(&self, kind: impl Iterator<Item = char>) -> String {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.numbered(kind, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn numbered(&self, kind: impl Iterator<Item = char>, number: u64) -> String {
         let mut id = String::with_capacity(64);
         id.extend(kind);
         write!(id, "-{}-{number}", self.prefix).unwrap_or_default();
@@ -175,12 +183,7 @@ impl Context {
 
     /// A frame of the engine's own, unless it is too large: a server cuts the connection for that.
     pub(crate) fn fits(&self, what: &str, text: String) -> Result<String, String> {
-        let (size, max) = (text.len(), self.max_bytes);
-        if size <= max {
-            Ok(text)
-        } else {
-            Err(format!("{what} is too large: {size} bytes, {max} allowed"))
-        }
+        fits(what, text, self.max_bytes)
     }
 
     /// Whether nothing at all has come on the connection for the second half of a wait, and another will be
@@ -208,4 +211,13 @@ impl Context {
     pub(crate) fn fail(&mut self, token: Token, error: Error) {
         self.deliveries.push_back(Delivery::Failed { token, error });
     }
+}
+
+/// A frame of the engine's own, or how it is too large.
+pub(crate) fn fits(what: &str, text: String, max: usize) -> Result<String, String> {
+    let size = text.len();
+    if size <= max {
+        return Ok(text);
+    }
+    Err(format!("{what} is too large: {size} bytes, {max} allowed"))
 }

@@ -2,6 +2,7 @@
 //! device is or an error, and that it does not work any more (PROTOCOL.md section 12). While a turn runs it says nothing
 //! of the kind but how the device is.
 
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -11,6 +12,22 @@ pub(crate) const HANDLED: Duration = Duration::from_secs(2);
 
 /// And how long after that the directory may be shown: what was handled may have been a change before this one.
 pub(crate) const SHOWN: Duration = Duration::from_millis(250);
+
+/// A path without `.`, without `..` where something is in front of it, and without a slash at its end: by its text alone,
+/// so that a symbolic link in front of `..` counts as a directory. The server shows directories in this form.
+#[must_use]
+pub fn normalized(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match (part, plain.components().next_back()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => drop(plain.pop()),
+            // There is nothing above the root.
+            (Component::CurDir, _) | (Component::ParentDir, Some(Component::RootDir)) => {}
+            _ => plain.push(part),
+        }
+    }
+    if plain.as_os_str().is_empty() { PathBuf::from(".") } else { plain }
+}
 
 /// The wait for what becomes of a `change_device_state`. Times count from when it was sent.
 #[derive(Debug)]
@@ -73,6 +90,25 @@ mod tests {
         assert_eq!(seen(4, json!(7)), ms(253), "no status");
         assert_eq!(seen(5, json!("EXECUTING_COMMAND")), HANDLED);
         assert_eq!(seen(1900, json!("WAITING_ON_INPUT")), HANDLED, "and never longer");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_path_is_normalized_by_its_text() {
+        for (path, expected) in [
+            ("/tmp/x/../y", "/tmp/y"),
+            ("/tmp/", "/tmp"),
+            ("/tmp/./x//y/", "/tmp/x/y"),
+            ("/tmp/x/../..", "/"),
+            ("/../..", "/"),
+            ("/", "/"),
+            ("a/b/../c", "a/c"),
+            ("a/..", "."),
+            ("../../a", "../../a"),
+            ("", "."),
+        ] {
+            assert_eq!(normalized(Path::new(path)).to_str(), Some(expected), "{path}");
+        }
     }
 
     #[test]

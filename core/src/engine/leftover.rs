@@ -54,8 +54,8 @@ impl Turn {
         (options.tool_timeout, options.approval_timeout) = (None, None);
         // Where nobody was to be asked the server is told so, as long as it is: the question would keep later
         // inputs waiting.
-        if options.approvals != Approvals::Deny {
-            options.approvals = Approvals::Wait;
+        if options.approvals() != Approvals::Deny {
+            options.approvals = Some(Approvals::Wait);
         }
         if self.phase == Phase::Held {
             // It has not left yet, and does so on the next connection where it has to.

@@ -11,7 +11,8 @@ mod completion;
 mod connection;
 mod context;
 mod counters;
-mod deciding;
+mod decider;
+mod decision;
 mod delivery;
 mod directory;
 mod event;
@@ -46,14 +47,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use approvals::Approvers;
-pub use approvals::check_decision;
 pub use backoff::Reconnect;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use counters::Counters;
+pub(crate) use decision::check_answer;
+pub use decision::check_decision;
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
-pub use directory::DirectoryChange;
+pub use directory::{DirectoryChange, normalized};
 #[cfg(test)]
 pub(crate) use directory::{HANDLED, SHOWN};
 pub use event::TurnEvent;
@@ -81,6 +83,7 @@ pub use submission::{NextStep, Submission};
 use tools::ToolCalls;
 pub use tools::ToolLimits;
 use turn::Cause;
+pub(crate) use turn::above_zero;
 pub use turn::{Approvals, TurnOptions};
 
 use crate::error::{Error, ErrorKind};

@@ -95,7 +95,7 @@ impl Runtime {
     /// What the runtime is silent for, as a turn counts it. While it waits behind a question that is not asked of
     /// anybody here, it counts as silence: nobody may ever answer.
     pub(crate) fn silent_for(&self, turn: &Turn) -> Limit {
-        let waits = turn.is_ours() || turn.options.approvals == Approvals::Wait;
+        let waits = turn.is_ours() || turn.options.approvals() == Approvals::Wait;
         match self.silent() {
             Limit::Approval if !waits && !self.anybody_decides() => Limit::Idle,
             silent => silent,

@@ -80,8 +80,9 @@ pub struct TurnOptions {
     /// stored of it. 30 seconds by default, twice as long where the next one seems to be dead too; zero for
     /// not at all.
     pub recover_timeout: Duration,
-    /// What to do when a permission is wanted.
-    pub approvals: Approvals,
+    /// What to do when a permission is wanted. `None` where nobody has chosen: [`Approvals::Pause`], and in a
+    /// session what that has chosen, or else [`Approvals::Deny`] for all but its own tools.
+    pub approvals: Option<Approvals>,
     /// The names of tools that may run without anybody being asked, whatever `approvals` says.
     pub allow: Vec<String>,
     /// Whether the turn is followed: what happens in it is delivered as [`super::TurnEvent`]s.
@@ -102,7 +103,7 @@ impl Default for TurnOptions {
             accept_timeout: Duration::from_secs(30),
             resend: None,
             recover_timeout: Duration::from_secs(30),
-            approvals: Approvals::Pause,
+            approvals: None,
             allow: Vec::new(),
             events: false,
             check: false,
@@ -156,7 +157,39 @@ pub(crate) enum Limit {
     Approval,
 }
 
+/// A limit of time, unless it is none at all.
+pub(crate) fn above_zero(name: &str, limit: Duration) -> Result<Duration, Error> {
+    if limit.is_zero() {
+        let message = format!("{name}: expected a time above zero, got 0");
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    Ok(limit)
+}
+
 impl TurnOptions {
+    /// Whether a turn could be sent with these limits, for whoever wants to know before there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] names the one that is not usable.
+    pub fn check_limits(&self) -> Result<(), Error> {
+        for (name, limit) in [
+            ("timeout", self.timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("tool_timeout", self.tool_timeout),
+            ("approval_timeout", self.approval_timeout),
+            ("accept_timeout", Some(self.accept_timeout)),
+        ] {
+            limit.map(|limit| above_zero(name, limit)).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// What it does when a permission is wanted.
+    pub(crate) fn approvals(&self) -> Approvals {
+        self.approvals.unwrap_or_default()
+    }
+
     /// The length of a limit; `None` when there is none.
     pub(crate) fn limit(&self, limit: Limit) -> Option<Duration> {
         match limit {

@@ -14,8 +14,8 @@ pub struct AuditEntry {
     pub time: SystemTime,
     /// What was asked.
     pub question: Question,
-    /// What was decided; `None` where the function failed, which denies, or where no answer was wanted
-    /// any more. Whether the server took it is told by the events of the turn.
+    /// What was decided; `None` where the function failed or decided what cannot be sent, which denies, or where no
+    /// answer was wanted any more. Whether the server took it is told by the events of the turn.
     pub decision: Option<Decision>,
     /// Who decided: the rule, or `no rule`.
     pub by: String,

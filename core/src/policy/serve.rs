@@ -43,6 +43,8 @@ pub(crate) async fn serve(
             () = request.over() => Ok(Err("no answer was wanted any more".to_owned())),
         };
         let outcome = decided.unwrap_or_else(|panic| Err(panic_text(&*panic).to_owned()));
+        // One that the engine would not send denies, and is no decision.
+        let outcome = outcome.and_then(|decision| request.checked(decision));
         // Before the answer: whoever sees the turn go on finds the decision in the record.
         audit.keep(question, by, &outcome);
         match outcome {

@@ -85,6 +85,8 @@ pub(crate) fn validate_as(spec: &CommandSpec, command: &Node<'_>) -> Result<(), 
     check_fields(spec.fields, command, &root)?;
     match spec.name {
         "runtime_start" => {
+            no_empty_id(command, "agent_id", &root)?;
+            no_empty_id(command, "conversation_id", &root)?;
             exactly_one(command, "agent_id", "create_agent", &root)?;
             at_most_one(command, "conversation_id", "create_conversation", &root)
         }
@@ -186,6 +188,14 @@ fn tag_words(shape: &Shape, tag: &str) -> Option<&'static [&'static str]> {
     match field.shape {
         Shape::OneOf(words) if field.required => Some(words),
         _ => None,
+    }
+}
+
+/// An empty id names nothing; a `runtime` that has one is ignored by the server (section 5.1).
+fn no_empty_id(command: &Node<'_>, field: &str, at: &Path<'_>) -> Result<(), Violation> {
+    match command.get(field) {
+        Some(id) => check(&Shape::NonEmptyText, id, &at.key(field)),
+        None => Ok(()),
     }
 }
 

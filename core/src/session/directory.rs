@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Session;
 use crate::background;
-use crate::engine::DirectoryChange;
+use crate::engine::{DirectoryChange, normalized};
 use crate::error::{Error, ErrorKind};
 use crate::events::{MessageFilter, Messages};
 
@@ -77,18 +77,18 @@ async fn shown(statuses: &mut Messages, wanted: &str) -> Option<String> {
     }
 }
 
-/// A path the server understands.
+/// A path the server understands, as it would show it.
 pub(super) fn absolute(path: &Path) -> Result<String, Error> {
     let invalid = |what: String| Error::new(ErrorKind::InvalidOption, format!("cwd: {what}"));
     let absolute = std::path::absolute(path).map_err(|error| invalid(error.to_string()))?;
-    let text = absolute.to_str().map(str::to_owned);
+    let text = normalized(&absolute).into_os_string().into_string().ok();
     text.ok_or_else(|| invalid(format!("expected a path of Unicode text, got {}", path.display())))
 }
 
 /// Whether two paths are one directory, as far as can be seen from here: the server reports it without
 /// symbolic links.
 fn same(reported: &str, wanted: &str) -> bool {
-    let real = || std::fs::canonicalize(wanted).ok();
-    Path::new(reported) == Path::new(wanted)
-        || real().is_some_and(|real| real == Path::new(reported))
+    let (reported, wanted) = (normalized(Path::new(reported)), Path::new(wanted));
+    reported == normalized(wanted)
+        || std::fs::canonicalize(wanted).is_ok_and(|real| real == reported)
 }

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::client::{Client, nobody_to_ask};
 use crate::engine::{Approvals, Resend, TurnOptions, TurnResult, Usage};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::message::Message;
 use crate::pages::StoredMessages;
 use crate::policy::{AuditEntry, Policy};
 use crate::tasks::Tasks;
@@ -84,7 +85,8 @@ impl Client {
     /// # Errors
     ///
     /// [`InvalidOption`](crate::ErrorKind::InvalidOption) for tools of one name, or such that the server would not
-    /// take; otherwise see the type's text.
+    /// take, and for limits of its turns that are none, before anything is sent;
+    /// [`Request`](crate::ErrorKind::Request) also for an answer that names no runtime; otherwise see the type's text.
     ///
     /// # Cancel safety
     ///
@@ -92,6 +94,7 @@ impl Client {
     /// are not answered.
     pub async fn session(&self, options: SessionOptions) -> Result<Session, Error> {
         let SessionOptions { start, cwd, mut turns, tools, policy } = options;
+        turns.check_limits()?;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
         let tools = Toolbox::new(tools)?;
         let (tasks, mut fields) = (Tasks::here(), start.clone());
@@ -99,7 +102,7 @@ impl Client {
             fields.insert("cwd".to_owned(), wanted.as_str().into());
         }
         if policy.is_some() {
-            turns.approvals = Approvals::Ask;
+            turns.approvals = Some(Approvals::Ask);
         }
         let (serving, served) = watch::channel(());
         let mut calls = None;
@@ -113,8 +116,7 @@ impl Client {
             calls = Some(read.token());
             tasks.spawn(tools.clone().serve(read, served, tasks.clone()));
         }
-        let response = self.runtime_start(Value::Object(fields)).await?.json();
-        let runtime = response["runtime"].clone();
+        let runtime = runtime_of(&self.runtime_start(Value::Object(fields)).await?)?;
         if let Some(calls) = calls {
             self.settle_tool_calls(calls, &runtime);
         }
@@ -233,9 +235,7 @@ impl Session {
         prompt: impl Into<Prompt>,
         options: TurnOptions,
     ) -> Result<TurnResult, Error> {
-        if options.approvals == Approvals::Ask && self.policy.is_none() {
-            return Err(nobody_to_ask("use send, or a policy"));
-        }
+        self.can_run(&options, "use send, or a policy")?;
         let resend = options.resend.or(Some(Resend::IfUncommitted));
         // Nobody reads the events.
         self.sent(prompt, TurnOptions { events: false, resend, ..options }, &[])?.await
@@ -265,6 +265,19 @@ impl Session {
         self.sent(prompt, TurnOptions { events: true, ..options }, &[])
     }
 
+    /// What was chosen for permissions, by these options or by the session.
+    fn chosen(&self, options: &TurnOptions) -> Option<Approvals> {
+        options.approvals.or(self.turns.approvals)
+    }
+
+    /// Refuses what would ask the follower of a turn that nobody follows.
+    fn can_run(&self, options: &TurnOptions, hint: &str) -> Result<(), Error> {
+        if self.chosen(options) == Some(Approvals::Ask) && self.policy.is_none() {
+            return Err(nobody_to_ask(hint));
+        }
+        Ok(())
+    }
+
     /// Sends an input whose turn sees the tools of these scopes as well (section 14).
     fn sent(
         &self,
@@ -272,10 +285,14 @@ impl Session {
         mut options: TurnOptions,
         scopes: &[&str],
     ) -> Result<Turn, Error> {
-        let asks = self.own.asks().filter(|_| options.approvals == Approvals::Ask);
-        if asks.is_none() {
+        options.approvals = self.chosen(&options);
+        if options.approvals.is_none() {
+            // Nobody is there to ask unless the program says so: what wants a permission is denied, so that nothing
+            // hangs and nothing is accepted silently. Its own tools it wants to be called.
+            options.approvals = Some(Approvals::Deny);
             options.allow.extend(self.tools.names().map(str::to_owned));
         }
+        let asks = self.own.asks().filter(|_| options.approvals() == Approvals::Ask);
         let message = json!({ "role": "user", "content": prompt.into().0 });
         let mut payload = json!({ "kind": "create_message", "messages": [message] });
         if !scopes.is_empty() {
@@ -372,6 +389,21 @@ impl Session {
         });
         self.client.send(&command)
     }
+}
+
+/// The conversation that an answer to `runtime_start` names; without one there is no session.
+fn runtime_of(response: &Message) -> Result<Value, Error> {
+    let runtime = response.json()["runtime"].take();
+    for field in ["agent_id", "conversation_id"] {
+        if runtime[field].as_str().is_none_or(str::is_empty) {
+            let got = &runtime[field];
+            let message = format!(
+                "`runtime_start`: response field `runtime.{field}`: expected non-empty string, got {got}"
+            );
+            return Err(Error::new(ErrorKind::Request, message).with_response(response.text()));
+        }
+    }
+    Ok(runtime)
 }
 
 /// What is registered for a conversation anyway: what its fields say, and its own tools.

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::directory::absolute;
+use crate::client::nobody_to_ask;
 use crate::engine::{Approvals, TurnOptions};
+use crate::error::Error;
 use crate::policy::Policy;
-use crate::tool::Tool;
+use crate::tool::{Tool, Toolbox};
 
 /// Which conversation, and how it is led. Made by [`SessionOptions::agent`] or
 /// [`SessionOptions::new_agent`].
@@ -26,10 +29,7 @@ impl SessionOptions {
         let mut start = Map::new();
         start.insert(field.to_owned(), value);
         start.insert("mode".to_owned(), "standard".into());
-        // Nobody is there to ask unless the program says so: what wants a permission is denied, so
-        // that nothing hangs and nothing is accepted silently.
-        let turns = TurnOptions { approvals: Approvals::Deny, ..TurnOptions::default() };
-        Self { start, cwd: None, turns, tools: Vec::new(), policy: None }
+        Self { start, cwd: None, turns: TurnOptions::default(), tools: Vec::new(), policy: None }
     }
 
     /// A conversation with an agent that exists; a new one unless [`SessionOptions::conversation`]
@@ -54,6 +54,16 @@ impl SessionOptions {
         self
     }
 
+    /// Refuses what [`crate::Session::run`] would, and what a session would before it is sent.
+    pub(crate) fn check_run(&self) -> Result<(), Error> {
+        self.turns.check_limits()?;
+        if self.turns.approvals() == Approvals::Ask && self.policy.is_none() {
+            return Err(nobody_to_ask("use a policy"));
+        }
+        self.cwd.as_deref().map(absolute).transpose()?;
+        Toolbox::new(self.tools.clone()).map(drop)
+    }
+
     /// How long a turn waits for the next connection.
     pub(crate) fn patience(&self) -> Duration {
         self.turns.recover_timeout
@@ -72,7 +82,7 @@ impl SessionOptions {
         self.field("mode", mode.into().into())
     }
 
-    /// The directory on the server's machine; a relative one is taken from here. See
+    /// The directory on the server's machine; a relative one is taken from here, and `..` by its text. See
     /// [`crate::Session::cwd_ignored`].
     #[must_use]
     pub fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
@@ -95,8 +105,8 @@ impl SessionOptions {
         self
     }
 
-    /// All of how turns are limited and who is asked for permissions; `Deny` by default. Has no say on permissions
-    /// beside [`SessionOptions::approvals`].
+    /// All of how turns are limited and who is asked for permissions; by default nobody is, and all is denied but the
+    /// session's own tools. Has no say on permissions beside [`SessionOptions::approvals`].
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {
         self.turns = options;
@@ -107,8 +117,9 @@ impl SessionOptions {
     /// this conversation, whoever started the turn: each call in a task of its own, on the tokio runtime in
     /// which the session is made, else on one thread of the library's.
     ///
-    /// Whoever passes a function in lets the agent call it, so nobody is asked for a permission, unless
-    /// there is a policy ([`SessionOptions::approvals`]): then that decides.
+    /// Whoever passes a function in lets the agent call it, so nobody is asked for a permission, unless it was
+    /// chosen what happens with permissions: by a policy ([`SessionOptions::approvals`]), or by
+    /// [`TurnOptions::approvals`](field@TurnOptions::approvals). Then that counts for these tools too.
     #[must_use]
     pub fn tool(mut self, tool: Tool) -> Self {
         self.tools.push(tool);
@@ -124,7 +135,7 @@ impl SessionOptions {
 
     /// What decides on the permissions that turns of this session want (section 13): a
     /// [`Policy`], a [`crate::Rule`], or a function by [`crate::Rule::ask`]. It is used in turns with
-    /// [`Approvals::Ask`], which those of the session are unless [`crate::Session::send_with`] says something else.
+    /// [`crate::Approvals::Ask`], which those of the session are unless [`crate::Session::send_with`] says something else.
     /// [`crate::Session::approvals`] lists what it decided.
     #[must_use]
     pub fn approvals(mut self, policy: impl Into<Policy>) -> Self {

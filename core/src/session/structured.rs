@@ -4,10 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Prompt, Session, groups};
-use crate::client::nobody_to_ask;
-use crate::engine::{
-    Approvals, NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus, Usage,
-};
+use crate::engine::{NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus, Usage};
 use crate::error::{Error, ErrorKind};
 use crate::tool::{ToolCallRequest, ToolCalls};
 use crate::turn::Turn;
@@ -98,7 +95,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Session::run_as`]; [`ErrorKind::InvalidOption`] for [`Approvals::Ask`] without a policy.
+    /// As [`Session::run_as`]; [`ErrorKind::InvalidOption`] for [`Ask`](crate::Approvals::Ask) without a policy.
     ///
     /// # Cancel safety
     ///
@@ -109,9 +106,7 @@ impl Session {
         schema: &Value,
         options: TurnOptions,
     ) -> Result<Structured<T>, Error> {
-        if options.approvals == Approvals::Ask && self.policy.is_none() {
-            return Err(nobody_to_ask("use a policy"));
-        }
+        self.can_run(&options, "use a policy")?;
         if self.tools.names().any(|name| name == Submission::TOOL) {
             let message =
                 format!("schema: the session has a tool {:?} of its own", Submission::TOOL);

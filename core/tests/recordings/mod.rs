@@ -177,7 +177,11 @@ fn run_turn(token: Token, text: &str, value: &Value, client_ids: Vec<String>) ->
         request_id: value["request_id"].as_str().unwrap_or_default().to_owned(),
         runtime: (scope("agent_id"), scope("conversation_id")),
         client_ids,
-        options: TurnOptions { approvals: Approvals::Wait, events: true, ..TurnOptions::default() },
+        options: TurnOptions {
+            approvals: Some(Approvals::Wait),
+            events: true,
+            ..TurnOptions::default()
+        },
     }
 }
 

@@ -116,7 +116,7 @@ impl Stage {
         }
         self.turns += 1;
         let options = TurnOptions {
-            approvals: Approvals::Wait,
+            approvals: Some(Approvals::Wait),
             events: true,
             idle_timeout: None,
             tool_timeout: None,

@@ -78,7 +78,7 @@ impl Runtime {
         if turns().any(|turn| turn.options.allow.contains(&approval.tool)) {
             return Some(Decider::Allowed);
         }
-        let first = |wanted| turns().find(|turn| turn.options.approvals == wanted);
+        let first = |wanted| turns().find(|turn| turn.options.approvals() == wanted);
         if let Some(turn) = first(Approvals::Ask) {
             return Some(Decider::Handler(turn.token));
         }

@@ -1,0 +1,80 @@
+//! The answer to a permission question: its frame, and what keeps it from being sent (PROTOCOL.md section 13).
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::context::{Ids, fits};
+use crate::protocol::node::Node;
+use crate::protocol::raw::quoted;
+use crate::protocol::validate::validate_node;
+
+/// What an answer is sent in.
+pub(super) struct AnswerFrame<'a> {
+    /// The `request_id` of the input.
+    pub(super) input: &'a str,
+    pub(super) runtime: &'a Value,
+    /// The question's.
+    pub(super) request_id: &'a str,
+}
+
+impl AnswerFrame<'_> {
+    /// The frame with a `decision`, or with the text of an `error`: its JSON text.
+    pub(super) fn with(&self, field: &str, value: &str) -> String {
+        format!(
+            r#"{{"type":"input","request_id":{},"runtime":{},"payload":{{"kind":"approval_response","request_id":{},"{field}":{value}}}}}"#,
+            quoted(self.input),
+            self.runtime,
+            quoted(self.request_id),
+        )
+    }
+
+    /// The frame of a decision, if the server will understand it, and what it decides.
+    pub(super) fn decided(&self, decision: String) -> Result<(String, &'static str), String> {
+        let decision = RawValue::from_string(decision).map_err(|error| invalid(&error))?;
+        let text = self.with("decision", decision.get());
+        let command = Node::object(&text).map_err(|error| invalid(&error))?;
+        validate_node(&command).map_err(|violation| invalid(&violation))?;
+        let decision = command.get("payload").and_then(|payload| payload.get("decision"));
+        let allows = decision.and_then(|decision| decision.text("behavior")) == Some("allow");
+        Ok((text, if allows { "allow" } else { "deny" }))
+    }
+}
+
+/// What keeps a decision on a permission from being taken, if anything does: the engine denies instead (section 13).
+///
+/// # Errors
+///
+/// Says what is wrong, with the name of the field.
+pub fn check_decision(decision: &str) -> Result<(), String> {
+    let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
+    let frame = AnswerFrame { input: "i", runtime: &runtime, request_id: "r" };
+    frame.decided(decision.to_owned()).map(drop)
+}
+
+/// [`check_decision`] for an answer to this `control_request`, which also has to fit into a message. One that fits by
+/// less than the digits of a number may be refused: which id its frame will have is not known yet.
+pub(crate) fn check_answer(
+    question: &str,
+    decision: &str,
+    ids: &Ids,
+    max_bytes: usize,
+) -> Result<(), String> {
+    let question: Value = serde_json::from_str(question).unwrap_or_default();
+    let id = |name: &str| question["runtime"][name].as_str().unwrap_or_default();
+    // An empty one is not valid, and is not what is looked for.
+    let named = |name: &str| if id(name).is_empty() { "?" } else { id(name) };
+    let runtime = json!({
+        "agent_id": named("agent_id"), "conversation_id": named("conversation_id"),
+    });
+    let request_id = question["request_id"].as_str().unwrap_or_default();
+    let frame = AnswerFrame { input: &ids.longest(ANSWER), runtime: &runtime, request_id };
+    let (text, _) = frame.decided(decision.to_owned())?;
+    fits("the decision", text, max_bytes).map(drop)
+}
+
+/// The kind of the ids of answers.
+pub(super) const ANSWER: &str = "approval";
+
+fn invalid(what: &dyn std::fmt::Display) -> String {
+    format!("the answer to the permission request is invalid: {what}")
+}
