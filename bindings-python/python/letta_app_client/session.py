@@ -18,8 +18,8 @@ from ._pending import Pending
 from ._rich import Rich
 from ._subscription import Inbox
 from .approvals import ApprovalHandler, ApprovalMode
-from .errors import InvalidOption, RequestError, refusal
-from .messages import Fields
+from .errors import InvalidOption, RequestError, incomplete
+from .messages import Fields, Message
 from .results import TurnResult, Usage
 from .tools import Tool, ToolSet
 
@@ -313,9 +313,7 @@ class Session(Rich):
         forked = await self._client.request({**command, **of_agent})
         skipped = ("create_agent", "create_conversation", "agent_id", "conversation_id", "cwd")
         start = {key: value for key, value in self._start.items() if key not in skipped}
-        if forked.conversation is None:
-            raise refusal(forked)
-        start |= {"agent_id": self.agent_id, "conversation_id": forked.conversation["id"]}
+        start |= {"agent_id": self.agent_id, "conversation_id": _forked_id(forked)}
         return await Opening(self._client, start, self._cwd, self._tools, self._settings)
 
     def set_mode(self, mode: PermissionMode) -> None:
@@ -469,9 +467,7 @@ class Opening(Pending[Session]):
         if groups:
             fields["external_tools"] = groups
         started = await self._client.runtime_start(**fields)
-        runtime = started.runtime
-        if runtime is None:
-            raise refusal(started)
+        runtime = _started_runtime(started)
         session = Session(self._client, runtime, self._start, self._tools, self._settings)
         if self._cwd is not None:
             try:
@@ -480,6 +476,24 @@ class Opening(Pending[Session]):
                 await session.close()
                 raise
         return session
+
+
+def _started_runtime(started: Message) -> Fields:
+    """Which conversation a server has started: without it nothing could be asked there."""
+    runtime = started.get("runtime")
+    ids = ("agent_id", "conversation_id")
+    if isinstance(runtime, Fields) and all(isinstance(runtime.get(name), str) for name in ids):
+        return runtime
+    raise incomplete(started, "runtime", "an agent_id and a conversation_id")
+
+
+def _forked_id(forked: Message) -> str:
+    """The id of the copy of a conversation."""
+    copy = forked.get("conversation")
+    found = copy.get("id") if isinstance(copy, Fields) else None
+    if isinstance(found, str):
+        return found
+    raise incomplete(forked, "conversation", "an object with an id")
 
 
 def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
