@@ -12,6 +12,7 @@ __all__ = [
     "Resend",
     "Timeout",
     "TurnLimits",
+    "expect_resend",
     "grace",
     "limit",
     "request_limit",
@@ -96,8 +97,7 @@ def turn_limits(
     Raises:
         InvalidOption: One is no limit; the message begins with its name.
     """
-    if resend not in _RESENDS:
-        raise InvalidOption(f'resend: expected "if_uncommitted" or "never", got {resend!r}')
+    expect_resend("resend", resend)
     return (
         limit("timeout", timeout),
         limit("idle_timeout", idle_timeout),
@@ -108,6 +108,16 @@ def turn_limits(
         grace("recover_timeout", recover_timeout),
         resend,
     )
+
+
+def expect_resend(name: str, value: object) -> None:
+    """Checks what becomes of a lost input.
+
+    Raises:
+        InvalidOption: It is no such word; the message begins with the name.
+    """
+    if value not in _RESENDS:
+        raise InvalidOption(f'{name}: expected "if_uncommitted" or "never", got {value!r}')
 
 
 _RESENDS = get_args(Resend)

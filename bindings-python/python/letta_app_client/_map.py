@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._batch import Batch, BatchItem, kept
 from ._checks import expect, expect_texts
 from ._limits import grace
 from ._loops import Completion
 from ._progress import Progress
+from ._settings import checked
 from .client import AppServerClient
 from .errors import InvalidOption, LettaAppError
 from .results import TurnResult
@@ -99,8 +100,9 @@ async def map(
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
     Raises:
-        InvalidOption: An option or a setting is not usable.
-        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        InvalidOption: An option or a setting is not usable. Nothing was sent.
+        TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
+            ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
             have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
             ``StructuredOutputError`` or ``Disconnected``.
@@ -130,6 +132,11 @@ async def map(
         shown.close()
 
 
+_STARTS = ("mode", "cwd", "tools", "create_conversation", "fields")
+"""The settings that are those of a session; the others are those of its turn."""
+
+_OWN_OPTIONS = ("agents", "output_type", "limit", "progress", "check")
+
 _DAY = 86_400.0
 """No timer is set for longer."""
 
@@ -153,14 +160,12 @@ class _Mapping:
         self._agents = agents
         self._output = output
         self._progress = progress
-        session = ("mode", "cwd", "tools", "create_conversation", "fields")
-        self._start = {name: settings[name] for name in session if name in settings}
-        self._settings: Any = {k: v for k, v in settings.items() if k not in session}
+        self._start = {name: settings[name] for name in _STARTS if name in settings}
+        turns = {name: value for name, value in settings.items() if name not in _STARTS}
+        self._settings = checked("map", turns, (*_STARTS, *_OWN_OPTIONS))
         # They count for every prompt, and a generator gives its items once.
         if "tools" in settings:
             self._start["tools"] = ToolSet(settings["tools"])
-        if "allow" in settings:
-            self._settings["allow"] = expect_texts("allow", settings["allow"])
         self._check = check
         self._items: dict[int, BatchItem[Any]] = {}
         self._open: set[Session] = set()
@@ -265,7 +270,7 @@ class _Mapping:
         self._open.add(session)
         try:
             if self._output is None:
-                return cast("TurnResult", await session.run(prompt, **self._settings))
+                return await session.run(prompt, **self._settings)
             from ._structured import run_structured  # noqa: PLC0415
 
             return await run_structured(session, prompt, self._output, self._settings)
