@@ -91,7 +91,8 @@ async def test_a_value_that_is_not_usable_leaves_no_conversation(
     async with letta.connect(mock.url) as client:
         with pytest.raises(letta.InvalidOption, match=f"^{name}: expected "):
             client.session(agent_id="a", **wrong)
-        for more in ({}, {"output_type": int}):
+        several: list[dict[str, Any]] = [{}, {"output_type": int}]
+        for more in several:
             with pytest.raises(letta.InvalidOption, match=f"^{name}: expected "):
                 await letta.map(client, ["?"] * 3, agents="a", **wrong, **more)
         await client.info()

@@ -12,6 +12,7 @@ __all__ = [
     "Resend",
     "Timeout",
     "TurnLimits",
+    "at_most",
     "expect_resend",
     "grace",
     "limit",
@@ -79,6 +80,12 @@ def grace(name: str, value: Any) -> float:
     if not _is_number(value) or math.isnan(value) or value < 0:
         raise _refused(name, "seconds from 0 or None", value)
     return float(value)
+
+
+def at_most(seconds: float) -> float:
+    """What the engine takes in place of a time without end: a number of any length is none."""
+    # In this order, in which a number that is none stays one, and is refused.
+    return min(seconds, LONGEST)
 
 
 def turn_limits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -35,7 +36,7 @@ async def map(
     prompts: Iterable[Prompt],
     *,
     agents: str | Iterable[str],
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -47,7 +48,7 @@ async def map(
     *,
     agents: str | Iterable[str],
     output_type: type[T],
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -59,7 +60,7 @@ async def map(
     *,
     agents: str | Iterable[str],
     output_type: Any,
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -72,7 +73,7 @@ async def map(
     *,
     agents: str | Iterable[str],
     output_type: Any = None,
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -90,7 +91,7 @@ async def map(
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
@@ -113,7 +114,8 @@ async def map(
     known = [agents] if isinstance(agents, str) else expect_texts("agents", agents)
     if not known:
         raise InvalidOption("agents: expected the ids of agents, got none")
-    expect("limit", limit, "a number", (int,))
+    if limit != math.inf:
+        expect("limit", limit, "a whole number or math.inf", (int,))
     if limit < 1:
         raise InvalidOption(f"limit: expected a number above 0, got {limit}")
     expect("check", check, "True or False", (bool,))
@@ -127,7 +129,7 @@ async def map(
         mapping = _Mapping(
             client, asked, known, output=output, progress=shown, settings=settings, check=check
         )
-        return await mapping.run(limit)
+        return await mapping.run(int(min(limit, len(asked))))
     finally:
         shown.close()
 
@@ -175,7 +177,7 @@ class _Mapping:
         self._lost_at: float | None = None
         self._patience = grace("recover_timeout", settings.get("recover_timeout", 30))
 
-    async def run(self, limit: int) -> Batch[Any]:
+    async def run(self, workers: int) -> Batch[Any]:
         """Runs the workers to the end of all prompts, or of the first error."""
         loop = self._client._bridge.enter()  # noqa: SLF001 - of this package
         if not self._prompts:
@@ -184,7 +186,6 @@ class _Mapping:
         self._settled, self._ended = loop.completion(), loop.completion()
         self._loop = loop
         queue = iter(enumerate(self._prompts))
-        workers = min(limit, len(self._prompts))
         cancels = [loop.start(lambda: self._work(queue)) for _ in range(workers)]
         try:
             await self._until_settled()

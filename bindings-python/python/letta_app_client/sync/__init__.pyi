@@ -3874,7 +3874,7 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
     """Asks many prompts, each in a conversation of its own, and waits for all.
 
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
@@ -3888,7 +3888,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
@@ -3908,7 +3908,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
     """Asks many prompts, each in a conversation of its own, and waits for all.
 
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
@@ -3922,7 +3922,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
@@ -3942,7 +3942,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
     """Asks many prompts, each in a conversation of its own, and waits for all.
 
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
@@ -3956,7 +3956,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
