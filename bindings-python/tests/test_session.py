@@ -79,12 +79,15 @@ async def test_what_was_decided_is_kept() -> None:
     with MockServer([ASKING]) as mock:
         async with letta.connect(mock.url) as client:
             session = await client.session(agent_id="a", approvals=rules)
-            await session.run("?")
+            result = await session.run("?")
             await session.run("?", approvals=refuse)
             await session.run("?", approvals=audit)
             await session.run("?", approvals="deny")
             first, second, third = session.approvals
     assert (first.tool_name, first.by) == ("Write", "allow('Write')")
+    # Which call it was, and where, as the result and the session have it.
+    assert [first.tool_call_id] == [call.id for call in result.tool_calls]
+    assert first.runtime == second.runtime == session.runtime
     assert first.decision is not None
     assert first.decision["behavior"] == "allow"
     assert second.decision is None
