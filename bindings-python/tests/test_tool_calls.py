@@ -318,7 +318,7 @@ async def test_a_plain_tool_runs_in_a_thread(mock_of: Callable[..., MockServer])
 
     mock = mock_of("lookup", {"when": "2024-05-06"})
     status, output = await run_with(mock, ToolSet([lookup]))
-    assert (status, output) == ("success", '{"next": "2024-05-07", "agent": "agent-1"}')
+    assert (status, output) == ("success", '{"next":"2024-05-07","agent":"agent-1"}')
     assert threads != [threading.get_ident()]
     (started,) = [frame for frame in mock.received if frame.type == "runtime_start"]
     assert started.raw["external_tools"] == [{"tools": [lookup.definition]}]
