@@ -108,7 +108,15 @@ async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
         for cwd in (5, b"x"):
             with pytest.raises(letta.InvalidOption, match=r"^cwd: expected a path, got "):
                 client.session(agent_id="a", cwd=cwd)  # type: ignore[arg-type]
+        nul = r"^cwd: expected a path without a NUL character, got 'a\\x00b'"
+        with pytest.raises(letta.InvalidOption, match=nul):
+            client.session(agent_id="a", cwd="a\0b")
+        with pytest.raises(letta.InvalidOption, match=nul):
+            await letta.map(client, ["?"], agents="a", cwd="a\0b")
+        mock.assert_received("runtime_start", times=0)
         session = await client.session(agent_id="a")
+        with pytest.raises(letta.InvalidOption, match=nul):
+            await session.set_cwd("a\0b")
         prompts: list[Any] = [None, 123, b"x", {"type": "text", "text": "?"}]
         settings: list[dict[str, Any]] = [{}, {"output_type": int}]
         for prompt in prompts:
@@ -130,6 +138,7 @@ async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
             client.send_turn(runtime=session.runtime, payload=payload, **wrong)
         await client.info()
     mock.assert_received("input", times=0)
+    mock.assert_received("change_device_state", times=0)
 
 
 async def test_a_turn_that_the_agent_did_not_end_is_raised() -> None:

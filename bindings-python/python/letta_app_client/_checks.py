@@ -68,6 +68,9 @@ def expect_path(name: str, value: object) -> str:
     expect(name, value, "a path", (str, os.PathLike))
     text: object = os.fspath(value)  # type: ignore[call-overload]
     expect_text(name, text)
+    if "\0" in str(text):
+        # No system has such a path; Python itself would find out later, without the name.
+        raise InvalidOption(f"{name}: expected a path without a NUL character, got {text!r}")
     return str(text)
 
 
