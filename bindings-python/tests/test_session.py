@@ -431,3 +431,44 @@ async def test_messages_of_the_default_conversation() -> None:
             answer, _ = [one async for one in session.messages()]
             assert answer["content"] == [{"type": "text", "text": text}]
         await client.close()
+
+
+async def test_tools_of_a_scope_are_for_turns_of_their_session() -> None:
+    def lookup() -> str:
+        return "found"
+
+    tools = letta.ToolSet([lookup], scope_id="mine")
+    calling = script.turn("done", tool_calls=[script.call("lookup")])
+    with MockServer([calling]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", tools=tools)
+            copy = await session.fork()
+            for one in (session, copy):
+                assert [call.output for call in (await one.run("?")).tool_calls] == ["found"]
+            batch = await letta.map(client, ["?"], agents="a", tools=tools)
+            assert [item.error for item in batch] == [None]
+            # A result of a type has a scope besides.
+            with pytest.raises(letta.StructuredOutputError):
+                await session.run("?", output_type=int)
+        starts_seen = [start.raw["external_tools"] for start in starts(mock)]
+        assert starts_seen == [tools.external_tools] * 3
+        (update, *_) = [
+            frame for frame in mock.received if frame.type == "runtime_external_tools_update"
+        ]
+        offered = update.raw["updates"][0]["external_tools"]
+        inputs = [frame.payload.raw for frame in mock.received if frame.type == "input"]
+    named = [payload["external_tool_scope_ids"] for payload in inputs]
+    assert named[:3] == [["mine"]] * 3
+    assert named[3] == [group["scope_id"] for group in offered]
+    assert named[3][0] == "mine"
+
+
+async def test_a_session_without_tools_names_no_scope(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="a", tools=letta.ToolSet([], scope_id="mine"))
+        await session.run("?")
+    (sent,) = [frame for frame in mock.received if frame.type == "input"]
+    assert "external_tool_scope_ids" not in sent.payload
+    assert letta.ToolSet(letta.ToolSet([], scope_id="mine"), scope_id="other").scope_id == "other"
+    with pytest.raises(letta.InvalidOption, match=r"^scope_id: expected text, got int"):
+        letta.ToolSet([], scope_id=5)  # type: ignore[arg-type]

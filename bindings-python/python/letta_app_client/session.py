@@ -447,6 +447,9 @@ class Session(Rich):
         if callable(decides):
             chosen["approvals"] = policy.Audit.into(self._decided, decides)
         payload = _payload(prompt)
+        if self._tools.scope_id is not None and len(self._tools) > 0:
+            # The model would not see them otherwise.
+            scopes = [self._tools.scope_id, *scopes]
         if scopes:
             payload["external_tool_scope_ids"] = list(scopes)
         turn = self._client.send_turn(runtime=self._runtime, payload=payload, check=check, **chosen)

@@ -223,7 +223,9 @@ class AppServerClient(Face):
                 ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
                 ``ToolSet``. They are registered as long as the connection lasts and replace what
-                was registered for the conversation (section 14).
+                was registered for the conversation (section 14). Those of a ``ToolSet`` with a
+                ``scope_id`` are seen in this session's turns only, and not in what others ask in
+                the conversation: its inputs name the scope, and are not merged with other inputs.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that the agent did not end itself are raised, where a turn does not
                 say it: by default those of ``Session.run`` are, and no others.
