@@ -14,6 +14,7 @@ __all__ = [
     "expect_prompt",
     "expect_text",
     "expect_texts",
+    "kind_of",
     "runtime_ids",
 ]
 
@@ -43,6 +44,13 @@ def expect_text(name: str, value: object) -> None:
         raise InvalidOption(
             f"{name}: the text holds half a surrogate pair, which is not Unicode"
         ) from None
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in words: a blocking object has the name of the one it stands for."""
+    kind = type(value)
+    blocks = kind.__module__ == f"{__package__}.sync"
+    return f"a blocking {kind.__name__}" if blocks else kind.__name__
 
 
 def expect_texts(name: str, values: Any) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._batch import Batch, BatchItem, kept
-from ._checks import expect, expect_texts
+from ._checks import expect, expect_texts, kind_of
 from ._limits import grace
 from ._loops import Completion
 from ._progress import Progress
@@ -108,6 +108,12 @@ async def map(
             have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
             ``StructuredOutputError`` or ``Disconnected``.
     """
+    given: object = client
+    if not isinstance(given, AppServerClient):
+        raise InvalidOption(
+            f"client: expected an AppServerClient, got {kind_of(given)}",
+            hint="a blocking one goes with letta_app_client.sync.map",
+        )
     if isinstance(prompts, (str, bytes)):
         raise InvalidOption("prompts: expected several, got a single text")
     asked = list(prompts)
