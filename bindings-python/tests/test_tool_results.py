@@ -10,9 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+import letta_app_client as letta
 from letta_app_client import Message
+from letta_app_client.testing import MockServer, script
 from letta_app_client.tools import tool
 from tests.tool_values import Colour, Pair, Range, Search, User, call, complaint_of, one, text_of
 
@@ -213,3 +216,23 @@ async def test_a_result_that_contains_itself() -> None:
     output: list[Any] = []
     output.append(output)
     assert "RecursionError" in await complaint_of(tool(lambda: output, name="function"), {})
+
+
+async def test_half_a_surrogate_pair_goes_as_an_escape() -> None:
+    def lookup() -> dict[str, str]:
+        return {"name": "a\udcff"}  # as Python has the names of some files
+
+    with MockServer([script.turn(tool_calls=[script.call("lookup")])]) as mock:
+        async with letta.connect(mock.url) as client:
+            answered = anyio.Event()
+            kind = "external_tool_call_response"
+            client.on_send(lambda sent: answered.set() if sent["type"] == kind else None)
+            session = await client.session(agent_id="a", tools=[lookup])
+            turn = session.send("?")
+            with anyio.fail_after(20):
+                await answered.wait()
+            # The double understands Unicode only; the real server is asked in ``live``.
+            await turn.abort()
+            assert client.stats.handler_errors == 0
+    (answer,) = [one for one in mock.received if one.type == kind]
+    assert answer.raw["result"] == {"content": [{"type": "text", "text": '{"name":"a\udcff"}'}]}
