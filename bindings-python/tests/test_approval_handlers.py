@@ -198,10 +198,14 @@ async def test_a_decision_that_the_server_would_not_understand_denies(
     asking: MockServer, client: AppServerClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     result = await run(client, lambda _: {"behavior": "maybe"})
-    assert result.tool_calls[0].status == "error"
+    (call,) = result.tool_calls
+    assert call.status == "error"
+    assert "invalid" in (call.output or "")
     (answer,) = answers(asking)
     assert "invalid" in answer
-    assert "did not count" in caplog.text
+    assert "behavior" in answer
+    assert client.stats.handler_errors == 1
+    assert "behavior" in caplog.text
 
 
 async def test_an_abort_cancels_the_handler(asking: MockServer, client: AppServerClient) -> None:

@@ -158,7 +158,9 @@ BAD_COMMANDS: list[tuple[Any, str]] = [
     ({"type": "x", "a": [{"b": {1: 2}}]}, r"field `a\[0\].b`: expected text as key, got 1"),
     ({"type": "x", None: 2}, "expected text as key, got None"),
     ({"type": "x", "a": MappingProxyType({True: 2})}, "field `a`: expected text as key"),
-    ({"type": "x", "a": "\ud800"}, "field `a`: .* surrogate"),
+    ({"type": "x\ud800"}, "field `type`: .* surrogate"),
+    ({"type": "x", "runtime": {"agent_id": "\ud800"}}, "field `runtime.agent_id`: .* surrogate"),
+    ({"type": "x", "a": {"\ud800": 1}}, "field `a`: the key .* surrogate"),
 ]
 
 

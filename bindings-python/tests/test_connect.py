@@ -145,7 +145,7 @@ async def test_certificates(tls_server: tuple[str, str]) -> None:
         ({"connect_timeout": "soon"}, "connect_timeout"),
         ({"request_timeout": -1}, "request_timeout"),
         ({"keepalive_interval": float("nan")}, "keepalive_interval"),
-        ({"keepalive_timeout": float("inf")}, "keepalive_timeout"),
+        ({"keepalive_timeout": float("-inf")}, "keepalive_timeout"),
         ({"max_message_bytes": 0}, "max_message_bytes"),
         ({"max_message_bytes": -1}, "max_message_bytes"),
         ({"settle_pause": -0.1}, "settle_pause"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from letta_app_client import Fields, InvalidCommand, Message, connect
-from letta_app_client._json import encode
+from letta_app_client._json import encode, encode_unicode, is_json
 from letta_app_client.testing import MockServer
 
 pytestmark = pytest.mark.anyio
@@ -123,13 +123,35 @@ async def test_any_value_arrives(sent: Callable[[Any], Any], seed: int) -> None:
 
 @pytest.mark.parametrize(
     "value",
+    ["\ud800", "a\udfffb", {"text": ["é\ud800", 1.5]}, Fields({"valid": "\ud800"})],
+    ids=repr,
+)
+async def test_half_a_surrogate_pair_goes_as_an_escape(mock: MockServer, value: Any) -> None:
+    plain = value.raw if isinstance(value, Fields) else value
+    async with connect(mock.url) as client:
+        client.send_raw({"type": "x", "value": value})
+        # Answered in order; the double itself understands Unicode only.
+        await client.info()
+    text = mock.received[0].raw_text
+    assert text.isascii()
+    assert json.loads(text) == {"type": "x", "value": plain}
+    # What reads it again here wants Unicode.
+    with pytest.raises(InvalidCommand, match="the text holds half a surrogate pair"):
+        encode_unicode({"value": value})
+    assert not is_json(plain)
+
+
+@pytest.mark.parametrize(
+    "value",
     [
         {1: "a"},
         {"a": {None: 1}},
         float("nan"),
         [float("inf")],
-        "\ud800",
         {"\udc00": 1},
+        {"agent_id": "\ud800"},
+        {"client_message_ids": ["a", "\ud800"]},
+        [{"type": "\ud800"}],
         {1, 2},
         b"a",
     ],

@@ -312,7 +312,7 @@ def test_the_notebook_as_tools(shared: Kernel) -> None:
         assert cell.error == ""
         assert cell.printed == ""
         listed, seen, summed, mean, ran, drawn = results(mock)
-        assert '"name": "df", "type": "DataFrame", "shape": [3, 1]' in listed
+        assert '"name":"df","type":"DataFrame","shape":[3,1]' in listed
         assert seen == "name limit, type int\n7"
         assert summed == "s\n6\n"
         assert mean == "2.5"

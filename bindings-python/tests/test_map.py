@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,6 +71,13 @@ async def test_only_so_many_run_at_once(scripted: Callable[..., MockServer]) -> 
             batch = await letta.map(client, ["?"] * 9, agents="a", limit=3, tools=[lookup])
     assert most == 3
     assert [item.result.tool_calls[0].output for item in batch if item.result] == ["found"] * 9
+
+
+async def test_all_may_run_at_once(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(client, ["?"] * 20, agents="a", limit=math.inf)
+        assert [item.text for item in batch] == ["Hello world"] * 20
+        assert len(await letta.map(client, [], agents="a", limit=math.inf)) == 0
 
 
 async def test_one_that_fails_leaves_the_others_alone(
@@ -233,6 +241,8 @@ async def test_what_a_generator_gives_counts_for_all(scripted: Callable[..., Moc
         ({"agents": [3]}, "agents"),
         ({"limit": 0}, "limit"),
         ({"limit": 2.5}, "limit"),
+        ({"limit": -math.inf}, "limit"),
+        ({"limit": math.nan}, "limit"),
         ({"progress": "yes"}, "progress"),
         ({"timeout": -1}, "timeout"),
         ({"cwd": b"x"}, "cwd"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import cloudpickle
 import pytest
 
@@ -81,6 +83,40 @@ async def test_a_client_is_made_of_them() -> None:
         ):
             with pytest.raises(letta.AuthError):
                 await wrong
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("endless", [math.inf, 10**400])
+async def test_no_limit_of_time_is_one_without_end(endless: float) -> None:
+    names = ("connect_timeout", "request_timeout", "keepalive_interval", "keepalive_timeout")
+    times: dict[str, Any] = dict.fromkeys((*names, "external_tool_timeout"), endless)
+    reconnect = letta.Reconnect(base=0.01, cap=endless)
+    calling = script.turn("42", tool_calls=[script.call("lookup")])
+    with MockServer([calling]) as mock, anyio.fail_after(30):
+        options = letta.ConnectOptions(url=mock.url, reconnect=reconnect, **times)
+        assert options.connect_timeout == endless
+        async with letta.connect(options) as client:
+            await client.info()
+            async with client.session(agent_id="a", tools=[lookup]) as session:
+                assert [one.output for one in (await session.run("?")).tool_calls] == ["found"]
+            opened = anyio.Event()
+            client.on_state(lambda state, _: opened.set() if state == "open" else None)
+            mock.cut_connections()
+            await opened.wait()
+            await client.info()
+
+
+@pytest.mark.parametrize("name", ["base", "cap"])
+def test_a_wait_of_no_time_is_none(name: str) -> None:
+    for wrong in (0, -1, math.nan, -math.inf):
+        fields: dict[str, Any] = {name: wrong}
+        with pytest.raises(letta.InvalidOption, match=rf"^reconnect\.{name}: expected seconds"):
+            letta.Reconnect(**fields)
+
+
+def lookup() -> str:
+    """What the agent calls."""
+    return "found"
 
 
 def test_a_worker_process_makes_a_client_of_its_own() -> None:

@@ -322,7 +322,6 @@ WORDS: Any = "selected_permission_suggestion_ids"
     [
         (letta.allow(updated_input={"a": [float("nan")]}), "finite number"),
         (letta.allow(updated_input={1: 2}), "expected text as key"),  # type: ignore[dict-item]
-        (letta.deny("\ud800"), "surrogate"),
         ({"behavior": "x"}, "behavior"),
         ({"behavior": []}, "behavior"),
         ({"behavior": "deny"}, "message"),

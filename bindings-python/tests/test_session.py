@@ -79,12 +79,15 @@ async def test_what_was_decided_is_kept() -> None:
     with MockServer([ASKING]) as mock:
         async with letta.connect(mock.url) as client:
             session = await client.session(agent_id="a", approvals=rules)
-            await session.run("?")
+            result = await session.run("?")
             await session.run("?", approvals=refuse)
             await session.run("?", approvals=audit)
             await session.run("?", approvals="deny")
             first, second, third = session.approvals
     assert (first.tool_name, first.by) == ("Write", "allow('Write')")
+    # Which call it was, and where, as the result and the session have it.
+    assert [first.tool_call_id] == [call.id for call in result.tool_calls]
+    assert first.runtime == second.runtime == session.runtime
     assert first.decision is not None
     assert first.decision["behavior"] == "allow"
     assert second.decision is None
@@ -105,7 +108,15 @@ async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
         for cwd in (5, b"x"):
             with pytest.raises(letta.InvalidOption, match=r"^cwd: expected a path, got "):
                 client.session(agent_id="a", cwd=cwd)  # type: ignore[arg-type]
+        nul = r"^cwd: expected a path without a NUL character, got 'a\\x00b'"
+        with pytest.raises(letta.InvalidOption, match=nul):
+            client.session(agent_id="a", cwd="a\0b")
+        with pytest.raises(letta.InvalidOption, match=nul):
+            await letta.map(client, ["?"], agents="a", cwd="a\0b")
+        mock.assert_received("runtime_start", times=0)
         session = await client.session(agent_id="a")
+        with pytest.raises(letta.InvalidOption, match=nul):
+            await session.set_cwd("a\0b")
         prompts: list[Any] = [None, 123, b"x", {"type": "text", "text": "?"}]
         settings: list[dict[str, Any]] = [{}, {"output_type": int}]
         for prompt in prompts:
@@ -127,6 +138,7 @@ async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
             client.send_turn(runtime=session.runtime, payload=payload, **wrong)
         await client.info()
     mock.assert_received("input", times=0)
+    mock.assert_received("change_device_state", times=0)
 
 
 async def test_a_turn_that_the_agent_did_not_end_is_raised() -> None:
@@ -419,3 +431,44 @@ async def test_messages_of_the_default_conversation() -> None:
             answer, _ = [one async for one in session.messages()]
             assert answer["content"] == [{"type": "text", "text": text}]
         await client.close()
+
+
+async def test_tools_of_a_scope_are_for_turns_of_their_session() -> None:
+    def lookup() -> str:
+        return "found"
+
+    tools = letta.ToolSet([lookup], scope_id="mine")
+    calling = script.turn("done", tool_calls=[script.call("lookup")])
+    with MockServer([calling]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", tools=tools)
+            copy = await session.fork()
+            for one in (session, copy):
+                assert [call.output for call in (await one.run("?")).tool_calls] == ["found"]
+            batch = await letta.map(client, ["?"], agents="a", tools=tools)
+            assert [item.error for item in batch] == [None]
+            # A result of a type has a scope besides.
+            with pytest.raises(letta.StructuredOutputError):
+                await session.run("?", output_type=int)
+        starts_seen = [start.raw["external_tools"] for start in starts(mock)]
+        assert starts_seen == [tools.external_tools] * 3
+        (update, *_) = [
+            frame for frame in mock.received if frame.type == "runtime_external_tools_update"
+        ]
+        offered = update.raw["updates"][0]["external_tools"]
+        inputs = [frame.payload.raw for frame in mock.received if frame.type == "input"]
+    named = [payload["external_tool_scope_ids"] for payload in inputs]
+    assert named[:3] == [["mine"]] * 3
+    assert named[3] == [group["scope_id"] for group in offered]
+    assert named[3][0] == "mine"
+
+
+async def test_a_session_without_tools_names_no_scope(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="a", tools=letta.ToolSet([], scope_id="mine"))
+        await session.run("?")
+    (sent,) = [frame for frame in mock.received if frame.type == "input"]
+    assert "external_tool_scope_ids" not in sent.payload
+    assert letta.ToolSet(letta.ToolSet([], scope_id="mine"), scope_id="other").scope_id == "other"
+    with pytest.raises(letta.InvalidOption, match=r"^scope_id: expected text, got int"):
+        letta.ToolSet([], scope_id=5)  # type: ignore[arg-type]

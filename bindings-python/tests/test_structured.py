@@ -462,3 +462,14 @@ async def test_tools_that_a_turn_allows_run_unasked(scripted: Callable[..., Mock
         for allow in unusable:
             with pytest.raises(letta.InvalidOption, match=r"^allow: "):
                 await session.run("?", allow=allow)
+
+
+async def test_a_prompt_that_is_no_unicode_is_refused_before_the_tool_is_there(
+    mock: MockServer,
+) -> None:
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="a")
+        with pytest.raises(letta.InvalidCommand, match=r"^field `prompt`: .* surrogate"):
+            await session.run("\ud800", output_type=int)
+        await client.info()
+    mock.assert_received("runtime_external_tools_update", times=0)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+import letta_app_client
+from letta_app_client import InvalidOption
 from letta_app_client import sync as letta
 from letta_app_client.testing import MockServer, script
 from tests.test_server import COMMAND
@@ -176,3 +180,29 @@ def test_the_lines_of_a_server(tmp_path: os.PathLike[str]) -> None:
     assert lines[0].startswith("arguments: ")
     with pytest.raises(TypeError, match="on_log"):
         letta.spawn_server(COMMAND, on_log=7)  # type: ignore[arg-type]
+
+
+def test_each_client_has_its_own_functions_for_many(mock: MockServer) -> None:
+    asynchronous = letta_app_client.create_app_server_client(url=mock.url)
+    wrong: Any
+    with letta.connect(mock.url) as client:
+        turn = client.session(agent_id="a").send("?")
+        for wrong, kind in ((client, "a blocking AppServerClient"), (None, "NoneType")):
+            with pytest.raises(
+                InvalidOption, match=f"^client: expected an AppServerClient, got {kind} "
+            ) as caught:
+                asyncio.run(letta_app_client.map(wrong, ["?"], agents="a"))
+            assert "letta_app_client.sync.map" in str(caught.value.hint)
+        for wrong, kind in ((asynchronous, "AppServerClient"), (mock.url, "str")):
+            with pytest.raises(
+                InvalidOption, match=f"^client: expected a blocking AppServerClient, got {kind} "
+            ):
+                letta.map(wrong, ["?"], agents="a")
+        blocking: Any = turn
+        with pytest.raises(InvalidOption, match=r"^turns: expected .*, got a blocking Turn "):
+            asyncio.run(letta_app_client.gather(blocking))
+        with pytest.raises(InvalidOption, match=r"^turns: expected .*, got list "):
+            letta.gather([turn])  # type: ignore[arg-type]
+        turn.result()
+    asyncio.run(asynchronous.close())
+    mock.assert_received("runtime_start", times=1)

@@ -290,7 +290,7 @@ def test_a_call_outside_of_a_loop() -> None:
 
 
 async def run_with(
-    mock: MockServer, tools: ToolSet, **options: Any
+    mock: MockServer, tools: ToolSet, errors: int = 0, **options: Any
 ) -> tuple[str | None, str | None]:
     """Lets the model call the tool; gives the status and the output of the call."""
     async with letta.connect(mock.url, **options) as client:
@@ -298,7 +298,7 @@ async def run_with(
         runtime = await start(client, mode="unrestricted", external_tools=tools.external_tools)
         result = await client.run_turn(runtime=runtime, payload=message())
         (made,) = result.tool_calls
-        assert client.stats.handler_errors == 0
+        assert client.stats.handler_errors == errors
         return made.status, made.output
 
 
@@ -318,10 +318,36 @@ async def test_a_plain_tool_runs_in_a_thread(mock_of: Callable[..., MockServer])
 
     mock = mock_of("lookup", {"when": "2024-05-06"})
     status, output = await run_with(mock, ToolSet([lookup]))
-    assert (status, output) == ("success", '{"next": "2024-05-07", "agent": "agent-1"}')
+    assert (status, output) == ("success", '{"next":"2024-05-07","agent":"agent-1"}')
     assert threads != [threading.get_ident()]
     (started,) = [frame for frame in mock.received if frame.type == "runtime_start"]
     assert started.raw["external_tools"] == [{"tools": [lookup.definition]}]
+
+
+async def test_a_tool_that_raises_is_counted(mock_of: Callable[..., MockServer]) -> None:
+    def fails() -> str:
+        raise LookupError("no table")
+
+    async def fails_later() -> str:
+        await anyio.lowlevel.checkpoint()
+        raise LookupError("no table")
+
+    async def no_json() -> object:
+        return object()
+
+    def says_so() -> dict[str, Any]:
+        return {"content": [{"type": "text", "text": "no table"}], "is_error": True}
+
+    def wants(_q: int) -> str:
+        raise AssertionError("it is not called")
+
+    for function, count in ((fails, 1), (fails_later, 1), (no_json, 1), (says_so, 0), (wants, 0)):
+        mock = mock_of(function.__name__, {})
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", tools=[function])
+            (called,) = (await session.run("?")).tool_calls
+            assert called.status == "error"
+            assert client.stats.handler_errors == count, function
 
 
 async def test_an_async_tool_runs_on_the_loop(mock_of: Callable[..., MockServer]) -> None:
@@ -366,7 +392,7 @@ async def test_an_exception_over_a_server(
     def lookup() -> str:
         raise LookupError("no such row")
 
-    status, output = await run_with(mock_of("lookup", {}), ToolSet([lookup]))
+    status, output = await run_with(mock_of("lookup", {}), ToolSet([lookup]), errors=1)
     assert status == "error"
     assert output is not None
     assert "LookupError: no such row" in output

@@ -10,9 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+import letta_app_client as letta
 from letta_app_client import Message
+from letta_app_client.testing import MockServer, script
 from letta_app_client.tools import tool
 from tests.tool_values import Colour, Pair, Range, Search, User, call, complaint_of, one, text_of
 
@@ -25,24 +28,29 @@ JSON_RESULTS: dict[str, tuple[Any, str]] = {
     "none": (None, "done"),
     "number": (1.5, "1.5"),
     "truth": (True, "true"),
-    "mapping": ({"ä": [1, None], 2: "x"}, '{"ä": [1, null], "2": "x"}'),
-    "list": ([1, "a"], '[1, "a"]'),
-    "tuple": ((1, "a"), '[1, "a"]'),
-    "set": ({3, 1, 2}, "[1, 2, 3]"),
+    "mapping": ({"ä": [1, None], 2: "x"}, '{"ä":[1,null],"2":"x"}'),
+    "list": ([1, "a"], '[1,"a"]'),
+    "tuple": ((1, "a"), '[1,"a"]'),
+    "set": ({3, 1, 2}, "[1,2,3]"),
     "dataclass": (
         Search(Path("a"), [Range(1)]),
-        '{"where": "a", "ranges": [{"first": 1, "last": 9}]}',
+        '{"where":"a","ranges":[{"first":1,"last":9}]}',
     ),
-    "named_tuple": (Pair("a", 1.5), '{"key": "a", "value": 1.5}'),
-    "model": (User(name="a", born=date(2024, 5, 6)), '{"name": "a", "born": "2024-05-06"}'),
-    "enum": (Colour.CORNER, "[1, 2]"),
+    "named_tuple": (Pair("a", 1.5), '{"key":"a","value":1.5}'),
+    "model": (User(name="a", born=date(2024, 5, 6)), '{"name":"a","born":"2024-05-06"}'),
+    "enum": (Colour.CORNER, "[1,2]"),
     "date": (date(2024, 5, 6), "2024-05-06"),
     "decimal": ([Decimal("1.50")], '["1.50"]'),
-    "bytes_inside": ({"a": b"hi"}, '{"a": "aGk="}'),
-    "bytes": (b"hi", "(2 bytes as base64)\naGk="),
-    "bytearray": (bytearray(b"hi"), "(2 bytes as base64)\naGk="),
-    "message": (Message('{"a": {"b": 1}}'), '{"a": {"b": 1}}'),
-    "content_of_another_kind": ({"content": "x"}, '{"content": "x"}'),
+    "bytes_inside": ({"a": b"hi"}, '{"a":"aGk="}'),
+    "bytes": ("häagen\n".encode(), "häagen\n"),
+    "no_bytes": (b"", ""),
+    "bytearray": (bytearray(b"hi"), "hi"),
+    "memoryview": (memoryview(b"hi"), "hi"),
+    "bytes_with_a_mark": ("\ufeffhi".encode(), "hi"),
+    "bytes_that_are_no_text": (b"h\xff", "(2 bytes as base64)\naP8="),
+    "half_a_pair_as_bytes": (b"\xed\xa0\x80", "(3 bytes as base64)\n7aCA"),
+    "message": (Message('{"a": {"b": 1}}'), '{"a":{"b":1}}'),
+    "content_of_another_kind": ({"content": "x"}, '{"content":"x"}'),
 }
 
 
@@ -72,7 +80,7 @@ async def test_content_of_several_parts() -> None:
     parts = ["text", PNG, {"a": 1}]
     answer = await one(tool(lambda: parts, name="function"))(call("function", {}))
     assert [part["type"] for part in answer["content"]] == ["text", "image", "text"]
-    assert answer["content"][2]["text"] == '{"a": 1}'
+    assert answer["content"][2]["text"] == '{"a":1}'
 
 
 async def test_content_that_is_ready() -> None:
@@ -208,3 +216,23 @@ async def test_a_result_that_contains_itself() -> None:
     output: list[Any] = []
     output.append(output)
     assert "RecursionError" in await complaint_of(tool(lambda: output, name="function"), {})
+
+
+async def test_half_a_surrogate_pair_goes_as_an_escape() -> None:
+    def lookup() -> dict[str, str]:
+        return {"name": "a\udcff"}  # as Python has the names of some files
+
+    with MockServer([script.turn(tool_calls=[script.call("lookup")])]) as mock:
+        async with letta.connect(mock.url) as client:
+            answered = anyio.Event()
+            kind = "external_tool_call_response"
+            client.on_send(lambda sent: answered.set() if sent["type"] == kind else None)
+            session = await client.session(agent_id="a", tools=[lookup])
+            turn = session.send("?")
+            with anyio.fail_after(20):
+                await answered.wait()
+            # The double understands Unicode only; the real server is asked in ``live``.
+            await turn.abort()
+            assert client.stats.handler_errors == 0
+    (answer,) = [one for one in mock.received if one.type == kind]
+    assert answer.raw["result"] == {"content": [{"type": "text", "text": '{"name":"a\udcff"}'}]}

@@ -16,7 +16,7 @@ from ._loops import Loop, logger
 from ._said import kind_and_said
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
 from .decisions import Decision
-from .errors import InvalidOption
+from .errors import InvalidCommand, InvalidOption
 
 __all__ = ["Approvals", "chosen"]
 
@@ -73,7 +73,12 @@ class _ApprovalJob(Job):
         if not isinstance(output, Mapping):
             kind = type(output).__name__
             raise TypeError(f"{self.what} returned {kind}; expected allow(…), deny(…) or a mapping")
-        return encode(output)
+        text = encode(output)
+        # The engine would deny as well, but nobody would count it.
+        wrong = _native.check_decision(text)
+        if wrong is not None:
+            raise InvalidCommand(wrong)
+        return text
 
     def send(self, answer: str | None, error: str | None) -> None:
         self._native.answer_approval(self._ask, answer, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, overload
 
@@ -37,6 +37,8 @@ class AuditEntry:
         error: Why the handler's word does not count: it failed, which denies, or came too late,
             because the turn was stopped or somebody else was first.
         request_id: The server's id of the request.
+        tool_call_id: The model's id of the call, as in ``result.tool_calls``.
+        runtime: The agent and the conversation that asked, usable as ``runtime=`` of a command.
     """
 
     time: datetime
@@ -46,6 +48,8 @@ class AuditEntry:
     by: str
     error: str | None = None
     request_id: str = ""
+    tool_call_id: str = ""
+    runtime: Fields = field(default_factory=lambda: Fields({}))
 
 
 class Audit(Sequence[AuditEntry]):
@@ -131,6 +135,8 @@ class Audit(Sequence[AuditEntry]):
             by=by,
             error=error,
             request_id=request.request_id,
+            tool_call_id=request.tool_call_id,
+            runtime=Fields(request.runtime.to_dict()),
         )
         self._entries.append(entry)
 

@@ -14,6 +14,7 @@ __all__ = [
     "expect_prompt",
     "expect_text",
     "expect_texts",
+    "kind_of",
     "runtime_ids",
 ]
 
@@ -45,6 +46,13 @@ def expect_text(name: str, value: object) -> None:
         ) from None
 
 
+def kind_of(value: object) -> str:
+    """What a value is, in words: a blocking object has the name of the one it stands for."""
+    kind = type(value)
+    blocks = kind.__module__ == f"{__package__}.sync"
+    return f"a blocking {kind.__name__}" if blocks else kind.__name__
+
+
 def expect_texts(name: str, values: Any) -> list[str]:
     """Checks that an option is several texts, and not one, which is several letters.
 
@@ -68,6 +76,9 @@ def expect_path(name: str, value: object) -> str:
     expect(name, value, "a path", (str, os.PathLike))
     text: object = os.fspath(value)  # type: ignore[call-overload]
     expect_text(name, text)
+    if "\0" in str(text):
+        # No system has such a path; Python itself would find out later, without the name.
+        raise InvalidOption(f"{name}: expected a path without a NUL character, got {text!r}")
     return str(text)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from . import _native
 from ._checks import expect_text
+from ._limits import at_most
 from ._pending import Pending
 from ._replay import Replay
 from .client import AppServerClient
@@ -77,29 +78,29 @@ def create_app_server_client(
 
 def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerClient:
     tls = TlsOptions() if options.tls is None else options.tls
-    rules = Reconnect() if options.reconnect is True else options.reconnect or None
+    reconnect = Reconnect() if options.reconnect is True else options.reconnect or None
     native = _native.Connection(
         url=options.url,
         token=options.token,
         transport=options.transport,
-        connect_timeout=options.connect_timeout,
-        request_timeout=options.request_timeout,
-        keepalive_interval=options.keepalive_interval,
-        keepalive_timeout=options.keepalive_timeout,
+        connect_timeout=at_most(options.connect_timeout),
+        request_timeout=at_most(options.request_timeout),
+        keepalive_interval=at_most(options.keepalive_interval),
+        keepalive_timeout=at_most(options.keepalive_timeout),
         max_message_bytes=options.max_message_bytes,
         max_pending_requests=options.max_pending_requests,
         ca=None if tls.ca is None else os.fspath(tls.ca),
         verify=tls.verify,
-        settle_pause=options.settle_pause,
+        settle_pause=at_most(options.settle_pause),
         external_tool_concurrency=options.external_tool_concurrency,
-        external_tool_timeout=options.external_tool_timeout,
-        reconnect=None if rules is None else (rules.max_attempts, rules.base, rules.cap),
+        external_tool_timeout=at_most(options.external_tool_timeout),
+        reconnect=None if reconnect is None else _rules(reconnect),
         standby=options.standby,
         record=_record(options),
         redacted=callable(options.redact),
         replay=None
         if played is None
-        else (played.path, played.speed, played.wait, played.step_timeout),
+        else (played.path, played.speed, played.wait, at_most(played.step_timeout)),
     )
     recording = native.take_recording()
     if recording is not None and callable(options.redact):
@@ -110,6 +111,10 @@ def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerC
     if native.insecure_token is not None:
         _warn(native.insecure_token)
     return AppServerClient(native)
+
+
+def _rules(reconnect: Reconnect) -> tuple[int | None, float, float]:
+    return (reconnect.max_attempts, at_most(reconnect.base), at_most(reconnect.cap))
 
 
 def _record(options: ConnectOptions) -> tuple[str | os.PathLike[str], int, int, list[str]] | None:

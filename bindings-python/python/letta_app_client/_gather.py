@@ -8,7 +8,7 @@ from typing import Literal
 
 from . import _native
 from ._batch import Batch, BatchItem, kept
-from ._checks import expect
+from ._checks import expect, kind_of
 from ._flight import news
 from ._progress import Progress
 from .errors import InvalidOption, LettaAppError, TurnError, from_json
@@ -54,10 +54,11 @@ async def gather(
             or ``TurnInterrupted``.
     """
     given: tuple[object, ...] = turns
-    wrong = next((type(one).__name__ for one in given if not isinstance(one, Turn)), None)
+    wrong = next((kind_of(one) for one in given if not isinstance(one, Turn)), None)
     if wrong is not None:
         raise InvalidOption(
-            f"turns: expected what send returned, got {wrong}", hint="several: gather(*turns)"
+            f"turns: expected what send returned, got {wrong}",
+            hint="several: gather(*turns); blocking ones go with letta_app_client.sync.gather",
         )
     expect("check", check, "True or False", (bool,))
     for turn in turns:

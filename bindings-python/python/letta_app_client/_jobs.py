@@ -93,6 +93,10 @@ class Job(ABC):
     def send(self, answer: str | None, error: str | None) -> None:
         """Sends the answer, or the text of an error."""
 
+    def is_failure(self, _output: object) -> bool:
+        """Whether the output is one that counts as if the function had raised."""
+        return False
+
     def describe(self, error: BaseException) -> str:
         """Says in an answer what the function raised."""
         return said(error)
@@ -162,6 +166,8 @@ class Job(ABC):
         except Exception as error:  # noqa: BLE001 - any failure is an answer
             self._failed(error, said(error))
         else:
+            if self.is_failure(output):
+                self._jobs.errors += 1
             self._answer(text, None)
 
     def _raised(self, error: BaseException) -> None:

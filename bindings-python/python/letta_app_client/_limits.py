@@ -12,6 +12,8 @@ __all__ = [
     "Resend",
     "Timeout",
     "TurnLimits",
+    "at_most",
+    "expect_resend",
     "grace",
     "limit",
     "request_limit",
@@ -80,6 +82,12 @@ def grace(name: str, value: Any) -> float:
     return float(value)
 
 
+def at_most(seconds: float) -> float:
+    """What the engine takes in place of a time without end: a number of any length is none."""
+    # In this order, in which a number that is none stays one, and is refused.
+    return min(seconds, LONGEST)
+
+
 def turn_limits(
     *,
     timeout: Any,
@@ -96,8 +104,7 @@ def turn_limits(
     Raises:
         InvalidOption: One is no limit; the message begins with its name.
     """
-    if resend not in _RESENDS:
-        raise InvalidOption(f'resend: expected "if_uncommitted" or "never", got {resend!r}')
+    expect_resend("resend", resend)
     return (
         limit("timeout", timeout),
         limit("idle_timeout", idle_timeout),
@@ -108,6 +115,16 @@ def turn_limits(
         grace("recover_timeout", recover_timeout),
         resend,
     )
+
+
+def expect_resend(name: str, value: object) -> None:
+    """Checks what becomes of a lost input.
+
+    Raises:
+        InvalidOption: It is no such word; the message begins with the name.
+    """
+    if value not in _RESENDS:
+        raise InvalidOption(f'{name}: expected "if_uncommitted" or "never", got {value!r}')
 
 
 _RESENDS = get_args(Resend)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._batch import Batch, BatchItem, kept
-from ._checks import expect, expect_texts
+from ._checks import expect, expect_texts, kind_of
 from ._limits import grace
 from ._loops import Completion
 from ._progress import Progress
+from ._settings import checked
 from .client import AppServerClient
 from .errors import InvalidOption, LettaAppError
 from .results import TurnResult
@@ -34,7 +36,7 @@ async def map(
     prompts: Iterable[Prompt],
     *,
     agents: str | Iterable[str],
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -46,7 +48,7 @@ async def map(
     *,
     agents: str | Iterable[str],
     output_type: type[T],
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -58,7 +60,7 @@ async def map(
     *,
     agents: str | Iterable[str],
     output_type: Any,
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -71,7 +73,7 @@ async def map(
     *,
     agents: str | Iterable[str],
     output_type: Any = None,
-    limit: int = 8,
+    limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
@@ -89,7 +91,7 @@ async def map(
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
@@ -99,19 +101,27 @@ async def map(
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
     Raises:
-        InvalidOption: An option or a setting is not usable.
-        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        InvalidOption: An option or a setting is not usable. Nothing was sent.
+        TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
+            ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
             have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
             ``StructuredOutputError`` or ``Disconnected``.
     """
+    given: object = client
+    if not isinstance(given, AppServerClient):
+        raise InvalidOption(
+            f"client: expected an AppServerClient, got {kind_of(given)}",
+            hint="a blocking one goes with letta_app_client.sync.map",
+        )
     if isinstance(prompts, (str, bytes)):
         raise InvalidOption("prompts: expected several, got a single text")
     asked = list(prompts)
     known = [agents] if isinstance(agents, str) else expect_texts("agents", agents)
     if not known:
         raise InvalidOption("agents: expected the ids of agents, got none")
-    expect("limit", limit, "a number", (int,))
+    if limit != math.inf:
+        expect("limit", limit, "a whole number or math.inf", (int,))
     if limit < 1:
         raise InvalidOption(f"limit: expected a number above 0, got {limit}")
     expect("check", check, "True or False", (bool,))
@@ -125,10 +135,15 @@ async def map(
         mapping = _Mapping(
             client, asked, known, output=output, progress=shown, settings=settings, check=check
         )
-        return await mapping.run(limit)
+        return await mapping.run(int(min(limit, len(asked))))
     finally:
         shown.close()
 
+
+_STARTS = ("mode", "cwd", "tools", "create_conversation", "fields")
+"""The settings that are those of a session; the others are those of its turn."""
+
+_OWN_OPTIONS = ("agents", "output_type", "limit", "progress", "check")
 
 _DAY = 86_400.0
 """No timer is set for longer."""
@@ -153,14 +168,12 @@ class _Mapping:
         self._agents = agents
         self._output = output
         self._progress = progress
-        session = ("mode", "cwd", "tools", "create_conversation", "fields")
-        self._start = {name: settings[name] for name in session if name in settings}
-        self._settings: Any = {k: v for k, v in settings.items() if k not in session}
+        self._start = {name: settings[name] for name in _STARTS if name in settings}
+        turns = {name: value for name, value in settings.items() if name not in _STARTS}
+        self._settings = checked("map", turns, (*_STARTS, *_OWN_OPTIONS))
         # They count for every prompt, and a generator gives its items once.
         if "tools" in settings:
             self._start["tools"] = ToolSet(settings["tools"])
-        if "allow" in settings:
-            self._settings["allow"] = expect_texts("allow", settings["allow"])
         self._check = check
         self._items: dict[int, BatchItem[Any]] = {}
         self._open: set[Session] = set()
@@ -170,7 +183,7 @@ class _Mapping:
         self._lost_at: float | None = None
         self._patience = grace("recover_timeout", settings.get("recover_timeout", 30))
 
-    async def run(self, limit: int) -> Batch[Any]:
+    async def run(self, workers: int) -> Batch[Any]:
         """Runs the workers to the end of all prompts, or of the first error."""
         loop = self._client._bridge.enter()  # noqa: SLF001 - of this package
         if not self._prompts:
@@ -179,7 +192,6 @@ class _Mapping:
         self._settled, self._ended = loop.completion(), loop.completion()
         self._loop = loop
         queue = iter(enumerate(self._prompts))
-        workers = min(limit, len(self._prompts))
         cancels = [loop.start(lambda: self._work(queue)) for _ in range(workers)]
         try:
             await self._until_settled()
@@ -265,7 +277,7 @@ class _Mapping:
         self._open.add(session)
         try:
             if self._output is None:
-                return cast("TurnResult", await session.run(prompt, **self._settings))
+                return await session.run(prompt, **self._settings)
             from ._structured import run_structured  # noqa: PLC0415
 
             return await run_structured(session, prompt, self._output, self._settings)

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from . import _native
 from ._checks import expect_prompt, expect_texts
-from ._json import encode
+from ._json import encode_unicode
 from ._jsonable import jsonable
 from ._lanes import Lanes
 from ._shape import BadValue
@@ -59,13 +59,13 @@ async def run_structured(
     session: Session, prompt: Prompt, output: Output, settings: TurnSettings
 ) -> StructuredResult[Any]:
     """See ``Session.run``."""
-    prompt = expect_prompt(prompt)
+    prompt = json.loads(encode_unicode({"prompt": expect_prompt(prompt)}))["prompt"]
     client = session.client
     groups = session._groups()  # noqa: SLF001 - of this package
     if any(_named(tool) for group in groups for tool in group.get("tools", ())):
         name = _native.Submission.TOOL
         raise InvalidOption(f"output_type: the session has a tool {name!r} of its own")
-    submission = _native.Submission(encode(output.schema))
+    submission = _native.Submission(encode_unicode(output.schema))
     lanes = _LANES.setdefault(client, Lanes())
     loop = client._bridge.enter()  # noqa: SLF001 - of this package
     key = (session.agent_id, session.conversation_id)
@@ -118,8 +118,7 @@ class _Handing:
             self._forget([{"runtimes": [runtime], "external_tools": left}])
 
     async def _ask(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
-        plain = json.loads(encode({"content": prompt}))["content"]
-        content: Prompt = json.loads(self._submission.content(json.dumps(plain)))
+        content: Prompt = json.loads(self._submission.content(json.dumps(prompt)))
         spent = Usage()
         while True:
             if self._session._closings != self._closings:  # noqa: SLF001

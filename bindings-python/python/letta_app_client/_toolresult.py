@@ -25,11 +25,11 @@ def to_result(output: Any) -> dict[str, Any]:
     """Makes the ``result`` of an answer.
 
     Text stays text; ``None`` is ``done``. Bytes that are a PNG, JPEG, GIF or WebP file, images of
-    PIL and figures of matplotlib become images; other bytes base64 text that says so. Tables of
-    pandas and polars become CSV, cut where they are long. A list that holds any of these becomes
-    one part of content for each item. A mapping with the ``content`` of a result is taken as it is.
-    Anything else becomes JSON text: mappings, lists, sets, numbers, dataclasses, pydantic models,
-    dates, enums.
+    PIL and figures of matplotlib become images; other bytes are text where they are UTF-8, and
+    otherwise base64 text that says so. Tables of pandas and polars become CSV, cut where they are
+    long. A list that holds any of these becomes one part of content for each item. A mapping with
+    the ``content`` of a result is taken as it is. Anything else becomes JSON text without white
+    space: mappings, lists, sets, numbers, dataclasses, pydantic models, dates, enums.
 
     Raises:
         TypeError: It is nothing of that.
@@ -80,7 +80,9 @@ def _part(value: Any) -> dict[str, Any]:
 
 def _plain_text(value: Any) -> str:
     plain = "done" if value is None else jsonable(value)
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    if isinstance(plain, str):
+        return plain
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
 
 
 def _text(text: str) -> dict[str, Any]:
@@ -98,7 +100,11 @@ def _of_bytes(data: bytes) -> dict[str, Any]:
             return _image(data, kind)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _image(data, "image/webp")
-    return _text(f"({len(data)} bytes as base64)\n{base64.b64encode(data).decode()}")
+    try:
+        # What marks the beginning of a file is no part of its text.
+        return _text(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return _text(f"({len(data)} bytes as base64)\n{base64.b64encode(data).decode()}")
 
 
 def _of_picture(value: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ._failure import Failure
 from ._jobs import _drop, _is_async
 from ._loops import logger, running_loop
 from ._said import kind_and_said
@@ -101,4 +102,4 @@ def _called(name: str, call: Callable[[], Any]) -> Any:
 def _failed(name: str, error: BaseException) -> dict[str, Any]:
     logger.error("the tool %s failed", name, exc_info=error)
     text = kind_and_said(error)
-    return error_result(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+    return Failure(error_result(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"))

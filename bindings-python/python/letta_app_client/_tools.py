@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from . import _native
 from ._bridge import Bridge
 from ._checks import runtime_ids
+from ._failure import Failure
 from ._jobs import Job, Jobs
 from ._json import encode
 from ._loops import Loop, logger
@@ -47,6 +48,10 @@ class _ToolJob(Job):
 
     def label(self) -> str:
         return f"the external tool {json.dumps(self._call.get('tool_name'))}"
+
+    def is_failure(self, output: object) -> bool:
+        # A ``ToolSet`` has logged and answered for what its tool raised.
+        return isinstance(output, Failure)
 
     def encode(self, output: Any) -> str:
         if isinstance(output, str):
@@ -84,7 +89,7 @@ class Tools:
 
     @property
     def errors(self) -> int:
-        """How often a tool raised."""
+        """How often a tool raised, or returned what is no result."""
         return self._jobs.errors
 
     def set(

@@ -216,6 +216,7 @@ class AppServerClient(Commands):
         cwd: str | os.PathLike[str] | None = None,
         tools: Iterable[Tool[..., Any] | Callable[..., Any]] = (),
         fields: Mapping[str, Any] | None = None,
+        check: bool | None = None,
         **settings: Unpack[TurnSettings],
     ) -> Opening:
         """Starts or joins a conversation and leads it: ``runtime_start`` (protocol section 8).
@@ -234,16 +235,21 @@ class AppServerClient(Commands):
                 ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
                 ``ToolSet``. They are registered as long as the connection lasts and replace what
-                was registered for the conversation (section 14).
+                was registered for the conversation (section 14). Those of a ``ToolSet`` with a
+                ``scope_id`` are seen in this session's turns only, and not in what others ask in
+                the conversation: its inputs name the scope, and are not merged with other inputs.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
+            check: Whether turns that the agent did not end itself are raised, where a turn does not
+                say it: by default those of ``Session.run`` are, and no others.
             **settings: Limits of the session's turns, and who is asked for permissions, as for
                 ``run_turn``. Without ``approvals`` what wants one is denied, so that nothing hangs
                 and nothing is accepted silently; only ``tools`` may be called.
 
         Raises:
-            InvalidOption: ``cwd`` is no path, two tools have one name; raised at once, not when
-                awaited.
-            TypeError: A function cannot be a tool; raised at once as well.
+            InvalidOption: ``cwd`` is no path, two tools have one name, ``check`` or a setting is
+                not usable; raised at once, not when awaited.
+            TypeError: A function cannot be a tool, or there is no such setting; raised at once as
+                well.
             InvalidCommand: A field is missing or of the wrong type.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
@@ -259,7 +265,7 @@ class AppServerClient(Commands):
         }
         start = {name: value for name, value in given.items() if value is not None}
         start |= {"mode": mode, **(fields or {})}
-        return Opening(self, start, cwd, tools, settings)
+        return Opening(self, start, cwd, tools, settings, check=check)
 
     if not TYPE_CHECKING:  # its types are in ``Overloads``
 

@@ -34,6 +34,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -152,6 +153,8 @@ class ClientClosed(LettaAppError):
 
 class RequestError(LettaAppError):
     """The server answered a request with a refusal (``success: false`` or ``accepted: false``).
+
+    Or it agreed, and its answer lacks what was asked for, such as the runtime that it has started.
 
     Attributes:
         response: The server's answer.
@@ -388,5 +391,20 @@ def refusal(response: Message) -> RequestError:
         reason = reason.get("message", reason)
     what = response.type.removesuffix("_response") or "the request"
     error = RequestError(f"{what} was refused: {reason or 'the server gave no reason'}")
+    error.response = response
+    return error
+
+
+_SHOWN = 200
+"""How much of a value is worth reading."""
+
+
+def incomplete(response: Message, name: str, expected: str) -> RequestError:
+    """Builds the error for an answer that refuses nothing, but has not what was asked for."""
+    what = response.type.removesuffix("_response") or "the request"
+    given = json.dumps(response.raw[name])[:_SHOWN] if name in response else "nothing"
+    error = RequestError(
+        f"{what} was answered, but field `{name}`: expected {expected}, got {given}"
+    )
     error.response = response
     return error

@@ -16,10 +16,11 @@ from ._limits import Resend
 from ._own import Own
 from ._pending import Pending
 from ._rich import Rich
+from ._settings import checked, expect_check
 from ._subscription import Inbox
 from .approvals import ApprovalHandler, ApprovalMode
-from .errors import InvalidOption, RequestError, refusal
-from .messages import Fields
+from .errors import InvalidOption, RequestError, incomplete
+from .messages import Fields, Message
 from .results import TurnResult, Usage
 from .tools import Tool, ToolSet
 
@@ -46,6 +47,20 @@ Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]]"
 
 _STATUSES = 100
 """How many statuses are kept while one is asked for; the last one counts."""
+
+
+_OWN_OPTIONS = (
+    "agent_id",
+    "create_agent",
+    "conversation_id",
+    "create_conversation",
+    "mode",
+    "cwd",
+    "tools",
+    "fields",
+    "check",
+)
+"""What ``AppServerClient.session`` takes besides the settings of turns."""
 
 
 class TurnSettings(TypedDict, total=False):
@@ -102,6 +117,8 @@ class Session(Rich):
         start: Mapping[str, Any],
         tools: ToolSet,
         settings: TurnSettings,
+        *,
+        check: bool | None,
     ) -> None:
         """Use ``AppServerClient.session``."""
         self._client = client
@@ -113,6 +130,7 @@ class Session(Rich):
             remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
         self._start = dict(start)
         self._settings = settings
+        self._check = check
         self._cwd: str | None = None
         self._cwd_ignored = False
         self._closings = 0
@@ -174,7 +192,7 @@ class Session(Rich):
 
     @overload
     async def run(
-        self, prompt: Prompt, *, check: bool = True, **settings: Unpack[TurnSettings]
+        self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
     ) -> TurnResult: ...
     @overload
     async def run(
@@ -190,7 +208,7 @@ class Session(Rich):
         prompt: Prompt,
         *,
         output_type: Any = None,
-        check: bool = True,
+        check: bool | None = None,
         **settings: Unpack[TurnSettings],
     ) -> TurnResult:
         """Asks, and waits for the end of the turn.
@@ -214,7 +232,8 @@ class Session(Rich):
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
             check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
+                is returned, as ``subprocess.run`` has it. The session's by default, and where that
+                has none ``True``; always ``True`` with ``output_type``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -227,14 +246,15 @@ class Session(Rich):
                 instead, ``errors`` what is wrong with the last one.
             UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
             InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own.
-            TypeError: JSON has no values of ``output_type``.
+                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
+            TypeError: There is no such setting, or JSON has no values of ``output_type``.
         """
-        expect("check", check, "True or False", (bool,))
+        settings = checked("Session.run", settings, ("check", "output_type"))
+        raises = expect_check(check, otherwise=self._check is not False)
         if output_type is None:
             settings = {"resend": "if_uncommitted", **self._settings, **settings}
-            return await self._asked(prompt, settings, check=check)
-        if not check:
+            return await self._asked(prompt, settings, check=raises)
+        if check is False:
             raise InvalidOption("check: a turn with output_type has an output, or raises")
         # Only those who want one need it.
         from ._output import Output  # noqa: PLC0415
@@ -242,24 +262,46 @@ class Session(Rich):
 
         return await run_structured(self, prompt, Output(output_type), settings)
 
-    def send(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> Turn:
+    def send(
+        self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
+    ) -> Turn:
         """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.
 
         A second one is queued by the server while the first runs. However the turn ends, awaiting
         it gives its result, unless it is interrupted or comes to a limit.
-        """
-        return self._sent(prompt, settings, check=False)
 
-    def stream(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
+        Args:
+            prompt: What is said.
+            check: Whether awaiting the turn raises where the agent did not end it itself, as with
+                ``run``. The session's by default, and where that has none ``False``.
+            **settings: Limits, and who is asked for permissions, instead of the session's.
+
+        Raises:
+            InvalidOption: A setting is not usable.
+            TypeError: There is no such setting.
+            LettaAppError: Its other kinds, as for ``AppServerClient.send_turn``.
+        """
+        return self._send("send", prompt, settings, check=check)
+
+    def stream(
+        self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
+    ) -> TurnStream[TurnEvent]:
         """Asks, and iterates over what happens; the last event is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. See ``Turn``.
+        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises in
+        place of that event where the agent did not end the turn itself. See ``Turn``; for the rest
+        it is as ``send``.
         """
-        return aiter(self.send(prompt, **settings))
+        return aiter(self._send("stream", prompt, settings, check=check))
 
-    def stream_text(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> TurnStream[str]:
-        """Asks, and iterates over the agent's text as it comes; see ``Turn.stream_text``."""
-        return self.send(prompt, **settings).stream_text()
+    def stream_text(
+        self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
+    ) -> TurnStream[str]:
+        """Asks, and iterates over the agent's text as it comes; see ``Turn.stream_text``.
+
+        For the rest it is as ``stream``.
+        """
+        return self._send("stream_text", prompt, settings, check=check).stream_text()
 
     async def abort(self) -> bool:
         """Stops whatever runs in the conversation, also what others started (section 15).
@@ -313,10 +355,9 @@ class Session(Rich):
         forked = await self._client.request({**command, **of_agent})
         skipped = ("create_agent", "create_conversation", "agent_id", "conversation_id", "cwd")
         start = {key: value for key, value in self._start.items() if key not in skipped}
-        if forked.conversation is None:
-            raise refusal(forked)
-        start |= {"agent_id": self.agent_id, "conversation_id": forked.conversation["id"]}
-        return await Opening(self._client, start, self._cwd, self._tools, self._settings)
+        start |= {"agent_id": self.agent_id, "conversation_id": _forked_id(forked)}
+        rest = (self._cwd, self._tools, self._settings)
+        return await Opening(self._client, start, *rest, check=self._check)
 
     def set_mode(self, mode: PermissionMode) -> None:
         """Changes what runs unasked: ``change_device_state``. The server sends no answer."""
@@ -385,6 +426,14 @@ class Session(Rich):
         turn._flight.leave()  # noqa: SLF001 - of this package; nobody follows it
         return await turn
 
+    def _send(
+        self, method: str, prompt: Prompt, settings: TurnSettings, *, check: bool | None
+    ) -> Turn:
+        settings = checked(f"Session.{method}", settings, ("check",))
+        return self._sent(
+            prompt, settings, check=expect_check(check, otherwise=self._check is True)
+        )
+
     def _sent(
         self, prompt: Prompt, settings: TurnSettings, *, check: bool, scopes: Sequence[str] = ()
     ) -> Turn:
@@ -398,6 +447,9 @@ class Session(Rich):
         if callable(decides):
             chosen["approvals"] = policy.Audit.into(self._decided, decides)
         payload = _payload(prompt)
+        if self._tools.scope_id is not None and len(self._tools) > 0:
+            # The model would not see them otherwise.
+            scopes = [self._tools.scope_id, *scopes]
         if scopes:
             payload["external_tool_scope_ids"] = list(scopes)
         turn = self._client.send_turn(runtime=self._runtime, payload=payload, check=check, **chosen)
@@ -448,18 +500,16 @@ class Opening(Pending[Session]):
         cwd: str | os.PathLike[str] | None,
         tools: Iterable[Tool[..., Any] | Callable[..., Any]],
         settings: TurnSettings,
+        *,
+        check: bool | None,
     ) -> None:
         """Use ``AppServerClient.session``."""
         self._client = client
         self._start = start
         self._cwd = None if cwd is None else absolute(cwd)
         self._tools = ToolSet(tools)
-        for name in settings.keys() - TurnSettings.__annotations__.keys():
-            raise TypeError(f"session() got an unexpected keyword argument {name!r}")
-        self._settings: TurnSettings = {**settings}
-        if "allow" in settings:
-            # It counts for every turn, and a generator gives its names once.
-            self._settings["allow"] = expect_texts("allow", settings["allow"])
+        self._settings = checked("AppServerClient.session", settings, _OWN_OPTIONS)
+        self._check = None if check is None else expect_check(check, otherwise=check)
 
     async def _open(self) -> Session:
         fields = dict(self._start)
@@ -469,10 +519,9 @@ class Opening(Pending[Session]):
         if groups:
             fields["external_tools"] = groups
         started = await self._client.runtime_start(**fields)
-        runtime = started.runtime
-        if runtime is None:
-            raise refusal(started)
-        session = Session(self._client, runtime, self._start, self._tools, self._settings)
+        runtime = _started_runtime(started)
+        rest = (self._start, self._tools, self._settings)
+        session = Session(self._client, runtime, *rest, check=self._check)
         if self._cwd is not None:
             try:
                 await session._look(self._cwd)  # noqa: SLF001 - of this module
@@ -480,6 +529,24 @@ class Opening(Pending[Session]):
                 await session.close()
                 raise
         return session
+
+
+def _started_runtime(started: Message) -> Fields:
+    """Which conversation a server has started: without it nothing could be asked there."""
+    runtime = started.get("runtime")
+    ids = ("agent_id", "conversation_id")
+    if isinstance(runtime, Fields) and all(isinstance(runtime.get(name), str) for name in ids):
+        return runtime
+    raise incomplete(started, "runtime", "an agent_id and a conversation_id")
+
+
+def _forked_id(forked: Message) -> str:
+    """The id of the copy of a conversation."""
+    copy = forked.get("conversation")
+    found = copy.get("id") if isinstance(copy, Fields) else None
+    if isinstance(found, str):
+        return found
+    raise incomplete(forked, "conversation", "an object with an id")
 
 
 def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:

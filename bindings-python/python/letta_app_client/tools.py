@@ -20,6 +20,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from ._checks import expect_text
 from ._jobs import _is_async
 from ._shape import BadValue
 from ._signature import Signature
@@ -151,19 +152,24 @@ class ToolSet:
 
     Attributes:
         scope_id: The scope that an input has to name in ``external_tool_scope_ids`` for the model
-            to see these tools; ``None`` for tools that it always sees.
+            to see these tools; ``None`` for tools that it always sees. The inputs of a session that
+            has these tools name it.
     """
 
     def __init__(
         self, tools: Iterable[Tool[..., Any] | Callable[..., Any]] = (), scope_id: str | None = None
     ) -> None:
-        """Takes tools, and functions that become some.
+        """Takes tools, and functions that become some; of another set its scope as well.
 
         Raises:
-            InvalidOption: Two have the same name.
+            InvalidOption: Two have the same name, or the scope is no text.
             TypeError: A function cannot be a tool.
         """
-        self.scope_id = scope_id
+        if scope_id is None and isinstance(tools, ToolSet):
+            scope_id = tools.scope_id
+        if scope_id is not None:
+            expect_text("scope_id", scope_id)
+        self.scope_id: str | None = scope_id
         self._tools: dict[str, Tool[..., Any]] = {}
         for given in tools:
             made = given if isinstance(given, Tool) else Tool(given)

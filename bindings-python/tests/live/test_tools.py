@@ -42,6 +42,36 @@ async def test_a_tool_that_succeeds(live: dict[str, Any]) -> None:
     assert "found x" in (tool.output or "")
 
 
+async def test_half_a_surrogate_pair(live: dict[str, Any]) -> None:
+    # In the prompt and in the tool's result: as an escape, which the server understands.
+    async with connected(live) as client:
+
+        def lookup(q: str) -> str:
+            return f"found {q} \udcff"
+
+        create_agent = {"body": {"model": live["model"]}}
+        session = await client.session(create_agent=create_agent, cwd=live["cwd"], tools=[lookup])
+        result = await session.run(f"\ud800 N=1 {call('lookup', q='x')}")
+    assert (result.status, result.text) == ("completed", "tok0 ")
+    assert [one.status for one in result.tool_calls] == ["success"]
+    assert "found x" in (result.tool_calls[0].output or "")
+
+
+async def test_tools_of_a_scope_are_for_turns_of_their_session(live: dict[str, Any]) -> None:
+    async with connected(live) as client:
+
+        def lookup(q: str) -> str:
+            return f"found {q}"
+
+        tools = letta.ToolSet([lookup], scope_id="mine")
+        create_agent = {"body": {"model": live["model"]}}
+        session = await client.session(create_agent=create_agent, cwd=live["cwd"], tools=tools)
+        (own,) = (await session.run(f"N=1 {call('lookup', q='x')}")).tool_calls
+        other = await client.run_turn(runtime=session.runtime, payload=PAYLOAD, approvals="deny")
+    assert (own.status, "found x" in (own.output or "")) == ("success", True)
+    assert "found x" not in str([one.output for one in other.tool_calls])
+
+
 async def test_a_tool_that_raises(live: dict[str, Any]) -> None:
     async def handler(_: Message) -> str:
         raise LookupError("no such row")

@@ -51,6 +51,7 @@ from .. import client as _client
 from .. import server as _server
 from .. import session as _session
 from .. import turn as _turn
+from .._checks import kind_of
 from ..errors import InvalidOption
 from ._faces import bare, called, face_class, run, shown
 from ._loop import BlockingLoop
@@ -122,6 +123,11 @@ def spawn_server(*args: Any, **options: Any) -> Any:
 
 @_like(_map.map)
 def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as there
+    if not isinstance(client, AppServerClient):
+        raise InvalidOption(
+            f"client: expected a blocking AppServerClient, got {kind_of(client)}",
+            hint="one that is awaited goes with letta_app_client.map",
+        )
     loop = client._loop  # noqa: SLF001 - of this package
     if callable(options.get("progress")):
         options["progress"] = called(options["progress"], loop)
@@ -135,7 +141,13 @@ def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as ther
 
 @_like(_gather.gather)
 def gather(*turns: Any, **options: Any) -> Any:
-    loops = {turn._loop for turn in turns if isinstance(turn, Turn)}  # noqa: SLF001
+    wrong = next((kind_of(turn) for turn in turns if not isinstance(turn, Turn)), None)
+    if wrong is not None:
+        raise InvalidOption(
+            f"turns: expected what the send of a blocking client returned, got {wrong}",
+            hint="several: gather(*turns); those to be awaited go with letta_app_client.gather",
+        )
+    loops = {turn._loop for turn in turns}  # noqa: SLF001 - of this package
     if len(loops) > 1:
         # Whoever waits looks for the deliveries of one client.
         raise InvalidOption("turns: expected those of one client", hint="gather each client's")

@@ -206,7 +206,7 @@ class AppServerClient(Face):
     def next_request_id(self, prefix: str='request') -> str:
         """Returns an id that no other request of this client has."""
 
-    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode='standard', cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, **settings: Unpack[TurnSettings]) -> Session:
+    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode='standard', cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
         """Starts or joins a conversation and leads it: ``runtime_start`` (protocol section 8).
 
         ``session = client.session(agent_id="agent-123")``, or with ``with``, which
@@ -223,16 +223,21 @@ class AppServerClient(Face):
                 ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
                 ``ToolSet``. They are registered as long as the connection lasts and replace what
-                was registered for the conversation (section 14).
+                was registered for the conversation (section 14). Those of a ``ToolSet`` with a
+                ``scope_id`` are seen in this session's turns only, and not in what others ask in
+                the conversation: its inputs name the scope, and are not merged with other inputs.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
+            check: Whether turns that the agent did not end itself are raised, where a turn does not
+                say it: by default those of ``Session.run`` are, and no others.
             **settings: Limits of the session's turns, and who is asked for permissions, as for
                 ``run_turn``. Without ``approvals`` what wants one is denied, so that nothing hangs
                 and nothing is accepted silently; only ``tools`` may be called.
 
         Raises:
-            InvalidOption: ``cwd`` is no path, two tools have one name; raised at once, not when
-                awaited.
-            TypeError: A function cannot be a tool; raised at once as well.
+            InvalidOption: ``cwd`` is no path, two tools have one name, ``check`` or a setting is
+                not usable; raised at once, not when awaited.
+            TypeError: A function cannot be a tool, or there is no such setting; raised at once as
+                well.
             InvalidCommand: A field is missing or of the wrong type.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
@@ -2322,7 +2327,7 @@ class Session(Face):
         """
 
     @overload
-    def run(self, prompt: Prompt, *, check: bool=True, **settings: Unpack[TurnSettings]) -> TurnResult:
+    def run(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnResult:
         """Asks, and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
@@ -2335,14 +2340,17 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
             check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
+                is returned, as ``subprocess.run`` has it. The session's by default, and where that
+                has none ``True``; always ``True`` with ``output_type``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -2355,8 +2363,8 @@ class Session(Face):
                 instead, ``errors`` what is wrong with the last one.
             UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
             InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own.
-            TypeError: JSON has no values of ``output_type``.
+                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
+            TypeError: There is no such setting, or JSON has no values of ``output_type``.
         """
 
     @overload
@@ -2373,14 +2381,17 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
             check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
+                is returned, as ``subprocess.run`` has it. The session's by default, and where that
+                has none ``True``; always ``True`` with ``output_type``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -2393,8 +2404,8 @@ class Session(Face):
                 instead, ``errors`` what is wrong with the last one.
             UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
             InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own.
-            TypeError: JSON has no values of ``output_type``.
+                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
+            TypeError: There is no such setting, or JSON has no values of ``output_type``.
         """
 
     @overload
@@ -2411,14 +2422,17 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
             check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. Always so with ``output_type``.
+                is returned, as ``subprocess.run`` has it. The session's by default, and where that
+                has none ``True``; always ``True`` with ``output_type``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -2431,25 +2445,41 @@ class Session(Face):
                 instead, ``errors`` what is wrong with the last one.
             UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
             InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own.
-            TypeError: JSON has no values of ``output_type``.
+                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
+            TypeError: There is no such setting, or JSON has no values of ``output_type``.
         """
 
-    def send(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> Turn:
+    def send(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Turn:
         """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.
 
         A second one is queued by the server while the first runs. However the turn ends, awaiting
         it gives its result, unless it is interrupted or comes to a limit.
+
+        Args:
+            prompt: What is said.
+            check: Whether awaiting the turn raises where the agent did not end it itself, as with
+                ``run``. The session's by default, and where that has none ``False``.
+            **settings: Limits, and who is asked for permissions, instead of the session's.
+
+        Raises:
+            InvalidOption: A setting is not usable.
+            TypeError: There is no such setting.
+            LettaAppError: Its other kinds, as for ``AppServerClient.send_turn``.
         """
 
-    def stream(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
+    def stream(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
         """Asks, and iterates over what happens; the last event is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. See ``Turn``.
+        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises in
+        place of that event where the agent did not end the turn itself. See ``Turn``; for the rest
+        it is as ``send``.
         """
 
-    def stream_text(self, prompt: Prompt, **settings: Unpack[TurnSettings]) -> TurnStream[str]:
-        """Asks, and iterates over the agent's text as it comes; see ``Turn.stream_text``."""
+    def stream_text(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[str]:
+        """Asks, and iterates over the agent's text as it comes; see ``Turn.stream_text``.
+
+        For the rest it is as ``stream``.
+        """
 
     def abort(self) -> bool:
         """Stops whatever runs in the conversation, also what others started (section 15).
@@ -3846,7 +3876,7 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
     """Asks many prompts, each in a conversation of its own, and waits for all.
 
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
@@ -3860,7 +3890,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
@@ -3870,8 +3900,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
     Raises:
-        InvalidOption: An option or a setting is not usable.
-        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        InvalidOption: An option or a setting is not usable. Nothing was sent.
+        TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
+            ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
             have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
             ``StructuredOutputError`` or ``Disconnected``.
@@ -3879,7 +3910,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
     """Asks many prompts, each in a conversation of its own, and waits for all.
 
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
@@ -3893,7 +3924,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
@@ -3903,8 +3934,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
     Raises:
-        InvalidOption: An option or a setting is not usable.
-        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        InvalidOption: An option or a setting is not usable. Nothing was sent.
+        TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
+            ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
             have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
             ``StructuredOutputError`` or ``Disconnected``.
@@ -3912,7 +3944,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: int=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
     """Asks many prompts, each in a conversation of its own, and waits for all.
 
     Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
@@ -3926,7 +3958,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         prompts: What is said.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
-        limit: How many turns run at once.
+        limit: How many turns run at once; ``math.inf`` for all.
         progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
             on the loop's thread with how many prompts are done, failed or not, and how many there
             are. What it raises is logged.
@@ -3936,8 +3968,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
     Raises:
-        InvalidOption: An option or a setting is not usable.
-        TypeError: A function cannot be a tool, or JSON has no values of ``output_type``.
+        InvalidOption: An option or a setting is not usable. Nothing was sent.
+        TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
+            ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
             have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
             ``StructuredOutputError`` or ``Disconnected``.

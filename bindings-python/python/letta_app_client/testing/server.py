@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from letta_app_client import _native
-from letta_app_client._json import encode
+from letta_app_client._json import encode, encode_unicode
 from letta_app_client.messages import Message
 
 __all__ = ["MockServer", "Terminated"]
@@ -77,7 +77,7 @@ class MockServer:
             "answers": dict(answers or {}),
             **more,
         }
-        self._native = _native.MockServer.scripted(encode(options))
+        self._native = _native.MockServer.scripted(encode_unicode(options))
 
     @classmethod
     def play(
@@ -175,7 +175,7 @@ class MockServer:
         Raises:
             AssertionError: They have not; the message says where those that came differ.
         """
-        complaint = self._native.complaint(type, times, encode(fields))
+        complaint = self._native.complaint(type, times, encode_unicode(fields))
         if complaint is not None:
             raise AssertionError(complaint)
 
