@@ -30,7 +30,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
 print("arguments:", " ".join(sys.argv[1:]), flush=True)
-open("pid", "w").write(str(os.getpid()))
+with open("pid.new", "w") as file:
+    file.write(str(os.getpid()))
+os.rename("pid.new", "pid")
 print(f"Listening on ws://127.0.0.1:{server.server_port} (stand-in)", flush=True)
 server.serve_forever()
 """

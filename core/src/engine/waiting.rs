@@ -100,8 +100,9 @@ impl Runtime {
     fn settling(&self, ctx: &Context) -> bool {
         let settling = self.settle_until.is_some_and(|until| until > ctx.now);
         let starts = |turn: &Turn| turn.unseen() && !turn.busy && !turn.left_over;
-        // Where a turn runs that the server has lost sight of, it would start the next beside it (section 18).
-        let astray = |turn: &Turn| turn.detached && turn.is_ours();
+        // Where a turn runs that the server has lost sight of, it starts the next beside it (section 18). What they
+        // say can be told apart only where the server says what a run answers.
+        let astray = |turn: &Turn| turn.detached && turn.is_ours() && !ctx.features.correlation;
         settling
             || self.is_restoring()
             || self.turns.iter().any(|turn| starts(turn) || astray(turn))

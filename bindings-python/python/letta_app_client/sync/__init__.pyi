@@ -2697,8 +2697,11 @@ class Turn(Face):
     def detach(self) -> None:
         """Lets the turn go on without anybody here watching; sends nothing.
 
-        Iterations end, and awaiting raises ``TurnInterrupted``. Permissions that the turn wants are
-        asked of the client's handlers from then on. A turn that has ended is left as it is.
+        Iterations end, and awaiting raises ``TurnInterrupted``. It has no limits any more. What it
+        allows runs as before, and what it denies is denied; a permission that its policy or
+        handler has not decided on is asked of the client's handlers, and without any waits until
+        an input comes behind it, and is decided as that one's would be. An input that still waits
+        is sent all the same. A turn that has ended is left as it is.
 
         Raises:
             WrongLoop: Called on another event loop.
