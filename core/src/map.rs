@@ -123,13 +123,14 @@ pub async fn map<P: Into<Prompt>>(
     }
     let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
     let total = prompts.len();
-    let agents = agents.iter().cycle();
+    // Cloned: with borrowed ones the whole future could not be spawned.
+    let agents = agents.iter().cloned().cycle();
     let outage = &Outage::default();
-    let runs = prompts.into_iter().zip(agents).enumerate().map(|(index, (prompt, agent))| {
-        let options = open(SessionOptions::agent(agent));
+    let runs = prompts.into_iter().zip(agents).enumerate().map(|(index, (prompt, agent_id))| {
+        let options = open(SessionOptions::agent(agent_id.as_str()));
         async move {
             let result = ask(client, outage, prompt.clone(), options).await;
-            (index, BatchItem { prompt, agent_id: agent.clone(), result })
+            (index, BatchItem { prompt, agent_id, result })
         }
     });
     let running = stream::iter(runs).buffer_unordered(limit);
