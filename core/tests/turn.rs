@@ -242,6 +242,7 @@ async fn a_question_is_over_when_the_turn_is_aborted() {
         timeout(SOON, async { tokio::join!(turn.abort(), request.over()) }).await.unwrap();
     assert_eq!(result.unwrap().status, Some(TurnStatus::Aborted));
     assert!(turn.report().is_none(), "it has ended");
+    timeout(SOON, request.over()).await.unwrap();
 }
 
 #[tokio::test]
@@ -279,6 +280,7 @@ async fn a_tool_hears_that_its_turn_was_aborted() {
         timeout(SOON, async { tokio::join!(turn.abort(), call.over()) }).await.unwrap();
     assert_eq!(result.unwrap().status, Some(TurnStatus::Aborted));
     assert!(reason.contains("aborted"), "{reason}");
+    assert_eq!(timeout(SOON, call.over()).await.unwrap(), reason, "it says the same again");
 }
 
 #[tokio::test]
