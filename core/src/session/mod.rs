@@ -203,13 +203,15 @@ impl Session {
     }
 
     /// Asks, and resolves with the result of a turn that the agent ended itself: `input` (section 8.1), and
-    /// the turn's end (section 17).
+    /// the turn's end (section 17). A turn that [`Session::close`] has stopped, through whatever handle, is no error
+    /// either: its text ends where it was stopped, and [`TurnResult::status`] is
+    /// [`Aborted`](crate::TurnStatus::Aborted).
     ///
     /// # Errors
     ///
     /// Those of [`Client::run_turn`]; besides [`TurnFailed`](crate::ErrorKind::TurnFailed),
-    /// [`TurnAborted`](crate::ErrorKind::TurnAborted) and [`ApprovalRequired`](crate::ErrorKind::ApprovalRequired) when
-    /// the turn ended so, with the result.
+    /// [`TurnAborted`](crate::ErrorKind::TurnAborted) (unless by [`Session::close`]) and
+    /// [`ApprovalRequired`](crate::ErrorKind::ApprovalRequired) when the turn ended so, with the result.
     ///
     /// # Cancel safety
     ///
