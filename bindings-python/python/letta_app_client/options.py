@@ -239,6 +239,9 @@ class ConnectOptions:
             # The engine refuses what is too long, but takes no numbers of any length.
             if value > _MOST_SECONDS:
                 raise InvalidOption(f"{name}: expected up to {_MOST_SECONDS:g} seconds")
+        if self.external_tool_timeout == 0:
+            # The engine has another name for it.
+            raise InvalidOption("external_tool_timeout: expected a time above zero, got 0")
         expect_text("url", self.url)
         expect_text("transport", self.transport)
         if self.token is not None:
