@@ -190,10 +190,17 @@ impl Session {
         self.own.usage()
     }
 
-    /// What the policy of the session has decided so far, in order ([`SessionOptions::approvals`]).
+    /// What the policy of the session has decided so far, in order ([`SessionOptions::approvals`]): the latest 4,096
+    /// decisions, or as many as have questions of 64 MiB together; [`Session::approvals_dropped`] counts the others.
     #[must_use]
     pub fn approvals(&self) -> Vec<AuditEntry> {
         self.own.audit().entries()
+    }
+
+    /// How many decisions [`Session::approvals`] does not list any more, because there were too many.
+    #[must_use]
+    pub fn approvals_dropped(&self) -> u64 {
+        self.own.audit().dropped()
     }
 
     /// The options of its turns, to be changed for one of them ([`Session::send_with`]).

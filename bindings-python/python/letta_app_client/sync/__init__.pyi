@@ -2319,7 +2319,13 @@ class Session(Face):
 
         By the functions and policies given as ``approvals``, in the order of the decisions. What is
         decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
+        These are the latest 4,096, or as many as have requests of 64 MiB together;
+        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all.
         """
+
+    @property
+    def approvals_dropped(self) -> int:
+        """How many decisions ``approvals`` does not have any more, because there were too many."""
 
     @overload
     def run(self, prompt: Prompt, *, check: bool=True, **settings: Unpack[TurnSettings]) -> TurnResult:
@@ -2335,7 +2341,9 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
@@ -2373,7 +2381,9 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
@@ -2411,7 +2421,9 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
