@@ -105,6 +105,7 @@ check: check-rust check-python check-node counts
 check-rust:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --workspace --all-targets --features letta-app-client/cli -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps -p letta-app-client
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps -p letta-app-client --all-features
 	$(CARGO) check --quiet --manifest-path core/fuzz/Cargo.toml --target-dir target/fuzz --no-default-features
 	$(CARGO) run --quiet -p xtask -- check

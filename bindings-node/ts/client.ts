@@ -443,10 +443,10 @@ export class AppServerClient extends DocumentedClient {
    * `remove_queue_item` while it is queued).
    *
    * Rejects with {@link TurnTimeout} or {@link TurnIdleTimeout} at a limit, after the turn was
-   * stopped; {@link TurnInterrupted} when the connection ends; {@link TurnAborted} when the input was
-   * removed from the queue; {@link ApprovalRequired} when a permission is wanted and `approvals` is
-   * `raise`; {@link RequestError} when the input was refused; {@link RequestTimeout} when the server
-   * shows no sign of it. Such an error's `result` holds what is known.
+   * stopped; {@link TurnInterrupted} when the connection ends, or the server shows no sign of the input;
+   * {@link TurnAborted} when the input was removed from the queue; {@link ApprovalRequired} when a
+   * permission is wanted and `approvals` is `raise`; {@link RequestError} when the input was refused. Such
+   * an error's `result` holds what is known.
    */
   runTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Promise<TurnResult> {
     return this.#turns.run(() => this.#sending.turnInput(command), options);

@@ -19,7 +19,7 @@
  * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
  * │  ├─ ApprovalRequired         a permission is wanted, and the turn was to raise then: request
  * │  ├─ StructuredOutputError    no result that fits the output schema: text, errors
- * │  └─ TurnInterrupted          the connection ended during the turn: closeCode
+ * │  └─ TurnInterrupted          the connection ended, or no sign of the input: closeCode
  * ├─ Lagged                      a subscription that was to raise: droppedCount
  * ├─ ServerStartError            a server of one's own did not start: command, exitCode, outputTail
  * ├─ ForkedProcess               the client belongs to a parent process
@@ -70,7 +70,10 @@ export interface ErrorDetails {
 export abstract class LettaAppError extends Error {
   /** The stable name of the kind, the same in all languages. */
   abstract readonly code: string;
-  /** Whether the same call may succeed when it is made again. */
+  /**
+   * Whether the same call may succeed when it is made again. A {@link RequestTimeout} says that of a request that may
+   * have been carried out: what creates something may be there twice then.
+   */
   readonly retryable: boolean;
   /** What the reader can do about it; it is part of `message` too. */
   readonly hint: string | undefined;
@@ -141,7 +144,7 @@ export class RequestError extends LettaAppError {
   }
 }
 
-/** No answer came within the time limit. */
+/** No answer came within the time limit. The request may have been carried out. */
 export class RequestTimeout extends LettaAppError {
   readonly code = "request_timeout" as const;
 }
@@ -189,7 +192,10 @@ export class TurnIdleTimeout extends TurnError {
   readonly code = "turn_idle_timeout" as const;
 }
 
-/** The connection ended during the turn: its outcome is unknown (section 16). */
+/**
+ * The connection ended during the turn, or the server has shown no sign of its input (`acceptTimeoutMs`): its outcome
+ * is unknown (section 16).
+ */
 export class TurnInterrupted extends TurnError {
   readonly code = "turn_interrupted" as const;
   /** The WebSocket close code. */

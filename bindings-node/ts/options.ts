@@ -136,7 +136,10 @@ export interface RunTurnOptions extends CallOptions {
   approvalTimeoutMs?: number | undefined;
   /** How long to wait for the end of a turn that was told to stop; 2,000 by default. */
   abortGraceMs?: number | undefined;
-  /** How long the server may take to show any sign of the input; 30,000 by default. */
+  /**
+   * How long the server may take to show any sign of the input; 30,000 by default. Then the turn is
+   * {@link TurnInterrupted}: the input may have arrived all the same.
+   */
   acceptTimeoutMs?: number | undefined;
   /**
    * How long a turn whose connection was lost waits for the next one, and for what the server has stored

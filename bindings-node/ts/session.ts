@@ -4,6 +4,7 @@ import { type AuditEntry, audited } from "./audit.js";
 import { checkedObject, checkedOptions, type NamesOf } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import type { StoredMessagesOptions } from "./conversations.js";
+import { Decided } from "./decided.js";
 import { absolute, isAt, shown } from "./directory.js";
 import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
 import {
@@ -91,7 +92,7 @@ export class Session {
   #cwd: string | undefined;
   #cwdIgnored = false;
   #closed = 0;
-  readonly #decided: AuditEntry[] = [];
+  readonly #decided = new Decided();
   #usage = noUsage();
   #given: Pick<SessionOptions, "tools" | "externalTools"> = {};
   #letGo: () => void = () => {};
@@ -193,10 +194,16 @@ export class Session {
   /**
    * What was decided on permissions in this session's turns, in the order of the decisions, by the functions and
    * policies given as `onApproval`; see {@link audit}. What is decided without one, by `approvals: "deny"` or `allow`, is told
-   * by the events of the turn alone.
+   * by the events of the turn alone. These are the latest 4,096, or as many as have arguments of 64 MiB together;
+   * `approvalsDropped` counts the others. An {@link audit} keeps all.
    */
   get approvals(): readonly AuditEntry[] {
-    return Object.freeze([...this.#decided]);
+    return this.#decided.entries;
+  }
+
+  /** How many decisions `approvals` does not have any more, because there were too many. */
+  get approvalsDropped(): number {
+    return this.#decided.dropped;
   }
 
   /**
@@ -481,7 +488,7 @@ export class Session {
       settings.allow = [...this.#toolNames, ...checkedAllow(settings.allow ?? [])];
     }
     if (typeof settings.onApproval === "function") {
-      settings.onApproval = audited(settings.onApproval, (entry) => this.#decided.push(entry));
+      settings.onApproval = audited(settings.onApproval, (entry) => this.#decided.keep(entry));
     }
     return settings;
   }

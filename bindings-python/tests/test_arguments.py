@@ -115,8 +115,11 @@ async def test_an_input_that_is_not_taken_up() -> None:
         url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
         async with letta.connect(url, transport="single") as client:
             # Twice as long where nothing at all comes.
-            with anyio.fail_after(10), pytest.raises(letta.RequestTimeout, match=r"0\.1 s"):
+            with anyio.fail_after(10), pytest.raises(letta.TurnInterrupted, match=r"0\.1 s") as no:
                 await client.run_turn(runtime=RUNTIME, payload=message(), accept_timeout=0.05)
+        assert not no.value.retryable
+        assert no.value.result is not None
+        assert no.value.result.delivery == "unknown"
         server.join()
 
 

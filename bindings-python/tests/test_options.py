@@ -64,6 +64,10 @@ def test_what_is_not_usable_is_refused_where_it_is_written() -> None:
         fields: dict[str, Any] = {"url": "ws://127.0.0.1:1", name: value}
         with pytest.raises(letta.InvalidOption, match=rf"^{name}: expected "):
             letta.ConnectOptions(**fields)
+    for name in ("external_tool_timeout", "external_tool_concurrency"):
+        zero: dict[str, Any] = {name: 0}
+        with pytest.raises(letta.InvalidOption, match=rf"^{name}: expected .* got 0$"):
+            letta.ConnectOptions(url="ws://127.0.0.1:1", **zero)
     with pytest.raises(letta.InvalidOption, match=r"^url: "):
         letta.create_app_server_client(letta.ConnectOptions(url="ftp://nowhere"))
 

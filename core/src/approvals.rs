@@ -96,14 +96,15 @@ impl Drop for ApprovalRequests {
 pub struct ApprovalRequest {
     text: Text,
     ask: u64,
-    over: oneshot::Receiver<()>,
+    /// There until it has told.
+    over: Option<oneshot::Receiver<()>>,
     router: Router,
     answered: bool,
 }
 
 impl ApprovalRequest {
     pub(crate) fn new(text: Text, ask: u64, over: oneshot::Receiver<()>, router: Router) -> Self {
-        Self { text, ask, over, router, answered: false }
+        Self { text, ask, over: Some(over), router, answered: false }
     }
 
     /// The `control_request` as it came.
@@ -130,14 +131,18 @@ impl ApprovalRequest {
         self.json()["request"]["input"].take()
     }
 
-    /// Resolves when no answer is wanted any more: somebody else decided, or the turn is over.
+    /// Resolves when no answer is wanted any more: somebody else decided, or the turn is over. From then on
+    /// it resolves at once.
     ///
     /// # Cancel safety
     ///
     /// The future can be dropped and asked for again.
     pub async fn over(&mut self) {
-        // An error means the same: nobody is left who could want one.
-        let _ = (&mut self.over).await;
+        if let Some(over) = &mut self.over {
+            // An error means the same: nobody is left who could want one.
+            let _ = over.await;
+        }
+        self.over = None;
     }
 
     /// The decision, unless it could not be sent and would be denied.

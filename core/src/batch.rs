@@ -28,7 +28,7 @@ pub struct BatchItem {
     /// Who was asked.
     pub agent_id: String,
     /// What [`crate::Session::run`] gives: a turn that the agent did not end itself is an error, in which
-    /// its result is.
+    /// its result is. A turn of [`crate::gather`] that [`crate::Session::close`] has stopped is one, too.
     pub result: Result<TurnResult, Error>,
 }
 

@@ -437,7 +437,8 @@ impl Client {
     /// # Errors
     ///
     /// [`ErrorKind::TurnInterrupted`] when the connection is lost and the turn's end with it (see
-    /// [`TurnOptions::recover_timeout`] and [`TurnResult::delivery`]), [`ErrorKind::TurnTimeout`] and
+    /// [`TurnOptions::recover_timeout`] and [`TurnResult::delivery`]), or when the server shows no sign of the input
+    /// ([`TurnOptions::accept_timeout`]), [`ErrorKind::TurnTimeout`] and
     /// [`ErrorKind::TurnIdleTimeout`] at a limit, [`ErrorKind::TurnAborted`] when the input is
     /// removed from the queue: each with the partial result. Otherwise see the type's text.
     ///

@@ -1,6 +1,7 @@
 //! The handle every language is built on: it checks and completes what the user passes in, hands
 //! it to the driver, and never blocks. Answers come through the [`Sink`].
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +63,6 @@ pub enum TimeLimit {
 ///
 /// Every call that is answered takes a token from [`Connection::token`]; exactly one completion
 /// with that token comes through the sink.
-#[derive(Debug)]
 pub struct Connection {
     shared: Arc<Shared>,
     /// There until the drop.
@@ -73,6 +73,13 @@ pub struct Connection {
     insecure_token: Option<String>,
     recorder: Option<Recorder>,
     pid: u32,
+}
+
+/// How it stands, and nothing of what goes over it.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("state", &self.shared.state()).finish_non_exhaustive()
+    }
 }
 
 type Run = fn(Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<(), Error>;

@@ -43,7 +43,8 @@ pub enum ErrorKind {
     TurnTimeout,
     /// Nothing was heard of the turn for its idle limit.
     TurnIdleTimeout,
-    /// The connection was lost during the turn: its outcome is unknown (section 16).
+    /// The connection was lost during the turn, or the server has shown no sign of its input
+    /// ([`crate::TurnOptions::accept_timeout`]): its outcome is unknown (section 16).
     TurnInterrupted,
     /// The turn wants a permission, and its caller asked to be told by an error (section 13).
     ApprovalRequired,
@@ -135,7 +136,9 @@ impl ErrorKind {
 
     /// Whether the same call may succeed when it is made again without a change by the caller.
     ///
-    /// `false` for an uncertain outcome: repeating an input that may have been committed runs it twice.
+    /// `false` for a turn's uncertain outcome: repeating an input that may have been committed runs it twice. A
+    /// request without an answer ([`ErrorKind::RequestTimeout`]) may have been carried out as well: repeat what
+    /// asks or sets something; what creates something may be there twice then.
     #[must_use]
     pub const fn retryable(self) -> bool {
         matches!(self, Self::ConnectionFailed | Self::RequestTimeout | Self::TooManyRequests)

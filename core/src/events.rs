@@ -86,6 +86,13 @@ impl std::fmt::Debug for Inbox {
     }
 }
 
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // The outlet stays until somebody looks at it, which on a quiet connection may be late; what waits goes now.
+        drop(self.mailbox.drain_some(usize::MAX));
+    }
+}
+
 /// How many deliveries a reader takes at once.
 const BATCH: usize = 256;
 
@@ -128,6 +135,11 @@ impl Outlet {
         if self.filter.as_ref().is_none_or(|filter| filter.wants(delivery)) {
             return self.deliver(delivery.clone());
         }
+        self.is_read()
+    }
+
+    /// Whether the reader is still there.
+    pub(crate) fn is_read(&self) -> bool {
         self.mailbox.as_ref().is_some_and(|mailbox| Arc::strong_count(mailbox) > 1)
     }
 

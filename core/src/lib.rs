@@ -37,8 +37,8 @@
 //!
 //! # Features
 //!
-//! * `testing` (off by default): [`testing`], a server double and the comparison with recordings.
-//! * `cli` (off by default): [`cli`], the command line of the Python and Node packages.
+//! * `testing` (off by default): the module `testing`, a server double and the comparison with recordings.
+//! * `cli` (off by default): the module `cli`, the command line of the Python and Node packages.
 //!
 //! The sockets of all clients live on one thread of the library's own, so futures of a [`Client`] run
 //! on any executor. Sections named in these documents are those of the protocol reference.

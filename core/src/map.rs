@@ -142,10 +142,11 @@ pub async fn map<P: Into<Prompt>>(
     let total = prompts.len();
     let asked = asked(prompts, &agents, &*open)?;
     let outage = &Outage::default();
-    let runs = asked.into_iter().enumerate().map(|(index, (prompt, agent, options))| async move {
-        let result = ask(client, outage, prompt.clone(), options).await;
-        (index, BatchItem { prompt, agent_id: agent.clone(), result })
-    });
+    let runs =
+        asked.into_iter().enumerate().map(|(index, (prompt, agent_id, options))| async move {
+            let result = ask(client, outage, prompt.clone(), options).await;
+            (index, BatchItem { prompt, agent_id, result })
+        });
     let running = stream::iter(runs).buffer_unordered(limit);
     let tell = |progress: Progress<'_>| tell(progress);
     if check {
@@ -155,14 +156,15 @@ pub async fn map<P: Into<Prompt>>(
 }
 
 /// Each prompt with its agent and its options, if all can be used: they are most likely the same for all.
-fn asked<'a>(
+fn asked(
     prompts: Vec<Prompt>,
-    agents: &'a [String],
+    agents: &[String],
     open: &dyn Fn(SessionOptions) -> SessionOptions,
-) -> Result<Vec<(Prompt, &'a String, SessionOptions)>, Error> {
-    let pairs = prompts.into_iter().zip(agents.iter().cycle());
+) -> Result<Vec<(Prompt, String, SessionOptions)>, Error> {
+    // Cloned: with borrowed ones the whole future of `map` could not be spawned.
+    let pairs = prompts.into_iter().zip(agents.iter().cloned().cycle());
     let asked = pairs.map(|(prompt, agent)| {
-        let options = open(SessionOptions::agent(agent));
+        let options = open(SessionOptions::agent(agent.as_str()));
         options.check_run()?;
         Ok((prompt, agent, options))
     });

@@ -194,7 +194,7 @@ impl ConnectOptions {
             ("request_timeout", self.request_timeout),
             ("keepalive_interval", self.keepalive_interval),
             ("keepalive_timeout", self.keepalive_timeout),
-            ("external_tool_timeout", self.external_tools.timeout),
+            ("external_tools.timeout", self.external_tools.timeout),
         ] {
             if value.is_zero() {
                 return invalid(&format!("{name}: expected a time above zero, got 0"));
@@ -212,7 +212,7 @@ impl ConnectOptions {
             }
         }
         if self.external_tools.concurrency == 0 {
-            return invalid("external_tool_concurrency: expected a number above zero, got 0");
+            return invalid("external_tools.concurrency: expected a number above zero, got 0");
         }
         let mut endpoint = Endpoint::parse(&self.url)?;
         endpoint.token = match self.token.as_deref().map(str::trim) {
@@ -477,6 +477,21 @@ mod tests {
             assert!(error.message().starts_with(field), "{error}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_as_it_is_written() {
+        let mut options = ConnectOptions::new("ws://h");
+        options.external_tools.timeout = Duration::ZERO;
+        let error = options.check().err().expect("no time");
+        assert_eq!(error.message(), "external_tools.timeout: expected a time above zero, got 0");
+        let mut options = ConnectOptions::new("ws://h");
+        options.external_tools.concurrency = 0;
+        let error = options.check().err().expect("no calls");
+        assert_eq!(
+            error.message(),
+            "external_tools.concurrency: expected a number above zero, got 0"
+        );
     }
 
     #[test]

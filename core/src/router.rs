@@ -16,6 +16,9 @@ use crate::protocol::Text;
 use crate::protocol::frames::ToolCallFrame;
 use crate::tool::{Called, NOBODY, Scope, ToolRoutes};
 
+/// With fewer subscribers nobody looks for readers that are gone.
+const SWEEP_FROM: usize = 16;
+
 /// Who waits for a token.
 pub(crate) enum Waiter {
     Done(oneshot::Sender<Result<(), Error>>),
@@ -34,6 +37,8 @@ pub(crate) struct Follower {
 struct State {
     waiting: HashMap<Token, Waiter>,
     subscribers: Vec<Outlet>,
+    /// With so many subscribers, those whose readers are gone are looked for before there are more.
+    sweep_at: usize,
     tools: ToolRoutes,
     /// Tool calls that run, by `request_id`. The value is dropped, or told why, when they need not.
     running: HashMap<String, oneshot::Sender<String>>,
@@ -95,6 +100,7 @@ impl Router {
     pub(crate) fn subscribe(&self, subscriber: Outlet) {
         self.with(|state| {
             if !state.over {
+                state.sweep();
                 state.subscribers.push(subscriber);
             }
         });
@@ -229,6 +235,15 @@ impl Router {
 }
 
 impl State {
+    /// Lets go of subscribers whose readers are gone, when there are twice as many as there were readers the last
+    /// time. A delivery notices them as well, but a quiet connection has none.
+    fn sweep(&mut self) {
+        if self.subscribers.len() >= self.sweep_at {
+            self.subscribers.retain(Outlet::is_read);
+            self.sweep_at = (2 * self.subscribers.len()).max(SWEEP_FROM);
+        }
+    }
+
     fn publish(&mut self, delivery: &Delivery) {
         self.subscribers.retain_mut(|subscriber| subscriber.offer(delivery));
     }
@@ -357,4 +372,31 @@ fn refusal(message: &Message) -> Error {
 /// The error of a call whose client is gone.
 pub(crate) fn gone() -> Error {
     Error::new(ErrorKind::Closed, "the client is closed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backpressure::Backpressure;
+    use crate::events::subscription;
+
+    #[test]
+    fn subscriptions_that_were_dropped_do_not_pile_up_where_nothing_comes() {
+        let router = Router::default();
+        let subscribe = || {
+            let (outlet, inbox) = subscription(Backpressure::default(), None);
+            router.subscribe(outlet);
+            inbox
+        };
+        let kept: Vec<_> = (0..100).map(|_| subscribe()).collect();
+        for _ in 0..10_000 {
+            drop(subscribe());
+        }
+        let (all, read) = router.with(|state| {
+            let read = state.subscribers.iter().filter(|subscriber| subscriber.is_read());
+            (state.subscribers.len(), read.count())
+        });
+        assert_eq!(read, kept.len());
+        assert!(all <= 2 * kept.len(), "{all}");
+    }
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::background;
 use crate::client::Client;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::events::{MessageFilter, Messages};
 use crate::families::Terminals;
 use crate::protocol::types::{
@@ -27,6 +27,8 @@ pub struct Terminal {
     exit_code: Option<i64>,
     /// Resolves when no more output is to be waited for; there once the end is near.
     tail: Option<oneshot::Receiver<()>>,
+    /// No more output is waited for.
+    over: bool,
 }
 
 impl Terminals<'_> {
@@ -37,6 +39,10 @@ impl Terminals<'_> {
     ///
     /// Those of [`Client::call`]; [`crate::ErrorKind::Request`] with the reason when it cannot be
     /// started.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the terminal, should it have started, as a time limit that passes does.
     pub async fn open(self, cols: u32, rows: u32, cwd: Option<&str>) -> Result<Terminal, Error> {
         let client = self.client().clone();
         let id = client.new_id("terminal");
@@ -46,8 +52,15 @@ impl Terminals<'_> {
         messages.of_connection = true;
         let mut command = TerminalSpawnCommand::new(cols, rows, id.clone());
         command.cwd = cwd.map(str::to_owned);
-        self.spawn(command).await?;
-        Ok(Terminal { client, id, messages, exit_code: None, tail: None })
+        // Before it is asked for: whoever does not wait any more cannot end what the server starts meanwhile.
+        let mut terminal =
+            Terminal { client, id, messages, exit_code: None, tail: None, over: false };
+        if let Err(error) = self.spawn(command).await {
+            // After a time limit it may run; otherwise there is nothing to end.
+            terminal.over = error.kind() != ErrorKind::RequestTimeout;
+            return Err(error);
+        }
+        Ok(terminal)
     }
 }
 
@@ -59,15 +72,19 @@ impl Terminal {
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<String> {
-        loop {
+        while !self.over {
             let message = match &mut self.tail {
                 // Output may be behind the exit on the wire.
                 Some(tail) => tokio::select! {
                     biased;
-                    message = self.messages.next() => message?,
-                    _ = tail => return None,
+                    message = self.messages.next() => message,
+                    _ = tail => None,
                 },
-                None => self.messages.next().await?,
+                None => self.messages.next().await,
+            };
+            let Some(message) = message else {
+                self.over = true;
+                break;
             };
             match message.typed() {
                 ServerMessage::TerminalOutput(output) if output.terminal_id == self.id => {
@@ -80,6 +97,7 @@ impl Terminal {
                 _ => {}
             }
         }
+        None
     }
 
     /// The exit code, once [`Terminal::next`] has seen it; a killed terminal has none.
@@ -120,7 +138,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if self.tail.is_none() {
+        if self.tail.is_none() && !self.over {
             // Without a connection it has ended anyway.
             self.kill().unwrap_or_default();
         }

@@ -16,6 +16,9 @@ use crate::events::Inbox;
 use crate::router::{Router, gone};
 use crate::session::{Own, Prompt};
 
+/// What a question is answered with while the turn's end alone is waited for.
+const UNREAD: &str = "nobody reads the questions of this turn, its end alone is waited for";
+
 /// One thing a follower of a turn sees.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -208,7 +211,8 @@ impl Turn {
         self.connection.turn_report(self.token)
     }
 
-    /// Waits for the turn's end.
+    /// Waits for the turn's end. A permission that is asked of this follower meanwhile
+    /// ([`crate::Approvals::Ask`]) is denied, because nobody else could answer it: read the updates first.
     ///
     /// # Errors
     ///
@@ -218,9 +222,12 @@ impl Turn {
     ///
     /// Nothing is lost when the future is dropped; it can be called again.
     pub async fn result(&mut self) -> Result<TurnResult, Error> {
-        if self.ended.is_none() {
-            let outcome = (&mut self.outcome).await;
-            self.end(outcome);
+        while self.ended.is_none() {
+            tokio::select! {
+                biased;
+                outcome = &mut self.outcome => self.end(outcome),
+                Some(request) = self.requests.recv() => request.fail(UNREAD),
+            }
         }
         self.ended.clone().unwrap_or_else(|| Err(gone()))
     }
@@ -251,7 +258,7 @@ impl Turn {
     }
 }
 
-/// `turn.await` is [`Turn::result`]; dropping the future stops the turn on the server.
+/// `turn.await` is [`Turn::result`], which denies permissions that are asked of the follower; dropping the future stops the turn on the server.
 impl IntoFuture for Turn {
     type Output = Result<TurnResult, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;

@@ -83,7 +83,7 @@ fn an_input_without_a_sign_may_still_be_answered_when_the_silence_is_over() {
     lab.status("WAITING_ON_INPUT");
     lab.turn(1, "a", TurnOptions::default());
     lab.pass(31.0);
-    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnInterrupted);
     lab.turn(2, "b", TurnOptions::default());
     assert_eq!(lab.sent_kinds(), ["input", "input"], "it does not wait for the lost one");
     whole_turn(&mut lab, "run-1", "one");
@@ -99,7 +99,7 @@ fn what_it_asks_is_denied_where_nobody_was_to_be_asked() {
     let denying = TurnOptions { approvals: Some(Approvals::Deny), ..TurnOptions::default() };
     lab.turn(1, "a", denying);
     lab.pass(31.0);
-    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnInterrupted);
     lab.turn(2, "b", TurnOptions::default());
     lab.sent();
     lab.status("SENDING_API_REQUEST");
@@ -124,7 +124,7 @@ fn an_input_that_the_server_never_got_is_forgotten() {
     lab.status("WAITING_ON_INPUT");
     lab.turn(1, "a", TurnOptions::default());
     lab.pass(31.0);
-    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::RequestTimeout);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnInterrupted);
     lab.status("WAITING_ON_INPUT");
     lab.pass(31.0);
     lab.status("WAITING_ON_INPUT");

@@ -3,7 +3,7 @@
 mod support;
 
 use letta_app_client::engine::Command;
-use letta_app_client::{Approvals, ErrorKind, TurnOptions, TurnPhase};
+use letta_app_client::{Approvals, ErrorKind, InputDelivery, TurnOptions, TurnPhase};
 use serde_json::json;
 use std::time::Duration;
 use support::Lab;
@@ -168,4 +168,16 @@ fn what_a_subagent_says_is_no_silence() {
     assert!(lab.sent().is_empty(), "five minutes, never silent for one");
     lab.pass(61.0);
     assert_eq!(lab.sent_kinds(), ["abort_message"]);
+}
+
+#[test]
+fn a_server_that_shows_no_sign_of_the_input_is_not_waited_for() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.pass(30.1);
+    let error = lab.one_end().1.error();
+    // It may run all the same: no request that may be repeated.
+    assert_eq!((error.kind(), error.kind().retryable()), (ErrorKind::TurnInterrupted, false));
+    assert_eq!(error.result().unwrap().delivery, InputDelivery::Unknown);
+    assert!(error.message().contains("no sign of the input within 30 s"), "{error}");
 }

@@ -378,7 +378,7 @@ fn an_input_on_a_connection_that_may_be_dead_waits_for_the_keep_alive() {
         lab.pass(1.0);
         let (_, end) = lab.one_end();
         let error = end.error();
-        assert_eq!(error.kind(), ErrorKind::RequestTimeout);
+        assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
         let message = error.message().to_owned();
         assert!(message.contains(&format!("within {limit} s")), "{message}");
     }

@@ -62,6 +62,7 @@ async fn a_terminal_is_read_to_its_end() {
         text.push_str(&piece);
     }
     assert_eq!((text.as_str(), terminal.exit_code()), ("one two", Some(3)));
+    assert_eq!(timeout(SOON, terminal.next()).await.unwrap(), None, "it stays over");
     drop(terminal);
     client.sync(json!({ "runtime": { "agent_id": "a", "conversation_id": "c" } })).await.unwrap();
     assert!(!server.received().iter().any(|text| text.contains("terminal_kill")), "it had ended");
@@ -82,6 +83,33 @@ async fn a_terminal_that_cannot_start_says_why_and_a_dropped_one_is_killed() {
     let error = refused.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Request);
     assert!(error.message().contains("no pty"), "{error}");
+    client.info().await.unwrap();
+    assert!(!server.received().iter().any(|text| text.contains("terminal_kill")), "none runs");
+}
+
+#[tokio::test]
+async fn a_terminal_that_nobody_waits_for_any_more_is_killed() {
+    let (server, client) = connected(&[]).await;
+    // Given up before the server has said whether it runs.
+    let mut opening = Box::pin(client.terminals().open(80, 24, None));
+    assert!(timeout(Duration::ZERO, &mut opening).await.is_err());
+    let id = received(&server, "terminal_spawn")["terminal_id"].clone();
+    assert!(!server.received().iter().any(|text| text.contains("terminal_kill")));
+    drop(opening);
+    assert_eq!(received(&server, "terminal_kill")["terminal_id"], id);
+}
+
+#[tokio::test]
+async fn a_terminal_that_did_not_answer_in_time_is_killed() {
+    let server = MockServer::scripted(ScriptOptions::default()).unwrap();
+    let mut options = ConnectOptions::new(server.url());
+    options.request_timeout = Duration::from_millis(50);
+    let client = Client::new(options).unwrap();
+    client.connect().await.unwrap();
+    let error = client.terminals().open(80, 24, None).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RequestTimeout);
+    let id = received(&server, "terminal_spawn")["terminal_id"].clone();
+    assert_eq!(received(&server, "terminal_kill")["terminal_id"], id);
 }
 
 #[tokio::test]
@@ -129,7 +157,10 @@ async fn a_terminal_ends_with_its_connection() {
     };
     let (terminal, ()) = timeout(SOON, async { tokio::join!(opening, spawned) }).await.unwrap();
     server.cut_connections();
-    assert_eq!(timeout(SOON, terminal.unwrap().next()).await.unwrap(), None);
+    let mut terminal = terminal.unwrap();
+    for _ in 0..2 {
+        assert_eq!(timeout(SOON, terminal.next()).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]

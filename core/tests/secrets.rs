@@ -9,8 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions};
-use letta_app_client::{Client, ConnectOptions, ErrorKind, Event, State, TlsOptions, Transport};
+use letta_app_client::{
+    Client, ConnectOptions, ErrorKind, Event, SessionOptions, State, TlsOptions, Transport,
+};
 use raw::{accepted, frame};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -115,6 +118,28 @@ async fn no_failure_to_connect_shows_it() {
         let token = if token.ends_with('\n') { format!("a\n{token}b") } else { token };
         assert!(!told(ConnectOptions::new("ws://h").token(token)).await.contains(TOKEN));
     }
+}
+
+#[tokio::test]
+async fn a_turn_that_is_printed_shows_nothing_of_others() {
+    let server = MockServer::scripted(ScriptOptions::default()).unwrap();
+    let client = Client::new(ConnectOptions::new(server.url()).token(TOKEN)).unwrap();
+    client.connect().await.unwrap();
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let turn = session.send("my own prompt").unwrap();
+    let runtime = session.runtime();
+    // More than the thread of the connection takes while this one writes.
+    let mut told = String::new();
+    for number in 0..200 {
+        let payload = json!({ "kind": "create_message", "messages": [
+            { "role": "user", "content": format!("another's secret {number}") },
+        ] });
+        client.input(json!({ "runtime": runtime, "payload": payload })).unwrap();
+        write!(told, "{turn:?} {session:?} {client:?}").unwrap();
+    }
+    assert!(told.contains("my own prompt"), "{told}");
+    assert!(!told.contains("another's secret") && !told.contains(TOKEN), "{told}");
+    client.close().await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
+use std::future::IntoFuture;
 use std::time::Duration;
 
 use letta_app_client::testing::{
@@ -242,6 +243,32 @@ async fn a_question_is_over_when_the_turn_is_aborted() {
         timeout(SOON, async { tokio::join!(turn.abort(), request.over()) }).await.unwrap();
     assert_eq!(result.unwrap().status, Some(TurnStatus::Aborted));
     assert!(turn.report().is_none(), "it has ended");
+    timeout(SOON, request.over()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_turn_that_is_only_awaited_denies_what_its_follower_is_asked() {
+    for generation in [Generation::Single, Generation::Split] {
+        let options = ScriptOptions { generation, ..ScriptOptions::default() };
+        let (_server, client, runtime) = connected(asking(options)).await;
+        let ask = || {
+            let options = TurnOptions { approvals: Some(Approvals::Ask), ..TurnOptions::default() };
+            client.send_turn(input(&runtime), options).unwrap()
+        };
+        let mut turn = ask();
+        let handle = timeout(SOON, turn.result()).await.unwrap().unwrap();
+        let alone = timeout(SOON, ask().into_future()).await.unwrap().unwrap();
+        for result in [handle, alone] {
+            assert_eq!(result.text, "done");
+            for call in &*result.tool_calls {
+                assert_eq!(call.status.as_deref(), Some("error"));
+                let output = call.output.as_deref().unwrap();
+                assert!(output.contains("its end alone is waited for"), "{output}");
+            }
+            assert_eq!(result.tool_calls.len(), 2);
+        }
+        client.close().await;
+    }
 }
 
 #[tokio::test]
@@ -279,6 +306,7 @@ async fn a_tool_hears_that_its_turn_was_aborted() {
         timeout(SOON, async { tokio::join!(turn.abort(), call.over()) }).await.unwrap();
     assert_eq!(result.unwrap().status, Some(TurnStatus::Aborted));
     assert!(reason.contains("aborted"), "{reason}");
+    assert_eq!(timeout(SOON, call.over()).await.unwrap(), reason, "it says the same again");
 }
 
 #[tokio::test]

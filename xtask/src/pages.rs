@@ -78,8 +78,10 @@ pub fn errors(list: &str) -> Outcome<String> {
     let _ = writeln!(
         text,
         "The engine knows {} kinds. `code` is the same in all languages (`error.code`, in Rust \
-         `error.kind().code()`). *Retryable* (`error.retryable`): the same call may succeed later, and repeating it \
-         does no harm. *Ends a turn*: the error is that of a turn, and carries what is known of it in `result`.\n\n\
+         `error.kind().code()`). *Retryable* (`error.retryable`): the same call may succeed later. A request \
+         without an answer in time (`request_timeout`) may have been carried out all the same: repeat what asks or sets \
+         something; what creates something may be there twice then. *Ends a turn*: the error is that of a turn, and \
+         carries what is known of it in `result`.\n\n\
          The classes are described in the references of [Python](python-errors.md), [Node](../node/index.html) \
          and [Rust](../rust/letta_app_client/enum.ErrorKind.html).\n\n\
          | code | retryable | ends a turn |\n|---|---|---|",

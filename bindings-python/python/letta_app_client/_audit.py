@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, overload
 
 from . import _native
+from ._decided import Decided
 from ._json import encode
 from ._rule import Rule, described
 from ._said import kind_and_said
@@ -82,12 +83,13 @@ class Audit(Sequence[AuditEntry]):
         self._handler = handler
         self._by = by
         self._entries: list[AuditEntry] = []
+        self._decided: Decided | None = None
 
     @classmethod
-    def into(cls, entries: list[AuditEntry], handler: ApprovalHandler) -> Audit:
-        """Wraps a handler whose decisions are kept in a list of others."""
+    def into(cls, decided: Decided, handler: ApprovalHandler) -> Audit:
+        """Wraps a handler whose decisions are kept by a session."""
         audit = cls(handler)
-        audit._entries = entries
+        audit._decided = decided
         return audit
 
     def __call__(self, request: ApprovalRequest) -> Answered | Awaitable[Answered]:
@@ -138,7 +140,10 @@ class Audit(Sequence[AuditEntry]):
             tool_call_id=request.tool_call_id,
             runtime=Fields(request.runtime.to_dict()),
         )
-        self._entries.append(entry)
+        if self._decided is None:
+            self._entries.append(entry)
+        else:
+            self._decided.add(entry, len(request.raw_text.encode(errors="replace")))
 
     @overload
     def __getitem__(self, index: int) -> AuditEntry: ...

@@ -108,7 +108,7 @@ class Commands(HasConveniences, Overloads):
             abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit; 2
                 by default, may be 0.
             accept_timeout: Seconds until the server has shown any sign that it got the input; 30 by
-                default. ``None`` for no limit.
+                default. ``None`` for no limit. It may have arrived all the same.
             recover_timeout: Seconds that a turn whose connection was lost waits for the next one,
                 and for what the server has stored of it; 30 by default, 0 for not at all. A turn
                 that goes on there, because somebody else watches it, is followed to its end.
@@ -139,10 +139,10 @@ class Commands(HasConveniences, Overloads):
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
                 turn was told to stop.
-            RequestTimeout: ``accept_timeout`` passed without a sign of the input.
             ApprovalRequired: A permission is wanted, with ``approvals="raise"``.
-            TurnInterrupted: The connection was lost, and so was the turn's end. What is known of it
-                is in ``result``; ``result.delivery`` tells whether the input arrived.
+            TurnInterrupted: The connection was lost, and so was the turn's end, or
+                ``accept_timeout`` passed without a sign of the input. What is known of it is in
+                ``result``; ``result.delivery`` tells whether the input arrived.
         """
         expect("check", check, "True or False", (bool,))
         limits = turn_limits(

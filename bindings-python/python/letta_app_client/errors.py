@@ -21,7 +21,8 @@
     │  ├─ TurnAborted                        it was stopped, or removed from the queue
     │  ├─ TurnTimeout(…, TimeoutError)       its total time limit passed
     │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
-    │  ├─ TurnInterrupted                    the connection ended: the outcome is unknown
+    │  ├─ TurnInterrupted                    the connection ended, or no sign of the input: the
+    │  │                                     outcome is unknown
     │  ├─ ApprovalRequired                   a permission is wanted; request
     │  └─ StructuredOutputError              no result that fits output_type; text, errors
     ├─ Lagged                                a subscription that was to raise; dropped_count
@@ -82,8 +83,10 @@ class LettaAppError(Exception):
         code: The stable name of the kind of error, the same in Rust, Python and Node. Empty for
             the two base classes.
         retryable: Whether the same call may succeed when it is made again unchanged. ``False``
-            where the outcome is uncertain: an input that is repeated may run twice. An error of
-            the engine says it for itself; the class has what its kind usually says.
+            where the outcome of a turn is uncertain: an input that is repeated may run twice. A
+            request without an answer may have been carried out as well: what creates something
+            may be there twice then. An error of the engine says it for itself; the class has
+            what its kind usually says.
         hint: What the reader can do about it, if there is something to say.
     """
 
@@ -165,7 +168,7 @@ class RequestError(LettaAppError):
 
 
 class RequestTimeout(LettaAppError, TimeoutError):
-    """No answer came within the request's time limit."""
+    """No answer came within the request's time limit. It may have been carried out."""
 
     code = "request_timeout"
     retryable = True
@@ -243,8 +246,9 @@ class TurnIdleTimeout(TurnError, TimeoutError):
 class TurnInterrupted(TurnError):
     """The connection was lost during the turn: its outcome is unknown (section 16).
 
-    Also raised where the client was closed meanwhile, and for a turn that was detached, when it is
-    awaited all the same.
+    Also raised where the server shows no sign of the input within ``accept_timeout``, which may
+    have arrived all the same; where the client was closed meanwhile; and for a turn that was
+    detached, when it is awaited all the same.
     """
 
     code = "turn_interrupted"

@@ -236,6 +236,9 @@ class ConnectOptions:
         for name in _SECONDS:
             value = getattr(self, name)
             expect(name, value, "seconds", (int, float))
+        if self.external_tool_timeout == 0:
+            # The engine has another name for it.
+            raise InvalidOption("external_tool_timeout: expected a time above zero, got 0")
         expect_text("url", self.url)
         expect_text("transport", self.transport)
         if self.token is not None:

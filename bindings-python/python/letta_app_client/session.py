@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, 
 
 from . import policy
 from ._checks import expect, expect_prompt, expect_texts
+from ._decided import Decided
 from ._directory import absolute, is_at, shown
 from ._filters import Wanted
 from ._history import History
@@ -135,7 +136,7 @@ class Session(Rich):
         self._cwd_ignored = False
         self._closings = 0
         self._own = Own(client._native, runtime, remove_tools)  # noqa: SLF001 - of this package
-        self._decided: list[AuditEntry] = []
+        self._decided = Decided()
 
     @property
     def client(self) -> AppServerClient:
@@ -187,8 +188,15 @@ class Session(Rich):
 
         By the functions and policies given as ``approvals``, in the order of the decisions. What is
         decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
+        These are the latest 4,096, or as many as have requests of 64 MiB together;
+        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all.
         """
-        return tuple(self._decided)
+        return self._decided.entries()
+
+    @property
+    def approvals_dropped(self) -> int:
+        """How many decisions ``approvals`` does not have any more, because there were too many."""
+        return self._decided.dropped
 
     @overload
     async def run(

@@ -203,5 +203,8 @@ fn unseen_error(turn: &Turn) -> Error {
     }
     let seconds = turn.accept_by().saturating_sub(turn.sent_at).as_secs_f64();
     let message = format!("the server showed no sign of the input within {seconds} s");
-    Error::new(ErrorKind::RequestTimeout, message)
+    // No request that may be repeated: the server may run it all the same.
+    Error::new(ErrorKind::TurnInterrupted, message).with_hint(
+        "it may have arrived all the same, and run; read the stored messages before it is sent again",
+    )
 }

@@ -71,7 +71,8 @@ pub struct TurnOptions {
     pub abort_grace: Duration,
     /// How long the server may take to show any sign of having received the input. 30 seconds by
     /// default; twice as long where nothing at all comes any more on a connection that is opened again when
-    /// it is lost: it may be dead, which the keep-alive finds out, and then the input is looked for.
+    /// it is lost: it may be dead, which the keep-alive finds out, and then the input is looked for. Without a
+    /// sign the turn ends with [`ErrorKind::TurnInterrupted`]: the input may have arrived all the same.
     pub accept_timeout: Duration,
     /// Whether an input that was lost with the connection is sent again. By default
     /// [`crate::Session::run`] does so, and nothing else.

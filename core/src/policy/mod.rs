@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 pub(crate) use audit::Audit;
 pub use audit::AuditEntry;
+#[cfg(test)]
+pub(crate) use audit::{KEPT_BYTES, KEPT_DECISIONS};
 pub use question::{IntoDecision, Question};
 pub use rule::Rule;
 pub(crate) use serve::serve;

@@ -28,7 +28,7 @@ impl Direction {
 pub(super) type Redactor = Arc<dyn Fn(Direction, &str) -> Option<String> + Send + Sync>;
 
 /// A recording of everything that goes over a client's sockets, as one JSON object per line in the format of
-/// `protocol/traces`, for [`crate::testing::replay`], or for a report.
+/// `protocol/traces`, for `testing::replay`, or for a report.
 ///
 /// Never written are the token, in whatever text it stands, and the values of an agent's secrets and of a
 /// provider's fields (`secret_list`, `secret_apply`, `connect_provider`; PROTOCOL.md section 19), nor, from then

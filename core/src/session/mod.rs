@@ -192,10 +192,17 @@ impl Session {
         self.own.usage()
     }
 
-    /// What the policy of the session has decided so far, in order ([`SessionOptions::approvals`]).
+    /// What the policy of the session has decided so far, in order ([`SessionOptions::approvals`]): the latest 4,096
+    /// decisions, or as many as have questions of 64 MiB together; [`Session::approvals_dropped`] counts the others.
     #[must_use]
     pub fn approvals(&self) -> Vec<AuditEntry> {
         self.own.audit().entries()
+    }
+
+    /// How many decisions [`Session::approvals`] does not list any more, because there were too many.
+    #[must_use]
+    pub fn approvals_dropped(&self) -> u64 {
+        self.own.audit().dropped()
     }
 
     /// The options of its turns, to be changed for one of them ([`Session::send_with`]).
@@ -205,13 +212,15 @@ impl Session {
     }
 
     /// Asks, and resolves with the result of a turn that the agent ended itself: `input` (section 8.1), and
-    /// the turn's end (section 17).
+    /// the turn's end (section 17). A turn that [`Session::close`] has stopped, through whatever handle, is no error
+    /// either: its text ends where it was stopped, and [`TurnResult::status`] is
+    /// [`Aborted`](crate::TurnStatus::Aborted).
     ///
     /// # Errors
     ///
     /// Those of [`Client::run_turn`]; besides [`TurnFailed`](crate::ErrorKind::TurnFailed),
-    /// [`TurnAborted`](crate::ErrorKind::TurnAborted) and [`ApprovalRequired`](crate::ErrorKind::ApprovalRequired) when
-    /// the turn ended so, with the result.
+    /// [`TurnAborted`](crate::ErrorKind::TurnAborted) (unless by [`Session::close`]) and
+    /// [`ApprovalRequired`](crate::ErrorKind::ApprovalRequired) when the turn ended so, with the result.
     ///
     /// # Cancel safety
     ///

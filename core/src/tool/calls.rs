@@ -57,7 +57,7 @@ impl ToolCalls {
     pub async fn next(&mut self) -> Option<ToolCallRequest> {
         let call = self.calls.recv().await?;
         let json = serde_json::from_str(&call.text).unwrap_or_default();
-        Some(ToolCallRequest { json, call })
+        Some(ToolCallRequest { json, call, ended: None })
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -78,6 +78,8 @@ impl Drop for ToolCalls {
 pub struct ToolCallRequest {
     json: Value,
     call: Called,
+    /// Why no answer is wanted any more, once that was told.
+    ended: Option<String>,
 }
 
 impl ToolCallRequest {
@@ -100,13 +102,18 @@ impl ToolCallRequest {
     }
 
     /// Resolves when no answer is wanted any more, and says why: the turn was aborted, the time limit
-    /// passed, the connection ended.
+    /// passed, the connection ended. From then on it says the same at once.
     ///
     /// # Cancel safety
     ///
     /// The future can be dropped and asked for again.
     pub async fn over(&mut self) -> String {
-        (&mut self.call.over).await.unwrap_or_else(|_| "the client is closed".to_owned())
+        if let Some(reason) = &self.ended {
+            return reason.clone();
+        }
+        let told = (&mut self.call.over).await;
+        let reason = told.unwrap_or_else(|_| "the client is closed".to_owned());
+        self.ended.insert(reason).clone()
     }
 
     /// Answers with text.

@@ -14,6 +14,7 @@ use crate::engine::{
 };
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::options::ConnectOptions;
+use crate::policy::{KEPT_BYTES, KEPT_DECISIONS};
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
@@ -98,6 +99,8 @@ fn limits() -> BTreeMap<&'static str, String> {
             "runtimes that are started again after a reconnect, without those of open sessions",
             number(REMEMBERED),
         ),
+        ("decisions on permissions that a session keeps", number(KEPT_DECISIONS)),
+        ("bytes of their questions", size(KEPT_BYTES)),
         ("names of conversations that are known as the client's own", number(NAMES)),
         ("lines of a recording that wait for the disk", number(WAITING_LINES)),
         ("bytes of frames in them", size(WAITING_BYTES)),

@@ -2,6 +2,7 @@
 //! until a flush, which wakes it once for all of them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -10,7 +11,7 @@ use super::driver::Op;
 use crate::room::Room;
 
 /// See the module's text. A channel would have room for 32 operations from the start, for each connection.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     ops: VecDeque<Op>,
     /// How many of them the driver may take; the others are held.
@@ -19,6 +20,16 @@ struct Queue {
     closed: bool,
     /// Of the driver, which waits.
     waker: Option<Waker>,
+}
+
+/// How much there is, and not what: commands have secrets and prompts in them, of whoever shares the connection.
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("ops", &self.ops.len())
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Queue {
@@ -134,6 +145,15 @@ mod tests {
         match op? {
             Op::Connect { token } => Some(token),
             _ => None,
+        }
+    }
+
+    #[test]
+    fn what_waits_is_counted_and_not_shown() {
+        let (sender, receiver) = channel();
+        assert!(sender.hold(op(4711)));
+        for told in [format!("{sender:?}"), format!("{receiver:?}")] {
+            assert!(told.contains("ops: 1") && !told.contains("4711"), "{told}");
         }
     }
 

@@ -161,6 +161,11 @@ fn told_error(
 ) -> Result<(), String> {
     match error.kind() {
         ErrorKind::TurnInterrupted => {
+            // The server was silent for too long, on a connection that is there.
+            if error.message().contains("no sign of the input") {
+                figures.limits += 1;
+                return Ok(());
+            }
             figures.interrupted += 1;
             // The client also gives up a turn that can neither be approved nor aborted (section 18).
             let lost =
@@ -175,10 +180,9 @@ fn told_error(
                 return Err("called not sent, but it was committed".to_owned());
             }
         }
-        ErrorKind::TurnTimeout
-        | ErrorKind::TurnIdleTimeout
-        | ErrorKind::RequestTimeout
-        | ErrorKind::ApprovalRequired => figures.limits += 1,
+        ErrorKind::TurnTimeout | ErrorKind::TurnIdleTimeout | ErrorKind::ApprovalRequired => {
+            figures.limits += 1;
+        }
         _ => return Err("an error for which there was no reason".to_owned()),
     }
     Ok(())

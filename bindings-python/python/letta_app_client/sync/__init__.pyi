@@ -387,7 +387,7 @@ class AppServerClient(Face):
             abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit; 2
                 by default, may be 0.
             accept_timeout: Seconds until the server has shown any sign that it got the input; 30 by
-                default. ``None`` for no limit.
+                default. ``None`` for no limit. It may have arrived all the same.
             recover_timeout: Seconds that a turn whose connection was lost waits for the next one,
                 and for what the server has stored of it; 30 by default, 0 for not at all. A turn
                 that goes on there, because somebody else watches it, is followed to its end.
@@ -418,10 +418,10 @@ class AppServerClient(Face):
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
                 turn was told to stop.
-            RequestTimeout: ``accept_timeout`` passed without a sign of the input.
             ApprovalRequired: A permission is wanted, with ``approvals="raise"``.
-            TurnInterrupted: The connection was lost, and so was the turn's end. What is known of it
-                is in ``result``; ``result.delivery`` tells whether the input arrived.
+            TurnInterrupted: The connection was lost, and so was the turn's end, or
+                ``accept_timeout`` passed without a sign of the input. What is known of it is in
+                ``result``; ``result.delivery`` tells whether the input arrived.
         """
 
     def send_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
@@ -2324,7 +2324,13 @@ class Session(Face):
 
         By the functions and policies given as ``approvals``, in the order of the decisions. What is
         decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
+        These are the latest 4,096, or as many as have requests of 64 MiB together;
+        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all.
         """
+
+    @property
+    def approvals_dropped(self) -> int:
+        """How many decisions ``approvals`` does not have any more, because there were too many."""
 
     @overload
     def run(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnResult:
