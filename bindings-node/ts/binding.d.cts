@@ -165,12 +165,16 @@ export declare class Server {
 
 /** The wait for one result; see `letta_app_client::Submission`. */
 export declare class Submission {
-  /** Waits for what a JSON schema describes. */
-  constructor(schema: string)
+  /** Waits for what a JSON schema describes, handed in through a tool of this scope. */
+  constructor(schema: string, scope: string)
+  /** The `scope_id` of the tool's group. */
+  get scope(): string
   /** The tool's definition. */
   tool(): string
   /** The content of the user's message, with how to hand the result in. */
   content(content: string): string
+  /** What is answered to a call of another scope; nothing for a call that counts. */
+  late(scope?: string | undefined | null): string | null
   /** The result within the arguments of a call. */
   output(arguments: string): NativeOutput
   /** Takes note of a call; gives what is answered to it. */
@@ -253,10 +257,10 @@ export interface NativeOptions {
   replay?: NativeReplay
 }
 
-/** What a call of the tool holds: `output` as JSON, or the `problem` with it. */
+/** What a call of the tool holds: `output` as JSON, where there is one, and the `problems` with it. */
 export interface NativeOutput {
   output?: string
-  problem?: string
+  problems: Array<string>
 }
 
 /** How a lost connection is opened again. */

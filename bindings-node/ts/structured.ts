@@ -68,7 +68,8 @@ export async function structured<Schema extends OutputSchema>(
 ): Promise<StructuredResult<OutputOf<Schema>>> {
   const { outputSchema, outputJsonSchema: given, ...turns } = options;
   const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
-  const submission = translated(() => new Submission(schema));
+  const scope = conversation.client.nextRequestId(TOOL);
+  const submission = translated(() => new Submission(schema, scope));
   const { client, runtime, closed, groups } = conversation;
   if (groups.some(({ tools }) => tools.some(({ name }) => name === TOOL))) {
     throw new InvalidOption(`outputSchema: the session has a tool of its own called ${TOOL}`);
@@ -90,7 +91,6 @@ class Structured {
   readonly #submission: Submission;
   readonly #schema: OutputSchema;
   readonly #closed: number;
-  readonly #scope: string;
   #output: unknown;
 
   constructor(
@@ -103,20 +103,22 @@ class Structured {
     this.#submission = submission;
     this.#schema = schema;
     this.#closed = closed;
-    this.#scope = conversation.client.nextRequestId(TOOL);
   }
 
   /** Offers the tool, asks, and takes the tool back, whatever becomes of it. */
   async run(prompt: Prompt, turns: TurnSettings): Promise<StructuredResult<unknown>> {
+    // Before anything is sent: what cannot be asked is refused here.
+    const text = JSON.stringify(prompt ?? null);
+    const content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
     const { client, runtime, groups } = this.#conversation;
     const names = [TOOL];
     const tools = [JSON.parse(this.#submission.tool())];
     const off = client.onExternalToolCall(this.#handler, { runtime, names });
     try {
       // In a scope: turns of others in this conversation do not see it.
-      const own = { scope_id: this.#scope, tools };
+      const own = { scope_id: this.#submission.scope, tools };
       await this.#conversation.register([...groups, own], { signal: turns.signal });
-      return await this.#ask(prompt, { ...turns, allow: names });
+      return await this.#ask(content, { ...turns, allow: names });
     } finally {
       off();
       // What goes wrong here is no reason to lose a result; a lost connection has lost the tool.
@@ -126,13 +128,12 @@ class Structured {
     }
   }
 
-  async #ask(prompt: Prompt, settings: TurnSettings): Promise<StructuredResult<unknown>> {
-    const text = JSON.stringify(prompt ?? null);
-    let content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
+  async #ask(first: Prompt, settings: TurnSettings): Promise<StructuredResult<unknown>> {
+    let content = first;
     let usage = noUsage();
     for (;;) {
       stopIfClosed(this.#conversation, this.#closed);
-      const last = await this.#conversation.ask(content, settings, [this.#scope]);
+      const last = await this.#conversation.ask(content, settings, [this.#submission.scope]);
       usage = sumUsage(usage, last.usage);
       const result = { ...last, usage };
       const { step, prompt: repair } = this.#submission.turnEnded();
@@ -145,16 +146,23 @@ class Structured {
     }
   }
 
-  readonly #handler: AppServerExternalToolCallHandler = async ({ input }) => {
+  readonly #handler: AppServerExternalToolCallHandler = async ({ input, scope_id: scope }) => {
     const submission = this.#submission;
-    const { output, problem } = translated(() => submission.output(JSON.stringify(input ?? {})));
-    const checked =
-      typeof output === "string"
-        ? await checkedOutput(this.#schema, JSON.parse(output))
-        : { problems: [problem ?? "is missing"] };
-    if ("value" in checked) this.#output = checked.value;
-    return JSON.parse(submission.submitted(checked.problems));
+    const late = submission.late(typeof scope === "string" ? scope : undefined);
+    if (typeof late === "string") return JSON.parse(late);
+    return JSON.parse(submission.submitted(await this.#problems(JSON.stringify(input ?? {}))));
   };
+
+  /** Takes the result of a call, or says what is wrong with it. */
+  async #problems(given: string): Promise<string[]> {
+    const { output, problems } = translated(() => this.#submission.output(given));
+    if (typeof output !== "string") return problems;
+    const checked = await checkedOutput(this.#schema, JSON.parse(output));
+    // A schema of a library knows more than the JSON schema that is written of it.
+    if (!("value" in checked)) return checked.problems;
+    if (problems.length === 0) this.#output = checked.value;
+    return problems;
+  }
 
   #error(result: TurnResult): StructuredOutputError {
     const { message, errors } = errorFromJson(this.#submission.error()) as StructuredOutputError;

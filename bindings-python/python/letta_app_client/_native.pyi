@@ -315,15 +315,22 @@ class Submission:
     TOOL: str
     """The name of the tool that hands it in."""
 
-    def __new__(cls, schema: str) -> Submission: ...
+    def __new__(cls, schema: str, scope: str) -> Submission: ...
+    @property
+    def scope(self) -> str:
+        """The ``scope_id`` of the tool's group."""
+
     def tool(self) -> str:
         """The definition of that tool."""
 
     def content(self, content: str) -> str:
         """The content of the user's message, with how to hand the result in."""
 
-    def output(self, arguments: str) -> tuple[str | None, str | None]:
-        """The result within the arguments of a call, or what is wrong with them."""
+    def late(self, scope: str | None) -> str | None:
+        """The ``result`` that answers a call of another scope; none for a call that counts."""
+
+    def output(self, arguments: str) -> tuple[str | None, list[str]]:
+        """The result within the arguments of a call, and what of it does not fit the schema."""
 
     def submitted(self, problems: list[str]) -> str:
         """Takes note of a call, and gives the ``result`` that answers it."""

@@ -31,6 +31,7 @@ mod resync;
 mod runs;
 mod runtime;
 mod runtimes;
+mod schema;
 mod sequence;
 mod shadow;
 mod standby;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::generated::{COMMANDS, MESSAGES};
 use super::node::{Json, Node};
@@ -59,6 +59,17 @@ pub fn known_message(message_type: &str) -> Option<&'static str> {
 /// The first thing found that the server would not accept.
 pub fn validate(command: &Map<String, Value>) -> Result<(), Violation> {
     validate_node(&command.into())
+}
+
+/// Checks the content of a user's message, as an `input` with it is checked.
+pub(crate) fn validate_content(content: &Value) -> Result<(), Violation> {
+    let messages = json!([{ "role": "user", "content": content }]);
+    let input = json!({
+        "type": "input",
+        "runtime": { "agent_id": "any", "conversation_id": "any" },
+        "payload": { "kind": "create_message", "messages": messages },
+    });
+    validate_node(&Node::from(&input))
 }
 
 /// As [`validate`].
