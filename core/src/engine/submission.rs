@@ -300,7 +300,7 @@ mod tests {
         let content = submission.content(&json!("find it")).unwrap();
         assert_eq!(content[0], json!({ "type": "text", "text": "find it" }));
         assert!(content[1]["text"].as_str().unwrap().contains("submit_result"));
-        let image = json!({ "type": "image", "source": {} });
+        let image = json!({ "type": "image", "source": { "type": "url", "url": "a" } });
         assert_eq!(submission.content(&json!([image])).unwrap()[0], image);
     }
 

@@ -163,18 +163,7 @@ fn check_any(
         return check(only, value, at);
     }
     if let (Json::Object(_), Some(tag)) = (&value.json, tag_of(&fitting)) {
-        let word = value.text(tag);
-        let meant = word.and_then(|word| {
-            fitting
-                .iter()
-                .find(|shape| tag_words(shape, tag).is_some_and(|all| all.contains(&word)))
-        });
-        if let Some(shape) = meant {
-            return check(shape, value, at);
-        }
-        let words = fitting.iter().filter_map(|shape| tag_words(shape, tag)).flatten();
-        let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
-        return Err(at.key(tag).mismatch(either(&words), value.get(tag)));
+        return check_tagged(&fitting, tag, value, at);
     }
     if fitting.iter().any(|shape| check(shape, value, at).is_ok()) {
         return Ok(());
@@ -182,21 +171,44 @@ fn check_any(
     Err(at.mismatch(whole, Some(value)))
 }
 
-/// The field whose literal tells the members of a union apart.
+/// Checks an object by the member whose tag it has, or by the one that stands for tags that are not known here.
+fn check_tagged(
+    shapes: &[&Shape],
+    tag: &'static str,
+    value: &Node<'_>,
+    at: &Path<'_>,
+) -> Result<(), Violation> {
+    let word = value.text(tag);
+    let says = |shape: &&&Shape| word.is_some_and(|word| tag_words(shape, tag).contains(&word));
+    let open = || shapes.iter().find(|shape| tag_words(shape, tag).is_empty());
+    if let Some(shape) = shapes.iter().find(says).or_else(open) {
+        return check(shape, value, at);
+    }
+    let words = shapes.iter().flat_map(|shape| tag_words(shape, tag));
+    let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+    Err(at.key(tag).mismatch(either(&words), value.get(tag)))
+}
+
+/// The field whose literal tells the members of a union apart. One of them may stand for all other texts.
 fn tag_of(shapes: &[&Shape]) -> Option<&'static str> {
     let (first, others) = shapes.split_first()?;
     let mut names = first.fields()?.iter().map(|field| field.name);
     names.find(|name| {
-        tag_words(first, name).is_some()
-            && others.iter().all(|shape| tag_words(shape, name).is_some())
+        !tag_words(first, name).is_empty()
+            && others.iter().all(|shape| {
+                let field = shape.fields().into_iter().flatten().find(|field| field.name == *name);
+                let tags = |field: &FieldSpec| matches!(field.shape, Shape::OneOf(_) | Shape::Text);
+                field.is_some_and(|field| field.required && tags(field))
+            })
     })
 }
 
-fn tag_words(shape: &Shape, tag: &str) -> Option<&'static [&'static str]> {
-    let field = shape.fields()?.iter().find(|field| field.name == tag)?;
-    match field.shape {
-        Shape::OneOf(words) if field.required => Some(words),
-        _ => None,
+/// The literals of a member's tag; none where it is any text.
+fn tag_words(shape: &Shape, tag: &str) -> &'static [&'static str] {
+    let field = shape.fields().into_iter().flatten().find(|field| field.name == tag);
+    match field {
+        Some(FieldSpec { required: true, shape: Shape::OneOf(words), .. }) => words,
+        _ => &[],
     }
 }
 
