@@ -23,6 +23,14 @@ pub fn check_decision(decision: String) -> Option<String> {
     letta_app_client::engine::check_decision(&decision).err()
 }
 
+/// What is wrong with the name of a tool; nothing where models take it.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn check_tool_name(name: String) -> Option<String> {
+    letta_app_client::engine::check_tool_name(&name).err()
+}
+
 /// Whether commands of a type carry a `request_id`: `required`, `optional` or `none`.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]

@@ -188,6 +188,9 @@ export declare class Submission {
 /** What keeps a decision on a permission from being taken; nothing where it would be. */
 export declare function checkDecision(decision: string): string | null
 
+/** What is wrong with the name of a tool; nothing where models take it. */
+export declare function checkToolName(name: string): string | null
+
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
 

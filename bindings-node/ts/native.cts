@@ -67,6 +67,7 @@ export type Submission = binding.Submission;
 export const submissionTool: typeof binding.submissionTool = loaded.submissionTool;
 export const checkUrl: typeof binding.checkUrl = loaded.checkUrl;
 export const checkDecision: typeof binding.checkDecision = loaded.checkDecision;
+export const checkToolName: typeof binding.checkToolName = loaded.checkToolName;
 export const keptFrames: typeof binding.keptFrames = loaded.keptFrames;
 export const messageTypes: typeof binding.messageTypes = loaded.messageTypes;
 export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;

@@ -3,6 +3,7 @@
 import { checkedObject } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { checkToolName } from "./native.cjs";
 import type {
   ExternalToolCallResult,
   ExternalToolDefinitionPayload,
@@ -29,7 +30,7 @@ export type ToolArguments<Parameters extends ToolParameters> = Parameters extend
 
 /** What a tool is made of. */
 export interface ToolOptions<Parameters extends ToolParameters> {
-  /** The name the model calls it by. */
+  /** The name the model calls it by: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. */
   name: string;
   /** What it does and when to use it; the model reads this. */
   description: string;
@@ -111,9 +112,11 @@ export function tool<Parameters extends ToolParameters>(options: ToolOptions<Par
 
 function definitionOf(options: ToolOptions<ToolParameters>): ExternalToolDefinitionPayload {
   const { name, description, label, parameters, jsonSchema } = options;
-  if (typeof name !== "string" || name === "") {
+  if (typeof name !== "string") {
     throw new InvalidOption(`name: expected the name of a tool, got ${describe(name)}`);
   }
+  const wrong = checkToolName(name);
+  if (wrong) throw new InvalidOption(`name: ${wrong}`);
   if (typeof description !== "string") {
     throw new InvalidOption(`description: expected a text, got ${describe(description)}`);
   }

@@ -31,7 +31,7 @@ mod _native {
     #[pymodule_export]
     use crate::connection::Connection;
     #[pymodule_export]
-    use crate::delivery::{check_decision, kept_frames};
+    use crate::delivery::{check_decision, check_tool_name, kept_frames};
     #[pymodule_export]
     use crate::directory::DirectoryChange;
     #[pymodule_export]

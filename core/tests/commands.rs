@@ -346,6 +346,34 @@ fn a_runtime_is_updated_once_per_command() {
     let expected = "field `updates[1].runtimes[1]`: expected each runtime once, \
                     got a runtime named before";
     assert_eq!(refused(&update(json!([group(&["1"]), group(&["2", "1"])]))), expected);
+    let expected = "field `updates[1].runtimes`: expected at least one runtime, got none";
+    assert_eq!(refused(&update(json!([group(&["1"]), group(&[])]))), expected);
+}
+
+#[test]
+fn tools_are_checked_as_the_server_checks_them() {
+    let start = |tool: Value| {
+        let groups = json!([{ "tools": [tool, tool] }]);
+        json!({"type": "runtime_start", "request_id": "1", "agent_id": "a", "external_tools": groups})
+    };
+    // What a model makes of it is another matter: the server registers it.
+    let strange = json!({"name": "a b", "description": "", "parameters": {"type": "array"}});
+    assert_eq!(check(&start(strange)), Ok(()));
+    for (tool, expected) in [
+        (json!({"description": "", "parameters": {}}), "name`: expected string, got nothing"),
+        (json!({"name": "a", "parameters": {}}), "description`: expected string, got nothing"),
+        (
+            json!({"name": "a", "description": "", "parameters": []}),
+            "parameters`: expected object, got array of 0",
+        ),
+        (
+            json!({"name": "a", "description": "", "parameters": {}, "label": 1}),
+            "label`: expected string, got number 1",
+        ),
+    ] {
+        let found = refused(&start(tool));
+        assert_eq!(found, format!("field `external_tools[0].tools[0].{expected}"));
+    }
 }
 
 #[test]

@@ -31,6 +31,9 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""
 
+def check_tool_name(name: str) -> str | None:
+    """What is wrong with the name of a tool; ``None`` if models take it."""
+
 def kept_frames() -> list[str]:
     """The types of the frames that no subscriber misses, however far it lags."""
 

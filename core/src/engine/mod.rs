@@ -11,6 +11,7 @@ mod completion;
 mod connection;
 mod context;
 mod counters;
+mod definition;
 mod delivery;
 mod directory;
 mod event;
@@ -52,6 +53,7 @@ pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
 pub use counters::Counters;
+pub use definition::{check_tool_name, check_tool_parameters};
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use directory::DirectoryChange;
 #[cfg(test)]

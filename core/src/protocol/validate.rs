@@ -101,7 +101,7 @@ pub(crate) fn validate_as(spec: &CommandSpec, command: &Node<'_>) -> Result<(), 
         }
         "external_tool_call_response" => exactly_one(command, "result", "error", &root),
         "input" => decision_or_error(payload),
-        "runtime_external_tools_update" => no_runtime_twice(command),
+        "runtime_external_tools_update" => each_runtime_once(command),
         _ => Ok(()),
     }
 }
@@ -236,13 +236,17 @@ fn of_kind<'a>(payload: Option<&'a Node<'a>>, kind: &str) -> Option<&'a Node<'a>
     payload.filter(|payload| payload.text("kind") == Some(kind))
 }
 
-fn no_runtime_twice(command: &Node<'_>) -> Result<(), Violation> {
+/// An update names runtimes, and none that another one names.
+fn each_runtime_once(command: &Node<'_>) -> Result<(), Violation> {
     let mut seen = HashSet::new();
     let root = Path::Root;
     let all = root.key("updates");
     for (number, update) in items(command.get("updates")).iter().enumerate() {
         let group = all.index(number);
         let runtimes = group.key("runtimes");
+        if items(update.get("runtimes")).is_empty() {
+            return Err(runtimes.violation("at least one runtime", "none".to_owned()));
+        }
         for (index, runtime) in items(update.get("runtimes")).iter().enumerate() {
             if !seen.insert((runtime.text("agent_id"), runtime.text("conversation_id"))) {
                 let at = runtimes.index(index);
