@@ -185,6 +185,12 @@ export declare class Submission {
   error(): string
 }
 
+/** The same about one that no rule gives. */
+export declare function allowedByNoRule(tool: string): string
+
+/** The same about one whose handler failed, and said so. */
+export declare function approverFailed(said: string): string
+
 /** What keeps a decision on a permission from being taken; nothing where it would be. */
 export declare function checkDecision(decision: string): string | null
 
@@ -196,6 +202,9 @@ export declare function checkUrl(url: string): void
 
 /** Runs a command and gives its exit code. It blocks, and reads and writes the process's own standard streams. */
 export declare function cli(arguments: Array<string>): number
+
+/** What a model is told about a permission that a rule denies. */
+export declare function deniedByRule(tool: string): string
 
 /** The codes of all error kinds, in the order of the documentation. */
 export declare function errorCodes(): Array<string>

@@ -10,6 +10,7 @@ import {
 import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { allowedByNoRule, deniedByRule } from "./native.cjs";
 import { type RuleScope, scopeTest } from "./rules.js";
 import type { HandlerOptions } from "./running.js";
 
@@ -24,7 +25,7 @@ export type PolicyRule = (
 
 /** What a rule that denies is about, and what it says. */
 export interface DenyScope extends RuleScope {
-  /** What the model is told as the tool's result; by default that the policy does not allow it. */
+  /** What the model is told as the tool's result; by default that a rule denies it. */
   message?: string | undefined;
 }
 
@@ -80,9 +81,7 @@ export const policy = Object.freeze({
     }
     return (request) => {
       if (!within(request)) return undefined;
-      return deny(
-        message ?? `the policy of this program does not allow this call of ${request.toolName}`,
-      );
+      return deny(message ?? deniedByRule(request.toolName));
     };
   },
 
@@ -117,7 +116,7 @@ export const policy = Object.freeze({
         const decision = await rule(request, options);
         if (decision !== undefined) return checkedDecision(decision);
       }
-      return deny(`no rule of this program's policy is about this call of ${request.toolName}`);
+      return deny(allowedByNoRule(request.toolName));
     };
   },
 });

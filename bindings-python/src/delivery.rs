@@ -22,6 +22,22 @@ pub(crate) fn check_decision(decision: &str) -> Option<String> {
     letta_app_client::engine::check_decision(decision).err()
 }
 
+/// What a model is told about a permission that a rule denies, that no rule gives, or whose handler failed.
+#[pyfunction]
+pub(crate) fn denied_by_rule(tool: &str) -> String {
+    letta_app_client::engine::denied_by_rule(tool)
+}
+
+#[pyfunction]
+pub(crate) fn allowed_by_no_rule(tool: &str) -> String {
+    letta_app_client::engine::allowed_by_no_rule(tool)
+}
+
+#[pyfunction]
+pub(crate) fn approver_failed(said: &str) -> String {
+    letta_app_client::engine::approver_failed(said)
+}
+
 /// What is wrong with the name of a tool; nothing where models take it.
 #[pyfunction]
 pub(crate) fn check_tool_name(name: &Bound<'_, PyString>) -> Option<String> {

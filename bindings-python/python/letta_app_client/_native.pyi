@@ -31,6 +31,15 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""
 
+def denied_by_rule(tool: str) -> str:
+    """What a model is told about a permission that a rule denies."""
+
+def allowed_by_no_rule(tool: str) -> str:
+    """The same about one that no rule gives."""
+
+def approver_failed(said: str) -> str:
+    """The same about one whose handler failed, and said so."""
+
 def check_tool_name(name: str) -> str | None:
     """What is wrong with the name of a tool; ``None`` if models take it."""
 

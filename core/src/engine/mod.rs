@@ -41,6 +41,7 @@ mod submission;
 mod tools;
 mod turn;
 mod waiting;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -84,6 +85,7 @@ use tools::ToolCalls;
 pub use tools::ToolLimits;
 use turn::Cause;
 pub use turn::{Approvals, TurnOptions};
+pub use words::{allowed_by_no_rule, approver_failed, denied_by_rule};
 
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
