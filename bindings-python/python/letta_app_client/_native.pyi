@@ -16,6 +16,7 @@ __all__ += ["ServerLog", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
+__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "denied_by_rule"]
 
 __version__: str
 

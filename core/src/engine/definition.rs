@@ -1,7 +1,7 @@
 //! What a tool has to be like for a model to call it (PROTOCOL.md section 14).
 //!
-//! This is no rule of the server: it registers a tool of any name and with any schema, and hands it on. Models refuse the
-//! whole request then, so that each turn fails. A tool that a program makes is checked when it is made; a registration
+//! This is no rule of the server: it registers a tool of any name and with any schema, and hands it on. Models refuse
+//! the whole request then, so that each turn fails. A tool that a program makes is checked when it is made; a registration
 //! that is written by hand is sent as the server would take it, since not every model is as strict.
 
 use serde_json::Value;

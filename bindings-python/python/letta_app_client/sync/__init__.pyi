@@ -2335,7 +2335,9 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
@@ -2373,7 +2375,9 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
@@ -2411,7 +2415,9 @@ class Session(Face):
         arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
         this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other.
+        limits hold for each. Several of these in one conversation come one after the other, and
+        each waits until nothing else runs there (its limits hold meanwhile): the server would give
+        it the tools of that other turn (section 10).
 
         Args:
             prompt: What is said.
