@@ -23,6 +23,38 @@ pub fn check_decision(decision: String) -> Option<String> {
     letta_app_client::engine::check_decision(&decision).err()
 }
 
+/// What a model is told about a permission that a rule denies.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn denied_by_rule(tool: String) -> String {
+    letta_app_client::engine::denied_by_rule(&tool)
+}
+
+/// The same about one that no rule gives.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn allowed_by_no_rule(tool: String) -> String {
+    letta_app_client::engine::allowed_by_no_rule(&tool)
+}
+
+/// The same about one whose handler failed, and said so.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn approver_failed(said: String) -> String {
+    letta_app_client::engine::approver_failed(&said)
+}
+
+/// What is wrong with the name of a tool; nothing where models take it.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn check_tool_name(name: String) -> Option<String> {
+    letta_app_client::engine::check_tool_name(&name).err()
+}
+
 /// Whether commands of a type carry a `request_id`: `required`, `optional` or `none`.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]

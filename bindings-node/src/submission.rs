@@ -21,11 +21,11 @@ pub fn submission_tool() -> &'static str {
     Core::TOOL
 }
 
-/// What a call of the tool holds: `output` as JSON, or the `problem` with it.
+/// What a call of the tool holds: `output` as JSON, where there is one, and the `problems` with it.
 #[napi(object)]
 pub struct NativeOutput {
     pub output: Option<String>,
-    pub problem: Option<String>,
+    pub problems: Vec<String>,
 }
 
 /// What to do at the end of a turn: `done`, `repair` with the text to send next, or `give up`.
@@ -37,11 +37,17 @@ pub struct NativeNextStep {
 
 #[napi]
 impl Submission {
-    /// Waits for what a JSON schema describes.
+    /// Waits for what a JSON schema describes, handed in through a tool of this scope.
     #[napi(constructor)]
-    pub fn new(schema: String) -> Result<Self, Thrown> {
-        let core = Core::new(&json("outputSchema", &schema)?).map_err(thrown)?;
+    pub fn new(schema: String, scope: String) -> Result<Self, Thrown> {
+        let core = Core::new(&json("outputSchema", &schema)?, scope).map_err(thrown)?;
         Ok(Self { core })
+    }
+
+    /// The `scope_id` of the tool's group.
+    #[napi(getter)]
+    pub fn scope(&self) -> String {
+        self.core.scope().to_owned()
     }
 
     /// The tool's definition.
@@ -53,16 +59,21 @@ impl Submission {
     /// The content of the user's message, with how to hand the result in.
     #[napi]
     pub fn content(&self, content: String) -> Result<String, Thrown> {
-        Ok(self.core.content(&json("prompt", &content)?).to_string())
+        let content = self.core.content(&json("prompt", &content)?).map_err(thrown)?;
+        Ok(content.to_string())
+    }
+
+    /// What is answered to a call of another scope; nothing for a call that counts.
+    #[napi]
+    pub fn late(&self, scope: Option<String>) -> Option<String> {
+        self.core.late(scope.as_deref()).map(|answer| answer.to_string())
     }
 
     /// The result within the arguments of a call.
     #[napi]
     pub fn output(&self, arguments: String) -> NativeOutput {
-        match self.core.output_text(&arguments) {
-            Ok(output) => NativeOutput { output: Some(output), problem: None },
-            Err(problem) => NativeOutput { output: None, problem: Some(problem) },
-        }
+        let (output, problems) = self.core.output_text(&arguments);
+        NativeOutput { output, problems }
     }
 
     /// Takes note of a call; gives what is answered to it.

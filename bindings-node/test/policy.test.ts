@@ -90,7 +90,7 @@ describe("a rule that denies", () => {
     const rule = policy.deny("Bash");
     expect(await decide(rule, bash("ls"))).toEqual({
       behavior: "deny",
-      message: "the policy of this program does not allow this call of Bash",
+      message: "a rule of the policy denies Bash",
     });
     expect(await decide(rule, question("Read"))).toBeUndefined();
   });
@@ -220,9 +220,7 @@ describe("a policy", () => {
 
   it("denies what no rule is about", async () => {
     const rules = policy.firstMatch(policy.allow("Read"));
-    expect(await decide(rules, bash("ls"))).toEqual(
-      deny("no rule of this program's policy is about this call of Bash"),
-    );
+    expect(await decide(rules, bash("ls"))).toEqual(deny("no rule of the policy allows Bash"));
   });
 
   it("denies everything without a rule", async () => {

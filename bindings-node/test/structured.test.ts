@@ -2,6 +2,7 @@
 
 import {
   allow,
+  InvalidCommand,
   InvalidOption,
   type OutputSchema,
   type RunTurnOptions,
@@ -184,14 +185,19 @@ describe("a JSON schema", () => {
   } as const;
 
   it("demands an object with what is required", async () => {
-    const { mock, session } = await started([submits(["a.py"], { name: "a.py" }, { file: 3 })]);
+    const turns = [submits(["a.py"], { name: "a.py" }, { file: 3 }, { file: "a.py" })];
+    const { mock, session } = await started(turns);
     const { output } = await session.run("?", { outputSchema: schema });
     expectTypeOf(output).toEqualTypeOf<Record<string, unknown>>();
-    expect(output).toEqual({ file: 3 });
-    const [first, second, third] = answers(mock);
+    expect(output).toEqual({ file: "a.py" });
+    const [first, second, third, fourth] = answers(mock);
     expect(first).toMatchObject({ refused: true, text: expect.stringContaining("an object") });
-    expect(second?.text).toContain("- file: is missing");
-    expect(third?.refused).toBe(false);
+    expect(second?.text).toContain("- file: expected text, but it is missing");
+    expect(third).toMatchObject({
+      refused: true,
+      text: expect.stringContaining("- file: expected text, got 3"),
+    });
+    expect(fourth?.refused).toBe(false);
   });
 
   it("may be one of anything", async () => {
@@ -200,7 +206,7 @@ describe("a JSON schema", () => {
     const { output } = await session.run("?", { outputSchema });
     expectTypeOf(output).toBeUnknown();
     expect(output).toEqual(["a", "b"]);
-    expect(answers(mock)[0]?.text).toContain("result: is missing");
+    expect(answers(mock)[0]?.text).toContain("result: expected an array, but it is missing");
   });
 
   it("is what a library writes of values that are no objects, too", async () => {
@@ -255,6 +261,41 @@ it.each<[string, unknown]>([
   if (outputSchema) expect(() => session.send("?", ignored)).toThrow("outputSchema: only run");
   expect(registered(mock)).toEqual([]);
   mock.assertReceived("input", { times: 0 });
+});
+
+it.each([[5], [null], [{ a: 1 }]])(
+  "refuses %j as a prompt before anything is sent",
+  async (prompt) => {
+    const { mock, session } = await started([submits(good)]);
+    const wrong = prompt as unknown as string;
+    const error = await rejection(session.run(wrong, { outputSchema: finding }));
+    expect(error).toBeInstanceOf(InvalidCommand);
+    const { message } = (await rejection(session.run(wrong))) as Error;
+    expect(error).toMatchObject({ message });
+    expect(registered(mock)).toEqual([]);
+    mock.assertReceived("input", { times: 0 });
+  },
+);
+
+it("does not take what an earlier turn hands in", async () => {
+  const { mock, client, session } = await started([{ text: "half", hang: true }]);
+  const text = firstText(client);
+  const running = rejection(session.run("?", { outputSchema: finding }));
+  await text;
+  mock.push({
+    type: "external_tool_call_request",
+    request_id: "late",
+    scope_id: "an earlier one",
+    runtime: session.runtime,
+    tool_call_id: "call-1",
+    tool_name: "submit_result",
+    input: good,
+  });
+  await mock.waitReceived("external_tool_call_response");
+  await session.close();
+  expect(await running).toBeInstanceOf(TurnAborted);
+  const refused = { text: "the result is not waited for any more", refused: true };
+  expect(answers(mock)).toEqual([refused]);
 });
 
 it("is refused where the session has a tool of that name", async () => {

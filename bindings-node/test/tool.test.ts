@@ -261,7 +261,6 @@ describe("arguments", () => {
 });
 
 it.each<[string, object]>([
-  ["name", { name: "" }],
   ["name", { name: 3 }],
   ["name", { name: "a b" }],
   ["name", { name: "é" }],
@@ -275,6 +274,14 @@ it.each<[string, object]>([
   expect(thrown(() => tool({ ...options, ...wrong }))).toMatchObject({
     code: "invalid_option",
     message: expect.stringMatching(new RegExp(`^${option}: expected`)),
+  });
+});
+
+it.each(["", "a b", "é", "a.b", "a".repeat(65)])("refuses a tool called %j", (name) => {
+  const options = { description: "", parameters: jsonSchema, execute: () => "found" };
+  expect(thrown(() => tool({ ...options, name }))).toMatchObject({
+    code: "invalid_option",
+    message: `name: a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not "${name}"`,
   });
 });
 

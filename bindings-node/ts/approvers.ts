@@ -6,6 +6,7 @@ import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
+import { approverFailed } from "./native.cjs";
 import type { ControlRequestMessage, RuntimeScope } from "./protocol.js";
 import { RunningHandlers } from "./running.js";
 import type { ApprovalRequestOptions } from "./types.js";
@@ -106,8 +107,7 @@ export class Approvers {
       failed: (error) => {
         this.#failed();
         reportHandlerError(event, error);
-        const reason = `the approval handler failed: ${describe(error)}`;
-        this.#engine.failApproval(question.ask, reason);
+        this.#engine.failApproval(question.ask, approverFailed(describe(error)));
       },
     });
   }

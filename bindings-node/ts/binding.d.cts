@@ -165,12 +165,16 @@ export declare class Server {
 
 /** The wait for one result; see `letta_app_client::Submission`. */
 export declare class Submission {
-  /** Waits for what a JSON schema describes. */
-  constructor(schema: string)
+  /** Waits for what a JSON schema describes, handed in through a tool of this scope. */
+  constructor(schema: string, scope: string)
+  /** The `scope_id` of the tool's group. */
+  get scope(): string
   /** The tool's definition. */
   tool(): string
   /** The content of the user's message, with how to hand the result in. */
   content(content: string): string
+  /** What is answered to a call of another scope; nothing for a call that counts. */
+  late(scope?: string | undefined | null): string | null
   /** The result within the arguments of a call. */
   output(arguments: string): NativeOutput
   /** Takes note of a call; gives what is answered to it. */
@@ -181,14 +185,26 @@ export declare class Submission {
   error(): string
 }
 
+/** The same about one that no rule gives. */
+export declare function allowedByNoRule(tool: string): string
+
+/** The same about one whose handler failed, and said so. */
+export declare function approverFailed(said: string): string
+
 /** What keeps a decision on a permission from being taken; nothing where it would be. */
 export declare function checkDecision(decision: string): string | null
+
+/** What is wrong with the name of a tool; nothing where models take it. */
+export declare function checkToolName(name: string): string | null
 
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
 
 /** Runs a command and gives its exit code. It blocks, and reads and writes the process's own standard streams. */
 export declare function cli(arguments: Array<string>): number
+
+/** What a model is told about a permission that a rule denies. */
+export declare function deniedByRule(tool: string): string
 
 /** The codes of all error kinds, in the order of the documentation. */
 export declare function errorCodes(): Array<string>
@@ -253,10 +269,10 @@ export interface NativeOptions {
   replay?: NativeReplay
 }
 
-/** What a call of the tool holds: `output` as JSON, or the `problem` with it. */
+/** What a call of the tool holds: `output` as JSON, where there is one, and the `problems` with it. */
 export interface NativeOutput {
   output?: string
-  problem?: string
+  problems: Array<string>
 }
 
 /** How a lost connection is opened again. */

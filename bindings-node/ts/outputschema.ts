@@ -1,15 +1,14 @@
 /** What the result of a turn has to look like. */
 
 import { describe } from "./describe.js";
-import { isPlainObject } from "./plain.js";
 import { isStandardSchema, type SchemaOutput, type StandardSchemaV1 } from "./standardschema.js";
 import { issueLines } from "./toolarguments.js";
 import { anySchemaOf, type JsonSchema } from "./toolschema.js";
 
 /**
  * The schema of a result: one of a library that follows Standard Schema (zod, valibot, arktype), which
- * validates it, or a JSON schema, of which only the type `object` and the names in `required` are
- * demanded.
+ * validates it, or a JSON schema. Of that the engine demands the types, the values of an `enum` and the names in
+ * `required`, of what is inside as well, and no other keywords.
  */
 export type OutputSchema = StandardSchemaV1 | JsonSchema;
 
@@ -35,9 +34,20 @@ export function outputJsonSchema(
   return anySchemaOf({ schema: "outputSchema", json: "outputJsonSchema" }, schema, given);
 }
 
-/** Judges a result. Never rejects: a schema that fails counts as a problem. */
-export async function checkedOutput(schema: OutputSchema, value: unknown): Promise<CheckedOutput> {
-  if (!isStandardSchema(schema)) return checkedByJsonSchema(schema, value);
+/**
+ * What the schema of a library makes of a result, which may convert what its JSON schema would not take; one by a JSON
+ * schema is judged by the engine, which has found these problems. Never rejects: a schema that fails counts as a
+ * problem.
+ */
+export async function checkedOutput(
+  schema: OutputSchema,
+  value: unknown,
+  found: readonly string[],
+): Promise<CheckedOutput> {
+  if (!isStandardSchema(schema)) {
+    const [first, ...more] = found;
+    return first === undefined ? { value, problems: [] } : { problems: [first, ...more] };
+  }
   try {
     const checked = await schema["~standard"].validate(value);
     if (!checked.issues) return { value: checked.value, problems: [] };
@@ -46,15 +56,4 @@ export async function checkedOutput(schema: OutputSchema, value: unknown): Promi
   } catch (error) {
     return { problems: [describe(error) || "the schema failed"] };
   }
-}
-
-/** A whole validator would be a dependency. */
-function checkedByJsonSchema({ type, required }: JsonSchema, value: unknown): CheckedOutput {
-  if (type === "object" && !isPlainObject(value)) {
-    return { problems: [`expected an object, received ${JSON.stringify(value)}`] };
-  }
-  const names: unknown[] = Array.isArray(required) && isPlainObject(value) ? required : [];
-  const missing = names.filter((name) => !Object.hasOwn(value as object, String(name)));
-  const [first, ...more] = missing.map((name) => `${name}: is missing`);
-  return first === undefined ? { value, problems: [] } : { problems: [first, ...more] };
 }

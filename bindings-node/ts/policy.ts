@@ -12,6 +12,7 @@ import { asked, isNamed, leaves, named, nameOf } from "./deciders.js";
 import { checkedDecision } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { allowedByNoRule, deniedByRule } from "./native.cjs";
 import { type RuleScope, scoped } from "./rules.js";
 import type { HandlerOptions } from "./running.js";
 
@@ -29,7 +30,7 @@ export type WideScope = Partial<RuleScope>;
 
 /** What a rule that denies is about, and what it says. */
 export interface DenyScope extends WideScope {
-  /** What the model is told as the tool's result; by default that the policy does not allow it. */
+  /** What the model is told as the tool's result; by default that a rule denies it. */
   message?: string | undefined;
 }
 
@@ -73,8 +74,7 @@ function denied(...scopes: Scopes<DenyScope>): PolicyRule {
   if (message !== undefined && typeof message !== "string") {
     throw new InvalidOption(`message: expected a text, got ${describe(message)}`);
   }
-  const wordsOf = ({ toolName }: ApprovalRequest) =>
-    message ?? `the policy of this program does not allow this call of ${toolName}`;
+  const wordsOf = ({ toolName }: ApprovalRequest) => message ?? deniedByRule(toolName);
   return named((request) => (within(request) ? deny(wordsOf(request)) : undefined), `deny${words}`);
 }
 
@@ -136,8 +136,7 @@ function partsOf(given: readonly (PolicyRule | PolicyOptions)[]) {
   return { rules, ...options };
 }
 
-const unruled = ({ toolName }: ApprovalRequest) =>
-  deny(`no rule of this program's policy is about this call of ${toolName}`);
+const unruled = ({ toolName }: ApprovalRequest) => deny(allowedByNoRule(toolName));
 
 /** The rule that decides where no other does. */
 function lastRule(otherwise: Otherwise = denied): PolicyRule {

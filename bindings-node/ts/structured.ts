@@ -17,7 +17,6 @@ import {
   type OutputSchema,
   outputJsonSchema,
 } from "./outputschema.js";
-import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult } from "./results.js";
 import type { Prompt } from "./session.js";
@@ -75,8 +74,8 @@ export async function structured<Schema extends OutputSchema>(
     throw new InvalidOption("check: a turn with outputSchema has an output, or rejects");
   }
   const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
-  const submission = translated(() => new Submission(schema));
-  checkedPrompt(prompt);
+  const scope = conversation.client.nextRequestId(TOOL);
+  const submission = translated(() => new Submission(schema, scope));
   const { client, runtime, closed, groups } = conversation;
   if (groups.some(({ tools }) => tools.some(({ name }) => name === TOOL))) {
     throw new InvalidOption(`outputSchema: the session has a tool of its own called ${TOOL}`);
@@ -98,7 +97,6 @@ class Structured {
   readonly #submission: Submission;
   readonly #schema: OutputSchema;
   readonly #closed: number;
-  readonly #scope: string;
   #output: unknown;
 
   constructor(
@@ -111,21 +109,23 @@ class Structured {
     this.#submission = submission;
     this.#schema = schema;
     this.#closed = closed;
-    this.#scope = conversation.client.nextRequestId(TOOL);
   }
 
   /** Offers the tool, asks, and takes the tool back, whatever becomes of it. */
   async run(prompt: Prompt, turns: RunTurnOptions): Promise<StructuredResult<unknown>> {
+    // Before anything is sent: what cannot be asked is refused here.
+    const text = JSON.stringify(prompt ?? null);
+    const content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
     const { client, runtime, groups } = this.#conversation;
     const names = [TOOL];
     const tools = [JSON.parse(this.#submission.tool())];
     const off = client.onExternalToolCall(this.#handler, { runtime, names });
     try {
       // In a scope: turns of others in this conversation do not see it.
-      const own = { scope_id: this.#scope, tools };
+      const own = { scope_id: this.#submission.scope, tools };
       await this.#conversation.register([...groups, own], { signal: turns.signal });
       const allow = [...(turns.allow ?? this.#conversation.allow), ...names];
-      return await this.#ask(prompt, { ...turns, allow });
+      return await this.#ask(content, { ...turns, allow });
     } finally {
       off();
       // What goes wrong here is no reason to lose a result; a lost connection has lost the tool.
@@ -135,13 +135,12 @@ class Structured {
     }
   }
 
-  async #ask(prompt: Prompt, settings: RunTurnOptions): Promise<StructuredResult<unknown>> {
-    const text = JSON.stringify(prompt ?? null);
-    let content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
+  async #ask(first: Prompt, settings: RunTurnOptions): Promise<StructuredResult<unknown>> {
+    let content = first;
     let usage = noUsage();
     for (;;) {
       stopIfClosed(this.#conversation, this.#closed);
-      const last = await this.#conversation.ask(content, settings, [this.#scope]);
+      const last = await this.#conversation.ask(content, settings, [this.#submission.scope]);
       usage = sumUsage(usage, last.usage);
       const result = { ...last, usage };
       const { step, prompt: repair } = this.#submission.turnEnded();
@@ -154,16 +153,21 @@ class Structured {
     }
   }
 
-  readonly #handler: AppServerExternalToolCallHandler = async ({ input }) => {
+  readonly #handler: AppServerExternalToolCallHandler = async ({ input, scope_id: scope }) => {
     const submission = this.#submission;
-    const { output, problem } = translated(() => submission.output(JSON.stringify(input ?? {})));
-    const checked =
-      typeof output === "string"
-        ? await checkedOutput(this.#schema, JSON.parse(output))
-        : { problems: [problem ?? "is missing"] };
-    if ("value" in checked) this.#output = checked.value;
-    return JSON.parse(submission.submitted(checked.problems));
+    const late = submission.late(typeof scope === "string" ? scope : undefined);
+    if (typeof late === "string") return JSON.parse(late);
+    return JSON.parse(submission.submitted(await this.#problems(JSON.stringify(input ?? {}))));
   };
+
+  /** Takes the result of a call, or says what is wrong with it. */
+  async #problems(given: string): Promise<string[]> {
+    const { output, problems } = translated(() => this.#submission.output(given));
+    if (typeof output !== "string") return problems;
+    const checked = await checkedOutput(this.#schema, JSON.parse(output), problems);
+    if ("value" in checked) this.#output = checked.value;
+    return checked.problems;
+  }
 
   #error(result: TurnResult): StructuredOutputError {
     const { message, errors } = errorFromJson(this.#submission.error()) as StructuredOutputError;

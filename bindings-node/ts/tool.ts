@@ -3,6 +3,7 @@
 import { checkedOptions, type NamesOf, show } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { checkToolName } from "./native.cjs";
 import type {
   ExternalToolCallResult,
   ExternalToolDefinitionPayload,
@@ -29,7 +30,7 @@ export type ToolArguments<Parameters extends ToolParameters> = Parameters extend
 
 /** What a tool is made of. */
 export interface ToolOptions<Parameters extends ToolParameters> {
-  /** The name the model calls it by: 1 to 64 letters of the alphabet, digits, `_` and `-`. */
+  /** The name the model calls it by: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. */
   name: string;
   /** What it does and when to use it; the model reads this. */
   description: string;
@@ -122,14 +123,13 @@ export function tool<Parameters extends ToolParameters>(options: ToolOptions<Par
   });
 }
 
-/** What servers and models take as the name of a tool. */
-const NAME = /^[A-Za-z0-9_-]{1,64}$/;
-
 /** @throws {@link InvalidOption} names the tool. */
 export function checkedName(option: string, name: unknown): void {
-  if (typeof name === "string" && NAME.test(name)) return;
-  const expected = "the name of a tool, 1 to 64 of A-Z, a-z, 0-9, _ and -";
-  throw new InvalidOption(`${option}: expected ${expected}, got ${show(name)}`);
+  if (typeof name !== "string") {
+    throw new InvalidOption(`${option}: expected the name of a tool, got ${show(name)}`);
+  }
+  const wrong = checkToolName(name);
+  if (wrong) throw new InvalidOption(`${option}: ${wrong}`);
 }
 
 function definitionOf(options: ToolOptions<ToolParameters>): ExternalToolDefinitionPayload {

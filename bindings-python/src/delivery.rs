@@ -4,7 +4,7 @@ use letta_app_client::Error;
 use letta_app_client::engine::{Channel, Delivery, KEPT_FRAMES};
 use letta_app_client::protocol::Text;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyString, PyTuple};
 use pyo3::{IntoPyObject, intern};
 
 use crate::outcome::Outcome;
@@ -20,6 +20,29 @@ pub(crate) fn kept_frames() -> Vec<&'static str> {
 #[pyfunction]
 pub(crate) fn check_decision(decision: &str) -> Option<String> {
     letta_app_client::engine::check_decision(decision).err()
+}
+
+/// What a model is told about a permission that a rule denies, that no rule gives, or whose handler failed.
+#[pyfunction]
+pub(crate) fn denied_by_rule(tool: &str) -> String {
+    letta_app_client::engine::denied_by_rule(tool)
+}
+
+#[pyfunction]
+pub(crate) fn allowed_by_no_rule(tool: &str) -> String {
+    letta_app_client::engine::allowed_by_no_rule(tool)
+}
+
+#[pyfunction]
+pub(crate) fn approver_failed(said: &str) -> String {
+    letta_app_client::engine::approver_failed(said)
+}
+
+/// What is wrong with the name of a tool; nothing where models take it.
+#[pyfunction]
+pub(crate) fn check_tool_name(name: &Bound<'_, PyString>) -> Option<String> {
+    // A name with half a surrogate pair is none of those in any case.
+    letta_app_client::engine::check_tool_name(&name.to_string_lossy()).err()
 }
 
 /// One delivery as a tuple of strings and numbers, and what a turn came to.

@@ -31,7 +31,10 @@ mod _native {
     #[pymodule_export]
     use crate::connection::Connection;
     #[pymodule_export]
-    use crate::delivery::{check_decision, kept_frames};
+    use crate::delivery::{
+        allowed_by_no_rule, approver_failed, check_decision, check_tool_name, denied_by_rule,
+        kept_frames,
+    };
     #[pymodule_export]
     use crate::directory::DirectoryChange;
     #[pymodule_export]

@@ -30,25 +30,33 @@ impl Submission {
     const TOOL: &'static str = Core::TOOL;
 
     #[new]
-    fn new(py: Python<'_>, schema: &str) -> PyResult<Self> {
-        let core = Core::new(&json(schema)?).map_err(|error| raise(py, &error))?;
+    fn new(py: Python<'_>, schema: &str, scope: &str) -> PyResult<Self> {
+        let core = Core::new(&json(schema)?, scope).map_err(|error| raise(py, &error))?;
         Ok(Self(Mutex::new(core)))
+    }
+
+    #[getter]
+    fn scope(&self) -> String {
+        self.core().scope().to_owned()
     }
 
     fn tool(&self) -> String {
         self.core().tool().to_string()
     }
 
-    fn content(&self, content: &str) -> PyResult<String> {
-        Ok(self.core().content(&json(content)?).to_string())
+    fn content(&self, py: Python<'_>, content: &str) -> PyResult<String> {
+        let content = self.core().content(&json(content)?).map_err(|error| raise(py, &error))?;
+        Ok(content.to_string())
     }
 
-    /// The result and no problem, or a problem and no result.
-    fn output(&self, arguments: &str) -> (Option<String>, Option<String>) {
-        match self.core().output_text(arguments) {
-            Ok(output) => (Some(output), None),
-            Err(problem) => (None, Some(problem)),
-        }
+    #[pyo3(signature = (scope))]
+    fn late(&self, scope: Option<&str>) -> Option<String> {
+        self.core().late(scope).map(|answer| answer.to_string())
+    }
+
+    /// The result, where there is one, and what is wrong with it.
+    fn output(&self, arguments: &str) -> (Option<String>, Vec<String>) {
+        self.core().output_text(arguments)
     }
 
     fn submitted(&self, problems: Vec<String>) -> String {

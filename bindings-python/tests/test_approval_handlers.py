@@ -167,9 +167,9 @@ def raises_without_a_text(_: ApprovalRequest) -> Decision:
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
-        (raises, "the approval handler raised LookupError: no rule"),
-        (raises_on_the_loop, "the approval handler raised LookupError"),
-        (raises_without_a_text, "the approval handler raised Speechless"),
+        (raises, "the approval handler failed: LookupError: no rule"),
+        (raises_on_the_loop, "the approval handler failed: LookupError"),
+        (raises_without_a_text, "the approval handler failed: Speechless"),
         (exits, "the approval handler exited"),
         (returns_later, "the approval handler returned bool; expected allow"),
         (lambda _: None, "the approval handler returned NoneType; expected allow"),

@@ -185,7 +185,7 @@ def test_structured_output() -> None:
     with MockServer(turns) as mock:
         assert run("structured_output", mock).splitlines()[1:] == [
             "no list: 'Still: what?'",
-            "result: is missing",
+            "result: expected an array, but it is missing",
         ]
 
 

@@ -211,7 +211,7 @@ async def test_arguments_that_do_not_fit_go_back_to_the_agent(
         (Validated, {"file": "a", "line": 7}, "- result: expected a valid Validated (7)"),
         (list[Finding], {"result": [{"file": "a"}]}, "- result[0].line: expected an integer"),
         (list[Model], {"result": [{"file": "a"}]}, "- result[0].line: it is missing"),
-        (int, {"value": 3}, "- result: is missing"),
+        (int, {"value": 3}, "- result: expected an integer, but it is missing"),
         (int, {"result": "x"}, '- result: expected an integer, got "x"'),
     ],
 )
@@ -224,6 +224,46 @@ async def test_what_is_wrong_begins_with_its_field(
     mock = scripted(submit(arguments, good))
     await run(mock, kind)
     assert words in answers(mock)[0][1]
+
+
+async def test_a_type_decides_itself_what_it_takes(scripted: Callable[..., MockServer]) -> None:
+    # pydantic makes a number of the text, which its schema alone would not take.
+    mock = scripted(submit({**GOOD, "line": "4"}))
+    assert (await run(mock, Model)).output == Model(file="a.py", line=4)
+    ((refused, _),) = answers(mock)
+    assert not refused
+
+
+async def test_what_an_earlier_turn_hands_in_is_not_taken(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(script.turn("on and on", hang=True))
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="a")
+
+        async def late() -> None:
+            await anyio.to_thread.run_sync(lambda: mock.wait_received("input"))
+            call = {
+                "type": "external_tool_call_request",
+                "request_id": "late",
+                "scope_id": "an earlier one",
+                "runtime": session.runtime,
+                "tool_call_id": "call-1",
+                "tool_name": "submit_result",
+                "input": GOOD,
+            }
+            mock.push(call)
+            await anyio.to_thread.run_sync(
+                lambda: mock.wait_received("external_tool_call_response")
+            )
+            await session.close()
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(late)
+                with pytest.raises(letta.TurnAborted):
+                    await session.run("?", output_type=Finding)
+    assert answers(mock) == [(True, "the result is not waited for any more")]
 
 
 async def test_the_last_of_several_results_counts(scripted: Callable[..., MockServer]) -> None:

@@ -295,6 +295,50 @@ fn messages_of_an_input_are_checked_one_by_one() {
 }
 
 #[test]
+fn parts_of_a_message_are_checked_by_their_type() {
+    let create = |part: &Value| {
+        let parts = json!([{ "type": "text", "text": "hi" }, part]);
+        let messages = json!([{ "role": "user", "content": parts }]);
+        input(&json!({ "kind": "create_message", "messages": messages }))
+    };
+    let image = |source: Value| json!({ "type": "image", "source": source });
+    for good in [
+        json!({ "type": "text", "text": "", "more": 1 }),
+        image(json!({ "type": "base64", "media_type": "image/png", "data": "", "detail": "low" })),
+        image(json!({ "type": "url", "url": "https://example.invalid/a.png" })),
+        image(json!({ "type": "source_of_tomorrow" })),
+        json!({ "type": "part_of_tomorrow", "text": 5 }),
+    ] {
+        assert_eq!(check(&create(&good)), Ok(()), "{good}");
+    }
+    for (part, expected) in [
+        (json!({ "type": "text", "text": 5 }), "text`: expected string, got number 5"),
+        (json!({ "type": "text" }), "text`: expected string, got nothing"),
+        (json!({ "type": 5 }), "type`: expected string, got number 5"),
+        (
+            json!({ "type": "image" }),
+            "source`: expected Base64Source object, UrlSource object or ImageSource object, got nothing",
+        ),
+        (image(json!({})), "source.type`: expected string, got nothing"),
+        (
+            image(json!({ "type": "base64", "data": "aGVsbG8=" })),
+            "source.media_type`: expected string, got nothing",
+        ),
+        (
+            image(json!({ "type": "base64", "media_type": "image/png", "data": 5 })),
+            "source.data`: expected string, got number (not shown)",
+        ),
+        (image(json!({ "type": "url" })), "source.url`: expected string, got nothing"),
+    ] {
+        let found = refused(&create(&part));
+        assert_eq!(found, format!("field `payload.messages[0].content[1].{expected}"));
+    }
+    let expected = "field `payload.messages[0].content[1]`: expected TextPart object, \
+                    ImagePart object or MessagePart object, got string \"hi\"";
+    assert_eq!(refused(&create(&json!("hi"))), expected);
+}
+
+#[test]
 fn the_kind_of_a_payload_decides_what_is_missing() {
     let expected = "field `payload.kind`: expected \"create_message\", \"approval_response\" or \
                     \"teleport_continue\", got nothing";
@@ -316,6 +360,34 @@ fn a_runtime_is_updated_once_per_command() {
     let expected = "field `updates[1].runtimes[1]`: expected each runtime once, \
                     got a runtime named before";
     assert_eq!(refused(&update(json!([group(&["1"]), group(&["2", "1"])]))), expected);
+    let expected = "field `updates[1].runtimes`: expected at least one runtime, got none";
+    assert_eq!(refused(&update(json!([group(&["1"]), group(&[])]))), expected);
+}
+
+#[test]
+fn tools_are_checked_as_the_server_checks_them() {
+    let start = |tool: Value| {
+        let groups = json!([{ "tools": [tool, tool] }]);
+        json!({"type": "runtime_start", "request_id": "1", "agent_id": "a", "external_tools": groups})
+    };
+    // What a model makes of it is another matter: the server registers it.
+    let strange = json!({"name": "a b", "description": "", "parameters": {"type": "array"}});
+    assert_eq!(check(&start(strange)), Ok(()));
+    for (tool, expected) in [
+        (json!({"description": "", "parameters": {}}), "name`: expected string, got nothing"),
+        (json!({"name": "a", "parameters": {}}), "description`: expected string, got nothing"),
+        (
+            json!({"name": "a", "description": "", "parameters": []}),
+            "parameters`: expected object, got array of 0",
+        ),
+        (
+            json!({"name": "a", "description": "", "parameters": {}, "label": 1}),
+            "label`: expected string, got number 1",
+        ),
+    ] {
+        let found = refused(&start(tool));
+        assert_eq!(found, format!("field `external_tools[0].tools[0].{expected}"));
+    }
 }
 
 #[test]

@@ -197,7 +197,10 @@ fn structured_output() {
     let empty = ScriptedCall::new("submit_result", json!({}));
     let server = double(vec![worst, question, submits(empty)]);
     let said = run("structured_output", &server, "");
-    assert_eq!(said, format!("{first}\nno list: \"Done.\"\nresult: is missing\n"));
+    assert_eq!(
+        said,
+        format!("{first}\nno list: \"Done.\"\nresult: expected an array, but it is missing\n")
+    );
 }
 
 #[test]

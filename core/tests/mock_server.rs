@@ -263,6 +263,20 @@ async fn inputs_during_a_turn_are_queued_and_answered_together() {
 }
 
 #[tokio::test]
+async fn half_a_surrogate_pair_is_read_as_javascript_reads_it() {
+    let server = script(vec![ScriptedTurn::text(["whole"])]);
+    let mut client = Client::open(&server.url()).await;
+    let runtime = client.runtime().await;
+    let input = message(&runtime, "input-1", "cut here: HALF").to_string();
+    let input = input.replace("HALF", r"\ud83d");
+    client.0.send(Message::text(input)).await.expect("sent");
+    let seen = client.until_type("turn_finished").await;
+    assert_eq!(text(&seen), "whole");
+    assert!(server.wait_received("input", 1, LIMIT), "it is among what came");
+    assert_eq!(server.unexpected(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn approvals_are_asked_one_after_the_other() {
     let call = |name: &str| ScriptedCall::asking(name, json!({"path": "a"}));
     let server = script(vec![ScriptedTurn::default().call(call("Write")).call(call("Edit"))]);

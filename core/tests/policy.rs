@@ -100,8 +100,8 @@ async fn a_function_decides_and_what_it_fails_with_denies() {
     assert_eq!(outcomes(&result), ["success", "error", "error", "error"]);
     let answers = answers(&server);
     assert_eq!(answers[0]["decision"]["updated_input"], json!({ "path": "z" }));
-    assert_eq!(answers[1]["error"], r#"not "ls""#);
-    assert_eq!(answers[3]["error"], "no idea");
+    assert_eq!(answers[1]["error"], r#"the approval handler failed: not "ls""#);
+    assert_eq!(answers[3]["error"], "the approval handler failed: no idea");
     let kept = session.approvals();
     assert_eq!(kept[3].error.as_deref(), Some("no idea"));
     assert!(kept[3].decision.is_none());
@@ -152,7 +152,7 @@ async fn a_condition_that_panics_denies_and_the_policy_goes_on() {
     let (server, session) = opened(Generation::Single, calls(), options).await;
     let result = session.run("?").await.unwrap();
     assert_eq!(outcomes(&result), ["success", "error", "success", "success"]);
-    assert_eq!(answers(&server)[1]["error"], "no idea");
+    assert_eq!(answers(&server)[1]["error"], "the approval handler failed: no idea");
     assert_eq!(session.approvals()[1].error.as_deref(), Some("no idea"));
 }
 

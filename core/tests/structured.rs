@@ -167,10 +167,25 @@ async fn a_result_that_does_not_fit_goes_back_to_the_agent() {
     let session = client.session(agent()).await.unwrap();
     assert_eq!(session.run_as::<Finding>("?", &schema()).await.unwrap().output, found(3));
     let answers = answers(&server);
-    assert!(answers[0].0 && answers[0].1.contains("- line: invalid type"), "{answers:?}");
-    assert!(answers[1].0 && answers[1].1.contains("- line: is missing"), "{answers:?}");
+    let told = "- line: expected an integer, got \"x\"";
+    assert!(answers[0].0 && answers[0].1.contains(told), "{answers:?}");
+    let told = "- line: expected an integer, but it is missing";
+    assert!(answers[1].0 && answers[1].1.contains(told), "{answers:?}");
     assert!(!answers[2].0, "{answers:?}");
     assert_eq!(received(&server, "input").len(), 1);
+}
+
+#[tokio::test]
+async fn a_value_of_any_type_has_to_fit_the_schema() {
+    let wrong = json!({ "file": ["a.rs"], "more": true });
+    let (server, client) = scripted([submits([wrong, good(3)])]).await;
+    let session = client.session(agent()).await.unwrap();
+    assert_eq!(session.run_as::<Value>("?", &schema()).await.unwrap().output, good(3));
+    let answers = answers(&server);
+    let told =
+        "- file: expected text, got [\"a.rs\"]\n- line: expected an integer, but it is missing";
+    assert!(answers[0].0 && answers[0].1.contains(told), "{answers:?}");
+    assert!(!answers[1].0, "{answers:?}");
 }
 
 #[tokio::test]
@@ -203,7 +218,7 @@ async fn and_then_it_is_an_error() {
     let session = client.session(agent()).await.unwrap();
     let error = session.run_as::<Finding>("?", &schema()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StructuredOutput);
-    assert_eq!(error.problems(), ["file: is missing"]);
+    assert_eq!(error.problems(), ["file: expected text, but it is missing"]);
     let result = error.result().unwrap();
     assert_eq!((result.status, &*result.text), (Some(TurnStatus::Completed), "Still no."));
     assert_eq!(result.usage.total_tokens, 3 * PER_RUN);
@@ -327,8 +342,8 @@ async fn what_an_earlier_turn_hands_in_is_not_taken() {
     let both = async { tokio::join!(session.run_as::<Finding>("?", &schema), late) };
     let (ended, ()) = timeout(SOON, both).await.unwrap();
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::TurnAborted);
-    let answer = &received(&server, "external_tool_call_response")[0];
-    assert_eq!(answer["error"], "the result is not waited for any more");
+    let refused = (true, "the result is not waited for any more".to_owned());
+    assert_eq!(answers(&server), [refused]);
 }
 
 #[tokio::test]
@@ -412,6 +427,14 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let options = TurnOptions { approvals: Some(Approvals::Ask), ..TurnOptions::default() };
     let error = session.run_as_with::<u32>("?", &number(), options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    for (prompt, words) in [
+        (json!(5), "`payload.messages[0].content`: expected string or array, got number 5"),
+        (json!(["a"]), "`payload.messages[0].content[0]`: expected"),
+    ] {
+        let error = session.run_as::<u32>(prompt, &number()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidCommand);
+        assert!(error.message().contains(words), "{error}");
+    }
     let own = Tool::new("submit_result", "", schema(), |_, _| async { Ok::<_, String>("own") });
     let session = client.session(agent().tool(own)).await.unwrap();
     let error = session.run_as::<u32>("?", &number()).await.unwrap_err();

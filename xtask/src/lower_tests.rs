@@ -50,7 +50,8 @@ fn omit_and_intersection_know_the_fields_of_named_types() {
 
 #[test]
 fn messages_of_an_input_are_checked_although_the_catalog_only_names_them() {
-    let content = Shape::Array(Box::new(Shape::Named("MessagePart".to_owned())));
+    let parts = ["TextPart", "ImagePart", "MessagePart"].map(|name| Shape::Named(name.to_owned()));
+    let content = Shape::Array(Box::new(Shape::AnyOf(parts.into())));
     let field = |name: &str, required: bool, shape: Shape| Field {
         name: name.to_owned(),
         required,

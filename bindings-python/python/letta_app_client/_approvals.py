@@ -65,7 +65,7 @@ class _ApprovalJob(Job):
         return f"the approval handler, asked for {json.dumps(self._request.tool_name)},"
 
     def describe(self, error: BaseException) -> str:
-        return f"{self.what} raised {kind_and_said(error)}"
+        return _native.approver_failed(kind_and_said(error))
 
     def encode(self, output: Any) -> str:
         if isinstance(output, Decision):

@@ -16,6 +16,7 @@ __all__ += ["ServerLog", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
+__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "denied_by_rule"]
 
 __version__: str
 
@@ -30,6 +31,18 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""
+
+def denied_by_rule(tool: str) -> str:
+    """What a model is told about a permission that a rule denies."""
+
+def allowed_by_no_rule(tool: str) -> str:
+    """The same about one that no rule gives."""
+
+def approver_failed(said: str) -> str:
+    """The same about one whose handler failed, and said so."""
+
+def check_tool_name(name: str) -> str | None:
+    """What is wrong with the name of a tool; ``None`` if models take it."""
 
 def kept_frames() -> list[str]:
     """The types of the frames that no subscriber misses, however far it lags."""
@@ -315,15 +328,22 @@ class Submission:
     TOOL: str
     """The name of the tool that hands it in."""
 
-    def __new__(cls, schema: str) -> Submission: ...
+    def __new__(cls, schema: str, scope: str) -> Submission: ...
+    @property
+    def scope(self) -> str:
+        """The ``scope_id`` of the tool's group."""
+
     def tool(self) -> str:
         """The definition of that tool."""
 
     def content(self, content: str) -> str:
         """The content of the user's message, with how to hand the result in."""
 
-    def output(self, arguments: str) -> tuple[str | None, str | None]:
-        """The result within the arguments of a call, or what is wrong with them."""
+    def late(self, scope: str | None) -> str | None:
+        """The ``result`` that answers a call of another scope; none for a call that counts."""
+
+    def output(self, arguments: str) -> tuple[str | None, list[str]]:
+        """The result within the arguments of a call, and what of it does not fit the schema."""
 
     def submitted(self, problems: list[str]) -> str:
         """Takes note of a call, and gives the ``result`` that answers it."""

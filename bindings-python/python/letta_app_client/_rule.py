@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from . import _native
 from .approvals import Answered, ApprovalRequest
 from .decisions import deny
 from .errors import InvalidOption
@@ -104,7 +105,7 @@ def rule(
 
 def no_rule(request: ApprovalRequest) -> Answered:
     """Denies, as is right for what nobody has thought of."""
-    return deny(f"no rule of the policy allows {request.tool_name}")
+    return deny(_native.allowed_by_no_rule(request.tool_name))
 
 
 def described(function: object) -> str:

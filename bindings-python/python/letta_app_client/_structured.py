@@ -65,7 +65,8 @@ async def run_structured(
     if any(_named(tool) for group in groups for tool in group.get("tools", ())):
         name = _native.Submission.TOOL
         raise InvalidOption(f"output_type: the session has a tool {name!r} of its own")
-    submission = _native.Submission(encode_unicode(output.schema))
+    scope = client.next_request_id(_native.Submission.TOOL)
+    submission = _native.Submission(encode_unicode(output.schema), scope)
     lanes = _LANES.setdefault(client, Lanes())
     loop = client._bridge.enter()  # noqa: SLF001 - of this package
     key = (session.agent_id, session.conversation_id)
@@ -92,39 +93,43 @@ class _Handing:
         self._submission = submission
         self._output = output
         self._closings = closings
-        self._scope = self._client.next_request_id(submission.TOOL)
         self._value: Any = None
 
     async def run(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
         """Offers the tool, asks, and takes the tool back, whatever becomes of it."""
+        # Before anything is sent: what cannot be asked is refused here.
+        content = self._content(prompt)
         runtime, groups = self._session.runtime, self._session._groups()  # noqa: SLF001
         name = self._submission.TOOL
         remove = self._client.on_external_tool_call(self._taken, runtime=runtime, names=[name])
         try:
             # In a scope: other turns in this conversation do not see it.
             tool = self._output.ordered(json.loads(self._submission.tool()))
-            own = {"scope_id": self._scope, "tools": [tool]}
+            own = {"scope_id": self._submission.scope, "tools": [tool]}
             await self._client.runtime_external_tools_update(
                 updates=[{"runtimes": [runtime], "external_tools": [*groups, own]}]
             )
             asked = self._session._settings  # noqa: SLF001
             given: TurnSettings = {"resend": "if_uncommitted", **asked, **settings}
             given["allow"] = [*expect_texts("allow", given.get("allow", ())), name]
-            return await self._ask(prompt, given)
+            return await self._ask(content, given)
         finally:
             remove()
             # One that was closed meanwhile has no tools any more.
             left = groups if self._session._closings == self._closings else []  # noqa: SLF001
             self._forget([{"runtimes": [runtime], "external_tools": left}])
 
-    async def _ask(self, prompt: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
+    def _content(self, prompt: Prompt) -> Prompt:
         content: Prompt = json.loads(self._submission.content(json.dumps(prompt)))
+        return content
+
+    async def _ask(self, content: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
         spent = Usage()
         while True:
             if self._session._closings != self._closings:  # noqa: SLF001
                 raise TurnAborted("the session was closed before a result was handed in")
             result = await self._session._asked(  # noqa: SLF001
-                content, settings, check=True, scopes=[self._scope]
+                content, settings, check=True, scopes=[self._submission.scope]
             )
             spent = summed((spent, result.usage))
             result = dataclasses.replace(result, usage=spent)
@@ -145,23 +150,31 @@ class _Handing:
 
     async def _taken(self, call: Message) -> dict[str, Any]:
         """Answers a call of the tool."""
-        text: str | None = None
-        problem: str | None
-        try:
-            given = json.dumps(call.raw.get("input"), allow_nan=False)
-        except ValueError as error:
-            # A number too large for a float.
-            problem = str(error)
-        else:
-            text, problem = self._submission.output(given)
-        problems = [] if problem is None else [problem]
-        if text is not None:
-            try:
-                self._value = self._output.load(json.loads(text))
-            except BadValue as error:
-                problems = list(error.problems)
+        scope = call.raw.get("scope_id")
+        late = self._submission.late(scope if isinstance(scope, str) else None)
+        if late is not None:
+            refused: dict[str, Any] = json.loads(late)
+            return refused
+        problems = self._problems(call.raw.get("input"))
         answer: dict[str, Any] = json.loads(self._submission.submitted(problems))
         return answer
+
+    def _problems(self, arguments: Any) -> list[str]:
+        """Takes the result of a call, or says what is wrong with it."""
+        try:
+            given = json.dumps(arguments, allow_nan=False)
+        except ValueError as error:
+            # A number too large for a float.
+            return [str(error)]
+        text, problems = self._submission.output(given)
+        if text is None:
+            return problems
+        try:
+            # The type knows more than its schema says, and may take what that would not.
+            self._value = self._output.load(json.loads(text))
+        except BadValue as error:
+            return list(error.problems)
+        return []
 
     def _forget(self, updates: list[dict[str, Any]]) -> None:
         """Takes the tool back without waiting: whoever is cancelled could not."""

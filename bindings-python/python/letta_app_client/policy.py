@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from . import _native
 from ._audit import Audit, AuditEntry
 from ._rule import Policy, Rule, described, no_rule, rule
 from .approvals import Answered, ApprovalHandler, ApprovalRequest
@@ -84,7 +85,7 @@ def deny(
     given = None if message is None else _denied(message)
 
     def decide(request: ApprovalRequest) -> Answered:
-        return given or _denied(f"a rule of the policy denies {request.tool_name}")
+        return given or _denied(_native.denied_by_rule(request.tool_name))
 
     return rule("deny", tool_names, argument_patterns, decide)
 

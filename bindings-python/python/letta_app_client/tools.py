@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from . import _native
 from ._checks import expect_text
 from ._jobs import _is_async
 from ._shape import BadValue
@@ -35,8 +35,6 @@ __all__ = ["Tool", "ToolContext", "ToolSet", "tool"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Tool(Generic[P, R]):
@@ -79,10 +77,9 @@ class Tool(Generic[P, R]):
         if isinstance(given, Tool):
             raise TypeError(f"tool: {given!r} is one already; its ``function`` can be another one")
         self.name = name if name is not None else getattr(function, "__name__", "")
-        if not _NAME.fullmatch(self.name):
-            raise InvalidOption(
-                f"name: a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not {self.name!r}"
-            )
+        problem = _native.check_tool_name(self.name)
+        if problem is not None:
+            raise InvalidOption(f"name: {problem}")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{self.name}: a tool returns its result, it cannot yield it")
         try:

@@ -6,8 +6,11 @@
 use serde_json::{Map, Value, json};
 
 use super::result::TurnResult;
+use super::schema::{Place, Schema};
 use crate::error::{Error, ErrorKind};
+use crate::protocol::node::Node;
 use crate::protocol::raw::RawObject;
+use crate::protocol::validate::validate_content;
 
 /// The field that holds a result which is no object: parameters of tools always are.
 const WRAPPER: &str = "result";
@@ -26,6 +29,7 @@ pub enum NextStep {
 /// The wait for one result.
 #[derive(Debug, Clone)]
 pub struct Submission {
+    scope: String,
     parameters: Value,
     wrapped: bool,
     accepted: bool,
@@ -39,17 +43,28 @@ impl Submission {
 
     /// Waits for what a JSON schema describes.
     ///
+    /// # Arguments
+    ///
+    /// * `scope` - In which the tool is registered, so that other turns do not see it: an id of its own.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidOption`] when the schema is no object.
-    pub fn new(schema: &Value) -> Result<Self, Error> {
+    pub fn new(schema: &Value, scope: impl Into<String>) -> Result<Self, Error> {
         let Value::Object(fields) = schema else {
             let message = format!("output schema: expected a JSON schema, got {schema}");
             return Err(Error::new(ErrorKind::InvalidOption, message));
         };
         let wrapped = !describes_object(fields);
         let parameters = if wrapped { wrap(fields.clone()) } else { schema.clone() };
-        Ok(Self { parameters, wrapped, accepted: false, repaired: false, problems: Vec::new() })
+        let (scope, problems) = (scope.into(), Vec::new());
+        Ok(Self { scope, parameters, wrapped, accepted: false, repaired: false, problems })
+    }
+
+    /// The `scope_id` of the tool's group.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        &self.scope
     }
 
     /// The tool's definition, an entry of `external_tools[].tools`.
@@ -64,41 +79,75 @@ impl Submission {
     }
 
     /// What is said to the agent: the content of the user's message, and how to hand the result in.
-    #[must_use]
-    pub fn content(&self, content: &Value) -> Value {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidCommand`] when that is no content, in the words of an `input` with it.
+    pub fn content(&self, content: &Value) -> Result<Value, Error> {
+        validate_content(content).map_err(|violation| {
+            Error::new(ErrorKind::InvalidCommand, format!("`input`: {violation}"))
+        })?;
         let mut parts = match content {
             Value::Array(parts) => parts.clone(),
             text => vec![json!({ "type": "text", "text": text })],
         };
         let note = format!("Hand in the result with the tool `{}` before you finish.", Self::TOOL);
         parts.push(json!({ "type": "text", "text": note }));
-        Value::Array(parts)
+        Ok(Value::Array(parts))
     }
 
-    /// The result within the arguments of a call, which is still to be validated.
+    /// What is answered to a call that another turn's tool was meant for, which the server has kept: its result
+    /// must not count here. Nothing where the call is one of this wait.
+    ///
+    /// # Arguments
+    ///
+    /// * `scope` - The call's `scope_id`; older servers do not say it.
+    #[must_use]
+    pub fn late(&self, scope: Option<&str>) -> Option<Value> {
+        let is_late = scope.is_some_and(|scope| scope != self.scope);
+        is_late.then(|| answer("the result is not waited for any more", true))
+    }
+
+    /// The result within the arguments of a call.
     ///
     /// # Errors
     ///
-    /// Says what is missing.
-    pub fn output(&self, arguments: &Value) -> Result<Value, String> {
-        if !self.wrapped {
-            return Ok(arguments.clone());
-        }
-        arguments.get(WRAPPER).cloned().ok_or_else(|| format!("{WRAPPER}: is missing"))
+    /// Says what does not fit the schema, each line beginning with its field. What is checked are the types, the
+    /// values of an `enum` and the `required` names, of what is inside as well; other keywords are not.
+    pub fn output(&self, arguments: &Value) -> Result<Value, Vec<String>> {
+        let problems = self.misfits(arguments);
+        let output = if self.wrapped { arguments.get(WRAPPER) } else { Some(arguments) };
+        output.cloned().filter(|_| problems.is_empty()).ok_or(problems)
     }
 
-    /// The same as it stands in the arguments' text, with all digits of its numbers and its keys in their order.
-    ///
-    /// # Errors
-    ///
-    /// Says what is missing.
-    pub fn output_text(&self, arguments: &str) -> Result<String, String> {
+    /// The same as it stands in the arguments' text, with all digits of its numbers and its keys in their order, and
+    /// what is wrong with it. There is a result also where it does not fit: others may have more to say of it.
+    #[must_use]
+    pub fn output_text(&self, arguments: &str) -> (Option<String>, Vec<String>) {
+        // What is no value here, a number too large for a float, is left to whoever reads the result.
+        let value = Node::value(arguments).map(|node| node.to_value());
+        let mut problems = value.map(|value| self.misfits(&value)).unwrap_or_default();
         if !self.wrapped {
-            return Ok(arguments.to_owned());
+            return (Some(arguments.to_owned()), problems);
         }
         let fields = RawObject::parse(arguments).ok();
-        let output = fields.as_ref().and_then(|fields| fields.get(WRAPPER));
-        output.map(str::to_owned).ok_or_else(|| format!("{WRAPPER}: is missing"))
+        let output = fields.as_ref().and_then(|fields| fields.get(WRAPPER)).map(str::to_owned);
+        if output.is_none() && problems.is_empty() {
+            problems.push(format!("{WRAPPER}: is missing"));
+        }
+        (output, problems)
+    }
+
+    fn misfits(&self, arguments: &Value) -> Vec<String> {
+        let schema = Schema::new(&self.parameters);
+        if !self.wrapped {
+            return schema.problems(arguments, Place::Whole(WRAPPER));
+        }
+        let field = schema.field(WRAPPER).unwrap_or(schema);
+        match arguments.get(WRAPPER) {
+            Some(output) => field.problems(output, Place::Named(WRAPPER)),
+            None => vec![field.missing(&Place::Named(WRAPPER))],
+        }
     }
 
     /// The field of the arguments that holds the result; none where they are the result.
@@ -121,7 +170,7 @@ impl Submission {
         };
         self.accepted |= !refused;
         self.problems = problems;
-        json!({ "content": [{ "type": "text", "text": text }], "is_error": refused })
+        answer(&text, refused)
     }
 
     /// What to do now that a turn has come to its end.
@@ -155,6 +204,11 @@ impl Submission {
     }
 }
 
+/// The `result` of a call.
+fn answer(text: &str, is_error: bool) -> Value {
+    json!({ "content": [{ "type": "text", "text": text }], "is_error": is_error })
+}
+
 fn listed(problems: &[String]) -> String {
     problems.iter().map(|problem| format!("- {problem}")).collect::<Vec<_>>().join("\n")
 }
@@ -185,9 +239,13 @@ mod tests {
         json!({ "type": "object", "properties": { "file": { "type": "string" } } })
     }
 
+    fn waits(schema: &Value) -> Submission {
+        Submission::new(schema, "scope-1").unwrap()
+    }
+
     #[test]
     fn an_object_is_the_parameters_of_the_tool() {
-        let submission = Submission::new(&object()).unwrap();
+        let submission = waits(&object());
         assert_eq!(submission.tool()["name"], "submit_result");
         assert_eq!(submission.tool()["parameters"], object());
         assert_eq!(submission.output(&json!({ "file": "a" })), Ok(json!({ "file": "a" })));
@@ -197,7 +255,7 @@ mod tests {
     #[test]
     fn anything_else_is_a_field_of_them() {
         let schema = json!({ "$ref": "#/$defs/F", "$defs": { "F": { "type": "string" } } });
-        let submission = Submission::new(&schema).unwrap();
+        let submission = waits(&schema);
         let expected = json!({
             "type": "object",
             "properties": { "result": { "$ref": "#/$defs/F" } },
@@ -205,44 +263,89 @@ mod tests {
             "$defs": { "F": { "type": "string" } },
         });
         assert_eq!(submission.tool()["parameters"], expected);
-        assert_eq!(submission.output(&json!({ "result": 7 })), Ok(json!(7)));
+        assert_eq!(submission.output(&json!({ "result": "a" })), Ok(json!("a")));
         assert_eq!(submission.field(), Some("result"));
-        assert_eq!(submission.output(&json!({})), Err("result: is missing".to_owned()));
+        let missing = vec!["result: expected text, but it is missing".to_owned()];
         for arguments in ["{}", "7"] {
-            let missing = Err("result: is missing".to_owned());
-            assert_eq!(submission.output_text(arguments), missing);
+            let value = serde_json::from_str(arguments).unwrap();
+            assert_eq!(submission.output(&value), Err(missing.clone()));
+            assert_eq!(submission.output_text(arguments), (None, missing.clone()));
         }
+        let wrong = vec!["result: expected text, got 7".to_owned()];
+        let arguments = json!({ "result": 7 });
+        assert_eq!(submission.output(&arguments), Err(wrong.clone()));
+        assert_eq!(submission.output_text(&arguments.to_string()), (Some("7".to_owned()), wrong));
     }
 
     #[test]
     fn a_text_is_given_as_it_stands() {
         let given =
             r#"{"z":1e400,"a":123456789.12345679,"b":"\ud83d","c":100000000000000000000000001}"#;
-        let of = |kind| Submission::new(&json!({ "type": kind })).unwrap();
-        assert_eq!(of("object").output_text(given).as_deref(), Ok(given));
+        let of = |kind| waits(&json!({ "type": kind }));
+        let as_given = (Some(given.to_owned()), Vec::new());
+        assert_eq!(of("object").output_text(given), as_given);
         let wrapped = format!(r#"{{"other":1,"result":{given}}}"#);
-        assert_eq!(of("array").output_text(&wrapped).as_deref(), Ok(given));
+        assert_eq!(of("array").output_text(&wrapped), as_given);
     }
 
     #[test]
     fn a_schema_is_an_object() {
-        let error = Submission::new(&json!(true)).unwrap_err();
+        let error = Submission::new(&json!(true), "scope-1").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption);
     }
 
     #[test]
     fn the_prompt_keeps_its_parts() {
-        let submission = Submission::new(&object()).unwrap();
-        let content = submission.content(&json!("find it"));
+        let submission = waits(&object());
+        let content = submission.content(&json!("find it")).unwrap();
         assert_eq!(content[0], json!({ "type": "text", "text": "find it" }));
         assert!(content[1]["text"].as_str().unwrap().contains("submit_result"));
-        let image = json!({ "type": "image", "source": {} });
-        assert_eq!(submission.content(&json!([image]))[0], image);
+        let image = json!({ "type": "image", "source": { "type": "url", "url": "a" } });
+        assert_eq!(submission.content(&json!([image])).unwrap()[0], image);
+    }
+
+    #[test]
+    fn what_is_no_content_is_refused_as_in_an_input() {
+        for (content, got) in [(json!(5), "number 5"), (json!(null), "null"), (json!({}), "object")]
+        {
+            let error = waits(&object()).content(&content).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidCommand);
+            let expected = format!(
+                "`input`: field `payload.messages[0].content`: expected string or array, got {got}"
+            );
+            assert_eq!(error.message(), expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_schema_is_no_result() {
+        let schema = json!({
+            "properties": { "file": { "type": "string" }, "line": { "type": "integer" } },
+            "required": ["file", "line"],
+        });
+        let given = json!({ "line": "1" });
+        let problems = vec![
+            r#"line: expected an integer, got "1""#.to_owned(),
+            "file: expected text, but it is missing".to_owned(),
+        ];
+        assert_eq!(waits(&schema).output(&given), Err(problems.clone()));
+        let text = given.to_string();
+        assert_eq!(waits(&schema).output_text(&text), (Some(text), problems));
+    }
+
+    #[test]
+    fn a_call_of_another_turn_is_late() {
+        let submission = waits(&object());
+        assert_eq!(submission.late(Some("scope-1")), None);
+        assert_eq!(submission.late(None), None, "the server did not say");
+        let answer = submission.late(Some("scope-0")).unwrap();
+        assert_eq!(answer["content"][0]["text"], "the result is not waited for any more");
+        assert_eq!(answer["is_error"], true);
     }
 
     #[test]
     fn a_valid_result_ends_the_wait() {
-        let mut submission = Submission::new(&object()).unwrap();
+        let mut submission = waits(&object());
         let answer = submission.submitted(vec!["file: is missing".to_owned()]);
         assert_eq!(answer["is_error"], true);
         assert!(answer["content"][0]["text"].as_str().unwrap().contains("- file: is missing"));
@@ -252,7 +355,7 @@ mod tests {
 
     #[test]
     fn there_is_one_more_chance() {
-        let mut submission = Submission::new(&object()).unwrap();
+        let mut submission = waits(&object());
         let NextStep::Repair(prompt) = submission.turn_ended() else { panic!("no repair") };
         assert!(prompt.contains("have not handed in"));
         submission.submitted(vec!["file: is missing".to_owned()]);

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::audit::Audit;
 use super::{Policy, Question};
 use crate::approvals::{ApprovalRequest, Decision};
+use crate::engine::{allowed_by_no_rule, approver_failed};
 use crate::tool::panic_text;
 
 /// Answers requests, one after the other, until nobody can ask any more. The engine asks of a runtime only
@@ -30,10 +31,7 @@ pub(crate) async fn serve(
             // A function may panic before it has made its future.
             match picked {
                 Ok(Some(rule)) => rule.decide(question.clone()).await,
-                Ok(None) => {
-                    let tool = question.tool_name();
-                    Ok(Decision::deny(format!("no rule of the policy allows {tool}")))
-                }
+                Ok(None) => Ok(Decision::deny(allowed_by_no_rule(question.tool_name()))),
                 Err(panic) => Err(panic_text(&*panic).to_owned()),
             }
         };
@@ -43,12 +41,14 @@ pub(crate) async fn serve(
             () = request.over() => Ok(Err("no answer was wanted any more".to_owned())),
         };
         let outcome = decided.unwrap_or_else(|panic| Err(panic_text(&*panic).to_owned()));
+        let failed = outcome.is_err();
         // One that the engine would not send denies, and is no decision.
         let outcome = outcome.and_then(|decision| request.checked(decision));
         // Before the answer: whoever sees the turn go on finds the decision in the record.
         audit.keep(question, by, &outcome);
         match outcome {
             Ok(decision) => request.answer(decision),
+            Err(error) if failed => request.fail(approver_failed(&error)),
             Err(error) => request.fail(error),
         }
     }

@@ -1404,6 +1404,7 @@ pub static COMMANDS: &[CommandSpec] = &[
 pub static TYPES: &[&TypeSpec] = &[
     &APPROVAL_RESPONSE_ALLOW_DECISION,
     &APPROVAL_RESPONSE_DENY_DECISION,
+    &BASE64_SOURCE,
     &CHANGE_DEVICE_STATE_PAYLOAD,
     &CHANNEL_ACCOUNT_CREATE_PAYLOAD,
     &CLIENT_TOOLSET_CONFIG,
@@ -1412,6 +1413,8 @@ pub static TYPES: &[&TypeSpec] = &[
     &EXTERNAL_TOOL_CALL_RESULT,
     &EXTERNAL_TOOL_CALL_RESULT_CONTENT,
     &EXTERNAL_TOOL_DEFINITION_PAYLOAD,
+    &IMAGE_PART,
+    &IMAGE_SOURCE,
     &INPUT_APPROVAL_RESPONSE_PAYLOAD,
     &INPUT_CREATE_MESSAGE_PAYLOAD,
     &INPUT_TELEPORT_CONTINUE_PAYLOAD,
@@ -1425,7 +1428,9 @@ pub static TYPES: &[&TypeSpec] = &[
     &RUNTIME_START_CREATE_CONVERSATION_OPTIONS,
     &RUNTIME_START_EXTERNAL_TOOLS_GROUP,
     &TELEPORT_CONTINUATION,
+    &TEXT_PART,
     &UPDATE_MODEL_PAYLOAD,
+    &URL_SOURCE,
 ];
 
 static APPROVAL_RESPONSE_ALLOW_DECISION: TypeSpec = TypeSpec {
@@ -1443,6 +1448,15 @@ static APPROVAL_RESPONSE_DENY_DECISION: TypeSpec = TypeSpec {
     shape: Shape::Object(&[
         FieldSpec::required("behavior", Shape::OneOf(&["deny"])),
         FieldSpec::required("message", Shape::Text),
+    ]),
+};
+
+static BASE64_SOURCE: TypeSpec = TypeSpec {
+    name: "Base64Source",
+    shape: Shape::Object(&[
+        FieldSpec::required("type", Shape::OneOf(&["base64"])),
+        FieldSpec::required("media_type", Shape::Text),
+        FieldSpec::required("data", Shape::Text),
     ]),
 };
 
@@ -1533,6 +1547,26 @@ static EXTERNAL_TOOL_DEFINITION_PAYLOAD: TypeSpec = TypeSpec {
     ]),
 };
 
+static IMAGE_PART: TypeSpec = TypeSpec {
+    name: "ImagePart",
+    shape: Shape::Object(&[
+        FieldSpec::required("type", Shape::OneOf(&["image"])),
+        FieldSpec::required(
+            "source",
+            Shape::AnyOf(&[
+                Shape::Named(&BASE64_SOURCE),
+                Shape::Named(&URL_SOURCE),
+                Shape::Named(&IMAGE_SOURCE),
+            ]),
+        ),
+    ]),
+};
+
+static IMAGE_SOURCE: TypeSpec = TypeSpec {
+    name: "ImageSource",
+    shape: Shape::Object(&[FieldSpec::required("type", Shape::Text)]),
+};
+
 static INPUT_APPROVAL_RESPONSE_PAYLOAD: TypeSpec = TypeSpec {
     name: "InputApprovalResponsePayload",
     shape: Shape::Object(&[
@@ -1564,7 +1598,14 @@ static INPUT_CREATE_MESSAGE_PAYLOAD: TypeSpec = TypeSpec {
                 FieldSpec::required("role", Shape::OneOf(&["user", "system", "assistant"])),
                 FieldSpec::required(
                     "content",
-                    Shape::AnyOf(&[Shape::Text, Shape::Array(&Shape::Named(&MESSAGE_PART))]),
+                    Shape::AnyOf(&[
+                        Shape::Text,
+                        Shape::Array(&Shape::AnyOf(&[
+                            Shape::Named(&TEXT_PART),
+                            Shape::Named(&IMAGE_PART),
+                            Shape::Named(&MESSAGE_PART),
+                        ])),
+                    ]),
                 ),
                 FieldSpec::optional("client_message_id", Shape::Text),
             ])),
@@ -1660,6 +1701,14 @@ static TELEPORT_CONTINUATION: TypeSpec = TypeSpec {
     shape: Shape::Object(&[FieldSpec::required("approvals", Shape::Array(&Shape::Any))]),
 };
 
+static TEXT_PART: TypeSpec = TypeSpec {
+    name: "TextPart",
+    shape: Shape::Object(&[
+        FieldSpec::required("type", Shape::OneOf(&["text"])),
+        FieldSpec::required("text", Shape::Text),
+    ]),
+};
+
 static UPDATE_MODEL_PAYLOAD: TypeSpec = TypeSpec {
     name: "UpdateModelPayload",
     shape: Shape::Object(&[
@@ -1672,6 +1721,14 @@ static UPDATE_MODEL_PAYLOAD: TypeSpec = TypeSpec {
                 Shape::Null,
             ]),
         ),
+    ]),
+};
+
+static URL_SOURCE: TypeSpec = TypeSpec {
+    name: "UrlSource",
+    shape: Shape::Object(&[
+        FieldSpec::required("type", Shape::OneOf(&["url"])),
+        FieldSpec::required("url", Shape::Text),
     ]),
 };
 

@@ -47,6 +47,29 @@ impl<'a> Node<'a> {
         )
     }
 
+    /// Reads any value; nothing where the text is none, or one of its numbers is too large.
+    pub(crate) fn value(text: &'a str) -> Option<Self> {
+        let mut scanner = Scanner::new(text);
+        let node = read(&mut scanner).ok()?;
+        scanner.end().ok()?;
+        Some(node)
+    }
+
+    /// A copy that stands alone. Half a surrogate pair is a replacement character in it.
+    pub(crate) fn to_value(&self) -> Value {
+        match &self.json {
+            Json::Null => Value::Null,
+            Json::Bool(value) => Value::Bool(*value),
+            Json::Number(number) => Value::Number(number.clone()),
+            Json::Text(text) => Value::String(text.clone().into_owned()),
+            Json::Array(items) => items.iter().map(Self::to_value).collect(),
+            Json::Object(fields) => {
+                let fields = fields.iter().map(|(key, node)| (key.to_string(), node.to_value()));
+                Value::Object(fields.collect())
+            }
+        }
+    }
+
     pub(crate) fn is_object(&self) -> bool {
         matches!(self.json, Json::Object(_))
     }
@@ -140,23 +163,10 @@ mod tests {
 
     use super::*;
 
-    fn value(node: Node<'_>) -> Value {
-        match node.json {
-            Json::Null => Value::Null,
-            Json::Bool(value) => value.into(),
-            Json::Number(number) => number.into(),
-            Json::Text(text) => text.into(),
-            Json::Array(items) => items.into_iter().map(value).collect(),
-            Json::Object(fields) => {
-                fields.into_iter().map(|(key, node)| (key.into_owned(), value(node))).collect()
-            }
-        }
-    }
-
     /// Both read it, and read the same; or both refuse it, in the same words.
     fn as_serde(text: &str) {
         let parsed = serde_json::from_str::<Map<String, Value>>(text).map(Value::Object);
-        let read = Node::object(text).map(value);
+        let read = Node::object(text).map(|node| node.to_value());
         assert_eq!(read.map_err(|e| e.to_string()), parsed.map_err(|e| e.to_string()), "{text}");
     }
 

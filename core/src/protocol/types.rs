@@ -356,6 +356,22 @@ object! {
 }
 
 object! {
+    /// `Base64Source` of the protocol (section 21).
+    Base64Source {
+        required {
+            /// `type`: `base64`.
+            r#type = "type": String,
+            /// `media_type`.
+            media_type = "media_type": String,
+            /// `data`.
+            data = "data": String,
+        }
+        optional {
+        }
+    }
+}
+
+object! {
     /// `CanUseToolControlRequestBody` of the protocol (section 21).
     CanUseToolControlRequestBody {
         required {
@@ -1244,6 +1260,32 @@ object! {
 }
 
 object! {
+    /// `ImagePart` of the protocol (section 21).
+    ImagePart {
+        required {
+            /// `type`: `image`.
+            r#type = "type": String,
+            /// `source`.
+            source = "source": Value,
+        }
+        optional {
+        }
+    }
+}
+
+object! {
+    /// `ImageSource` of the protocol (section 21).
+    ImageSource {
+        required {
+            /// `type`.
+            r#type = "type": String,
+        }
+        optional {
+        }
+    }
+}
+
+object! {
     /// `InputApprovalResponsePayload` of the protocol (section 21).
     InputApprovalResponsePayload {
         required {
@@ -1870,6 +1912,20 @@ object! {
 }
 
 object! {
+    /// `TextPart` of the protocol (section 21).
+    TextPart {
+        required {
+            /// `type`: `text`.
+            r#type = "type": String,
+            /// `text`.
+            text = "text": String,
+        }
+        optional {
+        }
+    }
+}
+
+object! {
     /// `TreeEntry` of the protocol (section 21).
     TreeEntry {
         required {
@@ -1895,6 +1951,20 @@ object! {
             model_id = "model_id": String,
             /// `reasoning_effort`.
             reasoning_effort = "reasoning_effort": Option<String>,
+        }
+    }
+}
+
+object! {
+    /// `UrlSource` of the protocol (section 21).
+    UrlSource {
+        required {
+            /// `type`: `url`.
+            r#type = "type": String,
+            /// `url`.
+            url = "url": String,
+        }
+        optional {
         }
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::generated::{COMMANDS, MESSAGES};
 use super::node::{Json, Node};
@@ -61,6 +61,17 @@ pub fn validate(command: &Map<String, Value>) -> Result<(), Violation> {
     validate_node(&command.into())
 }
 
+/// Checks the content of a user's message, as an `input` with it is checked.
+pub(crate) fn validate_content(content: &Value) -> Result<(), Violation> {
+    let messages = json!([{ "role": "user", "content": content }]);
+    let input = json!({
+        "type": "input",
+        "runtime": { "agent_id": "any", "conversation_id": "any" },
+        "payload": { "kind": "create_message", "messages": messages },
+    });
+    validate_node(&Node::from(&input))
+}
+
 /// As [`validate`].
 pub(crate) fn validate_node(command: &Node<'_>) -> Result<(), Violation> {
     let kind = command.get("type");
@@ -92,7 +103,7 @@ pub(crate) fn validate_as(spec: &CommandSpec, command: &Node<'_>) -> Result<(), 
         }
         "external_tool_call_response" => exactly_one(command, "result", "error", &root),
         "input" => decision_or_error(payload),
-        "runtime_external_tools_update" => no_runtime_twice(command),
+        "runtime_external_tools_update" => each_runtime_once(command),
         _ => Ok(()),
     }
 }
@@ -154,18 +165,7 @@ fn check_any(
         return check(only, value, at);
     }
     if let (Json::Object(_), Some(tag)) = (&value.json, tag_of(&fitting)) {
-        let word = value.text(tag);
-        let meant = word.and_then(|word| {
-            fitting
-                .iter()
-                .find(|shape| tag_words(shape, tag).is_some_and(|all| all.contains(&word)))
-        });
-        if let Some(shape) = meant {
-            return check(shape, value, at);
-        }
-        let words = fitting.iter().filter_map(|shape| tag_words(shape, tag)).flatten();
-        let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
-        return Err(at.key(tag).mismatch(either(&words), value.get(tag)));
+        return check_tagged(&fitting, tag, value, at);
     }
     if fitting.iter().any(|shape| check(shape, value, at).is_ok()) {
         return Ok(());
@@ -173,21 +173,44 @@ fn check_any(
     Err(at.mismatch(whole, Some(value)))
 }
 
-/// The field whose literal tells the members of a union apart.
+/// Checks an object by the member whose tag it has, or by the one that stands for tags that are not known here.
+fn check_tagged(
+    shapes: &[&Shape],
+    tag: &'static str,
+    value: &Node<'_>,
+    at: &Path<'_>,
+) -> Result<(), Violation> {
+    let word = value.text(tag);
+    let says = |shape: &&&Shape| word.is_some_and(|word| tag_words(shape, tag).contains(&word));
+    let open = || shapes.iter().find(|shape| tag_words(shape, tag).is_empty());
+    if let Some(shape) = shapes.iter().find(says).or_else(open) {
+        return check(shape, value, at);
+    }
+    let words = shapes.iter().flat_map(|shape| tag_words(shape, tag));
+    let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+    Err(at.key(tag).mismatch(either(&words), value.get(tag)))
+}
+
+/// The field whose literal tells the members of a union apart. One of them may stand for all other texts.
 fn tag_of(shapes: &[&Shape]) -> Option<&'static str> {
     let (first, others) = shapes.split_first()?;
     let mut names = first.fields()?.iter().map(|field| field.name);
     names.find(|name| {
-        tag_words(first, name).is_some()
-            && others.iter().all(|shape| tag_words(shape, name).is_some())
+        !tag_words(first, name).is_empty()
+            && others.iter().all(|shape| {
+                let field = shape.fields().into_iter().flatten().find(|field| field.name == *name);
+                let tags = |field: &FieldSpec| matches!(field.shape, Shape::OneOf(_) | Shape::Text);
+                field.is_some_and(|field| field.required && tags(field))
+            })
     })
 }
 
-fn tag_words(shape: &Shape, tag: &str) -> Option<&'static [&'static str]> {
-    let field = shape.fields()?.iter().find(|field| field.name == tag)?;
-    match field.shape {
-        Shape::OneOf(words) if field.required => Some(words),
-        _ => None,
+/// The literals of a member's tag; none where it is any text.
+fn tag_words(shape: &Shape, tag: &str) -> &'static [&'static str] {
+    let field = shape.fields().into_iter().flatten().find(|field| field.name == tag);
+    match field {
+        Some(FieldSpec { required: true, shape: Shape::OneOf(words), .. }) => words,
+        _ => &[],
     }
 }
 
@@ -223,13 +246,17 @@ fn of_kind<'a>(payload: Option<&'a Node<'a>>, kind: &str) -> Option<&'a Node<'a>
     payload.filter(|payload| payload.text("kind") == Some(kind))
 }
 
-fn no_runtime_twice(command: &Node<'_>) -> Result<(), Violation> {
+/// An update names runtimes, and none that another one names.
+fn each_runtime_once(command: &Node<'_>) -> Result<(), Violation> {
     let mut seen = HashSet::new();
     let root = Path::Root;
     let all = root.key("updates");
     for (number, update) in items(command.get("updates")).iter().enumerate() {
         let group = all.index(number);
         let runtimes = group.key("runtimes");
+        if items(update.get("runtimes")).is_empty() {
+            return Err(runtimes.violation("at least one runtime", "none".to_owned()));
+        }
         for (index, runtime) in items(update.get("runtimes")).iter().enumerate() {
             if !seen.insert((runtime.text("agent_id"), runtime.text("conversation_id"))) {
                 let at = runtimes.index(index);

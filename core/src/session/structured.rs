@@ -25,11 +25,12 @@ impl Session {
     /// Registers the tool `submit_result` with the `schema` as its parameters, beside the session's own tools
     /// (`runtime_external_tools_update`, section 14), in a scope that only this turn names; sends the prompt
     /// (`input`, section 8.1) with a note on the tool; and takes the tool back. Nobody is asked for a permission to
-    /// call it. Arguments that do not fit `T` go back to the agent, with the field that is wrong. An agent that ends
+    /// call it. Arguments that do not fit go back to the agent, with the fields that are wrong. An agent that ends
     /// its turn without a valid result is asked once more, in a second turn. Resolves at the end of the last turn.
     ///
-    /// The `schema` is for the agent; what is checked here is that the arguments are a `T`. One that describes
-    /// no object becomes the field `result` of one, as parameters have to be objects.
+    /// The `schema` is for the agent. Of what it says, the types, the values of an `enum` and the `required` names are
+    /// checked, of what is inside as well; then the arguments have to be a `T`. One that describes no object becomes
+    /// the field `result` of one, as parameters have to be objects.
     ///
     /// One such run at a time in each conversation of a client: the next one waits. It waits as well until nothing else
     /// runs there, while its limits hold: the server would give it the tools of that other turn (section 10). Tools that
@@ -115,8 +116,8 @@ impl Session {
         let resend = options.resend.or(Some(Resend::IfUncommitted));
         let mut options = TurnOptions { check: true, events: false, resend, ..options };
         options.allow.push(Submission::TOOL.to_owned());
-        let mut submission = Submission::new(schema)?;
-        let mut content = submission.content(&prompt.into().0);
+        let mut submission = Submission::new(schema, self.client.new_id(Submission::TOOL))?;
+        let mut content = submission.content(&prompt.into().0)?;
         let closings = self.own.closings();
         let go_on = || {
             if self.own.closings() == closings {
@@ -134,7 +135,7 @@ impl Session {
         let (mut output, mut before) = (None, Usage::default());
         loop {
             go_on()?;
-            let turn = self.sent(Prompt(content), options.clone(), &[&offer.scope])?;
+            let turn = self.sent(Prompt(content), options.clone(), &[submission.scope()])?;
             let outcome = offer.follow(turn, &mut submission, &mut output).await;
             let result = summed(outcome, &before)?;
             let step = submission.turn_ended();
@@ -170,8 +171,6 @@ fn summed(outcome: Result<TurnResult, Error>, before: &Usage) -> Result<TurnResu
 /// future that is dropped could not wait.
 struct Offer<'a> {
     session: &'a Session,
-    /// Other turns of the conversation do not see the tool.
-    scope: String,
     calls: ToolCalls,
     /// How often the session had been closed when it began.
     closings: u64,
@@ -179,16 +178,15 @@ struct Offer<'a> {
 
 impl<'a> Offer<'a> {
     fn new(session: &'a Session) -> Result<Self, Error> {
-        let scope = session.client.new_id(Submission::TOOL);
         let calls = session.client.tool_calls_of(&session.runtime, [Submission::TOOL])?;
         let closings = session.own.closings();
-        Ok(Self { session, scope, calls, closings })
+        Ok(Self { session, calls, closings })
     }
 
     async fn register(&self, submission: &Submission) -> Result<(), Error> {
         let mut groups = groups(&self.session.start, &self.session.tools);
         if let Some(groups) = groups.as_array_mut() {
-            groups.push(json!({ "scope_id": self.scope, "tools": [submission.tool()] }));
+            groups.push(json!({ "scope_id": submission.scope(), "tools": [submission.tool()] }));
         }
         let updates = self.updates(&groups);
         self.session.client.runtime_external_tools_update(updates).await.map(drop)
@@ -212,7 +210,7 @@ impl<'a> Offer<'a> {
             tokio::select! {
                 biased;
                 Some(call) = self.calls.next() => {
-                    if let Some(value) = self.take(call, submission) {
+                    if let Some(value) = take(call, submission) {
                         *output = Some(value);
                     }
                 }
@@ -220,25 +218,20 @@ impl<'a> Offer<'a> {
             }
         }
     }
+}
 
-    /// Answers a call.
-    fn take<T: DeserializeOwned>(
-        &self,
-        call: ToolCallRequest,
-        submission: &mut Submission,
-    ) -> Option<T> {
-        let scope = call.json()["scope_id"].as_str();
-        if scope.is_some_and(|scope| scope != self.scope) {
-            call.fail("the result is not waited for any more");
-            return None;
-        }
-        let (value, problems) = match load(call.input(), submission) {
-            Ok(value) => (Some(value), Vec::new()),
-            Err(problem) => (None, vec![problem]),
-        };
-        call.answer(&submission.submitted(problems));
-        value
+/// Answers a call.
+fn take<T: DeserializeOwned>(call: ToolCallRequest, submission: &mut Submission) -> Option<T> {
+    if let Some(answer) = submission.late(call.json()["scope_id"].as_str()) {
+        call.answer(&answer);
+        return None;
     }
+    let (value, problems) = match load(call.input(), submission) {
+        Ok(value) => (Some(value), Vec::new()),
+        Err(problems) => (None, problems),
+    };
+    call.answer(&submission.submitted(problems));
+    value
 }
 
 impl Drop for Offer<'_> {
@@ -255,12 +248,12 @@ impl Drop for Offer<'_> {
     }
 }
 
-/// The value within the arguments of a call.
-fn load<T: DeserializeOwned>(arguments: &Value, submission: &Submission) -> Result<T, String> {
+/// The value within the arguments of a call. A type may ask for more than its schema says.
+fn load<T: DeserializeOwned>(arguments: &Value, submission: &Submission) -> Result<T, Vec<String>> {
     let output = submission.output(arguments)?;
     serde_path_to_error::deserialize(output).map_err(|error| {
         let path = error.path().to_string();
-        problem(submission.field(), &path, &error.inner().to_string())
+        vec![problem(submission.field(), &path, &error.inner().to_string())]
     })
 }
 
@@ -289,8 +282,8 @@ mod tests {
     }
 
     fn wrong<T: DeserializeOwned>(kind: &str, arguments: &Value) -> String {
-        let submission = Submission::new(&json!({ "type": kind })).unwrap();
-        load::<T>(arguments, &submission).err().unwrap()
+        let submission = Submission::new(&json!({ "type": kind }), "scope-1").unwrap();
+        load::<T>(arguments, &submission).err().unwrap().join("; ")
     }
 
     #[test]
@@ -301,18 +294,19 @@ mod tests {
         assert_eq!(told, "line: invalid type: string \"x\", expected u32");
         let told = finding(json!({ "file": "a", "line": 1, "rest": true }));
         assert_eq!(told, "rest: unknown field `rest`, expected `file` or `line`");
-        assert_eq!(finding(json!(7)), "invalid type: integer `7`, expected struct Finding");
+        assert_eq!(finding(json!(7)), "result: expected an object, got 7");
     }
 
     #[test]
     fn what_is_wrong_in_a_list_has_its_number() {
         let findings = |result| wrong::<Vec<Finding>>("array", &result);
-        assert_eq!(findings(json!({ "value": 3 })), "result: is missing");
+        let told = findings(json!({ "value": 3 }));
+        assert_eq!(told, "result: expected an array, but it is missing");
         let told = findings(json!({ "result": [{ "file": "a" }] }));
         assert_eq!(told, "result[0].line: is missing");
         let told = findings(json!({ "result": [{ "file": 1, "line": 1 }] }));
         assert_eq!(told, "result[0].file: invalid type: integer `1`, expected a string");
         let told = findings(json!({ "result": 7 }));
-        assert_eq!(told, "result: invalid type: integer `7`, expected a sequence");
+        assert_eq!(told, "result: expected an array, got 7");
     }
 }

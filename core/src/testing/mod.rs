@@ -31,6 +31,7 @@ mod folder;
 mod http;
 mod options;
 mod outbox;
+mod parse;
 mod player;
 mod received;
 mod replay;

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::cast::Cast;
 use super::connection::{Command, Event};
 use super::options::{Generation, PlayOptions};
+use super::parse::parsed;
 use super::shared::Shared;
 use super::trace::{Channel, Payload, Trace, TraceEvent, TraceLine};
 use super::translate::Translation;
@@ -134,7 +135,7 @@ impl Player {
 
     /// Waits for the command that stands for a recorded one.
     async fn expect(&mut self, client: &str, recorded: &str) -> Result<(), String> {
-        let Ok(recorded) = serde_json::from_str::<Value>(recorded) else {
+        let Some(recorded) = parsed(recorded) else {
             return Ok(());
         };
         let Some(kind) = recorded["type"].as_str() else {
@@ -168,8 +169,8 @@ impl Player {
                 continue;
             }
             let (_, text) = self.inbox.remove(at)?;
-            match serde_json::from_str::<Value>(&text) {
-                Ok(actual) if same_command(recorded, &actual) => return Some((socket, actual)),
+            match parsed(&text) {
+                Some(actual) if same_command(recorded, &actual) => return Some((socket, actual)),
                 _ => self.shared.unexpected(text),
             }
         }
@@ -263,7 +264,7 @@ impl Player {
 }
 
 fn kind(text: &str) -> Option<String> {
-    let frame: Value = serde_json::from_str(text).ok()?;
+    let frame = parsed(text)?;
     frame["type"].as_str().map(ToOwned::to_owned)
 }
 

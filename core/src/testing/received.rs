@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use super::parse::parsed;
+
 /// How many frames a message shows.
 const SHOWN: usize = 5;
 
@@ -16,7 +18,7 @@ pub(super) fn complaint(
     times: Option<usize>,
     fields: &Map<String, Value>,
 ) -> Option<String> {
-    let all = received.iter().filter_map(|text| serde_json::from_str::<Value>(text).ok());
+    let all = received.iter().filter_map(|text| parsed(text));
     let (ours, others): (Vec<_>, Vec<_>) = all.partition(|frame| frame["type"] == kind);
     let wanted = Value::Object(fields.clone());
     let differing: Vec<_> = ours

@@ -18,6 +18,7 @@ use super::folder::Folder;
 use super::http::Gate;
 use super::options::{Generation, PlayOptions, ScriptOptions};
 use super::outbox::{SlowReaderLimits, Terminated};
+use super::parse::parsed;
 use super::player;
 use super::received;
 use super::scripted;
@@ -270,7 +271,7 @@ impl Drop for MockServer {
 }
 
 fn is_of_type(text: &str, kind: &str) -> bool {
-    serde_json::from_str::<serde_json::Value>(text).is_ok_and(|frame| frame["type"] == kind)
+    parsed(text).is_some_and(|frame| frame["type"] == kind)
 }
 
 async fn accept(context: Context, listener: TcpListener) {

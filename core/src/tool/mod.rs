@@ -21,6 +21,7 @@ pub use output::ToolOutput;
 pub(crate) use routes::{Calls, Scope, ToolRoutes};
 pub(crate) use serve::{Toolbox, panic_text};
 
+use crate::engine::{check_tool_name, check_tool_parameters};
 use crate::error::{Error, ErrorKind};
 
 /// How much of an error the model is told, in characters.
@@ -152,23 +153,14 @@ impl Tool {
         Value::Object(fields)
     }
 
-    /// Whether the server would take it: to a malformed one it would say nothing.
+    /// Whether models would take it: they refuse the whole request otherwise, and so each turn.
     fn check(&self) -> Result<(), Error> {
-        let usable = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidOption, message));
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(usable) {
-            return invalid(format!(
-                "tools: a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not {:?}",
-                self.name
-            ));
-        }
-        if !self.parameters.is_object() {
-            let (name, found) = (&self.name, &self.parameters);
-            return invalid(format!(
-                "tools: `{name}`: parameters: expected an object, got {found}"
-            ));
-        }
-        Ok(())
+        let name = check_tool_name(&self.name);
+        let checked = name.and_then(|()| {
+            let parameters = check_tool_parameters(&self.parameters);
+            parameters.map_err(|problem| format!("`{}`: parameters: {problem}", self.name))
+        });
+        checked.map_err(|problem| Error::new(ErrorKind::InvalidOption, format!("tools: {problem}")))
     }
 }
 
@@ -199,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_would_not_take_is_refused() {
+    fn what_models_would_not_take_is_refused() {
         let object = json!({ "type": "object" });
         tool(&"a".repeat(64), object.clone()).check().unwrap();
         for (name, parameters) in [
@@ -207,6 +199,7 @@ mod tests {
             ("look up", object.clone()),
             (&*"a".repeat(65), object.clone()),
             ("look_up", json!([])),
+            ("look_up", json!({ "type": "array" })),
         ] {
             let error = tool(name, parameters).check().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidOption, "{name:?}: {error}");

@@ -100,7 +100,8 @@ impl From<Value> for ToolOutput {
     }
 }
 
-/// A value that is a whole result already.
+/// A value that is a whole result already: it has the fields of one and no others, and its content is text and images.
+/// Other things have a `content` as well, and nothing of them may be lost.
 fn result(value: &Value) -> Option<ToolOutput> {
     let fields = value.as_object()?;
     if fields.keys().any(|key| key != "content" && key != "is_error") {
@@ -108,7 +109,7 @@ fn result(value: &Value) -> Option<ToolOutput> {
     }
     let content = fields.get("content")?.as_array()?.clone();
     let is_part = |part: &Value| part["type"] == "text" || part["type"] == "image";
-    let is_error = fields.get("is_error").is_some_and(|error| error == true);
+    let is_error = fields.get("is_error").map_or(Some(false), Value::as_bool)?;
     content.iter().all(is_part).then_some(ToolOutput { content, is_error })
 }
 
@@ -166,7 +167,15 @@ mod tests {
     fn a_whole_result_is_taken_as_it_is() {
         let whole = json!({ "content": [{ "type": "text", "text": "no" }], "is_error": true });
         assert_eq!(told(whole.clone()), whole);
-        for other in [json!({ "content": "no" }), json!({ "content": [], "more": 1 })] {
+        assert_eq!(told(json!({ "content": [] })), json!({ "content": [] }));
+        for other in [
+            json!({ "content": "no" }),
+            json!({ "content": [], "more": 1 }),
+            json!({ "content": [], "is_error": "no" }),
+            json!({ "content": [{ "type": "chapter", "text": "no" }] }),
+            json!({ "content": ["text"] }),
+            json!({ "is_error": true }),
+        ] {
             assert_eq!(told(other.clone()), text(&other.to_string()));
         }
     }

@@ -21,7 +21,7 @@ const ENDED: &str = "the session that runs this tool has ended";
 pub(crate) struct Toolbox(Arc<[Tool]>);
 
 impl Toolbox {
-    /// Takes tools that the server would take.
+    /// Takes tools that models would take.
     pub(crate) fn new(tools: Vec<Tool>) -> Result<Self, Error> {
         let mut names = HashSet::new();
         for tool in &tools {

@@ -31,6 +31,7 @@ __all__ = [
     "ApprovalResponseDecision",
     "ApprovalResponseDenyDecision",
     "BackgroundProcessSummary",
+    "Base64Source",
     "ChangeDeviceStateCommand",
     "ChangeDeviceStateFields",
     "ChangeDeviceStatePayload",
@@ -148,6 +149,8 @@ __all__ = [
     "GetTreeFields",
     "GrepInFilesCommand",
     "GrepInFilesFields",
+    "ImagePart",
+    "ImageSource",
     "InputApprovalResponsePayload",
     "InputCommand",
     "InputCreateMessagePayload",
@@ -228,6 +231,7 @@ __all__ = [
     "TerminalResizeFields",
     "TerminalSpawnCommand",
     "TerminalSpawnFields",
+    "TextPart",
     "UnwatchFileCommand",
     "UnwatchFileFields",
     "UpdateModelCommand",
@@ -235,6 +239,7 @@ __all__ = [
     "UpdateModelPayload",
     "UpdateToolsetCommand",
     "UpdateToolsetFields",
+    "UrlSource",
     "WatchFileCommand",
     "WatchFileFields",
     "WriteFileCommand",
@@ -307,6 +312,14 @@ class BackgroundProcessSummary(_BackgroundProcessSummaryRequired, total=False):
     source: Literal["command", "websocket"]
     subagent_id: str | None
     task_type: str
+
+
+class Base64Source(TypedDict):
+    """``Base64Source`` of the protocol (section 21)."""
+
+    type: Literal["base64"]
+    media_type: str
+    data: str
 
 
 class ChangeDeviceStatePayload(TypedDict, total=False):
@@ -416,6 +429,19 @@ class FileOpsCommandOps(_FileOpsCommandOpsRequired, total=False):
     content: str
 
 
+class ImagePart(TypedDict):
+    """``ImagePart`` of the protocol (section 21)."""
+
+    type: Literal["image"]
+    source: Base64Source | Fields | UrlSource | ImageSource
+
+
+class ImageSource(TypedDict):
+    """``ImageSource`` of the protocol (section 21)."""
+
+    type: str
+
+
 class _InputApprovalResponsePayloadRequired(TypedDict):
     kind: Literal["approval_response"]
     request_id: str
@@ -445,7 +471,7 @@ class InputCreateMessagePayload(_InputCreateMessagePayloadRequired, total=False)
 
 class _InputCreateMessagePayloadMessagesRequired(TypedDict):
     role: Literal["user", "system", "assistant"]
-    content: str | Sequence[MessagePart | Fields]
+    content: str | Sequence[TextPart | Fields | ImagePart | MessagePart]
 
 
 class InputCreateMessagePayloadMessages(_InputCreateMessagePayloadMessagesRequired, total=False):
@@ -477,7 +503,7 @@ class InputPayload(_InputPayloadRequired, total=False):
 
 class _InputPayloadMessagesRequired(TypedDict):
     role: Literal["user", "system", "assistant"]
-    content: str | Sequence[MessagePart | Fields]
+    content: str | Sequence[TextPart | Fields | ImagePart | MessagePart]
 
 
 class InputPayloadMessages(_InputPayloadMessagesRequired, total=False):
@@ -616,12 +642,26 @@ class TeleportRequestCommandTarget(TypedDict):
     connection_name: str
 
 
+class TextPart(TypedDict):
+    """``TextPart`` of the protocol (section 21)."""
+
+    type: Literal["text"]
+    text: str
+
+
 class UpdateModelPayload(TypedDict, total=False):
     """``UpdateModelPayload`` of the protocol (section 21)."""
 
     model_handle: str
     model_id: str
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
+
+
+class UrlSource(TypedDict):
+    """``UrlSource`` of the protocol (section 21)."""
+
+    type: Literal["url"]
+    url: str
 
 
 class InputFields(TypedDict):

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::{of_first_client, stands_by};
 use crate::engine::{Approvals, Channel, Command, Delivery, Engine, Ids, Token, TurnOptions};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
+use crate::testing::parse::parsed;
 use crate::testing::trace::{Channel as Socket, Payload, Trace, TraceEvent, TraceLine};
 
 /// Plays a recording through the engine alone, without sockets and without waiting, and gives what happened:
@@ -106,7 +107,7 @@ impl Stage {
 
     /// The turn that a recorded input asks for.
     fn turn_of(&mut self, text: &str) -> Option<Command> {
-        let frame: Value = serde_json::from_str(text).ok()?;
+        let frame = parsed(text)?;
         let scope = |key: &str| frame["runtime"][key].as_str().map(str::to_owned);
         let messages = frame["payload"]["messages"].as_array()?;
         let ids = messages.iter().filter_map(|message| message["client_message_id"].as_str());

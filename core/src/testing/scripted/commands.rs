@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::super::http::app_server_info;
+use super::super::parse::parsed;
 use super::abort;
 use super::agents;
 use super::conversations;
@@ -36,7 +37,7 @@ const MODES: [&str; 3] = ["standard", "acceptEdits", "unrestricted"];
 
 /// Handles a frame. `false` when a real server would have treated it as unknown: it says nothing then.
 pub(super) fn handle(world: &World, socket: u64, text: &str) -> bool {
-    let Ok(frame) = serde_json::from_str::<Value>(text) else {
+    let Some(frame) = parsed(text) else {
         return false;
     };
     // The stream socket of a split session is not a client of its own: commands there are ignored.
