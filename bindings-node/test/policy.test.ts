@@ -116,7 +116,7 @@ describe("a rule about every tool", () => {
   it("denies it without a name, also one of a list without any", async () => {
     const none: string[] = [];
     for (const rule of [policy.deny(), policy.deny(...none), policy.deny({ tools: none })]) {
-      const message = "the policy of this program does not allow this call of New";
+      const message = "a rule of the policy denies New";
       expect(await decide(rule, question("New"))).toEqual(deny(message));
     }
     const rule = policy.deny({ where: { command: /\brm\b/ }, message: "nothing is deleted" });
@@ -234,10 +234,10 @@ describe("a policy", () => {
     [
       "a rule about something else",
       policy.allow("Read"),
-      deny("no rule of this program's policy is about this call of Bash"),
+      deny("no rule of the policy allows Bash"),
     ],
     ["a rule that denies", policy.deny({ message: "no" }), deny("no")],
-    ["its maker", policy.deny, deny("no rule of this program's policy is about this call of Bash")],
+    ["its maker", policy.deny, deny("no rule of the policy allows Bash")],
     ["a decision", deny("only these"), deny("only these")],
     ["a function", async () => deny("asked"), deny("asked")],
   ])("does otherwise: %s", async (_, otherwise, decision) => {

@@ -50,7 +50,7 @@ describe("a set of tools", () => {
     const byHand = { name: "a b", definition: { ...definition, name: "a b" }, call };
     expect(thrown(() => toolSet([byHand]))).toMatchObject({
       code: "invalid_option",
-      message: 'tools: expected the name of a tool, 1 to 64 of A-Z, a-z, 0-9, _ and -, got "a b"',
+      message: 'tools: a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not "a b"',
     });
     expect(named("a-Z_0".padEnd(64, "x")).name).toHaveLength(64);
   });

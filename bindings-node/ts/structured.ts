@@ -17,6 +17,7 @@ import {
   type OutputSchema,
   outputJsonSchema,
 } from "./outputschema.js";
+import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
 import type { TurnResult } from "./results.js";
 import type { Prompt } from "./session.js";
@@ -74,6 +75,7 @@ export async function structured<Schema extends OutputSchema>(
     throw new InvalidOption("check: a turn with outputSchema has an output, or rejects");
   }
   const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
+  checkedPrompt(prompt);
   const scope = conversation.client.nextRequestId(TOOL);
   const submission = translated(() => new Submission(schema, scope));
   const { client, runtime, closed, groups } = conversation;

@@ -353,10 +353,13 @@ fn what_else_a_connection_has_comes_back_too() {
     // Unanswered: the server may not have taken it.
     let start = json!({ "type": "runtime_start", "request_id": "s", "agent_id": "lost" });
     send(&mut lab, 3, &start);
-    for path in ["/a", "/b"] {
+    // One of the three that watch the same file is done with it.
+    for path in ["/a", "/b", "/b", "/b"] {
         send(&mut lab, 4, &json!({ "type": "watch_file", "path": path }));
     }
-    send(&mut lab, 5, &json!({ "type": "unwatch_file", "path": "/a" }));
+    for path in ["/a", "/a", "/b"] {
+        send(&mut lab, 5, &json!({ "type": "unwatch_file", "path": path }));
+    }
     lab.sent();
     lose_and_reopen(&mut lab);
     let sent: Vec<_> =
@@ -366,6 +369,7 @@ fn what_else_a_connection_has_comes_back_too() {
         sync(&support::runtime()),
         sync(&other),
         without(update, &["request_id"]),
+        json!({ "type": "watch_file", "path": "/b" }),
         json!({ "type": "watch_file", "path": "/b" }),
     ];
     assert_eq!(sent, expected);

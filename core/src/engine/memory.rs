@@ -1,7 +1,8 @@
 //! What a client has had on its connection and the server forgets with it: runtimes started or
 //! subscribed to, their external tools, watched files (PROTOCOL.md sections 7, 14 and 16).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::iter;
 
 use serde_json::json;
 
@@ -76,7 +77,8 @@ pub(crate) struct Memory {
     clock: u64,
     /// Commands that count once the server has taken them, by `request_id`, and their order.
     unanswered: HashMap<String, (u64, RawObject)>,
-    watched: BTreeSet<String>,
+    /// Watched files, and by how many: the server counts them for each connection.
+    watched: BTreeMap<String, usize>,
 }
 
 impl Memory {
@@ -157,13 +159,23 @@ impl Memory {
             }
             ("sync", _, Some(place)) => self.entry(place).sync = RawObject::parse(text).ok(),
             ("change_device_state", _, Some(place)) => self.changed(place, text),
-            ("watch_file", ..) => self.watched.extend(path_of(text)),
-            ("unwatch_file", ..) => {
+            ("watch_file", ..) => {
                 if let Some(path) = path_of(text) {
-                    self.watched.remove(&path);
+                    *self.watched.entry(path).or_default() += 1;
                 }
             }
+            ("unwatch_file", ..) => self.unwatched(path_of(text)),
             _ => {}
+        }
+    }
+
+    /// One of those who watch a file does so no more.
+    fn unwatched(&mut self, path: Option<String>) {
+        let Some(path) = path else { return };
+        let Some(watchers) = self.watched.get_mut(&path) else { return };
+        *watchers -= 1;
+        if *watchers == 0 {
+            self.watched.remove(&path);
         }
     }
 
@@ -305,7 +317,8 @@ impl Memory {
     }
 
     fn watches(&self) -> impl Iterator<Item = Lost> {
-        self.watched.iter().filter_map(|path| {
+        let each = self.watched.iter().flat_map(|(path, watchers)| iter::repeat_n(path, *watchers));
+        each.filter_map(|path| {
             let command = json!({ "type": "watch_file", "path": path }).to_string();
             let command = RawObject::parse(&command).ok()?;
             Some(Lost { place: None, kind: "watch_file", command })
