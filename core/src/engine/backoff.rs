@@ -47,15 +47,21 @@ impl Backoff {
     /// A connection is open.
     pub(crate) fn opened(&mut self, now: Duration) {
         self.opened = now;
-        self.failed = 0;
     }
 
-    /// It was lost. How long to wait before the next attempt.
-    pub(crate) fn lost(&mut self, now: Duration) -> Duration {
-        if now.saturating_sub(self.opened) >= self.rules.cap {
+    /// It was lost. How long to wait before the next attempt. One that an attempt had opened and that was lost soon,
+    /// before anything came on it, is a failed attempt: a server may open a connection only to refuse it (PROTOCOL.md
+    /// section 2.1). `None` when it was the last.
+    pub(crate) fn lost(&mut self, now: Duration, heard: bool) -> Option<Duration> {
+        let good = now.saturating_sub(self.opened) >= self.rules.cap;
+        if good {
             self.tried = 0;
         }
-        self.wait()
+        if good || heard || self.tried == 0 {
+            self.failed = 0;
+            return Some(self.wait());
+        }
+        self.failed()
     }
 
     /// An attempt has failed. How long to wait before the next; `None` when it was the last.
@@ -113,7 +119,7 @@ mod tests {
             backoff.opened(Duration::ZERO);
             let mut now = Duration::ZERO;
             let mut attempts = Vec::new();
-            let mut wait = backoff.lost(now);
+            let mut wait = backoff.lost(now, true).expect("there is no limit");
             for fate in fates {
                 prop_assert!(wait <= rules.cap);
                 prop_assert!(wait >= rules.base.min(rules.cap) / SURE);
@@ -124,7 +130,7 @@ mod tests {
                     Some(life) => {
                         backoff.opened(now);
                         now += Duration::from_millis(life);
-                        backoff.lost(now)
+                        backoff.lost(now, true).expect("there is no limit")
                     }
                 };
             }
@@ -142,7 +148,8 @@ mod tests {
             let rules = Reconnect::default();
             let mut backoff = Backoff::new(rules, seed);
             let mut longest = rules.base;
-            prop_assert!(backoff.lost(Duration::from_secs(60)) <= longest);
+            let wait = backoff.lost(Duration::from_secs(60), true);
+            prop_assert!(wait.expect("there is no limit") <= longest);
             for _ in 0..40 {
                 longest = (longest * 2).min(rules.cap);
                 let wait = backoff.failed().expect("there is no limit");
@@ -160,28 +167,46 @@ mod tests {
             // It opens and is cut within a second, every time.
             backoff.opened(now);
             now += Duration::from_secs(1);
-            now += backoff.lost(now);
+            now += backoff.lost(now, true).unwrap();
         }
-        assert!(backoff.lost(now) >= rules.cap / SURE, "the waits have grown");
+        assert!(backoff.lost(now, true).unwrap() >= rules.cap / SURE, "the waits have grown");
         backoff.opened(now);
-        assert!(backoff.lost(now + rules.cap) <= rules.base, "it was good for a while");
+        let wait = backoff.lost(now + rules.cap, true).unwrap();
+        assert!(wait <= rules.base, "it was good for a while");
     }
 
     #[test]
     fn the_limit_counts_failures_in_a_row() {
         let rules = Reconnect { max_attempts: Some(3), ..Reconnect::default() };
         let mut backoff = Backoff::new(rules, 7);
-        backoff.lost(Duration::ZERO);
+        backoff.lost(Duration::ZERO, true);
         assert!(backoff.failed().is_some() && backoff.failed().is_some());
         backoff.opened(Duration::ZERO);
+        backoff.lost(Duration::ZERO, true);
         assert!(backoff.failed().is_some() && backoff.failed().is_some());
         assert_eq!(backoff.failed(), None);
     }
 
     #[test]
+    fn a_connection_that_is_only_opened_to_be_closed_is_a_failure() {
+        let rules = Reconnect { max_attempts: Some(3), ..Reconnect::default() };
+        let mut backoff = Backoff::new(rules, 7);
+        let mut open_for = |time| {
+            backoff.opened(Duration::ZERO);
+            backoff.lost(time, false)
+        };
+        assert!(open_for(Duration::ZERO).is_some(), "no attempt was made yet");
+        assert!(open_for(Duration::ZERO).is_some() && open_for(Duration::ZERO).is_some());
+        // A server that is not asked has nothing to say.
+        assert!(open_for(rules.cap).is_some());
+        assert!(open_for(Duration::ZERO).is_some() && open_for(Duration::ZERO).is_some());
+        assert_eq!(open_for(Duration::ZERO), None);
+    }
+
+    #[test]
     fn clients_that_lose_the_same_server_do_not_come_back_together() {
-        let first = |seed| Backoff::new(Reconnect::default(), seed).lost(Duration::ZERO);
-        let mut waits: Vec<_> = (0..1000).map(first).collect();
+        let first = |seed| Backoff::new(Reconnect::default(), seed).lost(Duration::ZERO, true);
+        let mut waits: Vec<_> = (0..1000).filter_map(first).collect();
         waits.sort_unstable();
         let crowd =
             waits.windows(50).map(|some| some[49].saturating_sub(some[0])).min().expect("many");

@@ -12,6 +12,7 @@ impl Engine {
         self.ctx.now = now;
         self.sequence.start(split);
         self.standby.connected(split);
+        self.frames_before = self.counters.frames;
         if self.link.opened(now) {
             for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
                 self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
@@ -44,7 +45,8 @@ impl Engine {
             self.process_ready();
         }
         self.standby.down();
-        self.link.lost(now, error);
+        let heard = self.counters.frames > self.frames_before;
+        self.link.lost(now, error, heard);
         let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
         let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));

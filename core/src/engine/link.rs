@@ -67,13 +67,12 @@ impl Link {
         self.state == State::Open
     }
 
-    /// The connection was lost, or closed by the user.
-    pub(crate) fn lost(&mut self, now: Duration, error: &Error) {
+    /// The connection was lost, or closed by the user. Whether anything had come on it.
+    pub(crate) fn lost(&mut self, now: Duration, error: &Error, heard: bool) {
         let wanted = self.state == State::Open && error.kind() != ErrorKind::Closed;
-        self.state = match &mut self.backoff {
-            Some(backoff) if wanted => State::Waiting(now.saturating_add(backoff.lost(now))),
-            _ => State::Down,
-        };
+        let backoff = self.backoff.as_mut().filter(|_| wanted);
+        let wait = backoff.and_then(|backoff| backoff.lost(now, heard));
+        self.state = wait.map_or(State::Down, |wait| State::Waiting(now.saturating_add(wait)));
     }
 
     /// An attempt begins before its time, because the user asked for it.

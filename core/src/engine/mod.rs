@@ -120,6 +120,8 @@ pub struct Engine {
     sequence: Sequence,
     shapes: Shapes,
     counters: Counters,
+    /// How many frames had come when the connection was opened.
+    frames_before: u64,
     link: Link,
     resync: Resync,
     recovery: Recovery,
@@ -163,6 +165,7 @@ impl Engine {
             sequence: Sequence::default(),
             shapes: Shapes::default(),
             counters: Counters::default(),
+            frames_before: 0,
             link: Link::default(),
             resync: Resync::default(),
             recovery: Recovery::default(),

@@ -128,7 +128,7 @@ impl Engine {
     /// The standby is gone, and the first connection is not: a new one is opened.
     pub fn handle_standby_lost(&mut self, now: Duration, error: &Error) {
         self.ctx.now = now;
-        self.standby.link.lost(now, error);
+        self.standby.link.lost(now, error, true);
         self.standby.clear();
     }
 
@@ -238,7 +238,7 @@ impl Engine {
             .filter(|place| self.standby.shadow.is_whole(number_of(&place.0, &place.1)))
             .collect();
         let seen = self.standby.shadow.switch();
-        self.standby.link.lost(now, error);
+        self.standby.link.lost(now, error, true);
         self.standby.clear();
         self.link.switched(now);
         self.sequence = std::mem::take(&mut self.standby.sequence);
