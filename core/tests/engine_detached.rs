@@ -191,3 +191,19 @@ fn a_turn_that_no_abort_reaches_is_not_told_as_aborted() {
     assert_eq!(lab.sent_kinds(), ["input"]);
     assert!(lab.ended().is_empty());
 }
+
+#[test]
+fn a_permission_that_is_wanted_while_nothing_runs_cannot_be_given() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", options(Approvals::Ask));
+    lab.accept(1, "started");
+    // The server has left out the statuses before this one.
+    lab.run_at("WAITING_ON_INPUT", "r1", &["m1"]);
+    let call = json!({ "tool_call_id": "c", "name": "Bash", "arguments": "{}" });
+    lab.delta(json!({
+        "message_type": "approval_request_message", "run_id": "r1", "tool_call": call,
+    }));
+    let request = json!({ "subtype": "can_use_tool", "tool_name": "Bash", "tool_call_id": "c" });
+    lab.event("control_request", json!({ "request_id": "perm-c", "request": request }));
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnInterrupted);
+}

@@ -11,7 +11,7 @@ use super::decision::{ANSWER, AnswerFrame};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, TurnStatus};
-use super::runtime::Runtime;
+use super::runtime::{IDLE, Runtime};
 use super::turn::{Approvals, End};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -177,6 +177,7 @@ impl Runtime {
         let event =
             TurnEvent::ApprovalRequested { request_id: request_id.clone(), frame: frame.clone() };
         self.tell_ours(&event, ctx);
+        self.note_lost_runtime(request.tool_call_id.as_deref());
         self.fail_detached(ctx);
         let approval = Approval {
             request_id,
@@ -387,6 +388,20 @@ impl Runtime {
             }
         }
         self.finish_together(&pausing, &end, ctx);
+    }
+
+    /// A permission is wanted while the runtime is said to be idle: the turn is on a lost one, also where the statuses
+    /// that would have shown it were left out (sections 2 and 18).
+    fn note_lost_runtime(&mut self, call_id: Option<&str>) {
+        if self.status != IDLE {
+            return;
+        }
+        let Some(run) = call_id.and_then(|id| self.runs.caller_of(id)).map(str::to_owned) else {
+            return;
+        };
+        for turn in self.turns.iter_mut().filter(|turn| turn.is_ours() && turn.owns_run(&run)) {
+            turn.detached = true;
+        }
     }
 
     /// A permission wanted by a turn on a lost runtime can never be given, and neither does an abort
