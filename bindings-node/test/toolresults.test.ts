@@ -21,7 +21,8 @@ describe("what a tool returns", () => {
     ["more than all numbers", Number.POSITIVE_INFINITY, "Infinity"],
     ["less than all numbers", Number.NEGATIVE_INFINITY, "-Infinity"],
     ["other bytes", Uint8Array.of(0xc3, 0x28, 0xff), "(3 bytes as base64)\nwyj/"],
-    ["bytes of a text with a mark", Uint8Array.of(0xef, 0xbb, 0xbf, 0x61), "\ufeffa"],
+    ["bytes of a text with a mark", Uint8Array.of(0xef, 0xbb, 0xbf, 0x61), "a"],
+    ["a mark that is none", { content: [], is_error: "no" }, '{"content":[],"is_error":"no"}'],
     ["an empty content among others", { content: [], total: 0 }, '{"content":[],"total":0}'],
     [
       "content with other parts",

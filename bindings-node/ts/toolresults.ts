@@ -76,7 +76,8 @@ function bytesPart(bytes: Uint8Array): ExternalToolCallResultContent {
   const data = () => Buffer.from(buffer, byteOffset, byteLength).toString("base64");
   if (mimeType !== undefined) return { type: "image", data: data(), mimeType };
   try {
-    return textPart(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
+    // What marks the beginning of a file is no part of its text.
+    return textPart(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch {
     return textPart(`(${byteLength} bytes as base64)\n${data()}`);
   }
@@ -95,9 +96,10 @@ function imageType(bytes: Uint8Array): string | undefined {
 /** Whether a value is a whole result. Other things have a `content` too: they would be lost but for that. */
 function isResult(value: unknown): value is ExternalToolCallResult & { isError?: boolean } {
   if (typeof value !== "object" || value === null) return false;
-  const { content } = value as { content?: unknown };
+  const { content, ...rest } = value as { content?: unknown };
   return (
     Array.isArray(content) &&
+    Object.values(rest).every((flag) => typeof flag === "boolean" || flag === undefined) &&
     Object.keys(value).every((key) => KEYS.has(key)) &&
     content.every((part: { type?: unknown } | null) =>
       ["text", "image"].includes(String(part?.type)),

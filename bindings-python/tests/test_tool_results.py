@@ -86,6 +86,9 @@ async def test_content_of_several_parts() -> None:
 async def test_content_that_is_ready() -> None:
     ready = {"content": [{"type": "text", "text": "no"}], "is_error": True}
     assert await one(tool(lambda: ready, name="function"))(call("function", {})) == ready
+    wrong = {"content": [], "is_error": "no"}
+    answer = await one(tool(lambda: wrong, name="function"))(call("function", {}))
+    assert answer["content"] == [{"type": "text", "text": '{"content":[],"is_error":"no"}'}]
 
 
 class FakeImage:

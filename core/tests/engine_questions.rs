@@ -140,17 +140,37 @@ fn a_tool_that_the_input_allows_runs_there_as_well() {
 
 #[test]
 fn an_input_that_waits_for_a_turn_of_its_own_decides_too() {
+    let scoped = || json!({ "external_tool_scope_ids": ["s"] });
     let mut lab = Lab::new();
     asking(&mut lab, &[]);
-    let scoped = json!({ "external_tool_scope_ids": ["s"] });
-    lab.turn_with(1, "m", scoped, options(Approvals::Deny));
-    lab.event(
-        "update_device_status",
-        json!({ "device_status": {
-        "pending_control_requests": [request("Bash")],
-    } }),
-    );
+    lab.turn_with(1, "m", scoped(), options(Approvals::Deny));
     assert_eq!(decided(&mut lab), Some("deny".into()));
+
+    for approvals in [Approvals::Pause, Approvals::Raise] {
+        let mut lab = Lab::new();
+        asking(&mut lab, &[]);
+        lab.turn_with(1, "m", scoped(), options(approvals));
+        let delivery = match lab.one_end().1 {
+            End::Turn(result) => Some(result.delivery),
+            End::Failed(error) => error.result().map(|result| result.delivery),
+            end @ End::Response(..) => panic!("{end:?}"),
+        };
+        assert_eq!(delivery, Some(InputDelivery::Undelivered));
+        lab.status("WAITING_ON_INPUT");
+        lab.pass(5.0);
+        assert!(lab.sent().is_empty(), "nobody waits for it any more");
+    }
+}
+
+#[test]
+fn an_input_that_is_to_stop_decides_nothing() {
+    let mut lab = Lab::new();
+    lab.run("r0", &["before"]);
+    queued(&mut lab, 1, options(Approvals::Deny));
+    lab.command(Command::Abort { token: 1 });
+    assert_eq!(lab.sent_kinds(), ["remove_queue_item"]);
+    asking(&mut lab, &[]);
+    assert!(lab.sent().is_empty());
 }
 
 #[test]

@@ -50,6 +50,8 @@ def _is_result(output: Any) -> bool:
     if not isinstance(output, Mapping) or not output.keys() <= {"content", "is_error"}:
         return False
     content = output.get("content")
+    if not isinstance(output.get("is_error", False), bool):
+        return False
     return isinstance(content, list) and all(
         isinstance(part, Mapping) and part.get("type") in ("text", "image") for part in content
     )

@@ -10,7 +10,7 @@ use super::decider::Decider;
 use super::decision::{ANSWER, AnswerFrame};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
-use super::result::{CompletedBy, TurnStatus};
+use super::result::{CompletedBy, InputDelivery, TurnStatus};
 use super::runtime::{IDLE, Runtime};
 use super::turn::{Approvals, End};
 use crate::error::{Error, ErrorKind};
@@ -372,11 +372,17 @@ impl Runtime {
         let mut pausing = Vec::new();
         for token in concerned {
             let Some(index) = self.turn_index(*token) else { continue };
+            let approvals = self.turns[index].options.approvals();
             // One that is to stop gets the end that its stop has.
-            if self.turns[index].stop.is_some() {
+            if self.turns[index].stop.is_some()
+                || !matches!(approvals, Approvals::Pause | Approvals::Raise)
+            {
                 continue;
             }
-            match self.turns[index].options.approvals() {
+            if self.take_back(*token) {
+                self.turns[index].delivery = InputDelivery::Undelivered;
+            }
+            match approvals {
                 Approvals::Pause => pausing.push(*token),
                 Approvals::Raise => {
                     let status = TurnStatus::RequiresApproval;

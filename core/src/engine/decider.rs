@@ -53,7 +53,7 @@ impl Runtime {
             self.those(owners).all(Turn::is_let_go)
         };
         let waits = |turn: &Turn| matches!(turn.phase, Phase::Held | Phase::Queued);
-        if nobodys { self.tokens(|turn| waits(turn) && turn.is_wanted()) } else { Vec::new() }
+        if nobodys { self.tokens(|turn| waits(turn) && turn.stop.is_none()) } else { Vec::new() }
     }
 
     /// Whether what waits for a permission answers nobody's input: a schedule or the end of a background task has

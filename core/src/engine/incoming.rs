@@ -128,7 +128,6 @@ impl Engine {
             self.with_turn(token, |runtime, ctx| {
                 if let Some(index) = runtime.turn_index(token) {
                     runtime.input_accepted(index, frame, text, ctx);
-                    runtime.ask_next(ctx);
                     runtime.press_stops(ctx);
                 }
             });

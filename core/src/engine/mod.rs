@@ -387,6 +387,7 @@ impl Engine {
         };
         let runtime = self.runtimes.get(&place.runtime.0, &place.runtime.1);
         act(runtime, &mut self.ctx);
+        runtime.ask_next(&mut self.ctx);
         runtime.release(&mut self.ctx);
     }
 

@@ -149,6 +149,8 @@ impl Runtime {
         self.watch(&turn, ctx);
         self.turns.push(turn);
         self.submit(text, true, Some(token), ctx);
+        // It may wait behind a question that is nobody's, and no frame tells that.
+        self.ask_next(ctx);
     }
 
     /// Takes a turn of an earlier connection whose input is to be sent before all that wait.
