@@ -116,18 +116,7 @@ fn an_input_that_had_not_left_is_sent_on_the_next_connection() {
     lab.command(Command::Detach { token: 2 });
     assert!(lab.engine.has_unsent());
     lab.sent();
-    lab.lose();
-    lab.pass(0.25);
-    assert!(lab.engine.poll_connect());
-    lab.reopen();
-    for _ in 0..2 {
-        let sync = lab.sent().remove(0);
-        assert_eq!(sync["type"], "sync");
-        lab.status("WAITING_ON_INPUT");
-        let id = &sync["request_id"];
-        let runtime = support::runtime();
-        lab.receive(&json!({ "type": "sync_response", "request_id": id, "runtime": runtime }));
-    }
+    lab.come_back(|lab| lab.status("WAITING_ON_INPUT"));
     let list = lab.sent().remove(0);
     lab.receive(&json!({
         "type": "conversation_messages_list_response", "request_id": list["request_id"],

@@ -69,21 +69,6 @@ fn reconnecting() -> Lab {
     Lab::reconnecting(Reconnect { max_attempts: None, base, cap: base })
 }
 
-/// Loses the connection and opens it again. How the runtime stands is told by `state`.
-fn reopen(lab: &mut Lab, state: impl Fn(&mut Lab)) {
-    lab.lose();
-    lab.pass(0.25);
-    assert!(lab.engine.poll_connect());
-    lab.reopen();
-    for _ in 0..2 {
-        let sync = lab.sent().remove(0);
-        assert_eq!(sync["type"], "sync");
-        state(lab);
-        let id = &sync["request_id"];
-        lab.receive(&json!({ "type": "sync_response", "request_id": id, "runtime": runtime() }));
-    }
-}
-
 /// The decision that was sent.
 fn decided(lab: &mut Lab) -> Option<Value> {
     let sent = lab.sent();
@@ -217,7 +202,7 @@ fn a_turn_that_goes_on_with_a_question_ends_where_it_is_not_to_wait() {
         lab.run("r1", &["m1"]);
         lab.sent();
         // Another client has kept it going.
-        reopen(&mut lab, |lab| {
+        lab.come_back(|lab| {
             lab.run_at("WAITING_ON_APPROVAL", "r1", &["m1"]);
             lab.event("control_request", request("Bash"));
         });
@@ -245,7 +230,7 @@ fn a_turn_whose_server_has_come_up_again_does_not_wait_for_its_question() {
     lab.event("control_request", request("AskUserQuestion"));
     assert_eq!(asked(&mut lab), [1]);
     lab.sent();
-    reopen(&mut lab, offered_anew);
+    lab.come_back(offered_anew);
     let list = lab.sent().remove(0);
     assert_eq!(list["type"], "conversation_messages_list");
     let call = json!({

@@ -107,6 +107,24 @@ impl Lab {
         self.engine.handle_connected(self.now, false);
     }
 
+    /// The connection is lost and opened again; the two `sync`s of its one runtime are answered, before which
+    /// `state` tells how that stands.
+    pub fn come_back(&mut self, state: impl Fn(&mut Self)) {
+        self.lose();
+        self.pass(0.25);
+        assert!(self.engine.poll_connect());
+        self.reopen();
+        for _ in 0..2 {
+            let sync = self.sent().remove(0);
+            assert_eq!(sync["type"], "sync");
+            state(self);
+            let id = &sync["request_id"];
+            self.receive(
+                &json!({ "type": "sync_response", "request_id": id, "runtime": runtime() }),
+            );
+        }
+    }
+
     /// The connection is lost, and opened again a moment later.
     pub fn reconnect(&mut self) {
         self.lose();
