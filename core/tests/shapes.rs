@@ -45,6 +45,10 @@ fn more() -> impl Strategy<Value = String> {
         Just(r#""is_terminal":true,"#.to_owned()),
         Just(r#""type":"message","#.to_owned()),
         number().prop_map(|number| format!(r#""event_seq":{number},"#)),
+        (inside(), number()).prop_map(|(text, asked)| {
+            format!(r#""device_status":{{"a":"{text}","pending_control_requests":[{asked}]}},"#)
+        }),
+        number().prop_map(|number| format!(r#""device_status":{number},"#)),
     ];
     prop::collection::vec(field, 0..3).prop_map(|fields| fields.concat())
 }

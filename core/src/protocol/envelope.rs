@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::frames::Delta;
 pub use super::scan::Malformed;
 use super::scan::Scanner;
+use super::statuses::{Statuses, asked};
 
 /// The agent and conversation a frame belongs to (`RuntimeScope`, section 21).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct Envelope<'a> {
     pub teleport_id: Option<Cow<'a, str>>,
     /// The JSON text of `delta`, for [`super::frames::Delta::read`].
     pub delta: Option<&'a str>,
-    /// The JSON text of `device_status.pending_control_requests`, read on the way by [`Envelope::read_whole`].
+    /// The JSON text of `device_status.pending_control_requests`.
     pub(crate) asked: Option<&'a str>,
 }
 
@@ -48,41 +49,19 @@ impl<'a> Envelope<'a> {
     ///
     /// [`Malformed`] when the text is not one valid JSON object, or nested more than 127 levels deep.
     pub fn read(text: &'a str) -> Result<Self, Malformed> {
-        Self::scan(text, |envelope, scanner, key| {
-            match key {
-                "delta" => envelope.delta = Some(scanner.raw()?),
-                _ => scanner.skip()?,
-            }
-            Ok(())
-        })
+        Self::read_with(text, None, None)
     }
 
-    /// The same, and what the engine wants to know of the frames that come most: they are not gone through a
-    /// second time then.
+    /// The same, and the delta if it is asked for: it is not gone through a second time then. One that cannot be read
+    /// is left to [`Delta::read`].
     ///
     /// # Errors
     ///
-    /// As [`Envelope::read`]; a delta that cannot be read is left to [`Delta::read`].
-    pub(crate) fn read_whole(
+    /// As [`Envelope::read`].
+    pub(super) fn read_with(
         text: &'a str,
-        delta: &mut Option<Delta<'a>>,
-    ) -> Result<Self, Malformed> {
-        Self::scan(text, |envelope, scanner, key| {
-            match key {
-                "delta" => {
-                    let (read, json) = scanner.tried(Delta::scan)?;
-                    (*delta, envelope.delta) = (read, Some(json));
-                }
-                "device_status" => envelope.asked = scanner.tried(asked)?.0.flatten(),
-                _ => scanner.skip()?,
-            }
-            Ok(())
-        })
-    }
-
-    fn scan(
-        text: &'a str,
-        mut inside: impl FnMut(&mut Self, &mut Scanner<'a>, &str) -> Result<(), Malformed>,
+        mut delta: Option<&mut Option<Delta<'a>>>,
+        mut statuses: Option<&mut Statuses>,
     ) -> Result<Self, Malformed> {
         let mut envelope = Self::default();
         let mut scanner = Scanner::new(text);
@@ -95,26 +74,29 @@ impl<'a> Envelope<'a> {
                 "teleport_id" => envelope.teleport_id = scanner.string_or_other()?,
                 "event_seq" => envelope.event_seq = scanner.number_or_other()?,
                 "runtime" => envelope.runtime = scope(scanner)?,
-                _ => inside(&mut envelope, scanner, key)?,
+                "delta" => {
+                    envelope.delta = Some(match &mut delta {
+                        Some(delta) => {
+                            let (read, json) = scanner.tried(Delta::scan)?;
+                            **delta = read;
+                            json
+                        }
+                        None => scanner.raw()?,
+                    });
+                }
+                "device_status" => {
+                    envelope.asked = match &mut statuses {
+                        Some(statuses) => statuses.read(scanner)?,
+                        None => scanner.tried(asked)?.0.flatten(),
+                    }
+                }
+                _ => scanner.skip()?,
             }
             Ok(())
         })?;
         scanner.end()?;
         Ok(envelope)
     }
-}
-
-/// The open questions of a device status.
-fn asked<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Malformed> {
-    let mut asked = None;
-    scanner.object(|scanner, key| {
-        match key {
-            "pending_control_requests" => asked = Some(scanner.raw()?),
-            _ => scanner.skip()?,
-        }
-        Ok(())
-    })?;
-    Ok(asked)
 }
 
 /// A runtime, if it is an object with both ids.
@@ -195,11 +177,10 @@ mod tests {
                 r#"{{"type":"x","delta":{delta},"device_status":{{"a":[1],"pending_control_requests":[ ]}},"event_seq":7}}"#
             );
             let mut read = None;
-            let whole = Envelope::read_whole(&text, &mut read).expect("an object");
+            let whole = Envelope::read_with(&text, Some(&mut read), None).expect("an object");
             assert_eq!((whole.asked, whole.event_seq), (Some("[ ]"), Some(7)), "{delta}");
             assert_eq!(read, Delta::read(delta).ok(), "{delta}");
-            let asked = whole.asked;
-            assert_eq!(whole, Envelope { asked, ..Envelope::read(&text).expect("an object") });
+            assert_eq!(whole, Envelope::read(&text).expect("an object"));
         }
     }
 }

@@ -15,6 +15,7 @@ mod scan;
 mod shape;
 pub mod shapes;
 pub mod spec;
+mod statuses;
 pub mod typed;
 pub mod types;
 pub mod validate;

@@ -164,6 +164,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Passes over a text that follows, if it does: a value that was valid before.
+    pub(super) fn same(&mut self, json: &str) -> Option<&'a str> {
+        self.peek();
+        let same = self.text.get(self.at..)?.get(..json.len()).filter(|same| *same == json)?;
+        self.at += json.len();
+        Some(same)
+    }
+
     /// What a reader makes of a value, if it can read it, and the value's text.
     pub(super) fn tried<T>(
         &mut self,

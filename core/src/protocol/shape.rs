@@ -91,7 +91,7 @@ impl Shape {
     /// Whether it reads from a frame what others do.
     fn understands(&self, text: &str) -> bool {
         let (mut expected, mut found) = (None, None);
-        let envelope = Envelope::read_whole(text, &mut expected).ok();
+        let envelope = Envelope::read_with(text, Some(&mut expected), None).ok();
         self.read(text, Some(&mut found)).ok() == envelope && found == expected
     }
 
@@ -207,7 +207,7 @@ impl<'a> Frame<'a> {
 impl Places {
     fn of(text: &str, parts: &[Part]) -> Option<Self> {
         let mut delta = None;
-        let envelope = Envelope::read_whole(text, &mut delta).ok()?;
+        let envelope = Envelope::read_with(text, Some(&mut delta), None).ok()?;
         let (delta, runtime) = (delta?, envelope.runtime.as_ref());
         let json = |part: Option<&str>| part.and_then(|part| Place::of(text, part, parts));
         let string = |part: Option<&Cow<'_, str>>| match part {

@@ -1,5 +1,5 @@
-//! Frames that look like one before are not read again, but laid over it: nearly all that a server sends are deltas,
-//! and of these what differs is a few values.
+//! Frames that look like one before are not read again, but laid over it: most that a server sends are deltas, and of
+//! these what differs is a few values. Of the device statuses that come again, what differs is around them.
 //!
 //! What is read this way is what [`Envelope`] and [`Delta`] read: `core/tests/shapes.rs` and the fuzz target `shapes`
 //! compare the two.
@@ -7,6 +7,7 @@
 use super::delta::Delta;
 use super::envelope::{Envelope, Malformed};
 use super::shape::Shape;
+use super::statuses::Statuses;
 
 /// So many looks are kept.
 const MAX_SHAPES: usize = 6;
@@ -22,6 +23,7 @@ pub struct Shapes {
     known: Vec<Shape>,
     used: u64,
     learned: u64,
+    statuses: Statuses,
 }
 
 impl Shapes {
@@ -45,8 +47,8 @@ impl Shapes {
                 return Ok(envelope);
             }
         }
-        let envelope =
-            if is_followed { Envelope::read_whole(text, delta)? } else { Envelope::read(text)? };
+        let wanted = is_followed.then_some(delta);
+        let envelope = Envelope::read_with(text, wanted, Some(&mut self.statuses))?;
         let may_learn = self.learned <= self.used / USES_EACH + MAX_SHAPES as u64;
         if may_learn && text.len() <= MAX_BYTES && envelope.delta.is_some_and(is_piece) {
             self.learn(text);
