@@ -4,28 +4,33 @@ import { test as base, expect } from "vitest";
 import { connect, InvalidOption } from "../dist/esm/index.js";
 import { fixtures, MockServer, script } from "../dist/esm/testing.js";
 
-const PAGE = fs.readFileSync(new URL("../../docs/testing.md", import.meta.url), "utf8");
-
-const test = base.extend(fixtures);
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms, "not yet"));
-
-test("the example of the documentation runs", async () => {
+/** Runs the example of a page, which is run with the packages of this folder. */
+async function runExample(page: string) {
+  const text = fs.readFileSync(new URL(`../../docs/${page}`, import.meta.url), "utf8");
   const [, code] =
-    /<!-- run: bindings-node.test.testing.test.ts -->\n```js\n(.*?)```/s.exec(PAGE) ?? [];
+    /<!-- run: bindings-node.test.testing.test.ts -->\n```js\n(.*?)```/s.exec(text) ?? [];
   if (code === undefined) throw new Error("no example");
-  const file = new URL("./double.example.mjs", import.meta.url);
+  const file = new URL(`./${page.replace("/", ".")}.example.mjs`, import.meta.url);
   const built = (name: string) => new URL(`../dist/esm/${name}.js`, import.meta.url).href;
-  const text = code
+  const imports = code
     .replace('"@letta/app-client-native"', JSON.stringify(built("index")))
     .replace('"@letta/app-client-native/testing"', JSON.stringify(built("testing")));
-  fs.writeFileSync(file, text);
+  fs.writeFileSync(file, imports);
   try {
     await import(/* @vite-ignore */ file.href);
   } finally {
     fs.rmSync(file);
   }
-});
+}
+
+const test = base.extend(fixtures);
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms, "not yet"));
+
+test("the example of the documentation runs", () => runExample("testing.md"));
+
+// It says itself what is tested.
+await runExample("how-to/test-your-app.md");
 
 test("fixtures make servers and close them", async ({ mock, startMock }) => {
   const other = await startMock([script.turn({ text: "other" })]);

@@ -195,9 +195,51 @@ async def test_test_your_app() -> None:
     first, second = code_of("docs/how-to/test-your-app.md")
     space: dict[str, Any] = {"letta": letta}
     await run(first, space)
+    await anyio.to_thread.run_sync(space["test_the_answer"])
     await run(second, space)
-    await space["test_the_answer"]()
     await space["test_a_permission"]()
+
+
+async def test_behind_a_web_server() -> None:
+    once, each = code_of("docs/how-to/behind-a-web-server.md")
+    printed = Printed()
+    turns = [script.turn(text="first"), script.turn(text="second")]
+    with MockServer(turns, models=["lmstudio/echo-1"]) as mock:
+        async with letta.connect(mock.url) as client:
+            space = {"client": client, "MODEL": "lmstudio/echo-1", "print": printed}
+            await run(once, space)
+            await run(each, space)
+            assert [await space["answer"]("ann", "?"), await space["answer"]("ann", "?")] == [
+                "first",
+                "second",
+            ]
+            assert len(set(space["conversations"].values())) == 1
+            query = {"agent_id": space["agent_id"]}
+            listed = await client.conversations.list(query=query)
+            assert len(listed.conversations or []) == 2
+    assert printed.text == "['lmstudio/echo-1']\n"
+
+
+def test_every_section_that_is_named_has_its_row() -> None:
+    text = (ROOT / "docs/reference/sections.md").read_text(encoding="utf-8")
+    rows = {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)}
+    sources = [
+        *ROOT.glob("core/src/**/*.rs"),
+        *ROOT.glob("bindings-*/src/**/*.rs"),
+        *ROOT.glob("bindings-node/ts/*.ts"),
+        *ROOT.glob("bindings-python/python/**/*.py"),
+    ]
+    named = {
+        int(number)
+        for path in sources
+        for numbers in re.findall(
+            r"sections? (\d+(?:\.\d+)?(?:(?:, | and | to )\d+(?:\.\d+)?)*)",
+            path.read_text(encoding="utf-8"),
+        )
+        for number in re.findall(r"(?<![.\d])\d+", numbers)
+    }
+    assert len(named) > 15
+    assert named <= rows
 
 
 async def test_recover_from_disconnects() -> None:
@@ -221,6 +263,7 @@ async def test_recover_from_disconnects() -> None:
 PAGES = {
     "docs/how-to/deploy-behind-tls.md": test_deploy_behind_tls,
     "docs/how-to/test-your-app.md": test_test_your_app,
+    "docs/how-to/behind-a-web-server.md": test_behind_a_web_server,
     "docs/how-to/recover-from-disconnects.md": test_recover_from_disconnects,
 }
 
@@ -252,5 +295,10 @@ def test_every_error_has_its_row_and_its_class() -> None:
 
 def test_every_event_has_its_row() -> None:
     text = (ROOT / "docs/reference/events.md").read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
-    assert rows == {kind.__name__ for kind in letta.TurnEvent.__args__}
+    rows = set(re.findall(r"^\| `(\w+)` \| `(\w+)` \| `(\w+)` \|", text, re.MULTILINE))
+    assert {row[:2] for row in rows} == {
+        (kind.__name__, kind.type) for kind in letta.TurnEvent.__args__
+    }
+    rust = [ROOT / "core/src" / file for file in ("engine/event.rs", "turn.rs")]
+    variants = "".join(path.read_text(encoding="utf-8") for path in rust)
+    assert all(re.search(rf"^    {row[2]}\b", variants, re.MULTILINE) for row in rows)
