@@ -83,6 +83,29 @@ def test_fields_are_redacted_by_name_also_without_a_loop(tmp_path: Path) -> None
         assert client.session(agent_id="a").run("?").text == "[redacted]"
 
 
+def test_a_text_that_was_cut_in_a_character_is_redacted_and_played(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    # JavaScript's parser takes half a surrogate pair, and servers send it on.
+    prompt = "PRIVATE \ud83d"
+    with (
+        MockServer([script.turn("42")]) as mock,
+        sync.connect(mock.url, record=path, redact=["messages"]) as client,
+    ):
+        assert client.session(agent_id="a").run(prompt).text == "42"
+    text = path.read_text()
+    assert "PRIVATE" not in text
+    assert '"raw"' not in text
+    for options in ({}, {"redact": lambda frame, _: frame}):
+        with (
+            MockServer([script.turn("42")]) as mock,
+            sync.connect(mock.url, record=path, **options) as client,
+        ):
+            client.session(agent_id="a").run(prompt)
+        assert "PRIVATE" in path.read_text()
+        with sync.connect(letta.replay(path)) as client:
+            assert client.session(agent_id="a").run(prompt).text == "42"
+
+
 @pytest.mark.anyio
 async def test_one_that_only_watches_gets_the_frames(tmp_path: Path) -> None:
     path = TRACES / "single/approval_allow.jsonl"

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use letta_app_client::testing::{
-    Generation, MockServer, Payload, ScriptOptions, ScriptedTurn, Trace, TraceEvent,
+    Generation, MockServer, Payload, ScriptOptions, ScriptedTurn, Trace, TraceEvent, replay,
 };
 use letta_app_client::{Client, ConnectOptions, Direction, RecordOptions, SessionOptions};
 use serde_json::{Value, json};
@@ -76,6 +76,38 @@ async fn every_frame_both_ways_and_no_secret() {
         assert_eq!(count(|event| matches!(event, TraceEvent::Open { .. })), sockets);
         assert_eq!(count(|event| matches!(event, TraceEvent::Close { .. })), sockets);
     }
+}
+
+/// Secrets that are ordinary words leave the protocol's own words alone.
+#[tokio::test]
+async fn a_recording_without_ordinary_words_can_be_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let server = MockServer::scripted(ScriptOptions {
+        turns: vec![ScriptedTurn::text(["4", "2"])],
+        answers: [("secret_apply".to_owned(), json!({"names": ["A", "B"]}))].into(),
+        ..ScriptOptions::default()
+    })
+    .unwrap();
+    let program = async |options: ConnectOptions| {
+        let client = Client::new(options).unwrap();
+        client.connect().await.unwrap();
+        let set = json!({"A": "true", "B": "agent", "C": "input", "D": "user"});
+        let apply = json!({"agent_id": "agent-1", "set": set, "unset": []});
+        client.request("secret_apply", apply).await.unwrap();
+        let session = client.session(SessionOptions::agent("agent-1")).await.unwrap();
+        let turn = session.run("PRIVATE").await.unwrap();
+        client.close().await;
+        turn.text
+    };
+    let query = "?debug=true&client=agent&trace=input";
+    let options = ConnectOptions::new(format!("{}/ws{query}", server.url()));
+    let record = RecordOptions::new(&path).redact_fields(["content"]);
+    let text = program(options.record(record)).await;
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(!written.contains("\"raw\"") && !written.contains("PRIVATE"), "{written}");
+    assert_eq!(program(ConnectOptions::replay(replay(&path))).await, "[redacted][redacted]");
+    assert_eq!(text, "42");
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@
 mod file;
 mod options;
 mod redact;
+mod secrets;
 mod tap;
+mod walk;
 mod writer;
 
 use std::sync::Arc;

@@ -32,7 +32,9 @@ pub(super) type Redactor = Arc<dyn Fn(Direction, &str) -> Option<String> + Send 
 ///
 /// Never written are the token, in whatever text it stands, and the values of an agent's secrets and of a
 /// provider's fields (`secret_list`, `secret_apply`, `connect_provider`; PROTOCOL.md section 19), nor, from then
-/// on, texts in which these values stand. Prompts, answers and files are written: take out with
+/// on, what repeats these values: as they are, as a URL spells them, or in JSON within JSON. One of fewer than eight
+/// characters or of lower-case letters alone may be a word of the protocol's own, and stays in names of fields,
+/// types, ids, states and times. Prompts, answers and files are written: take out with
 /// [`redact_fields`](Self::redact_fields) and [`redact`](Self::redact) what others must not read. The file is
 /// readable for its owner only.
 ///

@@ -15,6 +15,7 @@ use super::file::Rotating;
 use super::options::{Direction, RecordOptions, Redactor};
 use super::redact::Redaction;
 use crate::protocol::Text;
+use crate::protocol::scan::is_object;
 
 /// Which socket it was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,10 +114,16 @@ impl RecordWriter {
             match entry {
                 Entry::End => return None,
                 Entry::Frame { at, place, direction, text } => {
-                    let text = self.redaction.frame(text.as_str());
-                    return Some(RecordedFrame { direction, text, at, place });
+                    let written = self.redaction.frame(text.as_str());
+                    let frame = RecordedFrame { direction, text: String::new(), at, place };
+                    let Some(text) = written else {
+                        self.leave_out(&frame, ": it is no JSON, so nothing could be taken out");
+                        continue;
+                    };
+                    return Some(RecordedFrame { text, ..frame });
                 }
                 Entry::Open { at, place, url } => {
+                    let url = self.redaction.url(url);
                     self.write(line(at, &place, &opened(&url)));
                     self.open.insert(place, url);
                 }
@@ -136,13 +143,8 @@ impl RecordWriter {
     /// Writes a frame as a redactor gave it; `None` says that it was left out.
     pub fn write_frame(&mut self, frame: &RecordedFrame, text: Option<String>) {
         let direction = frame.direction.as_str();
-        let Some(text) = text else {
-            let note =
-                json!({"event": "note", "text": format!("a frame was left out ({direction})")});
-            return self.write(line(frame.at, &frame.place, &note));
-        };
-        let is_object = serde_json::from_str::<Value>(&text).is_ok_and(|frame| frame.is_object());
-        let (key, text) = if is_object {
+        let Some(text) = text else { return self.leave_out(frame, "") };
+        let (key, text) = if is_object(&text) {
             // Line ends may stand between the tokens of a JSON text, and nowhere else in it.
             ("frame", text.replace(['\n', '\r'], " "))
         } else {
@@ -151,6 +153,11 @@ impl RecordWriter {
         let head = line(frame.at, &frame.place, &json!({ "dir": direction }));
         let head = head.strip_suffix('}').unwrap_or(&head);
         self.write(format!("{head},\"{key}\":{text}}}"));
+    }
+
+    fn leave_out(&mut self, frame: &RecordedFrame, why: &str) {
+        let text = format!("a frame was left out ({}){why}", frame.direction.as_str());
+        self.write(line(frame.at, &frame.place, &json!({"event": "note", "text": text})));
     }
 
     fn tell_lost(&mut self) {
