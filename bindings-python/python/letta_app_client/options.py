@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
@@ -271,12 +272,13 @@ def _check_recording(record: object, redact: Iterable[str] | Redactor | None) ->
 
 
 def _without_secrets(url: str) -> str:
-    """Leaves out what some write into a URL: a name with a password, and a token in the query."""
-    url, mark, _ = url.partition("?")
+    """Leaves out what some write into a URL: a name with a password, and a token behind the path."""
+    behind = re.search("[?#]", url)
+    url, mark = (url[: behind.start()], behind[0]) if behind else (url, "")
     scheme, slashes, rest = url.rpartition("://")
     _, at, host = rest.rpartition("@")
     shown = f"{scheme}{slashes}{'[hidden]@' if at else ''}{host}"
-    return f"{shown}?[hidden]" if mark else shown
+    return f"{shown}{mark}[hidden]" if mark else shown
 
 
 class ConnectSettings(TypedDict, total=False):
