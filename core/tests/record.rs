@@ -184,6 +184,27 @@ fn a_broken_last_line_is_passed_over_and_no_other() {
     assert_eq!(Trace::read(&path).unwrap().lines.len(), 1);
     std::fs::write(&path, format!("{{\"t_ms\":2,\"eve\n{line}\n")).unwrap();
     assert!(Trace::read(&path).is_err());
+    // Within a character.
+    let cut = "{\"t_ms\":2,\"event\":\"note\",\"text\":\"gr\u{fc}".as_bytes();
+    let cut = [line.as_bytes(), b"\n", &cut[..cut.len() - 1]].concat();
+    std::fs::write(&path, cut).unwrap();
+    assert_eq!(Trace::read(&path).unwrap().lines.len(), 1);
+}
+
+#[test]
+fn what_is_no_text_is_named_by_its_line_and_a_byte_order_mark_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("saved");
+    let line = r#"{"t_ms":1,"event":"note","text":"whole"}"#;
+    std::fs::write(&path, format!("\u{feff}{line}\r\n{line}\r\n")).unwrap();
+    assert_eq!(Trace::read(&path).unwrap().lines.len(), 2);
+    let latin = [line.as_bytes(), b"\n{\"text\":\"\xff\"}\n", line.as_bytes(), b"\n"].concat();
+    std::fs::write(&path, latin).unwrap();
+    let error = Trace::read(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("saved:2: expected UTF-8, got a byte that is none at column 10"),
+        "{error}"
+    );
 }
 
 /// The child of the next test: records, and waits to be killed.
