@@ -127,6 +127,15 @@ test("null is the same as an option that is left out", async () => {
   expect(await program(replay(path, nothing))).toEqual(live);
 });
 
+test("each client needs a file of its own", async () => {
+  await using mock = await MockServer.start();
+  const options = { url: mock.url, record: file() };
+  const first = await connect(options);
+  await expect(connect(options)).rejects.toThrow("another recording is written to it");
+  await first.close();
+  await (await connect(options)).close();
+});
+
 test("what cannot be used is refused by its name", async () => {
   const url = "ws://127.0.0.1:1";
   const refused = (options: object, message: string) =>

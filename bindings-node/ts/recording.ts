@@ -20,7 +20,10 @@ import { replayEvents } from "./native.cjs";
  * as a whole, so a process that dies leaves at most one broken line.
  */
 export interface RecordOptions {
-  /** The file. One that is there already is moved aside, like a full one. */
+  /**
+   * The file. One that is there already is moved aside, like a full one; one that another recording still writes
+   * is refused, as each client needs its own.
+   */
   path: string;
   /**
    * When the file is full: it becomes `NAME.1`, that becomes `NAME.2`, and a new one is begun. 256 MiB by

@@ -134,6 +134,17 @@ def test_what_cannot_be_used_is_refused(options: dict[str, Any], message: str) -
         letta.connect("ws://127.0.0.1:1", **options)
 
 
+@pytest.mark.anyio
+async def test_each_client_needs_a_file_of_its_own(tmp_path: Path) -> None:
+    with MockServer() as mock:
+        options = letta.ConnectOptions(url=mock.url, record=tmp_path / "run")
+        async with letta.connect(options):
+            with pytest.raises(letta.InvalidOption, match="another recording is written to it"):
+                letta.connect(options)
+        async with letta.connect(options):
+            pass
+
+
 def test_what_cannot_be_played_is_refused() -> None:
     with pytest.raises(letta.InvalidOption, match=r"^replay: cannot read /nowhere"):
         letta.connect(letta.replay("/nowhere"))

@@ -8,7 +8,9 @@ use std::time::Duration;
 use letta_app_client::testing::{
     Generation, MockServer, Payload, ScriptOptions, ScriptedTurn, Trace, TraceEvent, replay,
 };
-use letta_app_client::{Client, ConnectOptions, Direction, RecordOptions, SessionOptions};
+use letta_app_client::{
+    Client, ConnectOptions, Direction, ErrorKind, RecordOptions, SessionOptions,
+};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "s3cret-t0ken";
@@ -172,6 +174,24 @@ async fn a_file_that_cannot_be_written_is_refused_at_once() {
     let options = ConnectOptions::new("ws://127.0.0.1:1").record(RecordOptions::new(folder.path()));
     let error = Client::new(options).unwrap_err();
     assert!(error.message().starts_with("record: cannot write "), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_that_another_client_writes_is_refused_until_that_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = MockServer::scripted(ScriptOptions::default()).unwrap();
+    let record = RecordOptions::new(folder.path().join("run"));
+    let options = ConnectOptions::new(server.url()).record(record);
+    let first = Client::new(options.clone()).unwrap();
+    first.connect().await.unwrap();
+    let error = Client::new(options.clone()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    assert!(error.message().ends_with("run: another recording is written to it"), "{error}");
+    assert_eq!(error.hint(), Some("give each client a file of its own"));
+    first.close().await;
+    let second = Client::new(options).unwrap();
+    second.close().await;
+    assert_eq!(second.counters().unrecorded, 0);
 }
 
 /// A process that dies leaves lines that are whole, but for the last.

@@ -121,7 +121,8 @@ class RecordOptions:
     line is written at once and as a whole, so a process that dies leaves at most one broken line.
 
     Attributes:
-        path: The file. One that is there already is moved aside, like a full one.
+        path: The file. One that is there already is moved aside, like a full one; one that another
+            recording still writes is refused, as each client needs its own.
         max_bytes: When the file is full: it becomes ``NAME.1``, that becomes ``NAME.2``, and a new
             one is begun.
         max_files: How many such older files are kept.

@@ -82,7 +82,11 @@ impl Recorder {
         let writer = RecordWriter::open(options, secrets, inbox, Arc::clone(&books));
         let writer = writer.map_err(|error| {
             let message = format!("record: cannot write {}: {error}", options.path.display());
-            Error::new(ErrorKind::InvalidOption, message)
+            let refused = Error::new(ErrorKind::InvalidOption, message);
+            if error.kind() == std::io::ErrorKind::ResourceBusy {
+                return refused.with_hint("give each client a file of its own");
+            }
+            refused
         })?;
         Ok((Self { begun: Instant::now(), entries, books }, writer))
     }

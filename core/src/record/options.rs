@@ -45,7 +45,8 @@ pub(super) type Redactor = Arc<dyn Fn(Direction, &str) -> Option<String> + Send 
 /// the last line is broken, which readers pass over.
 #[derive(Clone)]
 pub struct RecordOptions {
-    /// The file. One that is there already is moved aside like a full one.
+    /// The file. One that is there already is moved aside like a full one; one that another recording still writes
+    /// is refused, as each client needs its own.
     pub path: PathBuf,
     /// When the file is full: it becomes `NAME.1`, what was `NAME.1` becomes `NAME.2`, and a new one is begun.
     /// 256 MiB by default.

@@ -195,6 +195,8 @@ impl RecordWriter {
 
 impl Drop for RecordWriter {
     fn drop(&mut self) {
+        // First: whoever has waited for the end may record into that file again.
+        self.file.release();
         self.books.ended.store(true, Ordering::Release);
         self.books.over.notify_waiters();
     }
