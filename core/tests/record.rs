@@ -134,6 +134,20 @@ async fn a_redactor_sees_each_frame_and_named_fields_are_hidden() {
     assert!(frames(&trace, false).iter().all(|frame| went(frame, "recv")));
 }
 
+#[tokio::test]
+async fn a_close_waits_for_a_redactor_that_takes_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let redact = |_: Direction, text: &str| {
+        std::thread::sleep(Duration::from_millis(10));
+        Some(text.to_owned())
+    };
+    // Its frames take longer than nothing, and less than a close may.
+    talk(&server(Generation::Single), RecordOptions::new(&path).redact(redact)).await;
+    let trace = Trace::read(&path).unwrap();
+    assert!(matches!(trace.lines.last().unwrap().event, TraceEvent::Close { .. }));
+}
+
 /// The files of a recording, the newest first.
 fn files(path: &Path) -> Vec<Trace> {
     let older = (1..).map(|number| {

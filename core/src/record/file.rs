@@ -168,7 +168,7 @@ mod alone {
         path.exists()
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "as elsewhere")]
+    #[allow(clippy::unnecessary_wraps, reason = "as elsewhere")]
     pub(super) fn make_private(_: &File) -> io::Result<()> {
         Ok(())
     }

@@ -40,7 +40,8 @@ pub(super) type Redactor = Arc<dyn Fn(Direction, &str) -> Option<String> + Send 
 ///
 /// The sockets do not wait for the file. What is handed over faster than it is written waits, up to 65,536
 /// lines or 64 MiB; above that lines are left out, which a note in the file and
-/// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) count. Each line is written at once and as a whole: a
+/// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) count. A close waits until all is written, for up to
+/// two seconds; from then on what still waits is counted there, too. Each line is written at once and as a whole: a
 /// process that is killed loses what was still waiting, usually less than a millisecond's worth, and at most
 /// the last line is broken, which readers pass over.
 #[derive(Clone)]
