@@ -95,7 +95,8 @@ def test_a_text_that_was_cut_in_a_character_is_redacted_and_played(tmp_path: Pat
     text = path.read_text()
     assert "PRIVATE" not in text
     assert '"raw"' not in text
-    for options in ({}, {"redact": lambda frame, _: frame}):
+    every: list[dict[str, Any]] = [{}, {"redact": lambda frame, _: frame}]
+    for options in every:
         with (
             MockServer([script.turn("42")]) as mock,
             sync.connect(mock.url, record=path, **options) as client,
@@ -120,12 +121,17 @@ async def test_one_that_only_watches_gets_the_frames(tmp_path: Path) -> None:
     assert got == frames
 
 
+async def later(frame: dict[str, Any], _: str) -> dict[str, Any]:
+    return frame
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"record": 1}, "record: expected a path or RecordOptions"),
         ({"redact": ["a"]}, "redact: there is no recording"),
         ({"record": "f", "redact": 1}, "redact: expected a function or names of fields"),
+        ({"record": "f", "redact": later}, "redact: expected a function that returns the frame"),
         ({"record": "/does/not/exist/f"}, "record: cannot write /does/not/exist/f"),
     ],
 )

@@ -83,7 +83,15 @@ async def test_no_repr_shows_the_token(scripted: Callable[..., MockServer]) -> N
     assert "ws://host/ws#[hidden]" in repr(behind)
     async with letta.connect(options) as client:
         connecting = letta.connect(options)
-        for thing in (options, nameless, behind, client, connecting, client.stats, client.server_info):
+        for thing in (
+            options,
+            nameless,
+            behind,
+            client,
+            connecting,
+            client.stats,
+            client.server_info,
+        ):
             assert TOKEN not in f"{thing!r} {thing}"
         connecting.client.close_nowait()
 
