@@ -127,6 +127,27 @@ test("null is the same as an option that is left out", async () => {
   expect(await program(replay(path, nothing))).toEqual(live);
 });
 
+test("a redactor that takes its time leaves the thread to others between two frames", async () => {
+  await using mock = await MockServer.start([script.turn({ text: ["4", "2"] })]);
+  let [turns, over] = [0, false];
+  const tick = () => {
+    turns += 1;
+    if (!over) setImmediate(tick);
+  };
+  tick();
+  const seen: number[] = [];
+  const redact = (frame: object) => {
+    seen.push(turns);
+    // Long enough for the next frame to wait already.
+    for (const end = performance.now() + 3; performance.now() < end; );
+    return frame;
+  };
+  await program({ url: mock.url, record: file(), redact });
+  over = true;
+  expect(seen.length).toBeGreaterThan(5);
+  expect(new Set(seen).size).toBe(seen.length);
+});
+
 test("what is no frame is left out with a warning", async () => {
   const record = file();
   await using mock = await MockServer.start();

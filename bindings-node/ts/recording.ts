@@ -114,7 +114,8 @@ export function serveRecording(native: Connection, redactor: Redactor): void {
       // What was not looked at must not be written.
       process.emitWarning(`the redactor failed, a frame is left out of the recording: ${error}`);
     }
-    native.writeRecorded(written ?? undefined);
+    // With the answer the next frame comes: all else that waits for this thread has its turn before that.
+    setImmediate(() => native.writeRecorded(written ?? undefined));
   });
 }
 
