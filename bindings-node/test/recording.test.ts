@@ -127,6 +127,62 @@ test("null is the same as an option that is left out", async () => {
   expect(await program(replay(path, nothing))).toEqual(live);
 });
 
+test("a redactor that takes its time leaves the thread to others between two frames", async () => {
+  await using mock = await MockServer.start([script.turn({ text: ["4", "2"] })]);
+  let [turns, over] = [0, false];
+  const tick = () => {
+    turns += 1;
+    if (!over) setImmediate(tick);
+  };
+  tick();
+  const seen: number[] = [];
+  const redact = (frame: object) => {
+    seen.push(turns);
+    // Long enough for the next frame to wait already.
+    for (const end = performance.now() + 3; performance.now() < end; );
+    return frame;
+  };
+  await program({ url: mock.url, record: file(), redact });
+  over = true;
+  expect(seen.length).toBeGreaterThan(5);
+  expect(new Set(seen).size).toBe(seen.length);
+});
+
+test("what is no frame is left out with a warning", async () => {
+  const record = file();
+  await using mock = await MockServer.start();
+  const warnings: string[] = [];
+  const listen = (warning: Error) => warnings.push(warning.message);
+  process.on("warning", listen);
+  const late = async () => Promise.reject(new Error("too late"));
+  const results = [() => 5, () => "text", () => [1], () => new Map(), late];
+  const redact = (): object => (results.shift()?.() ?? { type: "last" }) as object;
+  const client = await connect({ url: mock.url, record, redact });
+  for (let number = 0; number < 3; number += 1) await client.agents.list();
+  await client.close();
+  process.off("warning", listen);
+  const failed =
+    "the redactor failed, a frame is left out of the recording: InvalidOption: redact: ";
+  for (const kind of ["Number", "String", "Array", "Map", "Promise"]) {
+    expect(warnings).toContain(`${failed}expected a plain object or null, got ${kind}`);
+  }
+  const lines = fs.readFileSync(record, "utf8").trim().split("\n");
+  const told = lines.map((line) => JSON.parse(line)).filter((line) => line.dir || line.text);
+  expect(told.slice(1, -1).every((line) => line.text.startsWith("a frame was left out"))).toBe(
+    true,
+  );
+  expect(told.at(-1).frame).toEqual({ type: "last" });
+});
+
+test("each client needs a file of its own", async () => {
+  await using mock = await MockServer.start();
+  const options = { url: mock.url, record: file() };
+  const first = await connect(options);
+  await expect(connect(options)).rejects.toThrow("another recording is written to it");
+  await first.close();
+  await (await connect(options)).close();
+});
+
 test("what cannot be used is refused by its name", async () => {
   const url = "ws://127.0.0.1:1";
   const refused = (options: object, message: string) =>
@@ -139,6 +195,10 @@ test("what cannot be used is refused by its name", async () => {
   await refused({ record: 1 }, "^record: expected a path or options");
   await refused({ redact: ["a"] }, "^redact: there is no recording");
   await refused({ record: "f", redact: 1 }, "^redact: expected a function or names of fields");
+  await refused(
+    { record: "f", redact: async (frame: object) => frame },
+    "^redact: expected a function that returns the frame, got an async one",
+  );
   await refused({ record: "/does/not/exist/f" }, "^record: cannot write /does/not/exist/f");
   await refused(
     { record: { path: "f", maxBytes: "1" } },

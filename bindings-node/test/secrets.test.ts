@@ -3,7 +3,9 @@ import {
   type AppServerClientOptions,
   connect,
   createAppServerClient,
+  InvalidOption,
   type LettaAppError,
+  spawnAppServer,
 } from "@letta/app-client-native";
 import { expect, it } from "vitest";
 import { connected, nextWarning, rawServer, rejection, startMock } from "./helpers.js";
@@ -58,6 +60,16 @@ it("no failure to connect shows the token", async () => {
   for (const options of wrong as Partial<AppServerClientOptions>[]) {
     expect(await told({ url, ...options })).not.toContain(TOKEN);
   }
+});
+
+it("what is given in place of options is not shown", async () => {
+  const refused = (call: Promise<unknown>, name: string) =>
+    expect(call).rejects.toThrow(new InvalidOption(`${name}, got string`));
+  await refused(connect("ws://127.0.0.1:1", TOKEN as never), "options: expected an object");
+  await refused(spawnAppServer({ env: TOKEN as never }), "env: expected an object");
+  const listed = spawnAppServer({ env: { LETTA_API_KEY: [TOKEN] as never } });
+  const message = "env.LETTA_API_KEY: expected a string, got object";
+  await expect(listed).rejects.toThrow(new InvalidOption(message));
 });
 
 it("nothing that is inspected shows the token", async () => {

@@ -61,7 +61,9 @@ export function take(
 /** Options must be an object; leaving them out is the same as an empty one. */
 export function checkedObject<T extends object>(name: string, value: T): T {
   if (typeof value !== "object" || value === null) {
-    throw new InvalidOption(`${name}: expected an object, got ${show(value)}`);
+    // Not what it is: a token is easily taken for all there is to say (`connect(url, token)`).
+    const got = value === null ? "null" : typeof value;
+    throw new InvalidOption(`${name}: expected an object, got ${got}`);
   }
   return value;
 }

@@ -1,10 +1,12 @@
 /** Recordings of a client's traffic, and recordings in place of a server. */
 
+import { types } from "node:util";
 import { checkedNames, checkedOptions, type NamesOf, take } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption, translated } from "./errors.js";
 import type { Connection, NativeOptions, NativeRecord } from "./native.cjs";
 import { replayEvents } from "./native.cjs";
+import { isPlainObject } from "./plain.js";
 
 /**
  * A recording of everything that goes over a client's sockets: one JSON object per line, with the time, the
@@ -20,7 +22,10 @@ import { replayEvents } from "./native.cjs";
  * as a whole, so a process that dies leaves at most one broken line.
  */
 export interface RecordOptions {
-  /** The file. One that is there already is moved aside, like a full one. */
+  /**
+   * The file. One that is there already is moved aside, like a full one; one that another recording still writes
+   * is refused, as each client needs its own.
+   */
   path: string;
   /**
    * When the file is full: it becomes `NAME.1`, that becomes `NAME.2`, and a new one is begun. 256 MiB by
@@ -33,7 +38,8 @@ export interface RecordOptions {
 
 /**
  * Says how a frame is written into a recording: it is given the parsed frame, which it may change, and the
- * direction, and returns what is written, or `null` for nothing. When it throws, the frame is left out.
+ * direction, and returns what is written, or `null` for nothing. When it throws, or returns what is no plain object,
+ * a warning says so and the frame is left out. It cannot be async.
  */
 export type Redactor = (
   frame: Record<string, unknown>,
@@ -58,6 +64,10 @@ export function nativeRecord({ record, redact }: Recorded): Partial<NativeOption
   if (redact !== undefined && typeof redact !== "function" && !isNames(redact)) {
     const expected = "a function or names of fields";
     throw new InvalidOption(`redact: expected ${expected}, got ${describe(redact)}`);
+  }
+  if (types.isAsyncFunction(redact)) {
+    // What it returns is no frame yet, and nobody waits for it.
+    throw new InvalidOption("redact: expected a function that returns the frame, got an async one");
   }
   if (record === undefined) {
     if (redact === undefined) return {};
@@ -84,18 +94,28 @@ function isNames(redact: unknown): redact is string[] {
   return Array.isArray(redact) && redact.every((name) => typeof name === "string");
 }
 
+/** The text of what a redactor returned; nothing else than a frame would be one in the recording. */
+function textOf(frame: object | null | undefined): string | null {
+  if (frame === null || frame === undefined) return null;
+  if (isPlainObject(frame)) return JSON.stringify(frame);
+  // It is told here that it came to nothing, and must not end the process besides.
+  if (types.isPromise(frame)) frame.catch(() => {});
+  const got = Object.prototype.toString.call(frame).slice("[object ".length, -1);
+  throw new InvalidOption(`redact: expected a plain object or null, got ${got}`);
+}
+
 /** Has a function say how the frames of a connection are written. */
 export function serveRecording(native: Connection, redactor: Redactor): void {
   native.serveRecording((direction, text) => {
     let written: string | null = null;
     try {
-      const frame = redactor(JSON.parse(text), direction as "send" | "recv");
-      written = frame === null || frame === undefined ? null : JSON.stringify(frame);
+      written = textOf(redactor(JSON.parse(text), direction as "send" | "recv"));
     } catch (error) {
       // What was not looked at must not be written.
       process.emitWarning(`the redactor failed, a frame is left out of the recording: ${error}`);
     }
-    native.writeRecorded(written ?? undefined);
+    // With the answer the next frame comes: all else that waits for this thread has its turn before that.
+    setImmediate(() => native.writeRecorded(written ?? undefined));
   });
 }
 

@@ -101,7 +101,8 @@ export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppSer
   }
   for (const [name, value] of Object.entries(checkedObject("env", env))) {
     if (typeof value !== "string") {
-      throw new InvalidOption(`env.${name}: expected a string, got ${show(value)}`);
+      // Not what it is: it may be a key.
+      throw new InvalidOption(`env.${name}: expected a string, got ${typeof value}`);
     }
   }
   const variables = Object.entries(env).flat();

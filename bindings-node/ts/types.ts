@@ -181,7 +181,10 @@ export interface ClientStats {
   restored: number;
   /** Commands for that which the server refused, or did not answer. */
   restoreFailures: number;
-  /** Lines that a recording (`record`) lacks, because the disk was too slow or is full. */
+  /**
+   * Lines that a recording (`record`) lacks, because the disk was too slow or is full; once the client is closed, with
+   * those that had to wait for longer than the close, until they are written.
+   */
   unrecorded: number;
   /**
    * How the second connection stands (the option `standby`): `off` when there is none, `opening`, or `ready` to

@@ -83,6 +83,30 @@ def test_fields_are_redacted_by_name_also_without_a_loop(tmp_path: Path) -> None
         assert client.session(agent_id="a").run("?").text == "[redacted]"
 
 
+def test_a_text_that_was_cut_in_a_character_is_redacted_and_played(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    # JavaScript's parser takes half a surrogate pair, and servers send it on.
+    prompt = "PRIVATE \ud83d"
+    with (
+        MockServer([script.turn("42")]) as mock,
+        sync.connect(mock.url, record=path, redact=["messages"]) as client,
+    ):
+        assert client.session(agent_id="a").run(prompt).text == "42"
+    text = path.read_text()
+    assert "PRIVATE" not in text
+    assert '"raw"' not in text
+    every: list[dict[str, Any]] = [{}, {"redact": lambda frame, _: frame}]
+    for options in every:
+        with (
+            MockServer([script.turn("42")]) as mock,
+            sync.connect(mock.url, record=path, **options) as client,
+        ):
+            client.session(agent_id="a").run(prompt)
+        assert "PRIVATE" in path.read_text()
+        with sync.connect(letta.replay(path)) as client:
+            assert client.session(agent_id="a").run(prompt).text == "42"
+
+
 @pytest.mark.anyio
 async def test_one_that_only_watches_gets_the_frames(tmp_path: Path) -> None:
     path = TRACES / "single/approval_allow.jsonl"
@@ -97,18 +121,34 @@ async def test_one_that_only_watches_gets_the_frames(tmp_path: Path) -> None:
     assert got == frames
 
 
+async def later(frame: dict[str, Any], _: str) -> dict[str, Any]:
+    return frame
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"record": 1}, "record: expected a path or RecordOptions"),
         ({"redact": ["a"]}, "redact: there is no recording"),
         ({"record": "f", "redact": 1}, "redact: expected a function or names of fields"),
+        ({"record": "f", "redact": later}, "redact: expected a function that returns the frame"),
         ({"record": "/does/not/exist/f"}, "record: cannot write /does/not/exist/f"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(letta.InvalidOption, match=f"^{message}"):
         letta.connect("ws://127.0.0.1:1", **options)
+
+
+@pytest.mark.anyio
+async def test_each_client_needs_a_file_of_its_own(tmp_path: Path) -> None:
+    with MockServer() as mock:
+        options = letta.ConnectOptions(url=mock.url, record=tmp_path / "run")
+        async with letta.connect(options):
+            with pytest.raises(letta.InvalidOption, match="another recording is written to it"):
+                letta.connect(options)
+        async with letta.connect(options):
+            pass
 
 
 def test_what_cannot_be_played_is_refused() -> None:

@@ -79,9 +79,19 @@ async def test_no_repr_shows_the_token(scripted: Callable[..., MockServer]) -> N
     assert mock.url in repr(options)
     nameless = letta.ConnectOptions(url=f"wss://user:{TOKEN}@host/ws", token=TOKEN)
     assert "wss://[hidden]@host/ws" in repr(nameless)
+    behind = letta.ConnectOptions(url=f"ws://host/ws#token={TOKEN}?x")
+    assert "ws://host/ws#[hidden]" in repr(behind)
     async with letta.connect(options) as client:
         connecting = letta.connect(options)
-        for thing in (options, nameless, client, connecting, client.stats, client.server_info):
+        for thing in (
+            options,
+            nameless,
+            behind,
+            client,
+            connecting,
+            client.stats,
+            client.server_info,
+        ):
             assert TOKEN not in f"{thing!r} {thing}"
         connecting.client.close_nowait()
 

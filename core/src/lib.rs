@@ -77,6 +77,7 @@ mod router;
 mod server;
 mod session;
 mod shared;
+mod spelling;
 mod state;
 mod sync;
 mod tasks;

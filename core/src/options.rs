@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use crate::engine::{MAX_PENDING_REQUESTS, Reconnect, ToolLimits};
 use crate::error::{Error, ErrorKind};
 use crate::record::{RecordOptions, Recorder};
+use crate::spelling::{SHORTEST_SECRET, may_be_secret, spellings};
 
 /// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -242,10 +243,13 @@ impl fmt::Debug for ConnectOptions {
     }
 }
 
-/// A URL as it may stand in a message: without a name or password, and without the query, in which some
-/// write a token.
+/// A URL as it may stand in a message: without a name or password, and without the query and the fragment, in which
+/// some write a token.
 pub(crate) fn shown(url: &str) -> String {
-    let (url, query) = url.split_once('?').map_or((url, ""), |(url, _)| (url, "?[hidden]"));
+    let (url, query) = match url.find(['?', '#']) {
+        Some(at) => (&url[..at], format!("{}[hidden]", &url[at..=at])),
+        None => (url, String::new()),
+    };
     format!("{}{query}", without_userinfo(url))
 }
 
@@ -257,8 +261,6 @@ fn without_userinfo(url: &str) -> String {
         None => url.to_owned(),
     }
 }
-
-const SHORTEST_SECRET: usize = 4;
 
 /// Where the server is (PROTOCOL.md section 2).
 #[derive(Clone)]
@@ -372,20 +374,22 @@ impl Endpoint {
 
     /// A text of the server's as it may stand in a message: a server may repeat what it was sent.
     pub(crate) fn without_secrets(&self, text: &str) -> String {
-        let hide = |text: String, secret: &str| text.replace(secret, "[hidden]");
-        self.secret_texts().fold(text.to_owned(), hide)
-    }
-
-    fn secret_texts(&self) -> impl Iterator<Item = &str> {
-        let values = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)).1);
-        let secrets = self.token.as_deref().into_iter().chain(values);
-        // Less is no secret, and would make holes everywhere.
-        secrets.filter(|secret| secret.len() >= SHORTEST_SECRET)
+        let secrets = self.secrets();
+        let mut spelled: Vec<_> = secrets.iter().flat_map(|secret| spellings(secret)).collect();
+        // One may be part of another.
+        spelled.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let hide = |text: String, secret: &String| text.replace(secret, "[hidden]");
+        spelled.iter().fold(text.to_owned(), hide)
     }
 
     /// The token, and what may be one.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        self.secret_texts().map(str::to_owned).collect()
+        let pairs = self.query.split('&').map(|pair| pair.split_once('=').unwrap_or(("", pair)));
+        let values =
+            pairs.filter(|(name, value)| may_be_secret(name, value)).map(|(_, value)| value);
+        // Less is no secret, and would make holes everywhere.
+        let token = self.token.as_deref().filter(|token| token.len() >= SHORTEST_SECRET);
+        token.into_iter().chain(values).map(str::to_owned).collect()
     }
 
     /// The address of a socket without what may be secret, with the channel of a split server.
@@ -498,7 +502,13 @@ mod tests {
     fn the_token_is_not_shown() {
         let options = ConnectOptions::new("ws://h").token("s3cret");
         assert!(!format!("{options:?}").contains("s3cret"));
-        for url in ["ws://user:s3cret@h", "ws://h/ws?token=s3cret", "ws://h?a=1@b&token=s3cret"] {
+        for url in [
+            "ws://user:s3cret@h",
+            "ws://h/ws?token=s3cret",
+            "ws://h?a=1@b&token=s3cret",
+            "ws://h/ws#token=s3cret",
+            "ws://h/#a?token=s3cret",
+        ] {
             let options = ConnectOptions::new(url);
             assert!(!format!("{options:?}").contains("s3cret"), "{url}");
         }
@@ -539,5 +549,13 @@ mod tests {
         let endpoint = options.check().expect("usable");
         let text = "no s3cret, and no qu3ry; 1 a";
         assert_eq!(endpoint.without_secrets(text), "no [hidden], and no [hidden]; 1 a");
+    }
+
+    #[test]
+    fn what_a_server_repeats_in_another_spelling_is_hidden_and_ordinary_words_are_not() {
+        let endpoint =
+            endpoint("ws://h?token=s3cret%2Bpw%2F%3Dx&debug=true&tenant=12345&client=agent");
+        let text = "not s3cret+pw/=x nor s3cret%2Bpw%2F%3Dx, agent 12345: true";
+        assert_eq!(endpoint.without_secrets(text), "not [hidden] nor [hidden], agent 12345: true");
     }
 }

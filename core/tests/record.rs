@@ -6,9 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use letta_app_client::testing::{
-    Generation, MockServer, Payload, ScriptOptions, ScriptedTurn, Trace, TraceEvent,
+    Generation, MockServer, Payload, ScriptOptions, ScriptedTurn, Trace, TraceEvent, replay,
 };
-use letta_app_client::{Client, ConnectOptions, Direction, RecordOptions, SessionOptions};
+use letta_app_client::{
+    Client, ConnectOptions, Direction, ErrorKind, RecordOptions, SessionOptions,
+};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "s3cret-t0ken";
@@ -78,6 +80,38 @@ async fn every_frame_both_ways_and_no_secret() {
     }
 }
 
+/// Secrets that are ordinary words leave the protocol's own words alone.
+#[tokio::test]
+async fn a_recording_without_ordinary_words_can_be_played() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let server = MockServer::scripted(ScriptOptions {
+        turns: vec![ScriptedTurn::text(["4", "2"])],
+        answers: [("secret_apply".to_owned(), json!({"names": ["A", "B"]}))].into(),
+        ..ScriptOptions::default()
+    })
+    .unwrap();
+    let program = async |options: ConnectOptions| {
+        let client = Client::new(options).unwrap();
+        client.connect().await.unwrap();
+        let set = json!({"A": "true", "B": "agent", "C": "input", "D": "user"});
+        let apply = json!({"agent_id": "agent-1", "set": set, "unset": []});
+        client.request("secret_apply", apply).await.unwrap();
+        let session = client.session(SessionOptions::agent("agent-1")).await.unwrap();
+        let turn = session.run("PRIVATE").await.unwrap();
+        client.close().await;
+        turn.text
+    };
+    let query = "?debug=true&client=agent&trace=input";
+    let options = ConnectOptions::new(format!("{}/ws{query}", server.url()));
+    let record = RecordOptions::new(&path).redact_fields(["content"]);
+    let text = program(options.record(record)).await;
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(!written.contains("\"raw\"") && !written.contains("PRIVATE"), "{written}");
+    assert_eq!(program(ConnectOptions::replay(replay(&path))).await, "[redacted][redacted]");
+    assert_eq!(text, "42");
+}
+
 #[tokio::test]
 async fn a_redactor_sees_each_frame_and_named_fields_are_hidden() {
     let folder = tempfile::tempdir().unwrap();
@@ -98,6 +132,20 @@ async fn a_redactor_sees_each_frame_and_named_fields_are_hidden() {
     let went = |frame: &Value, how: &str| frame["went"] == how || frame.to_string().contains(how);
     assert!(frames(&trace, true).iter().all(|frame| went(frame, "send")));
     assert!(frames(&trace, false).iter().all(|frame| went(frame, "recv")));
+}
+
+#[tokio::test]
+async fn a_close_waits_for_a_redactor_that_takes_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let redact = |_: Direction, text: &str| {
+        std::thread::sleep(Duration::from_millis(10));
+        Some(text.to_owned())
+    };
+    // Its frames take longer than nothing, and less than a close may.
+    talk(&server(Generation::Single), RecordOptions::new(&path).redact(redact)).await;
+    let trace = Trace::read(&path).unwrap();
+    assert!(matches!(trace.lines.last().unwrap().event, TraceEvent::Close { .. }));
 }
 
 /// The files of a recording, the newest first.
@@ -142,6 +190,24 @@ async fn a_file_that_cannot_be_written_is_refused_at_once() {
     assert!(error.message().starts_with("record: cannot write "), "{error}");
 }
 
+#[tokio::test]
+async fn a_file_that_another_client_writes_is_refused_until_that_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = MockServer::scripted(ScriptOptions::default()).unwrap();
+    let record = RecordOptions::new(folder.path().join("run"));
+    let options = ConnectOptions::new(server.url()).record(record);
+    let first = Client::new(options.clone()).unwrap();
+    first.connect().await.unwrap();
+    let error = Client::new(options.clone()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    assert!(error.message().ends_with("run: another recording is written to it"), "{error}");
+    assert_eq!(error.hint(), Some("give each client a file of its own"));
+    first.close().await;
+    let second = Client::new(options).unwrap();
+    second.close().await;
+    assert_eq!(second.counters().unrecorded, 0);
+}
+
 /// A process that dies leaves lines that are whole, but for the last.
 #[test]
 fn a_broken_last_line_is_passed_over_and_no_other() {
@@ -152,6 +218,27 @@ fn a_broken_last_line_is_passed_over_and_no_other() {
     assert_eq!(Trace::read(&path).unwrap().lines.len(), 1);
     std::fs::write(&path, format!("{{\"t_ms\":2,\"eve\n{line}\n")).unwrap();
     assert!(Trace::read(&path).is_err());
+    // Within a character.
+    let cut = "{\"t_ms\":2,\"event\":\"note\",\"text\":\"gr\u{fc}".as_bytes();
+    let cut = [line.as_bytes(), b"\n", &cut[..cut.len() - 1]].concat();
+    std::fs::write(&path, cut).unwrap();
+    assert_eq!(Trace::read(&path).unwrap().lines.len(), 1);
+}
+
+#[test]
+fn what_is_no_text_is_named_by_its_line_and_a_byte_order_mark_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("saved");
+    let line = r#"{"t_ms":1,"event":"note","text":"whole"}"#;
+    std::fs::write(&path, format!("\u{feff}{line}\r\n{line}\r\n")).unwrap();
+    assert_eq!(Trace::read(&path).unwrap().lines.len(), 2);
+    let latin = [line.as_bytes(), b"\n{\"text\":\"\xff\"}\n", line.as_bytes(), b"\n"].concat();
+    std::fs::write(&path, latin).unwrap();
+    let error = Trace::read(&path).unwrap_err().to_string();
+    assert!(
+        error.ends_with("saved:2: expected UTF-8, got a byte that is none at column 10"),
+        "{error}"
+    );
 }
 
 /// The child of the next test: records, and waits to be killed.

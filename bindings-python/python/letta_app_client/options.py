@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
 from ._checks import expect, expect_text
+from ._jobs import _is_async
 from .errors import InvalidOption
 
 __all__ = [
@@ -21,7 +23,11 @@ __all__ = [
 ]
 
 Redactor = Callable[[dict[str, Any], Literal["send", "recv"]], Mapping[str, Any] | None]
-"""Says how a frame is written into a recording, with its direction; ``None`` leaves it out."""
+"""Says how a frame is written into a recording, with its direction; ``None`` leaves it out.
+
+It cannot be async. When it raises, or returns what is no mapping, the frame is left out and a
+message is logged.
+"""
 
 # What a 32-bit machine can count, and far above what a server takes.
 _MOST_BYTES = 2**32
@@ -120,7 +126,8 @@ class RecordOptions:
     line is written at once and as a whole, so a process that dies leaves at most one broken line.
 
     Attributes:
-        path: The file. One that is there already is moved aside, like a full one.
+        path: The file. One that is there already is moved aside, like a full one; one that another
+            recording still writes is refused, as each client needs its own.
         max_bytes: When the file is full: it becomes ``NAME.1``, that becomes ``NAME.2``, and a new
             one is begun.
         max_files: How many such older files are kept.
@@ -266,17 +273,21 @@ def _check_recording(record: object, redact: Iterable[str] | Redactor | None) ->
         expect("redact", redact, "a function or names of fields", (list, tuple, set))
         for each in redact:
             expect_text("redact", each)
+    if _is_async(redact):
+        # What it returns is no frame yet, and nobody waits for it.
+        raise InvalidOption("redact: expected a function that returns the frame, got an async one")
     if redact is not None and record is None:
         raise InvalidOption("redact: there is no recording; give record too")
 
 
 def _without_secrets(url: str) -> str:
-    """Leaves out what some write into a URL: a name with a password, and a token in the query."""
-    url, mark, _ = url.partition("?")
+    """Leaves out what some write into a URL: names, passwords, tokens."""
+    behind = re.search("[?#]", url)
+    url, mark = (url[: behind.start()], behind[0]) if behind else (url, "")
     scheme, slashes, rest = url.rpartition("://")
     _, at, host = rest.rpartition("@")
     shown = f"{scheme}{slashes}{'[hidden]@' if at else ''}{host}"
-    return f"{shown}?[hidden]" if mark else shown
+    return f"{shown}{mark}[hidden]" if mark else shown
 
 
 class ConnectSettings(TypedDict, total=False):

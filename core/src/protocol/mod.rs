@@ -11,7 +11,7 @@ pub(crate) mod node;
 pub mod outline;
 mod plain;
 pub mod raw;
-mod scan;
+pub(crate) mod scan;
 mod shape;
 pub mod shapes;
 pub mod spec;

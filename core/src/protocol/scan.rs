@@ -23,6 +23,17 @@ const LARGE: usize = 64 * 1024;
 
 type Scan<T> = Result<T, Malformed>;
 
+/// Whether a text is a JSON value, also one that no parser can hold: half a surrogate pair, a number without end.
+pub(crate) fn is_json(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    scanner.skip().and_then(|()| scanner.end()).is_ok()
+}
+
+/// The same for an object.
+pub(crate) fn is_object(text: &str) -> bool {
+    Scanner::new(text).peek() == Some(b'{') && is_json(text)
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {

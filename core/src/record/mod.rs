@@ -8,7 +8,9 @@
 mod file;
 mod options;
 mod redact;
+mod secrets;
 mod tap;
+mod walk;
 mod writer;
 
 use std::sync::Arc;
@@ -44,28 +46,40 @@ struct Books {
     connections: AtomicU64,
     waiting_lines: AtomicUsize,
     waiting_bytes: AtomicUsize,
-    /// Lines that are not in the file, all in all.
+    /// Lines that are not in the file, all in all, without those that wait.
     lost: AtomicU64,
+    /// Nobody waits for what still waits.
+    given_up: AtomicBool,
     ended: AtomicBool,
     over: Notify,
 }
 
 impl Books {
-    /// One more is to wait, if there is room for it.
+    /// One more is to wait, if there is room for it. However much waits, the writer has to come to an end.
     fn wait(&self, entry: &Entry) -> bool {
+        if matches!(entry, Entry::End) {
+            return true;
+        }
         let lines = self.waiting_lines.fetch_add(1, Ordering::Relaxed);
         let bytes = self.waiting_bytes.fetch_add(entry.bytes(), Ordering::Relaxed);
         lines < WAITING_LINES && bytes <= WAITING_BYTES
     }
 
-    /// It does not wait any more.
-    fn take(&self, entry: &Entry) {
+    /// A line with so many bytes of a frame does not wait any more.
+    fn settle(&self, bytes: usize) {
         self.waiting_lines.fetch_sub(1, Ordering::Relaxed);
-        self.waiting_bytes.fetch_sub(entry.bytes(), Ordering::Relaxed);
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn lose(&self, lines: u64) {
         self.lost.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Lines that are not in the file, with those that may still come into it where nobody waits for that.
+    fn missing(&self) -> u64 {
+        let is_left = self.given_up.load(Ordering::Acquire) || self.ended.load(Ordering::Acquire);
+        let waiting = if is_left { self.waiting_lines.load(Ordering::Relaxed) as u64 } else { 0 };
+        self.lost.load(Ordering::Relaxed) + waiting
     }
 }
 
@@ -80,7 +94,11 @@ impl Recorder {
         let writer = RecordWriter::open(options, secrets, inbox, Arc::clone(&books));
         let writer = writer.map_err(|error| {
             let message = format!("record: cannot write {}: {error}", options.path.display());
-            Error::new(ErrorKind::InvalidOption, message)
+            let refused = Error::new(ErrorKind::InvalidOption, message);
+            if error.kind() == std::io::ErrorKind::ResourceBusy {
+                return refused.with_hint("give each client a file of its own");
+            }
+            refused
         })?;
         Ok((Self { begun: Instant::now(), entries, books }, writer))
     }
@@ -97,7 +115,7 @@ impl Recorder {
 
     /// Lines that are not in the file.
     pub(crate) fn lost(&self) -> u64 {
-        self.books.lost.load(Ordering::Relaxed)
+        self.books.missing()
     }
 
     fn now(&self) -> Duration {
@@ -105,12 +123,11 @@ impl Recorder {
     }
 
     fn put(&self, entry: Entry) {
-        // However much waits, the writer has to come to an end.
-        let waits = self.books.wait(&entry) || matches!(entry, Entry::End);
+        let waits = self.books.wait(&entry);
         let refused =
             if waits { self.entries.send(entry).err().map(|error| error.0) } else { Some(entry) };
-        if let Some(entry) = refused {
-            self.books.take(&entry);
+        if let Some(entry) = refused.filter(|entry| !matches!(entry, Entry::End)) {
+            self.books.settle(entry.bytes());
             self.books.lose(1);
         }
     }
@@ -122,8 +139,9 @@ impl Recorder {
         over.as_mut().enable();
         self.put(Entry::End);
         if !self.books.ended.load(Ordering::Acquire) {
-            // A disk that does not take it is left behind, as what is lost is counted.
-            tokio::time::timeout(limit, over).await.unwrap_or_default();
+            // A disk or a redactor that takes longer is left behind, and what still waits is counted.
+            let waited = tokio::time::timeout(limit, over).await;
+            self.books.given_up.store(waited.is_err(), Ordering::Release);
         }
     }
 }
@@ -155,5 +173,31 @@ mod tests {
         let written = std::fs::read_to_string(&options.path).unwrap();
         assert_eq!(written.matches(r#""event":"ping""#).count(), WAITING_LINES);
         assert_eq!(recorder.books.waiting_lines.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_nobody_does_is_counted_until_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = RecordOptions::new(folder.path().join("slow"));
+        let (recorder, mut writer) = Recorder::open(&options, &[]).unwrap();
+        let place = Place { connection: 1, channel: "socket", standby: false };
+        for _ in 0..3 {
+            let (at, place, text) = (Duration::ZERO, place.clone(), "{}".into());
+            recorder.put(Entry::Frame { at, place, direction: Direction::Sent, text });
+        }
+        recorder.put(ping());
+        let frame = writer.next_frame().unwrap();
+        assert_eq!(recorder.lost(), 0, "somebody waits for it");
+        recorder.finish(Duration::ZERO).await;
+        assert_eq!(recorder.lost(), 4, "the one at hand is not written yet");
+        writer.write_frame(&frame, None);
+        assert_eq!(recorder.lost(), 3);
+        let frame = writer.next_frame().unwrap();
+        writer.write_frame(&frame, Some("{}".to_owned()));
+        assert_eq!(recorder.lost(), 2);
+        drop(writer);
+        assert_eq!(recorder.lost(), 2, "nobody writes them any more");
+        recorder.put(ping());
+        assert_eq!(recorder.lost(), 3);
     }
 }

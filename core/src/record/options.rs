@@ -32,18 +32,22 @@ pub(super) type Redactor = Arc<dyn Fn(Direction, &str) -> Option<String> + Send 
 ///
 /// Never written are the token, in whatever text it stands, and the values of an agent's secrets and of a
 /// provider's fields (`secret_list`, `secret_apply`, `connect_provider`; PROTOCOL.md section 19), nor, from then
-/// on, texts in which these values stand. Prompts, answers and files are written: take out with
+/// on, what repeats these values: as they are, as a URL spells them, or in JSON within JSON. One of fewer than eight
+/// characters or of lower-case letters alone may be a word of the protocol's own, and stays in names of fields,
+/// types, ids, states and times. Prompts, answers and files are written: take out with
 /// [`redact_fields`](Self::redact_fields) and [`redact`](Self::redact) what others must not read. The file is
 /// readable for its owner only.
 ///
 /// The sockets do not wait for the file. What is handed over faster than it is written waits, up to 65,536
 /// lines or 64 MiB; above that lines are left out, which a note in the file and
-/// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) count. Each line is written at once and as a whole: a
+/// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) count. A close waits until all is written, for up to
+/// two seconds; from then on what still waits is counted there, too. Each line is written at once and as a whole: a
 /// process that is killed loses what was still waiting, usually less than a millisecond's worth, and at most
 /// the last line is broken, which readers pass over.
 #[derive(Clone)]
 pub struct RecordOptions {
-    /// The file. One that is there already is moved aside like a full one.
+    /// The file. One that is there already is moved aside like a full one; one that another recording still writes
+    /// is refused, as each client needs its own.
     pub path: PathBuf,
     /// When the file is full: it becomes `NAME.1`, what was `NAME.1` becomes `NAME.2`, and a new one is begun.
     /// 256 MiB by default.

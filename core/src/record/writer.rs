@@ -15,6 +15,7 @@ use super::file::Rotating;
 use super::options::{Direction, RecordOptions, Redactor};
 use super::redact::Redaction;
 use crate::protocol::Text;
+use crate::protocol::scan::is_object;
 
 /// Which socket it was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,6 +69,8 @@ pub struct RecordWriter {
     at_ms: u64,
     /// Why nothing can be written any more.
     broken: bool,
+    /// The bytes of the frame that was taken and is not written yet.
+    held: Option<usize>,
 }
 
 impl RecordWriter {
@@ -80,9 +83,9 @@ impl RecordWriter {
         let file = Rotating::open(&options.path, options.max_bytes, options.max_files)?;
         let redaction = Redaction::new(&options.fields, secrets);
         let redactor = options.redactor.clone();
-        let (open, told, at_ms, broken) = (BTreeMap::new(), 0, 0, false);
+        let (open, told, at_ms, broken, held) = (BTreeMap::new(), 0, 0, false, None);
         let mut writer =
-            Self { inbox, books, file, redaction, redactor, open, told, at_ms, broken };
+            Self { inbox, books, file, redaction, redactor, open, told, at_ms, broken, held };
         writer.file.write(begin(0))?;
         Ok(writer)
     }
@@ -106,51 +109,83 @@ impl RecordWriter {
     /// lives on a thread of its own language; the frame goes on to [`write_frame`](Self::write_frame).
     pub fn next_frame(&mut self) -> Option<RecordedFrame> {
         loop {
+            self.settle();
             let entry = self.inbox.recv().ok()?;
-            self.books.take(&entry);
+            if matches!(entry, Entry::End) {
+                return None;
+            }
+            self.held = Some(entry.bytes());
             self.at_ms = entry.at().map_or(self.at_ms, millis);
             self.tell_lost();
-            match entry {
-                Entry::End => return None,
-                Entry::Frame { at, place, direction, text } => {
-                    let text = self.redaction.frame(text.as_str());
-                    return Some(RecordedFrame { direction, text, at, place });
-                }
-                Entry::Open { at, place, url } => {
-                    self.write(line(at, &place, &opened(&url)));
-                    self.open.insert(place, url);
-                }
-                Entry::Ping { at, place } => {
-                    self.write(line(at, &place, &json!({"event": "ping"})));
-                }
-                Entry::Close { at, place, code, reason } => {
-                    let reason = self.redaction.text(&reason);
-                    let closed = json!({"event": "close", "code": code, "reason": reason});
-                    self.write(line(at, &place, &closed));
-                    self.open.remove(&place);
-                }
+            if let Some(frame) = self.handle(entry) {
+                return Some(frame);
             }
+        }
+    }
+
+    /// Writes an entry, or gives it as a frame, of which somebody else may say how it is written.
+    fn handle(&mut self, entry: Entry) -> Option<RecordedFrame> {
+        match entry {
+            Entry::Frame { at, place, direction, text } => {
+                let written = self.redaction.frame(text.as_str());
+                let frame = RecordedFrame { direction, text: String::new(), at, place };
+                let Some(text) = written else {
+                    self.leave_out(&frame, ": it is no JSON, so nothing could be taken out");
+                    return None;
+                };
+                return Some(RecordedFrame { text, ..frame });
+            }
+            Entry::Open { at, place, url } => {
+                let url = self.redaction.url(url);
+                self.write(line(at, &place, &opened(&url)));
+                self.open.insert(place, url);
+            }
+            Entry::Ping { at, place } => {
+                self.write(line(at, &place, &json!({"event": "ping"})));
+            }
+            Entry::Close { at, place, code, reason } => {
+                let reason = self.redaction.text(&reason);
+                let closed = json!({"event": "close", "code": code, "reason": reason});
+                self.write(line(at, &place, &closed));
+                self.open.remove(&place);
+            }
+            Entry::End => {}
+        }
+        None
+    }
+
+    /// What was taken last is written, or left out.
+    fn settle(&mut self) {
+        if let Some(bytes) = self.held.take() {
+            self.books.settle(bytes);
         }
     }
 
     /// Writes a frame as a redactor gave it; `None` says that it was left out.
     pub fn write_frame(&mut self, frame: &RecordedFrame, text: Option<String>) {
-        let direction = frame.direction.as_str();
-        let Some(text) = text else {
-            let note =
-                json!({"event": "note", "text": format!("a frame was left out ({direction})")});
-            return self.write(line(frame.at, &frame.place, &note));
-        };
-        let is_object = serde_json::from_str::<Value>(&text).is_ok_and(|frame| frame.is_object());
-        let (key, text) = if is_object {
+        match text {
+            Some(text) => self.write_text(frame, text),
+            None => self.leave_out(frame, ""),
+        }
+        self.settle();
+    }
+
+    fn write_text(&mut self, frame: &RecordedFrame, text: String) {
+        let (key, text) = if is_object(&text) {
             // Line ends may stand between the tokens of a JSON text, and nowhere else in it.
             ("frame", text.replace(['\n', '\r'], " "))
         } else {
             ("raw", Value::from(text).to_string())
         };
+        let direction = frame.direction.as_str();
         let head = line(frame.at, &frame.place, &json!({ "dir": direction }));
         let head = head.strip_suffix('}').unwrap_or(&head);
         self.write(format!("{head},\"{key}\":{text}}}"));
+    }
+
+    fn leave_out(&mut self, frame: &RecordedFrame, why: &str) {
+        let text = format!("a frame was left out ({}){why}", frame.direction.as_str());
+        self.write(line(frame.at, &frame.place, &json!({"event": "note", "text": text})));
     }
 
     fn tell_lost(&mut self) {
@@ -188,6 +223,8 @@ impl RecordWriter {
 
 impl Drop for RecordWriter {
     fn drop(&mut self) {
+        // First: whoever has waited for the end may record into that file again.
+        self.file.release();
         self.books.ended.store(true, Ordering::Release);
         self.books.over.notify_waiters();
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
-use super::trace::{TraceError, read_text};
+use super::trace::{TraceError, read};
 
 /// The expected results of a folder of recordings.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,7 +25,7 @@ impl Expected {
     /// [`TraceError`] when the file cannot be read or has another format.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        serde_json::from_str(&read_text(path)?).map_err(|error| TraceError::Format {
+        serde_json::from_slice(&read(path)?).map_err(|error| TraceError::Format {
             path: path.to_owned(),
             line: error.line(),
             message: error.to_string(),

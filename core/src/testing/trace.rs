@@ -106,9 +106,12 @@ pub enum TraceError {
     },
 }
 
-pub(super) fn read_text(path: &Path) -> Result<String, TraceError> {
-    fs::read_to_string(path).map_err(|source| TraceError::Io { path: path.to_owned(), source })
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TraceError> {
+    fs::read(path).map_err(|source| TraceError::Io { path: path.to_owned(), source })
 }
+
+/// What some editors begin a file with, and what is no part of its first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Trace {
     /// Reads a recording from a file.
@@ -118,7 +121,8 @@ impl Trace {
     /// [`TraceError`] when the file cannot be read or a line is not in the format of the recordings.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, TraceError> {
         let path = path.as_ref();
-        Self::parse(&read_text(path)?).map_err(|(line, message)| TraceError::Format {
+        let bytes = read(path)?;
+        Self::parse(&bytes).map_err(|(line, message)| TraceError::Format {
             path: path.to_owned(),
             line,
             message,
@@ -133,23 +137,32 @@ impl Trace {
         if self.lines.iter().any(split) { Generation::Split } else { Generation::Single }
     }
 
-    fn parse(text: &str) -> Result<Self, (usize, String)> {
+    /// Line by line, also where one is no text: it may have been cut within a character.
+    fn parse(bytes: &[u8]) -> Result<Self, (usize, String)> {
+        let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let mut lines = Vec::new();
-        let (is_broken_off, last) = (!text.ends_with('\n'), text.lines().count());
-        for (index, line) in text.lines().enumerate() {
-            if line.trim().is_empty() {
+        // Behind the last line's end there is nothing, unless who wrote it was killed meanwhile.
+        let last = bytes.split(|byte| *byte == b'\n').count();
+        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
                 continue;
             }
             let number = index + 1;
-            match TraceLine::parse(number, line) {
+            match text_of(line).and_then(|line| TraceLine::parse(number, line)) {
                 Ok(line) => lines.push(line),
-                // Who wrote it was killed meanwhile.
-                Err(_) if is_broken_off && number == last => {}
+                Err(_) if number == last => {}
                 Err(message) => return Err((number, message)),
             }
         }
         Ok(Self { lines })
     }
+}
+
+fn text_of(line: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(line).map_err(|error| {
+        let column = error.valid_up_to() + 1;
+        format!("expected UTF-8, got a byte that is none at column {column}")
+    })
 }
 
 #[derive(Deserialize)]

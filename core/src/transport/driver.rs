@@ -26,11 +26,12 @@ use crate::state::State;
 /// can it be stopped.
 pub(super) const STOP_WAIT: Duration = Duration::from_millis(400);
 
-/// How long a close waits for the server's reply, so that all of it stays below two seconds.
+/// How long a close waits for the server's reply.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_millis(1500);
 
-/// How long a close waits for the last lines of a recording.
-pub(super) const RECORD_WAIT: Duration = Duration::from_millis(80);
+/// How long all of a close takes at most, which stays below two seconds. What is left of it at the end is for the
+/// last lines of a recording.
+pub(super) const CLOSE_LIMIT: Duration = Duration::from_millis(1980);
 
 /// How long the stream socket is read on after the control socket has ended: what was sent before
 /// the end may still be on its way.
@@ -451,6 +452,7 @@ impl<S: Sink> Driver<S> {
 
     /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
     async fn shut_down(&mut self) {
+        let until = Instant::now() + CLOSE_LIMIT;
         self.set_state(State::Closed, None);
         self.attempt = None;
         for token in std::mem::take(&mut self.connecting) {
@@ -497,7 +499,7 @@ impl<S: Sink> Driver<S> {
             }
         }
         if let Some(recorder) = &self.target.endpoint.recorder {
-            recorder.finish(RECORD_WAIT).await;
+            recorder.finish(until - Instant::now()).await;
         }
         for token in std::mem::take(&mut self.closing) {
             self.done(token);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock::{LOOK_EVERY, SLEPT};
-use super::driver::{CLOSE_WAIT, RECORD_WAIT, STOP_WAIT};
+use super::driver::{CLOSE_LIMIT, CLOSE_WAIT, STOP_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;
@@ -57,7 +57,8 @@ fn limits() -> BTreeMap<&'static str, String> {
     let Reconnect { max_attempts, base, cap } = client.reconnect.unwrap();
     let record = RecordOptions::new("f");
     let turn = TurnOptions::default();
-    assert!(STOP_WAIT + CLOSE_WAIT + RECORD_WAIT < Duration::from_secs(2) && LOOK_EVERY < SLEPT);
+    assert!(STOP_WAIT + CLOSE_WAIT < CLOSE_LIMIT && CLOSE_LIMIT < Duration::from_secs(2));
+    assert!(LOOK_EVERY < SLEPT);
     BTreeMap::from([
         ("`connect_timeout`", time(client.connect_timeout)),
         ("`keepalive_interval`", time(client.keepalive_interval)),
