@@ -420,7 +420,7 @@ impl Engine {
         }
         for token in self.ctx.ended.drain(..) {
             if let Some(place) = self.turns.remove(&token) {
-                self.inputs.remove(&place.request_id);
+                forget_input(&mut self.inputs, &place.request_id, token);
             }
         }
         self.turns.give_back();
@@ -434,5 +434,12 @@ impl Engine {
             // Of the others there are few for each runtime.
             _ => true,
         });
+    }
+}
+
+/// Nobody waits for the word on a turn's input any more. A later turn may have one with the same id by now.
+fn forget_input(inputs: &mut HashMap<String, Token>, request_id: &str, token: Token) {
+    if inputs.get(request_id) == Some(&token) {
+        inputs.remove(request_id);
     }
 }
