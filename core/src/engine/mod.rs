@@ -19,6 +19,7 @@ mod directory;
 mod event;
 mod fingerprint;
 mod follow;
+mod held;
 mod incoming;
 mod lane;
 mod leftover;

@@ -1,6 +1,5 @@
 //! One agent and conversation: its status, its queue, its open turns, and when its last turn has settled.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,11 +8,11 @@ use super::approvals::Approval;
 use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
+use super::held::HeldQueue;
 use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
 use super::turn::{Approvals, Cause, End, Limit, Phase, Turn, TurnOptions};
-use super::waiting::Held;
 use crate::error::Error;
 use crate::protocol::Text;
 
@@ -53,7 +52,7 @@ pub(crate) struct Runtime {
     /// The last frame that tells what a turn is doing.
     pub(crate) sign: Option<Text>,
     /// What waits to be sent.
-    pub(crate) held: VecDeque<Held>,
+    pub(crate) held: HeldQueue,
     pub(crate) settle_until: Option<Duration>,
     /// The closing queue snapshot of a queued turn came; the closing status ends the pause.
     settle_closing: bool,

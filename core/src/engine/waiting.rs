@@ -3,6 +3,7 @@
 
 use super::context::{Context, Timer};
 use super::delivery::Token;
+use super::held::Held;
 use super::runtime::Runtime;
 use super::turn::{Phase, Turn};
 use crate::protocol::Text;
@@ -16,15 +17,6 @@ const OF_TOOLS: [&str; 4] = [
     "exclude_interactive_tools",
     "external_tool_scope_ids",
 ];
-
-/// A command that waits to be sent.
-#[derive(Debug)]
-pub(crate) struct Held {
-    text: Text,
-    turn: Option<Token>,
-    /// Whether it is an input, and not just behind one.
-    settles: bool,
-}
 
 /// What an input says of the tools of its turn, as it stands there; empty where it says nothing.
 pub(crate) fn tools_of(input: &str) -> String {
@@ -65,7 +57,7 @@ impl Runtime {
     /// Puts the input of a turn before all that wait.
     pub(crate) fn submit_first(&mut self, text: Text, turn: Token, ctx: &mut Context) {
         self.wake_when_settled(ctx);
-        self.held.push_front(Held { text, turn: Some(turn), settles: true });
+        self.held.push_front(text, turn);
     }
 
     /// Sees to it that what waits for the settle pause is sent after it.
@@ -80,18 +72,24 @@ impl Runtime {
     pub(crate) fn release(&mut self, ctx: &mut Context) {
         // How many stay: an input that waits for a turn of its own, and those behind it.
         let mut stay = 0;
+        // Only what leaves here can change it.
+        let mut settling = None;
         while let Some(command) = self.held.get(stay) {
             if command.settles {
-                if self.settling(ctx) {
+                if *settling.get_or_insert_with(|| self.settling(ctx)) {
                     return;
                 }
                 if stay > 0 || self.would_mix(command.turn) {
+                    if self.held.only_inputs() {
+                        return;
+                    }
                     stay += 1;
                     continue;
                 }
             }
             if let Some(command) = self.held.remove(stay) {
                 self.transmit(command, ctx);
+                settling = None;
             }
         }
     }
@@ -153,8 +151,6 @@ impl Runtime {
 
     /// Takes a turn's input back while it has not left. Says whether that was so.
     pub(crate) fn take_back(&mut self, token: Token) -> bool {
-        let before = self.held.len();
-        self.held.retain(|held| held.turn != Some(token));
-        self.held.len() < before
+        self.held.drop_where(|held| held.turn == Some(token))
     }
 }
