@@ -4,13 +4,102 @@
 mod support;
 
 use letta_app_client::TurnOptions;
-use letta_app_client::engine::Command;
+use letta_app_client::engine::{Command, Reconnect};
 use letta_app_client::protocol::Text;
 use serde_json::{Value, json};
 use support::{End, Lab, runtime};
 
 fn place() -> (String, String) {
     ("a".to_owned(), "c".to_owned())
+}
+
+/// What a turn does from the server's word to its end.
+fn run_through(lab: &mut Lab, token: u64) {
+    let (run, id) = (format!("run-{token}"), format!("m{token}"));
+    lab.accept(token, "started");
+    lab.run(&run, &[&id]);
+    lab.says(&run, "x");
+    lab.status("WAITING_ON_INPUT");
+}
+
+/// A turn has run and ended; the settle pause runs.
+fn settling(mut lab: Lab) -> Lab {
+    lab.turn(1, "m1", TurnOptions::default());
+    run_through(&mut lab, 1);
+    lab.finished(Some("run-1"), "end_turn");
+    lab.sent();
+    assert_eq!(lab.ended().len(), 1);
+    lab
+}
+
+/// What a `sync` is answered with (section 16).
+fn snapshot(lab: &mut Lab) {
+    lab.event("update_device_status", json!({ "device_status": {} }));
+    lab.status("WAITING_ON_INPUT");
+    lab.event("update_queue", json!({ "queue": [], "removed": [] }));
+    lab.event("update_subagent_state", json!({ "subagents": [] }));
+}
+
+/// What comes when the server has cleaned up after a turn that began in the queue (section 10).
+fn closing(lab: &mut Lab) {
+    lab.event("update_queue", json!({ "queue": [], "removed": [] }));
+    lab.status("WAITING_ON_INPUT");
+}
+
+#[test]
+fn the_closing_frames_of_a_queued_turn_end_the_pause_and_those_of_no_other() {
+    for (turn_id, ends) in
+        [("batch-1", true), ("batch-direct-1", false), ("batch-recovered-1", false)]
+    {
+        let mut lab = Lab::new();
+        lab.turn(1, "m1", TurnOptions::default());
+        run_through(&mut lab, 1);
+        let end = json!({ "turn_id": turn_id, "run_id": "run-1", "stop_reason": "end_turn" });
+        lab.event("turn_finished", end);
+        lab.event("update_device_status", json!({ "device_status": {} }));
+        lab.sent();
+        lab.turn(2, "m2", TurnOptions::default());
+        closing(&mut lab);
+        assert_eq!(lab.sent().len(), usize::from(ends), "{turn_id}");
+        lab.pass(0.2);
+        assert_eq!(lab.sent().len(), usize::from(!ends), "{turn_id}");
+    }
+}
+
+#[test]
+fn two_syncs_do_not_end_the_pause() {
+    for turn_id in ["batch-direct-1", "batch-7"] {
+        let mut lab = settling(Lab::new());
+        lab.event("turn_finished", json!({ "turn_id": turn_id, "run_id": "run-1" }));
+        snapshot(&mut lab);
+        snapshot(&mut lab);
+        lab.turn(2, "m2", TurnOptions::default());
+        assert!(lab.sent_kinds().is_empty(), "0 ms after `turn_finished` of {turn_id}");
+    }
+}
+
+#[test]
+fn the_pause_after_a_reconnect_lasts() {
+    let mut lab = Lab::reconnecting(Reconnect::default());
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.accept(1, "started");
+    lab.run("r1", &["m1"]);
+    lab.says("r1", "x");
+    lab.sent();
+    lab.come_back(snapshot);
+    let list = lab.sent().remove(0);
+    assert_eq!(list["type"], "conversation_messages_list");
+    let stored = |id: &str, kind: &str, text: &str, otid: &str| json!({ "id": id, "message_type": kind, "content": text, "run_id": "r1", "otid": otid });
+    lab.receive(&json!({
+        "type": "conversation_messages_list_response", "request_id": list["request_id"],
+        "success": true, "has_more": false, "messages": [
+            stored("2", "assistant_message", "x", "o"), stored("1", "user_message", "hi", "m1"),
+        ],
+    }));
+    lab.turn(2, "m2", TurnOptions::default());
+    assert!(lab.sent_kinds().is_empty(), "0 ms after the loss has cancelled a turn");
+    lab.pass(0.2);
+    assert_eq!(lab.sent_kinds(), ["input"]);
 }
 
 #[test]

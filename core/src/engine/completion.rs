@@ -69,7 +69,7 @@ impl Runtime {
             self.runs.end(&run);
         }
         self.approvals_open(&[], ctx);
-        self.settle(ctx);
+        self.settle_after(end.turn_id.as_deref(), ctx);
     }
 
     /// Whether a turn is ours and has no run yet.

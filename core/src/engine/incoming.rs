@@ -158,6 +158,7 @@ impl Engine {
         let ctx = &mut self.ctx;
         let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
         runtime.heard = ctx.now;
+        runtime.settle.heard(&envelope.kind);
         match &*envelope.kind {
             "update_loop_status" => {
                 let mut state = serde_json::from_str::<LoopStatusFrame>(text)?.loop_status;
@@ -167,16 +168,14 @@ impl Engine {
                     runtime.tell_ours(&TurnEvent::Status { status: state.status.clone() }, ctx);
                 }
                 runtime.complete_by_status(state, ctx);
-                if runtime.idle() {
-                    runtime.settle_idle_seen(ctx);
-                }
+                runtime.settle.status_seen(runtime.idle());
             }
             "update_queue" => {
                 let frame = serde_json::from_str::<QueueFrame>(text)?;
                 runtime.queued = frame.queue.len();
                 runtime.follow_queue(&frame, ctx);
                 runtime.own_by_queue(&frame, text, ctx);
-                runtime.settle_queue_seen();
+                runtime.settle.queue_seen();
             }
             "turn_finished" => {
                 runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);

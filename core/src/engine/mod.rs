@@ -37,6 +37,7 @@ mod runtime;
 mod runtimes;
 mod schema;
 mod sequence;
+mod settle;
 mod shadow;
 mod standby;
 mod stopping;

@@ -12,6 +12,7 @@ use super::held::HeldQueue;
 use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
+use super::settle::Settle;
 use super::turn::{Approvals, Cause, End, Limit, Phase, Turn, TurnOptions};
 use crate::error::Error;
 use crate::protocol::Text;
@@ -53,9 +54,7 @@ pub(crate) struct Runtime {
     pub(crate) sign: Option<Text>,
     /// What waits to be sent.
     pub(crate) held: HeldQueue,
-    pub(crate) settle_until: Option<Duration>,
-    /// The closing queue snapshot of a queued turn came; the closing status ends the pause.
-    settle_closing: bool,
+    pub(crate) settle: Settle,
     /// After a reconnect, until the server has the runtime back: an input that came before would run
     /// without its tools.
     restoring: bool,
@@ -128,7 +127,7 @@ impl Runtime {
 
     /// Whether the server has something to do in it, or to clean up after.
     pub(crate) fn at_work(&self, now: Duration) -> bool {
-        !self.at_rest() || self.settle_until.is_some_and(|until| until > now)
+        !self.at_rest() || self.settle.goes_on(now)
     }
 
     pub(crate) fn turn_index(&self, token: Token) -> Option<usize> {
@@ -158,46 +157,6 @@ impl Runtime {
         self.watch(&turn, ctx);
         self.turns.insert(0, turn);
         self.submit_first(text, token, ctx);
-    }
-
-    /// Starts the pause in which the server cleans up after a turn (section 18).
-    pub(crate) fn settle(&mut self, ctx: &mut Context) {
-        self.settle_until = Some(ctx.now.saturating_add(ctx.settle_pause));
-        self.settle_closing = false;
-        if !self.held.is_empty() {
-            self.wake_when_settled(ctx);
-        }
-    }
-
-    /// A queue snapshot came: for queued turns it is the first half of the mark that the clean-up
-    /// is over.
-    pub(crate) fn settle_queue_seen(&mut self) {
-        self.settle_closing = self.settle_until.is_some();
-    }
-
-    /// An idle status came: after a queue snapshot it is the second half of that mark.
-    pub(crate) fn settle_idle_seen(&mut self, ctx: &mut Context) {
-        if self.settle_closing {
-            self.settled(ctx);
-        }
-    }
-
-    /// The pause may be over.
-    pub(crate) fn settle_due(&mut self, ctx: &mut Context) {
-        match self.settle_until {
-            Some(until) if until > ctx.now => {
-                if !self.held.is_empty() {
-                    self.wake_when_settled(ctx);
-                }
-            }
-            _ => self.settled(ctx),
-        }
-    }
-
-    fn settled(&mut self, ctx: &mut Context) {
-        self.settle_until = None;
-        self.settle_closing = false;
-        self.release(ctx);
     }
 
     /// The server is asked for the runtime once more; when it was at work before the connection was

@@ -62,7 +62,7 @@ impl Runtime {
 
     /// Sees to it that what waits for the settle pause is sent after it.
     pub(crate) fn wake_when_settled(&self, ctx: &mut Context) {
-        if let Some(until) = self.settle_until.filter(|until| *until > ctx.now) {
+        if let Some(until) = self.settle.until().filter(|until| *until > ctx.now) {
             let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
             ctx.timers.set(until, Timer::Settle(agent, conversation));
         }
@@ -96,12 +96,11 @@ impl Runtime {
 
     /// Whether no input may be sent at all.
     fn settling(&self, ctx: &Context) -> bool {
-        let settling = self.settle_until.is_some_and(|until| until > ctx.now);
         let starts = |turn: &Turn| turn.unseen() && !turn.busy && !turn.left_over;
         // Where a turn runs that the server has lost sight of, it starts the next beside it (section 18). What they
         // say can be told apart only where the server says what a run answers.
         let astray = |turn: &Turn| turn.detached && turn.is_ours() && !ctx.features.correlation;
-        settling
+        self.settle.goes_on(ctx.now)
             || self.is_restoring()
             || self.turns.iter().any(|turn| starts(turn) || astray(turn))
     }
