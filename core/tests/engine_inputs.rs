@@ -3,14 +3,44 @@
 
 mod support;
 
-use letta_app_client::TurnOptions;
-use letta_app_client::engine::{Command, Reconnect};
+use std::time::Duration;
+
+use letta_app_client::engine::{Command, Correlation, Expect, Reconnect};
 use letta_app_client::protocol::Text;
+use letta_app_client::{ErrorKind, TurnOptions};
 use serde_json::{Value, json};
 use support::{End, Lab, runtime};
 
 fn place() -> (String, String) {
     ("a".to_owned(), "c".to_owned())
+}
+
+/// An input whose caller waits for `input_accepted`.
+fn submit(lab: &mut Lab, token: u64) {
+    let id = format!("r{token}");
+    let input = json!({ "type": "input", "request_id": id, "runtime": runtime() });
+    lab.command(Command::Request {
+        token,
+        command: "input".to_owned(),
+        text: Text::from(input.to_string()),
+        runtime: Some(place()),
+        settles: true,
+        expect: Expect {
+            correlation: Correlation::RequestId(id),
+            response_type: Some("input_accepted".to_owned()),
+            timeout: Some(Duration::from_secs(10)),
+            manual: false,
+        },
+    });
+}
+
+/// The answer to a `sync`.
+fn synced(sync: &Value) -> Value {
+    assert_eq!(sync["type"], "sync");
+    json!({
+        "type": "sync_response", "request_id": sync["request_id"], "success": true,
+        "runtime": runtime(),
+    })
 }
 
 /// What a turn does from the server's word to its end.
@@ -100,6 +130,70 @@ fn the_pause_after_a_reconnect_lasts() {
     assert!(lab.sent_kinds().is_empty(), "0 ms after the loss has cancelled a turn");
     lab.pass(0.2);
     assert_eq!(lab.sent_kinds(), ["input"]);
+}
+
+#[test]
+fn a_request_that_failed_with_its_connection_is_not_sent_on_the_standby() {
+    let mut lab = Lab::standing_by(Reconnect::default());
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.open_standby();
+    for sync in lab.sent_on_standby() {
+        lab.receive_on_standby(&synced(&sync));
+    }
+    for fence in lab.sent().iter().filter(|frame| frame["type"] == "sync") {
+        lab.receive(&synced(fence));
+    }
+    run_through(&mut lab, 1);
+    lab.finished(Some("run-1"), "end_turn");
+    lab.sent();
+    lab.ended();
+    submit(&mut lab, 5);
+    assert!(lab.sent().is_empty(), "it waits for the pause");
+    lab.switch();
+    let (token, end) = lab.one_end();
+    let error = end.error();
+    assert_eq!((token, error.kind(), error.close_code()), (5, ErrorKind::Disconnected, Some(1006)));
+    assert!(error.message().contains("not sent"), "{error}");
+    for _ in 0..20 {
+        for frame in lab.sent() {
+            lab.receive(&synced(&frame));
+        }
+        lab.pass(0.3);
+    }
+}
+
+#[test]
+fn a_request_that_timed_out_before_it_left_is_not_sent() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    // The server says nothing of it for a while.
+    submit(&mut lab, 2);
+    lab.pass(10.1);
+    let error = lab.one_end().1.error();
+    assert_eq!(error.kind(), ErrorKind::RequestTimeout);
+    assert!(error.message().contains("`input` was not sent within 10 s"), "{error}");
+    lab.accept(1, "started");
+    assert!(lab.sent_kinds().is_empty(), "its caller was told that it was not sent");
+    // One that has left says that there was no answer.
+    submit(&mut lab, 3);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.pass(10.1);
+    let error = lab.one_end().1.error();
+    assert!(error.message().contains("no answer to `input`"), "{error}");
+}
+
+#[test]
+fn a_request_that_was_cancelled_before_it_left_is_not_sent_and_what_waits_behind_it_is() {
+    let mut lab = settling(Lab::new());
+    submit(&mut lab, 2);
+    let text = Text::from(r#"{"type":"abort_message"}"#);
+    lab.command(Command::Send { text, runtime: Some(place()), settles: false });
+    assert!(lab.sent().is_empty());
+    lab.command(Command::Cancel { token: 2 });
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
+    lab.pass(1.0);
+    assert!(lab.sent_kinds().is_empty(), "nobody waits for it");
 }
 
 #[test]

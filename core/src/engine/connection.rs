@@ -50,7 +50,7 @@ impl Engine {
         let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
         let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));
-        self.requests.fail_all(error, &mut self.ctx);
+        self.requests.fail_all(error, &self.unsent(), &mut self.ctx);
         self.cut_turns(error);
         if !self.link.will_reconnect() {
             self.give_up_cuts(error);

@@ -10,8 +10,8 @@ use crate::room::Room;
 #[derive(Debug)]
 pub(crate) struct Held {
     pub(crate) text: Text,
-    /// The turn whose input it is.
-    pub(crate) turn: Option<Token>,
+    /// The request or turn that it is of; none where nobody waits for what becomes of it.
+    pub(crate) call: Option<Token>,
     /// Whether it is an input, and not just behind one.
     pub(crate) settles: bool,
 }
@@ -45,7 +45,7 @@ impl HeldQueue {
 
     /// Puts an input before all that wait.
     pub(crate) fn push_front(&mut self, text: Text, turn: Token) {
-        self.list.push_front(Held { text, turn: Some(turn), settles: true });
+        self.list.push_front(Held { text, call: Some(turn), settles: true });
     }
 
     pub(crate) fn remove(&mut self, place: usize) -> Option<Held> {
@@ -53,6 +53,16 @@ impl HeldQueue {
         self.others -= usize::from(!held.settles);
         self.list.give_back();
         Some(held)
+    }
+
+    /// The calls that wait to be sent.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = Token> {
+        self.list.iter().filter_map(|held| held.call)
+    }
+
+    /// Whether there are any that nobody waits for.
+    pub(crate) fn has_unawaited(&self) -> bool {
+        self.list.iter().any(|held| held.call.is_none())
     }
 
     /// Drops those that are meant. Says whether there were any.

@@ -47,7 +47,7 @@ mod turn;
 mod waiting;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,7 +226,7 @@ impl Engine {
     /// input waits to be sent that nobody waits for. A connection that is about to be closed waits a moment for that.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.runtimes.iter().any(Runtime::has_unsent)
+        self.runtimes.iter().any(|it| it.has_unsent() || it.held.has_unawaited())
     }
 
     /// What came in so far.
@@ -265,11 +265,11 @@ impl Engine {
             return;
         }
         match command {
-            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles),
+            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles, None),
             Command::Request { token, command, text, runtime, settles, expect } => {
                 self.requests.add(token, &command, expect, &mut self.ctx);
                 if self.requests.contains(token) {
-                    self.submit(text, runtime, settles);
+                    self.submit(text, runtime, settles, Some(token));
                 }
             }
             Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
@@ -285,7 +285,9 @@ impl Engine {
                 self.turns.insert(token, Place { runtime, request_id });
             }
             Command::Cancel { token } => {
-                if !self.requests.remove(token) && !self.stop_cut(token, Cause::Gone) {
+                if self.requests.remove(token) {
+                    self.take_back(token);
+                } else if !self.stop_cut(token, Cause::Gone) {
                     let gone = Cause::Gone;
                     self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, gone, ctx));
                 }
@@ -331,7 +333,11 @@ impl Engine {
         self.process_ready();
         while let Some(timer) = self.ctx.timers.due(now) {
             match timer {
-                Timer::Request(token) => self.requests.due(token, &mut self.ctx),
+                Timer::Request(token) if self.requests.is_due(token, now) => {
+                    let unsent = self.take_back(token);
+                    self.requests.expire(token, unsent, &mut self.ctx);
+                }
+                Timer::Request(_) => {}
                 Timer::Turn(token) => {
                     self.with_turn(token, |runtime, ctx| runtime.turn_due(token, ctx));
                 }
@@ -350,7 +356,14 @@ impl Engine {
         self.forget_ended();
     }
 
-    fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
+    /// Sends a command, now or when it may be sent. `call` is the request that it is of.
+    fn submit(
+        &mut self,
+        text: Text,
+        runtime: Option<(String, String)>,
+        settles: bool,
+        call: Option<Token>,
+    ) {
         if let Some((agent, conversation)) = &runtime {
             self.join(agent, conversation);
         }
@@ -358,10 +371,25 @@ impl Engine {
         match runtime {
             Some((agent, conversation)) => {
                 let runtime = self.runtimes.get(&agent, &conversation);
-                runtime.submit(text, settles, None, &mut self.ctx);
+                runtime.submit(text, settles, call, &mut self.ctx);
             }
             None => self.ctx.transmit.push_back(text),
         }
+    }
+
+    /// Takes a request back that has not left: nobody waits for its answer. Says whether that was so.
+    fn take_back(&mut self, token: Token) -> bool {
+        let Some(runtime) = self.runtimes.all().find_map(|it| it.take_back(token).then_some(it))
+        else {
+            return false;
+        };
+        runtime.release(&mut self.ctx);
+        true
+    }
+
+    /// The calls that have not left.
+    fn unsent(&self) -> HashSet<Token> {
+        self.runtimes.iter().flat_map(|runtime| runtime.held.calls()).collect()
     }
 
     /// This client has to do with a runtime.

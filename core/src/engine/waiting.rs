@@ -44,13 +44,13 @@ impl Runtime {
         &mut self,
         text: Text,
         settles: bool,
-        turn: Option<Token>,
+        call: Option<Token>,
         ctx: &mut Context,
     ) {
         if settles {
             self.wake_when_settled(ctx);
         }
-        self.held.push_back(Held { text, turn, settles });
+        self.held.push_back(Held { text, call, settles });
         self.release(ctx);
     }
 
@@ -79,7 +79,7 @@ impl Runtime {
                 if *settling.get_or_insert_with(|| self.settling(ctx)) {
                     return;
                 }
-                if stay > 0 || self.would_mix(command.turn) {
+                if stay > 0 || self.would_mix(command.call) {
                     if self.held.only_inputs() {
                         return;
                     }
@@ -125,7 +125,7 @@ impl Runtime {
 
     fn transmit(&mut self, command: Held, ctx: &mut Context) {
         ctx.transmit.push_back(command.text);
-        let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else {
+        let Some(index) = command.call.and_then(|token| self.turn_index(token)) else {
             return;
         };
         // A turn ahead of us that has shown nothing yet keeps the server busy too.
@@ -148,8 +148,15 @@ impl Runtime {
         self.watch(&self.turns[index], ctx);
     }
 
-    /// Takes a turn's input back while it has not left. Says whether that was so.
+    /// Takes back what a call wants to send, while it has not left. Says whether that was so.
     pub(crate) fn take_back(&mut self, token: Token) -> bool {
-        self.held.drop_where(|held| held.turn == Some(token))
+        self.held.drop_where(|held| held.call == Some(token))
+    }
+
+    /// The same for all requests: they have failed.
+    pub(crate) fn take_requests_back(&mut self) {
+        let turns = &self.turns;
+        let is_turn = |token| turns.iter().any(|turn| turn.token == token);
+        self.held.drop_where(|held| held.call.is_some_and(|token| !is_turn(token)));
     }
 }
