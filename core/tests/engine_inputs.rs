@@ -196,6 +196,47 @@ fn a_request_that_was_cancelled_before_it_left_is_not_sent_and_what_waits_behind
     assert!(lab.sent_kinds().is_empty(), "nobody waits for it");
 }
 
+/// A command that nobody waits for.
+fn send(lab: &mut Lab, kind: &str) {
+    let text = json!({ "type": kind, "runtime": runtime() });
+    lab.command(Command::Send {
+        text: Text::from(text.to_string()),
+        runtime: Some(place()),
+        settles: kind == "input",
+    });
+}
+
+#[test]
+fn what_nobody_waits_for_and_has_not_left_leaves_on_the_next_connection() {
+    let mut lab = settling(Lab::reconnecting(Reconnect::default()));
+    send(&mut lab, "input");
+    send(&mut lab, "change_device_state");
+    submit(&mut lab, 2);
+    assert!(lab.sent().is_empty() && lab.engine.has_unsent());
+    lab.lose();
+    let error = lab.one_end().1.error();
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    assert!(error.message().contains("not sent"), "{error}");
+    // The next one does not last long.
+    lab.pass(0.3);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    assert_eq!(lab.sent_kinds(), ["sync"]);
+    lab.lose();
+    lab.pass(0.6);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    let sync = lab.sent().remove(0);
+    lab.receive(&synced(&sync));
+    lab.pass(0.2);
+    assert_eq!(lab.sent_kinds(), ["input", "change_device_state"], "in the order given");
+    // Where there is no other connection there is nothing left to send.
+    let mut lab = settling(Lab::new());
+    send(&mut lab, "input");
+    lab.lose();
+    assert!(!lab.engine.has_unsent());
+}
+
 #[test]
 fn an_input_whose_request_id_was_used_before_is_acknowledged() {
     let mut lab = Lab::new();

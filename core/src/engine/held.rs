@@ -65,6 +65,11 @@ impl HeldQueue {
         self.list.iter().any(|held| held.call.is_none())
     }
 
+    /// Takes out all that nobody waits for, where all others are about to be dropped.
+    pub(crate) fn take_unawaited(&mut self) -> impl Iterator<Item = Held> {
+        std::mem::take(self).list.into_iter().filter(|held| held.call.is_none())
+    }
+
     /// Drops those that are meant. Says whether there were any.
     pub(crate) fn drop_where(&mut self, is_meant: impl Fn(&Held) -> bool) -> bool {
         let before = self.list.len();

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod backoff;
+mod carried;
 mod command;
 mod completion;
 mod connection;
@@ -53,6 +54,7 @@ use std::time::Duration;
 
 use approvals::Approvers;
 pub use backoff::Reconnect;
+use carried::Carried;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
@@ -128,6 +130,7 @@ pub struct Engine {
     resync: Resync,
     recovery: Recovery,
     standby: Standby,
+    carried: Carried,
     max_pending: usize,
 }
 
@@ -172,6 +175,7 @@ impl Engine {
             resync: Resync::default(),
             recovery: Recovery::default(),
             standby: Standby::default(),
+            carried: Carried::default(),
             max_pending: MAX_PENDING_REQUESTS,
         }
     }
