@@ -238,6 +238,122 @@ fn what_nobody_waits_for_and_has_not_left_leaves_on_the_next_connection() {
 }
 
 #[test]
+fn two_inputs_never_start_at_once_also_without_their_turns() {
+    let mut lab = Lab::new();
+    submit(&mut lab, 1);
+    submit(&mut lab, 2);
+    send(&mut lab, "input");
+    assert_eq!(lab.sent_kinds(), ["input"], "the second waits for the server's word on the first");
+    lab.accept(1, "started");
+    // The server is at work by now, and queues what comes.
+    assert_eq!(lab.sent_kinds(), ["input", "input"]);
+}
+
+#[test]
+fn a_turn_waits_for_the_word_on_an_input_before_it() {
+    let mut lab = Lab::new();
+    submit(&mut lab, 1);
+    lab.turn(2, "m2", TurnOptions::default());
+    assert_eq!(lab.sent_kinds(), ["input"], "the second waits for the server's word on the first");
+    lab.accept(1, "started");
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    // What begins is the turn of the first.
+    lab.status("SENDING_API_REQUEST");
+    lab.says("r1", "one");
+    lab.accept(2, "queued");
+    lab.status("WAITING_ON_INPUT");
+    lab.finished(Some("r1"), "end_turn");
+    assert!(matches!(&lab.ended()[..], [(1, End::Response(..))]), "the turn goes on");
+}
+
+#[test]
+fn what_begins_on_a_server_that_acknowledges_nothing_is_the_turn_of_the_first_input() {
+    let mut lab = Lab::new();
+    send(&mut lab, "input");
+    lab.turn(2, "m2", TurnOptions::default());
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.status("SENDING_API_REQUEST");
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.says("r1", "one");
+    let item = json!({ "id": "q-1", "client_message_id": "m2" });
+    lab.event("update_queue", json!({ "queue": [item] }));
+    lab.delta(json!({ "message_type": "stop_reason", "run_id": "r1", "stop_reason": "end_turn" }));
+    lab.status("WAITING_ON_INPUT");
+    assert!(lab.ended().is_empty());
+}
+
+/// A sign of the input, from the server.
+type Sign<'a> = &'a dyn Fn(&mut Lab);
+
+/// The first input was sent, and the second waits for the word on it.
+fn waiting_for_a_word() -> Lab {
+    let mut lab = Lab::new();
+    submit(&mut lab, 1);
+    send(&mut lab, "input");
+    assert_eq!(lab.sent().len(), 1);
+    lab
+}
+
+#[test]
+fn the_wait_for_a_word_ends_by_every_sign_of_it_and_by_none() {
+    let refused = |lab: &mut Lab| {
+        lab.receive(&json!({
+            "type": "input_accepted", "request_id": "r1", "runtime": runtime(), "accepted": false,
+            "error": "full",
+        }));
+    };
+    let delta = |kind: &str, run: Value, terminal: bool| json!({ "message_type": kind, "run_id": run, "is_terminal": terminal, "message": "no" });
+    let said = delta("assistant_message", "r1".into(), false);
+    let failed = delta("loop_error", Value::Null, true);
+    let queue = json!({ "queue": [{ "id": "q-1", "client_message_id": "x" }] });
+    let signs: [(&str, Sign<'_>); 6] = [
+        ("queued", &|lab| lab.accept(1, "queued")),
+        ("refused", &refused),
+        ("busy", &|lab| lab.status("PROCESSING_API_RESPONSE")),
+        ("said", &|lab| lab.delta(said.clone())),
+        ("failed", &|lab| lab.delta(failed.clone())),
+        ("listed", &|lab| lab.event("update_queue", queue.clone())),
+    ];
+    for (name, sign) in signs {
+        let mut lab = waiting_for_a_word();
+        sign(&mut lab);
+        assert_eq!(lab.sent_kinds(), ["input"], "{name}");
+    }
+    // A word on another input, an idle status and an empty queue may be of the time before.
+    let mut lab = waiting_for_a_word();
+    lab.accept(7, "started");
+    lab.status("WAITING_ON_INPUT");
+    lab.event("update_queue", json!({ "queue": [], "removed": [] }));
+    lab.pass(29.9);
+    assert!(lab.sent().is_empty());
+    lab.pass(0.2);
+    assert_eq!(lab.sent_kinds(), ["input"], "the server is silent");
+    // What may be a refusal is not waited on for long.
+    let mut lab = waiting_for_a_word();
+    lab.turn(3, "m3", TurnOptions::default());
+    lab.delta(delta("loop_error", Value::Null, false));
+    lab.pass(5.1);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+}
+
+#[test]
+fn inputs_to_a_server_at_work_and_to_other_conversations_do_not_wait() {
+    let mut lab = Lab::new();
+    lab.status("PROCESSING_API_RESPONSE");
+    submit(&mut lab, 1);
+    submit(&mut lab, 2);
+    assert_eq!(lab.sent().len(), 2);
+    let mut lab = Lab::new();
+    send(&mut lab, "input");
+    lab.command(Command::Send {
+        text: Text::from(r#"{"type":"input"}"#),
+        runtime: Some(("a".to_owned(), "other".to_owned())),
+        settles: true,
+    });
+    assert_eq!(lab.sent().len(), 2);
+}
+
+#[test]
 fn an_input_whose_request_id_was_used_before_is_acknowledged() {
     let mut lab = Lab::new();
     let send = |lab: &mut Lab, token: u64, payload: Value| {

@@ -35,7 +35,7 @@ pub(crate) fn status_of(stop_reason: Option<&str>, error: Option<&str>) -> TurnS
 }
 
 /// How long a sign that an input was invalid waits for proof of the opposite.
-const REFUSAL_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
 impl Runtime {
     /// `turn_finished`: ends every turn that owns its run, and, when it names no run, the turns

@@ -45,6 +45,7 @@ mod stopping;
 mod submission;
 mod tools;
 mod turn;
+mod unspoken;
 mod waiting;
 mod words;
 

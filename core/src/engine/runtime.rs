@@ -14,6 +14,7 @@ use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
 use super::settle::Settle;
 use super::turn::{Approvals, Cause, End, Limit, Phase, Turn, TurnOptions};
+use super::unspoken::Unspoken;
 use crate::error::Error;
 use crate::protocol::Text;
 
@@ -29,7 +30,6 @@ const AT_TOOLS: [&str; 3] = [ASKING, "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_CO
 
 /// See the module's text.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Runtime {
     pub(crate) agent_id: String,
     pub(crate) conversation_id: String,
@@ -55,6 +55,9 @@ pub(crate) struct Runtime {
     /// What waits to be sent.
     pub(crate) held: HeldQueue,
     pub(crate) settle: Settle,
+    pub(crate) unspoken: Unspoken,
+    /// When it is looked at whether something may be sent.
+    pub(crate) wakes_at: Option<Duration>,
     /// After a reconnect, until the server has the runtime back: an input that came before would run
     /// without its tools.
     restoring: bool,
@@ -122,7 +125,11 @@ impl Runtime {
     /// Whether nothing would be lost by forgetting the runtime but what its last runs said, and a settle
     /// pause that has long passed for all but the latest.
     pub(crate) fn at_rest(&self) -> bool {
-        self.turns.is_empty() && self.held.is_empty() && self.approvals.is_empty() && self.idle()
+        self.turns.is_empty()
+            && self.held.is_empty()
+            && self.unspoken.is_empty()
+            && self.approvals.is_empty()
+            && self.idle()
     }
 
     /// Whether the server has something to do in it, or to clean up after.

@@ -74,9 +74,7 @@ impl Runtime {
     pub(crate) fn settle(&mut self, ctx: &mut Context) {
         let until = Some(ctx.now.saturating_add(ctx.settle_pause));
         self.settle = Settle { until, closing: Closing::Unknown };
-        if !self.held.is_empty() {
-            self.wake_when_settled(ctx);
-        }
+        self.wake(ctx);
     }
 
     /// The same for a turn that the server has named. Of those that began in the queue the closing frames come when
@@ -89,12 +87,11 @@ impl Runtime {
         }
     }
 
-    /// The pause may be over.
+    /// The pause may be over, or the time for a word on an input.
     pub(crate) fn settle_due(&mut self, ctx: &mut Context) {
         self.settle.due(ctx.now);
-        if self.settle.goes_on(ctx.now) && !self.held.is_empty() {
-            self.wake_when_settled(ctx);
-        }
+        self.unspoken.due(ctx.now);
         self.release(ctx);
+        self.wake(ctx);
     }
 }
