@@ -67,7 +67,8 @@ export abstract class DocumentedClient extends ClientBase {
   /**
    * `input`; resolves when the server has accepted or refused it, never at the turn's end. Servers up
    * to 0.29.6 do not answer inputs. The answer to an approval has no time limit by default, because
-   * it may come only after the turn (section 13).
+   * it may come only after the turn (section 13). One that is given up, or whose time is over, while it
+   * still waits to be sent (`settlePauseMs`, or the word on the one before it) is not sent.
    */
   submitInput(
     command: types.Body<wire.InputCommand>,

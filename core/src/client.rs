@@ -420,6 +420,8 @@ impl Client {
 
     /// Sends an input and resolves with `input_accepted`, not with the end of the turn. The answer
     /// to an approval has no time limit, because it may come only after the whole turn (section 13).
+    /// One whose future is dropped, or whose time is over, while it still waits to be sent (`settle_pause`,
+    /// or the word on the one before it) is not sent.
     ///
     /// # Errors
     ///

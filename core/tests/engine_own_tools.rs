@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use letta_app_client::engine::Command;
 use letta_app_client::protocol::Text;
@@ -121,4 +121,27 @@ fn its_limit_passes_while_it_waits() {
     lab.finished(Some("r1"), "end_turn");
     lab.pass(5.0);
     assert!(inputs(&mut lab).is_empty(), "it was taken back");
+}
+
+/// How long 20 pieces of a running turn take while others wait for turns of their own.
+fn time_of_pieces(waiting: u64) -> Duration {
+    let mut lab = running(json!({}));
+    for token in 2..waiting + 2 {
+        let payload = json!({ "client_tool_allowlist": [format!("T{token}")] });
+        lab.turn_with(token, &format!("m{token}"), payload, TurnOptions::default());
+    }
+    let begin = Instant::now();
+    for _ in 0..20 {
+        lab.says("r1", "x");
+        lab.event("update_queue", json!({ "queue": [], "removed": [] }));
+    }
+    begin.elapsed()
+}
+
+#[test]
+fn those_that_wait_cost_each_frame_a_look_and_not_one_at_all_others() {
+    let best = |waiting| (0..5).map(|_| time_of_pieces(waiting)).min().unwrap_or_default();
+    let (few, many) = (best(250), best(2_000));
+    // Eight times as many: with a look at all others it was more than fifty times as long.
+    assert!(many < few * 25, "{few:?} for 250, {many:?} for 2,000");
 }

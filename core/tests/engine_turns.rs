@@ -408,18 +408,6 @@ fn the_next_input_waits_until_the_server_has_cleaned_up() {
 }
 
 #[test]
-fn a_queued_turn_says_itself_when_the_clean_up_is_over() {
-    let mut lab = running(TurnOptions::default());
-    lab.status("WAITING_ON_INPUT");
-    lab.finished(Some("r1"), "end_turn");
-    lab.turn(2, "m2", TurnOptions::default());
-    assert!(lab.sent().is_empty());
-    lab.event("update_queue", json!({ "queue": [], "removed": [] }));
-    lab.status("WAITING_ON_INPUT");
-    assert_eq!(lab.sent_kinds(), ["input"]);
-}
-
-#[test]
 fn a_turn_that_was_not_sent_is_taken_back() {
     let mut lab = running(TurnOptions::default());
     lab.finished(Some("r1"), "end_turn");

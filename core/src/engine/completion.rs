@@ -35,7 +35,7 @@ pub(crate) fn status_of(stop_reason: Option<&str>, error: Option<&str>) -> TurnS
 }
 
 /// How long a sign that an input was invalid waits for proof of the opposite.
-const REFUSAL_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const REFUSAL_WAIT: Duration = Duration::from_secs(5);
 
 impl Runtime {
     /// `turn_finished`: ends every turn that owns its run, and, when it names no run, the turns
@@ -69,7 +69,7 @@ impl Runtime {
             self.runs.end(&run);
         }
         self.approvals_open(&[], ctx);
-        self.settle(ctx);
+        self.settle_after(end.turn_id.as_deref(), ctx);
     }
 
     /// Whether a turn is ours and has no run yet.

@@ -17,6 +17,7 @@ impl Engine {
             for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
                 self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
             }
+            self.hand_on_carried();
             self.reconnected();
         }
     }
@@ -32,6 +33,7 @@ impl Engine {
         self.ctx.now = now;
         self.link.failed(now, error);
         if !self.link.will_reconnect() {
+            self.carried.clear();
             self.give_up_cuts(error);
         }
     }
@@ -50,7 +52,8 @@ impl Engine {
         let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
         let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));
-        self.requests.fail_all(error, &mut self.ctx);
+        self.requests.fail_all(error, &self.unsent(), &mut self.ctx);
+        self.carry_over();
         self.cut_turns(error);
         if !self.link.will_reconnect() {
             self.give_up_cuts(error);

@@ -158,6 +158,7 @@ impl Engine {
         let ctx = &mut self.ctx;
         let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
         runtime.heard = ctx.now;
+        runtime.settle.heard(&envelope.kind);
         match &*envelope.kind {
             "update_loop_status" => {
                 let mut state = serde_json::from_str::<LoopStatusFrame>(text)?.loop_status;
@@ -167,27 +168,41 @@ impl Engine {
                     runtime.tell_ours(&TurnEvent::Status { status: state.status.clone() }, ctx);
                 }
                 runtime.complete_by_status(state, ctx);
-                if runtime.idle() {
-                    runtime.settle_idle_seen(ctx);
-                }
+                runtime.settle.status_seen(runtime.idle());
+                runtime.unspoken.status_seen(runtime.idle());
             }
             "update_queue" => {
                 let frame = serde_json::from_str::<QueueFrame>(text)?;
                 runtime.queued = frame.queue.len();
                 runtime.follow_queue(&frame, ctx);
                 runtime.own_by_queue(&frame, text, ctx);
-                runtime.settle_queue_seen();
+                runtime.settle.queue_seen();
+                runtime.unspoken.queue_seen(&frame);
             }
             "turn_finished" => {
                 runtime.turn_finished(serde_json::from_str::<TurnFinishedFrame>(text)?, text, ctx);
             }
-            "stream_delta" if !runtime.turns.is_empty() || self.tools.any() => {
+            "input_accepted" if !runtime.unspoken.is_empty() => {
+                let frame = serde_json::from_str::<InputAcceptedFrame>(text)?;
+                let id = envelope.request_id.as_deref().unwrap_or_default();
+                runtime.unspoken.answered(id, frame.accepted);
+            }
+            "stream_delta"
+                if !runtime.turns.is_empty()
+                    || !runtime.unspoken.is_empty()
+                    || self.tools.any() =>
+            {
                 let json = envelope.delta.unwrap_or_default();
                 let delta = match delta {
                     Some(delta) => delta,
                     None => delta.insert(Delta::read(json).map_err(unreadable)?),
                 };
                 self.tools.heard(&scope.agent_id, &scope.conversation_id, delta, ctx);
+                if !runtime.unspoken.is_empty() {
+                    runtime.unspoken.delta_seen(delta, ctx.now);
+                    runtime.wake(ctx);
+                    runtime.release(ctx);
+                }
                 if runtime.turns.is_empty() {
                     return Ok(());
                 }

@@ -6,6 +6,7 @@
 
 mod approvals;
 mod backoff;
+mod carried;
 mod command;
 mod completion;
 mod connection;
@@ -19,6 +20,7 @@ mod directory;
 mod event;
 mod fingerprint;
 mod follow;
+mod held;
 mod incoming;
 mod lane;
 mod leftover;
@@ -36,21 +38,24 @@ mod runtime;
 mod runtimes;
 mod schema;
 mod sequence;
+mod settle;
 mod shadow;
 mod standby;
 mod stopping;
 mod submission;
 mod tools;
 mod turn;
+mod unspoken;
 mod waiting;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use approvals::Approvers;
 pub use backoff::Reconnect;
+use carried::Carried;
 pub use command::Command;
 pub use context::Ids;
 use context::{Context, Features, Timer, Timers};
@@ -126,6 +131,7 @@ pub struct Engine {
     resync: Resync,
     recovery: Recovery,
     standby: Standby,
+    carried: Carried,
     max_pending: usize,
 }
 
@@ -170,6 +176,7 @@ impl Engine {
             resync: Resync::default(),
             recovery: Recovery::default(),
             standby: Standby::default(),
+            carried: Carried::default(),
             max_pending: MAX_PENDING_REQUESTS,
         }
     }
@@ -224,7 +231,7 @@ impl Engine {
     /// input waits to be sent that nobody waits for. A connection that is about to be closed waits a moment for that.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.runtimes.iter().any(Runtime::has_unsent)
+        self.runtimes.iter().any(|it| it.has_unsent() || it.held.has_unawaited())
     }
 
     /// What came in so far.
@@ -263,11 +270,11 @@ impl Engine {
             return;
         }
         match command {
-            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles),
+            Command::Send { text, runtime, settles } => self.submit(text, runtime, settles, None),
             Command::Request { token, command, text, runtime, settles, expect } => {
                 self.requests.add(token, &command, expect, &mut self.ctx);
                 if self.requests.contains(token) {
-                    self.submit(text, runtime, settles);
+                    self.submit(text, runtime, settles, Some(token));
                 }
             }
             Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
@@ -283,7 +290,9 @@ impl Engine {
                 self.turns.insert(token, Place { runtime, request_id });
             }
             Command::Cancel { token } => {
-                if !self.requests.remove(token) && !self.stop_cut(token, Cause::Gone) {
+                if self.requests.remove(token) {
+                    self.take_back(token);
+                } else if !self.stop_cut(token, Cause::Gone) {
                     let gone = Cause::Gone;
                     self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, gone, ctx));
                 }
@@ -329,7 +338,11 @@ impl Engine {
         self.process_ready();
         while let Some(timer) = self.ctx.timers.due(now) {
             match timer {
-                Timer::Request(token) => self.requests.due(token, &mut self.ctx),
+                Timer::Request(token) if self.requests.is_due(token, now) => {
+                    let unsent = self.take_back(token);
+                    self.requests.expire(token, unsent, &mut self.ctx);
+                }
+                Timer::Request(_) => {}
                 Timer::Turn(token) => {
                     self.with_turn(token, |runtime, ctx| runtime.turn_due(token, ctx));
                 }
@@ -348,7 +361,14 @@ impl Engine {
         self.forget_ended();
     }
 
-    fn submit(&mut self, text: Text, runtime: Option<(String, String)>, settles: bool) {
+    /// Sends a command, now or when it may be sent. `call` is the request that it is of.
+    fn submit(
+        &mut self,
+        text: Text,
+        runtime: Option<(String, String)>,
+        settles: bool,
+        call: Option<Token>,
+    ) {
         if let Some((agent, conversation)) = &runtime {
             self.join(agent, conversation);
         }
@@ -356,10 +376,25 @@ impl Engine {
         match runtime {
             Some((agent, conversation)) => {
                 let runtime = self.runtimes.get(&agent, &conversation);
-                runtime.submit(text, settles, None, &mut self.ctx);
+                runtime.submit(text, settles, call, &mut self.ctx);
             }
             None => self.ctx.transmit.push_back(text),
         }
+    }
+
+    /// Takes a request back that has not left: nobody waits for its answer. Says whether that was so.
+    fn take_back(&mut self, token: Token) -> bool {
+        let Some(runtime) = self.runtimes.all().find_map(|it| it.take_back(token).then_some(it))
+        else {
+            return false;
+        };
+        runtime.release(&mut self.ctx);
+        true
+    }
+
+    /// The calls that have not left.
+    fn unsent(&self) -> HashSet<Token> {
+        self.runtimes.iter().flat_map(|runtime| runtime.held.calls()).collect()
     }
 
     /// This client has to do with a runtime.
@@ -420,7 +455,7 @@ impl Engine {
         }
         for token in self.ctx.ended.drain(..) {
             if let Some(place) = self.turns.remove(&token) {
-                self.inputs.remove(&place.request_id);
+                forget_input(&mut self.inputs, &place.request_id, token);
             }
         }
         self.turns.give_back();
@@ -434,5 +469,12 @@ impl Engine {
             // Of the others there are few for each runtime.
             _ => true,
         });
+    }
+}
+
+/// Nobody waits for the word on a turn's input any more. A later turn may have one with the same id by now.
+fn forget_input(inputs: &mut HashMap<String, Token>, request_id: &str, token: Token) {
+    if inputs.get(request_id) == Some(&token) {
+        inputs.remove(request_id);
     }
 }

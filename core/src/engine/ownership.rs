@@ -1,6 +1,8 @@
 //! Whose turn is it: when a running turn starts to answer an input, and which runs belong to it
 //! (PROTOCOL.md sections 17.2 steps 3–6, and 17.3 "ours begins").
 
+use std::collections::HashSet;
+
 use super::context::Context;
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
@@ -174,15 +176,20 @@ impl Runtime {
         }
     }
 
-    /// Turns whose message ids a later turn repeats: a listing of those ids means the later one.
-    fn repeated(&self) -> Vec<Token> {
-        let shares =
-            |one: &Turn, other: &Turn| one.client_ids.iter().any(|id| other.has_client_id(id));
-        let turns = self.turns.iter().enumerate();
-        let repeated = turns.filter(|(index, turn)| {
-            self.turns[index + 1..].iter().any(|later| shares(turn, later))
-        });
-        repeated.map(|(_, turn)| turn.token).collect()
+    /// Sent turns whose message ids a later one repeats: a listing of those ids means the later one.
+    fn repeated(&self) -> HashSet<Token> {
+        let sent = || self.turns.iter().filter(|turn| turn.phase != Phase::Held);
+        if sent().nth(1).is_none() {
+            return HashSet::new();
+        }
+        let (mut later, mut repeated) = (HashSet::new(), HashSet::new());
+        for turn in sent().rev() {
+            if turn.client_ids.iter().any(|id| later.contains(id)) {
+                repeated.insert(turn.token);
+            }
+            later.extend(&turn.client_ids);
+        }
+        repeated
     }
 
     /// Reads a queue snapshot with its transitions.

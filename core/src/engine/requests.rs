@@ -1,7 +1,7 @@
 //! Requests that wait for their response: matched by id and expected type, each with a time limit
 //! (PROTOCOL.md section 5).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -20,6 +20,12 @@ const SERVER_REQUESTS: [&str; 2] = ["control_request", "external_tool_call_reque
 
 /// The one response that comes in several frames (section 5).
 const CHUNKED: &str = "list_memory_response";
+
+/// What may have become of a command that is not answered.
+const SILENT: &str = "a server that does not know a command, or one of its fields, stays silent";
+
+/// What became of a command that did not leave in time.
+const UNSENT: &str = "it waited behind an input: for the server's word on the one before, or until the runtime was at rest";
 
 /// How to recognise the answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -141,30 +147,37 @@ impl Requests {
         removed
     }
 
-    /// A request's time limit may have passed.
-    pub(crate) fn due(&mut self, token: Token, ctx: &mut Context) {
+    /// Whether a request's time limit has passed.
+    pub(crate) fn is_due(&self, token: Token, now: Duration) -> bool {
+        let pending = self.by_token.get(&token).and_then(|key| self.by_key.get(key));
+        pending.and_then(|pending| pending.deadline).is_some_and(|at| at <= now)
+    }
+
+    /// Fails a request whose time limit has passed. `unsent`: it had not left.
+    pub(crate) fn expire(&mut self, token: Token, unsent: bool, ctx: &mut Context) {
         let Some(pending) = self.by_token.get(&token).and_then(|key| self.by_key.get(key)) else {
             return;
         };
-        if pending.deadline.is_none_or(|at| at > ctx.now) {
-            return;
-        }
         let seconds = pending.expect.timeout.unwrap_or_default().as_secs_f64();
-        let message = format!("no answer to `{}` within {seconds} s", pending.command);
-        let hint = spec(&pending.command)
-            .and_then(|spec| spec.timeout_hint)
-            .unwrap_or("a server that does not know a command, or one of its fields, stays silent");
+        let command = &pending.command;
+        let (message, hint) = if unsent {
+            (format!("`{command}` was not sent within {seconds} s"), UNSENT)
+        } else {
+            let hint = spec(command).and_then(|spec| spec.timeout_hint);
+            (format!("no answer to `{command}` within {seconds} s"), hint.unwrap_or(SILENT))
+        };
         ctx.fail(token, Error::new(ErrorKind::RequestTimeout, message).with_hint(hint));
         self.remove(token);
     }
 
-    /// Fails every waiting request.
-    pub(crate) fn fail_all(&mut self, error: &Error, ctx: &mut Context) {
+    /// Fails every waiting request. `unsent` are calls that had not left.
+    pub(crate) fn fail_all(&mut self, error: &Error, unsent: &HashSet<Token>, ctx: &mut Context) {
         self.by_key.clear();
         let mut tokens: Vec<_> = self.by_token.drain().map(|(token, _)| token).collect();
         tokens.sort_unstable();
         for token in tokens {
-            ctx.fail(token, error.clone());
+            let is_unsent = unsent.contains(&token);
+            ctx.fail(token, if is_unsent { not_sent(error) } else { error.clone() });
         }
         self.give_back();
     }
@@ -192,6 +205,13 @@ impl Pending {
         frame.set("entries", format!("[{}]", joined.join(","))).ok()?;
         Some(Text::from(frame.to_text()))
     }
+}
+
+/// The error of a request that had not left when the connection was lost.
+fn not_sent(lost: &Error) -> Error {
+    Error::new(lost.kind(), format!("the command was not sent: {}", lost.message()))
+        .with_close_code(lost.close_code())
+        .with_will_reconnect(lost.will_reconnect())
 }
 
 /// Whether an answer says `success: false`, or `accepted: false`.

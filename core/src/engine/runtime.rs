@@ -1,6 +1,5 @@
 //! One agent and conversation: its status, its queue, its open turns, and when its last turn has settled.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,11 +8,13 @@ use super::approvals::Approval;
 use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
+use super::held::HeldQueue;
 use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
+use super::settle::Settle;
 use super::turn::{Approvals, Cause, End, Limit, Phase, Turn, TurnOptions};
-use super::waiting::Held;
+use super::unspoken::Unspoken;
 use crate::error::Error;
 use crate::protocol::Text;
 
@@ -29,7 +30,6 @@ const AT_TOOLS: [&str; 3] = [ASKING, "EXECUTING_CLIENT_SIDE_TOOL", "EXECUTING_CO
 
 /// See the module's text.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Runtime {
     pub(crate) agent_id: String,
     pub(crate) conversation_id: String,
@@ -53,10 +53,11 @@ pub(crate) struct Runtime {
     /// The last frame that tells what a turn is doing.
     pub(crate) sign: Option<Text>,
     /// What waits to be sent.
-    pub(crate) held: VecDeque<Held>,
-    pub(crate) settle_until: Option<Duration>,
-    /// The closing queue snapshot of a queued turn came; the closing status ends the pause.
-    settle_closing: bool,
+    pub(crate) held: HeldQueue,
+    pub(crate) settle: Settle,
+    pub(crate) unspoken: Unspoken,
+    /// When it is looked at whether something may be sent.
+    pub(crate) wakes_at: Option<Duration>,
     /// After a reconnect, until the server has the runtime back: an input that came before would run
     /// without its tools.
     restoring: bool,
@@ -124,12 +125,16 @@ impl Runtime {
     /// Whether nothing would be lost by forgetting the runtime but what its last runs said, and a settle
     /// pause that has long passed for all but the latest.
     pub(crate) fn at_rest(&self) -> bool {
-        self.turns.is_empty() && self.held.is_empty() && self.approvals.is_empty() && self.idle()
+        self.turns.is_empty()
+            && self.held.is_empty()
+            && self.unspoken.is_empty()
+            && self.approvals.is_empty()
+            && self.idle()
     }
 
     /// Whether the server has something to do in it, or to clean up after.
     pub(crate) fn at_work(&self, now: Duration) -> bool {
-        !self.at_rest() || self.settle_until.is_some_and(|until| until > now)
+        !self.at_rest() || self.settle.goes_on(now)
     }
 
     pub(crate) fn turn_index(&self, token: Token) -> Option<usize> {
@@ -159,46 +164,6 @@ impl Runtime {
         self.watch(&turn, ctx);
         self.turns.insert(0, turn);
         self.submit_first(text, token, ctx);
-    }
-
-    /// Starts the pause in which the server cleans up after a turn (section 18).
-    pub(crate) fn settle(&mut self, ctx: &mut Context) {
-        self.settle_until = Some(ctx.now.saturating_add(ctx.settle_pause));
-        self.settle_closing = false;
-        if !self.held.is_empty() {
-            self.wake_when_settled(ctx);
-        }
-    }
-
-    /// A queue snapshot came: for queued turns it is the first half of the mark that the clean-up
-    /// is over.
-    pub(crate) fn settle_queue_seen(&mut self) {
-        self.settle_closing = self.settle_until.is_some();
-    }
-
-    /// An idle status came: after a queue snapshot it is the second half of that mark.
-    pub(crate) fn settle_idle_seen(&mut self, ctx: &mut Context) {
-        if self.settle_closing {
-            self.settled(ctx);
-        }
-    }
-
-    /// The pause may be over.
-    pub(crate) fn settle_due(&mut self, ctx: &mut Context) {
-        match self.settle_until {
-            Some(until) if until > ctx.now => {
-                if !self.held.is_empty() {
-                    self.wake_when_settled(ctx);
-                }
-            }
-            _ => self.settled(ctx),
-        }
-    }
-
-    fn settled(&mut self, ctx: &mut Context) {
-        self.settle_until = None;
-        self.settle_closing = false;
-        self.release(ctx);
     }
 
     /// The server is asked for the runtime once more; when it was at work before the connection was

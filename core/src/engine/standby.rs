@@ -263,7 +263,8 @@ impl Engine {
             }
         }
         self.ctx.switching = false;
-        self.requests.fail_all(error, &mut self.ctx);
+        self.requests.fail_all(error, &self.unsent(), &mut self.ctx);
+        self.runtimes.all().for_each(Runtime::take_requests_back);
         let lost = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         let places = lost.map(|r| (r.agent_id.clone(), r.conversation_id.clone()));
         self.resync.lost(places.filter(|place| !whole.contains(place)));
@@ -276,6 +277,7 @@ impl Engine {
         }
         for runtime in self.runtimes.all() {
             runtime.repeat_stops(&mut self.ctx);
+            runtime.release(&mut self.ctx);
         }
         self.reconnected();
         self.forget_ended();

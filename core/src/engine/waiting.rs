@@ -3,8 +3,10 @@
 
 use super::context::{Context, Timer};
 use super::delivery::Token;
+use super::held::Held;
 use super::runtime::Runtime;
 use super::turn::{Phase, Turn};
+use super::unspoken::Unspoken;
 use crate::protocol::Text;
 use crate::protocol::node::Node;
 
@@ -16,15 +18,6 @@ const OF_TOOLS: [&str; 4] = [
     "exclude_interactive_tools",
     "external_tool_scope_ids",
 ];
-
-/// A command that waits to be sent.
-#[derive(Debug)]
-pub(crate) struct Held {
-    text: Text,
-    turn: Option<Token>,
-    /// Whether it is an input, and not just behind one.
-    settles: bool,
-}
 
 /// What an input says of the tools of its turn, as it stands there; empty where it says nothing.
 pub(crate) fn tools_of(input: &str) -> String {
@@ -52,27 +45,29 @@ impl Runtime {
         &mut self,
         text: Text,
         settles: bool,
-        turn: Option<Token>,
+        call: Option<Token>,
         ctx: &mut Context,
     ) {
-        if settles {
-            self.wake_when_settled(ctx);
-        }
-        self.held.push_back(Held { text, turn, settles });
+        self.held.push_back(Held { text, call, settles });
+        self.wake(ctx);
         self.release(ctx);
     }
 
     /// Puts the input of a turn before all that wait.
     pub(crate) fn submit_first(&mut self, text: Text, turn: Token, ctx: &mut Context) {
-        self.wake_when_settled(ctx);
-        self.held.push_front(Held { text, turn: Some(turn), settles: true });
+        self.held.push_front(text, turn);
+        self.wake(ctx);
     }
 
-    /// Sees to it that what waits for the settle pause is sent after it.
-    pub(crate) fn wake_when_settled(&self, ctx: &mut Context) {
-        if let Some(until) = self.settle_until.filter(|until| *until > ctx.now) {
+    /// Sees to it that what waits is sent after the settle pause, or when the server has said nothing for long.
+    pub(crate) fn wake(&mut self, ctx: &mut Context) {
+        let pause = self.settle.until().filter(|_| !self.held.is_empty());
+        let ends = pause.into_iter().chain(self.unspoken.next_end());
+        let Some(at) = ends.filter(|at| *at > ctx.now).min() else { return };
+        if self.wakes_at.is_none_or(|set| set <= ctx.now || set > at) {
+            self.wakes_at = Some(at);
             let (agent, conversation) = (self.agent_id.clone(), self.conversation_id.clone());
-            ctx.timers.set(until, Timer::Settle(agent, conversation));
+            ctx.timers.set(at, Timer::Settle(agent, conversation));
         }
     }
 
@@ -80,37 +75,43 @@ impl Runtime {
     pub(crate) fn release(&mut self, ctx: &mut Context) {
         // How many stay: an input that waits for a turn of its own, and those behind it.
         let mut stay = 0;
+        // Only what leaves here can change it.
+        let mut settling = None;
         while let Some(command) = self.held.get(stay) {
             if command.settles {
-                if self.settling(ctx) {
+                if *settling.get_or_insert_with(|| self.settling(ctx)) {
                     return;
                 }
-                if stay > 0 || self.would_mix(command.turn) {
+                if stay > 0 || self.would_mix(command.call, ctx) {
+                    if self.held.only_inputs() {
+                        return;
+                    }
                     stay += 1;
                     continue;
                 }
             }
             if let Some(command) = self.held.remove(stay) {
                 self.transmit(command, ctx);
+                settling = None;
             }
         }
     }
 
     /// Whether no input may be sent at all.
     fn settling(&self, ctx: &Context) -> bool {
-        let settling = self.settle_until.is_some_and(|until| until > ctx.now);
         let starts = |turn: &Turn| turn.unseen() && !turn.busy && !turn.left_over;
         // Where a turn runs that the server has lost sight of, it starts the next beside it (section 18). What they
         // say can be told apart only where the server says what a run answers.
         let astray = |turn: &Turn| turn.detached && turn.is_ours() && !ctx.features.correlation;
-        settling
+        self.settle.goes_on(ctx.now)
+            || self.unspoken.is_awaited(ctx.now)
             || self.is_restoring()
             || self.turns.iter().any(|turn| starts(turn) || astray(turn))
     }
 
     /// Whether an input would get the tools of another turn: it says something of them, and the server is at work
     /// with an input that does not say the same.
-    fn would_mix(&self, token: Option<Token>) -> bool {
+    fn would_mix(&self, token: Option<Token>, ctx: &Context) -> bool {
         let Some(turn) = token.and_then(|token| self.turns.get(self.turn_index(token)?)) else {
             return false;
         };
@@ -119,21 +120,23 @@ impl Runtime {
             .iter()
             .filter(|turn| turn.phase != Phase::Held && !turn.left_over)
             .peekable();
-        let busy = !self.idle() || self.queued > 0;
+        let busy = !self.idle() || self.queued > 0 || self.unspoken.comes(ctx.now);
         if (!busy && ahead.peek().is_none()) || turn.tools().is_empty() {
             return false;
         }
         ahead.peek().is_none() || ahead.any(|other| other.tools() != turn.tools())
     }
 
-    fn transmit(&mut self, command: Held, ctx: &mut Context) {
-        ctx.transmit.push_back(command.text);
-        let Some(index) = command.turn.and_then(|token| self.turn_index(token)) else {
-            return;
-        };
+    fn transmit(&mut self, Held { text, call, settles }: Held, ctx: &mut Context) {
+        let turn = call.and_then(|token| self.turn_index(token));
+        if settles && turn.is_none() {
+            self.note_unspoken(&text, ctx);
+        }
+        ctx.transmit.push_back(text);
+        let Some(index) = turn else { return };
         // A turn ahead of us that has shown nothing yet keeps the server busy too.
         let ahead = &self.turns[..index];
-        let waiting = ahead.iter().any(|turn| !turn.is_ours());
+        let waiting = self.unspoken.comes(ctx.now) || ahead.iter().any(|turn| !turn.is_ours());
         // One that has left the queue is about to run.
         let comes = |turn: &Turn| turn.is_ours() && !turn.status_seen && turn.runs.is_empty();
         let behind = waiting || ahead.iter().any(comes);
@@ -151,10 +154,27 @@ impl Runtime {
         self.watch(&self.turns[index], ctx);
     }
 
-    /// Takes a turn's input back while it has not left. Says whether that was so.
+    /// An input leaves whose turn nobody follows: those behind it wait for the word on it, unless the server is at
+    /// work and queues what comes.
+    fn note_unspoken(&mut self, input: &Text, ctx: &mut Context) {
+        let comes = |turn: &Turn| turn.phase != Phase::Held && !turn.is_ours();
+        let busy = !self.idle() || self.unspoken.comes(ctx.now) || self.turns.iter().any(comes);
+        if !busy {
+            self.unspoken.add(input, ctx.now);
+            self.wake(ctx);
+        }
+    }
+
+    /// Takes back what a call wants to send, while it has not left. Says whether that was so.
     pub(crate) fn take_back(&mut self, token: Token) -> bool {
-        let before = self.held.len();
-        self.held.retain(|held| held.turn != Some(token));
-        self.held.len() < before
+        self.held.drop_where(|held| held.call == Some(token))
+    }
+
+    /// The same for all requests: they have failed. What is to become of the inputs that were sent is told anew.
+    pub(crate) fn take_requests_back(&mut self) {
+        self.unspoken = Unspoken::default();
+        let turns = &self.turns;
+        let is_turn = |token| turns.iter().any(|turn| turn.token == token);
+        self.held.drop_where(|held| held.call.is_some_and(|token| !is_turn(token)));
     }
 }

@@ -22,7 +22,7 @@ use super::report::{TurnPhase, TurnReport};
 use super::result::InputDelivery;
 use super::runtime::Runtime;
 use super::turn::{Cause, Phase, Turn};
-use super::{Engine, Place as TurnPlace};
+use super::{Engine, Place as TurnPlace, forget_input};
 use crate::error::Error;
 use crate::protocol::Text;
 use crate::protocol::frames::{LoopStatusFrame, QueueFrame, TurnFinishedFrame};
@@ -118,7 +118,7 @@ impl Engine {
             let Some(TurnPlace { request_id, .. }) = self.turns.remove(&turn.token) else {
                 continue;
             };
-            self.inputs.remove(&request_id);
+            forget_input(&mut self.inputs, &request_id, turn.token);
             // The server is the same, and so are its runs.
             let runs = turn.runs.clone();
             let cut = Cut { runs, ..Cut::new(turn, request_id, partial, end, error) };
