@@ -79,6 +79,29 @@ class FrontEnd:
         session = self._client.session
         self._client.control_channel.send(session.msg("interrupt_request", {}))
 
+    def prompt(self, text: str) -> Any:
+        """Waits for a box of the line for input, and says what it is a question of."""
+        try:
+            asked = self._client.get_stdin_msg(timeout=SECONDS)
+        except Empty:
+            raise AssertionError(f"nothing asks {text}") from None
+        assert text in asked["content"]["prompt"]
+        return asked
+
+    def has_prompt(self, seconds: float) -> bool:
+        """Whether another box comes within so many seconds."""
+        try:
+            self._client.get_stdin_msg(timeout=seconds)
+        except Empty:
+            return False
+        return True
+
+    def answer(self, asked: Any, text: str, *, named: bool = True) -> None:
+        """Types into a box. JupyterLab names what it answers, jupyter console does not."""
+        parent = asked if named else None
+        reply = self._client.session.msg("input_reply", {"value": text}, parent=parent)
+        self._client.stdin_channel.send(reply)
+
     def until_shown(self, cell: str, text: str) -> dict[str, Any]:
         """Waits for an output of a cell that has this in its plain text; gives its MIME bundle."""
 

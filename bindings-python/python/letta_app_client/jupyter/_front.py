@@ -21,6 +21,7 @@ __all__ = [
     "is_attended",
     "kernel",
     "publish",
+    "running",
     "shell",
 ]
 
@@ -115,3 +116,17 @@ def cell_runs(own: Any, seconds: float = 1.0) -> bool:
     free = threading.Event()
     own.io_loop.add_callback(free.set)
     return not free.wait(seconds)
+
+
+def running(own: Any) -> tuple[Any, Any]:
+    """The request of the cell that runs now, and who sent it.
+
+    A thread has those of the cell that it was begun in, which may be over: whoever asks there asks
+    where nobody looks.
+    """
+    context = getattr(own, "_shell_context", None)
+    if context is not None:
+        parent = context.get(own._shell_parent) or {}  # noqa: SLF001 - as the kernel itself does
+        if (parent.get("header") or {}).get("msg_type") == "execute_request":
+            return parent, context.get(own._shell_parent_ident, b"")  # noqa: SLF001
+    return own.get_parent("shell"), own._parent_ident["shell"]  # noqa: SLF001

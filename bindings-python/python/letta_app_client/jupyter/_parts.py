@@ -14,6 +14,7 @@ from ._markdown import to_html
 
 __all__ = [
     "calls_summary",
+    "calls_words",
     "cut",
     "details",
     "diff_of_input",
@@ -83,13 +84,18 @@ def details(summary: str, body: str, *, is_open: bool = False, kind: str = "lett
 
 def calls_summary(name: str, given: Any) -> str:
     """A tool and, in a few words, what for; as HTML."""
+    short = calls_words(given)
+    return f"<b>{escaped(name)}</b>" + (f" <code>{escaped(short)}</code>" if short else "")
+
+
+def calls_words(given: Any) -> str:
+    """What a tool is called for, in a few words of its arguments; as text of one line."""
     words = ""
     if isinstance(given, Mapping):
         known = [given[key] for key in _WORDS if isinstance(given.get(key), str)]
         words = known[0] if known else ("" if not given else json.dumps(given, default=str))
     first = words.strip().splitlines()[0] if words.strip() else ""
-    short = first if len(first) <= _SHORT else f"{first[:_SHORT]}…"
-    return f"<b>{escaped(name)}</b>" + (f" <code>{escaped(short)}</code>" if short else "")
+    return first if len(first) <= _SHORT else f"{first[:_SHORT]}…"
 
 
 def diffs(changes: Iterable[tuple[str, list[tuple[str, str]]]]) -> str:

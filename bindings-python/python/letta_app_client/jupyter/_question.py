@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Any
 
 from .._loops import logger
 from ..approvals import ApprovalRequest
 from ..decisions import Decision, deny
-from . import _front, _reprs
+from . import _front, _reprs, _stdin
 from . import _parts as parts
 from ._inputline import InputLine
 from ._panel import Panel
@@ -75,21 +74,24 @@ class Question:
 
     def _wait(self) -> None:
         cancelled, begun = self._request.cancelled, time.monotonic()
-        prompt: Any = None
-        while not self._settled.wait(0 if prompt is not None else _LOOK):
-            if cancelled.is_set():
-                return
-            if self._panel is not None:
-                self._listen(self._panel, time.monotonic() - begun)
-            if prompt is not None:
-                answer = prompt.answer(_LOOK)
-                if answer is not None:
-                    self._settle(answer)
-            elif time.monotonic() - begun >= _HEARD and self._is_deaf():
-                prompt = InputLine(self._kernel, self._request)
-                prompt.show()
-            elif time.monotonic() - begun >= _HEARD:
-                begun = time.monotonic()
+        line, look = InputLine(self._kernel, self._request), begun + _HEARD
+        try:
+            while not self._settled.wait(0 if line.is_open else _LOOK):
+                if cancelled.is_set():
+                    return
+                if self._panel is not None:
+                    self._listen(self._panel, time.monotonic() - begun)
+                if line.is_open:
+                    answer = line.answer(_LOOK)
+                    if answer is not None:
+                        self._settle(answer)
+                elif time.monotonic() >= look and _stdin.is_free(self._kernel):
+                    if self._is_deaf():
+                        line.open()
+                    else:
+                        look = time.monotonic() + _HEARD
+        finally:
+            line.close()
 
     def _listen(self, panel: Panel, seconds: float) -> None:
         """Lets the buttons be pressed once clicks are heard, and after a while in any case.
