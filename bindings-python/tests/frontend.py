@@ -27,7 +27,7 @@ class FrontEnd:
         self.printed: dict[str, str] = {}
         self.outputs: dict[str, list[dict[str, Any]]] = {}
         """What each cell shows, as MIME bundles."""
-        self._displays: dict[str, dict[str, Any]] = {}
+        self._displays: dict[str, list[dict[str, Any]]] = {}
 
     def begin(self, source: str) -> str:
         """Runs a cell, and does not wait; gives its name."""
@@ -140,11 +140,12 @@ class FrontEnd:
             case "display_data" | "execute_result" if parent in self.outputs:
                 shown = dict(content["data"])
                 self.outputs[parent].append(shown)
-                self._displays[content.get("transient", {}).get("display_id", "")] = shown
+                name = content.get("transient", {}).get("display_id", "")
+                self._displays.setdefault(name, []).append(shown)
             case "update_display_data":
-                shown = self._displays[content["transient"]["display_id"]]
-                shown.clear()
-                shown.update(content["data"])
+                for shown in self._displays[content["transient"]["display_id"]]:
+                    shown.clear()
+                    shown.update(content["data"])
             case "status" if content["execution_state"] == "idle" and parent in self.printed:
                 self._ended[parent] = parent
             case "comm_open":

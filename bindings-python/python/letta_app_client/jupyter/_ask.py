@@ -28,7 +28,7 @@ def ask(request: ApprovalRequest) -> Decision:
     There is no limit of time. Where a program runs the notebook and nobody is there (nbclient,
     papermill), it is denied with that reason.
     """
-    if not _front.is_attended():
+    if not _front.is_attended("letta.jupyter.ask"):
         return deny(_front.NOBODY)
     decision = Question(request).decide()
     if request.tool_name == _ASKS_ITSELF and decision.behavior == "allow":

@@ -21,6 +21,7 @@ __all__ = [
     "is_attended",
     "kernel",
     "publish",
+    "publisher",
     "running",
     "shell",
 ]
@@ -31,28 +32,28 @@ NOBODY = "nobody is there to decide: the notebook runs without a person"
 """Why a permission is denied where nobody could give it."""
 
 
-def shell() -> Any:
+def shell(wanted: str = "letta.jupyter") -> Any:
     """The running IPython.
 
     Raises:
-        InvalidOption: There is none.
+        InvalidOption: There is none for what is wanted.
     """
     # Whoever runs in a notebook has it by now; it is not imported for anybody else.
     module = sys.modules.get("IPython")
     running = None if module is None else module.get_ipython()
     if running is None:
-        raise InvalidOption("display: there is no notebook here", hint="run it in IPython")
+        raise InvalidOption(f"{wanted}: there is no notebook here", hint="run it in IPython")
     return running
 
 
-def kernel() -> Any:
+def kernel(wanted: str = "letta.jupyter") -> Any:
     """The kernel of the notebook; ``None`` where IPython runs in a terminal."""
-    return getattr(shell(), "kernel", None)
+    return getattr(shell(wanted), "kernel", None)
 
 
-def is_attended() -> bool:
+def is_attended(wanted: str = "letta.jupyter") -> bool:
     """Whether somebody can be asked. Programs that run notebooks say that nobody can."""
-    own = kernel()
+    own = kernel(wanted)
     return own is not None and bool(getattr(own, "_allow_stdin", True))
 
 
@@ -93,7 +94,19 @@ def apart(make: Callable[[], T]) -> T:
     return context.run(make)
 
 
-def publish(data: Mapping[str, Any], display_id: str, *, update: bool) -> None:
+_uncaptured: list[Any] = []
+"""What showed outputs when it was last seen that no cell captures its own."""
+
+
+def publisher() -> Any:
+    """What shows outputs to a person, even while a cell captures its own (``%%capture``)."""
+    now = shell().display_pub
+    if type(now).__name__ != "CapturingDisplayPublisher":
+        _uncaptured[:] = [now]
+    return _uncaptured[0] if _uncaptured else now
+
+
+def publish(through: Any, data: Mapping[str, Any], display_id: str, *, update: bool) -> None:
     """Puts an output into the cell that runs here, or changes one wherever it is."""
     context = contextvars.copy_context()
     if update:
@@ -101,7 +114,7 @@ def publish(data: Mapping[str, Any], display_id: str, *, update: bool) -> None:
         # runs, and finds the output by its id.
         context = contextvars.Context()
     context.run(
-        shell().display_pub.publish,
+        through.publish,
         data=dict(data),
         transient={"display_id": display_id},
         update=update,

@@ -15,9 +15,9 @@ __all__ = ["inspect", "names", "variables"]
 _LONGEST = 4000
 
 
-def names() -> dict[str, Any]:
-    """The variables that the notebook's user has made."""
-    shell = _front.shell()
+def names(wanted: str) -> dict[str, Any]:
+    """The variables that the notebook's user has made, for a tool of that name."""
+    shell = _front.shell(wanted)
     hidden = shell.user_ns_hidden
     return {
         name: value
@@ -29,14 +29,14 @@ def names() -> dict[str, Any]:
 @tool
 def variables() -> list[dict[str, Any]]:
     """List the variables of the user's notebook: names, types and sizes, no values."""
-    found = names().items()
+    found = names("variables").items()
     return [_described(name, value) for name, value in found if not isinstance(value, ModuleType)]
 
 
 @tool
 def inspect(name: Annotated[str, "Name of a variable of the notebook"]) -> str:
     """Look at one variable of the user's notebook: its type, and its value as far as it fits."""
-    found = names()
+    found = names("inspect")
     if name not in found:
         raise ValueError(f"the notebook has no variable {name!r}; there are: {', '.join(found)}")
     value = found[name]

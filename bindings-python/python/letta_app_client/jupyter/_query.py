@@ -37,7 +37,7 @@ def dataframe_query(
     """Ask the pandas frames of the user's notebook. Nothing can be changed by it."""
     if not 1 <= limit <= _MOST:
         raise ValueError(f"limit: expected a number from 1 to {_MOST}, got {limit}")
-    frames = {name: value for name, value in names().items() if is_frame(value)}
+    frames = {name: value for name, value in names("dataframe_query").items() if is_frame(value)}
     if not frames:
         raise ValueError("the notebook has no frames")
     if _SQL.match(sql_or_expr):

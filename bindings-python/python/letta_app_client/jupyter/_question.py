@@ -33,6 +33,8 @@ class Question:
         """Takes the request; nothing is shown yet."""
         self._request = request
         self._kernel = _front.kernel()
+        # Whoever is asked sees it, whatever the cell that runs does with its outputs.
+        self._publisher = _front.publisher()
         self._settled = threading.Event()
         self._decision: Decision | None = None
         self._id = f"letta-ask-{os.urandom(8).hex()}"
@@ -67,10 +69,12 @@ class Question:
         shown["text/plain"] += f"\n{hint}"
         if self._panel is not None:
             # A front end without widgets shows the text.
-            _front.publish(self._panel.data(shown["text/plain"]), self._id, update=False)
+            _front.publish(
+                self._publisher, self._panel.data(shown["text/plain"]), self._id, update=False
+            )
             return
         shown["text/html"] += parts.root(parts.row(hint))
-        _front.publish(shown, self._id, update=False)
+        _front.publish(self._publisher, shown, self._id, update=False)
 
     def _wait(self) -> None:
         cancelled, begun = self._request.cancelled, time.monotonic()
@@ -122,6 +126,6 @@ class Question:
             "text/html": parts.root(f"<div>{head}: {parts.escaped(word)}</div>"),
             "text/plain": f"{request.tool_name}: {word}",
         }
-        _front.publish(shown, self._id, update=True)
+        _front.publish(self._publisher, shown, self._id, update=True)
         if self._panel is not None:
             self._panel.close()

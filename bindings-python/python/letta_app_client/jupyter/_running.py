@@ -37,7 +37,7 @@ def cell_runner(*, ask: bool = True) -> Tool[..., Any]:
             except _Refused as refused:
                 # Told to the agent alone: raised, it would be logged as a fault of the tool.
                 return error_result(str(refused))
-        return Execution(_front.shell(), code, ctx.cancelled).run()
+        return Execution(_front.shell("run_cell"), code, ctx.cancelled).run()
 
     return run
 
@@ -58,7 +58,7 @@ def _allowed(code: str, ctx: ToolContext) -> str:
     """
     if granted.pop(ctx.call_id, None) == code:
         return code  # a person has seen it when the server asked
-    if not _front.is_attended():
+    if not _front.is_attended("run_cell"):
         raise _Refused(_front.NOBODY)
     body = {"subtype": "can_use_tool", "tool_name": "run_cell", "input": {"code": code}}
     wanted = {**body, "tool_call_id": ctx.call_id, "permission_suggestions": []}

@@ -2724,7 +2724,8 @@ class Turn(Face):
         could run or load anything.
 
         Returns at once and sends nothing. The output has all events from the moment of sending, so
-        nobody else can iterate over them. In IPython without a notebook the end alone is shown.
+        nobody else can iterate over them. Called again, it puts the same output into that cell as
+        well. In IPython without a notebook the end alone is shown.
 
         Raises:
             InvalidOption: There is no IPython around.
