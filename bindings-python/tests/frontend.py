@@ -17,7 +17,10 @@ SECONDS = 30.0
 
 
 class FrontEnd:
-    """Speaks to a kernel as JupyterLab does: clicks go to a subshell, so they are heard at once."""
+    """Speaks to a kernel as JupyterLab does: clicks go to a subshell, so they are heard at once.
+
+    Without one it clicks as front ends do that know of none.
+    """
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -44,7 +47,7 @@ class FrontEnd:
         """Runs a cell to its end."""
         return self.end(self.begin(source))
 
-    def press(self, text: str) -> None:
+    def press(self, text: str, *, subshell: bool = True) -> None:
         """Waits for a button that can be pressed, and presses it."""
 
         def there() -> str | None:
@@ -55,9 +58,9 @@ class FrontEnd:
             return None
 
         self._until(lambda: there() is not None, f"no button {text}: {self.buttons()}")
-        self._tell(there(), {"method": "custom", "content": {"event": "click"}})
+        self._tell(there(), {"method": "custom", "content": {"event": "click"}}, subshell)
 
-    def type(self, placeholder: str, text: str) -> None:
+    def type(self, placeholder: str, text: str, *, subshell: bool = True) -> None:
         """Waits for a field that can be written in, and types into it."""
 
         def there() -> str | None:
@@ -67,7 +70,8 @@ class FrontEnd:
             return None
 
         self._until(lambda: there() is not None, f"no field {placeholder}")
-        self._tell(there(), {"method": "update", "state": {"value": text}, "buffer_paths": []})
+        data = {"method": "update", "state": {"value": text}, "buffer_paths": []}
+        self._tell(there(), data, subshell)
 
     def buttons(self) -> list[str]:
         """What is written on the buttons there are."""
@@ -111,14 +115,15 @@ class FrontEnd:
         self._until(lambda: bool(there()), f"{text!r} is not shown")
         return there()[-1]
 
-    def _tell(self, comm: str | None, data: dict[str, Any]) -> None:
-        if self._subshell is None:
+    def _tell(self, comm: str | None, data: dict[str, Any], subshell: bool) -> None:  # noqa: FBT001
+        if subshell and self._subshell is None:
             session = self._client.session
             self._client.control_channel.send(session.msg("create_subshell_request", {}))
             reply = self._client.control_channel.get_msg(timeout=SECONDS)
             self._subshell = reply["content"]["subshell_id"]
         message = self._client.session.msg("comm_msg", {"comm_id": comm, "data": data})
-        message["header"]["subshell_id"] = self._subshell
+        if subshell:
+            message["header"]["subshell_id"] = self._subshell
         self._client.shell_channel.send(message)
 
     def _until(self, condition: Callable[[], bool], problem: str) -> None:

@@ -24,7 +24,7 @@ def front() -> Iterator[FrontEnd]:
             "import time, letta_app_client as letta\n"
             "from letta_app_client import sync\n"
             "from letta_app_client.jupyter import _front, _inputline, _question, _stdin\n"
-            "_question._HEARD = 0.2"
+            "_question._HEARD, _question._UNSEEN = 0.2, 1.0"
         )
         assert made == ""
         yield one
@@ -137,6 +137,35 @@ def test_an_answer_that_does_not_say_what_it_is_for_has_to_repeat_a_word(front: 
             assert front.end(cell) == "completed"
         assert behaviors(mock) == ["allow", "allow"]
         front.run("_inputline.InputLine._names_nothing = False")
+
+
+def test_a_front_end_without_widgets_is_asked_while_a_cell_awaits(front: FrontEnd) -> None:
+    """The kernel would hear clicks then, and nothing says that nobody can click."""
+    with asking("Bash") as mock:
+        front.run(
+            f"client = await letta.connect({mock.url!r})\n"
+            "awaiting = await client.session(agent_id='a', mode='standard')"
+        )
+        cell = front.begin("print((await awaiting.run('?', approvals=letta.jupyter.ask)).status)")
+        front.answer(front.prompt("Allow Bash"), "y")
+        assert front.end(cell) == "completed"
+        assert behaviors(mock) == ["allow"]
+        front.run("await client.close()")
+
+
+def test_a_front_end_whose_buttons_are_used_is_not_asked_otherwise(front: FrontEnd) -> None:
+    with asking("Bash") as mock:
+        front.run(
+            f"client = await letta.connect({mock.url!r})\n"
+            "awaiting = await client.session(agent_id='a', mode='standard')"
+        )
+        cell = front.begin("print((await awaiting.run('?', approvals=letta.jupyter.ask)).status)")
+        front.type("why not", "because", subshell=False)
+        assert not front.has_prompt(2 * QUIET)
+        front.press("Deny", subshell=False)
+        assert front.end(cell) == "completed"
+        assert behaviors(mock) == ["deny"]
+        front.run("await client.close()")
 
 
 def test_what_is_not_understood_is_asked_again(front: FrontEnd) -> None:

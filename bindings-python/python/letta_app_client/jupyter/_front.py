@@ -17,6 +17,7 @@ __all__ = [
     "apart",
     "cell_runs",
     "clicks_arrive",
+    "has_subshell",
     "has_widgets",
     "is_attended",
     "kernel",
@@ -62,15 +63,20 @@ def has_widgets() -> bool:
     return importlib.util.find_spec("ipywidgets") is not None
 
 
+def has_subshell(own: Any) -> bool:
+    """Whether the front end has made a subshell, as those do that show widgets and know of them."""
+    thread = getattr(own, "shell_channel_thread", None)
+    manager = getattr(thread, "manager", None)
+    return manager is not None and bool(manager.list_subshell())
+
+
 def clicks_arrive(own: Any, seconds: float = 1.0) -> bool:
     """Whether clicks on widgets are heard now, while a cell may be running.
 
     They are where the front end sends them to a subshell, as JupyterLab does, and where the main
     thread is free and the kernel takes them while a cell awaits.
     """
-    thread = getattr(own, "shell_channel_thread", None)
-    manager = getattr(thread, "manager", None)
-    if manager is not None and manager.list_subshell():
+    if has_subshell(own):
         return True
     free = threading.Event()
     own.io_loop.add_callback(free.set)

@@ -25,6 +25,9 @@ _LOOK = 0.1
 _HEARD = 2.0
 """Seconds after which somebody who clicks in vain is asked otherwise."""
 
+_UNSEEN = 5.0
+"""Seconds after which somebody who may see no buttons is asked otherwise as well."""
+
 
 class Question:
     """Shows a request, and waits in the calling thread until it is decided."""
@@ -83,14 +86,15 @@ class Question:
             while not self._settled.wait(0 if line.is_open else _LOOK):
                 if cancelled.is_set():
                     return
+                seconds = time.monotonic() - begun
                 if self._panel is not None:
-                    self._listen(self._panel, time.monotonic() - begun)
+                    self._listen(self._panel, seconds)
                 if line.is_open:
                     answer = line.answer(_LOOK)
                     if answer is not None:
                         self._settle(answer)
                 elif time.monotonic() >= look and _stdin.is_free(self._kernel):
-                    if self._is_deaf():
+                    if self._is_deaf(seconds):
                         line.open()
                     else:
                         look = time.monotonic() + _HEARD
@@ -106,11 +110,16 @@ class Question:
             self._listening = True
             _front.apart(panel.enable)
 
-    def _is_deaf(self) -> bool:
-        """Whether a cell runs, and clicks, or other cells, would come too late."""
-        if self._panel is not None:
-            return not _front.clicks_arrive(self._kernel)
-        return _front.cell_runs(self._kernel)
+    def _is_deaf(self, seconds: float) -> bool:
+        """Whether a cell runs, and nobody can click, or clicks, or other cells, come too late."""
+        if self._panel is None:
+            return _front.cell_runs(self._kernel)
+        if not _front.clicks_arrive(self._kernel):
+            return True
+        # That they would arrive does not say that there are any: the kernel cannot know what a
+        # front end shows. One that has made a subshell, or has pressed something, shows buttons.
+        shows = _front.has_subshell(self._kernel) or self._panel.was_used
+        return not shows and seconds >= _UNSEEN and _front.cell_runs(self._kernel)
 
     def _close(self) -> None:
         decision, request = self._decision, self._request
