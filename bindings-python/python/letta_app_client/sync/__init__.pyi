@@ -3897,7 +3897,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Args:
         client: A client that is connected.
-        prompts: What is said.
+        prompts: What is said: a list, or a column of a table.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
@@ -3931,7 +3931,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Args:
         client: A client that is connected.
-        prompts: What is said.
+        prompts: What is said: a list, or a column of a table.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
@@ -3965,7 +3965,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Args:
         client: A client that is connected.
-        prompts: What is said.
+        prompts: What is said: a list, or a column of a table.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
