@@ -14,6 +14,7 @@ from ..errors import InvalidOption
 
 __all__ = [
     "NOBODY",
+    "TERMINAL",
     "apart",
     "cell_runs",
     "clicks_arrive",
@@ -25,12 +26,18 @@ __all__ = [
     "publisher",
     "running",
     "shell",
+    "why_unattended",
 ]
 
 T = TypeVar("T")
 
 NOBODY = "nobody is there to decide: the notebook runs without a person"
 """Why a permission is denied where nobody could give it."""
+
+TERMINAL = (
+    "nobody is asked in a terminal: letta.jupyter.ask asks in notebooks; decide in the program"
+)
+"""Why it is denied where IPython runs without a notebook."""
 
 
 def shell(wanted: str = "letta.jupyter") -> Any:
@@ -54,8 +61,15 @@ def kernel(wanted: str = "letta.jupyter") -> Any:
 
 def is_attended(wanted: str = "letta.jupyter") -> bool:
     """Whether somebody can be asked. Programs that run notebooks say that nobody can."""
+    return why_unattended(wanted) is None
+
+
+def why_unattended(wanted: str) -> str | None:
+    """Why nobody can be asked; ``None`` where somebody can."""
     own = kernel(wanted)
-    return own is not None and bool(getattr(own, "_allow_stdin", True))
+    if own is None:
+        return TERMINAL
+    return None if getattr(own, "_allow_stdin", True) else NOBODY
 
 
 def has_widgets() -> bool:

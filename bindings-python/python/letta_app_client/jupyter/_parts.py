@@ -21,6 +21,7 @@ __all__ = [
     "diff_of_server",
     "diffs",
     "escaped",
+    "harmless",
     "markdown",
     "picture",
     "pre",
@@ -32,6 +33,7 @@ LONGEST = 4000
 """How many characters of an input or an output are shown; results have all of it."""
 
 _SHORT = 80
+_CONTROLS = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _GREY = "color:var(--jp-ui-font-color2,#767676)"
 _BOX = (
@@ -53,6 +55,11 @@ def cut(text: str, longest: int = LONGEST) -> str:
     if len(text) <= longest:
         return text
     return f"{text[:longest]}\n… {len(text) - longest:,} characters more"
+
+
+def harmless(text: str) -> str:
+    """Plain text without what a terminal would obey; IPython prints it to one."""
+    return text.replace("\r\n", "\n").translate(_CONTROLS)
 
 
 def root(*parts: str) -> str:
