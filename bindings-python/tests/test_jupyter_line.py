@@ -176,3 +176,23 @@ def test_what_is_not_understood_is_asked_again(front: FrontEnd) -> None:
         front.answer(front.prompt("not understood. Allow Bash"), 'e {"command": "ls"}')
         assert front.end(cell) == "completed"
         assert behaviors(mock) == ["allow"]
+
+
+def test_the_next_cell_is_asked_in_its_own_name(front: FrontEnd) -> None:
+    """The box of the cell before may be gone; what is typed into it counts all the same."""
+    with asking("Bash") as mock:
+        begun(front, mock)
+        cell = front.begin(
+            'turn = session.send("?")\nwhile _stdin.is_free(_front.kernel()): time.sleep(0.01)'
+        )
+        before = front.prompt("Allow Bash")
+        assert front.end(cell) == ""
+        cell = front.begin("print('got', input('Name? '), turn.result().status)")
+        front.answer(front.prompt("Name?"), "y")
+        asked = front.prompt("Allow Bash")
+        assert asked["parent_header"]["msg_id"] == cell
+        assert before["parent_header"]["msg_id"] != cell
+        assert behaviors(mock) == []
+        front.answer(before, "n no")
+        assert front.end(cell) == "got y completed"
+        assert behaviors(mock) == ["deny"]

@@ -18,6 +18,7 @@ __all__ = [
     "apart",
     "cell_runs",
     "clicks_arrive",
+    "current_cell",
     "has_subshell",
     "has_widgets",
     "is_attended",
@@ -151,15 +152,27 @@ def cell_runs(own: Any, seconds: float = 1.0) -> bool:
     return not free.wait(seconds)
 
 
-def running(own: Any) -> tuple[Any, Any]:
-    """The request of the cell that runs now, and who sent it.
+def current_cell(own: Any) -> tuple[Any, Any] | None:
+    """The request of the cell that began last, and who sent it, where the kernel can tell.
 
-    A thread has those of the cell that it was begun in, which may be over: whoever asks there asks
-    where nobody looks.
+    It cannot after a click, which is a request as well.
     """
     context = getattr(own, "_shell_context", None)
-    if context is not None:
-        parent = context.get(own._shell_parent) or {}  # noqa: SLF001 - as the kernel itself does
-        if (parent.get("header") or {}).get("msg_type") == "execute_request":
-            return parent, context.get(own._shell_parent_ident, b"")  # noqa: SLF001
-    return own.get_parent("shell"), own._parent_ident["shell"]  # noqa: SLF001
+    if context is None:
+        parent, ident = own.get_parent("shell"), own._parent_ident["shell"]  # noqa: SLF001
+    else:
+        # As the kernel itself does for threads that belong to no cell.
+        parent = context.get(own._shell_parent)  # noqa: SLF001
+        ident = context.get(own._shell_parent_ident, b"")  # noqa: SLF001
+    kind = ((parent or {}).get("header") or {}).get("msg_type")
+    return (parent, ident) if kind == "execute_request" else None
+
+
+def running(own: Any) -> tuple[Any, Any]:
+    """The request to ask in the name of, and who sent it.
+
+    A thread has that of the cell that it was begun in, which may be over: whoever asks there asks
+    where nobody looks.
+    """
+    known = current_cell(own)
+    return known or (own.get_parent("shell"), own._parent_ident["shell"])  # noqa: SLF001

@@ -56,7 +56,8 @@ class InputLine:
     def answer(self, seconds: float) -> Decision | None:
         """What was answered within so many seconds, if anything."""
         kernel = self._kernel
-        if self._cell != _cell_of(_front.running(kernel)[0]):
+        current = _front.current_cell(kernel)
+        if current is not None and self._cell != _cell_of(current[0]):
             # Its box may be gone with that cell, and the next one may have something to ask.
             self.close()
             return None
