@@ -17,7 +17,10 @@ SECONDS = 30.0
 
 
 class FrontEnd:
-    """Speaks to a kernel as JupyterLab does: clicks go to a subshell, so they are heard at once."""
+    """Speaks to a kernel as JupyterLab does: clicks go to a subshell, so they are heard at once.
+
+    Without one it clicks as front ends do that know of none.
+    """
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -27,7 +30,7 @@ class FrontEnd:
         self.printed: dict[str, str] = {}
         self.outputs: dict[str, list[dict[str, Any]]] = {}
         """What each cell shows, as MIME bundles."""
-        self._displays: dict[str, dict[str, Any]] = {}
+        self._displays: dict[str, list[dict[str, Any]]] = {}
 
     def begin(self, source: str) -> str:
         """Runs a cell, and does not wait; gives its name."""
@@ -44,7 +47,7 @@ class FrontEnd:
         """Runs a cell to its end."""
         return self.end(self.begin(source))
 
-    def press(self, text: str) -> None:
+    def press(self, text: str, *, subshell: bool = True) -> None:
         """Waits for a button that can be pressed, and presses it."""
 
         def there() -> str | None:
@@ -55,9 +58,9 @@ class FrontEnd:
             return None
 
         self._until(lambda: there() is not None, f"no button {text}: {self.buttons()}")
-        self._tell(there(), {"method": "custom", "content": {"event": "click"}})
+        self._tell(there(), {"method": "custom", "content": {"event": "click"}}, subshell)
 
-    def type(self, placeholder: str, text: str) -> None:
+    def type(self, placeholder: str, text: str, *, subshell: bool = True) -> None:
         """Waits for a field that can be written in, and types into it."""
 
         def there() -> str | None:
@@ -67,7 +70,8 @@ class FrontEnd:
             return None
 
         self._until(lambda: there() is not None, f"no field {placeholder}")
-        self._tell(there(), {"method": "update", "state": {"value": text}, "buffer_paths": []})
+        data = {"method": "update", "state": {"value": text}, "buffer_paths": []}
+        self._tell(there(), data, subshell)
 
     def buttons(self) -> list[str]:
         """What is written on the buttons there are."""
@@ -79,6 +83,29 @@ class FrontEnd:
         session = self._client.session
         self._client.control_channel.send(session.msg("interrupt_request", {}))
 
+    def prompt(self, text: str) -> Any:
+        """Waits for a box of the line for input, and says what it is a question of."""
+        try:
+            asked = self._client.get_stdin_msg(timeout=SECONDS)
+        except Empty:
+            raise AssertionError(f"nothing asks {text}") from None
+        assert text in asked["content"]["prompt"]
+        return asked
+
+    def has_prompt(self, seconds: float) -> bool:
+        """Whether another box comes within so many seconds."""
+        try:
+            self._client.get_stdin_msg(timeout=seconds)
+        except Empty:
+            return False
+        return True
+
+    def answer(self, asked: Any, text: str, *, named: bool = True) -> None:
+        """Types into a box. JupyterLab names what it answers, jupyter console does not."""
+        parent = asked if named else None
+        reply = self._client.session.msg("input_reply", {"value": text}, parent=parent)
+        self._client.stdin_channel.send(reply)
+
     def until_shown(self, cell: str, text: str) -> dict[str, Any]:
         """Waits for an output of a cell that has this in its plain text; gives its MIME bundle."""
 
@@ -88,14 +115,15 @@ class FrontEnd:
         self._until(lambda: bool(there()), f"{text!r} is not shown")
         return there()[-1]
 
-    def _tell(self, comm: str | None, data: dict[str, Any]) -> None:
-        if self._subshell is None:
+    def _tell(self, comm: str | None, data: dict[str, Any], subshell: bool) -> None:  # noqa: FBT001
+        if subshell and self._subshell is None:
             session = self._client.session
             self._client.control_channel.send(session.msg("create_subshell_request", {}))
             reply = self._client.control_channel.get_msg(timeout=SECONDS)
             self._subshell = reply["content"]["subshell_id"]
         message = self._client.session.msg("comm_msg", {"comm_id": comm, "data": data})
-        message["header"]["subshell_id"] = self._subshell
+        if subshell:
+            message["header"]["subshell_id"] = self._subshell
         self._client.shell_channel.send(message)
 
     def _until(self, condition: Callable[[], bool], problem: str) -> None:
@@ -117,11 +145,12 @@ class FrontEnd:
             case "display_data" | "execute_result" if parent in self.outputs:
                 shown = dict(content["data"])
                 self.outputs[parent].append(shown)
-                self._displays[content.get("transient", {}).get("display_id", "")] = shown
+                name = content.get("transient", {}).get("display_id", "")
+                self._displays.setdefault(name, []).append(shown)
             case "update_display_data":
-                shown = self._displays[content["transient"]["display_id"]]
-                shown.clear()
-                shown.update(content["data"])
+                for shown in self._displays[content["transient"]["display_id"]]:
+                    shown.clear()
+                    shown.update(content["data"])
             case "status" if content["execution_state"] == "idle" and parent in self.printed:
                 self._ended[parent] = parent
             case "comm_open":

@@ -75,6 +75,8 @@ def test_a_server_is_started_and_another_notebook_joins_it(own: Kernel, tmp_path
         started = first.run("%letta connect").printed
         assert started.startswith("started a server, connected to ws://127.0.0.1:")
         address = started.rpartition(" ")[2]
+        again = first.run("%letta connect").printed
+        assert again == f"connected to {address}, which this notebook has started"
         joined = second.run("%letta connect").printed
         assert joined == f"joined a server that runs already, connected to {address}"
         assert second.run("%letta status").printed == f"open, {address}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,44 @@ def test_sql_reads_copies(frames: dict[str, Any], tmp_path: Path) -> None:
             _query._selected(sql, frames, 10, None)
     assert len(frames["df"]) == 3
     assert not other.exists()
+
+
+class Odd:
+    def __str__(self) -> str:
+        return "odd"
+
+
+def test_sql_over_columns_that_sqlite_has_no_type_for() -> None:
+    frame = pd.DataFrame({"n": [1, 2], "tools": [["Read"], []], "odd": [Odd(), None]})
+    frame["kind"] = pd.Categorical(["a", "b"])
+    frame["price"] = [Decimal("1.5"), Decimal("2.5")]
+    frame["big"] = [2**64, 1]
+    frame["wide"] = pd.Series([2**63 + 1, 1], dtype="uint64")
+    frame["day"] = [date(2026, 1, 2), pd.NaT]
+    sql = "SELECT sum(n) AS n, min(tools) AS tools, max(odd) AS odd, min(kind) AS kind FROM df"
+    assert _query._selected(sql, {"df": frame}, 10, None).to_dict("records") == [
+        {"n": 3, "tools": "['Read']", "odd": "odd", "kind": "a"}
+    ]
+    sql = "SELECT sum(price) AS p, count(odd) AS o, count(day) AS d FROM df"
+    found = _query._selected(sql, {"df": frame}, 10, None)
+    assert found.to_dict("records") == [{"p": 4.0, "o": 1, "d": 1}]
+    sql = "SELECT big, wide, day FROM df"
+    found = _query._selected(sql, {"df": frame}, 1, None)
+    assert found.to_dict("records") == [
+        {"big": str(2**64), "wide": str(2**63 + 1), "day": "2026-01-02"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "words"),
+    [
+        (["a", "A"], [[1, 2]], "^df: two columns are 'a' for SQLite$"),
+        (["a", "b"], [[1, "\ud800"]], "^column 'b' of df: SQLite cannot have it: .*surrogates"),
+    ],
+)
+def test_what_sqlite_cannot_have_is_named(
+    columns: list[str], values: list[list[object]], words: str
+) -> None:
+    frames = {"df": pd.DataFrame(values, columns=columns)}
+    with pytest.raises(ValueError, match=words):
+        _query._selected("SELECT * FROM df", frames, 10, None)

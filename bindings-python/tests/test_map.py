@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -256,6 +256,36 @@ async def test_what_is_not_usable_is_no_error_of_single_prompts(
         with pytest.raises(letta.InvalidOption, match=rf"^{name}: "):
             await letta.map(client, **given)
     assert asked(mock) == []
+
+
+async def _prompts() -> AsyncIterator[str]:
+    yield "a"
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        (lambda: {"prompt": "x"}, r"several, got a mapping \(dict\) \(its values: "),
+        (lambda: pytest.importorskip("pandas").DataFrame({"q": ["x"]}), r"got a table \(DataFrame"),
+        (lambda: None, "several, got NoneType"),
+        (lambda: 5, "several, got int"),
+        (_prompts, "several, got async_generator"),
+    ],
+)
+async def test_what_has_names_or_no_order_is_no_list_of_prompts(
+    mock: MockServer, prompts: Callable[[], Any], words: str
+) -> None:
+    async with letta.connect(mock.url) as client:
+        with pytest.raises(letta.InvalidOption, match=rf"^prompts: expected .*{words}"):
+            await letta.map(client, prompts(), agents="x")
+    assert asked(mock) == []
+
+
+async def test_a_column_of_a_table_is_a_list_of_prompts(mock: MockServer) -> None:
+    column = pytest.importorskip("pandas").Series(["a", "b"])
+    async with letta.connect(mock.url) as client:
+        await letta.map(client, column, agents="x", limit=1)
+    assert [prompt for prompt, _ in asked(mock)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("output_type", [None, dict])

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -290,3 +291,34 @@ def test_it_is_quick(scripted: Callable[..., MockServer]) -> None:
         output, _ = child.communicate(timeout=20)
     # Generous: the machine may be busy, but not for the seconds in which a turn is given up.
     assert float(output) - sent < 1.5
+
+
+class Ended(BaseException):
+    """What a signal's handler raises to end the program, as ``SystemExit`` does."""
+
+
+def test_what_a_signals_handler_raises_amid_deliveries_ends_the_wait() -> None:
+    def end(*_: object) -> None:
+        raise Ended
+
+    before = signal.signal(signal.SIGUSR1, end)
+    turns = [script.turn(["so far"], hang=True), script.turn("again")]
+    try:
+        with MockServer(turns) as mock, letta.connect(mock.url) as client:
+            session = client.session(agent_id="a")
+            face: Any = client
+            loop = face._loop
+            bell = loop._bell
+
+            def ring() -> None:
+                bell()
+                loop._bell = bell
+                signal.raise_signal(signal.SIGUSR1)
+
+            loop._bell = ring
+            with pytest.raises(Ended):
+                session.run("?", timeout=5)
+            assert mock.wait_received("abort_message")
+            assert session.run("?").text == "again"
+    finally:
+        signal.signal(signal.SIGUSR1, before)

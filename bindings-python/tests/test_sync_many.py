@@ -206,3 +206,13 @@ def test_each_client_has_its_own_functions_for_many(mock: MockServer) -> None:
         turn.result()
     asyncio.run(asynchronous.close())
     mock.assert_received("runtime_start", times=1)
+
+
+@pytest.mark.parametrize("prompts", [{"prompt": "?"}, 5, None, "one text"])
+def test_what_is_no_list_of_prompts_is_refused(mock: MockServer, prompts: Any) -> None:
+    with letta.connect(mock.url) as client:
+        with pytest.raises(InvalidOption, match=r"^prompts: expected several, got "):
+            letta.map(client, prompts, agents="a")
+        with pytest.raises(InvalidOption, match=r"^prompts: expected several, got "):
+            letta.map(client, prompts=prompts, agents="a")
+    mock.assert_received("input", times=0)

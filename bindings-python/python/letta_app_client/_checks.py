@@ -12,6 +12,7 @@ __all__ = [
     "expect",
     "expect_path",
     "expect_prompt",
+    "expect_prompts",
     "expect_text",
     "expect_texts",
     "kind_of",
@@ -94,6 +95,31 @@ def expect_prompt(prompt: Any) -> Any:
         kind = type(prompt).__name__
         raise InvalidCommand(f"prompt: expected text or a list of parts, got {kind}")
     return list(prompt)
+
+
+def expect_prompts(prompts: Any) -> list[Any]:
+    """Checks that there are several prompts, and returns them.
+
+    What has names gives those when it is iterated over: they would be sent instead of what they
+    stand for.
+
+    Raises:
+        InvalidOption: It is not.
+    """
+    from ._frames import is_frame  # noqa: PLC0415 - for those who ask many
+
+    kind = kind_of(prompts)
+    if isinstance(prompts, (str, bytes)):
+        raise InvalidOption("prompts: expected several, got a single text")
+    if isinstance(prompts, Mapping):
+        hint = "its values: list(prompts.values())"
+        raise InvalidOption(f"prompts: expected several, got a mapping ({kind})", hint=hint)
+    if is_frame(prompts) and hasattr(prompts, "columns"):
+        hint = 'one of its columns: frame["name"]'
+        raise InvalidOption(f"prompts: expected several, got a table ({kind})", hint=hint)
+    if not isinstance(prompts, Iterable):
+        raise InvalidOption(f"prompts: expected several, got {kind}", hint="a list of texts")
+    return list(prompts)
 
 
 def runtime_ids(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:

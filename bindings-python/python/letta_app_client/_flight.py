@@ -67,6 +67,8 @@ class Flight:
         self.result: TurnResult | None = None
         self.arrival: Arrival | None = None
         self.detached = False
+        # What shows it in a notebook, and has all of its events.
+        self.shown: object = None
 
     @property
     def is_over(self) -> bool:
@@ -197,6 +199,8 @@ class Flight:
 
     def check_unread(self) -> None:
         """Refuses who would read the events while another does."""
+        if self.shown is not None:
+            raise SecondReader("the output of display() has the events of this turn")
         if self._reading:
             raise SecondReader("another task is reading the events of this turn")
 
@@ -208,6 +212,10 @@ class Flight:
             given = [event.raw for event in self._events]
             self._events.clear()
         return given
+
+    def attend(self) -> None:
+        """Has its end seen even while nobody waits for it, where that is not so anyway."""
+        self._bridge.attend()
 
     def watch(self, function: Callable[[], None]) -> None:
         """Calls a function once the turn is over, before those who wait for it go on."""

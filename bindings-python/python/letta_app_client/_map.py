@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._batch import Batch, BatchItem, kept
-from ._checks import expect, expect_texts, kind_of
+from ._checks import expect, expect_prompts, expect_texts, kind_of
 from ._limits import grace
 from ._loops import Completion
 from ._progress import Progress
@@ -88,7 +88,7 @@ async def map(
 
     Args:
         client: A client that is connected.
-        prompts: What is said.
+        prompts: What is said: a list, or a column of a table.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
@@ -114,9 +114,7 @@ async def map(
             f"client: expected an AppServerClient, got {kind_of(given)}",
             hint="a blocking one goes with letta_app_client.sync.map",
         )
-    if isinstance(prompts, (str, bytes)):
-        raise InvalidOption("prompts: expected several, got a single text")
-    asked = list(prompts)
+    asked = expect_prompts(prompts)
     known = [agents] if isinstance(agents, str) else expect_texts("agents", agents)
     if not known:
         raise InvalidOption("agents: expected the ids of agents, got none")

@@ -145,7 +145,8 @@ class Turn(Uncopied, Rich):
         could run or load anything.
 
         Returns at once and sends nothing. The output has all events from the moment of sending, so
-        nobody else can iterate over them. In IPython without a notebook the end alone is shown.
+        nobody else can iterate over them. Called again, it puts the same output into that cell as
+        well. In IPython without a notebook the end alone is shown.
 
         Raises:
             InvalidOption: There is no IPython around.
@@ -153,7 +154,8 @@ class Turn(Uncopied, Rich):
         """
         from .jupyter._live import LiveTurn  # noqa: PLC0415 - only notebooks need it
 
-        LiveTurn(self).start()
+        shown = self._flight.shown
+        (shown if isinstance(shown, LiveTurn) else LiveTurn(self)).start()
 
     async def approval_request(self) -> ApprovalRequest | None:
         """Waits until the turn wants a permission, and returns the request, of several the first.

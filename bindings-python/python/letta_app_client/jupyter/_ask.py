@@ -26,10 +26,11 @@ def ask(request: ApprovalRequest) -> Decision:
     ``turn.approve()`` and ``turn.deny(…)`` answer it from another cell, which they always do.
 
     There is no limit of time. Where a program runs the notebook and nobody is there (nbclient,
-    papermill), it is denied with that reason.
+    papermill), or where IPython runs in a terminal, it is denied with that reason.
     """
-    if not _front.is_attended():
-        return deny(_front.NOBODY)
+    nobody = _front.why_unattended("letta.jupyter.ask")
+    if nobody is not None:
+        return deny(nobody)
     decision = Question(request).decide()
     if request.tool_name == _ASKS_ITSELF and decision.behavior == "allow":
         given = request.input if decision.updated_input is None else decision.updated_input

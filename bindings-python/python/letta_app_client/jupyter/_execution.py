@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import ast
 import ctypes
-import io
-import sys
 import threading
 import traceback
-from typing import Any, TextIO
+from typing import Any
 
 from .._toolresult import to_result
+from . import _printed
 
 __all__ = ["Execution"]
 
 _LONGEST = 20_000
-
-
-class _Aside(io.TextIOBase):
-    """Stands in for a stream, and keeps what one thread writes; others write as before."""
-
-    def __init__(self, before: TextIO) -> None:
-        self._before = before
-        self._thread = threading.get_ident()
-        self.kept = io.StringIO()
-
-    def write(self, text: str) -> int:
-        mine = threading.get_ident() == self._thread
-        return (self.kept if mine else self._before).write(text)
-
-    def flush(self) -> None:
-        self._before.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._before, name)
 
 
 class Execution:
@@ -51,20 +31,17 @@ class Execution:
         thread = threading.get_ident()
         guard = threading.Thread(target=self._guard, args=(thread, over), daemon=True)
         guard.start()
-        out, errors = sys.stdout, sys.stderr
-        aside = _Aside(out)
-        sys.stdout, sys.stderr = aside, aside
         value: Any = None
         failure = ""
-        try:
-            value = self._value()
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - it is told to the agent
-            lines = traceback.format_exception_only(type(error), error)
-            failure = "".join(lines).strip() + _where(error)
-        finally:
-            over.set()
-            sys.stdout, sys.stderr = out, errors
-        printed = aside.kept.getvalue()
+        with _printed.kept() as output:
+            try:
+                value = self._value()
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the agent is told
+                lines = traceback.format_exception_only(type(error), error)
+                failure = "".join(lines).strip() + _where(error)
+            finally:
+                over.set()
+        printed = output.getvalue()
         if failure:
             return {
                 "content": [{"type": "text", "text": f"{_cut(printed)}{failure}"}],

@@ -14,14 +14,20 @@ from ..errors import InvalidOption
 
 __all__ = [
     "NOBODY",
+    "TERMINAL",
     "apart",
     "cell_runs",
     "clicks_arrive",
+    "current_cell",
+    "has_subshell",
     "has_widgets",
     "is_attended",
     "kernel",
     "publish",
+    "publisher",
+    "running",
     "shell",
+    "why_unattended",
 ]
 
 T = TypeVar("T")
@@ -29,35 +35,54 @@ T = TypeVar("T")
 NOBODY = "nobody is there to decide: the notebook runs without a person"
 """Why a permission is denied where nobody could give it."""
 
+TERMINAL = (
+    "nobody is asked in a terminal: letta.jupyter.ask asks in notebooks; decide in the program"
+)
+"""Why it is denied where IPython runs without a notebook."""
 
-def shell() -> Any:
+
+def shell(wanted: str = "letta.jupyter") -> Any:
     """The running IPython.
 
     Raises:
-        InvalidOption: There is none.
+        InvalidOption: There is none for what is wanted.
     """
     # Whoever runs in a notebook has it by now; it is not imported for anybody else.
     module = sys.modules.get("IPython")
     running = None if module is None else module.get_ipython()
     if running is None:
-        raise InvalidOption("display: there is no notebook here", hint="run it in IPython")
+        raise InvalidOption(f"{wanted}: there is no notebook here", hint="run it in IPython")
     return running
 
 
-def kernel() -> Any:
+def kernel(wanted: str = "letta.jupyter") -> Any:
     """The kernel of the notebook; ``None`` where IPython runs in a terminal."""
-    return getattr(shell(), "kernel", None)
+    return getattr(shell(wanted), "kernel", None)
 
 
-def is_attended() -> bool:
+def is_attended(wanted: str = "letta.jupyter") -> bool:
     """Whether somebody can be asked. Programs that run notebooks say that nobody can."""
-    own = kernel()
-    return own is not None and bool(getattr(own, "_allow_stdin", True))
+    return why_unattended(wanted) is None
+
+
+def why_unattended(wanted: str) -> str | None:
+    """Why nobody can be asked; ``None`` where somebody can."""
+    own = kernel(wanted)
+    if own is None:
+        return TERMINAL
+    return None if getattr(own, "_allow_stdin", True) else NOBODY
 
 
 def has_widgets() -> bool:
     """Whether ipywidgets is installed."""
     return importlib.util.find_spec("ipywidgets") is not None
+
+
+def has_subshell(own: Any) -> bool:
+    """Whether the front end has made a subshell, as those do that show widgets and know of them."""
+    thread = getattr(own, "shell_channel_thread", None)
+    manager = getattr(thread, "manager", None)
+    return manager is not None and bool(manager.list_subshell())
 
 
 def clicks_arrive(own: Any, seconds: float = 1.0) -> bool:
@@ -66,9 +91,7 @@ def clicks_arrive(own: Any, seconds: float = 1.0) -> bool:
     They are where the front end sends them to a subshell, as JupyterLab does, and where the main
     thread is free and the kernel takes them while a cell awaits.
     """
-    thread = getattr(own, "shell_channel_thread", None)
-    manager = getattr(thread, "manager", None)
-    if manager is not None and manager.list_subshell():
+    if has_subshell(own):
         return True
     free = threading.Event()
     own.io_loop.add_callback(free.set)
@@ -92,7 +115,19 @@ def apart(make: Callable[[], T]) -> T:
     return context.run(make)
 
 
-def publish(data: Mapping[str, Any], display_id: str, *, update: bool) -> None:
+_uncaptured: list[Any] = []
+"""What showed outputs when it was last seen that no cell captures its own."""
+
+
+def publisher() -> Any:
+    """What shows outputs to a person, even while a cell captures its own (``%%capture``)."""
+    now = shell().display_pub
+    if type(now).__name__ != "CapturingDisplayPublisher":
+        _uncaptured[:] = [now]
+    return _uncaptured[0] if _uncaptured else now
+
+
+def publish(through: Any, data: Mapping[str, Any], display_id: str, *, update: bool) -> None:
     """Puts an output into the cell that runs here, or changes one wherever it is."""
     context = contextvars.copy_context()
     if update:
@@ -100,7 +135,7 @@ def publish(data: Mapping[str, Any], display_id: str, *, update: bool) -> None:
         # runs, and finds the output by its id.
         context = contextvars.Context()
     context.run(
-        shell().display_pub.publish,
+        through.publish,
         data=dict(data),
         transient={"display_id": display_id},
         update=update,
@@ -115,3 +150,29 @@ def cell_runs(own: Any, seconds: float = 1.0) -> bool:
     free = threading.Event()
     own.io_loop.add_callback(free.set)
     return not free.wait(seconds)
+
+
+def current_cell(own: Any) -> tuple[Any, Any] | None:
+    """The request of the cell that began last, and who sent it, where the kernel can tell.
+
+    It cannot after a click, which is a request as well.
+    """
+    context = getattr(own, "_shell_context", None)
+    if context is None:
+        parent, ident = own.get_parent("shell"), own._parent_ident["shell"]  # noqa: SLF001
+    else:
+        # As the kernel itself does for threads that belong to no cell.
+        parent = context.get(own._shell_parent)  # noqa: SLF001
+        ident = context.get(own._shell_parent_ident, b"")  # noqa: SLF001
+    kind = ((parent or {}).get("header") or {}).get("msg_type")
+    return (parent, ident) if kind == "execute_request" else None
+
+
+def running(own: Any) -> tuple[Any, Any]:
+    """The request to ask in the name of, and who sent it.
+
+    A thread has that of the cell that it was begun in, which may be over: whoever asks there asks
+    where nobody looks.
+    """
+    known = current_cell(own)
+    return known or (own.get_parent("shell"), own._parent_ident["shell"])  # noqa: SLF001

@@ -3,48 +3,124 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+from typing import Any, ClassVar
 
 from ..approvals import ApprovalRequest
 from ..decisions import Decision, allow, deny
+from . import _front, _stdin
+from . import _parts as parts
 
 __all__ = ["InputLine", "understood"]
 
-_HELP = "y = allow, n [why] = deny, e {json} = allow with other input"
+_NOT_UNDERSTOOD = "That was not understood. "
+_NOT_NAMED = "The notebook does not say which question an answer is for, so the answer has to. "
 
 
 class InputLine:
-    """One question to the front end that can be given up, unlike ``input``."""
+    """One question to the front end that can be given up, unlike ``input``.
+
+    What is typed counts only for the question that it was typed for. JupyterLab says with each
+    answer which request it belongs to. Where a front end does not (jupyter console, Notebook 6),
+    the answer has to repeat a word of the question: it might have been typed into the box of a cell
+    that was stopped.
+    """
+
+    _names_nothing: ClassVar[bool] = False
+    """Whether an answer has come that did not say what it was for."""
 
     def __init__(self, kernel: Any, request: ApprovalRequest) -> None:
-        """Takes the kernel, whose front end has a line for input."""
+        """Takes the kernel, whose front end has a line for input. Nothing is asked yet."""
         self._kernel = kernel
         self._request = request
+        self._word = os.urandom(2).hex()
+        self._sent: set[str] = set()
+        self._cell = ""
+        self.is_open = False
+        _stdin.share(kernel)
 
-    def show(self, problem: str = "") -> None:
-        """Asks."""
-        always = ", a = always allow" if self._request.suggestions else ""
-        text = f"{problem}Allow {self._request.tool_name}? {_HELP}{always}: "
-        kernel = self._kernel
-        kernel.session.send(
-            kernel.stdin_socket,
-            "input_request",
-            {"prompt": text, "password": False},
-            kernel.get_parent("shell"),
-            ident=kernel._parent_ident["shell"],  # noqa: SLF001 - as for its own `input`
-        )
+    def open(self) -> None:
+        """Asks, unless something else is asked for at the moment: the program's own ``input``."""
+        if self.is_open or not _stdin.take(self._kernel):
+            return
+        self.is_open = True
+        self._forget_what_is_typed()
+        self._ask()
+
+    def close(self) -> None:
+        """Lets others ask. What is typed for it from now on is forgotten."""
+        if self.is_open:
+            self.is_open = False
+            _stdin.give_back()
 
     def answer(self, seconds: float) -> Decision | None:
         """What was answered within so many seconds, if anything."""
         kernel = self._kernel
+        current = _front.current_cell(kernel)
+        if current is not None and self._cell != _cell_of(current[0]):
+            # Its box may be gone with that cell, and the next one may have something to ask.
+            self.close()
+            return None
         if not kernel.stdin_socket.poll(int(seconds * 1000)):
             return None
         _, reply = kernel.session.recv(kernel.stdin_socket)
-        text = "" if reply is None else str(reply["content"].get("value", ""))
-        decision = understood(text, self._request)
+        return None if reply is None else self._taken(reply)
+
+    def _taken(self, reply: Any) -> Decision | None:
+        text = str(reply["content"].get("value", ""))
+        named = (reply.get("parent_header") or {}).get("msg_id")
+        if named in (None, "", self._cell):
+            InputLine._names_nothing = True
+            if self._word not in text.split()[1:2]:
+                self._ask(_NOT_NAMED)
+                return None
+        elif named not in self._sent:
+            return None  # typed for what nobody asks any more
+        decision = understood(self._without_word(text), self._request)
         if decision is None:
-            self.show("That was not understood. ")
+            self._ask(_NOT_UNDERSTOOD)
         return decision
+
+    def _without_word(self, text: str) -> str:
+        first, _, rest = text.strip().partition(" ")
+        word, _, more = rest.strip().partition(" ")
+        return f"{first} {more}" if word == self._word else text
+
+    def _ask(self, problem: str = "") -> None:
+        kernel = self._kernel
+        parent, ident = _front.running(kernel)
+        self._cell = _cell_of(parent)
+        content = {"prompt": f"{problem}{self._text()}", "password": False}
+        sent = kernel.session.send(
+            kernel.stdin_socket, "input_request", content, parent, ident=ident
+        )
+        self._sent.add(sent["header"]["msg_id"])
+
+    def _text(self) -> str:
+        request = self._request
+        word = f" {self._word}" if InputLine._names_nothing else ""
+        always = f", a{word} = always allow" if request.suggestions else ""
+        what = parts.calls_words(request.input.to_dict())
+        asked = _printable(request.tool_name + (f" ({what})" if what else ""))
+        return (
+            f"Allow {asked}? y{word} = allow, n{word} [why] = deny,"
+            f" e{word} {{json}} = allow with other input{always}: "
+        )
+
+    def _forget_what_is_typed(self) -> None:
+        """What is there by now was typed for something else; ``input`` does the same."""
+        socket = self._kernel.stdin_socket
+        while socket.poll(0):
+            self._kernel.session.recv(socket)
+
+
+def _cell_of(parent: Any) -> str:
+    return str((parent.get("header") or {}).get("msg_id", ""))
+
+
+def _printable(text: str) -> str:
+    """A terminal obeys what is not: an agent could write over the question."""
+    return "".join(one if one.isprintable() else "�" for one in text)
 
 
 def understood(text: str, request: ApprovalRequest) -> Decision | None:

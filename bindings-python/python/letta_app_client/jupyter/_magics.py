@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import policy
-from ..errors import LettaAppError
+from ..errors import LettaAppError, TurnError
 from ..sync._interrupts import Interrupts
 from ..tools import Tool
 from . import _options
@@ -159,13 +159,14 @@ class Magics:
     # --- the cell --------------------------------------------------------------------------------
 
     def _asked(self, given: Any, prompt: str) -> Any:
-        tools = None if given.tools is None else {name: self._tool(name) for name in given.tools}
         session = self.desk.session(
-            given.session, agent_id=given.agent, mode=given.mode, tools=tools
+            given.session, agent_id=given.agent, mode=given.mode, tools=self._tools(given)
         )
         own = self.desk.tool_names(given.session)
         rules = [policy.allow(*own)] if own else []
         turn: sync.Turn | None = None
+        # Whatever comes of this one, the variable says nothing of an earlier turn.
+        self._keep(given, None)
         try:
             with Interrupts():
                 # The stop button waits until it is known what to stop.
@@ -181,20 +182,39 @@ class Magics:
             result = turn.result()
         except KeyboardInterrupt:
             if turn is not None:
-                turn.abort()
+                self._keep(given, _stopped(turn))
             raise MagicError("stopped") from None
-        value = _parsed(result) if given.json and result.status == "completed" else None
-        if given.into is not None:
-            kept = value if given.json and result.status == "completed" else result
-            self._shell.user_ns[given.into] = kept
+        except TurnError as error:
+            self._keep(given, error.result)
+            raise
+        self._keep(given, result)
         if result.status != "completed":
             raise MagicError(f"the turn has {_how(result)}")
-        return value if given.json and given.into is None else None
+        if not given.json:
+            return None
+        value = _parsed(result, given.into)
+        self._keep(given, value)
+        return value if given.into is None else None
+
+    def _keep(self, given: Any, value: Any) -> None:
+        if given.into is not None:
+            self._shell.user_ns[given.into] = value
+
+    def _tools(self, given: Any) -> dict[str, Callable[..., Any]] | None:
+        """The functions that are wanted, or those that the conversation has, as they are now."""
+        if given.tools is not None:
+            return {name: self._tool(name) for name in given.tools}
+        known = self.desk.tools(given.session)
+        return {name: self._own(name) or before for name, before in known.items()} or None
+
+    def _own(self, name: str) -> Callable[..., Any] | None:
+        found = self._shell.user_ns.get(name)
+        return found if callable(found) else None
 
     def _tool(self, name: str) -> Callable[..., Any]:
-        own = self._shell.user_ns.get(name)
-        if callable(own):
-            return own  # type: ignore[no-any-return]
+        own = self._own(name)
+        if own is not None:
+            return own
         if name in READY_MADE:
             return READY_MADE[name]
         known = [*READY_MADE, *self._functions()]
@@ -211,20 +231,29 @@ class Magics:
         ]
 
 
+def _stopped(turn: sync.Turn) -> TurnResult | None:
+    """Stops a turn; what has come of it so far."""
+    try:
+        return turn.abort()
+    except TurnError as error:
+        return error.result
+
+
 def _how(result: TurnResult) -> str:
     reason = result.error or result.stop_reason
     word = {"aborted": "been stopped"}.get(str(result.status), str(result.status or "failed"))
     return f"{word}: {reason}" if reason else word
 
 
-def _parsed(result: TurnResult) -> Any:
+def _parsed(result: TurnResult, kept: str | None) -> Any:
     """The JSON of an answer, with or without a fence around it."""
     text = result.text.strip()
     fenced = re.fullmatch(r"```(?:json)?\s*\n(.*?)\n?```", text, re.DOTALL)
     try:
         return json.loads(fenced[1] if fenced else text)
     except ValueError as error:
-        raise MagicError(f"the answer is not JSON ({error}): {text[:200]}") from None
+        where = "" if kept is None else f"; {kept} has the result as it is"
+        raise MagicError(f"the answer is not JSON ({error}){where}: {text[:200]}") from None
 
 
 def _no_session(name: str, known: list[str]) -> str:

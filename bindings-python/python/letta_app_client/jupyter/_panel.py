@@ -14,7 +14,10 @@ __all__ = ["Panel"]
 
 
 class Panel:
-    """Buttons of which each makes a decision, and fields. None of them works before ``enable``."""
+    """Buttons of which each makes a decision, and fields. None of them works before ``enable``.
+
+    ``was_used`` says that something was pressed or written: there is somebody who sees them.
+    """
 
     def __init__(self, request: ApprovalRequest, settle: Callable[[Decision], None]) -> None:
         """Makes the widgets; ``settle`` gets the decision, in whichever thread hears the click."""
@@ -24,6 +27,7 @@ class Panel:
         self._settle = settle
         given = json.dumps(request.input.to_dict(), indent=2, ensure_ascii=False)
         self._controls: list[Any] = []
+        self.was_used = False
         self._reason = self._field(ipywidgets.Text, placeholder="why not")
         rows = min(12, given.count("\n") + 2)
         self._input = self._field(ipywidgets.Textarea, value=given, rows=rows)
@@ -71,9 +75,14 @@ class Panel:
         # It is sent when the field is left, right before a button is pressed: pieces come late.
         field = kind(disabled=True, continuous_update=False, **traits)
         self._controls.append(field)
+        field.observe(self._used, "value")
         return field
 
+    def _used(self, _change: object) -> None:
+        self.was_used = True
+
     def _settled(self, decide: Callable[[], Decision]) -> None:
+        self.was_used = True
         try:
             decision = decide()
         except ValueError as error:

@@ -14,12 +14,14 @@ from ._markdown import to_html
 
 __all__ = [
     "calls_summary",
+    "calls_words",
     "cut",
     "details",
     "diff_of_input",
     "diff_of_server",
     "diffs",
     "escaped",
+    "harmless",
     "markdown",
     "picture",
     "pre",
@@ -31,6 +33,7 @@ LONGEST = 4000
 """How many characters of an input or an output are shown; results have all of it."""
 
 _SHORT = 80
+_CONTROLS = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _GREY = "color:var(--jp-ui-font-color2,#767676)"
 _BOX = (
@@ -52,6 +55,11 @@ def cut(text: str, longest: int = LONGEST) -> str:
     if len(text) <= longest:
         return text
     return f"{text[:longest]}\n… {len(text) - longest:,} characters more"
+
+
+def harmless(text: str) -> str:
+    """Plain text without what a terminal would obey; IPython prints it to one."""
+    return text.replace("\r\n", "\n").translate(_CONTROLS)
 
 
 def root(*parts: str) -> str:
@@ -83,13 +91,18 @@ def details(summary: str, body: str, *, is_open: bool = False, kind: str = "lett
 
 def calls_summary(name: str, given: Any) -> str:
     """A tool and, in a few words, what for; as HTML."""
+    short = calls_words(given)
+    return f"<b>{escaped(name)}</b>" + (f" <code>{escaped(short)}</code>" if short else "")
+
+
+def calls_words(given: Any) -> str:
+    """What a tool is called for, in a few words of its arguments; as text of one line."""
     words = ""
     if isinstance(given, Mapping):
         known = [given[key] for key in _WORDS if isinstance(given.get(key), str)]
         words = known[0] if known else ("" if not given else json.dumps(given, default=str))
     first = words.strip().splitlines()[0] if words.strip() else ""
-    short = first if len(first) <= _SHORT else f"{first[:_SHORT]}…"
-    return f"<b>{escaped(name)}</b>" + (f" <code>{escaped(short)}</code>" if short else "")
+    return first if len(first) <= _SHORT else f"{first[:_SHORT]}…"
 
 
 def diffs(changes: Iterable[tuple[str, list[tuple[str, str]]]]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 import re
 import sqlite3
+from collections import Counter
 from typing import Annotated, Any
 
 from .._frames import is_frame
@@ -17,6 +19,9 @@ _SQL = re.compile(r"\s*(select|with|values)\b", re.IGNORECASE)
 _MOST = 10_000
 _STEPS = 10_000
 """SQLite asks whether to go on after so many of its steps."""
+
+_LARGEST = 2**63 - 1
+"""The largest whole number that SQLite has."""
 
 _READING = {
     sqlite3.SQLITE_SELECT,
@@ -37,7 +42,7 @@ def dataframe_query(
     """Ask the pandas frames of the user's notebook. Nothing can be changed by it."""
     if not 1 <= limit <= _MOST:
         raise ValueError(f"limit: expected a number from 1 to {_MOST}, got {limit}")
-    frames = {name: value for name, value in names().items() if is_frame(value)}
+    frames = {name: value for name, value in names("dataframe_query").items() if is_frame(value)}
     if not frames:
         raise ValueError("the notebook has no frames")
     if _SQL.match(sql_or_expr):
@@ -73,11 +78,61 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     numbered = type(table.index).__name__ == "RangeIndex"
     plain = table.copy() if numbered else table.reset_index()
     plain.columns = [str(column) for column in plain.columns]
+    # SQLite tells names apart by their letters alone.
+    counts = Counter(column.lower() for column in plain.columns)
+    twice = [column for column in plain.columns if counts[column.lower()] > 1]
+    if twice:
+        raise ValueError(f"{name}: two columns are {twice[0]!r} for SQLite")
     for column in plain.columns:
-        # What SQLite has no type for is compared as text.
-        if plain[column].dtype.kind not in "biufO":
-            plain[column] = plain[column].astype(str)
-    plain.to_sql(name, connection, index=False)
+        plain[column] = _known(plain[column])
+    try:
+        plain.to_sql(name, connection, index=False)
+    except _unstorable() as error:
+        wrong = _unknown(plain)
+        where = name if wrong is None else f"column {wrong!r} of {name}"
+        raise ValueError(f"{where}: SQLite cannot have it: {error.__cause__ or error}") from None
+
+
+def _known(column: Any) -> Any:
+    """A column of what SQLite has types for. The rest is compared as text."""
+    kind = column.dtype.kind
+    if kind == "O":
+        # Which may be anything: lists, decimals, categories, or what somebody has made.
+        return column.astype(object).map(_plain)
+    if kind == "u" and len(column) and column.max() > _LARGEST:
+        return column.astype(str)
+    return column if kind in "biuf" else column.astype(str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, bytes, float, bool)) or value is None:
+        return value
+    if isinstance(value, numbers.Integral):
+        whole = int(value)
+        return whole if abs(whole) <= _LARGEST else str(whole)
+    import pandas as pd  # noqa: PLC0415 - its frames are there
+
+    missing = pd.api.types.is_scalar(value) and pd.isna(value)
+    return None if missing else str(value)
+
+
+def _unstorable() -> tuple[type[Exception], ...]:
+    import pandas as pd  # noqa: PLC0415 - its frames are there
+
+    return (pd.errors.DatabaseError, sqlite3.Error, OverflowError, UnicodeError)
+
+
+def _unknown(table: Any) -> str | None:
+    """The first column that SQLite does not take."""
+    for column in table.columns:
+        alone = sqlite3.connect(":memory:")
+        try:
+            table[[column]].to_sql("alone", alone, index=False)
+        except _unstorable():
+            return str(column)
+        finally:
+            alone.close()
+    return None
 
 
 def _authorized(action: int, *_: object) -> int:

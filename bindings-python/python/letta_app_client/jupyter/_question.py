@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Any
 
 from .._loops import logger
 from ..approvals import ApprovalRequest
 from ..decisions import Decision, deny
-from . import _front, _reprs
+from . import _front, _reprs, _stdin
 from . import _parts as parts
 from ._inputline import InputLine
 from ._panel import Panel
@@ -26,6 +25,9 @@ _LOOK = 0.1
 _HEARD = 2.0
 """Seconds after which somebody who clicks in vain is asked otherwise."""
 
+_UNSEEN = 5.0
+"""Seconds after which somebody who may see no buttons is asked otherwise as well."""
+
 
 class Question:
     """Shows a request, and waits in the calling thread until it is decided."""
@@ -34,6 +36,8 @@ class Question:
         """Takes the request; nothing is shown yet."""
         self._request = request
         self._kernel = _front.kernel()
+        # Whoever is asked sees it, whatever the cell that runs does with its outputs.
+        self._publisher = _front.publisher()
         self._settled = threading.Event()
         self._decision: Decision | None = None
         self._id = f"letta-ask-{os.urandom(8).hex()}"
@@ -68,28 +72,34 @@ class Question:
         shown["text/plain"] += f"\n{hint}"
         if self._panel is not None:
             # A front end without widgets shows the text.
-            _front.publish(self._panel.data(shown["text/plain"]), self._id, update=False)
+            _front.publish(
+                self._publisher, self._panel.data(shown["text/plain"]), self._id, update=False
+            )
             return
         shown["text/html"] += parts.root(parts.row(hint))
-        _front.publish(shown, self._id, update=False)
+        _front.publish(self._publisher, shown, self._id, update=False)
 
     def _wait(self) -> None:
         cancelled, begun = self._request.cancelled, time.monotonic()
-        prompt: Any = None
-        while not self._settled.wait(0 if prompt is not None else _LOOK):
-            if cancelled.is_set():
-                return
-            if self._panel is not None:
-                self._listen(self._panel, time.monotonic() - begun)
-            if prompt is not None:
-                answer = prompt.answer(_LOOK)
-                if answer is not None:
-                    self._settle(answer)
-            elif time.monotonic() - begun >= _HEARD and self._is_deaf():
-                prompt = InputLine(self._kernel, self._request)
-                prompt.show()
-            elif time.monotonic() - begun >= _HEARD:
-                begun = time.monotonic()
+        line, look = InputLine(self._kernel, self._request), begun + _HEARD
+        try:
+            while not self._settled.wait(0 if line.is_open else _LOOK):
+                if cancelled.is_set():
+                    return
+                seconds = time.monotonic() - begun
+                if self._panel is not None:
+                    self._listen(self._panel, seconds)
+                if line.is_open:
+                    answer = line.answer(_LOOK)
+                    if answer is not None:
+                        self._settle(answer)
+                elif time.monotonic() >= look and _stdin.is_free(self._kernel):
+                    if self._is_deaf(seconds):
+                        line.open()
+                    else:
+                        look = time.monotonic() + _HEARD
+        finally:
+            line.close()
 
     def _listen(self, panel: Panel, seconds: float) -> None:
         """Lets the buttons be pressed once clicks are heard, and after a while in any case.
@@ -100,11 +110,16 @@ class Question:
             self._listening = True
             _front.apart(panel.enable)
 
-    def _is_deaf(self) -> bool:
-        """Whether a cell runs, and clicks, or other cells, would come too late."""
-        if self._panel is not None:
-            return not _front.clicks_arrive(self._kernel)
-        return _front.cell_runs(self._kernel)
+    def _is_deaf(self, seconds: float) -> bool:
+        """Whether a cell runs, and nobody can click, or clicks, or other cells, come too late."""
+        if self._panel is None:
+            return _front.cell_runs(self._kernel)
+        if not _front.clicks_arrive(self._kernel):
+            return True
+        # That they would arrive does not say that there are any: the kernel cannot know what a
+        # front end shows. One that has made a subshell, or has pressed something, shows buttons.
+        shows = _front.has_subshell(self._kernel) or self._panel.was_used
+        return not shows and seconds >= _UNSEEN and _front.cell_runs(self._kernel)
 
     def _close(self) -> None:
         decision, request = self._decision, self._request
@@ -120,6 +135,6 @@ class Question:
             "text/html": parts.root(f"<div>{head}: {parts.escaped(word)}</div>"),
             "text/plain": f"{request.tool_name}: {word}",
         }
-        _front.publish(shown, self._id, update=True)
+        _front.publish(self._publisher, shown, self._id, update=True)
         if self._panel is not None:
             self._panel.close()

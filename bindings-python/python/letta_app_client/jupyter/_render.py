@@ -35,7 +35,9 @@ def bundle(story: Story, seconds: float, asked: AbstractSet[str] = frozenset()) 
                 f"*{neutral_line(line)}*",
             ]
         ),
-        "text/plain": "\n".join([*(_plain(item) for item in story.items), *notes, line]),
+        "text/plain": parts.harmless(
+            "\n".join([*(_plain(item) for item in story.items), *notes, line])
+        ),
     }
 
 

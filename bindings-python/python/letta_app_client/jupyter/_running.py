@@ -37,7 +37,7 @@ def cell_runner(*, ask: bool = True) -> Tool[..., Any]:
             except _Refused as refused:
                 # Told to the agent alone: raised, it would be logged as a fault of the tool.
                 return error_result(str(refused))
-        return Execution(_front.shell(), code, ctx.cancelled).run()
+        return Execution(_front.shell("run_cell"), code, ctx.cancelled).run()
 
     return run
 
@@ -58,8 +58,9 @@ def _allowed(code: str, ctx: ToolContext) -> str:
     """
     if granted.pop(ctx.call_id, None) == code:
         return code  # a person has seen it when the server asked
-    if not _front.is_attended():
-        raise _Refused(_front.NOBODY)
+    nobody = _front.why_unattended("run_cell")
+    if nobody is not None:
+        raise _Refused(nobody)
     body = {"subtype": "can_use_tool", "tool_name": "run_cell", "input": {"code": code}}
     wanted = {**body, "tool_call_id": ctx.call_id, "permission_suggestions": []}
     frame = {"type": "control_request", "request_id": f"own-{ctx.call_id}", "request": wanted}

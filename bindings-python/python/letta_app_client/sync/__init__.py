@@ -51,7 +51,7 @@ from .. import client as _client
 from .. import server as _server
 from .. import session as _session
 from .. import turn as _turn
-from .._checks import kind_of
+from .._checks import expect_prompts, kind_of
 from ..errors import InvalidOption
 from ._faces import bare, called, face_class, run, shown
 from ._loop import BlockingLoop
@@ -132,10 +132,10 @@ def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as ther
     if callable(options.get("progress")):
         options["progress"] = called(options["progress"], loop)
     # Here, where Ctrl-C interrupts it and other threads go on: it may read a file, or ask a client.
-    if args and not isinstance(args[0], (str, bytes)):
-        args = (list(args[0]), *args[1:])
-    elif "prompts" in options and not isinstance(options["prompts"], (str, bytes)):
-        options["prompts"] = list(options["prompts"])
+    if args:
+        args = (expect_prompts(args[0]), *args[1:])
+    elif "prompts" in options:
+        options["prompts"] = expect_prompts(options["prompts"])
     return shown(loop.run(lambda: _map.map(bare(client), *args, **options)), loop)
 
 

@@ -2724,7 +2724,8 @@ class Turn(Face):
         could run or load anything.
 
         Returns at once and sends nothing. The output has all events from the moment of sending, so
-        nobody else can iterate over them. In IPython without a notebook the end alone is shown.
+        nobody else can iterate over them. Called again, it puts the same output into that cell as
+        well. In IPython without a notebook the end alone is shown.
 
         Raises:
             InvalidOption: There is no IPython around.
@@ -3896,7 +3897,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Args:
         client: A client that is connected.
-        prompts: What is said.
+        prompts: What is said: a list, or a column of a table.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
@@ -3930,7 +3931,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Args:
         client: A client that is connected.
-        prompts: What is said.
+        prompts: What is said: a list, or a column of a table.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
@@ -3964,7 +3965,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Args:
         client: A client that is connected.
-        prompts: What is said.
+        prompts: What is said: a list, or a column of a table.
         agents: The ids of the agents; one may be given alone.
         output_type: What each agent has to hand in, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.

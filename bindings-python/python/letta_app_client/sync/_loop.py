@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from .._loops import Completion, Loop, contained, driving
+from .._loops import Completion, Loop, contained, driving, logger
 from ._completion import BlockingCompletion
 from ._gate import Gate
 from ._interrupts import Interrupts
@@ -157,12 +157,12 @@ class BlockingLoop:
             while not completion.done and self._may_look():
                 self._looking = me
                 if self._soon:
-                    contained(self._soon.popleft())
+                    _called(self._soon.popleft())
                     continue
                 self._outside(functools.partial(_wait_readable, self._fd), interrupts)
                 # An attendant may have begun meanwhile, who is woken by the same ring.
                 if self._bell is not None and self._may_look():
-                    contained(self._bell)
+                    _called(self._bell)
         finally:
             # Unless a call from within had to leave it to another thread.
             if self._looking == me:
@@ -290,6 +290,21 @@ class BlockingLoop:
         task = StepTask(function(), self)
         self.soon(task.step)
         return task.cancel
+
+
+def _called(callback: Callable[[], None]) -> None:
+    """Calls back, and logs what it raises, unless it is what a signal's handler has raised.
+
+    Handlers of signals run in the main thread, between any two of its steps; those of the client do
+    not run there. So it was raised at whoever waits there, such as ``SystemExit``.
+    """
+    try:
+        callback()
+    except BaseException as error:
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and not isinstance(error, Exception):
+            raise
+        logger.exception("a handler raised what would have ended the event loop")
 
 
 def _wait_readable(fd: int) -> None:
