@@ -24,7 +24,7 @@ def test_every_public_name_is_there_and_described() -> None:
 def imported_for_types() -> dict[str, set[str]]:
     """What the package's own source imports for type checkers, by module."""
     tree = ast.parse(inspect.getsource(letta))
-    [block] = (node for node in tree.body if isinstance(node, ast.If))
+    block, _ = (node for node in tree.body if isinstance(node, ast.If))
     found: dict[str, set[str]] = {}
     for node in block.body:
         assert isinstance(node, ast.ImportFrom)

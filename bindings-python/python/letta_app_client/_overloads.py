@@ -2918,7 +2918,7 @@ class Overloads:
         @overload
         def on_message(
             self,
-            handler: Callable[[Message, Channel], object],
+            handler: Callable[[ServerMessage, Channel], object],
             *,
             types: str | Iterable[str] | None = None,
             runtime: Mapping[str, Any] | None = None,

@@ -48,3 +48,26 @@ async def wrong_sessions(client: letta.AppServerClient) -> object:
 def on_finished(message: protocol.TurnFinishedMessage, _: letta.Channel) -> object:
     status: protocol.LoopStatus = message.stop_reason  # wrong
     return status
+
+
+def wrong_names(event: letta.TurnEvent) -> object:
+    try:
+        letta.conect("ws://127.0.0.1:4500")  # wrong
+    except letta.TurnFaild:  # wrong
+        pass
+    match event:
+        case letta.AsistantDelta():  # wrong
+            pass
+        case _:
+            pass
+    return protocol.NoSuchMessage  # wrong
+
+
+def wrong_tags(delta: protocol.StreamDelta, message: protocol.ServerMessage) -> object:
+    if delta.message_type == "assistant_message":
+        text: int = delta.content  # wrong
+        return text
+    if message.type == "turn_finished":
+        reason: int = message.stop_reason  # wrong
+        return reason
+    return None

@@ -49,7 +49,7 @@ pub fn overloads(model: &Model) -> String {
         .ok();
     }
     text += "        @overload\n        def on_message(\n            self,\n            \
-        handler: Callable[[Message, Channel], object],\n            *,\n            \
+        handler: Callable[[ServerMessage, Channel], object],\n            *,\n            \
         types: str | Iterable[str] | None = None,\n            \
         runtime: Mapping[str, Any] | None = None,\n        ) -> Callable[[], None]: ...\n\n        \
         def on_message(\n            self,\n            \
