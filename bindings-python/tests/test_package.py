@@ -98,7 +98,7 @@ def test_the_methods_of_families_are_described() -> None:
 
 def test_nobody_else_is_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nobody'"):
-        _ = letta.nobody
+        _ = letta.nobody  # type: ignore[attr-defined]
 
 
 def test_importing_loads_no_types_of_the_protocol() -> None:

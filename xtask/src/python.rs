@@ -2,6 +2,7 @@
 //! methods and the overloads of `request`, `on_message` and `messages`.
 
 mod families;
+mod fields;
 mod given;
 mod overloads;
 mod received;
@@ -30,6 +31,7 @@ pub fn files(model: &Model) -> Outcome<Vec<(&'static str, String)>> {
         (package!("protocol/_messages.py"), messages),
         (package!("_families.py"), families::families(model)?),
         (package!("_attributes.py"), families::attributes(model)),
+        (package!("_fields.py"), fields::fields(model)?),
         (package!("_overloads.py"), overloads::overloads(model)),
     ])
 }

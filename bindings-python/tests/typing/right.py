@@ -114,6 +114,13 @@ async def requests(client: letta.AppServerClient) -> None:
     assert_type(task, protocol.CronGetResponseMessage)
     started = await client.runtime_start(agent_id="a", mode="standard")
     assert_type(started.runtime, protocol.RuntimeScope)
+    plain = {"agent_id": "a", "conversation_id": "c"}
+    await client.sync(runtime=plain, recover_approvals=False, request_id="mine", timeout=5)
+    await client.abort(runtime=started.runtime, run_id=None)
+    listed = await client.conversation_list(query={"agent_id": "a"})
+    assert_type(listed, protocol.ConversationListResponseMessage)
+    payload: protocol.InputCreateMessagePayload = {"kind": "create_message", "messages": []}
+    client.input(runtime=plain, payload={**payload, "image_failure_mode": "drop"})
     accepted = await client.submit_input(
         runtime=started.runtime, payload={"kind": "create_message", "messages": []}
     )

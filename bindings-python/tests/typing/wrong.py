@@ -32,6 +32,18 @@ async def wrong(client: letta.AppServerClient) -> object:
     return text, letter, scope
 
 
+async def wrong_commands(client: letta.AppServerClient) -> None:
+    await client.runtime_start(agent_id=5)  # wrong
+    await client.runtime_start(agent_id="a", mdoe="strict")  # wrong
+    await client.sync(runtime=RUNTIME, recover_aproval=False)  # wrong
+    await client.abort(runtime=RUNTIME, timeout_=1)  # wrong
+    await client.conversation_list(limit=5)  # wrong
+    await client.runtime_external_tools_update(update=[])  # wrong
+    await client.run_turn(runtime=RUNTIME, payload={"kind": "mesage", "messages": []})  # wrong
+    await client.submit_input(runtime=RUNTIME, payload={}, reqest_id="x")  # wrong
+    client.input(runtime=RUNTIME, payload={"kind": "create_message"})  # wrong
+
+
 async def wrong_sessions(client: letta.AppServerClient) -> object:
     await client.session(agent_id="a", modus="standard")  # wrong
     session = await client.session(agent_id="a")
@@ -54,7 +66,7 @@ def wrong_names(event: letta.TurnEvent) -> object:
     try:
         letta.conect("ws://127.0.0.1:4500")  # wrong
     except letta.TurnFaild:  # wrong
-        pass
+        return None
     match event:
         case letta.AsistantDelta():  # wrong
             pass

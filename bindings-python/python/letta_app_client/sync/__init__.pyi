@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 from .._audit import AuditEntry
 from .._backlog import Overflow
 from .._batch import Batch
+from .._fields import AbortMessageRest, ConversationListRest, InputRest, RuntimeExternalToolsUpdateRest, RuntimeStartRest, SyncRest
 from .._history import History
 from .._limits import Resend, Timeout
 from .._replay import Replay
@@ -346,7 +347,7 @@ class AppServerClient(Face):
             InvalidOption: The runtime is none.
         """
 
-    def runtime_start(self, *, timeout: Timeout='default', **fields: Any) -> RuntimeStartResponseMessage:
+    def runtime_start(self, *, timeout: Timeout='default', **fields: Unpack[RuntimeStartRest]) -> RuntimeStartResponseMessage:
         """Starts or joins a conversation: ``runtime_start`` (protocol section 8).
 
         Args:
@@ -354,19 +355,20 @@ class AppServerClient(Face):
             **fields: Exactly one of ``agent_id`` and ``create_agent``; at most one of
                 ``conversation_id`` and ``create_conversation``; ``mode``, which should always be
                 given (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
-                ``client_info``, ``external_tools`` and others.
+                ``client_info``, ``external_tools`` and others. A slip of one is refused; a field
+                that this version does not know goes over the wire.
 
         Returns:
             The response; ``response.runtime`` is what other methods take as ``runtime``.
             Cancelling drops the response; the server has started the runtime all the same.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
 
-    def run_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
+    def run_turn(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | Fields, request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
         Sends ``input``, after a short pause when a turn of this runtime has just ended (section
@@ -424,7 +426,7 @@ class AppServerClient(Face):
                 ``result``; ``result.delivery`` tells whether the input arrived.
         """
 
-    def send_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
+    def send_turn(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | Fields, request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
         Everything is as with ``run_turn``, but the caller can also follow what happens, stop the
@@ -461,7 +463,7 @@ class AppServerClient(Face):
             All other errors of ``run_turn`` come when the turn is awaited.
         """
 
-    def input(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, **fields: Any) -> None:
+    def input(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | InputApprovalResponsePayload | InputTeleportContinuePayload | Fields, request_id: str | None=None, **fields: Unpack[InputRest]) -> None:
         """Sends an ``input`` and waits for nothing (protocol sections 8.1 and 13).
 
         The payload is a message (``create_message``) or the answer to a permission request
@@ -473,7 +475,7 @@ class AppServerClient(Face):
             Disconnected: There is no connection.
         """
 
-    def submit_input(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: Timeout='default', **fields: Any) -> InputAcceptedResponseMessage:
+    def submit_input(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | InputApprovalResponsePayload | InputTeleportContinuePayload | Fields, request_id: str | None=None, timeout: Timeout='default', **fields: Unpack[InputRest]) -> InputAcceptedResponseMessage:
         """Sends an ``input`` and waits until the server has accepted it (protocol section 8.1).
 
         Resolves with ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
@@ -487,18 +489,19 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def sync(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Any) -> SyncResponseMessage:
+    def sync(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Unpack[SyncRest]) -> SyncResponseMessage:
         """Asks for the state of a runtime and subscribes to it: ``sync`` (section 16).
 
         The state comes to the message handlers, before or after the response. Further fields:
         ``recover_approvals``, ``force_device_status``. Cancelling drops the response only.
 
         Raises:
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
 
-    def abort(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Any) -> AbortMessageResponseMessage:
+    def abort(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Unpack[AbortMessageRest]) -> AbortMessageResponseMessage:
         """Stops whatever runs in a conversation: ``abort_message`` (protocol section 15).
 
         Resolves with the response; ``response.aborted`` says whether there was something to stop.
@@ -519,7 +522,7 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def conversation_list(self, *, timeout: Timeout='default', **fields: Any) -> ConversationListResponseMessage:
+    def conversation_list(self, *, timeout: Timeout='default', **fields: Unpack[ConversationListRest]) -> ConversationListResponseMessage:
         """Lists conversations: ``conversation_list`` (protocol section 20.3).
 
         Cancelling drops the response only.
@@ -529,7 +532,7 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def runtime_external_tools_update(self, *, timeout: Timeout='default', **fields: Any) -> RuntimeExternalToolsUpdateResponseMessage:
+    def runtime_external_tools_update(self, *, timeout: Timeout='default', **fields: Unpack[RuntimeExternalToolsUpdateRest]) -> RuntimeExternalToolsUpdateResponseMessage:
         """Replaces the external tools of runtimes: ``runtime_external_tools_update`` (section 14).
 
         For servers from 0.30.8 on. Cancelling drops the response only.
@@ -1765,7 +1768,7 @@ class AppServerClient(Face):
         """See ``AppServerClient``."""
 
     @overload
-    def on_message(self, handler: Callable[[Message, Channel], object], *, types: str | Iterable[str] | None=None, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+    def on_message(self, handler: Callable[[ServerMessage, Channel], object], *, types: str | Iterable[str] | None=None, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
         """See ``AppServerClient``."""
 
     @overload
