@@ -218,7 +218,8 @@ async def test_fields_of_later_servers_go_over_the_wire(mock: MockServer) -> Non
         started = await client.runtime_start(agent_id="agent-1", **later)
         payload = message(client_tool_denylist=["Bash"], later=1)
         await client.submit_input(runtime=started.runtime, payload=payload)
-        await client.request("runtime_start", agent_id="agent-1", **{"mdoe": "strict"})
+        whole: dict[str, Any] = {"type": "runtime_start", "agent_id": "agent-1", "mdoe": "strict"}
+        await client.request(whole)
     sent = [frame for frame in mock.received if frame.type != "app_server_info"]
     assert [dict(sent[0]).get(name) for name in later] == ["scribe", "x"]
     assert (sent[1].payload.client_tool_denylist, sent[1].payload.later) == (["Bash"], 1)
