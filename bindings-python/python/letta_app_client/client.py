@@ -13,6 +13,7 @@ from ._backlog import MAX_BYTES, Overflow
 from ._call import Delivery
 from ._checks import expect, expect_text
 from ._commands import Commands
+from ._connectionlog import ConnectionLog
 from ._decode import decode, decode_as
 from ._filters import Wanted
 from ._handlers import Handlers, expect_plain
@@ -105,6 +106,7 @@ class AppServerClient(Commands):
         self._on_state: Handlers[[State, LettaAppError | None]] = Handlers("on_state")
         self._on_lagged: Handlers[[int]] = Handlers("on_lagged")
         self._dropped = 0
+        self._log = ConnectionLog()
 
     async def connect(self) -> AppServerClient:
         """Connects, or does nothing when the client is connected.
@@ -529,6 +531,7 @@ class AppServerClient(Commands):
             lost.will_reconnect = how.will_reconnect
             return lost
 
+        self._log.lost(how)
         self._link.ended(error, for_good=not how.will_reconnect)
         self._on_disconnect.emit(how)
 
@@ -537,6 +540,7 @@ class AppServerClient(Commands):
         if state == "disconnected" and why is not None:
             message = f"the connection was lost and is not opened again: {why.args[0]}"
             self._link.ended(lambda: Disconnected(message))
+        self._log.changed(state, why)
         self._on_state.emit(state, why)
 
     def __repr__(self) -> str:
