@@ -244,13 +244,16 @@ async def test_the_log_tells_of_the_connection(
 async def test_the_log_tells_of_a_connection_that_is_not_opened_again(
     mock: MockServer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "letta_app_client")
     async with letta.connect(mock.url, reconnect=False) as client:
         states = States(client)
         mock.cut_connections()
         await states.until("disconnected")
     (told,) = caplog.records
-    assert told.levelname == "WARNING"
-    assert told.getMessage().startswith("the connection was lost (close code 1006): ")
+    assert told.levelname == "INFO"
+    assert told.getMessage().startswith(
+        "the connection was lost and is not opened again (close code 1006): "
+    )
 
 
 async def test_a_handler_that_raises_is_counted(

@@ -17,7 +17,8 @@ __all__ = ["ConnectionLog"]
 class ConnectionLog:
     """Tells of a connection that is lost, and what becomes of it. Tokens are in none of the texts.
 
-    What the engine retries by itself is information; that it has given up is a warning.
+    What the engine does by itself, or was told not to do, is information; that it has given up is a
+    warning.
     """
 
     def __init__(self) -> None:
@@ -27,13 +28,12 @@ class ConnectionLog:
         """A connection has ended that the program did not close."""
         if how.will_reconnect:
             self._lost = time.monotonic()
-            logger.info(
-                "the connection was lost and is opened again (close code %d): %s",
-                how.code,
-                how.reason,
-            )
-        else:
-            logger.warning("the connection was lost (close code %d): %s", how.code, how.reason)
+        logger.info(
+            "the connection was lost and is %s (close code %d): %s",
+            "opened again" if how.will_reconnect else "not opened again",
+            how.code,
+            how.reason,
+        )
 
     def changed(self, state: State, why: LettaAppError | None) -> None:
         """The client is in another state; of an attempt that failed it is known why."""
