@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import letta_app_client as letta
 from letta_app_client import protocol
+from letta_app_client.testing import MockServer, script
 
 RUNTIME: protocol.RuntimeScopeDict = {"agent_id": "a", "conversation_id": "c"}
 
@@ -83,3 +84,10 @@ def wrong_tags(delta: protocol.StreamDelta, message: protocol.ServerMessage) -> 
         reason: int = message.stop_reason  # wrong
         return reason
     return None
+
+
+def wrong_scripts() -> object:
+    script.turn("x", reasonin=["r"])  # wrong
+    script.turn("x", delay_ms="fast")  # wrong
+    MockServer(script.turn("x"))  # wrong
+    return MockServer(port=5)  # wrong
