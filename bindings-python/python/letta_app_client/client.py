@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from . import _native
-from ._backlog import MAX_BYTES, Overflow
+from ._backlog import MAX_BYTES, MAX_ITEMS, Overflow
 from ._call import Delivery
 from ._checks import expect, expect_text
 from ._commands import Commands
@@ -323,7 +323,7 @@ class AppServerClient(Commands):
             self,
             *types: str,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[Message]:
@@ -337,8 +337,9 @@ class AppServerClient(Commands):
             Args:
                 *types: The types of the frames; none for all. Frames of other types are not parsed.
                 runtime: Agent and conversation, for the frames that carry them.
-                limit: How many frames are kept for a reader who lags.
-                max_bytes: How many bytes of frames are kept; a single one may be larger.
+                limit: How many frames are kept for a reader who lags; 65,536 by default.
+                max_bytes: How many bytes of frames are kept, 64 MiB by default; a single one may be
+                    larger.
                 overflow: What happens above a limit. ``drop_oldest``: the oldest go, which
                     ``Subscription.dropped`` counts, but never a ``turn_finished``, a
                     ``terminal_exited``, a ``control_request`` or an ``external_tool_call_request``.
