@@ -32,7 +32,7 @@ class Flood:
         self.memory = self.most_memory = memory()
         self.over = asyncio.Event()
         self.all = client.messages()
-        self.few = client.messages("stream_delta")
+        self.few = client.messages("stream_delta", limit=10_000)
         self.ends = client.messages("turn_finished", limit=1)
         self.turn = client.send_turn(runtime=runtime, payload=PAYLOAD)
         self.client = client

@@ -56,7 +56,7 @@ async def surface() -> None:
     )
     print(result.stop_reason, result.text, result.usage)
 
-    payload = {"kind": "create_message", "messages": [{"role": "user", "content": "more"}]}
+    payload: Any = {"kind": "create_message", "messages": [{"role": "user", "content": "more"}]}
     client.input(runtime=started.runtime, payload=payload)  # fire and forget
     accepted = await client.submit_input(runtime=started.runtime, payload=payload)
     print(accepted.accepted)

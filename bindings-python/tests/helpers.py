@@ -11,7 +11,7 @@ from letta_app_client import AppServerClient, Fields, Message
 RUNTIME = {"agent_id": "agent-1", "conversation_id": "conv-1"}
 
 
-def message(text: str = "hi", **fields: Any) -> dict[str, Any]:
+def message(text: str = "hi", **fields: Any) -> Any:
     """The payload of an input."""
     return {
         "kind": "create_message",

@@ -266,8 +266,9 @@ async def test_somebody_else_decides_first(asking: MockServer, client: AppServer
 
     async def decide(request: ApprovalRequest) -> Decision:
         decision = {"behavior": "deny", "message": "by hand"}
-        payload = {"kind": "approval_response", "request_id": request.request_id}
-        client.input(runtime=runtime, payload={**payload, "decision": decision})
+        of_request = {"kind": "approval_response", "request_id": request.request_id}
+        payload: Any = {**of_request, "decision": decision}
+        client.input(runtime=runtime, payload=payload)
         try:
             await anyio.sleep_forever()
         finally:

@@ -168,9 +168,62 @@ async def test_arguments_of_other_methods_are_no_fields(client: AppServerClient)
     with pytest.raises(letta.InvalidCommand, match="field `predicate`"):
         await client.submit_input(payload=message(), **given)
     with pytest.raises(letta.InvalidCommand, match="field `timeout`"):
-        client.input(runtime=RUNTIME, payload=message(), timeout=5)
+        client.input(runtime=RUNTIME, payload=message(), timeout=5)  # type: ignore[call-arg]
     with pytest.raises(letta.InvalidCommand, match="field `type`"):
         await client.request("list_models", type="other")  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("method", "slip", "field"),
+    [
+        ("runtime_start", "mdoe", "mode"),
+        ("runtime_start", "converstion_id", "conversation_id"),
+        ("runtime_start", "agentId", "agent_id"),
+        ("runtime_start", "timout", "timeout"),
+        ("sync", "recover_aproval", "recover_approvals"),
+        ("abort", "timeout_", "timeout"),
+        ("conversation_list", "qurey", "query"),
+        ("runtime_external_tools_update", "update", "updates"),
+        ("submit_input", "reqest_id", "request_id"),
+        ("input", "reqest_id", "request_id"),
+    ],
+)
+async def test_a_slip_of_a_field_is_refused(
+    client: AppServerClient, method: str, slip: str, field: str
+) -> None:
+    needed: dict[str, Any] = {} if method == "runtime_start" else {"runtime": RUNTIME}
+    if method in {"input", "submit_input"}:
+        needed["payload"] = message()
+    with pytest.raises(letta.InvalidCommand, match=rf"`{slip}`: .*; did you mean `{field}`\?"):
+        await getattr(client, method)(**needed, **{slip: "x"})
+
+
+@pytest.mark.parametrize("method", ["run_turn", "send_turn", "submit_input", "input"])
+async def test_a_slip_inside_a_payload_is_refused(client: AppServerClient, method: str) -> None:
+    said = {"role": "user", "content": "hi"}
+    whole: Any = message(image_failure_mod="drop")
+    inner: Any = {**message(), "messages": [said, {**said, "client_mesage_id": "m"}]}
+    cases = (
+        (whole, r"payload.image_failure_mod"),
+        (inner, r"payload.messages\[1\].client_mesage_id"),
+    )
+    for payload, path in cases:
+        with pytest.raises(letta.InvalidCommand, match=f"`input`: field `{path}`.*did you mean"):
+            await getattr(client, method)(runtime=RUNTIME, payload=payload)
+
+
+async def test_fields_of_later_servers_go_over_the_wire(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        later: dict[str, Any] = {"agent_name": "scribe", "conversation_label": "x"}
+        started = await client.runtime_start(agent_id="agent-1", **later)
+        payload = message(client_tool_denylist=["Bash"], later=1)
+        await client.submit_input(runtime=started.runtime, payload=payload)
+        whole: dict[str, Any] = {"type": "runtime_start", "agent_id": "agent-1", "mdoe": "strict"}
+        await client.request(whole)
+    sent = [frame for frame in mock.received if frame.type != "app_server_info"]
+    assert [dict(sent[0]).get(name) for name in later] == ["scribe", "x"]
+    assert (sent[1].payload.client_tool_denylist, sent[1].payload.later) == (["Bash"], 1)
+    assert sent[2].mdoe == "strict"
 
 
 async def test_bad_prefixes(client: AppServerClient) -> None:

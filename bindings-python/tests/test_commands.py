@@ -40,7 +40,7 @@ async def test_every_method_sends_its_command(client: AppServerClient, mock: Moc
     assert (await client.info()).capabilities.runtime_start is True
     listed = await client.conversation_list(query={"agent_id": "agent-1"})
     assert [it["id"] for it in listed.conversations] == [runtime.conversation_id]
-    update = {"runtimes": [runtime], "external_tools": []}
+    update: Any = {"runtimes": [runtime], "external_tools": []}
     answer = await client.runtime_external_tools_update(updates=[update])
     assert answer.success
     accepted = await client.submit_input(runtime=runtime, payload=message(), request_id="mine")
@@ -212,7 +212,7 @@ async def test_the_catalog_is_kept(
 
 
 async def test_bad_turns_are_refused(client: AppServerClient, mock: MockServer) -> None:
-    bad: list[tuple[dict[str, Any], str]] = [
+    bad: list[tuple[Any, str]] = [
         ({"kind": "create_message", "messages": []}, "payload.messages"),
         ({"kind": "create_message", "messages": [{"content": "a"}]}, r"messages\[0\].role"),
         ({"kind": "approval_response", "request_id": "r", "error": "no"}, "payload.kind"),

@@ -14,6 +14,7 @@ import pytest
 
 import letta_app_client as letta
 from letta_app_client.testing import MockServer, script
+from tests.helpers import message
 
 pytestmark = pytest.mark.anyio
 
@@ -38,10 +39,7 @@ async def test_items_come_in_the_order_of_the_turns(scripted: Callable[..., Mock
         second = there.send(parts)
         await received(mock, "input", 2)
         (other,) = await opened(client, "z")
-        message = {"role": "user", "content": "c"}
-        third = client.send_turn(
-            runtime=other.runtime, payload={"kind": "create_message", "messages": [message]}
-        )
+        third = client.send_turn(runtime=other.runtime, payload=message("c"))
         assert (first.prompt, first.agent_id) == ("a", "x")
         with anyio.fail_after(10):
             batch = await letta.gather(

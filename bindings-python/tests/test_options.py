@@ -16,7 +16,8 @@ import cloudpickle
 import pytest
 
 import letta_app_client as letta
-from letta_app_client import _native
+from letta_app_client import _frames, _native, _toolrun, listings
+from letta_app_client._backlog import MAX_ITEMS
 from letta_app_client.testing import MockServer, script
 
 OPTIONS = letta.ConnectOptions(
@@ -145,16 +146,34 @@ asyncio.run(main())
 def test_the_documented_limits_are_the_defaults() -> None:
     document = Path(__file__).parents[2] / "docs/limits.md"
     rows = [line.split(" | ") for line in document.read_text().splitlines() if "| `" in line]
-    defaults = {row[1].strip("`"): row[2] for row in rows if len(row) == 4}
+    defaults = {row[1].replace("`", ""): row[2] for row in rows if len(row) == 4}
     values = vars(letta.ConnectOptions(url="ws://h", reconnect=letta.Reconnect()))
     values |= {f"reconnect.{name}": value for name, value in vars(values["reconnect"]).items()}
     record = vars(letta.RecordOptions("f"))
     values |= {f"record.{name}": value for name, value in record.items()}
     turn = inspect.signature(letta.AppServerClient.run_turn).parameters
     values |= {name: parameter.default for name, parameter in turn.items()}
-    assert len(defaults) == 21
+    messages = inspect.signature(letta.AppServerClient.messages).parameters
+    values |= {f"{name} of messages": messages[name].default for name in ("limit", "max_bytes")}
+    values["limit of map"] = inspect.signature(letta.map).parameters["limit"].default
+    values["page_size"] = listings.PAGE
+    spawned = inspect.signature(letta.spawn_server).parameters
+    values["ready_timeout"] = spawned["ready_timeout"].default
+    assert len(defaults) == 26
     for name, shown in defaults.items():
         value, number = values[name], shown.split(" ")[0].replace(",", "")
         scale = 1024 * 1024 if shown.endswith("MiB") else 1
         expected = None if shown == "none" else float(number) * scale
         assert value == expected, name
+
+
+def test_the_fixed_limits_of_python_are_the_documented_ones() -> None:
+    document = Path(__file__).parents[2] / "docs/limits.md"
+    rows = [line.strip("| ").split(" | ") for line in document.read_text().splitlines()]
+    fixed = {row[0]: row[1].replace(",", "") for row in rows if len(row) == 3}
+    pieces = "pieces of output of a terminal, or changes of a file, that wait for a reader"
+    assert fixed[pieces] == str(MAX_ITEMS)
+    assert fixed["rows of a frame that a tool returns, in Python"] == str(_frames._ROWS)
+    assert fixed["characters of such a frame"] == str(_frames._CHARACTERS)
+    told = "characters of what a tool raised, as the model is told"
+    assert fixed[told] == str(_toolrun._LONGEST)

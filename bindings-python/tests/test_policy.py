@@ -411,7 +411,7 @@ async def test_what_somebody_else_answered_first_is_kept_as_that(asking: MockSer
     def decide(asked: ApprovalRequest) -> Decision:
         if asked.tool_name != "Read":
             return letta.deny("no")
-        payload = {
+        payload: letta.protocol.InputApprovalResponsePayload = {
             "kind": "approval_response",
             "request_id": asked.request_id,
             "decision": {"behavior": "deny", "message": "the other one says no"},

@@ -171,4 +171,4 @@ def test_the_commands_are_made_when_they_are_looked_at() -> None:
     assert protocol.ListModelsCommand.__required_keys__ == {"type"}
     assert protocol.RuntimeScopeDict.__optional_keys__ == {"acting_user_id"}
     with pytest.raises(AttributeError, match="no_such_name"):
-        _ = protocol.no_such_name
+        _ = protocol.no_such_name  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -230,7 +231,7 @@ async def test_permissions(printed: Printed) -> None:
     assert [entry.by for entry in space["audit"]] == [
         "allow('Glob', 'Grep', 'Read')",
         "ask(decide)",
-        r"allow('Bash', command='^(pytest|ruff) [\\w./-]*$')",
+        r"allow('Bash', command='^(pytest|ruff) [\\w./-]*\\Z')",
     ]
 
 
@@ -345,6 +346,18 @@ async def test_lists_page_by_page(printed: Printed) -> None:
     assert space["message"]["id"] == "m1"
     assert space["agent"]["id"] == "agent-1"
     assert space["run"]["id"] == "r1"
+
+
+async def test_logging() -> None:
+    (code,) = blocks("package", "Logging")
+    logger = logging.getLogger("letta_app_client")
+    before = logger.level
+    try:
+        await run(code, {})
+        assert logger.isEnabledFor(logging.INFO)
+        assert not logger.isEnabledFor(logging.DEBUG)
+    finally:
+        logger.setLevel(before)
 
 
 async def test_testing_your_own_programs() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -210,6 +211,49 @@ async def test_without_it_a_loss_is_the_end(mock: MockServer) -> None:
         mock.cut_connections()
         await states.until("disconnected")
         assert states.seen == ["disconnected"]
+
+
+async def test_the_log_tells_of_the_connection(
+    mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "letta_app_client")
+
+    def told() -> list[tuple[str, str]]:
+        found = [(one.levelname, one.getMessage()) for one in caplog.records]
+        caplog.clear()
+        return found
+
+    some = Reconnect(max_attempts=2, base=0.05, cap=0.05)
+    async with letta.connect(mock.url, reconnect=some) as client:
+        states = States(client)
+        mock.cut_connections()
+        await states.until("open")
+        (lost, back) = told()
+        assert lost[0] == back[0] == "INFO"
+        assert lost[1].startswith("the connection was lost and is opened again (close code 1006): ")
+        assert re.fullmatch(r"the connection is open again, after \d+\.\d s", back[1])
+        await anyio.to_thread.run_sync(mock.close)
+        await states.until("disconnected")
+        (_, over) = told()
+        assert over[0] == "WARNING"
+        assert "the connection is given up" in over[1]
+        assert "connection refused" in over[1]
+    assert told() == []
+
+
+async def test_the_log_tells_of_a_connection_that_is_not_opened_again(
+    mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "letta_app_client")
+    async with letta.connect(mock.url, reconnect=False) as client:
+        states = States(client)
+        mock.cut_connections()
+        await states.until("disconnected")
+    (told,) = caplog.records
+    assert told.levelname == "INFO"
+    assert told.getMessage().startswith(
+        "the connection was lost and is not opened again (close code 1006): "
+    )
 
 
 async def test_a_handler_that_raises_is_counted(

@@ -52,6 +52,40 @@ async def test_the_messages_of_a_turn_in_order(scripted: Callable[..., MockServe
     assert again.messages[1] is again.tool_calls[1]
 
 
+@pytest.mark.anyio
+async def test_results_read_as_json_too(scripted: Callable[..., MockServer]) -> None:
+    turn = script.turn(["a"], reasoning=["r"], tool_calls=[("Read", {"path": "a.py"})])
+    mock = scripted(turn, script.turn(error="no"))
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(client, ["p", "q"], agents="agent-1", limit=1)
+    result = batch.results[0]
+    assert (result["text"], result.get("text"), result.get("nothing", 5)) == ("a", "a", 5)
+    assert result["tool_calls"][0]["name"] == "Read"
+    assert result["usage"]["total_tokens"] == result.usage.total_tokens
+    assert "text" in result
+    assert "type" not in result
+    for missing in ("nothing", "to_dict", 0):
+        with pytest.raises(KeyError):
+            result[missing]  # type: ignore[index]
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(result)  # type: ignore[call-overload]
+    plain = result.to_dict()
+    messages = [one.to_dict() for one in result.messages]
+    assert [one["type"] for one in messages] == ["tool_call", "reasoning", "assistant"]
+    assert messages[0] == plain["tool_calls"][0]
+    assert messages[1:] == plain["messages"][1:]
+    assert [run.to_dict() for run in result.runs] == plain["runs"]
+    assert all(one["type"] == one.type for one in result.messages)
+    items = json.loads(json.dumps(batch.to_dict()))["items"]
+    assert items[0] == {"prompt": "p", "agent_id": "agent-1", "result": plain, "error": None}
+    error = batch[1].error
+    assert isinstance(error, letta.TurnFailed)
+    assert error.result is not None
+    assert items[1]["error"]["code"] == "turn_failed"
+    assert items[1]["error"]["result"] == error.result.to_dict()
+    assert batch[1]["prompt"] == "q"
+
+
 def test_an_empty_result_round_trips() -> None:
     result = TurnResult(letta.Fields({"agent_id": "a", "conversation_id": "c"}))
     assert TurnResult.from_raw(result.to_dict()) == result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -157,3 +157,38 @@ async def test_a_result_of_a_type_is_there_or_raises_whatever_the_session_says()
                 await session.run("?", output_type=int)
             with pytest.raises(letta.InvalidOption, match=r"^check: a turn with output_type"):
                 await session.run("?", output_type=int, check=False)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("reconect", "reconnect"),
+        ("tokn", "token"),
+        ("timeout", "request_timeout"),
+        ("bogus", None),
+    ],
+)
+def test_a_misspelt_option_of_a_client_is_said_of_what_was_called(
+    name: str, near: str | None
+) -> None:
+    given: dict[str, Any] = {name: 5}
+    calls: dict[str, Callable[[], object]] = {
+        "connect": lambda: letta.connect("ws://127.0.0.1:1", **given),
+        "create_app_server_client": lambda: letta.create_app_server_client(
+            url="ws://127.0.0.1:1", **given
+        ),
+    }
+    for method, call in calls.items():
+        text = f"{method}() got an unexpected keyword argument {name!r}"
+        with pytest.raises(TypeError) as caught:
+            call()
+        assert str(caught.value) == (text if near is None else f"{text}. Did you mean {near!r}?")
+    with pytest.raises(TypeError, match=r"^create_app_server_client\(\) needs a url, or options"):
+        letta.create_app_server_client()  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("tools", [5, "count", print])
+async def test_tools_that_are_not_several(mock: MockServer, tools: Any) -> None:
+    async with letta.connect(mock.url) as client:
+        with pytest.raises(letta.InvalidOption, match=r"^tools: expected several functions, got"):
+            client.session(agent_id="a", tools=tools)

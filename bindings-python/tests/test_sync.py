@@ -277,7 +277,7 @@ def test_errors_are_raised_where_the_call_is(mock: MockServer) -> None:
         with pytest.raises(letta.RequestTimeout):
             client.request("list_models", timeout=0.01)
         with pytest.raises(letta.InvalidCommand, match="agent_id"):
-            client.runtime_start(agent_id=7)
+            client.runtime_start(agent_id=7)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="unexpected keyword"):
             client.session(agent_id="a").run("?", nonsense=1)  # type: ignore[call-overload]
     with pytest.raises(letta.ClientClosed):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 import letta_app_client as letta
-from letta_app_client.testing import MockServer, script
+from letta_app_client import _native, sync
+from letta_app_client.testing import MockServer, _scripted, script
 from letta_app_client.testing.expected import differences
 
 TRACES = Path(__file__).parents[2] / "protocol" / "traces"
@@ -88,7 +90,7 @@ def test_a_client_that_answers_no_ping_is_dropped_where_that_is_wanted() -> None
         (terminated,) = mock.terminated
         assert terminated.seconds >= 0.1
         assert terminated.reason == "no pong for 0 s"
-    with pytest.raises(ValueError, match="did not match"):
+    with pytest.raises(ValueError, match=r"slow_reader_limits\.queue"):
         MockServer(slow_reader_limits={"queue": 1})
 
 
@@ -126,3 +128,70 @@ def test_bad_scripts_and_recordings(tmp_path: Path) -> None:
         MockServer.play(tmp_path / "bad.jsonl", "single")
     with pytest.raises(ValueError, match="generation"):
         MockServer.play(TRACES / "single" / "simple_turn.jsonl", "both")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"),
+    [
+        ({"reasoning": "r"}, "reasoning: expected several texts, got str"),
+        ({"usage": 5}, "usage: expected prompt and completion tokens, got int"),
+        ({"usage": (1,)}, "usage: expected prompt and completion tokens, got 1"),
+        ({"usage": (1, "2")}, r"usage[1]: expected a whole number, got str"),
+        ({"text": 5}, "text: expected several texts, got int"),
+        ({"delay_ms": 0.5}, "delay_ms: expected a whole number, got float"),
+        ({"retries": -1}, "retries: expected a number from 0, got -1"),
+        ({"cuts": [True]}, "cuts[0]: expected a whole number, got bool"),
+        ({"hang": 1}, "hang: expected True or False, got int"),
+        ({"error": True}, "error: expected text, got bool"),
+        ({"tool_calls": ("Read", {})}, "tool_calls[0]: expected a pair of a name and arguments,"),
+        ({"tool_calls": [("Read", "x")]}, "tool_calls[0].input: expected a mapping, got str"),
+        ({"tool_calls": [()]}, "tool_calls[0]: expected a name and arguments, got 0 values"),
+        ({"tool_calls": [{"input": {}}]}, "tool_calls[0].name: expected text, and it is missing"),
+        ({"tool_calls": [{"name": "R", "reslt": ""}]}, "tool_calls[0].reslt: is no field"),
+    ],
+)
+def test_mistakes_in_a_turn_are_named_by_their_field(turn: Any, words: str) -> None:
+    with pytest.raises(letta.InvalidOption) as caught:
+        script.turn(**turn)
+    assert str(caught.value).startswith(words)
+    assert isinstance(caught.value, ValueError)
+    with pytest.raises(letta.InvalidOption) as caught:
+        MockServer([{}, turn])
+    assert str(caught.value).startswith(f"turns[1].{words}")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"turns": script.turn("x")}, "turns: expected a list of turns, got one"),
+        ({"turns": ["x"]}, "turns[0]: expected what script.turn returns, got str"),
+        ({"turns": [{"txt": "a"}]}, "turns[0].txt: is no field of a script (did you mean `text`?)"),
+        ({"generation": "both"}, 'generation: expected "single" or "split", got \'both\''),
+        ({"token": 5}, "token: expected text, got int"),
+        ({"models": "a/b"}, "models: expected several texts, got str"),
+        ({"answers": {"x": 5}}, "answers.x: expected a mapping or None, got int"),
+        ({"slow_reader_limits": 5}, "slow_reader_limits: expected True, False or a mapping"),
+        ({"slow_reader_limits": {"x": 1}}, "slow_reader_limits.x: is no field of a script"),
+    ],
+)
+def test_mistakes_in_what_a_server_is_made_with_are_named(options: Any, words: str) -> None:
+    with pytest.raises(letta.InvalidOption) as caught:
+        MockServer(**options)
+    assert str(caught.value).startswith(words)
+
+
+def test_the_double_has_no_fields_but_those_that_are_checked() -> None:
+    """What the native double knows, as it says itself."""
+    for known, text in (
+        (_scripted._TURN, '{"turns": [{"?": 1}]}'),
+        (_scripted._OPTIONS, '{"?": 1}'),
+    ):
+        with pytest.raises(ValueError, match="unknown field") as caught:
+            _native.MockServer.scripted(text)
+        names = set(re.findall("`([a-z_]+)`", str(caught.value)))
+        assert names - {"turns"} == set(known)
+
+
+def test_a_turn_written_by_hand_has_the_defaults_of_the_double() -> None:
+    with MockServer([{}]) as mock, sync.connect(mock.url) as client:
+        assert client.session(agent_id="a").run("?").text == "Hello world"

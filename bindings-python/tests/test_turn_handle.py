@@ -177,7 +177,7 @@ async def test_iterating_raises_what_awaiting_raises(scripted: Scripted) -> None
 async def test_bad_commands_and_options_are_refused_at_once(mock: MockServer) -> None:
     async with connected(mock) as (client, runtime):
         with pytest.raises(letta.InvalidCommand, match="messages"):
-            client.send_turn(runtime=runtime, payload={"kind": "create_message"})
+            client.send_turn(runtime=runtime, payload={"kind": "create_message"})  # type: ignore[arg-type]
         for options in ({"timeout": 0}, {"tool_timeout": -1}, {"approval_timeout": True}):
             with pytest.raises(letta.InvalidOption, match=next(iter(options))):
                 client.send_turn(runtime=runtime, payload=message(), **options)

@@ -172,10 +172,14 @@ async def test_an_approval_is_answered_by_a_handler(scripted: Scripted) -> None:
         def allow(frame: Message, _: str) -> None:
             if frame.type == "control_request":
                 assert frame.request.input.command == "ls"
-                answer = {"behavior": "allow"}
-                payload = {"kind": "approval_response", "decision": answer}
-                payload["request_id"] = frame.request_id
-                client.input(runtime=runtime, payload=payload)
+                client.input(
+                    runtime=runtime,
+                    payload={
+                        "kind": "approval_response",
+                        "request_id": frame.request_id,
+                        "decision": {"behavior": "allow"},
+                    },
+                )
 
         client.on_message(allow)
         result = await client.run_turn(runtime=runtime, payload=message(), approvals="wait")

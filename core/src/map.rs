@@ -14,6 +14,9 @@ use crate::error::{Error, ErrorKind};
 use crate::session::{Prompt, SessionOptions};
 use crate::state::State;
 
+/// How many turns run at once where nobody says it.
+pub(crate) const TURNS: usize = 8;
+
 /// How [`map`] goes about many prompts.
 #[derive(Clone)]
 pub struct MapOptions {
@@ -40,7 +43,7 @@ impl MapOptions {
     pub fn agents<A: Into<String>>(ids: impl IntoIterator<Item = A>) -> Self {
         let agents = ids.into_iter().map(Into::into).collect();
         let (open, tell) = (Arc::new(|options| options), Arc::new(|_: Progress<'_>| {}));
-        Self { agents, limit: 8, check: false, open, tell }
+        Self { agents, limit: TURNS, check: false, open, tell }
     }
 
     /// How many turns run at once.

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from typing import Any
 from urllib.parse import quote
 
 import letta_app_client as letta
@@ -11,7 +10,7 @@ URL = os.environ.get("LETTA_URL", "ws://127.0.0.1:4500")
 MODEL = os.environ.get("LETTA_MODEL", "lmstudio/echo-1")
 
 
-def ask(text: str) -> dict[str, Any]:
+def ask(text: str) -> letta.protocol.InputCreateMessagePayload:
     return {"kind": "create_message", "messages": [{"role": "user", "content": text}]}
 
 
@@ -39,7 +38,7 @@ async def main() -> None:
         info = client.server_info
         print("Python, server version", info.letta_code_version if info else "unknown")
         client.on_external_tool_call(weather)
-        tool = {
+        tool: letta.protocol.ExternalToolDefinitionPayload = {
             "name": "weather",
             "description": "The weather in a city",
             "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},

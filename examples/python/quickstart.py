@@ -16,10 +16,12 @@ async def main() -> None:
             create_conversation={"body": {}},
             mode="standard",
         )
-        message = {"role": "user", "content": "Summarize the tests. N=3"}
         result = await client.run_turn(
             runtime=started.runtime,
-            payload={"kind": "create_message", "messages": [message]},
+            payload={
+                "kind": "create_message",
+                "messages": [{"role": "user", "content": "Summarize the tests. N=3"}],
+            },
         )
         print(result.stop_reason, repr(result.text), result.usage.total_tokens)
 

@@ -2,6 +2,7 @@
 //! methods and the overloads of `request`, `on_message` and `messages`.
 
 mod families;
+mod fields;
 mod given;
 mod overloads;
 mod received;
@@ -30,6 +31,7 @@ pub fn files(model: &Model) -> Outcome<Vec<(&'static str, String)>> {
         (package!("protocol/_messages.py"), messages),
         (package!("_families.py"), families::families(model)?),
         (package!("_attributes.py"), families::attributes(model)),
+        (package!("_fields.py"), fields::fields(model)?),
         (package!("_overloads.py"), overloads::overloads(model)),
     ])
 }
@@ -66,13 +68,15 @@ if TYPE_CHECKING:
 
 __ALL__
 
-def __getattr__(name: str) -> Any:
-    # Of the classes of commands nobody needs one to run, and making them takes a while.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    commands = import_module("._commands", __name__)
-    globals().update((name, getattr(commands, name)) for name in commands.__all__)
-    return globals()[name]
+if not TYPE_CHECKING:  # to a checker every misspelt name would be there
+
+    def __getattr__(name: str) -> Any:
+        # Of the classes of commands nobody needs one to run, and making them takes a while.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        commands = import_module("._commands", __name__)
+        globals().update((name, getattr(commands, name)) for name in commands.__all__)
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,10 @@ from . import _native
 from ._decode import classes
 from .messages import Message
 
-__all__ = ["MAX_BYTES", "Backlog", "Overflow", "kept"]
+__all__ = ["MAX_BYTES", "MAX_ITEMS", "Backlog", "Overflow", "kept"]
+
+MAX_ITEMS = 65_536
+"""How many frames wait by default, as in the engine."""
 
 MAX_BYTES = 64 * 1024 * 1024
 """How many bytes of frames wait by default."""

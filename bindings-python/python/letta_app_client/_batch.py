@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
+from ._plain import Plain
 from ._rich import Rich
 from ._usage import summed
 from .errors import ApprovalRequired, LettaAppError, TurnError
@@ -20,7 +21,7 @@ R_co = TypeVar("R_co", bound=TurnResult, covariant=True)
 
 
 @dataclass(frozen=True)
-class BatchItem(Generic[R_co]):
+class BatchItem(Plain, Generic[R_co]):
     """One prompt of a ``Batch`` and what it came to: a result, or an error.
 
     Attributes:
@@ -47,11 +48,30 @@ class BatchItem(Generic[R_co]):
         known = self._known
         return Usage() if known is None else known.usage
 
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the item as plain data, ready for ``json.dumps``.
+
+        An error is its ``code``, ``message`` and ``hint``, and the ``result`` where one is known.
+        """
+        plain = super().to_dict()
+        if self.result is not None:
+            plain["result"] = self.result.to_dict()
+        if self.error is not None:
+            plain["error"] = _told(self.error)
+        return plain
+
     @property
     def _known(self) -> TurnResult | None:
         if isinstance(self.error, TurnError):
             return self.error.result
         return self.result
+
+
+def _told(error: LettaAppError) -> dict[str, Any]:
+    told: dict[str, Any] = {"code": error.code, "message": error.args[0], "hint": error.hint}
+    if isinstance(error, TurnError):
+        told["result"] = None if error.result is None else error.result.to_dict()
+    return told
 
 
 def kept(error: LettaAppError) -> LettaAppError:
@@ -92,6 +112,10 @@ class Batch(Rich, Sequence[BatchItem[R_co]]):
         """Token counts of all turns, summed; those that failed have been paid for as well."""
         # An item is there twice where a turn was gathered twice.
         return summed({id(item): item.usage for item in self._items}.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the items as plain data, ready for ``json.dumps``."""
+        return {"items": [item.to_dict() for item in self._items]}
 
     @overload
     def __getitem__(self, index: int) -> BatchItem[R_co]: ...

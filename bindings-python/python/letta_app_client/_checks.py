@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .errors import InvalidCommand, InvalidOption
 
 __all__ = [
     "expect",
+    "expect_names",
     "expect_path",
     "expect_prompt",
     "expect_prompts",
@@ -18,6 +19,9 @@ __all__ = [
     "kind_of",
     "runtime_ids",
 ]
+
+_LIKENESS = 0.55
+"""So much of a name has to be right: ``timout`` may mean ``connect_timeout``."""
 
 
 def expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> None:
@@ -30,6 +34,35 @@ def expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> No
     is_wrong_bool = isinstance(value, bool) and bool not in kinds
     if not isinstance(value, kinds) or is_wrong_bool:
         raise InvalidOption(f"{name}: expected {wanted}, got {type(value).__name__}")
+
+
+def expect_names(
+    method: str, given: Iterable[str], known: Collection[str], others: Iterable[str] = ()
+) -> None:
+    """Checks that keyword arguments are ones that a method passes on.
+
+    Args:
+        method: What the user called.
+        given: The names.
+        known: All that there are.
+        others: The method's own ones, which a misspelt one may have been meant for too.
+
+    Raises:
+        TypeError: One of them is none, as Python would say it of the method itself.
+    """
+    for name in given:
+        if name not in known:
+            raise _unexpected(method, name, (*known, *others))
+
+
+def _unexpected(method: str, name: str, known: Iterable[str]) -> TypeError:
+    from difflib import get_close_matches  # noqa: PLC0415 - for those who misspell one
+
+    text = f"{method}() got an unexpected keyword argument {name!r}"
+    if name == "output_type":
+        return TypeError(f"{text}: only Session.run() and map() wait for such a result")
+    near = get_close_matches(name, known, 1, _LIKENESS)
+    return TypeError(f"{text}. Did you mean {near[0]!r}?" if near else text)
 
 
 def expect_text(name: str, value: object) -> None:

@@ -13,6 +13,7 @@ from ._flight import Flight
 from ._limits import Resend, Timeout, turn_limits
 from ._link import Link, no_predicate
 from ._loops import Loop
+from ._misspelt import refuse_misspelt, refuse_misspelt_input
 from ._overloads import Overloads
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
 from .decisions import Decision
@@ -21,11 +22,25 @@ from .messages import Message
 from .results import Arrival, TurnResult
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._fields import (
+        AbortMessageRest,
+        ConversationListRest,
+        InputRest,
+        RuntimeExternalToolsUpdateRest,
+        RuntimeStartRest,
+        SyncRest,
+    )
+    from .messages import Fields
     from .protocol import (
         AbortMessageResponseMessage,
         AppServerInfoResponseMessage,
         ConversationListResponseMessage,
         InputAcceptedResponseMessage,
+        InputApprovalResponsePayload,
+        InputCreateMessagePayload,
+        InputTeleportContinuePayload,
         RuntimeExternalToolsUpdateResponseMessage,
         RuntimeStartResponseMessage,
         SyncResponseMessage,
@@ -45,7 +60,7 @@ class Commands(HasConveniences, Overloads):
         self._approvals = Approvals(link.bridge)
 
     async def runtime_start(
-        self, *, timeout: Timeout = "default", **fields: Any
+        self, *, timeout: Timeout = "default", **fields: Unpack[RuntimeStartRest]
     ) -> RuntimeStartResponseMessage:
         """Starts or joins a conversation: ``runtime_start`` (protocol section 8).
 
@@ -54,19 +69,20 @@ class Commands(HasConveniences, Overloads):
             **fields: Exactly one of ``agent_id`` and ``create_agent``; at most one of
                 ``conversation_id`` and ``create_conversation``; ``mode``, which should always be
                 given (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
-                ``client_info``, ``external_tools`` and others.
+                ``client_info``, ``external_tools`` and others. A slip of one is refused; a field
+                that this version does not know goes over the wire.
 
         Returns:
             The response; ``response.runtime`` is what other methods take as ``runtime``.
             Cancelling drops the response; the server has started the runtime all the same.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
         response: RuntimeStartResponseMessage = await self._link.request(
-            _command("runtime_start", fields), timeout
+            _known("runtime_start", fields), timeout
         )
         return response
 
@@ -74,7 +90,7 @@ class Commands(HasConveniences, Overloads):
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: Mapping[str, Any],
+        payload: InputCreateMessagePayload | Fields,
         request_id: str | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = 600,
@@ -180,14 +196,15 @@ class Commands(HasConveniences, Overloads):
     def _decide(self, request: ApprovalRequest, decision: Decision | Mapping[str, Any]) -> None:
         """See ``ApprovalRequired.respond``."""
         body = decision.to_dict() if isinstance(decision, Decision) else decision
-        answer = {"kind": "approval_response", "request_id": request.request_id, "decision": body}
+        of_request = {"kind": "approval_response", "request_id": request.request_id}
+        answer: Any = {**of_request, "decision": body}
         self.input(runtime=request.runtime, payload=answer)
 
     def send_turn(
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: Mapping[str, Any],
+        payload: InputCreateMessagePayload | Fields,
         request_id: str | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = 600,
@@ -269,9 +286,12 @@ class Commands(HasConveniences, Overloads):
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: Mapping[str, Any],
+        payload: InputCreateMessagePayload
+        | InputApprovalResponsePayload
+        | InputTeleportContinuePayload
+        | Fields,
         request_id: str | None = None,
-        **fields: Any,
+        **fields: Unpack[InputRest],
     ) -> None:
         """Sends an ``input`` and waits for nothing (protocol sections 8.1 and 13).
 
@@ -289,10 +309,13 @@ class Commands(HasConveniences, Overloads):
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: Mapping[str, Any],
+        payload: InputCreateMessagePayload
+        | InputApprovalResponsePayload
+        | InputTeleportContinuePayload
+        | Fields,
         request_id: str | None = None,
         timeout: Timeout = "default",
-        **fields: Any,
+        **fields: Unpack[InputRest],
     ) -> InputAcceptedResponseMessage:
         """Sends an ``input`` and waits until the server has accepted it (protocol section 8.1).
 
@@ -313,7 +336,11 @@ class Commands(HasConveniences, Overloads):
         return response
 
     async def sync(
-        self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
+        self,
+        *,
+        runtime: Mapping[str, Any],
+        timeout: Timeout = "default",
+        **fields: Unpack[SyncRest],
     ) -> SyncResponseMessage:
         """Asks for the state of a runtime and subscribes to it: ``sync`` (section 16).
 
@@ -321,15 +348,20 @@ class Commands(HasConveniences, Overloads):
         ``recover_approvals``, ``force_device_status``. Cancelling drops the response only.
 
         Raises:
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        command = {"runtime": runtime, **_command("sync", fields)}
+        command = {"runtime": runtime, **_known("sync", fields)}
         response: SyncResponseMessage = await self._link.request(command, timeout)
         return response
 
     async def abort(
-        self, *, runtime: Mapping[str, Any], timeout: Timeout = "default", **fields: Any
+        self,
+        *,
+        runtime: Mapping[str, Any],
+        timeout: Timeout = "default",
+        **fields: Unpack[AbortMessageRest],
     ) -> AbortMessageResponseMessage:
         """Stops whatever runs in a conversation: ``abort_message`` (protocol section 15).
 
@@ -340,7 +372,7 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        command = {"runtime": runtime, **_command("abort_message", fields)}
+        command = {"runtime": runtime, **_known("abort_message", fields)}
         response: AbortMessageResponseMessage = await self._link.request(command, timeout)
         return response
 
@@ -359,7 +391,7 @@ class Commands(HasConveniences, Overloads):
         return response
 
     async def conversation_list(
-        self, *, timeout: Timeout = "default", **fields: Any
+        self, *, timeout: Timeout = "default", **fields: Unpack[ConversationListRest]
     ) -> ConversationListResponseMessage:
         """Lists conversations: ``conversation_list`` (protocol section 20.3).
 
@@ -370,12 +402,12 @@ class Commands(HasConveniences, Overloads):
             RequestTimeout: No answer in time.
         """
         response: ConversationListResponseMessage = await self._link.request(
-            _command("conversation_list", fields), timeout
+            _known("conversation_list", fields), timeout
         )
         return response
 
     async def runtime_external_tools_update(
-        self, *, timeout: Timeout = "default", **fields: Any
+        self, *, timeout: Timeout = "default", **fields: Unpack[RuntimeExternalToolsUpdateRest]
     ) -> RuntimeExternalToolsUpdateResponseMessage:
         """Replaces the external tools of runtimes: ``runtime_external_tools_update`` (section 14).
 
@@ -386,7 +418,7 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        command = _command("runtime_external_tools_update", fields)
+        command = _known("runtime_external_tools_update", fields)
         response: RuntimeExternalToolsUpdateResponseMessage = await self._link.request(
             command, timeout
         )
@@ -495,6 +527,12 @@ def _command(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": kind, **fields}
 
 
+def _known(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    command = _command(kind, fields)
+    refuse_misspelt(kind, fields)
+    return command
+
+
 def _result(delivery: Delivery) -> TurnResult:
     return TurnResult._arrived(Arrival(delivery[2]))  # noqa: SLF001 - of this package
 
@@ -503,9 +541,10 @@ def _input(
     runtime: Mapping[str, Any],
     payload: Mapping[str, Any],
     request_id: str | None,
-    fields: dict[str, Any],
+    fields: Mapping[str, Any],
 ) -> dict[str, Any]:
-    command = {"runtime": runtime, "payload": payload, **_command("input", fields)}
+    command = {"runtime": runtime, "payload": payload, **_known("input", fields)}
+    refuse_misspelt_input(payload)
     if request_id is not None:
         command["request_id"] = request_id
     return command

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, overload
 
 from . import _native
-from ._checks import expect_text
+from ._checks import expect_names, expect_text
 from ._limits import at_most
 from ._pending import Pending
 from ._replay import Replay
@@ -69,7 +69,11 @@ def create_app_server_client(
         if settings.get("token") is not None:
             raise InvalidOption("auth_token: is another name of token; give only one of them")
         settings["token"] = auth_token
+    known = [each.name for each in dataclasses.fields(ConnectOptions)]
+    expect_names("create_app_server_client", settings, known, ("auth_token", "options"))
     if options is None:
+        if "url" not in settings:
+            raise TypeError("create_app_server_client() needs a url, or options that have one")
         options = ConnectOptions(**settings)
     elif settings:
         options = dataclasses.replace(options, **settings)
@@ -171,6 +175,8 @@ def connect(
         InvalidOption: An option is not usable; raised at once, not when awaited.
         TypeError: There is no such option.
     """
+    known = [each.name for each in dataclasses.fields(ConnectOptions) if each.name != "url"]
+    expect_names("connect", settings, (*known, "auth_token"), ("url",))
     if isinstance(url, Replay):
         return Connecting(_client(ConnectOptions(url="ws://replay", **settings), url))
     if isinstance(url, OwnServer):

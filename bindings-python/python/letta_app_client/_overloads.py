@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._backlog import MAX_BYTES, Overflow
+    from ._backlog import MAX_BYTES, MAX_ITEMS, Overflow
     from ._limits import Timeout
     from ._subscription import Subscription
     from .messages import Channel, Message
@@ -2918,7 +2918,7 @@ class Overloads:
         @overload
         def on_message(
             self,
-            handler: Callable[[Message, Channel], object],
+            handler: Callable[[ServerMessage, Channel], object],
             *,
             types: str | Iterable[str] | None = None,
             runtime: Mapping[str, Any] | None = None,
@@ -2940,7 +2940,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[FileOpsMessage]: ...
@@ -2952,7 +2952,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ControlRequestMessage]: ...
@@ -2964,7 +2964,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[InputAcceptedResponseMessage]: ...
@@ -2976,7 +2976,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[TeleportProbeResponseMessage]: ...
@@ -2988,7 +2988,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[TeleportReadyMessage]: ...
@@ -3000,7 +3000,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ExecuteCommandResponseMessage]: ...
@@ -3012,7 +3012,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[DeviceStatusUpdateMessage]: ...
@@ -3024,7 +3024,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[LoopStatusUpdateMessage]: ...
@@ -3036,7 +3036,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[QueueUpdateMessage]: ...
@@ -3048,7 +3048,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[StreamDeltaMessage]: ...
@@ -3060,7 +3060,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[TurnFinishedMessage]: ...
@@ -3072,7 +3072,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SubagentStateUpdateMessage]: ...
@@ -3084,7 +3084,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ExternalToolCallRequestMessage]: ...
@@ -3096,7 +3096,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[AbortMessageResponseMessage]: ...
@@ -3108,7 +3108,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SyncResponseMessage]: ...
@@ -3120,7 +3120,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[RuntimeExternalToolsUpdateResponseMessage]: ...
@@ -3132,7 +3132,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[TerminalOutputMessage]: ...
@@ -3144,7 +3144,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[TerminalSpawnedMessage]: ...
@@ -3156,7 +3156,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[TerminalExitedMessage]: ...
@@ -3168,7 +3168,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SearchFilesResponseMessage]: ...
@@ -3180,7 +3180,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[GrepInFilesResponseMessage]: ...
@@ -3192,7 +3192,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListInDirectoryResponseMessage]: ...
@@ -3204,7 +3204,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetTreeResponseMessage]: ...
@@ -3216,7 +3216,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ReadFileResponseMessage]: ...
@@ -3228,7 +3228,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[WriteFileResponseMessage]: ...
@@ -3240,7 +3240,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[EditFileResponseMessage]: ...
@@ -3252,7 +3252,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[FileChangedMessage]: ...
@@ -3264,7 +3264,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListMemoryResponseMessage]: ...
@@ -3276,7 +3276,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryHistoryResponseMessage]: ...
@@ -3288,7 +3288,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryFileAtRefResponseMessage]: ...
@@ -3300,7 +3300,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryCommitDiffResponseMessage]: ...
@@ -3312,7 +3312,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ReadMemoryFileResponseMessage]: ...
@@ -3324,7 +3324,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[WriteMemoryFileResponseMessage]: ...
@@ -3336,7 +3336,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[DeleteMemoryFileResponseMessage]: ...
@@ -3348,7 +3348,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[EnableMemfsResponseMessage]: ...
@@ -3360,7 +3360,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[MemoryUpdatedMessage]: ...
@@ -3372,7 +3372,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListModelsResponseMessage]: ...
@@ -3384,7 +3384,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ListConnectProvidersResponseMessage]: ...
@@ -3396,7 +3396,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConnectProviderResponseMessage]: ...
@@ -3408,7 +3408,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[DisconnectProviderResponseMessage]: ...
@@ -3420,7 +3420,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChatgptUsageReadResponseMessage]: ...
@@ -3432,7 +3432,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[UpdateModelResponseMessage]: ...
@@ -3444,7 +3444,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[UpdateToolsetResponseMessage]: ...
@@ -3456,7 +3456,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronListResponseMessage]: ...
@@ -3468,7 +3468,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronAddResponseMessage]: ...
@@ -3480,7 +3480,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronGetResponseMessage]: ...
@@ -3492,7 +3492,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronRunsResponseMessage]: ...
@@ -3504,7 +3504,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronTriggerResponseMessage]: ...
@@ -3516,7 +3516,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronUpdateResponseMessage]: ...
@@ -3528,7 +3528,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronDeleteResponseMessage]: ...
@@ -3540,7 +3540,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronDeleteAllResponseMessage]: ...
@@ -3552,7 +3552,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CronsUpdatedMessage]: ...
@@ -3564,7 +3564,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SkillEnableResponseMessage]: ...
@@ -3576,7 +3576,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SkillDisableResponseMessage]: ...
@@ -3588,7 +3588,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SkillsUpdatedMessage]: ...
@@ -3600,7 +3600,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CreateAgentResponseMessage]: ...
@@ -3612,7 +3612,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[AppServerInfoResponseMessage]: ...
@@ -3624,7 +3624,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentListResponseMessage]: ...
@@ -3636,7 +3636,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentRetrieveResponseMessage]: ...
@@ -3648,7 +3648,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentCreateResponseMessage]: ...
@@ -3660,7 +3660,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentUpdateResponseMessage]: ...
@@ -3672,7 +3672,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[AgentDeleteResponseMessage]: ...
@@ -3684,7 +3684,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationListResponseMessage]: ...
@@ -3696,7 +3696,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationRetrieveResponseMessage]: ...
@@ -3708,7 +3708,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationCreateResponseMessage]: ...
@@ -3720,7 +3720,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationUpdateResponseMessage]: ...
@@ -3732,7 +3732,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationRecompileResponseMessage]: ...
@@ -3744,7 +3744,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationForkResponseMessage]: ...
@@ -3756,7 +3756,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationMessagesListResponseMessage]: ...
@@ -3768,7 +3768,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ConversationCompactResponseMessage]: ...
@@ -3780,7 +3780,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[RuntimeStartResponseMessage]: ...
@@ -3792,7 +3792,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetExperimentsResponseMessage]: ...
@@ -3804,7 +3804,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SetExperimentResponseMessage]: ...
@@ -3816,7 +3816,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetReflectionSettingsResponseMessage]: ...
@@ -3828,7 +3828,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SetReflectionSettingsResponseMessage]: ...
@@ -3840,7 +3840,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelsListResponseMessage]: ...
@@ -3852,7 +3852,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountsListResponseMessage]: ...
@@ -3864,7 +3864,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountCreateResponseMessage]: ...
@@ -3876,7 +3876,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountUpdateResponseMessage]: ...
@@ -3888,7 +3888,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountBindResponseMessage]: ...
@@ -3900,7 +3900,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountUnbindResponseMessage]: ...
@@ -3912,7 +3912,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountDeleteResponseMessage]: ...
@@ -3924,7 +3924,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountStartResponseMessage]: ...
@@ -3936,7 +3936,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountStopResponseMessage]: ...
@@ -3948,7 +3948,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelGetConfigResponseMessage]: ...
@@ -3960,7 +3960,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelSetConfigResponseMessage]: ...
@@ -3972,7 +3972,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelStartResponseMessage]: ...
@@ -3984,7 +3984,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelStopResponseMessage]: ...
@@ -3996,7 +3996,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelPairingsListResponseMessage]: ...
@@ -4008,7 +4008,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelPairingBindResponseMessage]: ...
@@ -4020,7 +4020,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRoutesListResponseMessage]: ...
@@ -4032,7 +4032,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelTargetsListResponseMessage]: ...
@@ -4044,7 +4044,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelTargetBindResponseMessage]: ...
@@ -4056,7 +4056,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRouteRemoveResponseMessage]: ...
@@ -4068,7 +4068,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRouteUpdateResponseMessage]: ...
@@ -4080,7 +4080,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelsUpdatedMessage]: ...
@@ -4092,7 +4092,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelAccountsUpdatedMessage]: ...
@@ -4104,7 +4104,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelPairingsUpdatedMessage]: ...
@@ -4116,7 +4116,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelRoutesUpdatedMessage]: ...
@@ -4128,7 +4128,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[ChannelTargetsUpdatedMessage]: ...
@@ -4140,7 +4140,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SetBootWorkingDirectoryResponseMessage]: ...
@@ -4152,7 +4152,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[GetCwdMapResponseMessage]: ...
@@ -4164,7 +4164,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SearchBranchesResponseMessage]: ...
@@ -4176,7 +4176,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[CheckoutBranchResponseMessage]: ...
@@ -4188,7 +4188,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SecretListResponseMessage]: ...
@@ -4200,7 +4200,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[SecretApplyResponseMessage]: ...
@@ -4212,7 +4212,7 @@ class Overloads:
             /,
             *,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[RemoveQueueItemResponseMessage]: ...
@@ -4222,7 +4222,7 @@ class Overloads:
             self,
             *types: str,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[Message]: ...
@@ -4231,7 +4231,7 @@ class Overloads:
             self,
             *types: str,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ._approvals import chosen
-from ._checks import expect, expect_texts
+from ._checks import expect, expect_names, expect_texts
 from ._limits import expect_resend, grace, limit
 
 if TYPE_CHECKING:
@@ -30,12 +30,10 @@ def checked(method: str, settings: Mapping[str, Any], others: Iterable[str] = ()
         TypeError: There is no such setting.
         InvalidOption: One is not usable; the message begins with its name.
     """
+    expect_names(method, settings, _CHECKS, others)
     found = dict(settings)
     for name, value in found.items():
-        check = _CHECKS.get(name)
-        if check is None:
-            raise _unexpected(method, name, (*_CHECKS, *others))
-        usable = check(name, value)
+        usable = _CHECKS[name](name, value)
         if name == "allow":
             # A generator gives its names once.
             found[name] = usable
@@ -52,16 +50,6 @@ def expect_check(check: object, *, otherwise: bool) -> bool:
         return otherwise
     expect("check", check, "True or False", (bool,))
     return bool(check)
-
-
-def _unexpected(method: str, name: str, known: Iterable[str]) -> TypeError:
-    from difflib import get_close_matches  # noqa: PLC0415 - for those who misspell one
-
-    text = f"{method}() got an unexpected keyword argument {name!r}"
-    if name == "output_type":
-        return TypeError(f"{text}: only Session.run() and map() wait for such a result")
-    near = get_close_matches(name, known, 1)
-    return TypeError(f"{text}. Did you mean {near[0]!r}?" if near else text)
 
 
 _CHECKS: dict[str, Callable[[str, Any], object]] = {

@@ -106,9 +106,8 @@ class _Handing:
             # In a scope: other turns in this conversation do not see it.
             tool = self._output.ordered(json.loads(self._submission.tool()))
             own = {"scope_id": self._submission.scope, "tools": [tool]}
-            await self._client.runtime_external_tools_update(
-                updates=[{"runtimes": [runtime], "external_tools": [*groups, own]}]
-            )
+            update: Any = {"runtimes": [runtime], "external_tools": [*groups, own]}
+            await self._client.runtime_external_tools_update(updates=[update])
             asked = self._session._settings  # noqa: SLF001
             given: TurnSettings = {"resend": "if_uncommitted", **asked, **settings}
             given["allow"] = [*expect_texts("allow", given.get("allow", ())), name]

@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from . import _native
-from ._backlog import MAX_BYTES, Overflow
+from ._backlog import MAX_BYTES, MAX_ITEMS, Overflow
 from ._call import Delivery
 from ._checks import expect, expect_text
 from ._commands import Commands
+from ._connectionlog import ConnectionLog
 from ._decode import decode, decode_as
 from ._filters import Wanted
 from ._handlers import Handlers, expect_plain
@@ -106,6 +107,7 @@ class AppServerClient(Commands):
         self._on_state: Handlers[[State, LettaAppError | None]] = Handlers("on_state")
         self._on_lagged: Handlers[[int]] = Handlers("on_lagged")
         self._dropped = 0
+        self._log = ConnectionLog()
 
     async def connect(self) -> AppServerClient:
         """Connects, or does nothing when the client is connected.
@@ -322,7 +324,7 @@ class AppServerClient(Commands):
             self,
             *types: str,
             runtime: Mapping[str, Any] | None = None,
-            limit: int = 10_000,
+            limit: int = MAX_ITEMS,
             max_bytes: int = MAX_BYTES,
             overflow: Overflow = "drop_oldest",
         ) -> Subscription[Message]:
@@ -336,8 +338,9 @@ class AppServerClient(Commands):
             Args:
                 *types: The types of the frames; none for all. Frames of other types are not parsed.
                 runtime: Agent and conversation, for the frames that carry them.
-                limit: How many frames are kept for a reader who lags.
-                max_bytes: How many bytes of frames are kept; a single one may be larger.
+                limit: How many frames are kept for a reader who lags; 65,536 by default.
+                max_bytes: How many bytes of frames are kept, 64 MiB by default; a single one may be
+                    larger.
                 overflow: What happens above a limit. ``drop_oldest``: the oldest go, which
                     ``Subscription.dropped`` counts, but never a ``turn_finished``, a
                     ``terminal_exited``, a ``control_request`` or an ``external_tool_call_request``.
@@ -530,6 +533,7 @@ class AppServerClient(Commands):
             lost.will_reconnect = how.will_reconnect
             return lost
 
+        self._log.lost(how)
         self._link.ended(error, for_good=not how.will_reconnect)
         self._on_disconnect.emit(how)
 
@@ -538,6 +542,7 @@ class AppServerClient(Commands):
         if state == "disconnected" and why is not None:
             message = f"the connection was lost and is not opened again: {why.args[0]}"
             self._link.ended(lambda: Disconnected(message))
+        self._log.changed(state, why)
         self._on_state.emit(state, why)
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ r"""Approvals as policy: rules that decide on permission requests, instead of a 
 
     rules = policy.first_match(
         policy.allow("Read", "Grep", "Glob"),
-        policy.allow("Bash", command=r"^(pytest|ruff) [\w./-]*$"),
+        policy.allow("Bash", command=r"^(pytest|ruff) [\w./-]*\Z"),
         policy.deny("Bash", command=r"\bsudo\b", message="not as root"),
         policy.ask(on_approval),
     )

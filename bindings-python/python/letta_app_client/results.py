@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from ._decode import decode
 from ._parse import parse
+from ._plain import Plain
 from ._rich import Rich
 from .messages import Fields, Message
 
@@ -34,7 +35,7 @@ TurnStatus = Literal["completed", "aborted", "failed", "requires_approval", "dis
 
 
 @dataclass(frozen=True)
-class Usage:
+class Usage(Plain):
     """Token counts, summed over the runs of a turn.
 
     Attributes:
@@ -58,13 +59,9 @@ class Usage:
     step_count: int = 0
     context_tokens: int | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the counts as plain data, as in ``TurnResult.to_dict``."""
-        return vars(self).copy()
-
 
 @dataclass(frozen=True)
-class ToolCall:
+class ToolCall(Plain):
     """One tool call of a turn.
 
     Attributes:
@@ -92,13 +89,9 @@ class ToolCall:
         except ValueError:
             return None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns the call as plain data, as in ``TurnResult.to_dict``."""
-        return vars(self).copy()
-
 
 @dataclass(frozen=True, slots=True)
-class AssistantMessage:
+class AssistantMessage(Plain):
     """Something the agent said.
 
     Attributes:
@@ -114,7 +107,7 @@ class AssistantMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class ReasoningMessage:
+class ReasoningMessage(Plain):
     """Something the agent thought.
 
     Attributes:
@@ -134,7 +127,7 @@ TurnMessage: TypeAlias = AssistantMessage | ReasoningMessage | ToolCall
 
 
 @dataclass(frozen=True)
-class RunText:
+class RunText(Plain):
     """The text that one run contributed.
 
     Attributes:
@@ -181,7 +174,7 @@ class Arrival:
 
 
 @dataclass(frozen=True)
-class TurnResult(Rich):
+class TurnResult(Plain, Rich):
     """What a turn came to, or, inside an error, what is known of it.
 
     Attributes:
@@ -275,7 +268,7 @@ class TurnResult(Rich):
         terminal = raw.get("terminal_message")
         if isinstance(terminal, Mapping):
             terminal = json.dumps(terminal)
-        calls = tuple(ToolCall(**call) for call in raw.get("tool_calls", ()))
+        calls = tuple(_call(call) for call in raw.get("tool_calls", ()))
         values |= {
             "runtime": RuntimeScope(raw["runtime"]),
             "runs": tuple(RunText(**run) for run in raw.get("runs", ())),
@@ -296,7 +289,7 @@ class TurnResult(Rich):
         """
         plain = {key.name: getattr(self, key.name) for key in fields(self)}
         plain["runtime"] = self.runtime.to_dict()
-        plain["runs"] = [vars(run).copy() for run in self.runs]
+        plain["runs"] = [run.to_dict() for run in self.runs]
         plain["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         plain["messages"] = [self._plain(one) for one in self.messages]
         plain["usage"] = self.usage.to_dict()
@@ -309,7 +302,7 @@ class TurnResult(Rich):
     def _plain(self, message: TurnMessage) -> dict[str, Any]:
         if isinstance(message, ToolCall):
             return {"type": message.type, "index": self.tool_calls.index(message)}
-        return {"type": message.type, **asdict(message)}
+        return message.to_dict()
 
 
 # Defaults are for those who make results; what is not read yet must be missing.
@@ -317,6 +310,10 @@ for _field in fields(TurnResult):
     if hasattr(TurnResult, _field.name):
         delattr(TurnResult, _field.name)
 del _field
+
+
+def _call(raw: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(**{name: raw[name] for name in raw if name != "type"})
 
 
 def _message(raw: Mapping[str, Any], calls: tuple[ToolCall, ...]) -> TurnMessage:

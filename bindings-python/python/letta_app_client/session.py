@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .client import AppServerClient
     from .events import TurnEvent
     from .policy import AuditEntry
+    from .protocol import InputCreateMessagePayload
     from .turn import Turn
 
 __all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
@@ -563,6 +564,8 @@ def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
     return [*(start.get("external_tools") or ()), *own]
 
 
-def _payload(prompt: Prompt) -> dict[str, Any]:
-    message = {"role": "user", "content": expect_prompt(prompt)}
-    return {"kind": "create_message", "messages": [message]}
+def _payload(prompt: Prompt) -> InputCreateMessagePayload:
+    return {
+        "kind": "create_message",
+        "messages": [{"role": "user", "content": expect_prompt(prompt)}],
+    }

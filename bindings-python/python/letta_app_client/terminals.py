@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from . import _families
+from ._backlog import MAX_ITEMS
 from ._family import UNSET
 from ._filters import Wanted
 from ._limits import Timeout
@@ -18,9 +19,6 @@ from .messages import Message
 from .protocol import TerminalExitedMessage, TerminalOutputMessage
 
 __all__ = ["Terminal", "Terminals"]
-
-KEPT = 10_000
-"""How many pieces of output are kept for a reader who lags; then the oldest go."""
 
 TAIL = 0.25
 """Seconds in which output may still come after the exit was told, or after a kill."""
@@ -175,7 +173,7 @@ class Terminal(Uncopied, AsyncIterator[str]):
             return wanted(message) and message.get("terminal_id") == terminal_id
 
         # Before it runs: its first output may come right behind the answer.
-        self._inbox = Inbox(self._link, is_mine, KEPT, of_connection=True)
+        self._inbox = Inbox(self._link, is_mine, MAX_ITEMS, of_connection=True)
         cols, rows, cwd, timeout = self._start
         self._runs = True
         try:

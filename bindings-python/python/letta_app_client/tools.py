@@ -167,6 +167,7 @@ class ToolSet:
         if scope_id is not None:
             expect_text("scope_id", scope_id)
         self.scope_id: str | None = scope_id
+        _expect_several(tools)
         self._tools: dict[str, Tool[..., Any]] = {}
         for given in tools:
             made = given if isinstance(given, Tool) else Tool(given)
@@ -281,3 +282,9 @@ def tool(
 
 def _locals_of_caller(frame: Any) -> dict[str, Any]:
     return {} if frame is None or frame.f_back is None else dict(frame.f_back.f_locals)
+
+
+def _expect_several(tools: object) -> None:
+    # A text is several as well: letters.
+    if isinstance(tools, (str, bytes)) or not isinstance(tools, Iterable):
+        raise InvalidOption(f"tools: expected several functions, got {type(tools).__name__}")

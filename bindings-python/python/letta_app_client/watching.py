@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from types import TracebackType
 
 from . import _families
+from ._backlog import MAX_ITEMS
 from ._filters import Wanted
 from ._link import Link
 from ._subscription import Inbox
@@ -15,9 +16,6 @@ from .messages import Message
 from .protocol import FileChangedMessage
 
 __all__ = ["FileChanges", "Files"]
-
-KEPT = 10_000
-"""How many changes are kept for a reader who lags; then the oldest go."""
 
 
 class Files(_families.Files):
@@ -59,7 +57,7 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
             return wanted(message) and message.get("path") == path
 
         # Before it is watched: the first change may come at once.
-        self._inbox = Inbox(link, is_mine, KEPT)
+        self._inbox = Inbox(link, is_mine, MAX_ITEMS)
         try:
             files.watch(path=path)
         except BaseException:

@@ -133,12 +133,13 @@ async def test_answered_later(live: dict[str, Any], made: Callable[[str], Path])
             await client.run_turn(runtime=runtime, payload=payload, approvals="raise")
         request = caught.value.request
         assert request is not None
+        decision: Any = deny("not now").to_dict()
         accepted = await client.submit_input(
             runtime=runtime,
             payload={
                 "kind": "approval_response",
                 "request_id": request.request_id,
-                "decision": deny("not now").to_dict(),
+                "decision": decision,
             },
         )
         assert accepted.accepted is True

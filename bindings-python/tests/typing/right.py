@@ -114,6 +114,13 @@ async def requests(client: letta.AppServerClient) -> None:
     assert_type(task, protocol.CronGetResponseMessage)
     started = await client.runtime_start(agent_id="a", mode="standard")
     assert_type(started.runtime, protocol.RuntimeScope)
+    plain = {"agent_id": "a", "conversation_id": "c"}
+    await client.sync(runtime=plain, recover_approvals=False, request_id="mine", timeout=5)
+    await client.abort(runtime=started.runtime, run_id=None)
+    listed = await client.conversation_list(query={"agent_id": "a"})
+    assert_type(listed, protocol.ConversationListResponseMessage)
+    payload: protocol.InputCreateMessagePayload = {"kind": "create_message", "messages": []}
+    client.input(runtime=plain, payload={**payload, "image_failure_mode": "drop"})
     accepted = await client.submit_input(
         runtime=started.runtime, payload={"kind": "create_message", "messages": []}
     )
@@ -197,3 +204,43 @@ def all_deltas(message: protocol.StreamDeltaMessage) -> object:  # noqa: C901, P
         case Fields() as unknown:
             return unknown.raw
     assert_never(message.delta)
+
+
+def told_apart_by_tag(delta: protocol.StreamDelta, message: protocol.ServerMessage) -> object:
+    if delta.message_type == "retry":
+        assert_type(delta, protocol.RetryDelta)
+    match delta:
+        case protocol.AssistantMessageDelta():
+            return delta.content
+        case protocol.UnknownDelta():
+            return delta["message_type"]
+        case _:
+            pass
+    if message.type == "turn_finished":
+        assert_type(message, protocol.TurnFinishedMessage)
+    return None
+
+
+def on_any(message: protocol.ServerMessage, _: letta.Channel) -> object:
+    match message.type:
+        case "turn_finished":
+            return message.stop_reason
+        case "stream_delta":
+            assert_type(message, protocol.StreamDeltaMessage)
+        case _:
+            pass
+    return None
+
+
+def on_plain(message: letta.Message, _: letta.Channel) -> object:
+    return message.runtime
+
+
+def modules_by_name(error: letta.errors.TurnFailed, event: letta.events.Retry) -> object:
+    return letta.results.TurnResult, letta.session.Session, error, event
+
+
+def handlers_of_any(client: letta.AppServerClient) -> None:
+    client.on_message(on_any)
+    client.on_message(on_plain)
+    client.on_message(lambda message, _: message.type)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import letta_app_client as letta
 from letta_app_client import protocol
+from letta_app_client.testing import MockServer, script
 
 RUNTIME: protocol.RuntimeScopeDict = {"agent_id": "a", "conversation_id": "c"}
 
@@ -32,6 +33,18 @@ async def wrong(client: letta.AppServerClient) -> object:
     return text, letter, scope
 
 
+async def wrong_commands(client: letta.AppServerClient) -> None:
+    await client.runtime_start(agent_id=5)  # wrong
+    await client.runtime_start(agent_id="a", mdoe="strict")  # wrong
+    await client.sync(runtime=RUNTIME, recover_aproval=False)  # wrong
+    await client.abort(runtime=RUNTIME, timeout_=1)  # wrong
+    await client.conversation_list(limit=5)  # wrong
+    await client.runtime_external_tools_update(update=[])  # wrong
+    await client.run_turn(runtime=RUNTIME, payload={"kind": "mesage", "messages": []})  # wrong
+    await client.submit_input(runtime=RUNTIME, payload={}, reqest_id="x")  # wrong
+    client.input(runtime=RUNTIME, payload={"kind": "create_message"})  # wrong
+
+
 async def wrong_sessions(client: letta.AppServerClient) -> object:
     await client.session(agent_id="a", modus="standard")  # wrong
     session = await client.session(agent_id="a")
@@ -48,3 +61,33 @@ async def wrong_sessions(client: letta.AppServerClient) -> object:
 def on_finished(message: protocol.TurnFinishedMessage, _: letta.Channel) -> object:
     status: protocol.LoopStatus = message.stop_reason  # wrong
     return status
+
+
+def wrong_names(event: letta.TurnEvent) -> object:
+    try:
+        letta.conect("ws://127.0.0.1:4500")  # wrong
+    except letta.TurnFaild:  # wrong
+        return None
+    match event:
+        case letta.AsistantDelta():  # wrong
+            pass
+        case _:
+            pass
+    return protocol.NoSuchMessage  # wrong
+
+
+def wrong_tags(delta: protocol.StreamDelta, message: protocol.ServerMessage) -> object:
+    if delta.message_type == "assistant_message":
+        text: int = delta.content  # wrong
+        return text
+    if message.type == "turn_finished":
+        reason: int = message.stop_reason  # wrong
+        return reason
+    return None
+
+
+def wrong_scripts() -> object:
+    script.turn("x", reasonin=["r"])  # wrong
+    script.turn("x", delay_ms="fast")  # wrong
+    MockServer(script.turn("x"))  # wrong
+    return MockServer(port=5)  # wrong

@@ -71,6 +71,8 @@ pub use event::TurnEvent;
 use link::Link;
 #[cfg(test)]
 pub(crate) use memory::REMEMBERED;
+#[cfg(test)]
+pub(crate) use recovery::DEPTH;
 use recovery::Recovery;
 pub use report::{TurnPhase, TurnReport};
 use requests::Requests;

@@ -16,6 +16,8 @@ use tokio::sync::oneshot;
 use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
 use crate::random;
+#[cfg(test)]
+pub(crate) use output::LINES;
 use output::{OnLine, Output};
 use process::Process;
 

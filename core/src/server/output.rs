@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// How many lines are kept.
-const LINES: usize = 50;
+pub(crate) const LINES: usize = 50;
 
 /// What a line begins with that tells the address.
 const LISTENING: &str = "Listening on ";

@@ -25,7 +25,7 @@ use crate::engine::{check_tool_name, check_tool_parameters};
 use crate::error::{Error, ErrorKind};
 
 /// How much of an error the model is told, in characters.
-const LONGEST: usize = 1000;
+pub(crate) const LONGEST: usize = 1000;
 
 type Outcome = Pin<Box<dyn Future<Output = Result<ToolOutput, String>> + Send>>;
 

@@ -10,14 +10,18 @@ use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;
 use super::reuse::REUSED_BYTES;
 use crate::engine::{
-    HANDLED, NAMES, REMEMBERED, Reconnect, SHOWN, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions,
+    DEPTH, HANDLED, NAMES, REMEMBERED, Reconnect, SHOWN, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions,
 };
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
+use crate::map::TURNS;
 use crate::options::ConnectOptions;
+use crate::pages::PAGE;
 use crate::policy::{KEPT_BYTES, KEPT_DECISIONS};
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
+use crate::server::{LINES, ServerOptions};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
+use crate::tool::LONGEST;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
 
@@ -79,6 +83,11 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("`accept_timeout`", time(turn.accept_timeout)),
         ("`recover_timeout`", time(turn.recover_timeout)),
         ("`abort_grace`", time(turn.abort_grace)),
+        ("`limit` of `messages`", number(DEFAULT_MAX_ITEMS)),
+        ("`max_bytes` of `messages`", size(DEFAULT_MAX_BYTES)),
+        ("`limit` of `map`", number(TURNS)),
+        ("`page_size`", PAGE.to_string()),
+        ("`ready_timeout`", time(ServerOptions::default().ready_timeout)),
         ("levels of arrays and objects in a frame", number(MAX_DEPTH)),
         ("the head of an answer to the handshake", size(MAX_HEAD)),
         ("headers in it", number(MAX_HEADERS)),
@@ -100,6 +109,20 @@ fn limits() -> BTreeMap<&'static str, String> {
             "runtimes that are started again after a reconnect, without those of open sessions",
             number(REMEMBERED),
         ),
+        (
+            "pieces of output of a terminal, or changes of a file, that wait for a reader",
+            number(DEFAULT_MAX_ITEMS),
+        ),
+        ("stored messages in which a lost turn is looked for", number(DEPTH)),
+        // These three are Python's: its tests compare them.
+        (
+            "lines of a server of one's own that wait for `on_log`, in Python",
+            number(DEFAULT_MAX_ITEMS),
+        ),
+        ("rows of a frame that a tool returns, in Python", number(200)),
+        ("characters of such a frame", number(20_000)),
+        ("lines of a server of one's own that are kept for an error", number(LINES)),
+        ("characters of what a tool raised, as the model is told", number(LONGEST)),
         ("decisions on permissions that a session keeps", number(KEPT_DECISIONS)),
         ("bytes of their questions", size(KEPT_BYTES)),
         ("names of conversations that are known as the client's own", number(NAMES)),

@@ -15,7 +15,7 @@ pub fn overloads(model: &Model) -> String {
          from typing import TYPE_CHECKING, Any, Literal, overload\n\n\
          if TYPE_CHECKING:\n    \
          from typing_extensions import Unpack\n\n    \
-         from ._backlog import MAX_BYTES, Overflow\n    from ._limits import Timeout\n    \
+         from ._backlog import MAX_BYTES, MAX_ITEMS, Overflow\n    from ._limits import Timeout\n    \
          from ._subscription import Subscription\n    \
          from .messages import Channel, Message\n    \
          from .protocol import *",
@@ -49,7 +49,7 @@ pub fn overloads(model: &Model) -> String {
         .ok();
     }
     text += "        @overload\n        def on_message(\n            self,\n            \
-        handler: Callable[[Message, Channel], object],\n            *,\n            \
+        handler: Callable[[ServerMessage, Channel], object],\n            *,\n            \
         types: str | Iterable[str] | None = None,\n            \
         runtime: Mapping[str, Any] | None = None,\n        ) -> Callable[[], None]: ...\n\n        \
         def on_message(\n            self,\n            \
@@ -63,7 +63,7 @@ pub fn overloads(model: &Model) -> String {
             text,
             "        @overload\n        def messages(\n            self,\n            \
              type: Literal[{tag:?}],\n            /,\n            *,\n            \
-             runtime: Mapping[str, Any] | None = None,\n            limit: int = 10_000,\n            \
+             runtime: Mapping[str, Any] | None = None,\n            limit: int = MAX_ITEMS,\n            \
              max_bytes: int = MAX_BYTES,\n            \
              overflow: Overflow = \"drop_oldest\",\n        \
              ) -> Subscription[{name}]: ...\n\n"
@@ -71,12 +71,12 @@ pub fn overloads(model: &Model) -> String {
         .ok();
     }
     text += "        @overload\n        def messages(\n            self,\n            *types: str,\n            \
-        runtime: Mapping[str, Any] | None = None,\n            limit: int = 10_000,\n            \
+        runtime: Mapping[str, Any] | None = None,\n            limit: int = MAX_ITEMS,\n            \
              max_bytes: int = MAX_BYTES,\n            \
              overflow: Overflow = \"drop_oldest\",\n        \
         ) -> Subscription[Message]: ...\n\n        \
         def messages(\n            self,\n            *types: str,\n            \
-        runtime: Mapping[str, Any] | None = None,\n            limit: int = 10_000,\n            \
+        runtime: Mapping[str, Any] | None = None,\n            limit: int = MAX_ITEMS,\n            \
              max_bytes: int = MAX_BYTES,\n            \
              overflow: Overflow = \"drop_oldest\",\n        \
         ) -> Any:\n            \"\"\"See ``AppServerClient``.\"\"\"\n";

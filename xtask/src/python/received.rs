@@ -43,10 +43,11 @@ pub fn messages(model: &Model) -> Outcome<String> {
         writer.tagged("type", "Message", message)?;
     }
     let Writer { text, mut names, nested, .. } = writer;
-    names.extend(["DELTAS", "MESSAGES", "MessageType", DELTAS].map(str::to_owned));
+    names.extend(["DELTAS", "MESSAGES", "MessageType", "ServerMessage", DELTAS].map(str::to_owned));
+    names.extend(["UnknownDelta", "UnknownMessage"].map(str::to_owned));
     let mut file = head(
         "What the server sends, with an attribute for every field (sections 11, 20 and 21).",
-        "from collections.abc import Mapping\nfrom typing import Any, Literal, TypeAlias\n\n\
+        "from collections.abc import Mapping\nfrom typing import TYPE_CHECKING, Any, Literal, TypeAlias\n\n\
          from ..messages import Fields, Message, by_tag, nest\nfrom ._words import *\n\n\
          # A message of a class says its own ``type`` where the base has a property for it.\n\
          # pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false",
@@ -64,15 +65,54 @@ pub fn messages(model: &Model) -> Outcome<String> {
     Ok(file)
 }
 
+/// What stands in the unions for kinds that the protocol has not got yet. The base class of the others
+/// would swallow them, and a tag that may be any text would never be told from theirs.
+const UNKNOWN: &str = r#"if TYPE_CHECKING:
+
+    class UnknownDelta(Fields):
+        """A delta of a kind that this version does not know; when it runs, plain ``Fields``.
+
+        No comparison of ``message_type`` with a known word holds for it, which is what type
+        checkers go by. Compare ``delta["message_type"]`` with words that they do not know.
+        """
+
+        message_type: Literal[""]
+
+    class UnknownMessage(Message):
+        """A frame of a type that this version does not know; when it runs, a plain ``Message``.
+
+        No comparison of ``type`` with a known word holds for it, which is what type checkers go by.
+        Compare ``message["type"]`` with words that they do not know.
+        """
+
+        type: Literal[""]
+
+else:
+    UnknownDelta = Fields
+    UnknownMessage = Message
+
+"#;
+
+fn union(name: &str, members: &[Tagged], unknown: &str, doc: &str) -> String {
+    let members: Vec<_> = members.iter().map(|one| one.name.as_str()).collect();
+    let members = members.join(" | ");
+    format!("{name}: TypeAlias = (\n    \"{members} | {unknown}\"\n)\n\"\"\"{doc}\"\"\"\n\n")
+}
+
 fn tables(model: &Model) -> String {
-    let mut text = format!("{DELTAS}: TypeAlias = (\n    \"");
-    let deltas: Vec<_> = model.deltas.iter().map(|delta| delta.name.as_str()).collect();
-    write!(
-        text,
-        "{} | Fields\"\n)\n\"\"\"What a ``stream_delta`` carries; plain ``Fields`` where the kind is unknown.\"\"\"\n\n",
-        deltas.join(" | ")
-    )
-    .ok();
+    let mut text = UNKNOWN.to_owned();
+    text += &union(
+        DELTAS,
+        &model.deltas,
+        "UnknownDelta",
+        "What a ``stream_delta`` carries, told apart by ``message_type``.",
+    );
+    text += &union(
+        "ServerMessage",
+        &model.received,
+        "UnknownMessage",
+        "What a server sends, told apart by ``type``.",
+    );
     let tags: String = model
         .received
         .iter()

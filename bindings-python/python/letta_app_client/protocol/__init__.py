@@ -370,6 +370,7 @@ __all__ = [
     "SecretListFields",
     "SecretListResponseMessage",
     "SecretListResponseMessageSecrets",
+    "ServerMessage",
     "SetBootWorkingDirectoryCommand",
     "SetBootWorkingDirectoryFields",
     "SetBootWorkingDirectoryResponseMessage",
@@ -430,6 +431,8 @@ __all__ = [
     "ToolsetPreference",
     "TreeEntry",
     "TurnFinishedMessage",
+    "UnknownDelta",
+    "UnknownMessage",
     "UnwatchFileCommand",
     "UnwatchFileFields",
     "UpdateModelCommand",
@@ -453,13 +456,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Of the classes of commands nobody needs one to run, and making them takes a while.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    commands = import_module("._commands", __name__)
-    globals().update((name, getattr(commands, name)) for name in commands.__all__)
-    return globals()[name]
+if not TYPE_CHECKING:  # to a checker every misspelt name would be there
+
+    def __getattr__(name: str) -> Any:
+        # Of the classes of commands nobody needs one to run, and making them takes a while.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        commands = import_module("._commands", __name__)
+        globals().update((name, getattr(commands, name)) for name in commands.__all__)
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..messages import Fields, Message, by_tag, nest
 from ._words import *
@@ -163,6 +163,7 @@ __all__ = [
     "SecretApplyResponseMessage",
     "SecretListResponseMessage",
     "SecretListResponseMessageSecrets",
+    "ServerMessage",
     "SetBootWorkingDirectoryResponseMessage",
     "SetExperimentResponseMessage",
     "SetReflectionSettingsResponseMessage",
@@ -190,6 +191,8 @@ __all__ = [
     "ToolReturnMessageDelta",
     "TreeEntry",
     "TurnFinishedMessage",
+    "UnknownDelta",
+    "UnknownMessage",
     "UpdateModelResponseMessage",
     "UpdateToolsetResponseMessage",
     "UsageStatisticsDelta",
@@ -2645,10 +2648,39 @@ class RemoveQueueItemResponseMessage(Message):
     success: bool
 
 
+if TYPE_CHECKING:
+
+    class UnknownDelta(Fields):
+        """A delta of a kind that this version does not know; when it runs, plain ``Fields``.
+
+        No comparison of ``message_type`` with a known word holds for it, which is what type
+        checkers go by. Compare ``delta["message_type"]`` with words that they do not know.
+        """
+
+        message_type: Literal[""]
+
+    class UnknownMessage(Message):
+        """A frame of a type that this version does not know; when it runs, a plain ``Message``.
+
+        No comparison of ``type`` with a known word holds for it, which is what type checkers go by.
+        Compare ``message["type"]`` with words that they do not know.
+        """
+
+        type: Literal[""]
+
+else:
+    UnknownDelta = Fields
+    UnknownMessage = Message
+
 StreamDelta: TypeAlias = (
-    "ApprovalRequestMessageDelta | ApprovalResponseMessageDelta | AssistantMessageDelta | ClientToolEndDelta | ClientToolStartDelta | CommandEndDelta | CommandStartDelta | ErrorMessageDelta | EventMessageDelta | HiddenReasoningMessageDelta | LoopErrorDelta | PingDelta | ReasoningMessageDelta | RetryDelta | SlashCommandEndDelta | SlashCommandStartDelta | StatusDelta | StopReasonDelta | SystemMessageDelta | ToolCallMessageDelta | ToolReturnMessageDelta | UsageStatisticsDelta | UserMessageDelta | Fields"
+    "ApprovalRequestMessageDelta | ApprovalResponseMessageDelta | AssistantMessageDelta | ClientToolEndDelta | ClientToolStartDelta | CommandEndDelta | CommandStartDelta | ErrorMessageDelta | EventMessageDelta | HiddenReasoningMessageDelta | LoopErrorDelta | PingDelta | ReasoningMessageDelta | RetryDelta | SlashCommandEndDelta | SlashCommandStartDelta | StatusDelta | StopReasonDelta | SystemMessageDelta | ToolCallMessageDelta | ToolReturnMessageDelta | UsageStatisticsDelta | UserMessageDelta | UnknownDelta"
 )
-"""What a ``stream_delta`` carries; plain ``Fields`` where the kind is unknown."""
+"""What a ``stream_delta`` carries, told apart by ``message_type``."""
+
+ServerMessage: TypeAlias = (
+    "FileOpsMessage | ControlRequestMessage | InputAcceptedResponseMessage | TeleportProbeResponseMessage | TeleportReadyMessage | ExecuteCommandResponseMessage | DeviceStatusUpdateMessage | LoopStatusUpdateMessage | QueueUpdateMessage | StreamDeltaMessage | TurnFinishedMessage | SubagentStateUpdateMessage | ExternalToolCallRequestMessage | AbortMessageResponseMessage | SyncResponseMessage | RuntimeExternalToolsUpdateResponseMessage | TerminalOutputMessage | TerminalSpawnedMessage | TerminalExitedMessage | SearchFilesResponseMessage | GrepInFilesResponseMessage | ListInDirectoryResponseMessage | GetTreeResponseMessage | ReadFileResponseMessage | WriteFileResponseMessage | EditFileResponseMessage | FileChangedMessage | ListMemoryResponseMessage | MemoryHistoryResponseMessage | MemoryFileAtRefResponseMessage | MemoryCommitDiffResponseMessage | ReadMemoryFileResponseMessage | WriteMemoryFileResponseMessage | DeleteMemoryFileResponseMessage | EnableMemfsResponseMessage | MemoryUpdatedMessage | ListModelsResponseMessage | ListConnectProvidersResponseMessage | ConnectProviderResponseMessage | DisconnectProviderResponseMessage | ChatgptUsageReadResponseMessage | UpdateModelResponseMessage | UpdateToolsetResponseMessage | CronListResponseMessage | CronAddResponseMessage | CronGetResponseMessage | CronRunsResponseMessage | CronTriggerResponseMessage | CronUpdateResponseMessage | CronDeleteResponseMessage | CronDeleteAllResponseMessage | CronsUpdatedMessage | SkillEnableResponseMessage | SkillDisableResponseMessage | SkillsUpdatedMessage | CreateAgentResponseMessage | AppServerInfoResponseMessage | AgentListResponseMessage | AgentRetrieveResponseMessage | AgentCreateResponseMessage | AgentUpdateResponseMessage | AgentDeleteResponseMessage | ConversationListResponseMessage | ConversationRetrieveResponseMessage | ConversationCreateResponseMessage | ConversationUpdateResponseMessage | ConversationRecompileResponseMessage | ConversationForkResponseMessage | ConversationMessagesListResponseMessage | ConversationCompactResponseMessage | RuntimeStartResponseMessage | GetExperimentsResponseMessage | SetExperimentResponseMessage | GetReflectionSettingsResponseMessage | SetReflectionSettingsResponseMessage | ChannelsListResponseMessage | ChannelAccountsListResponseMessage | ChannelAccountCreateResponseMessage | ChannelAccountUpdateResponseMessage | ChannelAccountBindResponseMessage | ChannelAccountUnbindResponseMessage | ChannelAccountDeleteResponseMessage | ChannelAccountStartResponseMessage | ChannelAccountStopResponseMessage | ChannelGetConfigResponseMessage | ChannelSetConfigResponseMessage | ChannelStartResponseMessage | ChannelStopResponseMessage | ChannelPairingsListResponseMessage | ChannelPairingBindResponseMessage | ChannelRoutesListResponseMessage | ChannelTargetsListResponseMessage | ChannelTargetBindResponseMessage | ChannelRouteRemoveResponseMessage | ChannelRouteUpdateResponseMessage | ChannelsUpdatedMessage | ChannelAccountsUpdatedMessage | ChannelPairingsUpdatedMessage | ChannelRoutesUpdatedMessage | ChannelTargetsUpdatedMessage | SetBootWorkingDirectoryResponseMessage | GetCwdMapResponseMessage | SearchBranchesResponseMessage | CheckoutBranchResponseMessage | SecretListResponseMessage | SecretApplyResponseMessage | RemoveQueueItemResponseMessage | UnknownMessage"
+)
+"""What a server sends, told apart by ``type``."""
 
 MessageType: TypeAlias = Literal[
     "file_ops",

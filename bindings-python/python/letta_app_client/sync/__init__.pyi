@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 from .._audit import AuditEntry
 from .._backlog import Overflow
 from .._batch import Batch
+from .._fields import AbortMessageRest, ConversationListRest, InputRest, RuntimeExternalToolsUpdateRest, RuntimeStartRest, SyncRest
 from .._history import History
 from .._limits import Resend, Timeout
 from .._replay import Replay
@@ -346,7 +347,7 @@ class AppServerClient(Face):
             InvalidOption: The runtime is none.
         """
 
-    def runtime_start(self, *, timeout: Timeout='default', **fields: Any) -> RuntimeStartResponseMessage:
+    def runtime_start(self, *, timeout: Timeout='default', **fields: Unpack[RuntimeStartRest]) -> RuntimeStartResponseMessage:
         """Starts or joins a conversation: ``runtime_start`` (protocol section 8).
 
         Args:
@@ -354,19 +355,20 @@ class AppServerClient(Face):
             **fields: Exactly one of ``agent_id`` and ``create_agent``; at most one of
                 ``conversation_id`` and ``create_conversation``; ``mode``, which should always be
                 given (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
-                ``client_info``, ``external_tools`` and others.
+                ``client_info``, ``external_tools`` and others. A slip of one is refused; a field
+                that this version does not know goes over the wire.
 
         Returns:
             The response; ``response.runtime`` is what other methods take as ``runtime``.
             Cancelling drops the response; the server has started the runtime all the same.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
 
-    def run_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
+    def run_turn(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | Fields, request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
         Sends ``input``, after a short pause when a turn of this runtime has just ended (section
@@ -424,7 +426,7 @@ class AppServerClient(Face):
                 ``result``; ``result.delivery`` tells whether the input arrived.
         """
 
-    def send_turn(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
+    def send_turn(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | Fields, request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
         Everything is as with ``run_turn``, but the caller can also follow what happens, stop the
@@ -461,7 +463,7 @@ class AppServerClient(Face):
             All other errors of ``run_turn`` come when the turn is awaited.
         """
 
-    def input(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, **fields: Any) -> None:
+    def input(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | InputApprovalResponsePayload | InputTeleportContinuePayload | Fields, request_id: str | None=None, **fields: Unpack[InputRest]) -> None:
         """Sends an ``input`` and waits for nothing (protocol sections 8.1 and 13).
 
         The payload is a message (``create_message``) or the answer to a permission request
@@ -473,7 +475,7 @@ class AppServerClient(Face):
             Disconnected: There is no connection.
         """
 
-    def submit_input(self, *, runtime: Mapping[str, Any], payload: Mapping[str, Any], request_id: str | None=None, timeout: Timeout='default', **fields: Any) -> InputAcceptedResponseMessage:
+    def submit_input(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | InputApprovalResponsePayload | InputTeleportContinuePayload | Fields, request_id: str | None=None, timeout: Timeout='default', **fields: Unpack[InputRest]) -> InputAcceptedResponseMessage:
         """Sends an ``input`` and waits until the server has accepted it (protocol section 8.1).
 
         Resolves with ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
@@ -487,18 +489,19 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def sync(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Any) -> SyncResponseMessage:
+    def sync(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Unpack[SyncRest]) -> SyncResponseMessage:
         """Asks for the state of a runtime and subscribes to it: ``sync`` (section 16).
 
         The state comes to the message handlers, before or after the response. Further fields:
         ``recover_approvals``, ``force_device_status``. Cancelling drops the response only.
 
         Raises:
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
 
-    def abort(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Any) -> AbortMessageResponseMessage:
+    def abort(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Unpack[AbortMessageRest]) -> AbortMessageResponseMessage:
         """Stops whatever runs in a conversation: ``abort_message`` (protocol section 15).
 
         Resolves with the response; ``response.aborted`` says whether there was something to stop.
@@ -519,7 +522,7 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def conversation_list(self, *, timeout: Timeout='default', **fields: Any) -> ConversationListResponseMessage:
+    def conversation_list(self, *, timeout: Timeout='default', **fields: Unpack[ConversationListRest]) -> ConversationListResponseMessage:
         """Lists conversations: ``conversation_list`` (protocol section 20.3).
 
         Cancelling drops the response only.
@@ -529,7 +532,7 @@ class AppServerClient(Face):
             RequestTimeout: No answer in time.
         """
 
-    def runtime_external_tools_update(self, *, timeout: Timeout='default', **fields: Any) -> RuntimeExternalToolsUpdateResponseMessage:
+    def runtime_external_tools_update(self, *, timeout: Timeout='default', **fields: Unpack[RuntimeExternalToolsUpdateRest]) -> RuntimeExternalToolsUpdateResponseMessage:
         """Replaces the external tools of runtimes: ``runtime_external_tools_update`` (section 14).
 
         For servers from 0.30.8 on. Cancelling drops the response only.
@@ -1765,439 +1768,439 @@ class AppServerClient(Face):
         """See ``AppServerClient``."""
 
     @overload
-    def on_message(self, handler: Callable[[Message, Channel], object], *, types: str | Iterable[str] | None=None, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
+    def on_message(self, handler: Callable[[ServerMessage, Channel], object], *, types: str | Iterable[str] | None=None, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['file_ops'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileOpsMessage]:
+    def messages(self, type: Literal['file_ops'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileOpsMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['control_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ControlRequestMessage]:
+    def messages(self, type: Literal['control_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ControlRequestMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['input_accepted'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[InputAcceptedResponseMessage]:
+    def messages(self, type: Literal['input_accepted'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[InputAcceptedResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['teleport_probe_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportProbeResponseMessage]:
+    def messages(self, type: Literal['teleport_probe_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportProbeResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['teleport_ready'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportReadyMessage]:
+    def messages(self, type: Literal['teleport_ready'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TeleportReadyMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['execute_command_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExecuteCommandResponseMessage]:
+    def messages(self, type: Literal['execute_command_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExecuteCommandResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['update_device_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeviceStatusUpdateMessage]:
+    def messages(self, type: Literal['update_device_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeviceStatusUpdateMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['update_loop_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[LoopStatusUpdateMessage]:
+    def messages(self, type: Literal['update_loop_status'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[LoopStatusUpdateMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['update_queue'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[QueueUpdateMessage]:
+    def messages(self, type: Literal['update_queue'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[QueueUpdateMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['stream_delta'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[StreamDeltaMessage]:
+    def messages(self, type: Literal['stream_delta'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[StreamDeltaMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['turn_finished'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TurnFinishedMessage]:
+    def messages(self, type: Literal['turn_finished'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TurnFinishedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['update_subagent_state'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SubagentStateUpdateMessage]:
+    def messages(self, type: Literal['update_subagent_state'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SubagentStateUpdateMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['external_tool_call_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExternalToolCallRequestMessage]:
+    def messages(self, type: Literal['external_tool_call_request'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ExternalToolCallRequestMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['abort_message_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AbortMessageResponseMessage]:
+    def messages(self, type: Literal['abort_message_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AbortMessageResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['sync_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SyncResponseMessage]:
+    def messages(self, type: Literal['sync_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SyncResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['runtime_external_tools_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeExternalToolsUpdateResponseMessage]:
+    def messages(self, type: Literal['runtime_external_tools_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeExternalToolsUpdateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['terminal_output'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalOutputMessage]:
+    def messages(self, type: Literal['terminal_output'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalOutputMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['terminal_spawned'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalSpawnedMessage]:
+    def messages(self, type: Literal['terminal_spawned'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalSpawnedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['terminal_exited'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalExitedMessage]:
+    def messages(self, type: Literal['terminal_exited'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[TerminalExitedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['search_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchFilesResponseMessage]:
+    def messages(self, type: Literal['search_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchFilesResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['grep_in_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GrepInFilesResponseMessage]:
+    def messages(self, type: Literal['grep_in_files_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GrepInFilesResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['list_in_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListInDirectoryResponseMessage]:
+    def messages(self, type: Literal['list_in_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListInDirectoryResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['get_tree_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetTreeResponseMessage]:
+    def messages(self, type: Literal['get_tree_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetTreeResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['read_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadFileResponseMessage]:
+    def messages(self, type: Literal['read_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadFileResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['write_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteFileResponseMessage]:
+    def messages(self, type: Literal['write_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteFileResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['edit_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EditFileResponseMessage]:
+    def messages(self, type: Literal['edit_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EditFileResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['file_changed'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileChangedMessage]:
+    def messages(self, type: Literal['file_changed'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[FileChangedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['list_memory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListMemoryResponseMessage]:
+    def messages(self, type: Literal['list_memory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListMemoryResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['memory_history_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryHistoryResponseMessage]:
+    def messages(self, type: Literal['memory_history_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryHistoryResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['memory_file_at_ref_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryFileAtRefResponseMessage]:
+    def messages(self, type: Literal['memory_file_at_ref_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryFileAtRefResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['memory_commit_diff_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryCommitDiffResponseMessage]:
+    def messages(self, type: Literal['memory_commit_diff_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryCommitDiffResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['read_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadMemoryFileResponseMessage]:
+    def messages(self, type: Literal['read_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ReadMemoryFileResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['write_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteMemoryFileResponseMessage]:
+    def messages(self, type: Literal['write_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[WriteMemoryFileResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['delete_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeleteMemoryFileResponseMessage]:
+    def messages(self, type: Literal['delete_memory_file_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DeleteMemoryFileResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['enable_memfs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EnableMemfsResponseMessage]:
+    def messages(self, type: Literal['enable_memfs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[EnableMemfsResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['memory_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryUpdatedMessage]:
+    def messages(self, type: Literal['memory_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[MemoryUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['list_models_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListModelsResponseMessage]:
+    def messages(self, type: Literal['list_models_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListModelsResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['list_connect_providers_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListConnectProvidersResponseMessage]:
+    def messages(self, type: Literal['list_connect_providers_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ListConnectProvidersResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['connect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConnectProviderResponseMessage]:
+    def messages(self, type: Literal['connect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConnectProviderResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['disconnect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DisconnectProviderResponseMessage]:
+    def messages(self, type: Literal['disconnect_provider_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[DisconnectProviderResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['chatgpt_usage_read_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChatgptUsageReadResponseMessage]:
+    def messages(self, type: Literal['chatgpt_usage_read_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChatgptUsageReadResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['update_model_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateModelResponseMessage]:
+    def messages(self, type: Literal['update_model_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateModelResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['update_toolset_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateToolsetResponseMessage]:
+    def messages(self, type: Literal['update_toolset_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[UpdateToolsetResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronListResponseMessage]:
+    def messages(self, type: Literal['cron_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_add_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronAddResponseMessage]:
+    def messages(self, type: Literal['cron_add_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronAddResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_get_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronGetResponseMessage]:
+    def messages(self, type: Literal['cron_get_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronGetResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_runs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronRunsResponseMessage]:
+    def messages(self, type: Literal['cron_runs_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronRunsResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_trigger_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronTriggerResponseMessage]:
+    def messages(self, type: Literal['cron_trigger_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronTriggerResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronUpdateResponseMessage]:
+    def messages(self, type: Literal['cron_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronUpdateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteResponseMessage]:
+    def messages(self, type: Literal['cron_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['cron_delete_all_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteAllResponseMessage]:
+    def messages(self, type: Literal['cron_delete_all_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronDeleteAllResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['crons_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronsUpdatedMessage]:
+    def messages(self, type: Literal['crons_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CronsUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['skill_enable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillEnableResponseMessage]:
+    def messages(self, type: Literal['skill_enable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillEnableResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['skill_disable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillDisableResponseMessage]:
+    def messages(self, type: Literal['skill_disable_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillDisableResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['skills_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillsUpdatedMessage]:
+    def messages(self, type: Literal['skills_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SkillsUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['create_agent_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CreateAgentResponseMessage]:
+    def messages(self, type: Literal['create_agent_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CreateAgentResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['app_server_info_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AppServerInfoResponseMessage]:
+    def messages(self, type: Literal['app_server_info_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AppServerInfoResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['agent_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentListResponseMessage]:
+    def messages(self, type: Literal['agent_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['agent_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentRetrieveResponseMessage]:
+    def messages(self, type: Literal['agent_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentRetrieveResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['agent_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentCreateResponseMessage]:
+    def messages(self, type: Literal['agent_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentCreateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['agent_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentUpdateResponseMessage]:
+    def messages(self, type: Literal['agent_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentUpdateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['agent_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentDeleteResponseMessage]:
+    def messages(self, type: Literal['agent_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[AgentDeleteResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationListResponseMessage]:
+    def messages(self, type: Literal['conversation_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRetrieveResponseMessage]:
+    def messages(self, type: Literal['conversation_retrieve_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRetrieveResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCreateResponseMessage]:
+    def messages(self, type: Literal['conversation_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCreateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationUpdateResponseMessage]:
+    def messages(self, type: Literal['conversation_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationUpdateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_recompile_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRecompileResponseMessage]:
+    def messages(self, type: Literal['conversation_recompile_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationRecompileResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_fork_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationForkResponseMessage]:
+    def messages(self, type: Literal['conversation_fork_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationForkResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_messages_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationMessagesListResponseMessage]:
+    def messages(self, type: Literal['conversation_messages_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationMessagesListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['conversation_compact_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCompactResponseMessage]:
+    def messages(self, type: Literal['conversation_compact_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ConversationCompactResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['runtime_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeStartResponseMessage]:
+    def messages(self, type: Literal['runtime_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RuntimeStartResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['get_experiments_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetExperimentsResponseMessage]:
+    def messages(self, type: Literal['get_experiments_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetExperimentsResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['set_experiment_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetExperimentResponseMessage]:
+    def messages(self, type: Literal['set_experiment_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetExperimentResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['get_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetReflectionSettingsResponseMessage]:
+    def messages(self, type: Literal['get_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetReflectionSettingsResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['set_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetReflectionSettingsResponseMessage]:
+    def messages(self, type: Literal['set_reflection_settings_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetReflectionSettingsResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channels_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsListResponseMessage]:
+    def messages(self, type: Literal['channels_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_accounts_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsListResponseMessage]:
+    def messages(self, type: Literal['channel_accounts_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_account_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountCreateResponseMessage]:
+    def messages(self, type: Literal['channel_account_create_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountCreateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_account_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUpdateResponseMessage]:
+    def messages(self, type: Literal['channel_account_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUpdateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_account_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountBindResponseMessage]:
+    def messages(self, type: Literal['channel_account_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountBindResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_account_unbind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUnbindResponseMessage]:
+    def messages(self, type: Literal['channel_account_unbind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountUnbindResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_account_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountDeleteResponseMessage]:
+    def messages(self, type: Literal['channel_account_delete_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountDeleteResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_account_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStartResponseMessage]:
+    def messages(self, type: Literal['channel_account_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStartResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_account_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStopResponseMessage]:
+    def messages(self, type: Literal['channel_account_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountStopResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_get_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelGetConfigResponseMessage]:
+    def messages(self, type: Literal['channel_get_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelGetConfigResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_set_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelSetConfigResponseMessage]:
+    def messages(self, type: Literal['channel_set_config_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelSetConfigResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStartResponseMessage]:
+    def messages(self, type: Literal['channel_start_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStartResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStopResponseMessage]:
+    def messages(self, type: Literal['channel_stop_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelStopResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_pairings_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsListResponseMessage]:
+    def messages(self, type: Literal['channel_pairings_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_pairing_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingBindResponseMessage]:
+    def messages(self, type: Literal['channel_pairing_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingBindResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_routes_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesListResponseMessage]:
+    def messages(self, type: Literal['channel_routes_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_targets_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsListResponseMessage]:
+    def messages(self, type: Literal['channel_targets_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_target_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetBindResponseMessage]:
+    def messages(self, type: Literal['channel_target_bind_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetBindResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_route_remove_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteRemoveResponseMessage]:
+    def messages(self, type: Literal['channel_route_remove_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteRemoveResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_route_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteUpdateResponseMessage]:
+    def messages(self, type: Literal['channel_route_update_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRouteUpdateResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channels_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsUpdatedMessage]:
+    def messages(self, type: Literal['channels_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelsUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_accounts_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsUpdatedMessage]:
+    def messages(self, type: Literal['channel_accounts_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelAccountsUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_pairings_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsUpdatedMessage]:
+    def messages(self, type: Literal['channel_pairings_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelPairingsUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_routes_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesUpdatedMessage]:
+    def messages(self, type: Literal['channel_routes_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelRoutesUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['channel_targets_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsUpdatedMessage]:
+    def messages(self, type: Literal['channel_targets_updated'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[ChannelTargetsUpdatedMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['set_boot_working_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetBootWorkingDirectoryResponseMessage]:
+    def messages(self, type: Literal['set_boot_working_directory_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SetBootWorkingDirectoryResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['get_cwd_map_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetCwdMapResponseMessage]:
+    def messages(self, type: Literal['get_cwd_map_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[GetCwdMapResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['search_branches_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchBranchesResponseMessage]:
+    def messages(self, type: Literal['search_branches_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SearchBranchesResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['checkout_branch_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CheckoutBranchResponseMessage]:
+    def messages(self, type: Literal['checkout_branch_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[CheckoutBranchResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['secret_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretListResponseMessage]:
+    def messages(self, type: Literal['secret_list_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretListResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['secret_apply_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretApplyResponseMessage]:
+    def messages(self, type: Literal['secret_apply_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[SecretApplyResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, type: Literal['remove_queue_item_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RemoveQueueItemResponseMessage]:
+    def messages(self, type: Literal['remove_queue_item_response'], /, *, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[RemoveQueueItemResponseMessage]:
         """See ``AppServerClient``."""
 
     @overload
-    def messages(self, *types: str, runtime: Mapping[str, Any] | None=None, limit: int=10000, max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[Message]:
+    def messages(self, *types: str, runtime: Mapping[str, Any] | None=None, limit: int=..., max_bytes: int=..., overflow: Overflow='drop_oldest') -> Subscription[Message]:
         """See ``AppServerClient``."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ._scripted import checked_call, checked_turn
+
 __all__ = ["call", "turn"]
 
 
@@ -23,14 +25,13 @@ def call(
         input: The arguments.
         needs_approval: Ask with a ``control_request`` first.
         result: What a tool on the server returns.
+
+    Raises:
+        InvalidOption: A field is not usable; the message begins with its name.
     """
-    arguments = dict(input or {})
-    return {
-        "name": name,
-        "input": arguments,
-        "needs_approval": needs_approval,
-        "result": result,
-    }
+    arguments = {} if input is None else input
+    given = {"name": name, "input": arguments, "needs_approval": needs_approval, "result": result}
+    return checked_call("", given)
 
 
 def turn(
@@ -38,7 +39,16 @@ def turn(
     *,
     tool_calls: Iterable[tuple[str, Mapping[str, Any]] | Mapping[str, Any]] = (),
     usage: tuple[int, int] = (10, 2),
-    **more: Any,
+    reasoning: Iterable[str] = (),
+    delay_ms: int = 0,
+    spread_ms: int | None = None,
+    retries: int = 0,
+    cuts: Iterable[int] = (),
+    stop_reason: str | None = None,
+    error: str | None = None,
+    hang: bool = False,
+    disconnect_after: int | None = None,
+    lose_input: bool = False,
 ) -> dict[str, Any]:
     """Describes one turn.
 
@@ -47,18 +57,38 @@ def turn(
         tool_calls: Pairs of name and arguments, or what ``call`` returns; they come first, all in
             one run.
         usage: Prompt and completion tokens of every run.
-        **more: ``reasoning`` (list of deltas), ``delay_ms`` (milliseconds before each delta),
-            ``spread_ms`` (milliseconds over which all deltas are spread evenly),
-            ``retries`` (the model fails so often before it answers), ``cuts`` (list of numbers: the
-            answer breaks off after so many pieces of text, and is tried again in another run),
-            ``stop_reason``, ``error`` (the turn ends with it), ``hang`` (the turn never ends by
-            itself), ``disconnect_after`` (cut the connection after so many deltas), ``lose_input``
-            (the connection is cut and the input lost on the way, for the next one to start the
-            next turn).
+        reasoning: The reasoning before the answer, delta by delta.
+        delay_ms: Milliseconds before each delta.
+        spread_ms: Milliseconds over which all deltas are spread evenly instead.
+        retries: The model fails so often before it answers.
+        cuts: The answer breaks off after so many pieces of text, each time, and is tried again in
+            another run.
+        stop_reason: That of the last run; ``end_turn`` by default, or ``error`` with an error.
+        error: The turn ends with it.
+        hang: The turn never ends by itself.
+        disconnect_after: The connection is cut after so many deltas.
+        lose_input: The connection is cut and the input lost on the way, for the next one to start
+            the next turn.
+
+    Raises:
+        InvalidOption: A field is not usable; the message begins with its name. It is a
+            ``ValueError``.
     """
-    return {
-        "text": [text] if isinstance(text, str) else list(text),
-        "tool_calls": [call(*it) if isinstance(it, tuple) else dict(it) for it in tool_calls],
-        "usage": list(usage),
-        **more,
-    }
+    return checked_turn(
+        "",
+        {
+            "text": text,
+            "tool_calls": tool_calls,
+            "usage": usage,
+            "reasoning": reasoning,
+            "delay_ms": delay_ms,
+            "spread_ms": spread_ms,
+            "retries": retries,
+            "cuts": cuts,
+            "stop_reason": stop_reason,
+            "error": error,
+            "hang": hang,
+            "disconnect_after": disconnect_after,
+            "lose_input": lose_input,
+        },
+    )

@@ -13,6 +13,8 @@ from letta_app_client import _native
 from letta_app_client._json import encode, encode_unicode
 from letta_app_client.messages import Message
 
+from ._scripted import checked_options, checked_turns
+
 __all__ = ["MockServer", "Terminated"]
 
 Generation = Literal["single", "split"]
@@ -43,7 +45,13 @@ class MockServer:
         generation: Generation = "single",
         token: str | None = None,
         answers: Mapping[str, Any] | None = None,
-        **more: Any,
+        models: Iterable[str] | None = None,
+        files: bool = False,
+        directories: Iterable[str] | None = None,
+        ping_interval_ms: int | None = None,
+        slow_reader_limits: bool | Mapping[str, int] = False,
+        turn_events: bool = True,
+        correlation: bool = True,
     ) -> None:
         """Starts a server that answers by a script.
 
@@ -55,28 +63,39 @@ class MockServer:
             answers: The fields of the successful response to commands, by command type; they come
                 before what is built in, which is runtimes, turns, agents and conversations;
                 ``None`` leaves the answer to the test.
-            **more: ``models`` (handles, which ``list_models`` tells; without, that is left to
-                ``answers``), ``files`` (``True``: there is a temporary folder, ``folder``, and
-                ``read_file`` and its like work in it), ``ping_interval_ms`` (milliseconds
-                between two pings; none by default),
-                ``slow_reader_limits`` (``True``: drop clients that read too slowly or answer no
-                pings, as a real server does, see ``terminated``; or a mapping with limits of
-                your own: ``pause_bytes``, ``max_queued_frames``, ``max_unsent_bytes``,
-                ``pong_timeout_ms``),
-                ``turn_events`` and ``correlation`` (whether to send ``turn_finished`` and
-                ``input_accepted``, and the correlation map, as newer servers do).
+            models: Handles, which ``list_models`` tells; without, that is left to ``answers``.
+            files: Whether there is a temporary folder, ``folder``, in which ``read_file`` and its
+                like work.
+            directories: The directories there are, besides ``/home/user/project``; by default
+                every one is.
+            ping_interval_ms: Milliseconds between two pings; none by default.
+            slow_reader_limits: ``True``: drop clients that read too slowly or answer no pings, as a
+                real server does, see ``terminated``; or a mapping with limits of your own:
+                ``pause_bytes``, ``max_queued_frames``, ``max_unsent_bytes``, ``pong_timeout_ms``.
+            turn_events: Whether to send ``turn_finished`` and ``input_accepted``, as newer servers
+                do.
+            correlation: Whether to send the correlation map, as newer servers do.
 
         Raises:
-            ValueError: The script is not one.
+            InvalidOption: The script is not one; the message names the field. It is a
+                ``ValueError``.
             OSError: There is no port to be had.
         """
-        options = {
-            "turns": list(turns),
-            "generation": generation,
-            "token": token,
-            "answers": dict(answers or {}),
-            **more,
-        }
+        options = checked_options(
+            {
+                "generation": generation,
+                "token": token,
+                "answers": {} if answers is None else answers,
+                "models": models,
+                "files": files,
+                "directories": directories,
+                "ping_interval_ms": ping_interval_ms,
+                "slow_reader_limits": slow_reader_limits,
+                "turn_events": turn_events,
+                "correlation": correlation,
+            }
+        )
+        options["turns"] = checked_turns(turns)
         self._native = _native.MockServer.scripted(encode_unicode(options))
 
     @classmethod

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 pub(crate) use cut::Cut;
 use lookup::{Lookup, Step};
+#[cfg(test)]
+pub(crate) use stored::DEPTH;
 
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;

@@ -17,7 +17,7 @@ pub(crate) const PAGE: usize = 100;
 
 /// How many are looked through. An input that was sent moments ago and has that many messages above it
 /// has not been stored.
-const DEPTH: usize = 1000;
+pub(crate) const DEPTH: usize = 1000;
 
 /// What separates the inputs that the server has merged into one (section 10).
 const SEAM: &str = "\n";

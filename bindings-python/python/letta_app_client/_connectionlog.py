@@ -1,0 +1,49 @@
+"""What the log says of a client's connection."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from ._loops import logger
+
+if TYPE_CHECKING:
+    from .client import Disconnect, State
+    from .errors import LettaAppError
+
+__all__ = ["ConnectionLog"]
+
+
+class ConnectionLog:
+    """Tells of a connection that is lost, and what becomes of it. Tokens are in none of the texts.
+
+    What the engine does by itself, or was told not to do, is information; that it has given up is a
+    warning.
+    """
+
+    def __init__(self) -> None:
+        self._lost: float | None = None
+
+    def lost(self, how: Disconnect) -> None:
+        """A connection has ended that the program did not close."""
+        if how.will_reconnect:
+            self._lost = time.monotonic()
+        logger.info(
+            "the connection was lost and is %s (close code %d): %s",
+            "opened again" if how.will_reconnect else "not opened again",
+            how.code,
+            how.reason,
+        )
+
+    def changed(self, state: State, why: LettaAppError | None) -> None:
+        """The client is in another state; of an attempt that failed it is known why."""
+        if self._lost is None or state == "reconnecting":
+            return
+        seconds = time.monotonic() - self._lost
+        if state == "open":
+            logger.info("the connection is open again, after %.1f s", seconds)
+        elif state == "disconnected":
+            logger.warning("the connection is given up, after %.1f s: %s", seconds, why)
+        else:
+            return
+        self._lost = None
