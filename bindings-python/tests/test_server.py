@@ -142,6 +142,41 @@ def test_it_ends_with_its_owner(tmp_path: Path, end: str) -> None:
     assert_ends(pid_in(tmp_path))
 
 
+FORKED = """
+import os, sys
+from letta_app_client import sync
+server = sync.spawn_server([sys.executable, "-c", sys.argv[1]], cwd=sys.argv[2])
+child = os.fork()
+if child == 0:
+    # It holds what its parent had open, the pipe to the server's guard too.
+    os.close(1)
+    os.close(2)
+    sys.stdin.read()
+    os._exit(0)
+print("forked", flush=True)
+sys.stdin.read() if sys.argv[3] == "kill" else os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("end", ["kill", "exit"])
+def test_it_ends_with_its_owner_whose_forked_process_lives(tmp_path: Path, end: str) -> None:
+    held, hold = os.pipe()
+    arguments = ["-W", "ignore::DeprecationWarning", "-c", FORKED, STAND_IN, str(tmp_path), end]
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdin=held, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "forked\n"
+        pid = pid_in(tmp_path)
+        if end == "kill":
+            owner.kill()
+        owner.wait(20)
+        assert_ends(pid)
+    os.close(hold)
+    os.close(held)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_neither_ends_it_nor_keeps_it(tmp_path: Path) -> None:
     code = """

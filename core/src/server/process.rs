@@ -28,13 +28,31 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// Runs the server and, beside it, a watchman who reads from the owner. When that read ends, because
 /// the owner lets go or is no more, he ends everything in this process group, which lives as long as
 /// he does: no number of a process is used that could mean another one by then.
+///
+/// What was forked from the owner holds the pipe too, and the read does not end with the owner alone.
+/// So a second watchman looks every other second whether the owner is still the parent of this shell:
+/// the system changes that when the owner ends. (A signal at the parent's death would need unsafe
+/// code, and comes when the thread ends that started the shell.) Where the system does not show a
+/// process' parent he asks whether there is a process of the owner's number, which at worst is
+/// another one by then; the read decides in that case.
 #[cfg(unix)]
 const GUARD: &str = r#"
 trap : TERM HUP INT
 exec 3<&0 </dev/null
+owner=$PPID
 "$@" 3<&- &
 server=$!
-{ trap : TERM HUP INT; read -r _; kill -TERM 0; sleep 3; kill -KILL 0; } <&3 >/dev/null 2>&1 &
+finish() { kill -TERM 0; sleep 3; kill -KILL 0; }
+owned() {
+  if read -r stat 2>/dev/null <"/proc/$$/stat"; then
+    set -- ${stat##*) }
+    [ "$2" = "$owner" ]
+  else
+    kill -0 "$owner" 2>/dev/null
+  fi
+}
+{ trap : TERM HUP INT; read -r _; finish; } <&3 >/dev/null 2>&1 &
+{ trap : TERM HUP INT; while owned; do sleep 2; done; finish; } 3<&- >/dev/null 2>&1 &
 exec 3<&-
 while :; do
   wait "$server"
