@@ -17,6 +17,7 @@ use crate::options::ConnectOptions;
 use crate::policy::{KEPT_BYTES, KEPT_DECISIONS};
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
+use crate::server::{KEPT_LINES, MAX_LINE};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
@@ -106,6 +107,8 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("bytes of frames in them", size(WAITING_BYTES)),
         ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),
         ("`record.max_files`", record.max_files.to_string()),
+        ("a line that a server of one's own prints", size(MAX_LINE)),
+        ("its last lines, for `output()` and errors", number(KEPT_LINES)),
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
