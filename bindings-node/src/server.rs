@@ -1,45 +1,15 @@
 //! A server of one's own as a JavaScript class.
 
-use std::time::Duration;
-
-use letta_app_client::{Error, Server as Core, ServerOptions};
+use letta_app_client::Server as Core;
 use napi::bindgen_prelude::AsyncTask;
-use napi::{Env, Status, Task};
+use napi::{Env, Task};
 use napi_derive::napi;
-
-/// How to start a server; what is missing has the default of the engine.
-#[napi(object)]
-pub struct NativeServerOptions {
-    pub command: Option<Vec<String>>,
-    pub cwd: Option<String>,
-    /// Names and values, in turn.
-    pub env: Vec<String>,
-    pub auth: bool,
-    pub ready_timeout_ms: Option<f64>,
-    pub reuse: bool,
-}
 
 /// A running App Server; see `letta_app_client::Server`.
 #[napi]
 pub struct Server {
     /// There until it is closed.
     core: Option<Core>,
-}
-
-/// The start, on a thread that may wait.
-pub struct Start(ServerOptions);
-
-impl Task for Start {
-    type Output = Core;
-    type JsValue = Server;
-
-    fn compute(&mut self) -> napi::Result<Core> {
-        Core::start(&self.0).map_err(rejection)
-    }
-
-    fn resolve(&mut self, _env: Env, core: Core) -> napi::Result<Server> {
-        Ok(Server { core: Some(core) })
-    }
 }
 
 /// The end, on a thread that may wait.
@@ -61,34 +31,14 @@ impl Task for End {
     }
 }
 
-/// A promise can only be rejected so; `ts/server.ts` reads the message.
-#[expect(clippy::needless_pass_by_value, reason = "the form that `map_err` calls")]
-fn rejection(error: Error) -> napi::Error {
-    napi::Error::new(Status::GenericFailure, error.to_json())
+impl Server {
+    pub(crate) fn new(core: Core) -> Self {
+        Self { core: Some(core) }
+    }
 }
 
 #[napi]
 impl Server {
-    /// Starts one; rejects with an error whose message is one of ours as JSON.
-    #[napi(ts_return_type = "Promise<Server>")]
-    pub fn start(options: NativeServerOptions) -> AsyncTask<Start> {
-        let mut start = ServerOptions {
-            cwd: options.cwd.map(Into::into),
-            env: pairs(options.env),
-            auth: options.auth,
-            reuse: options.reuse,
-            ..ServerOptions::default()
-        };
-        if let Some(command) = options.command {
-            start.command = command;
-        }
-        if let Some(limit) = options.ready_timeout_ms {
-            start.ready_timeout =
-                Duration::try_from_secs_f64(limit / 1000.0).unwrap_or(Duration::MAX);
-        }
-        AsyncTask::new(Start(start))
-    }
-
     /// `ws://127.0.0.1:PORT`.
     #[napi]
     pub fn url(&self) -> String {
@@ -118,9 +68,4 @@ impl Server {
     pub fn close(&mut self) -> AsyncTask<End> {
         AsyncTask::new(End(self.core.take()))
     }
-}
-
-fn pairs(names_and_values: Vec<String>) -> Vec<(String, String)> {
-    let mut rest = names_and_values.into_iter();
-    std::iter::from_fn(|| rest.next().zip(rest.next())).collect()
 }

@@ -109,10 +109,36 @@ it.each([
   [{ readyTimeoutMs: Number.NaN }, "readyTimeoutMs"],
   [{ auth: "auto" as never }, "auth"],
   [{ reuse: 1 as never }, "reuse"],
+  [{ env: new Map([["KEY", "v"]]) as never }, "env"],
+  [{ env: ["A=1"] as never }, "env"],
+  [{ env: { "A=B": "c" } }, "env"],
+  [{ env: { "": "c" } }, "env"],
+  [{ env: { KEY: "a\0b" } }, "env.KEY"],
+  [{ env: { KEY: "a\ud83d" } }, "env.KEY"],
+  [{ command: ["a\0b"] }, "command[0]"],
+  [{ command: ["a\udcff"] }, "command"],
+  [{ cwd: "\udcff" }, "cwd"],
+  [{ signal: {} as never }, "signal"],
 ])("refuses %j", async (options, name) => {
   const failure: unknown = await spawnAppServer(options).catch((error) => error);
   expect(failure).toBeInstanceOf(InvalidOption);
-  expect((failure as Error).message).toMatch(new RegExp(`^${name}: `));
+  expect((failure as Error).message.startsWith(`${name}: `)).toBe(true);
+});
+
+it("breaks a start off when its signal is aborted", async () => {
+  const cwd = folder();
+  // It says that it is there, and never where it listens.
+  const code = `require("node:fs").writeFileSync("pid", String(process.pid)); setInterval(() => {}, 1e6)`;
+  const controller = new AbortController();
+  const command = [process.execPath, "-e", code, "--"];
+  const failure = rejection(spawnAppServer({ command, cwd, signal: controller.signal }));
+  const there = () => fs.existsSync(path.join(cwd, "pid")) && pidIn(cwd) > 0;
+  await expect.poll(there, { timeout: 10_000 }).toBe(true);
+  controller.abort("enough");
+  expect(await failure).toMatchObject({ name: "AbortError", cause: "enough" });
+  await expect.poll(() => runs(pidIn(cwd)), { timeout: 5_000 }).toBe(false);
+  const never = rejection(spawnAppServer({ command, cwd, signal: AbortSignal.abort() }));
+  expect(await never).toMatchObject({ name: "AbortError" });
 });
 
 it.each(["return", "exit", "throw", "kill"])("ends with its owner: %s", async (end) => {

@@ -149,8 +149,6 @@ export declare class MockServer {
 
 /** A running App Server; see `letta_app_client::Server`. */
 export declare class Server {
-  /** Starts one; rejects with an error whose message is one of ours as JSON. */
-  static start(options: NativeServerOptions): Promise<Server>
   /** `ws://127.0.0.1:PORT`. */
   url(): string
   /** The token that clients need. */
@@ -161,6 +159,16 @@ export declare class Server {
   output(): Array<string>
   /** Ends it; resolves when it has ended. */
   close(): Promise<void>
+}
+
+/** One start; see `letta_app_client::Server::start_stoppable`. */
+export declare class ServerStart {
+  /** Checks the options, and starts nothing. */
+  constructor(given: NativeServerOptions)
+  /** Starts it; rejects with an error whose message is one of ours as JSON. */
+  run(): Promise<Server>
+  /** Nobody waits for it any more. */
+  stop(): void
 }
 
 /** The wait for one result; see `letta_app_client::Submission`. */

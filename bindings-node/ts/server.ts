@@ -2,8 +2,10 @@
 /** An App Server of one's own: started on loopback, ended with its owner. */
 
 import { checkedObject, checkedOptions, type NamesOf, show, take } from "./checks.js";
-import { errorFromJson, InvalidOption } from "./errors.js";
-import { Server as NativeServer, type NativeServerOptions } from "./native.cjs";
+import { AbortError, errorFromJson, InvalidOption, translated } from "./errors.js";
+import { type Server as NativeServer, type NativeServerOptions, ServerStart } from "./native.cjs";
+import { checkedSignal } from "./options.js";
+import { onAbort } from "./signals.js";
 
 /** How to start a server. */
 export interface SpawnOptions {
@@ -11,7 +13,7 @@ export interface SpawnOptions {
   command?: string[] | undefined;
   /** The directory it runs in; here by default. */
   cwd?: string | undefined;
-  /** Environment variables, besides those of this process. */
+  /** Environment variables, besides those of this process; no name is empty or has a `=`. */
   env?: Record<string, string> | undefined;
   /** Whether clients need a token, which is made for it; `true` by default. */
   auth?: boolean | undefined;
@@ -22,6 +24,8 @@ export interface SpawnOptions {
   reuse?: boolean | undefined;
   /** How long it may take until it answers, in milliseconds; 30,000 by default. */
   readyTimeoutMs?: number | undefined;
+  /** Breaks the start off: it rejects with {@link AbortError}, and what has been started is ended. */
+  signal?: AbortSignal | null | undefined;
 }
 
 /** Marks a server. The other build of this package, which a program may have as well, has another class. */
@@ -83,7 +87,15 @@ const KINDS = {
   readyTimeoutMs: "number",
 } as const;
 
-const NAMES: NamesOf<SpawnOptions> = { ...KINDS, command: "texts", env: "texts" };
+const NAMES: NamesOf<SpawnOptions> = {
+  ...KINDS,
+  command: "texts",
+  env: "texts",
+  signal: "signal",
+};
+
+/** Half of a pair, which is no Unicode: it would arrive as another character. */
+const HALF = /\p{Surrogate}/u;
 
 /**
  * Starts an App Server and resolves when it answers. The command is run without a shell, with
@@ -94,32 +106,64 @@ const NAMES: NamesOf<SpawnOptions> = { ...KINDS, command: "texts", env: "texts" 
  * {@link InvalidOption}.
  */
 export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppServer> {
-  const { command, env = {}, readyTimeoutMs } = checkedOptions(options, NAMES);
+  const signal = checkedSignal(checkedOptions(options, NAMES).signal);
+  const native = nativeOptions(options);
+  if (signal?.aborted) throw new AbortError(signal.reason);
+  const start = translated(() => new ServerStart(native));
+  const detach = signal && onAbort(signal, () => start.stop());
+  try {
+    const server = await start.run();
+    if (!signal?.aborted) return new AppServer(server);
+    await server.close();
+  } catch (error) {
+    if (!signal?.aborted) throw ours(error);
+  } finally {
+    detach?.();
+  }
+  throw new AbortError(signal.reason);
+}
+
+/** The options for the engine, once each is of its kind. */
+function nativeOptions(options: SpawnOptions): NativeServerOptions {
+  const { command, cwd, env = {}, readyTimeoutMs } = options;
   const texts = Array.isArray(command) && command.every((part) => typeof part === "string");
   if (command !== undefined && (!texts || command.length === 0)) {
     throw new InvalidOption(`command: expected a list of strings, got ${show(command)}`);
   }
-  for (const [name, value] of Object.entries(checkedObject("env", env))) {
-    if (typeof value !== "string") {
-      // Not what it is: it may be a key.
-      throw new InvalidOption(`env.${name}: expected a string, got ${typeof value}`);
-    }
-  }
-  const variables = Object.entries(env).flat();
-  const native: NativeServerOptions = { env: variables, auth: true, reuse: false };
+  for (const part of command ?? []) checkWhole("command", part);
+  const native: NativeServerOptions = { env: variables(env), auth: true, reuse: false };
   if (command !== undefined) native.command = command;
   take(native, options, KINDS);
+  if (typeof cwd === "string") checkWhole("cwd", cwd);
   // Also what is no number at all.
   if (readyTimeoutMs !== undefined && readyTimeoutMs !== null && !(readyTimeoutMs > 0)) {
     throw new InvalidOption(
       `readyTimeoutMs: expected milliseconds above 0, got ${show(readyTimeoutMs)}`,
     );
   }
-  try {
-    return new AppServer(await NativeServer.start(native));
-  } catch (error) {
-    throw ours(error);
+  return native;
+}
+
+/** Names and values, in turn. */
+function variables(env: Record<string, string>): string[] {
+  // A map has its entries elsewhere, and would say nothing.
+  if (Symbol.iterator in checkedObject("env", env)) {
+    throw new InvalidOption(`env: expected an object of names and strings, got ${show(env)}`);
   }
+  for (const [name, value] of Object.entries(env)) {
+    if (typeof value !== "string") {
+      // Not what it is: it may be a key.
+      throw new InvalidOption(`env.${name}: expected a string, got ${typeof value}`);
+    }
+    checkWhole("env", name);
+    checkWhole(`env.${name}`, value);
+  }
+  return Object.entries(env).flat();
+}
+
+function checkWhole(name: string, text: string): void {
+  if (!HALF.test(text)) return;
+  throw new InvalidOption(`${name}: the text holds half a surrogate pair, which is not Unicode`);
 }
 
 /** The engine's errors come as a text; what else can go wrong is passed on as it is. */

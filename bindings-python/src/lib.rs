@@ -16,6 +16,7 @@ mod record;
 mod recording;
 mod server;
 mod server_log;
+mod server_start;
 mod submission;
 mod testing;
 mod values;
@@ -49,6 +50,8 @@ mod _native {
     use crate::server::Server;
     #[pymodule_export]
     use crate::server_log::ServerLog;
+    #[pymodule_export]
+    use crate::server_start::ServerStart;
     #[pymodule_export]
     use crate::submission::Submission;
     #[pymodule_export]

@@ -7,14 +7,32 @@ use pyo3::prelude::*;
 
 use crate::doorbell::{self, Doorbell};
 
-/// How many lines wait for a loop that lags; then the oldest go.
+/// How many lines wait for a loop that lags, and how many bytes of them; then the oldest go.
 const KEPT: usize = 65_536;
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Default)]
 struct Lines {
     waiting: VecDeque<String>,
+    bytes: usize,
     /// Nothing will be printed any more.
     over: bool,
+}
+
+impl Lines {
+    fn push(&mut self, line: &str) {
+        self.bytes += line.len();
+        self.waiting.push_back(line.to_owned());
+        while self.waiting.len() > KEPT || self.bytes > KEPT_BYTES {
+            self.take();
+        }
+    }
+
+    fn take(&mut self) -> Option<String> {
+        let line = self.waiting.pop_front()?;
+        self.bytes -= line.len();
+        Some(line)
+    }
 }
 
 type Shared = Arc<Mutex<Lines>>;
@@ -39,12 +57,7 @@ struct Writer {
 
 impl Writer {
     fn line(&self, line: &str) {
-        let mut lines = lock(&self.lines);
-        if lines.waiting.len() == KEPT {
-            lines.waiting.pop_front();
-        }
-        lines.waiting.push_back(line.to_owned());
-        drop(lines);
+        lock(&self.lines).push(line);
         (self.ring)();
     }
 }
@@ -80,8 +93,7 @@ impl ServerLog {
     fn drain(&self, most: usize) -> (Vec<String>, bool) {
         self.doorbell.silence();
         let mut lines = lock(&self.lines);
-        let count = most.min(lines.waiting.len());
-        let taken = lines.waiting.drain(..count).collect();
+        let taken = std::iter::from_fn(|| lines.take()).take(most).collect();
         (taken, lines.over && lines.waiting.is_empty())
     }
 

@@ -102,13 +102,59 @@ def test_options_are_checked_at_once() -> None:
         letta.spawn_server(cwd=5)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"auth": "no"}, "auth: expected True or False, got str"),
+        ({"auth": 0}, "auth: expected True or False, got int"),
+        ({"auth": ""}, "auth: expected True or False, got str"),
+        ({"reuse": 1}, "reuse: expected True or False, got int"),
+        ({"env": "A=1"}, "env: expected a mapping of texts, got str"),
+        ({"env": {"KEY": None}}, "env.KEY: expected text, got NoneType"),
+        ({"env": {"KEY": ["secret"]}}, "env.KEY: expected text, got list"),
+        ({"env": {5: "a"}}, "env: expected text, got int"),
+        ({"env": {"A=B": "c"}}, 'env: expected names without = and NUL, got "A=B"'),
+        ({"env": {"": "c"}}, 'env: expected names without = and NUL, got ""'),
+        (
+            {"env": {"KEY": "secret\0"}},
+            "env.KEY: expected a text without a NUL character, got one with it",
+        ),
+        (
+            {"env": {"KEY": "a\udcffb"}},
+            "env.KEY: the text holds half a surrogate pair, which is not Unicode",
+        ),
+        (
+            {"command": ["a\0b"]},
+            'command[0]: expected a text without a NUL character, got "a\\0b"',
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_at_once(options: Any, message: str) -> None:
+    with pytest.raises(letta.InvalidOption) as caught:
+        letta.spawn_server(**options)
+    assert str(caught.value).splitlines()[0] == message
+
+
+@pytest.mark.anyio
+async def test_no_word_about_the_token_means_that_there_is_one(tmp_path: Path) -> None:
+    async with letta.spawn_server(COMMAND, cwd=tmp_path, auth=None, reuse=None) as server:
+        assert server.token is not None
+
+
 @pytest.mark.anyio
 async def test_a_start_that_nobody_waits_for_leaves_nothing(tmp_path: Path) -> None:
-    with anyio.move_on_after(0.01):
-        await letta.spawn_server(COMMAND, cwd=tmp_path)
-    with anyio.fail_after(10):
-        while not (tmp_path / "pid").exists():  # noqa: ASYNC110 - another process writes it
-            await anyio.sleep(0.01)
+    # It never says where it listens, and would have 30 s for that.
+    mute = STAND_IN.replace("print(f", "str(f")
+    async with anyio.create_task_group() as tasks:
+
+        async def start() -> None:
+            await letta.spawn_server([sys.executable, "-c", mute], cwd=tmp_path)
+
+        tasks.start_soon(start)
+        with anyio.fail_after(10):
+            while not (tmp_path / "pid").exists():  # noqa: ASYNC110 - another process writes it
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
     await anyio.to_thread.run_sync(assert_ends, pid_in(tmp_path))
 
 
@@ -140,6 +186,41 @@ def test_it_ends_with_its_owner(tmp_path: Path, end: str) -> None:
     expected = {"return": 0, "exit": 0, "raise": 1, "kill": -signal.SIGKILL}
     assert done.returncode == expected.get(end, done.returncode)
     assert_ends(pid_in(tmp_path))
+
+
+FORKED = """
+import os, sys
+from letta_app_client import sync
+server = sync.spawn_server([sys.executable, "-c", sys.argv[1]], cwd=sys.argv[2])
+child = os.fork()
+if child == 0:
+    # It holds what its parent had open, the pipe to the server's guard too.
+    os.close(1)
+    os.close(2)
+    sys.stdin.read()
+    os._exit(0)
+print("forked", flush=True)
+sys.stdin.read() if sys.argv[3] == "kill" else os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("end", ["kill", "exit"])
+def test_it_ends_with_its_owner_whose_forked_process_lives(tmp_path: Path, end: str) -> None:
+    held, hold = os.pipe()
+    arguments = ["-W", "ignore::DeprecationWarning", "-c", FORKED, STAND_IN, str(tmp_path), end]
+    with subprocess.Popen(
+        [sys.executable, *arguments], stdin=held, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "forked\n"
+        pid = pid_in(tmp_path)
+        if end == "kill":
+            owner.kill()
+        owner.wait(20)
+        assert_ends(pid)
+    os.close(hold)
+    os.close(held)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use letta_app_client::{ErrorKind, Server, ServerOptions, spawn_server};
+use std::sync::{Arc, Mutex};
+
+use letta_app_client::{ErrorKind, Server, ServerOptions, StopStart, spawn_server};
 use serde_json::json;
 
 /// An HTTP server that says where it listens, answers everything with 200, and writes its process id
@@ -121,6 +123,134 @@ fn a_start_that_fails_says_what_was_printed() {
     let error = Server::start(&nowhere).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
     assert_eq!(error.message(), "cwd: there is no directory /nowhere");
+}
+
+/// Says where it listens and how it is called, and answers a request in the way that stands in `LETTA_TEST`.
+const SLOW: &str = r#"
+import os, socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+open("pid", "w").write(str(os.getpid()))
+print(f"Listening on ws://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+while True:
+    connection, _ = listener.accept()
+    while os.environ["LETTA_TEST"] == "silent":
+        time.sleep(1)
+    try:
+        while True:
+            connection.sendall(b"1")
+            time.sleep(0.05)
+    except OSError:
+        pass
+"#;
+
+fn slow(folder: &tempfile::TempDir, way: &str) -> ServerOptions {
+    ServerOptions {
+        command: ["python3", "-c", SLOW].map(str::to_owned).into(),
+        env: vec![("LETTA_TEST".to_owned(), way.to_owned())],
+        ..options(folder)
+    }
+}
+
+#[test]
+fn a_server_that_answers_slowly_or_not_at_all_is_waited_for_no_longer() {
+    // Long enough for a busy machine to start it; a slow answer had been waited for without end.
+    let limit = Duration::from_secs(5);
+    let check = |way: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let begun = Instant::now();
+        let error = Server::start(&ServerOptions { ready_timeout: limit, ..slow(&folder, way) })
+            .unwrap_err();
+        let took = begun.elapsed();
+        assert!(error.message().contains("it does not answer on 127.0.0.1:"), "{way}: {error}");
+        assert!(took < 2 * limit, "{way}: {took:?}");
+        assert_ends(pid(&folder));
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| check("silent"));
+        scope.spawn(|| check("dribbling"));
+    });
+}
+
+/// Waits until the program has written its number.
+fn started(folder: &tempfile::TempDir) -> u32 {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let text = std::fs::read_to_string(folder.path().join("pid")).unwrap_or_default();
+        if let Ok(pid) = text.parse() {
+            return pid;
+        }
+        assert!(Instant::now() < deadline, "the program does not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_nobody_waits_for_is_broken_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let starting = tokio::spawn(spawn_server(slow(&folder, "silent")));
+    let watched = tokio::task::spawn_blocking(move || (started(&folder), folder));
+    let (pid, _folder) = watched.await.unwrap();
+    starting.abort();
+    assert!(starting.await.unwrap_err().is_cancelled());
+    // Long before the 30 s in which it has to answer are over.
+    tokio::task::spawn_blocking(move || assert_ends(pid)).await.unwrap();
+}
+
+#[test]
+fn a_start_is_stopped_from_another_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let stop = StopStart::default();
+    let (options, stopped) = (slow(&folder, "silent"), stop.clone());
+    let starting = std::thread::spawn(move || Server::start_stoppable(&options, None, &stopped));
+    started(&folder);
+    stop.stop();
+    let error = starting.join().unwrap().unwrap_err();
+    assert!(error.message().contains("nobody waits for it any more"), "{error}");
+}
+
+#[test]
+fn options_that_no_system_could_use_are_named() {
+    let env = vec![("A=B".to_owned(), "c".to_owned())];
+    let error = Server::start(&ServerOptions { env, ..ServerOptions::default() }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    assert_eq!(error.message(), "env: expected names without = and NUL, got \"A=B\"");
+}
+
+#[test]
+fn a_reader_of_lines_that_panics_hears_of_the_next_ones_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&lines);
+    let on_line = move |line: &str| {
+        heard.lock().unwrap().push(line.to_owned());
+        assert!(!line.starts_with("arguments:"), "the reader panics");
+    };
+    let server = Server::start_logged(&options(&folder), on_line).unwrap();
+    assert!(lines.lock().unwrap().iter().any(|line| line == "environment: set"));
+    assert!(server.output().iter().any(|line| line.starts_with("Listening on ")));
+    server.close();
+}
+
+#[test]
+fn a_server_that_never_ends_a_line_fills_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let longest = Arc::new(Mutex::new((0, 0)));
+    let heard = Arc::clone(&longest);
+    let on_line = move |line: &str| {
+        let mut heard = heard.lock().unwrap();
+        *heard = (heard.0.max(line.len()), heard.1 + line.len());
+    };
+    let endless = STAND_IN.replace(
+        "server.serve_forever()",
+        "sys.stderr.write('x' * 1_000_000)\nsys.stderr.flush()\nserver.serve_forever()",
+    );
+    let command = ["python3", "-c", &endless].map(str::to_owned).into();
+    let options = ServerOptions { command, ..options(&folder) };
+    let server = Server::start_logged(&options, on_line).unwrap();
+    server.close();
+    let (longest, all) = *longest.lock().unwrap();
+    assert_eq!(longest, 64 * 1024);
+    assert!(all > 1_000_000, "nothing of it is lost: {all}");
 }
 
 /// The owner, in a process of its own: started again by the tests below, and told by its environment

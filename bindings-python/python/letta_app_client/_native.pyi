@@ -12,7 +12,7 @@ from typing import Any, Literal, final
 from typing_extensions import disjoint_base
 
 __all__ = ["Connection", "DirectoryChange", "MockServer", "Outcome", "Recording", "Server"]
-__all__ += ["ServerLog", "Submission"]
+__all__ += ["ServerLog", "ServerStart", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
@@ -275,18 +275,6 @@ class Connection:
 class Server:
     """A server of one's own. Letting go of it ends it."""
 
-    @staticmethod
-    def start(
-        command: list[str],
-        cwd: str | PathLike[str] | None,
-        env: list[tuple[str, str]],
-        auth: bool,
-        ready_timeout: float,
-        reuse: bool,
-        log: ServerLog | None,
-    ) -> Server:
-        """Waits until it answers."""
-
     @property
     def url(self) -> str: ...
     @property
@@ -308,6 +296,27 @@ class ServerLog:
 
     def hang_up(self) -> None:
         """Closes the bell."""
+
+@final
+class ServerStart:
+    """One start of a server of one's own, which another thread may break off."""
+
+    def __new__(
+        cls,
+        command: list[str],
+        cwd: str | PathLike[str] | None,
+        env: list[tuple[str, str]],
+        auth: bool,
+        ready_timeout: float,
+        reuse: bool,
+    ) -> ServerStart:
+        """Checks the options, and starts nothing."""
+
+    def run(self, log: ServerLog | None) -> Server:
+        """Waits until it answers."""
+
+    def stop(self) -> None:
+        """Nobody waits for it any more: it ends, and ``run`` with an error."""
 
 @final
 class DirectoryChange:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _native
-from ._checks import expect_path, expect_text
+from ._checks import expect, expect_path, expect_text
 from ._handlers import expect_plain
 from ._limits import limit
 from ._loops import running_loop
@@ -111,7 +111,7 @@ class Spawning(Pending[OwnServer]):
 
     def __init__(
         self,
-        start: Callable[[_native.ServerLog | None], _native.Server],
+        start: Callable[[], _native.ServerStart],
         on_log: Callable[[str], object] | None = None,
     ) -> None:
         """Use ``spawn_server``."""
@@ -121,13 +121,17 @@ class Spawning(Pending[OwnServer]):
     async def _open(self) -> OwnServer:
         log = None if self._on_log is None else ServerLog(self._on_log)
         lines = None if log is None else log.native
+        start = self._start()
         try:
             # One that has started when nobody waits for it any more ends with its last reference.
-            return OwnServer(await _in_thread(lambda: self._start(lines)), log)
+            return OwnServer(await _in_thread(lambda: start.run(lines)), log)
         except ServerStartError:
             if log is not None:
                 await log.wait_over()
             raise
+        finally:
+            # Cancelled: the thread need not wait until the server answers. Otherwise it is over.
+            start.stop()
 
 
 def spawn_server(
@@ -135,8 +139,8 @@ def spawn_server(
     *,
     cwd: str | os.PathLike[str] | None = None,
     env: Mapping[str, str] | None = None,
-    auth: bool = True,
-    reuse: bool = False,
+    auth: bool | None = True,
+    reuse: bool | None = False,
     ready_timeout: float = 30,
     on_log: Callable[[str], object] | None = None,
 ) -> Spawning:
@@ -151,16 +155,18 @@ def spawn_server(
         cwd: The directory it runs in.
         env: Environment variables, besides those of this process.
         auth: Whether clients need a token. Without, every program on the machine could use it.
+            ``None`` is the default, and so it is for ``reuse``.
         reuse: Whether a server that was started with this option, by any program of the same user,
             is joined instead. A joined one ends with its owner, not here.
         ready_timeout: Seconds until it has to answer.
         on_log: Is called with every line that the server prints, on either of its outputs and from
-            its start on: on the loop's thread, without the line's end. An exception is logged. When
-            the loop lags more than 65,536 lines behind, the oldest are lost. A joined server's
-            lines are its owner's.
+            its start on: on the loop's thread, without the line's end. One of more than 64 KiB
+            comes in pieces. An exception is logged. When the loop lags more than 65,536 lines or
+            64 MiB behind, the oldest are lost. A joined server's lines are its owner's.
 
     Raises:
-        InvalidOption: An option is not usable; raised at once, not when awaited.
+        InvalidOption: An option is not usable; raised at once, not when awaited, except for a
+            ``cwd`` that is not there.
         TypeError: ``on_log`` is no plain function; raised at once as well.
         ServerStartError: It did not start, with the end of what it printed.
     """
@@ -170,15 +176,35 @@ def spawn_server(
         expect_text("command", part)
     if on_log is not None:
         expect_plain("on_log", on_log)
+    flags = {"auth": True if auth is None else auth, "reuse": False if reuse is None else reuse}
+    for name, flag in flags.items():
+        expect(name, flag, "True or False", (bool,))
     seconds = limit("ready_timeout", ready_timeout) or 1e9
-    pairs = [(str(name), str(value)) for name, value in (env or {}).items()]
+    pairs = _variables(env)
     folder = None if cwd is None else expect_path("cwd", cwd)
 
-    def start(log: _native.ServerLog | None) -> _native.Server:
-        flags = (bool(auth), seconds, bool(reuse))
-        return _native.Server.start(list(command), folder, pairs, *flags, log)
+    def start() -> _native.ServerStart:
+        asked = (flags["auth"], seconds, flags["reuse"])
+        return _native.ServerStart(list(command), folder, pairs, *asked)
 
+    # For what the engine checks: now, and not when it is awaited.
+    start()
     return Spawning(start, on_log)
+
+
+def _variables(env: Mapping[str, str] | None) -> list[tuple[str, str]]:
+    """Checks that variables are texts. The messages have no values: one may be a key.
+
+    Raises:
+        InvalidOption: One is not.
+    """
+    if env is None:
+        return []
+    expect("env", env, "a mapping of texts", (Mapping,))
+    for name, value in env.items():
+        expect_text("env", name)
+        expect_text(f"env.{name}", value)
+    return list(env.items())
 
 
 async def _in_thread(function: Callable[[], Any]) -> Any:

@@ -1,8 +1,12 @@
 //! The words of a command line.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use super::given::Given;
+use super::usage;
 
 pub(super) const HELP: &str = "\
 letta-app: look at a Letta Code App Server, and use it
@@ -15,23 +19,25 @@ letta-app: look at a Letta Code App Server, and use it
   letta-app bench               times of connecting and of requests
 
 options of all:
+  --json              one JSON object per line
+  --color WHEN        auto (on terminals), always or never
+  --quiet             only that, and what goes wrong
+  -h, --help          this; --version tells the version
+all but replay:
   --url URL           the server; LETTA_URL, else ws://127.0.0.1:4500
   --token TOKEN       its token; better in LETTA_TOKEN, where no list of processes shows it
   --ca FILE           certificates to trust for wss://
   --timeout SECONDS   the limit of connecting and of a request (10), for run the limit of the turn (none)
-  --json              one JSON object per line
-  --color WHEN        auto (on terminals), always or never
-  --record FILE       also writes a recording
+  --record FILE       also writes a recording (not with record, which names its own)
 
 run, tail, record:
   --agent ID          the agent; run makes a new one where none is named
-  --conversation ID   the conversation; run makes a new one where none is named
+  --conversation ID   a conversation of that agent; run makes a new one where none is named
 run:
   --model HANDLE      the model of a new agent; LETTA_MODEL
   --mode MODE         standard, acceptEdits, unrestricted or strict
   --cwd DIR           the directory, this one by default
   --allow TOOL        a tool that is allowed unasked; may be repeated
-  --quiet             only the text
   PROMPT              - reads it from standard input
 tail, record:
   --types A,B         only frames of these types
@@ -118,71 +124,72 @@ impl Args {
     }
 
     /// Reads the arguments; the error says what is wrong with them.
-    pub(super) fn parse(arguments: &[String]) -> Result<Self, String> {
+    pub(super) fn parse<S: AsRef<OsStr>>(arguments: &[S]) -> Result<Self, String> {
         let mut args = Self::new();
-        let mut words = Vec::new();
-        let mut rest = arguments.iter();
+        let (mut words, mut names) = (Vec::new(), Vec::new());
+        let mut rest = arguments.iter().map(|word| word.as_ref().to_owned());
         while let Some(word) = rest.next() {
-            match word.split_once('=') {
-                _ if !word.starts_with("--") => words.push(word.clone()),
-                _ if word == "--" => words.extend(rest.by_ref().cloned()),
-                Some((name, value)) => args.set(name, &mut || Some(value.to_owned()))?,
-                None => args.set(word, &mut || rest.next().cloned())?,
+            if word == "--" {
+                words.extend(rest.by_ref());
+            } else if let Some(given) = Given::of(&word, &mut rest) {
+                names.push(given.name().to_owned());
+                args.set(given)?;
+            } else {
+                words.push(word);
             }
         }
-        args.command = args.command_of(&words)?;
+        if names.iter().any(|name| name == "--help") {
+            // It stands with any command.
+            return Ok(args);
+        }
+        args.command = Self::command_of(words, &names)?;
+        usage::check(&args, &names)?;
         Ok(args)
     }
 
-    fn set(&mut self, name: &str, value: &mut dyn FnMut() -> Option<String>) -> Result<(), String> {
-        let mut text = || value().ok_or_else(|| format!("{name}: a value is missing"));
-        match name {
-            "--help" => self.command = Command::Version,
-            "--json" => self.json = true,
-            "--quiet" => self.quiet = true,
-            "--url" => self.url = text()?,
-            "--token" => self.token = Some(text()?),
-            "--ca" => self.ca = Some(text()?),
-            "--timeout" => self.timeout = Some(seconds(name, &text()?)?),
-            "--seconds" => self.seconds = Some(seconds(name, &text()?)?),
-            "--record" => self.record = Some(text()?.into()),
-            "--agent" => self.agent = Some(text()?),
-            "--conversation" => self.conversation = Some(text()?),
-            "--model" => self.model = Some(text()?),
-            "--mode" => self.mode = text()?,
-            "--cwd" => self.cwd = text()?.into(),
-            "--allow" => self.allow.push(text()?),
-            "--types" => self.types = text()?.split(',').map(str::to_owned).collect(),
-            "--count" => self.count = Some(number(name, &text()?)?),
-            "--speed" => self.speed = number(name, &text()?)?,
-            "--color" => {
-                self.color = match text()?.as_str() {
-                    "auto" => Color::Auto,
-                    "always" => Color::Always,
-                    "never" => Color::Never,
-                    other => return Err(format!("--color: auto, always or never, not {other}")),
-                };
-            }
-            _ => return Err(format!("there is no option {name}")),
+    fn set(&mut self, given: Given<'_>) -> Result<(), String> {
+        match given.name() {
+            "--help" | "--version" => given.nothing()?,
+            "--json" => self.json = given.nothing().map(|()| true)?,
+            "--quiet" => self.quiet = given.nothing().map(|()| true)?,
+            "--url" => self.url = given.text()?,
+            "--token" => self.token = Some(given.text()?),
+            "--ca" => self.ca = Some(given.text()?),
+            "--timeout" => self.timeout = Some(given.seconds()?),
+            "--seconds" => self.seconds = Some(given.seconds()?),
+            "--record" => self.record = Some(given.path()?),
+            "--agent" => self.agent = Some(given.name_of_one()?),
+            "--conversation" => self.conversation = Some(given.name_of_one()?),
+            "--model" => self.model = Some(given.name_of_one()?),
+            "--mode" => self.mode = given.text()?,
+            "--cwd" => self.cwd = given.path()?,
+            "--allow" => self.allow.push(given.name_of_one()?),
+            "--types" => self.types = given.names()?,
+            "--count" => self.count = Some(given.count()?),
+            "--speed" => self.speed = given.number()?,
+            "--color" => self.color = color(&given.text()?)?,
+            other => return Err(format!("there is no option {other}")),
         }
         Ok(())
     }
 
-    fn command_of(&self, words: &[String]) -> Result<Command, String> {
-        // `--help` stands with any command.
-        if self.command == Command::Version {
-            return Ok(Command::Help);
-        }
-        let Some((name, words)) = words.split_first() else { return Ok(Command::Help) };
-        let none = |command| match words {
-            [] => Ok(command),
-            [word, ..] => Err(format!("{name}: what is {word:?}?")),
+    fn command_of(words: Vec<OsString>, names: &[String]) -> Result<Command, String> {
+        let mut words = words.into_iter();
+        let Some(name) = words.next() else {
+            let is_version = names.iter().any(|name| name == "--version");
+            return Ok(if is_version { Command::Version } else { Command::Help });
         };
-        let file = || match words {
+        let name = name.to_string_lossy();
+        let words: Vec<OsString> = words.collect();
+        let none = |command| match words.first() {
+            None => Ok(command),
+            Some(word) => Err(format!("{name}: what is {:?}?", word.to_string_lossy())),
+        };
+        let file = || match &words[..] {
             [file] => Ok(PathBuf::from(file)),
             _ => Err(format!("{name}: name one file")),
         };
-        match name.as_str() {
+        match &*name {
             "help" => Ok(Command::Help),
             "version" => none(Command::Version),
             "doctor" => none(Command::Doctor),
@@ -190,23 +197,27 @@ impl Args {
             "bench" => none(Command::Bench),
             "replay" => Ok(Command::Replay { file: file()? }),
             "record" => Ok(Command::Record { file: file()? }),
-            "run" if words.is_empty() => {
-                Err("run: what is to be said? (- for standard input)".to_owned())
-            }
-            "run" => Ok(Command::Run { prompt: words.join(" ") }),
+            "run" => Ok(Command::Run { prompt: prompt(&words)? }),
             other => Err(format!("there is no command {other:?}")),
         }
     }
 }
 
-fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{name}: a number, not {text:?}"))
+fn prompt(words: &[OsString]) -> Result<String, String> {
+    if words.is_empty() {
+        return Err("run: what is to be said? (- for standard input)".to_owned());
+    }
+    let texts: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    Ok(texts.ok_or("run: the prompt is no text in UTF-8")?.join(" "))
 }
 
-fn seconds(name: &str, text: &str) -> Result<Duration, String> {
-    let seconds = number(name, text)?;
-    let usable = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero());
-    usable.ok_or_else(|| format!("{name}: seconds above 0, not {text:?}"))
+fn color(word: &str) -> Result<Color, String> {
+    match word {
+        "auto" => Ok(Color::Auto),
+        "always" => Ok(Color::Always),
+        "never" => Ok(Color::Never),
+        other => Err(format!("--color: auto, always or never, not {other}")),
+    }
 }
 
 #[cfg(test)]
@@ -214,7 +225,7 @@ mod tests {
     use super::{Args, Command};
 
     fn parse(line: &str) -> Result<Args, String> {
-        Args::parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        Args::parse(&line.split(' ').collect::<Vec<_>>())
     }
 
     #[test]
@@ -231,13 +242,72 @@ mod tests {
         for (line, wrong) in [
             ("dance", "there is no command \"dance\""),
             ("tail --fast", "there is no option --fast"),
-            ("tail --count many", "--count: a number, not \"many\""),
+            ("tail --count many", "--count: a whole number above 0, not \"many\""),
+            ("replay f --speed fast", "--speed: a number, not \"fast\""),
             ("tail --count", "--count: a value is missing"),
             ("replay", "replay: name one file"),
             ("doctor please", "doctor: what is \"please\"?"),
             ("bench --timeout 0", "--timeout: seconds above 0, not \"0\""),
+            ("bench --count 0", "--count: a whole number above 0, not \"0\""),
+            ("tail --types a,,b", "--types: names with commas between them, not \"a,,b\""),
+            ("doctor --json=no", "--json takes no value"),
+            (
+                "run hi",
+                "run: which agent is to be asked? --agent ID, or --model HANDLE for a new one",
+            ),
+            ("run hi --agent=", "--agent: a name, not an empty text"),
+            (
+                "run hi --agent a --mode all",
+                "--mode: standard, acceptEdits, unrestricted or strict, not \"all\"",
+            ),
+            ("run hi --model m --conversation c", "--conversation: name its --agent as well"),
+            ("tail --agent a", "tail: name both --agent and --conversation, or none"),
+            ("record f --conversation c", "--conversation: name its --agent as well"),
+            ("record f --record g", "record: --record is none of its options"),
+            ("replay f --types x", "replay: --types is none of its options"),
+            ("replay f --url ws://h", "replay: --url is none of its options"),
+            ("replay f --speed -1", "--speed: a number from 0 to 1e6, not -1"),
+            ("replay f --speed nan", "--speed: a number from 0 to 1e6, not NaN"),
+            ("doctor --agent a", "doctor: --agent is none of its options"),
+            ("bench --types a", "bench: --types is none of its options"),
         ] {
-            assert_eq!(parse(line).err().as_deref(), Some(wrong));
+            assert_eq!(parse(line).err().as_deref(), Some(wrong), "{line}");
         }
+    }
+
+    #[test]
+    fn help_and_version_are_asked_for_in_any_way() {
+        for line in ["-h", "--help", "help", "run --help", "tail -h --agent a"] {
+            assert_eq!(parse(line).unwrap().command, Command::Help, "{line}");
+        }
+        for line in ["--version", "-V", "version"] {
+            assert_eq!(parse(line).unwrap().command, Command::Version, "{line}");
+        }
+        let said = parse("run --agent a -- -h").unwrap().command;
+        assert_eq!(said, Command::Run { prompt: "-h".to_owned() });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_may_have_any_name_and_a_text_is_text() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+
+        let file = OsStr::from_bytes(b"a\xff.jsonl");
+        let args = Args::parse(&[OsStr::new("replay"), file]).unwrap();
+        assert_eq!(args.command, Command::Replay { file: file.into() });
+        let args =
+            Args::parse(&[OsStr::new("bench"), OsStr::from_bytes(b"--record=\xff")]).unwrap();
+        assert_eq!(args.record.unwrap().as_os_str(), OsStr::from_bytes(b"\xff"));
+        let token = [OsStr::new("bench"), OsStr::new("--token"), OsStr::from_bytes(b"secret\xff")];
+        assert_eq!(
+            Args::parse(&token).err().as_deref(),
+            Some("--token: a text in UTF-8 is expected")
+        );
+        let said = [OsStr::new("run"), OsStr::from_bytes(b"\xff")];
+        assert_eq!(
+            Args::parse(&said).err().as_deref(),
+            Some("run: the prompt is no text in UTF-8")
+        );
     }
 }

@@ -2,21 +2,38 @@
 
 use std::io::{self, IsTerminal};
 
-use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use super::out::{Out, short};
+use super::dialog::Dialog;
+use super::out::{Look, Out};
+use super::typed::Typed;
 use crate::approvals::Decision;
 use crate::policy::{Policy, Question, Rule};
 
 /// A question and the way back for its answer.
-pub(super) struct Asked {
+struct Asked {
     question: Question,
     answer: oneshot::Sender<Decision>,
 }
 
-/// Allows the named tools; everything else is to be answered by whoever reads the questions.
-pub(super) fn policy(allowed: &[String]) -> (Policy, mpsc::UnboundedReceiver<Asked>) {
+/// What happens where questions are asked.
+pub(super) struct Step(Happened);
+
+enum Happened {
+    Asked(Asked),
+    Typed(Option<String>),
+    Withdrawn,
+}
+
+/// Where questions are asked, one after the other, beside whatever else goes on.
+pub(super) struct Desk {
+    questions: mpsc::UnboundedReceiver<Asked>,
+    open: Option<(Dialog, oneshot::Sender<Decision>)>,
+    typed: Typed,
+}
+
+/// Allows the named tools; everything else is asked at the desk.
+pub(super) fn policy(allowed: &[String]) -> (Policy, Desk) {
     let (asked, questions) = mpsc::unbounded_channel();
     let ask = move |question: Question| {
         let asked = asked.clone();
@@ -27,73 +44,61 @@ pub(super) fn policy(allowed: &[String]) -> (Policy, mpsc::UnboundedReceiver<Ask
         }
     };
     let rules = [Rule::allow(allowed.iter().cloned()), Rule::ask(ask).named("the terminal")];
-    (Policy::first_match(rules), questions)
+    let desk = Desk { questions, open: None, typed: Typed::default() };
+    (Policy::first_match(rules), desk)
 }
 
-impl Asked {
-    /// Asks, and passes the answer on.
-    pub(super) async fn put(self, out: &mut Out) {
-        let decision = if io::stdin().is_terminal() {
-            decide(&self.question, out).await
-        } else {
-            let tool = self.question.tool_name();
-            out.note(&format!("{tool} is denied: standard input is no terminal (--allow {tool})"));
-            Decision::deny("nobody is there to give permissions")
+impl Desk {
+    /// Waits for what happens next. Nothing is lost when the wait is given up.
+    pub(super) async fn next(&mut self) -> Step {
+        let Some((_, answer)) = &mut self.open else {
+            return match self.questions.recv().await {
+                Some(asked) => Step(Happened::Asked(asked)),
+                None => std::future::pending().await,
+            };
         };
-        // The turn may be over meanwhile.
-        self.answer.send(decision).unwrap_or_default();
-    }
-}
-
-async fn decide(question: &Question, out: &mut Out) -> Decision {
-    if let Some(questions) = question.input()["questions"].as_array() {
-        return answers(question.input(), questions, out).await;
-    }
-    let tool = short(question.tool_name(), 80);
-    out.ask(&format!("{tool} wants to run: {}\n", short(&question.input().to_string(), 400)));
-    let suggestion = &question.json()["request"]["permission_suggestions"][0];
-    let always = suggestion["text"].as_str().zip(suggestion["id"].as_str());
-    if let Some((text, _)) = always {
-        out.ask(&format!("  a: {}\n", short(text, 120)));
-    }
-    let choices = if always.is_some() { "[y/n/a]" } else { "[y/n]" };
-    loop {
-        out.ask(&format!("Allow it? {choices} "));
-        let Some(answer) = line().await else { return Decision::deny("the terminal was closed") };
-        match (answer.to_lowercase().as_str(), always) {
-            ("y" | "yes", _) => return Decision::allow(),
-            ("n" | "no", _) => return Decision::deny("the user says no"),
-            ("a" | "always", Some((_, id))) => return Decision::allow().suggestions([id]),
-            _ => {}
+        tokio::select! {
+            biased;
+            () = answer.closed() => Step(Happened::Withdrawn),
+            line = self.typed.line() => Step(Happened::Typed(line)),
         }
     }
-}
 
-/// The answers to the questions of an interactive tool.
-async fn answers(input: &Value, questions: &[Value], out: &mut Out) -> Decision {
-    let mut answers = Map::new();
-    for question in questions {
-        let text = question["question"].as_str().unwrap_or_default();
-        out.ask(&format!("{}\n", short(text, 400)));
-        let options = question["options"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let labels: Vec<&str> = options.iter().filter_map(|it| it["label"].as_str()).collect();
-        for (number, label) in labels.iter().enumerate() {
-            out.ask(&format!("  {}: {}\n", number + 1, short(label, 120)));
+    /// Does what is to be done then.
+    pub(super) fn act(&mut self, step: Step, out: &mut Out) {
+        match step.0 {
+            Happened::Asked(asked) => self.ask(asked, out),
+            Happened::Typed(line) => {
+                let Some((mut dialog, answer)) = self.open.take() else { return };
+                match dialog.take(line, out) {
+                    // The turn may be over meanwhile.
+                    Some(decision) => answer.send(decision).unwrap_or_default(),
+                    None => self.open = Some((dialog, answer)),
+                }
+            }
+            Happened::Withdrawn => self.close(out),
         }
-        out.ask("> ");
-        let Some(answer) = line().await else { return Decision::deny("the terminal was closed") };
-        let picked =
-            answer.parse::<usize>().ok().and_then(|number| labels.get(number.wrapping_sub(1)));
-        let answer = picked.map_or(answer.clone(), |label| (*label).to_owned());
-        answers.insert(text.to_owned(), answer.into());
     }
-    let mut input = input.clone();
-    input["answers"] = answers.into();
-    Decision::allow().updated_input(input)
-}
 
-/// What is typed, in a thread of its own; `None` at the end of the input.
-async fn line() -> Option<String> {
-    let read = tokio::task::spawn_blocking(|| io::stdin().lines().next());
-    Some(read.await.ok()??.ok()?.trim().to_owned())
+    fn ask(&mut self, asked: Asked, out: &mut Out) {
+        let Asked { question, answer } = asked;
+        if io::stdin().is_terminal() {
+            self.typed.forget();
+            self.open = Some((Dialog::open(question, out), answer));
+            return;
+        }
+        let tool = question.tool_name();
+        let note = format!("{tool} is denied: standard input is no terminal (--allow {tool})");
+        out.aside(&note, Look::Bad);
+        answer.send(Decision::deny("nobody is there to give permissions")).unwrap_or_default();
+    }
+
+    /// Says so where a question is open that nobody wants answered any more. Whoever reads what is typed for it
+    /// is left behind.
+    pub(super) fn close(&mut self, out: &mut Out) {
+        if self.open.take().is_some() {
+            out.ask("\n");
+            out.aside("the question was not answered, and is not open any more", Look::Bad);
+        }
+    }
 }

@@ -6,7 +6,9 @@
 mod args;
 mod ask;
 mod bench;
+mod dialog;
 mod doctor;
+mod given;
 mod out;
 mod record;
 mod render;
@@ -14,8 +16,12 @@ mod replay;
 mod run;
 mod tail;
 mod target;
+mod typed;
+mod usage;
+mod words;
 
-use std::io;
+use std::ffi::OsStr;
+use std::io::{self, Write};
 
 use args::{Args, Command};
 use out::Out;
@@ -68,13 +74,15 @@ impl From<io::Error> for Stop {
 type Outcome = Result<Exit, Stop>;
 
 /// Runs the command that the arguments (without the name of the program) name, and says how it ended. Blocks
-/// meanwhile, and reads and writes the standard streams.
+/// meanwhile, and reads and writes the standard streams. The name of a file need not be text.
 #[must_use]
-pub fn main(arguments: &[String]) -> Exit {
+pub fn main<S: AsRef<OsStr>>(arguments: &[S]) -> Exit {
     let args = match Args::parse(arguments) {
         Ok(args) => args,
         Err(problem) => {
-            eprintln!("letta-app: {problem}\nletta-app --help tells what there is");
+            let usage = format!("letta-app: {problem}\nletta-app --help tells what there is");
+            // Where nobody reads it the exit code still says so.
+            writeln!(io::stderr(), "{}", words::harmless(&usage)).unwrap_or_default();
             return Exit::Usage;
         }
     };
@@ -133,8 +141,10 @@ async fn run(args: &Args, out: &mut Out) -> Outcome {
         }
     };
     let outcome = tokio::select! {
-        outcome = work => outcome,
+        // The signal first: whatever the command does then, it can be ended.
+        biased;
         () = interrupted() => Err(Stop::Interrupted),
+        outcome = work => outcome,
     };
     // Dropping the work has stopped its turn, which goes out before the client is closed.
     for client in std::mem::take(&mut out.clients) {

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 
 use super::Stop;
 use super::args::{Args, Color};
+use super::words::harmless;
 use crate::client::Client;
 use crate::error::Error;
 
@@ -77,10 +78,10 @@ impl Out {
         self.aside(text, Look::Faint);
     }
 
-    /// The same in another look.
+    /// The same in another look. Who wants quiet is told what goes wrong all the same.
     pub(super) fn aside(&mut self, text: &str, look: Look) {
-        if !self.quiet {
-            let text = paint(text, look, self.colors.1);
+        if !self.quiet || matches!(look, Look::Bad) {
+            let text = paint(&harmless(text), look, self.colors.1);
             writeln!(io::stderr().lock(), "{text}").unwrap_or_default();
         }
     }
@@ -88,7 +89,7 @@ impl Out {
     /// A question to whoever sits at the terminal.
     pub(super) fn ask(&mut self, text: &str) {
         let mut stderr = io::stderr().lock();
-        let text = paint(text, Look::Bold, self.colors.1);
+        let text = paint(&harmless(text), Look::Bold, self.colors.1);
         write!(stderr, "{text}").unwrap_or_default();
         stderr.flush().unwrap_or_default();
     }
@@ -97,27 +98,13 @@ impl Out {
     pub(super) fn problem(&mut self, error: &Error) {
         let mut stderr = io::stderr().lock();
         let head = paint("error:", Look::Bad, self.colors.1);
-        writeln!(stderr, "{head} {}", error.message()).unwrap_or_default();
+        writeln!(stderr, "{head} {}", harmless(error.message())).unwrap_or_default();
         if let Some(hint) = error.hint() {
-            writeln!(stderr, "  {hint}").unwrap_or_default();
+            writeln!(stderr, "  {}", harmless(hint)).unwrap_or_default();
         }
     }
 }
 
 fn paint(text: &str, look: Look, wanted: bool) -> String {
     if wanted { format!("\x1b[{}m{text}\x1b[0m", look.code()) } else { text.to_owned() }
-}
-
-/// A text on one line, cut where it is long; what steers a terminal does not get through.
-pub(super) fn short(text: &str, most: usize) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.chars().count() > most {
-        line = line.chars().take(most).chain(['…']).collect();
-    }
-    line
-}
-
-/// A text of the agent's for a terminal, without what would steer it.
-pub(super) fn harmless(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

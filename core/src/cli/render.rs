@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::out::{Look, Out, short};
+use super::out::{Look, Out};
+use super::words::short;
 
 /// How long a line's text may be.
 const LINE: usize = 160;

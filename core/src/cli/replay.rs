@@ -6,23 +6,26 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::args::Args;
-use super::out::{Look, Out, short};
+use super::out::{Look, Out};
+use super::words::short;
 use super::{Exit, Outcome, render};
 use crate::error::{Error, ErrorKind};
 use crate::testing::replay_events;
 
 pub(super) async fn run(args: &Args, file: &Path, out: &mut Out) -> Outcome {
-    if !(0.0..=1e6).contains(&args.speed) {
-        let message = format!("--speed: a number from 0 to 1e6, not {}", args.speed);
-        return Err(Error::new(ErrorKind::InvalidOption, message).into());
-    }
     let mut at = 0;
-    for event in replay_events(file)? {
+    let file = file.to_owned();
+    // A large one takes its time, in which Ctrl-C is to end it.
+    let read = tokio::task::spawn_blocking(move || replay_events(&file)).await;
+    for event in read.map_err(|failed| Error::new(ErrorKind::Internal, failed.to_string()))?? {
+        tokio::task::yield_now().await;
         let value: Value = serde_json::from_str(event.get()).unwrap_or_default();
         let t_ms = value["t_ms"].as_u64().unwrap_or(at);
         if args.speed > 0.0 && t_ms > at {
             let pause = Duration::from_millis(t_ms - at).as_secs_f64() / args.speed;
-            tokio::time::sleep(Duration::from_secs_f64(pause)).await;
+            // No pace is too slow: it waits until Ctrl-C.
+            let pause = Duration::try_from_secs_f64(pause).unwrap_or(Duration::MAX);
+            tokio::time::sleep(pause).await;
         }
         at = t_ms;
         if args.json {

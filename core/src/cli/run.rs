@@ -1,54 +1,43 @@
 //! `run`: one turn, its text on standard output, everything else beside it.
 
-use std::io::{self, Read};
-
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::Args;
 use super::ask;
-use super::out::{Look, Out, harmless, short};
-use super::{Exit, Outcome, Stop, target};
+use super::out::{Look, Out};
+use super::words::{harmless, short};
+use super::{Exit, Outcome, Stop, target, typed};
 use crate::client::Client;
 use crate::engine::{TurnEvent, TurnOptions, TurnResult, TurnStatus};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::events::Event;
 use crate::session::SessionOptions;
 use crate::turn::TurnUpdate;
 
 pub(super) async fn run(args: &Args, prompt: &str, out: &mut Out) -> Outcome {
-    let prompt = if prompt == "-" { from_stdin()? } else { prompt.to_owned() };
+    let prompt = if prompt == "-" { typed::all().await? } else { prompt.to_owned() };
     let mut options = target::options(args);
     options.connect_timeout = args.timeout.unwrap_or(options.connect_timeout);
     let client = target::connected(options, out).await?;
     turn(args, &client, prompt, out).await
 }
 
-fn from_stdin() -> Result<String, Stop> {
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text)?;
-    Ok(text)
-}
-
-fn session_options(args: &Args) -> Result<SessionOptions, Error> {
-    let mut options = match (&args.agent, &args.model) {
-        (Some(agent), _) => SessionOptions::agent(agent),
-        (None, Some(model)) => {
-            SessionOptions::new_agent(&json!({ "name": "letta-app", "model": model })).unpinned()
-        }
-        (None, None) => {
-            let message = "run: which agent is to be asked?";
-            return Err(Error::new(ErrorKind::InvalidOption, message)
-                .with_hint("--agent ID, or --model HANDLE for a new one"));
-        }
+fn session_options(args: &Args) -> SessionOptions {
+    let mut options = match &args.agent {
+        Some(agent) => SessionOptions::agent(agent),
+        None => SessionOptions::new_agent(&json!({ "name": "letta-app", "model": args.model }))
+            .unpinned(),
     };
     if let Some(conversation) = &args.conversation {
         options = options.conversation(conversation);
     }
-    Ok(options.mode(&args.mode).cwd(&args.cwd))
+    options.mode(&args.mode).cwd(&args.cwd)
 }
 
 async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Outcome {
-    let (policy, mut questions) = ask::policy(&args.allow);
-    let session = client.session(session_options(args)?.approvals(policy)).await?;
+    let mut events = client.events();
+    let (policy, mut desk) = ask::policy(&args.allow);
+    let session = client.session(session_options(args).approvals(policy)).await?;
     out.note(&format!("{} {}", session.agent_id(), session.conversation_id()));
     let limits = TurnOptions { timeout: args.timeout, ..session.turn_options() };
     let mut turn = session.send_with(prompt, limits)?;
@@ -61,16 +50,39 @@ async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Ou
                 Some(_) => {}
                 None => break,
             },
-            Some(question) = questions.recv() => {
+            Some(event) = events.next() => lost(&event, out),
+            step = desk.next() => {
                 if std::mem::take(&mut speaking) {
                     out.text("\n")?;
                 }
-                question.put(out).await;
+                desk.act(step, out);
             }
         }
     }
-    let result = turn.result().await?;
-    finish(args, &result, speaking, out)
+    desk.close(out);
+    match turn.result().await {
+        Ok(result) => finish(args, &result, speaking, out),
+        Err(error) => failed(args, error, speaking, out),
+    }
+}
+
+/// The end of a turn without a result; what there is of one is in the error.
+fn failed(args: &Args, error: Error, speaking: bool, out: &mut Out) -> Outcome {
+    if args.json {
+        let mut why: Value = serde_json::from_str(&error.to_json()).unwrap_or_default();
+        let result = why.as_object_mut().and_then(|why| why.remove("result"));
+        out.line(json!({ "type": "result", "result": result, "error": why }).to_string())?;
+    } else if speaking {
+        out.text("\n")?;
+    }
+    Err(error.into())
+}
+
+/// Why nothing comes, where there is no connection.
+fn lost(event: &Event, out: &mut Out) {
+    if let Event::Disconnected { reason, .. } = event {
+        out.aside(&format!("the connection was lost: {}", short(reason, 200)), Look::Warn);
+    }
 }
 
 /// What of a turn is shown.

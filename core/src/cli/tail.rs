@@ -34,11 +34,7 @@ pub(super) async fn subscribe(args: &Args, client: &Client) -> Result<(), Stop> 
             client.sync(json!({ "runtime": runtime, "recover_approvals": false })).await?;
             Ok(())
         }
-        (None, None) => Ok(()),
-        _ => {
-            let message = "name both --agent and --conversation, or none";
-            Err(Error::new(ErrorKind::InvalidOption, message).into())
-        }
+        _ => Ok(()),
     }
 }
 
@@ -82,7 +78,7 @@ pub(super) async fn follow(
                 return Err(error.with_close_code(Some(code)).into());
             }
             Some(Event::Lagged { dropped }) => {
-                out.aside(&format!("{dropped} frames were not shown in time"), Look::Warn);
+                out.aside(&format!("{dropped} frames were not shown in time"), Look::Bad);
             }
             Some(_) => {}
             None => break,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Stop;
 use super::args::Args;
 use super::out::Out;
+use super::words::short;
 use crate::client::Client;
 use crate::options::ConnectOptions;
 use crate::record::RecordOptions;
@@ -33,7 +34,7 @@ pub(super) async fn connected(options: ConnectOptions, out: &mut Out) -> Result<
     out.clients.push(client.clone());
     client.connect().await?;
     if let Some(info) = client.server_info() {
-        let text = |key: &str| info[key].as_str().unwrap_or("?").to_owned();
+        let text = |key: &str| short(info[key].as_str().unwrap_or("?"), 60);
         out.note(&format!(
             "connected: {}, {} backend",
             text("letta_code_version"),

@@ -1,15 +1,19 @@
 //! An App Server of one's own: started on loopback, ended with its owner.
 
+mod check;
+mod lines;
 mod output;
+mod patience;
 mod process;
 #[cfg(any(not(unix), test))]
 mod resolve;
 mod reuse;
+mod stop;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -17,9 +21,14 @@ use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
 use crate::random;
 #[cfg(test)]
-pub(crate) use output::LINES;
-use output::{OnLine, Output};
+pub(crate) use lines::MAX_LINE;
+#[cfg(test)]
+pub(crate) use output::KEPT_LINES;
+pub use output::OnLine;
+use output::Output;
+use patience::Patience;
 use process::Process;
+pub use stop::StopStart;
 
 /// How to start a server.
 #[derive(Debug, Clone)]
@@ -29,7 +38,7 @@ pub struct ServerOptions {
     pub command: Vec<String>,
     /// The directory it runs in, and in which conversations start that name none; here by default.
     pub cwd: Option<PathBuf>,
-    /// Environment variables, besides those of this process.
+    /// Environment variables, besides those of this process; no name is empty or has a `=`.
     pub env: Vec<(String, String)>,
     /// Whether clients need a token, which is made for this server and kept in it. `true` by default:
     /// without, every program on the machine could use it.
@@ -51,6 +60,17 @@ impl Default for ServerOptions {
             ready_timeout: Duration::from_secs(30),
             reuse: false,
         }
+    }
+}
+
+impl ServerOptions {
+    /// Whether they can be used, as far as that can be said without starting anything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`], which names the option.
+    pub fn check(&self) -> Result<(), Error> {
+        check::check(self)
     }
 }
 
@@ -88,15 +108,17 @@ impl Server {
     ///
     /// [`ErrorKind::ServerStart`] with the end of the server's output; [`ErrorKind::InvalidOption`].
     pub fn start(options: &ServerOptions) -> Result<Self, Error> {
-        Self::begin(options, None)
+        Self::begin(options, None, &StopStart::default())
     }
 
     /// As [`start`](Self::start), with a function that gets each line the server prints.
     ///
     /// # Arguments
     ///
-    /// * `on_line` - Is called by the threads that read the output, and should not take long. It is let go of
-    ///   once the server has ended and all was read; at once for a server that was joined.
+    /// * `on_line` - Is called by the threads that read the output, and should not take long. A line ends with a
+    ///   line feed, a carriage return or both, and one of more than 64 KiB comes in pieces. It is let go of once the
+    ///   server has ended and all was read; at once for a server that was joined. Its panics go to the panic hook
+    ///   and no further.
     ///
     /// # Errors
     ///
@@ -105,16 +127,31 @@ impl Server {
         options: &ServerOptions,
         on_line: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
-        Self::begin(options, Some(Arc::new(on_line)))
+        Self::begin(options, Some(Arc::new(on_line)), &StopStart::default())
     }
 
-    fn begin(options: &ServerOptions, on_line: Option<OnLine>) -> Result<Self, Error> {
-        let Some((program, arguments)) = options.command.split_first() else {
-            let message = "command: expected a program and its arguments, got nothing";
-            return Err(Error::new(ErrorKind::InvalidOption, message));
-        };
+    /// As [`start_logged`](Self::start_logged), and another thread may break it off.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); [`ErrorKind::ServerStart`] also when it is broken off.
+    pub fn start_stoppable(
+        options: &ServerOptions,
+        on_line: Option<OnLine>,
+        stop: &StopStart,
+    ) -> Result<Self, Error> {
+        Self::begin(options, on_line, stop)
+    }
+
+    fn begin(
+        options: &ServerOptions,
+        on_line: Option<OnLine>,
+        stop: &StopStart,
+    ) -> Result<Self, Error> {
+        options.check()?;
+        let patience = Patience::new(options.ready_timeout, stop);
         if options.reuse
-            && let Some((url, token)) = reuse::find(options.auth)
+            && let Some((url, token)) = reuse::find(options.auth, &patience)
         {
             return Ok(Self { url, token, process: None, offer: None });
         }
@@ -124,19 +161,16 @@ impl Server {
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }
         let token = options.auth.then(random::token).transpose()?;
-        let mut arguments = arguments.to_vec();
+        let (program, mut arguments) = (&options.command[0], options.command[1..].to_vec());
         arguments.extend(["--listen", "ws://127.0.0.1:0"].map(str::to_owned));
         if let Some(token) = &token {
             arguments
                 .extend(["--ws-auth", "capability-token", "--ws-token-sha256"].map(str::to_owned));
             arguments.push(random::sha256(token));
         }
-        // No limit is too long to be added to a clock.
-        let deadline =
-            Instant::now() + options.ready_timeout.min(Duration::from_secs(86_400 * 365));
         let mut process = Process::start(program, &arguments, options, on_line)?;
-        let url = process.listening(deadline).and_then(|url| {
-            process.answers(&url, deadline)?;
+        let url = process.listening(&patience).and_then(|url| {
+            process.answers(&url, &patience)?;
             Ok(url)
         });
         let url = url.map_err(|why| process.failed(&why, &options.command))?;
@@ -223,10 +257,21 @@ impl Drop for Server {
 ///
 /// # Cancel safety
 ///
-/// When the future is dropped the server is ended as soon as it has started.
+/// When the future is dropped the start is broken off, and what has been started is ended.
 pub async fn spawn_server(options: ServerOptions) -> Result<Server, Error> {
+    /// Stops the start when nobody waits for it any more.
+    struct Waiting(StopStart);
+
+    impl Drop for Waiting {
+        fn drop(&mut self) {
+            self.0.stop();
+        }
+    }
+
     let (to, from) = oneshot::channel();
-    let work = move || drop(to.send(Server::start(&options)));
+    let waiting = Waiting(StopStart::default());
+    let stop = waiting.0.clone();
+    let work = move || drop(to.send(Server::start_stoppable(&options, None, &stop)));
     let failed = |what: String| Error::new(ErrorKind::ServerStart, what);
     std::thread::Builder::new()
         .name("letta-app-server".to_owned())

@@ -1,12 +1,15 @@
 //! What a server prints: its last lines, and the address it listens on.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{ErrorKind, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+
+use super::lines::Lines;
+use super::patience::Patience;
 
 /// How many lines are kept.
-pub(crate) const LINES: usize = 50;
+pub(crate) const KEPT_LINES: usize = 50;
 
 /// What a line begins with that tells the address.
 const LISTENING: &str = "Listening on ";
@@ -19,8 +22,8 @@ struct State {
     open: usize,
 }
 
-/// What is called with every line.
-pub(super) type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
+/// What is called with every line that a server prints; see [`Server::start_logged`](super::Server::start_logged).
+pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Read by threads of its own, so that a server never waits for a reader.
 #[derive(Clone)]
@@ -43,12 +46,18 @@ impl Output {
         self.state().open += 1;
         let output = self.clone();
         let read = move || {
-            let mut reader = BufReader::new(stream);
-            let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                output.line(String::from_utf8_lossy(&line).trim_end());
-                line.clear();
+            let mut each = |line: &str| output.line(line);
+            let (mut stream, mut lines) = (stream, Lines::default());
+            let mut piece = vec![0; 8 * 1024];
+            loop {
+                match stream.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(count) => lines.take(&piece[..count], &mut each),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
             }
+            lines.end(&mut each);
             output.state().open -= 1;
             output.shared.1.notify_all();
         };
@@ -63,14 +72,15 @@ impl Output {
         {
             state.url = Some(url.to_owned());
         }
-        if state.lines.len() == LINES {
+        if state.lines.len() == KEPT_LINES {
             state.lines.pop_front();
         }
         state.lines.push_back(line.to_owned());
         drop(state);
         self.shared.1.notify_all();
         if let Some(on_line) = &self.on_line {
-            on_line(line);
+            // A reader that panics has said so; the server would wait for ever for one that is gone.
+            catch_unwind(AssertUnwindSafe(|| on_line(line))).unwrap_or_default();
         }
     }
 
@@ -85,14 +95,13 @@ impl Output {
     }
 
     /// Waits for the address; `None` when the time is over or nothing will be printed any more.
-    pub(super) fn url(&self, deadline: Instant) -> Option<String> {
+    pub(super) fn url(&self, patience: &Patience) -> Option<String> {
         let mut state = self.state();
         loop {
             if state.url.is_some() || state.open == 0 {
                 return state.url.clone();
             }
-            let left = deadline.checked_duration_since(Instant::now())?;
-            let waited = self.shared.1.wait_timeout(state, left);
+            let waited = self.shared.1.wait_timeout(state, patience.look()?);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }

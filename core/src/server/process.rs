@@ -1,11 +1,12 @@
 //! The server's process, and what makes it end with its owner.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind as IoErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use super::output::OnLine;
+use super::patience::Patience;
 #[cfg(not(unix))]
 use super::resolve::resolve;
 use super::{Output, ServerOptions};
@@ -28,13 +29,31 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// Runs the server and, beside it, a watchman who reads from the owner. When that read ends, because
 /// the owner lets go or is no more, he ends everything in this process group, which lives as long as
 /// he does: no number of a process is used that could mean another one by then.
+///
+/// What was forked from the owner holds the pipe too, and the read does not end with the owner alone.
+/// So a second watchman looks every other second whether the owner is still the parent of this shell:
+/// the system changes that when the owner ends. (A signal at the parent's death would need unsafe
+/// code, and comes when the thread ends that started the shell.) Where the system does not show a
+/// process' parent he asks whether there is a process of the owner's number, which at worst is
+/// another one by then; the read decides in that case.
 #[cfg(unix)]
 const GUARD: &str = r#"
 trap : TERM HUP INT
 exec 3<&0 </dev/null
+owner=$PPID
 "$@" 3<&- &
 server=$!
-{ trap : TERM HUP INT; read -r _; kill -TERM 0; sleep 3; kill -KILL 0; } <&3 >/dev/null 2>&1 &
+finish() { kill -TERM 0; sleep 3; kill -KILL 0; }
+owned() {
+  if read -r stat 2>/dev/null <"/proc/$$/stat"; then
+    set -- ${stat##*) }
+    [ "$2" = "$owner" ]
+  else
+    kill -0 "$owner" 2>/dev/null
+  fi
+}
+{ trap : TERM HUP INT; read -r _; finish; } <&3 >/dev/null 2>&1 &
+{ trap : TERM HUP INT; while owned; do sleep 2; done; finish; } 3<&- >/dev/null 2>&1 &
 exec 3<&-
 while :; do
   wait "$server"
@@ -110,17 +129,18 @@ impl Process {
     }
 
     /// Waits until the server says where it listens.
-    pub(super) fn listening(&mut self, deadline: Instant) -> Result<String, String> {
-        self.output.url(deadline).ok_or_else(|| "it did not say where it listens".to_owned())
+    pub(super) fn listening(&mut self, patience: &Patience) -> Result<String, String> {
+        let url = self.output.url(patience);
+        url.ok_or_else(|| unless_stopped(patience, "it did not say where it listens".to_owned()))
     }
 
     /// Waits until it answers there.
-    pub(super) fn answers(&mut self, url: &str, deadline: Instant) -> Result<(), String> {
+    pub(super) fn answers(&mut self, url: &str, patience: &Patience) -> Result<(), String> {
         let place = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
         let place = place.ok_or_else(|| format!("it listens on {url:?}, which is no address"))?;
-        while !ready(place) {
-            if Instant::now() >= deadline || self.ended().is_some() {
-                return Err(format!("it does not answer on {place}"));
+        while !ready(place, patience) {
+            if patience.left().is_none() || self.ended().is_some() {
+                return Err(unless_stopped(patience, format!("it does not answer on {place}")));
             }
             std::thread::sleep(ASK_EVERY);
         }
@@ -198,26 +218,67 @@ impl Drop for Process {
     }
 }
 
-/// Whether a server answers `/readyz`, which needs no token.
-pub(super) fn ready(place: &str) -> bool {
-    answer(place, "/readyz", None).is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+/// Why a start failed, where that was not its caller's wish.
+fn unless_stopped(patience: &Patience, why: String) -> String {
+    if patience.is_stopped() { "nobody waits for it any more".to_owned() } else { why }
 }
 
-/// What a server answers to a plain request; `None` when it does not.
-pub(super) fn answer(place: &str, path: &str, token: Option<&str>) -> Option<String> {
-    const PATIENCE: Duration = Duration::from_secs(2);
+/// Whether a server answers `/readyz`, which needs no token.
+fn ready(place: &str, patience: &Patience) -> bool {
+    answer(place, "/readyz", None, patience).is_some_and(|line| line.starts_with("HTTP/1.1 200"))
+}
 
+/// The first line of what a server answers to a plain request; `None` when it does not.
+pub(super) fn answer(
+    place: &str,
+    path: &str,
+    token: Option<&str>,
+    patience: &Patience,
+) -> Option<String> {
+    /// Of one question; a server that has not come up yet may lose one.
+    const LONG_ENOUGH: Duration = Duration::from_secs(2);
+
+    let patience = patience.at_most(LONG_ENOUGH);
     let address = place.parse().ok()?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&address, patience.left()?).ok()?;
+    stream.set_write_timeout(Some(patience.left()?)).ok()?;
     let bearer = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n{}\r\n",
         bearer.unwrap_or_default()
     );
     stream.write_all(head.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    // An answer that is cut has a head all the same.
-    stream.take(64 * 1024).read_to_end(&mut answer).unwrap_or_default();
-    Some(String::from_utf8_lossy(&answer).into_owned())
+    first_line(&mut stream, patience)
+}
+
+/// Reads until the patience is over, however slowly what is read comes. Once the line is there the
+/// rest has a moment: a server that is cut off while it speaks would complain.
+fn first_line(stream: &mut TcpStream, mut patience: Patience) -> Option<String> {
+    const MOMENT: Duration = Duration::from_millis(200);
+    const ENOUGH: usize = 64 * 1024;
+
+    let (mut answer, mut piece) = (Vec::new(), [0; 1024]);
+    let mut line = None;
+    while answer.len() < ENOUGH {
+        let Some(wait) = patience.look() else { break };
+        stream.set_read_timeout(Some(wait)).ok()?;
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => answer.extend_from_slice(&piece[..count]),
+            Err(error) if is_early(error.kind()) => continue,
+            Err(_) => break,
+        }
+        if line.is_none() {
+            line = answer.iter().position(|byte| *byte == b'\n');
+            if line.is_some() {
+                patience = patience.at_most(MOMENT);
+            }
+        }
+    }
+    line.map(|end| String::from_utf8_lossy(&answer[..end]).into_owned())
+}
+
+/// Whether a read has only not come to its end yet.
+const fn is_early(kind: IoErrorKind) -> bool {
+    matches!(kind, IoErrorKind::WouldBlock | IoErrorKind::TimedOut | IoErrorKind::Interrupted)
 }

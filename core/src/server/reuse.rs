@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::patience::Patience;
 use super::process::answer;
 
 /// The file, in the user's own folder.
@@ -19,7 +20,7 @@ fn lock() -> Option<PathBuf> {
 }
 
 /// A server that was offered and still answers, with its token. With `auth`, one that wants a token.
-pub(super) fn find(auth: bool) -> Option<(String, Option<String>)> {
+pub(super) fn find(auth: bool, patience: &Patience) -> Option<(String, Option<String>)> {
     // An owner that was killed took nothing back, and whoever has got the port since must not see the
     // token.
     let abandoned = fs::File::open(lock()?).ok()?.try_lock().is_ok();
@@ -33,7 +34,7 @@ pub(super) fn find(auth: bool) -> Option<(String, Option<String>)> {
         return None;
     }
     let place = url.split("://").nth(1)?.split('/').next()?;
-    let answer = answer(place, "/app-server-info", token.as_deref())?;
+    let answer = answer(place, "/app-server-info", token.as_deref(), patience)?;
     answer.starts_with("HTTP/1.1 200").then_some((url, token))
 }
 

@@ -19,7 +19,7 @@ use crate::pages::PAGE;
 use crate::policy::{KEPT_BYTES, KEPT_DECISIONS};
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
-use crate::server::{LINES, ServerOptions};
+use crate::server::{KEPT_LINES, MAX_LINE, ServerOptions};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 use crate::tool::LONGEST;
 
@@ -121,7 +121,6 @@ fn limits() -> BTreeMap<&'static str, String> {
         ),
         ("rows of a frame that a tool returns, in Python", number(200)),
         ("characters of such a frame", number(20_000)),
-        ("lines of a server of one's own that are kept for an error", number(LINES)),
         ("characters of what a tool raised, as the model is told", number(LONGEST)),
         ("decisions on permissions that a session keeps", number(KEPT_DECISIONS)),
         ("bytes of their questions", size(KEPT_BYTES)),
@@ -130,6 +129,8 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("bytes of frames in them", size(WAITING_BYTES)),
         ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),
         ("`record.max_files`", record.max_files.to_string()),
+        ("a line that a server of one's own prints", size(MAX_LINE)),
+        ("its last lines, for `output()` and errors", number(KEPT_LINES)),
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
         ("a close, from the call to its end", time(Duration::from_secs(2))),

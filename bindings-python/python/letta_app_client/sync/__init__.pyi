@@ -3990,7 +3990,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     """
 
 
-def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=None, env: Mapping[str, str] | None=None, auth: bool=True, reuse: bool=False, ready_timeout: float=30, on_log: Callable[[str], object] | None=None) -> OwnServer:
+def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=None, env: Mapping[str, str] | None=None, auth: bool | None=True, reuse: bool | None=False, ready_timeout: float=30, on_log: Callable[[str], object] | None=None) -> OwnServer:
     """Starts an App Server and waits until it answers.
 
     ``server = spawn_server()``, or ``with spawn_server() as server:``, which ends it.
@@ -4002,16 +4002,18 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
         cwd: The directory it runs in.
         env: Environment variables, besides those of this process.
         auth: Whether clients need a token. Without, every program on the machine could use it.
+            ``None`` is the default, and so it is for ``reuse``.
         reuse: Whether a server that was started with this option, by any program of the same user,
             is joined instead. A joined one ends with its owner, not here.
         ready_timeout: Seconds until it has to answer.
         on_log: Is called with every line that the server prints, on either of its outputs and from
-            its start on: on the loop's thread, without the line's end. An exception is logged. When
-            the loop lags more than 65,536 lines behind, the oldest are lost. A joined server's
-            lines are its owner's.
+            its start on: on the loop's thread, without the line's end. One of more than 64 KiB
+            comes in pieces. An exception is logged. When the loop lags more than 65,536 lines or
+            64 MiB behind, the oldest are lost. A joined server's lines are its owner's.
 
     Raises:
-        InvalidOption: An option is not usable; raised at once, not when awaited.
+        InvalidOption: An option is not usable; raised at once, not when awaited, except for a
+            ``cwd`` that is not there.
         TypeError: ``on_log`` is no plain function; raised at once as well.
         ServerStartError: It did not start, with the end of what it printed.
     """

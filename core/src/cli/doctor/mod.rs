@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::args::Args;
 use super::out::{Look, Out};
+use super::words::harmless;
 use super::{Exit, Outcome};
 use checks::Checks;
 
@@ -79,9 +80,9 @@ fn show(args: &Args, finding: &Finding, out: &mut Out) -> Result<(), super::Stop
         Verdict::Bad => Look::Bad,
     };
     let verdict = out.looking(&format!("{:<5}", finding.verdict.as_str()), look);
-    out.line(format!("{verdict} {:<12} {}", finding.check, finding.text))?;
+    out.line(format!("{verdict} {:<12} {}", finding.check, harmless(&finding.text)))?;
     match &finding.hint {
-        Some(hint) => out.line(format!("      {:<12} {hint}", "")),
+        Some(hint) => out.line(format!("      {:<12} {}", "", harmless(hint))),
         None => Ok(()),
     }
 }

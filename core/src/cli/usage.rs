@@ -1,0 +1,68 @@
+//! Which options a command has, and which of them go together: found before anything is opened or written.
+
+use super::args::{Args, Command};
+
+/// Of all commands.
+const SHOWING: [&str; 4] = ["--json", "--color", "--quiet", "--version"];
+/// Of those that have to do with a server.
+const CONNECTING: [&str; 5] = ["--url", "--token", "--ca", "--timeout", "--record"];
+const RUN: [&str; 6] = ["--agent", "--conversation", "--model", "--mode", "--cwd", "--allow"];
+const FRAMES: [&str; 5] = ["--agent", "--conversation", "--types", "--count", "--seconds"];
+
+const MODES: [&str; 4] = ["standard", "acceptEdits", "unrestricted", "strict"];
+
+/// Says what is wrong with the options of the command, of which these names were given.
+pub(super) fn check(args: &Args, names: &[String]) -> Result<(), String> {
+    let (command, own) = match &args.command {
+        Command::Help | Command::Version => return Ok(()),
+        Command::Doctor => ("doctor", &[] as &[&str]),
+        Command::Run { .. } => ("run", &RUN[..]),
+        Command::Tail => ("tail", &FRAMES[..]),
+        Command::Record { .. } => ("record", &FRAMES[..]),
+        Command::Replay { .. } => ("replay", &["--speed"][..]),
+        Command::Bench => ("bench", &["--count"][..]),
+    };
+    let connects = command != "replay";
+    let has = |name: &str| match name {
+        "--record" if command == "record" => false,
+        _ => {
+            SHOWING.contains(&name) || own.contains(&name) || connects && CONNECTING.contains(&name)
+        }
+    };
+    if let Some(name) = names.iter().find(|name| !has(name)) {
+        return Err(format!("{command}: {name} is none of its options"));
+    }
+    values(args, command)
+}
+
+fn values(args: &Args, command: &str) -> Result<(), String> {
+    if args.conversation.is_some() && args.agent.is_none() {
+        return Err("--conversation: name its --agent as well".to_owned());
+    }
+    match &args.command {
+        Command::Run { .. } => run(args),
+        Command::Tail | Command::Record { .. }
+            if args.agent.is_some() && args.conversation.is_none() =>
+        {
+            Err(format!("{command}: name both --agent and --conversation, or none"))
+        }
+        Command::Replay { .. } if !(0.0..=1e6).contains(&args.speed) => {
+            Err(format!("--speed: a number from 0 to 1e6, not {}", args.speed))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn run(args: &Args) -> Result<(), String> {
+    if args.agent.is_none() && args.model.is_none() {
+        let message =
+            "run: which agent is to be asked? --agent ID, or --model HANDLE for a new one";
+        return Err(message.to_owned());
+    }
+    if !MODES.contains(&&*args.mode) {
+        let [first @ .., last] = MODES;
+        let modes = format!("{} or {last}", first.join(", "));
+        return Err(format!("--mode: {modes}, not {:?}", args.mode));
+    }
+    Ok(())
+}

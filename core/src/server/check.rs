@@ -1,0 +1,68 @@
+//! Options that no system could use, found before anything is started.
+
+use super::ServerOptions;
+use crate::error::{Error, ErrorKind};
+
+/// Names the option that cannot be used. A value of the environment may be a secret, and is not shown.
+pub(super) fn check(options: &ServerOptions) -> Result<(), Error> {
+    if options.command.is_empty() {
+        return refused("command: expected a program and its arguments, got nothing");
+    }
+    for (index, part) in options.command.iter().enumerate() {
+        if part.contains('\0') {
+            let message =
+                format!("command[{index}]: expected a text without a NUL character, got {part:?}");
+            return refused(message);
+        }
+    }
+    for (name, value) in &options.env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let message = format!("env: expected names without = and NUL, got {name:?}");
+            return refused(message);
+        }
+        if value.contains('\0') {
+            return refused(format!(
+                "env.{name}: expected a text without a NUL character, got one with it"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn refused(message: impl Into<String>) -> Result<(), Error> {
+    Err(Error::new(ErrorKind::InvalidOption, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ServerOptions, check};
+
+    #[test]
+    fn what_no_system_could_use_is_named() {
+        let command = |parts: &[&str]| ServerOptions {
+            command: parts.iter().map(|part| (*part).to_owned()).collect(),
+            ..ServerOptions::default()
+        };
+        let env = |name: &str, value: &str| ServerOptions {
+            env: vec![(name.to_owned(), value.to_owned())],
+            ..ServerOptions::default()
+        };
+        for (options, wrong) in [
+            (command(&[]), "command: expected a program and its arguments, got nothing"),
+            (
+                command(&["letta", "a\0b"]),
+                r#"command[1]: expected a text without a NUL character, got "a\0b""#,
+            ),
+            (env("", "x"), r#"env: expected names without = and NUL, got """#),
+            (env("A=B", "x"), r#"env: expected names without = and NUL, got "A=B""#),
+            (env("A\0", "x"), r#"env: expected names without = and NUL, got "A\0""#),
+            (
+                env("KEY", "secret\0"),
+                "env.KEY: expected a text without a NUL character, got one with it",
+            ),
+        ] {
+            assert_eq!(check(&options).unwrap_err().message(), wrong);
+        }
+        assert!(check(&env("KEY", "a=b\n")).is_ok());
+    }
+}
