@@ -123,25 +123,26 @@ fn its_limit_passes_while_it_waits() {
     assert!(inputs(&mut lab).is_empty(), "it was taken back");
 }
 
-/// How long 20 pieces of a running turn take while others wait for turns of their own.
-fn time_of_pieces(waiting: u64) -> Duration {
+/// How long a piece of a running turn and a queue snapshot take while others wait for turns of their own. The
+/// shortest of many times, as others may be at work on the machine.
+fn time_of_frames(waiting: u64) -> Duration {
     let mut lab = running(json!({}));
     for token in 2..waiting + 2 {
         let payload = json!({ "client_tool_allowlist": [format!("T{token}")] });
         lab.turn_with(token, &format!("m{token}"), payload, TurnOptions::default());
     }
-    let begin = Instant::now();
-    for _ in 0..20 {
+    let times = (0..50).map(|_| {
+        let begin = Instant::now();
         lab.says("r1", "x");
         lab.event("update_queue", json!({ "queue": [], "removed": [] }));
-    }
-    begin.elapsed()
+        begin.elapsed()
+    });
+    times.min().unwrap_or_default()
 }
 
 #[test]
 fn those_that_wait_cost_each_frame_a_look_and_not_one_at_all_others() {
-    let best = |waiting| (0..5).map(|_| time_of_pieces(waiting)).min().unwrap_or_default();
-    let (few, many) = (best(250), best(2_000));
+    let (few, many) = (time_of_frames(250), time_of_frames(2_000));
     // Eight times as many: with a look at all others it was more than fifty times as long.
-    assert!(many < few * 25, "{few:?} for 250, {many:?} for 2,000");
+    assert!(many < few * 30, "{few:?} for 250, {many:?} for 2,000");
 }

@@ -481,7 +481,8 @@ class AppServerClient(Face):
         Resolves with ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
         without the caller. The answer to a permission request has no time limit by default,
         because it may be confirmed only after a whole turn (section 13). Cancelling drops the
-        answer only.
+        answer only, but an input that still waits to be sent (``settle_pause``, or the word on
+        the one before it) is not sent then, nor after its ``timeout``.
 
         Raises:
             InvalidCommand: A field is missing or of the wrong type.
