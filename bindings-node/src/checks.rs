@@ -4,8 +4,9 @@ use letta_app_client::protocol::spec::RequestId;
 use letta_app_client::protocol::validate::spec;
 use letta_app_client::{ConnectOptions, Connection, Mailbox};
 use napi_derive::napi;
+use serde_json::Value;
 
-use crate::errors::{Thrown, thrown};
+use crate::errors::{Thrown, bad_option, thrown};
 
 /// Throws unless a client can be built for this address.
 #[napi]
@@ -53,6 +54,18 @@ pub fn approver_failed(said: String) -> String {
 #[must_use]
 pub fn check_tool_name(name: String) -> Option<String> {
     letta_app_client::engine::check_tool_name(&name).err()
+}
+
+/// What is wrong with the arguments of a call by the JSON schema of its tool; both are JSON.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+pub fn check_tool_arguments(schema: String, arguments: String) -> Result<Vec<String>, Thrown> {
+    let json = |name: &str, text: &str| {
+        serde_json::from_str::<Value>(text).map_err(|error| bad_option(name, "JSON", error))
+    };
+    let (schema, arguments) = (json("parameters", &schema)?, json("arguments", &arguments)?);
+    let checked = letta_app_client::engine::check_tool_arguments(&schema, &arguments);
+    Ok(checked.err().unwrap_or_default())
 }
 
 /// Whether commands of a type carry a `request_id`: `required`, `optional` or `none`.

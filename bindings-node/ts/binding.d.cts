@@ -194,6 +194,9 @@ export declare function approverFailed(said: string): string
 /** What keeps a decision on a permission from being taken; nothing where it would be. */
 export declare function checkDecision(decision: string): string | null
 
+/** What is wrong with the arguments of a call by the JSON schema of its tool; both are JSON. */
+export declare function checkToolArguments(schema: string, arguments: string): Array<string>
+
 /** What is wrong with the name of a tool; nothing where models take it. */
 export declare function checkToolName(name: string): string | null
 
