@@ -7,6 +7,7 @@ use napi_derive::napi;
 use serde_json::Value;
 
 use crate::errors::{Thrown, bad_option, thrown};
+use crate::options::{NativeTurnOptions, turn_options};
 
 /// Throws unless a client can be built for this address.
 #[napi]
@@ -66,6 +67,13 @@ pub fn check_tool_arguments(schema: String, arguments: String) -> Result<Vec<Str
     let (schema, arguments) = (json("parameters", &schema)?, json("arguments", &arguments)?);
     let checked = letta_app_client::engine::check_tool_arguments(&schema, &arguments);
     Ok(checked.err().unwrap_or_default())
+}
+
+/// Throws unless a turn could be sent with these options, for whoever wants to know before there is one.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+pub fn check_turn_options(options: NativeTurnOptions) -> Result<(), Thrown> {
+    turn_options(Some(&options))?.check_limits().map_err(thrown)
 }
 
 /// Whether commands of a type carry a `request_id`: `required`, `optional` or `none`.

@@ -200,6 +200,9 @@ export declare function checkToolArguments(schema: string, arguments: string): A
 /** What is wrong with the name of a tool; nothing where models take it. */
 export declare function checkToolName(name: string): string | null
 
+/** Throws unless a turn could be sent with these options, for whoever wants to know before there is one. */
+export declare function checkTurnOptions(options: NativeTurnOptions): void
+
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void
 

@@ -69,6 +69,7 @@ export const checkUrl: typeof binding.checkUrl = loaded.checkUrl;
 export const checkDecision: typeof binding.checkDecision = loaded.checkDecision;
 export const checkToolName: typeof binding.checkToolName = loaded.checkToolName;
 export const checkToolArguments: typeof binding.checkToolArguments = loaded.checkToolArguments;
+export const checkTurnOptions: typeof binding.checkTurnOptions = loaded.checkTurnOptions;
 export const deniedByRule: typeof binding.deniedByRule = loaded.deniedByRule;
 export const allowedByNoRule: typeof binding.allowedByNoRule = loaded.allowedByNoRule;
 export const approverFailed: typeof binding.approverFailed = loaded.approverFailed;
