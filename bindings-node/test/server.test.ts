@@ -75,6 +75,18 @@ it("is known to clients of either build of this package", async () => {
   }
 });
 
+it("is connected to with the options of the client", async () => {
+  await using server = await spawnAppServer({ command, cwd: folder() });
+  const record = path.join(folder(), "run.jsonl");
+  const failure = await rejection(connect(server, { requestTimeoutMs: 5, record }));
+  // It was asked with its token, and is no App Server.
+  expect(failure).toBeInstanceOf(LettaAppError);
+  expect(failure).not.toBeInstanceOf(InvalidOption);
+  expect(fs.existsSync(record)).toBe(true);
+  const slip = await rejection(connect(server, { requestTimeout: 5 } as never));
+  expect((slip as Error).message).toContain("requestTimeout: there is no such option (is request");
+});
+
 it("takes null for what is left out", async () => {
   const nothing: object = { auth: null, reuse: null, readyTimeoutMs: null };
   await using server = await spawnAppServer({ command, cwd: folder(), ...nothing });

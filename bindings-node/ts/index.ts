@@ -32,7 +32,7 @@ export { type AuditEntry, type AuditedHandler, type AuditOptions, audit } from "
 export type { BacklogOptions, Overflow } from "./backlog.js";
 export type { Batch, BatchItem, BatchProgress } from "./batch.js";
 export { AppServerClient } from "./client.js";
-export { connect, createAppServerClient } from "./connect.js";
+export { type ConnectSettings, connect, createAppServerClient } from "./connect.js";
 export type { Conversations, StoredMessagesOptions } from "./conversations.js";
 export type { Cron } from "./cron.js";
 export {
