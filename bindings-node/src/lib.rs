@@ -18,6 +18,7 @@ mod errors;
 mod options;
 mod recording;
 mod server;
+mod server_log;
 mod submission;
 mod taken;
 mod testing;

@@ -7,6 +7,8 @@ use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Status, Task};
 use napi_derive::napi;
 
+use crate::server_log::ServerLog;
+
 /// How to start a server; what is missing has the default of the engine.
 #[napi(object)]
 pub struct NativeServerOptions {
@@ -26,15 +28,25 @@ pub struct Server {
     core: Option<Core>,
 }
 
+/// What is called with each line that a server prints.
+type OnLine = Box<dyn Fn(&str) + Send + Sync>;
+
 /// The start, on a thread that may wait.
-pub struct Start(ServerOptions);
+pub struct Start {
+    options: ServerOptions,
+    on_line: Option<OnLine>,
+}
 
 impl Task for Start {
     type Output = Core;
     type JsValue = Server;
 
     fn compute(&mut self) -> napi::Result<Core> {
-        Core::start(&self.0).map_err(rejection)
+        let started = match self.on_line.take() {
+            Some(on_line) => Core::start_logged(&self.options, on_line),
+            None => Core::start(&self.options),
+        };
+        started.map_err(rejection)
     }
 
     fn resolve(&mut self, _env: Env, core: Core) -> napi::Result<Server> {
@@ -69,9 +81,9 @@ fn rejection(error: Error) -> napi::Error {
 
 #[napi]
 impl Server {
-    /// Starts one; rejects with an error whose message is one of ours as JSON.
+    /// Starts one; rejects with an error whose message is one of ours as JSON. Its lines go to `log`.
     #[napi(ts_return_type = "Promise<Server>")]
-    pub fn start(options: NativeServerOptions) -> AsyncTask<Start> {
+    pub fn start(options: NativeServerOptions, log: Option<&ServerLog>) -> AsyncTask<Start> {
         let mut start = ServerOptions {
             cwd: options.cwd.map(Into::into),
             env: pairs(options.env),
@@ -86,7 +98,8 @@ impl Server {
             start.ready_timeout =
                 Duration::try_from_secs_f64(limit / 1000.0).unwrap_or(Duration::MAX);
         }
-        AsyncTask::new(Start(start))
+        let on_line = log.map(|log| Box::new(log.writer()) as OnLine);
+        AsyncTask::new(Start { options: start, on_line })
     }
 
     /// `ws://127.0.0.1:PORT`.

@@ -149,8 +149,8 @@ export declare class MockServer {
 
 /** A running App Server; see `letta_app_client::Server`. */
 export declare class Server {
-  /** Starts one; rejects with an error whose message is one of ours as JSON. */
-  static start(options: NativeServerOptions): Promise<Server>
+  /** Starts one; rejects with an error whose message is one of ours as JSON. Its lines go to `log`. */
+  static start(options: NativeServerOptions, log?: ServerLog | undefined | null): Promise<Server>
   /** `ws://127.0.0.1:PORT`. */
   url(): string
   /** The token that clients need. */
@@ -161,6 +161,18 @@ export declare class Server {
   output(): Array<string>
   /** Ends it; resolves when it has ended. */
   close(): Promise<void>
+}
+
+/** The lines of one server, and the bell that tells of them. */
+export declare class ServerLog {
+  /** `onLines` is called when there are lines, and has to call `drain` until there are none. */
+  constructor(onLines: () => void)
+  /** The oldest lines, so many at most. */
+  drain(most: number): Array<string>
+  /** Whether all lines were taken and none comes any more. */
+  get over(): boolean
+  /** Lets go of the callback. */
+  release(): void
 }
 
 /** The wait for one result; see `letta_app_client::Submission`. */

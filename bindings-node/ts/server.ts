@@ -4,6 +4,7 @@
 import { checkedObject, checkedOptions, type NamesOf, show, take } from "./checks.js";
 import { errorFromJson, InvalidOption } from "./errors.js";
 import { Server as NativeServer, type NativeServerOptions } from "./native.cjs";
+import { ServerLog } from "./serverlog.js";
 
 /** How to start a server. */
 export interface SpawnOptions {
@@ -22,6 +23,12 @@ export interface SpawnOptions {
   reuse?: boolean | undefined;
   /** How long it may take until it answers, in milliseconds; 30,000 by default. */
   readyTimeoutMs?: number | undefined;
+  /**
+   * Called with each line that the server prints, from its start to its end. One that throws is reported as a process
+   * warning, and changes nothing. Of the lines that wait for a busy program the last 65,536 are kept. A server that
+   * was joined prints nothing here.
+   */
+  onLog?: ((line: string) => unknown) | undefined;
 }
 
 /** Marks a server. The other build of this package, which a program may have as well, has another class. */
@@ -43,11 +50,13 @@ export class AppServer {
   /** Whether another program's server was joined; that one goes on when it is closed here. */
   readonly joined: boolean;
   readonly #token: string | undefined;
+  readonly #log: ServerLog | undefined;
   #closed: Promise<void> | undefined;
 
   /** Made by {@link spawnAppServer}. */
-  constructor(native: NativeServer) {
+  constructor(native: NativeServer, log?: ServerLog) {
     this.#native = native;
+    this.#log = log;
     this.url = native.url();
     this.#token = native.token() ?? undefined;
     this.joined = native.joined();
@@ -64,10 +73,15 @@ export class AppServer {
     return this.#native.output();
   }
 
-  /** Ends the server; resolves when it has ended, after 5 s at most. */
+  /** Ends the server; resolves when it has ended, after 5 s at most, and its last lines were logged. */
   close(): Promise<void> {
-    this.#closed ??= this.#native.close();
-    return this.#closed as Promise<void>;
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#native.close();
+    await this.#log?.ended();
   }
 
   /** The same as `close()`, for `await using`. */
@@ -83,7 +97,12 @@ const KINDS = {
   readyTimeoutMs: "number",
 } as const;
 
-const NAMES: NamesOf<SpawnOptions> = { ...KINDS, command: "texts", env: "texts" };
+const NAMES: NamesOf<SpawnOptions> = {
+  ...KINDS,
+  command: "texts",
+  env: "texts",
+  onLog: "function",
+};
 
 /**
  * Starts an App Server and resolves when it answers. The command is run without a shell, with
@@ -94,7 +113,7 @@ const NAMES: NamesOf<SpawnOptions> = { ...KINDS, command: "texts", env: "texts" 
  * {@link InvalidOption}.
  */
 export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppServer> {
-  const { command, env = {}, readyTimeoutMs } = checkedOptions(options, NAMES);
+  const { command, env = {}, readyTimeoutMs, onLog } = checkedOptions(options, NAMES);
   const texts = Array.isArray(command) && command.every((part) => typeof part === "string");
   if (command !== undefined && (!texts || command.length === 0)) {
     throw new InvalidOption(`command: expected a list of strings, got ${show(command)}`);
@@ -114,11 +133,19 @@ export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppSer
       `readyTimeoutMs: expected milliseconds above 0, got ${show(readyTimeoutMs)}`,
     );
   }
+  const log = logOf(onLog);
   try {
-    return new AppServer(await NativeServer.start(native));
+    return new AppServer(await NativeServer.start(native, log?.native), log);
   } catch (error) {
+    await log?.ended();
     throw ours(error);
   }
+}
+
+function logOf(onLog: SpawnOptions["onLog"]): ServerLog | undefined {
+  if (onLog === undefined || onLog === null) return undefined;
+  if (typeof onLog === "function") return new ServerLog(onLog);
+  throw new InvalidOption(`onLog: expected a function, got ${show(onLog)}`);
 }
 
 /** The engine's errors come as a text; what else can go wrong is passed on as it is. */
