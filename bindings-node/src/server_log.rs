@@ -9,14 +9,32 @@ use napi_derive::napi;
 use crate::doorbell::Doorbell;
 use crate::errors::{Thrown, bad_option};
 
-/// How many lines wait for a program that is busy; then the oldest go.
+/// How many lines wait for a program that is busy, and how many bytes of them; then the oldest go.
 const KEPT: usize = 65_536;
+const KEPT_BYTES: usize = 64 * 1024 * 1024;
 
 #[derive(Default)]
 struct Lines {
     waiting: VecDeque<String>,
+    bytes: usize,
     /// Nothing will be printed any more.
     over: bool,
+}
+
+impl Lines {
+    fn push(&mut self, line: &str) {
+        self.bytes += line.len();
+        self.waiting.push_back(line.to_owned());
+        while self.waiting.len() > KEPT || self.bytes > KEPT_BYTES {
+            self.take();
+        }
+    }
+
+    fn take(&mut self) -> Option<String> {
+        let line = self.waiting.pop_front()?;
+        self.bytes -= line.len();
+        Some(line)
+    }
 }
 
 type Shared = Arc<Mutex<Lines>>;
@@ -42,10 +60,7 @@ impl Writer {
     fn line(&self, line: &str) {
         let mut lines = lock(&self.lines);
         let is_first = lines.waiting.is_empty();
-        if lines.waiting.len() == KEPT {
-            lines.waiting.pop_front();
-        }
-        lines.waiting.push_back(line.to_owned());
+        lines.push(line);
         drop(lines);
         // Whoever was told of others takes this one with them.
         if is_first {
@@ -85,8 +100,8 @@ impl ServerLog {
     #[napi]
     pub fn drain(&self, most: u32) -> Vec<String> {
         let mut lines = lock(&self.lines);
-        let count = lines.waiting.len().min(usize::try_from(most).unwrap_or(usize::MAX));
-        lines.waiting.drain(..count).collect()
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        std::iter::from_fn(|| lines.take()).take(most).collect()
     }
 
     /// Whether all lines were taken and none comes any more.

@@ -25,8 +25,8 @@ export interface SpawnOptions {
   readyTimeoutMs?: number | undefined;
   /**
    * Called with each line that the server prints, from its start to its end. One that throws is reported as a process
-   * warning, and changes nothing. Of the lines that wait for a busy program the last 65,536 are kept. A server that
-   * was joined prints nothing here.
+   * warning, and changes nothing. Of the lines that wait for a busy program the last 65,536 are kept, or as many as
+   * have 64 MiB. A server that was joined prints nothing here.
    */
   onLog?: ((line: string) => unknown) | undefined;
 }
