@@ -4,8 +4,10 @@ use letta_app_client::protocol::spec::RequestId;
 use letta_app_client::protocol::validate::spec;
 use letta_app_client::{ConnectOptions, Connection, Mailbox};
 use napi_derive::napi;
+use serde_json::Value;
 
-use crate::errors::{Thrown, thrown};
+use crate::errors::{Thrown, bad_option, thrown};
+use crate::options::{NativeTurnOptions, turn_options};
 
 /// Throws unless a client can be built for this address.
 #[napi]
@@ -53,6 +55,25 @@ pub fn approver_failed(said: String) -> String {
 #[must_use]
 pub fn check_tool_name(name: String) -> Option<String> {
     letta_app_client::engine::check_tool_name(&name).err()
+}
+
+/// What is wrong with the arguments of a call by the JSON schema of its tool; both are JSON.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+pub fn check_tool_arguments(schema: String, arguments: String) -> Result<Vec<String>, Thrown> {
+    let json = |name: &str, text: &str| {
+        serde_json::from_str::<Value>(text).map_err(|error| bad_option(name, "JSON", error))
+    };
+    let (schema, arguments) = (json("parameters", &schema)?, json("arguments", &arguments)?);
+    let checked = letta_app_client::engine::check_tool_arguments(&schema, &arguments);
+    Ok(checked.err().unwrap_or_default())
+}
+
+/// Throws unless a turn could be sent with these options, for whoever wants to know before there is one.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+pub fn check_turn_options(options: NativeTurnOptions) -> Result<(), Thrown> {
+    turn_options(Some(&options))?.check_limits().map_err(thrown)
 }
 
 /// Whether commands of a type carry a `request_id`: `required`, `optional` or `none`.

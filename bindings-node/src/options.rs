@@ -204,9 +204,13 @@ pub(crate) fn turn_options(given: Option<&NativeTurnOptions>) -> Result<TurnOpti
             *target = limit;
         }
     }
+    if let Some(value) = given.accept_timeout_ms {
+        options.accept_timeout = milliseconds(value)
+            .filter(|time| !time.is_zero())
+            .ok_or_else(|| bad_option("acceptTimeoutMs", "milliseconds above 0", value))?;
+    }
     for (name, value, target) in [
         ("abortGraceMs", given.abort_grace_ms, &mut options.abort_grace),
-        ("acceptTimeoutMs", given.accept_timeout_ms, &mut options.accept_timeout),
         ("recoverTimeoutMs", given.recover_timeout_ms, &mut options.recover_timeout),
     ] {
         if let Some(value) = value {

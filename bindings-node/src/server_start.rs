@@ -1,14 +1,16 @@
 //! The start of a server of one's own, which may be broken off.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use letta_app_client::{Error, Server as Core, ServerOptions, StopStart};
+use letta_app_client::{Error, OnLine, Server as Core, ServerOptions, StopStart};
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Status, Task};
 use napi_derive::napi;
 
 use crate::errors::{Thrown, thrown};
 use crate::server::Server;
+use crate::server_log::ServerLog;
 
 /// How to start a server; what is missing has the default of the engine.
 #[napi(object)]
@@ -32,6 +34,7 @@ pub struct ServerStart {
 /// The start, on a thread that may wait.
 pub struct Start {
     options: ServerOptions,
+    on_line: Option<OnLine>,
     stop: StopStart,
 }
 
@@ -40,7 +43,7 @@ impl Task for Start {
     type JsValue = Server;
 
     fn compute(&mut self) -> napi::Result<Core> {
-        Core::start_stoppable(&self.options, None, &self.stop).map_err(rejection)
+        Core::start_stoppable(&self.options, self.on_line.take(), &self.stop).map_err(rejection)
     }
 
     fn resolve(&mut self, _env: Env, core: Core) -> napi::Result<Server> {
@@ -77,10 +80,11 @@ impl ServerStart {
         Ok(Self { options, stop: StopStart::default() })
     }
 
-    /// Starts it; rejects with an error whose message is one of ours as JSON.
+    /// Starts it; rejects with an error whose message is one of ours as JSON. Its lines go to `log`.
     #[napi(ts_return_type = "Promise<Server>")]
-    pub fn run(&self) -> AsyncTask<Start> {
-        AsyncTask::new(Start { options: self.options.clone(), stop: self.stop.clone() })
+    pub fn run(&self, log: Option<&ServerLog>) -> AsyncTask<Start> {
+        let on_line = log.map(|log| Arc::new(log.writer()) as OnLine);
+        AsyncTask::new(Start { options: self.options.clone(), on_line, stop: self.stop.clone() })
     }
 
     /// Nobody waits for it any more.

@@ -213,6 +213,9 @@ it.each<[string, unknown, object | undefined, string]>([
   ["a wrong signal", ["a"], { agents, signal: "soon" }, "signal: expected an AbortSignal"],
   ["a wrong check", ["a"], { agents, check: "yes" }, "check: expected a boolean"],
   ["what is no tool", ["a"], { agents, tools: [{}] }, "tools: expected what tool(…) makes"],
+  ["no time", ["a"], { agents, timeoutMs: 0 }, "timeoutMs: expected milliseconds above 0"],
+  ["a wrong word", ["a"], { agents, resend: "x" }, 'resend: expected "if_uncommitted" or "never"'],
+  ["no form", ["a"], { agents, outputSchema: 5 }, "outputSchema: expected a Standard Schema"],
 ])("refuses %s before anything is sent", async (_, given, options, words) => {
   const { mock, client } = await started([{ text: "yes" }]);
   const failed = await rejection(map(client, given as string[], options as MapOptions));
@@ -225,10 +228,13 @@ it.each<[string, unknown, object | undefined, string]>([
 
 it("stops everything for an option that no prompt can use", async () => {
   const { mock, client } = await started([{ text: "yes" }]);
-  const options = { agents, limit: 2, timeoutMs: 0 };
+  // Only where the result is asked for it is seen that there are two tools of one name.
+  const parameters = { type: "object" };
+  const own = tool({ name: "submit_result", description: "", parameters, execute: () => "" });
+  const options = { agents, limit: 2, tools: [own], outputSchema: { type: "object" } as const };
   expect(await rejection(map(client, prompts, options))).toMatchObject({
     code: "invalid_option",
-    message: expect.stringContaining("timeoutMs: "),
+    message: expect.stringContaining("outputSchema: the session has a tool of its own"),
   });
   expect(mock.receivedOf("runtime_start").length).toBeLessThanOrEqual(2);
   mock.assertReceived("input", { times: 0 });

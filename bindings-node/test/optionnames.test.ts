@@ -77,13 +77,13 @@ it.each<Case>([
   [
     "a scripted call",
     () => script.turn({ toolCalls: [{ name: "x", needs_approval: true }] } as never),
-    `turn.toolCalls.needs_approval: ${no} (is needsApproval meant?)`,
+    `turn.toolCalls[0].needs_approval: ${no} (is needsApproval meant?)`,
   ],
   ["the double", () => MockServer.start({ bogus: 1 } as ScriptOptions), `bogus: ${no}`],
   [
     "its turns",
     () => MockServer.start([{ txt: "x" } as never]),
-    `turn.txt: ${no} (is text meant?)`,
+    `turns[0].txt: ${no} (is text meant?)`,
   ],
   [
     "its limits",

@@ -16,7 +16,7 @@ import {
   spawnAppServer,
 } from "@letta/app-client-native";
 import { expect, it, onTestFinished } from "vitest";
-import { rejection } from "./helpers.js";
+import { nextWarning, rejection } from "./helpers.js";
 
 /** Says where it listens, answers everything with 200, and writes down its process id. */
 const STAND_IN = `
@@ -75,8 +75,50 @@ it("is known to clients of either build of this package", async () => {
   }
 });
 
+it("is connected to with the options of the client", async () => {
+  await using server = await spawnAppServer({ command, cwd: folder() });
+  const record = path.join(folder(), "run.jsonl");
+  const failure = await rejection(connect(server, { requestTimeoutMs: 5, record }));
+  // It was asked with its token, and is no App Server.
+  expect(failure).toBeInstanceOf(LettaAppError);
+  expect(failure).not.toBeInstanceOf(InvalidOption);
+  expect(fs.existsSync(record)).toBe(true);
+  const slip = await rejection(connect(server, { requestTimeout: 5 } as never));
+  expect((slip as Error).message).toContain("requestTimeout: there is no such option (is request");
+});
+
+it("hands each line on that the server prints", async () => {
+  const lines: string[] = [];
+  const printing = `${STAND_IN}
+    for (let index = 0; index < 3000; index += 1) console.log("line " + index);
+    process.on("SIGTERM", () => { console.error("bye"); process.exit(0); });`;
+  const options = { command: [process.execPath, "-e", printing, "--"], cwd: folder() };
+  const server = await spawnAppServer({ ...options, onLog: (line) => lines.push(line) });
+  await server.close();
+  const numbered = lines.filter((line) => line.startsWith("line "));
+  expect(numbered).toEqual(Array.from({ length: 3000 }, (_, index) => `line ${index}`));
+  expect(lines.some((line) => line.startsWith("Listening on "))).toBe(true);
+  expect(lines.at(-1)).toBe("bye");
+});
+
+it("hands on what was printed by one that does not start, and survives who listens", async () => {
+  const lines: string[] = [];
+  const onLog = (line: string) => {
+    lines.push(line);
+    throw new Error("no display");
+  };
+  const warned = nextWarning("AppClientHandlerWarning");
+  const script = 'console.log("one"); console.log("two"); process.exit(3)';
+  const failing = spawnAppServer({ command: [process.execPath, "-e", script, "--"], onLog });
+  expect(await rejection(failing)).toBeInstanceOf(ServerStartError);
+  expect(lines).toEqual(["one", "two"]);
+  expect((await warned).message).toBe("a handler of onLog failed: no display");
+  const wrong = await rejection(spawnAppServer({ onLog: "console" as never }));
+  expect((wrong as Error).message).toBe('onLog: expected a function, got "console"');
+});
+
 it("takes null for what is left out", async () => {
-  const nothing: object = { auth: null, reuse: null, readyTimeoutMs: null };
+  const nothing: object = { auth: null, reuse: null, readyTimeoutMs: null, onLog: null };
   await using server = await spawnAppServer({ command, cwd: folder(), ...nothing });
   expect(server.authToken).toMatch(/^[0-9a-f]{64}$/);
 });

@@ -41,6 +41,76 @@ describe.each(GENERATIONS)("on a server with %s sockets", (_, generation) => {
   });
 });
 
+it.each<[options: object, words: string]>([
+  [{ timeoutMs: -1 }, "timeoutMs: expected milliseconds above 0, or Infinity, got -1"],
+  [{ timeoutMs: 0 }, "timeoutMs: expected milliseconds above 0, or Infinity, got 0"],
+  [{ idleTimeoutMs: 0 }, "idleTimeoutMs: expected milliseconds above 0"],
+  [{ abortGraceMs: -1 }, "abortGraceMs: expected a number of milliseconds, got -1"],
+  [{ acceptTimeoutMs: 0 }, "acceptTimeoutMs: expected milliseconds above 0, got 0"],
+  [{ recoverTimeoutMs: -5 }, "recoverTimeoutMs: expected a number of milliseconds, got -5"],
+  [{ resend: "x" }, 'resend: expected "if_uncommitted" or "never"'],
+])("refuses %j, with which no turn could be sent, before it starts", async (options, words) => {
+  const mock = await startMock([{}]);
+  const client = await connected(mock);
+  const sent = mock.received.length;
+  const given = { agentId: "a", ...options } as SessionOptions;
+  const refused = { code: "invalid_option", message: expect.stringContaining(words) };
+  expect(await rejection(client.session(given))).toMatchObject(refused);
+  expect(mock.received.length).toBe(sent);
+  const session = await client.session({ agentId: "a" });
+  const outputSchema = { type: "object" } as const;
+  expect(await rejection(session.run("?", { outputSchema, ...options }))).toMatchObject(refused);
+  mock.assertReceived("runtime_external_tools_update", { times: 0 });
+});
+
+it("starts with further fields, which hold before its other options", async () => {
+  const lookup = { name: "lookup", description: "", parameters: {} };
+  const own = tool({ ...lookup, name: "own", parameters: { type: "object" }, execute: () => "" });
+  const clientInfo = { name: "program", version: "1" };
+  const { mock, session } = await started(
+    { turns: [{}] },
+    {
+      agentId: "a",
+      mode: "strict",
+      tools: [own],
+      clientInfo,
+      fields: {
+        mode: "acceptEdits",
+        skill_sources: ["bundled"],
+        external_tools: [{ tools: [lookup] }],
+        create_conversation: { body: {} },
+      },
+    },
+  );
+  expect(session.mode).toBe("acceptEdits");
+  const kept = {
+    client_info: clientInfo,
+    skill_sources: ["bundled"],
+    external_tools: [{ tools: [lookup] }, { tools: [own.definition] }],
+  };
+  const [start] = mock.receivedOf("runtime_start");
+  expect(start).toMatchObject({ ...kept, mode: "acceptEdits", create_conversation: { body: {} } });
+  session.setMode("standard");
+  await session.fork();
+  const copy = mock.receivedOf("runtime_start").at(-1);
+  expect(copy).toMatchObject({ ...kept, mode: "standard", agent_id: "a" });
+  expect(copy).not.toHaveProperty("create_conversation");
+});
+
+it("looks whether a directory in the fields is there", async () => {
+  const options = { agentId: "a", fields: { cwd: "/nowhere" } };
+  const { session } = await started({ turns: [{}], directories: [] }, options);
+  expect(session).toMatchObject({ cwd: "/home/user/project", cwdIgnored: true });
+});
+
+it("refuses fields that are none", async () => {
+  const options = { agentId: "a", fields: 5 as never };
+  expect(await rejection(started({ turns: [{}] }, options))).toMatchObject({
+    code: "invalid_option",
+    message: "fields: expected an object, got 5",
+  });
+});
+
 it("gives events, text alone, or the turn", async () => {
   const { session } = await started({ turns: [{ text: ["4", "2"] }] });
   const events = await collected(session.stream("?"));

@@ -2,7 +2,7 @@ import fs from "node:fs";
 import path from "node:path";
 import { test as base, expect } from "vitest";
 import { connect, InvalidOption } from "../dist/esm/index.js";
-import { fixtures, MockServer, script } from "../dist/esm/testing.js";
+import { fixtures, MockServer, type ScriptedTurn, script } from "../dist/esm/testing.js";
 
 /** Runs the example of a page, which is run with the packages of this folder. */
 async function runExample(page: string) {
@@ -85,6 +85,37 @@ test("it waits without a limit, and for more than a month", async ({ mock }) => 
   expect(await mock.waitReceived("nothing", 1, { timeoutMs: 0.5 })).toBe(false);
   const nothing: object = { timeoutMs: null };
   expect(await mock.waitReceived("agent_list", 1, nothing)).toBe(true);
+});
+
+test.for<[given: unknown, words: string]>([
+  [[{ text: 5 }], "turns[0].text: expected a string or a list of strings, got 5"],
+  [[{}, { text: ["a", 1] }], "turns[1].text: expected a string or a list of strings, got "],
+  [[{ usage: 5 }], "turns[0].usage: expected a list of two whole numbers"],
+  [[{ usage: [1, 2, 3] }], "turns[0].usage: expected a list of two whole numbers"],
+  [[{ delayMs: "fast" }], 'turns[0].delayMs: expected a whole number of milliseconds, got "fast"'],
+  [[{ retries: 0.5 }], "turns[0].retries: expected a whole number, 0 or more, got 0.5"],
+  [[{ hang: "yes" }], 'turns[0].hang: expected true or false, got "yes"'],
+  [["x"], 'turns[0]: expected an object, got "x"'],
+  [[{ toolCalls: "Read" }], 'turns[0].toolCalls: expected a list, got "Read"'],
+  [[{ toolCalls: [["Read", {}]] }], "turns[0].toolCalls[0].0: there is no such option"],
+  [[{ toolCalls: [{}] }], "turns[0].toolCalls[0].name: expected a string, got undefined"],
+  [{ generation: "both" }, 'generation: expected "single" or "split", got "both"'],
+  [{ turns: { text: "a" } }, "turns: expected a list, got [object Object]"],
+  [{ token: 5 }, "token: expected a string, got number"],
+  [{ slowReaderLimits: { pauseBytes: -1 } }, "slowReaderLimits.pauseBytes: expected a whole"],
+])("a mistake in a script is named by its field: %j", async ([given, words]) => {
+  const failure = await MockServer.start(given as ScriptedTurn[]).catch((error) => error);
+  expect(failure).toBeInstanceOf(InvalidOption);
+  expect(failure.message).toContain(words);
+});
+
+test("null in a script is what is left out", async ({ startMock }) => {
+  const turn: object = { text: null, usage: null, toolCalls: null, hang: null };
+  const options: object = { turns: [turn], token: null, turnEvents: null };
+  const mock = await startMock(options);
+  await using client = await connect(mock.url);
+  const session = await client.session({ agentId: "a" });
+  expect((await session.run("?")).text).toBe("Hello world");
 });
 
 test("what cannot be used is refused by its name", async ({ mock }) => {

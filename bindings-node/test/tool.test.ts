@@ -200,23 +200,49 @@ describe("arguments", () => {
     expect(await made.call({}, context())).toEqual(failure("no database"));
   });
 
-  it("are not judged by a JSON schema, but have to be an object", async () => {
+  it("are judged by a JSON schema: types, enums and required names", async () => {
+    const called: unknown[] = [];
+    const properties = {
+      email: { type: "string" },
+      days: { type: "integer", minimum: 1 },
+      style: { enum: ["csv", "json"] },
+    };
     const made = tool({
       name: "t",
       description: "",
-      parameters: { ...jsonSchema, required: ["email"] },
-      execute: (args) => args,
+      parameters: { type: "object", properties, required: ["email"] },
+      execute: (args) => called.push(args),
     });
-    expect(await made.call({ email: 3 }, context())).toEqual(text('{"email":3}'));
-    for (const [input, kind] of [
-      [7, "7"],
-      [[1], "[1]"],
-      ["a", '"a"'],
+    for (const [input, problem] of [
+      [{ email: 3 }, "email: expected text, got 3"],
+      [{ email: "a", days: 1.5 }, "days: expected an integer, got 1.5"],
+      [{ email: "a", style: "xml" }, 'style: expected one of "csv", "json", got "xml"'],
+      [null, "email: expected text, but it is missing"],
+      [
+        { days: "x" },
+        'days: expected an integer, got "x"; email: expected text, but it is missing',
+      ],
+      [7, "arguments: expected an object, got 7"],
+      [[1], "arguments: expected an object, got [1]"],
+      ["a", 'arguments: expected an object, got "a"'],
     ]) {
       expect(await made.call(input, context())).toEqual(
-        failure(`invalid arguments of t: expected an object, received ${kind}`),
+        failure(`invalid arguments of t: ${problem}`),
       );
     }
+    expect(called).toEqual([]);
+    // Other keywords are left to the function.
+    await made.call({ email: "a", days: 0, more: true }, context());
+    expect(called).toEqual([{ email: "a", days: 0, more: true }]);
+  });
+
+  it("tell of so many problems as help, and how many more there are", async () => {
+    const required = Array.from({ length: 10 }, (_, index) => `field${index}`);
+    const parameters = { type: "object", required };
+    const made = tool({ name: "t", description: "", parameters, execute: () => "" });
+    const told = required.slice(0, 8).map((name) => `${name}: is missing`);
+    const words = [...told, "and 2 more"].join("; ");
+    expect(await made.call({}, context())).toEqual(failure(`invalid arguments of t: ${words}`));
   });
 
   it("are those of an empty object when there are none", async () => {

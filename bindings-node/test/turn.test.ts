@@ -120,6 +120,40 @@ it("shares its events between readers that ask before there are any", async () =
   expect(asked.map(({ value }) => value)).toEqual(["a", "b", "c", undefined]);
 });
 
+it("is read by one at a time, and by the next one afterwards", async () => {
+  const { client, runtime } = await prepared([{ text: ["a", "b", "c"] }]);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  const readers = [turn, turn.toReadableStream(), turn.textStream()].map((reader) =>
+    collected<unknown>(reader as AsyncIterable<unknown>),
+  );
+  const [first, ...others] = await Promise.allSettled(readers);
+  const texts = (first as PromiseFulfilledResult<TurnEvent[]>).value;
+  expect(textOf(texts)).toBe("abc");
+  for (const other of others) {
+    expect(other).toMatchObject({
+      reason: expect.any(TypeError),
+      status: "rejected",
+    });
+    const { message } = (other as PromiseRejectedResult).reason;
+    expect(message).toContain("the events of this turn are read by another loop or stream");
+  }
+  // The loop that was refused has not stopped the turn, and whoever comes later is told of its end.
+  const result = await turn;
+  expect(result.status).toBe("completed");
+  expect(await collected(turn)).toEqual([{ type: "finished", result }]);
+});
+
+it("is read on by another one when a reader has left it", async () => {
+  const { client, runtime } = await prepared([{ text: ["a", "b"], hang: true }]);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  const text = turn.textStream();
+  expect(await text.next()).toEqual({ done: false, value: "a" });
+  expect(await rejection(turn[Symbol.asyncIterator]().next())).toBeInstanceOf(TypeError);
+  expect(await text.next()).toEqual({ done: false, value: "b" });
+  await text.return?.();
+  expect((await collected(turn)).at(-1)).toMatchObject({ type: "finished" });
+});
+
 it("has the outputs of tools whole, short or long, in its events and its results", async () => {
   const outputs = ["short", 'a "line"\n'.repeat(1000), "", "\u{1f600}\t".repeat(2000)];
   const toolCalls = outputs.map((result) => ({ name: "Bash", result }));

@@ -161,12 +161,24 @@ export declare class Server {
   close(): Promise<void>
 }
 
+/** The lines of one server, and the bell that tells of them. */
+export declare class ServerLog {
+  /** `onLines` is called when there are lines, and has to call `drain` until there are none. */
+  constructor(onLines: () => void)
+  /** The oldest lines, so many at most. */
+  drain(most: number): Array<string>
+  /** Whether all lines were taken and none comes any more. */
+  get over(): boolean
+  /** Lets go of the callback. */
+  release(): void
+}
+
 /** One start; see `letta_app_client::Server::start_stoppable`. */
 export declare class ServerStart {
   /** Checks the options, and starts nothing. */
   constructor(given: NativeServerOptions)
-  /** Starts it; rejects with an error whose message is one of ours as JSON. */
-  run(): Promise<Server>
+  /** Starts it; rejects with an error whose message is one of ours as JSON. Its lines go to `log`. */
+  run(log?: ServerLog | undefined | null): Promise<Server>
   /** Nobody waits for it any more. */
   stop(): void
 }
@@ -202,8 +214,14 @@ export declare function approverFailed(said: string): string
 /** What keeps a decision on a permission from being taken; nothing where it would be. */
 export declare function checkDecision(decision: string): string | null
 
+/** What is wrong with the arguments of a call by the JSON schema of its tool; both are JSON. */
+export declare function checkToolArguments(schema: string, arguments: string): Array<string>
+
 /** What is wrong with the name of a tool; nothing where models take it. */
 export declare function checkToolName(name: string): string | null
+
+/** Throws unless a turn could be sent with these options, for whoever wants to know before there is one. */
+export declare function checkTurnOptions(options: NativeTurnOptions): void
 
 /** Throws unless a client can be built for this address. */
 export declare function checkUrl(url: string): void

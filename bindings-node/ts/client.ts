@@ -27,6 +27,7 @@ import { Handlers } from "./handlers.js";
 import { warnOfToken } from "./insecure.js";
 import { type AppServerChannel, FrameParser } from "./messages.js";
 import { Connection } from "./native.cjs";
+import type { SessionOptions } from "./opening.js";
 import {
   type AppServerClientOptions,
   CALL_NAMES,
@@ -40,7 +41,7 @@ import type * as wire from "./protocol.js";
 import { type Replay, serveRecording } from "./recording.js";
 import type { TurnResult } from "./results.js";
 import { Sending } from "./sending.js";
-import { Session, type SessionOptions } from "./session.js";
+import { Session } from "./session.js";
 import { ClientSocket } from "./socket.js";
 import { Standing } from "./standing.js";
 import { MESSAGES_NAMES, MessageStream, type MessagesOptions } from "./stream.js";

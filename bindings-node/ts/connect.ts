@@ -13,8 +13,11 @@ import {
 import { isReplay, type Replay } from "./recording.js";
 import { type AppServer, isServer } from "./server.js";
 
-/** What stands behind a recording: the options of its client, and the `signal` of the attempt. */
-export interface ReplayClientOptions
+/**
+ * What `connect` takes beside a server of one's own or a recording: the options of the client, and the `signal` of the
+ * attempt.
+ */
+export interface ConnectSettings
   extends Partial<Omit<AppServerClientOptions, "url">>,
     CallOptions {}
 
@@ -34,26 +37,32 @@ function optionsFor(target: string | AppServer | AppServerClientOptions): AppSer
 }
 
 /**
- * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`, or with
- * a server of one's own from {@link spawnAppServer}. All options of the client are one object, the URL among them:
- * `connect({ url, authToken })`. Rejects as {@link AppServerClient.connect} does, and with {@link InvalidOption}.
+ * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`. All options of the
+ * client are one object, the URL among them: `connect({ url, authToken })`. Rejects as
+ * {@link AppServerClient.connect} does, and with {@link InvalidOption}.
  */
 export function connect(
-  target: string | AppServer | AppServerClientOptions,
+  target: string | AppServerClientOptions,
   options?: CallOptions,
 ): Promise<AppServerClient>;
-/** The same with a recording in place of a server ({@link replay}), and the options of the client behind it. */
-export function connect(target: Replay, options?: ReplayClientOptions): Promise<AppServerClient>;
+/**
+ * The same with a server of one's own ({@link spawnAppServer}), whose URL and token are taken, or with a recording in
+ * place of a server ({@link replay}), and with the options of the client: `connect(server, { requestTimeoutMs })`.
+ */
+export function connect(
+  target: AppServer | Replay,
+  options?: ConnectSettings,
+): Promise<AppServerClient>;
 export function connect(
   target: string | AppServer | AppServerClientOptions | Replay,
   options?: CallOptions,
 ): Promise<AppServerClient>;
 export async function connect(
   target: string | AppServer | AppServerClientOptions | Replay,
-  options: ReplayClientOptions = {},
+  options: ConnectSettings = {},
 ): Promise<AppServerClient> {
   const { signal, ...settings } = checkedObject("options", options);
-  const client = isReplay(target) ? played(target, settings) : made(target, settings);
+  const client = clientFor(target, settings);
   try {
     return await client.connect({ signal });
   } catch (error) {
@@ -62,15 +71,23 @@ export async function connect(
   }
 }
 
-function played(target: Replay, settings: ReplayClientOptions): AppServerClient {
-  checkedNames(settings, CLIENT_NAMES);
-  return new AppServerClient({ url: "ws://replay", ...settings }, target);
+function clientFor(
+  target: string | AppServer | AppServerClientOptions | Replay,
+  settings: ConnectSettings,
+): AppServerClient {
+  if (isReplay(target)) {
+    checkedNames(settings, CLIENT_NAMES);
+    return new AppServerClient({ url: "ws://replay", ...settings }, target);
+  }
+  if (isServer(target)) {
+    checkedNames(settings, CLIENT_NAMES);
+    const { url, authToken } = target;
+    return new AppServerClient({ ...settings, url, authToken: settings.authToken ?? authToken });
+  }
+  return made(target, settings);
 }
 
-function made(
-  target: string | AppServer | AppServerClientOptions,
-  settings: ReplayClientOptions,
-): AppServerClient {
+function made(target: string | AppServerClientOptions, settings: ConnectSettings): AppServerClient {
   for (const [name, value] of Object.entries(settings)) {
     const option = Object.hasOwn(CLIENT_NAMES, name)
       ? name

@@ -27,6 +27,8 @@ export class EventQueue {
   /** Nothing comes any more. */
   #over = false;
   #readers: (() => void)[] = [];
+  /** Whoever has begun to read, and has not come to an end. */
+  #reader: object | undefined;
   /** Long outputs of calls, in the order in which they crossed; the result goes without them. */
   #outputs: string[] | undefined = [];
 
@@ -43,6 +45,16 @@ export class EventQueue {
   /** What a result goes without, while it is delivered. */
   get outputs(): readonly string[] {
     return this.#outputs ?? [];
+  }
+
+  /** Lets one reader have the events, until it lets go of them; gives whether it is this one. */
+  claim(reader: object): boolean {
+    this.#reader ??= reader;
+    return this.#reader === reader;
+  }
+
+  release(reader: object): void {
+    if (this.#reader === reader) this.#reader = undefined;
   }
 
   /** The engine has events. */

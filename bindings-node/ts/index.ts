@@ -32,7 +32,7 @@ export { type AuditEntry, type AuditedHandler, type AuditOptions, audit } from "
 export type { BacklogOptions, Overflow } from "./backlog.js";
 export type { Batch, BatchItem, BatchProgress } from "./batch.js";
 export { AppServerClient } from "./client.js";
-export { connect, createAppServerClient } from "./connect.js";
+export { type ConnectSettings, connect, createAppServerClient } from "./connect.js";
 export type { Conversations, StoredMessagesOptions } from "./conversations.js";
 export type { Cron } from "./cron.js";
 export {
@@ -74,6 +74,7 @@ export type { MessageFilter, MessageOf, MessageType } from "./filters.js";
 export { type GatherOptions, gather } from "./gather.js";
 export { type MapOptions, map, type StructuredMapOptions } from "./map.js";
 export { type AppServerChannel, isAppServerInfoResponseMessage, rawText } from "./messages.js";
+export type { SessionOptions } from "./opening.js";
 export type {
   Approvals,
   AppServerClientOptions,
@@ -119,7 +120,7 @@ export type {
 export type { RuleScope } from "./rules.js";
 export type { HandlerOptions } from "./running.js";
 export { AppServer, type SpawnOptions, spawnAppServer } from "./server.js";
-export { type Prompt, Session, type SessionOptions } from "./session.js";
+export { type Prompt, Session } from "./session.js";
 export type {
   SchemaOutput,
   StandardJsonSchemaConverter,

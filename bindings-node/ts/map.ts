@@ -11,11 +11,16 @@ import {
 import { check, checkedOptions, type NamesOf, show } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { AbortError, InvalidOption } from "./errors.js";
+import { opening, SESSION_NAMES, type SessionOptions } from "./opening.js";
 import { checkedSignal } from "./options.js";
-import type { OutputOf, OutputSchema } from "./outputschema.js";
+import {
+  type OutputOf,
+  type OutputSchema,
+  outputJsonSchema as writtenSchema,
+} from "./outputschema.js";
 import { hold, letGo } from "./pending.js";
 import type { TurnResult } from "./results.js";
-import { type Prompt, SESSION_NAMES, type Session, type SessionOptions } from "./session.js";
+import type { Prompt, Session } from "./session.js";
 import { onAbort } from "./signals.js";
 import type { StructuredResult } from "./structured.js";
 import { clearTimeout, setTimeout } from "./timers.js";
@@ -198,10 +203,13 @@ class Mapping {
   }
 
   async #ask(prompt: Prompt, agentId: string): Promise<TurnResult> {
-    const { agents, limit, onProgress, check, outputSchema, outputJsonSchema, ...settings } = this
-      .#options as StructuredMapOptions<OutputSchema>;
+    const { outputSchema, outputJsonSchema } = this.#options as StructuredMapOptions<OutputSchema>;
     const { signal } = this.#stop;
-    const session = await this.#client.session({ ...settings, agentId, signal });
+    const session = await this.#client.session({
+      ...sessionOptions(this.#options),
+      agentId,
+      signal,
+    });
     try {
       return outputSchema === undefined
         ? await session.run(prompt, { signal })
@@ -238,5 +246,20 @@ function checkedMapping(options: MapOptions | StructuredMapOptions<OutputSchema>
   checkedObserver(onProgress);
   check("check", checks, "boolean");
   checkedSignal(signal);
+  checkedSessions(options as StructuredMapOptions<OutputSchema>);
   return options as MapOptions;
+}
+
+/** What each session would refuse, before there is one: some of them would be started for nothing. */
+function checkedSessions(options: StructuredMapOptions<OutputSchema>): void {
+  const { agents, outputSchema, outputJsonSchema } = options;
+  opening({ ...sessionOptions(options), agentId: agents[0] });
+  if (outputSchema !== undefined) writtenSchema(outputSchema, outputJsonSchema);
+}
+
+/** What each session takes of the options. */
+function sessionOptions(options: StructuredMapOptions<OutputSchema> | MapOptions) {
+  const { agents, limit, onProgress, check, outputSchema, outputJsonSchema, ...settings } =
+    options as StructuredMapOptions<OutputSchema>;
+  return settings;
 }

@@ -12,8 +12,13 @@ import {
   take,
 } from "./checks.js";
 import { describe } from "./describe.js";
-import { InvalidOption } from "./errors.js";
-import type { NativeOptions, NativeReconnect, NativeTurnOptions } from "./native.cjs";
+import { InvalidOption, translated } from "./errors.js";
+import {
+  checkTurnOptions,
+  type NativeOptions,
+  type NativeReconnect,
+  type NativeTurnOptions,
+} from "./native.cjs";
 import { nativeRecord, type Recorded, type Replay } from "./recording.js";
 
 /** How the client lays its sockets (sections 1.1 and 2). */
@@ -284,6 +289,16 @@ export function nativeTurnOptions(options: RunTurnOptions): NativeTurnOptions | 
   const approvals = approvalsOf(options);
   if (approvals !== undefined) limits.approvals = approvals;
   return Object.keys(limits).length > 0 ? limits : undefined;
+}
+
+/**
+ * Options of turns that are sent later.
+ *
+ * @throws {@link InvalidOption} for what none could be sent with.
+ */
+export function checkedTurnOptions(options: RunTurnOptions): void {
+  const limits = nativeTurnOptions(options);
+  if (limits) translated(() => checkTurnOptions(limits));
 }
 
 /** The names of tools, which one text is not: nobody means its letters. */

@@ -452,7 +452,7 @@ export interface CronTask {
 
 /** `DeviceStatus` of the protocol (section 21). */
 export interface DeviceStatus {
-  background_processes: JsonObject[];
+  background_processes: BackgroundProcessSummary[];
   connection_name: string | null;
   current_available_skills: AvailableSkillSummary[];
   current_connection_id: string | null;

@@ -6,6 +6,7 @@ import { AbortError, errorFromJson, InvalidOption, translated } from "./errors.j
 import { type Server as NativeServer, type NativeServerOptions, ServerStart } from "./native.cjs";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
+import { ServerLog } from "./serverlog.js";
 
 /** How to start a server. */
 export interface SpawnOptions {
@@ -26,6 +27,12 @@ export interface SpawnOptions {
   readyTimeoutMs?: number | undefined;
   /** Breaks the start off: it rejects with {@link AbortError}, and what has been started is ended. */
   signal?: AbortSignal | null | undefined;
+  /**
+   * Called with each line that the server prints, from its start to its end. One that throws is reported as a process
+   * warning, and changes nothing. Of the lines that wait for a busy program the last 65,536 are kept, or as many as
+   * have 64 MiB. A server that was joined prints nothing here.
+   */
+  onLog?: ((line: string) => unknown) | undefined;
 }
 
 /** Marks a server. The other build of this package, which a program may have as well, has another class. */
@@ -47,11 +54,13 @@ export class AppServer {
   /** Whether another program's server was joined; that one goes on when it is closed here. */
   readonly joined: boolean;
   readonly #token: string | undefined;
+  readonly #log: ServerLog | undefined;
   #closed: Promise<void> | undefined;
 
   /** Made by {@link spawnAppServer}. */
-  constructor(native: NativeServer) {
+  constructor(native: NativeServer, log?: ServerLog) {
     this.#native = native;
+    this.#log = log;
     this.url = native.url();
     this.#token = native.token() ?? undefined;
     this.joined = native.joined();
@@ -68,10 +77,15 @@ export class AppServer {
     return this.#native.output();
   }
 
-  /** Ends the server; resolves when it has ended, after 5 s at most. */
+  /** Ends the server; resolves when it has ended, after 5 s at most, and its last lines were logged. */
   close(): Promise<void> {
-    this.#closed ??= this.#native.close();
-    return this.#closed as Promise<void>;
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#native.close();
+    await this.#log?.ended();
   }
 
   /** The same as `close()`, for `await using`. */
@@ -92,6 +106,7 @@ const NAMES: NamesOf<SpawnOptions> = {
   command: "texts",
   env: "texts",
   signal: "signal",
+  onLog: "function",
 };
 
 /** Half of a pair, which is no Unicode: it would arrive as another character. */
@@ -106,16 +121,19 @@ const HALF = /\p{Surrogate}/u;
  * {@link InvalidOption}.
  */
 export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppServer> {
-  const signal = checkedSignal(checkedOptions(options, NAMES).signal);
+  const { signal: given, onLog } = checkedOptions(options, NAMES);
+  const signal = checkedSignal(given);
   const native = nativeOptions(options);
   if (signal?.aborted) throw new AbortError(signal.reason);
   const start = translated(() => new ServerStart(native));
+  const log = logOf(onLog);
   const detach = signal && onAbort(signal, () => start.stop());
   try {
-    const server = await start.run();
-    if (!signal?.aborted) return new AppServer(server);
+    const server = await start.run(log?.native);
+    if (!signal?.aborted) return new AppServer(server, log);
     await server.close();
   } catch (error) {
+    await log?.ended();
     if (!signal?.aborted) throw ours(error);
   } finally {
     detach?.();
@@ -164,6 +182,12 @@ function variables(env: Record<string, string>): string[] {
 function checkWhole(name: string, text: string): void {
   if (!HALF.test(text)) return;
   throw new InvalidOption(`${name}: the text holds half a surrogate pair, which is not Unicode`);
+}
+
+function logOf(onLog: SpawnOptions["onLog"]): ServerLog | undefined {
+  if (onLog === undefined || onLog === null) return undefined;
+  if (typeof onLog === "function") return new ServerLog(onLog);
+  throw new InvalidOption(`onLog: expected a function, got ${show(onLog)}`);
 }
 
 /** The engine's errors come as a text; what else can go wrong is passed on as it is. */

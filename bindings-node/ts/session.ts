@@ -1,21 +1,20 @@
 /** A conversation with an agent, the way programs use it: ask, follow, stop. */
 
 import { type AuditEntry, audited } from "./audit.js";
-import { checkedObject, checkedOptions, type NamesOf } from "./checks.js";
+import { checkedObject, checkedOptions } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import type { StoredMessagesOptions } from "./conversations.js";
 import { Decided } from "./decided.js";
 import { absolute, isAt, shown } from "./directory.js";
 import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
+import { type Kept, opening, type SessionOptions, type StartFields } from "./opening.js";
 import {
   CALL_NAMES,
   type CallOptions,
   checkedAllow,
   checkedSignal,
-  nativeTurnOptions,
   type RequestOptions,
   type RunTurnOptions,
-  TURN_NAMES,
 } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { checkedPrompt } from "./prompts.js";
@@ -27,8 +26,6 @@ import {
   type StructuredResult,
   structured,
 } from "./structured.js";
-import type { Tool } from "./tool.js";
-import { toolSet } from "./toolset.js";
 import type { Turn } from "./turn.js";
 import type { TurnEvents } from "./turniterator.js";
 import type { AppServerExternalToolCallHandler, RunTurnCommand } from "./types.js";
@@ -36,46 +33,6 @@ import { noUsage, sumUsage } from "./usage.js";
 
 /** What is said to an agent: text, or the parts of a message's `content` (section 8.1). */
 export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
-
-/** Which conversation, and how it is led. Exactly one of `agentId` and `createAgent` is needed. */
-export interface SessionOptions extends RunTurnOptions {
-  /** An agent that exists. */
-  agentId?: string | undefined;
-  /** A new agent: `body` is the body of the REST API's `agents.create`. */
-  createAgent?: wire.RuntimeStartCreateAgentOptions | undefined;
-  /** A conversation that exists, `default` for the agent's default one; by default a new one. */
-  conversationId?: string | undefined;
-  /** The body of a new conversation. */
-  createConversation?: wire.RuntimeStartCreateConversationOptions | undefined;
-  /** What runs unasked (section 8); `standard` by default. The server's own default runs everything. */
-  mode?: wire.DevicePermissionMode | undefined;
-  /** The directory on the server's machine; a relative one is taken from here. See `cwdIgnored`. */
-  cwd?: string | undefined;
-  /**
-   * What the agent may call in this conversation. Registered as long as the connection lasts, in the
-   * place of what was registered for it (section 14). Without `onApproval` and `approvals` nothing else
-   * that wants a permission runs.
-   */
-  tools?: readonly Tool[] | undefined;
-  /** Further groups of external tools (section 14), which an `onExternalToolCall` handler answers. */
-  externalTools?: wire.RuntimeStartExternalToolsGroup[] | undefined;
-  /** Who this program is. */
-  clientInfo?: wire.RuntimeStartClientInfo | undefined;
-}
-
-/** All that a session takes. */
-export const SESSION_NAMES: NamesOf<SessionOptions> = {
-  agentId: "string",
-  createAgent: "body",
-  conversationId: "string",
-  createConversation: "body",
-  mode: "word",
-  cwd: "string",
-  tools: "tools",
-  externalTools: "groups",
-  clientInfo: "object",
-  ...TURN_NAMES,
-};
 
 /** Lets go of the conversations and tools of sessions that nobody has any more. */
 const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
@@ -86,7 +43,7 @@ const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
  */
 export class Session {
   readonly #client: AppServerClient;
-  readonly #start: Omit<wire.RuntimeStartCommand, "type" | "request_id">;
+  readonly #start: StartFields;
   readonly #turns: RunTurnOptions;
   readonly #open = new Set<Turn>();
   #cwd: string | undefined;
@@ -94,7 +51,7 @@ export class Session {
   #closed = 0;
   readonly #decided = new Decided();
   #usage = noUsage();
-  #given: Pick<SessionOptions, "tools" | "externalTools"> = {};
+  #given: Kept = {};
   #letGo: () => void = () => {};
 
   /** Agent and conversation, as other commands want them. */
@@ -104,7 +61,7 @@ export class Session {
   private constructor(
     client: AppServerClient,
     runtime: wire.RuntimeScope,
-    start: Omit<wire.RuntimeStartCommand, "type" | "request_id">,
+    start: StartFields,
     turns: RunTurnOptions,
   ) {
     this.#client = client;
@@ -115,39 +72,13 @@ export class Session {
 
   /** @internal */
   static async open(client: AppServerClient, options: SessionOptions): Promise<Session> {
-    const {
-      agentId,
-      createAgent,
-      conversationId,
-      createConversation,
-      mode = "standard",
-      cwd,
-      externalTools,
-      tools = [],
-      clientInfo,
-      signal,
-      ...turns
-    } = checkedOptions(options, SESSION_NAMES);
-    // Before anything is sent: the turns would be refused one by one.
-    nativeTurnOptions(turns);
-    const set = toolSet(tools);
-    const groups = [...(externalTools ?? []), ...set.externalTools];
-    const start = {
-      ...(agentId !== undefined && { agent_id: agentId }),
-      ...(createAgent !== undefined && { create_agent: createAgent }),
-      ...(conversationId !== undefined && { conversation_id: conversationId }),
-      ...(createConversation !== undefined && { create_conversation: createConversation }),
-      ...(cwd !== undefined && { cwd: absolute(cwd) }),
-      ...(groups.length > 0 && { external_tools: groups }),
-      ...(clientInfo !== undefined && { client_info: clientInfo }),
-      mode,
-    };
+    const { start, turns, set, given, signal } = opening(options);
     const response = await client.runtimeStart(start, { signal });
     if (!response.success || !response.runtime) throw refused("runtime_start", response);
     const session = new Session(client, response.runtime, start, turns);
-    session.#given = { tools, externalTools };
+    session.#given = given;
     session.#hold(set.handler);
-    if (start.cwd !== undefined) {
+    if (typeof start.cwd === "string") {
       try {
         await session.#look(start.cwd, { signal });
       } catch (error) {
@@ -333,7 +264,6 @@ export class Session {
       mode: this.#start.mode,
       cwd: this.#cwd,
       ...this.#given,
-      clientInfo: this.#start.client_info,
     });
   }
 

@@ -10,7 +10,7 @@ import {
 } from "./errors.js";
 import { Lanes } from "./lanes.js";
 import { Submission, submissionTool } from "./native.cjs";
-import { checkedSignal, nativeTurnOptions, type RunTurnOptions } from "./options.js";
+import { checkedSignal, checkedTurnOptions, type RunTurnOptions } from "./options.js";
 import {
   checkedOutput,
   type OutputOf,
@@ -70,7 +70,7 @@ export async function structured<Schema extends OutputSchema>(
   options: StructuredOptions<Schema>,
 ): Promise<StructuredResult<OutputOf<Schema>>> {
   const { outputSchema, outputJsonSchema: given, ...turns } = options;
-  nativeTurnOptions(turns);
+  checkedTurnOptions(turns);
   if ((turns as RunTurnOptions).check === false) {
     throw new InvalidOption("check: a turn with outputSchema has an output, or rejects");
   }

@@ -13,9 +13,10 @@
  * @packageDocumentation
  */
 
-import { checkedNames, checkedObject, checkedOptions, type NamesOf, show } from "./checks.js";
+import { checkedOptions, type NamesOf, show } from "./checks.js";
 import { InvalidOption, translated } from "./errors.js";
 import { MockServer as Native } from "./native.cjs";
+import { checkedScript, checkedTurn } from "./scriptchecks.js";
 
 export { errorCodes } from "./native.cjs";
 export { Replay, type ReplayEvent, type ReplayOptions, replay } from "./recording.js";
@@ -143,74 +144,19 @@ function waitingTime(options: WaitOptions): number {
 
 const pieces = (text: string | string[] | undefined) => (typeof text === "string" ? [text] : text);
 
-const TURN_NAMES: NamesOf<ScriptedTurn> = {
-  text: "pieces",
-  reasoning: "pieces",
-  delayMs: "number",
-  spreadMs: "number",
-  toolCalls: "calls",
-  usage: "tokens",
-  stopReason: "string",
-  error: "string",
-  hang: "boolean",
-  disconnectAfter: "whole",
-  loseInput: "boolean",
-  retries: "whole",
-  cuts: "counts",
-};
-
-const CALL_NAMES: NamesOf<ScriptedCall> = {
-  name: "string",
-  input: "value",
-  needsApproval: "boolean",
-  result: "string",
-};
-
-const LIMIT_NAMES: NamesOf<SlowReaderLimits> = {
-  pauseBytes: "whole",
-  maxQueuedFrames: "whole",
-  maxUnsentBytes: "whole",
-  pongTimeoutMs: "number",
-};
-
-const SCRIPT_NAMES: NamesOf<ScriptOptions> = {
-  generation: "word",
-  token: "string",
-  turns: "turns",
-  pingIntervalMs: "number",
-  slowReaderLimits: "limits",
-  turnEvents: "boolean",
-  correlation: "boolean",
-  directories: "texts",
-  models: "texts",
-  files: "boolean",
-  answers: "object",
-};
-
 const WAIT_NAMES: NamesOf<WaitOptions> = { timeoutMs: "number" };
 
 const RECEIVED_NAMES: NamesOf<ReceivedOptions> = { times: "whole", fields: "object" };
 
-/** What is in a script, with no other names than those that there are: a slip in one would test something else. */
-function checkedTurn(turn: ScriptedTurn): ScriptedTurn {
-  checkedNames(checkedObject("turn", turn), TURN_NAMES, "turn.");
-  for (const call of Array.isArray(turn.toolCalls) ? turn.toolCalls : []) {
-    checkedNames(checkedObject("turn.toolCalls", call), CALL_NAMES, "turn.toolCalls.");
-  }
-  return turn;
-}
-
 function nativeTurn(turn: ScriptedTurn): object {
-  checkedTurn(turn);
-  return {
+  return withoutNull({
     text: pieces(turn.text),
     reasoning: pieces(turn.reasoning),
     delay_ms: turn.delayMs,
     spread_ms: turn.spreadMs,
-    tool_calls: turn.toolCalls?.map(({ needsApproval, ...call }) => ({
-      ...call,
-      needs_approval: needsApproval,
-    })),
+    tool_calls: turn.toolCalls?.map(({ needsApproval, ...call }) =>
+      withoutNull({ ...call, needs_approval: needsApproval }),
+    ),
     usage: turn.usage,
     stop_reason: turn.stopReason,
     error: turn.error,
@@ -219,22 +165,26 @@ function nativeTurn(turn: ScriptedTurn): object {
     lose_input: turn.loseInput,
     retries: turn.retries,
     cuts: turn.cuts,
-  };
+  });
+}
+
+/** What is left out: JSON has no `undefined`, and the double takes `null` for a value. */
+function withoutNull(fields: object): object {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
 function nativeLimits(limits: boolean | SlowReaderLimits | undefined): unknown {
   if (typeof limits !== "object" || limits === null) return limits;
-  checkedNames(limits, LIMIT_NAMES, "slowReaderLimits.");
-  return {
+  return withoutNull({
     pause_bytes: limits.pauseBytes,
     max_queued_frames: limits.maxQueuedFrames,
     max_unsent_bytes: limits.maxUnsentBytes,
     pong_timeout_ms: limits.pongTimeoutMs,
-  };
+  });
 }
 
 function nativeScript(options: ScriptOptions): string {
-  return JSON.stringify({
+  const fields = {
     generation: options.generation,
     token: options.token,
     turns: options.turns?.map(nativeTurn),
@@ -246,7 +196,8 @@ function nativeScript(options: ScriptOptions): string {
     models: options.models,
     files: options.files,
     answers: options.answers,
-  });
+  };
+  return JSON.stringify(withoutNull(fields));
 }
 
 /** What {@link MockServer.assertReceived} demands. */
@@ -278,7 +229,7 @@ export class MockServer {
    */
   static async start(options: ScriptOptions | ScriptedTurn[] = {}): Promise<MockServer> {
     const whole = Array.isArray(options) ? { turns: options } : options;
-    const text = nativeScript(checkedOptions(whole, SCRIPT_NAMES));
+    const text = nativeScript(checkedScript(whole));
     return new MockServer(translated(() => Native.scripted(text)));
   }
 

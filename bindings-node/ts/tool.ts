@@ -11,7 +11,7 @@ import type {
 } from "./protocol.js";
 import type { HandlerOptions } from "./running.js";
 import type { SchemaOutput, StandardSchemaV1 } from "./standardschema.js";
-import { checkedArguments, issuesText } from "./toolarguments.js";
+import { checkedArguments } from "./toolarguments.js";
 import { errorResult, failedResult, toolResult } from "./toolresults.js";
 import { type JsonSchema, jsonSchemaOf, type ToolParameters } from "./toolschema.js";
 
@@ -38,7 +38,8 @@ export interface ToolOptions<Parameters extends ToolParameters> {
   label?: string | undefined;
   /**
    * Its parameters: a Standard Schema (zod, valibot, arktype), which validates the arguments of every
-   * call, or a JSON schema of an object, which does not: the arguments are then any object.
+   * call, or a JSON schema of an object. Of that the engine demands the types, the values of an `enum` and the names
+   * in `required`, of what is inside as well, and no other keywords.
    */
   parameters: Parameters;
   /** The JSON schema for the model, where the library of `parameters` does not write it. */
@@ -111,11 +112,13 @@ export function tool<Parameters extends ToolParameters>(options: ToolOptions<Par
     definition,
     async call(input: unknown, context: ToolContext): Promise<ExternalToolCallResult> {
       try {
-        const checked = await checkedArguments(parameters, input);
+        const { value, problems } = await checkedArguments(parameters, input);
         // A slip of the model's, which it can mend.
-        if (checked.issues) return errorResult(issuesText(name, checked.issues));
+        if (problems.length > 0) {
+          return errorResult(`invalid arguments of ${name}: ${problems.join("; ")}`);
+        }
         context.signal.throwIfAborted();
-        return toolResult(await execute(checked.value as ToolArguments<Parameters>, context));
+        return toolResult(await execute(value as ToolArguments<Parameters>, context));
       } catch (error) {
         return failedResult(error);
       }

@@ -1,36 +1,43 @@
 /** The arguments of a tool call, judged by the tool's schema. */
 
-import {
-  isStandardSchema,
-  type StandardSchemaIssue,
-  type StandardSchemaResult,
-} from "./standardschema.js";
+import { checkToolArguments } from "./native.cjs";
+import { isStandardSchema, type StandardSchemaIssue } from "./standardschema.js";
 import type { ToolParameters } from "./toolschema.js";
 
 /** More would not help a model to mend its call. */
 const MOST_ISSUES = 8;
 
+/** What the function gets, or what is wrong with that: where, and what was expected there. */
+export interface CheckedArguments {
+  value: unknown;
+  problems: readonly string[];
+}
+
 /**
- * What a schema makes of the arguments, or what is wrong with them. A JSON schema is not applied,
- * which would need a library: its arguments only have to be an object. A call without arguments has
+ * What a schema makes of the arguments, or what is wrong with them. By a JSON schema the engine judges them, which
+ * looks at types, values of an `enum` and `required` names. A call without arguments has
  * those of an empty object, which is what a tool without parameters is called with.
  */
 export async function checkedArguments(
   parameters: ToolParameters,
   input: unknown,
-): Promise<StandardSchemaResult<unknown>> {
+): Promise<CheckedArguments> {
   const value = input ?? {};
-  if (isStandardSchema(parameters)) return parameters["~standard"].validate(value);
-  if (typeof value === "object" && !Array.isArray(value)) return { value };
-  return { issues: [{ message: `expected an object, received ${JSON.stringify(value)}` }] };
+  if (!isStandardSchema(parameters)) {
+    return {
+      value,
+      problems: checkToolArguments(JSON.stringify(parameters), JSON.stringify(value)),
+    };
+  }
+  const checked = await parameters["~standard"].validate(value);
+  if (checked.issues) {
+    const [first = "they do not fit the schema", ...more] = issueLines(checked.issues);
+    return { value, problems: [first, ...more] };
+  }
+  return { value: checked.value, problems: [] };
 }
 
-/** What is wrong with the arguments of a call, for the model: where, and what was expected there. */
-export function issuesText(tool: string, issues: readonly StandardSchemaIssue[]): string {
-  return `invalid arguments of ${tool}: ${issueLines(issues).join("; ")}`;
-}
-
-/** The same one by one: so many as help, and how many more there are. */
+/** What is wrong with a value by the schema of a library, for the model: so many as help, and how many more there are. */
 export function issueLines(issues: readonly StandardSchemaIssue[]): string[] {
   // A list of a library's own class need not know how to make another one of itself.
   const lines = Array.from(issues, ({ path, message }) => {

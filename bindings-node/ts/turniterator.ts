@@ -4,6 +4,11 @@ import type { EventQueue } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import { Chunks, type UIMessageChunk } from "./uimessages.js";
 
+/** Each event is given once: two loops would have a part each, in silence. */
+const ANOTHER =
+  "the events of this turn are read by another loop or stream, which has not ended; " +
+  "two readers need the stream's tee()";
+
 /** Gives what a reader wants of an event; `undefined` passes it over. */
 export type Pick<T> = (event: TurnEvent) => T | undefined;
 
@@ -37,6 +42,7 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
 
   /** The next item. A piece of text that is there takes no `async` function, which would cost more than the rest. */
   next(): Promise<IteratorResult<T, undefined>> {
+    if (!this.#done && !this.#events.claim(this)) return Promise.reject(new TypeError(ANOTHER));
     const event = this.#done ? undefined : this.#events.piece();
     const value = event && this.#pick(event);
     return value === undefined ? this.#later() : Promise.resolve({ done: false, value });
@@ -54,7 +60,7 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
 
   async return(): Promise<IteratorResult<T, undefined>> {
     if (!this.#done) {
-      this.#done = true;
+      this.#finish();
       this.#events.wake();
       await this.#turn.stop();
     }
@@ -69,8 +75,14 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
   /** The last event, when everything before it was taken. */
   #end(): TurnEvent | undefined {
     if (!this.#events.over) return undefined;
-    this.#done = true;
+    this.#finish();
     return this.#turn.last();
+  }
+
+  /** Whoever reads next may. */
+  #finish(): void {
+    this.#done = true;
+    this.#events.release(this);
   }
 }
 

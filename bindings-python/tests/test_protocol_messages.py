@@ -67,6 +67,18 @@ def test_every_recorded_message_is_of_its_class() -> None:
     assert len(deltas) > 12
 
 
+def test_processes_in_the_background_are_of_a_class() -> None:
+    kinds: set[str] = set()
+    for _, frame in frames("recv"):
+        message = decode(text_of(frame))
+        if isinstance(message, protocol.DeviceStatusUpdateMessage):
+            for process in message.device_status.background_processes:
+                assert type(process) is protocol.BackgroundProcessSummary
+                assert (process.status, type(process.started_at_ms)) == ("running", int)
+                kinds.add(process.kind)
+    assert kinds == {"agent_task", "bash"}
+
+
 def test_every_type_of_the_catalog_has_a_class() -> None:
     sent = {one["type"]: one for one in CATALOG["messages"] if one["kind"] != "command"}
     assert set(MESSAGES) == set(sent)

@@ -1,5 +1,7 @@
 //! How to reach a server, checked before anything touches the network.
 
+mod builder;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,7 +42,20 @@ impl Default for TlsOptions {
     }
 }
 
-/// Everything that can be set before connecting. Times are limits, not delays.
+/// Everything that can be set before connecting. Times are limits, not delays. What cannot be used is refused by
+/// [`crate::Client::new`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use letta_app_client::{ConnectOptions, Transport};
+///
+/// let options = ConnectOptions::new("ws://127.0.0.1:4500")
+///     .token("secret")
+///     .transport(Transport::Single)
+///     .request_timeout(Duration::from_secs(5));
+/// assert_eq!(options.connect_timeout, Duration::from_secs(10));
+/// ```
 #[derive(Clone)]
 pub struct ConnectOptions {
     /// `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`.
@@ -144,41 +159,6 @@ impl ConnectOptions {
     #[must_use]
     pub fn replay(replay: crate::testing::Replay) -> Self {
         Self { replay: Some(replay), ..Self::new("ws://replay") }
-    }
-
-    /// Sets the token.
-    #[must_use]
-    pub fn token(mut self, token: impl Into<String>) -> Self {
-        self.token = Some(token.into());
-        self
-    }
-
-    /// Sets the transport.
-    #[must_use]
-    pub fn transport(mut self, transport: Transport) -> Self {
-        self.transport = transport;
-        self
-    }
-
-    /// Sets how a lost connection is opened again; `None` for not at all.
-    #[must_use]
-    pub fn reconnect(mut self, reconnect: Option<Reconnect>) -> Self {
-        self.reconnect = reconnect;
-        self
-    }
-
-    /// Sets whether there is a second connection that takes over.
-    #[must_use]
-    pub fn standby(mut self, standby: bool) -> Self {
-        self.standby = standby;
-        self
-    }
-
-    /// Writes everything that goes over the sockets into a file.
-    #[must_use]
-    pub fn record(mut self, record: RecordOptions) -> Self {
-        self.record = Some(record);
-        self
     }
 
     /// Checks what can be checked without the network.

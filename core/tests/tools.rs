@@ -37,7 +37,7 @@ fn lookup(input: Value) -> ScriptedCall {
 }
 
 fn parameters() -> Value {
-    json!({ "type": "object", "properties": { "key": { "type": "string" } } })
+    json!({ "type": "object", "properties": { "key": { "type": ["string", "integer"] } } })
 }
 
 /// A tool that says whose it is and what it was asked for.
@@ -151,6 +151,24 @@ async fn arguments_are_of_a_type_and_a_misfit_is_told_to_the_model() {
     let (status, output) = outcome(&misfit);
     assert_eq!(status, "error");
     assert!(output.contains("rows[1]") && output.contains("two"), "{output}");
+}
+
+#[tokio::test]
+async fn arguments_that_do_not_fit_the_schema_call_nothing() {
+    let calls = [json!({ "key": 1 }), json!({}), json!({ "key": "x" })];
+    let (_server, client) = calling(calls.map(lookup).into()).await;
+    let schema = json!({
+        "type": "object", "properties": { "key": { "type": "string" } }, "required": ["key"],
+    });
+    let found = Tool::new("lookup", "", schema, |_, _| async { Ok::<_, String>("found") });
+    let session = client.session(agent("a").tool(found)).await.unwrap();
+    for expected in [
+        ("error", "bad arguments for lookup: key: expected text, got 1"),
+        ("error", "bad arguments for lookup: key: expected text, but it is missing"),
+        ("success", "found"),
+    ] {
+        assert_eq!(outcome(&session.run("?").await.unwrap()), expected);
+    }
 }
 
 #[tokio::test]

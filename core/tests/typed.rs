@@ -93,6 +93,24 @@ fn every_recorded_message_is_read_and_written_as_it_was() {
 }
 
 #[test]
+fn processes_in_the_background_are_of_a_type() {
+    let mut kinds = BTreeSet::new();
+    for (_, frame) in frames("recv") {
+        let ServerMessage::DeviceStatusUpdate(status) = ServerMessage::from(frame) else {
+            continue;
+        };
+        for process in status.device_status.background_processes {
+            assert_eq!(
+                (process.status.as_str(), process.started_at_ms.is_some()),
+                ("running", true)
+            );
+            kinds.insert(process.kind);
+        }
+    }
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["agent_task", "bash"]);
+}
+
+#[test]
 fn what_is_unknown_survives() {
     for (path, mut frame) in samples() {
         // A new field, at the top and inside an object.

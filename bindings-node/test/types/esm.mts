@@ -38,6 +38,11 @@ export async function uses(url: string): Promise<void> {
       case "turn_finished":
         expectTypeOf(message.error).toEqualTypeOf<string | undefined>();
         break;
+      case "update_device_status":
+        for (const { kind } of message.device_status.background_processes) {
+          expectTypeOf(kind).toEqualTypeOf<"bash" | "agent_task" | "monitor">();
+        }
+        break;
       case "stream_delta":
         expectTypeOf(message.delta.message_type).toExtend<string>();
         break;

@@ -4,7 +4,9 @@
 //! the whole request then, so that each turn fails. A tool that a program makes is checked when it is made; a registration
 //! that is written by hand is sent as the server would take it, since not every model is as strict.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::schema::{Place, Schema};
 
 /// The longest name that all models take.
 const LONGEST: usize = 64;
@@ -37,6 +39,24 @@ pub fn check_tool_parameters(schema: &Value) -> Result<(), String> {
     }
 }
 
+/// Checks the arguments of a call by the JSON schema of its tool; what no library has checked, and no type.
+///
+/// Types, the values of an `enum` and the `required` names are looked at, of what is inside as well; other keywords
+/// are not. The arguments are always an object, whatever the schema says, and a call without any has an empty one.
+///
+/// # Errors
+///
+/// Says what does not fit, each line beginning with its field: so many as help a model, and how many more there are.
+pub fn check_tool_arguments(schema: &Value, arguments: &Value) -> Result<(), Vec<String>> {
+    let whole = Place::Whole("arguments");
+    let none = Value::Object(Map::new());
+    let arguments = if arguments.is_null() { &none } else { arguments };
+    let object = Value::Object(Map::from_iter([("type".to_owned(), "object".into())]));
+    let schema = if arguments.is_object() { schema } else { &object };
+    let problems = Schema::new(schema).problems(arguments, whole);
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -64,5 +84,26 @@ mod tests {
         assert_eq!(told, "expected the JSON schema of an object, got []");
         let told = check_tool_parameters(&json!({ "type": "array" })).unwrap_err();
         assert_eq!(told, "expected the JSON schema of an object, got one of type \"array\"");
+    }
+
+    #[test]
+    fn arguments_are_those_of_the_schema() {
+        let schema = json!({
+            "type": "object", "properties": { "n": { "type": "number" } }, "required": ["n"],
+        });
+        assert_eq!(check_tool_arguments(&schema, &json!({ "n": 1, "more": [] })), Ok(()));
+        for (arguments, problem) in [
+            (json!({ "n": "1" }), r#"n: expected a number, got "1""#),
+            (json!({}), "n: expected a number, but it is missing"),
+            (json!(null), "n: expected a number, but it is missing"),
+            (json!([1]), "arguments: expected an object, got [1]"),
+        ] {
+            let problem = Err(vec![problem.to_owned()]);
+            assert_eq!(check_tool_arguments(&schema, &arguments), problem, "{arguments}");
+        }
+        // Also where the schema does not say so.
+        let problem = Err(vec!["arguments: expected an object, got 5".to_owned()]);
+        assert_eq!(check_tool_arguments(&json!({}), &json!(5)), problem);
+        assert_eq!(check_tool_arguments(&json!({}), &json!(null)), Ok(()));
     }
 }

@@ -948,7 +948,7 @@ object! {
     DeviceStatus {
         required {
             /// `background_processes`.
-            background_processes = "background_processes": Vec<Value>,
+            background_processes = "background_processes": Vec<BackgroundProcessSummary>,
             /// `connection_name`.
             connection_name = "connection_name": Option<String>,
             /// `current_available_skills`.

@@ -21,7 +21,7 @@ pub use output::ToolOutput;
 pub(crate) use routes::{Calls, Scope, ToolRoutes};
 pub(crate) use serve::{Toolbox, panic_text};
 
-use crate::engine::{check_tool_name, check_tool_parameters};
+use crate::engine::{check_tool_arguments, check_tool_name, check_tool_parameters};
 use crate::error::{Error, ErrorKind};
 
 /// How much of an error the model is told, in characters.
@@ -76,7 +76,9 @@ impl fmt::Debug for Tool {
 
 impl Tool {
     /// Makes a tool of an async function that takes the arguments as JSON. `parameters` is their JSON
-    /// schema, an object's; the arguments are what a model wrote, and need not keep to it.
+    /// schema, an object's. Arguments that do not fit it are answered with what is wrong, field by field, and
+    /// nothing is called. What is checked are the types, the values of an `enum` and the `required` names, of what
+    /// is inside as well, and no other keywords.
     ///
     /// What the function returns is answered to the model: its output, or the text of its error. A panic
     /// is answered as an error as well. The future runs in a task of its own, and is dropped when nobody
@@ -93,18 +95,38 @@ impl Tool {
         T: Into<ToolOutput>,
         E: fmt::Display,
     {
+        let schema = parameters.clone();
+        Self::unchecked(name, description, parameters, move |arguments, context| {
+            let running = match check_tool_arguments(&schema, &arguments) {
+                Ok(()) => Ok(handler(arguments, context)),
+                Err(problems) => Err(bad_arguments(context.tool_name(), &problems.join("; "))),
+            };
+            async move { running?.await.map_err(|error| error.to_string()) }
+        })
+    }
+
+    /// [`Tool::new`] of a function that checks its arguments itself.
+    fn unchecked<F, R, T>(
+        name: impl Into<String>,
+        description: impl Into<String>,
+        parameters: Value,
+        handler: F,
+    ) -> Self
+    where
+        F: Fn(Value, ToolContext) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, String>> + Send + 'static,
+        T: Into<ToolOutput>,
+    {
         let run = move |arguments, context| -> Outcome {
             let running = handler(arguments, context);
-            Box::pin(
-                async move { running.await.map(Into::into).map_err(|error| error.to_string()) },
-            )
+            Box::pin(async move { running.await.map(Into::into) })
         };
         let (name, description) = (name.into(), description.into());
         Self { name, label: None, description, parameters, run: Arc::new(run) }
     }
 
-    /// [`Tool::new`] with arguments of a type. Where they do not fit it, the model is told which field
-    /// is wrong, and nothing is called.
+    /// [`Tool::new`] with arguments of a type, which has the say on them in the place of the schema. Where they do
+    /// not fit it, the model is told which field is wrong, and nothing is called.
     pub fn typed<A, F, R, T, E>(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -118,7 +140,7 @@ impl Tool {
         T: Into<ToolOutput>,
         E: fmt::Display,
     {
-        Self::new(name, description, parameters, move |arguments, context: ToolContext| {
+        Self::unchecked(name, description, parameters, move |arguments, context: ToolContext| {
             let running = match serde_path_to_error::deserialize(arguments) {
                 Ok(arguments) => Ok(handler(arguments, context)),
                 Err(error) => Err(misfit(context.tool_name(), &error)),
@@ -168,7 +190,11 @@ impl Tool {
 fn misfit(tool: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let (path, what) = (error.path().to_string(), error.inner());
     let field = if path == "." { String::new() } else { format!("{path}: ") };
-    format!("bad arguments for {tool}: {field}{what}")
+    bad_arguments(tool, &format!("{field}{what}"))
+}
+
+fn bad_arguments(tool: &str, problems: &str) -> String {
+    format!("bad arguments for {tool}: {problems}")
 }
 
 #[cfg(test)]

@@ -30,7 +30,6 @@ __all__ = [
     "ApprovalResponseBody",
     "ApprovalResponseDecision",
     "ApprovalResponseDenyDecision",
-    "BackgroundProcessSummary",
     "Base64Source",
     "ChangeDeviceStateCommand",
     "ChangeDeviceStateFields",
@@ -292,26 +291,6 @@ class ApprovalResponseDenyDecision(TypedDict):
 
     behavior: Literal["deny"]
     message: str
-
-
-class _BackgroundProcessSummaryRequired(TypedDict):
-    kind: Literal["bash", "agent_task", "monitor"]
-    process_id: str
-    started_at_ms: float | None
-    status: str
-
-
-class BackgroundProcessSummary(_BackgroundProcessSummaryRequired, total=False):
-    """``BackgroundProcessSummary`` of the protocol (section 21)."""
-
-    command: str
-    description: str
-    error: str
-    exit_code: float | None
-    persistent: bool
-    source: Literal["command", "websocket"]
-    subagent_id: str | None
-    task_type: str
 
 
 class Base64Source(TypedDict):

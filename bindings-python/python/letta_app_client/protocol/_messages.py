@@ -27,6 +27,7 @@ __all__ = [
     "ApprovalResponseMessageDelta",
     "AssistantMessageDelta",
     "AvailableSkillSummary",
+    "BackgroundProcessSummary",
     "CanUseToolControlRequestBody",
     "ChannelAccountBindResponseMessage",
     "ChannelAccountCreateResponseMessage",
@@ -224,6 +225,25 @@ class AvailableSkillSummary(Fields):
     name: str
     path: str
     source: Literal["bundled", "global", "agent", "project"]
+
+
+class BackgroundProcessSummary(Fields):
+    """``BackgroundProcessSummary`` of the protocol (section 21)."""
+
+    __slots__ = ()
+    _optional = frozenset({"command", "description", "error", "exit_code", "persistent", "source", "subagent_id", "task_type"})
+    command: str | None
+    description: str | None
+    error: str | None
+    exit_code: float | None
+    kind: Literal["bash", "agent_task", "monitor"]
+    persistent: bool | None
+    process_id: str
+    source: Literal["command", "websocket"] | None
+    started_at_ms: float | None
+    status: str
+    subagent_id: str | None
+    task_type: str | None
 
 
 class CanUseToolControlRequestBody(Fields):
@@ -493,7 +513,7 @@ class DeviceStatus(Fields):
 
     __slots__ = ()
     _optional = frozenset({"boot_working_directory", "cwd_map", "cwd_revision", "mod_commands", "should_doctor"})
-    background_processes: list[Any]
+    background_processes: list[BackgroundProcessSummary]
     boot_working_directory: str | None
     connection_name: str | None
     current_available_skills: list[AvailableSkillSummary]
@@ -2970,7 +2990,7 @@ nest(
         CronTriggerResponseMessage: {"task": CronTask},
         CronUpdateResponseMessage: {"task": CronTask},
         CronsUpdatedMessage: {"runtime": RuntimeScope},
-        DeviceStatus: {"current_available_skills": AvailableSkillSummary, "experiments": ExperimentSnapshot, "git_context": GitContext, "mod_commands": ModCommandInfo, "pending_control_requests": PendingControlRequest, "reflection_settings": ReflectionSettingsSnapshot},
+        DeviceStatus: {"background_processes": BackgroundProcessSummary, "current_available_skills": AvailableSkillSummary, "experiments": ExperimentSnapshot, "git_context": GitContext, "mod_commands": ModCommandInfo, "pending_control_requests": PendingControlRequest, "reflection_settings": ReflectionSettingsSnapshot},
         DeviceStatusUpdateMessage: {"device_status": DeviceStatus, "runtime": RuntimeScope},
         DiffHunk: {"lines": DiffHunkLine},
         DiffPreview: {"hunks": DiffHunk},
