@@ -46,7 +46,7 @@ impl Engine {
 
     /// Processes frames that waited for others, as far as their turn has come.
     pub(super) fn process_ready(&mut self) {
-        while let Some((channel, text)) = self.sequence.ready() {
+        while let Some((channel, text)) = self.sequence.ready(self.ctx.now) {
             if let Ok(envelope) = Envelope::read(&text) {
                 self.process(channel, &envelope, &mut None, &text);
             }
