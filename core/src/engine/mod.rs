@@ -155,6 +155,7 @@ impl Engine {
                 approvers: Approvers::default(),
                 switching: false,
                 last_frame: None,
+                worked: false,
                 settle_pause,
             },
             requests: Requests::default(),
