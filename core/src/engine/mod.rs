@@ -296,7 +296,7 @@ impl Engine {
                 }
             }
             Command::Detach { token } => {
-                if !self.stop_cut(token, Cause::Gone) {
+                if !self.let_cut_go(token) {
                     self.with_turn(token, |runtime, ctx| runtime.detach_turn(token, ctx));
                 }
             }
