@@ -50,8 +50,8 @@ class Reconnect:
     """How a lost connection is opened again.
 
     The waits before the attempts are drawn at random below a limit that doubles from ``base`` to
-    ``cap``. It starts from ``base`` again after a connection that was of use (a turn has ended on it,
-    or a request was answered) or was open for at least ``cap``.
+    ``cap``. It starts from ``base`` again after a connection that was of use (a turn has ended on
+    it, or a request was answered) or was open for at least ``cap``.
 
     Attributes:
         max_attempts: After so many failures in a row it is given up; ``None`` for never.
