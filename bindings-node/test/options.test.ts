@@ -31,6 +31,7 @@ describe("options that cannot be used are refused by name", () => {
     ["a time as text", { url, keepaliveTimeoutMs: "5" }, "keepaliveTimeoutMs"],
     ["a size of nothing", { url, maxMessageBytes: 0 }, "maxMessageBytes"],
     ["a negative pause", { url, settlePauseMs: -1 }, "settlePauseMs"],
+    ["a pause without end", { url, settlePauseMs: Number.POSITIVE_INFINITY }, "settlePauseMs"],
     ["no tools at once", { url, externalToolConcurrency: 0 }, "externalToolConcurrency"],
     ["no time for tools", { url, externalToolTimeoutMs: 0 }, "externalToolTimeoutMs"],
     ["tools at once as text", { url, externalToolConcurrency: "4" }, "externalToolConcurrency"],

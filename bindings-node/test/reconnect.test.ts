@@ -115,7 +115,7 @@ it("says in errors and to handlers that it goes on", async () => {
   expect(client.state).toBe("reconnecting");
   const refused = await rejection(client.info());
   expect(refused).toBeInstanceOf(Disconnected);
-  expect(refused).toMatchObject({ willReconnect: true });
+  expect(refused).toMatchObject({ willReconnect: true, retryable: true });
   // A connect does not wait for the timer.
   await client.connect();
   expect((await client.info()).success).toBe(true);

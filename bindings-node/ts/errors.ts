@@ -71,8 +71,10 @@ export abstract class LettaAppError extends Error {
   /** The stable name of the kind, the same in all languages. */
   abstract readonly code: string;
   /**
-   * Whether the same call may succeed when it is made again. A {@link RequestTimeout} says that of a request that may
-   * have been carried out: what creates something may be there twice then.
+   * Whether the same call may succeed when it is made again. A {@link Disconnected} or {@link TurnInterrupted} says so
+   * where nothing was sent, or the input has not arrived, and the connection is opened again by itself. A
+   * {@link RequestTimeout} says that of a request that may have been carried out: what creates something may be there
+   * twice then.
    */
   readonly retryable: boolean;
   /** What the reader can do about it; it is part of `message` too. */

@@ -195,8 +195,9 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   /**
    * Stops the turn on the server (`abort_message`, or `remove_queue_item` while it is queued; section
    * 15) and resolves with its result once it has ended, after `abortGraceMs` at the latest. The
-   * status is then `aborted`, or whatever the turn had come to by itself. Changes nothing about one
-   * that has ended.
+   * status is then `aborted`, or whatever the turn had come to by itself. Where the server has not said
+   * by then where the input is, it is `disconnected`: nothing could be sent, and the turn is stopped as
+   * soon as something can. Changes nothing about one that has ended.
    *
    * Rejects with what awaiting the turn rejects with.
    */

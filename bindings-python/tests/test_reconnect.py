@@ -133,6 +133,7 @@ async def test_errors_and_handlers_say_that_it_goes_on(scripted: Scripted) -> No
     with pytest.raises(letta.Disconnected) as refused:
         client.input(runtime=runtime, payload=message())
     assert refused.value.will_reconnect
+    assert refused.value.retryable, "nothing was sent"
     # A connect does not wait for the timer.
     with anyio.fail_after(10):
         await client.connect()

@@ -472,7 +472,8 @@ impl Connection {
                 let message = "the connection was lost and is being opened again";
                 Err(Error::new(ErrorKind::Disconnected, message)
                     .with_hint("wait for connect, or for the state `open`")
-                    .with_will_reconnect(true))
+                    .with_will_reconnect(true)
+                    .with_unsent())
             }
             State::Disconnected => {
                 let given_up = self.shared.given_up();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::engine::TurnResult;
+use crate::engine::{InputDelivery, TurnResult};
 
 /// What went wrong, as one flat list that Rust, Python and Node share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,7 +134,8 @@ impl ErrorKind {
         )
     }
 
-    /// Whether the same call may succeed when it is made again without a change by the caller.
+    /// Whether the same call may succeed when it is made again without a change by the caller, as a rule; see
+    /// [`Error::retryable`].
     ///
     /// `false` for a turn's uncertain outcome: repeating an input that may have been committed runs it twice. A
     /// request without an answer ([`ErrorKind::RequestTimeout`]) may have been carried out as well: repeat what
@@ -159,6 +160,7 @@ struct Inner {
     response: Option<String>,
     close_code: Option<u16>,
     will_reconnect: bool,
+    unsent: bool,
     result: Option<Box<TurnResult>>,
     problems: Vec<String>,
     dropped_count: Option<u64>,
@@ -178,6 +180,7 @@ impl Error {
             response: None,
             close_code: None,
             will_reconnect: false,
+            unsent: false,
             result: None,
             problems: Vec::new(),
             dropped_count: None,
@@ -219,6 +222,12 @@ impl Error {
     #[must_use]
     pub fn with_will_reconnect(mut self, will_reconnect: bool) -> Self {
         self.0.will_reconnect = will_reconnect;
+        self
+    }
+
+    /// Adds that nothing was sent.
+    pub(crate) fn with_unsent(mut self) -> Self {
+        self.0.unsent = true;
         self
     }
 
@@ -295,6 +304,17 @@ impl Error {
         self.0.will_reconnect
     }
 
+    /// Whether the same call may succeed when it is made again without a change by the caller: where its kind says
+    /// so ([`ErrorKind::retryable`]), and where nothing was sent, or the input has not arrived
+    /// ([`crate::InputDelivery::Undelivered`]), and the connection is opened again by itself.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        let lost = matches!(self.kind(), ErrorKind::Disconnected | ErrorKind::TurnInterrupted);
+        let result = self.result();
+        let undelivered = result.is_some_and(|r| r.delivery == InputDelivery::Undelivered);
+        self.kind().retryable() || (lost && self.0.will_reconnect && (self.0.unsent || undelivered))
+    }
+
     /// What is known of the turn, for the kinds that begin with `Turn` [`ErrorKind::ApprovalRequired`]
     /// and [`ErrorKind::StructuredOutput`].
     #[must_use]
@@ -342,7 +362,7 @@ impl Error {
             "code": inner.kind.code(),
             "message": inner.message,
             "hint": inner.hint,
-            "retryable": inner.kind.retryable(),
+            "retryable": self.retryable(),
             "close_code": inner.close_code,
             "will_reconnect": inner.will_reconnect,
             "response": inner.response,

@@ -42,6 +42,9 @@ impl Default for TlsOptions {
     }
 }
 
+/// What is no wait but the end of it: an infinite time of Python or Node is at least as long.
+const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
+
 /// Everything that can be set before connecting. Times are limits, not delays. What cannot be used is refused by
 /// [`crate::Client::new`].
 ///
@@ -190,6 +193,12 @@ impl ConnectOptions {
             }
             if cap < base {
                 return invalid("reconnect.cap: expected a time not below reconnect.base");
+            }
+        }
+        let base = self.reconnect.map_or(Duration::ZERO, |rules| rules.base);
+        for (name, wait) in [("settle_pause", self.settle_pause), ("reconnect.base", base)] {
+            if wait >= ENDLESS {
+                return invalid(&format!("{name}: expected a wait that ends, below a year"));
             }
         }
         if self.external_tools.concurrency == 0 {
@@ -461,6 +470,21 @@ mod tests {
             assert!(error.message().starts_with(field), "{error}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_wait_has_to_end() {
+        let endless = |options: ConnectOptions| {
+            options.check().err().expect("nothing would ever be sent").to_string()
+        };
+        let pause = ConnectOptions { settle_pause: ENDLESS, ..ConnectOptions::new("ws://h") };
+        assert_eq!(endless(pause), "settle_pause: expected a wait that ends, below a year");
+        let rules = Reconnect { base: Duration::MAX, cap: Duration::MAX, max_attempts: None };
+        let waiting = ConnectOptions { reconnect: Some(rules), ..ConnectOptions::new("ws://h") };
+        assert_eq!(endless(waiting), "reconnect.base: expected a wait that ends, below a year");
+        let rules = Reconnect { cap: Duration::MAX, ..Reconnect::default() };
+        let doubling = ConnectOptions { reconnect: Some(rules), ..ConnectOptions::new("ws://h") };
+        assert!(doubling.check().is_ok(), "each of its waits ends");
     }
 
     #[test]

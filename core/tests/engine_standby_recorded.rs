@@ -200,5 +200,11 @@ fn a_recorded_input_that_was_queued_is_sent_again() {
         round(&mut lab);
     }
     assert_eq!(inputs.len(), 2);
+    let id = inputs[1]["payload"]["messages"][0]["client_message_id"].take();
+    assert_ne!(
+        id,
+        inputs[0]["payload"]["messages"][0]["client_message_id"].take(),
+        "it was had before"
+    );
     assert_eq!(inputs[0], inputs[1]);
 }

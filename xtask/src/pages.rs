@@ -78,7 +78,9 @@ pub fn errors(list: &str) -> Outcome<String> {
     let _ = writeln!(
         text,
         "The engine knows {} kinds. `code` is the same in all languages (`error.code`, in Rust \
-         `error.kind().code()`). *Retryable* (`error.retryable`): the same call may succeed later. A request \
+         `error.kind().code()`). *Retryable* (`error.retryable`, in Rust `error.retryable()`): the same call may succeed later; the table has what a kind \
+         says as a rule. `disconnected` and `turn_interrupted` say so where nothing was sent, or the input has not \
+         arrived, and the connection is opened again by itself. A request \
          without an answer in time (`request_timeout`) may have been carried out all the same: repeat what asks or sets \
          something; what creates something may be there twice then. *Ends a turn*: the error is that of a turn, and \
          carries what is known of it in `result`.\n\n\

@@ -83,9 +83,11 @@ class LettaAppError(Exception):
         code: The stable name of the kind of error, the same in Rust, Python and Node. Empty for
             the two base classes.
         retryable: Whether the same call may succeed when it is made again unchanged. ``False``
-            where the outcome of a turn is uncertain: an input that is repeated may run twice. A
-            request without an answer may have been carried out as well: what creates something
-            may be there twice then. An error of the engine says it for itself; the class has
+            where the outcome of a turn is uncertain: an input that is repeated may run twice.
+            ``True`` for a ``Disconnected`` or ``TurnInterrupted`` of which nothing was sent, or
+            whose input has not arrived, while the connection is opened again by itself. A request
+            without an answer may have been carried out as well: what creates something may be
+            there twice then. An error of the engine says it for itself; the class has
             what its kind usually says.
         hint: What the reader can do about it, if there is something to say.
     """

@@ -56,7 +56,8 @@ class Reconnect:
     """How a lost connection is opened again.
 
     The waits before the attempts are drawn at random below a limit that doubles from ``base`` to
-    ``cap``. It starts from ``base`` again after a connection that was open for at least ``cap``.
+    ``cap``. It starts from ``base`` again after a connection that was of use (a turn has ended on
+    it, or a request was answered) or was open for at least ``cap``.
 
     Attributes:
         max_attempts: After so many failures in a row it is given up; ``None`` for never.
@@ -162,7 +163,8 @@ class ConnectOptions:
     A client belongs to its process; its options can be pickled, so that a worker process makes a
     client of its own. The pickle has the token, and so has ``dataclasses.asdict``; the repr has
     not. ``dataclasses.replace`` makes others of it. Making one sends nothing. Of the limits of time
-    ``math.inf`` means that there is none.
+    ``math.inf`` means that there is none; ``settle_pause`` and ``Reconnect.base`` are waits, which
+    have to end.
 
     Attributes:
         url: ``ws://``, ``wss://``, ``http://`` or ``https://``; an empty path means ``/ws``.

@@ -25,7 +25,7 @@ const SURE: u32 = 10;
 
 /// The state behind the waits of one client.
 ///
-/// The waits grow with every attempt until a connection has stayed open for as long as the cap: one
+/// The waits grow with every attempt until a connection was of use, or has stayed open for as long as the cap: one
 /// that opens and is cut at once, again and again, is not tried in a tight loop.
 #[derive(Debug)]
 pub(crate) struct Backoff {
@@ -47,6 +47,11 @@ impl Backoff {
     /// A connection is open.
     pub(crate) fn opened(&mut self, now: Duration) {
         self.opened = now;
+    }
+
+    /// The connection was of use: somebody's turn has ended on it, or a request was answered.
+    pub(crate) fn worked(&mut self) {
+        self.tried = 0;
     }
 
     /// It was lost. How long to wait before the next attempt. One that an attempt had opened and that was lost soon,
@@ -173,6 +178,10 @@ mod tests {
         backoff.opened(now);
         let wait = backoff.lost(now + rules.cap, true).unwrap();
         assert!(wait <= rules.base, "it was good for a while");
+        assert!(backoff.failed().is_some());
+        backoff.opened(now);
+        backoff.worked();
+        assert!(backoff.lost(now, true).unwrap() <= rules.base, "it was of use");
     }
 
     #[test]

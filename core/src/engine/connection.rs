@@ -48,6 +48,9 @@ impl Engine {
         }
         self.standby.down();
         let heard = self.counters.frames > self.frames_before;
+        if std::mem::take(&mut self.ctx.worked) {
+            self.link.worked();
+        }
         self.link.lost(now, error, heard);
         let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
         let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));

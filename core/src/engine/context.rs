@@ -169,6 +169,8 @@ pub(crate) struct Context {
     pub(crate) switching: bool,
     /// When the last frame came on the connection; `None` where a lost one is not opened again.
     pub(crate) last_frame: Option<Duration>,
+    /// The connection was of use: a turn has ended on it, or a request was answered.
+    pub(crate) worked: bool,
     /// How long to wait before an input on a runtime whose turn has just ended (section 18).
     pub(crate) settle_pause: Duration,
 }
@@ -201,6 +203,7 @@ impl Context {
 
     /// A turn has a result, which is an error where it is to be checked and is no good one.
     pub(crate) fn turn_over(&mut self, token: Token, result: TurnResult, check: bool) {
+        self.worked = true;
         let checked = if check { result.checked() } else { Ok(result) };
         self.deliveries.push_back(match checked {
             Ok(result) => Delivery::Turn { token, result: Box::new(result) },

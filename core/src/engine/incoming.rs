@@ -46,7 +46,7 @@ impl Engine {
 
     /// Processes frames that waited for others, as far as their turn has come.
     pub(super) fn process_ready(&mut self) {
-        while let Some((channel, text)) = self.sequence.ready() {
+        while let Some((channel, text)) = self.sequence.ready(self.ctx.now) {
             if let Ok(envelope) = Envelope::read(&text) {
                 self.process(channel, &envelope, &mut None, &text);
             }
@@ -80,7 +80,7 @@ impl Engine {
         text: &Text,
     ) -> Result<(), serde_json::Error> {
         if let Some(id) = envelope.request_id.as_deref() {
-            if envelope.kind == "input_accepted" && self.input_accepted(id, text)? {
+            if envelope.kind == "input_accepted" && self.input_accepted(id, envelope, text)? {
                 return Ok(());
             }
             let place = self.resync.answered(id, &envelope.kind, text, &mut self.ctx);
@@ -88,7 +88,9 @@ impl Engine {
             self.resync.heard(envelope, id, text);
             self.fence_answered(id, &envelope.kind);
             let key = Correlation::RequestId(id.to_owned());
+            let waiting = self.requests.len();
             self.requests.answer(&key, &envelope.kind, text, &mut self.ctx);
+            self.ctx.worked |= self.requests.len() < waiting;
             self.cuts_answered(id, &envelope.kind, text);
             if envelope.kind == "external_tool_call_request" {
                 self.tools.called(id, text, &mut self.ctx)?;
@@ -122,7 +124,12 @@ impl Engine {
     }
 
     /// The server speaks of an input. Says whether it is one of a turn or of an approval's answer.
-    fn input_accepted(&mut self, id: &str, text: &Text) -> Result<bool, serde_json::Error> {
+    fn input_accepted(
+        &mut self,
+        id: &str,
+        envelope: &Envelope<'_>,
+        text: &Text,
+    ) -> Result<bool, serde_json::Error> {
         if let Some(token) = self.inputs.remove(id) {
             let frame: InputAcceptedFrame = serde_json::from_str(text)?;
             self.with_turn(token, |runtime, ctx| {
@@ -132,6 +139,14 @@ impl Engine {
                 }
             });
             return Ok(true);
+        }
+        if let Some(scope) = &envelope.runtime {
+            let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
+            if let Some(index) = runtime.left_over_index(id) {
+                runtime.input_accepted(index, serde_json::from_str(text)?, text, &mut self.ctx);
+                runtime.press_stops(&mut self.ctx);
+                return Ok(true);
+            }
         }
         let Some(answer) = self.ctx.approvers.confirmed(id) else {
             return Ok(false);

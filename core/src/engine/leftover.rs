@@ -7,22 +7,33 @@ use super::context::Context;
 use super::resend::Resend;
 use super::runtime::Runtime;
 use super::turn::{Approvals, Cause, Phase, Stop, Turn};
+use crate::protocol::envelope::Envelope;
 
 impl Runtime {
     /// What stays of a turn whose call is about to end, where its input may still be answered: on servers that do
     /// not say which input a turn answers (PROTOCOL.md section 17.3), and on a lost runtime, which no abort reaches
-    /// (section 18).
+    /// (section 18). One that was to stop, of which the server has not said where it is, is stopped when it has.
     pub(crate) fn left_over(&self, index: usize, ctx: &Context) -> Option<Turn> {
         let turn = &self.turns[index];
         let may_begin = matches!(turn.phase, Phase::Sent | Phase::Queued);
         let goes_on = turn.detached && turn.is_ours();
-        if !goes_on && (ctx.features.turn_finished || !may_begin) {
+        let to_stop = turn.stop.as_ref().is_some_and(|stop| stop.is_meant() && !stop.is_sent());
+        if !goes_on && !(may_begin && (to_stop || !ctx.features.turn_finished)) {
             return None;
         }
         let mut left = turn.clone();
         left.left_over = true;
         left.let_go();
         Some(left)
+    }
+
+    /// Where the turn is that was left over of an input.
+    pub(crate) fn left_over_index(&self, request_id: &str) -> Option<usize> {
+        let is_it = |turn: &Turn| {
+            let input = Envelope::read(&turn.input);
+            input.is_ok_and(|input| input.request_id.as_deref() == Some(request_id))
+        };
+        self.turns.iter().position(|turn| turn.left_over && is_it(turn))
     }
 
     /// Puts it where the turn was.
@@ -36,7 +47,8 @@ impl Runtime {
     /// may take: it never got their inputs.
     pub(crate) fn forget_left_over(&mut self, ctx: &Context) {
         self.turns.retain_mut(|turn| {
-            if !turn.left_over || turn.phase != Phase::Sent {
+            let begins = turn.phase == Phase::Sent || (turn.phase == Phase::Queued && !turn.listed);
+            if !turn.left_over || !begins {
                 return true;
             }
             let since = *turn.alive_at.get_or_insert(ctx.now);

@@ -67,6 +67,13 @@ impl Link {
         self.state == State::Open
     }
 
+    /// The connection was of use.
+    pub(crate) fn worked(&mut self) {
+        if let Some(backoff) = &mut self.backoff {
+            backoff.worked();
+        }
+    }
+
     /// The connection was lost, or closed by the user. Whether anything had come on it.
     pub(crate) fn lost(&mut self, now: Duration, error: &Error, heard: bool) {
         let wanted = self.state == State::Open && error.kind() != ErrorKind::Closed;

@@ -163,6 +163,7 @@ impl Engine {
                 approvers: Approvers::default(),
                 switching: false,
                 last_frame: None,
+                worked: false,
                 settle_pause,
             },
             requests: Requests::default(),
@@ -306,7 +307,7 @@ impl Engine {
                 }
             }
             Command::Detach { token } => {
-                if !self.stop_cut(token, Cause::Gone) {
+                if !self.let_cut_go(token) {
                     self.with_turn(token, |runtime, ctx| runtime.detach_turn(token, ctx));
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::context::Context;
+use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::TurnStatus;
@@ -34,7 +34,10 @@ impl Runtime {
         let turn = &mut self.turns[index];
         turn.acked = true;
         match frame.disposition.as_deref() {
-            Some("queued") => withdraw_runs(turn, &self.runs, ctx),
+            Some("queued") => {
+                withdraw_runs(turn, &self.runs, ctx);
+                ctx.timers.set(turn.accept_by(), Timer::Turn(turn.token));
+            }
             // The answer may come behind the first frames of the turn.
             Some("started") => turn.begin(turn.seen_at_send),
             _ => {}

@@ -60,7 +60,7 @@ impl TurnStatus {
             Self::RequiresApproval => {
                 let message = "the turn wants a permission and waits for the answer";
                 Error::new(ErrorKind::ApprovalRequired, message)
-                    .with_hint("answer the `control_request` in the result")
+                    .with_hint("answer it, in Python and Node with the error's `respond`")
             }
             Self::Disconnected => {
                 Error::new(ErrorKind::TurnInterrupted, "the turn's end was not seen")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::delivery::Channel;
 use crate::protocol::Text;
 
-/// How long a frame waits for those before it. A gap that stays open is passed over: it is a frame
+/// How long a gap is waited for, from when it is the first one. One that stays open is passed over: it is a frame
 /// that was malformed, or a server that counts differently.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -67,7 +67,7 @@ pub(crate) struct Sequence {
     waiting: BTreeMap<u64, (Channel, Text)>,
     /// The last events, each in the place of its number.
     seen: Vec<Print>,
-    /// When to stop waiting.
+    /// When to stop waiting for the first gap; none while nothing waits.
     pub(crate) deadline: Option<Duration>,
 }
 
@@ -107,12 +107,11 @@ impl Sequence {
     }
 
     /// The next frame that waited and whose turn has come.
-    pub(crate) fn ready(&mut self) -> Option<(Channel, Text)> {
+    pub(crate) fn ready(&mut self, now: Duration) -> Option<(Channel, Text)> {
         let frame = self.waiting.remove(&self.next)?;
         self.next = self.next.saturating_add(1);
-        if self.waiting.is_empty() {
-            self.deadline = None;
-        }
+        // What still waits does so for another gap, which has a time of its own.
+        self.deadline = (!self.waiting.is_empty()).then(|| now + PATIENCE);
         Some(frame)
     }
 
@@ -147,7 +146,7 @@ mod tests {
             if sequence.admit(now, *seq, Channel::Stream, &text) {
                 out.push(*seq);
             }
-            while let Some((_, text)) = sequence.ready() {
+            while let Some((_, text)) = sequence.ready(now) {
                 out.extend(text.parse::<u64>());
             }
         }
@@ -170,8 +169,10 @@ mod tests {
         assert_eq!(sequence.deadline, Some(PATIENCE));
         sequence.due(PATIENCE);
         assert_eq!(feed(&mut sequence, 250, &[]), [0_u64; 0]);
-        assert_eq!(sequence.ready().map(|(_, text)| text.to_string()).as_deref(), Some("3"));
-        assert!(sequence.ready().is_none(), "5 still waits for 4");
+        let ready = sequence.ready(PATIENCE).map(|(_, text)| text.to_string());
+        assert_eq!(ready.as_deref(), Some("3"));
+        assert!(sequence.ready(PATIENCE).is_none(), "5 still waits for 4");
+        assert_eq!(sequence.deadline, Some(2 * PATIENCE), "and does so as long as 3 did");
         assert_eq!(feed(&mut sequence, 251, &[4]), [4, 5]);
     }
 

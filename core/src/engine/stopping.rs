@@ -1,8 +1,6 @@
 //! How a turn is stopped from this side: its limits, and a caller who has gone
 //! (PROTOCOL.md section 17.2 step 12).
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::context::{Context, Timer};
@@ -12,15 +10,18 @@ use super::runtime::Runtime;
 use super::turn::{Cause, End, Limit, Phase, Stop, Turn};
 use crate::error::{Error, ErrorKind};
 
-/// How long a turn that is to stop waits for the server's word about its input, at most.
-const WORD_WAIT: Duration = Duration::from_secs(30);
-
 impl Runtime {
     /// Looks at a turn's limits.
     pub(crate) fn turn_due(&mut self, token: Token, ctx: &mut Context) {
         let Some(index) = self.turn_index(token) else {
             return;
         };
+        if self.is_lost_in_queue(index, ctx) {
+            let error = lost_in_queue_error();
+            self.turns[index].delivery = InputDelivery::Unknown;
+            self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
+            return;
+        }
         let turn = &self.turns[index];
         let silent = self.silent_for(turn);
         if turn.deadline(self.heard, silent).is_none_or(|at| at > ctx.now) {
@@ -39,9 +40,12 @@ impl Runtime {
         } else if let Some(stop) = turn.stop.as_ref().filter(|stop| stop.is_meant()) {
             // The grace time is over and the end was not seen.
             let status = match stop.cause {
-                Cause::Asked => TurnStatus::Aborted,
-                Cause::Limit(_) | Cause::Gone => TurnStatus::Disconnected,
+                Cause::Asked if stop.is_sent() => TurnStatus::Aborted,
+                Cause::Asked | Cause::Limit(_) | Cause::Gone => TurnStatus::Disconnected,
             };
+            if !stop.is_sent() {
+                self.turns[index].delivery = InputDelivery::Unknown;
+            }
             let left = self.left_over(index, ctx);
             self.finish(index, &End::default(), status, ctx);
             self.leave(index, left);
@@ -71,6 +75,22 @@ impl Runtime {
         }
     }
 
+    /// Whether the server has said that an input is queued, has not listed it for as long as it may take to show a
+    /// sign, and has nothing to do. While it has, that is looked at again later.
+    fn is_lost_in_queue(&self, index: usize, ctx: &mut Context) -> bool {
+        let turn = &self.turns[index];
+        let unlisted = turn.acked && turn.phase == Phase::Queued && turn.queue_item.is_none();
+        if !unlisted || turn.stop.is_some() || turn.accept_by() > ctx.now {
+            return false;
+        }
+        let lost = self.idle() && self.queued == 0;
+        if !lost {
+            let again = ctx.now.saturating_add(turn.options.accept_timeout);
+            ctx.timers.set(again, Timer::Turn(turn.token));
+        }
+        lost
+    }
+
     /// Stops a turn on the server and gives it the grace time to end; the engine takes what still
     /// comes.
     pub(crate) fn stop_turn(&mut self, token: Token, cause: Cause, ctx: &mut Context) {
@@ -92,10 +112,9 @@ impl Runtime {
             }
             return;
         }
-        // Until the server has said where the input is, nothing can be sent; the grace time begins
-        // when it can.
-        let word = turn.accept_by().min(ctx.now.saturating_add(WORD_WAIT));
-        let until = word.max(ctx.now.saturating_add(turn.options.abort_grace));
+        // Until the server has said where the input is, nothing can be sent. Nobody waits longer for that than for
+        // the end: what is left over of the turn is stopped as soon as it can be.
+        let until = ctx.now.saturating_add(turn.options.abort_grace);
         turn.stop = Some(Stop { cause, until, removing: false, aborting: false });
         ctx.timers.set(until, Timer::Turn(token));
         self.press_stop(index, ctx);
@@ -134,17 +153,14 @@ impl Runtime {
             }
             _ => return,
         };
-        stop.until = ctx.now.saturating_add(turn.options.abort_grace);
-        ctx.timers.set(stop.until, Timer::Turn(turn.token));
         ctx.send_own(command.to_string());
     }
 
     /// Whether a turn is to stop and the server has not been told, or an input that nobody waits for has not left.
     pub(crate) fn has_unsent(&self) -> bool {
-        let unsent = |stop: &Stop| !stop.removing && !stop.aborting;
         self.turns.iter().any(|turn| {
             (turn.is_let_go() && turn.phase == Phase::Held)
-                || turn.stop.as_ref().is_some_and(unsent)
+                || turn.stop.as_ref().is_some_and(|stop| !stop.is_sent())
         })
     }
 
@@ -193,6 +209,14 @@ impl Runtime {
             }
         }
     }
+}
+
+/// The error of an input that the server has said to be in its queue, where it is not.
+fn lost_in_queue_error() -> Error {
+    let message = "the server has accepted the input as queued, and does not have it in its queue";
+    Error::new(ErrorKind::TurnInterrupted, message).with_hint(
+        "it takes an input whose `client_message_id` it has had before for that one; send it with another",
+    )
 }
 
 /// The error of an input of which the server showed no sign.

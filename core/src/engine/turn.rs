@@ -252,6 +252,11 @@ impl Stop {
     /// The time up to which one waits that nobody waits for.
     pub(crate) const NEVER: Duration = Duration::MAX;
 
+    /// Whether the server was told. Of a turn that is only left over there is nothing to tell.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.removing || self.aborting
+    }
+
     /// Whether there is something to stop, or was: not where a turn is only left over.
     pub(crate) fn is_meant(&self) -> bool {
         self.until != Self::NEVER

@@ -147,6 +147,10 @@ impl Judge<'_> {
                     return Err("no permission was wanted".to_owned());
                 }
             }
+            // It was to stop before the server had said where its input was.
+            Some(TurnStatus::Disconnected) if outcome.stopped && delivery == "unknown" => {
+                figures.aborted += 1;
+            }
             _ => return Err("no outcome of a turn".to_owned()),
         }
         Ok(())

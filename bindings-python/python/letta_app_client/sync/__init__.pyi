@@ -2698,7 +2698,9 @@ class Turn(Face):
         ended is left as it is.
 
         Returns:
-            The result. Its status is ``aborted``, or what the turn had come to by itself.
+            The result. Its status is ``aborted``, or what the turn had come to by itself. Where the
+            server has not said by then where the input is, it is ``disconnected``: nothing could be
+            sent, and the turn is stopped as soon as something can.
 
         Raises:
             LettaAppError: As awaiting the turn.

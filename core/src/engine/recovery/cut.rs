@@ -1,5 +1,6 @@
 //! A turn whose connection was lost before its end was seen.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use serde_json::Value;
 use super::super::context::Context;
 use super::super::delivery::Token;
 use super::super::resend::Resend;
-use super::super::result::{InputDelivery, TurnResult, TurnStatus};
+use super::super::result::{InputDelivery, ToolCall, TurnResult, TurnStatus};
 use super::super::turn::{End, Phase, Turn, TurnOptions};
 use super::stored::texts_of;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
+use crate::protocol::edits::Edits;
+use crate::protocol::node::{Json, Node};
 
 /// See the module's text.
 #[derive(Debug, Clone)]
@@ -27,10 +30,14 @@ pub(crate) struct Cut {
     pub(crate) let_go: bool,
     /// Whether it was sent at all.
     pub(crate) sent: bool,
+    /// The server was seen to take it, so it is not still on its way.
+    pub(crate) taken: bool,
     /// When it was sent for the first time.
     pub(crate) since: Duration,
     /// What is known of it, from its first connection.
     pub(crate) partial: TurnResult,
+    /// How tool calls were seen to end, by their ids: in the stored messages each has succeeded.
+    pub(crate) tools_ended: HashMap<String, String>,
     /// How it ended, where that was seen.
     pub(crate) end: Option<End>,
     /// Its runs, as the server tells on the next connection.
@@ -47,19 +54,64 @@ impl Cut {
         end: Option<End>,
         error: &Error,
     ) -> Self {
-        Self {
+        let mut cut = Self {
             token: turn.token,
             request_id,
             sent: turn.phase != Phase::Held,
+            taken: turn.acked || matches!(turn.phase, Phase::Queued | Phase::Ours),
             since: turn.since(),
             let_go: turn.is_let_go(),
-            partial: turn.resumed.map_or(partial, |cut| cut.partial),
+            partial,
+            tools_ended: HashMap::new(),
             client_ids: turn.client_ids,
             options: turn.options,
             input: turn.input,
             end,
             runs: Vec::new(),
             error: error.clone(),
+        };
+        cut.see_tools(&cut.partial.tool_calls.clone());
+        if let Some(before) = turn.resumed {
+            cut.partial = before.partial;
+            cut.tools_ended.extend(before.tools_ended);
+        }
+        cut
+    }
+
+    /// Remembers how tool calls have ended.
+    pub(crate) fn see_tools(&mut self, calls: &[ToolCall]) {
+        let ended = calls.iter().filter_map(|call| Some((call.id.clone(), call.status.clone()?)));
+        self.tools_ended.extend(ended);
+    }
+
+    /// Whether the server was seen to end it: what it said is stored, whatever the conversation does now.
+    pub(crate) fn is_over(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.by.is_some())
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn let_go(&mut self) {
+        self.let_go = true;
+        (self.options.events, self.options.check) = (false, false);
+        self.options.timeout = None;
+    }
+
+    /// Gives the messages new ids. A server answers one whose id it has had, and taken out of its queue with the
+    /// connection, as if it were still there, and does nothing (PROTOCOL.md section 10). It is known by the old ones too.
+    pub(crate) fn rename(&mut self, ctx: &Context) {
+        let Ok(mut object) = Node::object(&self.input) else { return };
+        let mut edits = Edits::new(&self.input, &object);
+        let messages = object.get_mut("payload").and_then(|payload| payload.get_mut("messages"));
+        let Some(Node { json: Json::Array(messages), .. }) = messages else { return };
+        let mut ids = Vec::with_capacity(messages.len());
+        for message in messages {
+            let id = ctx.ids.next("message");
+            edits.set(message, "client_message_id", id.clone());
+            ids.push(id);
+        }
+        if let Ok(text) = ctx.fits("the input", edits.apply()) {
+            self.input = Text::from(text);
+            self.client_ids.extend(ids);
         }
     }
 

@@ -48,6 +48,11 @@ pub(crate) struct Lookup {
     more_time: bool,
     /// One of the inputs waits in the server's queue, which has not noticed the loss.
     pub(crate) queued: bool,
+    /// The stored messages were asked for while something runs: they tell of turns that are over, and of nothing else.
+    pub(crate) only_over: bool,
+    /// Since when turns of others keep the runtime at work. An input of ours may have joined the one that runs, whose
+    /// next run then names it; after a while it has not.
+    others_since: Option<Duration>,
     /// How the last turn has ended that ended since the loss.
     last_end: Option<End>,
     stored: Stored,
@@ -64,6 +69,8 @@ impl Lookup {
             since: now,
             more_time: false,
             queued: false,
+            only_over: false,
+            others_since: None,
             last_end: None,
             stored: Stored::default(),
             readable: true,
@@ -102,9 +109,35 @@ impl Lookup {
         id
     }
 
+    /// The server says that it answers others.
+    pub(crate) fn see_others(&mut self, now: Duration) {
+        if self.queued {
+            self.others_since = None;
+        } else {
+            self.others_since.get_or_insert(now);
+        }
+    }
+
+    /// Whether turns of others have been waited for long enough.
+    pub(crate) fn is_tired_of_others(&self, now: Duration) -> bool {
+        self.others_until().is_some_and(|until| until <= now)
+    }
+
+    fn others_until(&self) -> Option<Duration> {
+        let longest = self.cuts.iter().map(|cut| cut.options.recover_timeout).max()?;
+        Some(self.others_since?.saturating_add(longest))
+    }
+
+    /// Waits while something runs.
+    pub(crate) fn wait(&mut self, now: Duration) {
+        self.step = Step::Busy;
+        (self.since, self.others_since) = (now, None);
+    }
+
     /// Asks for the newest stored messages.
-    pub(crate) fn list(&mut self, place: &Place, ctx: &mut Context) -> String {
+    pub(crate) fn list(&mut self, only_over: bool, place: &Place, ctx: &mut Context) -> String {
         self.step = Step::Listing;
+        self.only_over = only_over;
         self.stored = Stored::default();
         ask_for_page(place, None, ctx)
     }
@@ -165,13 +198,20 @@ impl Lookup {
 
     /// Whether an input was not found, and is to be looked for a second time.
     pub(crate) fn look_again(&mut self, now: Duration, settle_pause: Duration) -> bool {
-        let missing = |cut: &Cut| cut.sent && self.stored.find(cut, &self.cuts) == Found::Absent;
+        let missing = |cut: &Cut| {
+            cut.sent && self.judges(cut) && self.stored.find(cut, &self.cuts) == Found::Absent
+        };
         if self.looked_twice || !self.readable || !self.cuts.iter().any(missing) {
             return false;
         }
         self.looked_twice = true;
         self.pause(now, SECOND_LOOK.max(settle_pause));
         true
+    }
+
+    /// Whether the stored messages that were asked for tell of a turn.
+    pub(crate) fn judges(&self, cut: &Cut) -> bool {
+        !self.only_over || cut.is_over()
     }
 
     /// What became of a turn. One that is to be sent is given back.
@@ -183,6 +223,11 @@ impl Lookup {
         let found = if self.readable { self.stored.find(&cut, &self.cuts) } else { Found::Unclear };
         match found {
             Found::At(place, next) => self.recover((place, next), cut, ctx),
+            // The server has run one that is over, whatever is stored.
+            Found::Absent | Found::Unclear if cut.is_over() => {
+                let why = "and the stored messages do not tell what it said";
+                cut.interrupt(InputDelivery::Recovered, (why, "read the stored messages"), ctx);
+            }
             Found::Absent if !cut.answered() && cut.may_resend() => {
                 return Some((cut, InputDelivery::Resent));
             }
@@ -243,7 +288,7 @@ impl Lookup {
 
     /// When a turn's wait ends, with the limit that it is; none for what the server is asked.
     fn deadline(&self, cut: &Cut, heard: Duration) -> (Option<Duration>, Option<Limit>) {
-        let wait = if self.step == Step::Busy {
+        let wait = if self.step == Step::Busy && !cut.is_over() {
             let idle = cut.options.idle_timeout;
             let from = heard.max(self.since);
             (idle.map(|limit| from.saturating_add(limit)), Some(Limit::Idle))
@@ -253,7 +298,8 @@ impl Lookup {
             (Some(self.since.saturating_add(limit)), None)
         };
         match cut.total_deadline() {
-            Some(total) if wait.0.is_none_or(|wait| total < wait) => {
+            // One that is over has not come to its limit, however long it takes to read what it said.
+            Some(total) if !cut.is_over() && wait.0.is_none_or(|wait| total < wait) => {
                 (Some(total), Some(Limit::Total))
             }
             _ => wait,
@@ -284,6 +330,7 @@ impl Lookup {
     pub(crate) fn watch(&self, place: &Place, heard: Duration, ctx: &mut Context) {
         let pause = match self.step {
             Step::Pausing(at) => Some(at),
+            Step::Busy => self.others_until(),
             _ => None,
         };
         let limits = self.cuts.iter().filter_map(|cut| self.deadline(cut, heard).0);

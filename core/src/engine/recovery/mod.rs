@@ -21,7 +21,7 @@ use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::memory::Place;
 use super::report::{TurnPhase, TurnReport};
-use super::result::InputDelivery;
+use super::result::{InputDelivery, TurnResult, TurnStatus};
 use super::runtime::Runtime;
 use super::turn::{Cause, Phase, Turn};
 use super::{Engine, Place as TurnPlace, forget_input};
@@ -194,17 +194,23 @@ impl Engine {
     /// nothing runs any more.
     fn synced(&mut self, place: &Place) {
         self.resume(place);
-        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
-        let runtime = self.runtimes.get(&place.0, &place.1);
+        let Some(lookup) = self.recovery.lookups.get(place) else { return };
         if lookup.cuts.is_empty() {
             self.close_lookup(place);
-        } else if runtime.has_ended() && !lookup.queued {
-            let id = lookup.list(place, &mut self.ctx);
+            return;
+        }
+        let busy = self.is_busy(place);
+        if busy {
+            // What waits to be sent need not wait for what runs.
+            self.runtimes.get(&place.0, &place.1).restored(&mut self.ctx);
+        }
+        let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
+        if !busy || lookup.cuts.iter().any(Cut::is_over) {
+            let id = lookup.list(busy, place, &mut self.ctx);
             self.recovery.asked.insert(id, place.clone());
         } else {
-            lookup.step = Step::Busy;
-            lookup.since = self.ctx.now;
-            runtime.restored(&mut self.ctx);
+            lookup.wait(self.ctx.now);
+            self.see_others(place);
             self.watch_lookup(place);
         }
     }
@@ -262,23 +268,58 @@ impl Engine {
         }
         if lookup.step == Step::Busy {
             self.resume(place);
-            let runtime = self.runtimes.get(&place.0, &place.1);
-            let Some(lookup) = self.recovery.lookups.get_mut(place) else { return Ok(()) };
+            let Some(lookup) = self.recovery.lookups.get(place) else { return Ok(()) };
             if lookup.cuts.is_empty() {
                 self.close_lookup(place);
-            } else if runtime.has_ended() && !lookup.queued {
+            } else if lookup.cuts.iter().any(Cut::is_over) || !self.is_busy(place) {
                 // What ended may have more to say.
-                lookup.pause(self.ctx.now, self.ctx.settle_pause);
+                self.pause_lookup(place);
+            } else {
+                self.see_others(place);
                 self.watch_lookup(place);
             }
         }
         Ok(())
     }
 
+    /// Asks anew when what has ended has had time to say the rest.
+    fn pause_lookup(&mut self, place: &Place) {
+        if let Some(lookup) = self.recovery.lookups.get_mut(place) {
+            lookup.pause(self.ctx.now, self.ctx.settle_pause);
+            self.watch_lookup(place);
+        }
+    }
+
+    /// Whether something goes on in a runtime that may be a turn which is looked for: what is stored of that is not
+    /// complete. Turns of others, as the server says, are waited for no longer than for what is asked.
+    fn is_busy(&mut self, place: &Place) -> bool {
+        let of_others = self.is_of_others(place);
+        let ended = self.runtimes.get(&place.0, &place.1).has_ended();
+        let lookup = self.recovery.lookups.get(place);
+        lookup.is_some_and(|lookup| {
+            let enough = of_others && lookup.is_tired_of_others(self.ctx.now);
+            lookup.queued || !(ended || enough)
+        })
+    }
+
+    /// Whether the server says that what runs answers others.
+    fn is_of_others(&mut self, place: &Place) -> bool {
+        self.ctx.features.correlation && self.runtimes.get(&place.0, &place.1).answering
+    }
+
+    fn see_others(&mut self, place: &Place) {
+        if self.is_of_others(place)
+            && let Some(lookup) = self.recovery.lookups.get_mut(place)
+        {
+            lookup.see_others(self.ctx.now);
+        }
+    }
+
     /// Turns that went on have ended: what they said while there was no connection is stored.
     pub(crate) fn read_resumed(&mut self) {
         for (place, mut cut, end, rest) in std::mem::take(&mut self.ctx.resumed) {
             cut.end = Some(end);
+            cut.see_tools(&rest.tool_calls);
             cut.partial.usage.merge(&rest.usage);
             cut.partial.retries += rest.retries;
             cut.partial.merged_with = rest.merged_with;
@@ -312,28 +353,41 @@ impl Engine {
                 cut.interrupt(delivery, (why, "read the stored messages"), &mut self.ctx);
             }
         }
-        let pause_over = matches!(lookup.step, Step::Pausing(at) if at <= self.ctx.now);
+        let pause_over = match lookup.step {
+            Step::Pausing(at) => at <= self.ctx.now,
+            Step::Busy => lookup.is_tired_of_others(self.ctx.now),
+            _ => false,
+        };
         if lookup.cuts.is_empty() {
             self.close_lookup(place);
         } else if pause_over {
+            // What is asked now has a time of its own.
+            lookup.since = self.ctx.now;
             self.look_up(place);
         } else {
             self.watch_lookup(place);
         }
     }
 
-    /// Everything that is stored has been read.
+    /// Everything that is stored has been read. What it does not tell of stays.
     fn judge(&mut self, place: &Place) {
         let Some(lookup) = self.recovery.lookups.get_mut(place) else { return };
         if lookup.look_again(self.ctx.now, self.ctx.settle_pause) {
             self.watch_lookup(place);
             return;
         }
-        let Some(lookup) = self.recovery.lookups.remove(place) else { return };
+        let Some(mut lookup) = self.recovery.lookups.remove(place) else { return };
         let mut again = Vec::new();
-        for cut in &lookup.cuts {
+        for cut in lookup.cuts.iter().filter(|cut| lookup.judges(cut)) {
             self.recovery.places.remove(&cut.token);
             again.extend(lookup.judge(cut, &mut self.ctx));
+        }
+        let only_over = lookup.only_over;
+        lookup.cuts.retain(|cut| only_over && !cut.is_over());
+        if !lookup.cuts.is_empty() {
+            self.recovery.lookups.insert(place.clone(), lookup);
+            self.pause_lookup(place);
+            return;
         }
         // The first one is put before the others.
         for (cut, delivery) in again.into_iter().rev() {
@@ -343,7 +397,10 @@ impl Engine {
     }
 
     /// An input that has not arrived is sent once more, or for the first time.
-    fn send_again(&mut self, place: &Place, cut: Cut, delivery: InputDelivery) {
+    fn send_again(&mut self, place: &Place, mut cut: Cut, delivery: InputDelivery) {
+        if cut.sent && cut.taken {
+            cut.rename(&self.ctx);
+        }
         let (token, request_id) = (cut.token, cut.request_id.clone());
         self.inputs.insert(request_id.clone(), token);
         self.turns.insert(token, TurnPlace { runtime: place.clone(), request_id });
@@ -366,16 +423,34 @@ impl Engine {
     /// there is such a turn.
     pub(crate) fn stop_cut(&mut self, token: Token, cause: Cause) -> bool {
         let Some((place, cut)) = self.recovery.take(token) else { return false };
-        if cause == Cause::Asked {
+        if cause == Cause::Asked && cut.sent {
             let delivery = cut.unknown();
             let why = "and it was told to stop before it was found out what became of it";
             let hint = "the server has most likely cancelled it; read the stored messages";
             cut.interrupt(delivery, (why, hint), &mut self.ctx);
+        } else if cause == Cause::Asked {
+            let delivery = cut.unknown();
+            let partial = TurnResult { delivery, ..cut.partial.clone() };
+            cut.finish(partial, TurnStatus::Aborted, &mut self.ctx);
         }
         let lookup = self.recovery.lookups.get(&place);
         if lookup.is_some_and(|lookup| lookup.cuts.is_empty()) {
             self.close_lookup(&place);
         }
+        true
+    }
+
+    /// Nobody waits any more for a turn that is looked for. Its input is sent all the same where it has not left, or
+    /// may be sent again. Says whether there is such a turn.
+    pub(crate) fn let_cut_go(&mut self, token: Token) -> bool {
+        let Some(place) = self.recovery.places.get(&token) else { return false };
+        let lookup = self.recovery.lookups.get_mut(place);
+        let mut cuts = lookup.into_iter().flat_map(|lookup| &mut lookup.cuts);
+        let Some(cut) = cuts.find(|cut| cut.token == token) else { return false };
+        if cut.sent && !cut.may_resend() {
+            return self.stop_cut(token, Cause::Gone);
+        }
+        cut.let_go();
         true
     }
 

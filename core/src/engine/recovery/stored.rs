@@ -184,6 +184,12 @@ impl Stored {
             ..cut.partial.clone()
         };
         runs.tell(&ids, &mut result);
+        for call in &mut result.tool_calls {
+            let seen = cut.tools_ended.get(&call.id).cloned();
+            // The server stores of every tool that was run that it has succeeded.
+            let stored = call.status.take().filter(|status| status != "success");
+            call.status = seen.or(stored);
+        }
         result
     }
 }

@@ -42,7 +42,7 @@ struct World {
 type Server = WebSocketStream<DuplexStream>;
 
 fn options() -> ConnectOptions {
-    let never = 1000 * DAY;
+    let never = 300 * DAY;
     let rules = Reconnect { max_attempts: None, base: never, cap: never };
     ConnectOptions::new("ws://127.0.0.1:1").reconnect(Some(rules))
 }

@@ -1,0 +1,92 @@
+//! How long a caller waits for a turn that is to stop, and for an input that the server does not have (PROTOCOL.md
+//! sections 10, 15 and 17.2 step 12).
+
+mod support;
+
+use std::time::Duration;
+
+use letta_app_client::engine::Command;
+use letta_app_client::{ErrorKind, InputDelivery, TurnOptions, TurnStatus};
+use serde_json::json;
+use support::Lab;
+
+/// A turn of which the server says nothing, and which is told to stop.
+fn stopped(lab: &mut Lab) {
+    lab.turn(1, "m1", TurnOptions::default());
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.command(Command::Abort { token: 1 });
+    assert!(lab.sent().is_empty(), "an abort would hit a neighbour");
+    lab.pass(2.1);
+    let result = lab.one_end().1.turn();
+    assert_eq!(result.status, Some(TurnStatus::Disconnected), "it is not known to have stopped");
+    assert_eq!(result.delivery, InputDelivery::Unknown);
+}
+
+#[test]
+fn an_abort_takes_no_longer_than_its_grace() {
+    let mut lab = Lab::new();
+    stopped(&mut lab);
+    assert!(lab.engine.has_unsent(), "a close waits a moment for it");
+    // The server has been busy.
+    lab.accept(1, "started");
+    lab.run("r1", &["m1"]);
+    assert_eq!(lab.sent_kinds(), ["abort_message"], "it is stopped all the same");
+    lab.finished(Some("r1"), "cancelled");
+    assert!(lab.ended().is_empty(), "its caller has an answer");
+    assert!(!lab.engine.has_unsent());
+}
+
+#[test]
+fn what_is_stopped_late_is_known_by_the_word_about_its_input_alone() {
+    let mut lab = Lab::new();
+    stopped(&mut lab);
+    lab.accept(1, "started");
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
+}
+
+#[test]
+fn one_that_turns_out_to_be_queued_is_taken_out() {
+    let mut lab = Lab::new();
+    stopped(&mut lab);
+    lab.accept(1, "queued");
+    let item = json!({ "id": "q1", "client_message_id": "m1" });
+    lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
+    assert_eq!(lab.sent_kinds(), ["remove_queue_item"]);
+}
+
+#[test]
+fn one_that_is_refused_late_is_forgotten() {
+    let mut lab = Lab::new();
+    stopped(&mut lab);
+    lab.receive(&json!({
+        "type": "input_accepted", "request_id": "r1", "runtime": support::runtime(),
+        "accepted": false, "error": "no",
+    }));
+    assert!(!lab.engine.has_unsent());
+    assert!(lab.ended().is_empty());
+}
+
+#[test]
+fn a_limit_that_passes_before_the_server_has_spoken_takes_no_longer_than_the_grace() {
+    let mut lab = Lab::new();
+    let limit = Some(Duration::from_secs(5));
+    lab.turn(1, "m1", TurnOptions { timeout: limit, ..TurnOptions::default() });
+    lab.accept(1, "queued");
+    lab.pass(7.1);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnTimeout);
+}
+
+#[test]
+fn an_input_that_is_queued_and_in_no_queue_is_not_waited_for_without_end() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.accept(1, "queued");
+    lab.run("r", &["other"]);
+    lab.pass(60.0);
+    assert!(lab.ended().is_empty(), "the server is at work");
+    lab.status("WAITING_ON_INPUT");
+    lab.pass(31.0);
+    let error = lab.one_end().1.error();
+    assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
+    assert!(error.message().contains("does not have it in its queue"), "{error}");
+}
