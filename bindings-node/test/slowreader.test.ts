@@ -43,6 +43,6 @@ it("bears one that is busy for longer than that, because its connection is not",
 it("refuses limits that there are not", async () => {
   const slowReaderLimits = { pauseBytes: -1 };
   expect(String(await rejection(MockServer.start({ slowReaderLimits })))).toMatch(
-    /slow_reader|match/,
+    /slowReaderLimits.pauseBytes: expected/,
   );
 });

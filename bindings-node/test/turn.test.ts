@@ -143,15 +143,27 @@ it("is read by one at a time, and by the next one afterwards", async () => {
   expect(await collected(turn)).toEqual([{ type: "finished", result }]);
 });
 
-it("is read on by another one when a reader has left it", async () => {
-  const { client, runtime } = await prepared([{ text: ["a", "b"], hang: true }]);
+it("is read on by another one where a reader has stopped, and not by both in turn", async () => {
+  const { client, runtime } = await prepared([{ text: ["a", "b", "c"], hang: true }]);
   const turn = client.sendTurn({ runtime, payload: say("?") });
-  const text = turn.textStream();
-  expect(await text.next()).toEqual({ done: false, value: "a" });
+  const [first, second] = [turn.textStream(), turn.textStream()];
+  expect(await first.next()).toEqual({ done: false, value: "a" });
+  expect(await second.next()).toEqual({ done: false, value: "b" });
+  expect(await rejection(first.next())).toBeInstanceOf(TypeError);
+  expect(await second.next()).toEqual({ done: false, value: "c" });
+  const waiting = second.next();
   expect(await rejection(turn[Symbol.asyncIterator]().next())).toBeInstanceOf(TypeError);
-  expect(await text.next()).toEqual({ done: false, value: "b" });
-  await text.return?.();
+  await second.return?.();
+  expect((await waiting).done).toBe(true);
   expect((await collected(turn)).at(-1)).toMatchObject({ type: "finished" });
+});
+
+it("is not shared by two loops when it has ended", async () => {
+  const { client, runtime } = await prepared([{ text: ["a", "b", "c"] }]);
+  const turn = client.sendTurn({ runtime, payload: say("?") });
+  await turn;
+  const loops = await Promise.allSettled([collected(turn), collected(turn)]);
+  expect(loops.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
 });
 
 it("has the outputs of tools whole, short or long, in its events and its results", async () => {

@@ -27,8 +27,12 @@ export class EventQueue {
   /** Nothing comes any more. */
   #over = false;
   #readers: (() => void)[] = [];
-  /** Whoever has begun to read, and has not come to an end. */
+  /** Whoever read last, and has not come to an end. */
   #reader: object | undefined;
+  /** How many of its calls wait for an event. */
+  #waiting = 0;
+  /** Those in whose place another one has gone on. */
+  readonly #former = new WeakSet<object>();
   /** Long outputs of calls, in the order in which they crossed; the result goes without them. */
   #outputs: string[] | undefined = [];
 
@@ -47,10 +51,18 @@ export class EventQueue {
     return this.#outputs ?? [];
   }
 
-  /** Lets one reader have the events, until it lets go of them; gives whether it is this one. */
+  /**
+   * Whether a reader may have the next event. Another one may go on where one has stopped to ask, but not take turns
+   * with it: each would have a part of the events.
+   */
   claim(reader: object): boolean {
-    this.#reader ??= reader;
-    return this.#reader === reader;
+    if (this.#reader === reader) return true;
+    if (this.#reader !== undefined) {
+      if (this.#waiting > 0 || this.#former.has(reader)) return false;
+      this.#former.add(this.#reader);
+    }
+    this.#reader = reader;
+    return true;
   }
 
   release(reader: object): void {
@@ -107,8 +119,10 @@ export class EventQueue {
   }
 
   /** Resolves when it is worth asking again. */
-  changed(): Promise<void> {
-    return new Promise((resolve) => this.#readers.push(resolve));
+  async changed(): Promise<void> {
+    this.#waiting += 1;
+    await new Promise<void>((resolve) => this.#readers.push(resolve));
+    this.#waiting -= 1;
   }
 
   wake(): void {

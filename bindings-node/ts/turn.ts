@@ -82,8 +82,8 @@ const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? even
  * Events are kept from the moment of sending, at most 65,536 of them or 64 MiB; then neighbouring pieces
  * of one text, or of one call's arguments or output, become one event, and where that is not enough the
  * oldest pieces, outputs, statuses and unknown events go. A `lagged` event counts both. Each is given once, so one loop or
- * stream reads at a time: until it has come to its end or was left, another one rejects with a `TypeError`; one that
- * begins afterwards gets what was not taken, and `finished`. `toReadableStream().tee()` is for two. When the turn fails, loops throw the error that
+ * stream reads at a time. Another one may go on where it has stopped; whoever asks while another waits, or after
+ * another has gone on in its place, is rejected with a `TypeError`. `toReadableStream().tee()` is for two. When the turn fails, loops throw the error that
  * awaiting throws. Leaving a loop early (`break`, `return`, an exception) stops the turn on the server
  * and waits for its end; awaiting it then gives the result, with the status `aborted`.
  *

@@ -4,10 +4,9 @@ import type { EventQueue } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import { Chunks, type UIMessageChunk } from "./uimessages.js";
 
-/** Each event is given once: two loops would have a part each, in silence. */
+/** Each event is given once: of two loops each would have a part, in silence. */
 const ANOTHER =
-  "the events of this turn are read by another loop or stream, which has not ended; " +
-  "two readers need the stream's tee()";
+  "the events of this turn are read by another loop or stream; two readers need the tee() of a stream";
 
 /** Gives what a reader wants of an event; `undefined` passes it over. */
 export type Pick<T> = (event: TurnEvent) => T | undefined;
