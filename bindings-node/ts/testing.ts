@@ -104,7 +104,7 @@ export interface ScriptOptions {
   turnEvents?: boolean | undefined;
   /** Say which client messages a run answers; `true` by default. */
   correlation?: boolean | undefined;
-  /** The directories there are, besides `/home/user/project`; by default every one is there. */
+  /** The directories there are, besides `/home/user/project`; by default those of this machine with `files`, else every one. */
   directories?: string[] | undefined;
   /** The models that `list_models` tells; without, that is left to `answers`. */
   models?: string[] | undefined;

@@ -74,7 +74,7 @@ pub struct ScriptOptions {
     /// Send `client_message_ids_by_run_id`, as single servers from 0.30.28 on do.
     pub correlation: bool,
     /// The directories there are, besides `/home/user/project`: a conversation keeps its own when it is sent
-    /// elsewhere. By default every directory is there.
+    /// elsewhere. By default those of this machine with [`files`](Self::files), and every directory without.
     pub directories: Option<Vec<String>>,
     /// The models that `list_models` tells, by handle; without, that command is left to [`answers`](Self::answers).
     pub models: Option<Vec<String>>,

@@ -94,6 +94,9 @@ fn create_message(
         client_message_ids: strings(&Value::Array(ids)),
         content: merged_content(messages.iter().map(|message| &message["content"])),
         tool_scopes: strings(&payload["external_tool_scope_ids"]),
+        allowed: payload["client_tool_allowlist"]
+            .is_array()
+            .then(|| strings(&payload["client_tool_allowlist"])),
         queued: None,
     };
     if let Some(disposition) = repeated(state, scope, &input) {

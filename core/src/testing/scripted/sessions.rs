@@ -120,6 +120,7 @@ fn leave(state: &mut State, scope: &Scope, client: u64) {
     if let Some(turn) = runtime.turn.take() {
         turn.task.abort();
         runtime.interrupted = true;
+        runtime.partial = true;
         runtime.approval = None;
         runtime.step = Step::Idle;
         runtime.active_run = None;

@@ -144,6 +144,10 @@ impl Turn {
             });
             let draft = lifecycle(state, "client_tool_start", Some(run), fields);
             state.broadcast(&self.scope, &draft);
+            if let Some(allowed) = self.allowed.as_ref().filter(|allowed| !allowed.contains(name)) {
+                let there = allowed.join(", ");
+                return ("error", format!("Tool not found: {name}. Available tools: {there}"));
+            }
             self.call_owner(state, call)
         };
         // Frames of the client can only arrive while this task waits.
@@ -163,17 +167,22 @@ impl Turn {
         (status, texts.join("\n"))
     }
 
-    fn call_owner(&self, state: &mut State, call: &Call) -> Option<oneshot::Receiver<Value>> {
+    /// Which client offers a tool, and in which group.
+    fn offer(&self, state: &State, tool: &str) -> Option<(u64, Option<String>)> {
         let offers = |tools: &Vec<(Option<String>, String)>| {
             tools.iter().find_map(|(group, name)| {
                 let selected = group.as_ref().is_none_or(|group| self.tool_scopes.contains(group));
-                (*name == call.script.name && selected).then(|| group.clone())
+                (name == tool && selected).then(|| group.clone())
             })
         };
-        let (owner, group) = state
+        state
             .clients
             .iter()
-            .find_map(|(id, client)| Some((*id, offers(client.tools.get(&self.scope)?)?)))?;
+            .find_map(|(id, client)| Some((*id, offers(client.tools.get(&self.scope)?)?)))
+    }
+
+    fn call_owner(&self, state: &mut State, call: &Call) -> Option<oneshot::Receiver<Value>> {
+        let (owner, group) = self.offer(state, &call.script.name)?;
         let request_id = format!("external-tool-{}", uuid(state.count("external")));
         let mut frame = json!({
             "type": "external_tool_call_request", "request_id": request_id,
