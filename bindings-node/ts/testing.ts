@@ -29,7 +29,10 @@ export interface ScriptedCall {
   name: string;
   /** The arguments. */
   input?: unknown;
-  /** Ask with a `control_request` first. */
+  /**
+   * Ask with a `control_request` first, in the modes `standard` and `acceptEdits` (which lets edits of files run).
+   * `strict` asks for every call, `unrestricted`, the mode of a runtime that was started without one, for none.
+   */
   needsApproval?: boolean | undefined;
   /** What a tool on the server returns; `ok` by default. */
   result?: string | undefined;

@@ -6,13 +6,62 @@ use serde_json::json;
 use crate::scenarios::Scenario;
 use crate::scenarios::Step::{Send, Settle, Wait};
 use crate::scenarios::scenario;
-use crate::words::{calling, calls, command, done, input, tokens};
+use crate::words::{answer, calling, calls, command, done, input, lookup, tokens, tool_answer};
 
 pub fn all() -> Vec<Scenario> {
-    let mut all = turns();
+    let mut all = modes();
+    all.extend(turns());
     all.extend(stored());
     all.extend(files());
     all
+}
+
+/// A tool of the client is asked about first.
+fn external(name: &'static str, mode: &'static str) -> Scenario {
+    let call = ScriptedCall::new("lookup", json!({ "q": "x" }));
+    let content = json!([{ "type": "text", "text": "found" }]);
+    let steps = vec![
+        input("a", &format!("{} N=1", calls("lookup", &json!({ "q": "x" })))),
+        Wait("control_request"),
+        answer(json!({ "behavior": "allow" })),
+        Wait("external_tool_call_request"),
+        tool_answer(json!({ "result": { "content": content } })),
+        done(),
+    ];
+    Scenario { mode, tools: lookup(), ..scenario(name, vec![calling(vec![call], 1)], steps) }
+}
+
+fn modes() -> Vec<Scenario> {
+    let read = json!({ "file_path": "$cwd/none.txt" });
+    let bash = json!({ "command": "echo hi", "description": "greets" });
+    let quiet =
+        ScriptedCall { result: "hi\n".to_owned(), ..ScriptedCall::asking("Bash", bash.clone()) };
+    vec![
+        external("tool_in_standard", "standard"),
+        external("tool_in_accept_edits", "acceptEdits"),
+        external("tool_in_strict", "strict"),
+        Scenario {
+            mode: "strict",
+            ..scenario(
+                "read_in_strict",
+                vec![calling(vec![ScriptedCall::new("Read", read.clone())], 1)],
+                vec![
+                    input("a", &format!("{} N=1", calls("Read", &read))),
+                    Wait("control_request"),
+                    answer(json!({ "behavior": "deny", "message": "not that" })),
+                    done(),
+                ],
+            )
+        },
+        Scenario {
+            mode: "unrestricted",
+            ..scenario(
+                "nothing_is_asked_in_unrestricted",
+                vec![calling(vec![quiet], 1)],
+                vec![input("a", &format!("{} N=1", calls("Bash", &bash))), done()],
+            )
+        },
+    ]
 }
 
 fn turns() -> Vec<Scenario> {

@@ -8,6 +8,7 @@ use tokio::task::yield_now;
 use super::super::options::ScriptedCall;
 use super::commands::lifecycle;
 use super::frames::{Draft, timestamp, uuid};
+use super::modes;
 use super::turn::{Turn, ids_of, tell_user_message};
 use super::world::{Approval, ExternalCall, Input, Scope, State, Step};
 
@@ -71,11 +72,21 @@ impl Turn {
             calls.push(Call { id, script, denial: None });
         }
         self.end_run("requires_approval");
-        for call in calls.iter_mut().filter(|call| call.script.needs_approval) {
-            self.ask(call).await;
+        for call in &mut calls {
+            if self.is_asked(call) {
+                self.ask(call).await;
+            }
         }
         self.execute(&calls).await;
         self.join_queue();
+    }
+
+    /// Whether the mode, as it is now, wants a decision.
+    fn is_asked(&self, call: &Call) -> bool {
+        let state = &mut *self.world.lock();
+        let is_external = self.offer(state, &call.script.name).is_some();
+        let mode = state.runtime(&self.scope).mode.as_deref();
+        modes::asks(mode.unwrap_or(modes::UNSET), &call.script, is_external)
     }
 
     async fn ask(&self, call: &mut Call) {

@@ -38,6 +38,9 @@ async fn external_tools_are_called_at_their_owner() {
     let mut client = Client::open(&format!("{}/ws", server.url())).await;
     let runtime = client.runtime().await;
     client
+        .send(json!({"type": "change_device_state", "runtime": runtime, "payload": {"mode": "unrestricted"}}))
+        .await;
+    client
         .send(json!({"type": "runtime_external_tools_update", "request_id": "t", "updates": [
             {"runtimes": [runtime], "external_tools": [{"tools": [{"name": "lookup"}]}]}]}))
         .await;
