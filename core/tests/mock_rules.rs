@@ -9,11 +9,16 @@ mod client;
 use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
 use serde_json::{Value, json};
 
-use client::{Client, last, message};
+use client::{Client, last, message, text};
 
 fn server(turns: Vec<ScriptedTurn>) -> MockServer {
     let options = ScriptOptions { turns, files: true, ..ScriptOptions::default() };
     MockServer::scripted(options).expect("server")
+}
+
+fn slow(pieces: usize) -> ScriptedTurn {
+    let text = (0..pieces).map(|piece| format!("t{piece} "));
+    ScriptedTurn { delay_ms: 20, ..ScriptedTurn::text(text) }
 }
 
 /// Sends a command and returns its answer.
@@ -37,6 +42,49 @@ async fn disposition(client: &mut Client, runtime: &Value, id: &str) -> Value {
 
 async fn ended(client: &mut Client) -> Vec<Value> {
     client.until_type("turn_finished").await
+}
+
+#[tokio::test]
+async fn an_input_lost_in_the_queue_is_not_run_under_its_id_again() {
+    let server =
+        server(vec![slow(20), ScriptedTurn::text(["next"]), ScriptedTurn::text(["again"])]);
+    let url = server.url();
+    let (mut client, mut other) = (Client::open(&url).await, Client::open(&url).await);
+    let runtime = client.runtime().await;
+    assert_eq!(disposition(&mut other, &runtime, "a").await, "started");
+    assert_eq!(disposition(&mut client, &runtime, "b").await, "queued");
+    drop(client);
+    other.until(|frame| frame["removed"][0]["disposition"] == "cancelled").await;
+    assert_eq!(disposition(&mut other, &runtime, "b").await, "queued");
+    ended(&mut other).await;
+    // It is known for one more turn: what comes next is the turn of `c`.
+    assert_eq!(disposition(&mut other, &runtime, "b").await, "queued");
+    assert_eq!(disposition(&mut other, &runtime, "c").await, "started");
+    assert_eq!(text(&ended(&mut other).await), "next");
+    assert_eq!(disposition(&mut other, &runtime, "b").await, "started");
+    assert_eq!(text(&ended(&mut other).await), "again");
+}
+
+#[tokio::test]
+async fn an_aborted_input_is_known_until_the_next_turn_is_over() {
+    let server =
+        server(vec![slow(200), ScriptedTurn::text(["next"]), ScriptedTurn::text(["again"])]);
+    let mut client = Client::open(&server.url()).await;
+    let runtime = client.runtime().await;
+    assert_eq!(disposition(&mut client, &runtime, "a").await, "started");
+    client.until(|frame| frame["delta"]["message_type"] == "assistant_message").await;
+    ask(&mut client, "abort_message", json!({ "runtime": runtime })).await;
+    ended(&mut client).await;
+    let list = json!({ "conversation_id": runtime["conversation_id"] });
+    let stored = ask(&mut client, "conversation_messages_list", list.clone()).await;
+    assert_eq!(kinds(&stored), ["assistant_message", "user_message"], "a partial answer");
+    assert_eq!(disposition(&mut client, &runtime, "a").await, "started");
+    assert_eq!(disposition(&mut client, &runtime, "b").await, "queued");
+    assert_eq!(text(&ended(&mut client).await), "next");
+    let stored = ask(&mut client, "conversation_messages_list", list).await;
+    assert_eq!(kinds(&stored), ["assistant_message", "user_message", "user_message"]);
+    assert_eq!(disposition(&mut client, &runtime, "a").await, "started");
+    assert_eq!(text(&ended(&mut client).await), "again");
 }
 
 fn kinds(listed: &Value) -> Vec<&str> {

@@ -1,6 +1,6 @@
 //! Scenarios of what a server allows, remembers and refuses.
 
-use letta_app_client::testing::ScriptedCall;
+use letta_app_client::testing::{ScriptedCall, ScriptedTurn};
 use serde_json::json;
 
 use crate::scenarios::Scenario;
@@ -65,6 +65,7 @@ fn modes() -> Vec<Scenario> {
 }
 
 fn turns() -> Vec<Scenario> {
+    let abort = json!({ "type": "abort_message", "request_id": "abort", "runtime": "$runtime" });
     let bash = json!({ "command": "echo hi", "description": "greets" });
     let only_read = json!({
         "type": "input", "request_id": "in", "runtime": "$runtime",
@@ -79,6 +80,24 @@ fn turns() -> Vec<Scenario> {
         "type": "change_device_state", "runtime": "$runtime", "payload": { "cwd": "/nope/dir" },
     });
     vec![
+        scenario(
+            "aborted_input_sent_again",
+            vec![ScriptedTurn { delay_ms: 500, ..tokens(20) }, tokens(2), tokens(3)],
+            vec![
+                input("a", "N=20 SLEEP=500"),
+                Wait("delta:assistant_message"),
+                Send(abort),
+                done(),
+                Settle,
+                input("a", "N=3"),
+                Settle,
+                input("b", "N=2"),
+                done(),
+                Settle,
+                input("a", "N=3"),
+                done(),
+            ],
+        ),
         Scenario {
             mode: "unrestricted",
             ..scenario(

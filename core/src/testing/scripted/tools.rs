@@ -223,7 +223,6 @@ impl Turn {
             let turn_id = format!("batch-{}", runtime.batches);
             if let Some(turn) = &mut runtime.turn {
                 turn.turn_id = turn_id;
-                turn.client_message_ids.clone_from(&self.ids);
             }
             state.store_inputs(scope, &joined);
             tell_user_message(state, scope, &joined);

@@ -47,7 +47,6 @@ fn next_batch(state: &mut State, scope: &Scope) -> Vec<Input> {
 }
 
 fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, turn_id: String) {
-    let client_message_ids = ids_of(&inputs);
     let refusal = state.missing(scope);
     let turn = Turn {
         world: world.clone(),
@@ -57,7 +56,7 @@ fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, t
         owner: inputs.first().map_or(0, |input| input.owner),
         tool_scopes: inputs.first().map(|input| input.tool_scopes.clone()).unwrap_or_default(),
         allowed: inputs.first().and_then(|input| input.allowed.clone()),
-        ids: client_message_ids.clone(),
+        ids: ids_of(&inputs),
         seq: 0,
         reasoned: 0,
     };
@@ -66,7 +65,7 @@ fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, t
     state.drop_partial_answer(scope);
     let runtime = state.runtime(scope);
     runtime.interrupted = false;
-    runtime.turn = Some(Running { task, turn_id, run_id: None, client_message_ids });
+    runtime.turn = Some(Running { task, turn_id, run_id: None });
 }
 
 pub(super) fn ids_of(inputs: &[Input]) -> Vec<String> {
@@ -319,6 +318,7 @@ impl Turn {
         }
         let runtime = state.runtime(&scope);
         runtime.batches = 0;
+        runtime.rest();
         if state.is_single() && !running.turn_id.starts_with("batch-direct-") {
             state.tell_queue(&scope, &[], "");
             state.enter(&scope, Step::Idle);

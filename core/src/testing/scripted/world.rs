@@ -109,8 +109,6 @@ pub(super) struct Running {
     pub(super) task: AbortHandle,
     pub(super) turn_id: String,
     pub(super) run_id: Option<String>,
-    /// All ids the turn answers, to recognise a repeated input.
-    pub(super) client_message_ids: Vec<String>,
 }
 
 /// An approval that was asked for.
@@ -151,6 +149,10 @@ pub(super) struct Runtime {
     pub(super) interrupted: bool,
     /// The last turn was cut off in its answer, which is stored until the next input runs.
     pub(super) partial: bool,
+    /// What was said of each input, by its client message id: such an input is not run again.
+    pub(super) accepted: BTreeMap<String, &'static str>,
+    /// An input of the queue went with its connection, and what was accepted outlives the turn.
+    pub(super) remembers: bool,
     /// What was said, oldest first.
     pub(super) stored: Vec<Stored>,
 }
@@ -175,6 +177,15 @@ pub(super) struct State {
     pub(super) runtimes: BTreeMap<Scope, Runtime>,
     /// Calls of external tools that are not answered.
     pub(super) external_calls: HashMap<String, ExternalCall>,
+}
+
+impl Runtime {
+    /// Forgets what was accepted, when nothing is left to do; once later where an input was lost in the queue.
+    pub(super) fn rest(&mut self) {
+        if !std::mem::take(&mut self.remembers) {
+            self.accepted.clear();
+        }
+    }
 }
 
 /// Real servers keep the correlation of this many runs.

@@ -116,7 +116,7 @@ async fn a_lone_client_that_is_cut_loses_its_turn() {
     let mut client = Client::open(&url).await;
     client.send(message(&runtime, "2", "two")).await;
     let seen = client.until_type("turn_finished").await;
-    assert_eq!(seen[0]["disposition"], "queued", "as after every interrupted turn");
+    assert_eq!(seen[0]["disposition"], "started", "nothing is left to be told to the model");
     assert_eq!(text(&seen), "c");
 }
 
