@@ -30,7 +30,10 @@ export interface ScriptedCall {
   name: string;
   /** The arguments. */
   input?: unknown;
-  /** Ask with a `control_request` first. */
+  /**
+   * Ask with a `control_request` first, in the modes `standard` and `acceptEdits` (which lets edits of files run).
+   * `strict` asks for every call, `unrestricted`, the mode of a runtime that was started without one, for none.
+   */
   needsApproval?: boolean | undefined;
   /** What a tool on the server returns; `ok` by default. */
   result?: string | undefined;
@@ -105,7 +108,7 @@ export interface ScriptOptions {
   turnEvents?: boolean | undefined;
   /** Say which client messages a run answers; `true` by default. */
   correlation?: boolean | undefined;
-  /** The directories there are, besides `/home/user/project`; by default every one is there. */
+  /** The directories there are, besides `/home/user/project`; by default those of this machine with `files`, else every one. */
   directories?: string[] | undefined;
   /** The models that `list_models` tells; without, that is left to `answers`. */
   models?: string[] | undefined;

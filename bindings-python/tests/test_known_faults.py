@@ -45,7 +45,7 @@ async def test_a_foreign_stop_reason_does_not_end_the_turn(
 
         client.on_message(listen)
         client.on_external_tool_call(tool)
-        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
         with anyio.fail_after(10):
             result = await client.run_turn(runtime=runtime, payload=message())
     assert (result.status, result.text) == ("completed", "mine")

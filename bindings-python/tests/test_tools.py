@@ -122,7 +122,7 @@ async def test_a_second_tool_handler_replaces_the_first(tool_mock: MockServer) -
         first_off = client.on_external_tool_call(lambda _: "first")
         client.on_external_tool_call(lambda _: "second")
         first_off()
-        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
         result = await client.run_turn(runtime=runtime, payload=message())
         assert result.tool_calls[0].output == "second"
 
@@ -231,7 +231,7 @@ async def test_an_abort_cancels_the_tool(tool_mock: MockServer) -> None:
 
     async with letta.connect(tool_mock.url) as client:
         client.on_external_tool_call(handler)
-        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
         with anyio.fail_after(10):
             async with client.send_turn(runtime=runtime, payload=message()) as turn:
                 await called.wait()
@@ -256,7 +256,7 @@ async def test_a_tool_has_a_time_limit(tool_mock: MockServer) -> None:
 
     async with letta.connect(tool_mock.url, external_tool_timeout=0.05) as client:
         client.on_external_tool_call(handler)
-        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
         with anyio.fail_after(10):
             result = await client.run_turn(runtime=runtime, payload=message())
             await cancelled.wait()
@@ -278,7 +278,7 @@ async def test_the_end_of_the_connection_cancels_the_tool(tool_mock: MockServer)
 
     async with letta.connect(tool_mock.url) as client:
         client.on_external_tool_call(handler)
-        runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+        runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
         with anyio.fail_after(10):
             with pytest.raises(letta.TurnInterrupted):
                 await client.run_turn(runtime=runtime, payload=message())
@@ -306,7 +306,7 @@ async def test_only_so_many_tools_run_at_once(scripted: Callable[..., MockServer
         results: list[letta.TurnResult] = []
 
         async def run() -> None:
-            runtime = await start(client, external_tools=[{"tools": [TOOL]}])
+            runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
             results.append(await client.run_turn(runtime=runtime, payload=message()))
 
         with anyio.fail_after(10):

@@ -82,7 +82,7 @@ async fn an_external_tool_is_run_here() {
             json!({ "name": "lookup", "description": "Find a user", "parameters": parameters });
         let fields = json!({
             "agent_id": runtime["agent_id"], "conversation_id": runtime["conversation_id"],
-            "external_tools": [{ "tools": [tool] }],
+            "mode": "unrestricted", "external_tools": [{ "tools": [tool] }],
         });
         client.runtime_start(fields).await.unwrap();
         let fields = json!({ "runtime": runtime, "payload": says("?") });

@@ -15,6 +15,8 @@
 mod normal;
 #[path = "honesty/play.rs"]
 mod play;
+#[path = "honesty/rules.rs"]
+mod rules;
 #[path = "honesty/scenarios.rs"]
 mod scenarios;
 #[path = "honesty/words.rs"]

@@ -310,6 +310,71 @@ async fn approvals_are_asked_one_after_the_other() {
     assert_eq!(last(&seen)["run_id"], "local-run-2");
 }
 
+/// What is asked about in a mode: a tool of the server that needs a decision or none, one that edits, one that asks a
+/// person, and one of the client.
+async fn asked(mode: Option<&str>) -> Vec<String> {
+    let call = |name: &str| ScriptedCall::new(name, json!({}));
+    let calls = [
+        ScriptedCall::asking("Bash", json!({})),
+        call("Read"),
+        ScriptedCall::asking("Write", json!({})),
+        call("AskUserQuestion"),
+        call("lookup"),
+    ];
+    let turn = calls.into_iter().fold(ScriptedTurn::default(), ScriptedTurn::call);
+    let server = script(vec![turn]);
+    let mut client = Client::open(&server.url()).await;
+    let tool = json!({ "name": "lookup", "description": "", "parameters": { "type": "object" } });
+    let mut start = json!({
+        "type": "runtime_start", "request_id": "start", "agent_id": "a",
+        "external_tools": [{ "tools": [tool] }],
+    });
+    if let Some(mode) = mode {
+        start["mode"] = mode.into();
+    }
+    client.send(start).await;
+    let seen = client.until_type("runtime_start_response").await;
+    let runtime = last(&seen)["runtime"].clone();
+    client.send(message(&runtime, "1", "?")).await;
+    let mut names = Vec::new();
+    loop {
+        let frame = client.next().await.expect("a frame");
+        match frame["type"].as_str() {
+            Some("control_request") => {
+                names.push(frame["request"]["tool_name"].as_str().unwrap().to_owned());
+                let payload = json!({
+                    "kind": "approval_response", "request_id": frame["request_id"],
+                    "decision": { "behavior": "deny", "message": "no" },
+                });
+                client
+                    .send(json!({ "type": "input", "runtime": runtime, "payload": payload }))
+                    .await;
+            }
+            Some("external_tool_call_request") => {
+                client
+                    .send(json!({
+                        "type": "external_tool_call_response", "error": "no",
+                        "request_id": frame["request_id"],
+                    }))
+                    .await;
+            }
+            Some("turn_finished") => return names,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_mode_decides_what_is_asked() {
+    for mode in [Some("unrestricted"), None] {
+        assert_eq!(asked(mode).await, ["AskUserQuestion"]);
+    }
+    let all = ["Bash", "Read", "Write", "AskUserQuestion", "lookup"];
+    assert_eq!(asked(Some("strict")).await, all);
+    assert_eq!(asked(Some("standard")).await, ["Bash", "Write", "AskUserQuestion", "lookup"]);
+    assert_eq!(asked(Some("acceptEdits")).await, ["Bash", "AskUserQuestion", "lookup"]);
+}
+
 #[tokio::test]
 async fn tokens_are_checked_after_the_channel() {
     let server = MockServer::scripted(ScriptOptions {

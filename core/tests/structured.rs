@@ -84,6 +84,12 @@ fn received(server: &MockServer, kind: &str) -> Vec<Value> {
     commands.filter(|command| command["type"] == kind).collect()
 }
 
+/// The prompts that the server got; answers to permissions are inputs too.
+fn prompts(server: &MockServer) -> Vec<Value> {
+    let is_prompt = |input: &Value| input["payload"]["kind"] == "create_message";
+    received(server, "input").into_iter().filter(is_prompt).collect()
+}
+
 async fn waits_for(server: &Arc<MockServer>, kind: &'static str, times: usize) -> bool {
     let server = Arc::clone(server);
     tokio::task::spawn_blocking(move || server.wait_received(kind, times, SOON)).await.unwrap()
@@ -138,7 +144,7 @@ async fn the_agent_hands_in_a_value_of_a_type() {
     let group = &update["external_tools"][0];
     assert_eq!(update["runtimes"], json!([session.runtime()]));
     assert_eq!(group["tools"][0]["parameters"], schema());
-    let payload = &received(&server, "input")[0]["payload"];
+    let payload = &prompts(&server)[0]["payload"];
     assert_eq!(payload["external_tool_scope_ids"], json!([group["scope_id"]]));
     let content = &payload["messages"][0]["content"];
     assert_eq!(content[0], json!({ "type": "text", "text": "Find it" }));
@@ -172,7 +178,7 @@ async fn a_result_that_does_not_fit_goes_back_to_the_agent() {
     let told = "- line: expected an integer, but it is missing";
     assert!(answers[1].0 && answers[1].1.contains(told), "{answers:?}");
     assert!(!answers[2].0, "{answers:?}");
-    assert_eq!(received(&server, "input").len(), 1);
+    assert_eq!(prompts(&server).len(), 1);
 }
 
 #[tokio::test]
@@ -205,7 +211,7 @@ async fn who_hands_nothing_in_is_asked_once_more() {
     // One run of the first turn, two of the second: one that calls, one that answers.
     assert_eq!(worst.result.usage.total_tokens, 3 * PER_RUN);
     assert_eq!(session.usage().total_tokens, 3 * PER_RUN);
-    let repair = &received(&server, "input")[1]["payload"];
+    let repair = &prompts(&server)[1]["payload"];
     let said = repair["messages"][0]["content"].as_str().unwrap();
     assert!(said.contains("not handed in a result") && said.contains("submit_result"), "{said}");
     assert_eq!(repair["external_tool_scope_ids"].as_array().unwrap().len(), 1);
@@ -222,7 +228,7 @@ async fn and_then_it_is_an_error() {
     let result = error.result().unwrap();
     assert_eq!((result.status, &*result.text), (Some(TurnStatus::Completed), "Still no."));
     assert_eq!(result.usage.total_tokens, 3 * PER_RUN);
-    assert_eq!(received(&server, "input").len(), 2);
+    assert_eq!(prompts(&server).len(), 2);
     let updated = updates(&server, &client).await;
     assert_eq!(updated, [vec!["submit_result".to_owned()], Vec::new()]);
 }
@@ -367,7 +373,7 @@ async fn dropping_one_that_waits_sends_nothing() {
     session.close();
     assert_eq!(timeout(SOON, first).await.unwrap().unwrap_err().kind(), ErrorKind::TurnAborted);
     assert_eq!(session.run_as::<u32>("3", &number).await.unwrap().output, 7);
-    let inputs = received(&server, "input");
+    let inputs = prompts(&server);
     let asked = |input: &Value| input["payload"]["messages"][0]["content"][0]["text"].clone();
     assert_eq!(inputs.iter().map(asked).collect::<Vec<_>>(), ["1", "3"]);
 }
@@ -393,7 +399,7 @@ async fn closing_the_session_ends_those_that_wait_as_well() {
     assert_eq!(error.kind(), ErrorKind::TurnAborted);
     assert_eq!(error.result().unwrap().status, Some(TurnStatus::Aborted));
     assert_eq!(second.unwrap_err().kind(), ErrorKind::TurnAborted);
-    assert_eq!(received(&server, "input").len(), 1);
+    assert_eq!(prompts(&server).len(), 1);
     assert_eq!(updates(&server, &client).await, [vec!["submit_result".to_owned()], Vec::new()]);
 }
 
@@ -403,11 +409,11 @@ async fn a_turn_that_does_not_complete_gives_its_own_error() {
     let (server, client) = scripted([failing.clone(), says("No."), failing, hangs()]).await;
     let session = client.session(agent()).await.unwrap();
     let error = session.run_as::<Finding>("?", &schema()).await.unwrap_err();
-    assert_eq!((error.kind(), received(&server, "input").len()), (ErrorKind::TurnFailed, 1));
+    assert_eq!((error.kind(), prompts(&server).len()), (ErrorKind::TurnFailed, 1));
     assert!(error.message().contains("no credits"), "{error}");
     // The same of the repair, with what both turns have used.
     let error = session.run_as::<Finding>("?", &schema()).await.unwrap_err();
-    assert_eq!((error.kind(), received(&server, "input").len()), (ErrorKind::TurnFailed, 3));
+    assert_eq!((error.kind(), prompts(&server).len()), (ErrorKind::TurnFailed, 3));
     assert_eq!(error.result().unwrap().usage.total_tokens, 2 * PER_RUN);
     let soon = Some(Duration::from_millis(200));
     let options = TurnOptions { timeout: soon, ..session.turn_options() };
@@ -439,7 +445,7 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
     let session = client.session(agent().tool(own)).await.unwrap();
     let error = session.run_as::<u32>("?", &number()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
-    assert!(received(&server, "input").is_empty());
+    assert!(prompts(&server).is_empty());
     assert!(updates(&server, &client).await.is_empty());
 }
 
@@ -452,5 +458,5 @@ async fn a_server_that_is_too_old_is_told_at_once() {
     let error = session.run_as::<u32>("?", &number()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnsupportedByServer);
     client.conversation_list(json!({})).await.unwrap();
-    assert!(received(&server, "input").is_empty());
+    assert!(prompts(&server).is_empty());
 }

@@ -51,6 +51,11 @@ fn agent(id: &str) -> SessionOptions {
     SessionOptions::agent(id)
 }
 
+/// An agent whose tools are called without asking, also those that are registered by hand.
+fn unasked(id: &str) -> SessionOptions {
+    agent(id).mode("unrestricted")
+}
+
 /// Status and output of the only tool call.
 fn outcome(result: &TurnResult) -> (&str, &str) {
     let [call] = &*result.tool_calls else { panic!("{:?}", result.tool_calls) };
@@ -93,7 +98,7 @@ async fn each_session_answers_for_its_conversation_and_the_raw_reader_for_the_re
     let one = client.session(agent("a").tool(tool("one"))).await.unwrap();
     let two = client.session(agent("a").tool(tool("two"))).await.unwrap();
     let definition = tool("raw").definition();
-    let options = agent("a").field("external_tools", json!([{ "tools": [definition] }]));
+    let options = unasked("a").field("external_tools", json!([{ "tools": [definition] }]));
     let by_hand = client.session(options).await.unwrap();
     let answering = async {
         let call = raw.next().await.unwrap();
@@ -110,7 +115,8 @@ async fn each_session_answers_for_its_conversation_and_the_raw_reader_for_the_re
 #[tokio::test]
 async fn a_reader_of_one_runtime_takes_its_calls_only() {
     let (_server, client) = calling(vec![lookup(json!({}))]).await;
-    let options = agent("a").field("external_tools", json!([{ "tools": [tool("").definition()] }]));
+    let options =
+        unasked("a").field("external_tools", json!([{ "tools": [tool("").definition()] }]));
     let (one, two) =
         (client.session(options.clone()).await.unwrap(), client.session(options).await);
     let two = two.unwrap();
@@ -221,7 +227,7 @@ async fn hanging(client: &Client) -> (Session, Arc<Notify>, mpsc::UnboundedRecei
             pending::<Result<(), String>>().await
         }
     });
-    (client.session(agent("a").tool(hangs)).await.unwrap(), called, heard)
+    (client.session(unasked("a").tool(hangs)).await.unwrap(), called, heard)
 }
 
 #[tokio::test]
@@ -266,7 +272,7 @@ async fn assert_unanswered(client: &Client, runtime: &Value) {
 #[tokio::test]
 async fn tools_end_with_the_last_handle() {
     let (_server, client) = calling(vec![lookup(json!({ "key": 1 }))]).await;
-    let session = client.session(agent("a").tool(tool("mine"))).await.unwrap();
+    let session = client.session(unasked("a").tool(tool("mine"))).await.unwrap();
     let other = session.clone();
     drop(session);
     assert_eq!(outcome(&other.run("?").await.unwrap()), ("success", "mine: 1"));

@@ -295,7 +295,7 @@ async fn a_tool_hears_that_its_turn_was_aborted() {
     let tool =
         json!({ "name": "lookup", "description": "Looks up", "parameters": { "type": "object" } });
     let fields = json!({
-        "agent_id": "agent-1", "mode": "standard", "create_conversation": {},
+        "agent_id": "agent-1", "mode": "unrestricted", "create_conversation": {},
         "external_tools": [{ "tools": [tool] }],
     });
     let runtime = client.runtime_start(fields).await.unwrap().json()["runtime"].clone();

@@ -74,7 +74,7 @@ pub struct ScriptOptions {
     /// Send `client_message_ids_by_run_id`, as single servers from 0.30.28 on do.
     pub correlation: bool,
     /// The directories there are, besides `/home/user/project`: a conversation keeps its own when it is sent
-    /// elsewhere. By default every directory is there.
+    /// elsewhere. By default those of this machine with [`files`](Self::files), and every directory without.
     pub directories: Option<Vec<String>>,
     /// The models that `list_models` tells, by handle; without, that command is left to [`answers`](Self::answers).
     pub models: Option<Vec<String>>,
@@ -205,7 +205,10 @@ pub struct ScriptedCall {
     /// The arguments.
     #[serde(default)]
     pub input: Value,
-    /// Ask with a `control_request` first. The permission mode of the runtime plays no part.
+    /// Ask with a `control_request` first, as a real server does for a tool that writes or runs commands. The
+    /// permission mode of the runtime has its say too: `strict` asks for every call, `unrestricted` (which a runtime
+    /// has unless a mode was set) for none, `acceptEdits` for none that edits files; `AskUserQuestion` is always asked,
+    /// and a tool of a client in every mode but `unrestricted`.
     #[serde(default)]
     pub needs_approval: bool,
     /// What a tool on the server returns.
@@ -218,13 +221,13 @@ fn default_result() -> String {
 }
 
 impl ScriptedCall {
-    /// A call that runs without asking.
+    /// A call that runs without asking, where the mode allows that.
     #[must_use]
     pub fn new(name: impl Into<String>, input: Value) -> Self {
         Self { name: name.into(), input, needs_approval: false, result: default_result() }
     }
 
-    /// A call that needs an approval.
+    /// A call that needs an approval, unless the mode is `unrestricted`.
     #[must_use]
     pub fn asking(name: impl Into<String>, input: Value) -> Self {
         Self { needs_approval: true, ..Self::new(name, input) }

@@ -29,7 +29,7 @@ pub struct Scenario {
     pub turns: Vec<ScriptedTurn>,
 }
 
-fn scenario(name: &'static str, turns: Vec<ScriptedTurn>, steps: Vec<Step>) -> Scenario {
+pub fn scenario(name: &'static str, turns: Vec<ScriptedTurn>, steps: Vec<Step>) -> Scenario {
     Scenario { name, mode: "standard", tools: Value::Null, steps, turns }
 }
 
@@ -39,6 +39,7 @@ pub fn all() -> Vec<Scenario> {
     all.extend(tools());
     all.extend(refusals());
     all.extend(families());
+    all.extend(crate::rules::all());
     all
 }
 
@@ -97,11 +98,7 @@ fn turns() -> Vec<Scenario> {
         ),
         scenario(
             "length",
-            vec![ScriptedTurn {
-                stop_reason: Some("max_tokens_exceeded".to_owned()),
-                error: Some("Unexpected stop reason: max_tokens_exceeded".to_owned()),
-                ..tokens(2)
-            }],
+            vec![ScriptedTurn { stop_reason: Some("max_tokens_exceeded".to_owned()), ..tokens(2) }],
             vec![input("a", "N=2 LENGTH"), done()],
         ),
         scenario(

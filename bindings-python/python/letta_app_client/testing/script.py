@@ -23,7 +23,9 @@ def call(
         name: The tool. A tool that a client registered as external is really called; any other is
             pretended to run on the server.
         input: The arguments.
-        needs_approval: Ask with a ``control_request`` first.
+        needs_approval: Ask with a ``control_request`` first, in the modes ``standard`` and
+            ``acceptEdits`` (which lets edits of files run). ``strict`` asks for every call,
+            ``unrestricted``, the mode of a runtime that was started without one, for none.
         result: What a tool on the server returns.
 
     Raises:

@@ -24,6 +24,7 @@ pub(super) fn interrupt(state: &mut State, scope: &Scope) -> Option<Interrupted>
     runtime.approval = None;
     runtime.active_run = None;
     runtime.interrupted = true;
+    runtime.partial = true;
     state.enter(scope, Step::Idle);
     state.tell_device(scope);
     let fields = json!({ "message": "Interrupted", "level": "warning" });

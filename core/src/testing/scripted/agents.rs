@@ -49,7 +49,7 @@ fn one(state: &mut State, kind: &str, frame: &Value) -> Option<Value> {
     match kind {
         "agent_update" => agent.as_object_mut()?.extend(frame["body"].as_object()?.clone()),
         "agent_delete" => {
-            state.agents.remove(id);
+            state.delete_agent(id);
             return Some(json!({ "agent_id": id }));
         }
         _ => {}
@@ -100,6 +100,7 @@ impl State {
     /// Makes an agent of the body of a request.
     pub(super) fn make_agent(&mut self, body: Map<String, Value>) -> Value {
         let id = format!("agent-local-{}", uuid(self.count("agent")));
+        self.made.insert(id.clone());
         self.agent(&id);
         if let Some(agent) = self.agents.get_mut(&id).and_then(Value::as_object_mut) {
             let kept = ["name", "description", "model", "tags", "system"];

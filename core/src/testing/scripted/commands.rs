@@ -12,8 +12,10 @@ use super::conversations;
 use super::files;
 use super::frames::{self, Draft, timestamp, uuid};
 use super::inputs;
+use super::modes;
 use super::start;
 use super::store;
+use super::watch;
 use super::world::{Scope, State, Step, World};
 
 const LIST: &str = "conversation_messages_list";
@@ -32,8 +34,6 @@ const ANSWERABLE: [&[&str]; 5] = [
         "sync",
     ],
 ];
-
-const MODES: [&str; 3] = ["standard", "acceptEdits", "unrestricted"];
 
 /// Handles a frame. `false` when a real server would have treated it as unknown: it says nothing then.
 pub(super) fn handle(world: &World, socket: u64, text: &str) -> bool {
@@ -93,6 +93,10 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         kind if files::COMMANDS.contains(&kind) && state.folder.is_some() => {
             let folder = state.folder.clone()?;
             files::handle(state, &folder, client, request_id, frame)
+        }
+        kind if watch::COMMANDS.contains(&kind) && state.folder.is_some() => {
+            let folder = state.folder.clone()?;
+            watch::handle(world, state, &folder, client, frame)
         }
         "list_models" if state.options.models.is_some() => {
             list_models(state, client, request_id?);
@@ -179,10 +183,6 @@ pub(super) fn optional<'a>(frame: &'a Value, key: &str) -> Option<Option<&'a str
         Value::String(text) => Some(Some(text)),
         _ => None,
     }
-}
-
-pub(super) fn mode_is_known(state: &State, mode: &str) -> bool {
-    MODES.contains(&mode) || (mode == "strict" && state.is_single())
 }
 
 fn external_result(state: &mut State, client: u64, request_id: &str, frame: &Value) -> Option<()> {
@@ -279,7 +279,7 @@ fn change_device_state(world: &World, state: &mut State, client: u64, frame: &Va
         state.enter(&scope, Step::Command);
     }
     let mode = payload.get("mode").and_then(Value::as_str);
-    if let Some(mode) = mode.filter(|mode| !mode_is_known(state, mode)) {
+    if let Some(mode) = mode.filter(|mode| !modes::is_known(state, mode)) {
         violation(state, &scope, &format!("Unsupported permission mode: {mode}"));
     } else {
         if let Some(mode) = mode {

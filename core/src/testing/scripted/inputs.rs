@@ -94,13 +94,20 @@ fn create_message(
         client_message_ids: strings(&Value::Array(ids)),
         content: merged_content(messages.iter().map(|message| &message["content"])),
         tool_scopes: strings(&payload["external_tool_scope_ids"]),
+        allowed: payload["client_tool_allowlist"]
+            .is_array()
+            .then(|| strings(&payload["client_tool_allowlist"])),
         queued: None,
     };
     if let Some(disposition) = repeated(state, scope, &input) {
         accept(state, client, scope, request_id, disposition);
         return Ok(());
     }
-    if !is_busy(state, scope) {
+    let disposition = if is_busy(state, scope) { "queued" } else { "started" };
+    if let Some(id) = input.client_message_ids.first() {
+        state.runtime(scope).accepted.insert(id.clone(), disposition);
+    }
+    if disposition == "started" {
         accept(state, client, scope, request_id, "started");
         turn::start(world, state, scope, vec![input]);
         return Ok(());
@@ -122,18 +129,13 @@ fn create_message(
     Ok(())
 }
 
-/// The first disposition of an input that is sent again while it waits or runs.
+/// The first disposition of an input that is sent again before the conversation is at rest.
 fn repeated(state: &mut State, scope: &Scope, input: &Input) -> Option<&'static str> {
     if !state.is_single() {
         return None;
     }
     let id = input.client_message_ids.first()?;
-    let runtime = state.runtime(scope);
-    if runtime.queue.iter().any(|queued| queued.client_message_ids.contains(id)) {
-        return Some("queued");
-    }
-    let running = runtime.turn.as_ref()?;
-    running.client_message_ids.contains(id).then_some("started")
+    state.runtime(scope).accepted.get(id).copied()
 }
 
 /// The content of several messages as one: a single one as it is, more as parts with newlines between them.

@@ -5,15 +5,18 @@ mod abort;
 mod agents;
 mod commands;
 mod conversations;
+mod existence;
 mod files;
 mod frames;
 mod inputs;
+mod modes;
 mod publish;
 mod sessions;
 mod start;
 mod store;
 mod tools;
 mod turn;
+mod watch;
 mod world;
 
 use std::path::PathBuf;

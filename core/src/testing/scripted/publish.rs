@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::frames::{Draft, status};
+use super::modes;
 use super::world::{Input, Scope, State, Step};
 
 impl State {
@@ -23,6 +24,7 @@ impl State {
     }
 
     pub(super) fn device_status(&mut self, scope: &Scope) -> Draft {
+        let home = self.home();
         let runtime = self.runtime(scope);
         let pending: Vec<Value> = runtime
             .approval
@@ -34,8 +36,8 @@ impl State {
             "connection_name": "mock",
             "is_online": true,
             "is_processing": !matches!(runtime.step, Step::Idle | Step::Command),
-            "current_permission_mode": runtime.mode.as_deref().unwrap_or("unrestricted"),
-            "current_working_directory": runtime.cwd.as_deref().unwrap_or("/home/user/project"),
+            "current_permission_mode": runtime.mode.as_deref().unwrap_or(modes::UNSET),
+            "current_working_directory": runtime.cwd.as_ref().unwrap_or(&home),
             "git_context": null,
             "letta_code_version": null,
             "current_toolset": null,

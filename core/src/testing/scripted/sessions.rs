@@ -111,6 +111,7 @@ fn leave(state: &mut State, scope: &Scope, client: u64) {
     runtime.queue = kept.into();
     if !state.listeners(scope).is_empty() {
         if !gone.is_empty() {
+            state.runtime(scope).remembers = true;
             state.tell_queue(scope, &gone, "cancelled");
         }
         return;
@@ -119,7 +120,13 @@ fn leave(state: &mut State, scope: &Scope, client: u64) {
     let runtime = state.runtime(scope);
     if let Some(turn) = runtime.turn.take() {
         turn.task.abort();
-        runtime.interrupted = true;
+        // The model has to be told what became of its calls, before it answers anything else.
+        runtime.interrupted = runtime.approval.is_some() || !runtime.executing.is_empty();
+        runtime.partial = true;
+        if !runtime.interrupted {
+            runtime.accepted.clear();
+            runtime.remembers = false;
+        }
         runtime.approval = None;
         runtime.step = Step::Idle;
         runtime.active_run = None;

@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::commands::{mode_is_known, optional, respond};
+use super::commands::{optional, respond};
+use super::modes;
 use super::world::{Scope, State};
 
-/// Starts a runtime or joins one; every agent and conversation that is named exists.
+const RESPONSE: &str = "runtime_start_response";
+
+/// Starts a runtime or joins one.
 pub(super) fn runtime_start(
     state: &mut State,
     client: u64,
@@ -16,7 +19,7 @@ pub(super) fn runtime_start(
     let conversation = optional(frame, "conversation_id")?;
     let mode = optional(frame, "mode")?;
     let cwd = optional(frame, "cwd")?;
-    if !mode.is_none_or(|mode| mode_is_known(state, mode)) {
+    if !mode.is_none_or(|mode| modes::is_known(state, mode)) {
         return None;
     }
     let tools = tool_groups(&frame["external_tools"])?;
@@ -27,16 +30,10 @@ pub(super) fn runtime_start(
     } else {
         None
     };
-    let response = "runtime_start_response";
+    let refusal = refusal.map(ToOwned::to_owned);
+    let refusal = refusal.or_else(|| state.missing_agent(agent?));
     if let Some(error) = refusal {
-        let created = json!({ "agent": false, "conversation": false });
-        state.reply(
-            client,
-            &json!({
-                "type": response, "request_id": request_id, "success": false, "runtime": null,
-                "agent": null, "conversation": null, "created": created, "error": error,
-            }),
-        );
+        refuse(state, client, request_id, &Value::Null, &error);
         return Some(());
     }
     let agent_state = if let Some(id) = agent {
@@ -49,6 +46,10 @@ pub(super) fn runtime_start(
     let conversation_id = conversation
         .map_or_else(|| format!("local-conv-{}", state.count("conversation")), ToOwned::to_owned);
     let scope = Scope { agent_id, conversation_id };
+    if let Some(error) = conversation.and_then(|_| state.foreign(&scope)) {
+        refuse(state, client, request_id, &agent_state, &error);
+        return Some(());
+    }
     let conversation_state = state.conversation(&scope);
     state.subscribe(client, &scope);
     let runtime = state.runtime(&scope);
@@ -57,12 +58,14 @@ pub(super) fn runtime_start(
     }
     if let Some(cwd) = cwd {
         state.change_directory(&scope, cwd);
+    } else if frame.get("cwd").is_some() {
+        state.runtime(&scope).cwd = None;
     }
     if let Some(client) = state.clients.get_mut(&client) {
         client.tools.insert(scope.clone(), tools);
     }
     let answer = json!({
-        "type": response, "request_id": request_id, "success": true,
+        "type": RESPONSE, "request_id": request_id, "success": true,
         "runtime": scope.to_json(), "agent": agent_state,
         "conversation": conversation_state,
         "created": { "agent": agent.is_none(), "conversation": conversation.is_none() },
@@ -76,6 +79,15 @@ pub(super) fn runtime_start(
         state.reply(client, &answer);
     }
     Some(())
+}
+
+fn refuse(state: &State, client: u64, request_id: &str, agent: &Value, error: &str) {
+    let created = json!({ "agent": false, "conversation": false });
+    let answer = json!({
+        "type": RESPONSE, "request_id": request_id, "success": false, "runtime": null,
+        "agent": agent, "conversation": null, "created": created, "error": error,
+    });
+    state.reply(client, &answer);
 }
 
 /// The scope ids and names of tools; `None` when the groups are malformed.

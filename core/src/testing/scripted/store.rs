@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::commands::{optional, respond};
+use super::existence::no_agent;
 use super::frames::timestamp;
 use super::inputs::{content_parts, merged_content};
 use super::world::{Input, Scope, State};
@@ -17,7 +18,7 @@ const PAGE: usize = 50;
 /// A message and, while it grows, the `otid` of its pieces.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
-    message: Value,
+    pub(super) message: Value,
     pieces: Option<String>,
 }
 
@@ -63,8 +64,26 @@ impl State {
         self.store(scope, message, pieces);
     }
 
+    /// Drops the answer of a turn that was cut off or aborted, which a real server keeps up to the next input.
+    pub(super) fn drop_partial_answer(&mut self, scope: &Scope) {
+        let runtime = self.runtime(scope);
+        if !std::mem::take(&mut runtime.partial) {
+            return;
+        }
+        let answers = [Some("assistant_message"), Some("reasoning_message")];
+        while let Some(last) = runtime.stored.last()
+            && answers.contains(&last.message["message_type"].as_str())
+        {
+            runtime.stored.pop();
+        }
+    }
+
     fn store(&mut self, scope: &Scope, mut message: Value, pieces: Option<String>) {
         message["id"] = format!("ui-msg-{}", self.count("stored")).into();
+        if let Some(known) = self.conversations.get_mut(scope) {
+            known["last_message_at"] = message["date"].clone();
+            known["updated_at"] = message["date"].clone();
+        }
         self.runtime(scope).stored.push(Stored { message, pieces });
     }
 }
@@ -80,33 +99,63 @@ impl Stored {
     }
 }
 
-/// Lists a page of the stored messages of a conversation, newest first.
+/// Lists a page of the stored messages of a conversation, newest first unless asked otherwise.
 pub(super) fn list(state: &State, client: u64, request_id: &str, frame: &Value) -> Option<()> {
     let id = frame["conversation_id"].as_str()?;
     let query = &frame["query"];
     let agent = optional(query, "agent_id")?;
-    let before = optional(query, "before")?;
     let limit = query["limit"].as_u64().and_then(|limit| usize::try_from(limit).ok());
-    let limit = limit.unwrap_or(PAGE);
-    // The default conversation has no id of its own.
-    let is_it = |scope: &Scope| {
-        scope.conversation_id == id && (id != "default" || agent == Some(&*scope.agent_id))
+    let (mut fields, stored) = match find(state, id, agent) {
+        Ok(stored) => (Map::new(), stored),
+        Err(error) => {
+            let fields = [("success".to_owned(), false.into()), ("error".to_owned(), error.into())];
+            (Map::from_iter(fields), &[][..])
+        }
     };
-    let found = state.runtimes.iter().find(|(scope, _)| is_it(scope));
-    let stored = found.map(|(_, runtime)| runtime.stored.as_slice()).unwrap_or_default();
-    let mut older = stored.iter().rev().map(|stored| &stored.message).peekable();
-    if let Some(before) = before {
-        while older.next_if(|message| message["id"] != before).is_some() {}
-        older.next();
-    }
-    let page: Vec<&Value> = older.by_ref().take(limit).collect();
-    let mut fields = Map::new();
+    let chosen = chosen(stored, query)?;
+    let limit = limit.unwrap_or(PAGE);
+    let page = &chosen[..limit.min(chosen.len())];
     if state.is_single() {
-        let oldest = page.last().map_or(&Value::Null, |message| &message["id"]);
-        fields.insert("next_before".to_owned(), oldest.clone());
-        fields.insert("has_more".to_owned(), older.peek().is_some().into());
+        let last = page.last().map_or(&Value::Null, |message| &message["id"]);
+        // Whether there is something before the page's last message, whatever the order is.
+        let older =
+            stored.first().is_some_and(|first| !last.is_null() && first.message["id"] != *last);
+        fields.insert("next_before".to_owned(), last.clone());
+        fields.insert("has_more".to_owned(), older.into());
     }
     fields.insert("messages".to_owned(), json!(page));
     respond(state, client, "conversation_messages_list", request_id, fields);
     Some(())
+}
+
+/// What was said in a conversation. The default one has no id of its own.
+fn find<'a>(state: &'a State, id: &str, agent: Option<&str>) -> Result<&'a [Stored], String> {
+    if let Some(error) = agent.and_then(|agent| state.missing_agent(agent)) {
+        return Err(error);
+    }
+    let is_it = |scope: &Scope| {
+        scope.conversation_id == id && (id != "default" || agent == Some(&*scope.agent_id))
+    };
+    if let Some((scope, runtime)) = state.runtimes.iter().find(|(scope, _)| is_it(scope)) {
+        return state.missing(scope).map_or(Ok(&runtime.stored), Err);
+    }
+    let Some(agent) = agent else { return Err(no_agent(None)) };
+    let scope = Scope { agent_id: agent.to_owned(), conversation_id: id.to_owned() };
+    state.missing(&scope).map_or(Ok(&[]), Err)
+}
+
+/// The messages between two cursors, in the order that is asked for. A cursor that names none does not count.
+fn chosen<'a>(stored: &'a [Stored], query: &Value) -> Option<Vec<&'a Value>> {
+    let at = |field| -> Option<Option<usize>> {
+        let id = optional(query, field)?;
+        Some(id.and_then(|id| stored.iter().position(|stored| stored.message["id"] == id)))
+    };
+    let before = at("before")?.unwrap_or(stored.len());
+    let after = at("after")?.map_or(0, |at| at + 1);
+    let between = stored.get(after..before).unwrap_or_default();
+    let mut messages: Vec<&Value> = between.iter().map(|stored| &stored.message).collect();
+    if query["order"] != "asc" {
+        messages.reverse();
+    }
+    Some(messages)
 }

@@ -8,6 +8,7 @@ use tokio::task::yield_now;
 use super::super::options::ScriptedCall;
 use super::commands::lifecycle;
 use super::frames::{Draft, timestamp, uuid};
+use super::modes;
 use super::turn::{Turn, ids_of, tell_user_message};
 use super::world::{Approval, ExternalCall, Input, Scope, State, Step};
 
@@ -71,11 +72,21 @@ impl Turn {
             calls.push(Call { id, script, denial: None });
         }
         self.end_run("requires_approval");
-        for call in calls.iter_mut().filter(|call| call.script.needs_approval) {
-            self.ask(call).await;
+        for call in &mut calls {
+            if self.is_asked(call) {
+                self.ask(call).await;
+            }
         }
         self.execute(&calls).await;
         self.join_queue();
+    }
+
+    /// Whether the mode, as it is now, wants a decision.
+    fn is_asked(&self, call: &Call) -> bool {
+        let state = &mut *self.world.lock();
+        let is_external = self.offer(state, &call.script.name).is_some();
+        let mode = state.runtime(&self.scope).mode.as_deref();
+        modes::asks(mode.unwrap_or(modes::UNSET), &call.script, is_external)
     }
 
     async fn ask(&self, call: &mut Call) {
@@ -144,6 +155,10 @@ impl Turn {
             });
             let draft = lifecycle(state, "client_tool_start", Some(run), fields);
             state.broadcast(&self.scope, &draft);
+            if let Some(allowed) = self.allowed.as_ref().filter(|allowed| !allowed.contains(name)) {
+                let there = allowed.join(", ");
+                return ("error", format!("Tool not found: {name}. Available tools: {there}"));
+            }
             self.call_owner(state, call)
         };
         // Frames of the client can only arrive while this task waits.
@@ -163,17 +178,22 @@ impl Turn {
         (status, texts.join("\n"))
     }
 
-    fn call_owner(&self, state: &mut State, call: &Call) -> Option<oneshot::Receiver<Value>> {
+    /// Which client offers a tool, and in which group.
+    fn offer(&self, state: &State, tool: &str) -> Option<(u64, Option<String>)> {
         let offers = |tools: &Vec<(Option<String>, String)>| {
             tools.iter().find_map(|(group, name)| {
                 let selected = group.as_ref().is_none_or(|group| self.tool_scopes.contains(group));
-                (*name == call.script.name && selected).then(|| group.clone())
+                (name == tool && selected).then(|| group.clone())
             })
         };
-        let (owner, group) = state
+        state
             .clients
             .iter()
-            .find_map(|(id, client)| Some((*id, offers(client.tools.get(&self.scope)?)?)))?;
+            .find_map(|(id, client)| Some((*id, offers(client.tools.get(&self.scope)?)?)))
+    }
+
+    fn call_owner(&self, state: &mut State, call: &Call) -> Option<oneshot::Receiver<Value>> {
+        let (owner, group) = self.offer(state, &call.script.name)?;
         let request_id = format!("external-tool-{}", uuid(state.count("external")));
         let mut frame = json!({
             "type": "external_tool_call_request", "request_id": request_id,
@@ -203,7 +223,6 @@ impl Turn {
             let turn_id = format!("batch-{}", runtime.batches);
             if let Some(turn) = &mut runtime.turn {
                 turn.turn_id = turn_id;
-                turn.client_message_ids.clone_from(&self.ids);
             }
             state.store_inputs(scope, &joined);
             tell_user_message(state, scope, &joined);

@@ -17,6 +17,9 @@ use super::world::{Input, Running, Scope, State, Step, World};
 /// What retries say of the pause before them; here there is none.
 const RETRY_MS: u64 = 1000;
 
+/// Stop reasons of the last run that are no error of the turn.
+const USUAL_ENDS: [&str; 3] = ["end_turn", "cancelled", "requires_approval"];
+
 /// Starts a turn for inputs that did not wait.
 pub(super) fn start(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>) {
     let turn_id = format!("batch-direct-{}", uuid(state.count("turn")));
@@ -44,22 +47,25 @@ fn next_batch(state: &mut State, scope: &Scope) -> Vec<Input> {
 }
 
 fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, turn_id: String) {
-    let client_message_ids = ids_of(&inputs);
+    let refusal = state.missing(scope);
     let turn = Turn {
         world: world.clone(),
         scope: scope.clone(),
-        script: state.next_script(),
+        script: if refusal.is_none() { state.next_script() } else { ScriptedTurn::default() },
+        refusal,
         owner: inputs.first().map_or(0, |input| input.owner),
         tool_scopes: inputs.first().map(|input| input.tool_scopes.clone()).unwrap_or_default(),
-        ids: client_message_ids.clone(),
+        allowed: inputs.first().and_then(|input| input.allowed.clone()),
+        ids: ids_of(&inputs),
         seq: 0,
         reasoned: 0,
     };
     // The task cannot run before this function has returned: there is only one thread.
     let task = tokio::spawn(turn.run(inputs)).abort_handle();
+    state.drop_partial_answer(scope);
     let runtime = state.runtime(scope);
     runtime.interrupted = false;
-    runtime.turn = Some(Running { task, turn_id, run_id: None, client_message_ids });
+    runtime.turn = Some(Running { task, turn_id, run_id: None });
 }
 
 pub(super) fn ids_of(inputs: &[Input]) -> Vec<String> {
@@ -74,6 +80,10 @@ pub(super) struct Turn {
     /// The client that started the turn.
     owner: u64,
     pub(super) tool_scopes: Vec<String>,
+    /// The only tools there are, where the input says so.
+    pub(super) allowed: Option<Vec<String>>,
+    /// Why the model is not asked at all.
+    refusal: Option<String>,
     /// The client message ids it answers.
     pub(super) ids: Vec<String>,
     /// The last sequence number in the current run.
@@ -84,6 +94,10 @@ pub(super) struct Turn {
 
 impl Turn {
     async fn run(mut self, inputs: Vec<Input>) {
+        if let Some(error) = self.refusal.take() {
+            self.refuse(&error).await;
+            return;
+        }
         self.begin(&inputs);
         yield_now().await;
         if !self.script.tool_calls.is_empty() {
@@ -251,12 +265,32 @@ impl Turn {
     }
 
     fn end(mut self) {
-        let failed = self.script.error.is_some();
-        let stop_reason = self.script.stop_reason.clone();
-        let stop_reason =
-            stop_reason.unwrap_or_else(|| if failed { "error" } else { "end_turn" }.to_owned());
+        let error = self.script.error.clone();
+        let stop_reason = self
+            .script
+            .stop_reason
+            .clone()
+            .unwrap_or_else(|| if error.is_some() { "error" } else { "end_turn" }.to_owned());
         self.end_run(&stop_reason);
-        let Self { world, scope, script, .. } = self;
+        let is_usual = USUAL_ENDS.contains(&stop_reason.as_str());
+        let unexpected = || format!("Unexpected stop reason: {stop_reason}");
+        let error = error.or_else(|| (!is_usual).then(unexpected));
+        self.finish(&stop_reason, error.as_deref());
+    }
+
+    /// The end of a turn whose agent or conversation is not there: no run has begun.
+    async fn refuse(self, error: &str) {
+        {
+            let state = &mut *self.world.lock();
+            state.enter(&self.scope, Step::Sending);
+            state.tell_device(&self.scope);
+        }
+        yield_now().await;
+        self.finish("error", Some(error));
+    }
+
+    fn finish(self, stop_reason: &str, error: Option<&str>) {
+        let Self { world, scope, .. } = self;
         let state = &mut *world.lock();
         let runtime = state.runtime(&scope);
         let run = runtime.active_run.take();
@@ -266,23 +300,25 @@ impl Turn {
         state.enter(&scope, Step::Idle);
         state.tell_device(&scope);
         if state.has_turn_events() {
-            let mut body =
-                json!({ "turn_id": running.turn_id, "stop_reason": stop_reason, "run_id": run });
-            if let Some(error) = &script.error {
-                body["error"] = error.as_str().into();
+            let mut body = json!({ "turn_id": running.turn_id, "stop_reason": stop_reason });
+            let more = [("run_id", run.as_deref()), ("error", error)];
+            for (field, value) in more.into_iter().filter_map(|(key, it)| Some((key, it?))) {
+                body[field] = value.into();
             }
             state.broadcast(&scope, &Draft::new("turn_finished", &body));
         }
-        if let Some(error) = &script.error {
+        if let Some(error) = error {
             let id = state.count("lifecycle");
-            let draft = frames::loop_error(id, error, &stop_reason, run.as_deref(), true);
+            let draft = frames::loop_error(id, error, stop_reason, run.as_deref(), true);
             state.broadcast(&scope, &draft);
         }
         state.tell_device(&scope);
         if start_queued(&world, state, &scope) {
             return;
         }
-        state.runtime(&scope).batches = 0;
+        let runtime = state.runtime(&scope);
+        runtime.batches = 0;
+        runtime.rest();
         if state.is_single() && !running.turn_id.starts_with("batch-direct-") {
             state.tell_queue(&scope, &[], "");
             state.enter(&scope, Step::Idle);

@@ -13,6 +13,7 @@ use super::super::options::{Generation, ScriptOptions, ScriptedTurn};
 use super::super::player::is_stream_kind;
 use super::frames::Draft;
 use super::store::Stored;
+use super::watch::Watch;
 
 /// The common state. All tasks of a server share one thread, so the lock is never contended; it must not be held
 /// across an `await`.
@@ -26,6 +27,8 @@ impl World {
             folder,
             agents: BTreeMap::new(),
             conversations: BTreeMap::new(),
+            made: BTreeSet::new(),
+            deleted: BTreeSet::new(),
             turns_begun: 0,
             counters: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -82,6 +85,8 @@ pub(super) struct Client {
     pub(super) subscriptions: BTreeSet<Scope>,
     /// External tools by runtime: the scope id of the group, if any, and the name.
     pub(super) tools: BTreeMap<Scope, Vec<(Option<String>, String)>>,
+    /// The files it watches, by the path it named.
+    pub(super) watched: BTreeMap<String, Watch>,
 }
 
 /// An input that waits, or that a turn answers.
@@ -92,6 +97,8 @@ pub(super) struct Input {
     pub(super) client_message_ids: Vec<String>,
     pub(super) content: Value,
     pub(super) tool_scopes: Vec<String>,
+    /// The only tools there are for it, where it says so.
+    pub(super) allowed: Option<Vec<String>>,
     /// Where it was queued: the queue id and the time.
     pub(super) queued: Option<(String, String)>,
 }
@@ -102,8 +109,6 @@ pub(super) struct Running {
     pub(super) task: AbortHandle,
     pub(super) turn_id: String,
     pub(super) run_id: Option<String>,
-    /// All ids the turn answers, to recognise a repeated input.
-    pub(super) client_message_ids: Vec<String>,
 }
 
 /// An approval that was asked for.
@@ -142,6 +147,12 @@ pub(super) struct Runtime {
     pub(super) lingering: bool,
     /// The last turn was cut off, so that the next input takes the way through the queue.
     pub(super) interrupted: bool,
+    /// The last turn was cut off in its answer, which is stored until the next input runs.
+    pub(super) partial: bool,
+    /// What was said of each input, by its client message id: such an input is not run again.
+    pub(super) accepted: BTreeMap<String, &'static str>,
+    /// An input of the queue went with its connection, and what was accepted outlives the turn.
+    pub(super) remembers: bool,
     /// What was said, oldest first.
     pub(super) stored: Vec<Stored>,
 }
@@ -153,6 +164,10 @@ pub(super) struct State {
     pub(super) folder: Option<PathBuf>,
     pub(super) agents: BTreeMap<String, Value>,
     pub(super) conversations: BTreeMap<Scope, Value>,
+    /// Agents that a command has made: of those it is known which conversations there are.
+    pub(super) made: BTreeSet<String>,
+    /// Agents that were deleted.
+    pub(super) deleted: BTreeSet<String>,
     turns_begun: usize,
     counters: BTreeMap<&'static str, u64>,
     /// By the id of their main socket.
@@ -162,6 +177,15 @@ pub(super) struct State {
     pub(super) runtimes: BTreeMap<Scope, Runtime>,
     /// Calls of external tools that are not answered.
     pub(super) external_calls: HashMap<String, ExternalCall>,
+}
+
+impl Runtime {
+    /// Forgets what was accepted, when nothing is left to do; once later where an input was lost in the queue.
+    pub(super) fn rest(&mut self) {
+        if !std::mem::take(&mut self.remembers) {
+            self.accepted.clear();
+        }
+    }
 }
 
 /// Real servers keep the correlation of this many runs.
@@ -177,12 +201,22 @@ impl State {
         self.is_single() && self.options.turn_events
     }
 
-    /// Sends a conversation to a directory, if there is one.
+    /// Sends a conversation to a directory, if there is one. A server that has files looks.
     pub(super) fn change_directory(&mut self, scope: &Scope, cwd: &str) {
-        let known = self.options.directories.as_ref();
-        if known.is_none_or(|known| known.iter().any(|directory| directory == cwd)) {
+        let is_there = match (&self.options.directories, &self.folder) {
+            (Some(known), _) => known.iter().any(|directory| directory == cwd),
+            (None, Some(folder)) => folder.join(cwd).is_dir(),
+            (None, None) => true,
+        };
+        if is_there {
             self.runtime(scope).cwd = Some(cwd.to_owned());
         }
+    }
+
+    /// Where a conversation is that was sent nowhere.
+    pub(super) fn home(&self) -> String {
+        let folder = self.folder.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+        folder.unwrap_or_else(|| "/home/user/project".to_owned())
     }
 
     /// Counts from 1, separately for each name.
@@ -214,7 +248,9 @@ impl State {
         let stream = self.waiting_stream.take();
         let id = main.id;
         let (subscriptions, tools) = (BTreeSet::new(), BTreeMap::new());
-        self.clients.insert(id, Client { main, stream, event_seq: 0, subscriptions, tools });
+        let watched = BTreeMap::new();
+        let client = Client { main, stream, event_seq: 0, subscriptions, tools, watched };
+        self.clients.insert(id, client);
     }
 
     /// Whether a client gets the events of a runtime. In the split generation the only client gets everything.

@@ -38,6 +38,9 @@ async fn external_tools_are_called_at_their_owner() {
     let mut client = Client::open(&format!("{}/ws", server.url())).await;
     let runtime = client.runtime().await;
     client
+        .send(json!({"type": "change_device_state", "runtime": runtime, "payload": {"mode": "unrestricted"}}))
+        .await;
+    client
         .send(json!({"type": "runtime_external_tools_update", "request_id": "t", "updates": [
             {"runtimes": [runtime], "external_tools": [{"tools": [{"name": "lookup"}]}]}]}))
         .await;
@@ -113,7 +116,7 @@ async fn a_lone_client_that_is_cut_loses_its_turn() {
     let mut client = Client::open(&url).await;
     client.send(message(&runtime, "2", "two")).await;
     let seen = client.until_type("turn_finished").await;
-    assert_eq!(seen[0]["disposition"], "queued", "as after every interrupted turn");
+    assert_eq!(seen[0]["disposition"], "started", "nothing is left to be told to the model");
     assert_eq!(text(&seen), "c");
 }
 
