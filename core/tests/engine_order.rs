@@ -23,7 +23,7 @@ fn take(lab: &mut Lab, seq: u64, mut frame: Value) {
     lab.engine.handle_frame(lab.now, Channel::Stream, &Text::from(frame.to_string()));
 }
 
-fn delta(lab: &mut Lab, seq: u64, body: Value) {
+fn delta(lab: &mut Lab, seq: u64, body: &Value) {
     take(lab, seq, json!({ "type": "stream_delta", "delta": body }));
 }
 
@@ -33,7 +33,7 @@ fn says(lab: &mut Lab, seq: u64) {
     delta(
         lab,
         seq,
-        json!({ "message_type": "assistant_message", "run_id": "r", "content": content }),
+        &json!({ "message_type": "assistant_message", "run_id": "r", "content": content }),
     );
 }
 
@@ -56,7 +56,7 @@ fn each_gap_has_a_time_of_its_own() {
     delta(
         &mut lab,
         24,
-        json!({ "message_type": "stop_reason", "run_id": "r", "stop_reason": "end_turn" }),
+        &json!({ "message_type": "stop_reason", "run_id": "r", "stop_reason": "end_turn" }),
     );
     lab.pass(0.3);
     status(&mut lab, 25, "WAITING_ON_INPUT");
