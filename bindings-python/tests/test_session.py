@@ -315,7 +315,9 @@ async def test_other_tools_of_the_conversation_are_left_to_the_handler_for_all()
         async with letta.connect(mock.url) as client:
             client.on_external_tool_call(general)
             fields = {"external_tools": [{"tools": [other]}]}
-            session = await client.session(agent_id="a", tools=[mine], fields=fields)
+            session = await client.session(
+                agent_id="a", tools=[mine], mode="unrestricted", fields=fields
+            )
             outputs = [call.output for call in (await session.run("?")).tool_calls]
             assert outputs == ["for all", "from the session"]
 
@@ -384,7 +386,7 @@ async def test_a_session_that_is_dropped_has_no_tools() -> None:
     gone = weakref.ref(lookup)
     with MockServer([script.turn(tool_calls=[script.call("lookup")])]) as mock:
         async with letta.connect(mock.url) as client:
-            session = await client.session(agent_id="a", tools=[lookup])
+            session = await client.session(agent_id="a", tools=[lookup], mode="unrestricted")
             runtime = session.runtime
             # A turn that is open needs them.
             turn = session.send("?")
@@ -457,7 +459,8 @@ async def test_tools_of_a_scope_are_for_turns_of_their_session() -> None:
         ]
         offered = update.raw["updates"][0]["external_tools"]
         inputs = [frame.payload.raw for frame in mock.received if frame.type == "input"]
-    named = [payload["external_tool_scope_ids"] for payload in inputs]
+    prompts = [payload for payload in inputs if payload["kind"] == "create_message"]
+    named = [payload["external_tool_scope_ids"] for payload in prompts]
     assert named[:3] == [["mine"]] * 3
     assert named[3] == [group["scope_id"] for group in offered]
     assert named[3][0] == "mine"

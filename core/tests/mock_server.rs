@@ -341,7 +341,7 @@ async fn asked(mode: Option<&str>) -> Vec<String> {
         let frame = client.next().await.expect("a frame");
         match frame["type"].as_str() {
             Some("control_request") => {
-                names.push(frame["request"]["tool_name"].as_str().unwrap().to_owned());
+                names.push(frame["request"]["tool_name"].as_str().expect("a name").to_owned());
                 let payload = json!({
                     "kind": "approval_response", "request_id": frame["request_id"],
                     "decision": { "behavior": "deny", "message": "no" },

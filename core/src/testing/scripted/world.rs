@@ -130,6 +130,7 @@ pub(super) struct ExternalCall {
 
 /// The state of one agent and conversation.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the last turn")]
 pub(super) struct Runtime {
     pub(super) mode: Option<String>,
     pub(super) cwd: Option<String>,
