@@ -84,7 +84,9 @@ def submit(*arguments: dict[str, Any], text: str = "Done.", **more: Any) -> dict
 
 
 def inputs(mock: MockServer) -> list[Any]:
-    return [frame.raw["payload"] for frame in mock.received if frame.type == "input"]
+    """The prompts; answers to permissions are inputs too."""
+    payloads = [frame.raw["payload"] for frame in mock.received if frame.type == "input"]
+    return [payload for payload in payloads if payload["kind"] == "create_message"]
 
 
 def updates(mock: MockServer) -> list[list[str]]:

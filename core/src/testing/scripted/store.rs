@@ -117,9 +117,9 @@ pub(super) fn list(state: &State, client: u64, request_id: &str, frame: &Value) 
     let page = &chosen[..limit.min(chosen.len())];
     if state.is_single() {
         let last = page.last().map_or(&Value::Null, |message| &message["id"]);
-        // Whether there is something before the page's last message, whatever the order is.
-        let older =
-            stored.first().is_some_and(|first| !last.is_null() && first.message["id"] != *last);
+        // A full page is asked what is before its last message, whatever the order is.
+        let is_full = page.len() == limit && !last.is_null();
+        let older = is_full && stored.first().is_some_and(|first| first.message["id"] != *last);
         fields.insert("next_before".to_owned(), last.clone());
         fields.insert("has_more".to_owned(), older.into());
     }
