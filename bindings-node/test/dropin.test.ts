@@ -43,6 +43,7 @@ async function main(url) {
     agent_id: "agent-123",
     create_conversation: { body: {} },
     cwd: process.cwd(),
+    mode: "standard",
     external_tools: [
       { tools: [{ name: "weather", description: "Weather", parameters: { type: "object" } }] },
     ],

@@ -5,8 +5,8 @@ import { checkedObject, checkedOptions, type NamesOf, show, take } from "./check
 import { AbortError, errorFromJson, InvalidOption, translated } from "./errors.js";
 import { type Server as NativeServer, type NativeServerOptions, ServerStart } from "./native.cjs";
 import { checkedSignal } from "./options.js";
-import { onAbort } from "./signals.js";
 import { ServerLog } from "./serverlog.js";
+import { onAbort } from "./signals.js";
 
 /** How to start a server. */
 export interface SpawnOptions {

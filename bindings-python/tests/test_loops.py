@@ -210,7 +210,7 @@ def child(client, turn):
 
 async def connected():
     client = await letta.connect(url)
-    await client.runtime_start(agent_id="a", mode="standard")
+    await client.runtime_start(**runtime, mode="standard")
     payload = {"kind": "create_message", "messages": [{"role": "user", "content": "hi"}]}
     return client, client.send_turn(runtime=runtime, payload=payload, approvals=decide)
 

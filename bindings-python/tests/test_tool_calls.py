@@ -417,7 +417,7 @@ async def test_an_abort_tells_a_thread(mock_of: Callable[..., MockServer]) -> No
     async with letta.connect(mock.url) as client:
         tools = ToolSet([lookup])
         client.on_external_tool_call(tools)
-        runtime = await start(client, external_tools=tools.external_tools)
+        runtime = await start(client, mode="unrestricted", external_tools=tools.external_tools)
         turn = client.send_turn(runtime=runtime, payload=message())
         await wait(running)
         assert (await turn.abort()).status == "aborted"
@@ -461,7 +461,7 @@ async def test_threads_run_side_by_side(scripted: Callable[..., MockServer]) -> 
         results: list[letta.TurnResult] = []
 
         async def run() -> None:
-            runtime = await start(client, external_tools=tools.external_tools)
+            runtime = await start(client, mode="unrestricted", external_tools=tools.external_tools)
             results.append(await client.run_turn(runtime=runtime, payload=message()))
 
         with anyio.fail_after(10):

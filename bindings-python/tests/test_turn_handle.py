@@ -254,7 +254,7 @@ async def test_a_detached_turn_goes_on(scripted: Scripted) -> None:
 
         client.on_external_tool_call(tool)
         tools = [{"tools": [{"name": "lookup", "description": "", "parameters": {}}]}]
-        runtime = await start(client, external_tools=tools)
+        runtime = await start(client, mode="unrestricted", external_tools=tools)
         finished = frame_seen(client, "turn_finished")
         turn = client.send_turn(runtime=runtime, payload=message())
         ends: list[object] = []
