@@ -95,7 +95,7 @@ test.for<[given: unknown, words: string]>([
   [[{ delayMs: "fast" }], 'turns[0].delayMs: expected a whole number of milliseconds, got "fast"'],
   [[{ retries: 0.5 }], "turns[0].retries: expected a whole number, 0 or more, got 0.5"],
   [[{ hang: "yes" }], 'turns[0].hang: expected true or false, got "yes"'],
-  [["x"], 'turns[0]: expected an object, got string'],
+  [["x"], "turns[0]: expected an object, got string"],
   [[{ toolCalls: "Read" }], 'turns[0].toolCalls: expected a list, got "Read"'],
   [[{ toolCalls: [["Read", {}]] }], "turns[0].toolCalls[0].0: there is no such option"],
   [[{ toolCalls: [{}] }], "turns[0].toolCalls[0].name: expected a string, got undefined"],

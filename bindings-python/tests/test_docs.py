@@ -206,7 +206,8 @@ async def test_behind_a_web_server() -> None:
     turns = [script.turn(text="first"), script.turn(text="second")]
     with MockServer(turns, models=["lmstudio/echo-1"]) as mock:
         async with letta.connect(mock.url) as client:
-            space = {"client": client, "MODEL": "lmstudio/echo-1", "print": printed}
+            space: dict[str, Any] = {"client": client, "MODEL": "lmstudio/echo-1"}
+            space["print"] = printed
             await run(once, space)
             await run(each, space)
             assert [await space["answer"]("ann", "?"), await space["answer"]("ann", "?")] == [
