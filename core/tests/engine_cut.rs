@@ -155,6 +155,21 @@ fn a_turn_that_does_not_go_on_does_not_wait_for_those_of_others() {
 }
 
 #[test]
+fn turns_of_others_that_follow_each_other_are_waited_for_together() {
+    let mut lab = running(TurnOptions::default());
+    reopen(&mut lab);
+    let stored = [assistant("xy"), user("m1")];
+    for _ in 0..4 {
+        serve(&mut lab, 8.0, of_another, &stored);
+        // For a moment nothing runs, and before that is known the next one does.
+        lab.status("WAITING_ON_INPUT");
+        lab.says("r2", ".");
+    }
+    serve(&mut lab, 8.0, of_another, &stored);
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnInterrupted);
+}
+
+#[test]
 fn an_input_that_has_not_arrived_is_sent_again_behind_the_turns_of_others() {
     let mut lab = Lab::reconnecting(Reconnect::default());
     lab.turn_with(1, "m1", message("m1"), resending());
@@ -207,7 +222,7 @@ fn unsent(act: impl Fn(&mut Lab), before: bool) -> (Vec<Value>, Vec<(u64, End)>)
     lab.status("WAITING_ON_INPUT");
     lab.finished(Some("r1"), "end_turn");
     assert_eq!(lab.ended().len(), 1);
-    lab.turn_with(2, "m2", message("m2"), resending());
+    lab.turn_with(2, "m2", message("m2"), TurnOptions { check: true, ..resending() });
     assert!(lab.sent().is_empty());
     if before {
         act(&mut lab);

@@ -211,12 +211,14 @@ fn what_nobody_waits_for_and_has_not_left_leaves_on_the_next_connection() {
     let mut lab = settling(Lab::reconnecting(Reconnect::default()));
     send(&mut lab, "input");
     send(&mut lab, "change_device_state");
+    // It was meant for what ran here.
+    send(&mut lab, "abort_message");
     submit(&mut lab, 2);
     assert!(lab.sent().is_empty() && lab.engine.has_unsent());
     lab.lose();
     let error = lab.one_end().1.error();
     assert_eq!(error.kind(), ErrorKind::Disconnected);
-    assert!(error.message().contains("not sent"), "{error}");
+    assert!(error.message().contains("not sent") && error.retryable(), "{error}");
     // The next one does not last long.
     lab.pass(0.3);
     assert!(lab.engine.poll_connect());

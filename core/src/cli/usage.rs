@@ -3,7 +3,7 @@
 use super::args::{Args, Command};
 
 /// Of all commands.
-const SHOWING: [&str; 4] = ["--json", "--color", "--quiet", "--version"];
+const SHOWING: [&str; 3] = ["--json", "--color", "--quiet"];
 /// Of those that have to do with a server.
 const CONNECTING: [&str; 5] = ["--url", "--token", "--ca", "--timeout", "--record"];
 const RUN: [&str; 6] = ["--agent", "--conversation", "--model", "--mode", "--cwd", "--allow"];

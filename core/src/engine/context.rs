@@ -203,7 +203,6 @@ impl Context {
 
     /// A turn has a result, which is an error where it is to be checked and is no good one.
     pub(crate) fn turn_over(&mut self, token: Token, result: TurnResult, check: bool) {
-        self.worked = true;
         let checked = if check { result.checked() } else { Ok(result) };
         self.deliveries.push_back(match checked {
             Ok(result) => Delivery::Turn { token, result: Box::new(result) },

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::delivery::Token;
 use crate::protocol::Text;
+use crate::protocol::envelope::Envelope;
 use crate::room::Room;
 
 /// A command that waits to be sent.
@@ -65,16 +66,25 @@ impl HeldQueue {
         self.list.iter().any(|held| held.call.is_none())
     }
 
-    /// Takes out all that nobody waits for, where all others are about to be dropped.
+    /// Takes out all that nobody waits for, where all others are about to be dropped. An abort is dropped as well: it
+    /// was meant for what ran there.
     pub(crate) fn take_unawaited(&mut self) -> impl Iterator<Item = Held> {
-        std::mem::take(self).list.into_iter().filter(|held| held.call.is_none())
+        let is_abort = |held: &Held| {
+            Envelope::read(&held.text).is_ok_and(|frame| frame.kind == "abort_message")
+        };
+        let list = std::mem::take(self).list.into_iter();
+        list.filter(move |held| held.call.is_none() && !is_abort(held))
     }
 
     /// Drops those that are meant. Says whether there were any.
     pub(crate) fn drop_where(&mut self, is_meant: impl Fn(&Held) -> bool) -> bool {
         let before = self.list.len();
         self.list.retain(|held| !is_meant(held));
-        self.others = self.list.iter().filter(|held| !held.settles).count();
-        self.list.len() < before
+        let dropped = self.list.len() < before;
+        if dropped {
+            self.others = self.list.iter().filter(|held| !held.settles).count();
+            self.list.give_back();
+        }
+        dropped
     }
 }

@@ -212,6 +212,7 @@ fn not_sent(lost: &Error) -> Error {
     Error::new(lost.kind(), format!("the command was not sent: {}", lost.message()))
         .with_close_code(lost.close_code())
         .with_will_reconnect(lost.will_reconnect())
+        .with_unsent()
 }
 
 /// Whether an answer says `success: false`, or `accepted: false`.

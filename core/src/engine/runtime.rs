@@ -324,6 +324,7 @@ impl Runtime {
         ctx: &mut Context,
     ) {
         let (mut turn, result) = self.take_turn(index, end, status, ctx);
+        ctx.worked |= turn.phase == Phase::Ours;
         if turn.stop.is_none()
             && status != TurnStatus::RequiresApproval
             && let Some(cut) = turn.resumed.take()

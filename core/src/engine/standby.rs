@@ -129,6 +129,7 @@ impl Engine {
     pub fn handle_standby_lost(&mut self, now: Duration, error: &Error) {
         self.ctx.now = now;
         self.standby.link.lost(now, error, true);
+        self.ctx.worked = false;
         self.standby.clear();
     }
 

@@ -1,6 +1,8 @@
 //! How a turn is stopped from this side: its limits, and a caller who has gone
 //! (PROTOCOL.md section 17.2 step 12).
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::context::{Context, Timer};
@@ -16,7 +18,7 @@ impl Runtime {
         let Some(index) = self.turn_index(token) else {
             return;
         };
-        if self.is_lost_in_queue(index, ctx) {
+        if self.is_lost_in_queue(&self.turns[index], ctx.now) {
             let error = lost_in_queue_error();
             self.turns[index].delivery = InputDelivery::Unknown;
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);
@@ -77,18 +79,12 @@ impl Runtime {
 
     /// Whether the server has said that an input is queued, has not listed it for as long as it may take to show a
     /// sign, and has nothing to do. While it has, that is looked at again later.
-    fn is_lost_in_queue(&self, index: usize, ctx: &mut Context) -> bool {
-        let turn = &self.turns[index];
-        let unlisted = turn.acked && turn.phase == Phase::Queued && turn.queue_item.is_none();
-        if !unlisted || turn.stop.is_some() || turn.accept_by() > ctx.now {
-            return false;
-        }
-        let lost = self.idle() && self.queued == 0;
-        if !lost {
-            let again = ctx.now.saturating_add(turn.options.accept_timeout);
-            ctx.timers.set(again, Timer::Turn(turn.token));
-        }
-        lost
+    fn is_lost_in_queue(&self, turn: &Turn, now: Duration) -> bool {
+        turn.is_unlisted()
+            && turn.stop.is_none()
+            && turn.accept_by() <= now
+            && self.idle()
+            && self.queued == 0
     }
 
     /// Stops a turn on the server and gives it the grace time to end; the engine takes what still

@@ -497,6 +497,15 @@ impl Turn {
     /// When to look at the turn's limits next: what it is silent for may change before they pass.
     pub(crate) fn look_at(&self, deadline: Option<Duration>, now: Duration) -> Option<Duration> {
         let regular = self.options.look_every().map(|every| now.saturating_add(every));
-        deadline.into_iter().chain(regular).min()
+        let unlisted = self.is_unlisted().then(|| match self.accept_by() {
+            at if at > now => at,
+            _ => now.saturating_add(self.options.accept_timeout),
+        });
+        deadline.into_iter().chain(regular).chain(unlisted).min()
+    }
+
+    /// Whether the server has said that the input is queued, and has not listed it.
+    pub(crate) fn is_unlisted(&self) -> bool {
+        self.acked && self.phase == Phase::Queued && self.queue_item.is_none()
     }
 }

@@ -157,7 +157,7 @@ impl Runtime {
     /// An input leaves whose turn nobody follows: those behind it wait for the word on it, unless the server is at
     /// work and queues what comes.
     fn note_unspoken(&mut self, input: &Text, ctx: &mut Context) {
-        let comes = |turn: &Turn| turn.phase != Phase::Held && !turn.is_ours();
+        let comes = |turn: &Turn| turn.phase != Phase::Held && !turn.is_ours() && !turn.left_over;
         let busy = !self.idle() || self.unspoken.comes(ctx.now) || self.turns.iter().any(comes);
         if !busy {
             self.unspoken.add(input, ctx.now);

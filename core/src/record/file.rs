@@ -33,7 +33,7 @@ impl Rotating {
 
     /// Begins a new file.
     pub(super) fn rotate(&mut self) -> io::Result<()> {
-        // What somebody has put in its place is not ours to take.
+        // What somebody has put in its place is moved aside where the new one begins.
         if alone::is_at(&self.path, &self.file) {
             move_aside(&self.path, self.max_files)?;
         }

@@ -26,27 +26,26 @@ struct State {
 pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Read by threads of its own, so that a server never waits for a reader.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Output {
     shared: Arc<(Mutex<State>, Condvar)>,
-    on_line: Option<OnLine>,
 }
 
 impl Output {
-    pub(super) fn new(on_line: Option<OnLine>) -> Self {
-        Self { shared: Arc::default(), on_line }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a stream to its end.
-    pub(super) fn read(&self, stream: impl Read + Send + 'static) -> std::io::Result<()> {
+    /// Reads a stream to its end; then `on_line` is let go of.
+    pub(super) fn read(
+        &self,
+        stream: impl Read + Send + 'static,
+        on_line: Option<OnLine>,
+    ) -> std::io::Result<()> {
         self.state().open += 1;
         let output = self.clone();
         let read = move || {
-            let mut each = |line: &str| output.line(line);
+            let mut each = |line: &str| output.line(line, on_line.as_ref());
             let (mut stream, mut lines) = (stream, Lines::default());
             let mut piece = vec![0; 8 * 1024];
             loop {
@@ -65,7 +64,7 @@ impl Output {
         Ok(())
     }
 
-    fn line(&self, line: &str) {
+    fn line(&self, line: &str, on_line: Option<&OnLine>) {
         let mut state = self.state();
         if let Some(url) =
             line.strip_prefix(LISTENING).and_then(|rest| rest.split_whitespace().next())
@@ -78,7 +77,7 @@ impl Output {
         state.lines.push_back(line.to_owned());
         drop(state);
         self.shared.1.notify_all();
-        if let Some(on_line) = &self.on_line {
+        if let Some(on_line) = on_line {
             // A reader that panics has said so; the server would wait for ever for one that is gone.
             catch_unwind(AssertUnwindSafe(|| on_line(line))).unwrap_or_default();
         }

@@ -113,12 +113,12 @@ impl Process {
         }
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = pipes.spawn().map_err(failed)?;
-        let output = Output::new(on_line);
-        for stream in [
-            child.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
-            child.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read + Send>),
-        ] {
-            stream.map(|stream| output.read(stream)).transpose().map_err(failed)?;
+        let output = Output::default();
+        if let Some(stream) = child.stdout.take() {
+            output.read(stream, on_line.clone()).map_err(failed)?;
+        }
+        if let Some(stream) = child.stderr.take() {
+            output.read(stream, on_line).map_err(failed)?;
         }
         let hold = child.stdin.take();
         Ok(Self { child: Some(child), hold, owner: std::process::id(), output })

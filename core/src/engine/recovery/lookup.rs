@@ -58,7 +58,7 @@ pub(crate) struct Lookup {
     stored: Stored,
     /// Whether the stored messages were to be had.
     readable: bool,
-    looked_twice: bool,
+    pub(crate) looked_twice: bool,
 }
 
 impl Lookup {
@@ -128,10 +128,13 @@ impl Lookup {
         Some(self.others_since?.saturating_add(longest))
     }
 
-    /// Waits while something runs.
-    pub(crate) fn wait(&mut self, now: Duration) {
+    /// Waits while something runs. Turns of others that follow each other count together.
+    pub(crate) fn wait(&mut self, now: Duration, of_others: bool) {
         self.step = Step::Busy;
-        (self.since, self.others_since) = (now, None);
+        self.since = now;
+        if !of_others {
+            self.others_since = None;
+        }
     }
 
     /// Asks for the newest stored messages.

@@ -209,7 +209,10 @@ impl Engine {
             let id = lookup.list(busy, place, &mut self.ctx);
             self.recovery.asked.insert(id, place.clone());
         } else {
-            lookup.wait(self.ctx.now);
+            let of_others = self.is_of_others(place);
+            if let Some(lookup) = self.recovery.lookups.get_mut(place) {
+                lookup.wait(self.ctx.now, of_others);
+            }
             self.see_others(place);
             self.watch_lookup(place);
         }
@@ -385,6 +388,8 @@ impl Engine {
         let only_over = lookup.only_over;
         lookup.cuts.retain(|cut| only_over && !cut.is_over());
         if !lookup.cuts.is_empty() {
+            // That was for those that are over: the others have a second look of their own.
+            lookup.looked_twice = false;
             self.recovery.lookups.insert(place.clone(), lookup);
             self.pause_lookup(place);
             return;
@@ -422,13 +427,15 @@ impl Engine {
     /// The caller of a turn that is looked for stops it, or does not want to know any more. Says whether
     /// there is such a turn.
     pub(crate) fn stop_cut(&mut self, token: Token, cause: Cause) -> bool {
-        let Some((place, cut)) = self.recovery.take(token) else { return false };
+        let Some((place, mut cut)) = self.recovery.take(token) else { return false };
         if cause == Cause::Asked && cut.sent {
             let delivery = cut.unknown();
             let why = "and it was told to stop before it was found out what became of it";
             let hint = "the server has most likely cancelled it; read the stored messages";
             cut.interrupt(delivery, (why, hint), &mut self.ctx);
         } else if cause == Cause::Asked {
+            // A caller who stops a turn gets the outcome in any case.
+            cut.options.check = false;
             let delivery = cut.unknown();
             let partial = TurnResult { delivery, ..cut.partial.clone() };
             cut.finish(partial, TurnStatus::Aborted, &mut self.ctx);
