@@ -2,7 +2,7 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { connect, InvalidOption, replay } from "../dist/esm/index.js";
 import { MockServer, replay as replayForTests, script } from "../dist/esm/testing.js";
 
@@ -81,6 +81,21 @@ test("a function says how frames are written", async () => {
   const sent = mock.received.map((frame) => `send ${(frame as { type: string }).type}`);
   expect(seen.filter((it) => it.startsWith("send"))).toEqual(sent);
   expect(seen).toContain("recv update_device_status");
+});
+
+test("a function says it under fake timers too", async () => {
+  vi.useFakeTimers();
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const record = file();
+  await using mock = await MockServer.start([script.turn({ text: "42" })]);
+  await using client = await connect({ url: mock.url, record, redact: (frame) => frame });
+  const session = await client.session({ agentId: "agent-1" });
+  expect((await session.run("?")).text).toBe("42");
+  await client.close();
+  expect(client.stats.unrecorded).toBe(0);
+  expect(fs.readFileSync(record, "utf8")).toContain('"input"');
 });
 
 test("fields are redacted by name", async () => {

@@ -15,7 +15,8 @@ import {
   ServerStartError,
   spawnAppServer,
 } from "@letta/app-client-native";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { ServerStart } from "../dist/cjs/native.cjs";
 import { nextWarning, rejection } from "./helpers.js";
 
 /** Says where it listens, answers everything with 200, and writes down its process id. */
@@ -181,6 +182,34 @@ it("breaks a start off when its signal is aborted", async () => {
   await expect.poll(() => runs(pidIn(cwd)), { timeout: 5_000 }).toBe(false);
   const never = rejection(spawnAppServer({ command, cwd, signal: AbortSignal.abort() }));
   expect(await never).toMatchObject({ name: "AbortError" });
+});
+
+it("hands the last lines on where it is aborted when it has just started", async () => {
+  const controller = new AbortController();
+  const run = ServerStart.prototype.run;
+  const started = vi.spyOn(ServerStart.prototype, "run").mockImplementation(async function (
+    this: InstanceType<typeof ServerStart>,
+    ...given
+  ) {
+    const server = await run.apply(this, given);
+    controller.abort();
+    return server;
+  });
+  onTestFinished(() => started.mockRestore());
+  const lines: string[] = [];
+  // What it leaves behind has its output, and prints once it has ended.
+  const late = "setTimeout(() => console.log('bye'), 300)";
+  const ending = `${STAND_IN}
+    process.on("SIGTERM", () => {
+      const options = { detached: true, stdio: "inherit" };
+      require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(late)}], options);
+      process.exit(0);
+    });`;
+  const options = { command: [process.execPath, "-e", ending, "--"], cwd: folder() };
+  const onLog = (line: string) => lines.push(line);
+  const failure = await rejection(spawnAppServer({ ...options, onLog, signal: controller.signal }));
+  expect(failure).toMatchObject({ name: "AbortError" });
+  expect(lines.at(-1)).toBe("bye");
 });
 
 it.each(["return", "exit", "throw", "kill"])("ends with its owner: %s", async (end) => {

@@ -7,6 +7,7 @@ import { InvalidOption, translated } from "./errors.js";
 import type { Connection, NativeOptions, NativeRecord } from "./native.cjs";
 import { replayEvents } from "./native.cjs";
 import { isPlainObject } from "./plain.js";
+import { setImmediate } from "./timers.js";
 
 /**
  * A recording of everything that goes over a client's sockets: one JSON object per line, with the time, the

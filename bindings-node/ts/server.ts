@@ -132,6 +132,7 @@ export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppSer
     const server = await start.run(log?.native);
     if (!signal?.aborted) return new AppServer(server, log);
     await server.close();
+    await log?.ended();
   } catch (error) {
     await log?.ended();
     if (!signal?.aborted) throw ours(error);

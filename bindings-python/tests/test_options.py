@@ -16,7 +16,7 @@ import cloudpickle
 import pytest
 
 import letta_app_client as letta
-from letta_app_client import _frames, _native, _toolrun, listings
+from letta_app_client import _frames, _native, _serverlog, _toolrun, listings
 from letta_app_client._backlog import MAX_ITEMS
 from letta_app_client.testing import MockServer, script
 
@@ -177,3 +177,18 @@ def test_the_fixed_limits_of_python_are_the_documented_ones() -> None:
     assert fixed["characters of such a frame"] == str(_frames._CHARACTERS)
     told = "characters of what a tool raised, as the model is told"
     assert fixed[told] == str(_toolrun._LONGEST)
+    last = "the last lines of a server of one's own that has ended, in Python and Node"
+    assert fixed[last] == f"{_serverlog._LINGER:g} s"
+
+
+@pytest.mark.parametrize("package", ["python", "node"])
+def test_the_limits_of_the_lines_of_a_server_are_the_documented_ones(package: str) -> None:
+    root = Path(__file__).parents[2]
+    source = (root / f"bindings-{package}/src/server_log.rs").read_text(encoding="utf-8")
+    document = (root / "docs/limits.md").read_text(encoding="utf-8")
+    assert "const KEPT: usize = 65_536;" in source
+    assert "that wait for `on_log`, in Python and Node | 65,536 |" in document
+    assert "const KEPT_BYTES: usize = 64 * 1024 * 1024;" in source
+    assert "bytes of these lines | 64 MiB |" in document
+    lingers = (root / "bindings-node/ts/serverlog.ts").read_text(encoding="utf-8")
+    assert "const LINGER_MS = 2_000;" in lingers

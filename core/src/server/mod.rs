@@ -27,6 +27,8 @@ pub(crate) use output::KEPT_LINES;
 pub use output::OnLine;
 use output::Output;
 use patience::Patience;
+#[cfg(test)]
+pub(crate) use process::END_WAIT;
 use process::Process;
 pub use stop::StopStart;
 

@@ -13,7 +13,7 @@ use super::{Output, ServerOptions};
 use crate::error::{Error, ErrorKind};
 
 /// How long an orderly end may take before the server is killed, and then that.
-const END_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const END_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the system may take to tell that a process has ended which prints nothing any more.
 const NOTE_WAIT: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use crate::pages::PAGE;
 use crate::policy::{KEPT_BYTES, KEPT_DECISIONS};
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
-use crate::server::{KEPT_LINES, MAX_LINE, ServerOptions};
+use crate::server::{END_WAIT, KEPT_LINES, MAX_LINE, ServerOptions};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 use crate::tool::LONGEST;
 
@@ -114,10 +114,15 @@ fn limits() -> BTreeMap<&'static str, String> {
             number(DEFAULT_MAX_ITEMS),
         ),
         ("stored messages in which a lost turn is looked for", number(DEPTH)),
-        // These three are Python's: its tests compare them.
+        // These five are of the packages: Python's tests compare them.
         (
-            "lines of a server of one's own that wait for `on_log`, in Python",
+            "lines of a server of one's own that wait for `on_log`, in Python and Node",
             number(DEFAULT_MAX_ITEMS),
+        ),
+        ("bytes of these lines", size(DEFAULT_MAX_BYTES)),
+        (
+            "the last lines of a server of one's own that has ended, in Python and Node",
+            time(Duration::from_secs(2)),
         ),
         ("rows of a frame that a tool returns, in Python", number(200)),
         ("characters of such a frame", number(20_000)),
@@ -131,6 +136,7 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("`record.max_files`", record.max_files.to_string()),
         ("a line that a server of one's own prints", size(MAX_LINE)),
         ("its last lines, for `output()` and errors", number(KEPT_LINES)),
+        ("a server of one's own that is closed, until it has ended", time(END_WAIT)),
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
