@@ -106,6 +106,12 @@ class FrontEnd:
         reply = self._client.session.msg("input_reply", {"value": text}, parent=parent)
         self._client.stdin_channel.send(reply)
 
+    def send_damaged(self) -> None:
+        """Sends what is signed by nobody on the channel for answers."""
+        parts = self._client.session.serialize(self._client.session.msg("input_reply", {}))
+        parts[1] = b"0" * 64
+        self._client.stdin_channel.socket.send_multipart(parts)
+
     def until_shown(self, cell: str, text: str) -> dict[str, Any]:
         """Waits for an output of a cell that has this in its plain text; gives its MIME bundle."""
 

@@ -17,6 +17,7 @@ import pytest
 import letta_app_client as letta
 from letta_app_client import AppServerClient
 from letta_app_client._limits import grace, limit, request_limit
+from letta_app_client._misspelt import meant
 from letta_app_client.testing import MockServer
 from tests.helpers import RUNTIME, message
 
@@ -180,7 +181,7 @@ async def test_arguments_of_other_methods_are_no_fields(client: AppServerClient)
         ("runtime_start", "converstion_id", "conversation_id"),
         ("runtime_start", "agentId", "agent_id"),
         ("runtime_start", "timout", "timeout"),
-        ("sync", "recover_aproval", "recover_approvals"),
+        ("sync", "recover_aprovals", "recover_approvals"),
         ("abort", "timeout_", "timeout"),
         ("conversation_list", "qurey", "query"),
         ("runtime_external_tools_update", "update", "updates"),
@@ -210,6 +211,42 @@ async def test_a_slip_inside_a_payload_is_refused(client: AppServerClient, metho
     for payload, path in cases:
         with pytest.raises(letta.InvalidCommand, match=f"`input`: field `{path}`.*did you mean"):
             await getattr(client, method)(runtime=RUNTIME, payload=payload)
+
+
+@pytest.mark.parametrize("method", ["runtime_start", "submit_input"])
+async def test_plausible_fields_of_later_servers_are_no_slips(
+    mock: MockServer, method: str
+) -> None:
+    later: dict[str, Any] = {"model": "x", "agent": "x", "errors": [], "client_tools": []}
+    async with letta.connect(mock.url) as client:
+        started = await client.runtime_start(agent_id="agent-1")
+        if method == "runtime_start":
+            await client.runtime_start(agent_id="agent-1", **later)
+        else:
+            await client.submit_input(runtime=started.runtime, payload=message(**later))
+    body = dict(mock.received[-1])
+    sent = body if method == "runtime_start" else dict(body["payload"])
+    assert {name: sent[name] for name in later} == later
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "is_meant"),
+    [
+        ("agent-id", "agent_id", True),
+        ("mdoe", "mode", True),
+        ("mode_", "mode", True),
+        ("model", "mode", False),
+        ("code", "mode", False),
+        ("errors", "error", False),
+        ("client_tools", "client_toolset", False),
+        ("requezt_id", "request_id", True),
+        ("reqquest_id", "request_id", True),
+        ("reqest_di", "request_id", False),
+        ("", "mode", False),
+    ],
+)
+def test_what_is_a_slip(name: str, known: str, is_meant: bool) -> None:  # noqa: FBT001
+    assert meant(name, [known]) == (known if is_meant else None)
 
 
 async def test_fields_of_later_servers_go_over_the_wire(mock: MockServer) -> None:

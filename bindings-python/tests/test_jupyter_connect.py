@@ -6,9 +6,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from letta_app_client import sync
+from letta_app_client.jupyter._desk import Desk
 from letta_app_client.testing import MockServer, script
 from tests.kernel import Kernel, kernel
 
@@ -77,6 +81,8 @@ def test_a_server_is_started_and_another_notebook_joins_it(own: Kernel, tmp_path
         address = started.rpartition(" ")[2]
         again = first.run("%letta connect").printed
         assert again == f"connected to {address}, which this notebook has started"
+        again = first.run(f"%letta connect {address}").printed
+        assert again == f"connected to {address}, which this notebook has started"
         joined = second.run("%letta connect").printed
         assert joined == f"joined a server that runs already, connected to {address}"
         assert second.run("%letta status").printed == f"open, {address}"
@@ -91,3 +97,29 @@ def test_a_server_is_started_and_another_notebook_joins_it(own: Kernel, tmp_path
         again = second.run("%letta connect").printed
         assert again.startswith("started a server, connected to ws://127.0.0.1:")
         second.run("%letta disconnect")
+
+
+def test_a_second_handle_is_closed_and_one_that_cannot_be_closed_keeps_nothing_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closed: list[str] = []
+
+    def handle(name: str, *, joined: bool) -> Any:
+        return SimpleNamespace(url="ws://x", joined=joined, close=lambda: closed.append(name))
+
+    def broken() -> None:
+        raise OSError("no")
+
+    desk = Desk()
+    desk.server, desk.client = handle("first", joined=False), handle("client", joined=False)
+    monkeypatch.setattr(sync, "spawn_server", lambda *_, **__: handle("second", joined=True))
+    monkeypatch.setattr(sync, "connect", lambda *_, **__: handle("later", joined=False))
+    monkeypatch.delenv("LETTA_URL", raising=False)
+    desk.connect(None, None, None)
+    assert closed == ["second", "client"]
+    first: Any = desk.server
+    first.close = broken
+    with pytest.raises(OSError, match="no"):
+        desk.connect("ws://other", None, None)
+    assert closed[2:] == ["later"]
+    assert (desk.client is not None, desk.server) == (True, None)

@@ -86,11 +86,19 @@ def test_a_cell_that_captures_its_outputs_does_not_take_it(front: FrontEnd, name
         assert front.run("print(len(kept.outputs))") == "0"
 
 
+def test_shown_first_in_a_capture_it_goes_on_where_it_is_shown_again(front: FrontEnd) -> None:
+    with MockServer([script.turn(["a ", "b"], spread_ms=600)]) as mock:
+        begun(front, mock)
+        front.run("%%capture kept\nturn = session.send('?'); turn.display()")
+        cell = front.begin("turn.display()")
+        front.end(cell)
+        front.until_shown(cell, "a b\ncompleted in")
+
+
 def test_a_question_is_seen_while_a_cell_captures_its_outputs(front: FrontEnd) -> None:
     call = script.call("Bash", {"command": "ls"}, needs_approval=True)
     with MockServer([script.turn("Done.", tool_calls=[call])]) as mock:
         begun(front, mock)
-        front.run("from letta_app_client.jupyter import _front; _front.publisher()")
         cell = front.begin("%%capture kept\nsession.run('?', approvals=letta.jupyter.ask)")
         front.answer(front.prompt("Allow Bash"), "y")
         assert front.end(cell) == ""

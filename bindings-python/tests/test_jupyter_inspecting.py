@@ -81,9 +81,11 @@ def test_no_more_is_made_than_is_shown(space: dict[str, Any]) -> None:
 
 def test_an_output_has_nothing_that_a_terminal_obeys() -> None:
     story = Story()
-    story.items.append(Said(is_thought=False, pieces=["a\x1b]0;b\x07\r\nc\td\x9b2J"]))
+    story.items.append(
+        Said(is_thought=False, pieces=["a\x1b]0;b\x07\r\nc\td\x9b2J\u202ee\u2066\u2028"])
+    )
     plain = bundle(story, 0)["text/plain"]
-    assert plain.startswith("a�]0;b�\nc\td�2J\n")
+    assert plain.startswith("a�]0;b�\nc\td�2J�e��\n")
 
 
 def test_in_a_terminal_nobody_is_asked_and_the_reason_says_so(
@@ -92,4 +94,5 @@ def test_in_a_terminal_nobody_is_asked_and_the_reason_says_so(
     monkeypatch.setattr(_front, "kernel", lambda _wanted="": None)
     decision = letta.jupyter.ask(letta.ApprovalRequest("{}"))
     assert decision.behavior == "deny"
-    assert "nobody is asked in a terminal" in str(decision.message)
+    assert "nobody is asked in a terminal: letta.jupyter.ask" in str(decision.message)
+    assert "nobody is asked in a terminal: run_cell" in str(_front.why_unattended("run_cell"))

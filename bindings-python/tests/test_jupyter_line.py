@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -77,7 +78,7 @@ def test_the_programs_own_question_waits_for_an_open_one(front: FrontEnd) -> Non
             print(turn.result().status)
             """
         )
-        asked = front.prompt("Allow Bash (use Bash)?")
+        asked = front.prompt("Allow Bash?")
         assert not front.has_prompt(QUIET)
         front.answer(asked, "n not now")
         front.answer(front.prompt("Name?"), "y")
@@ -127,7 +128,7 @@ def test_an_answer_that_does_not_say_what_it_is_for_has_to_repeat_a_word(front: 
         begun(front, mock)
         for repeated in (False, True):
             cell = front.begin("print(session.run('?').status)")
-            asked = front.prompt("Allow Bash" if repeated else "Allow Bash (use Bash)? y = allow")
+            asked = front.prompt("Allow Bash" if repeated else "Allow Bash? y = allow")
             if not repeated:
                 front.answer(asked, "y", named=False)
                 asked = front.prompt("does not say which question")
@@ -166,6 +167,36 @@ def test_a_front_end_whose_buttons_are_used_is_not_asked_otherwise(front: FrontE
         assert front.end(cell) == "completed"
         assert behaviors(mock) == ["deny"]
         front.run("await client.close()")
+
+
+def test_the_question_has_all_that_is_to_be_allowed(front: FrontEnd) -> None:
+    command = "echo hi\nrm -rf ~ " + "x" * 300 + " end"
+    call = script.call("Bash", {"command": command}, needs_approval=True)
+    with MockServer([script.turn("Done.", tool_calls=[call])]) as mock:
+        begun(front, mock)
+        cell = front.begin("print(session.run('?').status)")
+        asked = front.prompt("Bash wants to run:")
+        prompt = asked["content"]["prompt"]
+        assert json.dumps(command) in prompt.replace("\n", "")
+        assert max(map(len, prompt.split("\n")[:-1])) <= 100
+        front.answer(asked, "n no")
+        assert front.end(cell) == "completed"
+
+
+def test_a_message_that_cannot_be_read_decides_nothing(front: FrontEnd) -> None:
+    with asking("Bash") as mock:
+        begun(front, mock)
+        front.send_damaged()  # before it is asked
+        cell = front.begin("print(session.run('?').status)")
+        asked = front.prompt("Allow Bash")
+        front.send_damaged()
+        assert not front.has_prompt(QUIET)
+        assert behaviors(mock) == []
+        front.answer(asked, "y")
+        printed = front.end(cell)
+        assert "could not be read: Invalid Signature" in printed
+        assert printed.endswith("completed")
+        assert behaviors(mock) == ["allow"]
 
 
 def test_what_is_not_understood_is_asked_again(front: FrontEnd) -> None:

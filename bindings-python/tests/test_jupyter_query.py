@@ -105,7 +105,7 @@ def test_sql_over_columns_that_sqlite_has_no_type_for() -> None:
 @pytest.mark.parametrize(
     ("columns", "values", "words"),
     [
-        (["a", "A"], [[1, 2]], "^df: two columns are 'a' for SQLite$"),
+        (["Ä", "a", "A", "ä"], [[1, 2, 3, 4]], "^df: two columns are 'a' for SQLite$"),
         (["a", "b"], [[1, "\ud800"]], "^column 'b' of df: SQLite cannot have it: .*surrogates"),
     ],
 )
@@ -115,3 +115,9 @@ def test_what_sqlite_cannot_have_is_named(
     frames = {"df": pd.DataFrame(values, columns=columns)}
     with pytest.raises(ValueError, match=words):
         _query._selected("SELECT * FROM df", frames, 10, None)
+
+
+def test_large_numbers_may_all_be_missing_and_umlauts_are_two_columns() -> None:
+    frame = pd.DataFrame({"Ä": pd.array([None, None], dtype="UInt64"), "ä": [1, 2]})
+    found = _query._selected("SELECT count(Ä) AS n, sum(ä) AS s FROM df", {"df": frame}, 1, None)
+    assert found.to_dict("records") == [{"n": 0, "s": 3}]

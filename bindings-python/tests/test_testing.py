@@ -133,7 +133,7 @@ def test_bad_scripts_and_recordings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("turn", "words"),
     [
-        ({"reasoning": "r"}, "reasoning: expected several texts, got str"),
+        ({"reasoning": 5}, "reasoning: expected several texts, got int"),
         ({"usage": 5}, "usage: expected prompt and completion tokens, got int"),
         ({"usage": (1,)}, "usage: expected prompt and completion tokens, got 1"),
         ({"usage": (1, "2")}, r"usage[1]: expected a whole number, got str"),
@@ -195,3 +195,13 @@ def test_the_double_has_no_fields_but_those_that_are_checked() -> None:
 def test_a_turn_written_by_hand_has_the_defaults_of_the_double() -> None:
     with MockServer([{}]) as mock, sync.connect(mock.url) as client:
         assert client.session(agent_id="a").run("?").text == "Hello world"
+
+
+def test_none_in_a_turn_is_left_out_and_a_text_is_one_piece() -> None:
+    call = {"name": "Read", "input": None, "result": None}
+    turn: dict[str, Any] = {"text": None, "usage": None, "tool_calls": [call], "reasoning": "so"}
+    assert script.turn(reasoning="so")["reasoning"] == ["so"]
+    with MockServer([turn]) as mock, sync.connect(mock.url) as client:
+        result = client.session(agent_id="a").run("?")
+        assert result.text == "Hello world"
+        assert "so" in {one.text for one in result.messages if one.type == "reasoning"}

@@ -1,7 +1,8 @@
 """Whether a name that nobody knows was meant for one that is known.
 
 A field of a later server is let through; one that is a slip away from another would go over the
-wire, where the server ignores it, and nobody would ever know.
+wire, where the server ignores it, and nobody would ever know. A slip is little: ``model`` beside
+``mode``, or ``agent`` beside ``agent_id``, may well be fields of a later server.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from .errors import InvalidCommand
 
 __all__ = ["meant", "refuse_misspelt", "refuse_misspelt_input"]
 
-_LIKENESS = 0.75
-_SLIPS = 2
-"""How many letters may be other ones: ``client_tool_denylist`` is no slip of an allowlist."""
+_LONG = 6
+"""Letters from which on one of them may be missing, too many or another: short words are near to
+other words."""
 
 
 def refuse_misspelt(command: str, fields: Mapping[str, Any]) -> None:
@@ -48,20 +49,36 @@ def refuse_misspelt_input(payload: object) -> None:
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """The known name that an unknown one is a slip of: two letters at most, or its notation."""
-    from difflib import SequenceMatcher, get_close_matches  # noqa: PLC0415 - for who misspells one
+    """The known name that an unknown one is a slip of.
 
+    It is where it is only written in another notation (``agentId``), where two neighbours have
+    changed places, or, in names of six letters or more, where one letter is missing, too many or
+    another one.
+    """
     plain = {_plain(each): each for each in known}
-    for near in get_close_matches(_plain(name), plain, 3, _LIKENESS):
-        changes = SequenceMatcher(None, _plain(name), near).get_opcodes()
-        slips = sum(max(b - a, d - c) for kind, a, b, c, d in changes if kind != "equal")
-        if slips <= _SLIPS:
-            return plain[near]
-    return None
+    near = (each for each in plain if _is_slip(_plain(name), each))
+    return plain.get(_plain(name)) or next((plain[each] for each in near), None)
 
 
 def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _is_slip(name: str, known: str) -> bool:
+    """Whether they differ in one place alone: what is left between equal beginnings and ends."""
+    short, long = sorted((name, known), key=len)
+    begin = _alike(short, long)
+    rest = _alike(short[begin:][::-1], long[begin:][::-1])
+    left, right = (each[begin : len(each) - rest] for each in (short, long))
+    if len(left) == len(right) == 2:  # noqa: PLR2004 - neighbours
+        return left == right[::-1]
+    return len(short) >= _LONG and max(len(left), len(right)) <= 1
+
+
+def _alike(short: str, long: str) -> int:
+    """How many letters they begin with are the same."""
+    pairs = enumerate(zip(short, long, strict=False))
+    return next((at for at, (one, other) in pairs if one != other), len(short))
 
 
 def _look_inside(kind: str, path: str, given: Mapping[Any, Any]) -> None:

@@ -62,6 +62,9 @@ class Desk:
         url = url or (None if command else os.environ.get("LETTA_URL"))
         if url is not None:
             client = sync.connect(url, token=token)
+            own = self.server
+            if own is not None and own.url == url:
+                return self._swap_to_own(client, own)
             self._swap(client, None)
             return f"connected to {url}"
         words = shlex.split(command) if command else ["letta", "server"]
@@ -73,27 +76,37 @@ class Desk:
             raise
         own = self.server
         if own is not None and server.joined and not own.joined and server.url == own.url:
-            # It would end with its owner, which is this notebook.
-            self.server = None
-            self._swap(client, own)
-            return f"connected to {own.url}, which this notebook has started"
+            server.close()  # a second handle, of which nothing hangs
+            return self._swap_to_own(client, own)
         self._swap(client, server)
         how = "joined a server that runs already" if server.joined else "started a server"
         return f"{how}, connected to {server.url}"
 
+    def _swap_to_own(self, client: sync.AppServerClient, own: sync.OwnServer) -> str:
+        # It would end with its owner, which is this notebook.
+        self.server = None
+        self._swap(client, own)
+        how = "which runs already" if own.joined else "which this notebook has started"
+        return f"connected to {own.url}, {how}"
+
     def _swap(self, client: sync.AppServerClient, server: sync.OwnServer | None) -> None:
-        self.disconnect()
-        self.client, self.server = client, server
+        try:
+            self.disconnect()
+        finally:
+            # What is closed badly is gone all the same.
+            self.client, self.server = client, server
 
     def disconnect(self) -> None:
         """Closes all of it."""
         client, server = self.client, self.server
         self.__init__()  # type: ignore[misc]
-        with contextlib.suppress(LettaAppError):
-            if client is not None:
-                client.close()
-        if server is not None:
-            server.close()
+        try:
+            with contextlib.suppress(LettaAppError):
+                if client is not None:
+                    client.close()
+        finally:
+            if server is not None:
+                server.close()
 
     def connected(self) -> sync.AppServerClient:
         """The client.

@@ -14,7 +14,6 @@ from ..errors import InvalidOption
 
 __all__ = [
     "NOBODY",
-    "TERMINAL",
     "apart",
     "cell_runs",
     "clicks_arrive",
@@ -34,11 +33,6 @@ T = TypeVar("T")
 
 NOBODY = "nobody is there to decide: the notebook runs without a person"
 """Why a permission is denied where nobody could give it."""
-
-TERMINAL = (
-    "nobody is asked in a terminal: letta.jupyter.ask asks in notebooks; decide in the program"
-)
-"""Why it is denied where IPython runs without a notebook."""
 
 
 def shell(wanted: str = "letta.jupyter") -> Any:
@@ -60,16 +54,16 @@ def kernel(wanted: str = "letta.jupyter") -> Any:
     return getattr(shell(wanted), "kernel", None)
 
 
-def is_attended(wanted: str = "letta.jupyter") -> bool:
+def is_attended() -> bool:
     """Whether somebody can be asked. Programs that run notebooks say that nobody can."""
-    return why_unattended(wanted) is None
+    return why_unattended("letta.jupyter") is None
 
 
 def why_unattended(wanted: str) -> str | None:
     """Why nobody can be asked; ``None`` where somebody can."""
     own = kernel(wanted)
     if own is None:
-        return TERMINAL
+        return f"nobody is asked in a terminal: {wanted} asks in notebooks; decide in the program"
     return None if getattr(own, "_allow_stdin", True) else NOBODY
 
 
@@ -115,16 +109,12 @@ def apart(make: Callable[[], T]) -> T:
     return context.run(make)
 
 
-_uncaptured: list[Any] = []
-"""What showed outputs when it was last seen that no cell captures its own."""
-
-
 def publisher() -> Any:
     """What shows outputs to a person, even while a cell captures its own (``%%capture``)."""
-    now = shell().display_pub
-    if type(now).__name__ != "CapturingDisplayPublisher":
-        _uncaptured[:] = [now]
-    return _uncaptured[0] if _uncaptured else now
+    own = shell()
+    # A capture replaces what the shell has; the first one stays among the shell's parts.
+    known = (one for one in own.configurables if isinstance(one, own.display_pub_class))
+    return next(known, own.display_pub)
 
 
 def publish(through: Any, data: Mapping[str, Any], display_id: str, *, update: bool) -> None:

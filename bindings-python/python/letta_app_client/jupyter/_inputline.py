@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from .._loops import logger
 from ..approvals import ApprovalRequest
 from ..decisions import Decision, allow, deny
 from . import _front, _stdin
-from . import _parts as parts
 
 __all__ = ["InputLine", "understood"]
 
 _NOT_UNDERSTOOD = "That was not understood. "
+_WIDTH = 100
+"""Letters of a line: not every front end breaks those of a question."""
+
 _NOT_NAMED = "The notebook does not say which question an answer is for, so the answer has to. "
 
 
@@ -63,11 +67,17 @@ class InputLine:
             return None
         if not kernel.stdin_socket.poll(int(seconds * 1000)):
             return None
-        _, reply = kernel.session.recv(kernel.stdin_socket)
+        try:
+            _, reply = kernel.session.recv(kernel.stdin_socket)
+        except Exception as error:  # noqa: BLE001 - logged
+            # Whatever else is sent there decides nothing; the answer may still come.
+            logger.warning("a message for the line for input could not be read: %s", error)
+            return None
         return None if reply is None else self._taken(reply)
 
     def _taken(self, reply: Any) -> Decision | None:
-        text = str(reply["content"].get("value", ""))
+        content = reply.get("content")
+        text = str(content.get("value", "")) if isinstance(content, Mapping) else ""
         named = (reply.get("parent_header") or {}).get("msg_id")
         if named in (None, "", self._cell):
             InputLine._names_nothing = True
@@ -90,28 +100,31 @@ class InputLine:
         kernel = self._kernel
         parent, ident = _front.running(kernel)
         self._cell = _cell_of(parent)
-        content = {"prompt": f"{problem}{self._text()}", "password": False}
+        content = {"prompt": self._text(problem), "password": False}
         sent = kernel.session.send(
             kernel.stdin_socket, "input_request", content, parent, ident=ident
         )
         self._sent.add(sent["header"]["msg_id"])
 
-    def _text(self) -> str:
+    def _text(self, problem: str) -> str:
         request = self._request
         word = f" {self._word}" if InputLine._names_nothing else ""
         always = f", a{word} = always allow" if request.suggestions else ""
-        what = parts.calls_words(request.input.to_dict())
-        asked = _printable(request.tool_name + (f" ({what})" if what else ""))
+        tool, what = _printable(request.tool_name), _wrapped(request.input.to_dict())
         return (
-            f"Allow {asked}? y{word} = allow, n{word} [why] = deny,"
+            f"{tool} wants to run:\n{what}\n"
+            f"{problem}Allow {tool}? y{word} = allow, n{word} [why] = deny,"
             f" e{word} {{json}} = allow with other input{always}: "
         )
 
     def _forget_what_is_typed(self) -> None:
         """What is there by now was typed for something else; ``input`` does the same."""
+        import zmq  # noqa: PLC0415 - kernels have it
+
         socket = self._kernel.stdin_socket
+        # Unread: it may be damaged, or of an earlier session.
         while socket.poll(0):
-            self._kernel.session.recv(socket)
+            socket.recv_multipart(zmq.NOBLOCK)
 
 
 def _cell_of(parent: Any) -> str:
@@ -121,6 +134,15 @@ def _cell_of(parent: Any) -> str:
 def _printable(text: str) -> str:
     """A terminal obeys what is not: an agent could write over the question."""
     return "".join(one if one.isprintable() else "�" for one in text)
+
+
+def _wrapped(given: Any) -> str:
+    """The whole input: whoever allows something has seen all of it."""
+    dumped = json.dumps(given, indent=2, ensure_ascii=False, default=str)
+    lines = [_printable(line) for line in dumped.split("\n")]
+    return "\n".join(
+        line[at : at + _WIDTH] for line in lines for at in range(0, len(line) or 1, _WIDTH)
+    )
 
 
 def understood(text: str, request: ApprovalRequest) -> Decision | None:

@@ -54,7 +54,8 @@ class LiveTurn:
         self._shown: dict[str, str] = {}
         self._pause = _SHORTEST
         self._shell: Any = None
-        self._publisher: Any = None
+        self._publishers: list[Any] = []
+        """Of the cells that it was put into; each may capture its own outputs when it ends."""
         self._pictures: list[tuple[str, Mapping[str, Any]]] = []
 
     def start(self) -> None:
@@ -65,12 +66,13 @@ class LiveTurn:
         publisher = _front.shell("turn.display()").display_pub
         if self._flight.shown is self:
             with self._lock:
+                if not any(one is publisher for one in self._publishers):
+                    self._publishers.append(publisher)
                 _front.publish(publisher, self._shown, self._id, update=False)
             return
         self._flight.claim()
         self._flight.shown = self
-        # Of this cell; another may capture its own outputs when the turn ends.
-        self._publisher = publisher
+        self._publishers.append(publisher)
         # The end is shown even where nobody waits for it.
         self._flight.attend()
         _toolwatch.watchers.append(self._tool_returned)
@@ -123,7 +125,8 @@ class LiveTurn:
         come between two.
         """
         self._shell.events.unregister("pre_run_cell", self._again)
-        _front.publish(self._publisher, self._shown, self._id, update=True)
+        for publisher in self._publishers:
+            _front.publish(publisher, self._shown, self._id, update=True)
 
     def _tool_returned(self, call_id: str, result: Mapping[str, Any]) -> None:
         images = [one for one in result.get("content", ()) if one.get("type") == "image"]
@@ -147,7 +150,8 @@ class LiveTurn:
             made = bundle(self._story, begun - self._begun, OPEN)
             if made != self._shown:
                 self._shown = made
-                _front.publish(self._publisher, made, self._id, update=update)
+                for publisher in self._publishers:
+                    _front.publish(publisher, made, self._id, update=update)
         except Exception:  # noqa: BLE001 - logged
             # The turn is more than what is seen of it.
             logger.exception("the output of a turn could not be updated")

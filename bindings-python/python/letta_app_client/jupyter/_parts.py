@@ -27,13 +27,19 @@ __all__ = [
     "pre",
     "root",
     "row",
+    "whole",
 ]
 
 LONGEST = 4000
 """How many characters of an input or an output are shown; results have all of it."""
 
 _SHORT = 80
-_CONTROLS = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_DIRECTIONS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""What turns the direction of text, so that it is read as what it is not."""
+
+_BREAKS = (0x2028, 0x2029)
+_UNSEEN = (*range(32), *range(127, 160), *_DIRECTIONS, *_BREAKS)
+_CONTROLS = {code: "�" for code in _UNSEEN if chr(code) not in "\n\t"}
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _GREY = "color:var(--jp-ui-font-color2,#767676)"
 _BOX = (
@@ -79,7 +85,12 @@ def row(text: str, kind: str = "letta-progress") -> str:
 
 def pre(text: str) -> str:
     """Text as it stands, cut where it is long."""
-    return f'<pre style="{_PRE}">{escaped(cut(text))}</pre>' if text else ""
+    return whole(cut(text))
+
+
+def whole(text: str) -> str:
+    """Text as it stands, all of it."""
+    return f'<pre style="{_PRE}">{escaped(text)}</pre>' if text else ""
 
 
 def details(summary: str, body: str, *, is_open: bool = False, kind: str = "letta-card") -> str:
@@ -101,8 +112,9 @@ def calls_words(given: Any) -> str:
     if isinstance(given, Mapping):
         known = [given[key] for key in _WORDS if isinstance(given.get(key), str)]
         words = known[0] if known else ("" if not given else json.dumps(given, default=str))
-    first = words.strip().splitlines()[0] if words.strip() else ""
-    return first if len(first) <= _SHORT else f"{first[:_SHORT]}…"
+    lines = words.strip().splitlines()
+    first = lines[0] if lines else ""
+    return first if len(lines) <= 1 and len(first) <= _SHORT else f"{first[:_SHORT]}…"
 
 
 def diffs(changes: Iterable[tuple[str, list[tuple[str, str]]]]) -> str:

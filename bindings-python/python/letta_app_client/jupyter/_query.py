@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import re
 import sqlite3
+import string
 from collections import Counter
 from typing import Annotated, Any
 
@@ -22,6 +23,9 @@ _STEPS = 10_000
 
 _LARGEST = 2**63 - 1
 """The largest whole number that SQLite has."""
+
+_FOLDED = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+"""As SQLite compares names: letters outside of ASCII are as they are."""
 
 _READING = {
     sqlite3.SQLITE_SELECT,
@@ -79,8 +83,8 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     plain = table.copy() if numbered else table.reset_index()
     plain.columns = [str(column) for column in plain.columns]
     # SQLite tells names apart by their letters alone.
-    counts = Counter(column.lower() for column in plain.columns)
-    twice = [column for column in plain.columns if counts[column.lower()] > 1]
+    counts = Counter(column.translate(_FOLDED) for column in plain.columns)
+    twice = [column for column in plain.columns if counts[column.translate(_FOLDED)] > 1]
     if twice:
         raise ValueError(f"{name}: two columns are {twice[0]!r} for SQLite")
     for column in plain.columns:
@@ -99,7 +103,7 @@ def _known(column: Any) -> Any:
     if kind == "O":
         # Which may be anything: lists, decimals, categories, or what somebody has made.
         return column.astype(object).map(_plain)
-    if kind == "u" and len(column) and column.max() > _LARGEST:
+    if kind == "u" and column.dropna().gt(_LARGEST).any():
         return column.astype(str)
     return column if kind in "biuf" else column.astype(str)
 

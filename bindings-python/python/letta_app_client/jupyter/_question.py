@@ -39,6 +39,7 @@ class Question:
         # Whoever is asked sees it, whatever the cell that runs does with its outputs.
         self._publisher = _front.publisher()
         self._settled = threading.Event()
+        self._settling = threading.Lock()
         self._decision: Decision | None = None
         self._id = f"letta-ask-{os.urandom(8).hex()}"
         self._panel: Panel | None = None
@@ -56,9 +57,11 @@ class Question:
         return self._decision or deny("too late: nobody waits for the answer any more")
 
     def _settle(self, decision: Decision) -> None:
-        if not self._settled.is_set():
-            self._decision = decision
-            self._settled.set()
+        # A click and what is typed come from different threads; the first one counts.
+        with self._settling:
+            if not self._settled.is_set():
+                self._decision = decision
+                self._settled.set()
 
     def _show(self) -> None:
         if _front.has_widgets():
@@ -133,7 +136,7 @@ class Question:
         head = parts.calls_summary(request.tool_name, request.input.to_dict())
         shown = {
             "text/html": parts.root(f"<div>{head}: {parts.escaped(word)}</div>"),
-            "text/plain": f"{request.tool_name}: {word}",
+            "text/plain": parts.harmless(f"{request.tool_name}: {word}"),
         }
         _front.publish(self._publisher, shown, self._id, update=True)
         if self._panel is not None:

@@ -55,7 +55,10 @@ def request(one: ApprovalRequest) -> Bundle:
     changes = parts.diff_of_server(one.diffs) or parts.diff_of_input(given)
     dumped = json.dumps(given, indent=2, ensure_ascii=False, default=str)
     head = f"{parts.calls_summary(one.tool_name, given)} wants a permission"
-    body = parts.diffs(changes) if changes else parts.pre(dumped)
+    # Whoever allows it can see all of it; changes are cut where they are long.
+    body = parts.whole(dumped)
+    if changes:
+        body = parts.diffs(changes) + parts.details("the whole input", body)
     if one.blocked_path:
         body += parts.row(f"outside the allowed folders: {one.blocked_path}")
     # A fence that the text itself cannot end.
@@ -69,7 +72,7 @@ def request(one: ApprovalRequest) -> Bundle:
 
 def messages(many: Iterable[Mapping[str, Any]]) -> Bundle:
     """Stored messages, the oldest first."""
-    html, markdown, plain = [], [], []
+    html, markdown = [], []
     for one in many:
         kind = str(one.get("message_type") or "message")
         text = _text(one)
@@ -79,12 +82,7 @@ def messages(many: Iterable[Mapping[str, Any]]) -> Bundle:
         head = f"<b>{parts.escaped(who)}</b>"
         html.append(parts.details(head, body, is_open=spoken, kind="letta-message"))
         markdown.append(f"**{neutral(who)}**\n\n{neutral(parts.cut(text))}")
-        plain.append(f"{who}: {text}")
-    return {
-        "text/html": parts.root(*html),
-        "text/markdown": "\n\n".join(markdown),
-        "text/plain": "\n".join(plain),
-    }
+    return {"text/html": parts.root(*html), "text/markdown": "\n\n".join(markdown)}
 
 
 def batch(many: Batch[Any]) -> Bundle:
@@ -115,11 +113,7 @@ def line(text: str) -> str:
 
 
 def _lines(text: str) -> Bundle:
-    return {
-        "text/html": parts.root(parts.row(text)),
-        "text/markdown": neutral(text),
-        "text/plain": text,
-    }
+    return {"text/html": parts.root(parts.row(text)), "text/markdown": neutral(text)}
 
 
 def _table(rows: list[tuple[str, str]]) -> Bundle:
@@ -131,7 +125,6 @@ def _table(rows: list[tuple[str, str]]) -> Bundle:
     return {
         "text/html": parts.root(f"<table><thead>{top}</thead><tbody>{html}</tbody></table>"),
         "text/markdown": "\n".join(lines),
-        "text/plain": "\n".join(f"{key}: {value}" for key, value in body),
     }
 
 

@@ -17,6 +17,9 @@ __all__ = ["give_back", "is_free", "share", "take"]
 _taken = threading.RLock()
 """Held by who asks. A handler of signals may ask while its own thread does."""
 
+_sharing = threading.Lock()
+"""Held while ``input`` is wrapped: it is wrapped once."""
+
 _SLICE = 0.1
 """Seconds after which who waits for the line can be interrupted, where nothing else ends a wait."""
 
@@ -25,21 +28,28 @@ _MARK = "letta_app_client_shares"
 
 def share(kernel: Any) -> None:
     """Lets the program's own ``input`` wait while somebody is asked for a permission."""
-    own = getattr(kernel, "_input_request", None)
-    if own is None or hasattr(own, _MARK):
-        return
+    with _sharing:
+        own = getattr(kernel, "_input_request", None)
+        if own is not None and not hasattr(own, _MARK):
+            # What `input` and `getpass` go through.
+            kernel._input_request = _in_turn(own)  # noqa: SLF001
 
+
+def _in_turn(own: Any) -> Any:
     @functools.wraps(own)
     def in_turn(*args: Any, **options: Any) -> Any:
-        while not _taken.acquire(timeout=_SLICE):
-            pass
+        held = False
+        # Ctrl-C may come as soon as it is taken.
         try:
+            while not held:
+                held = _taken.acquire(timeout=_SLICE)
             return own(*args, **options)
         finally:
-            _taken.release()
+            if held:
+                _taken.release()
 
     setattr(in_turn, _MARK, own)
-    kernel._input_request = in_turn  # noqa: SLF001 - what `input` and `getpass` go through
+    return in_turn
 
 
 def is_free(kernel: Any) -> bool:

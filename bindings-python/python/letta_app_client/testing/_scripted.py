@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from letta_app_client._checks import expect, expect_text, expect_texts
-from letta_app_client._misspelt import meant
 from letta_app_client.errors import InvalidOption
 
 __all__ = ["checked_call", "checked_options", "checked_turn", "checked_turns"]
@@ -27,13 +27,13 @@ def checked_turns(turns: object) -> list[dict[str, Any]]:
 
 
 def checked_turn(path: str, turn: object) -> dict[str, Any]:
-    """Returns a turn; all of its fields have a default.
+    """Returns a turn; all of its fields have a default, which ``None`` stands for.
 
     Raises:
         InvalidOption: It is none.
     """
     expect(path or "turn", turn, "what script.turn returns", (Mapping,))
-    return _checked(path, turn, _TURN)
+    return _checked(path, turn, _TURN, may_lack=True)
 
 
 def checked_call(path: str, call: object) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def checked_call(path: str, call: object) -> dict[str, Any]:
         call = dict(zip(_PAIR, call, strict=False))
     wanted = "a pair of a name and arguments, or what script.call returns"
     expect(path or "call", call, wanted, (Mapping,))
-    found = _checked(path, call, _CALL)
+    found = _checked(path, call, _CALL, may_lack=True)
     if "name" not in found:
         raise InvalidOption(f"{_joined(path, 'name')}: expected text, and it is missing")
     return found
@@ -63,19 +63,24 @@ def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return _checked("", options, _OPTIONS)
 
 
-def _checked(path: str, given: Any, checks: Mapping[str, Check]) -> dict[str, Any]:
+def _checked(
+    path: str, given: Any, checks: Mapping[str, Check], *, may_lack: bool = False
+) -> dict[str, Any]:
     found = {}
     for name, value in given.items():
         check = checks.get(name)
         if check is None:
             raise _unknown(_joined(path, name), name, checks)
+        if value is None and may_lack:
+            continue
         found[name] = check(_joined(path, name), value)
     return found
 
 
 def _unknown(path: str, name: object, known: Collection[str]) -> InvalidOption:
-    near = meant(name, known) if isinstance(name, str) else None
-    hint = f"did you mean `{near}`?" if near else f"there are {', '.join(known)}"
+    # It is refused in any case: what is far away may be told as well.
+    near = difflib.get_close_matches(name, known, 1) if isinstance(name, str) else []
+    hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
     return InvalidOption(f"{path}: is no field of a script", hint=hint)
 
 
@@ -94,6 +99,10 @@ def _text_or_none(path: str, value: Any) -> str | None:
 
 def _texts(path: str, value: Any) -> list[str]:
     return expect_texts(path, value)
+
+
+def _pieces(path: str, value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else _texts(path, value)
 
 
 def _texts_or_none(path: str, value: Any) -> list[str] | None:
@@ -175,10 +184,10 @@ _CALL: Mapping[str, Check] = {
 }
 
 _TURN: Mapping[str, Check] = {
-    "text": lambda path, value: [value] if isinstance(value, str) else _texts(path, value),
+    "text": _pieces,
     "tool_calls": _calls,
     "usage": _usage,
-    "reasoning": _texts,
+    "reasoning": _pieces,
     "delay_ms": _count,
     "spread_ms": _count_or_none,
     "retries": _count,

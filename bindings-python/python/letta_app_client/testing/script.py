@@ -41,7 +41,7 @@ def turn(
     *,
     tool_calls: Iterable[tuple[str, Mapping[str, Any]] | Mapping[str, Any]] = (),
     usage: tuple[int, int] = (10, 2),
-    reasoning: Iterable[str] = (),
+    reasoning: str | Iterable[str] = (),
     delay_ms: int = 0,
     spread_ms: int | None = None,
     retries: int = 0,
@@ -59,7 +59,7 @@ def turn(
         tool_calls: Pairs of name and arguments, or what ``call`` returns; they come first, all in
             one run.
         usage: Prompt and completion tokens of every run.
-        reasoning: The reasoning before the answer, delta by delta.
+        reasoning: The reasoning before the answer, as one delta or as several.
         delay_ms: Milliseconds before each delta.
         spread_ms: Milliseconds over which all deltas are spread evenly instead.
         retries: The model fails so often before it answers.

@@ -67,7 +67,7 @@ class MockServer:
             files: Whether there is a temporary folder, ``folder``, in which ``read_file`` and its
                 like work.
             directories: The directories there are, besides ``/home/user/project``; by default
-                every one is.
+                those of this machine with ``files``, else every one.
             ping_interval_ms: Milliseconds between two pings; none by default.
             slow_reader_limits: ``True``: drop clients that read too slowly or answer no pings, as a
                 real server does, see ``terminated``; or a mapping with limits of your own:
