@@ -1,6 +1,5 @@
 //! The start of a server of one's own, which may be broken off.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use letta_app_client::{Error, OnLine, Server as Core, ServerOptions, StopStart};
@@ -83,7 +82,7 @@ impl ServerStart {
     /// Starts it; rejects with an error whose message is one of ours as JSON. Its lines go to `log`.
     #[napi(ts_return_type = "Promise<Server>")]
     pub fn run(&self, log: Option<&ServerLog>) -> AsyncTask<Start> {
-        let on_line = log.map(|log| Arc::new(log.writer()) as OnLine);
+        let on_line = log.map(ServerLog::writer);
         AsyncTask::new(Start { options: self.options.clone(), on_line, stop: self.stop.clone() })
     }
 

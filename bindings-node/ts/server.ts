@@ -30,7 +30,7 @@ export interface SpawnOptions {
   /**
    * Called with each line that the server prints, from its start to its end. One that throws is reported as a process
    * warning, and changes nothing. Of the lines that wait for a busy program the last 65,536 are kept, or as many as
-   * have 64 MiB. A server that was joined prints nothing here.
+   * have 64 MiB; a line in the place of the others says how many those were. A server that was joined prints nothing here.
    */
   onLog?: ((line: string) => unknown) | undefined;
 }

@@ -1,9 +1,8 @@
 //! The start of a server of one's own, which may be broken off.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use letta_app_client::{OnLine, Server as Core, ServerOptions, StopStart};
+use letta_app_client::{Server as Core, ServerOptions, StopStart};
 use pyo3::prelude::*;
 
 use crate::connection::seconds;
@@ -39,7 +38,7 @@ impl ServerStart {
 
     /// Blocks until it answers, without holding the interpreter up.
     fn run(&self, py: Python<'_>, log: Option<&ServerLog>) -> PyResult<Server> {
-        let on_line = log.map(|log| Arc::new(log.writer()) as OnLine);
+        let on_line = log.map(ServerLog::writer);
         let start = || Core::start_stoppable(&self.options, on_line, &self.stop);
         let core = py.detach(start).map_err(|error| raise(py, &error))?;
         Ok(Server::new(core))

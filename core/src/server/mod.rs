@@ -1,5 +1,6 @@
 //! An App Server of one's own: started on loopback, ended with its owner.
 
+mod backlog;
 mod check;
 mod lines;
 mod output;
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
 use crate::random;
+pub use backlog::LineBacklog;
 #[cfg(test)]
 pub(crate) use lines::MAX_LINE;
 #[cfg(test)]

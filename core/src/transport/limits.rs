@@ -114,12 +114,12 @@ fn limits() -> BTreeMap<&'static str, String> {
             number(DEFAULT_MAX_ITEMS),
         ),
         ("stored messages in which a lost turn is looked for", number(DEPTH)),
-        // These five are of the packages: Python's tests compare them.
         (
             "lines of a server of one's own that wait for `on_log`, in Python and Node",
             number(DEFAULT_MAX_ITEMS),
         ),
         ("bytes of these lines", size(DEFAULT_MAX_BYTES)),
+        // These are of the packages: Python's tests compare them.
         (
             "the last lines of a server of one's own that has ended, in Python and Node",
             time(Duration::from_secs(2)),
