@@ -185,4 +185,3 @@ def test_the_last_lines_of_a_server_are_waited_for_as_long_in_node() -> None:
     root = Path(__file__).parents[2]
     lingers = (root / "bindings-node/ts/serverlog.ts").read_text(encoding="utf-8")
     assert f"const LINGER_MS = {_serverlog._LINGER * 1000:_.0f};" in lingers
-

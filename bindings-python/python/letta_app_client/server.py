@@ -162,7 +162,8 @@ def spawn_server(
         on_log: Is called with every line that the server prints, on either of its outputs and from
             its start on: on the loop's thread, without the line's end. One of more than 64 KiB
             comes in pieces. An exception is logged. When the loop lags more than 65,536 lines or
-            64 MiB behind, the oldest go, and a line says how many. A joined server's lines are its owner's.
+            64 MiB behind, the oldest go, and a line says how many. A joined server's lines are
+            its owner's.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited, except for a
