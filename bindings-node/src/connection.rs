@@ -293,6 +293,12 @@ impl Connection {
         self.core.hold_runtime((agent, conversation), held);
     }
 
+    /// The command that gives a runtime other external tools, without a `request_id`.
+    #[napi]
+    pub fn registration(&self, agent: String, conversation: String, groups: String) -> String {
+        self.core.registration(&(agent, conversation), &groups)
+    }
+
     /// Answers a permission question with a decision as JSON.
     #[napi]
     pub fn answer_approval(&self, ask: i64, decision: String) {

@@ -70,6 +70,8 @@ export declare class Connection {
   handleApprovals(token: number, agent: string | undefined | null, conversation: string | undefined | null, handled: boolean): void
   /** Somebody holds a runtime, or lets go of it. */
   holdRuntime(agent: string, conversation: string, held: boolean): void
+  /** The command that gives a runtime other external tools, without a `request_id`. */
+  registration(agent: string, conversation: string, groups: string): string
   /** Answers a permission question with a decision as JSON. */
   answerApproval(ask: number, decision: string): void
   /** Answers a permission question with the text of an error, which denies. */

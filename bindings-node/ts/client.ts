@@ -349,6 +349,15 @@ export class AppServerClient extends DocumentedClient {
     return () => native.holdRuntime(agent, conversation, false);
   }
 
+  /** @internal The command that gives a runtime these external tools and no others. */
+  registration(
+    runtime: wire.RuntimeScope,
+    groups: wire.RuntimeStartExternalToolsGroup[],
+  ): wire.RuntimeStartCommand | wire.RuntimeExternalToolsUpdateCommand {
+    const { agent_id: agent, conversation_id: conversation } = runtime;
+    return JSON.parse(this.#native.registration(agent, conversation, JSON.stringify(groups)));
+  }
+
   /** An id that no other request of this or another client has. */
   nextRequestId(prefix = "req"): string {
     if (typeof prefix !== "string") {

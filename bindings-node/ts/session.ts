@@ -6,7 +6,7 @@ import type { AppServerClient } from "./client.js";
 import type { StoredMessagesOptions } from "./conversations.js";
 import { Decided } from "./decided.js";
 import { absolute, isAt, shown } from "./directory.js";
-import { AbortError, InvalidOption, RequestError, UnsupportedByServer } from "./errors.js";
+import { AbortError, InvalidOption, RequestError } from "./errors.js";
 import { type Kept, opening, type SessionOptions, type StartFields } from "./opening.js";
 import {
   CALL_NAMES,
@@ -383,21 +383,11 @@ export class Session {
     groups: wire.RuntimeStartExternalToolsGroup[],
     options: RequestOptions,
   ): Promise<void> {
-    const { runtime } = this;
-    try {
-      const updates = [{ runtimes: [runtime], external_tools: groups }];
-      const response = await this.#client.runtimeExternalToolsUpdate({ updates }, options);
-      if (!response.success) throw refused("runtime_external_tools_update", response);
-    } catch (error) {
-      if (!(error instanceof UnsupportedByServer)) throw error;
-      // Starting it again replaces them as well, and changes nothing else (section 8).
-      const start = { ...runtime, external_tools: groups, recover_approvals: false };
-      const response = await this.#client.runtimeStart(
-        { ...start, preserve_skill_sources: true },
-        options,
-      );
-      if (!response.success) throw refused("runtime_start", response);
-    }
+    const command = this.#client.registration(this.runtime, groups);
+    const response = await this.#client.request<
+      wire.RuntimeExternalToolsUpdateResponseMessage | wire.RuntimeStartResponseMessage
+    >(command, options);
+    if (!response.success) throw refused(command.type, response);
   }
 
   /** A prompt's own way to answer permissions stands in for the session's. */

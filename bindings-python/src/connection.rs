@@ -387,6 +387,17 @@ impl Connection {
         }
     }
 
+    /// The command that gives a runtime other external tools, without a `request_id`.
+    fn registration(
+        &self,
+        py: Python<'_>,
+        agent: String,
+        conversation: String,
+        groups: &str,
+    ) -> PyResult<String> {
+        self.with(py, |engine| Ok(engine.registration(&(agent, conversation), groups)))
+    }
+
     /// Answers with the decision as JSON text, or with the text of an error.
     fn answer_approval(
         &self,

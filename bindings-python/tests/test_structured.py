@@ -456,13 +456,19 @@ async def test_a_tool_of_that_name_is_in_the_way(scripted: Callable[..., MockSer
         assert (await session.run("?")).tool_calls[0].output == "own"
 
 
-async def test_a_server_that_is_too_old_is_told_at_once(
+async def test_a_server_that_is_too_old_to_change_tools_starts_the_conversation_again(
     scripted: Callable[..., MockServer],
 ) -> None:
-    mock = scripted(generation="split")
-    with pytest.raises(letta.UnsupportedByServer):
-        await run(mock, int)
-    assert inputs(mock) == []
+    mock = scripted(submit({"result": 7}), generation="split")
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="agent-1")
+        assert (await session.run("?", output_type=int)).output == 7
+        await client.conversation_list()
+    starts = [frame.raw for frame in mock.received if frame.type == "runtime_start"]
+    start, offer, back = starts
+    assert start["mode"] == "standard"
+    assert offer["external_tools"][0]["tools"][0]["name"] == "submit_result"
+    assert (back["external_tools"], back["conversation_id"]) == ([], offer["conversation_id"])
 
 
 async def test_local_types_that_name_each_other(scripted: Callable[..., MockServer]) -> None:

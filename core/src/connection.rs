@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::background;
 use crate::engine::{
     Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport, above_zero,
-    check_answer,
+    check_answer, registration,
 };
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
@@ -396,6 +396,14 @@ impl Connection {
     /// names it. Nothing is sent.
     pub fn hold_runtime(&self, runtime: (String, String), held: bool) {
         self.command_if_possible(Command::HoldRuntime { runtime, held });
+    }
+
+    /// The command that gives a runtime, agent and conversation, other external tools, without a `request_id`:
+    /// `runtime_external_tools_update`, or `runtime_start` where the server is known to be too old for it, which
+    /// replaces them as well and changes nothing else (PROTOCOL.md sections 8 and 14). `groups` is JSON. Nothing is sent.
+    #[must_use]
+    pub fn registration(&self, runtime: &(String, String), groups: &str) -> String {
+        registration(self.shared.newest(), runtime, groups)
     }
 
     /// Says whether external tool calls are delivered as calls.

@@ -336,6 +336,44 @@ fn later_changes_of_mode_and_directory_are_kept() {
 }
 
 #[test]
+fn what_a_second_start_leaves_out_is_kept() {
+    let frames = recording("runtime_start_variants", None);
+    let response = frame(&frames, "runtime_start_response");
+    let scope = response["runtime"].clone();
+    // What comes back after a first start and a second one.
+    let again = |second: Value| {
+        let mut lab = Lab::reconnecting(RULES);
+        let first = json!({ "mode": "acceptEdits", "cwd": "/here", "skill_sources": ["agent"] });
+        for (token, mut start) in [(1, first), (2, second)] {
+            let id = json!(format!("r-{token}"));
+            start["type"] = json!("runtime_start");
+            start["request_id"] = id.clone();
+            start["agent_id"] = scope["agent_id"].clone();
+            start["conversation_id"] = scope["conversation_id"].clone();
+            send(&mut lab, token, &start);
+            let mut answer = response.clone();
+            answer["request_id"] = id;
+            lab.receive(&answer);
+        }
+        lab.sent();
+        lose_and_reopen(&mut lab);
+        lab.sent().remove(0)
+    };
+    let plain = again(json!({ "mode": "strict" }));
+    assert_eq!((&plain["mode"], &plain["cwd"]), (&json!("strict"), &json!("/here")));
+    assert!(plain.get("skill_sources").is_none());
+    // The one by which tools are replaced on servers that have no command for that.
+    let tools = json!([{ "tools": [] }]);
+    let other_tools = again(json!({
+        "external_tools": tools, "recover_approvals": false, "preserve_skill_sources": true,
+    }));
+    assert_eq!(other_tools["mode"], "acceptEdits");
+    assert_eq!(other_tools["skill_sources"], json!(["agent"]));
+    assert_eq!(other_tools["external_tools"], tools);
+    assert!(other_tools.get("recover_approvals").is_none());
+}
+
+#[test]
 fn what_else_a_connection_has_comes_back_too() {
     let mut lab = Lab::reconnecting(RULES);
     // An input subscribes as well (section 7), and tools may be registered without a start.

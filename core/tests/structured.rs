@@ -450,13 +450,17 @@ async fn what_cannot_be_asked_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_too_old_is_told_at_once() {
+async fn a_server_that_is_too_old_to_change_tools_starts_the_conversation_again() {
+    let turns = vec![ScriptedTurn::text([""]).call(submit(json!({ "result": 7 })))];
     let generation = Generation::Split;
     let (server, client) =
-        connected(ScriptOptions { generation, ..ScriptOptions::default() }).await;
+        connected(ScriptOptions { turns, generation, ..ScriptOptions::default() }).await;
     let session = client.session(agent()).await.unwrap();
-    let error = session.run_as::<u32>("?", &number()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnsupportedByServer);
+    assert_eq!(session.run_as::<u32>("?", &number()).await.unwrap().output, 7);
     client.conversation_list(json!({})).await.unwrap();
-    assert!(prompts(&server).is_empty());
+    let starts = received(&server, "runtime_start");
+    let tools: Vec<_> = starts.iter().map(|start| &start["external_tools"]).collect();
+    assert_eq!(tools[1][0]["tools"][0]["name"], "submit_result");
+    assert_eq!((starts.len(), tools[2]), (3, &json!([])));
+    assert!(starts[1..].iter().all(|start| start["conversation_id"] == session.conversation_id()));
 }

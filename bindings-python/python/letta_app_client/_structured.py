@@ -106,8 +106,7 @@ class _Handing:
             # In a scope: other turns in this conversation do not see it.
             tool = self._output.ordered(json.loads(self._submission.tool()))
             own = {"scope_id": self._submission.scope, "tools": [tool]}
-            update: Any = {"runtimes": [runtime], "external_tools": [*groups, own]}
-            await self._client.runtime_external_tools_update(updates=[update])
+            await self._client.request(self._registration([*groups, own]))
             asked = self._session._settings  # noqa: SLF001
             given: TurnSettings = {"resend": "if_uncommitted", **asked, **settings}
             given["allow"] = [*expect_texts("allow", given.get("allow", ())), name]
@@ -116,7 +115,7 @@ class _Handing:
             remove()
             # One that was closed meanwhile has no tools any more.
             left = groups if self._session._closings == self._closings else []  # noqa: SLF001
-            self._forget([{"runtimes": [runtime], "external_tools": left}])
+            self._forget(left)
 
     def _content(self, prompt: Prompt) -> Prompt:
         content: Prompt = json.loads(self._submission.content(json.dumps(prompt)))
@@ -175,11 +174,16 @@ class _Handing:
             return list(error.problems)
         return []
 
-    def _forget(self, updates: list[dict[str, Any]]) -> None:
+    def _registration(self, groups: list[Any]) -> dict[str, Any]:
+        """The command that gives the conversation these tools and no others."""
+        native, session = self._client._native, self._session  # noqa: SLF001 - of this package
+        text = native.registration(session.agent_id, session.conversation_id, json.dumps(groups))
+        command: dict[str, Any] = json.loads(text)
+        return command
+
+    def _forget(self, groups: list[Any]) -> None:
         """Takes the tool back without waiting: whoever is cancelled could not."""
-        command = {"type": "runtime_external_tools_update", "updates": updates}
-        command["request_id"] = self._client.next_request_id()
         try:
-            self._client.send(command)
+            self._client.send(self._registration(groups))
         except LettaAppError:
-            return  # a lost connection has lost the tool, and a server that is too old never had it
+            return  # a lost connection has lost the tool

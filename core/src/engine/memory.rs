@@ -6,6 +6,7 @@ use std::iter;
 
 use serde_json::json;
 
+use super::registration::tools_update;
 use super::requests::is_refusal;
 use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
@@ -13,6 +14,9 @@ use crate::protocol::raw::RawObject;
 
 /// The command that registers external tools of runtimes that are there already.
 pub(crate) const TOOLS: &str = "runtime_external_tools_update";
+
+/// What a runtime keeps when it is started again without it; behind the second with `preserve_skill_sources` only.
+const KEPT: [&str; 4] = ["mode", "cwd", "skill_sources", "recover_approvals"];
 
 /// After so many refusals in a row a runtime counts as gone.
 const REFUSALS: u32 = 3;
@@ -228,6 +232,9 @@ impl Memory {
         let ids = [("agent_id", &place.0), ("conversation_id", &place.1)];
         let set = ids.iter().try_for_each(|(field, id)| command.set_str(field, id));
         let entry = self.entry(place);
+        if let Some(before) = &entry.start {
+            keep(before, &mut command);
+        }
         entry.start = set.is_ok().then_some(command);
         (entry.tools, entry.toolless) = (None, false);
     }
@@ -282,7 +289,8 @@ impl Memory {
             let place = Some(place);
             lost.extend(command.map(|command| Lost { place: place.clone(), kind, command }));
             let tools = joined.tools.as_deref().filter(|_| !joined.toolless).zip(place.as_ref());
-            let command = tools.and_then(|(tools, place)| registration(place, tools));
+            let command =
+                tools.and_then(|(tools, place)| RawObject::parse(&tools_update(place, tools)).ok());
             lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
         }
         lost.extend(self.watches());
@@ -302,7 +310,9 @@ impl Memory {
             let tools = tools.filter(|tools| *tools != "[]" && !joined.toolless);
             let again = tools.and_then(|tools| match start {
                 Some(start) if !update => Some(("runtime_start", start.clone())),
-                _ => registration(&place, tools).map(|command| (TOOLS, command)),
+                _ => RawObject::parse(&tools_update(&place, tools))
+                    .ok()
+                    .map(|command| (TOOLS, command)),
             });
             let sync = subscription(&place, None).and_then(|mut sync| {
                 sync.set("recover_approvals", "true".to_owned()).ok()?;
@@ -326,6 +336,21 @@ impl Memory {
     }
 }
 
+/// The server keeps what a later start leaves out, and skills when it is told to (section 8). Such a start is for what
+/// it names alone: open questions come back as they did.
+fn keep(before: &RawObject, command: &mut RawObject) {
+    let preserves = command.get("preserve_skill_sources") == Some("true");
+    if preserves {
+        command.remove("recover_approvals");
+    }
+    for field in if preserves { &KEPT[..] } else { &KEPT[..2] } {
+        if let Some(value) = before.get(field).filter(|_| command.get(field).is_none()) {
+            // It was taken from valid JSON.
+            command.set(field, value.to_owned()).unwrap_or_default();
+        }
+    }
+}
+
 /// A `sync` that subscribes once more. The device status is wanted in any case: a split server tells
 /// of open questions nowhere else (section 13).
 fn subscription(place: &Place, last: Option<&RawObject>) -> Option<RawObject> {
@@ -341,15 +366,7 @@ fn subscription(place: &Place, last: Option<&RawObject>) -> Option<RawObject> {
     Some(command)
 }
 
-fn registration(place: &Place, tools: &str) -> Option<RawObject> {
-    let text = format!(
-        r#"{{"type":"{TOOLS}","updates":[{{"runtimes":[{}],"external_tools":{tools}}}]}}"#,
-        scope_of(place),
-    );
-    RawObject::parse(&text).ok()
-}
-
-fn scope_of(place: &Place) -> serde_json::Value {
+pub(super) fn scope_of(place: &Place) -> serde_json::Value {
     json!({ "agent_id": place.0, "conversation_id": place.1 })
 }
 

@@ -28,6 +28,7 @@ mod link;
 mod memory;
 mod ownership;
 mod recovery;
+mod registration;
 mod report;
 mod requests;
 mod resend;
@@ -74,6 +75,7 @@ pub(crate) use memory::REMEMBERED;
 #[cfg(test)]
 pub(crate) use recovery::DEPTH;
 use recovery::Recovery;
+pub(crate) use registration::registration;
 pub use report::{TurnPhase, TurnReport};
 use requests::Requests;
 pub use requests::{Correlation, Expect};

@@ -23,7 +23,8 @@ impl Session {
     /// Asks, and resolves with a value of a type, which the agent hands in as the arguments of a tool.
     ///
     /// Registers the tool `submit_result` with the `schema` as its parameters, beside the session's own tools
-    /// (`runtime_external_tools_update`, section 14), in a scope that only this turn names; sends the prompt
+    /// (`runtime_external_tools_update`, section 14, or `runtime_start` where the server is too old for that), in a
+    /// scope that only this turn names; sends the prompt
     /// (`input`, section 8.1) with a note on the tool; and takes the tool back. Nobody is asked for a permission to
     /// call it. Arguments that do not fit go back to the agent, with the fields that are wrong. An agent that ends
     /// its turn without a valid result is asked once more, in a second turn. Resolves at the end of the last turn.
@@ -75,10 +76,9 @@ impl Session {
     ///
     /// [`ErrorKind::StructuredOutput`] when the second turn came to no valid result either, with what was wrong
     /// with the last one ([`Error::problems`]) and the second turn's [`Error::result`];
-    /// [`ErrorKind::InvalidOption`] when the schema is no object, or the session has a tool of that name;
-    /// [`ErrorKind::UnsupportedByServer`] when the server is older than 0.30.8. A turn that the agent did not end
-    /// itself gives the error that [`Session::run`] gives; [`ErrorKind::TurnAborted`] as well when the session was
-    /// closed meanwhile.
+    /// [`ErrorKind::InvalidOption`] when the schema is no object, or the session has a tool of that name. A turn that
+    /// the agent did not end itself gives the error that [`Session::run`] gives; [`ErrorKind::TurnAborted`] as well
+    /// when the session was closed meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -188,14 +188,18 @@ impl<'a> Offer<'a> {
         if let Some(groups) = groups.as_array_mut() {
             groups.push(json!({ "scope_id": submission.scope(), "tools": [submission.tool()] }));
         }
-        let updates = self.updates(&groups);
-        self.session.client.runtime_external_tools_update(updates).await.map(drop)
+        let command = self.registration(&groups);
+        let kind = command["type"].as_str().unwrap_or_default().to_owned();
+        self.session.client.request(&kind, command).await.map(drop)
     }
 
-    /// The fields of the command.
-    fn updates(&self, groups: &Value) -> Value {
-        let runtime = &self.session.runtime;
-        json!({ "updates": [{ "runtimes": [runtime], "external_tools": groups }] })
+    /// The command that gives the conversation these tools and no others.
+    fn registration(&self, groups: &Value) -> Value {
+        let Session { client, .. } = self.session;
+        let runtime =
+            (self.session.agent_id().to_owned(), self.session.conversation_id().to_owned());
+        let text = client.shared_connection().registration(&runtime, &groups.to_string());
+        serde_json::from_str(&text).unwrap_or_default()
     }
 
     /// Waits for the end of a turn, and answers the calls of the tool meanwhile.
@@ -240,11 +244,9 @@ impl Drop for Offer<'_> {
         // One that was closed meanwhile has no tools any more.
         let is_open = self.session.own.closings() == self.closings;
         let own = is_open.then(|| groups(&self.session.start, &self.session.tools));
-        let mut command = self.updates(&own.unwrap_or_else(|| json!([])));
-        command["type"] = "runtime_external_tools_update".into();
-        command["request_id"] = client.new_id("r").into();
-        // A lost connection has lost the tool, and a server that is too old never had it.
-        client.send(&command).unwrap_or_default();
+        let own = own.unwrap_or_else(|| json!([]));
+        // A lost connection has lost the tool.
+        client.send(&self.registration(&own)).unwrap_or_default();
     }
 }
 

@@ -2347,8 +2347,9 @@ class Session(Face):
 
         With ``output_type`` the agent has to hand in an object of that type, which is
         ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
-        arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
-        this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
+        arguments are the fields of the type (``runtime_external_tools_update``, section 14, or
+        ``runtime_start`` where the server is too old for that); only this turn sees it, and nobody
+        is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
         limits hold for each. Several of these in one conversation come one after the other, and
         each waits until nothing else runs there (its limits hold meanwhile): the server would give
@@ -2371,7 +2372,6 @@ class Session(Face):
             TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
             StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
                 instead, ``errors`` what is wrong with the last one.
-            UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
             InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
                 ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
             TypeError: There is no such setting, or JSON has no values of ``output_type``.
@@ -2388,8 +2388,9 @@ class Session(Face):
 
         With ``output_type`` the agent has to hand in an object of that type, which is
         ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
-        arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
-        this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
+        arguments are the fields of the type (``runtime_external_tools_update``, section 14, or
+        ``runtime_start`` where the server is too old for that); only this turn sees it, and nobody
+        is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
         limits hold for each. Several of these in one conversation come one after the other, and
         each waits until nothing else runs there (its limits hold meanwhile): the server would give
@@ -2412,7 +2413,6 @@ class Session(Face):
             TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
             StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
                 instead, ``errors`` what is wrong with the last one.
-            UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
             InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
                 ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
             TypeError: There is no such setting, or JSON has no values of ``output_type``.
@@ -2429,8 +2429,9 @@ class Session(Face):
 
         With ``output_type`` the agent has to hand in an object of that type, which is
         ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
-        arguments are the fields of the type (``runtime_external_tools_update``, section 14); only
-        this turn sees it, and nobody is asked for permission. Arguments that do not fit are told to
+        arguments are the fields of the type (``runtime_external_tools_update``, section 14, or
+        ``runtime_start`` where the server is too old for that); only this turn sees it, and nobody
+        is asked for permission. Arguments that do not fit are told to
         the agent, and one that ends its turn without a result is asked once more, in a second turn;
         limits hold for each. Several of these in one conversation come one after the other, and
         each waits until nothing else runs there (its limits hold meanwhile): the server would give
@@ -2453,7 +2454,6 @@ class Session(Face):
             TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
             StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
                 instead, ``errors`` what is wrong with the last one.
-            UnsupportedByServer: The server is older than 0.30.8; with ``output_type`` only.
             InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
                 ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
             TypeError: There is no such setting, or JSON has no values of ``output_type``.
