@@ -237,8 +237,10 @@ def test_always_allow_and_code_by_buttons(lab: Lab, front_end: str) -> None:
         page.ran(3)
         assert page.text(3).strip() == "42"
     inputs = [one.raw["payload"] for one in mock.received if one.type == "input"]
-    (decision,) = [one["decision"] for one in inputs if one["kind"] == "approval_response"]
-    assert decision["selected_permission_suggestion_ids"] == ["save-default"]
+    written, run = [one["decision"] for one in inputs if one["kind"] == "approval_response"]
+    assert written["selected_permission_suggestion_ids"] == ["save-default"]
+    # The server asks for the session's own tool too, and whoever gave it has allowed it.
+    assert run == {"behavior": "allow"}
 
 
 def test_permissions_by_the_line_for_input(lab: Lab, live: dict[str, Any]) -> None:
