@@ -90,3 +90,33 @@ fn an_input_that_is_queued_and_in_no_queue_is_not_waited_for_without_end() {
     assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
     assert!(error.message().contains("does not have it in its queue"), "{error}");
 }
+
+#[test]
+fn an_input_waits_until_the_turn_before_it_has_been_stopped() {
+    let mut lab = Lab::new();
+    lab.run("other", &["elsewhere"]);
+    lab.turn(1, "m1", TurnOptions::default());
+    assert_eq!(lab.sent_kinds(), ["input"], "the server is at work, and will queue it");
+    lab.command(Command::Abort { token: 1 });
+    lab.turn(2, "m2", TurnOptions::default());
+    assert!(lab.sent().is_empty(), "an abort for the first may come when the second runs");
+    lab.finished(Some("other"), "end_turn");
+    lab.run("r1", &["m1"]);
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
+    lab.finished(Some("r1"), "cancelled");
+    assert_eq!(lab.one_end().1.turn().status, Some(TurnStatus::Aborted));
+    lab.pass(0.5);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+}
+
+#[test]
+fn an_input_behind_a_turn_that_cannot_be_stopped_waits_no_longer_than_its_grace() {
+    let mut lab = Lab::new();
+    lab.run("other", &["elsewhere"]);
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.command(Command::Abort { token: 1 });
+    lab.turn(2, "m2", TurnOptions::default());
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.pass(2.1);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+}

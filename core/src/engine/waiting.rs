@@ -5,7 +5,7 @@ use super::context::{Context, Timer};
 use super::delivery::Token;
 use super::held::Held;
 use super::runtime::Runtime;
-use super::turn::{Phase, Turn};
+use super::turn::{Phase, Stop, Turn};
 use super::unspoken::Unspoken;
 use crate::protocol::Text;
 use crate::protocol::node::Node;
@@ -103,10 +103,15 @@ impl Runtime {
         // Where a turn runs that the server has lost sight of, it starts the next beside it (section 18). What they
         // say can be told apart only where the server says what a run answers.
         let astray = |turn: &Turn| turn.detached && turn.is_ours() && !ctx.features.correlation;
+        // An abort names no turn: one that comes after its turn has ended stops what was sent behind it.
+        let to_stop = |turn: &Turn| {
+            let unsent = |stop: &Stop| stop.is_meant() && !stop.aborting;
+            turn.phase != Phase::Held && !turn.left_over && turn.stop.as_ref().is_some_and(unsent)
+        };
         self.settle.goes_on(ctx.now)
             || self.unspoken.is_awaited(ctx.now)
             || self.is_restoring()
-            || self.turns.iter().any(|turn| starts(turn) || astray(turn))
+            || self.turns.iter().any(|turn| starts(turn) || astray(turn) || to_stop(turn))
     }
 
     /// Whether an input would get the tools of another turn: it says something of them, and the server is at work
