@@ -44,7 +44,7 @@ class Disconnect:
         channel: The socket that ended first; ``control`` on a one-socket server.
         code: The WebSocket close code, 1006 where there was no close frame.
         reason: What happened, in words.
-        will_reconnect: Whether the client connects again by itself.
+        will_reconnect: Whether the client reconnects by itself.
     """
 
     channel: Channel
@@ -61,17 +61,19 @@ class Stats:
         frames: Frames received that were JSON objects.
         bytes: Bytes of all frames received.
         malformed: Frames received that were not JSON objects.
-        degraded: Frames with fields of unexpected types, which the engine left alone.
+        degraded: Frames with fields of unexpected types, which the engine ignored.
         reconnects: How often a lost connection was opened again.
-        restored: Runtimes that were brought back after it.
-        restore_failures: Commands for that which the server refused, or did not answer.
-        unrecorded: Lines that a recording (``record``) lacks, because they came faster than they
-            could be written, or the disk is full; once the client is closed, with those that had to
-            wait for longer than the close, until they are written.
-        standby: How the second connection stands (see ``ConnectOptions``): ``off`` when there is
+        restored: Runtimes that were restored after that.
+        restore_failures: Commands for restoring them that the server refused or did not answer.
+        unrecorded: Lines missing from a recording (``record``) because they came faster than they
+            could be written, or because the disk is full. Once the client is closed, this also
+            counts the lines that could not be written before the close ended, until they are
+            written.
+        standby: The state of the second connection (see ``ConnectOptions``): ``off`` if there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
-        handler_errors: How often a handler or a tool raised, or returned what is no answer.
+        handler_errors: How often a handler or a tool raised, or returned something that is not an
+            answer.
     """
 
     frames: int
@@ -90,13 +92,13 @@ class Stats:
 class AppServerClient(Commands):
     """A client; ``create_app_server_client`` and ``connect`` make one.
 
-    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and to the process in which
-    it is first used. It can be used with ``async with``, which connects and closes it.
+    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and the process in which it
+    is first used. It can be used with ``async with``, which connects and closes it.
 
-    Every coroutine method raises, besides what it documents: ``ClientClosed`` after ``close``,
-    ``Disconnected`` when there is no connection or it is lost meanwhile, ``WrongLoop`` on another
-    event loop, ``ForkedProcess`` after a fork. Everything that is refused before it is sent is
-    refused for good: nothing of it reaches the server.
+    Besides the errors it documents, every coroutine method raises ``ClientClosed`` after ``close``,
+    ``Disconnected`` when there is no connection or it is lost in the meantime, ``WrongLoop`` on
+    another event loop, and ``ForkedProcess`` after a fork. A command that is refused before it is
+    sent is not kept for later: nothing of it reaches the server.
     """
 
     def __init__(self, native: _native.Connection) -> None:
@@ -110,14 +112,14 @@ class AppServerClient(Commands):
         self._log = ConnectionLog()
 
     async def connect(self) -> AppServerClient:
-        """Connects, or does nothing when the client is connected.
+        """Connects, or does nothing if the client is connected already.
 
-        Asks ``GET /app-server-info`` which generation the server is of (with ``transport="auto"``),
-        then opens one WebSocket, or two on a server with split channels (protocol sections 1.1, 2
-        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. A first
-        connection is not tried again. While a lost one is being opened again, it waits for the
-        attempt that runs, or starts one at once. Cancelling leaves the attempt to its own time
-        limit; ``close`` ends it.
+        Asks ``GET /app-server-info`` which generation the server belongs to (with
+        ``transport="auto"``), then opens one WebSocket, or two on a server with split channels
+        (protocol sections 1.1, 2 and 4). Resolves when they are open, after ``connect_timeout``
+        seconds at most. A first connection that fails is not retried. While the client is
+        reconnecting, this waits for the attempt that is under way, or starts one at once.
+        Cancelling leaves the attempt to its own time limit; ``close`` ends it.
 
         Returns:
             The client itself.
@@ -137,11 +139,11 @@ class AppServerClient(Commands):
     async def close(self) -> None:
         """Closes the client for good.
 
-        A turn that is under way raises ``TurnInterrupted`` then; one whose input was still held
+        A turn that is under way then raises ``TurnInterrupted``. A turn whose input is still held
         back (``settling``), and every request that waits, raises ``ClientClosed``.
 
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
-        at most. May be called again, in every state. From another loop or after a fork it returns
+        at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. Cancelling does not keep the client open.
         """
         await self._bridge.close()
@@ -222,35 +224,39 @@ class AppServerClient(Commands):
         check: bool | None = None,
         **settings: Unpack[TurnSettings],
     ) -> Opening:
-        """Starts or joins a conversation and leads it: ``runtime_start`` (protocol section 8).
+        """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = await client.session(agent_id="agent-123")``, or with ``async with``, which
-        stops what still runs at the end. Cancelling leaves the conversation on the server.
+        stops what is still running at the end of the block. Cancelling leaves the conversation on
+        the server.
 
         Args:
-            agent_id: An agent that exists; or else
-            create_agent: a new one, ``{"body": {...}}``.
-            conversation_id: A conversation that exists; ``default`` is the agent's default one. By
-                default a new one is made.
+            agent_id: An existing agent; give this or ``create_agent``.
+            create_agent: A new agent, ``{"body": {...}}``.
+            conversation_id: An existing conversation; ``default`` is the agent's default one.
+                Without it a new conversation is made.
             create_conversation: The body of a new conversation, ``{"body": {...}}``.
-            mode: What runs unasked. It is always sent: the server's own default runs everything.
-            cwd: The directory on the server's machine; a relative one is taken from here. See
-                ``Session.cwd_ignored``.
+            mode: Which tools run without asking. It is always sent, because the server's own
+                default runs everything.
+            cwd: The directory on the server's machine; a relative path is resolved against the
+                current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
-                ``ToolSet``. They are registered as long as the connection lasts and replace what
-                was registered for the conversation (section 14). Those of a ``ToolSet`` with a
-                ``scope_id`` are seen in this session's turns only, and not in what others ask in
-                the conversation: its inputs name the scope, and are not merged with other inputs.
+                ``ToolSet``. They stay registered as long as the connection lasts, and replace any
+                tools that were registered for the conversation (section 14). The tools of a
+                ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
+                turns that others send in the conversation: the session's inputs name the scope, and
+                are not merged with other inputs.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
-            check: Whether turns that the agent did not end itself are raised, where a turn does not
-                say it: by default those of ``Session.run`` are, and no others.
-            **settings: Limits of the session's turns, and who is asked for permissions, as for
-                ``run_turn``. Without ``approvals`` what wants one is denied, so that nothing hangs
-                and nothing is accepted silently; only ``tools`` may be called.
+            check: Whether turns that did not end normally raise, for turns that do not say so
+                themselves. By default those of ``Session.run`` do, and no others.
+            **settings: Limits of the session's turns, and who decides on permissions, as for
+                ``run_turn``. Without ``approvals``, whatever needs a permission is denied, so that
+                nothing hangs and nothing is accepted silently; only the functions in ``tools`` may
+                be called.
 
         Raises:
-            InvalidOption: ``cwd`` is no path, two tools have one name, ``check`` or a setting is
-                not usable; raised at once, not when awaited.
+            InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a
+                setting has an unusable value; raised at once, not when awaited.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
             InvalidCommand: A field is missing or of the wrong type.
