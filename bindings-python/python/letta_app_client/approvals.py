@@ -213,7 +213,7 @@ ApprovalHandler: TypeAlias = "Callable[[ApprovalRequest], Answered | Awaitable[A
 the wire."""
 
 ApprovalMode: TypeAlias = Literal["pause", "wait", "deny", "raise"]
-"""What a turn does with a permission request that has no handler."""
+"""What happens to a permission request for which there is no handler."""
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

@@ -251,8 +251,8 @@ class AppServerClient(Face):
     def on_send(self, handler: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
         """Registers a function for every command that is sent.
 
-        It is called with the whole command, ids that were added included: within the call that
-        sends, or on the loop's thread for what the client sends of its own accord (an abort at a
+        The function is called with the whole command, including ids that were added: within the
+        call that sends, or on the loop's thread for what the client sends by itself (an abort at a
         time limit, the answer of a tool).
 
         Returns:
@@ -260,9 +260,9 @@ class AppServerClient(Face):
         """
 
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
-        """Registers a function for the end of a connection that nobody here asked for.
+        """Registers a function for the end of a connection that was not closed from here.
 
-        It is called on the loop's thread after the calls that were open have failed.
+        It is called on the loop's thread, after the calls that were waiting have failed.
 
         Returns:
             A function that removes the handler.
@@ -272,20 +272,20 @@ class AppServerClient(Face):
         """Registers a function for changes of ``state``.
 
         It is called on the loop's thread, once for each change and in order with the messages, with
-        the new state and an error: with ``reconnecting`` that of the loss, with ``disconnected``
-        what ended a connection for good, such as a refused token. It is ``None`` otherwise, also
-        when ``connect`` failed, which raises.
+        the new state and an error. For ``reconnecting`` the error is that of the loss; for
+        ``disconnected`` it is what ended the connection for good, such as a refused token.
+        Otherwise it is ``None``, also when ``connect`` failed, which raises.
 
         Returns:
             A function that removes the handler.
         """
 
     def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
-        """Registers a function for frames that were dropped, with their number.
+        """Registers a function that is told how many frames were dropped.
 
-        When the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
-        handlers, the oldest are dropped. Never dropped are results of turns, answers to requests,
-        and the frames that end a turn or a terminal, want a permission or call a tool.
+        If the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
+        handlers, the oldest are dropped. Results of turns, answers to requests, and frames that end
+        a turn or a terminal, want a permission or call a tool are never dropped.
 
         Returns:
             A function that removes the handler.
@@ -295,26 +295,26 @@ class AppServerClient(Face):
         """Registers the function that runs external tools (protocol section 14).
 
         It gets the ``external_tool_call_request`` (``tool_name``, ``input``, ``tool_call_id`` …)
-        and returns the text of the result, or ``{"content": [{"type": "text", "text": …}],
-        "is_error": …}``. An ``def``, or an object whose ``__call__`` is one, runs on the
-        loop, any other function in a thread of its own; what that returns is awaited on the loop
-        where it can be. An exception becomes an answer with its message; the traceback goes to
-        the log only. A tool that is cancelled or calls ``sys.exit`` is answered for as well, and
-        ends nothing but itself.
+        and returns the text of the result, or
+        ``{"content": [{"type": "text", "text": …}], "is_error": …}``. An ``def``, or an
+        object whose ``__call__`` is one, runs on the loop. Any other function runs in a thread of
+        its own; if what it returns can be awaited, it is awaited on the loop. An exception becomes
+        an answer with its message; the traceback goes only to the log. A tool that is cancelled or
+        calls ``sys.exit`` is answered for as well, and ends nothing but itself.
 
-        At most ``external_tool_concurrency`` calls run at once. When nobody wants an answer any
-        more, because the turn was aborted, the connection has ended or ``external_tool_timeout``
-        has passed, an ``def`` is cancelled; a thread runs on, and what it returns is dropped.
+        At most ``external_tool_concurrency`` calls run at once. When an answer is no longer wanted,
+        because the turn was aborted, the connection has ended or ``external_tool_timeout`` has
+        passed, an ``def`` is cancelled; a thread runs on, and what it returns is dropped.
 
-        A client has one such function for all: a second one replaces the first, and removing the
-        first does nothing from then on. Those of the call's runtime go first, the latest before the
-        others. Once there has been one for a runtime, a call that none is for is answered with an
-        error.
+        A client has one such function for all runtimes: a second one replaces the first, and
+        removing the first then does nothing. Functions for the call's runtime take precedence, the
+        latest first. Once there has been a function for a runtime, a call that no function is for
+        is answered with an error.
 
         Args:
             handler: The function.
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
-            names: The tools it is for; ``None`` for all.
+            names: The tools that the function is for; ``None`` for all.
 
         Returns:
             A function that removes the handler.
@@ -326,26 +326,25 @@ class AppServerClient(Face):
     def on_approval_request(self, handler: ApprovalHandler, *, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
         """Registers a function that decides on permission requests (protocol section 13).
 
-        It is asked for what turns want that have no handler of their own and were not sent with
-        ``approvals="deny"``, and for what any other input or an earlier connection has left open.
-        It gets an ``ApprovalRequest`` and returns ``allow(...)``, ``deny(...)`` or a decision as it
-        goes over the wire. It runs like a tool, with the context variables of now; requests of one
-        runtime come one after the other.
+        It decides for turns that have no handler of their own and were not sent with
+        ``approvals="deny"``, and on whatever any other input or an earlier connection has left
+        open. It gets an ``ApprovalRequest`` and returns ``allow(...)``, ``deny(...)`` or a decision
+        in its wire form. It runs like a tool, with the context variables of the moment of
+        registration; requests of one runtime come one after the other.
 
-        One that raises or returns something else denies; that is logged and counted. When no
-        answer is wanted any more, an ``def`` is cancelled. An answer that the server refuses,
-        because somebody else was first, is logged.
+        A handler that raises or returns something else denies; that is logged and counted. When an
+        answer is no longer wanted, an ``def`` is cancelled. If the server refuses the answer,
+        because somebody else was first, that is logged.
 
-        The handler of a runtime is asked rather than one for all, and the latest rather than an
-        earlier one.
+        A handler for the runtime is asked before one for all, and the latest before earlier ones.
 
         Args:
             handler: The function.
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
 
         Returns:
-            A function that removes the handler. What it was asked and has not answered is asked of
-            others.
+            A function that removes the handler. Requests that it was asked about and has not
+            answered go to others.
 
         Raises:
             InvalidOption: The runtime is none.
@@ -3873,7 +3872,7 @@ def create_app_server_client(*, url: str, auth_token: str | None=None, **setting
 
 
 def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False) -> Batch[TurnResult]:
-    """Waits for turns that were sent already, and returns what they came to, in their order.
+    """Waits for turns that were already sent, and returns their outcomes, in order.
 
     Like ``asyncio.gather``, for turns in any conversations, and with what ``letta.map`` returns::
 
@@ -3881,27 +3880,28 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
         for item in batch:
             print(item.agent_id, "->", item.text if item.error is None else item.error)
 
-    Sends nothing. Resolves when the last turn has ended. A turn that the agent did not end itself
-    is an item with an error, as in ``map``, although awaiting a turn of ``send`` gives its result.
+    Sends nothing. Resolves when the last turn has ended. A turn that did not end normally is an
+    item with an error, as in ``map``, although awaiting a turn from ``send`` gives its result.
     Cancelling stops every turn that has not ended.
 
     Args:
         *turns: What ``Session.send`` and ``AppServerClient.send_turn`` returned, of any clients of
             this event loop.
-        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
-            on the loop's thread with how many turns have ended, well or not, and how many there
-            are. What it raises is logged.
-        check: Whether the first turn that fails stops the others, and is raised. By default its
-            item has the error, and the others go on; ``asyncio.gather`` calls that
-            ``return_exceptions``.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
+            loop's thread with how many turns have ended, normally or not, and how many there are.
+            If it raises, that is logged.
+        check: Whether the first turn that fails stops the others, and its error is raised. By
+            default its item has the error, and the others go on, as with ``asyncio.gather`` and
+            ``return_exceptions=True``.
 
     Raises:
-        InvalidOption: Something is no turn, or ``progress`` is not usable. No turn is stopped.
+        InvalidOption: An argument is not a turn, or ``progress`` has an unusable value. No turn is
+            stopped.
         WrongLoop: A turn belongs to another event loop.
         ForkedProcess: A client was made before a fork.
-        LettaAppError: With ``check``, what ``Session.run`` raises of the first turn to fail.
-            Without, the items have all that a turn raises, such as ``TurnFailed``, ``TurnAborted``
-            or ``TurnInterrupted``.
+        LettaAppError: With ``check``, what ``Session.run`` would raise for the first turn that
+            failed. Otherwise nothing that concerns one turn is raised: its item has the error, such
+            as ``TurnFailed``, ``TurnAborted`` or ``TurnInterrupted``.
     """
 
 
