@@ -25,8 +25,8 @@ pub fn protocol(catalog: &Catalog) -> String {
         "All {} commands of the protocol have a method in each language, and all {} responses and {} events have \
          a type. Anything else that a newer server sends keeps its wire text.\n\n\
          *Since* is the first version of the server that knows a command; where it is empty, every version does. \
-         *Recorded* says in recordings of which generation of the server a command has been seen: one with a single \
-         socket (*single*), or one with two (*split*). In Node, methods are in camel case.\n",
+         *Recorded* lists the generations of the server in whose recordings a command has been seen: those with a \
+         single socket (*single*) and those with two (*split*). In Node, methods are in camel case.\n",
         counts[0], counts[1], counts[2],
     );
     let mut families: BTreeMap<&str, Vec<&Message>> = BTreeMap::new();
