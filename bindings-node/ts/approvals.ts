@@ -13,16 +13,16 @@ import type {
 } from "./protocol.js";
 import type { HandlerOptions } from "./running.js";
 
-/** What is answered to a permission question; made by {@link allow} and {@link deny}. */
+/** The answer to a permission question; made by {@link allow} and {@link deny}. */
 export type Decision = ApprovalResponseAllowDecision | ApprovalResponseDenyDecision;
 
-/** What can be said besides yes. */
+/** What can go along with a yes. */
 export interface AllowOptions {
   /** Arguments that replace those of the model. */
   updatedInput?: Record<string, unknown> | undefined;
-  /** Suggestions of the request, or their ids; the server stores them as rules. */
+  /** Suggestions of the request, or their ids, for the server to store as rules. */
   suggestions?: readonly (string | PermissionSuggestion)[] | undefined;
-  /** A remark. */
+  /** What the agent is told. */
   message?: string | undefined;
 }
 
@@ -33,11 +33,11 @@ const ALLOW_NAMES: NamesOf<AllowOptions> = {
 };
 
 /**
- * The tool may run: `decision.behavior: "allow"` (section 13). Sends nothing by itself; it is what an
- * approval handler returns, or the `decision` of an `input`.
+ * Makes the decision that the tool may run: `decision.behavior: "allow"` (section 13). It sends nothing by
+ * itself: return it from an approval handler, or pass it as the `decision` of an `input`.
  *
- * @throws {@link InvalidOption} for an option that there is not: the tool would run with other arguments than those that
- * were meant.
+ * @throws {@link InvalidOption} for an unknown option, because otherwise the tool would run with other
+ * arguments than you meant.
  */
 export function allow(options: AllowOptions = {}): ApprovalResponseAllowDecision {
   const { updatedInput, suggestions, message } = checkedOptions(options, ALLOW_NAMES);
@@ -50,14 +50,16 @@ export function allow(options: AllowOptions = {}): ApprovalResponseAllowDecision
   };
 }
 
-/** The tool may not run; the model is told the message as the tool's result (section 13). */
+/**
+ * Makes the decision that the tool must not run; the model gets the message as the tool's result (section 13).
+ */
 export function deny(message: string): ApprovalResponseDenyDecision {
   return { behavior: "deny", message };
 }
 
 /**
- * Decides on a permission, now or when its promise resolves. There is no time limit, but for
- * `approvalTimeoutMs` of the turn. One that fails, or returns no decision, denies.
+ * Decides on a permission, now or when its promise resolves. There is no time limit except the turn's
+ * `approvalTimeoutMs`. A handler that fails, or returns no decision, denies.
  */
 export type ApprovalHandler = (
   request: ApprovalRequest,
@@ -67,7 +69,7 @@ export type ApprovalHandler = (
 /** A question that the agent asks with its tool `AskUserQuestion`. */
 export interface Question {
   question: string;
-  /** A word or two above it. */
+  /** A short title. */
   header: string;
   options: { label: string; description: string }[];
   /** Whether several options may be chosen. */
@@ -84,9 +86,9 @@ export class ApprovalRequest {
   readonly input: Record<string, unknown>;
   /** The model's id of the call; the same as in the turn's events and result. */
   readonly toolCallId: string;
-  /** Rules the server could store, to be chosen with `allow({ suggestions })`. */
+  /** Rules that the server offers to store, to be chosen with `allow({ suggestions })`. */
   readonly suggestions: PermissionSuggestion[];
-  /** The path that made the server ask, where there is one. */
+  /** The path that made the server ask, if there is one. */
   readonly blockedPath: string | null;
   /** What the tool would change in files. */
   readonly diffs: DiffPreview[];
@@ -129,8 +131,9 @@ export class ApprovalRequest {
   }
 
   /**
-   * The decision that answers the questions: the label of the chosen option, or any other text, by the
-   * text of the question. It allows the tool with its input and `answers`. Sends nothing by itself.
+   * Makes the decision that answers the questions. `answers` maps the text of each question to the label of the
+   * chosen option, or to any other text. The decision allows the tool with its input and these `answers`. Sends
+   * nothing by itself.
    */
   answer(answers: Record<string, string>): ApprovalResponseAllowDecision {
     return allow({ updatedInput: { ...this.input, answers } });

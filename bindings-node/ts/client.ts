@@ -144,9 +144,9 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Connects: asks the server what it is (`GET /app-server-info`), then opens one WebSocket or two
-   * (sections 1.1 and 2). Resolves with the client once they are open; at once when they are already.
-   * May be called again after the connection was lost. Cancelling only stops the wait.
+   * Connects: asks the server what it is (`GET /app-server-info`), then opens one WebSocket or two (sections
+   * 1.1 and 2). Resolves with the client once they are open, or at once if they are open already. It can be
+   * called again after the connection was lost. Cancelling only stops the wait.
    *
    * Rejects with {@link ConnectionFailed}, {@link AuthError} or {@link ProtocolMismatch}, and with
    * {@link ClientClosed}.
@@ -164,7 +164,7 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Closes for good. Pending calls reject with {@link ClientClosed}, turns with
+   * Closes the client for good. Pending calls reject with {@link ClientClosed}, turns with
    * {@link TurnInterrupted}. Resolves when the sockets are closed, after 2 s at most; never rejects.
    */
   close(): Promise<void> {
@@ -215,31 +215,32 @@ export class AppServerClient extends DocumentedClient {
     return this.socket;
   }
 
-  /** How the client stands to its server. */
+  /** The state of the connection. */
   get state(): types.ClientState {
     return this.#closed ? "closed" : (this.#native.state() as types.ClientState);
   }
 
   /**
-   * What the server said of itself when the client connected (section 3); `null` for a server that
-   * does not know the question. {@link AppServerClient.info} asks over the WebSocket.
+   * What the server said about itself when the client connected (section 3); `null` for a server that does not
+   * know the question. {@link AppServerClient.info} asks over the WebSocket.
    */
   get serverInfo(): wire.AppServerInfoResponseMessage | null {
     return JSON.parse(this.#native.info() ?? "null");
   }
 
-  /** What came in so far. */
+  /** Counters of what has come in so far. */
   get stats(): types.ClientStats {
     const counters = this.#native.counters();
     return { ...counters, dropped: this.#dropped, handlerErrors: this.#handlerErrors };
   }
 
   /**
-   * Calls a function for every frame of the server, or for those that a filter names, synchronously and
-   * in order, before the promise that the frame resolves. Frames of other types than those of the
-   * filter are not even parsed. A frame of an unknown type comes as it is; `rawText(message)` gives its
-   * wire text. A handler that throws is reported as a process warning of type
-   * `AppClientHandlerWarning` and counted in `stats`; the others still run. Returns the unsubscriber.
+   * Calls a function for every frame of the server, or for those that a filter selects. It is called
+   * synchronously and in order, before the promise that the frame resolves. Frames of types that the filter
+   * does not name are not even parsed. A frame of an unknown type is passed on as it is; `rawText(message)`
+   * gives its wire text. A handler that throws is reported as a process warning of type
+   * `AppClientHandlerWarning` and counted in `stats`; the others still run. Returns a function that removes the
+   * handler.
    */
   onMessage<TType extends string>(
     handler: (message: MessageOf<TType>, channel: AppServerChannel) => void,
@@ -251,17 +252,18 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * The frames of the server, or those that a filter names, for a `for await` loop; those that come from
-   * now on. Those of a runtime come only to connections that started it or asked for it: to watch what
-   * another client drives, send `sync` first (section 16). At most `limit` of them and
-   * `maxBytes` wait to be read, then the oldest go, but never a `turn_finished`, a `terminal_exited`, a
-   * `control_request` or an `external_tool_call_request`: `dropped` counts them, and a process warning of
-   * type `AppClientLagWarning` says so once. With `overflow: "raise"` the loop rejects with
-   * {@link Lagged} instead, after what had come. Ends with `close()`.
+   * The frames of the server from now on, or those that a filter selects, for a `for await` loop. The server
+   * sends frames of a runtime only to connections that started it or asked for it: to watch what another client
+   * does, send `sync` first (section 16). At most `limit` frames and `maxBytes` wait to be read. Above that the
+   * oldest are dropped, but never a `turn_finished`, a `terminal_exited`, a `control_request` or an
+   * `external_tool_call_request`; `dropped` counts them, and a process warning of type `AppClientLagWarning`
+   * says so once. With `overflow: "raise"` the loop rejects with {@link Lagged} instead, after the frames that
+   * had come. It ends with `close()`.
    *
-   * The loop goes on when a lost connection is opened again. It rejects with {@link Disconnected} when that
-   * is not so, after the frames that came before, with {@link AbortError}, and with {@link ClientClosed} at its first
-   * step where the client was closed before. Throws {@link InvalidOption}.
+   * The loop goes on when a lost connection is opened again. If it is not, the loop rejects with
+   * {@link Disconnected}, after the frames that came before. It rejects with {@link AbortError} when it is cancelled,
+   * and with {@link ClientClosed} at its first step if the client was closed before. Throws
+   * {@link InvalidOption}.
    */
   messages<TType extends string>(
     options: MessagesOptions<TType> & { types: readonly TType[] },
@@ -272,51 +274,53 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Calls a function for every command, synchronously, with the id it goes out with, before it is
-   * checked and handed over. A handler that throws does not stop the command. For commands of the engine itself (an abort at a limit, a tool's answer) soon after. Returns the
-   * unsubscriber.
+   * Calls a function for every command, synchronously, with the id under which it is sent, before it is checked
+   * and handed over. A handler that throws does not stop the command. For commands of the engine itself (an
+   * abort at a limit, a tool's answer) it is called soon after they were sent. Returns a function that removes
+   * the handler.
    */
   onSend(handler: types.AppServerSendHandler): () => void {
     return this.#sending.handlers.add(handler);
   }
 
   /**
-   * Calls a function when the connection ends, once for each connection and not after `close()`.
-   * Pending calls have been rejected by then. Returns the unsubscriber.
+   * Calls a function when the connection ends, once for each connection and not after `close()`. Pending calls
+   * have been rejected by then. Returns a function that removes the handler.
    */
   onDisconnect(handler: types.AppServerDisconnectHandler): () => void {
     return this.#standing.disconnects.add(handler);
   }
 
   /**
-   * Calls a function when `state` changes, once for each change and in order with the messages. The second
-   * argument is the loss for `reconnecting`, and for `disconnected` what ended a connection for good, such
-   * as a refused token; otherwise `null`, also when `connect` rejects. Returns the unsubscriber.
+   * Calls a function when `state` changes, once for each change and in order with the messages. For
+   * `reconnecting` the second argument is the loss; for `disconnected` it is what ended the connection for
+   * good, such as a refused token. Otherwise it is `null`, also when `connect` rejects. Returns a function that
+   * removes the handler.
    */
   onState(handler: types.ClientStateHandler): () => void {
     return this.#standing.states.add(handler);
   }
 
   /**
-   * Calls a function with the number of frames that were dropped, because this thread was busy for
-   * too long to fetch them; never results of calls, nor the frames that end a turn or a terminal, want
-   * a permission or call a tool. Without such a handler it is reported as a process
-   * warning of type `AppClientLagWarning`. Returns the unsubscriber.
+   * Calls a function with the number of frames that were dropped because this thread was too busy to fetch
+   * them. Results of calls are never dropped, nor are frames that end a turn or a terminal, want a permission
+   * or call a tool. Without such a handler, a drop is reported as a process warning of type
+   * `AppClientLagWarning`. Returns a function that removes the handler.
    */
   onLagged(handler: types.LaggedHandler): () => void {
     return this.#lags.add(handler);
   }
 
   /**
-   * Runs external tools (section 14): what the handler returns answers the call, which may be all that the
-   * function of a {@link tool} may return, but nothing; an exception becomes the error text of the tool, and is counted
-   * in `stats`. So does a result that the server would ignore. With several handlers
-   * each of them runs for every call, and the first answer counts (in Python and Rust a second handler
-   * takes the place of the first). Those for the call's `runtime` go first, and only the latest of them runs; once there has been one, a call
-   * that no handler is for is answered with an error. At most `externalToolConcurrency` calls run at once, each for at
-   * most `externalToolTimeoutMs`. The second argument has a `signal`, aborted when nobody needs the
-   * answer any more: the turn was aborted, the time is over, the connection has ended. Returns the
-   * unsubscriber.
+   * Runs external tools (section 14). What the handler returns answers the call; it can be anything that the
+   * function of a {@link tool} may return, except nothing. An exception becomes the error text of the tool and
+   * is counted in `stats`; so does a result that the server would ignore. If there are several handlers, each
+   * of them runs for every call, and the first answer counts (in Python and Rust a second handler replaces the
+   * first). Handlers for the call's `runtime` take precedence, and only the latest of them runs. Once there has
+   * been such a handler, a call that no handler is for is answered with an error. At most
+   * `externalToolConcurrency` calls run at once, each for at most `externalToolTimeoutMs`. The second argument
+   * has a `signal`, which is aborted when the answer is no longer needed: the turn was aborted, the time is up,
+   * or the connection has ended. Returns a function that removes the handler.
    */
   onExternalToolCall(
     handler: types.AppServerExternalToolCallHandler,
@@ -326,14 +330,15 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Decides on permissions (section 13) of all runtimes or of one: the handler's decision answers the
-   * server's question with an `input`. Each is asked for once, one after the other for each runtime;
-   * of several handlers one for its runtime before one for all, the latest first. Turns with an
-   * `onApproval` of their own, or with `approvals: "deny"`, do not ask here. The second argument has a
-   * `signal`, aborted when nobody needs the decision any more. A handler that throws, or returns no
-   * decision, denies with a reason, and is reported and counted as in `onMessage`. An answer that did
-   * not count, because somebody else was first for example, is reported as a process warning of type
-   * `AppClientApprovalWarning`. Returns the unsubscriber, after which open questions are left to others.
+   * Decides on permissions (section 13) of all runtimes or of one: the handler's decision answers the server's
+   * question with an `input`. Each question is put to one handler, once, and for each runtime one after the
+   * other. A handler for the runtime comes before one for all, and the latest before earlier ones. Turns with
+   * an `onApproval` of their own, or with `approvals: "deny"`, do not ask here. The second argument has a
+   * `signal`, which is aborted when the decision is no longer needed. A handler that throws, or returns no
+   * decision, denies with a reason, and is reported and counted as in `onMessage`. An answer that did not
+   * count, for example because somebody else was first, is reported as a process warning of type
+   * `AppClientApprovalWarning`. Returns a function that removes the handler; questions that it has not answered
+   * then go to others.
    */
   onApprovalRequest(
     handler: ApprovalHandler,
@@ -447,37 +452,38 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Sends an `input` and follows its turn to the end: every end that the server states resolves, in
-   * `status` and `stopReason`. Messages without a `client_message_id` get one. The turn is settled by
-   * its own events only (section 17). Cancelling stops it on the server (`abort_message`, or
-   * `remove_queue_item` while it is queued).
+   * Sends an `input` and follows its turn to the end. Every end that the server reports resolves, and is told
+   * in `status` and `stopReason`. Messages without a `client_message_id` get one. Only the turn's own events
+   * settle it (section 17). Cancelling stops it on the server (`abort_message`, or `remove_queue_item` while it
+   * is queued).
    *
-   * Rejects with {@link TurnTimeout} or {@link TurnIdleTimeout} at a limit, after the turn was
-   * stopped; {@link TurnInterrupted} when the connection ends, or the server shows no sign of the input;
-   * {@link TurnAborted} when the input was removed from the queue; {@link ApprovalRequired} when a
-   * permission is wanted and `approvals` is `raise`; {@link RequestError} when the input was refused. Such
-   * an error's `result` holds what is known.
+   * Rejects with {@link TurnTimeout} or {@link TurnIdleTimeout} at a limit, after the turn was stopped; with
+   * {@link TurnInterrupted} when the connection ends, or the server shows no sign of the input; with
+   * {@link TurnAborted} when the input was removed from the queue; with {@link ApprovalRequired} when a permission is
+   * needed and `approvals` is `raise`; and with {@link RequestError} when the input was refused. The error's
+   * `result` holds what is known of the turn.
    */
   runTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Promise<TurnResult> {
     return this.#turns.run(() => this.#sending.turnInput(command), options);
   }
 
   /**
-   * The same with a handle: the turn can be awaited, iterated for its events, stopped and left alone
-   * (see {@link Turn}). Its `signal` stops it on the server, and everything that waits for it rejects
-   * with {@link AbortError} at once.
+   * Does the same but returns a handle at once: the turn can be awaited, iterated for its events, stopped and
+   * left alone (see {@link Turn}). Its `signal` stops it on the server, and everything that waits for it
+   * rejects with {@link AbortError} at once.
    *
-   * @throws at once what keeps the input from being sent: {@link InvalidCommand},
-   * {@link InvalidOption}, {@link MessageTooLarge}, {@link Disconnected}, {@link ClientClosed}, and
-   * {@link AbortError} for a signal that is aborted already.
+   * @throws at once whatever keeps the input from being sent: {@link InvalidCommand}, {@link InvalidOption},
+   * {@link MessageTooLarge}, {@link Disconnected}, {@link ClientClosed}, and {@link AbortError} for a signal
+   * that is already aborted.
    */
   sendTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Turn {
     return this.#turns.send(this.#sending.turnInput(command), options);
   }
 
   /**
-   * Starts or joins a conversation and leads it: `runtime_start`, always with a mode (section 8). Without
-   * a way to answer permissions, what wants one is denied. `signal` cancels the start only.
+   * Starts or joins a conversation, and resolves with its session: `runtime_start`, always with a mode (section
+   * 8). Unless you say who decides on permissions, whatever needs one is denied. `signal` cancels only the
+   * start.
    *
    * Rejects with {@link RequestError} when the server refuses; otherwise as `runtimeStart`.
    */

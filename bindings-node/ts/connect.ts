@@ -14,8 +14,8 @@ import { isReplay, type Replay } from "./recording.js";
 import { type AppServer, isServer } from "./server.js";
 
 /**
- * What `connect` takes beside a server of one's own or a recording: the options of the client, and the `signal` of the
- * attempt.
+ * What `connect` takes besides a server of your own or a recording: the options of the client, and the `signal`
+ * that cancels the attempt.
  */
 export interface ConnectSettings
   extends Partial<Omit<AppServerClientOptions, "url">>,
@@ -24,7 +24,7 @@ export interface ConnectSettings
 /**
  * A client that is not connected yet; `await client.connect()` connects it.
  *
- * @throws {@link InvalidOption} names the option that cannot be used, or that there is not.
+ * @throws {@link InvalidOption} for an option that is unknown or has an unusable value; the message names it.
  */
 export function createAppServerClient(options: AppServerClientOptions): AppServerClient {
   return new AppServerClient(optionsFor(options));
@@ -37,8 +37,8 @@ function optionsFor(target: string | AppServer | AppServerClientOptions): AppSer
 }
 
 /**
- * A connected client, in one step: `await using client = await connect("ws://127.0.0.1:4500")`. All options of the
- * client are one object, the URL among them: `connect({ url, authToken })`. Rejects as
+ * Makes a client and connects it: `await using client = await connect("ws://127.0.0.1:4500")`. All options of
+ * the client go into one object, including the URL: `connect({ url, authToken })`. Rejects as
  * {@link AppServerClient.connect} does, and with {@link InvalidOption}.
  */
 export function connect(
@@ -46,8 +46,9 @@ export function connect(
   options?: CallOptions,
 ): Promise<AppServerClient>;
 /**
- * The same with a server of one's own ({@link spawnAppServer}), whose URL and token are taken, or with a recording in
- * place of a server ({@link replay}), and with the options of the client: `connect(server, { requestTimeoutMs })`.
+ * The same for a server of your own ({@link spawnAppServer}), whose URL and token are used, or for a recording
+ * in place of a server ({@link replay}). The options of the client come second:
+ * `connect(server, { requestTimeoutMs })`.
  */
 export function connect(
   target: AppServer | Replay,

@@ -3,7 +3,7 @@
  *
  * ```text
  * LettaAppError                  code, retryable, hint
- * ├─ InvalidOption               an option cannot be used; nothing was sent
+ * ├─ InvalidOption               an option has an unusable value; nothing was sent
  * ├─ ConnectionFailed            the connection could not be opened
  * ├─ AuthError                   the server refused the token
  * ├─ ProtocolMismatch            the other side is no App Server
@@ -12,16 +12,16 @@
  * ├─ RequestError                the server refused: response
  * ├─ RequestTimeout              no answer in time
  * ├─ MessageTooLarge             not sent, because above the limit
- * ├─ InvalidCommand              not sent, because the server would stay silent
+ * ├─ InvalidCommand              not sent, because the server would not answer it
  * ├─ UnsupportedByServer         not sent, because the server is too old for it
- * ├─ TooManyRequests             not sent, because more wait than maxPendingRequests
+ * ├─ TooManyRequests             not sent, because more than maxPendingRequests wait
  * ├─ TurnError                   result: what is known of the turn
  * │  ├─ TurnFailed  ├─ TurnAborted  ├─ TurnTimeout  ├─ TurnIdleTimeout
- * │  ├─ ApprovalRequired         a permission is wanted, and the turn was to raise then: request
+ * │  ├─ ApprovalRequired         a permission is needed, with approvals: "raise": request
  * │  ├─ StructuredOutputError    no result that fits the output schema: text, errors
  * │  └─ TurnInterrupted          the connection ended, or no sign of the input: closeCode
- * ├─ Lagged                      a subscription that was to raise: droppedCount
- * ├─ ServerStartError            a server of one's own did not start: command, exitCode, outputTail
+ * ├─ Lagged                      a subscription's reader lagged: droppedCount
+ * ├─ ServerStartError            a server of your own did not start: command, exitCode, outputTail
  * ├─ ForkedProcess               the client belongs to a parent process
  * └─ InternalError               a defect of this package
  * ```
@@ -71,15 +71,15 @@ export abstract class LettaAppError extends Error {
   /** The stable name of the kind, the same in all languages. */
   abstract readonly code: string;
   /**
-   * Whether the same call may succeed when it is made again. A {@link Disconnected} or {@link TurnInterrupted} says so
-   * where nothing was sent, or the input has not arrived, and the connection is opened again by itself. A
-   * {@link RequestTimeout} says that of a request that may have been carried out: what creates something may be there
-   * twice then.
+   * Whether the same call may succeed when it is made again. It is `true` for a {@link Disconnected} or
+   * {@link TurnInterrupted} if nothing was sent, or the input has not arrived, and the client reconnects by itself. It
+   * is also `true` for a {@link RequestTimeout}, although the request may have been carried out: if it creates
+   * something, that may then exist twice.
    */
   readonly retryable: boolean;
-  /** What the reader can do about it; it is part of `message` too. */
+  /** What you can do about it; this is part of `message` too. */
   readonly hint: string | undefined;
-  /** What is known of the turn, when the call was a turn. */
+  /** What is known of the turn, if the call was a turn. */
   readonly result: TurnResult | undefined;
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -91,7 +91,10 @@ export abstract class LettaAppError extends Error {
   }
 }
 
-/** An option cannot be used (URL, token, limits). Nothing was sent; the message begins with its name. */
+/**
+ * An option is unknown or has an unusable value (URL, token, limits). Nothing was sent; the message begins with
+ * its name.
+ */
 export class InvalidOption extends LettaAppError {
   readonly code = "invalid_option" as const;
 }
@@ -111,14 +114,14 @@ export class ProtocolMismatch extends LettaAppError {
   readonly code = "protocol_mismatch" as const;
 }
 
-/** The connection ended, or there is none yet. The outcome of what was in flight is unknown. */
+/** There is no connection, or it ended; the outcome of what was in flight is unknown. */
 export class Disconnected extends LettaAppError {
   readonly code = "disconnected" as const;
   /** What happened, in words; the message without the hint. */
   readonly reason: string;
   /** The WebSocket close code, 1006 where there was no close frame. */
   readonly closeCode: number | undefined;
-  /** Whether the client connects again by itself. */
+  /** Whether the client reconnects by itself. */
   readonly willReconnect: boolean;
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -134,7 +137,7 @@ export class ClientClosed extends LettaAppError {
   readonly code = "closed" as const;
 }
 
-/** The server refused an input before it became a turn. */
+/** The server answered a request with a refusal, or its answer lacks what was asked for. */
 export class RequestError extends LettaAppError {
   readonly code = "request" as const;
   /** The server's answer, parsed. */
@@ -161,12 +164,12 @@ export class InvalidCommand extends LettaAppError {
   readonly code = "invalid_command" as const;
 }
 
-/** The server is too old for the command, and would stay silent. It was not sent (sections 1 and 5). */
+/** The server is too old for the command, and would not answer it. It was not sent (sections 1 and 5). */
 export class UnsupportedByServer extends LettaAppError {
   readonly code = "unsupported_by_server" as const;
 }
 
-/** More requests and turns wait than `maxPendingRequests` allows; nothing was sent. */
+/** More requests and turns are waiting than `maxPendingRequests` allows; nothing was sent. */
 export class TooManyRequests extends LettaAppError {
   readonly code = "too_many_requests" as const;
 }
@@ -189,20 +192,20 @@ export class TurnTimeout extends TurnError {
   readonly code = "turn_timeout" as const;
 }
 
-/** Nothing was heard of the turn for its idle limit. */
+/** Nothing was heard of the turn for as long as its idle limit. */
 export class TurnIdleTimeout extends TurnError {
   readonly code = "turn_idle_timeout" as const;
 }
 
 /**
- * The connection ended during the turn, or the server has shown no sign of its input (`acceptTimeoutMs`): its outcome
- * is unknown (section 16).
+ * The connection ended during the turn, or the server has shown no sign of its input (`acceptTimeoutMs`); the
+ * turn's outcome is unknown (section 16).
  */
 export class TurnInterrupted extends TurnError {
   readonly code = "turn_interrupted" as const;
   /** The WebSocket close code. */
   readonly closeCode: number | undefined;
-  /** Whether the client connects again by itself; the turn is not sent again. */
+  /** Whether the client reconnects by itself; the turn is not sent again. */
   readonly willReconnect: boolean;
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -213,12 +216,12 @@ export class TurnInterrupted extends TurnError {
 }
 
 /**
- * The turn wants a permission, and was sent with `approvals: "raise"` (section 13). It waits on the
- * server, and goes on once the request is answered: with {@link respond}, or an `input`.
+ * The turn needs a permission, and was sent with `approvals: "raise"` (section 13). It waits on the server, and
+ * goes on once you answer the request, with {@link respond} or an `input`.
  */
 export class ApprovalRequired extends TurnError {
   readonly code = "approval_required" as const;
-  /** What is asked. */
+  /** The permission that is wanted. */
   readonly request: ApprovalRequest;
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -236,10 +239,11 @@ export class ApprovalRequired extends TurnError {
   }
 
   /**
-   * Answers the request, and the turn goes on; nobody here follows it any more. Sends `input` with an
-   * `approval_response` (section 13) and waits for nothing: an `onMessage` handler hears of the end.
+   * Answers the request, and the turn goes on; nobody here follows it from then on. Sends `input` with an
+   * `approval_response` (section 13) and does not wait for anything. To learn of the turn's end, use an
+   * `onMessage` handler.
    *
-   * Throws {@link InvalidOption} for an error that no turn of this client has rejected with, and
+   * Throws {@link InvalidOption} if no turn of this client has rejected with this error, and
    * {@link Disconnected} when there is no connection.
    */
   respond(decision: Decision): void {
@@ -250,10 +254,10 @@ export class ApprovalRequired extends TurnError {
   }
 }
 
-/** The agent has not handed in a result that fits the output schema, and was asked twice. */
+/** The agent submitted no result that fits the output schema, although it was asked twice. */
 export class StructuredOutputError extends TurnError {
   readonly code = "structured_output" as const;
-  /** What is wrong with the last result, each beginning with its field; empty when there was none. */
+  /** What is wrong with the last result, each beginning with its field; empty if there was none. */
   readonly errors: readonly string[];
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -267,7 +271,7 @@ export class StructuredOutputError extends TurnError {
   }
 }
 
-/** A subscription with `overflow: "raise"` ended, because its reader did not keep up. */
+/** A subscription with `overflow: "raise"` ended because its reader did not keep up. */
 export class Lagged extends LettaAppError {
   readonly code = "lagged" as const;
   /** How many messages are missing. */
@@ -279,14 +283,14 @@ export class Lagged extends LettaAppError {
   }
 }
 
-/** A server of one's own did not start; the message ends with what it printed last. */
+/** A server of your own did not start; the message ends with what it printed last. */
 export class ServerStartError extends LettaAppError {
   readonly code = "server_start" as const;
-  /** The program and its arguments, as they were given. */
+  /** The program and its arguments, as you gave them. */
   readonly command: readonly string[];
   /**
-   * What it ended with: 127 where a Unix shell has not found it; nothing where it was killed, or ran until it
-   * was ended from here.
+   * What it ended with: 127 if a Unix shell did not find it; `undefined` if it was killed, or ran until it was
+   * ended from here.
    */
   readonly exitCode: number | undefined;
   /** The last lines that it printed, the oldest first. */

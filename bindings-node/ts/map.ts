@@ -27,33 +27,36 @@ import { clearTimeout, setTimeout } from "./timers.js";
 import type { JsonSchema } from "./toolschema.js";
 import { noUsage, sumUsage } from "./usage.js";
 
-/** Which agents are asked, and how. What concerns sessions and turns holds for each prompt. */
+/** Which agents are asked, and how. Options of sessions and turns apply to each prompt. */
 export interface MapOptions<Result extends TurnResult = TurnResult>
   extends Omit<
     SessionOptions,
     "agentId" | "createAgent" | "conversationId" | "createConversation" | "check"
   > {
-  /** The ids of the agents, which take the prompts in turn. */
+  /** The ids of the agents; they take turns. */
   agents: readonly string[];
   /** How many prompts are worked on at once; 8 by default. */
   limit?: number | undefined;
-  /** Called when a prompt is done. One that throws is reported as a process warning, and changes nothing. */
+  /**
+   * Called when a prompt is done. If the function throws, that is reported as a process warning and has no
+   * other effect.
+   */
   onProgress?: ((progress: BatchProgress<Result>) => void) | undefined;
   /**
-   * Whether the first prompt that fails stops the others on the server and is what `map` rejects with. `false` by
-   * default: its item has the error, and the others go on.
+   * Whether the first prompt that fails stops the others on the server and makes `map` reject with its error.
+   * `false` by default: its item has the error, and the others go on.
    */
   check?: boolean | undefined;
   /** Stops everything on the server. */
   signal?: AbortSignal | null | undefined;
 }
 
-/** The same with a form that each result has to have; see `Session.run`. */
+/** The same, with a form that each result has to have; see `Session.run`. */
 export interface StructuredMapOptions<Schema extends OutputSchema>
   extends MapOptions<StructuredResult<OutputOf<Schema>>> {
   /** What each result has to look like. */
   outputSchema: Schema;
-  /** The JSON schema for the model, where the library of `outputSchema` does not write it. */
+  /** The JSON schema for the model, if the library of `outputSchema` cannot produce one. */
   outputJsonSchema?: JsonSchema | undefined;
 }
 
@@ -79,11 +82,12 @@ const RECOVER_MS = 30_000;
 const FOREVER_MS = 2 ** 31 - 1;
 
 /**
- * Asks many prompts, at most `limit` at once, each in a new conversation with one of the agents, which
- * take turns: `runtime_start` and `input` for each (sections 8 and 8.1). Resolves when all are done, with
- * one item for each prompt in their order. A prompt that fails, as `Session.run` does or because its
- * conversation cannot be started, is an item with an `error`; the others go on, unless `check` says otherwise. While a lost connection is opened
- * again no further ones begin, for `recoverTimeoutMs`.
+ * Sends many prompts, at most `limit` at once, each in a new conversation with one of the agents, which take
+ * turns: `runtime_start` and `input` for each (sections 8 and 8.1). Resolves when all are done, with one item
+ * for each prompt, in the order of the prompts. A prompt that fails, as `Session.run` does or because its
+ * conversation cannot be started, becomes an item with an `error`; the others go on, unless `check` says
+ * otherwise. While the client is reconnecting no further prompts begin; this lasts for at most
+ * `recoverTimeoutMs`.
  *
  * ```ts
  * const batch = await map(client, ["a", "b", "c"], { agents: ["agent-1", "agent-2"], limit: 2 });
@@ -91,12 +95,12 @@ const FOREVER_MS = 2 ** 31 - 1;
  * console.log(batch.usage.totalTokens);
  * ```
  *
- * `signal` stops all turns that run on the server and lets no other begin; then it rejects with
- * {@link AbortError}. The conversations stay.
+ * `signal` stops all running turns on the server and starts no more; `map` then rejects with
+ * {@link AbortError}. The conversations stay on the server.
  *
- * With `check` it rejects with what the first prompt to fail rejects with, once the others were told to stop.
- * Rejects with {@link InvalidOption}, before anything is sent where that is possible: options are the same
- * for all prompts. What already runs is stopped then.
+ * With `check` it rejects with the error of the first prompt that fails, once the others have been told to
+ * stop. It rejects with {@link InvalidOption} before anything is sent where that is possible, because the
+ * options are the same for all prompts; whatever is already running is stopped then.
  */
 export function map<const Schema extends OutputSchema>(
   client: AppServerClient,

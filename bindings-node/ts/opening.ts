@@ -10,24 +10,30 @@ import { type ToolSet, toolSet } from "./toolset.js";
 /** The fields of `runtime_start`. */
 export type StartFields = Omit<wire.RuntimeStartCommand, "type" | "request_id">;
 
-/** Which conversation, and how it is led. Exactly one of `agentId` and `createAgent` is needed. */
+/** Which conversation to start or join, and how. Exactly one of `agentId` and `createAgent` is needed. */
 export interface SessionOptions extends RunTurnOptions {
-  /** An agent that exists. */
+  /** An existing agent. */
   agentId?: string | undefined;
   /** A new agent: `body` is the body of the REST API's `agents.create`. */
   createAgent?: wire.RuntimeStartCreateAgentOptions | undefined;
-  /** A conversation that exists, `default` for the agent's default one; by default a new one. */
+  /** An existing conversation; `default` is the agent's default one. Without it a new one is made. */
   conversationId?: string | undefined;
   /** The body of a new conversation. */
   createConversation?: wire.RuntimeStartCreateConversationOptions | undefined;
-  /** What runs unasked (section 8); `standard` by default. The server's own default runs everything. */
+  /**
+   * Which tools run without asking (section 8); `standard` by default. The server's own default runs
+   * everything.
+   */
   mode?: wire.DevicePermissionMode | undefined;
-  /** The directory on the server's machine; a relative one is taken from here. See `cwdIgnored`. */
+  /**
+   * The directory on the server's machine; a relative path is resolved against the current directory of this
+   * process. See `cwdIgnored`.
+   */
   cwd?: string | undefined;
   /**
-   * What the agent may call in this conversation. Registered as long as the connection lasts, in the
-   * place of what was registered for it (section 14). Without `onApproval` and `approvals` nothing else
-   * that wants a permission runs.
+   * Tools that the agent may call in this conversation. They stay registered as long as the connection lasts,
+   * and replace any that were registered for the conversation (section 14). Without `onApproval` and
+   * `approvals`, nothing else that needs a permission runs.
    */
   tools?: readonly Tool[] | undefined;
   /** Further groups of external tools (section 14), which an `onExternalToolCall` handler answers. */
@@ -35,8 +41,8 @@ export interface SessionOptions extends RunTurnOptions {
   /** Who this program is. */
   clientInfo?: wire.RuntimeStartClientInfo | undefined;
   /**
-   * Further fields of `runtime_start`, such as `skill_sources`. They hold in the place of what the other options
-   * say, but that groups of external tools are added to those.
+   * Further fields of `runtime_start`, such as `skill_sources`. They override the other options, except that
+   * groups of external tools are added to the ones given there.
    */
   fields?: Partial<StartFields> | undefined;
 }

@@ -28,13 +28,13 @@ export type Transport = "auto" | "single" | "split";
 export interface TlsOptions {
   /** Certificates to trust instead of the system's: PEM text, or the path of a PEM file. */
   ca?: string | undefined;
-  /** Whether the server's certificate is checked; `true` by default. Turn it off for experiments only. */
+  /** Whether the server's certificate is checked; `true` by default. Turn this off only for experiments. */
   rejectUnauthorized?: boolean | undefined;
 }
 
-/** How a lost connection is opened again. Times in milliseconds. */
+/** How a lost connection is opened again. Times are in milliseconds. */
 export interface ReconnectOptions {
-  /** After so many failures in a row it is given up; by default never. */
+  /** After how many failures in a row the client gives up; by default never. */
   maxAttempts?: number | undefined;
   /** The longest wait before the first attempt; 250 by default. It doubles with every further one. */
   baseMs?: number | undefined;
@@ -42,39 +42,40 @@ export interface ReconnectOptions {
   capMs?: number | undefined;
 }
 
-/** How to reach a server. Times are limits in milliseconds. */
+/** How to reach a server. Time limits are in milliseconds. */
 export interface AppServerClientOptions extends Recorded {
   /** `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`. */
   url: string;
   /**
-   * The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). Where it
-   * would go over a network without encryption, a process warning of type
-   * `AppClientInsecureTokenWarning` says so, once for each server.
+   * The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). If it would
+   * cross a network unencrypted, a process warning of type `AppClientInsecureTokenWarning` says so, once for
+   * each server.
    */
   authToken?: string | undefined;
   /** Accepted for code written for other clients, and ignored: the engine has its own sockets. */
   WebSocket?: unknown;
-  /** The limit of a request that names none; 30,000 by default. */
+  /** The limit for a request that sets none of its own; 30,000 by default. */
   requestTimeoutMs?: number | undefined;
   /** One socket or two; by default the server is asked. */
   transport?: Transport | undefined;
-  /** From the first packet to the open WebSocket; 10,000 by default. */
+  /** Time from the first packet to the open WebSocket; 10,000 by default. */
   connectTimeoutMs?: number | undefined;
   /** How long the socket may be silent before a ping is sent; 20,000 by default. */
   keepaliveIntervalMs?: number | undefined;
   /**
-   * How long that ping may stay unanswered before the connection counts as lost; 20,000 by default. When
-   * the machine has slept, the server is pinged at once and has 5 s. Sleep counts for no limit of time.
+   * How long this ping may stay unanswered before the connection is considered lost; 20,000 by default. After
+   * the machine has slept, the server is pinged at once and has 5 s to answer. Time asleep does not count
+   * towards any time limit.
    */
   keepaliveTimeoutMs?: number | undefined;
-  /** The largest message in either direction in bytes; 100 MiB by default, the server's own limit. */
+  /** The largest message in either direction, in bytes; 100 MiB by default, which is the server's own limit. */
   maxMessageBytes?: number | undefined;
   /**
    * How many requests and turns may wait at once; 10,000 by default. Further ones reject with
-   * {@link TooManyRequests}, and nothing of them is sent.
+   * {@link TooManyRequests} without sending anything.
    */
   maxPendingRequests?: number | undefined;
-  /** Certificates. */
+  /** Which certificates to accept. */
   tls?: TlsOptions | undefined;
   /**
    * How long to wait before an input on a runtime whose turn has just ended, because the server is
@@ -82,108 +83,111 @@ export interface AppServerClientOptions extends Recorded {
    */
   settlePauseMs?: number | undefined;
   /**
-   * How many calls of external tools run at once; further ones wait their turn (section 14). 16 by
-   * default.
+   * How many calls of external tools run at once; further ones wait (section 14). 16 by default.
    */
   externalToolConcurrency?: number | undefined;
   /**
-   * How long a call of an external tool may take until the engine answers it with an error; 290,000
-   * by default, a little less than what the server waits (section 14).
+   * How long a call of an external tool may take before the engine answers it with an error; 290,000 by
+   * default, a little less than the server waits (section 14).
    */
   externalToolTimeoutMs?: number | undefined;
   /**
-   * Whether a lost connection is opened again, and how; `true` by default. Runtimes that were started are
-   * started again with their tools, others are subscribed to again, and watched files are watched again.
-   * Commands are never repeated: what was in flight rejects. It ends when the server refuses the token or
-   * is no App Server. A first connection is not tried again.
+   * Whether a lost connection is opened again, and how; `true` by default. Runtimes that this client had
+   * started are started again with their tools, others are subscribed to again, and watched files are watched
+   * again. Commands are never repeated: what was in flight rejects. The client gives up when the server refuses
+   * the token or is no App Server. A first connection that fails is not retried.
    */
   reconnect?: ReconnectOptions | boolean | undefined;
   /**
-   * Whether there is a second connection to the same server, which takes over when the first one is lost;
-   * `false` by default. A running turn then goes on; the server cancels one that nobody watches any more
-   * (sections 7 and 16). It sends a `sync` for each runtime, and every event comes twice over the network;
-   * one copy is used. What a program sees of a loss is `onDisconnect` with `willReconnect`, and the states
-   * `reconnecting` and `open` at once: requests in flight reject, terminals and external tools that run end,
-   * external tools are registered again, inputs that had not begun are looked for. `stats.standby` says how
-   * it stands; a loss before it is `ready`, or of both connections, is one as without it. With
-   * `reconnect: false` there is none, nor for a server with split channels, which has one client only.
+   * Whether to keep a second connection to the same server, which takes over when the first one is lost;
+   * `false` by default. A running turn then goes on, whereas the server cancels a turn that nobody watches any
+   * more (sections 7 and 16). The second connection sends a `sync` for each runtime, and every event crosses
+   * the network twice; one copy is used. When a connection is lost, the program sees `onDisconnect` with
+   * `willReconnect`, and the states `reconnecting` and `open` right after each other. Requests in flight
+   * reject, running terminals and external tools end, external tools are registered again, and inputs that had
+   * not begun are looked for. `stats.standby` tells whether the second connection is ready. If one is lost
+   * before that, or both are lost, it is the same as without a standby. There is no standby with
+   * `reconnect: false`, nor on a server with split channels, which accepts only one client.
    */
   standby?: boolean | undefined;
 }
 
 /** What every async method takes. */
 export interface CallOptions {
-  /** Cancels the call: it rejects with {@link AbortError}, whose `cause` is the signal's reason; `null` is none. */
+  /**
+   * Cancels the call, which then rejects with {@link AbortError}, whose `cause` is the signal's reason. `null`
+   * means no signal.
+   */
   signal?: AbortSignal | null | undefined;
 }
 
 /** What every request takes. */
 export interface RequestOptions extends CallOptions {
-  /** The time limit in milliseconds; the client's `requestTimeoutMs` by default, `Infinity` for none. */
+  /** The time limit in milliseconds; by default the client's `requestTimeoutMs`. `Infinity` means no limit. */
   timeoutMs?: number | undefined;
 }
 
-/** What a turn does with permissions that nobody here is asked for; see {@link RunTurnOptions}. */
+/** What happens to permissions for which there is no handler; see {@link RunTurnOptions}. */
 export type Approvals = "pause" | "wait" | "deny" | "raise";
 
 /** Whether an input that was lost with its connection is sent again; see {@link RunTurnOptions}. */
 export type Resend = "if_uncommitted" | "never";
 
-/** How long a turn may take and what ends it. Times in milliseconds; `Infinity` for no limit. */
+/** How long a turn may take and what ends it. Times are in milliseconds; `Infinity` means no limit. */
 export interface RunTurnOptions extends CallOptions {
   /** The limit for the whole turn; none by default. */
   timeoutMs?: number | undefined;
   /** How long the runtime may be silent while the model is at work; 600,000 by default. */
   idleTimeoutMs?: number | undefined;
-  /** How long it may be silent while a tool runs; 3,600,000 by default. */
+  /** How long the runtime may be silent while a tool runs; 3,600,000 by default. */
   toolTimeoutMs?: number | undefined;
-  /** How long a permission may stay undecided; no limit by default, as a person may have to decide. */
+  /** How long a permission may stay undecided; no limit by default, because a person may have to decide. */
   approvalTimeoutMs?: number | undefined;
   /** How long to wait for the end of a turn that was told to stop; 2,000 by default. */
   abortGraceMs?: number | undefined;
   /**
-   * How long the server may take to show any sign of the input; 30,000 by default. Then the turn is
-   * {@link TurnInterrupted}: the input may have arrived all the same.
+   * How long the server may take to show any sign of the input; 30,000 by default. After that the turn rejects
+   * with {@link TurnInterrupted}; the input may still have arrived.
    */
   acceptTimeoutMs?: number | undefined;
   /**
-   * How long a turn whose connection was lost waits for the next one, and for what the server has stored
-   * of it; 30,000 by default, 0 for not at all. A turn that goes on there, because somebody else watches
-   * it, is followed to its end.
+   * How long a turn whose connection was lost waits for the next connection and for what the server has stored
+   * of the turn; 30,000 by default, 0 to not wait at all. A turn that goes on there, because somebody else
+   * watches it, is followed to its end.
    */
   recoverTimeoutMs?: number | undefined;
   /**
-   * What becomes of an input that was lost with its connection (section 16). `if_uncommitted`, the default
-   * of {@link Session.run}: it is sent again once the stored conversation of the next connection proves
-   * that it had not arrived. `never`, the default of all else: the turn rejects with
-   * {@link TurnInterrupted}, whose `result.delivery` tells whether it arrived.
+   * What to do with an input that was lost with its connection (section 16). `if_uncommitted`, the default of
+   * {@link Session.run}: it is sent again once the stored conversation, read on the next connection, proves
+   * that it had not arrived. `never`, the default everywhere else: the turn rejects with
+   * {@link TurnInterrupted}, whose `result.delivery` says whether the input arrived.
    */
   resend?: Resend | undefined;
   /**
-   * What to do when the server asks for a permission (section 13). A handler registered with
-   * `onApprovalRequest` answers, but for `deny`; this says what happens without one. `pause` (the
-   * default): the call resolves with `stopReason: "requires_approval"`, and the turn goes on once
-   * somebody answers. `wait`: somebody answers with `input`, from an `onMessage` handler for example,
-   * and the call goes on to the turn's end. `deny`: it is denied with a reason, and the turn goes on.
-   * `raise`: as `pause`, but the call rejects with {@link ApprovalRequired}.
+   * What to do when the turn needs a permission (section 13). Except with `deny`, a handler registered with
+   * `onApprovalRequest` decides; this option says what happens if there is none. `pause` (the default): the
+   * call resolves with `stopReason: "requires_approval"`, and the turn goes on once somebody answers. `wait`:
+   * the call waits until somebody answers with `input`, for example from an `onMessage` handler, and goes on to
+   * the turn's end. `deny`: the permission is denied with a reason, and the turn goes on. `raise`: like
+   * `pause`, but the call rejects with {@link ApprovalRequired}.
    */
   approvals?: Approvals | undefined;
   /**
-   * Decides on this turn's permissions, one after the other, instead of `approvals` and of the
-   * handlers of `onApprovalRequest`.
+   * Decides on this turn's permissions, one after the other, instead of `approvals` and the handlers of
+   * `onApprovalRequest`.
    */
   onApproval?: ApprovalHandler | undefined;
   /**
-   * The names of tools that run unasked in this turn, whatever else decides: nobody is asked for them. A list of names
-   * that happens to be empty allows nothing.
+   * The names of tools that run in this turn without asking, whatever else decides on permissions. An empty
+   * list allows nothing.
    */
   allow?: readonly string[] | undefined;
   /**
-   * Whether a turn that the agent did not end itself rejects, with the result in the error; `false` by
-   * default. Aborting it through its handle gives the result in any case.
+   * Whether a turn that did not end normally rejects, with the result in the error; `false` by default.
+   * Aborting the turn through its handle gives the result in any case.
    */
   check?: boolean | undefined;
-  /** Accepted for code written for other clients; the engine knows itself which servers need it. */
+  /** Accepted for code written for other clients and ignored; the engine itself knows which servers need it. */
   allowLoopStatusFallback?: boolean | undefined;
 }
 

@@ -7,7 +7,7 @@ import type { RuntimeScope, WsProtocolMessage } from "./protocol.js";
 /** The outcome of a turn in one word. */
 export type TurnStatus = "completed" | "aborted" | "failed" | "requires_approval" | "disconnected";
 
-/** What told that the turn was over (sections 17.2 and 17.3). */
+/** What showed that the turn was over (sections 17.2 and 17.3). */
 export type CompletedBy =
   | "turn_finished"
   | "stop_reason"
@@ -26,7 +26,7 @@ export interface Usage {
   cacheWriteTokens: number;
   reasoningTokens: number;
   stepCount: number;
-  /** Tokens in the context window after the last run; not a sum. */
+  /** Tokens in the context window after the last run; this one is not a sum. */
   contextTokens: number | null;
 }
 
@@ -36,18 +36,18 @@ export interface ToolCall {
   name: string;
   /** The arguments as JSON text, as the model wrote them. */
   arguments: string;
-  /** `success` or `error`; `null` while it is not known. */
+  /** `success` or `error`; `null` if it is not known. */
   status: string | null;
   /** What the tool returned. */
   output: string | null;
   runId: string;
 }
 
-/** The text one run contributed. */
+/** The text that one run contributed. */
 export interface RunText {
   runId: string;
   text: string;
-  /** Whether the run failed and was tried again, so that its text does not count. */
+  /** Whether the run failed and was retried, so that its text does not count. */
   withdrawn: boolean;
 }
 
@@ -58,11 +58,11 @@ export type TurnMessage =
   /** The same object as in `toolCalls`. */
   | { type: "tool_call"; call: ToolCall };
 
-/** How an input came to its turn. */
+/** How an input reached its turn. */
 export type InputDelivery =
   /** It was sent once, and the connection held. */
   | "sent"
-  /** The connection was lost; what the result says of the turn is what the server has stored. */
+  /** The connection was lost; the result was completed from what the server has stored. */
   | "recovered"
   /** The stored conversation proved that the input had not arrived, and it was sent again. */
   | "resent"
@@ -71,14 +71,14 @@ export type InputDelivery =
   /** Nobody knows whether it arrived. */
   | "unknown";
 
-/** What a turn came to, or, inside an error, what is known of it. */
+/** The outcome of a turn or, inside an error, what is known of it. */
 export interface TurnResult {
   runtime: RuntimeScope;
-  /** The outcome in one word; `null` only inside an error raised before the outcome was known. */
+  /** The outcome in one word; `null` only inside an error that was raised before the outcome was known. */
   status: TurnStatus | null;
-  /** The server's word for the end, such as `end_turn`; unknown words are kept. */
+  /** The server's word for why the turn ended, such as `end_turn`; unknown words are kept. */
   stopReason: string | null;
-  /** The assistant's text over all runs in order, without runs that failed and were retried. */
+  /** The assistant's text of all runs in order, without runs that failed and were retried. */
   text: string;
   /** The text run by run. */
   runs: RunText[];
@@ -90,27 +90,30 @@ export interface TurnResult {
    */
   messages: TurnMessage[];
   usage: Usage;
-  /** The server's text for people when the turn failed. */
+  /** The server's message for people, if the turn failed. */
   error: string | null;
   runIds: string[];
-  /** The ids of the messages this input carried. */
+  /** The ids of the messages that this input carried. */
   clientMessageIds: string[];
-  /** Ids of other inputs' messages answered by the same turn (section 10). */
+  /** Ids of other inputs' messages that the same turn answered (section 10). */
   mergedWith: string[];
-  /** The server's id of the turn's batch; no key for correlation (section 10). */
+  /** The server's id of the turn's batch; it cannot be used to match a turn to its input (section 10). */
   turnId: string | null;
   /** `started` or `queued`, where the server said so. */
   disposition: string | null;
   completedBy: CompletedBy | null;
-  /** The frame that told that the turn was over. */
+  /** The frame that showed that the turn was over. */
   terminalMessage: WsProtocolMessage | null;
   /** Milliseconds from sending the input to the end. */
   durationMs: number;
-  /** How many runs failed and were tried again. */
+  /** How many runs failed and were retried. */
   retries: number;
-  /** The runtime's state was lost under the turn: it can neither be approved nor aborted (section 18). */
+  /**
+   * Whether the runtime's state was lost while the turn ran; nobody can approve or abort anything in such a
+   * turn (section 18).
+   */
   detached: boolean;
-  /** How the input came to its turn, where connections were lost (section 16). */
+  /** How the input reached its turn, if connections were lost (section 16). */
   delivery: InputDelivery;
 }
 

@@ -12,25 +12,26 @@ import { onAbort } from "./signals.js";
 export interface SpawnOptions {
   /** The program and its arguments, `["letta", "server"]` by default; found in `PATH`, without a shell. */
   command?: string[] | undefined;
-  /** The directory it runs in; here by default. */
+  /** The directory that the server runs in; by default this process's. */
   cwd?: string | undefined;
-  /** Environment variables, besides those of this process; no name is empty or has a `=`. */
+  /** Environment variables, in addition to those of this process; no name may be empty or contain a `=`. */
   env?: Record<string, string> | undefined;
-  /** Whether clients need a token, which is made for it; `true` by default. */
+  /** Whether clients need a token, which is made for this server; `true` by default. */
   auth?: boolean | undefined;
   /**
-   * Whether a server that was started with this option, by any program of the same user, is joined
-   * instead. A joined one ends with its owner.
+   * Whether to join a server that any program of the same user has started with this option, if there is one. A
+   * joined server ends with its owner.
    */
   reuse?: boolean | undefined;
-  /** How long it may take until it answers, in milliseconds; 30,000 by default. */
+  /** How long the server may take until it answers, in milliseconds; 30,000 by default. */
   readyTimeoutMs?: number | undefined;
-  /** Breaks the start off: it rejects with {@link AbortError}, and what has been started is ended. */
+  /** Cancels the start: it rejects with {@link AbortError}, and whatever has been started is ended. */
   signal?: AbortSignal | null | undefined;
   /**
-   * Called with each line that the server prints, from its start to its end. One that throws is reported as a process
-   * warning, and changes nothing. Of the lines that wait for a busy program the last 65,536 are kept, or as many as
-   * have 64 MiB; a line in the place of the others says how many those were. A server that was joined prints nothing here.
+   * Called with each line that the server prints, from its start to its end. If the function throws, that is
+   * reported as a process warning and has no other effect. While the program is busy, the last 65,536 lines are
+   * kept for it, or as many as fit in 64 MiB; one line in place of the others says how many were dropped. Lines
+   * of a joined server do not come here.
    */
   onLog?: ((line: string) => unknown) | undefined;
 }
@@ -44,14 +45,14 @@ export function isServer(value: unknown): value is AppServer {
 }
 
 /**
- * A running server, from {@link spawnAppServer}; pass it to `connect`. It ends when it is closed, and with
- * this process, however that ends (on Windows: in order).
+ * A running server, from {@link spawnAppServer}; pass it to `connect`. It ends when it is closed, and with this
+ * process, however the process ends (on Windows only when it exits normally).
  */
 export class AppServer {
   readonly #native: NativeServer;
   /** Where it listens: `ws://127.0.0.1:PORT`. */
   readonly url: string;
-  /** Whether another program's server was joined; that one goes on when it is closed here. */
+  /** Whether this is another program's server; closing it here lets that server go on. */
   readonly joined: boolean;
   readonly #token: string | undefined;
   readonly #log: ServerLog | undefined;
@@ -77,7 +78,7 @@ export class AppServer {
     return this.#native.output();
   }
 
-  /** Ends the server; resolves when it has ended, after 5 s at most, and its last lines were logged. */
+  /** Ends the server. Resolves when it has ended, after 5 s at most, and its last lines were logged. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -114,10 +115,10 @@ const HALF = /\p{Surrogate}/u;
 
 /**
  * Starts an App Server and resolves when it answers. The command is run without a shell, with
- * `--listen ws://127.0.0.1:0` and the hash of a token made for it (section 4); then `/readyz` is asked
- * (section 3).
+ * `--listen ws://127.0.0.1:0` and the hash of a token that is made for this server (section 4); then `/readyz`
+ * is polled (section 3).
  *
- * Rejects with {@link ServerStartError}, which has the end of what it printed, and with
+ * Rejects with {@link ServerStartError}, whose message has the end of what the server printed, and with
  * {@link InvalidOption}.
  */
 export async function spawnAppServer(options: SpawnOptions = {}): Promise<AppServer> {

@@ -31,14 +31,14 @@ import type { TurnEvents } from "./turniterator.js";
 import type { AppServerExternalToolCallHandler, RunTurnCommand } from "./types.js";
 import { noUsage, sumUsage } from "./usage.js";
 
-/** What is said to an agent: text, or the parts of a message's `content` (section 8.1). */
+/** A prompt for an agent: text, or the parts of a message's `content` (section 8.1). */
 export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
 
 /** Lets go of the conversations and tools of sessions that nobody has any more. */
 const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
 
 /**
- * A conversation with an agent, from {@link AppServerClient.session}. A cheap handle: several may exist
+ * A conversation with an agent, from {@link AppServerClient.session}. It is a cheap handle: several may exist
  * for one conversation.
  */
 export class Session {
@@ -99,7 +99,7 @@ export class Session {
     return this.runtime.conversation_id;
   }
 
-  /** What runs unasked, as it was set here last. */
+  /** Which tools run without asking, as last set here. */
   get mode(): string {
     return this.#start.mode ?? "standard";
   }
@@ -110,8 +110,8 @@ export class Session {
   }
 
   /**
-   * Whether the server has silently kept another directory than the one asked for, because there is no
-   * such directory on its machine (section 8); `cwd` is the one it kept.
+   * Whether the server has silently kept another directory than the one asked for, because there is no such
+   * directory on its machine (section 8); `cwd` is then the one it kept.
    */
   get cwdIgnored(): boolean {
     return this.#cwdIgnored;
@@ -123,46 +123,46 @@ export class Session {
   }
 
   /**
-   * What was decided on permissions in this session's turns, in the order of the decisions, by the functions and
-   * policies given as `onApproval`; see {@link audit}. What is decided without one, by `approvals: "deny"` or `allow`, is told
-   * by the events of the turn alone. These are the latest 4,096, or as many as have arguments of 64 MiB together;
-   * `approvalsDropped` counts the others. An {@link audit} keeps all.
+   * The decisions of the functions and policies given as `onApproval` in this session's turns, in order; see
+   * {@link audit}. Decisions made without one, by `approvals: "deny"` or `allow`, appear only in the events of
+   * the turn. The list holds the latest 4,096, or as many as have arguments of 64 MiB together;
+   * `approvalsDropped` counts the others. An {@link audit} keeps all of them.
    */
   get approvals(): readonly AuditEntry[] {
     return this.#decided.entries;
   }
 
-  /** How many decisions `approvals` does not have any more, because there were too many. */
+  /** How many decisions are no longer in `approvals`, because there were too many. */
   get approvalsDropped(): number {
     return this.#decided.dropped;
   }
 
   /**
-   * Asks, and resolves at the turn's end (sections 8.1 and 17). `signal` stops it on the server. Where the
-   * connection is lost, the turn is looked for in the stored conversation of the next one, and an input that
-   * is proven not to have arrived is sent again: see `resend`.
+   * Sends a prompt, and resolves at the turn's end (sections 8.1 and 17). `signal` stops the turn on the
+   * server. If the connection is lost, the next one is used to look for the turn in the stored conversation; an
+   * input that is proven not to have arrived is sent again: see `resend`.
    *
-   * Rejects with {@link TurnFailed}, {@link TurnAborted} or {@link ApprovalRequired} when the agent did
-   * not end the turn itself, unless `check` is `false`, or `close()` has stopped it; otherwise as
+   * Rejects with {@link TurnFailed}, {@link TurnAborted} or {@link ApprovalRequired} when the turn did not end
+   * normally, unless `check` is `false` or `close()` has stopped it; otherwise as
    * {@link AppServerClient.runTurn}.
    */
   run(prompt: Prompt, options?: RunTurnOptions): Promise<TurnResult>;
   /**
-   * Asks for a result of a certain form: `output`, typed and validated by `outputSchema`. The agent hands
-   * it in through an external tool, `submit_result`, which is registered for this prompt alone, needs no
-   * permission and is hidden from other turns (section 14). A result that does not fit is answered with
-   * what is wrong, field by field; a turn that ends without a valid one is followed by a second, the last.
-   * The session's other tools stay. One such prompt runs at a time in a conversation; others wait.
-   * Each waits until nothing else runs there, while its limits hold: the server would give it the tools of that other
-   * turn (section 10).
+   * Asks for a result of a certain form: `output`, typed and validated by `outputSchema`. The agent submits it
+   * through an external tool, `submit_result`, which is registered for this prompt alone, needs no permission
+   * and is hidden from other turns (section 14). If a result does not fit, the agent is told what is wrong,
+   * field by field; if its turn ends without a valid result, there is a second turn, which is the last. The
+   * session's other tools stay available. Only one such prompt runs at a time in a conversation; others wait.
+   * Each waits until nothing else runs there, because the server would otherwise give it the tools of the other
+   * turn (section 10). Its limits apply while it waits.
    *
-   * On the wire: `runtime_external_tools_update` before and after, or `runtime_start` where the server is
-   * too old for it. `signal` stops the turn on the server, and the tool is taken back. The other fields of
-   * the result are those of the last turn, but `usage`, which is of both.
+   * On the wire this is `runtime_external_tools_update` before and after, or `runtime_start` if the server is
+   * too old for that. `signal` stops the turn on the server and withdraws the tool. The other fields of the
+   * result are those of the last turn, except `usage`, which is the sum of both.
    *
-   * Rejects with {@link StructuredOutputError} when no valid result has come, with `text`, `errors` and
-   * `result`; with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption} for a schema
-   * without a JSON schema, before anything is sent; otherwise as without a schema and with `check`.
+   * Rejects with {@link StructuredOutputError}, which has `text`, `errors` and `result`, when no valid result
+   * has come; with {@link TurnAborted} when `close()` stops it; with {@link InvalidOption}, before anything is
+   * sent, for a schema from which no JSON schema can be made; otherwise as without a schema and with `check`.
    */
   run<const Schema extends OutputSchema>(
     prompt: Prompt,
@@ -180,9 +180,9 @@ export class Session {
   }
 
   /**
-   * Asks, and returns the turn at once; see {@link AppServerClient.sendTurn}. The server queues a second
-   * one while the first runs. However it ends, awaiting it gives its result, unless it is interrupted or
-   * comes to a limit.
+   * Sends a prompt and returns the turn at once; see {@link AppServerClient.sendTurn}. If another turn is
+   * running, the server queues this one. Awaiting the turn gives its result however it ends, unless it is
+   * interrupted or reaches a limit.
    */
   send(prompt: Prompt, options: RunTurnOptions = {}): Turn {
     checkedObject("options", options);
@@ -207,14 +207,15 @@ export class Session {
   }
 
   /**
-   * Asks, and gives what happens as it happens; the last event is `finished`. Leaving the loop stops the
-   * turn on the server. It can be made a web stream as well: `toReadableStream()`, `toUIMessageStream()`.
+   * Sends a prompt and iterates over the turn's events as they happen; the last is `finished`. Leaving the loop
+   * stops the turn on the server. The iterator can also be turned into a web stream: `toReadableStream()`,
+   * `toUIMessageStream()`.
    */
   stream(prompt: Prompt, options: RunTurnOptions = {}): TurnEvents {
     return this.send(prompt, options)[Symbol.asyncIterator]();
   }
 
-  /** Asks, and gives the agent's text as it comes; see {@link Turn.textStream}. */
+  /** Sends a prompt and iterates over the agent's text as it comes; see {@link Turn.textStream}. */
   textStream(
     prompt: Prompt,
     options: RunTurnOptions = {},
@@ -223,8 +224,8 @@ export class Session {
   }
 
   /**
-   * Stops whatever runs in the conversation, also what others started: `abort_message` (section 15).
-   * Resolves with whether there was something.
+   * Stops whatever is running in the conversation, even if others started it: `abort_message` (section 15).
+   * Resolves with whether there was something to stop.
    */
   async abort(options: CallOptions = {}): Promise<boolean> {
     const response = await this.#client.abort({ runtime: this.runtime }, options);
@@ -245,8 +246,8 @@ export class Session {
   }
 
   /**
-   * A copy of the conversation that goes its own way, with the same mode and directory:
-   * `conversation_fork`, then `runtime_start`.
+   * Copies the conversation into a new one, with the same mode and directory: `conversation_fork`, then
+   * `runtime_start`.
    */
   async fork(options: CallOptions = {}): Promise<Session> {
     const command = {
@@ -267,16 +268,17 @@ export class Session {
     });
   }
 
-  /** Changes what runs unasked: `change_device_state`. The server sends no answer. */
+  /** Changes which tools run without asking: `change_device_state`. The server sends no answer. */
   setMode(mode: wire.DevicePermissionMode): void {
     this.#change({ mode });
     this.#start.mode = mode;
   }
 
   /**
-   * Changes the directory: `change_device_state`, and waits until the server shows it; where it does not, it is
-   * asked (`sync`) 250 ms after it has handled the change, or 2 s after that was sent. Rejects with
-   * {@link RequestError} when it has kept another one. `signal` ends the wait only.
+   * Changes the directory (`change_device_state`), and waits until the server shows it. If the server does not
+   * show it by itself, it is asked (`sync`) 250 ms after it has handled the change, or 2 s after the change was
+   * sent. Rejects with {@link RequestError} when the server has kept another directory. `signal` only ends the
+   * wait.
    */
   async setCwd(path: string, options: CallOptions = {}): Promise<void> {
     const wanted = absolute(path);
@@ -299,8 +301,8 @@ export class Session {
   }
 
   /**
-   * Changes the model by its handle: `update_model`. A handle nobody knows is accepted, and fails when it
-   * is used (section 19).
+   * Changes the model by its handle: `update_model`. An unknown handle is accepted, and fails only when it is
+   * used (section 19).
    */
   async updateModel(handle: string, options: CallOptions = {}): Promise<void> {
     const command = { runtime: this.runtime, payload: { model_handle: handle } };

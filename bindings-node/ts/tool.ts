@@ -15,11 +15,11 @@ import { checkedArguments } from "./toolarguments.js";
 import { errorResult, failedResult, toolResult } from "./toolresults.js";
 import { type JsonSchema, jsonSchemaOf, type ToolParameters } from "./toolschema.js";
 
-/** What a tool's function gets besides its arguments. */
+/** What a tool's function gets in addition to its arguments. */
 export interface ToolContext extends HandlerOptions {
   /** The model's id of the call; the same as in the turn's events and result. */
   callId: string;
-  /** The conversation that calls; servers name it in some cases only. */
+  /** The conversation that the call comes from; servers name it only in some cases. */
   runtime: RuntimeScope | undefined;
 }
 
@@ -28,7 +28,7 @@ export type ToolArguments<Parameters extends ToolParameters> = Parameters extend
   ? SchemaOutput<Parameters>
   : Record<string, unknown>;
 
-/** What a tool is made of. */
+/** What a tool is made from. */
 export interface ToolOptions<Parameters extends ToolParameters> {
   /** The name the model calls it by: 1 to 64 of `A-Z`, `a-z`, `0-9`, `_` and `-`. */
   name: string;
@@ -37,20 +37,20 @@ export interface ToolOptions<Parameters extends ToolParameters> {
   /** A name for people. */
   label?: string | undefined;
   /**
-   * Its parameters: a Standard Schema (zod, valibot, arktype), which validates the arguments of every
-   * call, or a JSON schema of an object. Of that the engine demands the types, the values of an `enum` and the names
-   * in `required`, of what is inside as well, and no other keywords.
+   * Its parameters: a Standard Schema (zod, valibot, arktype), which validates the arguments of every call, or
+   * the JSON schema of an object. With a JSON schema the engine checks types, the values of an `enum` and the
+   * names in `required`, also in nested values, and no other keywords.
    */
   parameters: Parameters;
-  /** The JSON schema for the model, where the library of `parameters` does not write it. */
+  /** The JSON schema for the model, if the library of `parameters` cannot produce one. */
   jsonSchema?: JsonSchema | undefined;
   /**
-   * Does the work. A text it returns, or resolves with, is the result as it stands, `undefined` or `null`
-   * is `done`, a `Uint8Array` is a PNG, JPEG, GIF or WebP image, or else UTF-8 text, or else base64 text
-   * that says so, and a list that holds some is a part for each item. `{ content: [{ type: "text" | "image",
-   * … }], is_error? }` with no other keys goes over the wire as it is, and everything else as its JSON text.
-   * What it throws is told to the model as an error, by its message alone, and counted in
-   * `stats.handlerErrors`.
+   * Does the work. What it returns, or resolves with, becomes the result. Text is the result as it stands.
+   * `undefined` and `null` become `done`. A `Uint8Array` becomes a PNG, JPEG, GIF or WebP image if it is one,
+   * or else UTF-8 text, or else base64 text that says what it is. A list that holds any of these becomes one
+   * part for each item. `{ content: [{ type: "text" | "image", … }], is_error? }` with no other keys is sent as
+   * it is. Everything else becomes JSON text. If the function throws, the model gets the error's message and
+   * nothing more, and `stats.handlerErrors` counts it.
    */
   execute: (args: ToolArguments<Parameters>, context: ToolContext) => unknown;
 }
@@ -69,19 +69,19 @@ const TOOL_NAMES: NamesOf<ToolOptions<ToolParameters>> = {
 export interface Tool {
   /** The name the model calls it by. */
   readonly name: string;
-  /** What the server is told of it, one of `tools` in a group of `external_tools`. */
+  /** What the server is told about it: one of `tools` in a group of `external_tools`. */
   readonly definition: ExternalToolDefinitionPayload;
   /**
-   * Runs it as a call of the server does: judges the arguments, runs the function, and resolves with
-   * the result for the wire. Sends nothing. It never rejects: whatever goes wrong is a result with
-   * `is_error`. It does not cancel by itself, its function does when `context.signal` is aborted;
-   * the function is not called when that happens before.
+   * Runs the tool as a call of the server does: checks the arguments, runs the function, and resolves with the
+   * result for the wire. Sends nothing. It never rejects: whatever goes wrong is a result with `is_error`.
+   * Cancelling is up to the function, which can watch `context.signal`; if that is aborted before the function
+   * is called, it is not called.
    */
   call(input: unknown, context: ToolContext): Promise<ExternalToolCallResult>;
 }
 
 /**
- * A tool of a function. Sends nothing by itself: {@link toolSet} offers tools to a runtime.
+ * Makes a tool from a function. Sends nothing by itself: {@link toolSet} offers tools to a runtime.
  *
  * ```ts
  * const lookup = tool({
@@ -92,13 +92,13 @@ export interface Tool {
  * });
  * ```
  *
- * The server and the model get the parameters as a JSON schema: `jsonSchema`, or `parameters` where
- * they are one, or what the library makes of its schema (the extension Standard JSON Schema, or a
- * method `toJSONSchema` or `toJsonSchema`). Arguments that the schema refuses are answered with an
- * error that names the place and what was expected; the function is not called.
+ * The server and the model get the parameters as a JSON schema: `jsonSchema`; or `parameters`, if that is a
+ * JSON schema; or what the schema's library makes of it (with the extension Standard JSON Schema, or a method
+ * `toJSONSchema` or `toJsonSchema`). Arguments that the schema refuses are answered with an error that names
+ * the place and what was expected; the function is not called.
  *
- * @throws {@link InvalidOption} names the option that cannot be used; one without a JSON schema among
- * them.
+ * @throws {@link InvalidOption} for an option with an unusable value, which the message names; that includes a
+ * schema from which no JSON schema can be made.
  */
 export function tool<Parameters extends ToolParameters>(options: ToolOptions<Parameters>): Tool {
   const { parameters, execute } = checkedOptions(options, TOOL_NAMES);

@@ -14,7 +14,7 @@ import type { UIMessageChunk } from "./uimessages.js";
 export type TurnPhase =
   /** Its input waits until the server has cleaned up after the turn before (section 18). */
   | "settling"
-  /** Its input was sent; the server has not said what becomes of it. */
+  /** Its input was sent; the server has not said yet what it did with it. */
   | "sent"
   /** Its input waits in the server's queue. */
   | "queued"
@@ -22,7 +22,7 @@ export type TurnPhase =
   | "running"
   /** It was told to stop, and its end has not come yet. */
   | "stopping"
-  /** Its connection was lost; it is found out what became of it. */
+  /** Its connection was lost; the client is finding out what became of it. */
   | "recovering";
 
 /** The engine's side of a turn. */
@@ -69,7 +69,7 @@ const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? even
  * One turn, sent with {@link AppServerClient.sendTurn}.
  *
  * Await it for its {@link TurnResult}, as often as you like: it resolves and rejects as
- * {@link AppServerClient.runTurn} does. Iterate it for its events, before, after or while it is awaited:
+ * {@link AppServerClient.runTurn} does. Iterate over it for its events, before, after or while it is awaited:
  *
  * ```ts
  * const turn = client.sendTurn({ runtime, payload });
@@ -79,16 +79,17 @@ const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? even
  * console.log((await turn).usage);
  * ```
  *
- * Events are kept from the moment of sending, at most 65,536 of them or 64 MiB; then neighbouring pieces
- * of one text, or of one call's arguments or output, become one event, and where that is not enough the
- * oldest pieces, outputs, statuses and unknown events go. A `lagged` event counts both. Each is given once, so one loop or
- * stream reads at a time. Another one may go on where it has stopped; whoever asks while another waits, or after
- * another has gone on in its place, is rejected with a `TypeError`. `toReadableStream().tee()` is for two. When the turn fails, loops throw the error that
- * awaiting throws. Leaving a loop early (`break`, `return`, an exception) stops the turn on the server
- * and waits for its end; awaiting it then gives the result, with the status `aborted`.
+ * Events are kept from the moment of sending, at most 65,536 of them or 64 MiB. Above that, neighbouring pieces
+ * of one text, or of one call's arguments or output, are merged into one event; if that is not enough, the
+ * oldest pieces, outputs, statuses and unknown events are dropped. A `lagged` event counts both. Each event is
+ * given once, so only one loop or stream reads at a time. A second one may continue where the first has
+ * stopped; but a reader that asks while another one waits, or after another has taken over, is rejected with a
+ * `TypeError`. For two readers use `toReadableStream().tee()`. When the turn fails, loops throw the error that
+ * awaiting throws. Leaving a loop early (`break`, `return`, an exception) stops the turn on the server and
+ * waits for its end; awaiting the turn then gives the result, with the status `aborted`.
  *
- * While it is open it keeps the process alive. A handle that nobody has any more lets its turn go on.
- * It is a thenable: an `async` function that returns it returns the result.
+ * Until it has ended, a turn keeps the process alive. If nothing refers to the handle any more, its turn goes
+ * on. The handle is a thenable: an `async` function that returns it returns the result.
  */
 export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   readonly #engine: TurnEngine;
@@ -101,7 +102,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
 
   /** What was said: the content of the input's last message. */
   readonly prompt: Prompt;
-  /** Who was asked. */
+  /** The agent that was asked. */
   readonly agentId: string;
 
   /** Made by {@link AppServerClient.sendTurn}. What `begin` throws is thrown. */
@@ -158,18 +159,18 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   }
 
   /**
-   * The agent's text, piece by piece, and nothing else; the text of a run that is withdrawn later is
-   * not taken back. It takes its pieces from the same events as a loop over the turn, and leaving it
-   * early stops the turn just so.
+   * The agent's text, piece by piece, and nothing else; the text of a run that is withdrawn later is not taken
+   * back. It takes its pieces from the same events as a loop over the turn, and leaving it early stops the turn
+   * in the same way.
    */
   textStream(): AsyncIterableIterator<string, undefined> {
     return new TurnIterator(this.#events, this.#readable(), textOf);
   }
 
   /**
-   * The turn's events as a web stream, the last of which is `finished`. It takes them from the same
-   * events as a loop over the turn, and only when they are asked for. Cancelling it stops the turn and
-   * waits for its end, as leaving a loop does.
+   * The turn's events as a web stream; the last is `finished`. It takes them from the same events as a loop
+   * over the turn, and only when they are asked for. Cancelling it stops the turn and waits for its end, as
+   * leaving a loop does.
    *
    * The stream fails with what awaiting the turn rejects with.
    */
@@ -178,26 +179,26 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   }
 
   /**
-   * The turn as a UI message stream of the AI SDK, for `createUIMessageStreamResponse` or
-   * `readUIMessageStream` of its package `ai` (5 or 6): what the agent says and thinks, and its tool
-   * calls as dynamic tools with their output. Each run is a step; what a withdrawn run said stays, as
-   * a chunk cannot be taken back. It takes its pieces from the same events as a loop over the turn,
-   * and only when they are asked for. Cancelling it stops the turn and waits for its end.
+   * The turn as a UI message stream of the AI SDK, for `createUIMessageStreamResponse` or `readUIMessageStream`
+   * of its package `ai` (5 or 6): what the agent says and thinks, and its tool calls as dynamic tools with
+   * their output. Each run is a step. What a withdrawn run said stays, because a chunk cannot be taken back.
+   * The stream takes its pieces from the same events as a loop over the turn, and only when they are asked for.
+   * Cancelling it stops the turn and waits for its end.
    *
-   * The stream never fails. The error of a turn that fails, also where awaiting it resolves with the
-   * status `failed`, is an `error` chunk with the error's message as it is; a turn that is stopped ends
-   * with an `abort` chunk, any other with `finish`.
+   * The stream never fails. If the turn fails, even if awaiting it would resolve with the status `failed`,
+   * there is an `error` chunk with the error's message as it is. A turn that is stopped ends with an `abort`
+   * chunk, any other with `finish`.
    */
   toUIMessageStream(): ReadableStream<UIMessageChunk> {
     return this[Symbol.asyncIterator]().toUIMessageStream();
   }
 
   /**
-   * Stops the turn on the server (`abort_message`, or `remove_queue_item` while it is queued; section
-   * 15) and resolves with its result once it has ended, after `abortGraceMs` at the latest. The
-   * status is then `aborted`, or whatever the turn had come to by itself. Where the server has not said
-   * by then where the input is, it is `disconnected`: nothing could be sent, and the turn is stopped as
-   * soon as something can. Changes nothing about one that has ended.
+   * Stops the turn on the server (`abort_message`, or `remove_queue_item` while it is queued; section 15) and
+   * resolves with its result once it has ended, after `abortGraceMs` at the latest. The status is then
+   * `aborted`, or whatever the turn had come to by itself. If the server has not said by then where the input
+   * is, the status is `disconnected`: nothing could be sent, and the turn is stopped as soon as something can
+   * be. A turn that has already ended is left as it is.
    *
    * Rejects with what awaiting the turn rejects with.
    */
@@ -213,11 +214,12 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   }
 
   /**
-   * Lets the turn go on without anybody watching: loops over it end, it does not keep the process
-   * alive, and awaiting it rejects with {@link TurnInterrupted}. Sends nothing. It has no limits any more. What it
-   * allows runs as before, and what it denies is denied; a permission that its `onApproval` has not decided on is
-   * asked of the client's handlers, and without any waits until an input comes behind it, and is decided as that one's
-   * would be. An input that still waits is sent all the same. Changes nothing about one that has ended.
+   * Lets the turn go on without anybody watching: loops over it end, it does not keep the process alive, and
+   * awaiting it rejects with {@link TurnInterrupted}. Sends nothing. The turn has no limits any more. What it
+   * allows runs as before, and what it denies is still denied. A permission that its `onApproval` has not yet
+   * decided on goes to the client's handlers; if there are none, it waits until another input is queued behind
+   * it, and is then decided as that input's own would be. An input that is still waiting is sent all the same.
+   * A turn that has ended is left as it is.
    */
   detach(): void {
     if (!this.#open) return;

@@ -69,7 +69,7 @@ export interface AppServerDisconnectEvent {
     /** What happened, in words. */
     reason: string;
   };
-  /** Whether the client connects again by itself. */
+  /** Whether the client reconnects by itself. */
   willReconnect: boolean;
 }
 
@@ -150,7 +150,7 @@ export type AppServerSocketConstructor = new (
   options?: AppServerSocketOptions,
 ) => AppServerSocketLike;
 
-/** How a client stands to its server. */
+/** The state of a client's connection. */
 export type ClientState =
   | "new"
   | "connecting"
@@ -165,34 +165,35 @@ export type ClientState =
  */
 export type ClientStateHandler = (state: ClientState, error: LettaAppError | null) => void;
 
-/** What came in so far. */
+/** Counters of what has come in so far. */
 export interface ClientStats {
   /** Frames that were JSON objects. */
   frames: number;
   /** Bytes of all frames. */
   bytes: number;
-  /** Frames that were not. */
+  /** Frames that were not JSON objects. */
   malformed: number;
   /** Frames whose fields were not of the expected types; they still reach `onMessage`. */
   degraded: number;
   /** How often a lost connection was opened again. */
   reconnects: number;
-  /** Runtimes that were brought back after it. */
+  /** Runtimes that were restored after that. */
   restored: number;
-  /** Commands for that which the server refused, or did not answer. */
+  /** Commands for restoring them that the server refused or did not answer. */
   restoreFailures: number;
   /**
-   * Lines that a recording (`record`) lacks, because the disk was too slow or is full; once the client is closed, with
-   * those that had to wait for longer than the close, until they are written.
+   * Lines missing from a recording (`record`) because the disk was too slow or is full. Once the client is
+   * closed, this also counts the lines that could not be written before the close ended, until they are
+   * written.
    */
   unrecorded: number;
   /**
-   * How the second connection stands (the option `standby`): `off` when there is none, `opening`, or `ready` to
+   * The state of the second connection (the option `standby`): `off` if there is none, `opening`, or `ready` to
    * take over.
    */
   standby: "off" | "opening" | "ready";
   /** Frames dropped because they were not fetched in time. */
   dropped: number;
-  /** Handlers and tools that failed, or returned what is no answer. */
+  /** How often a handler or a tool failed, or returned something that is not an answer. */
   handlerErrors: number;
 }

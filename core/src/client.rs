@@ -21,7 +21,7 @@ use crate::state::State;
 use crate::tool::{Calls, Scope, ToolCalls, ToolRoutes};
 use crate::turn::{Asked, Turn};
 
-/// A client of one App Server: a cheap handle, to be cloned at will.
+/// A client of one App Server. It is a cheap handle that can be cloned freely.
 ///
 /// Its futures run on any executor; the sockets live on a thread of the library's own. Dropping the
 /// last handle closes the connection.
@@ -58,7 +58,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidOption`] names the option that is not usable.
+    /// [`ErrorKind::InvalidOption`] for an unusable option, which the message names.
     pub fn new(options: ConnectOptions) -> Result<Self, Error> {
         let router = Router::default();
         let connection = Arc::new(Connection::open(options, router.sink())?);
@@ -69,13 +69,13 @@ impl Client {
     /// Connects, choosing between one socket and split channels (PROTOCOL.md section 1.1), and
     /// resolves when the sockets are open.
     ///
-    /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`].
-    /// A call in the meantime waits for the attempt that runs, or starts one at once.
+    /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`]. Called
+    /// while that goes on, this waits for the attempt that is under way, or starts one at once.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::ConnectionFailed`] says what failed in words, [`ErrorKind::Auth`] why the
-    /// server refused the token. A first connection is not tried again by itself.
+    /// [`ErrorKind::ConnectionFailed`] says in words what failed, [`ErrorKind::Auth`] why the server refused
+    /// the token. A first connection that fails is not retried by itself.
     pub async fn connect(&self) -> Result<(), Error> {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();
@@ -85,7 +85,7 @@ impl Client {
         call.finish(from.await)
     }
 
-    /// Closes the connection for good. Requests that wait fail with [`ErrorKind::Closed`], turns with
+    /// Closes the client for good. Requests that wait fail with [`ErrorKind::Closed`], turns with
     /// [`ErrorKind::TurnInterrupted`] and what is known of them. Resolves within 2 s. A second close does
     /// nothing.
     pub async fn close(&self) {
@@ -99,7 +99,7 @@ impl Client {
         self.router.forget(token);
     }
 
-    /// How the client stands to its server.
+    /// The state of the connection.
     #[must_use]
     pub fn state(&self) -> State {
         self.connection.state()
@@ -117,7 +117,7 @@ impl Client {
         self.connection.is_split()
     }
 
-    /// What came in so far.
+    /// Counters of what has come in so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.connection.counters()
@@ -351,8 +351,8 @@ impl Client {
         }
     }
 
-    /// Starts a runtime: `runtime_start` (section 8). Pass a `mode`: the server's default runs every
-    /// tool unasked.
+    /// Starts a runtime: `runtime_start` (section 8). Pass a `mode`: the server's default runs every tool
+    /// without asking.
     ///
     /// # Errors
     ///
@@ -430,19 +430,19 @@ impl Client {
         self.request("input", fields).await
     }
 
-    /// Sends an input and resolves when its turn is over (sections 17.2 and 17.3). `fields` has
-    /// `runtime` and `payload`; messages without a `client_message_id` get one. There is no total
-    /// limit by default; see [`TurnOptions`].
+    /// Sends an input and resolves when its turn is over (sections 17.2 and 17.3). `fields` has `runtime` and
+    /// `payload`; messages without a `client_message_id` get one. By default there is no limit on the total
+    /// time; see [`TurnOptions`].
     ///
     /// A turn that failed or was cancelled on the server is an outcome, not an error.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::TurnInterrupted`] when the connection is lost and the turn's end with it (see
-    /// [`TurnOptions::recover_timeout`] and [`TurnResult::delivery`]), or when the server shows no sign of the input
-    /// ([`TurnOptions::accept_timeout`]), [`ErrorKind::TurnTimeout`] and
-    /// [`ErrorKind::TurnIdleTimeout`] at a limit, [`ErrorKind::TurnAborted`] when the input is
-    /// removed from the queue: each with the partial result. Otherwise see the type's text.
+    /// [`ErrorKind::TurnInterrupted`] when the connection is lost and with it the turn's end (see
+    /// [`TurnOptions::recover_timeout`] and [`TurnResult::delivery`]), or when the server shows no sign of the
+    /// input ([`TurnOptions::accept_timeout`]); [`ErrorKind::TurnTimeout`] and [`ErrorKind::TurnIdleTimeout`]
+    /// at a limit; [`ErrorKind::TurnAborted`] when the input is removed from the queue. Each has the partial
+    /// result. Otherwise see the type's text.
     ///
     /// # Cancel safety
     ///

@@ -4,11 +4,11 @@ use std::fmt;
 
 use crate::engine::{InputDelivery, TurnResult};
 
-/// What went wrong, as one flat list that Rust, Python and Node share.
+/// What went wrong: one flat list, shared by Rust, Python and Node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An option given by the caller is not usable (URL, token, limits). Nothing was sent.
+    /// An option has an unusable value (URL, token, limits). Nothing was sent.
     InvalidOption,
     /// The connection could not be opened.
     ConnectionFailed,
@@ -16,24 +16,24 @@ pub enum ErrorKind {
     Auth,
     /// The other side answers, but is not an App Server this client can talk to.
     ProtocolMismatch,
-    /// The connection ended; what was in flight has an unknown outcome.
+    /// There is no connection, or it ended; the outcome of what was in flight is unknown.
     Disconnected,
     /// The client was closed by its owner.
     Closed,
-    /// The server answered a request with a refusal.
+    /// The server answered a request with a refusal, or its answer lacks what was asked for.
     Request,
     /// No answer came within the request's time limit.
     RequestTimeout,
     /// A message is larger than the configured limit; it was not sent.
     MessageTooLarge,
-    /// A command is malformed; it was not sent, because the server would stay silent (section 5.1).
+    /// A command is malformed; it was not sent, because the server would not answer it (section 5.1).
     InvalidCommand,
-    /// The server is too old for a command; it was not sent, because the server would stay silent
-    /// (sections 1 and 5).
+    /// The server is too old for a command; it was not sent, because the server would not answer it (sections 1
+    /// and 5).
     UnsupportedByServer,
-    /// More requests and turns wait than the client's limit
-    /// ([`crate::ConnectOptions::max_pending_requests`]), or more frames than may wait to be sent; this one
-    /// was not sent.
+    /// More requests and turns are waiting than the client's limit allows
+    /// ([`crate::ConnectOptions::max_pending_requests`]), or more frames than may wait to be sent; this one was
+    /// not sent.
     TooManyRequests,
     /// The turn ended with an error.
     TurnFailed,
@@ -41,19 +41,18 @@ pub enum ErrorKind {
     TurnAborted,
     /// The turn's total time limit passed.
     TurnTimeout,
-    /// Nothing was heard of the turn for its idle limit.
+    /// Nothing was heard of the turn for as long as its idle limit.
     TurnIdleTimeout,
     /// The connection was lost during the turn, or the server has shown no sign of its input
-    /// ([`crate::TurnOptions::accept_timeout`]): its outcome is unknown (section 16).
+    /// ([`crate::TurnOptions::accept_timeout`]); the turn's outcome is unknown (section 16).
     TurnInterrupted,
-    /// The turn wants a permission, and its caller asked to be told by an error (section 13).
+    /// The turn needs a permission, and its caller asked for an error in that case (section 13).
     ApprovalRequired,
-    /// The agent has not handed in a result that fits the schema asked for.
+    /// The agent submitted no result that fits the schema asked for.
     StructuredOutput,
-    /// A subscription ended because its reader did not keep up, as it was asked to
-    /// ([`crate::Overflow::Raise`]).
+    /// A subscription ended because its reader did not keep up, as [`crate::Overflow::Raise`] asks.
     Lagged,
-    /// A server of one's own did not start; the message ends with what it printed last.
+    /// A server of your own did not start; the message ends with what it printed last.
     ServerStart,
     /// The client belongs to a parent process.
     ForkedProcess,
@@ -134,12 +133,11 @@ impl ErrorKind {
         )
     }
 
-    /// Whether the same call may succeed when it is made again without a change by the caller, as a rule; see
-    /// [`Error::retryable`].
+    /// Whether, as a rule, the same call may succeed when it is made again unchanged; see [`Error::retryable`].
     ///
-    /// `false` for a turn's uncertain outcome: repeating an input that may have been committed runs it twice. A
-    /// request without an answer ([`ErrorKind::RequestTimeout`]) may have been carried out as well: repeat what
-    /// asks or sets something; what creates something may be there twice then.
+    /// It is `false` where the outcome of a turn is uncertain, because an input that is repeated may run twice.
+    /// A request that got no answer ([`ErrorKind::RequestTimeout`]) may still have been carried out: repeat it
+    /// if it reads or sets something; if it creates something, that may then exist twice.
     #[must_use]
     pub const fn retryable(self) -> bool {
         matches!(self, Self::ConnectionFailed | Self::RequestTimeout | Self::TooManyRequests)
@@ -279,7 +277,7 @@ impl Error {
         &self.0.message
     }
 
-    /// What the reader can do about it.
+    /// What you can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -297,16 +295,16 @@ impl Error {
         self.0.close_code
     }
 
-    /// Whether the client connects again by itself, for [`ErrorKind::Disconnected`] and
+    /// Whether the client reconnects by itself, for [`ErrorKind::Disconnected`] and
     /// [`ErrorKind::TurnInterrupted`]. What failed is not repeated.
     #[must_use]
     pub fn will_reconnect(&self) -> bool {
         self.0.will_reconnect
     }
 
-    /// Whether the same call may succeed when it is made again without a change by the caller: where its kind says
-    /// so ([`ErrorKind::retryable`]), and where nothing was sent, or the input has not arrived
-    /// ([`crate::InputDelivery::Undelivered`]), and the connection is opened again by itself.
+    /// Whether the same call may succeed when it is made again unchanged: if its kind says so
+    /// ([`ErrorKind::retryable`]), or if nothing was sent or the input has not arrived
+    /// ([`crate::InputDelivery::Undelivered`]), and the client reconnects by itself.
     #[must_use]
     pub fn retryable(&self) -> bool {
         let lost = matches!(self.kind(), ErrorKind::Disconnected | ErrorKind::TurnInterrupted);
@@ -315,8 +313,8 @@ impl Error {
         self.kind().retryable() || (lost && self.0.will_reconnect && (self.0.unsent || undelivered))
     }
 
-    /// What is known of the turn, for the kinds that begin with `Turn` [`ErrorKind::ApprovalRequired`]
-    /// and [`ErrorKind::StructuredOutput`].
+    /// What is known of the turn, for the kinds that begin with `Turn`, [`ErrorKind::ApprovalRequired`] and
+    /// [`ErrorKind::StructuredOutput`].
     #[must_use]
     pub fn result(&self) -> Option<&TurnResult> {
         self.0.result.as_deref()
@@ -328,21 +326,20 @@ impl Error {
         &self.0.problems
     }
 
-    /// How many items the subscriber misses, for [`ErrorKind::Lagged`].
+    /// How many items the subscriber has missed, for [`ErrorKind::Lagged`].
     #[must_use]
     pub fn dropped_count(&self) -> Option<u64> {
         self.0.dropped_count
     }
 
-    /// The program that was to be started and its arguments as they were given, for
-    /// [`ErrorKind::ServerStart`].
+    /// The program that was to be started and its arguments as you gave them, for [`ErrorKind::ServerStart`].
     #[must_use]
     pub fn command(&self) -> &[String] {
         &self.0.command
     }
 
-    /// The code that the program ended with, for [`ErrorKind::ServerStart`]: 127 of one that a Unix shell has not
-    /// found; `None` of one that was killed, or ran until it was ended from here.
+    /// The code that the program ended with, for [`ErrorKind::ServerStart`]: 127 if a Unix shell did not find
+    /// it; `None` if it was killed, or ran until it was ended from here.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         self.0.exit_code

@@ -1,7 +1,7 @@
 //! Client for the Letta Code App Server: runtimes, turns, approvals and tools over WebSocket.
 //!
-//! An App Server is a local process that runs stateful coding agents. [`Client`] starts a *runtime*
-//! on it (an agent, a conversation, a directory), sends *input*, and tells when the *turn* is over.
+//! An App Server is a local process that runs stateful coding agents. [`Client`] starts a *runtime* on it (an
+//! agent and a conversation, working in a directory), sends *input*, and tells when the *turn* is over.
 //!
 //! ```
 //! use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -25,13 +25,13 @@
 //!
 //! # Layers
 //!
-//! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`], get a value
-//!   of a type with [`Session::run_as`]. It takes functions as [`Tool`]s and a [`policy`] for permissions. [`map`] asks many prompts at once,
-//!   [`gather`] waits for turns that were sent already.
-//! * [`Client`] is everything else that the protocol has. Bodies are JSON values with the protocol's own field names, or the
-//!   typed commands of [`protocol::types`] in methods by family: `client.agents().list(…)`.
-//! * [`Connection`] is the handle under it, for other languages: it takes and gives plain text, never
-//!   blocks, and leaves completions in a [`Sink`] such as a [`Mailbox`].
+//! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`], get a value of a
+//!   type with [`Session::run_as`]. It takes functions as [`Tool`]s and a [`policy`] for permissions. [`map`]
+//!   sends many prompts at once; [`gather`] waits for turns that were already sent.
+//! * [`Client`] is everything else that the protocol has. Bodies are JSON values with the protocol's own field
+//!   names, or the typed commands of [`protocol::types`] in methods by family: `client.agents().list(…)`.
+//! * [`Connection`] is the handle underneath, for other languages: it takes and gives plain text, never blocks,
+//!   and leaves completions in a [`Sink`] such as a [`Mailbox`].
 //! * [`engine`] decides everything and does no I/O; it can be driven without a socket.
 //! * [`protocol`] knows what frames look like.
 //!
@@ -40,8 +40,8 @@
 //! * `testing` (off by default): the module `testing`, a server double and the comparison with recordings.
 //! * `cli` (off by default): the module `cli`, the command line of the Python and Node packages.
 //!
-//! The sockets of all clients live on one thread of the library's own, so futures of a [`Client`] run
-//! on any executor. Sections named in these documents are those of the protocol reference.
+//! The sockets of all clients live on one thread of the library's own, so the futures of a [`Client`] run on
+//! any executor. Section numbers in this documentation refer to the protocol reference.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod approvals;

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::session::{Prompt, SessionOptions};
 use crate::state::State;
 
-/// How many turns run at once where nobody says it.
+/// How many turns run at once unless you say otherwise.
 pub(crate) const TURNS: usize = 8;
 
 /// How [`map`] goes about many prompts.
@@ -38,7 +38,7 @@ impl fmt::Debug for MapOptions {
 }
 
 impl MapOptions {
-    /// Distributes the prompts over these agents in turn, eight of them at a time.
+    /// Distributes the prompts over these agents, which take turns, eight prompts at a time.
     #[must_use]
     pub fn agents<A: Into<String>>(ids: impl IntoIterator<Item = A>) -> Self {
         let agents = ids.into_iter().map(Into::into).collect();
@@ -53,16 +53,16 @@ impl MapOptions {
         self
     }
 
-    /// Whether the first prompt that fails stops the others, and its error is that of [`map`]. By default its item
-    /// has the error, and the others go on.
+    /// Whether the first prompt that fails stops the others and makes [`map`] fail with its error. By default
+    /// its item has the error, and the others go on.
     #[must_use]
     pub fn check(mut self, check: bool) -> Self {
         self.check = check;
         self
     }
 
-    /// Changes the options of each conversation: mode, directory, tools, permissions, limits of its turn. It is asked
-    /// once for each prompt, in their order, before the first is sent.
+    /// Changes the options of each conversation: mode, directory, tools, permissions, limits of its turn. The
+    /// function is called once for each prompt, in order, before the first prompt is sent.
     #[must_use]
     pub fn sessions(
         mut self,
@@ -72,8 +72,8 @@ impl MapOptions {
         self
     }
 
-    /// Is told of each prompt that is done, in the order in which they are. It runs in the task of
-    /// [`map`]; what takes long in it holds up the others.
+    /// Sets a function that is told of each prompt that is done, in the order in which they finish. It runs in
+    /// the task of [`map`]; if it takes long, it holds up the others.
     #[must_use]
     pub fn progress(mut self, tell: impl Fn(Progress<'_>) + Send + Sync + 'static) -> Self {
         self.tell = Arc::new(tell);
@@ -81,10 +81,10 @@ impl MapOptions {
     }
 }
 
-/// Asks many prompts, each in a new conversation of its own, and resolves when all are done. For each it
-/// sends `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that
-/// fails does not hold up the others, unless [`MapOptions::check`] says otherwise. While a lost connection is being
-/// opened again no further ones begin, for as long as a turn waits for the next connection
+/// Sends many prompts, each in a new conversation of its own, and resolves when all are done. For each it sends
+/// `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that fails does
+/// not hold up the others, unless [`MapOptions::check`] says otherwise. While the client is reconnecting no
+/// further prompts begin, for at most as long as a turn waits for the next connection
 /// ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
 ///
 /// ```
@@ -118,9 +118,9 @@ impl MapOptions {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::InvalidOption`] without agents, with a limit of 0, or for options of a conversation that cannot be
-/// used, before anything is sent. The errors of prompts are in [`BatchItem::result`]; with [`MapOptions::check`] it
-/// is the first of them.
+/// [`ErrorKind::InvalidOption`] if there are no agents, the limit is 0, or options of a conversation have
+/// unusable values; nothing has been sent then. The errors of prompts are in [`BatchItem::result`]; with
+/// [`MapOptions::check`] the first of them is returned.
 ///
 /// # Cancel safety
 ///

@@ -32,7 +32,7 @@ pub enum Transport {
 pub struct TlsOptions {
     /// Certificates to trust instead of the system's: PEM text, or the path of a PEM file.
     pub ca: Option<String>,
-    /// Whether the server's certificate is checked. Turn it off for experiments only.
+    /// Whether the server's certificate is checked. Turn this off only for experiments.
     pub verify: bool,
 }
 
@@ -45,8 +45,8 @@ impl Default for TlsOptions {
 /// What is no wait but the end of it: an infinite time of Python or Node is at least as long.
 const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
 
-/// Everything that can be set before connecting. Times are limits, not delays. What cannot be used is refused by
-/// [`crate::Client::new`].
+/// Everything that can be set before connecting. Times are limits unless their text says that they are waits.
+/// An unusable value is refused by [`crate::Client::new`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,61 +63,61 @@ const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
 pub struct ConnectOptions {
     /// `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`.
     pub url: String,
-    /// The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). Where
-    /// it goes over a network without encryption, [`crate::Event::InsecureToken`] says so.
+    /// The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). If it
+    /// crosses a network unencrypted, [`crate::Event::InsecureToken`] says so.
     pub token: Option<String>,
     /// One socket or two.
     pub transport: Transport,
-    /// From the first packet to the open WebSocket, handshakes included. 10 s by default.
+    /// Time from the first packet to the open WebSocket, handshakes included. 10 s by default.
     pub connect_timeout: Duration,
-    /// The limit of a request that names none. 30 s by default.
+    /// The limit for a request that sets none of its own. 30 s by default.
     pub request_timeout: Duration,
     /// How long the socket may be silent before a ping is sent. 20 s by default.
     pub keepalive_interval: Duration,
-    /// How long that ping may stay unanswered before the connection counts as lost. 20 s by default.
+    /// How long this ping may stay unanswered before the connection is considered lost. 20 s by default.
     ///
-    /// When the machine has slept, the server is pinged at once and has 5 s. Sleep counts for no limit of
-    /// time: neither for this one nor for a request's or a turn's.
+    /// After the machine has slept, the server is pinged at once and has 5 s to answer. Time asleep does not
+    /// count towards any time limit: neither this one nor a request's or a turn's.
     pub keepalive_timeout: Duration,
     /// The largest message in either direction, in bytes. 100 MiB by default, the server's own limit.
     pub max_message_bytes: usize,
-    /// How many requests and turns may wait at once; further ones fail with
-    /// [`ErrorKind::TooManyRequests`], and nothing of them is sent. 10,000 by default: a server that
-    /// answers one after the other needs longer for more than anybody waits.
+    /// How many requests and turns may wait at once; further ones fail with [`ErrorKind::TooManyRequests`]
+    /// without sending anything. 10,000 by default: a server that answers one after the other would need longer
+    /// for more than anybody waits.
     pub max_pending_requests: usize,
-    /// Certificates.
+    /// Which certificates to accept.
     pub tls: TlsOptions,
-    /// How long to wait before an input on a runtime whose turn has just ended, because the server
-    /// is still cleaning up (section 18). 400 ms by default: measured clean-ups take 30 ms, and above
-    /// 150 ms on a busy machine. It grows when it was too short all the same.
+    /// How long to wait before an input on a runtime whose turn has just ended, because the server is still
+    /// cleaning up (section 18). 400 ms by default: measured clean-ups take 30 ms, and above 150 ms on a busy
+    /// machine. The pause grows if it proves too short.
     pub settle_pause: Duration,
     /// How many external tools run at once, and for how long: 16, for 290 s, by default (section 14).
     pub external_tools: ToolLimits,
-    /// How a lost connection is opened again, and what it had brought back; `None` for not at all.
-    /// Without end by default, after waits of up to 250 ms that grow to 15 s. It ends when the server
-    /// refuses the credentials, or is none that this client can talk to.
+    /// How a lost connection is opened again, and what it carried is restored; `None` to not do so at all. By
+    /// default attempts go on without end, after waits of up to 250 ms that grow to 15 s. They stop when the
+    /// server refuses the credentials, or is none that this client can talk to.
     ///
-    /// Runtimes that were started are started again, with their tools, mode and directory; those that
-    /// were only subscribed to are subscribed to again; watched files are watched again. Commands are
-    /// never repeated: requests in flight fail; turns are looked for, see
+    /// Runtimes that this client had started are started again, with their tools, mode and directory; those
+    /// that it had only subscribed to are subscribed to again; watched files are watched again. Commands are
+    /// never repeated: requests in flight fail. Turns are looked for, see
     /// [`crate::TurnOptions::recover_timeout`].
     pub reconnect: Option<Reconnect>,
     /// Keeps a second connection to the same server, which takes over when the first one is lost. A running
-    /// turn then goes on, where the server would cancel it otherwise: it does so when nobody is left who
-    /// watches it (sections 7 and 16). Off by default.
+    /// turn then goes on, whereas the server cancels a turn that nobody watches any more (sections 7 and 16).
+    /// Off by default.
     ///
-    /// Once the first connection is open, the second is opened, with the same token, and sends a `sync`
-    /// for each runtime the client has to do with. Every event of these then comes twice over the
-    /// network; one copy is used, and neither a loss nor its repair leaves out or repeats any. When the first
-    /// connection is lost, the second takes its place, and yet another is opened. What a program sees is a
-    /// loss that is over at once ([`crate::Event::Disconnected`], then [`crate::State::Open`]): requests in
-    /// flight fail, as their outcome is unknown, terminals and running external tools end; external
-    /// tools are registered again (section 14), open permissions asked for again (section 13), inputs that
-    /// the server had not begun are looked for as after a reconnect (section 10).
+    /// Once the first connection is open, the second is opened with the same token, and sends a `sync` for each
+    /// runtime that the client uses. Every event of these runtimes then crosses the network twice; one copy is
+    /// used, and neither a loss nor its repair leaves out or repeats any. When the first connection is lost,
+    /// the second takes its place, and yet another is opened. A program sees a loss that is over at once
+    /// ([`crate::Event::Disconnected`], then [`crate::State::Open`]): requests in flight fail, as their outcome
+    /// is unknown; running terminals and external tools end; external tools are registered again (section 14),
+    /// open permissions are asked for again (section 13), and inputs that the server had not begun are looked
+    /// for as after a reconnect (section 10).
     ///
-    /// [`crate::engine::Counters::standby`] tells how it stands. A loss before it is `Ready`, or of both connections
-    /// at once, is one as without it. Without `reconnect` there is none, nor for a server with split channels,
-    /// which has one client only.
+    /// [`crate::engine::Counters::standby`] tells whether the second connection is ready. If one is lost before
+    /// that, or both are lost at once, it is the same as without a standby. There is no standby without
+    /// `reconnect`, nor on a server with split channels, which accepts only one client.
     pub standby: bool,
     /// Writes everything that goes over the sockets into a file.
     pub record: Option<RecordOptions>,

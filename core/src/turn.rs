@@ -25,23 +25,23 @@ const UNREAD: &str = "nobody reads the questions of this turn, its end alone is 
 pub enum TurnUpdate {
     /// Something happened.
     Event(TurnEvent),
-    /// A permission is wanted, of a turn that was sent with [`crate::Approvals::Ask`]. The next one
-    /// comes when this one is answered.
+    /// A permission is needed in a turn that was sent with [`crate::Approvals::Ask`]. The next one comes when
+    /// this one is answered.
     Approval(ApprovalRequest),
-    /// The follower did not keep up. Every event of the turn is given, or merged, or dropped. What was
-    /// said is in the result all the same.
+    /// The follower did not keep up. Every event of the turn is either delivered, merged or dropped; the result
+    /// still has everything that was said.
     Lagged {
-        /// How many events before here were dropped; 0 where merging was enough, and nothing is missing.
+        /// How many events before this point were dropped; 0 if merging was enough, and nothing is missing.
         dropped: u64,
-        /// How many events went into their neighbours, as pieces of one text or of one call, among those
-        /// that wait around here.
+        /// How many events were merged into their neighbours, as pieces of one text or of one call, among those
+        /// that wait around this point.
         merged: u64,
     },
-    /// The turn is over. It is the last update; a turn that fails with an error has none.
+    /// The turn is over. This is the last update; a turn that fails with an error does not have it.
     Finished(Box<TurnResult>),
 }
 
-/// A turn that was asked for with [`crate::Session::send`] or [`crate::Client::send_turn`].
+/// A turn that was sent with [`crate::Session::send`] or [`crate::Client::send_turn`].
 ///
 /// Follow it with [`Turn::next`], wait for its end with [`Turn::result`] or `.await`, in any order. Dropping
 /// it before its end stops the turn on the server; [`Turn::detach`] lets it go on.
@@ -119,18 +119,18 @@ impl Turn {
         &self.asked.prompt
     }
 
-    /// Who was asked.
+    /// The agent that was asked.
     #[must_use]
     pub fn agent_id(&self) -> &str {
         &self.asked.agent_id
     }
 
-    /// The next event; `None` once the turn is over and every event was seen.
+    /// The next event; `None` once the turn is over and every event was delivered.
     ///
-    /// Events come from the moment the turn was sent, however late this is called first: at most
-    /// 65,536 of them or 64 MiB wait. Then neighbouring pieces of one text, or of one call's arguments or
-    /// output, become one event, and where that is not enough the oldest pieces, outputs, statuses and
-    /// unknown events go. [`TurnUpdate::Lagged`] counts both.
+    /// Events are kept from the moment the turn was sent, however late this is first called: at most 65,536 of
+    /// them or 64 MiB. Above that, neighbouring pieces of one text, or of one call's arguments or output, are
+    /// merged into one event; if that is not enough, the oldest pieces, outputs, statuses and unknown events
+    /// are dropped. [`TurnUpdate::Lagged`] counts both.
     ///
     /// # Cancel safety
     ///
@@ -183,9 +183,9 @@ impl Turn {
         Some(TurnUpdate::Finished(Box::new(result.clone())))
     }
 
-    /// The next piece of the agent's text; `None` once the turn is over. Everything else that happens
-    /// is left out, and the text of a run that is withdrawn later is not taken back. A permission that
-    /// is asked of this follower meanwhile is denied.
+    /// The next piece of the agent's text; `None` once the turn is over. All other events are left out, and the
+    /// text of a run that is withdrawn later is not taken back. If this follower is asked for a permission in
+    /// the meantime, the permission is denied.
     ///
     /// # Cancel safety
     ///
@@ -204,8 +204,8 @@ impl Turn {
         stream::unfold(self, |mut turn| async move { Some((turn.next().await?, turn)) })
     }
 
-    /// How the turn stands, for people who wonder why it does not end; `None` when it has. Takes
-    /// a few microseconds, for which it blocks.
+    /// How the turn stands, for people who wonder why it has not ended; `None` when it has. Blocks for a few
+    /// microseconds.
     #[must_use]
     pub fn report(&self) -> Option<TurnReport> {
         self.connection.turn_report(self.token)

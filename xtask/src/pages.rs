@@ -23,10 +23,10 @@ pub fn protocol(catalog: &Catalog) -> String {
     let _ = writeln!(
         text,
         "All {} commands of the protocol have a method in each language, and all {} responses and {} events have \
-         a type. What a newer server says besides keeps its wire text.\n\n\
-         *Since* is the first version of the server that knows a command; all do where it is empty. *Recorded* says \
-         on which generation of the server a command was seen in a recording: on one with one socket (*single*), on \
-         one with two (*split*). In Node, methods are in camel case.\n",
+         a type. Anything else that a newer server sends keeps its wire text.\n\n\
+         *Since* is the first version of the server that knows a command; where it is empty, every version does. \
+         *Recorded* lists the generations of the server in whose recordings a command has been seen: those with a \
+         single socket (*single*) and those with two (*split*). In Node, methods are in camel case.\n",
         counts[0], counts[1], counts[2],
     );
     let mut families: BTreeMap<&str, Vec<&Message>> = BTreeMap::new();
@@ -77,13 +77,14 @@ pub fn errors(list: &str) -> Outcome<String> {
     let mut text = format!("# Kinds of errors\n\n{GENERATED}");
     let _ = writeln!(
         text,
-        "The engine knows {} kinds. `code` is the same in all languages (`error.code`, in Rust \
-         `error.kind().code()`). *Retryable* (`error.retryable`, in Rust `error.retryable()`): the same call may succeed later; the table has what a kind \
-         says as a rule. `disconnected` and `turn_interrupted` say so where nothing was sent, or the input has not \
-         arrived, and the connection is opened again by itself. A request \
-         without an answer in time (`request_timeout`) may have been carried out all the same: repeat what asks or sets \
-         something; what creates something may be there twice then. *Ends a turn*: the error is that of a turn, and \
-         carries what is known of it in `result`.\n\n\
+        "The engine knows {} kinds of error. `code` is the same in all languages (`error.code`, in Rust \
+         `error.kind().code()`).\n\n\
+         *Retryable* (`error.retryable`, in Rust `error.retryable()`) means that the same call may succeed later. The \
+         table shows the usual value for each kind; `disconnected` and `turn_interrupted` are retryable only where \
+         nothing was sent, or the input has not arrived, and the client reconnects by itself. A request that got no \
+         answer in time (`request_timeout`) may still have been carried out. Repeat it if it reads or sets \
+         something; if it creates something, that may then exist twice.\n\n\
+         *Ends a turn* means that the error belongs to a turn and carries what is known of it in `result`.\n\n\
          The classes are described in the references of [Python](python-errors.md), [Node](../node/index.html) \
          and [Rust](../rust/letta_app_client/enum.ErrorKind.html).\n\n\
          | code | retryable | ends a turn |\n|---|---|---|",

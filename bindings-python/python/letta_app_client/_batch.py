@@ -22,12 +22,12 @@ R_co = TypeVar("R_co", bound=TurnResult, covariant=True)
 
 @dataclass(frozen=True)
 class BatchItem(Plain, Generic[R_co]):
-    """One prompt of a ``Batch`` and what it came to: a result, or an error.
+    """One prompt of a ``Batch`` and its outcome: a result, or an error.
 
     Attributes:
         prompt: What was said.
-        agent_id: Who was asked.
-        result: What the turn came to; ``None`` where it failed.
+        agent_id: The agent that was asked.
+        result: The result of the turn; ``None`` if it failed.
         error: Why there is no result. A ``TurnError`` has what is known of the turn.
     """
 
@@ -38,13 +38,13 @@ class BatchItem(Plain, Generic[R_co]):
 
     @property
     def text(self) -> str:
-        """The agent's text; of a turn that failed what it had said by then."""
+        """The agent's text; if the turn failed, what the agent had said by then."""
         known = self._known
         return "" if known is None else known.text
 
     @property
     def usage(self) -> Usage:
-        """The token counts of the turn, also of one that failed."""
+        """The token counts of the turn, even if it failed."""
         known = self._known
         return Usage() if known is None else known.usage
 
@@ -104,7 +104,7 @@ class Batch(Rich, Sequence[BatchItem[R_co]]):
 
     @property
     def errors(self) -> tuple[LettaAppError, ...]:
-        """Why others have none, in order."""
+        """The errors of those that failed, in order."""
         return tuple(item.error for item in self._items if item.error is not None)
 
     @property

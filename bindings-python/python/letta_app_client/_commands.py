@@ -67,10 +67,10 @@ class Commands(HasConveniences, Overloads):
         Args:
             timeout: Seconds to wait for the answer.
             **fields: Exactly one of ``agent_id`` and ``create_agent``; at most one of
-                ``conversation_id`` and ``create_conversation``; ``mode``, which should always be
-                given (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
-                ``client_info``, ``external_tools`` and others. A slip of one is refused; a field
-                that this version does not know goes over the wire.
+                ``conversation_id`` and ``create_conversation``; ``mode``, which you should always
+                set (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
+                ``client_info``, ``external_tools`` and others. A misspelt name is refused; a field
+                that this version does not know is sent as it is.
 
         Returns:
             The response; ``response.runtime`` is what other methods take as ``runtime``.
@@ -106,45 +106,46 @@ class Commands(HasConveniences, Overloads):
     ) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
-        Sends ``input``, after a short pause when a turn of this runtime has just ended (section
-        18); messages without a ``client_message_id`` get one. Resolves when the turn is over,
-        however it ended (see ``TurnResult.status``) and whoever else uses the conversation.
-        Cancelling stops the turn on the server and does not wait for it.
+        Sends ``input``, after a short pause if a turn of this runtime has just ended (section 18).
+        Messages without a ``client_message_id`` get one. Resolves when the turn is over, however it
+        ended (see ``TurnResult.status``) and whoever else uses the conversation. Cancelling stops
+        the turn on the server and does not wait for it.
 
         Args:
             runtime: Agent and conversation, as ``runtime_start`` returned them.
             payload: ``{"kind": "create_message", "messages": [...]}``.
             request_id: The id of the command; one is made by default.
             timeout: Seconds for the whole turn; ``None``, the default, for no limit.
-            idle_timeout: Seconds without any sign of life of the runtime while the model is at
+            idle_timeout: Seconds that the runtime may show no sign of life while the model is at
                 work; 600 by default. ``None`` for no limit.
             tool_timeout: The same while a tool runs; 3600 by default.
-            approval_timeout: Seconds that a permission may stay undecided. No limit by default: a
-                person may have to decide.
+            approval_timeout: Seconds that a permission may stay undecided. There is no limit by
+                default, because a person may have to decide.
             abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit; 2
-                by default, may be 0.
-            accept_timeout: Seconds until the server has shown any sign that it got the input; 30 by
-                default. ``None`` for no limit. It may have arrived all the same.
-            recover_timeout: Seconds that a turn whose connection was lost waits for the next one,
-                and for what the server has stored of it; 30 by default, 0 for not at all. A turn
-                that goes on there, because somebody else watches it, is followed to its end.
-            resend: What becomes of an input that was lost with its connection: ``"if_uncommitted"``
-                sends it again once the stored conversation of the next connection proves that it
-                had not arrived (section 16). ``"never"``, the default, raises.
-            approvals: What to do when the turn wants a permission (section 13). A function is asked
-                for each, one after the other: it gets an ``ApprovalRequest`` and returns
-                ``allow(...)`` or ``deny(...)``. It runs like a tool (``on_external_tool_call``);
-                one that raises denies, with its message as the reason. ``deny`` denies with a
-                standard reason. All others ask the client's handlers (``on_approval_request``)
-                first. Without one, ``pause``, the default, resolves with the stop reason
-                ``requires_approval``, ``raise`` raises ``ApprovalRequired``, and in both cases the
-                turn goes on once somebody answers; ``wait`` waits until somebody does, for example
-                a message handler.
-            allow: The names of tools that may run without anybody being asked, whatever
-                ``approvals`` says.
-            check: Whether a turn that the agent did not end itself is raised, as ``TurnFailed``,
-                ``TurnAborted`` or ``ApprovalRequired``, with its result. By default it is an
-                outcome like others.
+                by default. It may be 0.
+            accept_timeout: Seconds in which the server has to show any sign that it got the input;
+                30 by default. ``None`` for no limit. When the time has passed, the input may still
+                have arrived.
+            recover_timeout: Seconds that a turn whose connection was lost waits for the next
+                connection and for what the server has stored of the turn; 30 by default, 0 to not
+                wait at all. A turn that goes on there, because somebody else watches it, is
+                followed to its end.
+            resend: What to do with an input that was lost with its connection. ``"if_uncommitted"``
+                sends it again once the stored conversation, read on the next connection, proves
+                that it had not arrived (section 16). ``"never"``, the default, raises.
+            approvals: What to do when the turn needs a permission (section 13). A function is asked
+                about each one, one after the other: it gets an ``ApprovalRequest`` and returns
+                ``allow(...)`` or ``deny(...)``. It runs like a tool (``on_external_tool_call``); if
+                it raises, that denies, with the exception's message as the reason. ``deny`` denies
+                with a standard reason. The other words ask the client's handlers
+                (``on_approval_request``) first. If there is no such handler, ``pause``, the
+                default, resolves with the stop reason ``requires_approval``, and ``raise`` raises
+                ``ApprovalRequired``; in both cases the turn goes on once somebody answers. ``wait``
+                waits until somebody does, for example a message handler.
+            allow: The names of tools that may run without asking, whatever ``approvals`` says.
+            check: Whether a turn that did not end normally raises ``TurnFailed``, ``TurnAborted``
+                or ``ApprovalRequired``, with its result. By default its result is returned like any
+                other.
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
@@ -155,10 +156,10 @@ class Commands(HasConveniences, Overloads):
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
                 turn was told to stop.
-            ApprovalRequired: A permission is wanted, with ``approvals="raise"``.
-            TurnInterrupted: The connection was lost, and so was the turn's end, or
-                ``accept_timeout`` passed without a sign of the input. What is known of it is in
-                ``result``; ``result.delivery`` tells whether the input arrived.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``.
+            TurnInterrupted: The connection was lost, and with it the turn's end; or
+                ``accept_timeout`` passed without a sign of the input. What is known of the turn is
+                in ``result``; ``result.delivery`` says whether the input arrived.
         """
         expect("check", check, "True or False", (bool,))
         limits = turn_limits(
@@ -220,12 +221,12 @@ class Commands(HasConveniences, Overloads):
     ) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
-        Everything is as with ``run_turn``, but the caller can also follow what happens, stop the
-        turn, or leave it alone: see ``Turn``. Sends ``input``, or has it sent after the pause of
-        section 18. To be called on the client's event loop.
+        Works like ``run_turn``, but the caller can also follow what happens, stop the turn, or
+        leave it alone: see ``Turn``. Sends ``input`` now, or after the pause of section 18. Call it
+        on the client's event loop.
 
         Args:
-            runtime: As for ``run_turn``, like all others.
+            runtime: As for ``run_turn``, like all other arguments.
             payload: ``{"kind": "create_message", "messages": [...]}``.
             request_id: The id of the command.
             timeout: Seconds for the whole turn.
@@ -234,13 +235,13 @@ class Commands(HasConveniences, Overloads):
             approval_timeout: Seconds that a permission may stay undecided.
             abort_grace: Seconds to wait for the end of a turn that was told to stop, by a limit or
                 by its handle.
-            accept_timeout: Seconds until the server has shown any sign of the input.
-            recover_timeout: Seconds to find out what became of it after a lost connection.
+            accept_timeout: Seconds in which the server has to show any sign of the input.
+            recover_timeout: Seconds to find out what became of the turn after a lost connection.
             resend: Whether an input that was lost with its connection is sent again.
-            approvals: What to do when the turn wants a permission.
-            allow: The names of tools that may run unasked.
-            check: Whether a turn that the agent did not end itself raises when it is awaited;
-                ``Turn.abort`` gives the result in any case.
+            approvals: What to do when the turn needs a permission.
+            allow: The names of tools that may run without asking.
+            check: Whether a turn that did not end normally raises when it is awaited;
+                ``Turn.abort`` returns the result in any case.
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
@@ -251,7 +252,7 @@ class Commands(HasConveniences, Overloads):
             WrongLoop: No event loop is running here, or another one than the client's.
             ForkedProcess: The client was made before a fork.
 
-            All other errors of ``run_turn`` come when the turn is awaited.
+            All other errors of ``run_turn`` are raised when the turn is awaited.
         """
         expect("check", check, "True or False", (bool,))
         limits = turn_limits(

@@ -49,16 +49,16 @@ def create_app_server_client(
     auth_token: str | None = None,
     **settings: Any,
 ) -> AppServerClient:
-    """Makes a client. Nothing touches the network before ``connect``.
+    """Makes a client. The network is not touched before ``connect``.
 
     ``create_app_server_client(url="ws://127.0.0.1:4500")``, or with all options as one value:
     ``create_app_server_client(options)``.
 
     Args:
-        options: What the client is made of.
+        options: Everything the client is made from.
         auth_token: The token, under the name of the reference client.
-        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name; instead of
-            those in ``options`` where both are given.
+        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name. Where an
+            option is also in ``options``, the one given by name wins.
 
     Raises:
         InvalidOption: An option is not usable; the message begins with its name.
@@ -162,14 +162,14 @@ def connect(
     """Makes a client and connects it.
 
     ``client = await connect(url)``, or ``async with connect(url) as client:``, which closes it at
-    the end. See ``AppServerClient.connect`` for what goes over the wire and which errors there are.
+    the end. See ``AppServerClient.connect`` for what is sent and which errors are raised.
     Cancelling ends the attempt.
 
     Args:
-        url: Where the server is; a server of one's own from ``spawn_server``; a recording in place
-            of a server, from ``replay``; or all options.
-        **settings: The others of ``ConnectOptions`` by name, such as ``token`` where the server
-            wants one; instead of those in ``url`` where both are given.
+        url: The address of the server; or a server of your own, from ``spawn_server``; or a
+            recording to use in place of a server, from ``replay``; or all options in one value.
+        **settings: The other fields of ``ConnectOptions`` by name, such as ``token`` if the server
+            requires one. Where an option is also in ``url``, the one given by name wins.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.

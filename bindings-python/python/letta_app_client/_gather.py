@@ -23,7 +23,7 @@ async def gather(
     progress: Literal[True] | Callable[[int, int], object] | None = None,
     check: bool = False,
 ) -> Batch[TurnResult]:
-    """Waits for turns that were sent already, and returns what they came to, in their order.
+    """Waits for turns that were already sent, and returns their outcomes, in order.
 
     Like ``asyncio.gather``, for turns in any conversations, and with what ``letta.map`` returns::
 
@@ -31,27 +31,28 @@ async def gather(
         for item in batch:
             print(item.agent_id, "->", item.text if item.error is None else item.error)
 
-    Sends nothing. Resolves when the last turn has ended. A turn that the agent did not end itself
-    is an item with an error, as in ``map``, although awaiting a turn of ``send`` gives its result.
+    Sends nothing. Resolves when the last turn has ended. A turn that did not end normally is an
+    item with an error, as in ``map``, although awaiting a turn from ``send`` gives its result.
     Cancelling stops every turn that has not ended.
 
     Args:
         *turns: What ``Session.send`` and ``AppServerClient.send_turn`` returned, of any clients of
             this event loop.
-        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
-            on the loop's thread with how many turns have ended, well or not, and how many there
-            are. What it raises is logged.
-        check: Whether the first turn that fails stops the others, and is raised. By default its
-            item has the error, and the others go on; ``asyncio.gather`` calls that
-            ``return_exceptions``.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
+            loop's thread with how many turns have ended, normally or not, and how many there are.
+            If it raises, that is logged.
+        check: Whether the first turn that fails stops the others, and its error is raised. By
+            default its item has the error, and the others go on, as with ``asyncio.gather`` and
+            ``return_exceptions=True``.
 
     Raises:
-        InvalidOption: Something is no turn, or ``progress`` is not usable. No turn is stopped.
+        InvalidOption: An argument is not a turn, or ``progress`` has an unusable value. No turn is
+            stopped.
         WrongLoop: A turn belongs to another event loop.
         ForkedProcess: A client was made before a fork.
-        LettaAppError: With ``check``, what ``Session.run`` raises of the first turn to fail.
-            Without, the items have all that a turn raises, such as ``TurnFailed``, ``TurnAborted``
-            or ``TurnInterrupted``.
+        LettaAppError: With ``check``, what ``Session.run`` would raise for the first turn that
+            failed. Otherwise nothing that concerns one turn is raised: its item has the error, such
+            as ``TurnFailed``, ``TurnAborted`` or ``TurnInterrupted``.
     """
     given: tuple[object, ...] = turns
     wrong = next((kind_of(one) for one in given if not isinstance(one, Turn)), None)

@@ -78,25 +78,26 @@ async def map(
     check: bool = False,
     **settings: Unpack[MapSettings],
 ) -> Batch[Any]:
-    """Asks many prompts, each in a conversation of its own, and waits for all.
+    """Sends many prompts, each in a conversation of its own, and waits for all of them.
 
-    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
-    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
-    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
+    Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
+    8 and 17), as ``AppServerClient.session`` and ``Session.run`` do. The agents take turns: the
+    first prompt goes to the first agent, the second to the second, and so on. Resolves when the
+    last turn has ended. Cancelling stops every turn that is running, and starts no more. The
+    conversations stay on the server. While the client is reconnecting, no further prompts begin;
+    this lasts for at most ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
         prompts: What is said: a list, or a column of a table.
-        agents: The ids of the agents; one may be given alone.
-        output_type: What each agent has to hand in, as for ``Session.run``.
+        agents: The ids of the agents; a single id need not be in a list.
+        output_type: What each agent has to submit, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
-        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
-            on the loop's thread with how many prompts are done, failed or not, and how many there
-            are. What it raises is logged.
-        check: Whether the first prompt that fails stops the others, and is raised. By default its
-            item has the error, and the others go on.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
+            loop's thread with how many prompts are done, failed or not, and how many there are. If
+            it raises, that is logged.
+        check: Whether the first prompt that fails stops the others, and its error is raised. By
+            default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
@@ -104,9 +105,9 @@ async def map(
         InvalidOption: An option or a setting is not usable. Nothing was sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
-        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
-            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
-            ``StructuredOutputError`` or ``Disconnected``.
+        LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
+            that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
+            ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
     """
     given: object = client
     if not isinstance(given, AppServerClient):

@@ -32,10 +32,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class StructuredResult(TurnResult, Generic[T_co]):
-    """What a turn came to, with the object that the agent handed in.
+    """The outcome of a turn, with the object that the agent submitted.
 
-    All else is as in ``TurnResult``; of two turns, where the agent had to be asked again, it is the
-    later one's, but ``usage``, which is of both.
+    Everything else is as in ``TurnResult``. If the agent had to be asked again, it describes the
+    second turn, except ``usage``, which is the sum of both.
 
     Attributes:
         output: The object, of the ``output_type`` that was asked for.

@@ -12,16 +12,16 @@ __all__ = ["ToolContext"]
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """One call of a tool. A parameter with this hint gets it; the model does not see it.
+    """Details of one call of a tool, for a parameter with this hint; the model does not see it.
 
     Attributes:
         call_id: The model's id of the call.
         tool_name: The tool.
-        runtime: The agent and the conversation, usable as ``runtime=`` of a command; ``None`` where
+        runtime: The agent and the conversation, usable as ``runtime=`` of a command; ``None`` if
             the server does not say.
-        cancelled: Is set when nobody needs the answer any more: the turn was aborted, the
-            connection has ended, or ``external_tool_timeout`` has passed. A thread cannot be
-            cancelled, so a tool that takes long looks here (``is_set()``, ``wait(seconds)``). An
+        cancelled: Is set when the answer is no longer wanted: the turn was aborted, the connection
+            has ended, or ``external_tool_timeout`` has passed. A thread cannot be cancelled, so a
+            tool that takes long should look here (``is_set()``, ``wait(seconds)``). An
             ``async def`` is cancelled as well.
     """
 

@@ -36,12 +36,12 @@ class QuestionOption:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question of the agent to the user.
+    """One question that the agent asks the user.
 
     Attributes:
         question: The question, and the key of its answer.
         header: A short title.
-        options: The answers that are offered; any other text is an answer as well.
+        options: The answers that are offered; any other text is accepted as well.
         multi_select: Whether several may be chosen.
     """
 
@@ -54,7 +54,8 @@ class Question:
 class ApprovalRequest(Rich):
     """A permission that the agent wants (protocol section 13).
 
-    It cannot be changed. Matches by tool and arguments: ``case ApprovalRequest("Bash", input)``.
+    It is immutable. It can be matched by tool and arguments:
+    ``case ApprovalRequest("Bash", input)``.
     """
 
     __slots__ = ("_cancelled", "_message")
@@ -83,17 +84,17 @@ class ApprovalRequest(Rich):
 
     @property
     def cancelled(self) -> threading.Event:
-        """Is set when nobody waits for the answer any more.
+        """Is set when the answer is no longer wanted.
 
-        The turn was stopped, the connection has ended, or somebody else was first. A handler in a
-        thread cannot be cancelled, so one that takes long looks here (``is_set()``,
-        ``wait(seconds)``); an ``async def`` is cancelled as well.
+        That is when the turn was stopped, the connection has ended, or somebody else answered
+        first. A handler in a thread cannot be cancelled, so one that takes long should look here
+        (``is_set()``, ``wait(seconds)``); an ``async def`` is cancelled as well.
         """
         return self._cancelled
 
     @property
     def request_id(self) -> str:
-        """The server's id of the request, which an answer by ``client.input`` names."""
+        """The server's id of the request, which an answer through ``client.input`` has to name."""
         return _text(self.raw, "request_id")
 
     @property
@@ -114,13 +115,13 @@ class ApprovalRequest(Rich):
 
     @property
     def suggestions(self) -> tuple[Suggestion, ...]:
-        """Rules that the server would store with an allowance."""
+        """Rules that the server offers to store when you allow the call."""
         offered = _objects(self._request.get("permission_suggestions"))
         return tuple(Suggestion(_text(one, "id"), _text(one, "text")) for one in offered)
 
     @property
     def blocked_path(self) -> str | None:
-        """The path outside the allowed folders that is the reason to ask, where one is."""
+        """The path outside the allowed folders that caused the request, if there is one."""
         path = self._request.get("blocked_path")
         return path if isinstance(path, str) else None
 
@@ -139,7 +140,7 @@ class ApprovalRequest(Rich):
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """What an ``AskUserQuestion`` asks; empty for every other tool. See ``answer``."""
+        """The questions of an ``AskUserQuestion``; empty for every other tool. See ``answer``."""
         if self.tool_name != "AskUserQuestion":
             return ()
         return tuple(_question(one) for one in _objects(self.input.raw.get("questions")))
@@ -148,8 +149,8 @@ class ApprovalRequest(Rich):
         """Makes the decision that answers the agent's questions.
 
         Args:
-            answers: The label of the chosen option, or any text, by question; for a question with
-                ``multi_select`` several, which are joined by commas.
+            answers: For each question, the label of the chosen option or any other text; for a
+                question with ``multi_select``, several, which are joined by commas.
 
         Raises:
             ValueError: The request does not ask such a question.
@@ -173,7 +174,7 @@ class ApprovalRequest(Rich):
     def raw_text(self) -> str:
         """The ``control_request`` as it came over the wire.
 
-        Where only the device status lists the request, the text is made of that.
+        If the request is known only from the device status, the text is made from that.
         """
         return self._message.raw_text
 
@@ -212,7 +213,7 @@ ApprovalHandler: TypeAlias = "Callable[[ApprovalRequest], Answered | Awaitable[A
 the wire."""
 
 ApprovalMode: TypeAlias = Literal["pause", "wait", "deny", "raise"]
-"""What a turn does with a permission request that has no handler."""
+"""What happens to a permission request for which there is no handler."""
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

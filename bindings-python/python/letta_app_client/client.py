@@ -44,7 +44,7 @@ class Disconnect:
         channel: The socket that ended first; ``control`` on a one-socket server.
         code: The WebSocket close code, 1006 where there was no close frame.
         reason: What happened, in words.
-        will_reconnect: Whether the client connects again by itself.
+        will_reconnect: Whether the client reconnects by itself.
     """
 
     channel: Channel
@@ -61,17 +61,19 @@ class Stats:
         frames: Frames received that were JSON objects.
         bytes: Bytes of all frames received.
         malformed: Frames received that were not JSON objects.
-        degraded: Frames with fields of unexpected types, which the engine left alone.
+        degraded: Frames with fields of unexpected types, which the engine ignored.
         reconnects: How often a lost connection was opened again.
-        restored: Runtimes that were brought back after it.
-        restore_failures: Commands for that which the server refused, or did not answer.
-        unrecorded: Lines that a recording (``record``) lacks, because they came faster than they
-            could be written, or the disk is full; once the client is closed, with those that had to
-            wait for longer than the close, until they are written.
-        standby: How the second connection stands (see ``ConnectOptions``): ``off`` when there is
+        restored: Runtimes that were restored after that.
+        restore_failures: Commands for restoring them that the server refused or did not answer.
+        unrecorded: Lines missing from a recording (``record``) because they came faster than they
+            could be written, or because the disk is full. Once the client is closed, this also
+            counts the lines that could not be written before the close ended, until they are
+            written.
+        standby: The state of the second connection (see ``ConnectOptions``): ``off`` if there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
-        handler_errors: How often a handler or a tool raised, or returned what is no answer.
+        handler_errors: How often a handler or a tool raised, or returned something that is not an
+            answer.
     """
 
     frames: int
@@ -90,13 +92,13 @@ class Stats:
 class AppServerClient(Commands):
     """A client; ``create_app_server_client`` and ``connect`` make one.
 
-    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and to the process in which
-    it is first used. It can be used with ``async with``, which connects and closes it.
+    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and the process in which it
+    is first used. It can be used with ``async with``, which connects and closes it.
 
-    Every coroutine method raises, besides what it documents: ``ClientClosed`` after ``close``,
-    ``Disconnected`` when there is no connection or it is lost meanwhile, ``WrongLoop`` on another
-    event loop, ``ForkedProcess`` after a fork. Everything that is refused before it is sent is
-    refused for good: nothing of it reaches the server.
+    Besides the errors it documents, every coroutine method raises ``ClientClosed`` after ``close``,
+    ``Disconnected`` when there is no connection or it is lost in the meantime, ``WrongLoop`` on
+    another event loop, and ``ForkedProcess`` after a fork. A command that is refused before it is
+    sent is not kept for later: nothing of it reaches the server.
     """
 
     def __init__(self, native: _native.Connection) -> None:
@@ -110,14 +112,14 @@ class AppServerClient(Commands):
         self._log = ConnectionLog()
 
     async def connect(self) -> AppServerClient:
-        """Connects, or does nothing when the client is connected.
+        """Connects, or does nothing if the client is connected already.
 
-        Asks ``GET /app-server-info`` which generation the server is of (with ``transport="auto"``),
-        then opens one WebSocket, or two on a server with split channels (protocol sections 1.1, 2
-        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. A first
-        connection is not tried again. While a lost one is being opened again, it waits for the
-        attempt that runs, or starts one at once. Cancelling leaves the attempt to its own time
-        limit; ``close`` ends it.
+        Asks ``GET /app-server-info`` which generation the server belongs to (with
+        ``transport="auto"``), then opens one WebSocket, or two on a server with split channels
+        (protocol sections 1.1, 2 and 4). Resolves when they are open, after ``connect_timeout``
+        seconds at most. A first connection that fails is not retried. While the client is
+        reconnecting, this waits for the attempt that is under way, or starts one at once.
+        Cancelling leaves the attempt to its own time limit; ``close`` ends it.
 
         Returns:
             The client itself.
@@ -137,11 +139,11 @@ class AppServerClient(Commands):
     async def close(self) -> None:
         """Closes the client for good.
 
-        A turn that is under way raises ``TurnInterrupted`` then; one whose input was still held
+        A turn that is under way then raises ``TurnInterrupted``. A turn whose input is still held
         back (``settling``), and every request that waits, raises ``ClientClosed``.
 
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
-        at most. May be called again, in every state. From another loop or after a fork it returns
+        at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. Cancelling does not keep the client open.
         """
         await self._bridge.close()
@@ -222,35 +224,39 @@ class AppServerClient(Commands):
         check: bool | None = None,
         **settings: Unpack[TurnSettings],
     ) -> Opening:
-        """Starts or joins a conversation and leads it: ``runtime_start`` (protocol section 8).
+        """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = await client.session(agent_id="agent-123")``, or with ``async with``, which
-        stops what still runs at the end. Cancelling leaves the conversation on the server.
+        stops what is still running at the end of the block. Cancelling leaves the conversation on
+        the server.
 
         Args:
-            agent_id: An agent that exists; or else
-            create_agent: a new one, ``{"body": {...}}``.
-            conversation_id: A conversation that exists; ``default`` is the agent's default one. By
-                default a new one is made.
+            agent_id: An existing agent; give this or ``create_agent``.
+            create_agent: A new agent, ``{"body": {...}}``.
+            conversation_id: An existing conversation; ``default`` is the agent's default one.
+                Without it a new conversation is made.
             create_conversation: The body of a new conversation, ``{"body": {...}}``.
-            mode: What runs unasked. It is always sent: the server's own default runs everything.
-            cwd: The directory on the server's machine; a relative one is taken from here. See
-                ``Session.cwd_ignored``.
+            mode: Which tools run without asking. It is always sent, because the server's own
+                default runs everything.
+            cwd: The directory on the server's machine; a relative path is resolved against the
+                current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
-                ``ToolSet``. They are registered as long as the connection lasts and replace what
-                was registered for the conversation (section 14). Those of a ``ToolSet`` with a
-                ``scope_id`` are seen in this session's turns only, and not in what others ask in
-                the conversation: its inputs name the scope, and are not merged with other inputs.
+                ``ToolSet``. They stay registered as long as the connection lasts, and replace any
+                tools that were registered for the conversation (section 14). The tools of a
+                ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
+                turns that others send in the conversation: the session's inputs name the scope, and
+                are not merged with other inputs.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
-            check: Whether turns that the agent did not end itself are raised, where a turn does not
-                say it: by default those of ``Session.run`` are, and no others.
-            **settings: Limits of the session's turns, and who is asked for permissions, as for
-                ``run_turn``. Without ``approvals`` what wants one is denied, so that nothing hangs
-                and nothing is accepted silently; only ``tools`` may be called.
+            check: Whether turns that did not end normally raise, for turns that do not say so
+                themselves. By default those of ``Session.run`` do, and no others.
+            **settings: Limits of the session's turns, and who decides on permissions, as for
+                ``run_turn``. Without ``approvals``, whatever needs a permission is denied, so that
+                nothing hangs and nothing is accepted silently; only the functions in ``tools`` may
+                be called.
 
         Raises:
-            InvalidOption: ``cwd`` is no path, two tools have one name, ``check`` or a setting is
-                not usable; raised at once, not when awaited.
+            InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a
+                setting has an unusable value; raised at once, not when awaited.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
             InvalidCommand: A field is missing or of the wrong type.
@@ -281,31 +287,31 @@ class AppServerClient(Commands):
         ) -> Callable[[], None]:
             """Registers a function for frames that the server sends.
 
-            It is called with the frame, an object of its class in ``protocol``, and its channel on
-            the loop's thread, in the order of arrival, before the calls that the same burst of
-            frames completes. It must not block. One that is registered right after a call has
-            returned sees all that came after the call's answer.
+            The function is called with the frame, an object of its class in ``protocol``, and its
+            channel, on the loop's thread and in the order of arrival, before the calls that the
+            same burst of frames completes. It must not block. A handler that is registered right
+            after a call has returned sees everything that came after the call's answer.
 
             An exception is logged and counted (``stats.handler_errors``). ``SystemExit`` and
-            ``KeyboardInterrupt`` end the run of asyncio, as from any callback; on trio, where a
-            handler is in nobody's task, they are logged and counted like the rest. So it is with
-            all handlers.
+            ``KeyboardInterrupt`` end the asyncio run, as from any callback; on trio, where a
+            handler belongs to no task, they are logged and counted like any other exception. The
+            same is true of all handlers.
 
             Args:
                 handler: The function.
                 types: The types of the frames it wants (``"turn_finished"``, or several); ``None``
-                    for all. Frames of other types are not parsed. Types that this version does not
-                    know may be among them.
-                runtime: Agent and conversation, as ``runtime_start`` returned them, for the frames
-                    that carry them; ``None`` for all frames.
+                    for all. Frames of other types are not parsed. You can name types that this
+                    version does not know.
+                runtime: Agent and conversation, as ``runtime_start`` returned them; only frames
+                    that carry them are passed on. ``None`` for all frames.
 
             Returns:
                 A function that removes the handler.
 
             Raises:
-                InvalidOption: ``types`` or ``runtime`` is not usable.
-                TypeError: The handler is no function, or an ``async def``, which nobody would
-                    await; so it is with all handlers.
+                InvalidOption: ``types`` or ``runtime`` has an unusable value.
+                TypeError: The handler is not a function, or it is an ``async def``, which nobody
+                    would await. The same is true of all handlers.
             """
             self._bridge.check_process()
             self._bridge.attend()
@@ -330,19 +336,19 @@ class AppServerClient(Commands):
         ) -> Subscription[Message]:
             """Returns frames that the server sends as an async iterator (``Subscription``).
 
-            Sends nothing. It has all frames from this moment on, in the order of arrival, each an
-            object of its class in ``protocol``; to be used with ``async with``, which ends it. The
-            server sends frames of a runtime only to connections that started it or asked for it:
-            to watch what another client drives, send ``sync`` first (section 16).
+            Sends nothing. It gives all frames from this moment on, in the order of arrival, each an
+            object of its class in ``protocol``. Use it with ``async with``, which ends it. The
+            server sends frames of a runtime only to connections that started it or asked for it: to
+            watch what another client does, send ``sync`` first (section 16).
 
             Args:
                 *types: The types of the frames; none for all. Frames of other types are not parsed.
-                runtime: Agent and conversation, for the frames that carry them.
-                limit: How many frames are kept for a reader who lags; 65,536 by default.
-                max_bytes: How many bytes of frames are kept, 64 MiB by default; a single one may be
-                    larger.
-                overflow: What happens above a limit. ``drop_oldest``: the oldest go, which
-                    ``Subscription.dropped`` counts, but never a ``turn_finished``, a
+                runtime: Agent and conversation; only frames that carry them are given.
+                limit: How many frames are kept for a reader that lags; 65,536 by default.
+                max_bytes: How many bytes of frames are kept, 64 MiB by default; a single frame may
+                    be larger.
+                overflow: What happens above a limit. ``drop_oldest``: the oldest frames are
+                    dropped, which ``Subscription.dropped`` counts, but never a ``turn_finished``, a
                     ``terminal_exited``, a ``control_request`` or an ``external_tool_call_request``.
                     ``raise``: the iteration ends with ``Lagged``, after the frames that had come.
 
@@ -364,8 +370,8 @@ class AppServerClient(Commands):
     def on_send(self, handler: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
         """Registers a function for every command that is sent.
 
-        It is called with the whole command, ids that were added included: within the call that
-        sends, or on the loop's thread for what the client sends of its own accord (an abort at a
+        The function is called with the whole command, including ids that were added: within the
+        call that sends, or on the loop's thread for what the client sends by itself (an abort at a
         time limit, the answer of a tool).
 
         Returns:
@@ -376,9 +382,9 @@ class AppServerClient(Commands):
         return self._link.on_send.add(handler)
 
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
-        """Registers a function for the end of a connection that nobody here asked for.
+        """Registers a function for the end of a connection that was not closed from here.
 
-        It is called on the loop's thread after the calls that were open have failed.
+        It is called on the loop's thread, after the calls that were waiting have failed.
 
         Returns:
             A function that removes the handler.
@@ -393,9 +399,9 @@ class AppServerClient(Commands):
         """Registers a function for changes of ``state``.
 
         It is called on the loop's thread, once for each change and in order with the messages, with
-        the new state and an error: with ``reconnecting`` that of the loss, with ``disconnected``
-        what ended a connection for good, such as a refused token. It is ``None`` otherwise, also
-        when ``connect`` failed, which raises.
+        the new state and an error. For ``reconnecting`` the error is that of the loss; for
+        ``disconnected`` it is what ended the connection for good, such as a refused token.
+        Otherwise it is ``None``, also when ``connect`` failed, which raises.
 
         Returns:
             A function that removes the handler.
@@ -405,11 +411,11 @@ class AppServerClient(Commands):
         return self._on_state.add(handler)
 
     def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
-        """Registers a function for frames that were dropped, with their number.
+        """Registers a function that is told how many frames were dropped.
 
-        When the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
-        handlers, the oldest are dropped. Never dropped are results of turns, answers to requests,
-        and the frames that end a turn or a terminal, want a permission or call a tool.
+        If the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
+        handlers, the oldest are dropped. Results of turns, answers to requests, and frames that end
+        a turn or a terminal, want a permission or call a tool are never dropped.
 
         Returns:
             A function that removes the handler.
@@ -428,26 +434,26 @@ class AppServerClient(Commands):
         """Registers the function that runs external tools (protocol section 14).
 
         It gets the ``external_tool_call_request`` (``tool_name``, ``input``, ``tool_call_id`` …)
-        and returns the text of the result, or ``{"content": [{"type": "text", "text": …}],
-        "is_error": …}``. An ``async def``, or an object whose ``__call__`` is one, runs on the
-        loop, any other function in a thread of its own; what that returns is awaited on the loop
-        where it can be. An exception becomes an answer with its message; the traceback goes to
-        the log only. A tool that is cancelled or calls ``sys.exit`` is answered for as well, and
-        ends nothing but itself.
+        and returns the text of the result, or
+        ``{"content": [{"type": "text", "text": …}], "is_error": …}``. An ``async def``, or an
+        object whose ``__call__`` is one, runs on the loop. Any other function runs in a thread of
+        its own; if what it returns can be awaited, it is awaited on the loop. An exception becomes
+        an answer with its message; the traceback goes only to the log. A tool that is cancelled or
+        calls ``sys.exit`` is answered for as well, and ends nothing but itself.
 
-        At most ``external_tool_concurrency`` calls run at once. When nobody wants an answer any
-        more, because the turn was aborted, the connection has ended or ``external_tool_timeout``
-        has passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
+        At most ``external_tool_concurrency`` calls run at once. When an answer is no longer wanted,
+        because the turn was aborted, the connection has ended or ``external_tool_timeout`` has
+        passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
 
-        A client has one such function for all: a second one replaces the first, and removing the
-        first does nothing from then on. Those of the call's runtime go first, the latest before the
-        others. Once there has been one for a runtime, a call that none is for is answered with an
-        error.
+        A client has one such function for all runtimes: a second one replaces the first, and
+        removing the first then does nothing. Functions for the call's runtime take precedence, the
+        latest first. Once there has been a function for a runtime, a call that no function is for
+        is answered with an error.
 
         Args:
             handler: The function.
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
-            names: The tools it is for; ``None`` for all.
+            names: The tools that the function is for; ``None`` for all.
 
         Returns:
             A function that removes the handler.
@@ -463,26 +469,25 @@ class AppServerClient(Commands):
     ) -> Callable[[], None]:
         """Registers a function that decides on permission requests (protocol section 13).
 
-        It is asked for what turns want that have no handler of their own and were not sent with
-        ``approvals="deny"``, and for what any other input or an earlier connection has left open.
-        It gets an ``ApprovalRequest`` and returns ``allow(...)``, ``deny(...)`` or a decision as it
-        goes over the wire. It runs like a tool, with the context variables of now; requests of one
-        runtime come one after the other.
+        It decides for turns that have no handler of their own and were not sent with
+        ``approvals="deny"``, and on whatever any other input or an earlier connection has left
+        open. It gets an ``ApprovalRequest`` and returns ``allow(...)``, ``deny(...)`` or a decision
+        in its wire form. It runs like a tool, with the context variables of the moment of
+        registration; requests of one runtime come one after the other.
 
-        One that raises or returns something else denies; that is logged and counted. When no
-        answer is wanted any more, an ``async def`` is cancelled. An answer that the server refuses,
-        because somebody else was first, is logged.
+        A handler that raises or returns something else denies; that is logged and counted. When an
+        answer is no longer wanted, an ``async def`` is cancelled. If the server refuses the answer,
+        because somebody else was first, that is logged.
 
-        The handler of a runtime is asked rather than one for all, and the latest rather than an
-        earlier one.
+        A handler for the runtime is asked before one for all, and the latest before earlier ones.
 
         Args:
             handler: The function.
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
 
         Returns:
-            A function that removes the handler. What it was asked and has not answered is asked of
-            others.
+            A function that removes the handler. Requests that it was asked about and has not
+            answered go to others.
 
         Raises:
             InvalidOption: The runtime is none.

@@ -11,11 +11,11 @@ __all__ = ["Decision", "Suggestion", "allow", "deny"]
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A rule that the server offers to store with an allowance (protocol section 13).
+    """A rule that the server offers to store when you allow a call (protocol section 13).
 
     Attributes:
-        id: What ``allow(suggestions=…)`` takes.
-        text: What it would allow, for people.
+        id: The id to pass to ``allow(suggestions=…)``.
+        text: What the rule would allow, in words for people.
     """
 
     id: str
@@ -29,9 +29,9 @@ class Decision:
     Attributes:
         behavior: ``allow`` or ``deny``.
         message: What the agent is told; a denial always has one.
-        updated_input: The arguments with which the tool runs instead of its own; ``None`` for its
-            own.
-        suggestions: The ids of the suggested rules that the server is to store.
+        updated_input: The arguments with which the tool runs instead of its own; ``None`` to keep
+            its own.
+        suggestions: The ids of the suggested rules that the server should store.
     """
 
     behavior: Literal["allow", "deny"]
@@ -60,7 +60,7 @@ def allow(
     """Makes the decision that the tool may run (protocol section 13).
 
     Args:
-        updated_input: Arguments to run it with, in place of all of its own.
+        updated_input: Arguments to run the tool with; they replace all of its own.
         suggestions: Suggested rules to store, from ``ApprovalRequest.suggestions``, or their ids.
         message: What the agent is told.
 
@@ -86,7 +86,7 @@ def deny(message: str) -> Decision:
         message: The reason; it becomes the result of the tool call.
 
     Raises:
-        TypeError: The message is no text.
+        TypeError: The message is not text.
     """
     _expect_texts("message", message)
     return Decision("deny", message)

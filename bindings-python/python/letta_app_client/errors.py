@@ -3,30 +3,30 @@
 ::
 
     LettaAppError(Exception)                 code, retryable, hint
-    ├─ InvalidOption(…, ValueError)          an option is not usable; nothing was sent
+    ├─ InvalidOption(…, ValueError)          an option has an unusable value; nothing was sent
     ├─ ConnectionFailed(…, ConnectionError)  the connection could not be opened
     ├─ AuthError                             the server refused the token (protocol section 4)
-    ├─ ProtocolMismatch                      the other side is no App Server for this client
+    ├─ ProtocolMismatch                      the other side is not a usable App Server
     ├─ Disconnected                          the connection ended; reason, close_code,
     │                                        will_reconnect
     ├─ ClientClosed                          the client was closed by its owner
     ├─ RequestError                          the server answered with a refusal; response
     ├─ RequestTimeout(…, TimeoutError)       no answer within the request's time limit
     ├─ MessageTooLarge                       larger than max_message_bytes; not sent
-    ├─ InvalidCommand                        malformed; not sent, the server would stay silent
+    ├─ InvalidCommand                        malformed; not sent, would get no answer
     ├─ UnsupportedByServer                   the server is too old for it; not sent
-    ├─ TooManyRequests                       more wait than max_pending_requests; not sent
+    ├─ TooManyRequests                       more than max_pending_requests wait; not sent
     ├─ TurnError                             result = what is known of the turn
     │  ├─ TurnFailed                         the turn ended with an error
-    │  ├─ TurnAborted                        it was stopped, or removed from the queue
+    │  ├─ TurnAborted                        the turn was stopped, or removed from the queue
     │  ├─ TurnTimeout(…, TimeoutError)       its total time limit passed
     │  ├─ TurnIdleTimeout(…, TimeoutError)   nothing was heard of it for its idle limit
     │  ├─ TurnInterrupted                    the connection ended, or no sign of the input: the
     │  │                                     outcome is unknown
-    │  ├─ ApprovalRequired                   a permission is wanted; request
+    │  ├─ ApprovalRequired                   a permission is needed; request
     │  └─ StructuredOutputError              no result that fits output_type; text, errors
-    ├─ Lagged                                a subscription that was to raise; dropped_count
-    ├─ ServerStartError                      a server of one's own did not start; command,
+    ├─ Lagged                                a subscription's reader lagged; dropped_count
+    ├─ ServerStartError                      a server of your own did not start; command,
     │                                        exit_code, output_tail
     ├─ WrongLoop                             used from another event loop
     ├─ ForkedProcess                         the client belongs to the parent process
@@ -80,16 +80,15 @@ class LettaAppError(Exception):
     """The base of all errors of this package.
 
     Attributes:
-        code: The stable name of the kind of error, the same in Rust, Python and Node. Empty for
-            the two base classes.
-        retryable: Whether the same call may succeed when it is made again unchanged. ``False``
-            where the outcome of a turn is uncertain: an input that is repeated may run twice.
-            ``True`` for a ``Disconnected`` or ``TurnInterrupted`` of which nothing was sent, or
-            whose input has not arrived, while the connection is opened again by itself. A request
-            without an answer may have been carried out as well: what creates something may be
-            there twice then. An error of the engine says it for itself; the class has
-            what its kind usually says.
-        hint: What the reader can do about it, if there is something to say.
+        code: The stable name of the kind of error, the same in Rust, Python and Node. It is empty
+            for the two base classes.
+        retryable: Whether the same call may succeed when it is made again unchanged. It is
+            ``False`` where the outcome of a turn is uncertain, because an input that is repeated
+            may run twice. It is ``True`` for a ``Disconnected`` or ``TurnInterrupted`` if nothing
+            was sent, or the input has not arrived, and the client reconnects by itself. A request
+            that got no answer may still have been carried out: if it creates something, that may
+            then exist twice. An error of the engine has its own value; the class has the usual one.
+        hint: What you can do about it; ``None`` if there is nothing to say.
     """
 
     code: ClassVar[str] = ""
@@ -106,7 +105,7 @@ class LettaAppError(Exception):
 
 
 class InvalidOption(LettaAppError, ValueError):
-    """An option is not usable (URL, token, limits). The message begins with its name."""
+    """An option has an unusable value (URL, token, limits). The message begins with its name."""
 
     code = "invalid_option"
 
@@ -131,7 +130,7 @@ class ProtocolMismatch(LettaAppError):
 
 
 class Disconnected(LettaAppError):
-    """There is no connection, or it ended; what was in flight has an unknown outcome.
+    """There is no connection, or it ended; the outcome of what was in flight is unknown.
 
     Attributes:
         reason: What happened, in words.
@@ -159,7 +158,7 @@ class ClientClosed(LettaAppError):
 class RequestError(LettaAppError):
     """The server answered a request with a refusal (``success: false`` or ``accepted: false``).
 
-    Or it agreed, and its answer lacks what was asked for, such as the runtime that it has started.
+    Or the server agreed, but its answer lacks what was asked for, such as the runtime it started.
 
     Attributes:
         response: The server's answer.
@@ -170,7 +169,7 @@ class RequestError(LettaAppError):
 
 
 class RequestTimeout(LettaAppError, TimeoutError):
-    """No answer came within the request's time limit. It may have been carried out."""
+    """No answer came within the request's time limit. The request may have been carried out."""
 
     code = "request_timeout"
     retryable = True
@@ -183,13 +182,13 @@ class MessageTooLarge(LettaAppError):
 
 
 class InvalidCommand(LettaAppError):
-    """A command is malformed. It was not sent: the server would stay silent (section 5.1)."""
+    """A command is malformed. It was not sent: the server would not answer it (section 5.1)."""
 
     code = "invalid_command"
 
 
 class UnsupportedByServer(LettaAppError):
-    """The server is too old for a command, and would stay silent (protocol sections 1 and 5).
+    """The server is too old for a command, and would not answer it (protocol sections 1 and 5).
 
     Nothing was sent.
     """
@@ -198,9 +197,9 @@ class UnsupportedByServer(LettaAppError):
 
 
 class TooManyRequests(LettaAppError):
-    """More requests and turns wait than ``max_pending_requests`` of ``ConnectOptions`` allows.
+    """More requests and turns are waiting than ``max_pending_requests`` allows.
 
-    Nothing was sent; the same call may be made again when others are done.
+    Nothing was sent; make the same call again when others are done.
     """
 
     code: ClassVar[str] = "too_many_requests"
@@ -240,7 +239,7 @@ class TurnTimeout(TurnError, TimeoutError):
 
 
 class TurnIdleTimeout(TurnError, TimeoutError):
-    """Nothing was heard of the turn for its idle limit; the turn was told to stop."""
+    """Nothing was heard of the turn for as long as its idle limit; the turn was told to stop."""
 
     code = "turn_idle_timeout"
 
@@ -248,18 +247,18 @@ class TurnIdleTimeout(TurnError, TimeoutError):
 class TurnInterrupted(TurnError):
     """The connection was lost during the turn: its outcome is unknown (section 16).
 
-    Also raised where the server shows no sign of the input within ``accept_timeout``, which may
-    have arrived all the same; where the client was closed meanwhile; and for a turn that was
-    detached, when it is awaited all the same.
+    It is also raised if the server shows no sign of the input within ``accept_timeout`` (the input
+    may still have arrived), if the client was closed in the meantime, and if a turn is awaited
+    after it was detached.
     """
 
     code = "turn_interrupted"
 
 
 class ApprovalRequired(TurnError):
-    """The turn wants a permission and was sent with ``approvals="raise"`` (section 13).
+    """The turn needs a permission and was sent with ``approvals="raise"`` (section 13).
 
-    The turn goes on once ``request`` is answered, with ``respond``.
+    The turn goes on once you answer ``request``, with ``respond``.
     """
 
     code = "approval_required"
@@ -267,23 +266,23 @@ class ApprovalRequired(TurnError):
 
     @property
     def request(self) -> ApprovalRequest | None:
-        """What is wanted; ``None`` only in an error that a program made itself."""
+        """The permission that is wanted; ``None`` only in an error that a program made itself."""
         frame = None if self.result is None else self.result.terminal_message
         return None if frame is None else ApprovalRequest(frame)
 
     def respond(self, decision: Decision | Mapping[str, Any]) -> None:
-        """Answers the request, and the turn goes on. Nobody here follows it any more.
+        """Answers the request, and the turn goes on. Nobody here follows it from then on.
 
-        Sends ``input`` with an ``approval_response`` (section 13), and waits for nothing: a
-        subscription to ``turn_finished`` (``client.messages``) tells of the end.
+        Sends ``input`` with an ``approval_response`` (section 13), and does not wait for anything.
+        To learn of the turn's end, subscribe to ``turn_finished`` (``client.messages``).
 
         Args:
-            decision: ``allow(...)``, ``deny(...)``, or the plain form of one.
+            decision: ``allow(...)``, ``deny(...)``, or either of them in plain form.
 
         Raises:
-            InvalidOption: A program made or copied this error itself, or took it out of a batch:
-                there is nobody to answer. ``client.input`` does the same.
-            InvalidCommand: It is no decision.
+            InvalidOption: This error was made or copied by a program, or taken out of a batch, so
+                it has no client to answer through. ``client.input`` does the same.
+            InvalidCommand: ``decision`` is not a decision.
             Disconnected: There is no connection.
         """
         if self._answer is None or self.request is None:
@@ -296,11 +295,11 @@ class ApprovalRequired(TurnError):
 
 
 class StructuredOutputError(TurnError):
-    """The agent has not handed in a result that fits ``output_type``, and was asked twice.
+    """The agent submitted no result that fits ``output_type``, although it was asked twice.
 
     Attributes:
-        errors: What is wrong with the last one, each beginning with its field; empty when there was
-            none.
+        errors: What is wrong with the last result, each beginning with its field; empty if there
+            was none.
     """
 
     code = "structured_output"
@@ -324,12 +323,12 @@ class Lagged(LettaAppError):
 
 
 class ServerStartError(LettaAppError):
-    """A server of one's own did not start. The message ends with what it printed last.
+    """A server of your own did not start. The message ends with what it printed last.
 
     Attributes:
-        command: The program and its arguments, as they were given.
-        exit_code: What it ended with: 127 where a Unix shell has not found it; ``None`` where it
-            was killed, or ran until it was ended from here.
+        command: The program and its arguments, as you gave them.
+        exit_code: What it ended with: 127 if a Unix shell did not find it; ``None`` if it was
+            killed, or ran until it was ended from here.
         output_tail: The last lines that it printed, the oldest first.
     """
 

@@ -43,11 +43,11 @@ _SECONDS = (
 
 
 class InsecureTokenWarning(UserWarning):
-    """The token goes to the server without encryption, over a network on which others may read it.
+    """The token goes to the server unencrypted, over a network on which others may read it.
 
-    It comes when a client is made with a token and a URL with ``ws:`` or ``http:``, of another host
-    than this machine. ``warnings.simplefilter("error", letta.InsecureTokenWarning)`` makes it an
-    error; then there is no client, and nothing is sent.
+    The warning is given when a client is made with a token and a ``ws:`` or ``http:`` URL whose
+    host is not this machine. ``warnings.simplefilter("error", letta.InsecureTokenWarning)`` turns
+    it into an error; then no client is made, and nothing is sent.
     """
 
 
@@ -55,14 +55,15 @@ class InsecureTokenWarning(UserWarning):
 class Reconnect:
     """How a lost connection is opened again.
 
-    The waits before the attempts are drawn at random below a limit that doubles from ``base`` to
-    ``cap``. It starts from ``base`` again after a connection that was of use (a turn has ended on
-    it, or a request was answered) or was open for at least ``cap``.
+    The waits before the attempts are random, below a limit that doubles from ``base`` to ``cap``.
+    The limit starts at ``base`` again after a connection that was of use (a turn has ended on it,
+    or a request was answered) or was open for at least ``cap``.
 
     Attributes:
-        max_attempts: After so many failures in a row it is given up; ``None`` for never.
+        max_attempts: After how many failures in a row the client gives up; ``None`` for never.
         base: The longest wait before the first attempt, in seconds.
-        cap: The longest wait before any attempt, in seconds; ``math.inf`` lets it double for ever.
+        cap: The longest wait before any attempt, in seconds; ``math.inf`` lets it double without
+            end.
 
     Raises:
         InvalidOption: One of them is not usable.
@@ -94,7 +95,7 @@ class TlsOptions:
 
     Attributes:
         ca: Certificates to trust instead of the system's: PEM text, or the path of a PEM file.
-        verify: Whether the server's certificate is checked. Turn it off for experiments only.
+        verify: Whether the server's certificate is checked. Turn this off only for experiments.
 
     Raises:
         InvalidOption: One of them is of another type.
@@ -115,23 +116,25 @@ class TlsOptions:
 class RecordOptions:
     """A recording of everything that goes over a client's sockets.
 
-    One JSON object per line: the time, the number of the connection, the direction, the frame. The
-    client can be played with it later (``replay``), and it can be sent along with a report.
+    The file has one JSON object per line: the time, the number of the connection, the direction,
+    the frame. A client can be run against it later (``replay``), or you can send it along with a
+    report.
 
-    Never written are the token, and the values of an agent's secrets and of a provider's fields,
-    also where they are repeated later. Prompts, answers and files are; take out with ``redact``
-    what others must not read. The file is readable for its owner only.
+    The token is never written, nor are the values of an agent's secrets and of a provider's fields,
+    even where they are repeated later. Prompts, answers and files are written: use ``redact`` to
+    remove what others must not read. Only the file's owner can read it.
 
-    The sockets do not wait for the file: it is written by a thread of its own. What comes faster
-    waits, and above 65,536 lines or 64 MiB is left out and counted (``stats.unrecorded``). Each
-    line is written at once and as a whole, so a process that dies leaves at most one broken line.
+    The sockets do not wait for the file: a thread of its own writes it. Lines that come faster than
+    it can write are queued; above 65,536 lines or 64 MiB they are left out and counted
+    (``stats.unrecorded``). Each line is written at once and as a whole, so a process that dies
+    leaves at most one broken line.
 
     Attributes:
-        path: The file. One that is there already is moved aside, like a full one; one that another
-            recording still writes is refused, as each client needs its own.
-        max_bytes: When the file is full: it becomes ``NAME.1``, that becomes ``NAME.2``, and a new
-            one is begun.
-        max_files: How many such older files are kept.
+        path: The file. A file that already exists is moved aside, as if it were full. A file that
+            another recording is still writing is refused: each client needs its own.
+        max_bytes: The size at which the file is full: it is then renamed to ``NAME.1``, what was
+            ``NAME.1`` to ``NAME.2``, and a new file is begun.
+        max_files: How many of these older files are kept.
 
     Raises:
         InvalidOption: One of them is not usable.
@@ -152,7 +155,7 @@ class RecordOptions:
 
 @dataclass(frozen=True)
 class ConnectOptions:
-    """All that a client is made of, as one value: for ``connect`` and ``create_app_server_client``.
+    """Everything a client is made from, as one value; ``connect`` takes it.
 
     ::
 
@@ -160,61 +163,63 @@ class ConnectOptions:
         async with letta.connect(options) as client:
             ...
 
-    A client belongs to its process; its options can be pickled, so that a worker process makes a
-    client of its own. The pickle has the token, and so has ``dataclasses.asdict``; the repr has
-    not. ``dataclasses.replace`` makes others of it. Making one sends nothing. Of the limits of time
-    ``math.inf`` means that there is none; ``settle_pause`` and ``Reconnect.base`` are waits, which
-    have to end.
+    A client belongs to its process; its options can be pickled, so that a worker process can make a
+    client of its own. The pickle contains the token, and so does ``dataclasses.asdict``; the repr
+    does not. ``dataclasses.replace`` makes a changed copy. Making options sends nothing. For time
+    limits, ``math.inf`` means that there is no limit. ``settle_pause`` and ``Reconnect.base`` are
+    waits, which have to end, so they cannot be infinite.
 
     Attributes:
         url: ``ws://``, ``wss://``, ``http://`` or ``https://``; an empty path means ``/ws``.
         token: The capability token or signed bearer token (protocol section 4). It appears in no
-            log, error or repr. Where it would go over a network without encryption, making a client
-            warns with ``InsecureTokenWarning``.
+            log, error or repr. If it would cross a network unencrypted, making a client warns with
+            ``InsecureTokenWarning``.
         transport: ``single`` for one socket (servers from 0.29.7 on), ``split`` for two, ``auto``
             to ask the server.
         connect_timeout: Seconds from the first packet to the open WebSocket.
-        request_timeout: Seconds for the answer of a request that names no limit of its own.
+        request_timeout: Seconds for the answer to a request that sets no limit of its own.
         keepalive_interval: Seconds of silence before a ping is sent.
-        keepalive_timeout: Seconds that ping may stay unanswered before the connection is lost. When
-            the machine has slept, the server is pinged at once and has 5 s. Sleep counts for no
-            limit of time.
+        keepalive_timeout: Seconds that this ping may stay unanswered before the connection is
+            considered lost. After the machine has slept, the server is pinged at once and has 5 s
+            to answer. Time asleep does not count towards any time limit.
         max_message_bytes: The largest message in either direction, in bytes; the default of 100 MiB
             is the server's own limit.
-        max_pending_requests: How many requests and turns may wait at once; further ones raise
-            ``TooManyRequests``, and nothing of them is sent.
+        max_pending_requests: How many requests and turns may wait at once. Further ones raise
+            ``TooManyRequests`` without sending anything.
         tls: Which certificates to accept; the system's by default.
         settle_pause: Seconds to wait before an input on a runtime whose turn has just ended,
             because the server is still cleaning up (section 18).
         external_tool_concurrency: How many external tools run at once; further calls wait.
-        external_tool_timeout: Seconds from a tool's call to its answer; then the client answers
-            with an error. The server itself gives up after 5 minutes (section 14).
+        external_tool_timeout: Seconds from a tool's call to its answer; after that the client
+            answers with an error. The server itself gives up after 5 minutes (section 14).
         reconnect: Whether a lost connection is opened again, and how; ``True`` means
-            ``Reconnect()``. Runtimes that were started are started again with their tools, others
-            are subscribed to again, and watched files are watched again. Commands are never
-            repeated: what was in flight fails. It ends when the server refuses the token or is no
-            App Server. A first connection is not tried again.
-        standby: Whether there is a second connection to the same server, which takes over when the
-            first one is lost. A running turn then goes on; the server cancels one that nobody
-            watches any more (sections 7 and 16). It sends a ``sync`` for each runtime, and every
-            event comes twice over the network; one copy is used. What a program sees of a loss is
-            ``on_disconnect`` with ``will_reconnect``, and the states ``reconnecting`` and ``open``
-            at once: requests in flight fail, terminals and external tools that run end, external
-            tools are registered again, inputs that had not begun are looked for.
-            ``client.stats.standby`` says how it stands; a loss before it is ``ready``, or of both
-            connections, is one as without it. With ``reconnect=False`` there is none, nor for a
-            server with split channels, which has one client only.
+            ``Reconnect()``. Runtimes that this client had started are started again with their
+            tools, others are subscribed to again, and watched files are watched again. Commands are
+            never repeated: what was in flight fails. The client gives up when the server refuses
+            the token or is no App Server. A first connection that fails is not retried.
+        standby: Whether to keep a second connection to the same server, which takes over when the
+            first one is lost. A running turn then goes on, whereas the server cancels a turn that
+            nobody watches any more (sections 7 and 16). The second connection sends a ``sync`` for
+            each runtime, and every event crosses the network twice; one copy is used. When a
+            connection is lost, the program sees ``on_disconnect`` with ``will_reconnect``, and the
+            states ``reconnecting`` and ``open`` right after each other. Requests in flight fail,
+            running terminals and external tools end, external tools are registered again, and
+            inputs that had not begun are looked for. ``client.stats.standby`` tells whether the
+            second connection is ready. If one is lost before that, or both are lost, it is the same
+            as without a standby. There is no standby with ``reconnect=False``, nor on a server with
+            split channels, which accepts only one client.
         record: A file for everything that goes over the sockets, or ``RecordOptions``.
-        redact: What is taken out of a recording besides what always is: names of fields, whose
-            values become ``"[redacted]"`` (``content`` at any depth, or a path from the frame on
-            such as ``payload.messages.*.content``); or a function that is given each frame, a
-            ``dict`` that it may change, and ``"send"`` or ``"recv"``, and returns what is written,
-            or ``None`` for nothing. It runs in a thread of the recording's own, after everything
-            else was taken out; when it raises, the frame is left out.
+        redact: What is removed from a recording besides what always is. Either names of fields,
+            whose values become ``"[redacted]"`` (``content`` at any depth, or a path from the top
+            of the frame such as ``payload.messages.*.content``); or a function that gets each
+            frame, as a ``dict`` that it may change, and ``"send"`` or ``"recv"``, and returns what
+            to write, or ``None`` to leave the frame out. The function runs in a thread of the
+            recording's own, after everything else has been removed; if it raises, the frame is left
+            out.
 
     Raises:
-        InvalidOption: One is of another type or out of range; the message begins with its name.
-            The rest, such as what ``url`` says, is checked when a client is made.
+        InvalidOption: An option has the wrong type or is out of range; the message begins with its
+            name. The rest, such as what ``url`` says, is checked when a client is made.
     """
 
     url: str

@@ -46,8 +46,8 @@ class Usage(Plain):
         cache_write_tokens: Prompt tokens written to the provider's cache.
         reasoning_tokens: Tokens spent on reasoning.
         step_count: Steps taken.
-        context_tokens: Tokens in the context window after the last run; not a sum. ``None`` where
-            the server did not say.
+        context_tokens: Tokens in the context window after the last run; this one is not a sum.
+            ``None`` if the server did not say.
     """
 
     prompt_tokens: int = 0
@@ -68,7 +68,7 @@ class ToolCall(Plain):
         id: The id of the call.
         name: The tool.
         arguments: The arguments as JSON text, as the model wrote them.
-        status: ``success`` or ``error``; ``None`` while it is not known.
+        status: ``success`` or ``error``; ``None`` if it is not known.
         output: What the tool returned.
         run_id: The run that made the call.
     """
@@ -133,7 +133,7 @@ class RunText(Plain):
     Attributes:
         run_id: The run.
         text: Its assistant text.
-        withdrawn: Whether the run failed and was tried again, so that its text does not count.
+        withdrawn: Whether the run failed and was retried, so that its text does not count.
     """
 
     run_id: str
@@ -175,38 +175,39 @@ class Arrival:
 
 @dataclass(frozen=True)
 class TurnResult(Plain, Rich):
-    """What a turn came to, or, inside an error, what is known of it.
+    """The outcome of a turn or, inside an error, what is known of it.
 
     Attributes:
         runtime: The agent and the conversation, usable as ``runtime=`` of the next command.
         status: ``completed``, ``aborted``, ``failed``, ``requires_approval`` or ``disconnected``;
-            ``None`` only inside an error that came before the outcome was known.
-        text: The assistant's text over all runs in order, without runs that failed and were
-            retried.
+            ``None`` only inside an error that was raised before the outcome was known.
+        text: The assistant's text of all runs in order, without runs that failed and were retried.
         runs: The text run by run.
         tool_calls: The tool calls in order.
-        messages: What the agent said, thought and called, in order; the calls are those of
-            ``tool_calls``. Runs that failed and were retried are left out.
-        usage: Token counts, summed.
-        stop_reason: The server's word for the end, such as ``end_turn``; unknown words are kept.
-        error: The server's text for people when the turn failed.
+        messages: What the agent said, thought and called, in order; the tool calls are the same as
+            in ``tool_calls``. Runs that failed and were retried are left out.
+        usage: Token counts, summed over the runs.
+        stop_reason: The server's word for why the turn ended, such as ``end_turn``; unknown words
+            are kept.
+        error: The server's message for people, if the turn failed.
         run_ids: The runs of the turn in order.
         client_message_ids: The ids of the messages that this input carried.
         merged_with: Ids of other inputs' messages that the same turn answered (protocol section
             10).
-        turn_id: The server's id of the turn's batch; no key for correlation (section 10).
+        turn_id: The server's id of the turn's batch; it cannot be used to match a turn to its input
+            (section 10).
         disposition: ``started`` or ``queued``, where the server said so.
-        completed_by: What told that the turn was over (sections 17.2 and 17.3).
-        terminal_message: The frame that told it.
+        completed_by: What showed that the turn was over (sections 17.2 and 17.3).
+        terminal_message: The frame that showed it.
         duration: Seconds from sending the input to the end.
-        retries: How many runs failed and were tried again.
-        detached: Whether the runtime's state was lost under the turn (section 18): such a turn can
-            neither be approved nor aborted.
-        delivery: How the input came to its turn, where connections were lost (section 16).
-            ``sent``: it was sent once, and the connection held. ``recovered``: what the result says
-            is what the server has stored. ``resent``: the stored conversation proved that it had
-            not arrived, and it was sent again. Inside a ``TurnInterrupted`` also
-            ``undelivered``: it is known not to have arrived; and ``unknown``: nobody knows.
+        retries: How many runs failed and were retried.
+        detached: Whether the runtime's state was lost while the turn ran (section 18); nobody can
+            approve or abort anything in such a turn.
+        delivery: How the input reached its turn, if connections were lost (section 16). ``sent``:
+            it was sent once, and the connection held. ``recovered``: the result was completed from
+            what the server has stored. ``resent``: the stored conversation proved that the input
+            had not arrived, and it was sent again. Inside a ``TurnInterrupted`` it can also be
+            ``undelivered``: the input is known not to have arrived; or ``unknown``: nobody knows.
     """
 
     _rich: ClassVar[str] = "result"

@@ -30,8 +30,9 @@ __all__ = ["OwnServer", "Spawning", "spawn_server"]
 class OwnServer:
     """A running server, from ``spawn_server``.
 
-    Pass it to ``connect``. It ends when it is closed, when its ``async with`` block is left, when
-    this process ends, however that happens (on Windows: in order), and when nobody has it any more.
+    Pass it to ``connect``. The server ends when it is closed, when its ``async with`` block is
+    left, when nothing refers to this object any more, and when this process ends, however that
+    happens (on Windows only when it exits normally).
     """
 
     def __init__(self, native: _native.Server, log: ServerLog | None = None) -> None:
@@ -52,19 +53,20 @@ class OwnServer:
 
     @property
     def joined(self) -> bool:
-        """Whether another program's server was joined; that one goes on when it is closed here."""
+        """Whether this is another program's server; closing it here lets that server go on."""
         return self._native.joined
 
     def options(self, **settings: Unpack[ConnectSettings]) -> ConnectOptions:
-        """Returns what clients of this server are made of, its token included.
+        """Returns the options for a client of this server, including its token.
 
-        To be pickled for a worker process, which then makes a client of its own. Sends nothing.
+        They can be pickled for a worker process, which then makes a client of its own. Sends
+        nothing.
 
         Args:
-            **settings: The others of ``ConnectOptions``.
+            **settings: The other fields of ``ConnectOptions``.
 
         Raises:
-            InvalidOption: One is not usable.
+            InvalidOption: A setting has an unusable value.
         """
         given: ConnectSettings = {"token": self.token, **settings}
         return ConnectOptions(url=self.url, **given)
@@ -76,7 +78,8 @@ class OwnServer:
     async def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
 
-        Cancelling does not keep it alive. ``on_log`` has had its last line then.
+        Cancelling does not keep the server alive. By the time this returns, ``on_log`` has had the
+        last line.
         """
         if os.getpid() != self._pid:
             return  # after a fork it is the parent's
@@ -146,30 +149,31 @@ def spawn_server(
 ) -> Spawning:
     """Starts an App Server and waits until it answers.
 
-    ``server = await spawn_server()``, or ``async with spawn_server() as server:``, which ends it.
-    The command is run without a shell, with ``--listen ws://127.0.0.1:0`` and the hash of a token
-    made for it (protocol section 4); then ``/readyz`` is asked (section 3). Cancelling ends it.
+    ``server = await spawn_server()``, or ``async with spawn_server() as server:``, which ends the
+    server with the block. The command is run without a shell, with ``--listen ws://127.0.0.1:0``
+    and the hash of a token that is made for this server (protocol section 4); then ``/readyz`` is
+    polled (section 3). Cancelling ends the server.
 
     Args:
-        command: The program and its arguments, to which those are added.
-        cwd: The directory it runs in.
-        env: Environment variables, besides those of this process.
-        auth: Whether clients need a token. Without, every program on the machine could use it.
-            ``None`` is the default, and so it is for ``reuse``.
-        reuse: Whether a server that was started with this option, by any program of the same user,
-            is joined instead. A joined one ends with its owner, not here.
-        ready_timeout: Seconds until it has to answer.
-        on_log: Is called with every line that the server prints, on either of its outputs and from
-            its start on: on the loop's thread, without the line's end. One of more than 64 KiB
-            comes in pieces. An exception is logged. When the loop lags more than 65,536 lines or
-            64 MiB behind, the oldest go, and a line says how many. A joined server's lines are
-            its owner's.
+        command: The program and its arguments; the arguments above are added.
+        cwd: The directory that the server runs in.
+        env: Environment variables, in addition to those of this process.
+        auth: Whether clients need a token. Without one, every program on the machine could use the
+            server. ``None`` means the default; the same goes for ``reuse``.
+        reuse: Whether to join a server that any program of the same user has started with this
+            option, if there is one. A joined server ends with its owner, not here.
+        ready_timeout: Seconds in which the server has to answer.
+        on_log: A function that is called with every line that the server prints, on either of its
+            outputs, from its start on. It is called on the loop's thread, with the line without its
+            line break. A line of more than 64 KiB comes in pieces. An exception in the function is
+            logged. If the loop lags more than 65,536 lines or 64 MiB behind, the oldest lines are
+            dropped, and a line says how many. The lines of a joined server go only to its owner.
 
     Raises:
-        InvalidOption: An option is not usable; raised at once, not when awaited, except for a
-            ``cwd`` that is not there.
-        TypeError: ``on_log`` is no plain function; raised at once as well.
-        ServerStartError: It did not start, with the end of what it printed.
+        InvalidOption: An option has an unusable value; raised at once, not when awaited, except for
+            a ``cwd`` that does not exist.
+        TypeError: ``on_log`` is not a plain function; raised at once as well.
+        ServerStartError: The server did not start; the message has the end of what it printed.
     """
     if isinstance(command, str) or not command:
         raise InvalidOption("command: expected a program and its arguments as a list of texts")

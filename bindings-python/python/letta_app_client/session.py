@@ -66,9 +66,9 @@ _OWN_OPTIONS = (
 
 
 class TurnSettings(TypedDict, total=False):
-    """How a turn is limited and who is asked for permissions; as for ``AppServerClient.run_turn``.
+    """The limits of a turn and who decides on permissions; as for ``AppServerClient.run_turn``.
 
-    Times are seconds, ``None`` for no limit.
+    Times are in seconds; ``None`` means no limit.
     """
 
     timeout: float | None
@@ -106,8 +106,8 @@ class Session(Rich):
         async for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    A cheap handle: several may exist for one conversation. One that is dropped answers calls of its
-    tools until the turns that it has sent are over.
+    A session is a cheap handle: several may exist for one conversation. If you drop one, it still
+    answers calls of its tools until the turns that it has sent are over.
     """
 
     _rich: ClassVar[str] = "session"
@@ -161,7 +161,7 @@ class Session(Rich):
 
     @property
     def mode(self) -> str:
-        """What runs unasked, as it was set here last."""
+        """Which tools run without asking, as last set here."""
         return str(self._start["mode"])
 
     @property
@@ -173,8 +173,8 @@ class Session(Rich):
     def cwd_ignored(self) -> bool:
         """Whether the server has silently kept another directory than the one asked for.
 
-        It does so when there is no such directory on its machine (protocol section 8); ``cwd`` is
-        the one it kept.
+        The server does so when there is no such directory on its machine (protocol section 8);
+        ``cwd`` is then the one it kept.
         """
         return self._cwd_ignored
 
@@ -187,16 +187,16 @@ class Session(Rich):
     def approvals(self) -> tuple[AuditEntry, ...]:
         """What was decided on permissions in this session's turns: when, by whom, and why not.
 
-        By the functions and policies given as ``approvals``, in the order of the decisions. What is
-        decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
-        These are the latest 4,096, or as many as have requests of 64 MiB together;
-        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all.
+        Lists the decisions of the functions and policies given as ``approvals``, in order.
+        Decisions made without one, by ``"deny"`` or ``allow``, appear only in the events of the
+        turn. The list holds the latest 4,096, or as many as have requests of 64 MiB together;
+        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all of them.
         """
         return self._decided.entries()
 
     @property
     def approvals_dropped(self) -> int:
-        """How many decisions ``approvals`` does not have any more, because there were too many."""
+        """How many decisions are no longer in ``approvals``, because there were too many."""
         return self._decided.dropped
 
     @overload
@@ -220,43 +220,44 @@ class Session(Rich):
         check: bool | None = None,
         **settings: Unpack[TurnSettings],
     ) -> TurnResult:
-        """Asks, and waits for the end of the turn.
+        """Sends a prompt and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server. Where the connection is lost, the turn is looked for in the stored
-        conversation of the next one, and an input that is proven not to have arrived is sent again:
-        see ``resend``, which is ``"if_uncommitted"`` here.
+        turn on the server. If the connection is lost, the next one is used to look for the turn in
+        the stored conversation; an input that is proven not to have arrived is sent again: see
+        ``resend``, which is ``"if_uncommitted"`` here.
 
-        With ``output_type`` the agent has to hand in an object of that type, which is
-        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
-        arguments are the fields of the type (``runtime_external_tools_update``, section 14, or
-        ``runtime_start`` where the server is too old for that); only this turn sees it, and nobody
-        is asked for permission. Arguments that do not fit are told to
-        the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other, and
-        each waits until nothing else runs there (its limits hold meanwhile): the server would give
-        it the tools of that other turn (section 10).
+        With ``output_type`` the agent has to submit an object of that type, which becomes
+        ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
+        the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
+        if the server is too old for that). Only this turn sees the tool, and it needs no
+        permission. If the arguments do not fit, the agent is told which
+        and why; if it ends its turn without a result, it is asked once more, in a second turn.
+        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        the other, and each waits until nothing else runs there, because the server would otherwise
+        give it the tools of the other turn (section 10). Its limits apply while it waits.
 
         Args:
             prompt: What is said.
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
-            check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. The session's by default, and where that
-                has none ``True``; always ``True`` with ``output_type``.
+            check: Whether a turn that did not end normally raises. Otherwise its result is
+                returned, as ``subprocess.run`` does. The default is the session's ``check``, or
+                ``True`` if that has none; with ``output_type`` it is always ``True``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
-            TurnAborted: It was stopped, unless by ``close``, or its input removed from the queue
-                (this one always).
-            ApprovalRequired: It wants a permission, with ``approvals="pause"``.
-            TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
-            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
-                instead, ``errors`` what is wrong with the last one.
-            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
-            TypeError: There is no such setting, or JSON has no values of ``output_type``.
+            TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
+                from the queue, which raises even without ``check``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            TurnError: Its other subclasses, and the other errors, as for
+                ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
+                said instead, ``errors`` what is wrong with the last attempt.
+            InvalidOption: With ``output_type``: ``check`` is false, or the session has a tool
+                ``submit_result`` of its own. Or a setting has an unusable value. Nothing was sent.
+            TypeError: There is no such setting, or ``output_type`` cannot be expressed in JSON.
         """
         settings = checked("Session.run", settings, ("check", "output_type"))
         raises = expect_check(check, otherwise=self._check is not False)
@@ -274,48 +275,48 @@ class Session(Rich):
     def send(
         self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
     ) -> Turn:
-        """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.
+        """Sends a prompt and returns the turn's handle at once; see ``AppServerClient.send_turn``.
 
-        A second one is queued by the server while the first runs. However the turn ends, awaiting
-        it gives its result, unless it is interrupted or comes to a limit.
+        If another turn is running, the server queues this one. Awaiting the turn gives its result
+        however it ends, unless it is interrupted or reaches a limit.
 
         Args:
             prompt: What is said.
-            check: Whether awaiting the turn raises where the agent did not end it itself, as with
-                ``run``. The session's by default, and where that has none ``False``.
+            check: Whether awaiting the turn raises when it did not end normally, as with ``run``.
+                The default is the session's ``check``, or ``False`` if that has none.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
             InvalidOption: A setting is not usable.
             TypeError: There is no such setting.
-            LettaAppError: Its other kinds, as for ``AppServerClient.send_turn``.
+            LettaAppError: Its other subclasses, as for ``AppServerClient.send_turn``.
         """
         return self._send("send", prompt, settings, check=check)
 
     def stream(
         self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
     ) -> TurnStream[TurnEvent]:
-        """Asks, and iterates over what happens; the last event is ``TurnFinished``.
+        """Sends a prompt and iterates over the turn's events; the last is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises in
-        place of that event where the agent did not end the turn itself. See ``Turn``; for the rest
-        it is as ``send``.
+        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises
+        instead of giving that event if the turn did not end normally. See ``Turn``; otherwise it
+        works like ``send``.
         """
         return aiter(self._send("stream", prompt, settings, check=check))
 
     def stream_text(
         self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
     ) -> TurnStream[str]:
-        """Asks, and iterates over the agent's text as it comes; see ``Turn.stream_text``.
+        """Sends a prompt and iterates over the agent's text as it comes; see ``Turn.stream_text``.
 
-        For the rest it is as ``stream``.
+        Otherwise it works like ``stream``.
         """
         return self._send("stream_text", prompt, settings, check=check).stream_text()
 
     async def abort(self) -> bool:
-        """Stops whatever runs in the conversation, also what others started (section 15).
+        """Stops whatever is running in the conversation, even if others started it (section 15).
 
-        Sends ``abort_message``; the queue goes on.
+        Sends ``abort_message``; inputs in the server's queue still run.
 
         Returns:
             Whether there was something to stop.
@@ -354,7 +355,7 @@ class Session(Rich):
         return self.conversation_id == "default"
 
     async def fork(self) -> Session:
-        """Makes a copy of the conversation that goes its own way, with the same mode and directory.
+        """Copies the conversation into a new one, with the same mode and directory.
 
         Sends ``conversation_fork``, then ``runtime_start``.
         """
@@ -369,18 +370,19 @@ class Session(Rich):
         return await Opening(self._client, start, *rest, check=self._check)
 
     def set_mode(self, mode: PermissionMode) -> None:
-        """Changes what runs unasked: ``change_device_state``. The server sends no answer."""
+        """Changes which tools run without asking: ``change_device_state``, which has no answer."""
         self._change({"mode": mode})
         self._start["mode"] = mode
 
     async def set_cwd(self, path: str | os.PathLike[str]) -> None:
         """Changes the directory: ``change_device_state``, and waits until the server shows it.
 
-        Where it does not, it is asked (``sync``) 0.25 s after it has handled the change, or 2 s
-        after that was sent.
+        If the server does not show it by itself, it is asked (``sync``) 0.25 s after it has handled
+        the change, or 2 s after the change was sent.
 
         Args:
-            path: On the server's machine; a relative one is taken from here.
+            path: On the server's machine; a relative path is resolved against the current directory
+                of this process.
 
         Raises:
             RequestError: The server has kept another directory.
@@ -398,7 +400,7 @@ class Session(Rich):
     async def update_model(self, handle: str) -> None:
         """Changes the model by its handle: ``update_model``.
 
-        A handle nobody knows is accepted, and fails when it is used (protocol section 19).
+        An unknown handle is accepted, and fails only when it is used (protocol section 19).
         """
         await self._client.request(
             {
@@ -409,10 +411,10 @@ class Session(Rich):
         )
 
     async def close(self) -> None:
-        """Stops the turns that were sent through this session and have not ended; does not wait.
+        """Stops this session's turns that have not ended, without waiting for their end.
 
-        The conversation stays on the server. Its tools are not answered any more, and it is not
-        started again after a reconnect, unless another session has it, or a command names it.
+        The conversation stays on the server. Calls of its tools are no longer answered, and it is
+        not started again after a reconnect, unless another session uses it or a command names it.
         """
         self._own.close()
         self._stop()

@@ -141,22 +141,22 @@ class Tool(Generic[P, R]):
 class ToolSet:
     """Tools of different names: what to register, and the function that answers their calls.
 
-    ``client.on_external_tool_call(tools)`` lets it answer. The arguments are converted to the
-    hinted types first; where they do not fit, the model is told so and nothing is called. An
-    ``async def`` runs on the client's loop, any other function in a thread of its own. What an
-    exception says becomes an error result; its traceback goes to the log. A call that nobody waits
-    for any more sets ``ToolContext.cancelled``, and cancels an ``async def``.
+    ``client.on_external_tool_call(tools)`` lets it answer. The arguments are first converted to the
+    hinted types; if they do not fit, the model is told so and nothing is called. An ``async def``
+    runs on the client's loop, any other function in a thread of its own. An exception's message
+    becomes an error result; its traceback goes to the log. When a call's answer is no longer
+    wanted, ``ToolContext.cancelled`` is set and an ``async def`` is cancelled.
 
     Attributes:
         scope_id: The scope that an input has to name in ``external_tool_scope_ids`` for the model
-            to see these tools; ``None`` for tools that it always sees. The inputs of a session that
-            has these tools name it.
+            to see these tools; ``None`` for tools that it always sees. A session with these tools
+            names the scope in its inputs.
     """
 
     def __init__(
         self, tools: Iterable[Tool[..., Any] | Callable[..., Any]] = (), scope_id: str | None = None
     ) -> None:
-        """Takes tools, and functions that become some; of another set its scope as well.
+        """Takes tools, or functions to make them from; a set also brings its scope.
 
         Raises:
             InvalidOption: Two have the same name, or the scope is no text.
@@ -246,25 +246,25 @@ def tool(
     label: str | None = None,
     description: str | None = None,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
-    """Makes a tool of a function: ``@tool``, ``@tool(name=…)``, or ``tool(thing.method)``.
+    """Makes a tool from a function: ``@tool``, ``@tool(name=…)``, or ``tool(thing.method)``.
 
     The JSON Schema comes from the type hints: ``str``, ``int``, ``float``, ``bool``, ``None``,
-    lists, tuples, sets, mappings, unions, ``Literal``, enums (by value; by name where the values
-    are none of JSON), dataclasses, ``TypedDict``, named tuples, pydantic models and types,
-    ``bytes`` (as base64), ``datetime``, ``date``, ``time``, ``UUID``, ``Path``. A missing hint,
-    ``Any`` and ``object`` let any value in. A default makes a parameter optional. Text in
-    ``Annotated`` and the docstring (Google, numpy or reStructuredText style) describe it. A
-    parameter with the hint ``ToolContext`` gets that; the model does not see it.
+    lists, tuples, sets, mappings, unions, ``Literal``, enums (by value, or by name if JSON has no
+    such values), dataclasses, ``TypedDict``, named tuples, pydantic models and types, ``bytes`` (as
+    base64), ``datetime``, ``date``, ``time``, ``UUID``, ``Path``. A missing hint, ``Any`` and
+    ``object`` accept any value. A default makes a parameter optional. Text in ``Annotated`` and the
+    docstring (Google, numpy or reStructuredText style) describe the parameters. A parameter with
+    the hint ``ToolContext`` receives the context; the model does not see that parameter.
 
     In a union a value is read as the first type that fits, in the order written.
 
-    Nothing is sent: a ``ToolSet`` says how the tool is registered, and answers its calls.
+    Nothing is sent: a ``ToolSet`` holds what is registered for the tool, and answers its calls.
 
     Args:
         function: A function or an ``async def``.
         name: Its name for the model, where it is not the function's own.
         label: Its name for people.
-        description: What it is for, instead of the text of its docstring before the first section.
+        description: What it is for; without it, the text of the docstring before its first section.
 
     Raises:
         InvalidOption: The name is not usable.

@@ -32,7 +32,7 @@ class Turn(Uncopied, Rich):
 
     ``await turn`` waits for its ``TurnResult``, any number of times and in any number of tasks.
     ``async for event in turn`` follows what happens in it; ``async with`` stops it at the end of
-    the block. In any order, and together::
+    the block. You can combine these in any order::
 
         turn = client.send_turn(runtime=runtime, payload=payload)
         async for event in turn:
@@ -43,10 +43,10 @@ class Turn(Uncopied, Rich):
                     print("->", name)
         result = await turn
 
-    Cancelling whoever awaits or iterates stops the turn on the server, at once and for everybody:
-    the engine sends ``abort_message``, or takes the input out of the queue (protocol sections 10
-    and 15), and looks after the rest. ``asyncio.shield`` or ``detach`` keeps it going. A handle
-    that is dropped stops nothing: the turn goes on to its end unseen.
+    Cancelling a task that awaits or iterates stops the turn on the server, at once and for
+    everybody: the engine sends ``abort_message``, or takes the input out of the queue (protocol
+    sections 10 and 15), and sees it through. ``asyncio.shield`` or ``detach`` keeps the turn going.
+    Dropping the handle stops nothing: the turn goes on to its end unseen.
     """
 
     __slots__ = ("__weakref__", "_agent_id", "_flight", "_prompt")
@@ -67,35 +67,35 @@ class Turn(Uncopied, Rich):
 
     @property
     def agent_id(self) -> str:
-        """Who was asked."""
+        """The agent that was asked."""
         return self._agent_id
 
     def __await__(self) -> Generator[Any, Any, TurnResult]:
         return self._flight.outcome().__await__()
 
     def __aiter__(self) -> TurnStream[TurnEvent]:
-        """Iterates over the events from the moment of sending, however late it begins.
+        """Iterates over the events from the moment of sending, however late you begin.
 
-        The last one is ``TurnFinished``; a turn that fails raises what awaiting raises. One task at
-        a time may read, and every event is given once; after the last one a new iteration gives
-        ``TurnFinished`` again.
+        The last one is ``TurnFinished``; a turn that fails raises what awaiting it raises. Only one
+        task at a time may read, and every event is given once; after the last one, a new iteration
+        gives ``TurnFinished`` again.
 
-        The engine keeps up to 65,536 events or 64 MiB for a reader who lags. Then neighbouring
-        pieces of one text, or of one call's arguments or output, become one event, and where that
-        is not enough the oldest pieces, outputs, statuses and unknown events go. ``EventsDropped``
-        counts both; the result has all of it.
+        The engine keeps up to 65,536 events or 64 MiB for a reader that lags. Above that,
+        neighbouring pieces of one text, or of one call's arguments or output, are merged into one
+        event; if that is not enough, the oldest pieces, outputs, statuses and unknown events are
+        dropped. ``EventsDropped`` counts both; the result is still complete.
 
         Leaving the loop early, by ``break`` or an exception, stops the turn on the server without
-        waiting for it; awaiting the turn then gives what it came to. In an interpreter without
-        reference counts use ``contextlib.aclosing(aiter(turn))`` for that.
+        waiting for it; awaiting the turn then gives its outcome. In an interpreter without
+        reference counts, use ``contextlib.aclosing(aiter(turn))`` to make sure of that.
         """
         return TurnStream(self, self._flight, self._next, self._flight.event_now)
 
     def stream_text(self) -> TurnStream[str]:
         """Iterates over the agent's text as it comes.
 
-        Everything else that happens is left out, and the text of a run that is withdrawn later is
-        not taken back. For the rest it is as ``async for event in turn``, errors included.
+        All other events are left out, and the text of a run that is withdrawn later is not taken
+        back. Otherwise it works like ``async for event in turn``, errors included.
         """
         return TurnStream(self, self._flight, self._next_text, self._text_now)
 
@@ -108,16 +108,16 @@ class Turn(Uncopied, Rich):
 
         Sends ``abort_message``, or ``remove_queue_item`` while the input is queued (protocol
         sections 10 and 15), once it is known where the input is. Resolves when the turn has ended,
-        ``abort_grace`` seconds later at most. Cancelling does not take it back. A turn that has
-        ended is left as it is.
+        after ``abort_grace`` seconds at most. Cancelling this call does not undo the abort. A turn
+        that has already ended is left as it is.
 
         Returns:
-            The result. Its status is ``aborted``, or what the turn had come to by itself. Where the
-            server has not said by then where the input is, it is ``disconnected``: nothing could be
-            sent, and the turn is stopped as soon as something can.
+            The result. Its status is ``aborted``, or whatever the turn had come to by itself. If
+            the server has not said by then where the input is, the status is ``disconnected``:
+            nothing could be sent, and the turn is stopped as soon as something can be.
 
         Raises:
-            LettaAppError: As awaiting the turn.
+            LettaAppError: The same errors as when the turn is awaited.
         """
         self._flight.stop()
         return await self._flight.outcome()
@@ -125,11 +125,12 @@ class Turn(Uncopied, Rich):
     def detach(self) -> None:
         """Lets the turn go on without anybody here watching; sends nothing.
 
-        Iterations end, and awaiting raises ``TurnInterrupted``. It has no limits any more. What it
-        allows runs as before, and what it denies is denied; a permission that its policy or
-        handler has not decided on is asked of the client's handlers, and without any waits until
-        an input comes behind it, and is decided as that one's would be. An input that still waits
-        is sent all the same. A turn that has ended is left as it is.
+        Iterations end, and awaiting raises ``TurnInterrupted``. The turn has no limits any more.
+        What it allows runs as before, and what it denies is still denied. A permission that its
+        policy or handler has not yet decided on goes to the client's handlers; if there are none,
+        it waits until another input is queued behind it, and is then decided as that input's own
+        would be. An input that is still waiting is sent all the same. A turn that has ended is left
+        as it is.
 
         Raises:
             WrongLoop: Called on another event loop.
@@ -140,19 +141,19 @@ class Turn(Uncopied, Rich):
     def display(self) -> None:
         """Shows the turn in the output of this cell of a notebook, and keeps that up to date.
 
-        The agent's text as Markdown, its reasoning and its tool calls folded, the changes of files
-        that it makes, and how long it has taken. The output belongs to this cell whatever runs in
-        others, is updated 10 times a second at most and goes on while a cell computes; what is
-        saved with the notebook is how the turn ended. Text of the agent never becomes HTML that
+        The output has the agent's text as Markdown, its reasoning and its tool calls folded, the
+        changes it makes to files, and how long it has taken. It stays in this cell whatever runs in
+        others, is updated at most 10 times a second, and goes on while a cell computes; what is
+        saved with the notebook is how the turn ended. The agent's text never becomes HTML that
         could run or load anything.
 
-        Returns at once and sends nothing. The output has all events from the moment of sending, so
-        nobody else can iterate over them. Called again, it puts the same output into that cell as
-        well. In IPython without a notebook the end alone is shown.
+        Returns at once and sends nothing. The output takes all events from the moment of sending,
+        so nobody else can iterate over them. When called again in another cell, it shows the same
+        output there as well. In IPython without a notebook only the end is shown.
 
         Raises:
-            InvalidOption: There is no IPython around.
-            RuntimeError: Somebody iterates over the turn already.
+            InvalidOption: This is not running in IPython.
+            RuntimeError: Somebody is already iterating over the turn.
         """
         from .jupyter._live import LiveTurn  # noqa: PLC0415 - only notebooks need it
 
@@ -160,7 +161,7 @@ class Turn(Uncopied, Rich):
         (shown if isinstance(shown, LiveTurn) else LiveTurn(self)).start()
 
     async def approval_request(self) -> ApprovalRequest | None:
-        """Waits until the turn wants a permission, and returns the request, of several the first.
+        """Waits until the turn needs a permission, and returns the request (the first of several).
 
         For turns that were sent with ``approvals="wait"``; ``approve`` and ``deny`` answer it.
         Sends nothing. Cancelling stops the turn on the server, as with awaiting it.
@@ -177,15 +178,16 @@ class Turn(Uncopied, Rich):
         suggestions: Suggestion | str | Iterable[Suggestion | str] = (),
         message: str | None = None,
     ) -> None:
-        """Allows what the turn wants a permission for, of several requests the first.
+        """Allows what the turn asks permission for (the first of several requests).
 
-        For turns that were sent with ``approvals="wait"``, or whose handler takes its time: its
-        answer is not wanted any more then. Sends ``input`` with an ``approval_response`` (protocol
-        section 13), and waits for nothing.
+        For turns that were sent with ``approvals="wait"``, or whose handler takes its time; the
+        handler's answer is then no longer wanted. Sends ``input`` with an ``approval_response``
+        (protocol section 13), and does not wait for anything.
 
         Args:
-            updated_input: Arguments to run the tool with, in place of all of its own.
-            suggestions: Suggested rules to store, or their ids, so that the like runs unasked.
+            updated_input: Arguments to run the tool with; they replace all of its own.
+            suggestions: Suggested rules to store, or their ids, so that similar calls run without
+                asking.
             message: What the agent is told.
 
         Raises:
@@ -197,7 +199,7 @@ class Turn(Uncopied, Rich):
         self._flight.answer(decision)
 
     def deny(self, message: str) -> None:
-        """Denies what the turn wants a permission for; for the rest as ``approve``.
+        """Denies what the turn asks permission for; otherwise like ``approve``.
 
         Args:
             message: The reason; it becomes the result of the tool call.
@@ -215,10 +217,10 @@ class Turn(Uncopied, Rich):
 
         While it is under way: ``settling`` (its input waits until the server has cleaned up after
         the turn before, protocol section 18), ``sent``, ``queued``, ``running``, ``stopping`` (it
-        was told to stop), ``recovering`` (its connection was lost, and it is found out what became
-        of it), or ``ending`` (it is over, and the event loop is about to learn of it).
-        Afterwards the status of its result; of the partial one, or ``failed``, where it raised.
-        ``detached`` after ``detach``.
+        was told to stop), ``recovering`` (its connection was lost, and the client is finding out
+        what became of it), or ``ending`` (it is over, and the event loop is about to learn of it).
+        Afterwards it is the status of the result; if the turn raised, that of the partial result,
+        or ``failed``. ``detached`` after ``detach``.
         """
         flight = self._flight
         if flight.detached:
@@ -232,10 +234,10 @@ class Turn(Uncopied, Rich):
         return (result.status if result is not None else None) or "failed"
 
     def explain(self) -> str:
-        """Says in words how the turn stands, for people who wonder why it does not end.
+        """Says in words how the turn stands, for people who wonder why it has not ended.
 
-        Such as ``running 94 s; last event 41 s ago: Bash started, `npm test`; approval none;
-        queue 1``. Asks the engine's thread, which takes some microseconds.
+        For example: ``running 94 s; last event 41 s ago: Bash started, `npm
+        test`; approval none; queue 1``. Asks the engine's thread, which takes some microseconds.
         """
         flight = self._flight
         if flight.detached:

@@ -70,7 +70,7 @@ impl TurnStatus {
     }
 }
 
-/// What told the engine that the turn was over (PROTOCOL.md sections 17.2 and 17.3).
+/// What showed the engine that the turn was over (PROTOCOL.md sections 17.2 and 17.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CompletedBy {
@@ -107,17 +107,17 @@ impl CompletedBy {
     }
 }
 
-/// How an input came to its turn, where connections were lost (section 16).
+/// How an input reached its turn, if connections were lost (section 16).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InputDelivery {
     /// It was sent once, and the connection held.
     #[default]
     Sent,
-    /// The connection was lost; what the result says of the turn is what the server has stored.
+    /// The connection was lost; the result was completed from what the server has stored.
     Recovered,
-    /// The connection was lost, the stored conversation proved that the input had not arrived, and it was
-    /// sent again: this is what came of that.
+    /// The connection was lost, the stored conversation proved that the input had not arrived, and it was sent
+    /// again: this is the outcome of that.
     Resent,
     /// It is known not to have arrived, and was not sent again.
     Undelivered,
@@ -156,7 +156,7 @@ pub struct Usage {
     pub reasoning_tokens: u64,
     /// Steps taken.
     pub step_count: u64,
-    /// Tokens in the context window after the last run; not a sum.
+    /// Tokens in the context window after the last run; this one is not a sum.
     pub context_tokens: Option<u64>,
 }
 
@@ -197,7 +197,7 @@ pub struct ToolCall {
     pub name: String,
     /// The arguments as JSON text, as the model wrote them.
     pub arguments: String,
-    /// `success` or `error`; `None` while it is not known.
+    /// `success` or `error`; `None` if it is not known.
     pub status: Option<String>,
     /// What the tool returned.
     #[serde(serialize_with = "as_text")]
@@ -241,27 +241,27 @@ pub enum TurnMessage {
     },
 }
 
-/// The text one run contributed.
+/// The text that one run contributed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RunText {
     /// The run.
     pub run_id: String,
     /// Its assistant text.
     pub text: String,
-    /// Whether the run failed and was tried again, so that its text does not count.
+    /// Whether the run failed and was retried, so that its text does not count.
     pub withdrawn: bool,
 }
 
-/// What a turn came to, or, inside an error, what is known of it.
+/// The outcome of a turn or, inside an error, what is known of it.
 #[derive(Debug, Clone, Default)]
 pub struct TurnResult {
     /// The agent.
     pub agent_id: String,
     /// The conversation.
     pub conversation_id: String,
-    /// The outcome in one word; `None` only inside an error raised before the outcome was known.
+    /// The outcome in one word; `None` only inside an error that was raised before the outcome was known.
     pub status: Option<TurnStatus>,
-    /// The assistant's text over all runs in order, without runs that failed and were retried.
+    /// The assistant's text of all runs in order, without runs that failed and were retried.
     pub text: String,
     /// The text run by run.
     pub runs: Vec<RunText>,
@@ -272,38 +272,38 @@ pub struct TurnResult {
     pub messages: Vec<TurnMessage>,
     /// Token counts, summed.
     pub usage: Usage,
-    /// The server's word for the end, such as `end_turn`; unknown words are kept.
+    /// The server's word for why the turn ended, such as `end_turn`; unknown words are kept.
     pub stop_reason: Option<String>,
-    /// The server's text for people when the turn failed.
+    /// The server's message for people, if the turn failed.
     pub error: Option<String>,
     /// The runs of the turn in order.
     pub run_ids: Vec<String>,
-    /// The ids of the messages this input carried.
+    /// The ids of the messages that this input carried.
     pub client_message_ids: Vec<String>,
-    /// Ids of other inputs' messages answered by the same turn (section 10).
+    /// Ids of other inputs' messages that the same turn answered (section 10).
     pub merged_with: Vec<String>,
-    /// The server's id of the turn's batch; no key for correlation (section 10).
+    /// The server's id of the turn's batch; it cannot be used to match a turn to its input (section 10).
     pub turn_id: Option<String>,
     /// `started` or `queued`, where the server said so.
     pub disposition: Option<String>,
-    /// What told that the turn was over.
+    /// What showed that the turn was over.
     pub completed_by: Option<CompletedBy>,
-    /// The frame that told it.
+    /// The frame that showed it.
     pub terminal_message: Option<Text>,
     /// Milliseconds from sending the input to the end.
     pub duration_ms: u64,
-    /// How many runs failed and were tried again.
+    /// How many runs failed and were retried.
     pub retries: u32,
-    /// Whether the runtime's state was lost under the turn (section 18): such a turn can neither be
-    /// approved nor aborted.
+    /// Whether the runtime's state was lost while the turn ran (section 18); nobody can approve or abort
+    /// anything in such a turn.
     pub detached: bool,
     /// Whether the input arrived, and how that is known.
     pub delivery: InputDelivery,
 }
 
 impl TurnResult {
-    /// The result of a turn that the agent ended itself, and the error of any other, with the result in it:
-    /// what [`crate::TurnOptions::check`] makes of it.
+    /// The result, if the turn ended normally; otherwise the error for how it ended, with the result in it.
+    /// This is what [`crate::TurnOptions::check`] asks for.
     ///
     /// # Errors
     ///

@@ -11,21 +11,21 @@ use super::waiting::tools_of;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 
-/// What a turn does when the server asks for a permission (PROTOCOL.md section 13).
+/// What a turn does when it needs a permission (PROTOCOL.md section 13).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Approvals {
-    /// A handler of the client answers. Without one the call ends with the stop reason
+    /// A handler of the client answers. If there is none, the call ends with the stop reason
     /// `requires_approval`; the turn goes on once somebody answers.
     #[default]
     Pause,
-    /// A handler of the client answers, or somebody else; the call goes on to the turn's end.
+    /// A handler of the client or somebody else answers; the call waits and goes on to the turn's end.
     Wait,
     /// The turn's own handler answers: it gets [`super::Delivery::Approval`] with the turn's token.
     Ask,
-    /// Nobody is there to answer: it is denied with a reason, and the turn goes on.
+    /// Nobody is asked: the permission is denied with a reason, and the turn goes on.
     Deny,
-    /// A handler of the client answers. Without one the call fails with
-    /// [`ErrorKind::ApprovalRequired`]; the turn goes on once somebody answers.
+    /// A handler of the client answers. If there is none, the call fails with [`ErrorKind::ApprovalRequired`];
+    /// the turn goes on once somebody answers.
     Raise,
 }
 
@@ -65,31 +65,32 @@ pub struct TurnOptions {
     pub idle_timeout: Option<Duration>,
     /// How long the runtime may be silent while a tool runs. One hour by default; `None` for no limit.
     pub tool_timeout: Option<Duration>,
-    /// How long a permission may stay undecided. No limit by default: a person may have to decide.
+    /// How long a permission may stay undecided. No limit by default, because a person may have to decide.
     pub approval_timeout: Option<Duration>,
     /// How long to wait for the end of a turn that was told to stop. Two seconds by default.
     pub abort_grace: Duration,
-    /// How long the server may take to show any sign of having received the input. 30 seconds by
-    /// default; twice as long where nothing at all comes any more on a connection that is opened again when
-    /// it is lost: it may be dead, which the keep-alive finds out, and then the input is looked for. Without a
-    /// sign the turn ends with [`ErrorKind::TurnInterrupted`]: the input may have arrived all the same.
+    /// How long the server may take to show any sign of having received the input. 30 seconds by default. The
+    /// time is doubled if nothing at all comes any more on a connection that would be opened again when lost:
+    /// it may be dead, which the keep-alive finds out, and then the input is looked for. Without a sign the
+    /// turn ends with [`ErrorKind::TurnInterrupted`]; the input may still have arrived.
     pub accept_timeout: Duration,
-    /// Whether an input that was lost with the connection is sent again. By default
-    /// [`crate::Session::run`] does so, and nothing else.
+    /// Whether an input that was lost with the connection is sent again. By default only
+    /// [`crate::Session::run`] does so.
     pub resend: Option<Resend>,
-    /// How long a turn whose connection was lost waits for the next one, and for what the server has
-    /// stored of it. 30 seconds by default, twice as long where the next one seems to be dead too; zero for
-    /// not at all.
+    /// How long a turn whose connection was lost waits for the next connection and for what the server has
+    /// stored of the turn. 30 seconds by default, twice as long if the next connection seems to be dead too;
+    /// zero to not wait at all.
     pub recover_timeout: Duration,
-    /// What to do when a permission is wanted. `None` where nobody has chosen: [`Approvals::Pause`], and in a
-    /// session what that has chosen, or else [`Approvals::Deny`] for all but its own tools.
+    /// What to do when the turn needs a permission. `None` if nobody has chosen: that means
+    /// [`Approvals::Pause`], or in a session what the session has chosen, or else [`Approvals::Deny`] for
+    /// everything but its own tools.
     pub approvals: Option<Approvals>,
-    /// The names of tools that may run without anybody being asked, whatever `approvals` says.
+    /// The names of tools that may run without asking, whatever `approvals` says.
     pub allow: Vec<String>,
     /// Whether the turn is followed: what happens in it is delivered as [`super::TurnEvent`]s.
     pub events: bool,
-    /// Whether a turn that the agent did not end itself is an error, with the result in it; by default
-    /// it is an outcome like others. A caller who aborts it gets the outcome in any case.
+    /// Whether a turn that did not end normally is an error, with the result in it. By default its result is
+    /// returned like any other. A caller who aborts the turn gets the result in any case.
     pub check: bool,
 }
 

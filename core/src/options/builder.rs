@@ -28,7 +28,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets the limit of a request that names none.
+    /// Sets the limit for a request that sets none of its own.
     #[must_use]
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;

@@ -37,20 +37,21 @@ pub use stop::StopStart;
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// The program and its arguments, to which `--listen` and the options for the token are added:
-    /// `letta server` by default. It is found in `PATH`, without a shell.
+    /// The program and its arguments; `--listen` and the options for the token are added. `letta server` by
+    /// default. It is found in `PATH`, without a shell.
     pub command: Vec<String>,
-    /// The directory it runs in, and in which conversations start that name none; here by default.
+    /// The directory that the server runs in, and in which conversations start that do not name one; by default
+    /// this process's.
     pub cwd: Option<PathBuf>,
-    /// Environment variables, besides those of this process; no name is empty or has a `=`.
+    /// Environment variables, in addition to those of this process; no name may be empty or contain a `=`.
     pub env: Vec<(String, String)>,
-    /// Whether clients need a token, which is made for this server and kept in it. `true` by default:
-    /// without, every program on the machine could use it.
+    /// Whether clients need a token, which is made for this server and kept in it. `true` by default: without a
+    /// token, every program on the machine could use the server.
     pub auth: bool,
-    /// How long it may take until it answers. 30 s by default.
+    /// How long the server may take until it answers. 30 s by default.
     pub ready_timeout: Duration,
-    /// Whether a server that was started with this option, by any program of the same user, is joined
-    /// instead. A joined one goes on when it is let go of, and ends with its owner.
+    /// Whether to join a server that any program of the same user has started with this option, if there is
+    /// one. A joined server goes on when this handle is dropped, and ends with its owner.
     pub reuse: bool,
 }
 
@@ -78,8 +79,8 @@ impl ServerOptions {
     }
 }
 
-/// A running server. Dropping it ends the server; so does the end of this process, however it ends
-/// (on Windows only its orderly end).
+/// A running server. It ends when this is dropped, and with this process, however the process ends (on Windows
+/// only when it exits normally).
 pub struct Server {
     url: String,
     token: Option<String>,
@@ -102,11 +103,11 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it answers, for as long as `ready_timeout`. Blocks; see
-    /// [`spawn_server`] for the same without.
+    /// Starts a server and waits until it answers, for as long as `ready_timeout`. This blocks;
+    /// [`spawn_server`] does the same without blocking.
     ///
-    /// Runs the command with `--listen ws://127.0.0.1:0` (the server chooses a free port and tells it)
-    /// and with the hash of the token (PROTOCOL.md section 4), and asks `/readyz` (section 3).
+    /// Runs the command with `--listen ws://127.0.0.1:0` (the server chooses a free port and reports it) and
+    /// with the hash of the token (PROTOCOL.md section 4), and polls `/readyz` (section 3).
     ///
     /// # Errors
     ///
@@ -188,13 +189,13 @@ impl Server {
         &self.url
     }
 
-    /// The token that clients need; `None` without one.
+    /// The token that clients need; `None` if they need none.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// Whether another program's server was joined.
+    /// Whether this is another program's server.
     #[must_use]
     pub fn joined(&self) -> bool {
         self.process.is_none()
@@ -261,7 +262,7 @@ impl Drop for Server {
 ///
 /// # Cancel safety
 ///
-/// When the future is dropped the start is broken off, and what has been started is ended.
+/// Dropping the future cancels the start, and whatever has been started is ended.
 pub async fn spawn_server(options: ServerOptions) -> Result<Server, Error> {
     /// Stops the start when nobody waits for it any more.
     struct Waiting(StopStart);

@@ -29,10 +29,11 @@ pub use structured::Structured;
 /// The conversation of this name is the agent's own; every agent has one.
 const DEFAULT: &str = "default";
 
-/// A conversation with an agent, from [`Client::session`]. A cheap handle, to be cloned at will.
+/// A conversation with an agent, from [`Client::session`]. It is a cheap handle that can be cloned freely.
 ///
-/// Its tools and its policy end with the last handle, or with the last of its turns where that is later;
-/// [`Session::close`] ends it at once. After a reconnect the conversation is started again until then.
+/// Its tools and its policy stay in use until the last handle is dropped or, if that is later, until the last
+/// of its turns has ended; [`Session::close`] ends them at once. Until then the conversation is started again
+/// after each reconnect.
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -77,7 +78,8 @@ pub struct Session {
 
 impl Client {
     /// Starts or joins a conversation: `runtime_start`, always with a mode (section 8). Resolves with its
-    /// answer; a directory that was asked for is looked at first (`sync`).
+    /// session once the server has answered; if a directory was asked for, the server is first asked which one
+    /// it uses (`sync`).
     ///
     /// Its tools replace all external tools that this client has registered for the conversation
     /// before (section 14).
@@ -161,13 +163,13 @@ impl Session {
         self.runtime["conversation_id"].as_str().unwrap_or_default()
     }
 
-    /// Both, as other commands want them.
+    /// Agent and conversation, in the form that other commands take.
     #[must_use]
     pub fn runtime(&self) -> &Value {
         &self.runtime
     }
 
-    /// What runs unasked, as it was set through this handle last.
+    /// Which tools run without asking, as last set through this handle.
     #[must_use]
     pub fn mode(&self) -> &str {
         self.start.get("mode").and_then(Value::as_str).unwrap_or_default()
@@ -179,8 +181,8 @@ impl Session {
         self.cwd.as_deref()
     }
 
-    /// Whether the server has silently kept another directory than the one that was asked for: it does
-    /// so when there is no such directory on its machine (section 8).
+    /// Whether the server has silently kept another directory than the one asked for, because there is no such
+    /// directory on its machine (section 8).
     #[must_use]
     pub fn cwd_ignored(&self) -> bool {
         self.cwd_ignored
@@ -199,7 +201,7 @@ impl Session {
         self.own.audit().entries()
     }
 
-    /// How many decisions [`Session::approvals`] does not list any more, because there were too many.
+    /// How many decisions are no longer in [`Session::approvals`], because there were too many.
     #[must_use]
     pub fn approvals_dropped(&self) -> u64 {
         self.own.audit().dropped()
@@ -211,16 +213,16 @@ impl Session {
         self.turns.clone()
     }
 
-    /// Asks, and resolves with the result of a turn that the agent ended itself: `input` (section 8.1), and
-    /// the turn's end (section 17). A turn that [`Session::close`] has stopped, through whatever handle, is no error
-    /// either: its text ends where it was stopped, and [`TurnResult::status`] is
+    /// Sends a prompt, and resolves with the result of a turn that ended normally: `input` (section 8.1), and
+    /// the turn's end (section 17). A turn that [`Session::close`] has stopped, through whatever handle, is no
+    /// error either: its text ends where it was stopped, and [`TurnResult::status`] is
     /// [`Aborted`](crate::TurnStatus::Aborted).
     ///
     /// # Errors
     ///
-    /// Those of [`Client::run_turn`]; besides [`TurnFailed`](crate::ErrorKind::TurnFailed),
-    /// [`TurnAborted`](crate::ErrorKind::TurnAborted) (unless by [`Session::close`]) and
-    /// [`ApprovalRequired`](crate::ErrorKind::ApprovalRequired) when the turn ended so, with the result.
+    /// Those of [`Client::run_turn`]; in addition [`TurnFailed`](crate::ErrorKind::TurnFailed),
+    /// [`TurnAborted`](crate::ErrorKind::TurnAborted) (unless [`Session::close`] stopped the turn) and
+    /// [`ApprovalRequired`](crate::ErrorKind::ApprovalRequired) when the turn ended that way, with the result.
     ///
     /// # Cancel safety
     ///
@@ -229,8 +231,8 @@ impl Session {
         self.run_with(prompt, TurnOptions { check: true, ..self.turns.clone() }).await
     }
 
-    /// [`Session::run`] with options of its own: without [`TurnOptions::check`] every end of the turn is an
-    /// outcome, whose [`TurnResult::status`] tells them apart.
+    /// [`Session::run`] with options of its own. Without [`TurnOptions::check`] the result is returned however
+    /// the turn ended; [`TurnResult::status`] tells how.
     ///
     /// # Errors
     ///
@@ -250,7 +252,7 @@ impl Session {
         self.sent(prompt, TurnOptions { events: false, resend, ..options }, &[])?.await
     }
 
-    /// Asks, and returns at once with the turn, to be followed, awaited, stopped or left alone.
+    /// Sends a prompt, and returns the turn at once: you can follow it, await it, stop it or leave it alone.
     ///
     /// # Errors
     ///
@@ -312,8 +314,8 @@ impl Session {
         Ok(turn.owned_by(&self.own))
     }
 
-    /// Stops whatever runs in the conversation, also what others started: `abort_message` (section
-    /// 15). Says whether there was something.
+    /// Stops whatever is running in the conversation, even if others started it: `abort_message` (section 15).
+    /// Returns whether there was something to stop.
     ///
     /// # Errors
     ///
@@ -323,10 +325,10 @@ impl Session {
         Ok(response.json()["aborted"] == true)
     }
 
-    /// Stops the turns that were sent through any handle of this session and have not ended, which get the
-    /// result of an aborted turn (section 15), and answers its tools no more. Does not wait; the conversation stays on
-    /// the server, and is not started again after a reconnect (unless another session has it, or a command names it).
-    /// A detached turn goes on.
+    /// Stops the turns that were sent through any handle of this session and have not ended; they get the
+    /// result of an aborted turn (section 15). Calls of its tools are no longer answered. Does not wait. The
+    /// conversation stays on the server, and is not started again after a reconnect (unless another session
+    /// uses it, or a command names it). A detached turn goes on.
     pub fn close(&self) {
         for token in self.own.close() {
             self.client.abort_turn(token);
@@ -343,8 +345,8 @@ impl Session {
         messages
     }
 
-    /// A copy of the conversation that goes its own way: `conversation_fork`, then `runtime_start` with
-    /// the same mode, directory, tools and policy.
+    /// Copies the conversation into a new one: `conversation_fork`, then `runtime_start` with the same mode,
+    /// directory, tools and policy.
     ///
     /// # Errors
     ///
@@ -370,7 +372,7 @@ impl Session {
         self.client.session(options).await
     }
 
-    /// Changes what runs unasked: `change_device_state`. The server sends no answer.
+    /// Changes which tools run without asking: `change_device_state`. The server sends no answer.
     ///
     /// # Errors
     ///
@@ -385,7 +387,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// See [`Client`]. A handle nobody knows is accepted, and fails when it is used (section 19).
+    /// See [`Client`]. An unknown handle is accepted, and fails only when it is used (section 19).
     pub async fn update_model(&self, handle: &str) -> Result<(), Error> {
         let payload = json!({ "model_handle": handle });
         let fields = json!({ "runtime": self.runtime, "payload": payload });

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::policy::Policy;
 use crate::tool::{Tool, Toolbox};
 
-/// Which conversation, and how it is led. Made by [`SessionOptions::agent`] or
+/// Which conversation to start or join, and how. Made by [`SessionOptions::agent`] or
 /// [`SessionOptions::new_agent`].
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
@@ -32,8 +32,8 @@ impl SessionOptions {
         Self { start, cwd: None, turns: TurnOptions::default(), tools: Vec::new(), policy: None }
     }
 
-    /// A conversation with an agent that exists; a new one unless [`SessionOptions::conversation`]
-    /// names it.
+    /// A conversation with an existing agent; a new conversation, unless [`SessionOptions::conversation`] names
+    /// one.
     #[must_use]
     pub fn agent(id: impl Into<String>) -> Self {
         Self::with("agent_id", id.into().into())
@@ -45,7 +45,8 @@ impl SessionOptions {
         Self::with("create_agent", json!({ "body": body }))
     }
 
-    /// Leaves a new agent out of the user's global settings, where the server pins it otherwise (section 8).
+    /// Keeps a new agent out of the user's global settings, where the server would otherwise pin it (section
+    /// 8).
     #[must_use]
     pub fn unpinned(mut self) -> Self {
         if let Some(agent) = self.start.get_mut("create_agent") {
@@ -69,21 +70,21 @@ impl SessionOptions {
         self.turns.recover_timeout
     }
 
-    /// Goes on with a conversation that exists; `default` is the agent's default one.
+    /// Joins an existing conversation; `default` is the agent's default one.
     #[must_use]
     pub fn conversation(self, id: impl Into<String>) -> Self {
         self.field("conversation_id", id.into().into())
     }
 
-    /// What runs unasked: `standard` (the default), `acceptEdits`, `unrestricted` or `strict` (section
-    /// 8). The server's own default would run everything.
+    /// Which tools run without asking: `standard` (the default), `acceptEdits`, `unrestricted` or `strict`
+    /// (section 8). The server's own default would run everything.
     #[must_use]
     pub fn mode(self, mode: impl Into<String>) -> Self {
         self.field("mode", mode.into().into())
     }
 
-    /// The directory on the server's machine; a relative one is taken from here, and `..` by its text. See
-    /// [`crate::Session::cwd_ignored`].
+    /// The directory on the server's machine; a relative path is resolved against the current directory of this
+    /// process, with `..` taken out of its text. See [`crate::Session::cwd_ignored`].
     #[must_use]
     pub fn cwd(mut self, path: impl Into<PathBuf>) -> Self {
         self.cwd = Some(path.into());
@@ -105,8 +106,9 @@ impl SessionOptions {
         self
     }
 
-    /// All of how turns are limited and who is asked for permissions; by default nobody is, and all is denied but the
-    /// session's own tools. Has no say on permissions beside [`SessionOptions::approvals`].
+    /// All options of turns: their limits, and who decides on permissions. By default nobody is asked, and
+    /// everything is denied except the session's own tools. If [`SessionOptions::approvals`] is set, it decides
+    /// on permissions, whatever is chosen here.
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {
         self.turns = options;
@@ -117,26 +119,26 @@ impl SessionOptions {
     /// this conversation, whoever started the turn: each call in a task of its own, on the tokio runtime in
     /// which the session is made, else on one thread of the library's.
     ///
-    /// Whoever passes a function in lets the agent call it, so nobody is asked for a permission, unless it was
-    /// chosen what happens with permissions: by a policy ([`SessionOptions::approvals`]), or by
-    /// [`TurnOptions::approvals`](field@TurnOptions::approvals). Then that counts for these tools too.
+    /// A tool that you pass in needs no permission, unless you have chosen what happens with permissions: by a
+    /// policy ([`SessionOptions::approvals`]), or by [`TurnOptions::approvals`](field@TurnOptions::approvals).
+    /// In that case the choice applies to these tools too.
     #[must_use]
     pub fn tool(mut self, tool: Tool) -> Self {
         self.tools.push(tool);
         self
     }
 
-    /// [`SessionOptions::tool`] for each of these.
+    /// Adds several functions, each as [`SessionOptions::tool`] does.
     #[must_use]
     pub fn tools(mut self, tools: impl IntoIterator<Item = Tool>) -> Self {
         self.tools.extend(tools);
         self
     }
 
-    /// What decides on the permissions that turns of this session want (section 13): a
-    /// [`Policy`], a [`crate::Rule`], or a function by [`crate::Rule::ask`]. It is used in turns with
-    /// [`crate::Approvals::Ask`], which those of the session are unless [`crate::Session::send_with`] says something else.
-    /// [`crate::Session::approvals`] lists what it decided.
+    /// Decides on the permissions that turns of this session need (section 13): a [`Policy`], a
+    /// [`crate::Rule`], or a function by [`crate::Rule::ask`]. It is used in turns with
+    /// [`crate::Approvals::Ask`], which the session's turns are unless [`crate::Session::send_with`] says
+    /// otherwise. [`crate::Session::approvals`] lists what it decided.
     #[must_use]
     pub fn approvals(mut self, policy: impl Into<Policy>) -> Self {
         self.policy = Some(policy.into());
@@ -151,7 +153,7 @@ impl SessionOptions {
     }
 }
 
-/// What is said to an agent: text, or the parts of a message's `content` (section 8.1).
+/// A prompt for an agent: text, or the parts of a message's `content` (section 8.1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prompt(pub(crate) Value);
 

@@ -29,7 +29,7 @@ pub(crate) const LONGEST: usize = 1000;
 
 type Outcome = Pin<Box<dyn Future<Output = Result<ToolOutput, String>> + Send>>;
 
-/// A function that an agent can call: it runs here, in this program. Sessions take it by
+/// A function that an agent can call. It runs in this program. Add it to a session with
 /// [`crate::SessionOptions::tool`].
 ///
 /// ```
@@ -75,14 +75,14 @@ impl fmt::Debug for Tool {
 }
 
 impl Tool {
-    /// Makes a tool of an async function that takes the arguments as JSON. `parameters` is their JSON
-    /// schema, an object's. Arguments that do not fit it are answered with what is wrong, field by field, and
-    /// nothing is called. What is checked are the types, the values of an `enum` and the `required` names, of what
-    /// is inside as well, and no other keywords.
+    /// Makes a tool from an async function that takes the arguments as JSON. `parameters` is the JSON schema of
+    /// the arguments, which has to describe an object. If the arguments do not fit, the model is told what is
+    /// wrong, field by field, and the function is not called. The check covers types, the values of an `enum`
+    /// and the `required` names, also in nested values, and no other keywords.
     ///
-    /// What the function returns is answered to the model: its output, or the text of its error. A panic
-    /// is answered as an error as well. The future runs in a task of its own, and is dropped when nobody
-    /// wants the answer any more ([`ToolContext::cancelled`]).
+    /// What the function returns is sent to the model: its output, or the text of its error. A panic is
+    /// answered as an error as well. The future runs in a task of its own, and is dropped when the answer is no
+    /// longer wanted ([`ToolContext::cancelled`]).
     pub fn new<F, R, T, E>(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -105,7 +105,7 @@ impl Tool {
         })
     }
 
-    /// [`Tool::new`] of a function that checks its arguments itself.
+    /// Like [`Tool::new`], for a function that checks its arguments itself.
     fn unchecked<F, R, T>(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -125,8 +125,9 @@ impl Tool {
         Self { name, label: None, description, parameters, run: Arc::new(run) }
     }
 
-    /// [`Tool::new`] with arguments of a type, which has the say on them in the place of the schema. Where they do
-    /// not fit it, the model is told which field is wrong, and nothing is called.
+    /// Like [`Tool::new`], with arguments that are deserialized into a type; the type decides what fits, in
+    /// place of the schema. If the arguments do not fit, the model is told which field is wrong, and the
+    /// function is not called.
     pub fn typed<A, F, R, T, E>(
         name: impl Into<String>,
         description: impl Into<String>,
@@ -149,20 +150,20 @@ impl Tool {
         })
     }
 
-    /// What people see, where it is another name.
+    /// Sets a name for people, if it differs from the tool's own.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// What the model calls it.
+    /// The name by which the model calls the tool.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How it is registered: an entry of `external_tools[].tools`.
+    /// How the tool is registered: an entry of `external_tools[].tools`.
     #[must_use]
     pub fn definition(&self) -> Value {
         let mut fields = Map::new();

@@ -144,24 +144,24 @@ class Face:
 class AppServerClient(Face):
     """A client; ``create_app_server_client`` and ``connect`` make one.
 
-    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and to the process in which
-    it is first used. It can be used with ``with``, which connects and closes it.
+    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and the process in which it
+    is first used. It can be used with ``with``, which connects and closes it.
 
-    Every coroutine method raises, besides what it documents: ``ClientClosed`` after ``close``,
-    ``Disconnected`` when there is no connection or it is lost meanwhile, ``WrongLoop`` on another
-    event loop, ``ForkedProcess`` after a fork. Everything that is refused before it is sent is
-    refused for good: nothing of it reaches the server.
+    Besides the errors it documents, every coroutine method raises ``ClientClosed`` after ``close``,
+    ``Disconnected`` when there is no connection or it is lost in the meantime, ``WrongLoop`` on
+    another event loop, and ``ForkedProcess`` after a fork. A command that is refused before it is
+    sent is not kept for later: nothing of it reaches the server.
     """
 
     def connect(self) -> AppServerClient:
-        """Connects, or does nothing when the client is connected.
+        """Connects, or does nothing if the client is connected already.
 
-        Asks ``GET /app-server-info`` which generation the server is of (with ``transport="auto"``),
-        then opens one WebSocket, or two on a server with split channels (protocol sections 1.1, 2
-        and 4). Resolves when they are open, after ``connect_timeout`` seconds at most. A first
-        connection is not tried again. While a lost one is being opened again, it waits for the
-        attempt that runs, or starts one at once. Cancelling leaves the attempt to its own time
-        limit; ``close`` ends it.
+        Asks ``GET /app-server-info`` which generation the server belongs to (with
+        ``transport="auto"``), then opens one WebSocket, or two on a server with split channels
+        (protocol sections 1.1, 2 and 4). Resolves when they are open, after ``connect_timeout``
+        seconds at most. A first connection that fails is not retried. While the client is
+        reconnecting, this waits for the attempt that is under way, or starts one at once.
+        Cancelling leaves the attempt to its own time limit; ``close`` ends it.
 
         Returns:
             The client itself.
@@ -175,11 +175,11 @@ class AppServerClient(Face):
     def close(self) -> None:
         """Closes the client for good.
 
-        A turn that is under way raises ``TurnInterrupted`` then; one whose input was still held
+        A turn that is under way then raises ``TurnInterrupted``. A turn whose input is still held
         back (``settling``), and every request that waits, raises ``ClientClosed``.
 
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
-        at most. May be called again, in every state. From another loop or after a fork it returns
+        at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. Cancelling does not keep the client open.
         """
 
@@ -208,35 +208,39 @@ class AppServerClient(Face):
         """Returns an id that no other request of this client has."""
 
     def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode='standard', cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
-        """Starts or joins a conversation and leads it: ``runtime_start`` (protocol section 8).
+        """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = client.session(agent_id="agent-123")``, or with ``with``, which
-        stops what still runs at the end. Cancelling leaves the conversation on the server.
+        stops what is still running at the end of the block. Cancelling leaves the conversation on
+        the server.
 
         Args:
-            agent_id: An agent that exists; or else
-            create_agent: a new one, ``{"body": {...}}``.
-            conversation_id: A conversation that exists; ``default`` is the agent's default one. By
-                default a new one is made.
+            agent_id: An existing agent; give this or ``create_agent``.
+            create_agent: A new agent, ``{"body": {...}}``.
+            conversation_id: An existing conversation; ``default`` is the agent's default one.
+                Without it a new conversation is made.
             create_conversation: The body of a new conversation, ``{"body": {...}}``.
-            mode: What runs unasked. It is always sent: the server's own default runs everything.
-            cwd: The directory on the server's machine; a relative one is taken from here. See
-                ``Session.cwd_ignored``.
+            mode: Which tools run without asking. It is always sent, because the server's own
+                default runs everything.
+            cwd: The directory on the server's machine; a relative path is resolved against the
+                current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
-                ``ToolSet``. They are registered as long as the connection lasts and replace what
-                was registered for the conversation (section 14). Those of a ``ToolSet`` with a
-                ``scope_id`` are seen in this session's turns only, and not in what others ask in
-                the conversation: its inputs name the scope, and are not merged with other inputs.
+                ``ToolSet``. They stay registered as long as the connection lasts, and replace any
+                tools that were registered for the conversation (section 14). The tools of a
+                ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
+                turns that others send in the conversation: the session's inputs name the scope, and
+                are not merged with other inputs.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
-            check: Whether turns that the agent did not end itself are raised, where a turn does not
-                say it: by default those of ``Session.run`` are, and no others.
-            **settings: Limits of the session's turns, and who is asked for permissions, as for
-                ``run_turn``. Without ``approvals`` what wants one is denied, so that nothing hangs
-                and nothing is accepted silently; only ``tools`` may be called.
+            check: Whether turns that did not end normally raise, for turns that do not say so
+                themselves. By default those of ``Session.run`` do, and no others.
+            **settings: Limits of the session's turns, and who decides on permissions, as for
+                ``run_turn``. Without ``approvals``, whatever needs a permission is denied, so that
+                nothing hangs and nothing is accepted silently; only the functions in ``tools`` may
+                be called.
 
         Raises:
-            InvalidOption: ``cwd`` is no path, two tools have one name, ``check`` or a setting is
-                not usable; raised at once, not when awaited.
+            InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a
+                setting has an unusable value; raised at once, not when awaited.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
             InvalidCommand: A field is missing or of the wrong type.
@@ -247,8 +251,8 @@ class AppServerClient(Face):
     def on_send(self, handler: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
         """Registers a function for every command that is sent.
 
-        It is called with the whole command, ids that were added included: within the call that
-        sends, or on the loop's thread for what the client sends of its own accord (an abort at a
+        The function is called with the whole command, including ids that were added: within the
+        call that sends, or on the loop's thread for what the client sends by itself (an abort at a
         time limit, the answer of a tool).
 
         Returns:
@@ -256,9 +260,9 @@ class AppServerClient(Face):
         """
 
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
-        """Registers a function for the end of a connection that nobody here asked for.
+        """Registers a function for the end of a connection that was not closed from here.
 
-        It is called on the loop's thread after the calls that were open have failed.
+        It is called on the loop's thread, after the calls that were waiting have failed.
 
         Returns:
             A function that removes the handler.
@@ -268,20 +272,20 @@ class AppServerClient(Face):
         """Registers a function for changes of ``state``.
 
         It is called on the loop's thread, once for each change and in order with the messages, with
-        the new state and an error: with ``reconnecting`` that of the loss, with ``disconnected``
-        what ended a connection for good, such as a refused token. It is ``None`` otherwise, also
-        when ``connect`` failed, which raises.
+        the new state and an error. For ``reconnecting`` the error is that of the loss; for
+        ``disconnected`` it is what ended the connection for good, such as a refused token.
+        Otherwise it is ``None``, also when ``connect`` failed, which raises.
 
         Returns:
             A function that removes the handler.
         """
 
     def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
-        """Registers a function for frames that were dropped, with their number.
+        """Registers a function that is told how many frames were dropped.
 
-        When the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
-        handlers, the oldest are dropped. Never dropped are results of turns, answers to requests,
-        and the frames that end a turn or a terminal, want a permission or call a tool.
+        If the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
+        handlers, the oldest are dropped. Results of turns, answers to requests, and frames that end
+        a turn or a terminal, want a permission or call a tool are never dropped.
 
         Returns:
             A function that removes the handler.
@@ -291,26 +295,26 @@ class AppServerClient(Face):
         """Registers the function that runs external tools (protocol section 14).
 
         It gets the ``external_tool_call_request`` (``tool_name``, ``input``, ``tool_call_id`` …)
-        and returns the text of the result, or ``{"content": [{"type": "text", "text": …}],
-        "is_error": …}``. An ``def``, or an object whose ``__call__`` is one, runs on the
-        loop, any other function in a thread of its own; what that returns is awaited on the loop
-        where it can be. An exception becomes an answer with its message; the traceback goes to
-        the log only. A tool that is cancelled or calls ``sys.exit`` is answered for as well, and
-        ends nothing but itself.
+        and returns the text of the result, or
+        ``{"content": [{"type": "text", "text": …}], "is_error": …}``. An ``def``, or an
+        object whose ``__call__`` is one, runs on the loop. Any other function runs in a thread of
+        its own; if what it returns can be awaited, it is awaited on the loop. An exception becomes
+        an answer with its message; the traceback goes only to the log. A tool that is cancelled or
+        calls ``sys.exit`` is answered for as well, and ends nothing but itself.
 
-        At most ``external_tool_concurrency`` calls run at once. When nobody wants an answer any
-        more, because the turn was aborted, the connection has ended or ``external_tool_timeout``
-        has passed, an ``def`` is cancelled; a thread runs on, and what it returns is dropped.
+        At most ``external_tool_concurrency`` calls run at once. When an answer is no longer wanted,
+        because the turn was aborted, the connection has ended or ``external_tool_timeout`` has
+        passed, an ``def`` is cancelled; a thread runs on, and what it returns is dropped.
 
-        A client has one such function for all: a second one replaces the first, and removing the
-        first does nothing from then on. Those of the call's runtime go first, the latest before the
-        others. Once there has been one for a runtime, a call that none is for is answered with an
-        error.
+        A client has one such function for all runtimes: a second one replaces the first, and
+        removing the first then does nothing. Functions for the call's runtime take precedence, the
+        latest first. Once there has been a function for a runtime, a call that no function is for
+        is answered with an error.
 
         Args:
             handler: The function.
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
-            names: The tools it is for; ``None`` for all.
+            names: The tools that the function is for; ``None`` for all.
 
         Returns:
             A function that removes the handler.
@@ -322,26 +326,25 @@ class AppServerClient(Face):
     def on_approval_request(self, handler: ApprovalHandler, *, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
         """Registers a function that decides on permission requests (protocol section 13).
 
-        It is asked for what turns want that have no handler of their own and were not sent with
-        ``approvals="deny"``, and for what any other input or an earlier connection has left open.
-        It gets an ``ApprovalRequest`` and returns ``allow(...)``, ``deny(...)`` or a decision as it
-        goes over the wire. It runs like a tool, with the context variables of now; requests of one
-        runtime come one after the other.
+        It decides for turns that have no handler of their own and were not sent with
+        ``approvals="deny"``, and on whatever any other input or an earlier connection has left
+        open. It gets an ``ApprovalRequest`` and returns ``allow(...)``, ``deny(...)`` or a decision
+        in its wire form. It runs like a tool, with the context variables of the moment of
+        registration; requests of one runtime come one after the other.
 
-        One that raises or returns something else denies; that is logged and counted. When no
-        answer is wanted any more, an ``def`` is cancelled. An answer that the server refuses,
-        because somebody else was first, is logged.
+        A handler that raises or returns something else denies; that is logged and counted. When an
+        answer is no longer wanted, an ``def`` is cancelled. If the server refuses the answer,
+        because somebody else was first, that is logged.
 
-        The handler of a runtime is asked rather than one for all, and the latest rather than an
-        earlier one.
+        A handler for the runtime is asked before one for all, and the latest before earlier ones.
 
         Args:
             handler: The function.
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
 
         Returns:
-            A function that removes the handler. What it was asked and has not answered is asked of
-            others.
+            A function that removes the handler. Requests that it was asked about and has not
+            answered go to others.
 
         Raises:
             InvalidOption: The runtime is none.
@@ -353,10 +356,10 @@ class AppServerClient(Face):
         Args:
             timeout: Seconds to wait for the answer.
             **fields: Exactly one of ``agent_id`` and ``create_agent``; at most one of
-                ``conversation_id`` and ``create_conversation``; ``mode``, which should always be
-                given (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
-                ``client_info``, ``external_tools`` and others. A slip of one is refused; a field
-                that this version does not know goes over the wire.
+                ``conversation_id`` and ``create_conversation``; ``mode``, which you should always
+                set (``standard``, ``acceptEdits``, ``unrestricted``, ``strict``); ``cwd``,
+                ``client_info``, ``external_tools`` and others. A misspelt name is refused; a field
+                that this version does not know is sent as it is.
 
         Returns:
             The response; ``response.runtime`` is what other methods take as ``runtime``.
@@ -371,45 +374,46 @@ class AppServerClient(Face):
     def run_turn(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | Fields, request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> TurnResult:
         """Sends an input and follows its turn to the end (protocol section 17).
 
-        Sends ``input``, after a short pause when a turn of this runtime has just ended (section
-        18); messages without a ``client_message_id`` get one. Resolves when the turn is over,
-        however it ended (see ``TurnResult.status``) and whoever else uses the conversation.
-        Cancelling stops the turn on the server and does not wait for it.
+        Sends ``input``, after a short pause if a turn of this runtime has just ended (section 18).
+        Messages without a ``client_message_id`` get one. Resolves when the turn is over, however it
+        ended (see ``TurnResult.status``) and whoever else uses the conversation. Cancelling stops
+        the turn on the server and does not wait for it.
 
         Args:
             runtime: Agent and conversation, as ``runtime_start`` returned them.
             payload: ``{"kind": "create_message", "messages": [...]}``.
             request_id: The id of the command; one is made by default.
             timeout: Seconds for the whole turn; ``None``, the default, for no limit.
-            idle_timeout: Seconds without any sign of life of the runtime while the model is at
+            idle_timeout: Seconds that the runtime may show no sign of life while the model is at
                 work; 600 by default. ``None`` for no limit.
             tool_timeout: The same while a tool runs; 3600 by default.
-            approval_timeout: Seconds that a permission may stay undecided. No limit by default: a
-                person may have to decide.
+            approval_timeout: Seconds that a permission may stay undecided. There is no limit by
+                default, because a person may have to decide.
             abort_grace: Seconds to wait for the end of a turn that was told to stop at a limit; 2
-                by default, may be 0.
-            accept_timeout: Seconds until the server has shown any sign that it got the input; 30 by
-                default. ``None`` for no limit. It may have arrived all the same.
-            recover_timeout: Seconds that a turn whose connection was lost waits for the next one,
-                and for what the server has stored of it; 30 by default, 0 for not at all. A turn
-                that goes on there, because somebody else watches it, is followed to its end.
-            resend: What becomes of an input that was lost with its connection: ``"if_uncommitted"``
-                sends it again once the stored conversation of the next connection proves that it
-                had not arrived (section 16). ``"never"``, the default, raises.
-            approvals: What to do when the turn wants a permission (section 13). A function is asked
-                for each, one after the other: it gets an ``ApprovalRequest`` and returns
-                ``allow(...)`` or ``deny(...)``. It runs like a tool (``on_external_tool_call``);
-                one that raises denies, with its message as the reason. ``deny`` denies with a
-                standard reason. All others ask the client's handlers (``on_approval_request``)
-                first. Without one, ``pause``, the default, resolves with the stop reason
-                ``requires_approval``, ``raise`` raises ``ApprovalRequired``, and in both cases the
-                turn goes on once somebody answers; ``wait`` waits until somebody does, for example
-                a message handler.
-            allow: The names of tools that may run without anybody being asked, whatever
-                ``approvals`` says.
-            check: Whether a turn that the agent did not end itself is raised, as ``TurnFailed``,
-                ``TurnAborted`` or ``ApprovalRequired``, with its result. By default it is an
-                outcome like others.
+                by default. It may be 0.
+            accept_timeout: Seconds in which the server has to show any sign that it got the input;
+                30 by default. ``None`` for no limit. When the time has passed, the input may still
+                have arrived.
+            recover_timeout: Seconds that a turn whose connection was lost waits for the next
+                connection and for what the server has stored of the turn; 30 by default, 0 to not
+                wait at all. A turn that goes on there, because somebody else watches it, is
+                followed to its end.
+            resend: What to do with an input that was lost with its connection. ``"if_uncommitted"``
+                sends it again once the stored conversation, read on the next connection, proves
+                that it had not arrived (section 16). ``"never"``, the default, raises.
+            approvals: What to do when the turn needs a permission (section 13). A function is asked
+                about each one, one after the other: it gets an ``ApprovalRequest`` and returns
+                ``allow(...)`` or ``deny(...)``. It runs like a tool (``on_external_tool_call``); if
+                it raises, that denies, with the exception's message as the reason. ``deny`` denies
+                with a standard reason. The other words ask the client's handlers
+                (``on_approval_request``) first. If there is no such handler, ``pause``, the
+                default, resolves with the stop reason ``requires_approval``, and ``raise`` raises
+                ``ApprovalRequired``; in both cases the turn goes on once somebody answers. ``wait``
+                waits until somebody does, for example a message handler.
+            allow: The names of tools that may run without asking, whatever ``approvals`` says.
+            check: Whether a turn that did not end normally raises ``TurnFailed``, ``TurnAborted``
+                or ``ApprovalRequired``, with its result. By default its result is returned like any
+                other.
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
@@ -420,21 +424,21 @@ class AppServerClient(Face):
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
                 turn was told to stop.
-            ApprovalRequired: A permission is wanted, with ``approvals="raise"``.
-            TurnInterrupted: The connection was lost, and so was the turn's end, or
-                ``accept_timeout`` passed without a sign of the input. What is known of it is in
-                ``result``; ``result.delivery`` tells whether the input arrived.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``.
+            TurnInterrupted: The connection was lost, and with it the turn's end; or
+                ``accept_timeout`` passed without a sign of the input. What is known of the turn is
+                in ``result``; ``result.delivery`` says whether the input arrived.
         """
 
     def send_turn(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | Fields, request_id: str | None=None, timeout: float | None=None, idle_timeout: float | None=600, tool_timeout: float | None=3600, approval_timeout: float | None=None, abort_grace: float | None=2, accept_timeout: float | None=30, recover_timeout: float | None=30, resend: Resend='never', approvals: ApprovalMode | ApprovalHandler='pause', allow: Iterable[str]=..., check: bool=False) -> Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
-        Everything is as with ``run_turn``, but the caller can also follow what happens, stop the
-        turn, or leave it alone: see ``Turn``. Sends ``input``, or has it sent after the pause of
-        section 18. To be called on the client's event loop.
+        Works like ``run_turn``, but the caller can also follow what happens, stop the turn, or
+        leave it alone: see ``Turn``. Sends ``input`` now, or after the pause of section 18. Call it
+        on the client's event loop.
 
         Args:
-            runtime: As for ``run_turn``, like all others.
+            runtime: As for ``run_turn``, like all other arguments.
             payload: ``{"kind": "create_message", "messages": [...]}``.
             request_id: The id of the command.
             timeout: Seconds for the whole turn.
@@ -443,13 +447,13 @@ class AppServerClient(Face):
             approval_timeout: Seconds that a permission may stay undecided.
             abort_grace: Seconds to wait for the end of a turn that was told to stop, by a limit or
                 by its handle.
-            accept_timeout: Seconds until the server has shown any sign of the input.
-            recover_timeout: Seconds to find out what became of it after a lost connection.
+            accept_timeout: Seconds in which the server has to show any sign of the input.
+            recover_timeout: Seconds to find out what became of the turn after a lost connection.
             resend: Whether an input that was lost with its connection is sent again.
-            approvals: What to do when the turn wants a permission.
-            allow: The names of tools that may run unasked.
-            check: Whether a turn that the agent did not end itself raises when it is awaited;
-                ``Turn.abort`` gives the result in any case.
+            approvals: What to do when the turn needs a permission.
+            allow: The names of tools that may run without asking.
+            check: Whether a turn that did not end normally raises when it is awaited;
+                ``Turn.abort`` returns the result in any case.
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
@@ -460,7 +464,7 @@ class AppServerClient(Face):
             WrongLoop: No event loop is running here, or another one than the client's.
             ForkedProcess: The client was made before a fork.
 
-            All other errors of ``run_turn`` come when the turn is awaited.
+            All other errors of ``run_turn`` are raised when the turn is awaited.
         """
 
     def input(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | InputApprovalResponsePayload | InputTeleportContinuePayload | Fields, request_id: str | None=None, **fields: Unpack[InputRest]) -> None:
@@ -2229,8 +2233,9 @@ class FileChanges(Face):
 class OwnServer(Face):
     """A running server, from ``spawn_server``.
 
-    Pass it to ``connect``. It ends when it is closed, when its ``with`` block is left, when
-    this process ends, however that happens (on Windows: in order), and when nobody has it any more.
+    Pass it to ``connect``. The server ends when it is closed, when its ``with`` block is
+    left, when nothing refers to this object any more, and when this process ends, however that
+    happens (on Windows only when it exits normally).
     """
 
     @property
@@ -2243,18 +2248,19 @@ class OwnServer(Face):
 
     @property
     def joined(self) -> bool:
-        """Whether another program's server was joined; that one goes on when it is closed here."""
+        """Whether this is another program's server; closing it here lets that server go on."""
 
     def options(self, **settings: Unpack[ConnectSettings]) -> ConnectOptions:
-        """Returns what clients of this server are made of, its token included.
+        """Returns the options for a client of this server, including its token.
 
-        To be pickled for a worker process, which then makes a client of its own. Sends nothing.
+        They can be pickled for a worker process, which then makes a client of its own. Sends
+        nothing.
 
         Args:
-            **settings: The others of ``ConnectOptions``.
+            **settings: The other fields of ``ConnectOptions``.
 
         Raises:
-            InvalidOption: One is not usable.
+            InvalidOption: A setting has an unusable value.
         """
 
     def output(self) -> list[str]:
@@ -2263,7 +2269,8 @@ class OwnServer(Face):
     def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
 
-        Cancelling does not keep it alive. ``on_log`` has had its last line then.
+        Cancelling does not keep the server alive. By the time this returns, ``on_log`` has had the
+        last line.
         """
 
     def close_nowait(self) -> None:
@@ -2282,8 +2289,8 @@ class Session(Face):
         for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    A cheap handle: several may exist for one conversation. One that is dropped answers calls of its
-    tools until the turns that it has sent are over.
+    A session is a cheap handle: several may exist for one conversation. If you drop one, it still
+    answers calls of its tools until the turns that it has sent are over.
     """
 
     @property
@@ -2304,7 +2311,7 @@ class Session(Face):
 
     @property
     def mode(self) -> str:
-        """What runs unasked, as it was set here last."""
+        """Which tools run without asking, as last set here."""
 
     @property
     def cwd(self) -> str | None:
@@ -2314,8 +2321,8 @@ class Session(Face):
     def cwd_ignored(self) -> bool:
         """Whether the server has silently kept another directory than the one asked for.
 
-        It does so when there is no such directory on its machine (protocol section 8); ``cwd`` is
-        the one it kept.
+        The server does so when there is no such directory on its machine (protocol section 8);
+        ``cwd`` is then the one it kept.
         """
 
     @property
@@ -2326,175 +2333,178 @@ class Session(Face):
     def approvals(self) -> tuple[AuditEntry, ...]:
         """What was decided on permissions in this session's turns: when, by whom, and why not.
 
-        By the functions and policies given as ``approvals``, in the order of the decisions. What is
-        decided without one, by ``"deny"`` or ``allow``, is told by the events of the turn alone.
-        These are the latest 4,096, or as many as have requests of 64 MiB together;
-        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all.
+        Lists the decisions of the functions and policies given as ``approvals``, in order.
+        Decisions made without one, by ``"deny"`` or ``allow``, appear only in the events of the
+        turn. The list holds the latest 4,096, or as many as have requests of 64 MiB together;
+        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all of them.
         """
 
     @property
     def approvals_dropped(self) -> int:
-        """How many decisions ``approvals`` does not have any more, because there were too many."""
+        """How many decisions are no longer in ``approvals``, because there were too many."""
 
     @overload
     def run(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnResult:
-        """Asks, and waits for the end of the turn.
+        """Sends a prompt and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server. Where the connection is lost, the turn is looked for in the stored
-        conversation of the next one, and an input that is proven not to have arrived is sent again:
-        see ``resend``, which is ``"if_uncommitted"`` here.
+        turn on the server. If the connection is lost, the next one is used to look for the turn in
+        the stored conversation; an input that is proven not to have arrived is sent again: see
+        ``resend``, which is ``"if_uncommitted"`` here.
 
-        With ``output_type`` the agent has to hand in an object of that type, which is
-        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
-        arguments are the fields of the type (``runtime_external_tools_update``, section 14, or
-        ``runtime_start`` where the server is too old for that); only this turn sees it, and nobody
-        is asked for permission. Arguments that do not fit are told to
-        the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other, and
-        each waits until nothing else runs there (its limits hold meanwhile): the server would give
-        it the tools of that other turn (section 10).
+        With ``output_type`` the agent has to submit an object of that type, which becomes
+        ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
+        the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
+        if the server is too old for that). Only this turn sees the tool, and it needs no
+        permission. If the arguments do not fit, the agent is told which
+        and why; if it ends its turn without a result, it is asked once more, in a second turn.
+        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        the other, and each waits until nothing else runs there, because the server would otherwise
+        give it the tools of the other turn (section 10). Its limits apply while it waits.
 
         Args:
             prompt: What is said.
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
-            check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. The session's by default, and where that
-                has none ``True``; always ``True`` with ``output_type``.
+            check: Whether a turn that did not end normally raises. Otherwise its result is
+                returned, as ``subprocess.run`` does. The default is the session's ``check``, or
+                ``True`` if that has none; with ``output_type`` it is always ``True``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
-            TurnAborted: It was stopped, unless by ``close``, or its input removed from the queue
-                (this one always).
-            ApprovalRequired: It wants a permission, with ``approvals="pause"``.
-            TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
-            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
-                instead, ``errors`` what is wrong with the last one.
-            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
-            TypeError: There is no such setting, or JSON has no values of ``output_type``.
+            TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
+                from the queue, which raises even without ``check``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            TurnError: Its other subclasses, and the other errors, as for
+                ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
+                said instead, ``errors`` what is wrong with the last attempt.
+            InvalidOption: With ``output_type``: ``check`` is false, or the session has a tool
+                ``submit_result`` of its own. Or a setting has an unusable value. Nothing was sent.
+            TypeError: There is no such setting, or ``output_type`` cannot be expressed in JSON.
         """
 
     @overload
     def run(self, prompt: Prompt, *, output_type: type[T], **settings: Unpack[TurnSettings]) -> StructuredResult[T]:
-        """Asks, and waits for the end of the turn.
+        """Sends a prompt and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server. Where the connection is lost, the turn is looked for in the stored
-        conversation of the next one, and an input that is proven not to have arrived is sent again:
-        see ``resend``, which is ``"if_uncommitted"`` here.
+        turn on the server. If the connection is lost, the next one is used to look for the turn in
+        the stored conversation; an input that is proven not to have arrived is sent again: see
+        ``resend``, which is ``"if_uncommitted"`` here.
 
-        With ``output_type`` the agent has to hand in an object of that type, which is
-        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
-        arguments are the fields of the type (``runtime_external_tools_update``, section 14, or
-        ``runtime_start`` where the server is too old for that); only this turn sees it, and nobody
-        is asked for permission. Arguments that do not fit are told to
-        the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other, and
-        each waits until nothing else runs there (its limits hold meanwhile): the server would give
-        it the tools of that other turn (section 10).
+        With ``output_type`` the agent has to submit an object of that type, which becomes
+        ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
+        the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
+        if the server is too old for that). Only this turn sees the tool, and it needs no
+        permission. If the arguments do not fit, the agent is told which
+        and why; if it ends its turn without a result, it is asked once more, in a second turn.
+        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        the other, and each waits until nothing else runs there, because the server would otherwise
+        give it the tools of the other turn (section 10). Its limits apply while it waits.
 
         Args:
             prompt: What is said.
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
-            check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. The session's by default, and where that
-                has none ``True``; always ``True`` with ``output_type``.
+            check: Whether a turn that did not end normally raises. Otherwise its result is
+                returned, as ``subprocess.run`` does. The default is the session's ``check``, or
+                ``True`` if that has none; with ``output_type`` it is always ``True``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
-            TurnAborted: It was stopped, unless by ``close``, or its input removed from the queue
-                (this one always).
-            ApprovalRequired: It wants a permission, with ``approvals="pause"``.
-            TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
-            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
-                instead, ``errors`` what is wrong with the last one.
-            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
-            TypeError: There is no such setting, or JSON has no values of ``output_type``.
+            TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
+                from the queue, which raises even without ``check``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            TurnError: Its other subclasses, and the other errors, as for
+                ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
+                said instead, ``errors`` what is wrong with the last attempt.
+            InvalidOption: With ``output_type``: ``check`` is false, or the session has a tool
+                ``submit_result`` of its own. Or a setting has an unusable value. Nothing was sent.
+            TypeError: There is no such setting, or ``output_type`` cannot be expressed in JSON.
         """
 
     @overload
     def run(self, prompt: Prompt, *, output_type: Any, **settings: Unpack[TurnSettings]) -> StructuredResult[Any]:
-        """Asks, and waits for the end of the turn.
+        """Sends a prompt and waits for the end of the turn.
 
         Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
-        turn on the server. Where the connection is lost, the turn is looked for in the stored
-        conversation of the next one, and an input that is proven not to have arrived is sent again:
-        see ``resend``, which is ``"if_uncommitted"`` here.
+        turn on the server. If the connection is lost, the next one is used to look for the turn in
+        the stored conversation; an input that is proven not to have arrived is sent again: see
+        ``resend``, which is ``"if_uncommitted"`` here.
 
-        With ``output_type`` the agent has to hand in an object of that type, which is
-        ``result.output``. As long as that takes, a tool ``submit_result`` is registered whose
-        arguments are the fields of the type (``runtime_external_tools_update``, section 14, or
-        ``runtime_start`` where the server is too old for that); only this turn sees it, and nobody
-        is asked for permission. Arguments that do not fit are told to
-        the agent, and one that ends its turn without a result is asked once more, in a second turn;
-        limits hold for each. Several of these in one conversation come one after the other, and
-        each waits until nothing else runs there (its limits hold meanwhile): the server would give
-        it the tools of that other turn (section 10).
+        With ``output_type`` the agent has to submit an object of that type, which becomes
+        ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
+        the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
+        if the server is too old for that). Only this turn sees the tool, and it needs no
+        permission. If the arguments do not fit, the agent is told which
+        and why; if it ends its turn without a result, it is asked once more, in a second turn.
+        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        the other, and each waits until nothing else runs there, because the server would otherwise
+        give it the tools of the other turn (section 10). Its limits apply while it waits.
 
         Args:
             prompt: What is said.
             output_type: A dataclass, ``TypedDict``, named tuple or pydantic model, or any other
                 hint that a parameter of a tool may have, such as ``list[Finding]``; see ``tool``.
-            check: Whether a turn that the agent did not end itself is raised. Otherwise its result
-                is returned, as ``subprocess.run`` has it. The session's by default, and where that
-                has none ``True``; always ``True`` with ``output_type``.
+            check: Whether a turn that did not end normally raises. Otherwise its result is
+                returned, as ``subprocess.run`` does. The default is the session's ``check``, or
+                ``True`` if that has none; with ``output_type`` it is always ``True``.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
-            TurnAborted: It was stopped, unless by ``close``, or its input removed from the queue
-                (this one always).
-            ApprovalRequired: It wants a permission, with ``approvals="pause"``.
-            TurnError: Its other kinds, and the other errors, as for ``AppServerClient.run_turn``.
-            StructuredOutputError: Neither turn came to a valid result; ``text`` is what was said
-                instead, ``errors`` what is wrong with the last one.
-            InvalidOption: With ``output_type``, where ``check`` is false or the session has a tool
-                ``submit_result`` of its own; or a setting is not usable. Nothing was sent.
-            TypeError: There is no such setting, or JSON has no values of ``output_type``.
+            TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
+                from the queue, which raises even without ``check``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            TurnError: Its other subclasses, and the other errors, as for
+                ``AppServerClient.run_turn``.
+            StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
+                said instead, ``errors`` what is wrong with the last attempt.
+            InvalidOption: With ``output_type``: ``check`` is false, or the session has a tool
+                ``submit_result`` of its own. Or a setting has an unusable value. Nothing was sent.
+            TypeError: There is no such setting, or ``output_type`` cannot be expressed in JSON.
         """
 
     def send(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Turn:
-        """Asks, and returns the handle of the turn at once; see ``AppServerClient.send_turn``.
+        """Sends a prompt and returns the turn's handle at once; see ``AppServerClient.send_turn``.
 
-        A second one is queued by the server while the first runs. However the turn ends, awaiting
-        it gives its result, unless it is interrupted or comes to a limit.
+        If another turn is running, the server queues this one. Awaiting the turn gives its result
+        however it ends, unless it is interrupted or reaches a limit.
 
         Args:
             prompt: What is said.
-            check: Whether awaiting the turn raises where the agent did not end it itself, as with
-                ``run``. The session's by default, and where that has none ``False``.
+            check: Whether awaiting the turn raises when it did not end normally, as with ``run``.
+                The default is the session's ``check``, or ``False`` if that has none.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
             InvalidOption: A setting is not usable.
             TypeError: There is no such setting.
-            LettaAppError: Its other kinds, as for ``AppServerClient.send_turn``.
+            LettaAppError: Its other subclasses, as for ``AppServerClient.send_turn``.
         """
 
     def stream(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
-        """Asks, and iterates over what happens; the last event is ``TurnFinished``.
+        """Sends a prompt and iterates over the turn's events; the last is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises in
-        place of that event where the agent did not end the turn itself. See ``Turn``; for the rest
-        it is as ``send``.
+        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises
+        instead of giving that event if the turn did not end normally. See ``Turn``; otherwise it
+        works like ``send``.
         """
 
     def stream_text(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[str]:
-        """Asks, and iterates over the agent's text as it comes; see ``Turn.stream_text``.
+        """Sends a prompt and iterates over the agent's text as it comes; see ``Turn.stream_text``.
 
-        For the rest it is as ``stream``.
+        Otherwise it works like ``stream``.
         """
 
     def abort(self) -> bool:
-        """Stops whatever runs in the conversation, also what others started (section 15).
+        """Stops whatever is running in the conversation, even if others started it (section 15).
 
-        Sends ``abort_message``; the queue goes on.
+        Sends ``abort_message``; inputs in the server's queue still run.
 
         Returns:
             Whether there was something to stop.
@@ -2515,22 +2525,23 @@ class Session(Face):
         """
 
     def fork(self) -> Session:
-        """Makes a copy of the conversation that goes its own way, with the same mode and directory.
+        """Copies the conversation into a new one, with the same mode and directory.
 
         Sends ``conversation_fork``, then ``runtime_start``.
         """
 
     def set_mode(self, mode: PermissionMode) -> None:
-        """Changes what runs unasked: ``change_device_state``. The server sends no answer."""
+        """Changes which tools run without asking: ``change_device_state``, which has no answer."""
 
     def set_cwd(self, path: str | PathLike[str]) -> None:
         """Changes the directory: ``change_device_state``, and waits until the server shows it.
 
-        Where it does not, it is asked (``sync``) 0.25 s after it has handled the change, or 2 s
-        after that was sent.
+        If the server does not show it by itself, it is asked (``sync``) 0.25 s after it has handled
+        the change, or 2 s after the change was sent.
 
         Args:
-            path: On the server's machine; a relative one is taken from here.
+            path: On the server's machine; a relative path is resolved against the current directory
+                of this process.
 
         Raises:
             RequestError: The server has kept another directory.
@@ -2539,14 +2550,14 @@ class Session(Face):
     def update_model(self, handle: str) -> None:
         """Changes the model by its handle: ``update_model``.
 
-        A handle nobody knows is accepted, and fails when it is used (protocol section 19).
+        An unknown handle is accepted, and fails only when it is used (protocol section 19).
         """
 
     def close(self) -> None:
-        """Stops the turns that were sent through this session and have not ended; does not wait.
+        """Stops this session's turns that have not ended, without waiting for their end.
 
-        The conversation stays on the server. Its tools are not answered any more, and it is not
-        started again after a reconnect, unless another session has it, or a command names it.
+        The conversation stays on the server. Calls of its tools are no longer answered, and it is
+        not started again after a reconnect, unless another session uses it or a command names it.
         """
 
     def __enter__(self) -> Session: ...
@@ -2637,7 +2648,7 @@ class Turn(Face):
 
     ``turn`` waits for its ``TurnResult``, any number of times and in any number of tasks.
     ``for event in turn`` follows what happens in it; ``with`` stops it at the end of
-    the block. In any order, and together::
+    the block. You can combine these in any order::
 
         turn = client.send_turn(runtime=runtime, payload=payload)
         for event in turn:
@@ -2648,10 +2659,10 @@ class Turn(Face):
                     print("->", name)
         result = turn
 
-    Cancelling whoever awaits or iterates stops the turn on the server, at once and for everybody:
-    the engine sends ``abort_message``, or takes the input out of the queue (protocol sections 10
-    and 15), and looks after the rest. ``asyncio.shield`` or ``detach`` keeps it going. A handle
-    that is dropped stops nothing: the turn goes on to its end unseen.
+    Cancelling a task that awaits or iterates stops the turn on the server, at once and for
+    everybody: the engine sends ``abort_message``, or takes the input out of the queue (protocol
+    sections 10 and 15), and sees it through. ``asyncio.shield`` or ``detach`` keeps the turn going.
+    Dropping the handle stops nothing: the turn goes on to its end unseen.
     """
 
     @property
@@ -2660,30 +2671,30 @@ class Turn(Face):
 
     @property
     def agent_id(self) -> str:
-        """Who was asked."""
+        """The agent that was asked."""
 
     def __iter__(self) -> TurnStream[TurnEvent]:
-        """Iterates over the events from the moment of sending, however late it begins.
+        """Iterates over the events from the moment of sending, however late you begin.
 
-        The last one is ``TurnFinished``; a turn that fails raises what awaiting raises. One task at
-        a time may read, and every event is given once; after the last one a new iteration gives
-        ``TurnFinished`` again.
+        The last one is ``TurnFinished``; a turn that fails raises what awaiting it raises. Only one
+        task at a time may read, and every event is given once; after the last one, a new iteration
+        gives ``TurnFinished`` again.
 
-        The engine keeps up to 65,536 events or 64 MiB for a reader who lags. Then neighbouring
-        pieces of one text, or of one call's arguments or output, become one event, and where that
-        is not enough the oldest pieces, outputs, statuses and unknown events go. ``EventsDropped``
-        counts both; the result has all of it.
+        The engine keeps up to 65,536 events or 64 MiB for a reader that lags. Above that,
+        neighbouring pieces of one text, or of one call's arguments or output, are merged into one
+        event; if that is not enough, the oldest pieces, outputs, statuses and unknown events are
+        dropped. ``EventsDropped`` counts both; the result is still complete.
 
         Leaving the loop early, by ``break`` or an exception, stops the turn on the server without
-        waiting for it; awaiting the turn then gives what it came to. In an interpreter without
-        reference counts use ``contextlib.aclosing(iter(turn))`` for that.
+        waiting for it; awaiting the turn then gives its outcome. In an interpreter without
+        reference counts, use ``contextlib.aclosing(iter(turn))`` to make sure of that.
         """
 
     def stream_text(self) -> TurnStream[str]:
         """Iterates over the agent's text as it comes.
 
-        Everything else that happens is left out, and the text of a run that is withdrawn later is
-        not taken back. For the rest it is as ``for event in turn``, errors included.
+        All other events are left out, and the text of a run that is withdrawn later is not taken
+        back. Otherwise it works like ``for event in turn``, errors included.
         """
 
     def result(self) -> TurnResult:
@@ -2694,26 +2705,27 @@ class Turn(Face):
 
         Sends ``abort_message``, or ``remove_queue_item`` while the input is queued (protocol
         sections 10 and 15), once it is known where the input is. Resolves when the turn has ended,
-        ``abort_grace`` seconds later at most. Cancelling does not take it back. A turn that has
-        ended is left as it is.
+        after ``abort_grace`` seconds at most. Cancelling this call does not undo the abort. A turn
+        that has already ended is left as it is.
 
         Returns:
-            The result. Its status is ``aborted``, or what the turn had come to by itself. Where the
-            server has not said by then where the input is, it is ``disconnected``: nothing could be
-            sent, and the turn is stopped as soon as something can.
+            The result. Its status is ``aborted``, or whatever the turn had come to by itself. If
+            the server has not said by then where the input is, the status is ``disconnected``:
+            nothing could be sent, and the turn is stopped as soon as something can be.
 
         Raises:
-            LettaAppError: As awaiting the turn.
+            LettaAppError: The same errors as when the turn is awaited.
         """
 
     def detach(self) -> None:
         """Lets the turn go on without anybody here watching; sends nothing.
 
-        Iterations end, and awaiting raises ``TurnInterrupted``. It has no limits any more. What it
-        allows runs as before, and what it denies is denied; a permission that its policy or
-        handler has not decided on is asked of the client's handlers, and without any waits until
-        an input comes behind it, and is decided as that one's would be. An input that still waits
-        is sent all the same. A turn that has ended is left as it is.
+        Iterations end, and awaiting raises ``TurnInterrupted``. The turn has no limits any more.
+        What it allows runs as before, and what it denies is still denied. A permission that its
+        policy or handler has not yet decided on goes to the client's handlers; if there are none,
+        it waits until another input is queued behind it, and is then decided as that input's own
+        would be. An input that is still waiting is sent all the same. A turn that has ended is left
+        as it is.
 
         Raises:
             WrongLoop: Called on another event loop.
@@ -2723,23 +2735,23 @@ class Turn(Face):
     def display(self) -> None:
         """Shows the turn in the output of this cell of a notebook, and keeps that up to date.
 
-        The agent's text as Markdown, its reasoning and its tool calls folded, the changes of files
-        that it makes, and how long it has taken. The output belongs to this cell whatever runs in
-        others, is updated 10 times a second at most and goes on while a cell computes; what is
-        saved with the notebook is how the turn ended. Text of the agent never becomes HTML that
+        The output has the agent's text as Markdown, its reasoning and its tool calls folded, the
+        changes it makes to files, and how long it has taken. It stays in this cell whatever runs in
+        others, is updated at most 10 times a second, and goes on while a cell computes; what is
+        saved with the notebook is how the turn ended. The agent's text never becomes HTML that
         could run or load anything.
 
-        Returns at once and sends nothing. The output has all events from the moment of sending, so
-        nobody else can iterate over them. Called again, it puts the same output into that cell as
-        well. In IPython without a notebook the end alone is shown.
+        Returns at once and sends nothing. The output takes all events from the moment of sending,
+        so nobody else can iterate over them. When called again in another cell, it shows the same
+        output there as well. In IPython without a notebook only the end is shown.
 
         Raises:
-            InvalidOption: There is no IPython around.
-            RuntimeError: Somebody iterates over the turn already.
+            InvalidOption: This is not running in IPython.
+            RuntimeError: Somebody is already iterating over the turn.
         """
 
     def approval_request(self) -> ApprovalRequest | None:
-        """Waits until the turn wants a permission, and returns the request, of several the first.
+        """Waits until the turn needs a permission, and returns the request (the first of several).
 
         For turns that were sent with ``approvals="wait"``; ``approve`` and ``deny`` answer it.
         Sends nothing. Cancelling stops the turn on the server, as with awaiting it.
@@ -2749,15 +2761,16 @@ class Turn(Face):
         """
 
     def approve(self, *, updated_input: Mapping[str, Any] | None=None, suggestions: Suggestion | str | Iterable[Suggestion | str]=..., message: str | None=None) -> None:
-        """Allows what the turn wants a permission for, of several requests the first.
+        """Allows what the turn asks permission for (the first of several requests).
 
-        For turns that were sent with ``approvals="wait"``, or whose handler takes its time: its
-        answer is not wanted any more then. Sends ``input`` with an ``approval_response`` (protocol
-        section 13), and waits for nothing.
+        For turns that were sent with ``approvals="wait"``, or whose handler takes its time; the
+        handler's answer is then no longer wanted. Sends ``input`` with an ``approval_response``
+        (protocol section 13), and does not wait for anything.
 
         Args:
-            updated_input: Arguments to run the tool with, in place of all of its own.
-            suggestions: Suggested rules to store, or their ids, so that the like runs unasked.
+            updated_input: Arguments to run the tool with; they replace all of its own.
+            suggestions: Suggested rules to store, or their ids, so that similar calls run without
+                asking.
             message: What the agent is told.
 
         Raises:
@@ -2767,7 +2780,7 @@ class Turn(Face):
         """
 
     def deny(self, message: str) -> None:
-        """Denies what the turn wants a permission for; for the rest as ``approve``.
+        """Denies what the turn asks permission for; otherwise like ``approve``.
 
         Args:
             message: The reason; it becomes the result of the tool call.
@@ -2784,17 +2797,17 @@ class Turn(Face):
 
         While it is under way: ``settling`` (its input waits until the server has cleaned up after
         the turn before, protocol section 18), ``sent``, ``queued``, ``running``, ``stopping`` (it
-        was told to stop), ``recovering`` (its connection was lost, and it is found out what became
-        of it), or ``ending`` (it is over, and the event loop is about to learn of it).
-        Afterwards the status of its result; of the partial one, or ``failed``, where it raised.
-        ``detached`` after ``detach``.
+        was told to stop), ``recovering`` (its connection was lost, and the client is finding out
+        what became of it), or ``ending`` (it is over, and the event loop is about to learn of it).
+        Afterwards it is the status of the result; if the turn raised, that of the partial result,
+        or ``failed``. ``detached`` after ``detach``.
         """
 
     def explain(self) -> str:
-        """Says in words how the turn stands, for people who wonder why it does not end.
+        """Says in words how the turn stands, for people who wonder why it has not ended.
 
-        Such as ``running 94 s; last event 41 s ago: Bash started, `npm test`; approval none;
-        queue 1``. Asks the engine's thread, which takes some microseconds.
+        For example: ``running 94 s; last event 41 s ago: Bash started, `npm
+        test`; approval none; queue 1``. Asks the engine's thread, which takes some microseconds.
         """
 
     def __enter__(self) -> Turn: ...
@@ -3805,14 +3818,14 @@ def connect(url: str | OwnServer | ConnectOptions | Replay, **settings: Unpack[C
     """Makes a client and connects it.
 
     ``client = connect(url)``, or ``with connect(url) as client:``, which closes it at
-    the end. See ``AppServerClient.connect`` for what goes over the wire and which errors there are.
+    the end. See ``AppServerClient.connect`` for what is sent and which errors are raised.
     Cancelling ends the attempt.
 
     Args:
-        url: Where the server is; a server of one's own from ``spawn_server``; a recording in place
-            of a server, from ``replay``; or all options.
-        **settings: The others of ``ConnectOptions`` by name, such as ``token`` where the server
-            wants one; instead of those in ``url`` where both are given.
+        url: The address of the server; or a server of your own, from ``spawn_server``; or a
+            recording to use in place of a server, from ``replay``; or all options in one value.
+        **settings: The other fields of ``ConnectOptions`` by name, such as ``token`` if the server
+            requires one. Where an option is also in ``url``, the one given by name wins.
 
     Raises:
         InvalidOption: An option is not usable; raised at once, not when awaited.
@@ -3822,16 +3835,16 @@ def connect(url: str | OwnServer | ConnectOptions | Replay, **settings: Unpack[C
 
 @overload
 def create_app_server_client(options: ConnectOptions, /, **settings: Unpack[ConnectSettings]) -> AppServerClient:
-    """Makes a client. Nothing touches the network before ``connect``.
+    """Makes a client. The network is not touched before ``connect``.
 
     ``create_app_server_client(url="ws://127.0.0.1:4500")``, or with all options as one value:
     ``create_app_server_client(options)``.
 
     Args:
-        options: What the client is made of.
+        options: Everything the client is made from.
         auth_token: The token, under the name of the reference client.
-        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name; instead of
-            those in ``options`` where both are given.
+        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name. Where an
+            option is also in ``options``, the one given by name wins.
 
     Raises:
         InvalidOption: An option is not usable; the message begins with its name.
@@ -3841,16 +3854,16 @@ def create_app_server_client(options: ConnectOptions, /, **settings: Unpack[Conn
 
 @overload
 def create_app_server_client(*, url: str, auth_token: str | None=None, **settings: Unpack[ConnectSettings]) -> AppServerClient:
-    """Makes a client. Nothing touches the network before ``connect``.
+    """Makes a client. The network is not touched before ``connect``.
 
     ``create_app_server_client(url="ws://127.0.0.1:4500")``, or with all options as one value:
     ``create_app_server_client(options)``.
 
     Args:
-        options: What the client is made of.
+        options: Everything the client is made from.
         auth_token: The token, under the name of the reference client.
-        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name; instead of
-            those in ``options`` where both are given.
+        **settings: ``url``, ``token`` and all others of ``ConnectOptions``, by name. Where an
+            option is also in ``options``, the one given by name wins.
 
     Raises:
         InvalidOption: An option is not usable; the message begins with its name.
@@ -3859,7 +3872,7 @@ def create_app_server_client(*, url: str, auth_token: str | None=None, **setting
 
 
 def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False) -> Batch[TurnResult]:
-    """Waits for turns that were sent already, and returns what they came to, in their order.
+    """Waits for turns that were already sent, and returns their outcomes, in order.
 
     Like ``asyncio.gather``, for turns in any conversations, and with what ``letta.map`` returns::
 
@@ -3867,51 +3880,53 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
         for item in batch:
             print(item.agent_id, "->", item.text if item.error is None else item.error)
 
-    Sends nothing. Resolves when the last turn has ended. A turn that the agent did not end itself
-    is an item with an error, as in ``map``, although awaiting a turn of ``send`` gives its result.
+    Sends nothing. Resolves when the last turn has ended. A turn that did not end normally is an
+    item with an error, as in ``map``, although awaiting a turn from ``send`` gives its result.
     Cancelling stops every turn that has not ended.
 
     Args:
         *turns: What ``Session.send`` and ``AppServerClient.send_turn`` returned, of any clients of
             this event loop.
-        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
-            on the loop's thread with how many turns have ended, well or not, and how many there
-            are. What it raises is logged.
-        check: Whether the first turn that fails stops the others, and is raised. By default its
-            item has the error, and the others go on; ``asyncio.gather`` calls that
-            ``return_exceptions``.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
+            loop's thread with how many turns have ended, normally or not, and how many there are.
+            If it raises, that is logged.
+        check: Whether the first turn that fails stops the others, and its error is raised. By
+            default its item has the error, and the others go on, as with ``asyncio.gather`` and
+            ``return_exceptions=True``.
 
     Raises:
-        InvalidOption: Something is no turn, or ``progress`` is not usable. No turn is stopped.
+        InvalidOption: An argument is not a turn, or ``progress`` has an unusable value. No turn is
+            stopped.
         WrongLoop: A turn belongs to another event loop.
         ForkedProcess: A client was made before a fork.
-        LettaAppError: With ``check``, what ``Session.run`` raises of the first turn to fail.
-            Without, the items have all that a turn raises, such as ``TurnFailed``, ``TurnAborted``
-            or ``TurnInterrupted``.
+        LettaAppError: With ``check``, what ``Session.run`` would raise for the first turn that
+            failed. Otherwise nothing that concerns one turn is raised: its item has the error, such
+            as ``TurnFailed``, ``TurnAborted`` or ``TurnInterrupted``.
     """
 
 
 @overload
 def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
-    """Asks many prompts, each in a conversation of its own, and waits for all.
+    """Sends many prompts, each in a conversation of its own, and waits for all of them.
 
-    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
-    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
-    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
+    Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
+    8 and 17), as ``AppServerClient.session`` and ``Session.run`` do. The agents take turns: the
+    first prompt goes to the first agent, the second to the second, and so on. Resolves when the
+    last turn has ended. Cancelling stops every turn that is running, and starts no more. The
+    conversations stay on the server. While the client is reconnecting, no further prompts begin;
+    this lasts for at most ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
         prompts: What is said: a list, or a column of a table.
-        agents: The ids of the agents; one may be given alone.
-        output_type: What each agent has to hand in, as for ``Session.run``.
+        agents: The ids of the agents; a single id need not be in a list.
+        output_type: What each agent has to submit, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
-        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
-            on the loop's thread with how many prompts are done, failed or not, and how many there
-            are. What it raises is logged.
-        check: Whether the first prompt that fails stops the others, and is raised. By default its
-            item has the error, and the others go on.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
+            loop's thread with how many prompts are done, failed or not, and how many there are. If
+            it raises, that is logged.
+        check: Whether the first prompt that fails stops the others, and its error is raised. By
+            default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
@@ -3919,33 +3934,34 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         InvalidOption: An option or a setting is not usable. Nothing was sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
-        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
-            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
-            ``StructuredOutputError`` or ``Disconnected``.
+        LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
+            that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
+            ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
     """
 
 
 @overload
 def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
-    """Asks many prompts, each in a conversation of its own, and waits for all.
+    """Sends many prompts, each in a conversation of its own, and waits for all of them.
 
-    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
-    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
-    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
+    Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
+    8 and 17), as ``AppServerClient.session`` and ``Session.run`` do. The agents take turns: the
+    first prompt goes to the first agent, the second to the second, and so on. Resolves when the
+    last turn has ended. Cancelling stops every turn that is running, and starts no more. The
+    conversations stay on the server. While the client is reconnecting, no further prompts begin;
+    this lasts for at most ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
         prompts: What is said: a list, or a column of a table.
-        agents: The ids of the agents; one may be given alone.
-        output_type: What each agent has to hand in, as for ``Session.run``.
+        agents: The ids of the agents; a single id need not be in a list.
+        output_type: What each agent has to submit, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
-        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
-            on the loop's thread with how many prompts are done, failed or not, and how many there
-            are. What it raises is logged.
-        check: Whether the first prompt that fails stops the others, and is raised. By default its
-            item has the error, and the others go on.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
+            loop's thread with how many prompts are done, failed or not, and how many there are. If
+            it raises, that is logged.
+        check: Whether the first prompt that fails stops the others, and its error is raised. By
+            default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
@@ -3953,33 +3969,34 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         InvalidOption: An option or a setting is not usable. Nothing was sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
-        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
-            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
-            ``StructuredOutputError`` or ``Disconnected``.
+        LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
+            that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
+            ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
     """
 
 
 @overload
 def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
-    """Asks many prompts, each in a conversation of its own, and waits for all.
+    """Sends many prompts, each in a conversation of its own, and waits for all of them.
 
-    Each sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections 8 and
-    17), as ``AppServerClient.session`` and ``Session.run`` do. The agents are asked in turn: the
-    first prompt goes to the first one. Resolves when the last turn has ended. Cancelling stops
-    every turn that runs, and starts no more. The conversations stay on the server. While a lost
-    connection is opened again no further prompts begin, for ``recover_timeout`` seconds.
+    Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
+    8 and 17), as ``AppServerClient.session`` and ``Session.run`` do. The agents take turns: the
+    first prompt goes to the first agent, the second to the second, and so on. Resolves when the
+    last turn has ended. Cancelling stops every turn that is running, and starts no more. The
+    conversations stay on the server. While the client is reconnecting, no further prompts begin;
+    this lasts for at most ``recover_timeout`` seconds.
 
     Args:
         client: A client that is connected.
         prompts: What is said: a list, or a column of a table.
-        agents: The ids of the agents; one may be given alone.
-        output_type: What each agent has to hand in, as for ``Session.run``.
+        agents: The ids of the agents; a single id need not be in a list.
+        output_type: What each agent has to submit, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
-        progress: ``True`` for a bar of tqdm, where that is installed; or a function that is called
-            on the loop's thread with how many prompts are done, failed or not, and how many there
-            are. What it raises is logged.
-        check: Whether the first prompt that fails stops the others, and is raised. By default its
-            item has the error, and the others go on.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
+            loop's thread with how many prompts are done, failed or not, and how many there are. If
+            it raises, that is logged.
+        check: Whether the first prompt that fails stops the others, and its error is raised. By
+            default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
             ``AppServerClient.session``; limits, ``approvals`` and ``allow`` as for its turns.
 
@@ -3987,38 +4004,39 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         InvalidOption: An option or a setting is not usable. Nothing was sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
-        LettaAppError: With ``check``, what the first prompt to fail has raised. Without, the items
-            have all that a prompt raises, such as ``TurnFailed``, ``RequestError``,
-            ``StructuredOutputError`` or ``Disconnected``.
+        LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
+            that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
+            ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
     """
 
 
 def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=None, env: Mapping[str, str] | None=None, auth: bool | None=True, reuse: bool | None=False, ready_timeout: float=30, on_log: Callable[[str], object] | None=None) -> OwnServer:
     """Starts an App Server and waits until it answers.
 
-    ``server = spawn_server()``, or ``with spawn_server() as server:``, which ends it.
-    The command is run without a shell, with ``--listen ws://127.0.0.1:0`` and the hash of a token
-    made for it (protocol section 4); then ``/readyz`` is asked (section 3). Cancelling ends it.
+    ``server = spawn_server()``, or ``with spawn_server() as server:``, which ends the
+    server with the block. The command is run without a shell, with ``--listen ws://127.0.0.1:0``
+    and the hash of a token that is made for this server (protocol section 4); then ``/readyz`` is
+    polled (section 3). Cancelling ends the server.
 
     Args:
-        command: The program and its arguments, to which those are added.
-        cwd: The directory it runs in.
-        env: Environment variables, besides those of this process.
-        auth: Whether clients need a token. Without, every program on the machine could use it.
-            ``None`` is the default, and so it is for ``reuse``.
-        reuse: Whether a server that was started with this option, by any program of the same user,
-            is joined instead. A joined one ends with its owner, not here.
-        ready_timeout: Seconds until it has to answer.
-        on_log: Is called with every line that the server prints, on either of its outputs and from
-            its start on: on the loop's thread, without the line's end. One of more than 64 KiB
-            comes in pieces. An exception is logged. When the loop lags more than 65,536 lines or
-            64 MiB behind, the oldest go, and a line says how many. A joined server's lines are
-            its owner's.
+        command: The program and its arguments; the arguments above are added.
+        cwd: The directory that the server runs in.
+        env: Environment variables, in addition to those of this process.
+        auth: Whether clients need a token. Without one, every program on the machine could use the
+            server. ``None`` means the default; the same goes for ``reuse``.
+        reuse: Whether to join a server that any program of the same user has started with this
+            option, if there is one. A joined server ends with its owner, not here.
+        ready_timeout: Seconds in which the server has to answer.
+        on_log: A function that is called with every line that the server prints, on either of its
+            outputs, from its start on. It is called on the loop's thread, with the line without its
+            line break. A line of more than 64 KiB comes in pieces. An exception in the function is
+            logged. If the loop lags more than 65,536 lines or 64 MiB behind, the oldest lines are
+            dropped, and a line says how many. The lines of a joined server go only to its owner.
 
     Raises:
-        InvalidOption: An option is not usable; raised at once, not when awaited, except for a
-            ``cwd`` that is not there.
-        TypeError: ``on_log`` is no plain function; raised at once as well.
-        ServerStartError: It did not start, with the end of what it printed.
+        InvalidOption: An option has an unusable value; raised at once, not when awaited, except for
+            a ``cwd`` that does not exist.
+        TypeError: ``on_log`` is not a plain function; raised at once as well.
+        ServerStartError: The server did not start; the message has the end of what it printed.
     """
 
