@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use letta_app_client::engine::TurnOptions;
-use letta_app_client::{Connection as Core, Mailbox, RecordWriter, RequestOptions};
+use letta_app_client::{Check, Connection as Core, Mailbox, RecordWriter, RequestOptions};
 use napi::bindgen_prelude::{FnArgs, Function};
 use napi::{Env, JsString};
 use napi_derive::napi;
@@ -44,6 +44,9 @@ pub struct TakenEvents<'env> {
     /// Those outputs.
     pub outputs: Vec<LongText<'env>>,
 }
+
+/// What methods for one command take beside it.
+const OPTIONS: [&str; 1] = ["timeoutMs"];
 
 /// One client's connection; see `letta_app_client::Connection`.
 #[napi]
@@ -180,16 +183,16 @@ impl Connection {
         self.doorbell.release();
     }
 
-    /// Sends a command that is checked against the catalog.
+    /// Sends a command that is looked at as closely as `check` says.
     #[napi]
-    pub fn send(&self, command: String) -> Result<(), Thrown> {
-        self.core.send(&command).map(drop).map_err(thrown)
-    }
-
-    /// Sends any object with a `type`.
-    #[napi]
-    pub fn send_raw(&self, command: String) -> Result<(), Thrown> {
-        self.core.send_raw(&command).map(drop).map_err(thrown)
+    pub fn send(
+        &self,
+        command: String,
+        #[napi(ts_arg_type = "'documented' | 'catalog' | 'shape'")] check: String,
+    ) -> Result<(), Thrown> {
+        // Who waits for nothing has no options.
+        let check = Check::named(&check, &[]).map_err(thrown)?;
+        self.core.send_checked(&command, check).map(drop).map_err(thrown)
     }
 
     /// Sends the requests and inputs that were held.
@@ -208,11 +211,12 @@ impl Connection {
         command: String,
         timeout_ms: Option<f64>,
         manual: bool,
-        checked: bool,
+        #[napi(ts_arg_type = "'documented' | 'catalog' | 'shape'")] check: String,
         held: bool,
     ) -> Result<(), Thrown> {
         let timeout = time_limit(timeout_ms)?;
-        let options = RequestOptions { timeout, manual, checked, held };
+        let check = Check::named(&check, &OPTIONS).map_err(thrown)?;
+        let options = RequestOptions { timeout, manual, check, held };
         self.core.request(token_of(token), &command, options).map(drop).map_err(thrown)
     }
 

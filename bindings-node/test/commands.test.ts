@@ -82,6 +82,98 @@ describe("bad commands are refused by field, before anything is sent", () => {
   });
 });
 
+describe("a slip of a field is refused by the methods for one command", () => {
+  const message = { role: "user", content: "hi", client_mesage_id: "m" };
+  const payload = { kind: "create_message", messages: [message] };
+  const inner = "payload.messages[0].client_mesage_id";
+  const meant = (near: string) => `did you mean \`${near}\`?`;
+  const spawn = { terminal_id: "t", cols: 1, rows: 1 };
+  const cases: [string, (client: AppServerClient) => unknown, string, string][] = [
+    [
+      "runtimeStart",
+      (c) => untyped(c).runtimeStart?.({ agnt_id: "a" }),
+      "`runtime_start`: field `agnt_id`",
+      meant("agent_id"),
+    ],
+    [
+      "sync",
+      (c) => untyped(c).sync?.({ runtime, recoverApprovals: true }),
+      "`sync`: field `recoverApprovals`",
+      meant("recover_approvals"),
+    ],
+    [
+      "abort",
+      (c) => untyped(c).abort?.({ runtime, run_di: "r" }),
+      "`abort_message`: field `run_di`",
+      meant("run_id"),
+    ],
+    [
+      "conversationList",
+      (c) => untyped(c).conversationList?.({ qurey: {} }),
+      "`conversation_list`: field `qurey`",
+      meant("query"),
+    ],
+    [
+      "runtimeExternalToolsUpdate",
+      (c) => untyped(c).runtimeExternalToolsUpdate?.({ update: [] }),
+      "`runtime_external_tools_update`: field `update`",
+      meant("updates"),
+    ],
+    ...["input", "submitInput", "runTurn", "sendTurn"].map((method): (typeof cases)[number] => [
+      method,
+      (c) => untyped(c)[method]?.({ runtime, payload }),
+      `\`input\`: field \`${inner}\``,
+      meant("client_message_id"),
+    ]),
+    [
+      "a family",
+      (c) => c.files.read({ path: "x", encodng: "utf8" } as never),
+      "`read_file`: field `encodng`",
+      meant("encoding"),
+    ],
+    [
+      "a family that waits for nothing",
+      (c) => c.terminals.kill({ terminal_id: "t", terminalId: "t" } as never),
+      "`terminal_kill`: field `terminalId`",
+      meant("terminal_id"),
+    ],
+    [
+      "an option of the method",
+      (c) => c.terminals.spawn({ ...spawn, timeoutMs: 5 } as never),
+      "`terminal_spawn`: field `timeoutMs`",
+      "it is an option of the method",
+    ],
+  ];
+  it.each(cases)("%s", async (_, call, path, words) => {
+    const mock = await startMock();
+    const client = await connected(mock);
+    const error = await failure(() => call(client));
+    expect(error).toBeInstanceOf(InvalidCommand);
+    expect(error.message).toContain(`${path}: is no field of this command; ${words}`);
+    expect(error.hint).toBe("a whole command, given to request, may have any field");
+    expect(mock.received).toEqual([]);
+  });
+
+  it("but not in whole commands, nor are fields of later servers", async () => {
+    const mock = await startMock();
+    const client = await connected(mock);
+    const scope = await startRuntime(client);
+    await client.runtimeStart({ agent_id: "agent-1", model: "x", agent: "x" } as never);
+    await client.request("sync", { runtime: scope, recoverApprovals: true } as never);
+    client.send({ type: "sync", runtime: scope, force_devise_status: 1 } as never);
+    client.sendRaw({ type: "sync", runtime: scope, force_devise_status: 2 });
+    await client.info();
+    expect(mock.received).toMatchObject([
+      { type: "runtime_start" },
+      { model: "x", agent: "x" },
+      { recoverApprovals: true },
+      { force_devise_status: 1 },
+      { force_devise_status: 2 },
+      { type: "app_server_info" },
+    ]);
+  });
+});
+
 describe("bad options of calls", () => {
   const cases: Case[] = [
     ["a limit of nothing", (c) => c.info({ timeoutMs: 0 }), "timeoutMs"],

@@ -35,10 +35,8 @@ export declare class Connection {
   close(token: number): boolean
   /** Lets go of the callback: `drain` will not be asked for again. */
   release(): void
-  /** Sends a command that is checked against the catalog. */
-  send(command: string): void
-  /** Sends any object with a `type`. */
-  sendRaw(command: string): void
+  /** Sends a command that is looked at as closely as `check` says. */
+  send(command: string, check: 'documented' | 'catalog' | 'shape'): void
   /** Sends the requests and inputs that were held. */
   flush(): void
   /**
@@ -46,7 +44,7 @@ export declare class Connection {
    * `candidate`s until `resolve` or `cancel`. One that is `held` waits for `flush`, or for what is sent
    * next.
    */
-  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, checked: boolean, held: boolean): void
+  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, check: 'documented' | 'catalog' | 'shape', held: boolean): void
   /**
    * Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
    * whenever `takeTurn` has something to give. One that is `held` waits for `flush`, or for what is sent next.

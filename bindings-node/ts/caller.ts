@@ -6,12 +6,10 @@ import type { AnsweredType, Caller, CommandType } from "./family.js";
 import type { MessageFilter } from "./filters.js";
 import type { Follower, Followers } from "./followers.js";
 import type { RequestOptions } from "./options.js";
-import type { WsProtocolCommand } from "./protocol.js";
 import type { Sending } from "./sending.js";
 
 /** The part of a client that is its user's as well. */
 interface Client {
-  send(command: WsProtocolCommand): void;
   nextRequestId(prefix: string): string;
 }
 
@@ -33,11 +31,12 @@ export class ClientCaller implements Caller {
     options: RequestOptions,
   ): Promise<CommandMap[TType]["response"]> {
     const complete = () => this.#sending.withId(typed(type, checkedCommand(command)), true);
-    return this.#sending.request(complete, options, { checked: true });
+    return this.#sending.request(complete, options, { check: "documented" });
   }
 
   tell(type: CommandType, command: object): void {
-    this.#client.send({ ...checkedCommand(command), type } as WsProtocolCommand);
+    const complete = this.#sending.withId(typed(type, checkedCommand(command)), false);
+    this.#sending.send(complete, "documented");
   }
 
   follow(filter: MessageFilter, follower: Follower): () => void {

@@ -77,7 +77,8 @@ function opened(
  *
  * Every method that sends throws, or rejects with, {@link ClientClosed} after `close()`,
  * {@link Disconnected} while there is no connection, {@link InvalidCommand} for a command that the
- * server would answer with silence, and {@link MessageTooLarge}: all before anything is sent.
+ * server would answer with silence, and {@link MessageTooLarge}: all before anything is sent. The methods
+ * for one command refuse slips of its fields as well (`agentId`); `request` and `send` take any field.
  * Async methods take a `signal`; an aborted one rejects with {@link AbortError}.
  */
 export class AppServerClient extends DocumentedClient {
@@ -376,15 +377,12 @@ export class AppServerClient extends DocumentedClient {
    * runtime whose turn has just ended leaves after `settlePauseMs` (section 18).
    */
   send(command: wire.WsProtocolCommand): void {
-    const complete = this.#sending.withId(command, false);
-    this.#sending.hand(complete, (text) => this.#native.send(text));
-    this.#running.sent(complete);
+    this.#sending.send(this.#sending.withId(command, false), "catalog");
   }
 
   /** Sends any object with a `type`, for commands that this version does not know. */
   sendRaw(command: types.AppServerRawCommand): void {
-    this.#sending.hand(command, (text) => this.#native.sendRaw(text));
-    this.#running.sent(command);
+    this.#sending.send(command, "shape");
   }
 
   /**
@@ -432,7 +430,7 @@ export class AppServerClient extends DocumentedClient {
     if (predicate !== undefined) checkPredicate(predicate);
     const complete = () =>
       ofType ? this.#sending.command(first, second) : this.#sending.withId(first, true);
-    return this.#sending.request(complete, options, { predicate, checked: true });
+    return this.#sending.request(complete, options, { predicate, check: "catalog" });
   }
 
   /**
@@ -448,7 +446,7 @@ export class AppServerClient extends DocumentedClient {
     if (typeof checkedCommand(command).request_id !== "string") {
       throw new InvalidCommand("field `request_id`: expected a string");
     }
-    return this.#sending.request(() => command, options, { predicate, checked: false });
+    return this.#sending.request(() => command, options, { predicate, check: "shape" });
   }
 
   /**

@@ -36,7 +36,7 @@ export interface Caller {
  * `success: false` (section 5). Its options are a `signal` and `timeoutMs`, by default the client's
  * `requestTimeoutMs`. Cancelling stops the wait; the server still works on the command. It rejects with
  * {@link InvalidCommand}, which names the field, for a command that the server would answer with
- * silence; {@link UnsupportedByServer} for one that this server is too old for; {@link MessageTooLarge}:
+ * silence, or that has a slip of a field (`agentId`); {@link UnsupportedByServer} for one that this server is too old for; {@link MessageTooLarge}:
  * all before anything is sent. Besides with {@link RequestTimeout}, {@link Disconnected},
  * {@link ClientClosed} and {@link AbortError}.
  *

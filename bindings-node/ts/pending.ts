@@ -5,11 +5,16 @@ import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
 import { setImmediate, setInterval } from "./timers.js";
 
+/**
+ * How closely a command is looked at: for what the server would not accept (`catalog`), for that and for
+ * slips among the names of its fields, or only that it is an object with a `type`.
+ */
+export type Check = "documented" | "catalog" | "shape";
+
 /** How the answer to a request is found. */
 export interface Expected {
   predicate?: ((message: never) => boolean) | undefined;
-  /** Whether the command is checked against the protocol's catalog. */
-  checked: boolean;
+  check: Check;
 }
 
 /** How a call is made. */

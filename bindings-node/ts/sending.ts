@@ -15,7 +15,7 @@ import { Handlers } from "./handlers.js";
 import type { FrameParser } from "./messages.js";
 import type { Connection } from "./native.cjs";
 import { nativeTimeout, type RequestOptions } from "./options.js";
-import type { Expected, PendingCalls } from "./pending.js";
+import type { Check, Expected, PendingCalls } from "./pending.js";
 import type { AppServerSendCommand } from "./types.js";
 
 /** What one client sends. */
@@ -77,7 +77,7 @@ export class Sending {
   request<T extends object>(
     complete: () => object,
     options: RequestOptions,
-    { predicate, checked }: Expected,
+    { predicate, check }: Expected,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
       const command = complete();
@@ -88,7 +88,7 @@ export class Sending {
         signal: options.signal,
         start: (token) =>
           this.hand(command, (text) => {
-            this.#native.request(token, text, timeout, manual, checked, this.#calls.hold());
+            this.#native.request(token, text, timeout, manual, check, this.#calls.hold());
             this.#running.sent(command);
           }),
         resolve: (text) => resolve(read(text)),
@@ -96,6 +96,12 @@ export class Sending {
         judge: predicate && ((text) => predicate(read(text) as never)),
       });
     });
+  }
+
+  /** Sends a command, and waits for nothing. */
+  send(command: object, check: Check): void {
+    this.hand(command, (text) => this.#native.send(text, check));
+    this.#running.sent(command);
   }
 
   /** Shows a command to the handlers and hands it to the engine. */

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import inspect
 import sys
 from pathlib import Path
@@ -186,6 +187,7 @@ def text() -> str:
     """Returns the stub."""
     for name in letta_app_client.__all__:
         getattr(letta_app_client, name)  # what is imported when somebody asks for it
+    importlib.import_module("letta_app_client._fields")  # what only type checkers import
     stub = Stub()
     kinds = originals()
     made = {kind.__name__ for kind in kinds}

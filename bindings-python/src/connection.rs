@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use letta_app_client::engine::{Approvals, ToolLimits, TurnOptions};
 use letta_app_client::{
-    ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RecordOptions, RequestOptions,
-    Resend, TimeLimit, TlsOptions, Transport,
+    Check, ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RecordOptions,
+    RequestOptions, Resend, TimeLimit, TlsOptions, Transport,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -21,6 +21,9 @@ use crate::recording::{Recording, Replayed};
 
 /// Longer limits mean "never", and would overflow the clock.
 const LONGEST: f64 = 1e9;
+
+/// What methods for one command take beside its fields.
+const OPTIONS: [&str; 1] = ["timeout"];
 
 /// A connection with its mailbox. See `_native.pyi`.
 #[pyclass(frozen, module = "letta_app_client._native")]
@@ -247,20 +250,23 @@ impl Connection {
         self.engine.as_ref().is_some_and(|engine| engine.close(token))
     }
 
-    fn send(&self, command: &Bound<'_, PyAny>, told: bool) -> PyResult<Option<String>> {
+    fn send(
+        &self,
+        command: &Bound<'_, PyAny>,
+        check: &str,
+        told: bool,
+    ) -> PyResult<Option<String>> {
+        let py = command.py();
+        // Who waits for nothing has no options.
+        let check = Check::named(check, &[]).map_err(|error| raise(py, &error))?;
         let text = text_of(command)?;
-        self.with(command.py(), |engine| engine.send(&text).map(|text| told_of(told, &text)))
-    }
-
-    fn send_raw(&self, command: &Bound<'_, PyAny>, told: bool) -> PyResult<Option<String>> {
-        let text = text_of(command)?;
-        self.with(command.py(), |engine| engine.send_raw(&text).map(|text| told_of(told, &text)))
+        let sent = self.with(py, |engine| engine.send_checked(&text, check))?;
+        Ok(told_of(told, &sent))
     }
 
     #[expect(
         clippy::needless_pass_by_value,
         clippy::too_many_arguments,
-        clippy::fn_params_excessive_bools,
         reason = "the arguments from Python are values, one for each option"
     )]
     fn request(
@@ -269,17 +275,18 @@ impl Connection {
         command: &Bound<'_, PyAny>,
         timeout: Option<Limit>,
         manual: bool,
-        checked: bool,
+        check: &str,
         held: bool,
         told: bool,
     ) -> PyResult<Option<String>> {
         let py = command.py();
+        let check = Check::named(check, &OPTIONS).map_err(|error| raise(py, &error))?;
         let timeout = match timeout {
             None => TimeLimit::Never,
             Some(Limit::Named(_)) => TimeLimit::Default,
             Some(Limit::After(value)) => TimeLimit::After(seconds(py, "timeout", value)?),
         };
-        let options = RequestOptions { timeout, manual, checked, held };
+        let options = RequestOptions { timeout, manual, check, held };
         let text = text_of(command)?;
         let sent = self.with(py, |engine| engine.request(token, &text, options));
         sent.map(|text| told_of(told, &text))

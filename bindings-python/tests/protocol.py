@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is
 from letta_app_client import Fields, Message, protocol
 from letta_app_client._conveniences import HasConveniences
 from letta_app_client._json import encode
-from letta_app_client._link import Link
+from letta_app_client._link import Check, Link
 
 FOLDER = Path(__file__).parents[2] / "protocol"
 CATALOG: dict[str, Any] = json.loads((FOLDER / "catalog.json").read_text(encoding="utf-8"))
@@ -45,11 +45,12 @@ class StubLink(Link):
     def __init__(self) -> None:
         self.sent_frames: list[dict[str, Any]] = []
 
-    def send(self, command: Any) -> None:
+    def send(self, command: Any, check: Check = "catalog") -> None:
+        assert check == "documented"
         self.sent_frames.append(json.loads(encode(command)))
 
-    async def request(self, command: Any, *_: Any, **__: Any) -> Message:
-        self.send(command)
+    async def request(self, command: Any, *_: Any, check: Check = "catalog", **__: Any) -> Message:
+        self.send(command, check)
         return Message("{}")
 
 

@@ -9,6 +9,7 @@ import letta_app_client as letta
 from letta_app_client import Message, protocol
 from letta_app_client._decode import decode
 from letta_app_client._json import encode
+from letta_app_client._link import Check
 from letta_app_client.listings import Agents, Conversations, Cron
 from tests.protocol import StubLink
 
@@ -22,8 +23,8 @@ class Pages(StubLink):
         super().__init__()
         self._pages = list(pages)
 
-    async def request(self, command: Any, *_: Any, **__: Any) -> Message:
-        self.send(command)
+    async def request(self, command: Any, *_: Any, check: Check = "catalog", **__: Any) -> Message:
+        self.send(command, check)
         return decode(encode(self._pages.pop(0)))
 
 

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::approvals::{ApprovalRequest, ApprovalRequests};
 use crate::backpressure::{Backpressure, Overflow};
+use crate::check::Check;
 use crate::connection::{Connection, RequestOptions, TimeLimit};
 use crate::engine::{Approvals, Counters, Token, TurnOptions, TurnResult};
 use crate::error::{Error, ErrorKind};
@@ -28,9 +29,10 @@ use crate::turn::{Asked, Turn};
 ///
 /// Bodies are JSON values with the protocol's own field names. Every request fails with
 /// [`ErrorKind::InvalidCommand`] before anything is sent when a field is missing or of the wrong
-/// type, with [`ErrorKind::Request`] when the server refuses, with [`ErrorKind::RequestTimeout`]
-/// after 30 s (see [`ConnectOptions::request_timeout`]), with [`ErrorKind::Disconnected`] when the
-/// connection is lost, and with [`ErrorKind::Closed`] after [`Client::close`].
+/// type, or, in a method for one command, a slip of another (`agnt_id`), with
+/// [`ErrorKind::Request`] when the server refuses, with [`ErrorKind::RequestTimeout`] after 30 s
+/// (see [`ConnectOptions::request_timeout`]), with [`ErrorKind::Disconnected`] when the connection
+/// is lost, and with [`ErrorKind::Closed`] after [`Client::close`].
 ///
 /// # Cancel safety
 ///
@@ -308,12 +310,26 @@ impl Client {
         fields: Value,
         timeout: TimeLimit,
     ) -> Result<Message, Error> {
+        self.ask(kind, fields, RequestOptions { timeout, ..RequestOptions::default() }).await
+    }
+
+    /// A request whose fields were given to the method for its command.
+    async fn documented(&self, kind: &str, fields: Value) -> Result<Message, Error> {
+        let check = Check::Documented(&[]);
+        self.ask(kind, fields, RequestOptions { check, ..RequestOptions::default() }).await
+    }
+
+    async fn ask(
+        &self,
+        kind: &str,
+        fields: Value,
+        options: RequestOptions,
+    ) -> Result<Message, Error> {
         let command = command(kind, fields)?;
         let (to, from) = oneshot::channel();
         let token = self.connection.token();
         self.router.wait(token, Waiter::Response(to));
         let call = Call::new(self, token);
-        let options = RequestOptions { timeout, ..RequestOptions::default() };
         self.router.sent(&self.connection.request(token, &command, options)?);
         call.finish(from.await)
     }
@@ -334,8 +350,12 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Manual(to));
         let call = Call::new(self, token);
-        let options =
-            RequestOptions { timeout, manual: true, checked: false, ..RequestOptions::default() };
+        let options = RequestOptions {
+            timeout,
+            manual: true,
+            check: Check::Shape,
+            ..RequestOptions::default()
+        };
         self.router.sent(&self.connection.request(token, command, options)?);
         loop {
             match from.recv().await {
@@ -358,7 +378,7 @@ impl Client {
     ///
     /// See the type's text.
     pub async fn runtime_start(&self, fields: Value) -> Result<Message, Error> {
-        self.request("runtime_start", fields).await
+        self.documented("runtime_start", fields).await
     }
 
     /// Replaces the external tools of runtimes: `runtime_external_tools_update` (section 14).
@@ -367,7 +387,7 @@ impl Client {
     ///
     /// See the type's text.
     pub async fn runtime_external_tools_update(&self, fields: Value) -> Result<Message, Error> {
-        self.request("runtime_external_tools_update", fields).await
+        self.documented("runtime_external_tools_update", fields).await
     }
 
     /// Asks for a runtime's snapshot and subscribes to it: `sync` (section 16).
@@ -376,7 +396,7 @@ impl Client {
     ///
     /// See the type's text.
     pub async fn sync(&self, fields: Value) -> Result<Message, Error> {
-        self.request("sync", fields).await
+        self.documented("sync", fields).await
     }
 
     /// Aborts whatever runs in a conversation: `abort_message` (section 15). Resolves with the
@@ -386,7 +406,7 @@ impl Client {
     ///
     /// See the type's text.
     pub async fn abort(&self, fields: Value) -> Result<Message, Error> {
-        self.request("abort_message", fields).await
+        self.documented("abort_message", fields).await
     }
 
     /// Asks the server what it is: `app_server_info` (section 3). Servers before 0.29.2 stay silent;
@@ -405,7 +425,7 @@ impl Client {
     ///
     /// See the type's text.
     pub async fn conversation_list(&self, fields: Value) -> Result<Message, Error> {
-        self.request("conversation_list", fields).await
+        self.documented("conversation_list", fields).await
     }
 
     /// Sends an input and expects nothing: `input` (section 8.1). Follow it in [`Client::events`].
@@ -414,7 +434,8 @@ impl Client {
     ///
     /// See the type's text.
     pub fn input(&self, fields: Value) -> Result<(), Error> {
-        self.router.sent(&self.connection.send(&command("input", fields)?)?);
+        let command = command("input", fields)?;
+        self.router.sent(&self.connection.send_checked(&command, Check::Documented(&[]))?);
         Ok(())
     }
 
@@ -427,7 +448,7 @@ impl Client {
     ///
     /// See the type's text. A split server never answers.
     pub async fn submit_input(&self, fields: Value) -> Result<Message, Error> {
-        self.request("input", fields).await
+        self.documented("input", fields).await
     }
 
     /// Sends an input and resolves when its turn is over (sections 17.2 and 17.3). `fields` has `runtime` and

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::background;
+use crate::check::Check;
 use crate::engine::{
     Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport, above_zero,
     check_answer, registration,
@@ -15,7 +16,7 @@ use crate::engine::{
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::ConnectOptions;
-use crate::prepare::{Check, Needs, Prepared, prepare, prepare_turn};
+use crate::prepare::{Needs, Prepared, prepare, prepare_turn};
 use crate::protocol::Text;
 use crate::random;
 use crate::record::{RecordWriter, Recorder};
@@ -34,8 +35,8 @@ pub struct RequestOptions {
     /// The caller judges each frame that carries the request's id itself: it gets
     /// [`crate::engine::Delivery::Candidate`]s until it calls [`Connection::resolve`].
     pub manual: bool,
-    /// Whether the command is checked against the catalog before it is sent.
-    pub checked: bool,
+    /// How closely the command is looked at before it is sent.
+    pub check: Check,
     /// Whether it waits for [`Connection::flush`], or for whatever is sent next: requests that are made together
     /// go out together, and the thread of the connection is woken once for them.
     pub held: bool,
@@ -43,7 +44,7 @@ pub struct RequestOptions {
 
 impl Default for RequestOptions {
     fn default() -> Self {
-        Self { timeout: TimeLimit::Default, manual: false, checked: true, held: false }
+        Self { timeout: TimeLimit::Default, manual: false, check: Check::Catalog, held: false }
     }
 }
 
@@ -245,11 +246,16 @@ impl Connection {
         self.send_checked(command, Check::Shape)
     }
 
-    fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
+    /// Sends a command that is looked at as closely as one likes. Returns the frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`], as far as it is looked at.
+    pub fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
         let prepared = self.prepare(command, check, false)?;
         let Prepared { text, runtime, settles, .. } = prepared;
         // Raw frames leave as they are, when they are given.
-        let settles = settles && check == Check::Catalog;
+        let settles = settles && check != Check::Shape;
         self.command(Command::Send { text: text.clone(), runtime, settles })?;
         Ok(text)
     }
@@ -266,8 +272,7 @@ impl Connection {
         command: &str,
         options: RequestOptions,
     ) -> Result<Text, Error> {
-        let check = if options.checked { Check::Catalog } else { Check::Shape };
-        let prepared = self.prepare(command, check, true)?;
+        let prepared = self.prepare(command, options.check, true)?;
         let (correlation, response_type) = if options.manual {
             let id = prepared.request_id.clone().ok_or_else(|| {
                 let message = format!("`{}`: field `request_id`: expected string", prepared.kind);
@@ -426,7 +431,7 @@ impl Connection {
         let needs = Needs { check, request_id, max_bytes: self.max_bytes };
         let prepared = prepare(command, needs, &self.shared.ids)?;
         self.check_open()?;
-        if check == Check::Catalog {
+        if check != Check::Shape {
             prepared.check_supported(self.shared.newest(), request_id)?;
         }
         Ok(prepared)

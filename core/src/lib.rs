@@ -50,6 +50,7 @@ mod backpressure;
 mod batch;
 mod belled;
 mod changes;
+mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod client;
@@ -92,6 +93,7 @@ pub use approvals::{ApprovalRequest, ApprovalRequests, Decision};
 pub use backpressure::{Backpressure, Overflow};
 pub use batch::{Batch, BatchItem, Progress};
 pub use changes::FileChanges;
+pub use check::Check;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
 pub use engine::{

@@ -3,25 +3,21 @@
 
 use std::borrow::Cow;
 
+use crate::check::Check;
 use crate::engine::{Correlation, Ids};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::edits::Edits;
 use crate::protocol::node::{Json, Node};
 use crate::protocol::raw::RawObject;
+use crate::protocol::slips::look_for_slips;
 use crate::protocol::spec::{CommandSpec, RequestId};
 use crate::protocol::validate::{spec, validate_as};
 use crate::protocol::version::Version;
 use crate::random::uuid;
 
-/// How closely a command is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Check {
-    /// Against the catalog: the server would answer a bad frame with silence.
-    Catalog,
-    /// Only that it is an object with a `type`.
-    Shape,
-}
+/// What is left to those who mean a field that is a slip of another.
+const ANY_FIELD: &str = "a whole command, given to request, may have any field";
 
 /// A command ready to be sent.
 #[derive(Debug)]
@@ -81,7 +77,7 @@ pub(crate) fn prepare<'a>(
     };
     let spec = spec(&kind);
     let wanted = match spec.map(|spec| spec.request_id) {
-        Some(RequestId::Required) => needs.request_id || needs.check == Check::Catalog,
+        Some(RequestId::Required) => needs.request_id || needs.check != Check::Shape,
         Some(RequestId::None) => false,
         Some(RequestId::Optional) | None => needs.request_id,
     };
@@ -101,9 +97,14 @@ fn checked<'a>(
     spec: Option<&'static CommandSpec>,
     check: Check,
 ) -> Result<Prepared<'a>, Error> {
-    if check == Check::Catalog
+    if check != Check::Shape
         && let Some(spec) = spec
     {
+        // First: a field that is missing is often there under another name.
+        if let Check::Documented(options) = check {
+            look_for_slips(spec, &object, options)
+                .map_err(|slip| invalid(format!("`{kind}`: {slip}")).with_hint(ANY_FIELD))?;
+        }
         validate_as(spec, &object)
             .map_err(|violation| invalid(format!("`{kind}`: {violation}")))?;
     }
@@ -202,7 +203,7 @@ pub(crate) fn prepare_turn<'a>(
     }
     fits(&edits, "input", max_bytes)?;
     // Checked before it is changed, so that a message about a bad field names what the user wrote.
-    let mut prepared = checked(object, "input".into(), spec("input"), Check::Catalog)?;
+    let mut prepared = checked(object, "input".into(), spec("input"), Check::Documented(&[]))?;
     if !prepared.settles {
         let message = "`input`: field `payload.kind`: expected \"create_message\" for a turn";
         return Err(

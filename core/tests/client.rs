@@ -214,6 +214,57 @@ async fn nothing_is_sent_that_the_server_would_answer_with_silence() {
 }
 
 #[tokio::test]
+async fn a_slip_of_a_field_is_refused_by_the_methods_for_one_command() {
+    let (server, client, runtime) = started(ScriptOptions::default()).await;
+    let before = server.received().len();
+    let refused = |error: letta_app_client::Error, message: &str| {
+        assert_eq!(error.kind(), ErrorKind::InvalidCommand, "{error}");
+        assert_eq!(error.message(), message);
+        assert_eq!(error.hint(), Some("a whole command, given to request, may have any field"));
+    };
+    let words = |command: &str, path: &str, near: &str| {
+        format!("`{command}`: field `{path}`: is no field of this command; did you mean `{near}`?")
+    };
+    let error = client.runtime_start(json!({ "agnt_id": "a" })).await.unwrap_err();
+    refused(error, &words("runtime_start", "agnt_id", "agent_id"));
+    let fields = json!({ "runtime": runtime, "recoverApprovals": true });
+    let error = client.sync(fields).await.unwrap_err();
+    refused(error, &words("sync", "recoverApprovals", "recover_approvals"));
+    let error = client.abort(json!({ "runtime": runtime, "run_di": "r" })).await.unwrap_err();
+    refused(error, &words("abort_message", "run_di", "run_id"));
+    let error = client.conversation_list(json!({ "qurey": {} })).await.unwrap_err();
+    refused(error, &words("conversation_list", "qurey", "query"));
+    let error = client.runtime_external_tools_update(json!({ "update": [] })).await.unwrap_err();
+    refused(error, &words("runtime_external_tools_update", "update", "updates"));
+    let message = json!({ "role": "user", "content": "hi", "client_mesage_id": "m" });
+    let payload = json!({ "kind": "create_message", "messages": [message] });
+    let fields = json!({ "runtime": runtime, "payload": payload });
+    let path = "payload.messages[0].client_mesage_id";
+    let message = words("input", path, "client_message_id");
+    refused(client.input(fields.clone()).unwrap_err(), &message);
+    refused(client.submit_input(fields.clone()).await.unwrap_err(), &message);
+    let options = TurnOptions::default;
+    refused(client.run_turn(fields.clone(), options()).await.unwrap_err(), &message);
+    refused(client.send_turn(fields, options()).map(drop).unwrap_err(), &message);
+    assert_eq!(server.received().len(), before);
+}
+
+#[tokio::test]
+async fn fields_of_later_servers_and_those_of_whole_commands_go_over_the_wire() {
+    let (server, client, runtime) = started(ScriptOptions::default()).await;
+    let later = json!({ "agent_id": "agent-1", "model": "x", "agent": "x" });
+    client.runtime_start(later).await.unwrap();
+    client.request("sync", json!({ "runtime": runtime, "recoverApprovals": true })).await.unwrap();
+    client.send(&json!({ "type": "sync", "runtime": runtime, "force_devise_status": 1 })).unwrap();
+    client.info().await.unwrap();
+    let received = server.received();
+    let sent = |field: &str| received.iter().any(|frame| frame.contains(field));
+    for field in ["model", "agent", "recoverApprovals", "force_devise_status"] {
+        assert!(sent(&format!("\"{field}\":")), "{field}");
+    }
+}
+
+#[tokio::test]
 async fn a_message_above_the_limit_is_not_sent_and_one_that_comes_closes_the_connection() {
     let server = MockServer::scripted(ScriptOptions::default()).unwrap();
     let mut options = ConnectOptions::new(server.url());

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ._misspelt import meant
 from .errors import InvalidCommand, InvalidOption
 
 __all__ = [
@@ -19,9 +20,6 @@ __all__ = [
     "kind_of",
     "runtime_ids",
 ]
-
-_LIKENESS = 0.55
-"""So much of a name has to be right: ``timout`` may mean ``connect_timeout``."""
 
 
 def expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> None:
@@ -56,13 +54,11 @@ def expect_names(
 
 
 def _unexpected(method: str, name: str, known: Iterable[str]) -> TypeError:
-    from difflib import get_close_matches  # noqa: PLC0415 - for those who misspell one
-
     text = f"{method}() got an unexpected keyword argument {name!r}"
     if name == "output_type":
         return TypeError(f"{text}: only Session.run() and map() wait for such a result")
-    near = get_close_matches(name, known, 1, _LIKENESS)
-    return TypeError(f"{text}. Did you mean {near[0]!r}?" if near else text)
+    near = meant(name, known)
+    return TypeError(text if near is None else f"{text}. Did you mean {near!r}?")
 
 
 def expect_text(name: str, value: object) -> None:

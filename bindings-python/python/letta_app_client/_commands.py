@@ -13,7 +13,6 @@ from ._flight import Flight
 from ._limits import Resend, Timeout, turn_limits
 from ._link import Link, no_predicate
 from ._loops import Loop
-from ._misspelt import refuse_misspelt, refuse_misspelt_input
 from ._overloads import Overloads
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
 from .decisions import Decision
@@ -82,7 +81,7 @@ class Commands(HasConveniences, Overloads):
             RequestTimeout: No answer in time.
         """
         response: RuntimeStartResponseMessage = await self._link.request(
-            _known("runtime_start", fields), timeout
+            _command("runtime_start", fields), timeout, check="documented"
         )
         return response
 
@@ -149,7 +148,7 @@ class Commands(HasConveniences, Overloads):
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             RequestError: The server did not accept the input.
             TurnAborted: The input was removed from the queue before its turn started.
@@ -245,7 +244,7 @@ class Commands(HasConveniences, Overloads):
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
@@ -300,11 +299,11 @@ class Commands(HasConveniences, Overloads):
         (``approval_response``). Without a ``request_id`` the server does not confirm it.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
         """
-        self.send(_input(runtime, payload, request_id, fields))
+        self._link.send(_input(runtime, payload, request_id, fields), "documented")
 
     async def submit_input(
         self,
@@ -327,12 +326,12 @@ class Commands(HasConveniences, Overloads):
         the one before it) is not sent then, nor after its ``timeout``.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server did not accept the input.
             RequestTimeout: No answer in time.
         """
         response: InputAcceptedResponseMessage = await self._link.request(
-            _input(runtime, payload, request_id, fields), timeout
+            _input(runtime, payload, request_id, fields), timeout, check="documented"
         )
         return response
 
@@ -353,8 +352,10 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        command = {"runtime": runtime, **_known("sync", fields)}
-        response: SyncResponseMessage = await self._link.request(command, timeout)
+        command = {"runtime": runtime, **_command("sync", fields)}
+        response: SyncResponseMessage = await self._link.request(
+            command, timeout, check="documented"
+        )
         return response
 
     async def abort(
@@ -370,11 +371,14 @@ class Commands(HasConveniences, Overloads):
         A ``run_turn`` of that turn then ends by itself. Cancelling drops the response only.
 
         Raises:
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        command = {"runtime": runtime, **_known("abort_message", fields)}
-        response: AbortMessageResponseMessage = await self._link.request(command, timeout)
+        command = {"runtime": runtime, **_command("abort_message", fields)}
+        response: AbortMessageResponseMessage = await self._link.request(
+            command, timeout, check="documented"
+        )
         return response
 
     async def info(self, *, timeout: Timeout = "default") -> AppServerInfoResponseMessage:
@@ -399,11 +403,12 @@ class Commands(HasConveniences, Overloads):
         Cancelling drops the response only.
 
         Raises:
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
         response: ConversationListResponseMessage = await self._link.request(
-            _known("conversation_list", fields), timeout
+            _command("conversation_list", fields), timeout, check="documented"
         )
         return response
 
@@ -415,13 +420,12 @@ class Commands(HasConveniences, Overloads):
         For servers from 0.30.8 on. Cancelling drops the response only.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        command = _known("runtime_external_tools_update", fields)
         response: RuntimeExternalToolsUpdateResponseMessage = await self._link.request(
-            command, timeout
+            _command("runtime_external_tools_update", fields), timeout, check="documented"
         )
         return response
 
@@ -490,7 +494,7 @@ class Commands(HasConveniences, Overloads):
         """
         if predicate is None:
             raise no_predicate(predicate)
-        response: Message = await self._link.request(command, timeout, predicate, checked=False)
+        response: Message = await self._link.request(command, timeout, predicate, check="shape")
         return response
 
     def send(self, command: Mapping[str, Any]) -> None:
@@ -511,7 +515,7 @@ class Commands(HasConveniences, Overloads):
             MessageTooLarge: The command is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
         """
-        self._link.send_raw(command)
+        self._link.send(command, "shape")
 
 
 _NO_FIELDS = frozenset({"type", "timeout", "predicate"})
@@ -528,12 +532,6 @@ def _command(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": kind, **fields}
 
 
-def _known(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    command = _command(kind, fields)
-    refuse_misspelt(kind, fields)
-    return command
-
-
 def _result(delivery: Delivery) -> TurnResult:
     return TurnResult._arrived(Arrival(delivery[2]))  # noqa: SLF001 - of this package
 
@@ -544,8 +542,7 @@ def _input(
     request_id: str | None,
     fields: Mapping[str, Any],
 ) -> dict[str, Any]:
-    command = {"runtime": runtime, "payload": payload, **_known("input", fields)}
-    refuse_misspelt_input(payload)
+    command = {"runtime": runtime, "payload": payload, **_command("input", fields)}
     if request_id is not None:
         command["request_id"] = request_id
     return command

@@ -35,11 +35,11 @@ class Family:
     client's ``request_timeout``, ``None`` no limit. Cancelling drops the response only; what the
     command does is done all the same. Methods of commands without a response return at once.
 
-    All raise ``InvalidCommand`` (a field is of the wrong type; nothing was sent),
-    ``UnsupportedByServer`` (the server is too old; nothing was sent), ``MessageTooLarge``,
-    ``Disconnected``, ``ClientClosed``, ``WrongLoop`` and ``ForkedProcess``; those that wait also
-    ``InvalidOption`` (``timeout`` is no limit), ``RequestError`` (the server refused; its answer is
-    in ``response``) and ``RequestTimeout`` (no answer in time).
+    All raise ``InvalidCommand`` (a field is of the wrong type, or one of an object misspelt;
+    nothing was sent), ``UnsupportedByServer`` (the server is too old; nothing was sent),
+    ``MessageTooLarge``, ``Disconnected``, ``ClientClosed``, ``WrongLoop`` and ``ForkedProcess``;
+    those that wait also ``InvalidOption`` (``timeout`` is no limit), ``RequestError`` (the server
+    refused; its answer is in ``response``) and ``RequestTimeout`` (no answer in time).
     """
 
     __slots__ = ("_link",)
@@ -57,10 +57,10 @@ class Family:
         timeout: Timeout,
     ) -> Awaitable[M]:
         command = _command(kind, fields, request_id)
-        return self._link.request(command, timeout)
+        return self._link.request(command, timeout, check="documented")
 
     def _tell(self, kind: str, fields: dict[str, Any], request_id: str | None) -> None:
-        self._link.send(_command(kind, fields, request_id))
+        self._link.send(_command(kind, fields, request_id), "documented")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

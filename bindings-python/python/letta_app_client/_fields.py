@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
@@ -14,99 +13,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AbortMessageRest",
     "ConversationListRest",
-    "FIELDS",
     "InputRest",
-    "OBJECTS",
     "RuntimeExternalToolsUpdateRest",
     "RuntimeStartRest",
     "SyncRest",
 ]
-
-FIELDS: Mapping[str, frozenset[str]] = {
-    "abort_message": frozenset(
-        {
-            "request_id",
-            "run_id",
-            "runtime",
-        }
-    ),
-    "conversation_list": frozenset(
-        {
-            "query",
-            "request_id",
-        }
-    ),
-    "input": frozenset(
-        {
-            "payload",
-            "request_id",
-            "runtime",
-        }
-    ),
-    "runtime_external_tools_update": frozenset(
-        {
-            "request_id",
-            "updates",
-        }
-    ),
-    "runtime_start": frozenset(
-        {
-            "agent_id",
-            "client_info",
-            "conversation_id",
-            "conversation_source_tags",
-            "create_agent",
-            "create_conversation",
-            "cwd",
-            "external_tools",
-            "force_device_status",
-            "mode",
-            "preserve_skill_sources",
-            "recover_approvals",
-            "request_id",
-            "skill_sources",
-            "wait_for_replay",
-            "workspace_sandbox",
-        }
-    ),
-    "sync": frozenset(
-        {
-            "force_device_status",
-            "recover_approvals",
-            "request_id",
-            "runtime",
-        }
-    ),
-}
-"""By command."""
-
-OBJECTS: Mapping[str, frozenset[str]] = {
-    "payload": frozenset(
-        {
-            "client_tool_allowlist",
-            "client_toolset",
-            "continuation",
-            "decision",
-            "error",
-            "exclude_interactive_tools",
-            "external_tool_scope_ids",
-            "image_failure_mode",
-            "kind",
-            "messages",
-            "request_id",
-            "source",
-            "teleport_id",
-        }
-    ),
-    "payload.messages": frozenset(
-        {
-            "client_message_id",
-            "content",
-            "role",
-        }
-    ),
-}
-"""By where an object stands in an ``input``."""
 
 if TYPE_CHECKING:
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from . import _native
 from ._bridge import Bridge
@@ -17,7 +17,11 @@ from ._loops import logger
 from .errors import InvalidOption, LettaAppError, refusal
 from .messages import Channel, Message
 
-__all__ = ["Link", "Queue", "no_predicate"]
+__all__ = ["Check", "Link", "Queue", "no_predicate"]
+
+Check = Literal["documented", "catalog", "shape"]
+"""How closely a command is looked at: for what the server would not accept (``catalog``), for that
+and for slips among the names of its fields, or only that it is an object with a ``type``."""
 
 
 class Queue(Protocol):
@@ -96,15 +100,10 @@ class Link:
         if text is not None and self.on_send.entries:
             self.on_send.emit(json.loads(text))
 
-    def send(self, command: Any) -> None:
-        """Sends a command that is checked against the protocol."""
+    def send(self, command: Any, check: Check = "catalog") -> None:
+        """Sends a command, and waits for nothing."""
         self.bridge.check()
-        self.sent(self.native.send(command, bool(self.on_send.entries)))
-
-    def send_raw(self, command: Any) -> None:
-        """Sends an object with a ``type``."""
-        self.bridge.check()
-        self.sent(self.native.send_raw(command, bool(self.on_send.entries)))
+        self.sent(self.native.send(command, check, bool(self.on_send.entries)))
 
     def request(
         self,
@@ -112,7 +111,7 @@ class Link:
         timeout: Timeout,
         predicate: Callable[[Message], bool] | None = None,
         *,
-        checked: bool = True,
+        check: Check = "catalog",
     ) -> Awaitable[Any]:
         """Sends a command, when it is awaited, and waits for the message that answers it."""
         manual = predicate is not None
@@ -123,7 +122,7 @@ class Link:
 
         def start(token: int) -> None:
             held, told = self.bridge.hold(), bool(self.on_send.entries)
-            sent = self.native.request(token, command, seconds, manual, checked, held, told)
+            sent = self.native.request(token, command, seconds, manual, check, held, told)
             if sent is not None:
                 self.sent(sent)
 

@@ -11,6 +11,8 @@ from typing import Any, Literal, final
 
 from typing_extensions import disjoint_base
 
+from ._link import Check
+
 __all__ = ["Connection", "DirectoryChange", "MockServer", "Outcome", "Recording", "Server"]
 __all__ += ["ServerLog", "ServerStart", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
@@ -201,20 +203,19 @@ class Connection:
     def close(self, token: int) -> bool:
         """``False`` when it is closed already: no completion will come."""
 
-    def send(self, command: object, told: bool) -> str | None:
+    def send(self, command: object, check: Check, told: bool) -> str | None:
         """Returns the frame as it goes out to who is told of it; so do the other calls that send.
 
         They take any value, and raise ``InvalidCommand`` for what is no command.
         """
 
-    def send_raw(self, command: object, told: bool) -> str | None: ...
     def request(
         self,
         token: int,
         command: object,
         timeout: float | Literal["default"] | None,
         manual: bool,
-        checked: bool,
+        check: Check,
         held: bool,
         told: bool,
     ) -> str | None: ...

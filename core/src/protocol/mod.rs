@@ -14,6 +14,7 @@ pub mod raw;
 pub(crate) mod scan;
 mod shape;
 pub mod shapes;
+pub(crate) mod slips;
 pub mod spec;
 mod statuses;
 pub mod typed;

@@ -52,7 +52,7 @@ pub fn known_message(message_type: &str) -> Option<&'static str> {
 }
 
 /// Checks a command. Unknown fields pass, as do commands of an unknown type: both may be newer
-/// than this library.
+/// than this library. Methods for one command look for slips among them besides ([`Check`](crate::Check)).
 ///
 /// # Errors
 ///
@@ -192,7 +192,7 @@ fn check_tagged(
 }
 
 /// The field whose literal tells the members of a union apart. One of them may stand for all other texts.
-fn tag_of(shapes: &[&Shape]) -> Option<&'static str> {
+pub(super) fn tag_of(shapes: &[&Shape]) -> Option<&'static str> {
     let (first, others) = shapes.split_first()?;
     let mut names = first.fields()?.iter().map(|field| field.name);
     names.find(|name| {
@@ -206,7 +206,7 @@ fn tag_of(shapes: &[&Shape]) -> Option<&'static str> {
 }
 
 /// The literals of a member's tag; none where it is any text.
-fn tag_words(shape: &Shape, tag: &str) -> &'static [&'static str] {
+pub(super) fn tag_words(shape: &Shape, tag: &str) -> &'static [&'static str] {
     let field = shape.fields().into_iter().flatten().find(|field| field.name == tag);
     match field {
         Some(FieldSpec { required: true, shape: Shape::OneOf(words), .. }) => words,
@@ -289,7 +289,7 @@ fn at_most_one(object: &Node<'_>, one: &str, other: &str, at: &Path<'_>) -> Resu
 
 /// Where in the command a value is. Borrows from the path of the parent, so that nothing is
 /// allocated for a command that is in order.
-enum Path<'a> {
+pub(super) enum Path<'a> {
     Root,
     /// A field that the protocol names.
     Key(&'a Path<'a>, &'a str),
@@ -299,7 +299,7 @@ enum Path<'a> {
 }
 
 impl Path<'_> {
-    fn key<'a>(&'a self, name: &'a str) -> Path<'a> {
+    pub(super) fn key<'a>(&'a self, name: &'a str) -> Path<'a> {
         Path::Key(self, name)
     }
 
@@ -307,7 +307,7 @@ impl Path<'_> {
         Path::Entry(self, name)
     }
 
-    fn index(&self, index: usize) -> Path<'_> {
+    pub(super) fn index(&self, index: usize) -> Path<'_> {
         Path::Index(self, index)
     }
 

@@ -19,60 +19,24 @@ const METHODS: &[(&str, &[&str])] = &[
     ("sync", &["runtime"]),
 ];
 
-/// The objects in an input, and what they are made of.
-const OBJECTS: &[(&str, &[&str])] = &[
-    (
-        "payload",
-        &[
-            "InputCreateMessagePayload",
-            "InputApprovalResponsePayload",
-            "InputTeleportContinuePayload",
-        ],
-    ),
-    ("payload.messages", &["InputCreateMessagePayloadMessages"]),
-];
-
-/// The names for a look at run time, and the types of the rest of the fields for type checkers.
+/// The types of the rest of the fields, for type checkers.
 pub fn fields(model: &Model) -> Outcome<String> {
     let mut classes = String::new();
-    let mut names = BTreeSet::from(["FIELDS", "OBJECTS"].map(str::to_owned));
-    let mut table = String::new();
+    let mut names = BTreeSet::new();
     for (tag, own) in METHODS {
         let command = model.commands.iter().find(|command| command.message.tag == *tag);
         let command = command.ok_or_else(|| format!("there is no command {tag}"))?;
         names.insert(rest_name(command));
         classes += &rest(model, command, own)?;
-        let known = command.message.fields.iter().map(|field| field.name.as_str());
-        table += &entry(tag, known.chain(own.iter().copied()).chain(["request_id"]));
-    }
-    let mut objects = String::new();
-    for (path, types) in OBJECTS {
-        let fields = types.iter().flat_map(|name| &model.types[*name]);
-        objects += &entry(path, fields.map(|field| field.name.as_str()));
     }
     let mut file = head(
         "The fields of the commands that have a method of the client's own.",
-        "from collections.abc import Mapping\nfrom typing import TYPE_CHECKING, TypedDict\n\n\
+        "from typing import TYPE_CHECKING, TypedDict\n\n\
          if TYPE_CHECKING:\n    from .protocol import *",
     );
     file += &all(&names);
-    write!(
-        file,
-        "FIELDS: Mapping[str, frozenset[str]] = {{\n{table}}}\n\"\"\"By command.\"\"\"\n\n\
-         OBJECTS: Mapping[str, frozenset[str]] = {{\n{objects}}}\n\
-         \"\"\"By where an object stands in an ``input``.\"\"\"\n\n\
-         if TYPE_CHECKING:\n\n{}\n",
-        classes.trim_end()
-    )
-    .ok();
+    write!(file, "if TYPE_CHECKING:\n\n{}\n", classes.trim_end()).ok();
     Ok(file)
-}
-
-fn entry<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> String {
-    let names: BTreeSet<_> = names.collect();
-    let lines: String =
-        names.iter().map(|name| format!("            {name:?},\n")).collect::<Vec<_>>().concat();
-    format!("    {key:?}: frozenset(\n        {{\n{lines}        }}\n    ),\n")
 }
 
 /// `SyncFields` without what is an argument is `SyncRest`.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, get_args
 
+from .._misspelt import meant
 from ..session import PermissionMode
 from ._mistake import MagicError
 
@@ -51,9 +51,7 @@ def _unknown(parser: Parser, word: str) -> str:
     if not word.startswith("-"):
         also = f"; did you mean %letta {word}?" if word in COMMANDS and parser is CELL else ""
         return f"{parser.prog} takes options only, not {word!r}{also}"
-    close = difflib.get_close_matches(word.partition("=")[0], known, 1)
-    meant = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known) or 'none'}"
-    return f"{parser.prog} has no option {word}; {meant}"
+    return f"{parser.prog} has no option {word}; {suggested(word.partition('=')[0], known)}"
 
 
 def _seconds(text: str) -> float:
@@ -152,5 +150,5 @@ The stop button of the notebook stops the turn on the server.
 
 def suggested(word: str, known: Sequence[str]) -> str:
     """What was perhaps meant."""
-    close = difflib.get_close_matches(word, known, 1)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+    near = meant(word, known)
+    return f"there are: {', '.join(known) or 'none'}" if near is None else f"did you mean {near}?"

@@ -417,7 +417,7 @@ class AppServerClient(Face):
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             RequestError: The server did not accept the input.
             TurnAborted: The input was removed from the queue before its turn started.
@@ -457,7 +457,7 @@ class AppServerClient(Face):
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
@@ -474,7 +474,7 @@ class AppServerClient(Face):
         (``approval_response``). Without a ``request_id`` the server does not confirm it.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
             Disconnected: There is no connection.
         """
@@ -489,7 +489,7 @@ class AppServerClient(Face):
         the one before it) is not sent then, nor after its ``timeout``.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server did not accept the input.
             RequestTimeout: No answer in time.
         """
@@ -513,6 +513,7 @@ class AppServerClient(Face):
         A ``run_turn`` of that turn then ends by itself. Cancelling drops the response only.
 
         Raises:
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
@@ -533,6 +534,7 @@ class AppServerClient(Face):
         Cancelling drops the response only.
 
         Raises:
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
@@ -543,7 +545,7 @@ class AppServerClient(Face):
         For servers from 0.30.8 on. Cancelling drops the response only.
 
         Raises:
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, of the wrong type or misspelt.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
@@ -2837,11 +2839,11 @@ class Family(Face):
     client's ``request_timeout``, ``None`` no limit. Cancelling drops the response only; what the
     command does is done all the same. Methods of commands without a response return at once.
 
-    All raise ``InvalidCommand`` (a field is of the wrong type; nothing was sent),
-    ``UnsupportedByServer`` (the server is too old; nothing was sent), ``MessageTooLarge``,
-    ``Disconnected``, ``ClientClosed``, ``WrongLoop`` and ``ForkedProcess``; those that wait also
-    ``InvalidOption`` (``timeout`` is no limit), ``RequestError`` (the server refused; its answer is
-    in ``response``) and ``RequestTimeout`` (no answer in time).
+    All raise ``InvalidCommand`` (a field is of the wrong type, or one of an object misspelt;
+    nothing was sent), ``UnsupportedByServer`` (the server is too old; nothing was sent),
+    ``MessageTooLarge``, ``Disconnected``, ``ClientClosed``, ``WrongLoop`` and ``ForkedProcess``;
+    those that wait also ``InvalidOption`` (``timeout`` is no limit), ``RequestError`` (the server
+    refused; its answer is in ``response``) and ``RequestTimeout`` (no answer in time).
     """
 
 

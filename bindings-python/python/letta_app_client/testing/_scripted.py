@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from letta_app_client._checks import expect, expect_text, expect_texts
+from letta_app_client._misspelt import meant
 from letta_app_client.errors import InvalidOption
 
 __all__ = ["checked_call", "checked_options", "checked_turn", "checked_turns"]
@@ -79,8 +79,8 @@ def _checked(
 
 def _unknown(path: str, name: object, known: Collection[str]) -> InvalidOption:
     # It is refused in any case: what is far away may be told as well.
-    near = difflib.get_close_matches(name, known, 1) if isinstance(name, str) else []
-    hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
+    near = meant(name, known) if isinstance(name, str) else None
+    hint = f"there are {', '.join(known)}" if near is None else f"did you mean `{near}`?"
     return InvalidOption(f"{path}: is no field of a script", hint=hint)
 
 
