@@ -1,5 +1,6 @@
 //! How a session is opened, and what is said in it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,8 +49,10 @@ impl SessionOptions {
     /// Leaves a new agent out of the user's global settings, where the server pins it otherwise (section 8).
     #[must_use]
     pub fn unpinned(mut self) -> Self {
-        if let Some(agent) = self.start.get_mut("create_agent") {
-            agent["pin_global"] = false.into();
+        // Anything else than an object is for the check of commands to refuse.
+        let agent = self.start.get_mut("create_agent").and_then(Value::as_object_mut);
+        if let Some(agent) = agent {
+            agent.insert("pin_global".to_owned(), false.into());
         }
         self
     }
@@ -191,8 +194,47 @@ impl From<String> for Prompt {
     }
 }
 
+impl From<&String> for Prompt {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<Cow<'_, str>> for Prompt {
+    fn from(text: Cow<'_, str>) -> Self {
+        text.into_owned().into()
+    }
+}
+
+impl From<Box<str>> for Prompt {
+    fn from(text: Box<str>) -> Self {
+        text.into_string().into()
+    }
+}
+
+/// The `content`, as it is.
 impl From<Value> for Prompt {
     fn from(content: Value) -> Self {
         Self(content)
+    }
+}
+
+impl From<&Value> for Prompt {
+    fn from(content: &Value) -> Self {
+        Self(content.clone())
+    }
+}
+
+/// The parts of the `content`.
+impl From<Vec<Value>> for Prompt {
+    fn from(parts: Vec<Value>) -> Self {
+        Self(parts.into())
+    }
+}
+
+/// A prompt that is used again.
+impl From<&Self> for Prompt {
+    fn from(prompt: &Self) -> Self {
+        prompt.clone()
     }
 }
