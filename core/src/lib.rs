@@ -59,6 +59,7 @@ mod error;
 mod events;
 pub mod families;
 mod gather;
+mod handle;
 mod lanes;
 mod listing;
 mod mailbox;
@@ -87,6 +88,7 @@ pub mod testing;
 mod tool;
 mod transport;
 mod turn;
+mod updates;
 
 pub use approvals::{ApprovalRequest, ApprovalRequests, Decision};
 pub use backpressure::{Backpressure, Overflow};
@@ -101,6 +103,7 @@ pub use engine::{
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events, MessageFilter, Messages};
 pub use gather::{gather, gather_checked, gather_with};
+pub use handle::TurnHandle;
 pub use listing::Listing;
 pub use mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS, Mailbox, Sink, event_json};
 pub use map::{MapOptions, map};
@@ -115,3 +118,4 @@ pub use state::{StandbyState, State};
 pub use terminal::Terminal;
 pub use tool::{Tool, ToolCallRequest, ToolCalls, ToolContext, ToolOutput};
 pub use turn::{Turn, TurnUpdate};
+pub use updates::TurnUpdates;
