@@ -5,7 +5,8 @@ use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 /// What happens to a subscriber whose queue is full. The reader of the socket never waits for one, and no
 /// subscriber for another.
 ///
-/// Whatever the policy, what ends a turn, a permission that is wanted and a tool call are not dropped.
+/// Where the oldest go, what ends a turn, a permission that is wanted and a tool call stay. A subscription that has
+/// ended ([`Overflow::Raise`]) gets nothing more, these neither: subscribe again, and ask the server how things stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overflow {

@@ -132,7 +132,7 @@ impl Client {
     /// The same with limits of its own, and with a policy for a reader who does not keep up.
     #[must_use]
     pub fn events_with(&self, limits: Backpressure) -> Events {
-        Events(self.subscribe(limits, None))
+        Events::new(self.subscribe(limits, None))
     }
 
     /// A subscription to the messages of the server that pass a filter, from now on. Their typed form is
