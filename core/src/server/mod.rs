@@ -80,6 +80,7 @@ impl ServerOptions {
 
 /// A running server. Dropping it ends the server; so does the end of this process, however it ends
 /// (on Windows only its orderly end).
+#[must_use = "dropping a server ends it"]
 pub struct Server {
     url: String,
     token: Option<String>,
