@@ -72,6 +72,7 @@ pub struct Connection {
     request_timeout: Duration,
     insecure_token: Option<String>,
     recorder: Option<Recorder>,
+    simulated: bool,
     pid: u32,
 }
 
@@ -84,18 +85,18 @@ impl fmt::Debug for Connection {
 
 type Run = fn(Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<(), Error>;
 
-/// Chance, and where connections run: the thread for all of them, unless a test simulates the network.
-fn surroundings(options: &ConnectOptions) -> Result<(u64, Run), Error> {
+/// Chance, where connections run (the thread for all of them, unless a test simulates the network), and whether one does.
+fn surroundings(options: &ConnectOptions) -> Result<(u64, Run, bool), Error> {
     #[cfg(feature = "testing")]
     if let Some(simulated) = &options.simulated {
         let run: Run = |driver| {
             tokio::spawn(driver);
             Ok(())
         };
-        return Ok((simulated.seed, run));
+        return Ok((simulated.seed, run, true));
     }
     let _ = options;
-    Ok((random::number()?, |driver| background::spawn(driver)))
+    Ok((random::number()?, |driver| background::spawn(driver), false))
 }
 
 impl Connection {
@@ -142,7 +143,7 @@ impl Connection {
         let (ops, received) = op_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let insecure_token = endpoint.token_at_risk();
-        let (seed, run) = surroundings(&options)?;
+        let (seed, run, simulated) = surroundings(&options)?;
         let mut driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
         run(Box::pin(async move {
             driver.run().await;
@@ -159,6 +160,7 @@ impl Connection {
             request_timeout,
             insecure_token,
             recorder,
+            simulated,
             pid,
         };
         Ok((connection, writer))
@@ -201,6 +203,11 @@ impl Connection {
     pub fn counters(&self) -> Counters {
         let unrecorded = self.recorder.as_ref().map_or(0, Recorder::lost);
         Counters { unrecorded, ..self.shared.counters() }
+    }
+
+    /// Whether it lives in a simulated network, on the runtime of a test.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.simulated
     }
 
     /// An id no other request of this connection has.

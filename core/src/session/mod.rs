@@ -97,7 +97,7 @@ impl Client {
         turns.check_limits()?;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
         let tools = Toolbox::new(tools)?;
-        let (tasks, mut fields) = (Tasks::here(), start.clone());
+        let (tasks, mut fields) = (Tasks::here(self.shared_connection()), start.clone());
         if let Some(wanted) = &wanted {
             fields.insert("cwd".to_owned(), wanted.as_str().into());
         }
@@ -114,7 +114,7 @@ impl Client {
             let names = tools.names().map(str::to_owned).collect();
             let read = self.tool_calls_in(Scope { agent, conversation }, names);
             calls = Some(read.token());
-            tasks.spawn(tools.clone().serve(read, served, tasks.clone()));
+            tasks.serve(tools.clone().serve(read, served, tasks.clone()))?;
         }
         let runtime = runtime_of(&self.runtime_start(Value::Object(fields)).await?)?;
         if let Some(calls) = calls {
@@ -122,7 +122,7 @@ impl Client {
         }
         let id = |field: &str| runtime[field].as_str().unwrap_or_default().to_owned();
         let hold = Hold::new(self.shared_connection(), (id("agent_id"), id("conversation_id")));
-        let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold));
+        let own = Arc::new(Own::new(policy.clone(), serving, tasks, hold)?);
         let mut session = Session {
             client: self.clone(),
             runtime,
@@ -194,6 +194,10 @@ impl Session {
 
     /// What the policy of the session has decided so far, in order ([`SessionOptions::approvals`]): the latest 4,096
     /// decisions, or as many as have questions of 64 MiB together; [`Session::approvals_dropped`] counts the others.
+    ///
+    /// Rules decide on a thread of the library's. The functions of [`crate::Rule::ask`] run on the tokio runtime on which
+    /// the session was made, for as long as that is there, then (and without one) on that thread; a runtime that ends
+    /// while one of them decides leaves an entry without a decision, which denies.
     #[must_use]
     pub fn approvals(&self) -> Vec<AuditEntry> {
         self.own.audit().entries()
