@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::stream::{self, FusedStream, Stream};
+use futures_util::stream::{self, BoxStream, FusedStream, Stream};
 
 use crate::error::Error;
 use crate::turn::{Turn, TurnUpdate};
@@ -42,7 +42,7 @@ use crate::turn::{Turn, TurnUpdate};
 #[must_use = "dropping the updates of a turn stops it on the server"]
 pub struct TurnUpdates {
     /// What is left; nothing once the last item was given.
-    left: Option<Pin<Box<dyn Stream<Item = Result<TurnUpdate, Error>> + Send>>>,
+    left: Option<BoxStream<'static, Result<TurnUpdate, Error>>>,
 }
 
 impl TurnUpdates {

@@ -218,7 +218,7 @@ async fn provoked(kind: ErrorKind) -> Error {
             let policy = Overflow::Raise;
             let limits = Backpressure { max_items: 5, policy, ..Backpressure::default() };
             let filter = MessageFilter::all().types(["stream_delta"]);
-            let mut deltas = session.client().messages_with(filter, limits);
+            let mut deltas = session.client().messages_with(filter, limits).unwrap();
             session.run("?").await.unwrap();
             while deltas.next().await.is_some() {}
             deltas.error().unwrap().clone()

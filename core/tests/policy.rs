@@ -254,7 +254,7 @@ fn rules_decide_where_nobody_drives_the_runtime_of_the_session() {
 
 #[test]
 fn a_runtime_that_ends_while_a_function_decides_denies_and_is_in_the_record() {
-    let (began, begun) = std::sync::mpsc::channel();
+    let (began, seen) = std::sync::mpsc::channel();
     let ask = Rule::ask(move |_| {
         began.send(()).unwrap();
         pending::<Decision>()
@@ -263,7 +263,7 @@ fn a_runtime_that_ends_while_a_function_decides_denies_and_is_in_the_record() {
     let options = SessionOptions::agent("a").approvals(ask);
     let (_server, session) = first.block_on(opened(Generation::Single, asking(), options));
     let turn = session.send("?").unwrap();
-    begun.recv_timeout(SOON).unwrap();
+    seen.recv_timeout(SOON).unwrap();
     first.shutdown_timeout(SOON);
     let result = runtime().block_on(async { timeout(SOON, turn).await.unwrap().unwrap() });
     assert_eq!(outcomes(&result), ["error"]);

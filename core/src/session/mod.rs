@@ -5,6 +5,7 @@ mod options;
 mod own;
 mod structured;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ const DEFAULT: &str = "default";
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Session {
     client: Client,
     runtime: Value,
@@ -73,6 +74,18 @@ pub struct Session {
     tools: Toolbox,
     policy: Option<Policy>,
     own: Arc<Own>,
+}
+
+/// Which conversation it is, and nothing that it was started with: a new agent may come with secrets.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("agent_id", &self.agent_id())
+            .field("conversation_id", &self.conversation_id())
+            .field("mode", &self.mode())
+            .field("cwd", &self.cwd)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -122,7 +135,7 @@ impl Client {
         }
         let id = |field: &str| runtime[field].as_str().unwrap_or_default().to_owned();
         let hold = Hold::new(self.shared_connection(), (id("agent_id"), id("conversation_id")));
-        let own = Arc::new(Own::new(policy.clone(), serving, tasks, hold)?);
+        let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold)?);
         let mut session = Session {
             client: self.clone(),
             runtime,

@@ -59,7 +59,7 @@ impl Own {
     pub(super) fn new(
         policy: Option<Policy>,
         serving: watch::Sender<()>,
-        tasks: Tasks,
+        tasks: &Tasks,
         hold: Hold,
     ) -> Result<Self, Error> {
         let audit = Audit::default();
