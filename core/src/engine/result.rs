@@ -59,8 +59,9 @@ impl TurnStatus {
             Self::Aborted => Error::new(ErrorKind::TurnAborted, "the turn was aborted"),
             Self::RequiresApproval => {
                 let message = "the turn wants a permission and waits for the answer";
-                Error::new(ErrorKind::ApprovalRequired, message)
-                    .with_hint("answer it, in Python and Node with the error's `respond`")
+                Error::new(ErrorKind::ApprovalRequired, message).with_hint(
+                    "answer it: with the error's `respond`; in Rust by `Client::approval_requests`",
+                )
             }
             Self::Disconnected => {
                 Error::new(ErrorKind::TurnInterrupted, "the turn's end was not seen")
