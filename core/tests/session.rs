@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 
 use futures_util::stream::FusedStream;
@@ -11,8 +12,8 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, Prompt, SessionOptions, TurnEvent, TurnOptions, TurnStatus,
-    TurnUpdate,
+    Client, ConnectOptions, ErrorKind, Prompt, ServerOptions, SessionOptions, TurnEvent,
+    TurnOptions, TurnStatus, TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -346,4 +347,21 @@ async fn a_new_agent_that_is_no_object_is_refused() {
     let error = client.session(options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidCommand);
     assert!(error.message().contains("create_agent"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_session_is_shown_as_has_no_secrets() {
+    let (_server, client) = connected(turns(&[ScriptedTurn::text(["yes"])])).await;
+    let agent = json!({ "name": "x", "secrets": { "TOKEN": "s3cret" } });
+    let options = SessionOptions::new_agent(&agent);
+    let env = vec![("API_KEY".to_owned(), "s3cret".to_owned())];
+    let server = ServerOptions { env, ..ServerOptions::default() };
+    let mut shown = format!("{options:?} {server:?}");
+    let session = client.session(options).await.unwrap();
+    let turn = session.send("?").unwrap();
+    write!(shown, " {session:?} {turn:?}").unwrap();
+    assert!(!shown.contains("s3cret"), "{shown}");
+    for name in ["create_agent", "API_KEY", session.agent_id()] {
+        assert!(shown.contains(name), "{name}: {shown}");
+    }
 }

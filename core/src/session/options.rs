@@ -16,13 +16,26 @@ use crate::tool::{Tool, Toolbox};
 
 /// Which conversation, and how it is led. Made by [`SessionOptions::agent`] or
 /// [`SessionOptions::new_agent`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SessionOptions {
     pub(super) start: Map<String, Value>,
     pub(super) cwd: Option<PathBuf>,
     pub(super) turns: TurnOptions,
     pub(super) tools: Vec<Tool>,
     pub(super) policy: Option<Policy>,
+}
+
+/// Of the fields the names alone: a new agent may come with secrets.
+impl fmt::Debug for SessionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionOptions")
+            .field("fields", &self.start.keys().collect::<Vec<_>>())
+            .field("cwd", &self.cwd)
+            .field("turns", &self.turns)
+            .field("tools", &self.tools)
+            .field("policy", &self.policy)
+            .finish()
+    }
 }
 
 impl SessionOptions {
@@ -109,7 +122,8 @@ impl SessionOptions {
     }
 
     /// All of how turns are limited and who is asked for permissions; by default nobody is, and all is denied but the
-    /// session's own tools. Has no say on permissions beside [`SessionOptions::approvals`].
+    /// session's own tools. Has no say on permissions beside [`SessionOptions::approvals`]. It replaces what
+    /// [`SessionOptions::timeout`] and [`SessionOptions::idle_timeout`] have set before; call it first.
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {
         self.turns = options;
