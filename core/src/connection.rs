@@ -49,6 +49,7 @@ impl Default for RequestOptions {
 
 /// A time limit that may be left to the connection's options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TimeLimit {
     /// `request_timeout` of the connection; none for the answer to an approval, which may come
     /// only after a whole turn (PROTOCOL.md section 13).

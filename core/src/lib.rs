@@ -65,6 +65,7 @@ mod listing;
 mod mailbox;
 mod map;
 mod message;
+mod named;
 mod options;
 mod pages;
 pub mod policy;

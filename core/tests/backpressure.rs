@@ -172,7 +172,7 @@ async fn a_server_that_does_not_read_ends_the_connection_before_the_memory_ends(
     let (url, deaf) = deaf_way(server.url().replace("ws://", "")).await;
     // However long the flood takes on a busy machine, it is the flood that ends the connection.
     let request_timeout = Duration::from_secs(600);
-    let options = ConnectOptions { request_timeout, ..ConnectOptions::new(url).reconnect(None) };
+    let options = ConnectOptions::new(url).reconnect(None).request_timeout(request_timeout);
     let client = Client::new(options).unwrap();
     client.connect().await.unwrap();
     let filter = MessageFilter::all();

@@ -34,8 +34,8 @@ pub enum TurnStatus {
 
 impl TurnStatus {
     /// Every status.
-    pub const ALL: [Self; 5] =
-        [Self::Completed, Self::Aborted, Self::Failed, Self::RequiresApproval, Self::Disconnected];
+    pub const ALL: &'static [Self] =
+        &[Self::Completed, Self::Aborted, Self::Failed, Self::RequiresApproval, Self::Disconnected];
 
     /// The name of the status in all three languages.
     #[must_use]
@@ -255,6 +255,7 @@ pub struct RunText {
 
 /// What a turn came to, or, inside an error, what is known of it.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct TurnResult {
     /// The agent.
     pub agent_id: String,

@@ -13,6 +13,7 @@ use crate::protocol::Text;
 
 /// What a turn does when the server asks for a permission (PROTOCOL.md section 13).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Approvals {
     /// A handler of the client answers. Without one the call ends with the stop reason
     /// `requires_approval`; the turn goes on once somebody answers.
