@@ -16,10 +16,10 @@ mod shape;
 pub mod shapes;
 pub mod spec;
 mod statuses;
+mod text;
 pub mod typed;
 pub mod types;
 pub mod validate;
 pub mod version;
 
-/// The text of a frame, shared without copying.
-pub use tokio_tungstenite::tungstenite::Utf8Bytes as Text;
+pub use text::Text;
