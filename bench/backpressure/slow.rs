@@ -109,8 +109,8 @@ async fn main() -> Outcome<()> {
     let limits = |max_items| Backpressure { max_items, ..Backpressure::default() };
     let filter = |kind| MessageFilter::all().types([kind]);
     let all = client.events();
-    let few = client.messages_with(filter("stream_delta"), limits(10_000));
-    let mut ends = client.messages_with(filter("turn_finished"), limits(1));
+    let few = client.messages_with(filter("stream_delta"), limits(10_000))?;
+    let mut ends = client.messages_with(filter("turn_finished"), limits(1))?;
     let message = json!({ "role": "user", "content": "?" });
     let payload = json!({ "kind": "create_message", "messages": [message] });
     let fields = json!({ "runtime": runtime, "payload": payload });

@@ -39,6 +39,6 @@ pub fn error_codes() -> Vec<&'static str> {
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
 #[must_use]
 pub fn outcome_error(status: String, reason: Option<String>) -> Option<String> {
-    let status = TurnStatus::ALL.into_iter().find(|known| known.as_str() == status)?;
+    let status = TurnStatus::ALL.iter().find(|known| known.as_str() == status)?;
     Some(status.error(reason.as_deref())?.to_json())
 }

@@ -107,36 +107,33 @@ impl Connection {
                 return Err(invalid_option(py, message));
             }
         };
-        let options = ConnectOptions {
-            token,
-            transport,
-            connect_timeout: seconds(py, "connect_timeout", connect_timeout)?,
-            request_timeout: seconds(py, "request_timeout", request_timeout)?,
-            keepalive_interval: seconds(py, "keepalive_interval", keepalive_interval)?,
-            keepalive_timeout: seconds(py, "keepalive_timeout", keepalive_timeout)?,
-            max_message_bytes,
-            max_pending_requests,
-            tls: TlsOptions { ca, verify },
-            settle_pause: seconds(py, "settle_pause", settle_pause)?,
-            external_tools: ToolLimits {
+        let reconnect = reconnect.map(|(max_attempts, base, cap)| {
+            let base = seconds(py, "reconnect.base", base)?;
+            let cap = seconds(py, "reconnect.cap", cap)?;
+            PyResult::Ok(Reconnect { max_attempts, base, cap })
+        });
+        let mut options = ConnectOptions::new(url)
+            .transport(transport)
+            .connect_timeout(seconds(py, "connect_timeout", connect_timeout)?)
+            .request_timeout(seconds(py, "request_timeout", request_timeout)?)
+            .keepalive_interval(seconds(py, "keepalive_interval", keepalive_interval)?)
+            .keepalive_timeout(seconds(py, "keepalive_timeout", keepalive_timeout)?)
+            .max_message_bytes(max_message_bytes)
+            .max_pending_requests(max_pending_requests)
+            .tls(TlsOptions { ca, verify })
+            .settle_pause(seconds(py, "settle_pause", settle_pause)?)
+            .external_tools(ToolLimits {
                 concurrency: external_tool_concurrency,
                 timeout: seconds(py, "external_tool_timeout", external_tool_timeout)?,
-            },
-            reconnect: reconnect
-                .map(|(max_attempts, base, cap)| {
-                    let base = seconds(py, "reconnect.base", base)?;
-                    let cap = seconds(py, "reconnect.cap", cap)?;
-                    PyResult::Ok(Reconnect { max_attempts, base, cap })
-                })
-                .transpose()?,
-            standby,
-            record: record.map(|(path, max_bytes, max_files, fields)| {
-                let record = RecordOptions::new(path).redact_fields(fields);
-                record.max_bytes(max_bytes).max_files(max_files)
-            }),
-            replay: replay.map(|played| played.options(py)).transpose()?,
-            ..ConnectOptions::new(url)
-        };
+            })
+            .reconnect(reconnect.transpose()?)
+            .standby(standby);
+        options.token = token;
+        options.record = record.map(|(path, max_bytes, max_files, fields)| {
+            let record = RecordOptions::new(path).redact_fields(fields);
+            record.max_bytes(max_bytes).max_files(max_files)
+        });
+        options.replay = replay.map(|played| played.options(py)).transpose()?;
         let (doorbell, ring) = doorbell::pair()?;
         let mailbox = Mailbox::new(ring);
         let sink = Arc::clone(&mailbox);

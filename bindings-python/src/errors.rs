@@ -28,6 +28,6 @@ pub(crate) fn error_kinds() -> Vec<(&'static str, bool)> {
 /// agent ended it itself.
 #[pyfunction]
 pub(crate) fn outcome_error(status: &str, reason: Option<&str>) -> Option<String> {
-    let status = TurnStatus::ALL.into_iter().find(|known| known.as_str() == status)?;
+    let status = TurnStatus::ALL.iter().find(|known| known.as_str() == status)?;
     Some(status.error(reason)?.to_json())
 }

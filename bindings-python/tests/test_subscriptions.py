@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 import letta_app_client as letta
-from letta_app_client import AppServerClient, Message, protocol
+from letta_app_client import AppServerClient, Message, protocol, watching
 from letta_app_client._subscription import Inbox
 from letta_app_client.testing import MockServer
 from tests.helpers import RUNTIME
@@ -93,6 +93,22 @@ async def test_a_reader_who_lags_sees_what_was_dropped(
         assert few.dropped == 2
         assert [(await anext(few)).path for _ in range(3)] == ["/2", "/3", "/4"]
     assert "a reader of messages lags" in caplog.text
+
+
+async def test_changes_of_a_file_that_nobody_reads_in_time_are_counted(
+    client: AppServerClient, mock: MockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MAX_ITEMS", 2)
+    async with (
+        client.files.changes("/a") as changes,
+        client.messages("file_changed") as every,
+    ):
+        for _ in range(5):
+            mock.push(changed("/a"))
+        for _ in range(5):
+            await anext(every)
+        assert (await anext(changes)).path == "/a"
+        assert changes.dropped == 3
 
 
 async def test_cancelling_who_waits_loses_nothing(

@@ -5,7 +5,7 @@ use letta_app_client::{Error, ErrorKind, TurnResult};
 use serde_json::{Value, json};
 
 fn main() -> serde_json::Result<()> {
-    let kinds: Vec<Value> = ErrorKind::ALL.into_iter().map(entry).collect::<Result<_, _>>()?;
+    let kinds: Vec<Value> = ErrorKind::ALL.iter().copied().map(entry).collect::<Result<_, _>>()?;
     println!("{:#}", Value::Array(kinds));
     Ok(())
 }

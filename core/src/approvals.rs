@@ -2,7 +2,7 @@
 
 use std::sync::Weak;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Connection;
@@ -63,6 +63,7 @@ impl Decision {
 ///
 /// Made by [`crate::Client::approval_requests`]. Dropping it leaves the questions to others.
 #[derive(Debug)]
+#[must_use = "dropping it leaves the questions to others"]
 pub struct ApprovalRequests {
     pub(crate) requests: mpsc::UnboundedReceiver<ApprovalRequest>,
     pub(crate) token: Token,
@@ -93,6 +94,7 @@ impl Drop for ApprovalRequests {
 /// One permission question that waits for its answer. Dropped without one, it is denied: the turn
 /// would wait for ever.
 #[derive(Debug)]
+#[must_use = "dropping a question without an answer denies it"]
 pub struct ApprovalRequest {
     text: Text,
     ask: u64,
@@ -179,8 +181,7 @@ impl ApprovalRequest {
     {
         let answers: Map<String, Value> =
             answers.into_iter().map(|(q, a)| (q.into(), Value::from(a.into()))).collect();
-        let mut input = self.input();
-        input["answers"] = json!(answers);
+        let input = with_answers(self.input(), answers);
         self.answer(Decision::allow().updated_input(input));
     }
 
@@ -196,4 +197,15 @@ impl Drop for ApprovalRequest {
             self.send(Err("the program dropped the question without an answer".to_owned()));
         }
     }
+}
+
+/// The arguments of an `AskUserQuestion` with its answers; they alone, where a model has called it with something else
+/// than an object.
+pub(crate) fn with_answers(input: Value, answers: Map<String, Value>) -> Value {
+    let mut fields = match input {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    fields.insert("answers".to_owned(), answers.into());
+    fields.into()
 }

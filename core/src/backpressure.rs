@@ -1,11 +1,13 @@
 //! What becomes of what a subscriber does not read in time.
 
+use crate::error::{Error, ErrorKind};
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 
 /// What happens to a subscriber whose queue is full. The reader of the socket never waits for one, and no
 /// subscriber for another.
 ///
-/// Whatever the policy, what ends a turn, a permission that is wanted and a tool call are not dropped.
+/// Where the oldest go, what ends a turn, a permission that is wanted and a tool call stay. A subscription that has
+/// ended ([`Overflow::Raise`]) gets nothing more, these neither: subscribe again, and ask the server how things stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -24,12 +26,25 @@ pub enum Overflow {
 /// How much may wait for a subscriber who does not keep up, and what happens above that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backpressure {
-    /// The most items that wait.
+    /// The most items that wait; at least one.
     pub max_items: usize,
-    /// The most bytes that wait. A single item that is larger is kept all the same.
+    /// The most bytes that wait; at least one. A single item that is larger is kept all the same.
     pub max_bytes: usize,
     /// What happens above one of these limits.
     pub policy: Overflow,
+}
+
+impl Backpressure {
+    /// Refuses a queue in which nothing could wait.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        for (name, limit) in [("max_items", self.max_items), ("max_bytes", self.max_bytes)] {
+            if limit == 0 {
+                let message = format!("{name}: expected a number above zero, got 0");
+                return Err(Error::new(ErrorKind::InvalidOption, message));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for Backpressure {

@@ -10,6 +10,7 @@ use crate::protocol::types::{
 
 /// The changes of one file, from [`Files::changes`]. Dropping it ends the watching.
 #[derive(Debug)]
+#[must_use = "dropping it ends the watching"]
 pub struct FileChanges {
     client: Client,
     path: String,
@@ -47,6 +48,13 @@ impl FileChanges {
                 return Some(*change);
             }
         }
+    }
+
+    /// How many changes went because [`FileChanges::next`] was not called for too long, the oldest first: at most 65,536
+    /// of them or 64 MiB wait. With several files watched it may count another's.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.messages.dropped()
     }
 }
 

@@ -126,28 +126,38 @@ impl Client {
     }
 
     /// A subscription to every frame, command and loss of connection from now on.
-    #[must_use]
     pub fn events(&self) -> Events {
-        self.events_with(Backpressure::default())
+        Events::new(self.subscribe(Backpressure::default(), None))
     }
 
     /// The same with limits of its own, and with a policy for a reader who does not keep up.
-    #[must_use]
-    pub fn events_with(&self, limits: Backpressure) -> Events {
-        Events(self.subscribe(limits, None))
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] for a limit of 0.
+    pub fn events_with(&self, limits: Backpressure) -> Result<Events, Error> {
+        limits.check()?;
+        Ok(Events::new(self.subscribe(limits, None)))
     }
 
     /// A subscription to the messages of the server that pass a filter, from now on. Their typed form is
     /// [`Message::typed`].
-    #[must_use]
     pub fn messages(&self, filter: MessageFilter) -> Messages {
-        self.messages_with(filter, Backpressure::default())
+        Messages::new(self.subscribe(Backpressure::default(), Some(filter)))
     }
 
     /// The same with limits of its own, and with a policy for a reader who does not keep up.
-    #[must_use]
-    pub fn messages_with(&self, filter: MessageFilter, limits: Backpressure) -> Messages {
-        Messages::new(self.subscribe(limits, Some(filter)))
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] for a limit of 0.
+    pub fn messages_with(
+        &self,
+        filter: MessageFilter,
+        limits: Backpressure,
+    ) -> Result<Messages, Error> {
+        limits.check()?;
+        Ok(Messages::new(self.subscribe(limits, Some(filter))))
     }
 
     fn subscribe(&self, limits: Backpressure, filter: Option<MessageFilter>) -> Inbox {
@@ -164,7 +174,6 @@ impl Client {
     /// The calls of external tools this client registered with [`Client::runtime_start`] or
     /// [`Client::runtime_external_tools_update`], apart from those that [`Client::tool_calls_of`] and the
     /// tools of sessions take. A second reader for all takes over from the first.
-    #[must_use]
     pub fn tool_calls(&self) -> ToolCalls {
         self.read_tools(ToolRoutes::add_for_all)
     }
@@ -581,6 +590,9 @@ fn command(kind: &str, mut fields: Value) -> Result<String, Error> {
         let message = format!("`{kind}`: expected a JSON object of fields, got {fields}");
         return Err(Error::new(ErrorKind::InvalidCommand, message));
     };
-    object.insert("type".to_owned(), Value::from(kind));
+    if let Some(other) = object.insert("type".to_owned(), kind.into()).filter(|it| it != kind) {
+        let message = format!("`{kind}`: field `type`: expected {kind:?} or nothing, got {other}");
+        return Err(Error::new(ErrorKind::InvalidCommand, message));
+    }
     Ok(fields.to_string())
 }

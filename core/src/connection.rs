@@ -50,6 +50,7 @@ impl Default for RequestOptions {
 
 /// A time limit that may be left to the connection's options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TimeLimit {
     /// `request_timeout` of the connection; none for the answer to an approval, which may come
     /// only after a whole turn (PROTOCOL.md section 13).
@@ -73,6 +74,7 @@ pub struct Connection {
     request_timeout: Duration,
     insecure_token: Option<String>,
     recorder: Option<Recorder>,
+    simulated: bool,
     pid: u32,
 }
 
@@ -85,18 +87,18 @@ impl fmt::Debug for Connection {
 
 type Run = fn(Pin<Box<dyn Future<Output = ()> + Send>>) -> Result<(), Error>;
 
-/// Chance, and where connections run: the thread for all of them, unless a test simulates the network.
-fn surroundings(options: &ConnectOptions) -> Result<(u64, Run), Error> {
+/// Chance, where connections run (the thread for all of them, unless a test simulates the network), and whether one does.
+fn surroundings(options: &ConnectOptions) -> Result<(u64, Run, bool), Error> {
     #[cfg(feature = "testing")]
     if let Some(simulated) = &options.simulated {
         let run: Run = |driver| {
             tokio::spawn(driver);
             Ok(())
         };
-        return Ok((simulated.seed, run));
+        return Ok((simulated.seed, run, true));
     }
     let _ = options;
-    Ok((random::number()?, |driver| background::spawn(driver)))
+    Ok((random::number()?, |driver| background::spawn(driver), false))
 }
 
 impl Connection {
@@ -143,7 +145,7 @@ impl Connection {
         let (ops, received) = op_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let insecure_token = endpoint.token_at_risk();
-        let (seed, run) = surroundings(&options)?;
+        let (seed, run, simulated) = surroundings(&options)?;
         let mut driver = Driver::new(endpoint, options, seed, sink, received, Arc::clone(&shared));
         run(Box::pin(async move {
             driver.run().await;
@@ -160,6 +162,7 @@ impl Connection {
             request_timeout,
             insecure_token,
             recorder,
+            simulated,
             pid,
         };
         Ok((connection, writer))
@@ -202,6 +205,11 @@ impl Connection {
     pub fn counters(&self) -> Counters {
         let unrecorded = self.recorder.as_ref().map_or(0, Recorder::lost);
         Counters { unrecorded, ..self.shared.counters() }
+    }
+
+    /// Whether it lives in a simulated network, on the runtime of a test.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.simulated
     }
 
     /// An id no other request of this connection has.

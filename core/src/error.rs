@@ -1,6 +1,7 @@
 //! One error type with a kind; the bindings turn each kind into a class of their language.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::engine::{InputDelivery, TurnResult};
 
@@ -62,7 +63,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: &'static [Self] = &[
         Self::InvalidOption,
         Self::ConnectionFailed,
         Self::Auth,
@@ -165,6 +166,7 @@ struct Inner {
     command: Vec<String>,
     exit_code: Option<i32>,
     output_tail: Vec<String>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
@@ -185,6 +187,7 @@ impl Error {
             command: Vec::new(),
             exit_code: None,
             output_tail: Vec::new(),
+            source: None,
         }))
     }
 
@@ -192,6 +195,15 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the error of the system, or of a library, that it comes from; the message has its words already.
+    pub(crate) fn with_source(
+        mut self,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> Self {
+        self.0.source = Some(Arc::new(source));
         self
     }
 
@@ -390,7 +402,14 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {}
+/// The source is the error of the system where there was one, such as the [`std::io::Error`] of a connection that could not
+/// be opened. The message has its words already.
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.0.source.as_deref()?;
+        Some(source)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -69,9 +69,13 @@ pub enum Event {
 ///
 /// It holds at most 65,536 events or 64 MiB, or what [`crate::Client::events_with`] was given; then the oldest
 /// go, and [`Event::Lagged`] counts them. Frames that end a turn or a terminal, want a permission or call
-/// a tool never go; they alone may lead above the limit.
+/// a tool never go; they alone may lead above the limit. With [`crate::Overflow::Raise`] it ends there instead.
 #[derive(Debug)]
-pub struct Events(pub(crate) Inbox);
+#[must_use = "dropping a subscription ends it"]
+pub struct Events {
+    /// Not there any more once the last event was given: what would come takes no room.
+    inbox: Option<Inbox>,
+}
 
 /// Deliveries that were left for one reader.
 pub(crate) struct Inbox {
@@ -173,25 +177,44 @@ impl Inbox {
 }
 
 impl Events {
-    /// The next event; `None` once the client is closed and every event was seen.
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        Self { inbox: Some(inbox) }
+    }
+
+    /// The next event; `None` once the client is closed and every event was seen, and behind [`Event::Failed`].
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
+            let inbox = self.inbox.as_mut()?;
             // Looked at before the inbox: what was left before the end is still delivered.
-            let over = self.0.over();
-            match self.0.take() {
+            let over = inbox.over();
+            match inbox.take() {
                 Some(delivery) => {
-                    if let Some(event) = event(delivery) {
+                    if let Some(event) = self.given(delivery) {
                         return Some(event);
                     }
                 }
                 None if over => return None,
-                None => self.0.ready().await,
+                None => inbox.ready().await,
             }
         }
+    }
+
+    /// What a delivery is for the reader.
+    fn given(&mut self, delivery: Delivery) -> Option<Event> {
+        let event = event(delivery);
+        if let Some(Event::Failed(_)) = event {
+            self.end();
+        }
+        event
+    }
+
+    /// Nothing more is wanted.
+    fn end(&mut self) {
+        self.inbox = None;
     }
 }
 
@@ -261,6 +284,7 @@ impl MessageFilter {
 /// It holds as much as [`Events`] do, or what [`crate::Client::messages_with`] was given; only messages that pass
 /// its filter count. [`Messages::dropped`] counts what had to go.
 #[derive(Debug)]
+#[must_use = "dropping a subscription ends it"]
 pub struct Messages {
     events: Events,
     dropped: u64,
@@ -273,7 +297,13 @@ pub struct Messages {
 
 impl Messages {
     pub(crate) fn new(inbox: Inbox) -> Self {
-        Self { events: Events(inbox), dropped: 0, of_connection: false, lost: false, error: None }
+        Self {
+            events: Events::new(inbox),
+            dropped: 0,
+            of_connection: false,
+            lost: false,
+            error: None,
+        }
     }
 
     /// The next message that passes the filter; `None` once the client is closed, the connection was lost
@@ -297,13 +327,15 @@ impl Messages {
                 _ => {}
             }
         }
+        self.events.end();
         None
     }
 
     /// The next message that is there already.
     pub(crate) fn next_waiting(&mut self) -> Option<Message> {
         loop {
-            match event(self.events.0.take()?) {
+            let delivery = self.events.inbox.as_mut()?.take()?;
+            match self.events.given(delivery) {
                 Some(Event::Message(message)) => return Some(message),
                 Some(Event::Lagged { dropped }) => self.dropped += dropped,
                 Some(Event::Failed(error)) => self.fail(error),

@@ -17,6 +17,7 @@ use crate::spelling::{SHORTEST_SECRET, may_be_secret, spellings};
 
 /// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Transport {
     /// Ask the server first (`GET /app-server-info`), and fall back on what it refuses.
     #[default]
@@ -45,8 +46,8 @@ impl Default for TlsOptions {
 /// What is no wait but the end of it: an infinite time of Python or Node is at least as long.
 const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
 
-/// Everything that can be set before connecting. Times are limits unless their text says that they are waits.
-/// An unusable value is refused by [`crate::Client::new`].
+/// Everything that can be set before connecting, through methods or in its fields. Times are limits unless their text
+/// says that they are waits. An unusable value is refused by [`crate::Client::new`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,6 +61,7 @@ const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
 /// assert_eq!(options.connect_timeout, Duration::from_secs(10));
 /// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct ConnectOptions {
     /// `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`.
     pub url: String,

@@ -2,6 +2,7 @@
 
 /// How a client stands to its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// Built, not connected yet.
     New,
@@ -43,6 +44,7 @@ impl State {
 
 /// How the second connection of a client stands, see [`crate::ConnectOptions::standby`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StandbyState {
     /// There is none: it was not asked for, the server is one with split channels, or there is no
     /// connection at all.

@@ -20,6 +20,7 @@ const TAIL: Duration = Duration::from_millis(250);
 
 /// A terminal that runs on the server, from [`Terminals::open`]. Dropping it ends it there.
 #[derive(Debug)]
+#[must_use = "dropping a terminal ends it on the server"]
 pub struct Terminal {
     client: Client,
     id: String,
@@ -104,6 +105,14 @@ impl Terminal {
     #[must_use]
     pub fn exit_code(&self) -> Option<i64> {
         self.exit_code
+    }
+
+    /// How many frames went because [`Terminal::next`] was not called for too long, the oldest first: at most 65,536 of
+    /// them or 64 MiB wait. With several terminals it may count another's. [`Terminal::next`] finds out, as
+    /// [`Messages::dropped`] does.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.messages.dropped()
     }
 
     /// Types text: `terminal_input`.

@@ -4,7 +4,6 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::stream::{self, Stream};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,8 +12,10 @@ use crate::connection::Connection;
 use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult};
 use crate::error::Error;
 use crate::events::Inbox;
+use crate::handle::TurnHandle;
 use crate::router::{Router, gone};
 use crate::session::{Own, Prompt};
+use crate::updates::TurnUpdates;
 
 /// What a question is answered with while the turn's end alone is waited for.
 const UNREAD: &str = "nobody reads the questions of this turn, its end alone is waited for";
@@ -37,7 +38,8 @@ pub enum TurnUpdate {
         /// that wait around this point.
         merged: u64,
     },
-    /// The turn is over. This is the last update; a turn that fails with an error does not have it.
+    /// The turn is over. This is the last update. A turn that fails with an error does not have it: [`Turn::result`]
+    /// gives the error then, and [`Turn::updates`] ends with it.
     Finished(Box<TurnResult>),
 }
 
@@ -80,6 +82,7 @@ pub enum TurnUpdate {
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "dropping a turn stops it on the server; await it, or detach() it"]
 pub struct Turn {
     pub(crate) asked: Asked,
     pub(crate) connection: Arc<Connection>,
@@ -125,7 +128,8 @@ impl Turn {
         &self.asked.agent_id
     }
 
-    /// The next event; `None` once the turn is over and every event was delivered.
+    /// The next event; `None` once the turn is over and every event was delivered. [`Turn::result`] then says whether
+    /// it ended with a result or with an error.
     ///
     /// Events are kept from the moment the turn was sent, however late this is first called: at most 65,536 of
     /// them or 64 MiB. Above that, neighbouring pieces of one text, or of one call's arguments or output, are
@@ -183,6 +187,11 @@ impl Turn {
         Some(TurnUpdate::Finished(Box::new(result.clone())))
     }
 
+    /// The error of a turn that has ended with one.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.ended.as_ref()?.as_ref().err().cloned()
+    }
+
     /// The next piece of the agent's text; `None` once the turn is over. All other events are left out, and the
     /// text of a run that is withdrawn later is not taken back. If this follower is asked for a permission in
     /// the meantime, the permission is denied.
@@ -198,10 +207,16 @@ impl Turn {
         }
     }
 
-    /// The updates as a stream, for combinators: what [`Turn::next`] gives. Dropping it before the end stops
-    /// the turn on the server. Pin it (`std::pin::pin!`) to take from it.
-    pub fn updates(self) -> impl Stream<Item = TurnUpdate> + Send + 'static {
-        stream::unfold(self, |mut turn| async move { Some((turn.next().await?, turn)) })
+    /// The updates as a stream, for combinators and `select!`: what [`Turn::next`] gives, and behind it the error of a
+    /// turn that ends with one. Dropping it before the end stops the turn on the server.
+    pub fn updates(self) -> TurnUpdates {
+        TurnUpdates::new(self)
+    }
+
+    /// Stops the turn and says how it stands, from anywhere else than where it is followed.
+    #[must_use]
+    pub fn handle(&self) -> TurnHandle {
+        TurnHandle::new(&self.connection, self.token)
     }
 
     /// How the turn stands, for people who wonder why it has not ended; `None` when it has. Blocks for a few
@@ -233,7 +248,7 @@ impl Turn {
     }
 
     /// Stops the turn on the server, or takes its input out of the queue, and waits for the end, for
-    /// `abort_grace` at most. The result's status is then [`crate::TurnStatus::Aborted`], or whatever
+    /// `abort_grace` at most; see [`Turn::handle`] for a stop button. The result's status is then [`crate::TurnStatus::Aborted`], or whatever
     /// the turn had come to by itself. Where the server has not said by then where the input is, it is
     /// [`crate::TurnStatus::Disconnected`]: nothing could be sent, and the turn is stopped as soon as something can.
     ///

@@ -77,7 +77,7 @@ async fn a_follower_who_reads_only_after_the_end_has_the_whole_text() {
 #[tokio::test]
 async fn a_slow_subscriber_misses_what_is_counted_and_a_fast_one_nothing() {
     let (_server, client, runtime) = started(long_turn(3000)).await;
-    let mut slow = client.events_with(few());
+    let mut slow = client.events_with(few()).unwrap();
     let mut fast = client.events();
     let all = tokio::spawn(async move {
         let mut count = 0;
@@ -110,9 +110,11 @@ async fn a_slow_subscriber_misses_what_is_counted_and_a_fast_one_nothing() {
 async fn a_subscription_that_is_to_raise_ends_with_the_error() {
     let (_server, client, runtime) = started(long_turn(100)).await;
     let limits = Backpressure { policy: Overflow::Raise, ..few() };
-    let mut deltas = client.messages_with(MessageFilter::all().types(["stream_delta"]), limits);
-    let mut ends = client.messages_with(MessageFilter::all().types(["turn_finished"]), limits);
-    let mut events = client.events_with(limits);
+    let mut deltas =
+        client.messages_with(MessageFilter::all().types(["stream_delta"]), limits).unwrap();
+    let mut ends =
+        client.messages_with(MessageFilter::all().types(["turn_finished"]), limits).unwrap();
+    let mut events = client.events_with(limits).unwrap();
     client.run_turn(input(&runtime), TurnOptions::default()).await.unwrap();
     let mut count = 0;
     while timeout(SOON, deltas.next()).await.unwrap().is_some() {
@@ -131,8 +133,9 @@ async fn a_subscription_that_is_to_raise_ends_with_the_error() {
     }
     let Some(Event::Failed(error)) = last else { panic!("{last:?}") };
     assert_eq!(error.kind(), ErrorKind::Lagged);
-    client.close().await;
-    assert!(events.next().await.is_none());
+    // At once, and not only when the client is closed.
+    assert!(timeout(SOON, events.next()).await.unwrap().is_none());
+    assert!(timeout(SOON, events.next()).await.unwrap().is_none());
 }
 
 /// A way to a server that lets nothing more through to it once it is told so: the server does not read.
@@ -169,11 +172,11 @@ async fn a_server_that_does_not_read_ends_the_connection_before_the_memory_ends(
     let (url, deaf) = deaf_way(server.url().replace("ws://", "")).await;
     // However long the flood takes on a busy machine, it is the flood that ends the connection.
     let request_timeout = Duration::from_secs(600);
-    let options = ConnectOptions { request_timeout, ..ConnectOptions::new(url).reconnect(None) };
+    let options = ConnectOptions::new(url).reconnect(None).request_timeout(request_timeout);
     let client = Client::new(options).unwrap();
     client.connect().await.unwrap();
     let filter = MessageFilter::all();
-    let (mut messages, mut events) = (client.messages(filter), client.events_with(few()));
+    let (mut messages, mut events) = (client.messages(filter), client.events_with(few()).unwrap());
     deaf.send(true).unwrap();
     let waits = tokio::spawn({
         let client = client.clone();
@@ -209,4 +212,20 @@ async fn a_server_that_does_not_read_ends_the_connection_before_the_memory_ends(
     };
     assert!(reason.contains("the server does not read: 65537 messages"), "{reason}");
     client.close().await;
+}
+
+#[tokio::test]
+async fn a_queue_in_which_nothing_could_wait_is_refused() {
+    let (_server, client, _) = started(long_turn(1)).await;
+    let whole = Backpressure::default();
+    for (limits, name) in [
+        (Backpressure { max_items: 0, ..whole }, "max_items"),
+        (Backpressure { max_bytes: 0, ..whole }, "max_bytes"),
+    ] {
+        let wrong = format!("{name}: expected a number above zero, got 0");
+        let error = client.events_with(limits).unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidOption, &*wrong));
+        let error = client.messages_with(MessageFilter::all(), limits).unwrap_err();
+        assert_eq!(error.message(), wrong);
+    }
 }

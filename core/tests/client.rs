@@ -204,6 +204,10 @@ async fn nothing_is_sent_that_the_server_would_answer_with_silence() {
     ] {
         refused(client.runtime_start(fields).await.map(|_| ()), field);
     }
+    let other = json!({ "type": "agent_delete", "agent_id": "a" });
+    refused(client.request("agent_list", other).await.map(drop), "field `type`");
+    client.request("agent_list", json!({ "type": "agent_list" })).await.unwrap();
+    let before = before + 1;
     let no_messages =
         json!({ "runtime": runtime, "payload": { "kind": "create_message", "messages": [] } });
     refused(client.run_turn(no_messages, TurnOptions::default()).await.map(|_| ()), "messages");
@@ -454,4 +458,14 @@ async fn what_an_old_server_does_not_know_fails_at_once() {
     }
     assert_eq!(server.received().len(), before, "nothing was sent");
     client.close().await;
+}
+
+#[tokio::test]
+async fn an_error_has_that_of_the_system_as_its_source() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let client = Client::new(ConnectOptions::new(format!("ws://127.0.0.1:{port}"))).unwrap();
+    let error = client.connect().await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    let system = source.downcast_ref::<std::io::Error>().unwrap();
+    assert_eq!(system.kind(), std::io::ErrorKind::ConnectionRefused);
 }

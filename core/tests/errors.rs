@@ -45,7 +45,7 @@ fn documented() -> Documented {
 fn kinds(classes: &[Class]) -> Vec<(ErrorKind, &Class)> {
     let of = |class: &Class, kind: &ErrorKind| class.kind.as_deref() == Some(&format!("{kind:?}"));
     let found = |kind: &ErrorKind| classes.iter().find(|class| of(class, kind));
-    ErrorKind::ALL.map(|kind| (kind, found(&kind).unwrap())).into()
+    ErrorKind::ALL.iter().map(|kind| (*kind, found(kind).unwrap())).collect()
 }
 
 /// An error of a kind with everything that one can have.
@@ -178,16 +178,14 @@ async fn provoked(kind: ErrorKind) -> Error {
         }
         ErrorKind::RequestTimeout => {
             let server = scripted(hanging());
-            let quick = |options| ConnectOptions { request_timeout: MOMENT, ..options };
+            let quick = |options: ConnectOptions| options.request_timeout(MOMENT);
             let client = connected(&server, quick).await;
             client.request("list_models", json!({})).await.unwrap_err()
         }
         ErrorKind::TooManyRequests => {
             let server = scripted(hanging());
-            let client = connected(&server, |options| ConnectOptions {
-                request_timeout: MOMENT,
-                max_pending_requests: 1,
-                ..options
+            let client = connected(&server, |options| {
+                options.request_timeout(MOMENT).max_pending_requests(1)
             })
             .await;
             let ask = || client.request("list_models", json!({}));
@@ -196,7 +194,7 @@ async fn provoked(kind: ErrorKind) -> Error {
         }
         ErrorKind::MessageTooLarge => {
             let server = scripted(hanging());
-            let small = |options| ConnectOptions { max_message_bytes: 2000, ..options };
+            let small = |options: ConnectOptions| options.max_message_bytes(2000);
             let client = connected(&server, small).await;
             client.request("list_models", json!({ "x": "x".repeat(3000) })).await.unwrap_err()
         }
@@ -218,7 +216,7 @@ async fn provoked(kind: ErrorKind) -> Error {
             let policy = Overflow::Raise;
             let limits = Backpressure { max_items: 5, policy, ..Backpressure::default() };
             let filter = MessageFilter::all().types(["stream_delta"]);
-            let mut deltas = session.client().messages_with(filter, limits);
+            let mut deltas = session.client().messages_with(filter, limits).unwrap();
             session.run("?").await.unwrap();
             while deltas.next().await.is_some() {}
             deltas.error().unwrap().clone()
@@ -256,7 +254,7 @@ async fn provoked_by_a_turn(kind: ErrorKind) -> Error {
             let cut = ScriptedTurn { disconnect_after: Some(1), ..ScriptedTurn::text(["a", "b"]) };
             // With a reconnect the answer is looked for first.
             let server = scripted(cut);
-            let alone = |options| ConnectOptions { reconnect: None, ..options };
+            let alone = |options: ConnectOptions| options.reconnect(None);
             let client = connected(&server, alone).await;
             let session = client.session(SessionOptions::agent("agent-1")).await.unwrap();
             session.run("?").await.unwrap_err()

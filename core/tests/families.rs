@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions};
-use letta_app_client::{Client, ConnectOptions, ErrorKind, Listing, MessageFilter};
+use letta_app_client::{
+    Client, ConnectOptions, DEFAULT_MAX_BYTES, ErrorKind, Listing, MessageFilter,
+};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -270,5 +272,37 @@ async fn the_size_of_a_page_and_where_to_begin_are_asked_for() {
     for error in refused {
         assert_eq!(error.kind(), ErrorKind::InvalidOption);
         assert_eq!(error.message(), "page_size: expected a number above zero, got 0");
+    }
+}
+
+#[tokio::test]
+async fn output_that_nobody_reads_in_time_is_counted() {
+    let (server, client) = connected(&[]).await;
+    let opening = client.terminals().open(80, 24, None);
+    let spawned = async {
+        let id = received(&server, "terminal_spawn")["terminal_id"].clone();
+        server
+            .push(&json!({ "type": "terminal_spawned", "terminal_id": id, "pid": 7 }).to_string());
+        id
+    };
+    let (terminal, id) = timeout(SOON, async { tokio::join!(opening, spawned) }).await.unwrap();
+    let mut terminal = terminal.unwrap();
+    let mut changes = client.files().changes("/a").unwrap();
+    // Five times a quarter of the room.
+    let data = "x".repeat(DEFAULT_MAX_BYTES / 4);
+    for _ in 0..5 {
+        server.push(
+            &json!({ "type": "terminal_output", "terminal_id": id, "data": data }).to_string(),
+        );
+        server.push(
+            &json!({ "type": "file_changed", "path": "/a", "lastModified": 1, "more": data })
+                .to_string(),
+        );
+    }
+    client.sync(json!({ "runtime": { "agent_id": "a", "conversation_id": "c" } })).await.unwrap();
+    assert!(timeout(SOON, terminal.next()).await.unwrap().is_some());
+    assert!(timeout(SOON, changes.next()).await.unwrap().is_some());
+    for dropped in [terminal.dropped(), changes.dropped()] {
+        assert!((1..5).contains(&dropped), "{dropped}");
     }
 }

@@ -14,6 +14,7 @@ use letta_app_client::{
     TurnOptions, TurnResult, TurnStatus, TurnUpdate,
 };
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -215,4 +216,58 @@ async fn without_a_policy_the_follower_is_asked() {
     }
     let result = turn.await.unwrap();
     assert_eq!((asked, outcomes(&result)), (4, vec!["success"; 4]));
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn asking() -> ScriptedTurn {
+    let call = ScriptedCall::asking("Bash", json!({ "command": "ls" }));
+    ScriptedTurn { tool_calls: vec![call], ..ScriptedTurn::text(["done"]) }
+}
+
+/// A session is often shared by tests, each of which has a runtime of its own.
+#[test]
+fn a_policy_outlives_the_runtime_on_which_the_session_was_made() {
+    for (rule, by) in
+        [(Rule::allow_all(), "allow_all"), (Rule::ask(|_| async { Decision::allow() }), "ask")]
+    {
+        let options = SessionOptions::agent("a").approvals(rule);
+        let (_server, session) = runtime().block_on(opened(Generation::Single, asking(), options));
+        let run = async { timeout(SOON, session.run("?")).await.unwrap().unwrap() };
+        assert_eq!(outcomes(&runtime().block_on(run)), ["success"]);
+        let kept = session.approvals();
+        assert_eq!((kept.len(), kept[0].by.as_str()), (1, by));
+        assert!(kept[0].decision.is_some());
+    }
+}
+
+#[test]
+fn rules_decide_where_nobody_drives_the_runtime_of_the_session() {
+    let idle = runtime();
+    let options = SessionOptions::agent("a").approvals(Rule::allow_all());
+    let (_server, session) = idle.block_on(opened(Generation::Single, asking(), options));
+    let run = async { timeout(SOON, session.run("?")).await.unwrap().unwrap() };
+    assert_eq!(outcomes(&runtime().block_on(run)), ["success"]);
+}
+
+#[test]
+fn a_runtime_that_ends_while_a_function_decides_denies_and_is_in_the_record() {
+    let (began, seen) = std::sync::mpsc::channel();
+    let ask = Rule::ask(move |_| {
+        began.send(()).unwrap();
+        pending::<Decision>()
+    });
+    let first = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let options = SessionOptions::agent("a").approvals(ask);
+    let (_server, session) = first.block_on(opened(Generation::Single, asking(), options));
+    let turn = session.send("?").unwrap();
+    seen.recv_timeout(SOON).unwrap();
+    first.shutdown_timeout(SOON);
+    let result = runtime().block_on(async { timeout(SOON, turn).await.unwrap().unwrap() });
+    assert_eq!(outcomes(&result), ["error"]);
+    let kept = session.approvals();
+    let error = kept[0].error.as_deref().unwrap();
+    assert!(error.contains("runtime") && kept[0].decision.is_none(), "{error}");
 }

@@ -282,3 +282,13 @@ fn a_process_that_is_killed_loses_at_most_its_last_line() {
     assert!(trace.lines.len() + 1 >= text.lines().count(), "more than the last line is missing");
     assert!(trace.lines.len() > 200);
 }
+
+#[tokio::test]
+async fn a_file_in_which_nothing_fits_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = RecordOptions::new(folder.path().join("r.jsonl")).max_bytes(0);
+    let options = ConnectOptions::new("ws://127.0.0.1:1").record(record);
+    let error = Client::new(options).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidOption);
+    assert_eq!(error.message(), "record.max_bytes: expected a number from 1, got 0");
+}

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 async fn connect(server: &MockServer) -> Client {
     let base = Duration::from_millis(20);
     let reconnect = Some(Reconnect { base, ..Reconnect::default() });
-    let options = ConnectOptions { reconnect, ..ConnectOptions::new(server.url()) };
+    let options = ConnectOptions::new(server.url()).reconnect(reconnect);
     let client = Client::new(options).unwrap();
     client.connect().await.unwrap();
     client
@@ -114,7 +114,7 @@ async fn a_turn_that_somebody_else_watches_goes_on() {
 #[tokio::test]
 async fn a_client_that_does_not_reconnect_says_at_once_that_it_does_not_know() {
     let server = scripted(Generation::Single, vec![lost()]);
-    let options = ConnectOptions { reconnect: None, ..ConnectOptions::new(server.url()) };
+    let options = ConnectOptions::new(server.url()).reconnect(None);
     let client = Client::new(options).unwrap();
     client.connect().await.unwrap();
     let session = client.session(SessionOptions::agent("a")).await.unwrap();

@@ -74,7 +74,7 @@ async fn a_server_starts_with_a_token_and_ends_when_it_is_closed() {
     assert!(output.contains("environment: set"), "{output}");
     assert_eq!(server.connect_options().token.as_deref(), Some(&*token));
     assert!(runs(pid));
-    server.close();
+    server.shutdown().await;
     assert!(!runs(pid), "a closed server is waited for");
 }
 

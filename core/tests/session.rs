@@ -2,15 +2,18 @@
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::stream::FusedStream;
+use futures_util::{StreamExt, TryStreamExt};
 use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, SessionOptions, TurnEvent, TurnOptions, TurnStatus,
-    TurnUpdate,
+    Client, ConnectOptions, ErrorKind, Prompt, ServerOptions, SessionOptions, TurnEvent,
+    TurnOptions, TurnStatus, TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -194,7 +197,8 @@ async fn a_turn_is_a_stream_and_a_future() {
     let (_server, client) = connected(turns(&[ScriptedTurn::text(["4", "2"])])).await;
     let session = client.session(SessionOptions::agent("a")).await.unwrap();
     assert_eq!(session.send("?").unwrap().await.unwrap().text, "42");
-    let updates: Vec<TurnUpdate> = session.send("?").unwrap().updates().collect().await;
+    let updates = session.send("?").unwrap().updates();
+    let updates: Vec<TurnUpdate> = updates.try_collect().await.unwrap();
     let pieces = updates.iter().filter_map(|update| match update {
         TurnUpdate::Event(TurnEvent::AssistantDelta { text, .. }) => Some(text.as_str()),
         _ => None,
@@ -266,5 +270,98 @@ async fn the_stored_messages_of_a_default_conversation_are_its_agents() {
         assert_eq!(newest["content"][0]["text"], text);
         assert!(stored.next().await.unwrap().is_some());
         assert!(stored.next().await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_updates_of_a_turn_end_with_its_error_and_can_be_polled_on() {
+    let cut = ScriptedTurn { disconnect_after: Some(1), ..ScriptedTurn::text(["a", "b"]) };
+    let failing = ScriptedTurn { error: Some("no credits".into()), ..ScriptedTurn::text(["half"]) };
+    let (server, _) = connected(turns(&[cut, failing])).await;
+    let client = Client::new(ConnectOptions::new(server.url()).reconnect(None)).unwrap();
+    for kind in [ErrorKind::TurnInterrupted, ErrorKind::TurnFailed] {
+        client.connect().await.unwrap();
+        let session = client.session(SessionOptions::agent("a")).await.unwrap();
+        let checked = TurnOptions { check: true, ..session.turn_options() };
+        let mut updates = session.send_with("?", checked).unwrap().updates();
+        let mut last = None;
+        while !updates.is_terminated() {
+            // As in a loop with something else to do.
+            tokio::select! {
+                Some(update) = updates.next() => last = Some(update),
+                else => {}
+            }
+        }
+        assert_eq!(last.unwrap().unwrap_err().kind(), kind);
+        assert!(updates.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_turn_is_stopped_from_elsewhere() {
+    let hanging = ScriptedTurn { hang: true, ..ScriptedTurn::text(["half"]) };
+    let (_server, client) = connected(turns(&[hanging])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let mut turn = session.send("?").unwrap();
+    let button = turn.handle();
+    assert_eq!(timeout(SOON, turn.next_text()).await.unwrap().as_deref(), Some("half"));
+    assert!(button.report().is_some());
+    let follower = tokio::spawn(async move {
+        while turn.next().await.is_some() {}
+        turn.result().await
+    });
+    button.clone().abort();
+    let result = timeout(SOON, follower).await.unwrap().unwrap().unwrap();
+    assert_eq!(result.status, Some(TurnStatus::Aborted));
+    assert!(button.report().is_none());
+    button.abort();
+    // It does not keep the client alive either.
+    drop((session, client));
+    button.abort();
+    assert!(button.report().is_none());
+}
+
+#[tokio::test]
+async fn whatever_is_text_or_content_can_be_said() {
+    let (server, client) = connected(turns(&[ScriptedTurn::text(["yes"])])).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let owned = "text".to_owned();
+    let parts = json!([{ "type": "text", "text": "text" }]);
+    session.run(&owned).await.unwrap();
+    session.run(Cow::from("text")).await.unwrap();
+    session.run(owned.into_boxed_str()).await.unwrap();
+    session.run(&Prompt::from("text")).await.unwrap();
+    session.run(&parts).await.unwrap();
+    session.run(parts.as_array().cloned().unwrap()).await.unwrap();
+    let said = received(&server, "input").into_iter();
+    let said: Vec<_> =
+        said.map(|input| input["payload"]["messages"][0]["content"].clone()).collect();
+    let text = json!("text");
+    assert_eq!(said, [text.clone(), text.clone(), text.clone(), text, parts.clone(), parts]);
+}
+
+#[tokio::test]
+async fn a_new_agent_that_is_no_object_is_refused() {
+    let (_server, client) = connected(turns(&[])).await;
+    let options = SessionOptions::agent("a").field("create_agent", json!("oops")).unpinned();
+    let error = client.session(options).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidCommand);
+    assert!(error.message().contains("create_agent"), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_session_is_shown_as_has_no_secrets() {
+    let (_server, client) = connected(turns(&[ScriptedTurn::text(["yes"])])).await;
+    let agent = json!({ "name": "x", "secrets": { "TOKEN": "s3cret" } });
+    let options = SessionOptions::new_agent(&agent);
+    let env = vec![("API_KEY".to_owned(), "s3cret".to_owned())];
+    let server = ServerOptions { env, ..ServerOptions::default() };
+    let mut shown = format!("{options:?} {server:?}");
+    let session = client.session(options).await.unwrap();
+    let turn = session.send("?").unwrap();
+    write!(shown, " {session:?} {turn:?}").unwrap();
+    assert!(!shown.contains("s3cret"), "{shown}");
+    for name in ["create_agent", "API_KEY", session.agent_id()] {
+        assert!(shown.contains(name), "{name}: {shown}");
     }
 }

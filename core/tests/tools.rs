@@ -370,3 +370,21 @@ fn futures_executor<T>(future: impl Future<Output = T>) -> T {
         std::thread::park();
     }
 }
+
+#[test]
+fn tools_outlive_the_runtime_on_which_the_session_was_made() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let call = ScriptedCall::new("here", json!({}));
+    let turn = ScriptedTurn { tool_calls: vec![call], ..ScriptedTurn::text(["done"]) };
+    let options = ScriptOptions { turns: vec![turn], ..ScriptOptions::default() };
+    let server = MockServer::scripted(options).unwrap();
+    let parameters = json!({ "type": "object", "properties": {} });
+    let tool = Tool::new("here", "Is here.", parameters, |_, _| async { Ok::<_, String>("yes") });
+    let session = runtime().block_on(async {
+        let client = Client::new(ConnectOptions::new(server.url())).unwrap();
+        client.connect().await.unwrap();
+        client.session(SessionOptions::agent("a").tool(tool)).await.unwrap()
+    });
+    let result = runtime().block_on(session.run("?")).unwrap();
+    assert_eq!(result.tool_calls[0].output.as_deref(), Some("yes"));
+}

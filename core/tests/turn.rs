@@ -334,3 +334,21 @@ async fn text_alone_can_be_followed_and_messages_come_in_order() {
         .collect();
     assert_eq!(kinds, ["call Read", "thought hm", "text 42"]);
 }
+
+#[tokio::test]
+async fn a_question_to_the_user_is_answered_whatever_its_arguments_are() {
+    for input in [json!({ "questions": [] }), json!("text"), json!([1]), json!(null)] {
+        let call = ScriptedCall::asking("AskUserQuestion", input);
+        let turns = [ScriptedTurn { tool_calls: vec![call], ..ScriptedTurn::text(["done"]) }];
+        let (server, client, runtime) = started(&turns, Generation::Single).await;
+        let mut requests = client.approval_requests(None).unwrap();
+        let turn = client.run_turn(self::input(&runtime), TurnOptions::default());
+        let answer = async { requests.next().await.unwrap().answer_questions([("q", "a")]) };
+        let (result, ()) = timeout(SOON, async { tokio::join!(turn, answer) }).await.unwrap();
+        assert_eq!(result.unwrap().text, "done");
+        let sent = server.received().into_iter().rfind(|text| text.contains("approval_response"));
+        let sent: Value = serde_json::from_str(&sent.unwrap()).unwrap();
+        let answered = &sent["payload"]["decision"]["updated_input"]["answers"];
+        assert_eq!(answered, &json!({ "q": "a" }));
+    }
+}

@@ -26,6 +26,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let session = client.session(SessionOptions::new_agent(&agent).unpinned().cwd(".")).await?;
     println!("{}", session.run("Which planet is the largest?").await?.text);
     client.close().await;
-    server.close();
+    server.shutdown().await;
     Ok(())
 }

@@ -70,6 +70,11 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
         """The file."""
         return self._path
 
+    @property
+    def dropped(self) -> int:
+        """How many changes were dropped, the oldest first, because they were not read."""
+        return self._inbox.dropped
+
     def __aiter__(self) -> FileChanges:
         return self
 

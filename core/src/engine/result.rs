@@ -34,8 +34,8 @@ pub enum TurnStatus {
 
 impl TurnStatus {
     /// Every status.
-    pub const ALL: [Self; 5] =
-        [Self::Completed, Self::Aborted, Self::Failed, Self::RequiresApproval, Self::Disconnected];
+    pub const ALL: &'static [Self] =
+        &[Self::Completed, Self::Aborted, Self::Failed, Self::RequiresApproval, Self::Disconnected];
 
     /// The name of the status in all three languages.
     #[must_use]
@@ -59,8 +59,9 @@ impl TurnStatus {
             Self::Aborted => Error::new(ErrorKind::TurnAborted, "the turn was aborted"),
             Self::RequiresApproval => {
                 let message = "the turn wants a permission and waits for the answer";
-                Error::new(ErrorKind::ApprovalRequired, message)
-                    .with_hint("answer it, in Python and Node with the error's `respond`")
+                Error::new(ErrorKind::ApprovalRequired, message).with_hint(
+                    "answer it: with the error's `respond`; in Rust by `Client::approval_requests`",
+                )
             }
             Self::Disconnected => {
                 Error::new(ErrorKind::TurnInterrupted, "the turn's end was not seen")
@@ -254,6 +255,7 @@ pub struct RunText {
 
 /// The outcome of a turn or, inside an error, what is known of it.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct TurnResult {
     /// The agent.
     pub agent_id: String,

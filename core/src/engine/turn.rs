@@ -13,6 +13,7 @@ use crate::protocol::Text;
 
 /// What a turn does when it needs a permission (PROTOCOL.md section 13).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Approvals {
     /// A handler of the client answers. If there is none, the call ends with the stop reason
     /// `requires_approval`; the turn goes on once somebody answers.

@@ -14,12 +14,15 @@ use crate::approvals::Decision;
 type Deciding = Pin<Box<dyn Future<Output = Result<Decision, String>> + Send>>;
 type Predicate = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
+pub(super) type Ask = Arc<dyn Fn(Question) -> Deciding + Send + Sync>;
+
+/// What a rule does.
 #[derive(Clone)]
-enum Decide {
+pub(super) enum Decide {
     Allow,
     /// With what the model is told.
     Deny(String),
-    Ask(Arc<dyn Fn(Question) -> Deciding + Send + Sync>),
+    Ask(Ask),
 }
 
 /// Decides on the permission requests that match it.
@@ -118,12 +121,8 @@ impl Rule {
         of_tool && limits.all(|(argument, holds)| given(argument).is_some_and(|value| holds(value)))
     }
 
-    pub(super) async fn decide(&self, question: Question) -> Result<Decision, String> {
-        match &self.decide {
-            Decide::Allow => Ok(Decision::allow()),
-            Decide::Deny(message) => Ok(Decision::deny(message)),
-            Decide::Ask(decide) => decide(question).await,
-        }
+    pub(super) fn decide(&self) -> &Decide {
+        &self.decide
     }
 }
 

@@ -17,10 +17,10 @@ pub mod shapes;
 pub(crate) mod slips;
 pub mod spec;
 mod statuses;
+mod text;
 pub mod typed;
 pub mod types;
 pub mod validate;
 pub mod version;
 
-/// The text of a frame, shared without copying.
-pub use tokio_tungstenite::tungstenite::Utf8Bytes as Text;
+pub use text::Text;

@@ -89,13 +89,18 @@ impl Recorder {
         options: &RecordOptions,
         secrets: &[String],
     ) -> Result<(Self, RecordWriter), Error> {
+        if options.max_bytes == 0 {
+            let message = "record.max_bytes: expected a number from 1, got 0";
+            return Err(Error::new(ErrorKind::InvalidOption, message));
+        }
         let (entries, inbox) = channel();
         let books = Arc::new(Books::default());
         let writer = RecordWriter::open(options, secrets, inbox, Arc::clone(&books));
         let writer = writer.map_err(|error| {
             let message = format!("record: cannot write {}: {error}", options.path.display());
-            let refused = Error::new(ErrorKind::InvalidOption, message);
-            if error.kind() == std::io::ErrorKind::ResourceBusy {
+            let busy = error.kind() == std::io::ErrorKind::ResourceBusy;
+            let refused = Error::new(ErrorKind::InvalidOption, message).with_source(error);
+            if busy {
                 return refused.with_hint("give each client a file of its own");
             }
             refused

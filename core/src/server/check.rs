@@ -1,6 +1,7 @@
 //! Options that no system could use, found before anything is started.
 
 use super::ServerOptions;
+use crate::engine::above_zero;
 use crate::error::{Error, ErrorKind};
 
 /// Names the option that cannot be used. A value of the environment may be a secret, and is not shown.
@@ -26,7 +27,7 @@ pub(super) fn check(options: &ServerOptions) -> Result<(), Error> {
             ));
         }
     }
-    Ok(())
+    above_zero("ready_timeout", options.ready_timeout).map(drop)
 }
 
 fn refused(message: impl Into<String>) -> Result<(), Error> {
@@ -35,6 +36,8 @@ fn refused(message: impl Into<String>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{ServerOptions, check};
 
     #[test]
@@ -64,5 +67,8 @@ mod tests {
             assert_eq!(check(&options).unwrap_err().message(), wrong);
         }
         assert!(check(&env("KEY", "a=b\n")).is_ok());
+        let hasty = ServerOptions { ready_timeout: Duration::ZERO, ..ServerOptions::default() };
+        let wrong = "ready_timeout: expected a time above zero, got 0";
+        assert_eq!(check(&hasty).unwrap_err().message(), wrong);
     }
 }

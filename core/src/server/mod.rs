@@ -35,7 +35,7 @@ use process::Process;
 pub use stop::StopStart;
 
 /// How to start a server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ServerOptions {
     /// The program and its arguments; `--listen` and the options for the token are added. `letta server` by
     /// default. It is found in `PATH`, without a shell.
@@ -53,6 +53,21 @@ pub struct ServerOptions {
     /// Whether to join a server that any program of the same user has started with this option, if there is
     /// one. A joined server goes on when this handle is dropped, and ends with its owner.
     pub reuse: bool,
+}
+
+/// Of the environment the names alone: a value may be a secret.
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let env: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ServerOptions")
+            .field("command", &self.command)
+            .field("cwd", &self.cwd)
+            .field("env", &env)
+            .field("auth", &self.auth)
+            .field("ready_timeout", &self.ready_timeout)
+            .field("reuse", &self.reuse)
+            .finish()
+    }
 }
 
 impl Default for ServerOptions {
@@ -81,6 +96,7 @@ impl ServerOptions {
 
 /// A running server. It ends when this is dropped, and with this process, however the process ends (on Windows
 /// only when it exits normally).
+#[must_use = "dropping a server ends it"]
 pub struct Server {
     url: String,
     token: Option<String>,
@@ -214,11 +230,31 @@ impl Server {
         ConnectOptions { token: self.token.clone(), ..options }
     }
 
-    /// Ends the server and waits for it, for 5 s at most. A server that was joined goes on.
+    /// Ends the server and waits for it, for 5 s at most. Blocks; see [`Server::shutdown`] for the same without. A server
+    /// that was joined goes on.
     pub fn close(mut self) {
         self.withdraw();
         if let Some(process) = self.process.take() {
             process.end();
+        }
+    }
+
+    /// Ends the server, as [`Server::close`] does on a thread of its own, and resolves when it has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// The server ends also when the future is dropped.
+    pub async fn shutdown(self) {
+        let (to, from) = oneshot::channel::<()>();
+        let work = move || {
+            self.close();
+            drop(to);
+        };
+        // Where no thread can be had the server is dropped, which ends it, and nobody waits for that.
+        let thread = std::thread::Builder::new().name("letta-app-server".to_owned()).spawn(work);
+        if thread.is_ok() {
+            // The sender is dropped when it has ended.
+            drop(from.await);
         }
     }
 
@@ -251,7 +287,7 @@ impl Drop for Server {
 /// let session = client.session(SessionOptions::agent("agent-123").cwd(".")).await?;
 /// println!("{}", session.run("List the TODOs").await?.text);
 /// client.close().await;
-/// server.close();
+/// server.shutdown().await;
 /// # Ok(())
 /// # }
 /// ```

@@ -105,6 +105,7 @@ impl Process {
             Error::new(ErrorKind::ServerStart, message)
                 .with_hint(IS_IT_INSTALLED)
                 .with_command(&options.command)
+                .with_source(error)
         };
         let mut command = guarded(program, arguments);
         command.envs(options.env.iter().map(|(name, value)| (name, value)));

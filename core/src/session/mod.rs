@@ -5,6 +5,7 @@ mod options;
 mod own;
 mod structured;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ const DEFAULT: &str = "default";
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Session {
     client: Client,
     runtime: Value,
@@ -74,6 +75,18 @@ pub struct Session {
     tools: Toolbox,
     policy: Option<Policy>,
     own: Arc<Own>,
+}
+
+/// Which conversation it is, and nothing that it was started with: a new agent may come with secrets.
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("agent_id", &self.agent_id())
+            .field("conversation_id", &self.conversation_id())
+            .field("mode", &self.mode())
+            .field("cwd", &self.cwd)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
@@ -99,7 +112,7 @@ impl Client {
         turns.check_limits()?;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
         let tools = Toolbox::new(tools)?;
-        let (tasks, mut fields) = (Tasks::here(), start.clone());
+        let (tasks, mut fields) = (Tasks::here(self.shared_connection()), start.clone());
         if let Some(wanted) = &wanted {
             fields.insert("cwd".to_owned(), wanted.as_str().into());
         }
@@ -116,7 +129,7 @@ impl Client {
             let names = tools.names().map(str::to_owned).collect();
             let read = self.tool_calls_in(Scope { agent, conversation }, names);
             calls = Some(read.token());
-            tasks.spawn(tools.clone().serve(read, served, tasks.clone()));
+            tasks.serve(tools.clone().serve(read, served, tasks.clone()))?;
         }
         let runtime = runtime_of(&self.runtime_start(Value::Object(fields)).await?)?;
         if let Some(calls) = calls {
@@ -124,7 +137,7 @@ impl Client {
         }
         let id = |field: &str| runtime[field].as_str().unwrap_or_default().to_owned();
         let hold = Hold::new(self.shared_connection(), (id("agent_id"), id("conversation_id")));
-        let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold));
+        let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold)?);
         let mut session = Session {
             client: self.clone(),
             runtime,
@@ -196,6 +209,10 @@ impl Session {
 
     /// What the policy of the session has decided so far, in order ([`SessionOptions::approvals`]): the latest 4,096
     /// decisions, or as many as have questions of 64 MiB together; [`Session::approvals_dropped`] counts the others.
+    ///
+    /// Rules decide on a thread of the library's. The functions of [`crate::Rule::ask`] run on the tokio runtime on which
+    /// the session was made, for as long as that is there, then (and without one) on that thread; a runtime that ends
+    /// while one of them decides leaves an entry without a decision, which denies.
     #[must_use]
     pub fn approvals(&self) -> Vec<AuditEntry> {
         self.own.audit().entries()

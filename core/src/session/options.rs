@@ -1,5 +1,6 @@
 //! How a session is opened, and what is said in it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,13 +16,26 @@ use crate::tool::{Tool, Toolbox};
 
 /// Which conversation to start or join, and how. Made by [`SessionOptions::agent`] or
 /// [`SessionOptions::new_agent`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct SessionOptions {
     pub(super) start: Map<String, Value>,
     pub(super) cwd: Option<PathBuf>,
     pub(super) turns: TurnOptions,
     pub(super) tools: Vec<Tool>,
     pub(super) policy: Option<Policy>,
+}
+
+/// Of the fields the names alone: a new agent may come with secrets.
+impl fmt::Debug for SessionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionOptions")
+            .field("fields", &self.start.keys().collect::<Vec<_>>())
+            .field("cwd", &self.cwd)
+            .field("turns", &self.turns)
+            .field("tools", &self.tools)
+            .field("policy", &self.policy)
+            .finish()
+    }
 }
 
 impl SessionOptions {
@@ -49,8 +63,10 @@ impl SessionOptions {
     /// 8).
     #[must_use]
     pub fn unpinned(mut self) -> Self {
-        if let Some(agent) = self.start.get_mut("create_agent") {
-            agent["pin_global"] = false.into();
+        // Anything else than an object is for the check of commands to refuse.
+        let agent = self.start.get_mut("create_agent").and_then(Value::as_object_mut);
+        if let Some(agent) = agent {
+            agent.insert("pin_global".to_owned(), false.into());
         }
         self
     }
@@ -108,7 +124,8 @@ impl SessionOptions {
 
     /// All options of turns: their limits, and who decides on permissions. By default nobody is asked, and
     /// everything is denied except the session's own tools. If [`SessionOptions::approvals`] is set, it decides
-    /// on permissions, whatever is chosen here.
+    /// on permissions, whatever is chosen here. This replaces what
+    /// [`SessionOptions::timeout`] and [`SessionOptions::idle_timeout`] have set before, so call it first.
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {
         self.turns = options;
@@ -193,8 +210,47 @@ impl From<String> for Prompt {
     }
 }
 
+impl From<&String> for Prompt {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+impl From<Cow<'_, str>> for Prompt {
+    fn from(text: Cow<'_, str>) -> Self {
+        text.into_owned().into()
+    }
+}
+
+impl From<Box<str>> for Prompt {
+    fn from(text: Box<str>) -> Self {
+        text.into_string().into()
+    }
+}
+
+/// The `content`, as it is.
 impl From<Value> for Prompt {
     fn from(content: Value) -> Self {
         Self(content)
+    }
+}
+
+impl From<&Value> for Prompt {
+    fn from(content: &Value) -> Self {
+        Self(content.clone())
+    }
+}
+
+/// The parts of the `content`.
+impl From<Vec<Value>> for Prompt {
+    fn from(parts: Vec<Value>) -> Self {
+        Self(parts.into())
+    }
+}
+
+/// A prompt that is used again.
+impl From<&Self> for Prompt {
+    fn from(prompt: &Self) -> Self {
+        prompt.clone()
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use crate::approvals::ApprovalRequest;
 use crate::connection::Connection;
 use crate::engine::{Token, TurnResult, Usage};
+use crate::error::Error;
 use crate::policy::{self, Audit, Policy};
 use crate::tasks::Tasks;
 
@@ -60,15 +61,16 @@ impl Own {
         serving: watch::Sender<()>,
         tasks: &Tasks,
         hold: Hold,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let audit = Audit::default();
-        let asks = policy.map(|policy| {
-            let (asks, requests) = mpsc::unbounded_channel();
-            tasks.spawn(policy::serve(policy, audit.clone(), requests));
-            asks
-        });
+        let mut asks = None;
+        if let Some(policy) = policy {
+            let (ask, requests) = mpsc::unbounded_channel();
+            asks = Some(ask);
+            tasks.serve(policy::serve(policy, audit.clone(), requests, tasks.clone()))?;
+        }
         let state = State { serving: Some(serving), hold: Some(hold), ..State::default() };
-        Self { state: Mutex::new(state), audit, asks }
+        Ok(Self { state: Mutex::new(state), audit, asks })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {

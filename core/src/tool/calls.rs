@@ -42,6 +42,7 @@ impl Drop for Called {
 ///
 /// Dropping it answers the calls that were not taken yet with an error.
 #[derive(Debug)]
+#[must_use = "dropping it answers the calls that were not taken with an error"]
 pub struct ToolCalls {
     pub(crate) calls: mpsc::UnboundedReceiver<Called>,
     pub(crate) router: Router,
@@ -75,6 +76,7 @@ impl Drop for ToolCalls {
 /// One call that waits for its answer. Dropped without one, it is answered with an error: the turn would
 /// wait until the time limit (see [`crate::ConnectOptions::external_tools`]).
 #[derive(Debug)]
+#[must_use = "dropping a call without an answer fails it"]
 pub struct ToolCallRequest {
     json: Value,
     call: Called,

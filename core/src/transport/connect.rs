@@ -170,7 +170,7 @@ pub(crate) async fn fetch(
     let ask = async {
         let mut io = open(endpoint, options).await?;
         let request = head(endpoint, &format!("GET {path} HTTP/1.0"), "Connection: close\r\n");
-        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, error))
     };
     tokio::time::timeout(options.connect_timeout, ask).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::ConnectionFailed, format!("no answer from {path} in time")))
@@ -184,7 +184,7 @@ async fn probe(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Probe, E
     // HTTP/1.0 keeps the answer free of chunks.
     let request = head(endpoint, "GET /app-server-info HTTP/1.0", "Connection: close\r\n");
     let mut answer =
-        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))?;
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, error))?;
     match answer.status {
         200 => {
             let body = body(&mut *io, &mut answer).await.unwrap_or_default();
@@ -231,7 +231,7 @@ async fn upgrade(
         ),
     );
     let answer =
-        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, &error))?;
+        exchange(&mut *io, &request).await.map_err(|error| http_failed(endpoint, error))?;
     if answer.status != 101 {
         return Err(refused(&answer, &endpoint.path));
     }
@@ -256,10 +256,10 @@ async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn I
     let place = endpoint.authority();
     #[cfg(feature = "testing")]
     if let Some(simulated) = &options.simulated {
-        let io = (simulated.open)(&place).await.map_err(|error| tcp_failed(&place, &error))?;
+        let io = (simulated.open)(&place).await.map_err(|error| tcp_failed(&place, error))?;
         return Ok(Box::new(io));
     }
-    let tcp = TcpStream::connect(&place).await.map_err(|error| tcp_failed(&place, &error))?;
+    let tcp = TcpStream::connect(&place).await.map_err(|error| tcp_failed(&place, error))?;
     // Small frames must not wait for one another; without it they still arrive.
     tcp.set_nodelay(true).unwrap_or_default();
     if !endpoint.secure {
@@ -270,7 +270,7 @@ async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn I
         Error::new(ErrorKind::InvalidOption, format!("url: the host is no name for TLS ({error})"))
     })?;
     let connector = TlsConnector::from(tls_config(endpoint, options).await?);
-    let stream = connector.connect(name, tcp).await.map_err(|error| tls_failed(&place, &error))?;
+    let stream = connector.connect(name, tcp).await.map_err(|error| tls_failed(&place, error))?;
     Ok(Box::new(stream))
 }
 
@@ -287,7 +287,7 @@ async fn tls_config(
     endpoint.tls.get_or_try_init(make).await.cloned()
 }
 
-fn tcp_failed(place: &str, error: &io::Error) -> Error {
+fn tcp_failed(place: &str, error: io::Error) -> Error {
     let what = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {place}"),
         io::ErrorKind::TimedOut => format!("no answer from {place}"),
@@ -295,20 +295,26 @@ fn tcp_failed(place: &str, error: &io::Error) -> Error {
     };
     Error::new(ErrorKind::ConnectionFailed, what)
         .with_hint("is the server running? letta server --listen ws://127.0.0.1:4500")
+        .with_source(error)
 }
 
-fn tls_failed(place: &str, error: &io::Error) -> Error {
+fn tls_failed(place: &str, error: io::Error) -> Error {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(rustls::Error::InvalidCertificate(reason)) = inner {
-        return certificate::refused(place, reason);
+        return certificate::refused(place, reason).with_source(error);
     }
     Error::new(ErrorKind::ConnectionFailed, format!("TLS with {place} failed: {error}"))
         .with_hint("App Servers speak plain ws://; wss:// needs a proxy in front of them")
+        .with_source(error)
 }
 
-fn http_failed(endpoint: &Endpoint, error: &HttpError) -> Error {
+fn http_failed(endpoint: &Endpoint, error: HttpError) -> Error {
     let message = format!("{}: not an App Server: {error}", endpoint.authority());
-    Error::new(ErrorKind::ConnectionFailed, message)
+    let failed = Error::new(ErrorKind::ConnectionFailed, message);
+    match error {
+        HttpError::Io(error) => failed.with_source(error),
+        _ => failed,
+    }
 }
 
 fn refused_credentials(reason: &str) -> Error {

@@ -92,7 +92,7 @@ impl Socket {
 
     /// Sends a message, as soon as the server takes it. The socket has ended when too much waits.
     pub(super) fn send(&mut self, text: Text) {
-        self.enqueue(Message::Text(text));
+        self.enqueue(Message::Text(text.into_wire()));
     }
 
     fn enqueue(&mut self, message: Message) {
@@ -248,9 +248,9 @@ impl Socket {
     /// The text of a message, if it is a frame of the server's.
     fn take(&mut self, message: Message) -> Option<Text> {
         let text = match message {
-            Message::Text(text) => Some(text),
+            Message::Text(text) => Some(Text::from_wire(text)),
             // The protocol is text; a binary message with the same JSON is read as such.
-            Message::Binary(bytes) => Text::try_from(bytes).ok(),
+            Message::Binary(bytes) => Text::from_bytes(bytes),
             Message::Close(frame) => {
                 let reason = frame.as_ref().map(|frame| frame.reason.to_string());
                 let reason = reason.filter(|reason| !reason.is_empty());
@@ -296,7 +296,7 @@ impl Socket {
         }
         while let Some(message) = self.outbox.next() {
             if let (Some(tap), Message::Text(text)) = (&self.tap, message) {
-                tap.sent(text);
+                tap.sent(&Text::from_wire(text.clone()));
             }
             if let Some(message) = self.outbox.pop() {
                 // One that would block is taken over all the same.

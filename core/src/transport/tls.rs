@@ -37,7 +37,9 @@ fn given(ca: &str) -> Result<RootCertStore, Error> {
     } else {
         CertificateDer::pem_file_iter(ca).and_then(Iterator::collect)
     }
-    .map_err(|error| invalid(format!("expected PEM text or the path of a PEM file ({error})")))?;
+    .map_err(|error| {
+        invalid(format!("expected PEM text or the path of a PEM file ({error})")).with_source(error)
+    })?;
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 {

@@ -11,7 +11,7 @@ use crate::usage::Usage;
 
 async fn connected(url: &str) -> Result<Client, letta_app_client::Error> {
     let settle_pause = std::time::Duration::ZERO;
-    let client = Client::new(ConnectOptions { settle_pause, ..ConnectOptions::new(url) })?;
+    let client = Client::new(ConnectOptions::new(url).settle_pause(settle_pause))?;
     client.connect().await?;
     Ok(client)
 }

@@ -2224,6 +2224,10 @@ class FileChanges(Face):
     def path(self) -> str:
         """The file."""
 
+    @property
+    def dropped(self) -> int:
+        """How many changes were dropped, the oldest first, because they were not read."""
+
     def __iter__(self) -> FileChanges: ...
     def __next__(self) -> FileChangedMessage: ...
     def close(self) -> None:
