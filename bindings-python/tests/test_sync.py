@@ -230,6 +230,20 @@ def test_leaving_the_loop_stops_the_turn(scripted: Callable[..., MockServer]) ->
         assert turn.result().status == "aborted"
 
 
+@pytest.mark.parametrize("how", ["closed", "dropped"])
+def test_leaving_a_stream_before_it_began_stops_its_turn(
+    scripted: Callable[..., MockServer], how: str
+) -> None:
+    mock = scripted(HANGING)
+    with letta.connect(mock.url) as client:
+        stream = client.session(agent_id="a").stream("?")
+        assert mock.wait_received("input")
+        if how == "closed":
+            stream.close()
+        del stream
+        assert mock.wait_received("abort_message")
+
+
 def test_a_second_reader_is_refused_and_leaves_the_first_alone(
     scripted: Callable[..., MockServer],
 ) -> None:

@@ -57,6 +57,8 @@ class Flight:
         self.waiters: set[Completion] = set()
         self._ready = False
         self._reading = False
+        # Iterations that have begun and not ended.
+        self.followers: set[int] = set()
         self._events: deque[TurnEvent] = deque()
         # Other tasks have had no turn since the last part of the events was taken.
         self._breathless = False
@@ -191,6 +193,11 @@ class Flight:
                     self._breathless = False
         finally:
             self._reading = False
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody reads the events, or is about to go on with it."""
+        return self._reading or bool(self.followers) or self.shown is not None
 
     def claim(self) -> None:
         """Lets nobody else read the events, for good."""

@@ -297,11 +297,12 @@ class Session(Rich):
     ) -> TurnStream[TurnEvent]:
         """Asks, and iterates over what happens; the last event is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises in
-        place of that event where the agent did not end the turn itself. See ``Turn``; for the rest
-        it is as ``send``.
+        Leaving the loop early stops the turn on the server, and so does closing or dropping the
+        stream before the loop has begun. With ``check`` the iteration raises in place of that event
+        where the agent did not end the turn itself. See ``Turn``; for the rest it is as ``send``.
         """
-        return aiter(self._send("stream", prompt, settings, check=check))
+        turn = self._send("stream", prompt, settings, check=check)
+        return turn._events(owned=True)  # noqa: SLF001 - of this package
 
     def stream_text(
         self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
@@ -310,7 +311,8 @@ class Session(Rich):
 
         For the rest it is as ``stream``.
         """
-        return self._send("stream_text", prompt, settings, check=check).stream_text()
+        turn = self._send("stream_text", prompt, settings, check=check)
+        return turn._text(owned=True)  # noqa: SLF001 - of this package
 
     async def abort(self) -> bool:
         """Stops whatever runs in the conversation, also what others started (section 15).

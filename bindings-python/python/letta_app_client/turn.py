@@ -89,7 +89,7 @@ class Turn(Uncopied, Rich):
         waiting for it; awaiting the turn then gives what it came to. In an interpreter without
         reference counts use ``contextlib.aclosing(aiter(turn))`` for that.
         """
-        return TurnStream(self, self._flight, self._next, self._flight.event_now)
+        return self._events()
 
     def stream_text(self) -> TurnStream[str]:
         """Iterates over the agent's text as it comes.
@@ -97,7 +97,7 @@ class Turn(Uncopied, Rich):
         Everything else that happens is left out, and the text of a run that is withdrawn later is
         not taken back. For the rest it is as ``async for event in turn``, errors included.
         """
-        return TurnStream(self, self._flight, self._next_text, self._text_now)
+        return self._text()
 
     async def result(self) -> TurnResult:
         """Waits for the end: the same as awaiting the turn."""
@@ -268,6 +268,14 @@ class Turn(Uncopied, Rich):
             except LettaAppError:
                 # The block is left, so nobody asks for the outcome here; awaiting still tells it.
                 return
+
+    def _events(self, *, owned: bool = False) -> TurnStream[TurnEvent]:
+        """``owned`` is for who keeps no handle: the turn ends with its stream."""
+        now = self._flight.event_now
+        return TurnStream(self, self._flight, self._next, now, owns=owned)
+
+    def _text(self, *, owned: bool = False) -> TurnStream[str]:
+        return TurnStream(self, self._flight, self._next_text, self._text_now, owns=owned)
 
     async def _next(self) -> TurnEvent | None:
         event = await self._flight.next_event()

@@ -2480,9 +2480,9 @@ class Session(Face):
     def stream(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
         """Asks, and iterates over what happens; the last event is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises in
-        place of that event where the agent did not end the turn itself. See ``Turn``; for the rest
-        it is as ``send``.
+        Leaving the loop early stops the turn on the server, and so does closing or dropping the
+        stream before the loop has begun. With ``check`` the iteration raises in place of that event
+        where the agent did not end the turn itself. See ``Turn``; for the rest it is as ``send``.
         """
 
     def stream_text(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[str]:
@@ -2803,13 +2803,17 @@ class Turn(Face):
 class TurnStream(Face, Generic[T_co]):
     """Events or pieces of text of a turn; ``Turn`` makes it.
 
-    Leaving it before its end (``break``, an exception, ``close``) stops the turn on the server.
+    Leaving it before its end (``break``, an exception, ``close``) stops the turn on the server. So
+    does dropping one of ``Session.stream`` or ``stream_text`` that nobody has begun to read.
     """
 
     def __iter__(self) -> TurnStream[T_co]: ...
     def __next__(self) -> T_co: ...
     def close(self) -> None:
-        """Ends the iteration and stops the turn if it has not ended; waits for nothing."""
+        """Ends the iteration and stops the turn if it has not ended; waits for nothing.
+
+        One that has not begun stops it as well, unless somebody else reads the turn's events.
+        """
 
 
 class Family(Face):
