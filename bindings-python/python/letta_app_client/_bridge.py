@@ -6,6 +6,7 @@ and rings a doorbell once per burst; the loop's own thread fetches them here.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
@@ -103,6 +104,19 @@ class Bridge:
             or loop.is_running()
             or running_key() in (None, loop.key)
         )
+
+    def on_loop(self, callback: Callable[[], None]) -> None:
+        """Calls back on the loop's thread: at once where the caller is on it, else soon.
+
+        For what wakes those who wait. A blocking client is at home in every thread, and where the
+        loop has ended nobody waits any more.
+        """
+        loop = self._loop
+        if loop is None or self._home is not None or running_key() == loop.key:
+            callback()
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.from_thread(callback)
 
     def is_in_its_process(self) -> bool:
         """Whether the caller is in the client's process."""

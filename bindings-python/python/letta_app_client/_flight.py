@@ -123,13 +123,16 @@ class Flight:
             self._native.leave_turn(self._token)
 
     def detach(self) -> None:
-        """Lets the turn go on; nothing comes for it any more."""
+        """Lets the turn go on; nothing comes for it any more. From any thread without a loop."""
         self._bridge.check()
         if self.is_over:
             return
         self.detached = True
         self._native.detach_turn(self._token)
         self.leave()
+        self._bridge.on_loop(self._let_go)
+
+    def _let_go(self) -> None:
         self._bridge.forget(self._token)
         self._end()
         for waiter in self.waiters:
