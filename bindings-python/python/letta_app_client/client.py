@@ -241,6 +241,7 @@ class AppServerClient(Commands):
                 was registered for the conversation (section 14). Those of a ``ToolSet`` with a
                 ``scope_id`` are seen in this session's turns only, and not in what others ask in
                 the conversation: its inputs name the scope, and are not merged with other inputs.
+                They run with the context variables of the session's latest ``run`` or ``send``.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that the agent did not end itself are raised, where a turn does not
                 say it: by default those of ``Session.run`` are, and no others.
@@ -438,6 +439,7 @@ class AppServerClient(Commands):
         At most ``external_tool_concurrency`` calls run at once. When nobody wants an answer any
         more, because the turn was aborted, the connection has ended or ``external_tool_timeout``
         has passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
+        Every call has the context variables of now.
 
         A client has one such function for all: a second one replaces the first, and removing the
         first does nothing from then on. Those of the call's runtime go first, the latest before the

@@ -19,6 +19,7 @@ from ._pending import Pending
 from ._rich import Rich
 from ._settings import checked, expect_check
 from ._subscription import Inbox
+from ._surroundings import Surroundings
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, incomplete
 from .messages import Fields, Message
@@ -126,10 +127,13 @@ class Session(Rich):
         self._client = client
         self._runtime = runtime
         self._tools = tools
+        # Of its latest turn, as approval handlers have them: one session may serve many requests.
+        self._surroundings = Surroundings()
         remove_tools = None
         if len(tools) > 0:
             names = [tool.name for tool in tools]
-            remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
+            register = client._tools.set  # noqa: SLF001 - of this package
+            remove_tools = register(tools, runtime, names, self._surroundings)
         self._start = dict(start)
         self._settings = settings
         self._check = check
@@ -463,6 +467,7 @@ class Session(Rich):
             scopes = [self._tools.scope_id, *scopes]
         if scopes:
             payload["external_tool_scope_ids"] = list(scopes)
+        self._surroundings.renew()
         turn = self._client.send_turn(runtime=self._runtime, payload=payload, check=check, **chosen)
         self._own.sent(turn._flight)  # noqa: SLF001 - of this package
         return turn
