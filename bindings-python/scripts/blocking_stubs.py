@@ -222,12 +222,13 @@ def text() -> str:
     if "T" in stub.words.names:  # of functions, where nothing else says it
         variables.append('T = TypeVar("T")')
         made.add("T")
-    for name in sorted(stub.words.names - made - KNOWN):
+    public = [name for name in sync.__all__ if name not in made and name not in functions]
+    # Once each: of an alias that is imported twice, pyright says that it is unknown.
+    for name in sorted(stub.words.names - made - KNOWN - set(public)):
         home = _home(name)
         if home is None:
             raise SystemExit(f"nobody defines {name}")
         needed.setdefault(home, set()).add(name)
-    public = [name for name in sync.__all__ if name not in made and name not in functions]
     imports = [
         f"from {home} import {'*' if home == '..protocol' else ', '.join(sorted(names))}"
         for home, names in needed.items()

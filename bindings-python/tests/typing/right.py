@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import letta_app_client as letta
 from letta_app_client import Fields, protocol
+from letta_app_client import sync as blocked
 
 if TYPE_CHECKING:
     from typing_extensions import assert_never, assert_type
@@ -244,3 +245,14 @@ def handlers_of_any(client: letta.AppServerClient) -> None:
     client.on_message(on_any)
     client.on_message(on_plain)
     client.on_message(lambda message, _: message.type)
+
+
+def blocking(client: blocked.AppServerClient, turn: blocked.Turn) -> None:
+    assert_type(client.state, letta.State)
+    assert_type(turn.status, letta.TurnPhase | letta.TurnStatus)
+    client.on_state(lambda state, _: assert_type(state, letta.State))
+    client.on_message(on_blocking, types="turn_finished")
+
+
+def on_blocking(message: protocol.TurnFinishedMessage, _: blocked.Channel) -> object:
+    return message.stop_reason

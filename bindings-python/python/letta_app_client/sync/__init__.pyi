@@ -11,25 +11,8 @@ from typing_extensions import Unpack
 
 from .._audit import AuditEntry
 from .._backlog import Overflow
-from .._batch import Batch
 from .._fields import AbortMessageRest, ConversationListRest, InputRest, RuntimeExternalToolsUpdateRest, RuntimeStartRest, SyncRest
-from .._history import History
-from .._limits import Resend, Timeout
-from .._replay import Replay
-from .._structured import StructuredResult
-from .._tools import ToolHandler
-from ..approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
-from ..client import Disconnect, State, Stats
-from ..decisions import Suggestion
-from ..errors import LettaAppError
-from ..events import TurnEvent
-from ..messages import Channel, Fields, Message
-from ..options import ConnectOptions, ConnectSettings
 from ..protocol import *
-from ..results import TurnResult, TurnStatus, Usage
-from ..session import MapSettings, PermissionMode, Prompt, TurnSettings
-from ..tools import Tool
-from ..turn import TurnPhase
 from .. import ApprovalDecided as ApprovalDecided
 from .. import ApprovalHandler as ApprovalHandler
 from .. import ApprovalMode as ApprovalMode
