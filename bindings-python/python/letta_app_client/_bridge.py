@@ -170,15 +170,13 @@ class Bridge:
             completion.set_result if judge is None else Choice(self.native, completion, judge).take
         )
         self._pending[token] = take
-        started = False
         try:
-            start(token)
-            started = True
+            self._start(start, token)
             if not self._attached:
                 self._attach(loop)
             delivery: Delivery = await completion.wait()
         finally:
-            if self._pending.pop(token, None) and started:
+            if self._pending.pop(token, None):
                 self.native.cancel(token)
         if delivery[0] == "failed":
             raise from_json(delivery[2])
@@ -217,12 +215,22 @@ class Bridge:
         pending = make(loop, token)
         self._pending[token] = pending.take
         try:
-            start(token)
+            self._start(start, token)
         except BaseException:
-            self._pending.pop(token, None)
+            if self._pending.pop(token, None):
+                self.native.cancel(token)
             raise
         self._attach(loop)
         return pending
+
+    def _start(self, start: Callable[[int], None], token: int) -> None:
+        try:
+            start(token)
+        except Exception:
+            # It was refused, and there is nothing to cancel. What is no ``Exception`` is an
+            # interrupt, perhaps from a handler that was told of what has gone out already.
+            self._pending.pop(token, None)
+            raise
 
     def listen(self, more: bool) -> None:  # noqa: FBT001 - it begins or ends
         """Somebody listens to frames from now on, or does so no more; from any thread."""
