@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import functools
+import gc
 import logging
 import sys
 import threading
@@ -10,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+import trio
 
 import letta_app_client as letta
 from letta_app_client import Message
@@ -216,6 +219,76 @@ async def test_nothing_that_a_tool_raises_ends_the_run_of_trio(
         status, output, _ = await run_with_tool(tool_mock, handler)
     assert status == "error"
     assert output
+
+
+GROUP = getattr(builtins, "BaseExceptionGroup", None)
+needs_groups = pytest.mark.skipif(GROUP is None, reason="Python has groups of its own from 3.11 on")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("error", [GeneratorExit, asyncio.CancelledError, ValueError])
+@needs_groups
+async def test_what_a_tool_raises_is_answered_for_and_leaves_no_task_behind(
+    tool_mock: MockServer, error: type[BaseException]
+) -> None:
+    left: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+
+    async def handler(_: Message) -> str:
+        assert GROUP is not None
+        raise GROUP("several", [error(), asyncio.CancelledError()])
+
+    with anyio.fail_after(10):
+        status, output, errors = await run_with_tool(tool_mock, handler)
+    assert status == "error"
+    is_cancelled = error is asyncio.CancelledError
+    assert errors == (0 if is_cancelled else 1)
+    assert output is not None
+    assert ("the tool was cancelled" in output) is is_cancelled
+    gc.collect()
+    assert left == []
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_aborts_of_nurseries_are_no_failures(
+    scripted: Callable[..., MockServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    asking = script.call("Bash", {"command": "x"}, needs_approval=True)
+    mock = scripted(
+        script.turn(tool_calls=[script.call("work", needs_approval=False)]),
+        script.turn(tool_calls=[asking]),
+    )
+    called, over = anyio.Event(), anyio.Event()
+
+    async def in_a_nursery() -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                nursery.start_soon(trio.sleep_forever)
+                called.set()
+        finally:
+            over.set()
+
+    async def work() -> str:
+        await in_a_nursery()
+        return "never"
+
+    async def decide(_: letta.ApprovalRequest) -> letta.Decision:
+        await in_a_nursery()
+        return letta.allow()
+
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        session = await client.session(agent_id="a", tools=[work], approvals=decide)
+        for _ in range(2):
+            called, over = anyio.Event(), anyio.Event()
+            with anyio.fail_after(10):
+                turn = session.send("?")
+                await called.wait()
+                assert (await turn.abort()).status == "aborted"
+                await over.wait()
+            await anyio.wait_all_tasks_blocked()
+        assert client.stats.handler_errors == 0
+    assert "failed" not in caplog.text
 
 
 async def test_an_abort_cancels_the_tool(tool_mock: MockServer) -> None:
