@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import copy
 import functools
 import gc
 import logging
+import pickle
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import anyio
+import cloudpickle
 import pytest
 import trio
 
@@ -37,6 +40,40 @@ async def run_with_tool(mock: MockServer, handler: Any) -> tuple[str | None, str
 @pytest.fixture
 def tool_mock(scripted: Callable[..., MockServer]) -> MockServer:
     return scripted(script.turn("done", tool_calls=[("lookup", {"q": "x"})]))
+
+
+@letta.tool
+def double(number: int) -> int:
+    return 2 * number
+
+
+class Sums:
+    @letta.tool
+    def of_two(a: int, b: int) -> int:  # noqa: N805 - a tool has no self
+        return a + b
+
+
+@pytest.mark.parametrize("made", [double, Sums.of_two])
+def test_a_tool_is_pickled_by_its_name(made: Any) -> None:
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(made, protocol)) is made  # noqa: S301
+    assert copy.deepcopy(made) is made
+    (loaded,) = pickle.loads(pickle.dumps(letta.ToolSet([made])))  # noqa: S301
+    assert loaded is made
+
+
+def test_a_tool_that_is_not_found_by_its_name_is_not_pickled_but_by_cloudpickle() -> None:
+    @letta.tool
+    def local(number: int) -> int:
+        return 3 * number
+
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(local)
+    # It takes functions along that are not found elsewhere, and those around them.
+    for made, expected in ((local, 12), (double, 8)):
+        loaded = pickle.loads(cloudpickle.dumps(made))  # noqa: S301
+        assert loaded(4) == expected
+        assert loaded.definition == made.definition
 
 
 async def test_a_function_runs_in_a_thread(tool_mock: MockServer) -> None:
