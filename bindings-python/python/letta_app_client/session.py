@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
 
@@ -328,12 +328,11 @@ class Session(Rich):
         """
         return bool((await self._client.abort(runtime=self._runtime)).aborted)
 
-    async def messages(self, **query: Any) -> AsyncIterator[Fields]:
+    def messages(self, **query: Any) -> AsyncGenerator[Fields, None]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
         if self._is_default:
             query.setdefault("agent_id", self.agent_id)
-        async for message in self._client.conversations.messages(self.conversation_id, **query):
-            yield message
+        return self._client.conversations.messages(self.conversation_id, **query)
 
     async def history(self, limit: int = 20) -> History:
         """Returns the latest stored messages, the oldest first (protocol section 19).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -100,6 +101,11 @@ async def conveniences(client: letta.AppServerClient) -> None:
         assert_type(stored, Fields)
     async for entry in client.cron.all_runs("t"):
         assert_type(entry, protocol.CronRunLogEntry)
+    async with contextlib.aclosing(client.agents.all()) as agents:
+        async for agent in agents:
+            assert_type(agent, Fields)
+    async with contextlib.aclosing((await client.session(agent_id="a")).messages()) as history:
+        assert_type(await anext(history), Fields)
     async with client.messages("turn_finished", runtime=RUNTIME) as finished:
         async for message in finished:
             assert_type(message.stop_reason, protocol.StopReasonType)
@@ -252,6 +258,10 @@ def blocking(client: blocked.AppServerClient, turn: blocked.Turn) -> None:
     assert_type(turn.status, letta.TurnPhase | letta.TurnStatus)
     client.on_state(lambda state, _: assert_type(state, letta.State))
     client.on_message(on_blocking, types="turn_finished")
+    with contextlib.closing(client.session(agent_id="a").messages()) as stored:
+        assert_type(next(stored), Fields)
+    for entry in client.cron.all_runs("t"):
+        assert_type(entry, protocol.CronRunLogEntry)
 
 
 def on_blocking(message: protocol.TurnFinishedMessage, _: blocked.Channel) -> object:

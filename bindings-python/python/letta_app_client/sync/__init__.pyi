@@ -124,6 +124,15 @@ T = TypeVar("T")
 class Face:
     """The blocking face of one object."""
 
+class _Iterating(Iterator[T_co]):
+    """What comes page by page."""
+
+    def __iter__(self) -> _Iterating[T_co]: ...
+    def __next__(self) -> T_co: ...
+    def close(self) -> None:
+        """Ends it: nothing more is asked for."""
+
+
 class AppServerClient(Face):
     """A client; ``create_app_server_client`` and ``connect`` make one.
 
@@ -2485,7 +2494,7 @@ class Session(Face):
             Whether there was something to stop.
         """
 
-    def messages(self, **query: Any) -> Iterator[Fields]:
+    def messages(self, **query: Any) -> _Iterating[Fields]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
 
     def history(self, limit: int=20) -> History:
@@ -2825,7 +2834,7 @@ class Agents(Family):
     """The commands of the family ``agents``: ``client.agents``; see ``Family``.
     """
 
-    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
+    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> _Iterating[Fields]:
         """Iterates over all agents.
 
         Sends ``agent_list`` whenever a page is used up (section 20.2); ``list`` gives one page, of
@@ -3065,7 +3074,7 @@ class Conversations(Family):
     """The commands of the family ``conversations``: ``client.conversations``; see ``Family``.
     """
 
-    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
+    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> _Iterating[Fields]:
         """Iterates over all conversations; ``query={"agent_id": …}`` gives those of one agent.
 
         Sends ``conversation_list`` whenever a page is used up (section 20.3); ``list`` gives one
@@ -3086,7 +3095,7 @@ class Conversations(Family):
             RequestTimeout: No answer in time.
         """
 
-    def messages(self, conversation_id: str, *, agent_id: str | None=None, before: str | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
+    def messages(self, conversation_id: str, *, agent_id: str | None=None, before: str | None=None, page_size: int=..., timeout: Timeout='default') -> _Iterating[Fields]:
         """Iterates over the stored messages of a conversation, newest first.
 
         Sends ``conversation_messages_list`` whenever a page is used up (section 20.3). Cancelling
@@ -3179,7 +3188,7 @@ class Cron(Family):
     """The commands of the family ``cron``: ``client.cron``; see ``Family``.
     """
 
-    def all_runs(self, task_id: str, *, page_size: int=..., timeout: Timeout='default') -> Iterator[CronRunLogEntry]:
+    def all_runs(self, task_id: str, *, page_size: int=..., timeout: Timeout='default') -> _Iterating[CronRunLogEntry]:
         """Iterates over the runs of a scheduled prompt.
 
         Sends ``cron_runs`` whenever a page is used up (section 20.9). Cancelling drops a page only;
