@@ -263,7 +263,7 @@ async def test_its_tools_have_the_context_of_the_turn() -> None:
     def thread() -> str:
         return request.get()
 
-    calls = [("coroutine", {}), ("thread", {}), ("of_the_client", {})]
+    calls: list[Any] = [("coroutine", {}), ("thread", {}), ("of_the_client", {})]
     tools = [{"name": "of_the_client", "description": "", "parameters": {}}]
     with MockServer([script.turn(tool_calls=calls)]) as mock:
         async with letta.connect(mock.url) as client:

@@ -16,26 +16,26 @@ from ._history import History
 from ._limits import Resend
 from ._own import Own
 from ._pending import Pending
+from ._prompt import Prompt
 from ._rich import Rich
 from ._settings import checked, expect_check
+from ._stream import TurnStream
 from ._subscription import Inbox
 from ._surroundings import Surroundings
+from ._unpack import Unpack
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, incomplete
+from .events import TurnEvent
 from .messages import Fields, Message
 from .results import TurnResult, Usage
 from .tools import Tool, ToolSet
+from .turn import Turn
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ._stream import TurnStream
     from ._structured import StructuredResult
     from .client import AppServerClient
-    from .events import TurnEvent
     from .policy import AuditEntry
     from .protocol import InputCreateMessagePayload
-    from .turn import Turn
 
 __all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
 
@@ -43,9 +43,6 @@ T = TypeVar("T")
 
 PermissionMode: TypeAlias = Literal["standard", "acceptEdits", "unrestricted", "strict"]
 """What runs unasked (protocol section 8)."""
-
-Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]]"
-"""What is said to an agent: text, or the parts of a message's ``content`` (section 8.1)."""
 
 
 _STATUSES = 100

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from ._flight import Flight
+from ._prompt import Prompt
 from ._rich import Rich
 from ._stream import TurnStream
 from ._uncopied import Uncopied
@@ -15,9 +16,6 @@ from .decisions import Suggestion, allow, deny
 from .errors import LettaAppError, TurnError
 from .events import AssistantDelta, TurnEvent, TurnFinished
 from .results import TurnResult, TurnStatus
-
-if TYPE_CHECKING:
-    from .session import Prompt
 
 __all__ = ["Turn", "TurnPhase"]
 
