@@ -182,8 +182,8 @@ export interface ClientStats {
   /** Commands for that which the server refused, or did not answer. */
   restoreFailures: number;
   /**
-   * Lines that a recording (`record`) lacks, because the disk was too slow or is full; once the client is closed, with
-   * those that had to wait for longer than the close, until they are written.
+   * Lines that a recording (`record`) lacks, because the disk was too slow or is full, or `redact` failed; once the
+   * client is closed, with those that had to wait for longer than the close, until they are written.
    */
   unrecorded: number;
   /**

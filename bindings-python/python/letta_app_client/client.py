@@ -66,8 +66,8 @@ class Stats:
         restored: Runtimes that were brought back after it.
         restore_failures: Commands for that which the server refused, or did not answer.
         unrecorded: Lines that a recording (``record``) lacks, because they came faster than they
-            could be written, or the disk is full; once the client is closed, with those that had to
-            wait for longer than the close, until they are written.
+            could be written, the disk is full, or ``redact`` failed; once the client is closed,
+            with those that had to wait for longer than the close, until they are written.
         standby: How the second connection stands (see ``ConnectOptions``): ``off`` when there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -25,8 +26,8 @@ __all__ = [
 Redactor = Callable[[dict[str, Any], Literal["send", "recv"]], Mapping[str, Any] | None]
 """Says how a frame is written into a recording, with its direction; ``None`` leaves it out.
 
-It cannot be async. When it raises, or returns what is no mapping, the frame is left out and a
-message is logged.
+It cannot be async. When it raises, or returns what is no mapping, the frame is left out, counted
+(``stats.unrecorded``), and a message is logged.
 """
 
 # What a 32-bit machine can count, and far above what a server takes.
@@ -210,7 +211,7 @@ class ConnectOptions:
             such as ``payload.messages.*.content``); or a function that is given each frame, a
             ``dict`` that it may change, and ``"send"`` or ``"recv"``, and returns what is written,
             or ``None`` for nothing. It runs in a thread of the recording's own, after everything
-            else was taken out; when it raises, the frame is left out.
+            else was taken out; when it raises, the frame is left out and counted.
 
     Raises:
         InvalidOption: One is of another type or out of range; the message begins with its name.
@@ -278,8 +279,24 @@ def _check_recording(record: object, redact: Iterable[str] | Redactor | None) ->
     if _is_async(redact):
         # What it returns is no frame yet, and nobody waits for it.
         raise InvalidOption("redact: expected a function that returns the frame, got an async one")
+    if callable(redact):
+        _check_redactor(redact)
     if redact is not None and record is None:
         raise InvalidOption("redact: there is no recording; give record too")
+
+
+def _check_redactor(redactor: Redactor) -> None:
+    """Demands that it takes what it is given: otherwise it would fail at each frame."""
+    try:
+        signature = inspect.signature(redactor)
+    except (TypeError, ValueError):
+        return  # of a function in C that does not say
+    try:
+        signature.bind({}, "send")
+    except TypeError as error:
+        raise InvalidOption(
+            f"redact: expected a function of the frame and its direction, got one of {signature}"
+        ) from error
 
 
 def _without_secrets(url: str) -> str:
