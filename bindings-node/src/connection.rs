@@ -56,7 +56,7 @@ pub struct Connection {
     doorbell: Doorbell,
     /// A recording whose redactor is JavaScript's, until it is served.
     writer: Mutex<Option<RecordWriter>>,
-    answer: Option<Sender<Option<String>>>,
+    answer: Option<Sender<recording::Answer>>,
     drain: Mutex<Drain>,
 }
 
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
-    /// the text, and has to call `writeRecorded`, on its own thread, when that has time for it.
+    /// the text, and has to call `writeRecorded` or `failRecorded`, on its own thread, when that has time for it.
     #[napi]
     pub fn serve_recording(
         &mut self,
@@ -108,7 +108,15 @@ impl Connection {
     pub fn write_recorded(&self, text: Option<String>) {
         if let Some(answer) = &self.answer {
             // Nobody waits for it when the client is closed.
-            answer.send(text).unwrap_or_default();
+            answer.send(Ok(text)).unwrap_or_default();
+        }
+    }
+
+    /// Leaves that frame out and counts it: the redactor has failed.
+    #[napi]
+    pub fn fail_recorded(&self) {
+        if let Some(answer) = &self.answer {
+            answer.send(Err(recording::Failed)).unwrap_or_default();
         }
     }
 

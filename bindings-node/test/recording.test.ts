@@ -83,6 +83,29 @@ test("a function says how frames are written", async () => {
   expect(seen).toContain("recv update_device_status");
 });
 
+test("frames at which the function fails are left out and counted", async () => {
+  const record = file();
+  const warnings: string[] = [];
+  const warn = vi.spyOn(process, "emitWarning").mockImplementation((text) => {
+    warnings.push(String(text));
+  });
+  onTestFinished(() => warn.mockRestore());
+  await using mock = await MockServer.start([script.turn({ text: "42" })]);
+  const redact = (frame: Record<string, unknown>) => {
+    if (frame.type === "update_queue") throw new Error("what it cannot write");
+    return frame;
+  };
+  await using client = await connect({ url: mock.url, record, redact });
+  const session = await client.session({ agentId: "agent-1" });
+  await session.run("?");
+  await client.close();
+  const text = fs.readFileSync(record, "utf8");
+  const left = text.split("a frame was left out (recv): the redactor failed").length - 1;
+  expect(left).toBeGreaterThan(0);
+  expect(client.stats.unrecorded).toBe(left);
+  expect(warnings).toHaveLength(left);
+});
+
 test("a function says it under fake timers too", async () => {
   vi.useFakeTimers();
   onTestFinished(() => {

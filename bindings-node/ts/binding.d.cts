@@ -10,11 +10,13 @@ export declare class Connection {
   constructor(options: NativeOptions, onDeliveries: () => void)
   /**
    * Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
-   * the text, and has to call `writeRecorded`, on its own thread, when that has time for it.
+   * the text, and has to call `writeRecorded` or `failRecorded`, on its own thread, when that has time for it.
    */
   serveRecording(redactor: (direction: string, text: string) => void): void
   /** Writes the frame that the redactor was asked about; `null` leaves it out. */
   writeRecorded(text?: string | undefined | null): void
+  /** Leaves that frame out and counts it: the redactor has failed. */
+  failRecorded(): void
   /** A new token, which names a call until its completion is delivered. */
   token(): number
   /** `new`, `connecting`, `open`, `reconnecting`, `disconnected` or `closed`. */

@@ -40,7 +40,7 @@ export interface RecordOptions {
 /**
  * Says how a frame is written into a recording: it is given the parsed frame, which it may change, and the
  * direction, and returns what is written, or `null` for nothing. When it throws, or returns what is no plain object,
- * a warning says so and the frame is left out. It cannot be async.
+ * a warning says so, and the frame is left out and counted (`stats.unrecorded`). It cannot be async.
  */
 export type Redactor = (
   frame: Record<string, unknown>,
@@ -109,14 +109,18 @@ function textOf(frame: object | null | undefined): string | null {
 export function serveRecording(native: Connection, redactor: Redactor): void {
   native.serveRecording((direction, text) => {
     let written: string | null = null;
+    let failed = false;
     try {
       written = textOf(redactor(JSON.parse(text), direction as "send" | "recv"));
     } catch (error) {
       // What was not looked at must not be written.
+      failed = true;
       process.emitWarning(`the redactor failed, a frame is left out of the recording: ${error}`);
     }
     // With the answer the next frame comes: all else that waits for this thread has its turn before that.
-    setImmediate(() => native.writeRecorded(written ?? undefined));
+    setImmediate(() =>
+      failed ? native.failRecorded() : native.writeRecorded(written ?? undefined),
+    );
   });
 }
 

@@ -182,9 +182,9 @@ export interface ClientStats {
   /** Commands for restoring them that the server refused or did not answer. */
   restoreFailures: number;
   /**
-   * Lines missing from a recording (`record`) because the disk was too slow or is full. Once the client is
-   * closed, this also counts the lines that could not be written before the close ended, until they are
-   * written.
+   * Lines missing from a recording (`record`) because the disk was too slow or is full, or because `redact`
+   * failed. Once the client is closed, this also counts the lines that could not be written before the close
+   * ended, until they are written.
    */
   unrecorded: number;
   /**

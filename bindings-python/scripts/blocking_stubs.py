@@ -44,7 +44,19 @@ READY = {"Connecting": "AppServerClient", "Opening": "Session", "Spawning": "Own
 KNOWN = {"Callable", "Iterable", "Iterator", "Mapping", "Sequence", "Any", "Generic", "Literal"}
 KNOWN |= {"TypeVar", "overload", "Unpack", "TracebackType", "PathLike", "property", "None"}
 KNOWN |= {"str", "int", "float", "bool", "bytes", "dict", "list", "tuple", "type", "object", "set"}
-KNOWN |= {"BaseException", "frozenset"}
+KNOWN |= {"BaseException", "frozenset", "_Iterating"}
+
+FACES = '''class Face:
+    """The blocking face of one object."""
+
+class _Iterating(Iterator[T_co]):
+    """What comes page by page."""
+
+    def __iter__(self) -> _Iterating[T_co]: ...
+    def __next__(self) -> T_co: ...
+    def close(self) -> None:
+        """Ends it: nothing more is asked for."""
+'''
 
 
 class Words(ast.NodeTransformer):
@@ -55,7 +67,7 @@ class Words(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         """Says a name."""
-        name = node.id.replace("AsyncIterator", "Iterator").replace("AsyncGenerator", "Iterator")
+        name = node.id.replace("AsyncIterator", "Iterator")
         name = READY.get(name, name)
         self.names.add(name)
         return ast.Name(name)
@@ -65,7 +77,9 @@ class Words(ast.NodeTransformer):
         return self.visit_Name(ast.Name(node.attr))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        """Leaves the texts of ``Literal`` alone."""
+        """Leaves the texts of ``Literal`` alone, and what is sent into generators out."""
+        if ast.unparse(node.value) == "AsyncGenerator" and isinstance(node.slice, ast.Tuple):
+            return ast.Subscript(ast.Name("_Iterating"), self.visit(node.slice.elts[0]))
         if not (isinstance(node.value, ast.Name) and node.value.id == "Literal"):
             self.generic_visit(node)
         return node
@@ -224,23 +238,23 @@ def text() -> str:
     if "T" in stub.words.names:  # of functions, where nothing else says it
         variables.append('T = TypeVar("T")')
         made.add("T")
-    for name in sorted(stub.words.names - made - KNOWN):
+    public = [name for name in sync.__all__ if name not in made and name not in functions]
+    # Once each: of an alias that is imported twice, pyright says that it is unknown.
+    for name in sorted(stub.words.names - made - KNOWN - set(public)):
         home = _home(name)
         if home is None:
             raise SystemExit(f"nobody defines {name}")
         needed.setdefault(home, set()).add(name)
-    public = [name for name in sync.__all__ if name not in made and name not in functions]
     imports = [
         f"from {home} import {'*' if home == '..protocol' else ', '.join(sorted(names))}"
         for home, names in needed.items()
     ]
     again = [f"from .. import {name} as {name}" for name in public]
-    faces = ["class Face:", '    """The blocking face of one object."""']
     return (
         HEAD
         + "\n".join([*sorted(imports), *again, "", f"__all__ = {sync.__all__!r}", "", *variables])
         + "\n\n"
-        + "\n".join([*faces, *stub.lines])
+        + "\n".join([FACES, *stub.lines])
         + "\n"
     )
 

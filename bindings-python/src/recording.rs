@@ -31,6 +31,16 @@ impl Recording {
         })
     }
 
+    /// Leaves that frame out and counts it: its redactor has failed.
+    fn fail(&self, py: Python<'_>) {
+        py.detach(|| {
+            let (writer, asked) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(frame) = asked.take() {
+                writer.fail_frame(&frame);
+            }
+        });
+    }
+
     /// Writes that frame as it is given; `None` leaves it out.
     fn write(&self, py: Python<'_>, text: Option<String>) {
         py.detach(|| {

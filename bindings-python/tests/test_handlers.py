@@ -5,7 +5,7 @@ import contextvars
 import functools
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
@@ -14,7 +14,7 @@ import pytest
 
 import letta_app_client as letta
 from letta_app_client import AppServerClient, Message, sync
-from letta_app_client.testing import MockServer
+from letta_app_client.testing import MockServer, script
 from tests.helpers import message, start
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +26,10 @@ async def client(mock: MockServer) -> AsyncIterator[AppServerClient]:
         # With an answer the server knows the client; without it could miss what is pushed.
         await client.info()
         yield client
+
+
+class WeirdError(BaseException):
+    pass
 
 
 async def test_messages_come_in_order_and_before_completions(client: AppServerClient) -> None:
@@ -128,6 +132,47 @@ async def test_a_handler_that_raises_disturbs_nobody(
     assert "turn_finished" in seen
     assert client.stats.handler_errors == len(seen) + 2
     assert "my own fault" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, GeneratorExit, WeirdError])
+async def test_a_handler_that_raises_what_is_no_exception_disturbs_nobody(
+    client: AppServerClient, mock: MockServer, kind: type[BaseException]
+) -> None:
+    seen: list[str] = []
+
+    def bad(*_: object) -> None:
+        raise kind
+
+    client.on_message(bad)
+    client.on_send(bad)
+    client.on_message(lambda frame, _: seen.append(frame.type))
+    runtime = await start(client)
+    assert (await client.run_turn(runtime=runtime, payload=message())).status == "completed"
+    assert (await client.send_turn(runtime=runtime, payload=message())).status == "completed"
+    assert seen.count("turn_finished") == 2
+    assert client.stats.handler_errors == len(seen) + 3
+    assert "abort_message" not in {frame.type for frame in mock.received}
+
+
+@pytest.mark.parametrize("method", ["run_turn", "send_turn"])
+async def test_a_turn_whose_sending_is_interrupted_is_stopped(
+    scripted: Callable[..., MockServer], method: str
+) -> None:
+    mock = scripted(script.turn("so far", hang=True))
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        runtime = await start(client)
+
+        def interrupt(frame: dict[str, Any]) -> None:
+            if frame["type"] == "input":
+                raise KeyboardInterrupt
+
+        off = client.on_send(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            await getattr(client, method)(runtime=runtime, payload=message())
+        off()
+        assert await anyio.to_thread.run_sync(mock.wait_received, "abort_message")
+        assert client._bridge._pending == {}
+        assert client._approvals._handlers == {}
 
 
 async def test_handlers_may_register_and_leave_while_called(

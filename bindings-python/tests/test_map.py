@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -150,11 +151,12 @@ async def test_cancelling_stops_every_turn(scripted: Callable[..., MockServer]) 
     assert len(asked(mock)) == 3
 
 
+@pytest.mark.parametrize("kind", [LookupError, asyncio.CancelledError])
 async def test_a_progress_that_fails_is_logged(
-    mock: MockServer, caplog: pytest.LogCaptureFixture
+    mock: MockServer, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
 ) -> None:
     def fails(done: int, _: int) -> None:
-        raise LookupError(done)
+        raise kind(done)
 
     async with letta.connect(mock.url) as client:
         batch = await letta.map(client, ["?"] * 3, agents=["x"], limit=2, progress=fails)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import pickle
 import re
 import threading
 from collections.abc import Callable
@@ -52,6 +53,24 @@ def test_all_tools_are_allowed_by_saying_so() -> None:
     assert behavior(policy.allow_all(), "Anything") == "allow"
     assert behavior(policy.first_match(policy.deny("Bash"), policy.allow_all()), "Bash") == "deny"
     assert behavior(policy.first_match(policy.deny(), policy.allow_all()), "Anything") == "deny"
+
+
+def test_a_policy_can_be_pickled() -> None:
+    rules = policy.first_match(
+        policy.allow("Read", path="^/project/"),
+        policy.deny("Bash"),
+        policy.deny("Write", message="not here"),
+        policy.first_match(policy.ask(sample, "Ask"), otherwise=letta.deny("nothing else")),
+    )
+    loaded = pickle.loads(pickle.dumps(rules))  # noqa: S301
+    assert repr(loaded) == repr(rules)
+    for tool in ("Read", "Bash", "Write", "Ask", "Other"):
+        for arguments in ({}, {"path": "/project/x"}):
+            assert decided(loaded, tool, **arguments) == decided(rules, tool, **arguments)
+
+
+def sample(_: ApprovalRequest) -> Decision:
+    return ALLOWED
 
 
 def test_a_list_of_names_that_is_empty_allows_nothing() -> None:

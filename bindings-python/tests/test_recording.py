@@ -50,16 +50,23 @@ async def test_a_function_says_how_frames_are_written(tmp_path: Path) -> None:
         if frame["type"] == "update_device_status":
             return None
         if frame["type"] == "update_queue":
-            raise ValueError
+            raise SystemExit
         return {**frame, "seen": True}
 
     with MockServer(token="s3cret-t0ken") as mock:
-        await program(mock.url, token="s3cret-t0ken", record=path, redact=redact)
+        client = letta.create_app_server_client(
+            url=mock.url, token="s3cret-t0ken", record=path, redact=redact
+        )
+        async with client:
+            await (await client.session(agent_id="agent-1")).run("?")
+        unrecorded = client.stats.unrecorded
         sent = [("send", message.type) for message in mock.received]
     for line in path.read_text().splitlines():
         written = json.loads(line)
         assert written.get("frame", {"seen": True})["seen"] is True
     text = path.read_text()
+    failed = text.count("a frame was left out (recv): the redactor failed")
+    assert unrecorded == failed == seen.count(("recv", "update_queue")) > 0
     assert "update_device_status" not in text
     assert "update_queue" not in text
     assert "s3cret" not in text
@@ -125,6 +132,10 @@ async def later(frame: dict[str, Any], _: str) -> dict[str, Any]:
     return frame
 
 
+def one(frame: dict[str, Any]) -> dict[str, Any]:
+    return frame
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -132,6 +143,7 @@ async def later(frame: dict[str, Any], _: str) -> dict[str, Any]:
         ({"redact": ["a"]}, "redact: there is no recording"),
         ({"record": "f", "redact": 1}, "redact: expected a function or names of fields"),
         ({"record": "f", "redact": later}, "redact: expected a function that returns the frame"),
+        ({"record": "f", "redact": one}, r"redact: expected a function of the frame and its dir"),
         ({"record": "/does/not/exist/f"}, "record: cannot write /does/not/exist/f"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import weakref
 from typing import Any
@@ -251,6 +252,34 @@ async def test_tools_run_in_their_conversation_and_need_no_permission() -> None:
             )
             result = await other.run("?")
             assert result.tool_calls[0].output == "from the handler for all"
+
+
+async def test_its_tools_have_the_context_of_the_turn() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
+
+    async def coroutine() -> str:
+        return request.get()
+
+    def thread() -> str:
+        return request.get()
+
+    calls: list[Any] = [("coroutine", {}), ("thread", {}), ("of_the_client", {})]
+    tools = [{"name": "of_the_client", "description": "", "parameters": {}}]
+    with MockServer([script.turn(tool_calls=calls)]) as mock:
+        async with letta.connect(mock.url) as client:
+            request.set("registered")
+            client.on_external_tool_call(lambda _: request.get())
+            session = await client.session(
+                agent_id="a",
+                tools=[coroutine, thread],
+                mode="unrestricted",
+                fields={"external_tools": [{"tools": tools}]},
+            )
+            for number in ("first", "second"):
+                request.set(number)
+                result = await session.run("?")
+                seen = [call.output for call in result.tool_calls]
+                assert seen == [number, number, "registered"]
 
 
 @pytest.mark.parametrize("output_type", [None, dict])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import subprocess
 import sys
@@ -228,6 +229,34 @@ def test_leaving_the_loop_stops_the_turn(scripted: Callable[..., MockServer]) ->
             break
         assert mock.wait_received("abort_message")
         assert turn.result().status == "aborted"
+
+
+@pytest.mark.parametrize("how", ["closed", "dropped"])
+def test_leaving_a_stream_before_it_began_stops_its_turn(
+    scripted: Callable[..., MockServer], how: str
+) -> None:
+    mock = scripted(HANGING)
+    with letta.connect(mock.url) as client:
+        stream = client.session(agent_id="a").stream("?")
+        assert mock.wait_received("input")
+        if how == "closed":
+            stream.close()
+        del stream
+        assert mock.wait_received("abort_message")
+
+
+def test_a_list_can_be_closed() -> None:
+    page = {"messages": [{"id": "2"}, {"id": "1"}], "has_more": True}
+    with MockServer([], answers={"conversation_messages_list": page}) as mock:
+        with letta.connect(mock.url) as client:
+            session = client.session(agent_id="a", conversation_id="c")
+            with contextlib.closing(session.messages()) as stored:
+                assert next(stored)["id"] == "2"
+            assert list(stored) == []
+            with contextlib.closing(session.messages()) as unread:
+                pass
+            assert list(unread) == []
+        mock.assert_received("conversation_messages_list", times=1)
 
 
 def test_a_second_reader_is_refused_and_leaves_the_first_alone(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -91,6 +93,19 @@ async def test_a_kill_ends_the_output_without_an_exit(
     mock.push(output(terminal.terminal_id, "last words"))
     assert [text async for text in terminal] == ["last words"]
     assert terminal.exit_code is None
+    mock.assert_received("terminal_kill", times=1)
+
+
+async def test_a_thread_kills_a_terminal_that_is_read(
+    client: AppServerClient, mock: MockServer
+) -> None:
+    terminal = await opened(client, mock, output("another", "not mine"))
+    began = time.monotonic()
+    # Nothing else happens on the loop meanwhile.
+    threading.Timer(0.2, terminal.kill).start()
+    with anyio.fail_after(10):
+        assert [text async for text in terminal] == []
+    assert time.monotonic() - began < 5
     mock.assert_received("terminal_kill", times=1)
 
 

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
+import copy
 import functools
+import gc
 import logging
+import pickle
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import anyio
+import cloudpickle
 import pytest
+import trio
 
 import letta_app_client as letta
 from letta_app_client import Message
@@ -34,6 +40,40 @@ async def run_with_tool(mock: MockServer, handler: Any) -> tuple[str | None, str
 @pytest.fixture
 def tool_mock(scripted: Callable[..., MockServer]) -> MockServer:
     return scripted(script.turn("done", tool_calls=[("lookup", {"q": "x"})]))
+
+
+@letta.tool
+def double(number: int) -> int:
+    return 2 * number
+
+
+class Sums:
+    @letta.tool
+    def of_two(a: int, b: int) -> int:  # noqa: N805 - a tool has no self
+        return a + b
+
+
+@pytest.mark.parametrize("made", [double, Sums.of_two])
+def test_a_tool_is_pickled_by_its_name(made: Any) -> None:
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(made, protocol)) is made  # noqa: S301
+    assert copy.deepcopy(made) is made
+    (loaded,) = pickle.loads(pickle.dumps(letta.ToolSet([made])))  # noqa: S301
+    assert loaded is made
+
+
+def test_a_tool_that_is_not_found_by_its_name_is_not_pickled_but_by_cloudpickle() -> None:
+    @letta.tool
+    def local(number: int) -> int:
+        return 3 * number
+
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        pickle.dumps(local)
+    # It takes functions along that are not found elsewhere, and those around them.
+    for made, expected in ((local, 12), (double, 8)):
+        loaded = pickle.loads(cloudpickle.dumps(made))  # noqa: S301
+        assert loaded(4) == expected
+        assert loaded.definition == made.definition
 
 
 async def test_a_function_runs_in_a_thread(tool_mock: MockServer) -> None:
@@ -216,6 +256,76 @@ async def test_nothing_that_a_tool_raises_ends_the_run_of_trio(
         status, output, _ = await run_with_tool(tool_mock, handler)
     assert status == "error"
     assert output
+
+
+GROUP = getattr(builtins, "BaseExceptionGroup", None)
+needs_groups = pytest.mark.skipif(GROUP is None, reason="Python has groups of its own from 3.11 on")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("error", [GeneratorExit, asyncio.CancelledError, ValueError])
+@needs_groups
+async def test_what_a_tool_raises_is_answered_for_and_leaves_no_task_behind(
+    tool_mock: MockServer, error: type[BaseException]
+) -> None:
+    left: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: left.append(context))
+
+    async def handler(_: Message) -> str:
+        assert GROUP is not None
+        raise GROUP("several", [error(), asyncio.CancelledError()])
+
+    with anyio.fail_after(10):
+        status, output, errors = await run_with_tool(tool_mock, handler)
+    assert status == "error"
+    is_cancelled = error is asyncio.CancelledError
+    assert errors == (0 if is_cancelled else 1)
+    assert output is not None
+    assert ("the tool was cancelled" in output) is is_cancelled
+    gc.collect()
+    assert left == []
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_aborts_of_nurseries_are_no_failures(
+    scripted: Callable[..., MockServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    asking = script.call("Bash", {"command": "x"}, needs_approval=True)
+    mock = scripted(
+        script.turn(tool_calls=[script.call("work", needs_approval=False)]),
+        script.turn(tool_calls=[asking]),
+    )
+    called, over = anyio.Event(), anyio.Event()
+
+    async def in_a_nursery() -> None:
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+                nursery.start_soon(trio.sleep_forever)
+                called.set()
+        finally:
+            over.set()
+
+    async def work() -> str:
+        await in_a_nursery()
+        return "never"
+
+    async def decide(_: letta.ApprovalRequest) -> letta.Decision:
+        await in_a_nursery()
+        return letta.allow()
+
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        session = await client.session(agent_id="a", tools=[work], approvals=decide)
+        for _ in range(2):
+            called, over = anyio.Event(), anyio.Event()
+            with anyio.fail_after(10):
+                turn = session.send("?")
+                await called.wait()
+                assert (await turn.abort()).status == "aborted"
+                await over.wait()
+            await anyio.wait_all_tasks_blocked()
+        assert client.stats.handler_errors == 0
+    assert "failed" not in caplog.text
 
 
 async def test_an_abort_cancels_the_tool(tool_mock: MockServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -183,17 +184,78 @@ async def test_closing_the_iterator(hanging: MockServer, client: AppServerClient
     await aborted(hanging, turn)
 
 
-async def test_an_iterator_that_never_began_stops_nothing(
+async def test_an_iterator_that_is_dropped_before_it_began_stops_nothing(
     hanging: MockServer, client: AppServerClient
 ) -> None:
     turn, seen = await send(client)
     stream = aiter_of(turn)
-    await stream.aclose()
     del stream
     await seen.wait()
     assert turn.status == "running"
     await turn.abort()
     hanging.assert_received("abort_message", times=1)
+
+
+async def test_closing_an_iterator_before_it_began(
+    hanging: MockServer, client: AppServerClient
+) -> None:
+    turn, seen = await send(client)
+    stream = aiter_of(turn)
+    await seen.wait()
+    await stream.aclose()
+    await aborted(hanging, turn)
+
+
+async def test_closing_an_iterator_beside_one_that_reads_stops_nothing(
+    hanging: MockServer, client: AppServerClient
+) -> None:
+    turn, _ = await send(client)
+    reader = turn.stream_text()
+    assert await anext(reader) == "partial"
+    await aiter_of(turn).aclose()
+    assert turn.status == "running"
+    await reader.aclose()
+    await aborted(hanging, turn)
+
+
+@pytest.mark.parametrize("method", ["stream", "stream_text"])
+@pytest.mark.parametrize("how", ["closed", "dropped"])
+async def test_a_stream_of_a_session_that_was_left_before_it_began(
+    hanging: MockServer, client: AppServerClient, method: str, how: str
+) -> None:
+    session = await client.session(agent_id="a")
+    seen = text_seen(client)
+    stream = getattr(session, method)("?")
+    await seen.wait()
+    if how == "closed":
+        await stream.aclose()
+    del stream
+    # It would wait behind a turn that nobody could stop.
+    with anyio.fail_after(10):
+        assert (await session.run("?")).text == "next"
+    hanging.assert_received("abort_message", times=1)
+
+
+async def test_cancelling_who_has_not_begun_to_read_a_stream(
+    hanging: MockServer, client: AppServerClient
+) -> None:
+    session = await client.session(agent_id="a")
+    seen = text_seen(client)
+
+    async def handle() -> None:
+        stream = session.stream("?")
+        await anyio.sleep_forever()
+        async for _ in stream:
+            pass
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(handle)
+        await seen.wait()
+        group.cancel_scope.cancel()
+    # What anyio keeps of the cancelled task is a cycle.
+    gc.collect()
+    with anyio.fail_after(10):
+        assert (await session.run("?")).text == "next"
 
 
 def aiter_of(turn: Turn) -> letta.TurnStream[Any]:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -341,3 +343,23 @@ async def test_a_turn_is_there_once(scripted: Scripted) -> None:
                     again(once)
         gc.collect()
         assert "assistant_delta" in await kinds(turn)
+
+
+async def test_a_thread_detaches_a_turn_that_is_waited_for(scripted: Scripted) -> None:
+    mock = scripted(script.turn(hang=True))
+    async with connected(mock) as (client, runtime):
+        turn, seen = client.send_turn(runtime=runtime, payload=message()), anyio.Event()
+        began = time.monotonic()
+        async with anyio.create_task_group() as group:
+
+            async def wait() -> None:
+                seen.set()
+                with pytest.raises(letta.TurnInterrupted, match="detached"):
+                    await turn
+
+            group.start_soon(wait)
+            await seen.wait()
+            # Nothing else happens on the loop from here to the end.
+            threading.Timer(0.2, turn.detach).start()
+        assert time.monotonic() - began < 5
+        assert client._bridge._pending == {}

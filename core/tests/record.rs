@@ -135,6 +135,28 @@ async fn a_redactor_sees_each_frame_and_named_fields_are_hidden() {
 }
 
 #[tokio::test]
+async fn a_redactor_that_fails_leaves_frames_out_and_they_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let server = server(Generation::Single);
+    let redact = |_: Direction, text: &str| {
+        assert!(!text.contains("update_queue"), "what it cannot write");
+        Some(text.to_owned())
+    };
+    let record = RecordOptions::new(&path).redact(redact);
+    let client =
+        Client::new(ConnectOptions::new(server.url()).token(TOKEN).record(record)).unwrap();
+    client.connect().await.unwrap();
+    let session = client.session(SessionOptions::agent("agent-1")).await.unwrap();
+    session.run("?").await.unwrap();
+    client.close().await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    let failed = text.matches("a frame was left out (recv): the redactor failed").count() as u64;
+    assert!(failed > 0 && !text.contains("are missing"), "{text}");
+    assert_eq!(client.counters().unrecorded, failed);
+}
+
+#[tokio::test]
 async fn a_close_waits_for_a_redactor_that_takes_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from ._plain import Plain
+from ._prompt import Prompt
 from ._rich import Rich
 from ._usage import summed
 from .errors import ApprovalRequired, LettaAppError, TurnError
 from .results import TurnResult, Usage
-
-if TYPE_CHECKING:
-    from .session import Prompt
 
 __all__ = ["Batch", "BatchItem", "kept"]
 

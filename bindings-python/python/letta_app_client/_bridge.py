@@ -6,6 +6,7 @@ and rings a doorbell once per burst; the loop's own thread fetches them here.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
@@ -104,6 +105,19 @@ class Bridge:
             or running_key() in (None, loop.key)
         )
 
+    def on_loop(self, callback: Callable[[], None]) -> None:
+        """Calls back on the loop's thread: at once where the caller is on it, else soon.
+
+        For what wakes those who wait. A blocking client is at home in every thread, and where the
+        loop has ended nobody waits any more.
+        """
+        loop = self._loop
+        if loop is None or self._home is not None or running_key() == loop.key:
+            callback()
+            return
+        with contextlib.suppress(RuntimeError):
+            loop.from_thread(callback)
+
     def is_in_its_process(self) -> bool:
         """Whether the caller is in the client's process."""
         return forks.count == self._forks
@@ -156,15 +170,13 @@ class Bridge:
             completion.set_result if judge is None else Choice(self.native, completion, judge).take
         )
         self._pending[token] = take
-        started = False
         try:
-            start(token)
-            started = True
+            self._start(start, token)
             if not self._attached:
                 self._attach(loop)
             delivery: Delivery = await completion.wait()
         finally:
-            if self._pending.pop(token, None) and started:
+            if self._pending.pop(token, None):
                 self.native.cancel(token)
         if delivery[0] == "failed":
             raise from_json(delivery[2])
@@ -203,12 +215,22 @@ class Bridge:
         pending = make(loop, token)
         self._pending[token] = pending.take
         try:
-            start(token)
+            self._start(start, token)
         except BaseException:
-            self._pending.pop(token, None)
+            if self._pending.pop(token, None):
+                self.native.cancel(token)
             raise
         self._attach(loop)
         return pending
+
+    def _start(self, start: Callable[[int], None], token: int) -> None:
+        try:
+            start(token)
+        except Exception:
+            # It was refused, and there is nothing to cancel. What is no ``Exception`` is an
+            # interrupt, perhaps from a handler that was told of what has gone out already.
+            self._pending.pop(token, None)
+            raise
 
     def listen(self, more: bool) -> None:  # noqa: FBT001 - it begins or ends
         """Somebody listens to frames from now on, or does so no more; from any thread."""

@@ -272,7 +272,13 @@ class Commands(HasConveniences, Overloads):
             rest = (mode, True, check, allowed, False, bool(self._link.on_send.entries))
             sent = self._native.run_turn(token, command, *limits, *rest)
             self._approvals.take(token, handler)
-            self._link.sent(sent)
+            try:
+                self._link.sent(sent)
+            except BaseException:
+                # An interrupt: there will be no handle, and nobody who follows the turn.
+                self._approvals.forget(token)
+                self._native.leave_turn(token)
+                raise
 
         def make(loop: Loop, token: int) -> Flight:
             return Flight(self._bridge, loop, token, self._approvals.forget, self._decide)

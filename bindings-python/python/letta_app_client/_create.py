@@ -6,28 +6,25 @@ import dataclasses
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from . import _native
 from ._checks import expect_names, expect_text
 from ._limits import at_most
 from ._pending import Pending
 from ._replay import Replay
+from ._unpack import Unpack
 from .client import AppServerClient
 from .errors import InvalidOption
 from .options import (
     ConnectOptions,
+    ConnectSettings,
     InsecureTokenWarning,
     Reconnect,
     RecordOptions,
     TlsOptions,
 )
 from .server import OwnServer
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .options import ConnectSettings
 
 __all__ = ["Connecting", "connect", "create_app_server_client"]
 

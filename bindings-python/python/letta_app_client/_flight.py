@@ -57,6 +57,8 @@ class Flight:
         self.waiters: set[Completion] = set()
         self._ready = False
         self._reading = False
+        # Iterations that have begun and not ended.
+        self.followers: set[int] = set()
         self._events: deque[TurnEvent] = deque()
         # Other tasks have had no turn since the last part of the events was taken.
         self._breathless = False
@@ -121,13 +123,16 @@ class Flight:
             self._native.leave_turn(self._token)
 
     def detach(self) -> None:
-        """Lets the turn go on; nothing comes for it any more."""
+        """Lets the turn go on; nothing comes for it any more. From any thread without a loop."""
         self._bridge.check()
         if self.is_over:
             return
         self.detached = True
         self._native.detach_turn(self._token)
         self.leave()
+        self._bridge.on_loop(self._let_go)
+
+    def _let_go(self) -> None:
         self._bridge.forget(self._token)
         self._end()
         for waiter in self.waiters:
@@ -191,6 +196,11 @@ class Flight:
                     self._breathless = False
         finally:
             self._reading = False
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether somebody reads the events, or is about to go on with it."""
+        return self._reading or bool(self.followers) or self.shown is not None
 
     def claim(self) -> None:
         """Lets nobody else read the events, for good."""

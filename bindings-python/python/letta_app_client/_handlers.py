@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec
 
 from ._jobs import _is_async
 from ._loops import logger
+from ._raised import is_exit
 
 __all__ = ["Handlers", "expect_plain"]
 
@@ -63,14 +64,16 @@ class Handlers(Generic[P]):
         return remove
 
     def emit(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Calls every handler. Errors are logged and counted; ``SystemExit`` and such go on."""
+        """Calls every handler. Errors are logged and counted; what ends the program goes on.
+
+        ``CancelledError`` is an error here: nobody can have cancelled a plain function.
+        """
         for handler, context in self.entries:
             try:
                 # A copy, because the handler may cause the same event and would enter it again.
                 context.copy().run(handler, *args, **kwargs)
-            except Exception:  # noqa: BLE001 - the next clause lets the others go on
+            except BaseException as error:
                 self.errors += 1
+                if is_exit(error):
+                    raise
                 logger.exception("%s: a handler raised", self._name)
-            except BaseException:
-                self.errors += 1
-                raise

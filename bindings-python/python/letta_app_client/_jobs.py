@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, ClassVar
 
 from ._loops import Loop, logger
+from ._raised import is_cancellation
 from ._said import said
 
 __all__ = ["Job", "Jobs"]
@@ -152,8 +153,9 @@ class Job(ABC):
                 output = await call()
             except BaseException as error:
                 self._raised(error)
-                # A cancelled task has to end as one. SystemExit would end the whole loop.
-                if not isinstance(error, (Exception, SystemExit)):
+                # A cancelled task has to end as one. SystemExit would end the whole loop, and the
+                # rest was answered for.
+                if isinstance(error, (self._loop.cancelled, KeyboardInterrupt)):
                     raise
             else:
                 self._returned(output)
@@ -172,7 +174,7 @@ class Job(ABC):
 
     def _raised(self, error: BaseException) -> None:
         """Answers for a function that did not return: without an answer the turn would hang."""
-        if isinstance(error, (self._loop.cancelled, GeneratorExit)):
+        if isinstance(error, GeneratorExit) or is_cancellation(error, self._loop.cancelled):
             # Whoever cancelled knows; it is no error of the function.
             self._answer(None, f"{self.what} was cancelled")
         elif isinstance(error, (SystemExit, KeyboardInterrupt)):

@@ -12,18 +12,18 @@ from ._checks import expect, expect_prompts, expect_texts, kind_of
 from ._limits import grace
 from ._loops import Completion
 from ._progress import Progress
+from ._prompt import Prompt
 from ._settings import checked
+from ._unpack import Unpack
 from .client import AppServerClient
 from .errors import InvalidOption, LettaAppError
 from .results import TurnResult
+from .session import MapSettings, Session
 from .tools import ToolSet
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from ._output import Output
     from ._structured import StructuredResult
-    from .session import MapSettings, Prompt, Session
 
 __all__ = ["map"]
 

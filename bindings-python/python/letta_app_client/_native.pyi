@@ -116,6 +116,9 @@ class Recording:
     def write(self, text: str | None) -> None:
         """Writes that frame in this form; ``None`` leaves it out."""
 
+    def fail(self) -> None:
+        """Leaves that frame out and counts it: its redactor has failed."""
+
 @final
 class Connection:
     """One client's connection.

@@ -7,6 +7,7 @@ from typing import Any
 
 from ._jobs import _is_async
 from ._loops import logger
+from ._raised import is_exit
 from .errors import InvalidOption
 
 __all__ = ["Progress"]
@@ -41,16 +42,23 @@ class Progress:
                 self._bar.update()
             if self._call is not None:
                 self._call(self._done, self._total)
-        except Exception:  # noqa: BLE001 - the others go on
-            logger.exception("progress: it raised")
+        except BaseException as error:  # noqa: BLE001 - raised again where it has to be
+            _contain(error)
 
     def close(self) -> None:
         """No more will be done."""
         try:
             if self._bar is not None:
                 self._bar.close()
-        except Exception:  # noqa: BLE001 - the others go on
-            logger.exception("progress: it raised")
+        except BaseException as error:  # noqa: BLE001 - raised again where it has to be
+            _contain(error)
+
+
+def _contain(error: BaseException) -> None:
+    """Logs what was raised, so that the others go on, unless it ends the program."""
+    if is_exit(error):
+        raise error
+    logger.error("progress: it raised", exc_info=error)
 
 
 def _bar(total: int) -> Any:

@@ -24,15 +24,16 @@ def serve(recording: _native.Recording, redactor: Redactor) -> None:
 def _run(recording: _native.Recording, redactor: Redactor) -> None:
     while (frame := recording.next()) is not None:
         direction, text = frame
-        recording.write(_redacted(redactor, direction, text))
+        try:
+            written = _redacted(redactor, direction, text)
+        except BaseException:  # noqa: BLE001 - a thread has nobody above it
+            # What was not looked at must not be written.
+            logger.exception("the redactor failed: a frame is left out of the recording")
+            recording.fail()
+        else:
+            recording.write(written)
 
 
 def _redacted(redactor: Redactor, direction: str, text: str) -> str | None:
-    try:
-        frame = json.loads(text)
-        written = redactor(frame, "send" if direction == "send" else "recv")
-        return None if written is None else encode(written)
-    except Exception:  # noqa: BLE001 - it is the user's
-        # What was not looked at must not be written.
-        logger.exception("the redactor failed: a frame is left out of the recording")
-        return None
+    written = redactor(json.loads(text), "send" if direction == "send" else "recv")
+    return None if written is None else encode(written)

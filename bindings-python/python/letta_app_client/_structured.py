@@ -21,9 +21,10 @@ from .results import TurnResult, Usage
 
 if TYPE_CHECKING:
     from ._output import Output
+    from ._prompt import Prompt
     from .client import AppServerClient
     from .messages import Message
-    from .session import Prompt, Session, TurnSettings
+    from .session import Session, TurnSettings
 
 __all__ = ["StructuredResult", "run_structured"]
 

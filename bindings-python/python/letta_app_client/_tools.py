@@ -16,6 +16,7 @@ from ._failure import Failure
 from ._jobs import Job, Jobs
 from ._json import encode
 from ._loops import Loop, logger
+from ._surroundings import Surroundings
 from .messages import Message
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ Place: TypeAlias = "tuple[str, str] | None"
 class _Registered(NamedTuple):
     handler: ToolHandler
     names: frozenset[str] | None
-    context: contextvars.Context
+    surroundings: Surroundings
 
 
 class Tools:
@@ -97,8 +98,12 @@ class Tools:
         handler: ToolHandler,
         runtime: Mapping[str, Any] | None,
         names: Iterable[str] | None,
+        surroundings: Surroundings | None = None,
     ) -> Callable[[], None]:
-        """Registers the handler: one for all in the place of the one before."""
+        """Registers the handler: one for all in the place of the one before.
+
+        It runs with the context variables of now, unless whoever registers it renews them.
+        """
         checked: object = handler
         if not callable(checked):
             kind = type(checked).__name__
@@ -111,7 +116,7 @@ class Tools:
         else:
             self._scoped = True
         key = object()
-        here[key] = _Registered(handler, wanted, contextvars.copy_context())
+        here[key] = _Registered(handler, wanted, surroundings or Surroundings())
         # Sessions that are dropped remove theirs at any moment, and the place with the last one.
         self._handlers[place] = here
         self._native.handle_tools(True)
@@ -143,7 +148,7 @@ class Tools:
         # The latest first.
         for one in reversed([*self._at(None), *self._at(place)]):
             if one.names is None or name in one.names:
-                job = _ToolJob(self._native, loop, one.handler, call, one.context)
+                job = _ToolJob(self._native, loop, one.handler, call, one.surroundings.context)
                 self._jobs.start(call["request_id"], job)
                 return
         if self._scoped:

@@ -206,9 +206,9 @@ class ApprovalRequest(Rich):
         return f"ApprovalRequest({self.tool_name!r}, {self.input.raw!r}, id={self.request_id!r})"
 
 
-Answered: TypeAlias = "Decision | Mapping[str, Any]"
+Answered: TypeAlias = Decision | Mapping[str, Any]
 
-ApprovalHandler: TypeAlias = "Callable[[ApprovalRequest], Answered | Awaitable[Answered]]"
+ApprovalHandler: TypeAlias = Callable[[ApprovalRequest], Answered | Awaitable[Answered]]
 """Decides on permission requests: returns ``allow(…)``, ``deny(…)``, or a decision as it goes over
 the wire."""
 

@@ -66,9 +66,9 @@ class Stats:
         restored: Runtimes that were restored after that.
         restore_failures: Commands for restoring them that the server refused or did not answer.
         unrecorded: Lines missing from a recording (``record``) because they came faster than they
-            could be written, or because the disk is full. Once the client is closed, this also
-            counts the lines that could not be written before the close ended, until they are
-            written.
+            could be written, the disk is full, or ``redact`` failed. Once the client is closed,
+            this also counts the lines that could not be written before the close ended, until they
+            are written.
         standby: The state of the second connection (see ``ConnectOptions``): ``off`` if there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
@@ -245,7 +245,8 @@ class AppServerClient(Commands):
                 tools that were registered for the conversation (section 14). The tools of a
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
-                are not merged with other inputs.
+                are not merged with other inputs. Tools run with the context variables of the
+                session's latest ``run`` or ``send``.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
@@ -444,6 +445,7 @@ class AppServerClient(Commands):
         At most ``external_tool_concurrency`` calls run at once. When an answer is no longer wanted,
         because the turn was aborted, the connection has ended or ``external_tool_timeout`` has
         passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
+        Every call has the context variables of the moment of registration.
 
         A client has one such function for all runtimes: a second one replaces the first, and
         removing the first then does nothing. Functions for the call's runtime take precedence, the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
 from . import _families
@@ -27,7 +27,7 @@ def _checked(page_size: int) -> int:
     return page_size
 
 
-async def _behind(fetch: Fetch, page_size: int) -> AsyncIterator[Fields]:
+async def _behind(fetch: Fetch, page_size: int) -> AsyncGenerator[Fields, None]:
     """Asks for what comes behind an id until nothing new comes."""
     query: dict[str, Any] = {"limit": _checked(page_size)}
     while True:
@@ -52,7 +52,7 @@ class Agents(_families.Agents):
         query: Mapping[str, Any] | None = None,
         page_size: int = PAGE,
         timeout: Timeout = "default",
-    ) -> AsyncIterator[Fields]:
+    ) -> AsyncGenerator[Fields, None]:
         """Iterates over all agents.
 
         Sends ``agent_list`` whenever a page is used up (section 20.2); ``list`` gives one page, of
@@ -91,7 +91,7 @@ class Conversations(_families.Conversations):
         query: Mapping[str, Any] | None = None,
         page_size: int = PAGE,
         timeout: Timeout = "default",
-    ) -> AsyncIterator[Fields]:
+    ) -> AsyncGenerator[Fields, None]:
         """Iterates over all conversations; ``query={"agent_id": …}`` gives those of one agent.
 
         Sends ``conversation_list`` whenever a page is used up (section 20.3); ``list`` gives one
@@ -126,7 +126,7 @@ class Conversations(_families.Conversations):
         before: str | None = None,
         page_size: int = PAGE,
         timeout: Timeout = "default",
-    ) -> AsyncIterator[Fields]:
+    ) -> AsyncGenerator[Fields, None]:
         """Iterates over the stored messages of a conversation, newest first.
 
         Sends ``conversation_messages_list`` whenever a page is used up (section 20.3). Cancelling
@@ -176,7 +176,7 @@ class Cron(_families.Cron):
 
     async def all_runs(
         self, task_id: str, *, page_size: int = PAGE, timeout: Timeout = "default"
-    ) -> AsyncIterator[CronRunLogEntry]:
+    ) -> AsyncGenerator[CronRunLogEntry, None]:
         """Iterates over the runs of a scheduled prompt.
 
         Sends ``cron_runs`` whenever a page is used up (section 20.9). Cancelling drops a page only;

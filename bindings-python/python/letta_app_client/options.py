@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -25,8 +26,8 @@ __all__ = [
 Redactor = Callable[[dict[str, Any], Literal["send", "recv"]], Mapping[str, Any] | None]
 """Says how a frame is written into a recording, with its direction; ``None`` leaves it out.
 
-It cannot be async. When it raises, or returns what is no mapping, the frame is left out and a
-message is logged.
+It cannot be async. When it raises, or returns what is no mapping, the frame is left out, counted
+(``stats.unrecorded``), and a message is logged.
 """
 
 # What a 32-bit machine can count, and far above what a server takes.
@@ -215,7 +216,7 @@ class ConnectOptions:
             frame, as a ``dict`` that it may change, and ``"send"`` or ``"recv"``, and returns what
             to write, or ``None`` to leave the frame out. The function runs in a thread of the
             recording's own, after everything else has been removed; if it raises, the frame is left
-            out.
+            out and counted.
 
     Raises:
         InvalidOption: An option has the wrong type or is out of range; the message begins with its
@@ -283,8 +284,24 @@ def _check_recording(record: object, redact: Iterable[str] | Redactor | None) ->
     if _is_async(redact):
         # What it returns is no frame yet, and nobody waits for it.
         raise InvalidOption("redact: expected a function that returns the frame, got an async one")
+    if callable(redact):
+        _check_redactor(redact)
     if redact is not None and record is None:
         raise InvalidOption("redact: there is no recording; give record too")
+
+
+def _check_redactor(redactor: Redactor) -> None:
+    """Demands that it takes what it is given: otherwise it would fail at each frame."""
+    try:
+        signature = inspect.signature(redactor)
+    except (TypeError, ValueError):
+        return  # of a function in C that does not say
+    try:
+        signature.bind({}, "send")
+    except TypeError as error:
+        raise InvalidOption(
+            f"redact: expected a function of the frame and its direction, got one of {signature}"
+        ) from error
 
 
 def _without_secrets(url: str) -> str:

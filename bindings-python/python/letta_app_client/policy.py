@@ -13,6 +13,8 @@ r"""Approvals as policy: rules that decide on permission requests, instead of a 
 What rules decide is final for the server: an ``allow`` runs the tool. **A pattern is searched, not
 matched to the end**: ``command=r"^pytest\b"`` also allows ``pytest; rm -rf /``. Anchor what you
 allow at both ends, and leave no room for ``;``, ``&``, ``|``, ``$`` and line breaks.
+
+A policy can be pickled, if the functions in it can be.
 """
 
 from __future__ import annotations
@@ -82,11 +84,7 @@ def deny(
         InvalidOption: A pattern is no regular expression.
         TypeError: A name, a pattern or the message is no text.
     """
-    given = None if message is None else _denied(message)
-
-    def decide(request: ApprovalRequest) -> Answered:
-        return given or _denied(_native.denied_by_rule(request.tool_name))
-
+    decide = _denied_by_rule if message is None else _Given(_denied(message))
     return rule("deny", tool_names, argument_patterns, decide)
 
 
@@ -137,7 +135,7 @@ def _last(otherwise: Any) -> Rule:
     if isinstance(otherwise, Rule):
         return otherwise
     if isinstance(otherwise, Decision):
-        return rule(f"otherwise {otherwise.behavior}", (), {}, lambda _: otherwise)
+        return rule(f"otherwise {otherwise.behavior}", (), {}, _Given(otherwise))
     if otherwise is allow_all:
         return rule("otherwise allow", (), {}, _allow)
     if otherwise is deny:
@@ -149,3 +147,17 @@ def _last(otherwise: Any) -> Rule:
 
 def _allow(_: ApprovalRequest) -> Answered:
     return _allowed()
+
+
+def _denied_by_rule(request: ApprovalRequest) -> Answered:
+    return _denied(_native.denied_by_rule(request.tool_name))
+
+
+class _Given:
+    """Gives one decision. No function within a function: those cannot be pickled."""
+
+    def __init__(self, decision: Decision) -> None:
+        self._decision = decision
+
+    def __call__(self, _: ApprovalRequest) -> Answered:
+        return self._decision

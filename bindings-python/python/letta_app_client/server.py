@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import _native
 from ._checks import expect, expect_path, expect_text
@@ -16,13 +16,9 @@ from ._limits import limit
 from ._loops import running_loop
 from ._pending import Pending
 from ._serverlog import ServerLog
+from ._unpack import Unpack
 from .errors import InvalidOption, ServerStartError, WrongLoop
-from .options import ConnectOptions
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .options import ConnectSettings
+from .options import ConnectOptions, ConnectSettings
 
 __all__ = ["OwnServer", "Spawning", "spawn_server"]
 

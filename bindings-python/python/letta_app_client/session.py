@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
 
@@ -16,25 +16,26 @@ from ._history import History
 from ._limits import Resend
 from ._own import Own
 from ._pending import Pending
+from ._prompt import Prompt
 from ._rich import Rich
 from ._settings import checked, expect_check
+from ._stream import TurnStream
 from ._subscription import Inbox
+from ._surroundings import Surroundings
+from ._unpack import Unpack
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import InvalidOption, RequestError, incomplete
+from .events import TurnEvent
 from .messages import Fields, Message
 from .results import TurnResult, Usage
 from .tools import Tool, ToolSet
+from .turn import Turn
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ._stream import TurnStream
     from ._structured import StructuredResult
     from .client import AppServerClient
-    from .events import TurnEvent
     from .policy import AuditEntry
     from .protocol import InputCreateMessagePayload
-    from .turn import Turn
 
 __all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
 
@@ -42,9 +43,6 @@ T = TypeVar("T")
 
 PermissionMode: TypeAlias = Literal["standard", "acceptEdits", "unrestricted", "strict"]
 """What runs unasked (protocol section 8)."""
-
-Prompt: TypeAlias = "str | Sequence[Mapping[str, Any]]"
-"""What is said to an agent: text, or the parts of a message's ``content`` (section 8.1)."""
 
 
 _STATUSES = 100
@@ -126,10 +124,13 @@ class Session(Rich):
         self._client = client
         self._runtime = runtime
         self._tools = tools
+        # Of its latest turn, as approval handlers have them: one session may serve many requests.
+        self._surroundings = Surroundings()
         remove_tools = None
         if len(tools) > 0:
             names = [tool.name for tool in tools]
-            remove_tools = client.on_external_tool_call(tools, runtime=runtime, names=names)
+            register = client._tools.set  # noqa: SLF001 - of this package
+            remove_tools = register(tools, runtime, names, self._surroundings)
         self._start = dict(start)
         self._settings = settings
         self._check = check
@@ -298,11 +299,12 @@ class Session(Rich):
     ) -> TurnStream[TurnEvent]:
         """Sends a prompt and iterates over the turn's events; the last is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises
-        instead of giving that event if the turn did not end normally. See ``Turn``; otherwise it
-        works like ``send``.
+        Leaving the loop early stops the turn on the server, and so does closing or dropping the
+        stream before the loop has begun. With ``check`` the iteration raises instead of giving that
+        event if the turn did not end normally. See ``Turn``; otherwise it works like ``send``.
         """
-        return aiter(self._send("stream", prompt, settings, check=check))
+        turn = self._send("stream", prompt, settings, check=check)
+        return turn._events(owned=True)  # noqa: SLF001 - of this package
 
     def stream_text(
         self, prompt: Prompt, *, check: bool | None = None, **settings: Unpack[TurnSettings]
@@ -311,7 +313,8 @@ class Session(Rich):
 
         Otherwise it works like ``stream``.
         """
-        return self._send("stream_text", prompt, settings, check=check).stream_text()
+        turn = self._send("stream_text", prompt, settings, check=check)
+        return turn._text(owned=True)  # noqa: SLF001 - of this package
 
     async def abort(self) -> bool:
         """Stops whatever is running in the conversation, even if others started it (section 15).
@@ -323,12 +326,11 @@ class Session(Rich):
         """
         return bool((await self._client.abort(runtime=self._runtime)).aborted)
 
-    async def messages(self, **query: Any) -> AsyncIterator[Fields]:
+    def messages(self, **query: Any) -> AsyncGenerator[Fields, None]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
         if self._is_default:
             query.setdefault("agent_id", self.agent_id)
-        async for message in self._client.conversations.messages(self.conversation_id, **query):
-            yield message
+        return self._client.conversations.messages(self.conversation_id, **query)
 
     async def history(self, limit: int = 20) -> History:
         """Returns the latest stored messages, the oldest first (protocol section 19).
@@ -463,6 +465,7 @@ class Session(Rich):
             scopes = [self._tools.scope_id, *scopes]
         if scopes:
             payload["external_tool_scope_ids"] = list(scopes)
+        self._surroundings.renew()
         turn = self._client.send_turn(runtime=self._runtime, payload=payload, check=check, **chosen)
         self._own.sent(turn._flight)  # noqa: SLF001 - of this package
         return turn

@@ -193,7 +193,8 @@ class Terminal(Uncopied, AsyncIterator[str]):
             raise RuntimeError("the terminal was not started; await it, or use `async with`")
 
     def _begin_tail(self) -> None:
-        loop, inbox = self._link.bridge.loop, self._inbox
+        bridge, inbox = self._link.bridge, self._inbox
+        loop = bridge.loop
         if self._tail or loop is None or inbox is None:
             return
         self._tail = True
@@ -202,7 +203,11 @@ class Terminal(Uncopied, AsyncIterator[str]):
             self._over = True
             inbox.wake()
 
-        loop.later(TAIL, end)
+        def begin() -> None:
+            loop.later(TAIL, end)
+
+        # It may be killed from a thread, whose timer the loop would not see.
+        bridge.on_loop(begin)
 
     def _leave(self) -> None:
         if self._inbox is not None:

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -40,6 +42,8 @@ R = TypeVar("R")
 class Tool(Generic[P, R]):
     """A function that a model can call; made by ``tool``. It can still be called as before.
 
+    It is pickled like a function: by its name in its module, where that is this tool.
+
     Attributes:
         function: The function itself.
         name: What the model calls it.
@@ -48,6 +52,7 @@ class Tool(Generic[P, R]):
     """
 
     __name__: str
+    __qualname__: str
 
     def __init__(
         self,
@@ -133,6 +138,18 @@ class Tool(Generic[P, R]):
         except BadValue as error:
             lines = "\n".join(f"- {problem}" for problem in error.problems)
             raise ValueError(f"bad arguments for {self.name}:\n{lines}") from None
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Is what functions are pickled as: the name under which it is found.
+
+        cloudpickle takes functions of the program itself along, and so it does with a tool.
+        """
+        caller = inspect.currentframe()
+        above = None if caller is None else caller.f_back
+        home = "" if above is None else str(above.f_globals.get("__name__"))
+        if home.partition(".")[0] != "cloudpickle" and _found(self) is self:
+            return self.__qualname__
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
@@ -278,6 +295,15 @@ def tool(
         return Tool(function, name=name, label=label, description=description, namespace=names)
 
     return make if function is None else make(function)
+
+
+def _found(made: Tool[..., Any]) -> object:
+    """What stands in a module under the name of a tool."""
+    name = getattr(made, "__qualname__", "")
+    try:
+        return operator.attrgetter(name)(sys.modules[made.__module__])
+    except (AttributeError, KeyError):
+        return None
 
 
 def _locals_of_caller(frame: Any) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from ._flight import Flight
+from ._prompt import Prompt
 from ._rich import Rich
 from ._stream import TurnStream
 from ._uncopied import Uncopied
@@ -15,9 +16,6 @@ from .decisions import Suggestion, allow, deny
 from .errors import LettaAppError, TurnError
 from .events import AssistantDelta, TurnEvent, TurnFinished
 from .results import TurnResult, TurnStatus
-
-if TYPE_CHECKING:
-    from .session import Prompt
 
 __all__ = ["Turn", "TurnPhase"]
 
@@ -89,7 +87,7 @@ class Turn(Uncopied, Rich):
         waiting for it; awaiting the turn then gives its outcome. In an interpreter without
         reference counts, use ``contextlib.aclosing(aiter(turn))`` to make sure of that.
         """
-        return TurnStream(self, self._flight, self._next, self._flight.event_now)
+        return self._events()
 
     def stream_text(self) -> TurnStream[str]:
         """Iterates over the agent's text as it comes.
@@ -97,7 +95,7 @@ class Turn(Uncopied, Rich):
         All other events are left out, and the text of a run that is withdrawn later is not taken
         back. Otherwise it works like ``async for event in turn``, errors included.
         """
-        return TurnStream(self, self._flight, self._next_text, self._text_now)
+        return self._text()
 
     async def result(self) -> TurnResult:
         """Waits for the end: the same as awaiting the turn."""
@@ -270,6 +268,14 @@ class Turn(Uncopied, Rich):
             except LettaAppError:
                 # The block is left, so nobody asks for the outcome here; awaiting still tells it.
                 return
+
+    def _events(self, *, owned: bool = False) -> TurnStream[TurnEvent]:
+        """``owned`` is for who keeps no handle: the turn ends with its stream."""
+        now = self._flight.event_now
+        return TurnStream(self, self._flight, self._next, now, owns=owned)
+
+    def _text(self, *, owned: bool = False) -> TurnStream[str]:
+        return TurnStream(self, self._flight, self._next_text, self._text_now, owns=owned)
 
     async def _next(self) -> TurnEvent | None:
         event = await self._flight.next_event()

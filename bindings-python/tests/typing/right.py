@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import letta_app_client as letta
 from letta_app_client import Fields, protocol
+from letta_app_client import sync as blocked
 
 if TYPE_CHECKING:
     from typing_extensions import assert_never, assert_type
@@ -99,6 +101,11 @@ async def conveniences(client: letta.AppServerClient) -> None:
         assert_type(stored, Fields)
     async for entry in client.cron.all_runs("t"):
         assert_type(entry, protocol.CronRunLogEntry)
+    async with contextlib.aclosing(client.agents.all()) as agents:
+        async for agent in agents:
+            assert_type(agent, Fields)
+    async with contextlib.aclosing((await client.session(agent_id="a")).messages()) as history:
+        assert_type(await anext(history), Fields)
     async with client.messages("turn_finished", runtime=RUNTIME) as finished:
         async for message in finished:
             assert_type(message.stop_reason, protocol.StopReasonType)
@@ -244,3 +251,18 @@ def handlers_of_any(client: letta.AppServerClient) -> None:
     client.on_message(on_any)
     client.on_message(on_plain)
     client.on_message(lambda message, _: message.type)
+
+
+def blocking(client: blocked.AppServerClient, turn: blocked.Turn) -> None:
+    assert_type(client.state, letta.State)
+    assert_type(turn.status, letta.TurnPhase | letta.TurnStatus)
+    client.on_state(lambda state, _: assert_type(state, letta.State))
+    client.on_message(on_blocking, types="turn_finished")
+    with contextlib.closing(client.session(agent_id="a").messages()) as stored:
+        assert_type(next(stored), Fields)
+    for entry in client.cron.all_runs("t"):
+        assert_type(entry, protocol.CronRunLogEntry)
+
+
+def on_blocking(message: protocol.TurnFinishedMessage, _: blocked.Channel) -> object:
+    return message.stop_reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import letta_app_client as letta
 from letta_app_client import protocol
+from letta_app_client import sync as blocked
 from letta_app_client.testing import MockServer, script
 
 RUNTIME: protocol.RuntimeScopeDict = {"agent_id": "a", "conversation_id": "c"}
@@ -91,3 +92,15 @@ def wrong_scripts() -> object:
     script.turn("x", delay_ms="fast")  # wrong
     MockServer(script.turn("x"))  # wrong
     return MockServer(port=5)  # wrong
+
+
+def on_number(_: letta.Message, channel: int) -> object:
+    return channel
+
+
+def wrong_blocking(client: blocked.AppServerClient, turn: blocked.Turn) -> object:
+    client.on_message(on_number)  # wrong
+    client.on_state(on_finished)  # wrong
+    state: int = client.state  # wrong
+    status: int = turn.status  # wrong
+    return state, status

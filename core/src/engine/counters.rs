@@ -23,7 +23,7 @@ pub struct Counters {
     pub restore_failures: u64,
     /// How the second connection stands ([`crate::ConnectOptions::standby`]).
     pub standby: StandbyState,
-    /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]); when that is closed, with those that
-    /// had to wait for longer than the close, until they are written.
+    /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]), also because a redactor failed; when
+    /// that is closed, with those that had to wait for longer than the close, until they are written.
     pub unrecorded: u64,
 }

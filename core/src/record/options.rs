@@ -97,7 +97,7 @@ impl RecordOptions {
 
     /// Asks a function how each frame is written, after everything else has been taken out; `None` leaves the
     /// frame out. It runs on the recording's own thread, so it may take its time. One that panics leaves
-    /// the frame out.
+    /// the frame out, which [`Counters::unrecorded`](crate::engine::Counters::unrecorded) counts.
     #[must_use]
     pub fn redact(
         mut self,

@@ -95,13 +95,15 @@ impl RecordWriter {
         let redactor = self.redactor.take();
         while let Some(frame) = self.next_frame() {
             let written = match &redactor {
-                None => Some(frame.text.clone()),
+                None => Ok(Some(frame.text.clone())),
                 Some(redact) => {
-                    let asked = AssertUnwindSafe(|| redact(frame.direction, &frame.text));
-                    catch_unwind(asked).unwrap_or_default()
+                    catch_unwind(AssertUnwindSafe(|| redact(frame.direction, &frame.text)))
                 }
             };
-            self.write_frame(&frame, written);
+            match written {
+                Ok(text) => self.write_frame(&frame, text),
+                Err(_) => self.fail_frame(&frame),
+            }
         }
     }
 
@@ -167,6 +169,16 @@ impl RecordWriter {
             Some(text) => self.write_text(frame, text),
             None => self.leave_out(frame, ""),
         }
+        self.settle();
+    }
+
+    /// Leaves a frame out whose redactor has failed, and counts it: what nobody has looked at must not be
+    /// written, and is missing in a recording that nobody wanted it out of.
+    pub fn fail_frame(&mut self, frame: &RecordedFrame) {
+        self.books.lose(1);
+        // It is told here, and not among what came too fast.
+        self.told += 1;
+        self.leave_out(frame, ": the redactor failed");
         self.settle();
     }
 

@@ -11,25 +11,8 @@ from typing_extensions import Unpack
 
 from .._audit import AuditEntry
 from .._backlog import Overflow
-from .._batch import Batch
 from .._fields import AbortMessageRest, ConversationListRest, InputRest, RuntimeExternalToolsUpdateRest, RuntimeStartRest, SyncRest
-from .._history import History
-from .._limits import Resend, Timeout
-from .._replay import Replay
-from .._structured import StructuredResult
-from .._tools import ToolHandler
-from ..approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
-from ..client import Disconnect, State, Stats
-from ..decisions import Suggestion
-from ..errors import LettaAppError
-from ..events import TurnEvent
-from ..messages import Channel, Fields, Message
-from ..options import ConnectOptions, ConnectSettings
 from ..protocol import *
-from ..results import TurnResult, TurnStatus, Usage
-from ..session import MapSettings, PermissionMode, Prompt, TurnSettings
-from ..tools import Tool
-from ..turn import TurnPhase
 from .. import ApprovalDecided as ApprovalDecided
 from .. import ApprovalHandler as ApprovalHandler
 from .. import ApprovalMode as ApprovalMode
@@ -141,6 +124,15 @@ T = TypeVar("T")
 class Face:
     """The blocking face of one object."""
 
+class _Iterating(Iterator[T_co]):
+    """What comes page by page."""
+
+    def __iter__(self) -> _Iterating[T_co]: ...
+    def __next__(self) -> T_co: ...
+    def close(self) -> None:
+        """Ends it: nothing more is asked for."""
+
+
 class AppServerClient(Face):
     """A client; ``create_app_server_client`` and ``connect`` make one.
 
@@ -229,7 +221,8 @@ class AppServerClient(Face):
                 tools that were registered for the conversation (section 14). The tools of a
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
-                are not merged with other inputs.
+                are not merged with other inputs. Tools run with the context variables of the
+                session's latest ``run`` or ``send``.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
@@ -305,6 +298,7 @@ class AppServerClient(Face):
         At most ``external_tool_concurrency`` calls run at once. When an answer is no longer wanted,
         because the turn was aborted, the connection has ended or ``external_tool_timeout`` has
         passed, an ``def`` is cancelled; a thread runs on, and what it returns is dropped.
+        Every call has the context variables of the moment of registration.
 
         A client has one such function for all runtimes: a second one replaces the first, and
         removing the first then does nothing. Functions for the call's runtime take precedence, the
@@ -2496,9 +2490,9 @@ class Session(Face):
     def stream(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[TurnEvent]:
         """Sends a prompt and iterates over the turn's events; the last is ``TurnFinished``.
 
-        Leaving the loop early stops the turn on the server. With ``check`` the iteration raises
-        instead of giving that event if the turn did not end normally. See ``Turn``; otherwise it
-        works like ``send``.
+        Leaving the loop early stops the turn on the server, and so does closing or dropping the
+        stream before the loop has begun. With ``check`` the iteration raises instead of giving that
+        event if the turn did not end normally. See ``Turn``; otherwise it works like ``send``.
         """
 
     def stream_text(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnStream[str]:
@@ -2516,7 +2510,7 @@ class Session(Face):
             Whether there was something to stop.
         """
 
-    def messages(self, **query: Any) -> Iterator[Fields]:
+    def messages(self, **query: Any) -> _Iterating[Fields]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
 
     def history(self, limit: int=20) -> History:
@@ -2822,13 +2816,17 @@ class Turn(Face):
 class TurnStream(Face, Generic[T_co]):
     """Events or pieces of text of a turn; ``Turn`` makes it.
 
-    Leaving it before its end (``break``, an exception, ``close``) stops the turn on the server.
+    Leaving it before its end (``break``, an exception, ``close``) stops the turn on the server. So
+    does dropping one of ``Session.stream`` or ``stream_text`` that nobody has begun to read.
     """
 
     def __iter__(self) -> TurnStream[T_co]: ...
     def __next__(self) -> T_co: ...
     def close(self) -> None:
-        """Ends the iteration and stops the turn if it has not ended; waits for nothing."""
+        """Ends the iteration and stops the turn if it has not ended; waits for nothing.
+
+        One that has not begun stops it as well, unless somebody else reads the turn's events.
+        """
 
 
 class Family(Face):
@@ -2855,7 +2853,7 @@ class Agents(Family):
     """The commands of the family ``agents``: ``client.agents``; see ``Family``.
     """
 
-    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
+    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> _Iterating[Fields]:
         """Iterates over all agents.
 
         Sends ``agent_list`` whenever a page is used up (section 20.2); ``list`` gives one page, of
@@ -3095,7 +3093,7 @@ class Conversations(Family):
     """The commands of the family ``conversations``: ``client.conversations``; see ``Family``.
     """
 
-    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
+    def all(self, *, query: Mapping[str, Any] | None=None, page_size: int=..., timeout: Timeout='default') -> _Iterating[Fields]:
         """Iterates over all conversations; ``query={"agent_id": …}`` gives those of one agent.
 
         Sends ``conversation_list`` whenever a page is used up (section 20.3); ``list`` gives one
@@ -3116,7 +3114,7 @@ class Conversations(Family):
             RequestTimeout: No answer in time.
         """
 
-    def messages(self, conversation_id: str, *, agent_id: str | None=None, before: str | None=None, page_size: int=..., timeout: Timeout='default') -> Iterator[Fields]:
+    def messages(self, conversation_id: str, *, agent_id: str | None=None, before: str | None=None, page_size: int=..., timeout: Timeout='default') -> _Iterating[Fields]:
         """Iterates over the stored messages of a conversation, newest first.
 
         Sends ``conversation_messages_list`` whenever a page is used up (section 20.3). Cancelling
@@ -3209,7 +3207,7 @@ class Cron(Family):
     """The commands of the family ``cron``: ``client.cron``; see ``Family``.
     """
 
-    def all_runs(self, task_id: str, *, page_size: int=..., timeout: Timeout='default') -> Iterator[CronRunLogEntry]:
+    def all_runs(self, task_id: str, *, page_size: int=..., timeout: Timeout='default') -> _Iterating[CronRunLogEntry]:
         """Iterates over the runs of a scheduled prompt.
 
         Sends ``cron_runs`` whenever a page is used up (section 20.9). Cancelling drops a page only;

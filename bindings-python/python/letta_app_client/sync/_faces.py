@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from types import GenericAlias
 from typing import Any
 
@@ -56,15 +56,20 @@ class Face:
 
 
 class _Iterating(Iterator[Any]):
-    """The blocking face of any asynchronous iterator."""
+    """The blocking face of an asynchronous generator."""
 
-    def __init__(self, inner: AsyncIterator[Any], loop: BlockingLoop) -> None:
+    def __init__(self, inner: AsyncGenerator[Any, None], loop: BlockingLoop) -> None:
         self._inner = inner
         self._loop = loop
         self._ungiven: tuple[Any, ...] = ()
 
     def __next__(self) -> Any:
         return _following(self, lambda: _awaited(self._inner.__anext__()))
+
+    def close(self) -> None:
+        """Ends it: nothing more is asked for."""
+        self._ungiven = ()
+        self._loop.run(lambda: _awaited(self._inner.aclose()))
 
 
 def face_class(original: type) -> type[Face]:
@@ -99,7 +104,7 @@ def shown(value: Any, loop: BlockingLoop) -> Any:
         if face is None:
             face = loop.faces[id(value)] = kind(value, loop)
         return face
-    return _Iterating(value, loop) if isinstance(value, AsyncIterator) else value
+    return _Iterating(value, loop) if isinstance(value, AsyncGenerator) else value
 
 
 def bare(value: Any) -> Any:
