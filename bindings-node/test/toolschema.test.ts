@@ -73,7 +73,7 @@ describe("the JSON schema", () => {
   it.each<[string, Record<string, unknown>, string]>([
     ["another type", { type: "string" }, "jsonSchema: expected a schema of an object, got one of"],
     ["a list", [] as never, "jsonSchema: expected a JSON schema object"],
-    ["no JSON", { type: "object", default: 1n }, "jsonSchema: cannot be written as JSON"],
+    ["no JSON", { type: "object", default: 1n }, "jsonSchema.default: expected a JSON value"],
   ])("is refused: %s", (_, given, words) => {
     expect(thrown(() => offered(userSchema(), given))).toMatchObject({
       code: "invalid_option",

@@ -2,7 +2,7 @@
 
 import { type ApprovalHandler, ApprovalRequest } from "./approvals.js";
 import type { NamesOf } from "./checks.js";
-import { checkedDecision } from "./decisions.js";
+import { checkedDecision, decisionText } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
@@ -101,7 +101,7 @@ export class Approvers {
     const request = new ApprovalRequest(parse(question.text));
     void this.#running.run(question.ask, (options) => handler(request, options), {
       returned: (value) => {
-        const decision = JSON.stringify(checkedDecision(value));
+        const decision = decisionText(checkedDecision(value));
         this.#engine.answerApproval(question.ask, decision);
       },
       failed: (error) => {

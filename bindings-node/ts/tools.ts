@@ -6,7 +6,7 @@ import { InvalidOption } from "./errors.js";
 import { HandlerSet } from "./handlers.js";
 import type { ExternalToolCallRequestMessage, RuntimeScope } from "./protocol.js";
 import { RunningHandlers } from "./running.js";
-import { isFailure, toolResult } from "./toolresults.js";
+import { isFailure, resultText, toolResult } from "./toolresults.js";
 import type { AppServerExternalToolCallHandler, ExternalToolCallOptions } from "./types.js";
 
 /** The engine's side of tool calls. It knows which calls are open and takes the first answer to each. */
@@ -107,7 +107,7 @@ export class ToolCalls {
         // One that has nothing to say to a call is most likely not meant to answer it.
         if (value === undefined || value === null) throw new TypeError("the tool returned nothing");
         const result = toolResult(value);
-        this.#engine.answerTool(id, JSON.stringify(result));
+        this.#engine.answerTool(id, resultText(result));
         if (isFailure(result)) this.#failed();
       },
       failed: (error) => {

@@ -2,6 +2,7 @@
 
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { jsonText } from "./json.js";
 import { isPlainObject } from "./plain.js";
 import { isStandardSchema, type StandardSchemaV1 } from "./standardschema.js";
 
@@ -89,10 +90,8 @@ function checked(option: string, schema: unknown): Record<string, unknown> {
   if (!isPlainObject(schema)) {
     throw new InvalidOption(`${option}: expected a JSON schema object, got ${describe(schema)}`);
   }
-  try {
-    JSON.stringify(schema);
-  } catch (error) {
-    throw new InvalidOption(`${option}: cannot be written as JSON: ${describe(error)}`);
-  }
+  jsonText(schema, (path, words) => {
+    return new InvalidOption(`${option}${path && `.${path}`}: ${words}`);
+  });
   return schema;
 }
