@@ -7,6 +7,7 @@ import { APPROVAL_NAMES, Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
 import { checkedOptions } from "./checks.js";
 import { checkedCommand } from "./commands.js";
+import { outside } from "./context.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
@@ -58,7 +59,7 @@ function opened(
   ring: () => void,
 ): Connection {
   const native = nativeOptions(options, played);
-  const connection = translated(() => new Connection(native, ring));
+  const connection = outside(() => translated(() => new Connection(native, ring)));
   if (typeof options.redact === "function") serveRecording(connection, options.redact);
   warnOfToken(connection.insecureToken(), native.url);
   return connection;

@@ -1,5 +1,6 @@
 /** The calls that wait for their completion. */
 
+import { outside } from "./context.js";
 import { AbortError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
@@ -64,7 +65,7 @@ export function hold(): void {
   held += 1;
   if (held > 1) return;
   if (alive) alive.ref();
-  else alive = setInterval(() => {}, IDLE_MS);
+  else alive = outside(() => setInterval(() => {}, IDLE_MS));
 }
 
 /** Ends that. */

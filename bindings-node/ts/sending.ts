@@ -10,8 +10,9 @@ import {
   typed,
   withClientMessageIds,
 } from "./commands.js";
+import { Context } from "./context.js";
 import { ClientClosed, translated } from "./errors.js";
-import { Handlers } from "./handlers.js";
+import { type Handlers, NearHandlers } from "./handlers.js";
 import type { FrameParser } from "./messages.js";
 import type { Connection } from "./native.cjs";
 import { nativeTimeout, type RequestOptions } from "./options.js";
@@ -39,7 +40,7 @@ export class Sending {
     this.#calls = calls;
     this.#frames = frames;
     this.#running = running;
-    this.handlers = new Handlers("onSend", failed);
+    this.handlers = new NearHandlers("onSend", failed);
   }
 
   /** Nothing is sent any more. */
@@ -84,6 +85,7 @@ export class Sending {
       const timeout = nativeTimeout(options, predicate !== undefined);
       const read = (text: string) => this.#frames.again<T>(text);
       const manual = predicate !== undefined;
+      const context = predicate && new Context();
       this.#calls.begin({
         signal: options.signal,
         start: (token) =>
@@ -93,7 +95,8 @@ export class Sending {
           }),
         resolve: (text) => resolve(read(text)),
         reject,
-        judge: predicate && ((text) => predicate(read(text) as never)),
+        judge:
+          predicate && context && ((text) => context.run(() => predicate(read(text) as never))),
       });
     });
   }

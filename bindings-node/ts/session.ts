@@ -3,6 +3,7 @@
 import { type AuditEntry, audited } from "./audit.js";
 import { checkedObject, checkedOptions } from "./checks.js";
 import type { AppServerClient } from "./client.js";
+import { Context } from "./context.js";
 import type { StoredMessagesOptions } from "./conversations.js";
 import { Decided } from "./decided.js";
 import { absolute, isAt, shown } from "./directory.js";
@@ -53,6 +54,8 @@ export class Session {
   #usage = noUsage();
   #given: Kept = {};
   #letGo: () => void = () => {};
+  /** Where its tools run: where its latest prompt was sent from. */
+  readonly #tools = { context: new Context() };
 
   /** Agent and conversation, as other commands want them. */
   readonly runtime: wire.RuntimeScope;
@@ -194,6 +197,7 @@ export class Session {
 
   #begin(command: RunTurnCommand, options: RunTurnOptions): Turn {
     const turn = this.#client.sendTurn(command, this.#settings(options));
+    this.#tools.context = new Context();
     this.#open.add(turn);
     const ended = (usage?: Usage) => {
       this.#open.delete(turn);
@@ -338,8 +342,12 @@ export class Session {
     const { runtime } = this;
     const names = this.#toolNames;
     const release = this.#client.holdRuntime(runtime.agent_id, runtime.conversation_id);
+    // Made of this alone, for a handler that had the session would keep it for good.
+    const tools = this.#tools;
+    const here: AppServerExternalToolCallHandler = (call, options) =>
+      tools.context.run(() => handler(call, options));
     const remove =
-      names.length > 0 ? this.#client.onExternalToolCall(handler, { runtime, names }) : undefined;
+      names.length > 0 ? this.#client.onExternalToolCall(here, { runtime, names }) : undefined;
     this.#letGo = () => {
       remove?.();
       release();

@@ -1,6 +1,7 @@
 /** External tools: calls of the server that handlers of the user answer (section 14). */
 
 import { type NamesOf, show } from "./checks.js";
+import { Context } from "./context.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { HandlerSet } from "./handlers.js";
@@ -21,6 +22,8 @@ interface Scoped {
   readonly key: string;
   readonly names: ReadonlySet<string> | undefined;
   readonly handler: AppServerExternalToolCallHandler;
+  /** Where it was registered. */
+  readonly context: Context;
 }
 
 /** All that `onExternalToolCall` takes besides the handler. */
@@ -74,7 +77,12 @@ export class ToolCalls {
     if (typeof runtime?.agent_id !== "string" || typeof runtime.conversation_id !== "string") {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
     }
-    const mine = { key: keyOf(runtime), names: checkedNamesOf(names), handler };
+    const mine = {
+      key: keyOf(runtime),
+      names: checkedNamesOf(names),
+      handler,
+      context: new Context(),
+    };
     this.#own ??= new Set();
     const own = this.#own.add(mine);
     this.#scoped = true;
@@ -90,7 +98,7 @@ export class ToolCalls {
     const fits = (one: Scoped) => one.key === key && one.names?.has(request.tool_name) !== false;
     const own = [...(this.#own ?? [])].findLast(fits);
     if (own) {
-      this.#ask(own.handler, request);
+      own.context.run(() => this.#ask(own.handler, request));
     } else if (this.#handlers.size > 0) {
       this.#handlers.each((handler) => this.#ask(handler, request));
     } else if (this.#scoped) {
