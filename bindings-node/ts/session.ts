@@ -20,6 +20,7 @@ import {
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
+import type { Reading } from "./reading.js";
 import type { TurnResult, Usage } from "./results.js";
 import {
   type Conversation,
@@ -219,10 +220,7 @@ export class Session {
   }
 
   /** Asks, and gives the agent's text as it comes; see {@link Turn.textStream}. */
-  textStream(
-    prompt: Prompt,
-    options: RunTurnOptions = {},
-  ): AsyncIterableIterator<string, undefined> {
+  textStream(prompt: Prompt, options: RunTurnOptions = {}): Reading<string> {
     return this.send(prompt, options).textStream();
   }
 

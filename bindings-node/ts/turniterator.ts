@@ -1,7 +1,9 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** One reader of a turn. */
 
 import type { EventQueue } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
+import type { Reading } from "./reading.js";
 import { Chunks, type UIMessageChunk } from "./uimessages.js";
 
 /** Each event is given once: of two loops each would have a part, in silence. */
@@ -23,7 +25,7 @@ export interface Readable {
  * Not a generator: that would run its clean-up only once the event it waits for has come, and a
  * stream that is cancelled in between would not stop the turn.
  */
-export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
+export class TurnIterator<T> implements Reading<T> {
   readonly #events: EventQueue;
   readonly #turn: Readable;
   readonly #pick: Pick<T>;
@@ -64,6 +66,11 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
       await this.#turn.stop();
     }
     return { done: true, value: undefined };
+  }
+
+  /** The same as `return()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 
   async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {
