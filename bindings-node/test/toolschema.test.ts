@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@letta/app-client-native";
 import { InvalidOption, tool } from "@letta/app-client-native";
 import { describe, expect, it } from "vitest";
+import * as mini from "zod/mini";
 import { thrown } from "./helpers.js";
 import { jsonSchema, userSchema } from "./tooling.js";
 
@@ -68,6 +69,20 @@ describe("the JSON schema", () => {
       message: expect.stringContaining(words),
       hint: expect.stringContaining("give the JSON schema as jsonSchema"),
     });
+  });
+
+  it("is written by the program for zod/mini, as the message says", () => {
+    const parameters = mini.object({
+      email: mini.string(),
+      name: mini._default(mini.string(), ""),
+    });
+    expect(thrown(() => tool({ ...options, parameters }))).toMatchObject({
+      message: expect.stringContaining("parameters: this schema of zod has no JSON schema"),
+      hint: expect.stringContaining('jsonSchema: z.toJSONSchema(schema, { io: "input" })'),
+    });
+    const jsonSchema = mini.toJSONSchema(parameters, { io: "input" });
+    const { definition } = tool({ ...options, parameters, jsonSchema });
+    expect(definition.parameters).toMatchObject({ type: "object", required: ["email"] });
   });
 
   it.each<[string, Record<string, unknown>, string]>([

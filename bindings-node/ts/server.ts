@@ -14,8 +14,11 @@ export interface SpawnOptions {
   command?: string[] | undefined;
   /** The directory it runs in; here by default. */
   cwd?: string | undefined;
-  /** Environment variables, besides those of this process; no name is empty or has a `=`. */
-  env?: Record<string, string> | undefined;
+  /**
+   * Environment variables, besides those of this process; no name is empty or has a `=`. One that is `undefined` is left
+   * out, as where it is one of `process.env` that is not set.
+   */
+  env?: Record<string, string | undefined> | undefined;
   /** Whether clients need a token, which is made for it; `true` by default. */
   auth?: boolean | undefined;
   /**
@@ -164,12 +167,13 @@ function nativeOptions(options: SpawnOptions): NativeServerOptions {
 }
 
 /** Names and values, in turn. */
-function variables(env: Record<string, string>): string[] {
+function variables(env: Record<string, string | undefined>): string[] {
   // A map has its entries elsewhere, and would say nothing.
   if (Symbol.iterator in checkedObject("env", env)) {
     throw new InvalidOption(`env: expected an object of names and strings, got ${show(env)}`);
   }
-  for (const [name, value] of Object.entries(env)) {
+  const given = Object.entries(env).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
     if (typeof value !== "string") {
       // Not what it is: it may be a key.
       throw new InvalidOption(`env.${name}: expected a string, got ${typeof value}`);
@@ -177,7 +181,7 @@ function variables(env: Record<string, string>): string[] {
     checkWhole("env", name);
     checkWhole(`env.${name}`, value);
   }
-  return Object.entries(env).flat();
+  return given.flat() as string[];
 }
 
 function checkWhole(name: string, text: string): void {

@@ -18,6 +18,12 @@ export interface SchemaNames {
   readonly json: string;
 }
 
+/** What the small one of zod's packages leaves to its user. Older versions, which have no such function, have no `_zod`. */
+const isZodMini = (schema: object) => "_zod" in schema;
+
+const miniHintOf = ({ json }: SchemaNames) =>
+  `zod/mini writes no JSON schema by itself: give ${json}: z.toJSONSchema(schema, { io: "input" })`;
+
 const hintOf = ({ json }: SchemaNames) =>
   `give the JSON schema as ${json}, or use a schema whose library writes it: zod 4, arktype 2, or ` +
   "valibot within toStandardJsonSchema of @valibot/to-json-schema";
@@ -83,7 +89,9 @@ function written(names: SchemaNames, schema: StandardSchemaV1): unknown {
   } catch (error) {
     throw refuse(`${vendor} cannot write this as a JSON schema: ${describe(error)}`);
   }
-  throw refuse(`this schema of ${vendor} has no JSON schema`);
+  const words = `this schema of ${vendor} has no JSON schema`;
+  if (!isZodMini(schema)) throw refuse(words);
+  throw new InvalidOption(`${names.schema}: ${words}`, { hint: miniHintOf(names) });
 }
 
 function checked(option: string, schema: unknown): Record<string, unknown> {
