@@ -62,6 +62,14 @@ it("loads the same add-on from ES modules and CommonJS", async () => {
   await Promise.all(clients.map((client) => client.close()));
 });
 
+it.each(["", "/testing"])("has one copy of its values for both: %s", async (entry) => {
+  const name = `@letta/app-client-native${entry}`;
+  const required = createRequire(import.meta.url)(name) as Record<string, unknown>;
+  const imported = (await import(name)) as Record<string, unknown>;
+  expect(Object.keys(imported).sort()).toEqual(Object.keys(required).sort());
+  for (const [each, value] of Object.entries(required)) expect(imported[each]).toBe(value);
+});
+
 it("works under fake timers", async () => {
   vi.useFakeTimers();
   onTestFinished(() => {

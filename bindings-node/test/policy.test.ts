@@ -13,7 +13,7 @@ import {
   policy,
 } from "@letta/app-client-native";
 import { describe, expect, expectTypeOf, it } from "vitest";
-import { ApprovalRequest as Request } from "../dist/esm/approvals.js";
+import { ApprovalRequest as Request } from "../dist/cjs/approvals.js";
 import { nextWarning, prepared, rejection, say, thrown } from "./helpers.js";
 
 /** A question about a tool. */

@@ -43,7 +43,7 @@ test("a program that was recorded sees the same again", async () => {
   expect(ends.map((it) => (it.result as { text: string }).text)).toEqual(["42"]);
 });
 
-test("both builds of the package play what the other one made", async () => {
+test("ES modules and CommonJS play what the other one made", async () => {
   const path = file();
   await using mock = await MockServer.start([script.turn({ text: "42" })]);
   const live = await program({ url: mock.url, record: path });

@@ -1,5 +1,5 @@
 /**
- * Finds and loads the add-on. CommonJS, because only `require` loads add-ons; both builds use it.
+ * Finds and loads the add-on. CommonJS, because only `require` loads add-ons.
  *
  * A binary beside `package.json` (a build from source) comes first, then the package of the platform.
  */

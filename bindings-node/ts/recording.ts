@@ -141,10 +141,10 @@ export interface ReplayEvent {
   [field: string]: unknown;
 }
 
-/** Marks a replay. The other build of this package, which a program may have as well, has another class. */
+/** Marks a replay. Another copy of this package, which a program may have as well, has another class. */
 const MARK = Symbol.for("@letta/app-client-native.Replay");
 
-/** Whether it is a replay, of whichever build. */
+/** Whether it is a replay, of whichever copy. */
 export function isReplay(value: unknown): value is Replay {
   return typeof value === "object" && value !== null && MARK in value;
 }

@@ -38,10 +38,10 @@ export interface SpawnOptions {
   onLog?: ((line: string) => unknown) | undefined;
 }
 
-/** Marks a server. The other build of this package, which a program may have as well, has another class. */
+/** Marks a server. Another copy of this package, which a program may have as well, has another class. */
 const MARK = Symbol.for("@letta/app-client-native.AppServer");
 
-/** Whether it is a server of one's own, of whichever build. */
+/** Whether it is a server of one's own, of whichever copy. */
 export function isServer(value: unknown): value is AppServer {
   return typeof value === "object" && value !== null && MARK in value;
 }

@@ -5,6 +5,7 @@ import {
   type AppServerClient,
   type AppServerInfoResponseMessage,
   allow,
+  type ClientClosed,
   connect,
   createAppServerClient,
   type Disconnected,
@@ -28,12 +29,15 @@ import {
 } from "@letta/app-client-native";
 import { MockServer, script } from "@letta/app-client-native/testing";
 import { expectTypeOf } from "vitest";
+import { library } from "./cjs.cjs";
 
 /** Never run: only its types count. */
 export async function uses(url: string): Promise<void> {
   await using client = await connect(url, { signal: AbortSignal.timeout(1000) });
   expectTypeOf(client).toEqualTypeOf<AppServerClient>();
   expectTypeOf(createAppServerClient({ url }).connect()).resolves.toEqualTypeOf<AppServerClient>();
+
+  expectTypeOf(library(client)).resolves.toEqualTypeOf<ClientClosed>();
 
   const off = client.onMessage((message, channel) => {
     expectTypeOf(message).toEqualTypeOf<WsProtocolMessage>();
