@@ -28,6 +28,42 @@ it("names the missing binary and its remedy", () => {
   expect(complaint()).toContain(`npm i ${platform}`);
 });
 
+/** What packages of platforms are called, by the names that Rust has for those. */
+const PLATFORMS: Record<string, string> = {
+  "x86_64-unknown-linux-gnu": "linux-x64-gnu",
+  "aarch64-unknown-linux-gnu": "linux-arm64-gnu",
+  "x86_64-unknown-linux-musl": "linux-x64-musl",
+  "aarch64-unknown-linux-musl": "linux-arm64-musl",
+  "x86_64-apple-darwin": "darwin-x64",
+  "aarch64-apple-darwin": "darwin-arm64",
+  "x86_64-pc-windows-msvc": "win32-x64-msvc",
+};
+
+it("requires the packages of all platforms by names that stand in it, and nothing else", () => {
+  const loader = fs.readFileSync(new URL("../dist/cjs/native.cjs", import.meta.url), "utf8");
+  const { napi } = JSON.parse(
+    fs.readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+  ) as { napi: { targets: string[] } };
+  const required = Array.from(loader.matchAll(/\brequire\(([^)]*)\)/g), ([, name]) => name);
+  const own = ["fs", "path"].map((name) => `"node:${name}"`);
+  expect(required).toEqual([
+    ...own,
+    ...napi.targets.map((name) => `"@letta/app-client-native-${PLATFORMS[name]}"`),
+  ]);
+});
+
+it("is no module of a bundler's: it says so, and does not need the folder that modules have", () => {
+  const loader = fs.readFileSync(new URL("../dist/cjs/native.cjs", import.meta.url), "utf8");
+  const bundled = new Function("exports", "require", "__dirname", loader);
+  const require = (name: string) => {
+    if (name.startsWith("node:")) return createRequire(import.meta.url)(name);
+    throw new Error(`Dynamic require of "${name}" is not supported`);
+  };
+  const { message } = thrown(() => bundled({}, require, undefined)) as Error;
+  expect(message).toContain("Dynamic require of");
+  expect(message).toContain("A bundler has to leave @letta/app-client-native as it is");
+});
+
 it.runIf(process.platform === "linux")("tells the C libraries of Linux apart", () => {
   const real = process.execPath;
   onTestFinished(() => {
