@@ -44,6 +44,7 @@ import type { TurnResult } from "./results.js";
 import { Sending } from "./sending.js";
 import { Session } from "./session.js";
 import { ClientSocket } from "./socket.js";
+import { fromOutside } from "./stacks.js";
 import { Standing } from "./standing.js";
 import { MESSAGES_NAMES, MessageStream, type MessagesOptions } from "./stream.js";
 import { Subscribers } from "./subscribers.js";
@@ -161,7 +162,8 @@ export class AppServerClient extends DocumentedClient {
       if (opens) this.#socket?.opened();
       return this;
     };
-    return this.#calls.make({ start, read, signal });
+    // Awaited here and below, so that an error has the frames of whoever has called this.
+    return await this.#calls.make({ start, read, signal });
   }
 
   /**
@@ -428,7 +430,7 @@ export class AppServerClient extends DocumentedClient {
     if (predicate !== undefined) checkPredicate(predicate);
     const complete = () =>
       ofType ? this.#sending.command(first, second) : this.#sending.withId(first, true);
-    return this.#sending.request(complete, options, { predicate, checked: true });
+    return await this.#sending.request(complete, options, { predicate, checked: true });
   }
 
   /**
@@ -444,7 +446,7 @@ export class AppServerClient extends DocumentedClient {
     if (typeof checkedCommand(command).request_id !== "string") {
       throw new InvalidCommand("field `request_id`: expected a string");
     }
-    return this.#sending.request(() => command, options, { predicate, checked: false });
+    return await this.#sending.request(() => command, options, { predicate, checked: false });
   }
 
   /**
@@ -487,7 +489,7 @@ export class AppServerClient extends DocumentedClient {
   }
 
   #failure(text: string): LettaAppError {
-    const error = errorFromJson(text);
+    const error = fromOutside(errorFromJson(text));
     if (!(error instanceof ApprovalRequired)) return error;
     const { runtime, requestId: request_id } = error.request;
     return error.answeredBy((decision) => {

@@ -5,6 +5,7 @@ import { describe } from "./describe.js";
 import { InvalidCommand } from "./errors.js";
 import { FRAME_DEPTH, fieldNamed, jsonText } from "./json.js";
 import { requestIdRule } from "./native.cjs";
+import { fromOutside } from "./stacks.js";
 
 /** A command before the engine has checked it. */
 export type Command = Record<string, unknown> & { type: string; request_id?: string };
@@ -25,7 +26,7 @@ export function checkedCommand<T>(value: T, name = "command"): T & object {
 /** The text of a command; names the field that has none. */
 export function commandText(command: object): string {
   const refuse = (path: string, words: string) =>
-    new InvalidCommand(`${fieldNamed(path)}: ${words}`);
+    fromOutside(new InvalidCommand(`${fieldNamed(path)}: ${words}`));
   return jsonText(command, refuse, FRAME_DEPTH);
 }
 

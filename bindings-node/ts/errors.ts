@@ -33,6 +33,7 @@ import { ApprovalRequest, type Decision } from "./approvals.js";
 import { hintInOurNames, messageInOurNames } from "./names.js";
 import type { ControlRequestMessage } from "./protocol.js";
 import { type NativeResult, type TurnResult, turnResult } from "./results.js";
+import { fromOutside } from "./stacks.js";
 
 /** The engine's form of an error. */
 interface NativeError {
@@ -417,7 +418,9 @@ export function translated<T>(call: () => T): T {
     return call();
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };
-    if (code === "LettaAppError" && typeof message === "string") throw errorFromJson(message);
+    if (code === "LettaAppError" && typeof message === "string") {
+      throw fromOutside(errorFromJson(message));
+    }
     throw error;
   }
 }

@@ -153,6 +153,8 @@ class Copy {
     const steps = this.#path.slice(0, LONGEST_PATH).join("").replace(/^\./, "");
     const path = this.#path.length > LONGEST_PATH ? `${steps}…` : steps;
     this.#refused = this.#refuse(path, words);
+    // From where the value was handed over; the steps into it are in the path.
+    Error.captureStackTrace?.(this.#refused, jsonText);
     return this.#refused;
   }
 }

@@ -4,6 +4,7 @@ import { outside } from "./context.js";
 import { AbortError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
+import { traced } from "./stacks.js";
 import { setImmediate, setInterval } from "./timers.js";
 
 /** How the answer to a request is found. */
@@ -88,12 +89,16 @@ export class PendingCalls {
   }
 
   /** Makes a call. A signal that is aborted already lets nothing be sent. */
-  make<T>(plan: CallPlan<T>, token = this.#engine.token()): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const { start, signal, judge, ended, read } = plan;
-      const done = (text: string) => resolve(read(text));
-      this.begin({ start, signal, judge, ended, resolve: done, reject }, token);
-    });
+  async make<T>(plan: CallPlan<T>, token = this.#engine.token()): Promise<T> {
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        const { start, signal, judge, ended, read } = plan;
+        const done = (text: string) => resolve(read(text));
+        this.begin({ start, signal, judge, ended, resolve: done, reject }, token);
+      });
+    } catch (error) {
+      throw traced(error);
+    }
   }
 
   /** The same without a promise: throws what kept the call from being started. */

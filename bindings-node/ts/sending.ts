@@ -17,6 +17,7 @@ import type { FrameParser } from "./messages.js";
 import type { Connection } from "./native.cjs";
 import { nativeTimeout, type RequestOptions } from "./options.js";
 import type { Expected, PendingCalls } from "./pending.js";
+import { fromOutside, traced } from "./stacks.js";
 import type { AppServerSendCommand } from "./types.js";
 
 /** What one client sends. */
@@ -49,7 +50,8 @@ export class Sending {
   }
 
   checkOpen(): void {
-    if (this.#closed) throw new ClientClosed("the client is closed", { hint: "make a new one" });
+    if (!this.#closed) return;
+    throw fromOutside(new ClientClosed("the client is closed", { hint: "make a new one" }));
   }
 
   /** The input of a turn; what it lacks is added by the engine, and here for those who see it before. */
@@ -75,7 +77,19 @@ export class Sending {
   }
 
   /** Sends what `complete` gives, and resolves with its answer; rejects with what `complete` throws. */
-  request<T extends object>(
+  async request<T extends object>(
+    complete: () => object,
+    options: RequestOptions,
+    expected: Expected,
+  ): Promise<T> {
+    try {
+      return await this.#request<T>(complete, options, expected);
+    } catch (error) {
+      throw traced(error);
+    }
+  }
+
+  #request<T extends object>(
     complete: () => object,
     options: RequestOptions,
     { predicate, checked }: Expected,

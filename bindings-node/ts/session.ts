@@ -22,6 +22,7 @@ import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
 import type { Reading } from "./reading.js";
 import type { TurnResult, Usage } from "./results.js";
+import { traced } from "./stacks.js";
 import {
   type Conversation,
   type StructuredOptions,
@@ -175,12 +176,16 @@ export class Session {
   async run(prompt: Prompt, options: RunTurnOptions | StructuredOptions = {}): Promise<TurnResult> {
     checkedObject("options", options);
     if ("outputSchema" in options && options.outputSchema !== undefined) {
-      return structured(this.#conversation, prompt, options);
+      return await structured(this.#conversation, prompt, options);
     }
     const own: RunTurnOptions = options;
     const check = own.check ?? this.#turns.check ?? true;
     const resend = own.resend ?? this.#turns.resend ?? "if_uncommitted";
-    return this.#begin(this.#command(prompt), { ...own, check, resend }).leaveEvents();
+    try {
+      return await this.#begin(this.#command(prompt), { ...own, check, resend }).leaveEvents();
+    } catch (error) {
+      throw traced(error);
+    }
   }
 
   /**

@@ -4,6 +4,7 @@
 import type { EventQueue } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import type { Reading } from "./reading.js";
+import { traced } from "./stacks.js";
 import { Chunks, type UIMessageChunk } from "./uimessages.js";
 
 /** Each event is given once: of two loops each would have a part, in silence. */
@@ -51,12 +52,20 @@ export class TurnIterator<T> implements Reading<T> {
 
   async #later(): Promise<IteratorResult<T, undefined>> {
     while (!this.#done) {
-      const event = this.#events.take() ?? this.#end();
+      const event = this.#events.take() ?? this.#last();
       const value = event && this.#pick(event);
       if (value !== undefined) return { done: false, value };
       if (!event && !this.#done) await this.#events.changed();
     }
     return { done: true, value: undefined };
+  }
+
+  #last(): TurnEvent | undefined {
+    try {
+      return this.#end();
+    } catch (error) {
+      throw traced(error);
+    }
   }
 
   async return(): Promise<IteratorResult<T, undefined>> {
