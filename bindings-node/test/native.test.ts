@@ -116,11 +116,18 @@ it("works under fake timers", async () => {
   expect((await client.runTurn({ runtime, payload: say("?") })).text).toBe("42");
 });
 
-it.each(["require", "import"])("works under the fake timers of node:test: %s", async (load) => {
+it.each([
+  ["require", "before"],
+  ["require", "after"],
+  ["import", "before"],
+  ["import", "after"],
+])("works under the fake timers of node:test: %s, loaded %s", async (load, when) => {
   const program = fileURLToPath(new URL("lifecycle/faketimers.cjs", import.meta.url));
   // Where something waits for a timer, it is killed, or ends with nothing to wait for.
-  const child = await promisify(execFile)(process.execPath, [program, load], { timeout: 10_000 });
-  expect(child.stdout).toBe("42 42 42");
+  const child = await promisify(execFile)(process.execPath, [program, load, when], {
+    timeout: 10_000,
+  });
+  expect(child.stdout).toBe("42 42 42 read");
 });
 
 it("keeps up with a long answer", { timeout: 30_000 }, async () => {

@@ -1,11 +1,10 @@
 /** The calls that wait for their completion. */
 
-import { outside } from "./context.js";
 import { AbortError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
 import { traced } from "./stacks.js";
-import { setImmediate, setInterval } from "./timers.js";
+import { type Alive, keepAlive, setImmediate } from "./timers.js";
 
 /** How the answer to a request is found. */
 export interface Expected {
@@ -54,19 +53,16 @@ interface Engine {
   resolve(token: number): void;
 }
 
-/** The longest interval there is; its callback does nothing. */
-const IDLE_MS = 2 ** 31 - 1;
-
-/** How many clients have calls pending, and the timer that keeps the process alive for them. */
+/** How many clients have calls pending, and what keeps the process alive for them. */
 let held = 0;
-let alive: NodeJS.Timeout | undefined;
+let alive: Alive | undefined;
 
-/** Keeps the process alive. One timer for all times and clients: it costs less to stop and go than to be made. */
+/** Keeps the process alive. One for all times and clients: it costs less to stop and go than to be made. */
 export function hold(): void {
   held += 1;
   if (held > 1) return;
   if (alive) alive.ref();
-  else alive = outside(() => setInterval(() => {}, IDLE_MS));
+  else alive = keepAlive();
 }
 
 /** Ends that. */
