@@ -118,6 +118,7 @@ it("asks for several calls one after the other", async () => {
 
 describe("denies with a reason when a handler", () => {
   const updatedInput = {};
+  const noJson = { behavior: "allow", updated_input: { big: 1n } };
   it.each<[string, ApprovalHandler, string]>([
     ["rejects", () => Promise.reject(new Error("no luck")), "failed: no luck"],
     [
@@ -131,7 +132,8 @@ describe("denies with a reason when a handler", () => {
     ["returns a truth", () => true as never, "expected allow(…) or deny(…)"],
     ["returns another word", () => ({ behavior: "maybe" }) as never, "expected allow(…)"],
     ["writes by hand", () => ({ behavior: "allow", updatedInput }) as never, "updated_input"],
-    ["returns what is no JSON", () => allow({ updatedInput: { big: 1n } }), "BigInt"],
+    ["returns what is no JSON", () => noJson as never, "updated_input.big: expected a JSON value"],
+    ["allows what is no JSON", () => allow({ updatedInput: { big: 1n } }), "updatedInput.big: "],
   ])("%s", async (_, handler, words) => {
     const warned = nextWarning("AppClientHandlerWarning");
     const { client, result, answer, call } = await decided(handler);
@@ -143,8 +145,8 @@ describe("denies with a reason when a handler", () => {
   });
 
   it.each<[string, ApprovalHandler, string]>([
-    ["arguments", () => allow({ updatedInput: "text" as never }), "updated_input"],
-    ["no reason", () => deny(undefined as never), "message"],
+    ["arguments", () => ({ ...allow(), updated_input: "text" as never }), "updated_input"],
+    ["no reason", () => ({ behavior: "deny" }) as never, "message"],
   ])("returns an invalid decision: %s", async (_, handler, field) => {
     const warned = nextWarning("AppClientApprovalWarning");
     const { answer, call } = await decided(handler);

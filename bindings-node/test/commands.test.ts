@@ -33,8 +33,16 @@ describe("bad commands are refused by field, before anything is sent", () => {
     ["an array", (c) => untyped(c).sendRaw?.([1]), "command"],
     ["no type", (c) => untyped(c).sendRaw?.({}), "type"],
     ["a type that is no text", (c) => untyped(c).sendRaw?.({ type: 7 }), "type"],
-    ["a bigint", (c) => c.sendRaw({ type: "x", value: 1n }), "JSON"],
-    ["a circle", (c) => c.sendRaw(circular as { type: string }), "JSON"],
+    [
+      "a bigint",
+      (c) => c.sendRaw({ type: "x", value: 1n }),
+      "field `value`: expected a JSON value",
+    ],
+    [
+      "a circle",
+      (c) => c.sendRaw(circular as { type: string }),
+      "field `self`: it contains itself",
+    ],
     ["no runtime", (c) => untyped(c).sync?.({}), "runtime"],
     ["an empty agent", (c) => c.sync({ runtime: { ...runtime, agent_id: "" } }), "agent_id"],
     ["an unknown mode", (c) => untyped(c).runtimeStart?.({ agent_id: "a", mode: "yolo" }), "mode"],

@@ -113,6 +113,18 @@ describe.each(TABLE)("%o", (Class, code, retryable, turn, own) => {
     expect(TREE).toContain(Class.name);
   });
 
+  it("has its name also where a program was made smaller, whose classes have others", () => {
+    const { name } = Class;
+    Object.defineProperty(Class, "name", { value: "a", configurable: true });
+    try {
+      const error = new (Class as new (words: string) => Error)("no luck");
+      expect(error.name).toBe(name);
+      expect(api.isLettaAppError(error)).toBe(true);
+    } finally {
+      Object.defineProperty(Class, "name", { value: name, configurable: true });
+    }
+  });
+
   it("is made of the engine's error, with a hint and without one", () => {
     const bare = errorFromJson(JSON.stringify(kind.bare));
     expect(bare).toMatchObject({
@@ -233,6 +245,7 @@ it("exports what it promises", () => {
       "deny",
       "gather",
       "isAppServerInfoResponseMessage",
+      "isLettaAppError",
       "map",
       "policy",
       "rawText",

@@ -28,6 +28,42 @@ it("names the missing binary and its remedy", () => {
   expect(complaint()).toContain(`npm i ${platform}`);
 });
 
+/** What packages of platforms are called, by the names that Rust has for those. */
+const PLATFORMS: Record<string, string> = {
+  "x86_64-unknown-linux-gnu": "linux-x64-gnu",
+  "aarch64-unknown-linux-gnu": "linux-arm64-gnu",
+  "x86_64-unknown-linux-musl": "linux-x64-musl",
+  "aarch64-unknown-linux-musl": "linux-arm64-musl",
+  "x86_64-apple-darwin": "darwin-x64",
+  "aarch64-apple-darwin": "darwin-arm64",
+  "x86_64-pc-windows-msvc": "win32-x64-msvc",
+};
+
+it("requires the packages of all platforms by names that stand in it, and nothing else", () => {
+  const loader = fs.readFileSync(new URL("../dist/cjs/native.cjs", import.meta.url), "utf8");
+  const { napi } = JSON.parse(
+    fs.readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+  ) as { napi: { targets: string[] } };
+  const required = Array.from(loader.matchAll(/\brequire\(([^)]*)\)/g), ([, name]) => name);
+  const own = ["fs", "path"].map((name) => `"node:${name}"`);
+  expect(required).toEqual([
+    ...own,
+    ...napi.targets.map((name) => `"@letta/app-client-native-${PLATFORMS[name]}"`),
+  ]);
+});
+
+it("is no module of a bundler's: it says so, and does not need the folder that modules have", () => {
+  const loader = fs.readFileSync(new URL("../dist/cjs/native.cjs", import.meta.url), "utf8");
+  const bundled = new Function("exports", "require", "__dirname", loader);
+  const require = (name: string) => {
+    if (name.startsWith("node:")) return createRequire(import.meta.url)(name);
+    throw new Error(`Dynamic require of "${name}" is not supported`);
+  };
+  const { message } = thrown(() => bundled({}, require, undefined)) as Error;
+  expect(message).toContain("Dynamic require of");
+  expect(message).toContain("A bundler has to leave @letta/app-client-native as it is");
+});
+
 it.runIf(process.platform === "linux")("tells the C libraries of Linux apart", () => {
   const real = process.execPath;
   onTestFinished(() => {
@@ -62,6 +98,14 @@ it("loads the same add-on from ES modules and CommonJS", async () => {
   await Promise.all(clients.map((client) => client.close()));
 });
 
+it.each(["", "/testing"])("has one copy of its values for both: %s", async (entry) => {
+  const name = `@letta/app-client-native${entry}`;
+  const required = createRequire(import.meta.url)(name) as Record<string, unknown>;
+  const imported = (await import(name)) as Record<string, unknown>;
+  expect(Object.keys(imported).sort()).toEqual(Object.keys(required).sort());
+  for (const [each, value] of Object.entries(required)) expect(imported[each]).toBe(value);
+});
+
 it("works under fake timers", async () => {
   vi.useFakeTimers();
   onTestFinished(() => {
@@ -72,11 +116,18 @@ it("works under fake timers", async () => {
   expect((await client.runTurn({ runtime, payload: say("?") })).text).toBe("42");
 });
 
-it.each(["require", "import"])("works under the fake timers of node:test: %s", async (load) => {
+it.each([
+  ["require", "before"],
+  ["require", "after"],
+  ["import", "before"],
+  ["import", "after"],
+])("works under the fake timers of node:test: %s, loaded %s", async (load, when) => {
   const program = fileURLToPath(new URL("lifecycle/faketimers.cjs", import.meta.url));
   // Where something waits for a timer, it is killed, or ends with nothing to wait for.
-  const child = await promisify(execFile)(process.execPath, [program, load], { timeout: 10_000 });
-  expect(child.stdout).toBe("42 42 42");
+  const child = await promisify(execFile)(process.execPath, [program, load, when], {
+    timeout: 10_000,
+  });
+  expect(child.stdout).toBe("42 42 42 read");
 });
 
 it("keeps up with a long answer", { timeout: 30_000 }, async () => {

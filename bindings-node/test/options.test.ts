@@ -1,7 +1,9 @@
+import { runInNewContext } from "node:vm";
 import {
   type AppServerClient,
   type AppServerClientOptions,
   allow,
+  connect,
   createAppServerClient,
   InvalidOption,
   resolveAppServerChannelUrl,
@@ -159,4 +161,18 @@ it("refuses scripts and recordings that cannot be read", async () => {
     InvalidOption,
   );
   expect(await rejection(MockServer.play("no such file"))).toBeInstanceOf(InvalidOption);
+});
+
+it("takes a URL wherever it takes the text of one", async () => {
+  const mock = await startMock();
+  const url = new URL(mock.url);
+  const foreign = runInNewContext("url", { url });
+  for (const target of [url, { url }, foreign]) {
+    await (await connect(target)).close();
+  }
+  expect(createAppServerClient({ url }).state).toBe("new");
+  expect(resolveAppServerUrl(url)).toBe(resolveAppServerUrl(mock.url));
+  expect(await rejection(connect(new URL("ftp://h")))).toMatchObject({
+    message: expect.stringMatching(/^url: /),
+  });
 });

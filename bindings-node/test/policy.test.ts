@@ -13,7 +13,7 @@ import {
   policy,
 } from "@letta/app-client-native";
 import { describe, expect, expectTypeOf, it } from "vitest";
-import { ApprovalRequest as Request } from "../dist/esm/approvals.js";
+import { ApprovalRequest as Request } from "../dist/cjs/approvals.js";
 import { nextWarning, prepared, rejection, say, thrown } from "./helpers.js";
 
 /** A question about a tool. */
@@ -420,7 +420,7 @@ describe("a record", () => {
   it.each<[string, unknown, string]>([
     ["a truth", true, "expected allow(…) or deny(…)"],
     ["another word", { behavior: "allow", updatedInput: {} }, "updatedInput: on the wire it is"],
-    ["no JSON", { behavior: "allow", updated_input: { big: 1n } }, "BigInt"],
+    ["no JSON", { behavior: "allow", updated_input: { big: 1n } }, "updated_input.big"],
   ])("has no decision for %s", async (_, value, words) => {
     const handler = audit(() => value as never);
     const failed = await rejection(Promise.resolve(handler(bash("ls"), options())));

@@ -48,6 +48,14 @@ function runs(pid: number): boolean {
   }
 }
 
+it("passes on an environment with what is not set", async () => {
+  const asks = `console.log("KEY=" + process.env.KEY + " LEFT=" + process.env.LEFT);${STAND_IN}`;
+  const env = { ...process.env, KEY: "value", LEFT: undefined };
+  const command = [process.execPath, "-e", asks, "--"];
+  await using server = await spawnAppServer({ command, cwd: folder(), env });
+  expect(server.output().join("\n")).toContain("KEY=value LEFT=undefined");
+});
+
 it("starts with a token and ends when it is closed", async () => {
   const cwd = folder();
   const server = await spawnAppServer({ command, cwd });

@@ -434,3 +434,17 @@ it("gives the stored messages of a default conversation, which has no id of its 
   expect(texts[0]).toContain("one");
   expect(texts[1]).toContain("two");
 });
+
+it.each(["stream", "textStream"] as const)(
+  "stops what %s reads at the end of a block",
+  async (how) => {
+    const { mock, session } = await started({ turns: [{ text: ["4", "2"], hang: true }] });
+    const items = session[how]("?");
+    await items.next();
+    await items[Symbol.asyncDispose]();
+    mock.assertReceived("abort_message", { times: 1 });
+    expect(await items.next()).toEqual({ done: true, value: undefined });
+    // What has ended is left alone.
+    await items[Symbol.asyncDispose]();
+  },
+);

@@ -256,7 +256,7 @@ it.each<[string, unknown]>([
   const { mock, session } = await started([submits(good)]);
   const error = await rejection(session.run("?", { outputSchema: outputSchema as OutputSchema }));
   expect(error).toBeInstanceOf(InvalidOption);
-  expect(error).toMatchObject({ message: expect.stringMatching(/^outputSchema: /) });
+  expect(error).toMatchObject({ message: expect.stringMatching(/^outputSchema[.:]/) });
   const ignored = { outputSchema } as object;
   if (outputSchema) expect(() => session.send("?", ignored)).toThrow("outputSchema: only run");
   expect(registered(mock)).toEqual([]);
@@ -276,6 +276,16 @@ it.each([[5], [null], [{ a: 1 }]])(
     mock.assertReceived("input", { times: 0 });
   },
 );
+
+it("refuses what has no JSON in a prompt, before anything is sent", async () => {
+  const { mock, session } = await started([submits(good)]);
+  const parts = [{ type: "text", text: "?", meta: new Map() }] as never;
+  expect(await rejection(session.run(parts, { outputSchema: finding }))).toMatchObject({
+    code: "invalid_command",
+    message: "field `payload.messages[0].content[0].meta`: expected a JSON value, got Map",
+  });
+  expect(registered(mock)).toEqual([]);
+});
 
 it("does not take what an earlier turn hands in", async () => {
   const { mock, client, session } = await started([{ text: "half", hang: true }]);

@@ -90,7 +90,7 @@ describe("what a tool returns", () => {
   it.each<[string, unknown, string]>([
     ["a function", () => 1, "returned a function, which has no JSON"],
     ["a symbol", Symbol("a"), "returned a symbol, which has no JSON"],
-    ["a big integer", 1n, "BigInt"],
+    ["a big integer", 1n, "returned a bigint, which has no JSON"],
     ["a map", new Map([[1, 2]]), "returned a Map, which has no JSON"],
     ["a buffer of no kind", new ArrayBuffer(2), "returned a ArrayBuffer, which has no JSON"],
     ["an error", new Error("no luck"), "no luck"],

@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@letta/app-client-native";
 import { InvalidOption, tool } from "@letta/app-client-native";
 import { describe, expect, it } from "vitest";
+import * as mini from "zod/mini";
 import { thrown } from "./helpers.js";
 import { jsonSchema, userSchema } from "./tooling.js";
 
@@ -70,10 +71,24 @@ describe("the JSON schema", () => {
     });
   });
 
+  it("is written by the program for zod/mini, as the message says", () => {
+    const parameters = mini.object({
+      email: mini.string(),
+      name: mini._default(mini.string(), ""),
+    });
+    expect(thrown(() => tool({ ...options, parameters }))).toMatchObject({
+      message: expect.stringContaining("parameters: this schema of zod has no JSON schema"),
+      hint: expect.stringContaining('jsonSchema: z.toJSONSchema(schema, { io: "input" })'),
+    });
+    const jsonSchema = mini.toJSONSchema(parameters, { io: "input" });
+    const { definition } = tool({ ...options, parameters, jsonSchema });
+    expect(definition.parameters).toMatchObject({ type: "object", required: ["email"] });
+  });
+
   it.each<[string, Record<string, unknown>, string]>([
     ["another type", { type: "string" }, "jsonSchema: expected a schema of an object, got one of"],
     ["a list", [] as never, "jsonSchema: expected a JSON schema object"],
-    ["no JSON", { type: "object", default: 1n }, "jsonSchema: cannot be written as JSON"],
+    ["no JSON", { type: "object", default: 1n }, "jsonSchema.default: expected a JSON value"],
   ])("is refused: %s", (_, given, words) => {
     expect(thrown(() => offered(userSchema(), given))).toMatchObject({
       code: "invalid_option",

@@ -1,6 +1,9 @@
 /** Permissions: what the server asks, and what is answered (section 13). */
 
-import { checkedOptions, type NamesOf } from "./checks.js";
+import { check, checkedOptions, type NamesOf, show } from "./checks.js";
+import { isError } from "./describe.js";
+import { InvalidOption } from "./errors.js";
+import { jsonText, kindOf } from "./json.js";
 import { parsedFrame } from "./messages.js";
 import type {
   ApprovalResponseAllowDecision,
@@ -36,12 +39,14 @@ const ALLOW_NAMES: NamesOf<AllowOptions> = {
  * Makes the decision that the tool may run: `decision.behavior: "allow"` (section 13). It sends nothing by
  * itself: return it from an approval handler, or pass it as the `decision` of an `input`.
  *
- * @throws {@link InvalidOption} for an unknown option, because otherwise the tool would run with other
- * arguments than you meant.
+ * @throws {@link InvalidOption} for an unknown option or one of the wrong type, and for arguments that JSON cannot
+ * express, because otherwise the tool would run with other arguments than you meant.
  */
 export function allow(options: AllowOptions = {}): ApprovalResponseAllowDecision {
   const { updatedInput, suggestions, message } = checkedOptions(options, ALLOW_NAMES);
-  const ids = suggestions?.map((each) => (typeof each === "string" ? each : each.id));
+  const ids = suggestions === undefined ? undefined : idsOf(suggestions);
+  check("message", message, "string");
+  if (updatedInput !== undefined) checkInput(updatedInput);
   return {
     behavior: "allow",
     ...(message !== undefined && { message }),
@@ -50,10 +55,41 @@ export function allow(options: AllowOptions = {}): ApprovalResponseAllowDecision
   };
 }
 
+/** Arguments are a JSON object: of a map, or of what is no number, the server would get nothing. */
+function checkInput(input: unknown): void {
+  if (typeof input !== "object" || input === null || Array.isArray(input)) {
+    const got = Array.isArray(input) ? "an array" : show(input);
+    throw new InvalidOption(`updatedInput: expected an object, got ${got}`);
+  }
+  jsonText(input, (path, words) => {
+    return new InvalidOption(`updatedInput${path && `.${path}`}: ${words}`);
+  });
+}
+
+function idsOf(suggestions: readonly (string | PermissionSuggestion)[]): string[] {
+  if (!Array.isArray(suggestions)) {
+    const got = show(suggestions);
+    throw new InvalidOption(`suggestions: expected a list of suggestions or ids, got ${got}`);
+  }
+  return suggestions.map((each: string | Partial<PermissionSuggestion> | null, index) => {
+    const id = typeof each === "string" ? each : each?.id;
+    if (typeof id === "string") return id;
+    const got = show(each);
+    throw new InvalidOption(`suggestions[${index}]: expected a suggestion or its id, got ${got}`);
+  });
+}
+
 /**
  * Makes the decision that the tool must not run; the model gets the message as the tool's result (section 13).
+ *
+ * @throws {@link InvalidOption} for a message that is not a string.
  */
 export function deny(message: string): ApprovalResponseDenyDecision {
+  if (typeof message !== "string") {
+    const hint = isError(message) ? "give its message" : undefined;
+    const got = message === undefined ? "nothing" : kindOf(message);
+    throw new InvalidOption(`message: expected a string, got ${got}`, { hint });
+  }
   return { behavior: "deny", message };
 }
 

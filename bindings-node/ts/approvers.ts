@@ -2,13 +2,14 @@
 
 import { type ApprovalHandler, ApprovalRequest } from "./approvals.js";
 import type { NamesOf } from "./checks.js";
-import { checkedDecision } from "./decisions.js";
+import { Context } from "./context.js";
+import { checkedDecision, decisionText } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { reportHandlerError } from "./handlers.js";
 import { approverFailed } from "./native.cjs";
 import type { ControlRequestMessage, RuntimeScope } from "./protocol.js";
-import { RunningHandlers } from "./running.js";
+import { type HandlerOptions, RunningHandlers } from "./running.js";
 import type { ApprovalRequestOptions } from "./types.js";
 
 /** The engine's side of permissions. It decides which handler is asked, and when. */
@@ -24,9 +25,10 @@ interface Engine {
   failApproval(ask: number, error: string): void;
 }
 
-/** A handler, and what it is called in reports. */
+/** A handler, where it runs, and what it is called in reports. */
 interface Approver {
   handler: ApprovalHandler;
+  context: Context;
   event: "onApproval" | "onApprovalRequest";
 }
 
@@ -65,7 +67,7 @@ export class Approvers {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
     }
     const token = this.#engine.token();
-    this.#register(token, { handler, event: "onApprovalRequest" });
+    this.#register(token, handler, "onApprovalRequest");
     this.#registered += 1;
     this.#engine.handleApprovals(token, agent, conversation, true);
     this.#changed();
@@ -79,12 +81,13 @@ export class Approvers {
 
   /** A turn has a handler of its own. */
   expect(token: number, handler: ApprovalHandler): void {
-    this.#register(token, { handler, event: "onApproval" });
+    this.#register(token, handler, "onApproval");
   }
 
-  #register(token: number, approver: Approver): void {
+  /** Whoever registers it is whom it decides for: it runs there. */
+  #register(token: number, handler: ApprovalHandler, event: Approver["event"]): void {
     this.#approvers ??= new Map();
-    this.#approvers.set(token, approver);
+    this.#approvers.set(token, { handler, event, context: new Context() });
   }
 
   /** That turn is not followed any more. */
@@ -96,12 +99,13 @@ export class Approvers {
   ask(token: number, text: string, parse: (text: string) => ControlRequestMessage): void {
     const approver = this.#approvers?.get(token);
     if (!approver) return;
-    const { handler, event } = approver;
+    const { handler, event, context } = approver;
     const question = JSON.parse(text) as { ask: number; text: string };
     const request = new ApprovalRequest(parse(question.text));
-    void this.#running.run(question.ask, (options) => handler(request, options), {
+    const decide = (options: HandlerOptions) => context.run(() => handler(request, options));
+    void this.#running.run(question.ask, decide, {
       returned: (value) => {
-        const decision = JSON.stringify(checkedDecision(value));
+        const decision = decisionText(checkedDecision(value));
         this.#engine.answerApproval(question.ask, decision);
       },
       failed: (error) => {

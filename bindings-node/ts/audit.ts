@@ -3,7 +3,7 @@
 import type { ApprovalHandler, ApprovalRequest, Decision } from "./approvals.js";
 import { check, checkedOptions } from "./checks.js";
 import { decider, named, standsFor } from "./deciders.js";
-import { checkedDecision } from "./decisions.js";
+import { checkedDecision, decisionText } from "./decisions.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { checkDecision } from "./native.cjs";
@@ -86,7 +86,7 @@ export function audited(
     try {
       const decision = checkedDecision(await handler(request, options));
       // In its form on the wire: what has none does not count, and denies.
-      const text = JSON.stringify(decision);
+      const text = decisionText(decision);
       const wrong = late() ?? checkDecision(text);
       keep(wrong === null ? JSON.parse(text) : null, wrong);
       return decision;

@@ -7,6 +7,7 @@ import { APPROVAL_NAMES, Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
 import { checkedOptions } from "./checks.js";
 import { checkedCommand } from "./commands.js";
+import { outside } from "./context.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
@@ -43,6 +44,7 @@ import type { TurnResult } from "./results.js";
 import { Sending } from "./sending.js";
 import { Session } from "./session.js";
 import { ClientSocket } from "./socket.js";
+import { fromOutside } from "./stacks.js";
 import { Standing } from "./standing.js";
 import { MESSAGES_NAMES, MessageStream, type MessagesOptions } from "./stream.js";
 import { Subscribers } from "./subscribers.js";
@@ -58,7 +60,7 @@ function opened(
   ring: () => void,
 ): Connection {
   const native = nativeOptions(options, played);
-  const connection = translated(() => new Connection(native, ring));
+  const connection = outside(() => translated(() => new Connection(native, ring)));
   if (typeof options.redact === "function") serveRecording(connection, options.redact);
   warnOfToken(connection.insecureToken(), native.url);
   return connection;
@@ -161,7 +163,8 @@ export class AppServerClient extends DocumentedClient {
       if (opens) this.#socket?.opened();
       return this;
     };
-    return this.#calls.make({ start, read, signal });
+    // Awaited here and below, so that an error has the frames of whoever has called this.
+    return await this.#calls.make({ start, read, signal });
   }
 
   /**
@@ -430,7 +433,7 @@ export class AppServerClient extends DocumentedClient {
     if (predicate !== undefined) checkPredicate(predicate);
     const complete = () =>
       ofType ? this.#sending.command(first, second) : this.#sending.withId(first, true);
-    return this.#sending.request(complete, options, { predicate, check: "catalog" });
+    return await this.#sending.request(complete, options, { predicate, check: "catalog" });
   }
 
   /**
@@ -446,7 +449,7 @@ export class AppServerClient extends DocumentedClient {
     if (typeof checkedCommand(command).request_id !== "string") {
       throw new InvalidCommand("field `request_id`: expected a string");
     }
-    return this.#sending.request(() => command, options, { predicate, check: "shape" });
+    return await this.#sending.request(() => command, options, { predicate, check: "shape" });
   }
 
   /**
@@ -490,7 +493,7 @@ export class AppServerClient extends DocumentedClient {
   }
 
   #failure(text: string): LettaAppError {
-    const error = errorFromJson(text);
+    const error = fromOutside(errorFromJson(text));
     if (!(error instanceof ApprovalRequired)) return error;
     const { runtime, requestId: request_id } = error.request;
     return error.answeredBy((decision) => {

@@ -3,7 +3,9 @@
 import { randomUUID } from "node:crypto";
 import { describe } from "./describe.js";
 import { InvalidCommand } from "./errors.js";
+import { FRAME_DEPTH, fieldNamed, jsonText } from "./json.js";
 import { requestIdRule } from "./native.cjs";
+import { fromOutside } from "./stacks.js";
 
 /** A command before the engine has checked it. */
 export type Command = Record<string, unknown> & { type: string; request_id?: string };
@@ -21,15 +23,11 @@ export function checkedCommand<T>(value: T, name = "command"): T & object {
   return value;
 }
 
-/** The text of a command. */
+/** The text of a command; names the field that has none. */
 export function commandText(command: object): string {
-  try {
-    const text: unknown = JSON.stringify(command);
-    if (typeof text === "string") return text;
-  } catch (error) {
-    throw new InvalidCommand(`command: cannot be written as JSON: ${describe(error)}`);
-  }
-  throw new InvalidCommand("command: cannot be written as JSON");
+  const refuse = (path: string, words: string) =>
+    fromOutside(new InvalidCommand(`${fieldNamed(path)}: ${words}`));
+  return jsonText(command, refuse, FRAME_DEPTH);
 }
 
 /** A command from its type and the other fields: a copy, made as V8 makes it fastest. */

@@ -12,6 +12,7 @@ import {
 } from "./options.js";
 import { isReplay, type Replay } from "./recording.js";
 import { type AppServer, isServer } from "./server.js";
+import { urlText } from "./url.js";
 
 /**
  * What `connect` takes besides a server of your own or a recording: the options of the client, and the `signal`
@@ -30,10 +31,13 @@ export function createAppServerClient(options: AppServerClientOptions): AppServe
   return new AppServerClient(optionsFor(options));
 }
 
-function optionsFor(target: string | AppServer | AppServerClientOptions): AppServerClientOptions {
-  if (typeof target === "string") return { url: target };
+function optionsFor(
+  target: string | URL | AppServer | AppServerClientOptions,
+): AppServerClientOptions {
+  const url = urlText(target);
+  if (typeof url === "string") return { url };
   if (isServer(target)) return { url: target.url, authToken: target.authToken };
-  return target;
+  return target as AppServerClientOptions;
 }
 
 /**
@@ -42,7 +46,7 @@ function optionsFor(target: string | AppServer | AppServerClientOptions): AppSer
  * {@link AppServerClient.connect} does, and with {@link InvalidOption}.
  */
 export function connect(
-  target: string | AppServerClientOptions,
+  target: string | URL | AppServerClientOptions,
   options?: CallOptions,
 ): Promise<AppServerClient>;
 /**
@@ -55,11 +59,11 @@ export function connect(
   options?: ConnectSettings,
 ): Promise<AppServerClient>;
 export function connect(
-  target: string | AppServer | AppServerClientOptions | Replay,
+  target: string | URL | AppServer | AppServerClientOptions | Replay,
   options?: CallOptions,
 ): Promise<AppServerClient>;
 export async function connect(
-  target: string | AppServer | AppServerClientOptions | Replay,
+  target: string | URL | AppServer | AppServerClientOptions | Replay,
   options: ConnectSettings = {},
 ): Promise<AppServerClient> {
   const { signal, ...settings } = checkedObject("options", options);
@@ -73,7 +77,7 @@ export async function connect(
 }
 
 function clientFor(
-  target: string | AppServer | AppServerClientOptions | Replay,
+  target: string | URL | AppServer | AppServerClientOptions | Replay,
   settings: ConnectSettings,
 ): AppServerClient {
   if (isReplay(target)) {
@@ -88,7 +92,10 @@ function clientFor(
   return made(target, settings);
 }
 
-function made(target: string | AppServerClientOptions, settings: ConnectSettings): AppServerClient {
+function made(
+  target: string | URL | AppServerClientOptions,
+  settings: ConnectSettings,
+): AppServerClient {
   for (const [name, value] of Object.entries(settings)) {
     const option = Object.hasOwn(CLIENT_NAMES, name)
       ? name

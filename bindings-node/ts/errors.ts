@@ -33,6 +33,7 @@ import { ApprovalRequest, type Decision } from "./approvals.js";
 import { hintInOurNames, messageInOurNames } from "./names.js";
 import type { ControlRequestMessage } from "./protocol.js";
 import { type NativeResult, type TurnResult, turnResult } from "./results.js";
+import { fromOutside } from "./stacks.js";
 
 /** The engine's form of an error. */
 interface NativeError {
@@ -69,7 +70,7 @@ export interface ErrorDetails {
 /** The base of all errors of this package. */
 export abstract class LettaAppError extends Error {
   /** The stable name of the kind, the same in all languages. */
-  abstract readonly code: string;
+  abstract readonly code: ErrorCode;
   /**
    * Whether the same call may succeed when it is made again. It is `true` for a {@link Disconnected} or
    * {@link TurnInterrupted} if nothing was sent, or the input has not arrived, and the client reconnects by itself. It
@@ -84,7 +85,8 @@ export abstract class LettaAppError extends Error {
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(details.hint === undefined ? message : `${message} (${details.hint})`);
-    this.name = new.target.name;
+    // Not that of the class, which is another one in a program that was made smaller.
+    this.name = new.target.prototype.name;
     this.hint = details.hint;
     this.retryable = details.retryable ?? false;
     this.result = details.result;
@@ -341,8 +343,47 @@ export const ERROR_CLASSES = {
   internal: InternalError,
 } as const;
 
+/** What they are called, also where a program was made smaller and its classes have other names. */
+const NAMED = {
+  LettaAppError,
+  TurnError,
+  InvalidOption,
+  ConnectionFailed,
+  AuthError,
+  ProtocolMismatch,
+  Disconnected,
+  ClientClosed,
+  RequestError,
+  RequestTimeout,
+  MessageTooLarge,
+  InvalidCommand,
+  UnsupportedByServer,
+  TooManyRequests,
+  TurnFailed,
+  TurnAborted,
+  TurnTimeout,
+  TurnIdleTimeout,
+  TurnInterrupted,
+  ApprovalRequired,
+  StructuredOutputError,
+  Lagged,
+  ServerStartError,
+  ForkedProcess,
+  InternalError,
+};
+
+for (const [name, Class] of Object.entries(NAMED)) Class.prototype.name = name;
+
 /** The codes of all kinds. */
 export type ErrorCode = keyof typeof ERROR_CLASSES;
+
+/** Any error of this package. `switch (error.code)` tells the kinds apart, for TypeScript too. */
+export type AnyLettaAppError = InstanceType<(typeof ERROR_CLASSES)[ErrorCode]>;
+
+/** Whether it is an error of this package, as the union of all kinds. */
+export function isLettaAppError(value: unknown): value is AnyLettaAppError {
+  return value instanceof LettaAppError;
+}
 
 /** A call was cancelled through its `signal`; `cause` is the signal's reason. */
 export class AbortError extends Error {
@@ -381,7 +422,9 @@ export function translated<T>(call: () => T): T {
     return call();
   } catch (error) {
     const { code, message } = error as { code?: unknown; message?: unknown };
-    if (code === "LettaAppError" && typeof message === "string") throw errorFromJson(message);
+    if (code === "LettaAppError" && typeof message === "string") {
+      throw fromOutside(errorFromJson(message));
+    }
     throw error;
   }
 }

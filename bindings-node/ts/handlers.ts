@@ -1,6 +1,7 @@
 /** The user's handlers of one event. */
 
 import { types } from "node:util";
+import { Context } from "./context.js";
 import { describe, isError } from "./describe.js";
 
 /** Reports a handler that failed as a process warning of type `AppClientHandlerWarning`. */
@@ -27,8 +28,8 @@ const nothing = () => {};
 export class HandlerSet<Handler extends (...values: never[]) => unknown> {
   protected readonly event: string;
   readonly #changed: () => void;
-  /** Made with the first handler: most sets of an idle client never have one. */
-  #handlers: Set<Handler> | undefined;
+  /** Each with where it was added. Made with the first handler: most sets of an idle client never have one. */
+  #handlers: Map<Handler, Context> | undefined;
 
   constructor(event: string, changed: () => void = nothing) {
     this.event = event;
@@ -44,8 +45,9 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
     if (typeof handler !== "function") {
       throw new TypeError(`${this.event}: expected a function, got ${describe(handler)}`);
     }
-    this.#handlers ??= new Set();
-    const handlers = this.#handlers.add(handler);
+    this.#handlers ??= new Map();
+    const handlers = this.#handlers;
+    if (!handlers.has(handler)) handlers.set(handler, new Context());
     this.#changed();
     return () => {
       if (handlers.delete(handler)) this.#changed();
@@ -53,14 +55,19 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
   }
 
   /**
-   * Visits the handlers in the order of registration: those that were there at the beginning, for one
-   * that registers itself again would be visited for ever, and only while they are still there.
+   * Visits the handlers in the order of registration, each where it was added: those that were there at the
+   * beginning, for one that registers itself again would be visited for ever, and only while they are still there.
    */
   each(visit: (handler: Handler) => void): void {
-    const handlers = this.#handlers ?? new Set();
-    for (const handler of [...handlers]) {
-      if (handlers.has(handler)) visit(handler);
+    const handlers = this.#handlers;
+    if (!handlers) return;
+    for (const [handler, context] of [...handlers]) {
+      if (handlers.has(handler)) this.visit(context, () => visit(handler));
     }
+  }
+
+  protected visit(context: Context, call: () => void): void {
+    context.run(call);
   }
 }
 
@@ -91,5 +98,12 @@ export class Handlers<Arguments extends unknown[]> extends HandlerSet<
   #report(error: unknown): void {
     this.#failed();
     reportHandlerError(this.event, error);
+  }
+}
+
+/** Called where the event is: by the program itself, or where it has none, outside of all that it does. */
+export class NearHandlers<Arguments extends unknown[]> extends Handlers<Arguments> {
+  protected override visit(_: Context, call: () => void): void {
+    call();
   }
 }

@@ -5,12 +5,9 @@ import { AbortError, ClientClosed, Lagged } from "./errors.js";
 import type { Caller } from "./family.js";
 import type { MessageFilter } from "./filters.js";
 import { checkedSignal } from "./options.js";
+import { hold, letGo } from "./pending.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import { onAbort } from "./signals.js";
-import { clearInterval, setInterval } from "./timers.js";
-
-/** The longest interval there is; its callback does nothing. */
-const IDLE_MS = 2 ** 31 - 1;
 
 /** How an inbox behaves. */
 export interface InboxOptions<T> extends BacklogOptions, Judge<T> {
@@ -117,10 +114,8 @@ export class Inbox<T> {
   }
 
   #changed(): Promise<void> {
-    const alive = setInterval(() => {}, IDLE_MS);
-    return new Promise<void>((resolve) => this.#readers.push(resolve)).finally(() =>
-      clearInterval(alive),
-    );
+    hold();
+    return new Promise<void>((resolve) => this.#readers.push(resolve)).finally(letGo);
   }
 
   #wake(): void {

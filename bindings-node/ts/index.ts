@@ -37,6 +37,7 @@ export type { Conversations, StoredMessagesOptions } from "./conversations.js";
 export type { Cron } from "./cron.js";
 export {
   AbortError,
+  type AnyLettaAppError,
   ApprovalRequired,
   AuthError,
   ClientClosed,
@@ -49,6 +50,7 @@ export {
   InternalError,
   InvalidCommand,
   InvalidOption,
+  isLettaAppError,
   Lagged,
   LettaAppError,
   MessageTooLarge,
@@ -98,6 +100,7 @@ export {
 } from "./policy.js";
 export type * from "./protocol.js";
 export type { Reader } from "./reader.js";
+export type { Reading } from "./reading.js";
 export {
   type Recorded,
   type RecordOptions,

@@ -1,5 +1,5 @@
 /**
- * Finds and loads the add-on. CommonJS, because only `require` loads add-ons; both builds use it.
+ * Finds and loads the add-on. CommonJS, because only `require` loads add-ons.
  *
  * A binary beside `package.json` (a build from source) comes first, then the package of the platform.
  */
@@ -36,20 +36,68 @@ function abi(): string {
   return startOf(process.execPath).includes("/ld-musl-") ? "-musl" : "-gnu";
 }
 
+/** The binary of a build from source, where this file is in its package still. */
+function built(target: string): string | undefined {
+  // A bundler may have made another file of it, and an ES module has no folder.
+  if (typeof __dirname !== "string") return undefined;
+  const file = path.join(__dirname, "..", "..", `app-client.${target}.node`);
+  return fs.existsSync(file) ? file : undefined;
+}
+
+/** Loads a binary as `require` does. That of a name which is made here would stop bundlers, or be lost by them. */
+function open(file: string): typeof binding {
+  const made = { exports: {} };
+  process.dlopen(made, path.toNamespacedPath(file));
+  return made.exports as typeof binding;
+}
+
+/**
+ * Loads the package of a platform, those of `napi.targets`. Each stands here in full, so that bundlers and what gathers
+ * the files of a program find it, and in a `try`, so that they bear that the others are not there.
+ */
+function installed(target: string): typeof binding {
+  try {
+    switch (target) {
+      case "linux-x64-gnu":
+        return require("@letta/app-client-native-linux-x64-gnu");
+      case "linux-arm64-gnu":
+        return require("@letta/app-client-native-linux-arm64-gnu");
+      case "linux-x64-musl":
+        return require("@letta/app-client-native-linux-x64-musl");
+      case "linux-arm64-musl":
+        return require("@letta/app-client-native-linux-arm64-musl");
+      case "darwin-x64":
+        return require("@letta/app-client-native-darwin-x64");
+      case "darwin-arm64":
+        return require("@letta/app-client-native-darwin-arm64");
+      case "win32-x64-msvc":
+        return require("@letta/app-client-native-win32-x64-msvc");
+      default:
+        throw new Error("there is none for this platform");
+    }
+  } catch (error) {
+    throw missing(target, `the package ${PACKAGE}-${target}`, error);
+  }
+}
+
+function missing(target: string, what: string, error: unknown): Error {
+  const why = error instanceof Error ? error.message : String(error);
+  return new Error(
+    `${PACKAGE} has no binary for ${target}: ${what} could not be loaded (${why}). ` +
+      `Package managers sometimes skip optional dependencies; install it with: npm i ${PACKAGE}-${target}. ` +
+      `A bundler has to leave ${PACKAGE} as it is (external, in Next.js serverExternalPackages)`,
+    { cause: error },
+  );
+}
+
 function load(): typeof binding {
   const target = `${process.platform}-${process.arch}${abi()}`;
-  const local = path.join(__dirname, "..", "..", `app-client.${target}.node`);
-  const name = fs.existsSync(local) ? local : `${PACKAGE}-${target}`;
+  const local = built(target);
+  if (local === undefined) return installed(target);
   try {
-    return require(name);
+    return open(local);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new Error(
-      `${PACKAGE} has no binary for ${target}: neither ${local} nor the package ${PACKAGE}-${target} ` +
-        `could be loaded (${why}). Package managers sometimes skip optional dependencies; ` +
-        `install it with: npm i ${PACKAGE}-${target}`,
-      { cause: error },
-    );
+    throw missing(target, local, error);
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type NativeTurnOptions,
 } from "./native.cjs";
 import { nativeRecord, type Recorded, type Replay } from "./recording.js";
+import { urlText } from "./url.js";
 
 /** How the client lays its sockets (sections 1.1 and 2). */
 export type Transport = "auto" | "single" | "split";
@@ -45,7 +46,7 @@ export interface ReconnectOptions {
 /** How to reach a server. Time limits are in milliseconds. */
 export interface AppServerClientOptions extends Recorded {
   /** `ws:`, `wss:`, `http:` or `https:`; an empty path means `/ws`. */
-  url: string;
+  url: string | URL;
   /**
    * The capability token or signed bearer token, sent as `Authorization: Bearer …` (section 4). If it would
    * cross a network unencrypted, a process warning of type `AppClientInsecureTokenWarning` says so, once for
@@ -232,7 +233,8 @@ const JUDGED_NAMES = { ...REQUEST_NAMES, predicate: "function" };
 
 /** The engine's form of the options; what only the engine can judge is left to it. */
 export function nativeOptions(options: AppServerClientOptions, played?: Replay): NativeOptions {
-  const { url, tls, reconnect } = checkedOptions(options, ALL_CLIENT_NAMES);
+  const { url: given, tls, reconnect } = checkedOptions(options, ALL_CLIENT_NAMES);
+  const url = urlText(given);
   if (typeof url !== "string") {
     throw new InvalidOption(`url: expected a string, got ${typeof url}`);
   }

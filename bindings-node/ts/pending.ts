@@ -3,7 +3,8 @@
 import { AbortError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
-import { setImmediate, setInterval } from "./timers.js";
+import { traced } from "./stacks.js";
+import { type Alive, keepAlive, setImmediate } from "./timers.js";
 
 /**
  * How closely a command is looked at: for what the server would not accept (`catalog`), for that and for
@@ -57,19 +58,16 @@ interface Engine {
   resolve(token: number): void;
 }
 
-/** The longest interval there is; its callback does nothing. */
-const IDLE_MS = 2 ** 31 - 1;
-
-/** How many clients have calls pending, and the timer that keeps the process alive for them. */
+/** How many clients have calls pending, and what keeps the process alive for them. */
 let held = 0;
-let alive: NodeJS.Timeout | undefined;
+let alive: Alive | undefined;
 
-/** Keeps the process alive. One timer for all times and clients: it costs less to stop and go than to be made. */
+/** Keeps the process alive. One for all times and clients: it costs less to stop and go than to be made. */
 export function hold(): void {
   held += 1;
   if (held > 1) return;
   if (alive) alive.ref();
-  else alive = setInterval(() => {}, IDLE_MS);
+  else alive = keepAlive();
 }
 
 /** Ends that. */
@@ -92,12 +90,16 @@ export class PendingCalls {
   }
 
   /** Makes a call. A signal that is aborted already lets nothing be sent. */
-  make<T>(plan: CallPlan<T>, token = this.#engine.token()): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const { start, signal, judge, ended, read } = plan;
-      const done = (text: string) => resolve(read(text));
-      this.begin({ start, signal, judge, ended, resolve: done, reject }, token);
-    });
+  async make<T>(plan: CallPlan<T>, token = this.#engine.token()): Promise<T> {
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        const { start, signal, judge, ended, read } = plan;
+        const done = (text: string) => resolve(read(text));
+        this.begin({ start, signal, judge, ended, resolve: done, reject }, token);
+      });
+    } catch (error) {
+      throw traced(error);
+    }
   }
 
   /** The same without a promise: throws what kept the call from being started. */

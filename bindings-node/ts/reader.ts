@@ -2,6 +2,7 @@
 /** What users read from. */
 
 import type { Inbox } from "./inbox.js";
+import type { Reading } from "./reading.js";
 
 /**
  * Items that come over time, for one `for await` loop or for `next()`. From the moment it was made
@@ -11,7 +12,7 @@ import type { Inbox } from "./inbox.js";
  * It ends with the client's `close()`, and rejects with {@link Disconnected} when the connection is lost and
  * not opened again, after what had come before. An aborted `signal` rejects with {@link AbortError} at once.
  */
-export abstract class Reader<T> implements AsyncIterableIterator<T, undefined> {
+export abstract class Reader<T> implements Reading<T> {
   readonly #inbox: Inbox<T>;
 
   /** @internal */

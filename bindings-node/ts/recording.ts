@@ -4,6 +4,7 @@ import { types } from "node:util";
 import { checkedNames, checkedOptions, type NamesOf, take } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption, translated } from "./errors.js";
+import { jsonText } from "./json.js";
 import type { Connection, NativeOptions, NativeRecord } from "./native.cjs";
 import { replayEvents } from "./native.cjs";
 import { isPlainObject } from "./plain.js";
@@ -98,7 +99,9 @@ function isNames(redact: unknown): redact is string[] {
 /** The text of what a redactor returned; nothing else than a frame would be one in the recording. */
 function textOf(frame: object | null | undefined): string | null {
   if (frame === null || frame === undefined) return null;
-  if (isPlainObject(frame)) return JSON.stringify(frame);
+  if (isPlainObject(frame)) {
+    return jsonText(frame, (path, words) => new InvalidOption(`redact: ${path}: ${words}`));
+  }
   // It is told here that it came to nothing, and must not end the process besides.
   if (types.isPromise(frame)) frame.catch(() => {});
   const got = Object.prototype.toString.call(frame).slice("[object ".length, -1);
@@ -145,10 +148,10 @@ export interface ReplayEvent {
   [field: string]: unknown;
 }
 
-/** Marks a replay. The other build of this package, which a program may have as well, has another class. */
+/** Marks a replay. Another copy of this package, which a program may have as well, has another class. */
 const MARK = Symbol.for("@letta/app-client-native.Replay");
 
-/** Whether it is a replay, of whichever build. */
+/** Whether it is a replay, of whichever copy. */
 export function isReplay(value: unknown): value is Replay {
   return typeof value === "object" && value !== null && MARK in value;
 }

@@ -10,12 +10,14 @@ import {
   typed,
   withClientMessageIds,
 } from "./commands.js";
+import { Context } from "./context.js";
 import { ClientClosed, translated } from "./errors.js";
-import { Handlers } from "./handlers.js";
+import { type Handlers, NearHandlers } from "./handlers.js";
 import type { FrameParser } from "./messages.js";
 import type { Connection } from "./native.cjs";
 import { nativeTimeout, type RequestOptions } from "./options.js";
 import type { Check, Expected, PendingCalls } from "./pending.js";
+import { fromOutside, traced } from "./stacks.js";
 import type { AppServerSendCommand } from "./types.js";
 
 /** What one client sends. */
@@ -39,7 +41,7 @@ export class Sending {
     this.#calls = calls;
     this.#frames = frames;
     this.#running = running;
-    this.handlers = new Handlers("onSend", failed);
+    this.handlers = new NearHandlers("onSend", failed);
   }
 
   /** Nothing is sent any more. */
@@ -48,7 +50,8 @@ export class Sending {
   }
 
   checkOpen(): void {
-    if (this.#closed) throw new ClientClosed("the client is closed", { hint: "make a new one" });
+    if (!this.#closed) return;
+    throw fromOutside(new ClientClosed("the client is closed", { hint: "make a new one" }));
   }
 
   /** The input of a turn; what it lacks is added by the engine, and here for those who see it before. */
@@ -74,7 +77,19 @@ export class Sending {
   }
 
   /** Sends what `complete` gives, and resolves with its answer; rejects with what `complete` throws. */
-  request<T extends object>(
+  async request<T extends object>(
+    complete: () => object,
+    options: RequestOptions,
+    expected: Expected,
+  ): Promise<T> {
+    try {
+      return await this.#request<T>(complete, options, expected);
+    } catch (error) {
+      throw traced(error);
+    }
+  }
+
+  #request<T extends object>(
     complete: () => object,
     options: RequestOptions,
     { predicate, check }: Expected,
@@ -84,6 +99,7 @@ export class Sending {
       const timeout = nativeTimeout(options, predicate !== undefined);
       const read = (text: string) => this.#frames.again<T>(text);
       const manual = predicate !== undefined;
+      const context = predicate && new Context();
       this.#calls.begin({
         signal: options.signal,
         start: (token) =>
@@ -93,7 +109,8 @@ export class Sending {
           }),
         resolve: (text) => resolve(read(text)),
         reject,
-        judge: predicate && ((text) => predicate(read(text) as never)),
+        judge:
+          predicate && context && ((text) => context.run(() => predicate(read(text) as never))),
       });
     });
   }

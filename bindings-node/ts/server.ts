@@ -14,8 +14,11 @@ export interface SpawnOptions {
   command?: string[] | undefined;
   /** The directory that the server runs in; by default this process's. */
   cwd?: string | undefined;
-  /** Environment variables, in addition to those of this process; no name may be empty or contain a `=`. */
-  env?: Record<string, string> | undefined;
+  /**
+   * Environment variables, in addition to those of this process; no name may be empty or contain a `=`. One that is
+   * `undefined` is left out, so that `{ ...process.env }` can be passed.
+   */
+  env?: Record<string, string | undefined> | undefined;
   /** Whether clients need a token, which is made for this server; `true` by default. */
   auth?: boolean | undefined;
   /**
@@ -36,10 +39,10 @@ export interface SpawnOptions {
   onLog?: ((line: string) => unknown) | undefined;
 }
 
-/** Marks a server. The other build of this package, which a program may have as well, has another class. */
+/** Marks a server. Another copy of this package, which a program may have as well, has another class. */
 const MARK = Symbol.for("@letta/app-client-native.AppServer");
 
-/** Whether it is a server of one's own, of whichever build. */
+/** Whether it is a server of one's own, of whichever copy. */
 export function isServer(value: unknown): value is AppServer {
   return typeof value === "object" && value !== null && MARK in value;
 }
@@ -165,12 +168,13 @@ function nativeOptions(options: SpawnOptions): NativeServerOptions {
 }
 
 /** Names and values, in turn. */
-function variables(env: Record<string, string>): string[] {
+function variables(env: Record<string, string | undefined>): string[] {
   // A map has its entries elsewhere, and would say nothing.
   if (Symbol.iterator in checkedObject("env", env)) {
     throw new InvalidOption(`env: expected an object of names and strings, got ${show(env)}`);
   }
-  for (const [name, value] of Object.entries(env)) {
+  const given = Object.entries(env).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
     if (typeof value !== "string") {
       // Not what it is: it may be a key.
       throw new InvalidOption(`env.${name}: expected a string, got ${typeof value}`);
@@ -178,7 +182,7 @@ function variables(env: Record<string, string>): string[] {
     checkWhole("env", name);
     checkWhole(`env.${name}`, value);
   }
-  return Object.entries(env).flat();
+  return given.flat() as string[];
 }
 
 function checkWhole(name: string, text: string): void {

@@ -3,6 +3,7 @@
 import { type AuditEntry, audited } from "./audit.js";
 import { checkedObject, checkedOptions } from "./checks.js";
 import type { AppServerClient } from "./client.js";
+import { Context } from "./context.js";
 import type { StoredMessagesOptions } from "./conversations.js";
 import { Decided } from "./decided.js";
 import { absolute, isAt, shown } from "./directory.js";
@@ -19,7 +20,9 @@ import {
 import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
+import type { Reading } from "./reading.js";
 import type { TurnResult, Usage } from "./results.js";
+import { traced } from "./stacks.js";
 import {
   type Conversation,
   type StructuredOptions,
@@ -53,6 +56,8 @@ export class Session {
   #usage = noUsage();
   #given: Kept = {};
   #letGo: () => void = () => {};
+  /** Where its tools run: where its latest prompt was sent from. */
+  readonly #tools = { context: new Context() };
 
   /** Agent and conversation, as other commands want them. */
   readonly runtime: wire.RuntimeScope;
@@ -171,12 +176,16 @@ export class Session {
   async run(prompt: Prompt, options: RunTurnOptions | StructuredOptions = {}): Promise<TurnResult> {
     checkedObject("options", options);
     if ("outputSchema" in options && options.outputSchema !== undefined) {
-      return structured(this.#conversation, prompt, options);
+      return await structured(this.#conversation, prompt, options);
     }
     const own: RunTurnOptions = options;
     const check = own.check ?? this.#turns.check ?? true;
     const resend = own.resend ?? this.#turns.resend ?? "if_uncommitted";
-    return this.#begin(this.#command(prompt), { ...own, check, resend }).leaveEvents();
+    try {
+      return await this.#begin(this.#command(prompt), { ...own, check, resend }).leaveEvents();
+    } catch (error) {
+      throw traced(error);
+    }
   }
 
   /**
@@ -194,6 +203,7 @@ export class Session {
 
   #begin(command: RunTurnCommand, options: RunTurnOptions): Turn {
     const turn = this.#client.sendTurn(command, this.#settings(options));
+    this.#tools.context = new Context();
     this.#open.add(turn);
     const ended = (usage?: Usage) => {
       this.#open.delete(turn);
@@ -216,10 +226,7 @@ export class Session {
   }
 
   /** Sends a prompt and iterates over the agent's text as it comes; see {@link Turn.textStream}. */
-  textStream(
-    prompt: Prompt,
-    options: RunTurnOptions = {},
-  ): AsyncIterableIterator<string, undefined> {
+  textStream(prompt: Prompt, options: RunTurnOptions = {}): Reading<string> {
     return this.send(prompt, options).textStream();
   }
 
@@ -340,8 +347,12 @@ export class Session {
     const { runtime } = this;
     const names = this.#toolNames;
     const release = this.#client.holdRuntime(runtime.agent_id, runtime.conversation_id);
+    // Made of this alone, for a handler that had the session would keep it for good.
+    const tools = this.#tools;
+    const here: AppServerExternalToolCallHandler = (call, options) =>
+      tools.context.run(() => handler(call, options));
     const remove =
-      names.length > 0 ? this.#client.onExternalToolCall(handler, { runtime, names }) : undefined;
+      names.length > 0 ? this.#client.onExternalToolCall(here, { runtime, names }) : undefined;
     this.#letGo = () => {
       remove?.();
       release();

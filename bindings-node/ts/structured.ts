@@ -3,11 +3,13 @@
 import type { AppServerClient } from "./client.js";
 import {
   errorFromJson,
+  InvalidCommand,
   InvalidOption,
   StructuredOutputError,
   TurnAborted,
   translated,
 } from "./errors.js";
+import { jsonText } from "./json.js";
 import { Lanes } from "./lanes.js";
 import { Submission, submissionTool } from "./native.cjs";
 import { checkedSignal, checkedTurnOptions, type RunTurnOptions } from "./options.js";
@@ -116,7 +118,9 @@ class Structured {
   /** Offers the tool, asks, and takes the tool back, whatever becomes of it. */
   async run(prompt: Prompt, turns: RunTurnOptions): Promise<StructuredResult<unknown>> {
     // Before anything is sent: what cannot be asked is refused here.
-    const text = JSON.stringify(prompt ?? null);
+    const text = jsonText(prompt ?? null, (path, words) => {
+      return new InvalidCommand(`field \`payload.messages[0].content${path}\`: ${words}`);
+    });
     const content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
     const { client, runtime, groups } = this.#conversation;
     const names = [TOOL];

@@ -9,6 +9,7 @@ import type { Caller } from "./family.js";
 import { followed, type Inbox } from "./inbox.js";
 import { checkedRequest, type RequestOptions } from "./options.js";
 import type { WsProtocolMessage } from "./protocol.js";
+import type { Reading } from "./reading.js";
 import { clearTimeout, setTimeout } from "./timers.js";
 
 /** How long output may still come behind the exit, or behind a kill, which tells no exit (section 19). */
@@ -122,15 +123,21 @@ export class Terminal implements AsyncIterable<string> {
   }
 
   /** Goes on reading the output where the last loop was left. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<string, undefined> {
+  [Symbol.asyncIterator](): Reading<string> {
     const output = this.#output;
     let left = false;
+    const leave = async () => {
+      left = true;
+      return { done: true as const, value: undefined };
+    };
     return {
       next: async () => (left ? { done: true, value: undefined } : output.next()),
-      return: async () => {
-        left = true;
-        return { done: true, value: undefined };
+      return: leave,
+      throw: async (error) => {
+        await leave();
+        throw error;
       },
+      [Symbol.asyncDispose]: async () => void (await leave()),
       [Symbol.asyncIterator]() {
         return this;
       },

@@ -15,6 +15,7 @@
 
 import { checkedOptions, type NamesOf, show } from "./checks.js";
 import { InvalidOption, translated } from "./errors.js";
+import { jsonText } from "./json.js";
 import { MockServer as Native } from "./native.cjs";
 import { checkedScript, checkedTurn } from "./scriptchecks.js";
 
@@ -176,6 +177,13 @@ function withoutNull(fields: object): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
+/** What a double is told, once all of it has JSON; a path begins with the name of what it is in. */
+function scriptText(prefix: string, value: object): string {
+  return jsonText(value, (path, words) => {
+    return new InvalidOption(`${`${prefix}${path}`.replace(/\.$/, "")}: ${words}`);
+  });
+}
+
 function nativeLimits(limits: boolean | SlowReaderLimits | undefined): unknown {
   if (typeof limits !== "object" || limits === null) return limits;
   return withoutNull({
@@ -200,7 +208,7 @@ function nativeScript(options: ScriptOptions): string {
     files: options.files,
     answers: options.answers,
   };
-  return JSON.stringify(withoutNull(fields));
+  return scriptText("", withoutNull(fields));
 }
 
 /** What {@link MockServer.assertReceived} demands. */
@@ -299,7 +307,7 @@ export class MockServer {
    */
   assertReceived(type: string, options: ReceivedOptions = {}): void {
     const { times, fields = {} } = checkedOptions(options, RECEIVED_NAMES);
-    const text = JSON.stringify(fields);
+    const text = scriptText("fields.", fields);
     if (times !== undefined && times !== null) count("times", times);
     const complaint = translated(() => this.#native.complaint(type, times, text));
     if (complaint !== null) throw new Error(complaint);
@@ -327,7 +335,7 @@ export class MockServer {
 
   /** Sends a frame to all clients; a text as it is. */
   push(frame: string | object): void {
-    this.#native.push(typeof frame === "string" ? frame : JSON.stringify(frame));
+    this.#native.push(typeof frame === "string" ? frame : scriptText("frame.", frame));
   }
 
   /** Cuts one open connection, counted from 0 in the order in which they were opened. */

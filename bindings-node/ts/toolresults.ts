@@ -2,7 +2,7 @@
 
 import { types } from "node:util";
 import { describe, isError } from "./describe.js";
-import { isPlainObject } from "./plain.js";
+import { fieldNamed, jsonText, kindOf, type Refuse } from "./json.js";
 import type { ExternalToolCallResult, ExternalToolCallResultContent } from "./protocol.js";
 
 /** The model reads this; whoever throws a page of text does not mean it to be read by a model. */
@@ -29,6 +29,11 @@ export function toolResult(value: unknown): ExternalToolCallResult {
   if (isResult(value)) return onTheWire(value);
   const rich = Array.isArray(value) && value.some((item) => types.isUint8Array(item));
   return { content: rich ? (value as unknown[]).map(partOf) : [partOf(value)] };
+}
+
+/** The text of a result; throws a `TypeError` for one that is made by hand and has no JSON. */
+export function resultText(result: ExternalToolCallResult): string {
+  return jsonText(result, noJson);
 }
 
 /** The result that says what went wrong, shortened. */
@@ -63,7 +68,7 @@ function textOf(value: unknown): string {
   if (value === undefined || value === null) return "done";
   if (typeof value === "string") return value;
   // JSON would have it that NaN and what is beyond all numbers is nothing.
-  return typeof value === "number" ? String(value) : jsonText(value);
+  return typeof value === "number" ? String(value) : textOfData(value);
 }
 
 function textPart(text: string): ExternalToolCallResultContent {
@@ -114,17 +119,13 @@ function onTheWire(result: ExternalToolCallResult & { isError?: boolean }): Exte
   return failed === undefined ? rest : { is_error: failed, ...rest };
 }
 
-function jsonText(value: unknown): string {
-  // Types notwithstanding, functions and symbols give no text.
-  const text: unknown = JSON.stringify(value);
-  // A Map, a Blob or an ArrayBuffer would lose all that is in it without a word.
-  if (typeof text !== "string" || (text === "{}" && !isPlainObject(value))) {
-    throw new TypeError(`the tool returned a ${kindOf(value)}, which has no JSON`);
-  }
-  return text;
-}
+const noJson: Refuse = (path, words) =>
+  new TypeError(`the tool's result: ${path === "" ? "" : `${fieldNamed(path)}: `}${words}`);
 
-function kindOf(value: unknown): string {
-  if (typeof value !== "object" || value === null) return typeof value;
-  return value.constructor?.name || "object";
+/** A Map, a Blob or an ArrayBuffer would lose all that is in it without a word. */
+function textOfData(value: unknown): string {
+  return jsonText(value, (path, words) => {
+    if (path !== "") return noJson(path, words);
+    return new TypeError(`the tool returned a ${kindOf(value)}, which has no JSON`);
+  });
 }

@@ -1,12 +1,13 @@
 /** External tools: calls of the server that handlers of the user answer (section 14). */
 
 import { type NamesOf, show } from "./checks.js";
+import { Context } from "./context.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
 import { HandlerSet } from "./handlers.js";
 import type { ExternalToolCallRequestMessage, RuntimeScope } from "./protocol.js";
 import { RunningHandlers } from "./running.js";
-import { isFailure, toolResult } from "./toolresults.js";
+import { isFailure, resultText, toolResult } from "./toolresults.js";
 import type { AppServerExternalToolCallHandler, ExternalToolCallOptions } from "./types.js";
 
 /** The engine's side of tool calls. It knows which calls are open and takes the first answer to each. */
@@ -21,6 +22,8 @@ interface Scoped {
   readonly key: string;
   readonly names: ReadonlySet<string> | undefined;
   readonly handler: AppServerExternalToolCallHandler;
+  /** Where it was registered. */
+  readonly context: Context;
 }
 
 /** All that `onExternalToolCall` takes besides the handler. */
@@ -74,7 +77,12 @@ export class ToolCalls {
     if (typeof runtime?.agent_id !== "string" || typeof runtime.conversation_id !== "string") {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");
     }
-    const mine = { key: keyOf(runtime), names: checkedNamesOf(names), handler };
+    const mine = {
+      key: keyOf(runtime),
+      names: checkedNamesOf(names),
+      handler,
+      context: new Context(),
+    };
     this.#own ??= new Set();
     const own = this.#own.add(mine);
     this.#scoped = true;
@@ -90,7 +98,7 @@ export class ToolCalls {
     const fits = (one: Scoped) => one.key === key && one.names?.has(request.tool_name) !== false;
     const own = [...(this.#own ?? [])].findLast(fits);
     if (own) {
-      this.#ask(own.handler, request);
+      own.context.run(() => this.#ask(own.handler, request));
     } else if (this.#handlers.size > 0) {
       this.#handlers.each((handler) => this.#ask(handler, request));
     } else if (this.#scoped) {
@@ -107,7 +115,7 @@ export class ToolCalls {
         // One that has nothing to say to a call is most likely not meant to answer it.
         if (value === undefined || value === null) throw new TypeError("the tool returned nothing");
         const result = toolResult(value);
-        this.#engine.answerTool(id, JSON.stringify(result));
+        this.#engine.answerTool(id, resultText(result));
         if (isFailure(result)) this.#failed();
       },
       failed: (error) => {

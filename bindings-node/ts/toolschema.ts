@@ -2,6 +2,7 @@
 
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
+import { jsonText } from "./json.js";
 import { isPlainObject } from "./plain.js";
 import { isStandardSchema, type StandardSchemaV1 } from "./standardschema.js";
 
@@ -16,6 +17,12 @@ export interface SchemaNames {
   readonly schema: string;
   readonly json: string;
 }
+
+/** What the small one of zod's packages leaves to its user. Older versions, which have no such function, have no `_zod`. */
+const isZodMini = (schema: object) => "_zod" in schema;
+
+const miniHintOf = ({ json }: SchemaNames) =>
+  `zod/mini writes no JSON schema by itself: give ${json}: z.toJSONSchema(schema, { io: "input" })`;
 
 const hintOf = ({ json }: SchemaNames) =>
   `give the JSON schema as ${json}, or use a schema whose library writes it: zod 4, arktype 2, or ` +
@@ -82,17 +89,17 @@ function written(names: SchemaNames, schema: StandardSchemaV1): unknown {
   } catch (error) {
     throw refuse(`${vendor} cannot write this as a JSON schema: ${describe(error)}`);
   }
-  throw refuse(`this schema of ${vendor} has no JSON schema`);
+  const words = `this schema of ${vendor} has no JSON schema`;
+  if (!isZodMini(schema)) throw refuse(words);
+  throw new InvalidOption(`${names.schema}: ${words}`, { hint: miniHintOf(names) });
 }
 
 function checked(option: string, schema: unknown): Record<string, unknown> {
   if (!isPlainObject(schema)) {
     throw new InvalidOption(`${option}: expected a JSON schema object, got ${describe(schema)}`);
   }
-  try {
-    JSON.stringify(schema);
-  } catch (error) {
-    throw new InvalidOption(`${option}: cannot be written as JSON: ${describe(error)}`);
-  }
+  jsonText(schema, (path, words) => {
+    return new InvalidOption(`${option}${path && `.${path}`}: ${words}`);
+  });
   return schema;
 }

@@ -5,6 +5,7 @@ import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
 import { EventQueue, type EventSource } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import type { LongText } from "./native.cjs";
+import type { Reading } from "./reading.js";
 import { readResult, type TurnResult, type TurnStatus } from "./results.js";
 import type { Prompt } from "./session.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
@@ -163,7 +164,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
    * back. It takes its pieces from the same events as a loop over the turn, and leaving it early stops the turn
    * in the same way.
    */
-  textStream(): AsyncIterableIterator<string, undefined> {
+  textStream(): Reading<string> {
     return new TurnIterator(this.#events, this.#readable(), textOf);
   }
 

@@ -1,7 +1,10 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** One reader of a turn. */
 
 import type { EventQueue } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
+import type { Reading } from "./reading.js";
+import { traced } from "./stacks.js";
 import { Chunks, type UIMessageChunk } from "./uimessages.js";
 
 /** Each event is given once: of two loops each would have a part, in silence. */
@@ -23,7 +26,7 @@ export interface Readable {
  * Not a generator: that would run its clean-up only once the event it waits for has come, and a
  * stream that is cancelled in between would not stop the turn.
  */
-export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
+export class TurnIterator<T> implements Reading<T> {
   readonly #events: EventQueue;
   readonly #turn: Readable;
   readonly #pick: Pick<T>;
@@ -49,12 +52,20 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
 
   async #later(): Promise<IteratorResult<T, undefined>> {
     while (!this.#done) {
-      const event = this.#events.take() ?? this.#end();
+      const event = this.#events.take() ?? this.#last();
       const value = event && this.#pick(event);
       if (value !== undefined) return { done: false, value };
       if (!event && !this.#done) await this.#events.changed();
     }
     return { done: true, value: undefined };
+  }
+
+  #last(): TurnEvent | undefined {
+    try {
+      return this.#end();
+    } catch (error) {
+      throw traced(error);
+    }
   }
 
   async return(): Promise<IteratorResult<T, undefined>> {
@@ -64,6 +75,11 @@ export class TurnIterator<T> implements AsyncIterableIterator<T, undefined> {
       await this.#turn.stop();
     }
     return { done: true, value: undefined };
+  }
+
+  /** The same as `return()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 
   async throw(error?: unknown): Promise<IteratorResult<T, undefined>> {

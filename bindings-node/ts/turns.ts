@@ -5,6 +5,7 @@ import type { Connection, LongText, TakenEvents } from "./native.cjs";
 import { nativeTurnOptions, type RunTurnOptions } from "./options.js";
 import type { PendingCalls } from "./pending.js";
 import { readResult, type TurnResult } from "./results.js";
+import { traced } from "./stacks.js";
 import { Turn, type TurnCall, type TurnEngine, type TurnInput } from "./turn.js";
 
 /** Hands a command to the engine, with all that comes before. */
@@ -50,13 +51,17 @@ export class Turns implements TurnEngine {
   }
 
   /** Sends what `complete` gives; rejects with what it throws. */
-  run(complete: () => object, options: RunTurnOptions): Promise<TurnResult> {
-    return new Promise((resolve, reject) => {
-      const token = this.#native.token();
-      const outputs = () => this.takeOutputs(token);
-      const call = { resolve: (text: string) => resolve(readResult(text, outputs)), reject };
-      this.#begin(token, complete(), options, call);
-    });
+  async run(complete: () => object, options: RunTurnOptions): Promise<TurnResult> {
+    try {
+      return await new Promise<TurnResult>((resolve, reject) => {
+        const token = this.#native.token();
+        const outputs = () => this.takeOutputs(token);
+        const call = { resolve: (text: string) => resolve(readResult(text, outputs)), reject };
+        this.#begin(token, complete(), options, call);
+      });
+    } catch (error) {
+      throw traced(error);
+    }
   }
 
   send(input: object, options: RunTurnOptions): Turn {

@@ -81,9 +81,15 @@ export type LaggedHandler = (dropped: number) => void;
 
 /**
  * What a handler of external tools answers: a whole result, or what becomes one as for the function of a `tool`: a
- * text, bytes, anything that has JSON.
+ * text, bytes, anything that has JSON. Not a promise, which is an object, too: one of nothing would be none the less.
  */
-export type ExternalToolAnswer = ExternalToolCallResult | string | number | boolean | object;
+export type ExternalToolAnswer =
+  | ExternalToolCallResult
+  | string
+  | number
+  | boolean
+  | (object & { then?: never })
+  | { readonly [field: string]: unknown; then?: never };
 
 /** Runs an external tool. What it returns, or throws, is the tool's answer, unless its signal is aborted. */
 export type AppServerExternalToolCallHandler = (

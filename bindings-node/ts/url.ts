@@ -5,13 +5,20 @@ import { InvalidOption, translated } from "./errors.js";
 import type { AppServerChannel } from "./messages.js";
 import { checkUrl } from "./native.cjs";
 
+/** The text of a URL, as which everything else stays what it is. One of another realm is of another class. */
+export function urlText<T>(url: T): T | string {
+  const isUrl = Object.prototype.toString.call(url) === "[object URL]";
+  return isUrl ? String((url as URL).href) : url;
+}
+
 /**
  * The WebSocket address of a server: `http` becomes `ws`, `https` becomes `wss`, an empty path
  * becomes `/ws`, and the query parameter `channel` is removed.
  *
  * @throws {@link InvalidOption} when a client could not be built with it.
  */
-export function resolveAppServerUrl(url: string): string {
+export function resolveAppServerUrl(given: string | URL): string {
+  const url = urlText(given);
   if (typeof url !== "string" || !URL.canParse(url)) {
     throw new InvalidOption(`url: expected a URL, got ${show(url)}`);
   }
@@ -35,6 +42,6 @@ export function resolveAppServerUrl(url: string): string {
  *
  * @deprecated Channels are chosen by the engine; use {@link resolveAppServerUrl}.
  */
-export function resolveAppServerChannelUrl(url: string, _channel: AppServerChannel): string {
+export function resolveAppServerChannelUrl(url: string | URL, _channel: AppServerChannel): string {
   return resolveAppServerUrl(url);
 }

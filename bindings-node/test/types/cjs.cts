@@ -3,6 +3,12 @@ import testing = require("@letta/app-client-native/testing");
 
 import type { AppServerClient, TurnResult } from "@letta/app-client-native";
 
+/** What a library in CommonJS takes, which has the same types as an ES module. */
+export async function library(client: AppServerClient): Promise<native.ClientClosed> {
+  await client.close();
+  return new native.ClientClosed("closed");
+}
+
 /** Never run: only its types count. */
 export async function uses(url: string): Promise<TurnResult> {
   const client: AppServerClient = await native.connect({

@@ -1,12 +1,17 @@
 import {
+  type AnyLettaAppError,
   type ApprovalRequest,
   ApprovalRequired,
   type AppServerClient,
   type AppServerInfoResponseMessage,
   allow,
+  type ClientClosed,
   connect,
   createAppServerClient,
+  type Disconnected,
   deny,
+  type ErrorCode,
+  isLettaAppError,
   type ListModelsResponseMessage,
   type Question,
   type RunTurnCommand,
@@ -24,12 +29,15 @@ import {
 } from "@letta/app-client-native";
 import { MockServer, script } from "@letta/app-client-native/testing";
 import { expectTypeOf } from "vitest";
+import { library } from "./cjs.cjs";
 
 /** Never run: only its types count. */
 export async function uses(url: string): Promise<void> {
   await using client = await connect(url, { signal: AbortSignal.timeout(1000) });
   expectTypeOf(client).toEqualTypeOf<AppServerClient>();
   expectTypeOf(createAppServerClient({ url }).connect()).resolves.toEqualTypeOf<AppServerClient>();
+
+  expectTypeOf(library(client)).resolves.toEqualTypeOf<ClientClosed>();
 
   const off = client.onMessage((message, channel) => {
     expectTypeOf(message).toEqualTypeOf<WsProtocolMessage>();
@@ -69,6 +77,36 @@ export async function uses(url: string): Promise<void> {
   )
     .resolves.toHaveProperty("type")
     .toEqualTypeOf<"sync_response">();
+
+  // A handler that returns nothing answers nothing.
+  // @ts-expect-error
+  client.onExternalToolCall(async () => {});
+  // @ts-expect-error
+  client.onExternalToolCall(() => Promise.resolve(undefined));
+  // @ts-expect-error
+  client.onExternalToolCall(() => {});
+  client.onExternalToolCall(async ({ input }) => ({ found: input }));
+  client.onExternalToolCall(({ runtime }): RuntimeScope | string => runtime ?? "none");
+  client.onExternalToolCall(async () => [1, true]);
+  client.onExternalToolCall(() => Uint8Array.of(1));
+
+  try {
+    await client.info();
+  } catch (error) {
+    if (!isLettaAppError(error)) throw error;
+    expectTypeOf(error).toEqualTypeOf<AnyLettaAppError>();
+    expectTypeOf(error.code).toEqualTypeOf<ErrorCode>();
+    // @ts-expect-error
+    if (error.code === "request_timout") return;
+    switch (error.code) {
+      case "disconnected":
+        expectTypeOf(error).toEqualTypeOf<Disconnected>();
+        break;
+      case "server_start":
+        expectTypeOf(error.outputTail).toEqualTypeOf<readonly string[]>();
+        break;
+    }
+  }
 
   const result = await client.runTurn(
     { runtime, payload: { kind: "create_message", messages: [{ role: "user", content: "Hi" }] } },
