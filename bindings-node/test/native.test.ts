@@ -45,7 +45,7 @@ it("requires the packages of all platforms by names that stand in it, and nothin
     fs.readFileSync(new URL("../package.json", import.meta.url), "utf8"),
   ) as { napi: { targets: string[] } };
   const required = Array.from(loader.matchAll(/\brequire\(([^)]*)\)/g), ([, name]) => name);
-  const own = ["fs", "path"].map((name) => `"node:${name}"`);
+  const own = ["fs", "path", "module"].map((name) => `"node:${name}"`);
   expect(required).toEqual([
     ...own,
     ...napi.targets.map((name) => `"@letta/app-client-native-${PLATFORMS[name]}"`),

@@ -6,6 +6,9 @@
 
 import fs = require("node:fs");
 import path = require("node:path");
+
+import { createRequire } from "node:module";
+
 import type binding = require("./binding.cjs");
 
 const PACKAGE = "@letta/app-client-native";
@@ -44,12 +47,8 @@ function built(target: string): string | undefined {
   return fs.existsSync(file) ? file : undefined;
 }
 
-/** Loads a binary as `require` does. That of a name which is made here would stop bundlers, or be lost by them. */
-function open(file: string): typeof binding {
-  const made = { exports: {} };
-  process.dlopen(made, path.toNamespacedPath(file));
-  return made.exports as typeof binding;
-}
+/** Loads a binary. A `require` of a name that is made here would stop bundlers; this one they leave alone. */
+const open = (file: string): typeof binding => createRequire(__filename)(file);
 
 /**
  * Loads the package of a platform, those of `napi.targets`. Each stands here in full, so that bundlers and what gathers
