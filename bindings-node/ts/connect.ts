@@ -95,7 +95,7 @@ function made(target: string | AppServerClientOptions, settings: ConnectSettings
       : meant(name, Object.keys(CLIENT_NAMES));
     if (value === undefined || option === undefined) continue;
     const hint = `the options of a client are one object: connect({ url, ${option} })`;
-    throw new InvalidOption(`${name}: there is no such option beside the URL`, { hint });
+    throw new InvalidOption(`${name}: there is no such option next to the URL`, { hint });
   }
   checkedNames(settings, CALL_NAMES);
   return new AppServerClient(optionsFor(target));

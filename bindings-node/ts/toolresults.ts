@@ -119,7 +119,7 @@ function jsonText(value: unknown): string {
   const text: unknown = JSON.stringify(value);
   // A Map, a Blob or an ArrayBuffer would lose all that is in it without a word.
   if (typeof text !== "string" || (text === "{}" && !isPlainObject(value))) {
-    throw new TypeError(`the tool returned a ${kindOf(value)}, which has no JSON`);
+    throw new TypeError(`the tool returned a ${kindOf(value)}, which cannot be written as JSON`);
   }
   return text;
 }

@@ -17,7 +17,7 @@ use crate::router::{Router, gone};
 use crate::session::{Own, Prompt};
 
 /// What a question is answered with while the turn's end alone is waited for.
-const UNREAD: &str = "nobody reads the questions of this turn, its end alone is waited for";
+const UNREAD: &str = "nobody reads the questions of this turn: the program only waits for its end";
 
 /// One thing a follower of a turn sees.
 #[derive(Debug)]

@@ -42,7 +42,7 @@ class Progress:
             if self._call is not None:
                 self._call(self._done, self._total)
         except Exception:  # noqa: BLE001 - the others go on
-            logger.exception("progress: it raised")
+            logger.exception("progress: the function raised")
 
     def close(self) -> None:
         """No more will be done."""
@@ -50,7 +50,7 @@ class Progress:
             if self._bar is not None:
                 self._bar.close()
         except Exception:  # noqa: BLE001 - the others go on
-            logger.exception("progress: it raised")
+            logger.exception("progress: the function raised")
 
 
 def _bar(total: int) -> Any:

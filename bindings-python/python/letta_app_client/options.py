@@ -284,7 +284,7 @@ def _check_recording(record: object, redact: Iterable[str] | Redactor | None) ->
         # What it returns is no frame yet, and nobody waits for it.
         raise InvalidOption("redact: expected a function that returns the frame, got an async one")
     if redact is not None and record is None:
-        raise InvalidOption("redact: there is no recording; give record too")
+        raise InvalidOption("redact: there is no recording; pass record too")
 
 
 def _without_secrets(url: str) -> str:

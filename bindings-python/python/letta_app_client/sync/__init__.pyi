@@ -2774,7 +2774,7 @@ class Turn(Face):
             message: What the agent is told.
 
         Raises:
-            InvalidOption: The turn wants no permission at the moment.
+            InvalidOption: The turn is not waiting for a permission.
             ClientClosed: The client is gone.
             Disconnected: There is no connection.
         """
@@ -2786,7 +2786,7 @@ class Turn(Face):
             message: The reason; it becomes the result of the tool call.
 
         Raises:
-            InvalidOption: The turn wants no permission at the moment.
+            InvalidOption: The turn is not waiting for a permission.
             ClientClosed: The client is gone.
             Disconnected: There is no connection.
         """
