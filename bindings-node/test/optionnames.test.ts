@@ -43,7 +43,11 @@ it.each<Case>([
     () => client({ url, tls: { rejectUnauthorised: false } }),
     "tls.rejectUnauthorised: there is no such option (did you mean rejectUnauthorized?)",
   ],
-  ["reconnect", () => client({ url, reconnect: { attempts: 3 } }), `reconnect.attempts: ${no} (is`],
+  [
+    "reconnect",
+    () => client({ url, reconnect: { attempts: 3 } }),
+    `reconnect.attempts: ${no} (did you mean`,
+  ],
   ["record", () => client({ url, record: { path: "p", size: 3 } }), `record.size: ${no} (the`],
   [
     "connect",
@@ -67,10 +71,18 @@ it.each<Case>([
   ],
   ["a replay", () => replay("f", { sped: 1 } as never), `sped: ${no} (did you mean speed?)`],
   ["a replay's client", () => connect(replay("f"), { url } as never), `url: ${no}`],
-  ["a server of one's own", () => spawnAppServer({ comand: [] } as never), `comand: ${no} (is com`],
+  [
+    "a server of one's own",
+    () => spawnAppServer({ comand: [] } as never),
+    `comand: ${no} (did you mean com`,
+  ],
   ["gather", () => gather([], { chek: true } as never), `chek: ${no}`],
   ["tools", () => tool({ nam: "x" } as never), `nam: ${no} (did you mean name?)`],
-  ["a set of tools", () => toolSet([], { scope_id: "x" } as never), `scope_id: ${no} (is scopeId`],
+  [
+    "a set of tools",
+    () => toolSet([], { scope_id: "x" } as never),
+    `scope_id: ${no} (did you mean scopeId`,
+  ],
   [
     "a permission",
     () => allow({ updated_input: {} } as never),
@@ -179,7 +191,10 @@ it.each<[string, (client: AppServerClient, session: Session) => unknown, string]
 
 it("are refused by the double where it is asked what came", async () => {
   const mock = await startMock();
-  await refused(() => mock.assertReceived("sync", { time: 0 } as never), `time: ${no} (is times`);
+  await refused(
+    () => mock.assertReceived("sync", { time: 0 } as never),
+    `time: ${no} (did you mean times`,
+  );
   await refused(() => mock.waitDone(slip), meant);
   await refused(() => mock.waitReceived("sync", 1, slip), meant);
 });

@@ -191,7 +191,11 @@ async def test_what_is_not_usable_stops_nothing(scripted: Callable[..., MockServ
         given: Any
         options: Any
         for given, options, words in (
-            ([[turn]], {}, r"^turns: expected what send returned, got list \(several: gather"),
+            (
+                [[turn]],
+                {},
+                r"^turns: expected what send returned, got list \(pass several as gather",
+            ),
             ([turn, session.run("b")], {}, "^turns: .*got coroutine"),
             ([turn], {"progress": "yes"}, "^progress: "),
         ):

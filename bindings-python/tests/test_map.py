@@ -265,7 +265,7 @@ async def _prompts() -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("prompts", "words"),
     [
-        (lambda: {"prompt": "x"}, r"several, got a mapping \(dict\) \(its values: "),
+        (lambda: {"prompt": "x"}, r"several, got a mapping \(dict\) \(pass its values: "),
         (lambda: pytest.importorskip("pandas").DataFrame({"q": ["x"]}), r"got a table \(DataFrame"),
         (lambda: None, "several, got NoneType"),
         (lambda: 5, "several, got int"),

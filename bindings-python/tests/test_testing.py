@@ -147,7 +147,7 @@ def test_bad_scripts_and_recordings(tmp_path: Path) -> None:
         ({"tool_calls": [("Read", "x")]}, "tool_calls[0].input: expected a mapping, got str"),
         ({"tool_calls": [()]}, "tool_calls[0]: expected a name and arguments, got 0 values"),
         ({"tool_calls": [{"input": {}}]}, "tool_calls[0].name: expected text, but it is missing"),
-        ({"tool_calls": [{"name": "R", "reslt": ""}]}, "tool_calls[0].reslt: is no field"),
+        ({"tool_calls": [{"name": "R", "reslt": ""}]}, "tool_calls[0].reslt: is not a field"),
     ],
 )
 def test_mistakes_in_a_turn_are_named_by_their_field(turn: Any, words: str) -> None:

@@ -455,7 +455,7 @@ def context_inside(a: list[ToolContext]) -> None: ...
         (key_hint, "tool key_hint: a: the keys of an object are text in JSON, not int"),
         (literal_hint, "tool literal_hint: a: a choice needs values"),
         (deep_hint, "tool deep_hint: a: no JSON Schema for complex"),
-        (context_inside, "tool context_inside: a: a ToolContext is a parameter of its own"),
+        (context_inside, "tool context_inside: a: a ToolContext has to be a parameter of its own"),
     ],
 )
 def test_functions_that_cannot_be_tools(function: Callable[..., Any], text: str) -> None:
@@ -478,7 +478,7 @@ def test_what_is_no_function() -> None:
     for name in ("", "a b", "x" * 65, "é", "\ud800"):
         with pytest.raises(ValueError, match="name: expected a tool name of"):
             tool(nothing, name=name)
-    with pytest.raises(ValueError, match='not "<lambda>"'):
+    with pytest.raises(ValueError, match='got "<lambda>"'):
         tool(lambda: 1)
 
 
