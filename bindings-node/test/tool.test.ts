@@ -156,7 +156,7 @@ describe("arguments", () => {
     ["no path", { message: "expected an object" }, "expected an object"],
     ["an empty path", { message: "expected an object", path: [] }, "expected an object"],
     ["a nested path", { message: "expected a text", path: ["a", 0, "b"] }, "a[0].b: expected a"],
-    ["a path like the message", { message: "an item", path: ["a"] }, "of t: a: an item"],
+    ["a path like the message", { message: "an item", path: ["a"] }, "for t: a: an item"],
     ["a path in the message", { message: "email must be", path: ["email"] }, ": email must be"],
   ])("are refused with %s", async (_, issue, words) => {
     const result = await withIssues([issue]).call({}, context());
