@@ -179,7 +179,7 @@ it("cancels a handler whose turn is aborted", async () => {
   expect(await turn.abort()).toMatchObject({ status: "aborted" });
   await over;
   expect(reason).toBeInstanceOf(AbortError);
-  expect(reason).toMatchObject({ cause: "the permission is not wanted any more" });
+  expect(reason).toMatchObject({ cause: "the permission is no longer needed" });
   expect(answers(mock)).toEqual([]);
   expect(client.stats.handlerErrors).toBe(0);
 });

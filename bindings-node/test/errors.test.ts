@@ -192,7 +192,9 @@ it("says everything in the spelling of this language", () => {
     errorFromJson(
       JSON.stringify({ code: "auth", message: "m", hint, result: null, response: null }),
     ).hint;
-  expect(hintOf("a longer `settle_pause` avoids it")).toBe("a longer `settlePauseMs` avoids it");
+  expect(hintOf("a longer `settle_pause` avoids this")).toBe(
+    "a longer `settlePauseMs` avoids this",
+  );
   expect(hintOf("raise max_message_bytes")).toBe("raise maxMessageBytes");
   expect(hintOf("tool_timeout, approval_timeout, external_tool_timeout")).toBe(
     "toolTimeoutMs, approvalTimeoutMs, externalToolTimeoutMs",

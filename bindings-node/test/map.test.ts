@@ -234,7 +234,7 @@ it("stops everything for an option that no prompt can use", async () => {
   const options = { agents, limit: 2, tools: [own], outputSchema: { type: "object" } as const };
   expect(await rejection(map(client, prompts, options))).toMatchObject({
     code: "invalid_option",
-    message: expect.stringContaining("outputSchema: the session has a tool of its own"),
+    message: expect.stringContaining("outputSchema: the session already has a tool named"),
   });
   expect(mock.receivedOf("runtime_start").length).toBeLessThanOrEqual(2);
   mock.assertReceived("input", { times: 0 });

@@ -37,63 +37,79 @@ const client = (options: object) => createAppServerClient(options as AppServerCl
 
 it.each<Case>([
   ["a client", () => client({ url, bogus: 1 }), `bogus: ${no} (the options are url, authToken, `],
-  ["a client's token", () => client({ url, token: "t" }), `token: ${no} (is authToken meant?)`],
+  ["a client's token", () => client({ url, token: "t" }), `token: ${no} (did you mean authToken?)`],
   [
     "tls",
     () => client({ url, tls: { rejectUnauthorised: false } }),
-    "tls.rejectUnauthorised: there is no such option (is rejectUnauthorized meant?)",
+    "tls.rejectUnauthorised: there is no such option (did you mean rejectUnauthorized?)",
   ],
-  ["reconnect", () => client({ url, reconnect: { attempts: 3 } }), `reconnect.attempts: ${no} (is`],
+  [
+    "reconnect",
+    () => client({ url, reconnect: { attempts: 3 } }),
+    `reconnect.attempts: ${no} (did you mean`,
+  ],
   ["record", () => client({ url, record: { path: "p", size: 3 } }), `record.size: ${no} (the`],
-  ["connect", () => connect({ url, token: "t" } as never), `token: ${no} (is authToken meant?)`],
+  [
+    "connect",
+    () => connect({ url, token: "t" } as never),
+    `token: ${no} (did you mean authToken?)`,
+  ],
   [
     "the attempt to connect",
     () => connect(url, { sign: 1 } as never),
-    `sign: ${no} (is signal meant?)`,
+    `sign: ${no} (did you mean signal?)`,
   ],
   [
-    "options beside the URL",
+    "options next to the URL",
     () => connect(url, { authToken: "secret" } as never),
-    `authToken: ${no} beside the URL (the options of a client are one object: connect({ url, authToken }))`,
+    `authToken: ${no} next to the URL (the options of a client are one object: connect({ url, authToken }))`,
   ],
   [
     "others of them",
     () => connect(url, { token: "secret" } as never),
-    `token: ${no} beside the URL (the options of a client are one object: connect({ url, authToken }))`,
+    `token: ${no} next to the URL (the options of a client are one object: connect({ url, authToken }))`,
   ],
-  ["a replay", () => replay("f", { sped: 1 } as never), `sped: ${no} (is speed meant?)`],
+  ["a replay", () => replay("f", { sped: 1 } as never), `sped: ${no} (did you mean speed?)`],
   ["a replay's client", () => connect(replay("f"), { url } as never), `url: ${no}`],
-  ["a server of one's own", () => spawnAppServer({ comand: [] } as never), `comand: ${no} (is com`],
+  [
+    "a server of one's own",
+    () => spawnAppServer({ comand: [] } as never),
+    `comand: ${no} (did you mean com`,
+  ],
   ["gather", () => gather([], { chek: true } as never), `chek: ${no}`],
-  ["tools", () => tool({ nam: "x" } as never), `nam: ${no} (is name meant?)`],
-  ["a set of tools", () => toolSet([], { scope_id: "x" } as never), `scope_id: ${no} (is scopeId`],
+  ["tools", () => tool({ nam: "x" } as never), `nam: ${no} (did you mean name?)`],
+  [
+    "a set of tools",
+    () => toolSet([], { scope_id: "x" } as never),
+    `scope_id: ${no} (did you mean scopeId`,
+  ],
   [
     "a permission",
     () => allow({ updated_input: {} } as never),
-    `updated_input: ${no} (is updatedInput meant?)`,
+    `updated_input: ${no} (did you mean updatedInput?)`,
   ],
   ["a rule", () => policy.allow({ tools: ["x"], were: {} } as never), "were: "],
   ["a scripted turn", () => script.turn({ bogus: 1 } as never), `turn.bogus: ${no}`],
   [
     "a scripted call",
     () => script.turn({ toolCalls: [{ name: "x", needs_approval: true }] } as never),
-    `turn.toolCalls[0].needs_approval: ${no} (is needsApproval meant?)`,
+    `turn.toolCalls[0].needs_approval: ${no} (did you mean needsApproval?)`,
   ],
   ["the double", () => MockServer.start({ bogus: 1 } as ScriptOptions), `bogus: ${no}`],
   [
     "its turns",
     () => MockServer.start([{ txt: "x" } as never]),
-    `turns[0].txt: ${no} (is text meant?)`,
+    `turns[0].txt: ${no} (did you mean text?)`,
   ],
   [
     "its limits",
     () => MockServer.start({ slowReaderLimits: { pause: 1 } as never }),
-    `slowReaderLimits.pause: ${no} (is pauseBytes meant?)`,
+    `slowReaderLimits.pause: ${no} (did you mean pauseBytes?)`,
   ],
   [
     "a played recording",
     () => MockServer.play("f", "single", { stepTimeout: 1 } as never),
-    `stepTimeout: ${no} (is stepTimeoutMs meant?)`,
+    `stepTimeout: ${no} (did you mean stepTimeoutMs?)`,
   ],
 ])("%s", async (_, call, words) => {
   await refused(call, words);
@@ -110,21 +126,21 @@ it("never says what was given: it may be a token", async () => {
 });
 
 const slip = { timeout: 1 } as never;
-const meant = `timeout: ${no} (is timeoutMs meant?)`;
+const meant = `timeout: ${no} (did you mean timeoutMs?)`;
 
 it.each<[string, (client: AppServerClient, session: Session) => unknown, string]>([
   ["session", (c) => c.session({ agentId: "a", ...(slip as object) }), meant],
   [
     "a session's handler",
     (c) => c.session({ agentId: "a", onapproval: () => {} } as never),
-    `onapproval: ${no} (is onApproval meant?)`,
+    `onapproval: ${no} (did you mean onApproval?)`,
   ],
   ["run", (_, s) => s.run("?", slip), meant],
   ["run with a schema", (_, s) => s.run("?", { outputSchema: {}, ...(slip as object) }), meant],
   ["send", (_, s) => s.send("?", slip), meant],
   ["stream", (_, s) => s.stream("?", slip), meant],
   ["textStream", (_, s) => s.textStream("?", slip), meant],
-  ["fork", (_, s) => s.fork({ sginal: 1 } as never), `sginal: ${no} (is signal meant?)`],
+  ["fork", (_, s) => s.fork({ sginal: 1 } as never), `sginal: ${no} (did you mean signal?)`],
   ["setCwd", (_, s) => s.setCwd("/", slip), `timeout: ${no}`],
   ["abort", (_, s) => s.abort(slip), meant],
   ["map", (c) => map(c, ["?"], { agents: ["a"], ...(slip as object) }), meant],
@@ -146,11 +162,11 @@ it.each<[string, (client: AppServerClient, session: Session) => unknown, string]
   ["a list", (c) => c.agents.all({ page: 1 } as never).next(), `page: ${no}`],
   ["a terminal", (c) => c.terminals.open({ columns: 1 } as never), `columns: ${no}`],
   ["changes", (c) => c.files.changes("/x", slip), `timeout: ${no}`],
-  ["messages", (c) => c.messages({ type: ["x"] } as never), `type: ${no} (is types meant?)`],
+  ["messages", (c) => c.messages({ type: ["x"] } as never), `type: ${no} (did you mean types?)`],
   [
     "a filter",
     (c) => c.onMessage(() => {}, { type: "x" } as never),
-    `type: ${no} (is types meant?)`,
+    `type: ${no} (did you mean types?)`,
   ],
   [
     "tool calls",
@@ -175,7 +191,10 @@ it.each<[string, (client: AppServerClient, session: Session) => unknown, string]
 
 it("are refused by the double where it is asked what came", async () => {
   const mock = await startMock();
-  await refused(() => mock.assertReceived("sync", { time: 0 } as never), `time: ${no} (is times`);
+  await refused(
+    () => mock.assertReceived("sync", { time: 0 } as never),
+    `time: ${no} (did you mean times`,
+  );
   await refused(() => mock.waitDone(slip), meant);
   await refused(() => mock.waitReceived("sync", 1, slip), meant);
 });

@@ -158,7 +158,7 @@ describe("a scope is refused", () => {
     [
       "with a slip",
       [{ tools: ["Bash"], were: { command: /x/ } }],
-      "were: there is no such option (is where meant?)",
+      "were: there is no such option (did you mean where?)",
     ],
   ])("%s", (_, scopes, words) => {
     for (const make of [policy.allow, policy.deny]) {
@@ -187,7 +187,7 @@ describe("a scope is refused", () => {
   it("with a message where none is said, or none that can be", () => {
     const scope = { tools: ["Bash"], message: 3 };
     expect(thrown(() => policy.deny(scope as never))).toMatchObject({
-      message: "message: expected a text, got 3",
+      message: "message: expected a string, got 3",
     });
     expect(thrown(() => policy.allow(scope as never))).toMatchObject({
       message: "message: there is no such option (the options are tools, where)",
@@ -297,7 +297,7 @@ describe("a policy", () => {
     [
       "a maker that wants names",
       () => policy.firstMatch({ otherwise: policy.allow }),
-      "otherwise: allow names tools; policy.allowAll() allows every tool",
+      "otherwise: allow needs names of tools; policy.allowAll() allows every tool",
     ],
     [
       "what decides nothing",
@@ -312,7 +312,7 @@ describe("a policy", () => {
     [
       "a slip",
       () => policy.firstMatch({ otherwis: policy.deny } as never),
-      "otherwis: there is no such option (is otherwise meant?)",
+      "otherwis: there is no such option (did you mean otherwise?)",
     ],
     ["what is no rule", () => policy.firstMatch(allow() as never), "rules: expected rules"],
     ["no handler", () => policy.ask(undefined as never), "ask: expected a function"],
@@ -436,12 +436,12 @@ describe("a record", () => {
   ])("tells of %s that came too late", async (_, late) => {
     const abort = new AbortController();
     const handler = audit((request, options) => {
-      abort.abort(new Error("aborted", { cause: "the permission is not wanted any more" }));
+      abort.abort(new Error("aborted", { cause: "the permission is no longer needed" }));
       return late(request, options);
     });
     await Promise.allSettled([handler(bash("ls"), { signal: abort.signal })]);
     expect(handler.entries).toMatchObject([
-      { decision: null, error: "too late: the permission is not wanted any more" },
+      { decision: null, error: "too late: the permission is no longer needed" },
     ]);
   });
 });

@@ -144,7 +144,7 @@ it("goes on with readers, and ends them when it is given up", async () => {
   const ended = await rejection(messages.next());
   expect(ended).toBeInstanceOf(Disconnected);
   expect(ended).toMatchObject({ willReconnect: false });
-  expect((ended as Error).message).toContain("not opened again");
+  expect((ended as Error).message).toContain("will not be reopened");
 });
 
 it("ends its waiting with a close", async () => {

@@ -224,7 +224,7 @@ test("each client needs a file of its own", async () => {
   await using mock = await MockServer.start();
   const options = { url: mock.url, record: file() };
   const first = await connect(options);
-  await expect(connect(options)).rejects.toThrow("another recording is written to it");
+  await expect(connect(options)).rejects.toThrow("another recording is being written to it");
   await first.close();
   await (await connect(options)).close();
 });

@@ -93,7 +93,9 @@ it("is connected to with the options of the client", async () => {
   expect(failure).not.toBeInstanceOf(InvalidOption);
   expect(fs.existsSync(record)).toBe(true);
   const slip = await rejection(connect(server, { requestTimeout: 5 } as never));
-  expect((slip as Error).message).toContain("requestTimeout: there is no such option (is request");
+  expect((slip as Error).message).toContain(
+    "requestTimeout: there is no such option (did you mean request",
+  );
 });
 
 it("hands each line on that the server prints", async () => {

@@ -146,7 +146,7 @@ it("asks once more when a turn ends without a result", async () => {
   expect({ output, text }).toEqual({ output: good, text: "done" });
   expect(said(mock)).toEqual([
     expect.stringContaining("?"),
-    expect.stringContaining("not handed in"),
+    expect.stringContaining("not submitted"),
   ]);
   expect(session.usage).toEqual(usage);
   mock.assertReceived("runtime_external_tools_update", { times: 2 });
@@ -173,7 +173,7 @@ it("tells that there was none at all", async () => {
   expect(await rejection(session.run("?", { outputSchema: finding }))).toMatchObject({
     text: "It is in a.py.",
     errors: [],
-    message: "the agent handed in no result",
+    message: "the agent submitted no result",
   });
 });
 
@@ -304,7 +304,7 @@ it("does not take what an earlier turn hands in", async () => {
   await mock.waitReceived("external_tool_call_response");
   await session.close();
   expect(await running).toBeInstanceOf(TurnAborted);
-  const refused = { text: "the result is not waited for any more", refused: true };
+  const refused = { text: "nobody is waiting for the result any more", refused: true };
   expect(answers(mock)).toEqual([refused]);
 });
 

@@ -84,7 +84,7 @@ describe("through a server", () => {
       },
     });
     const { result, answers } = await turn(toolSet([lookup]), "lookup_user", { email: 3 });
-    const words = "invalid arguments of lookup_user: email: expected a text";
+    const words = "invalid arguments for lookup_user: email: expected a text";
     expect(answers).toMatchObject([{ result: failure(words) }]);
     expect(result).toMatchObject({
       status: "completed",
@@ -156,7 +156,7 @@ describe("arguments", () => {
     ["no path", { message: "expected an object" }, "expected an object"],
     ["an empty path", { message: "expected an object", path: [] }, "expected an object"],
     ["a nested path", { message: "expected a text", path: ["a", 0, "b"] }, "a[0].b: expected a"],
-    ["a path like the message", { message: "an item", path: ["a"] }, "of t: a: an item"],
+    ["a path like the message", { message: "an item", path: ["a"] }, "for t: a: an item"],
     ["a path in the message", { message: "email must be", path: ["email"] }, ": email must be"],
   ])("are refused with %s", async (_, issue, words) => {
     const result = await withIssues([issue]).call({}, context());
@@ -174,7 +174,7 @@ describe("arguments", () => {
       execute: () => "found",
     });
     expect(await made.call({}, context())).toEqual(
-      failure("invalid arguments of t: a: expected 1"),
+      failure("invalid arguments for t: a: expected 1"),
     );
   });
 
@@ -227,7 +227,7 @@ describe("arguments", () => {
       ["a", 'arguments: expected an object, got "a"'],
     ]) {
       expect(await made.call(input, context())).toEqual(
-        failure(`invalid arguments of t: ${problem}`),
+        failure(`invalid arguments for t: ${problem}`),
       );
     }
     expect(called).toEqual([]);
@@ -242,7 +242,7 @@ describe("arguments", () => {
     const made = tool({ name: "t", description: "", parameters, execute: () => "" });
     const told = required.slice(0, 8).map((name) => `${name}: is missing`);
     const words = [...told, "and 2 more"].join("; ");
-    expect(await made.call({}, context())).toEqual(failure(`invalid arguments of t: ${words}`));
+    expect(await made.call({}, context())).toEqual(failure(`invalid arguments for t: ${words}`));
   });
 
   it("are those of an empty object when there are none", async () => {
@@ -303,7 +303,7 @@ it.each(["", "a b", "é", "a.b", "a".repeat(65)])("refuses a tool called %j", (n
   const options = { description: "", parameters: jsonSchema, execute: () => "found" };
   expect(thrown(() => tool({ ...options, name }))).toMatchObject({
     code: "invalid_option",
-    message: `name: a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not "${name}"`,
+    message: `name: expected a tool name of 1 to 64 characters from A-Z, a-z, 0-9, _ and -, got "${name}"`,
   });
 });
 

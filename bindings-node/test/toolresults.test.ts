@@ -88,11 +88,15 @@ describe("what a tool returns", () => {
   });
 
   it.each<[string, unknown, string]>([
-    ["a function", () => 1, "returned a function, which has no JSON"],
-    ["a symbol", Symbol("a"), "returned a symbol, which has no JSON"],
-    ["a big integer", 1n, "returned a bigint, which has no JSON"],
-    ["a map", new Map([[1, 2]]), "returned a Map, which has no JSON"],
-    ["a buffer of no kind", new ArrayBuffer(2), "returned a ArrayBuffer, which has no JSON"],
+    ["a function", () => 1, "returned a function, which cannot be written as JSON"],
+    ["a symbol", Symbol("a"), "returned a symbol, which cannot be written as JSON"],
+    ["a big integer", 1n, "returned a bigint, which cannot be written as JSON"],
+    ["a map", new Map([[1, 2]]), "returned a Map, which cannot be written as JSON"],
+    [
+      "a buffer of no kind",
+      new ArrayBuffer(2),
+      "returned a ArrayBuffer, which cannot be written as JSON",
+    ],
     ["an error", new Error("no luck"), "no luck"],
     ["an error of another realm", runInNewContext("new Error('no luck')"), "no luck"],
   ])("is an error: %s", async (_, value, words) => {

@@ -86,7 +86,7 @@ it.each([
   ["a throw without a text", () => Promise.reject(Object.create(null)), "without a text"],
   ["no result", () => undefined as never, "returned nothing"],
   ["null", () => null as never, "returned nothing"],
-  ["what has no JSON", () => new Map([[1, 2]]), "returned a Map, which has no JSON"],
+  ["what has no JSON", () => new Map([[1, 2]]), "returned a Map, which cannot be written as JSON"],
 ])("turns %s into an error of the tool, and counts it", async (_, handler, words) => {
   const { answers, result, stats } = await toolTurn(handler);
   expect(stats.handlerErrors).toBe(1);

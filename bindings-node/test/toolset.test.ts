@@ -50,7 +50,8 @@ describe("a set of tools", () => {
     const byHand = { name: "a b", definition: { ...definition, name: "a b" }, call };
     expect(thrown(() => toolSet([byHand]))).toMatchObject({
       code: "invalid_option",
-      message: 'tools: a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not "a b"',
+      message:
+        'tools: expected a tool name of 1 to 64 characters from A-Z, a-z, 0-9, _ and -, got "a b"',
     });
     expect(named("a-Z_0".padEnd(64, "x")).name).toHaveLength(64);
   });
@@ -80,11 +81,11 @@ describe("a set of tools", () => {
   });
 
   it.each<[string, () => unknown, string]>([
-    ["a name twice", () => toolSet([named("a"), named("a")]), "tools: two are called a"],
+    ["a name twice", () => toolSet([named("a"), named("a")]), "tools: two have the name a"],
     ["no list", () => toolSet(named("a") as never), "tools: expected a list"],
     ["no tool", () => toolSet([{ name: "a" } as never]), "tools: expected what tool(…) makes"],
     ["nothing", () => toolSet([undefined as never]), "tools: expected what tool(…) makes"],
-    ["no scope", () => toolSet([], { scopeId: 3 as never }), "scopeId: expected a text, got 3"],
+    ["no scope", () => toolSet([], { scopeId: 3 as never }), "scopeId: expected a string, got 3"],
   ])("is refused with %s", (_, make, words) => {
     expect(thrown(make)).toMatchObject({
       code: "invalid_option",

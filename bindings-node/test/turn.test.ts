@@ -135,7 +135,7 @@ it("is read by one at a time, and by the next one afterwards", async () => {
       status: "rejected",
     });
     const { message } = (other as PromiseRejectedResult).reason;
-    expect(message).toContain("the events of this turn are read by another loop or stream");
+    expect(message).toContain("another loop or stream is already reading the events of this turn");
   }
   // The loop that was refused has not stopped the turn, and whoever comes later is told of its end.
   const result = await turn;

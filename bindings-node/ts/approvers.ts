@@ -120,9 +120,9 @@ export class Approvers {
   over(text: string): void {
     const { ask, refused } = JSON.parse(text) as { ask: number; refused: string | null };
     if (refused === null) {
-      this.#running.over(ask, "the permission is not wanted any more");
+      this.#running.over(ask, "the permission is no longer needed");
     } else {
-      const words = `the answer to a permission request did not count: ${refused}`;
+      const words = `the answer to a permission request had no effect: ${refused}`;
       process.emitWarning(words, { type: "AppClientApprovalWarning" });
     }
   }

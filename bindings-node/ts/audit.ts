@@ -27,7 +27,7 @@ export interface AuditEntry {
   readonly decision: Readonly<Decision> | null;
   /** Who decided: the rule of a policy, such as `allow("Read", "Grep")`, or the name of the function. */
   readonly by: string;
-  /** Why the handler's word does not count: it failed, which denies, or came too late. */
+  /** Why the handler's answer had no effect: it failed, which denies the call, or it came too late. */
   readonly error: string | null;
 }
 
@@ -45,8 +45,9 @@ export interface AuditOptions {
 
 /**
  * The same handler, for `onApproval` and `onApprovalRequest`, with a record of its decisions. Sends
- * nothing by itself. It resolves and rejects as the handler does, and rejects with a `TypeError` for what
- * is no decision, or has no JSON. The record is kept in memory, as long as the handler is, and never shortened.
+ * nothing by itself. It resolves and rejects as the handler does, and rejects with a `TypeError` for a result
+ * that is not a decision, or cannot be written as JSON. The record is kept in memory as long as the handler, and
+ * never shortened.
  *
  * ```ts
  * const onApproval = audit(policy.firstMatch(policy.allow("Read")));
@@ -54,7 +55,7 @@ export interface AuditOptions {
  * console.table(onApproval.entries);
  * ```
  *
- * @throws {@link InvalidOption} for what is no function, and for a `by` that is no text.
+ * @throws {@link InvalidOption} for anything but a function, and for a `by` that is not a string.
  */
 export function audit(handler: ApprovalHandler, options: AuditOptions = {}): AuditedHandler {
   const { by } = checkedOptions(options, { by: "string" });

@@ -78,7 +78,8 @@ export function checkedNames<T extends object>(options: T, known: object, prefix
     const names = Object.keys(known);
     const near = meant(name, names);
     // Not what it is: it may be a token.
-    const words = near === undefined ? `the options are ${names.join(", ")}` : `is ${near} meant?`;
+    const words =
+      near === undefined ? `the options are ${names.join(", ")}` : `did you mean ${near}?`;
     throw new InvalidOption(`${prefix}${name}: there is no such option`, { hint: words });
   }
   return options;

@@ -102,7 +102,7 @@ function made(
       : meant(name, Object.keys(CLIENT_NAMES));
     if (value === undefined || option === undefined) continue;
     const hint = `the options of a client are one object: connect({ url, ${option} })`;
-    throw new InvalidOption(`${name}: there is no such option beside the URL`, { hint });
+    throw new InvalidOption(`${name}: there is no such option next to the URL`, { hint });
   }
   checkedNames(settings, CALL_NAMES);
   return new AppServerClient(optionsFor(target));

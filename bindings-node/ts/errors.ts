@@ -250,7 +250,7 @@ export class ApprovalRequired extends TurnError {
    */
   respond(decision: Decision): void {
     if (!this.#answer) {
-      throw new InvalidOption("respond: this error is not one that a turn has rejected with");
+      throw new InvalidOption("respond: no turn has rejected with this error");
     }
     this.#answer(decision);
   }

@@ -77,13 +77,13 @@ export interface ToolCallEndEvent {
   callId: string;
 }
 
-/** A permission is wanted. Told whoever decides; to decide, give the turn an `onApproval`. */
+/** A permission is requested. The event comes no matter who decides; to decide, give the turn an `onApproval`. */
 export interface ApprovalRequestedEvent {
   type: "approval_requested";
   request: ApprovalRequest;
 }
 
-/** A permission was given or refused, or is no longer wanted. */
+/** A permission was given or refused, or is no longer needed. */
 export interface ApprovalDecidedEvent {
   type: "approval_decided";
   requestId: string;
@@ -109,13 +109,13 @@ export interface UsageEvent {
 /** The server will try again. */
 export interface RetryEvent {
   type: "retry";
-  /** A text for people. */
+  /** A text for humans to read. */
   message: string;
-  /** Which attempt comes next, counted from 1, where the server said so. */
+  /** Which attempt comes next, counted from 1, if the server said so. */
   attempt: number | null;
   /** How many there will be at most. */
   maxAttempts: number | null;
-  /** How long it waits before, in milliseconds. */
+  /** How long the server waits before it, in milliseconds. */
   delayMs: number | null;
 }
 
@@ -127,8 +127,8 @@ export interface StatusEvent {
 }
 
 /**
- * The connection was lost, and the turn goes on with the next one (section 16). What was said in between is
- * not told here, but is in the result.
+ * The connection was lost, and the turn goes on with a new one (section 16). No event reports what was said in
+ * between, but the result contains it.
  */
 export interface ResumedEvent {
   type: "resumed";
@@ -136,7 +136,7 @@ export interface ResumedEvent {
 
 /**
  * The reader was too slow: neighbouring pieces of one text, or of one call's arguments or output, became
- * one event, and where that was not enough the oldest events went. The result is complete.
+ * one event, and if that was not enough, the oldest events were dropped. The result is complete.
  */
 export interface LaggedEvent {
   type: "lagged";
@@ -146,7 +146,7 @@ export interface LaggedEvent {
   merged: number;
 }
 
-/** The turn is over; the last event. A turn that fails with an error has none. */
+/** The turn is over; the last event. It does not come if the turn fails with an error. */
 export interface FinishedEvent {
   type: "finished";
   result: TurnResult;

@@ -61,20 +61,20 @@ export class Files extends FilesFamily {
 
   /**
    * Watches a file by its absolute path: sends `watch_file`, and `unwatch_file` when it is left and
-   * nobody else here watches the same path. Neither is answered, so a path that cannot be watched is
-   * silent. Gives the changes as they come; see {@link FileChanges}.
+   * nobody else here watches the same path. Neither is answered, so nothing says so if a path cannot be
+   * watched. Gives the changes as they come; see {@link FileChanges}.
    *
-   * @throws at once what keeps the command from being sent, as every command of a family does.
+   * @throws at once what keeps the command from being sent, like every command of a family.
    */
   changes(path: string, options: CallOptions = {}): FileChanges {
     return new FileChanges(this.caller, this.#watched, path, checkedOptions(options, CALL_NAMES));
   }
 
   /**
-   * What is in a directory, by its absolute path: folders first. Asks page by page with
-   * `list_in_directory`, when the entries before were taken; `options` count for each page.
+   * Lists a directory, by its absolute path: folders first. Asks page by page with `list_in_directory`, each
+   * time when the entries before were taken; `options` apply to each page.
    *
-   * Rejects with {@link RequestError} when the server refuses, and as every command of a family does.
+   * Rejects with {@link RequestError} when the server refuses, and otherwise like every command of a family.
    */
   async *entries(path: string, options: PageOptions = {}): AsyncGenerator<DirectoryEntry, void> {
     const { limit, request } = pageOptions(options);

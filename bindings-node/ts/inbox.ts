@@ -108,7 +108,7 @@ export class Inbox<T> {
   #lagged(): Lagged {
     const droppedCount = this.dropped;
     return new Lagged(`a reader did not keep up: ${droppedCount} messages are missing`, {
-      hint: "read faster, allow more to wait, or let the oldest go",
+      hint: "read faster, allow more to wait, or let the oldest be dropped",
       droppedCount,
     });
   }

@@ -30,7 +30,7 @@ export type WideScope = Partial<RuleScope>;
 
 /** What a rule that denies is about, and what it says. */
 export interface DenyScope extends WideScope {
-  /** What the model is told as the tool's result; by default that a rule denies it. */
+  /** What the model is told as the tool's result; by default, that a rule denies it. */
   message?: string | undefined;
 }
 
@@ -44,9 +44,9 @@ export type Otherwise =
   | ((...scopes: readonly string[]) => PolicyRule)
   | (() => ApprovalHandler);
 
-/** What a policy does besides its rules. */
+/** What a policy does when no rule decides. */
 export interface PolicyOptions {
-  /** What decides where none of the rules does; denying by default. */
+  /** What decides when none of the rules does; by default the call is denied. */
   otherwise?: Otherwise | undefined;
 }
 
@@ -72,7 +72,7 @@ function denied(...scopes: Scopes<DenyScope>): PolicyRule {
   const { within, words } = scoped(scope, ["tools", "where", "message"], "all");
   const { message } = scope;
   if (message !== undefined && typeof message !== "string") {
-    throw new InvalidOption(`message: expected a text, got ${describe(message)}`);
+    throw new InvalidOption(`message: expected a string, got ${describe(message)}`);
   }
   const wordsOf = ({ toolName }: ApprovalRequest) => message ?? deniedByRule(toolName);
   return named((request) => (within(request) ? deny(wordsOf(request)) : undefined), `deny${words}`);
@@ -143,7 +143,9 @@ function lastRule(otherwise: Otherwise = denied): PolicyRule {
   if (otherwise === denied) return named((request) => unruled(request), "otherwise deny");
   if (otherwise === allowedAll) return named(() => allow(), "otherwise allow");
   if (otherwise === allowed) {
-    throw new InvalidOption("otherwise: allow names tools; policy.allowAll() allows every tool");
+    throw new InvalidOption(
+      "otherwise: allow needs names of tools; policy.allowAll() allows every tool",
+    );
   }
   if (typeof otherwise === "object" && otherwise !== null) {
     const decision = checkedOtherwise(otherwise);
@@ -185,41 +187,41 @@ export const policy = Object.freeze({
    * A rule that allows: all calls of the named tools, or those of `tools` whose arguments match `where`. At least one
    * name: a list of names that happens to be empty must not allow everything, which is what `allowAll` is for.
    *
-   * @throws {@link InvalidOption} without names of tools, and for patterns that are none.
+   * @throws {@link InvalidOption} without names of tools, and for patterns that are not valid.
    */
   allow: allowed,
 
   /**
-   * A rule that allows every tool, with any arguments. It decides on all that reaches it, so it stands last, or is what
-   * `firstMatch` does `otherwise`.
+   * A rule that allows every tool, with any arguments. It decides on every call that reaches it, so put it last, or
+   * pass it to `firstMatch` as `otherwise`.
    */
   allowAll: allowedAll,
 
   /**
-   * A rule that denies: all calls of the named tools, or those of `tools` whose arguments match `where`; without names
-   * those of every tool. One that denies by a pattern is a convenience, no protection: there are many ways to write a
-   * command.
+   * A rule that denies: all calls of the named tools, or those of `tools` whose arguments match `where`; without names,
+   * the calls of every tool. A rule that denies by a pattern is a convenience, not a protection: there are many ways to
+   * write a command.
    *
-   * @throws {@link InvalidOption} for names and patterns that are none, and for a message that is no text.
+   * @throws {@link InvalidOption} for names and patterns that are not valid, and for a message that is not a string.
    */
   deny: denied,
 
   /**
    * A rule that asks a handler about every call, or about those of the named tools, or of `tools` whose arguments match
-   * `where`. It decides on these in any case: a handler that returns no decision, or fails, denies with the reason, and
-   * no later rule allows the call.
+   * `where`. It decides on these in any case: if the handler returns no decision, or fails, the call is denied with the
+   * reason, and no later rule can allow it.
    *
-   * @throws {@link InvalidOption} for what is no function, and for names and patterns that are none.
+   * @throws {@link InvalidOption} for anything but a function, and for names and patterns that are not valid.
    */
   ask: asking,
 
   /**
    * A handler, for `onApproval` and `onApprovalRequest`, that takes the decision of the first rule that
-   * has one, in their order; behind the rules there may be `{ otherwise }`, which decides where none does. Without that
-   * it denies and says so. It rejects as a rule does that fails, which denies with the reason, and goes no further when
-   * the question is not wanted any more.
+   * makes one, in order; the rules may be followed by `{ otherwise }`, which decides when no rule does. Without it, the
+   * call is denied with that reason. If a rule fails, the handler rejects with its error, which denies the call with the
+   * reason. It goes no further when the question no longer needs an answer.
    *
-   * @throws {@link InvalidOption} for what is no rule, and for an `otherwise` that cannot decide.
+   * @throws {@link InvalidOption} for anything but a rule, and for an `otherwise` that cannot decide.
    */
   firstMatch,
 });

@@ -73,7 +73,7 @@ export function nativeRecord({ record, redact }: Recorded): Partial<NativeOption
   }
   if (record === undefined) {
     if (redact === undefined) return {};
-    throw new InvalidOption("redact: there is no recording; give record too");
+    throw new InvalidOption("redact: there is no recording; pass record too");
   }
   const given = typeof record === "string" ? { path: record } : record;
   if (typeof given?.path !== "string") {

@@ -12,7 +12,7 @@ export interface RuleScope {
   /** The names of the tools. */
   tools: readonly string[];
   /**
-   * Patterns for arguments, by name. All must match; an argument that is absent or no text matches
+   * Patterns for arguments, by name. All must match; an argument that is absent or not a string matches
    * none. A pattern may match anywhere: anchor it with `^` and `$`.
    */
   where?: Readonly<Record<string, RegExp>> | undefined;

@@ -187,7 +187,7 @@ function variables(env: Record<string, string | undefined>): string[] {
 
 function checkWhole(name: string, text: string): void {
   if (!HALF.test(text)) return;
-  throw new InvalidOption(`${name}: the text holds half a surrogate pair, which is not Unicode`);
+  throw new InvalidOption(`${name}: the text contains half a surrogate pair, which is not Unicode`);
 }
 
 function logOf(onLog: SpawnOptions["onLog"]): ServerLog | undefined {

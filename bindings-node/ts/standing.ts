@@ -43,7 +43,7 @@ export class Standing {
   #changed({ state, error: json }: { state: ClientState; error: string | null }): void {
     const error = json === null ? null : errorFromJson(json);
     if (state === "disconnected" && error !== null) {
-      const why = `the connection was lost and is not opened again: ${error.message}`;
+      const why = `the connection was lost and will not be reopened: ${error.message}`;
       this.#followers.end(new Disconnected(why));
     }
     this.states.call(state, error);
@@ -51,7 +51,7 @@ export class Standing {
 
   #missing(what: { agent_id: string; conversation_id: string; error: string }): void {
     const where = `${what.conversation_id} of ${what.agent_id}`;
-    const text = `${where} is not as it was: ${errorFromJson(what.error).message}`;
+    const text = `${where} could not be fully restored: ${errorFromJson(what.error).message}`;
     process.emitWarning(text, { type: "AppClientReconnectWarning" });
   }
 }

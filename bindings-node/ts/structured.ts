@@ -74,7 +74,8 @@ export async function structured<Schema extends OutputSchema>(
   const { outputSchema, outputJsonSchema: given, ...turns } = options;
   checkedTurnOptions(turns);
   if ((turns as RunTurnOptions).check === false) {
-    throw new InvalidOption("check: a turn with outputSchema has an output, or rejects");
+    const words = "cannot be turned off with outputSchema: such a turn has an output, or rejects";
+    throw new InvalidOption(`check: ${words}`);
   }
   const schema = JSON.stringify(outputJsonSchema(outputSchema, given));
   checkedPrompt(prompt);
@@ -82,7 +83,7 @@ export async function structured<Schema extends OutputSchema>(
   const submission = translated(() => new Submission(schema, scope));
   const { client, runtime, closed, groups } = conversation;
   if (groups.some(({ tools }) => tools.some(({ name }) => name === TOOL))) {
-    throw new InvalidOption(`outputSchema: the session has a tool of its own called ${TOOL}`);
+    throw new InvalidOption(`outputSchema: the session already has a tool named ${TOOL}`);
   }
   const lane = lanes.get(client) ?? new Lanes();
   lanes.set(client, lane);
@@ -152,7 +153,7 @@ class Structured {
       const { step, prompt: repair } = this.#submission.turnEnded();
       if (step === "done") return { ...result, output: this.#output };
       if (result.status === "aborted") {
-        throw new TurnAborted("the turn was stopped before a result was handed in", { result });
+        throw new TurnAborted("the turn was stopped before a result was submitted", { result });
       }
       if (step !== "repair" || typeof repair !== "string") throw this.#error(result);
       content = repair;
@@ -183,5 +184,5 @@ class Structured {
 
 function stopIfClosed(conversation: Conversation, closed: number): void {
   if (conversation.closed === closed) return;
-  throw new TurnAborted("the session was closed before a result was handed in");
+  throw new TurnAborted("the session was closed before a result was submitted");
 }

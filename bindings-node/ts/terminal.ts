@@ -29,11 +29,11 @@ export interface TerminalOptions extends RequestOptions {
  * A terminal that runs on the server, from `client.terminals.open()`: an async iterable of its output,
  * with the escape sequences in it.
  *
- * There is one stream of output: a loop that is left does not end the terminal, and the next loop goes
- * on where it stopped. The stream ends a quarter of a second after the terminal's exit or a kill, as
- * output may come behind them (section 19), and at the client's `close()`; it rejects with
- * {@link Disconnected} when the connection is lost, with which the server ends its terminals. A loop that
- * waits keeps the process alive. The end of an `await using` block kills the terminal.
+ * There is one stream of output: leaving a loop does not end the terminal, and the next loop goes on where
+ * it stopped. The stream ends a quarter of a second after the terminal's exit or a kill, because output may
+ * still follow (section 19), and at the client's `close()`. It rejects with {@link Disconnected} when the
+ * connection is lost, because the server then ends its terminals. A loop that waits keeps the process alive.
+ * The end of an `await using` block kills the terminal.
  */
 export class Terminal implements AsyncIterable<string> {
   /** Its `terminal_id`. */
@@ -85,7 +85,7 @@ export class Terminal implements AsyncIterable<string> {
     return this.#pid;
   }
 
-  /** What the terminal exited with; `null` while it runs, and for one that was killed. */
+  /** The exit code; `null` while the terminal runs, and for one that was killed. */
   get exitCode(): number | null {
     return this.#exitCode;
   }
@@ -103,14 +103,14 @@ export class Terminal implements AsyncIterable<string> {
     this.#caller.tell("terminal_input", { terminal_id: this.id, data });
   }
 
-  /** Changes the size, in characters and lines. Sends `terminal_resize`; otherwise as `write`. */
+  /** Changes the size, in characters and lines. Sends `terminal_resize`; otherwise like `write`. */
   resize(cols: number, rows: number): void {
     this.#caller.tell("terminal_resize", { terminal_id: this.id, cols, rows });
   }
 
   /**
-   * Ends the terminal. Sends `terminal_kill`, which is not answered and tells no exit; does nothing
-   * when the terminal has ended or the connection is gone.
+   * Ends the terminal. Sends `terminal_kill`, which is not answered; the exit is not reported then. Does
+   * nothing when the terminal has ended or the connection is gone.
    */
   kill(): void {
     if (this.#tail || this.#output.over) return;
@@ -168,9 +168,9 @@ export class Terminal implements AsyncIterable<string> {
 export class Terminals extends TerminalsFamily {
   /**
    * Starts a terminal. Sends `terminal_spawn` with a new id; resolves when the terminal runs.
-   * Cancelling ends it, should it have started.
+   * Cancelling ends the terminal if it has started.
    *
-   * Rejects with {@link RequestError} when it cannot be started, and as every command of a family does.
+   * Rejects with {@link RequestError} when it cannot be started, and otherwise like every command of a family.
    */
   async open(options: TerminalOptions = {}): Promise<Terminal> {
     const { cols, rows, cwd, ...request } = checkedObject("options", options);

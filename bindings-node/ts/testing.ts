@@ -27,7 +27,7 @@ export type Generation = "single" | "split";
 
 /** One tool call of a scripted turn. */
 export interface ScriptedCall {
-  /** The tool. One that a client registered as an external tool is called there. */
+  /** The tool. If a client registered it as an external tool, it is called there. */
   name: string;
   /** The arguments. */
   input?: unknown;
@@ -64,21 +64,21 @@ export interface ScriptedTurn {
   disconnectAfter?: number | undefined;
   /** The connection is cut and the input lost on the way; the next one starts the next turn. */
   loseInput?: boolean | undefined;
-  /** How often the model fails before it answers. */
+  /** How many times the model fails before it answers. */
   retries?: number | undefined;
-  /** The answer breaks off after so many pieces of text, and is tried again in another run; once for each. */
+  /** After how many pieces of text the answer breaks off, one number for each time; it is then tried again in another run. */
   cuts?: number[] | undefined;
 }
 
-/** What a server bears from a client that reads slowly; by default what a real one bears (section 2). */
+/** What a server tolerates from a client that reads slowly; by default what a real one tolerates (section 2). */
 export interface SlowReaderLimits {
-  /** Above so many unsent bytes frames are queued; 512 KiB. */
+  /** With more unsent bytes than this, frames are queued; 512 KiB by default. */
   pauseBytes?: number | undefined;
-  /** The most frames that are queued; 512. */
+  /** How many frames are queued at most; 512 by default. */
   maxQueuedFrames?: number | undefined;
-  /** The connection ends at so many unsent bytes; 16 MiB. */
+  /** The connection ends at this many unsent bytes; 16 MiB by default. */
   maxUnsentBytes?: number | undefined;
-  /** The connection ends when the last pong is so many milliseconds ago; 90,000. */
+  /** The connection ends when the last pong is this many milliseconds ago; 90,000 by default. */
   pongTimeoutMs?: number | undefined;
 }
 
@@ -111,9 +111,9 @@ export interface ScriptOptions {
   correlation?: boolean | undefined;
   /** The directories there are, besides `/home/user/project`; by default those of this machine with `files`, else every one. */
   directories?: string[] | undefined;
-  /** The models that `list_models` tells; without, that is left to `answers`. */
+  /** The models that `list_models` returns; without them, `answers` decides. */
   models?: string[] | undefined;
-  /** There is a temporary folder, {@link MockServer.folder}, and `read_file` and its like work in it. */
+  /** There is a temporary folder, {@link MockServer.folder}, and `read_file` and similar commands work in it. */
   files?: boolean | undefined;
   /**
    * Fields of the successful response to commands, by command type; `null` leaves the answer to the test. They
@@ -122,7 +122,7 @@ export interface ScriptOptions {
   answers?: Record<string, unknown> | undefined;
 }
 
-/** How long something is waited for. */
+/** How long to wait. */
 export interface WaitOptions {
   /** Milliseconds; 10,000 by default, `Infinity` for no limit. */
   timeoutMs?: number | undefined;
@@ -211,17 +211,17 @@ function nativeScript(options: ScriptOptions): string {
   return scriptText("", withoutNull(fields));
 }
 
-/** What {@link MockServer.assertReceived} demands. */
+/** What {@link MockServer.assertReceived} expects. */
 export interface ReceivedOptions {
   /** How many frames; by default at least one. */
   times?: number | undefined;
-  /** What they have. */
+  /** What the frames contain. */
   fields?: object | undefined;
 }
 
 /** Builds what scripted servers do. */
 export const script = {
-  /** A turn, to be read easily in a list of turns. */
+  /** A turn as it is given; it makes lists of turns easier to read. */
   turn: (turn: ScriptedTurn = {}): ScriptedTurn => checkedTurn(turn),
 };
 
@@ -264,17 +264,17 @@ export class MockServer {
     return this.#native.url();
   }
 
-  /** The frames that clients have sent, in the order of arrival; text that is no JSON as it is. */
+  /** The frames that clients have sent, in the order of arrival; text that is not JSON is given as it is. */
   get received(): unknown[] {
     return this.#native.received().map(parsed);
   }
 
-  /** Frames that nothing was done with: malformed or unknown ones, or not in the recording. */
+  /** Frames that had no effect: malformed, unknown or not in the recording. */
   get unexpected(): unknown[] {
     return this.#native.unexpected().map(parsed);
   }
 
-  /** What a recording waited for when it was given up. */
+  /** What the player of a recording was waiting for when it gave up. */
   get failure(): string | null {
     return this.#native.failure();
   }
@@ -301,9 +301,9 @@ export class MockServer {
   }
 
   /**
-   * Throws unless frames of this type came: at least one, or exactly so many. With `fields` only those
-   * count that have them, and perhaps more; lists have to be of the same length. The message says where
-   * the frames that came differ.
+   * Throws unless frames of this type came: at least one, or exactly this many. With `fields`, only frames
+   * with these values count; they may contain more, but lists have to be of the same length. The message says
+   * where the frames that came differ.
    */
   assertReceived(type: string, options: ReceivedOptions = {}): void {
     const { times, fields = {} } = checkedOptions(options, RECEIVED_NAMES);
@@ -313,7 +313,7 @@ export class MockServer {
     if (complaint !== null) throw new Error(complaint);
   }
 
-  /** The temporary folder of the server's files, with `files: true`; it goes with the server. */
+  /** The temporary folder of the server's files, with `files: true`; it is removed with the server. */
   get folder(): string {
     const folder = this.#native.folder();
     if (folder === null) throw new Error("there are no files: start the server with files: true");
@@ -326,14 +326,14 @@ export class MockServer {
     return called((callback) => this.#native.waitDone(limit, callback));
   }
 
-  /** Resolves when so many frames of a type have come; `false` when the time is up. */
+  /** Resolves when this many frames of a type have come; `false` when the time is up. */
   async waitReceived(type: string, times = 1, options: WaitOptions = {}): Promise<boolean> {
     const limit = waitingTime(options);
     count("times", times);
     return called((callback) => this.#native.waitReceived(type, times, limit, callback));
   }
 
-  /** Sends a frame to all clients; a text as it is. */
+  /** Sends a frame to all clients; a string is sent as it is. */
   push(frame: string | object): void {
     this.#native.push(typeof frame === "string" ? frame : scriptText("frame.", frame));
   }

@@ -115,7 +115,7 @@ export function tool<Parameters extends ToolParameters>(options: ToolOptions<Par
         const { value, problems } = await checkedArguments(parameters, input);
         // A slip of the model's, which it can mend.
         if (problems.length > 0) {
-          return errorResult(`invalid arguments of ${name}: ${problems.join("; ")}`);
+          return errorResult(`invalid arguments for ${name}: ${problems.join("; ")}`);
         }
         context.signal.throwIfAborted();
         return toolResult(await execute(value as ToolArguments<Parameters>, context));
@@ -139,10 +139,10 @@ function definitionOf(options: ToolOptions<ToolParameters>): ExternalToolDefinit
   const { name, description, label, parameters, jsonSchema } = options;
   checkedName("name", name);
   if (typeof description !== "string") {
-    throw new InvalidOption(`description: expected a text, got ${describe(description)}`);
+    throw new InvalidOption(`description: expected a string, got ${describe(description)}`);
   }
   if (label !== undefined && typeof label !== "string") {
-    throw new InvalidOption(`label: expected a text, got ${describe(label)}`);
+    throw new InvalidOption(`label: expected a string, got ${describe(label)}`);
   }
   return {
     name,

@@ -126,6 +126,6 @@ const noJson: Refuse = (path, words) =>
 function textOfData(value: unknown): string {
   return jsonText(value, (path, words) => {
     if (path !== "") return noJson(path, words);
-    return new TypeError(`the tool returned a ${kindOf(value)}, which has no JSON`);
+    return new TypeError(`the tool returned a ${kindOf(value)}, which cannot be written as JSON`);
   });
 }

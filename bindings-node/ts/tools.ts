@@ -103,7 +103,7 @@ export class ToolCalls {
       this.#handlers.each((handler) => this.#ask(handler, request));
     } else if (this.#scoped) {
       // The server calls only what this connection has registered: nobody else answers.
-      this.#engine.failTool(request.request_id, "no handler for this tool any more");
+      this.#engine.failTool(request.request_id, "there is no handler for this tool any more");
     }
   }
 

@@ -62,12 +62,12 @@ export function toolSet(tools: readonly Tool[], options: ToolSetOptions = {}): T
       throw new InvalidOption(`tools: expected what tool(…) makes, got ${describe(each)}`);
     }
     checkedName("tools", each.definition.name);
-    if (byName.has(each.name)) throw new InvalidOption(`tools: two are called ${each.name}`);
+    if (byName.has(each.name)) throw new InvalidOption(`tools: two have the name ${each.name}`);
     byName.set(each.name, each);
   }
   const { scopeId } = checkedOptions(options, { scopeId: "string" });
   if (scopeId !== undefined && typeof scopeId !== "string") {
-    throw new InvalidOption(`scopeId: expected a text, got ${describe(scopeId)}`);
+    throw new InvalidOption(`scopeId: expected a string, got ${describe(scopeId)}`);
   }
   const group = {
     ...(scopeId !== undefined && { scope_id: scopeId }),

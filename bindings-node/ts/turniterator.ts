@@ -9,7 +9,8 @@ import { Chunks, type UIMessageChunk } from "./uimessages.js";
 
 /** Each event is given once: of two loops each would have a part, in silence. */
 const ANOTHER =
-  "the events of this turn are read by another loop or stream; two readers need the tee() of a stream";
+  "another loop or stream is already reading the events of this turn; " +
+  "for two readers, use tee() on a stream";
 
 /** Gives what a reader wants of an event; `undefined` passes it over. */
 export type Pick<T> = (event: TurnEvent) => T | undefined;

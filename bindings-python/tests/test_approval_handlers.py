@@ -334,7 +334,7 @@ async def test_copies_of_what_is_raised_answer_nobody(client: AppServerClient) -
 async def test_an_undecided_permission_has_a_limit_of_its_own(
     asking: MockServer, client: AppServerClient
 ) -> None:
-    with pytest.raises(letta.TurnIdleTimeout, match="nobody decided"):
+    with pytest.raises(letta.TurnIdleTimeout, match="was left undecided"):
         await run(client, "wait", approval_timeout=0.05)
     asking.assert_received("abort_message", times=1)
 

@@ -136,7 +136,7 @@ async def test_half_a_surrogate_pair_goes_as_an_escape(mock: MockServer, value: 
     assert text.isascii()
     assert json.loads(text) == {"type": "x", "value": plain}
     # What reads it again here wants Unicode.
-    with pytest.raises(InvalidCommand, match="the text holds half a surrogate pair"):
+    with pytest.raises(InvalidCommand, match="the text contains half a surrogate pair"):
         encode_unicode({"value": value})
     assert not is_json(plain)
 

@@ -167,7 +167,7 @@ async def test_a_progress_that_fails_is_logged(
         here, there = await opened(client, "x", "y")
         batch = await letta.gather(here.send("a"), there.send("b"), progress=fails)
     assert len(batch.results) == 2
-    assert caplog.text.count("progress: it raised") == 2
+    assert caplog.text.count("progress: the function raised") == 2
 
 
 async def test_a_bar(mock: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -191,7 +191,11 @@ async def test_what_is_not_usable_stops_nothing(scripted: Callable[..., MockServ
         given: Any
         options: Any
         for given, options, words in (
-            ([[turn]], {}, r"^turns: expected what send returned, got list \(several: gather"),
+            (
+                [[turn]],
+                {},
+                r"^turns: expected what send returned, got list \(pass several as gather",
+            ),
             ([turn, session.run("b")], {}, "^turns: .*got coroutine"),
             ([turn], {"progress": "yes"}, "^progress: "),
         ):

@@ -189,7 +189,9 @@ MISTAKES = {
     "%%letta --into 1x\n?": "argument --into: expected the name of a variable, got '1x'",
     "%%letta --tools inspekt\n?": "the notebook has no function inspekt; did you mean inspect?",
     "%%letta 'x\n?": "the line cannot be read: no closing quotation",
-    "get_ipython().run_cell_magic('letta', '', '  ')": "nothing to ask: write it below %%letta",
+    "get_ipython().run_cell_magic('letta', '', '  ')": (
+        "nothing to ask: write the prompt below %%letta"
+    ),
 }
 
 
@@ -248,7 +250,7 @@ def test_nobody_is_asked_where_nobody_is(shared: Kernel) -> None:
     call = script.call("Bash", {"command": "ls"}, needs_approval=True)
     with MockServer([script.turn("done", tool_calls=[call])]) as mock:
         connected(shared, mock)
-        reason = "nobody is there to decide: the notebook runs without a person"
+        reason = "nobody is available to decide: a program runs this notebook"
         cell = shared.run("%%letta\n?")
         assert f"[Bash: error, {reason}]" in cell.shown()[0]
         awaited(shared, mock, approvals="letta.jupyter.ask")
@@ -262,7 +264,7 @@ def test_permissions_by_plain_calls(shared: Kernel) -> None:
         awaited(shared, mock, approvals="'wait'")
         cell = shared.run('turn = session.send("?"); turn.display()')
         shared.run("for _ in range(20): await asyncio.sleep(0.02)")
-        assert "Bash wants a permission: turn.approve() or turn.deny(" in cell.shown()[0]
+        assert "Bash needs permission: turn.approve() or turn.deny(" in cell.shown()[0]
         shared.run("turn.approve(updated_input={'command': 'pwd'})")
         shared.run("for _ in range(20): await asyncio.sleep(0.02)")
         shared.run("turn.deny('not twice')")
@@ -276,7 +278,7 @@ def test_permissions_by_plain_calls(shared: Kernel) -> None:
             {"behavior": "allow", "updated_input": {"command": "pwd"}},
             {"behavior": "deny", "message": "not twice"},
         ]
-        assert "wants no permission" in shared.run("turn.approve()").error
+        assert "is not waiting for a permission" in shared.run("turn.approve()").error
 
 
 def results(mock: MockServer) -> list[str]:
@@ -316,7 +318,7 @@ def test_the_notebook_as_tools(shared: Kernel) -> None:
         assert seen == "name limit, type int\n7"
         assert summed == "s\n6\n"
         assert mean == "2.5"
-        assert "nobody is there to decide" in ran
+        assert "nobody is available to decide" in ran
         assert drawn == "(image)"
         assert (
             '<img alt="" style="max-width:100%" src="data:image/png;base64,iVBOR'

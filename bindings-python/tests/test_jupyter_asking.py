@@ -85,7 +85,9 @@ def test_other_input_has_to_be_an_object() -> None:
         area.value = wrong
         shown.press("Allow with this input")
         assert shown.decisions == []
-    assert any("no JSON object" in one.value for one in shown.all if type(one) is ipywidgets.HTML)
+    assert any(
+        "not a JSON object" in one.value for one in shown.all if type(one) is ipywidgets.HTML
+    )
     area.value = '{"file_path": "b.py"}'
     shown.press("Allow with this input")
     assert shown.decisions == [letta.allow(updated_input={"file_path": "b.py"})]

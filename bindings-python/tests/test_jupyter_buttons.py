@@ -131,7 +131,7 @@ def test_a_front_end_that_has_no_widgets_finds_text_and_the_way_to_answer(front:
         assert set(asked) == {"text/plain", VIEW}
         front.run("turn.approve()")
         assert front.run("print((await turn).text)") == "Done."
-        front.until_shown(cell, "Write: is not asked for any more")
+        front.until_shown(cell, "Write: is no longer needed")
     assert all(set(shown) <= PLAIN for shown in front.outputs[cell]), "what is saved"
     front.run("await client.close()")
 

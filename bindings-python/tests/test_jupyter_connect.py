@@ -80,11 +80,11 @@ def test_a_server_is_started_and_another_notebook_joins_it(own: Kernel, tmp_path
         assert started.startswith("started a server, connected to ws://127.0.0.1:")
         address = started.rpartition(" ")[2]
         again = first.run("%letta connect").printed
-        assert again == f"connected to {address}, which this notebook has started"
+        assert again == f"connected to {address}, which this notebook started"
         again = first.run(f"%letta connect {address}").printed
-        assert again == f"connected to {address}, which this notebook has started"
+        assert again == f"connected to {address}, which this notebook started"
         joined = second.run("%letta connect").printed
-        assert joined == f"joined a server that runs already, connected to {address}"
+        assert joined == f"joined a server that is already running, connected to {address}"
         assert second.run("%letta status").printed == f"open, {address}"
         for one in (first, second):
             one.run("%letta use agent-1", "%%letta --quiet --into answer\n?")

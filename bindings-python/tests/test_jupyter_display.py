@@ -65,7 +65,7 @@ def test_it_can_be_shown_again(front: FrontEnd) -> None:
         assert len(shown) == 3
         assert len(set(shown)) == 1
         told = front.run("async for event in turn: pass")
-        assert "the output of display() has the events of this turn" in told
+        assert "the output of display() is already reading the events of this turn" in told
 
 
 WAYS = {

@@ -94,5 +94,5 @@ def test_in_a_terminal_nobody_is_asked_and_the_reason_says_so(
     monkeypatch.setattr(_front, "kernel", lambda _wanted="": None)
     decision = letta.jupyter.ask(letta.ApprovalRequest("{}"))
     assert decision.behavior == "deny"
-    assert "nobody is asked in a terminal: letta.jupyter.ask" in str(decision.message)
-    assert "nobody is asked in a terminal: run_cell" in str(_front.why_unattended("run_cell"))
+    assert "nobody can be asked in a terminal: letta.jupyter.ask" in str(decision.message)
+    assert "nobody can be asked in a terminal: run_cell" in str(_front.why_unattended("run_cell"))

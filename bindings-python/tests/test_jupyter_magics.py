@@ -78,7 +78,7 @@ def test_the_variable_has_what_has_come_of_this_turn(shared: Kernel) -> None:
         assert shared.run(state).printed == "aborted stopped"
         error = shared.run("%%letta --into answer --json\n?").error
         assert "the answer is not JSON" in error
-        assert "; answer has the result as it is: no JSON" in error
+        assert "; answer holds the result as it is: no JSON" in error
         assert shared.run(state).printed == "completed no JSON"
         shared.run("%%letta --into answer --json\n?")
         assert shared.run("print(answer)").printed == "{'a': 1}"

@@ -105,8 +105,8 @@ def test_sql_over_columns_that_sqlite_has_no_type_for() -> None:
 @pytest.mark.parametrize(
     ("columns", "values", "words"),
     [
-        (["Ä", "a", "A", "ä"], [[1, 2, 3, 4]], "^df: two columns are 'a' for SQLite$"),
-        (["a", "b"], [[1, "\ud800"]], "^column 'b' of df: SQLite cannot have it: .*surrogates"),
+        (["Ä", "a", "A", "ä"], [[1, 2, 3, 4]], "^df: two columns have the name 'a' in SQLite$"),
+        (["a", "b"], [[1, "\ud800"]], "^column 'b' of df: SQLite cannot store it: .*surrogates"),
     ],
 )
 def test_what_sqlite_cannot_have_is_named(

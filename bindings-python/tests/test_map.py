@@ -161,7 +161,7 @@ async def test_a_progress_that_fails_is_logged(
     async with letta.connect(mock.url) as client:
         batch = await letta.map(client, ["?"] * 3, agents=["x"], limit=2, progress=fails)
     assert len(batch.results) == 3
-    assert caplog.text.count("progress: it raised") == 3
+    assert caplog.text.count("progress: the function raised") == 3
 
 
 async def test_a_bar(mock: MockServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,7 +267,7 @@ async def _prompts() -> AsyncIterator[str]:
 @pytest.mark.parametrize(
     ("prompts", "words"),
     [
-        (lambda: {"prompt": "x"}, r"several, got a mapping \(dict\) \(its values: "),
+        (lambda: {"prompt": "x"}, r"several, got a mapping \(dict\) \(pass its values: "),
         (lambda: pytest.importorskip("pandas").DataFrame({"q": ["x"]}), r"got a table \(DataFrame"),
         (lambda: None, "several, got NoneType"),
         (lambda: 5, "several, got int"),

@@ -256,7 +256,7 @@ def test_an_audit_of_a_function() -> None:
     assert mappings[0].decision == {"behavior": "deny", "message": "no"}
     nothing = policy.Audit(lambda _: None)  # type: ignore[arg-type, return-value]
     nothing(request("Bash"))
-    assert (nothing[0].decision, nothing[0].error) == (None, "NoneType is no decision")
+    assert (nothing[0].decision, nothing[0].error) == (None, "NoneType is not a decision")
 
 
 def test_an_audit_is_used_by_many_threads() -> None:
@@ -420,7 +420,7 @@ async def test_an_allowance_that_comes_too_late_is_kept_as_that(asking: MockServ
             await kept.wait()
     (entry,) = audit
     assert entry.decision is None
-    assert entry.error == "too late: nobody waits for the answer any more (allow)"
+    assert entry.error == "too late: nobody is waiting for the answer any more (allow)"
 
 
 async def test_what_somebody_else_answered_first_is_kept_as_that(asking: MockServer) -> None:

@@ -162,7 +162,7 @@ async def test_iterators_go_on_and_end_when_it_is_given_up(scripted: Scripted) -
             assert (await anext(changes)).path == "/a"
             mock.close()
             await states.until("disconnected")
-            with pytest.raises(letta.Disconnected, match="not opened again") as ended:
+            with pytest.raises(letta.Disconnected, match="will not be reopened") as ended:
                 await anext(messages)
         assert not ended.value.will_reconnect
         assert isinstance(states.errors[-1], letta.ConnectionFailed)
@@ -231,13 +231,15 @@ async def test_the_log_tells_of_the_connection(
         await states.until("open")
         (lost, back) = told()
         assert lost[0] == back[0] == "INFO"
-        assert lost[1].startswith("the connection was lost and is opened again (close code 1006): ")
+        assert lost[1].startswith(
+            "the connection was lost and is being reopened (close code 1006): "
+        )
         assert re.fullmatch(r"the connection is open again, after \d+\.\d s", back[1])
         await anyio.to_thread.run_sync(mock.close)
         await states.until("disconnected")
         (_, over) = told()
         assert over[0] == "WARNING"
-        assert "the connection is given up" in over[1]
+        assert "the client gave up reconnecting" in over[1]
         assert "connection refused" in over[1]
     assert told() == []
 
@@ -253,7 +255,7 @@ async def test_the_log_tells_of_a_connection_that_is_not_opened_again(
     (told,) = caplog.records
     assert told.levelname == "INFO"
     assert told.getMessage().startswith(
-        "the connection was lost and is not opened again (close code 1006): "
+        "the connection was lost and is not reopened (close code 1006): "
     )
 
 

@@ -157,7 +157,7 @@ async def test_each_client_needs_a_file_of_its_own(tmp_path: Path) -> None:
     with MockServer() as mock:
         options = letta.ConnectOptions(url=mock.url, record=tmp_path / "run")
         async with letta.connect(options):
-            with pytest.raises(letta.InvalidOption, match="another recording is written to it"):
+            with pytest.raises(letta.InvalidOption, match="another recording is being written"):
                 letta.connect(options)
         async with letta.connect(options):
             pass

@@ -113,19 +113,19 @@ def test_options_are_checked_at_once() -> None:
         ({"env": {"KEY": None}}, "env.KEY: expected text, got NoneType"),
         ({"env": {"KEY": ["secret"]}}, "env.KEY: expected text, got list"),
         ({"env": {5: "a"}}, "env: expected text, got int"),
-        ({"env": {"A=B": "c"}}, 'env: expected names without = and NUL, got "A=B"'),
-        ({"env": {"": "c"}}, 'env: expected names without = and NUL, got ""'),
+        ({"env": {"A=B": "c"}}, 'env: expected names without = or NUL, got "A=B"'),
+        ({"env": {"": "c"}}, 'env: expected names without = or NUL, got ""'),
         (
             {"env": {"KEY": "secret\0"}},
-            "env.KEY: expected a text without a NUL character, got one with it",
+            "env.KEY: expected text without a NUL character, got one",
         ),
         (
             {"env": {"KEY": "a\udcffb"}},
-            "env.KEY: the text holds half a surrogate pair, which is not Unicode",
+            "env.KEY: the text contains half a surrogate pair, which is not Unicode",
         ),
         (
             {"command": ["a\0b"]},
-            'command[0]: expected a text without a NUL character, got "a\\0b"',
+            'command[0]: expected text without a NUL character, got "a\\0b"',
         ),
     ],
 )

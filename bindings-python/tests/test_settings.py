@@ -155,7 +155,9 @@ async def test_a_result_of_a_type_is_there_or_raises_whatever_the_session_says()
             session = await client.session(agent_id="a", check=False)
             with pytest.raises(letta.StructuredOutputError):
                 await session.run("?", output_type=int)
-            with pytest.raises(letta.InvalidOption, match=r"^check: a turn with output_type"):
+            with pytest.raises(
+                letta.InvalidOption, match=r"^check: cannot be turned off with output_type"
+            ):
                 await session.run("?", output_type=int, check=False)  # type: ignore[call-overload]
 
 

@@ -158,7 +158,7 @@ async def test_the_agent_hands_in_an_object(
     first, note = asked["messages"][0]["content"]
     assert first == {"type": "text", "text": "Find it"}
     assert "submit_result" in note["text"]
-    assert answers(mock) == [(False, "The result was taken.")]
+    assert answers(mock) == [(False, "The result was accepted.")]
 
 
 async def test_the_arguments_are_the_fields_of_the_type(
@@ -196,7 +196,7 @@ async def test_arguments_that_do_not_fit_go_back_to_the_agent(
     assert refused
     assert "- file: expected text, got 1\n- line: expected an integer" in text
     assert "- rest: there is no such field" in text
-    assert taken == (False, "The result was taken.")
+    assert taken == (False, "The result was accepted.")
     assert len(inputs(mock)) == 1
 
 
@@ -265,7 +265,7 @@ async def test_what_an_earlier_turn_hands_in_is_not_taken(
                 tasks.start_soon(late)
                 with pytest.raises(letta.TurnAborted):
                     await session.run("?", output_type=Finding)
-    assert answers(mock) == [(True, "the result is not waited for any more")]
+    assert answers(mock) == [(True, "nobody is waiting for the result any more")]
 
 
 async def test_the_last_of_several_results_counts(scripted: Callable[..., MockServer]) -> None:
@@ -282,7 +282,7 @@ async def test_who_hands_nothing_in_is_asked_once_more(
     # A run without a tool call, and one with the call and what came after it.
     assert result.usage.total_tokens == sum(12 for _ in ("asked", "called", "answered"))
     _, repair = inputs(mock)
-    assert "not handed in a result" in str(repair["messages"])
+    assert "not submitted a result" in str(repair["messages"])
     assert "submit_result" in str(repair["messages"])
 
 
@@ -345,7 +345,7 @@ async def test_the_tools_of_the_session_stay(scripted: Callable[..., MockServer]
         fields = {"external_tools": [{"tools": [other]}]}
         session = await client.session(agent_id="a", tools=[lookup], fields=fields)
         first = await session.run("?", output_type=Finding)
-        assert [call.output for call in first.tool_calls] == ["found", "The result was taken."]
+        assert [call.output for call in first.tool_calls] == ["found", "The result was accepted."]
         second = await session.run("?")
         # Nobody here has a tool of that name any more: it is the server's.
         assert [call.output for call in second.tool_calls] == ["found", "ok"]

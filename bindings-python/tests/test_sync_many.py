@@ -102,7 +102,7 @@ def test_turns_that_were_sent(scripted: Callable[..., MockServer]) -> None:
         with pytest.raises(letta.TurnFailed, match="no credits"):
             letta.gather(session.send("c"), check=True)
         # Only the deliveries of one client are looked for while a call waits.
-        with pytest.raises(letta.InvalidOption, match=r"^turns: expected those of one client"):
+        with pytest.raises(letta.InvalidOption, match=r"^turns: expected turns of one client"):
             letta.gather(first, other.session(agent_id="z").send("d"))
         assert len(letta.gather()) == 0
 

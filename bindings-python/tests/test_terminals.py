@@ -126,7 +126,7 @@ async def test_a_terminal_that_cannot_start(client: AppServerClient, mock: MockS
             terminal.kill()
         with pytest.raises(letta.RequestError, match="no such directory"):
             await terminal
-    with pytest.raises(RuntimeError, match="given up"):
+    with pytest.raises(RuntimeError, match="its start failed"):
         await terminal
 
 

@@ -133,11 +133,11 @@ def test_bad_scripts_and_recordings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("turn", "words"),
     [
-        ({"reasoning": 5}, "reasoning: expected several texts, got int"),
+        ({"reasoning": 5}, "reasoning: expected several strings, got int"),
         ({"usage": 5}, "usage: expected prompt and completion tokens, got int"),
         ({"usage": (1,)}, "usage: expected prompt and completion tokens, got 1"),
         ({"usage": (1, "2")}, r"usage[1]: expected a whole number, got str"),
-        ({"text": 5}, "text: expected several texts, got int"),
+        ({"text": 5}, "text: expected several strings, got int"),
         ({"delay_ms": 0.5}, "delay_ms: expected a whole number, got float"),
         ({"retries": -1}, "retries: expected a number from 0, got -1"),
         ({"cuts": [True]}, "cuts[0]: expected a whole number, got bool"),
@@ -146,8 +146,8 @@ def test_bad_scripts_and_recordings(tmp_path: Path) -> None:
         ({"tool_calls": ("Read", {})}, "tool_calls[0]: expected a pair of a name and arguments,"),
         ({"tool_calls": [("Read", "x")]}, "tool_calls[0].input: expected a mapping, got str"),
         ({"tool_calls": [()]}, "tool_calls[0]: expected a name and arguments, got 0 values"),
-        ({"tool_calls": [{"input": {}}]}, "tool_calls[0].name: expected text, and it is missing"),
-        ({"tool_calls": [{"name": "R", "reslt": ""}]}, "tool_calls[0].reslt: is no field"),
+        ({"tool_calls": [{"input": {}}]}, "tool_calls[0].name: expected text, but it is missing"),
+        ({"tool_calls": [{"name": "R", "reslt": ""}]}, "tool_calls[0].reslt: is not a field"),
     ],
 )
 def test_mistakes_in_a_turn_are_named_by_their_field(turn: Any, words: str) -> None:
@@ -165,13 +165,16 @@ def test_mistakes_in_a_turn_are_named_by_their_field(turn: Any, words: str) -> N
     [
         ({"turns": script.turn("x")}, "turns: expected a list of turns, got one"),
         ({"turns": ["x"]}, "turns[0]: expected what script.turn returns, got str"),
-        ({"turns": [{"txt": "a"}]}, "turns[0].txt: is no field of a script (did you mean `text`?)"),
+        (
+            {"turns": [{"txt": "a"}]},
+            "turns[0].txt: is not a field of a script (did you mean `text`?)",
+        ),
         ({"generation": "both"}, 'generation: expected "single" or "split", got \'both\''),
         ({"token": 5}, "token: expected text, got int"),
-        ({"models": "a/b"}, "models: expected several texts, got str"),
+        ({"models": "a/b"}, "models: expected several strings, got str"),
         ({"answers": {"x": 5}}, "answers.x: expected a mapping or None, got int"),
         ({"slow_reader_limits": 5}, "slow_reader_limits: expected True, False or a mapping"),
-        ({"slow_reader_limits": {"x": 1}}, "slow_reader_limits.x: is no field of a script"),
+        ({"slow_reader_limits": {"x": 1}}, "slow_reader_limits.x: is not a field of a script"),
     ],
 )
 def test_mistakes_in_what_a_server_is_made_with_are_named(options: Any, words: str) -> None:

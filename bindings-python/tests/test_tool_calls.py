@@ -203,7 +203,7 @@ async def test_a_thread_that_exits_is_an_error_result(kind: type[BaseException])
 async def test_names_are_unique() -> None:
     def function() -> None: ...
 
-    with pytest.raises(letta.InvalidOption, match="two are called 'function'"):
+    with pytest.raises(letta.InvalidOption, match="two have the name 'function'"):
         ToolSet([function, tool(function)])
     tools = ToolSet([function, tool(function, name="other")])
     assert len(tools) == 2

@@ -314,7 +314,9 @@ def test_methods_partials_and_objects() -> None:
     assert called.parameters["properties"] == {"b": INT}
     partial = tool(functools.partial(google, b="z"), name="partial")
     assert partial.parameters["properties"]["b"]["default"] == "z"
-    with pytest.raises(TypeError, match=r"tool method: self: a method becomes a tool when bound"):
+    with pytest.raises(
+        TypeError, match=r"tool method: self: only a bound method can become a tool"
+    ):
         tool(Thing.method)
 
 
@@ -453,7 +455,7 @@ def context_inside(a: list[ToolContext]) -> None: ...
         (key_hint, "tool key_hint: a: the keys of an object are text in JSON, not int"),
         (literal_hint, "tool literal_hint: a: a choice needs values"),
         (deep_hint, "tool deep_hint: a: no JSON Schema for complex"),
-        (context_inside, "tool context_inside: a: a ToolContext is a parameter of its own"),
+        (context_inside, "tool context_inside: a: a ToolContext has to be a parameter of its own"),
     ],
 )
 def test_functions_that_cannot_be_tools(function: Callable[..., Any], text: str) -> None:
@@ -471,12 +473,12 @@ def test_what_is_no_function() -> None:
         tool(generates)
     with pytest.raises(TypeError, match="tool int: no signature found"):
         tool(int)
-    with pytest.raises(TypeError, match="is one already"):
+    with pytest.raises(TypeError, match="is a tool already"):
         tool(tool(nothing))
     for name in ("", "a b", "x" * 65, "é", "\ud800"):
-        with pytest.raises(ValueError, match="name: a tool is called by"):
+        with pytest.raises(ValueError, match="name: expected a tool name of"):
             tool(nothing, name=name)
-    with pytest.raises(ValueError, match='not "<lambda>"'):
+    with pytest.raises(ValueError, match='got "<lambda>"'):
         tool(lambda: 1)
 
 

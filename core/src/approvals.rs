@@ -194,7 +194,7 @@ impl ApprovalRequest {
 impl Drop for ApprovalRequest {
     fn drop(&mut self) {
         if !self.answered {
-            self.send(Err("the program dropped the question without an answer".to_owned()));
+            self.send(Err("the program dropped the question without answering it".to_owned()));
         }
     }
 }

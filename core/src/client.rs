@@ -568,7 +568,7 @@ impl Drop for Call<'_> {
 
 /// The error of a turn that asks, where nobody follows it.
 pub(crate) fn nobody_to_ask(hint: &str) -> Error {
-    let message = "approvals: `Ask` needs a handle that can be asked";
+    let message = "approvals: `Ask` only works where the turn's questions can be read and answered";
     Error::new(ErrorKind::InvalidOption, message).with_hint(hint)
 }
 

@@ -113,7 +113,7 @@ impl Connection {
             let name = "letta-app-client-recorder".to_owned();
             let thread = std::thread::Builder::new().name(name);
             thread.spawn(move || writer.run()).map_err(|error| {
-                let message = format!("the thread of the recording did not start: {error}");
+                let message = format!("the recording's thread did not start: {error}");
                 Error::new(ErrorKind::Internal, message)
             })?;
         }
@@ -454,8 +454,8 @@ impl Connection {
         if let Some(frame) = command.frame()
             && !self.shared.hand_over(frame.len())
         {
-            let message = "too many frames wait to be sent, and this one was not";
-            let hint = "the process is too busy, or its programs send faster than a server reads";
+            let message = "too many frames are waiting to be sent; this one was not sent";
+            let hint = "the process is too busy, or it sends faster than the server reads";
             return Err(Error::new(ErrorKind::TooManyRequests, message).with_hint(hint));
         }
         Ok(Op::Command(Box::new(command)))
@@ -492,7 +492,7 @@ impl Connection {
             State::Reconnecting => {
                 let message = "the connection was lost and is being opened again";
                 Err(Error::new(ErrorKind::Disconnected, message)
-                    .with_hint("wait for connect, or for the state `open`")
+                    .with_hint("wait until connect returns, or until the state is `open`")
                     .with_will_reconnect(true)
                     .with_unsent())
             }

@@ -30,17 +30,17 @@ pub enum Event {
         code: u16,
         /// What happened, in words.
         reason: String,
-        /// Whether it is opened again without being asked for.
+        /// Whether the client opens it again by itself.
         will_reconnect: bool,
     },
-    /// The client stands differently to its server, see [`Delivery::State`].
+    /// The state of the client's connection has changed, see [`Delivery::State`].
     State {
-        /// How it stands now.
+        /// The state now.
         state: State,
         /// Why there is no connection, where one was lost.
         error: Option<Error>,
     },
-    /// A runtime that a lost connection had could not be had again on the next.
+    /// A runtime of a lost connection could not be restored on the next one.
     RestoreFailed {
         /// Its agent.
         agent_id: String,
@@ -49,7 +49,7 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// The token goes over a network without encryption, to a host that is not this machine. Told once,
+    /// The token is sent over a network without encryption, to a host that is not this machine. Reported once,
     /// before the first attempt to connect.
     InsecureToken {
         /// Where to, and what to do about it.
@@ -68,8 +68,9 @@ pub enum Event {
 /// A subscription to a client's events, from the moment it was made. Dropping it ends it.
 ///
 /// It holds at most 65,536 events or 64 MiB, or what [`crate::Client::events_with`] was given; then the oldest
-/// go, and [`Event::Lagged`] counts them. Frames that end a turn or a terminal, want a permission or call
-/// a tool never go; they alone may lead above the limit. With [`crate::Overflow::Raise`] it ends there instead.
+/// are dropped, and [`Event::Lagged`] counts them. Frames that end a turn or a terminal, ask for a permission or
+/// call a tool are never dropped; only they may exceed the limit. With
+/// [`crate::Overflow::Raise`] the subscription ends instead.
 #[derive(Debug)]
 #[must_use = "dropping a subscription ends it"]
 pub struct Events {
@@ -282,7 +283,7 @@ impl MessageFilter {
 /// A subscription to messages of the server, from the moment it was made. Dropping it ends it.
 ///
 /// It holds as much as [`Events`] do, or what [`crate::Client::messages_with`] was given; only messages that pass
-/// its filter count. [`Messages::dropped`] counts what had to go.
+/// its filter count. [`Messages::dropped`] counts what was dropped.
 #[derive(Debug)]
 #[must_use = "dropping a subscription ends it"]
 pub struct Messages {

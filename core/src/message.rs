@@ -61,7 +61,7 @@ impl Message {
     /// [`ErrorKind::ProtocolMismatch`] when the frame does not fit the type.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_str(&self.text).map_err(|error| {
-            let message = format!("`{}` does not fit the wanted type: {error}", self.kind());
+            let message = format!("`{}` does not match the requested type: {error}", self.kind());
             Error::new(ErrorKind::ProtocolMismatch, message).with_response(self.text())
         })
     }

@@ -194,13 +194,13 @@ impl ConnectOptions {
                 return invalid("reconnect.base: expected a time above zero, got 0");
             }
             if cap < base {
-                return invalid("reconnect.cap: expected a time not below reconnect.base");
+                return invalid("reconnect.cap: expected at least reconnect.base");
             }
         }
         let base = self.reconnect.map_or(Duration::ZERO, |rules| rules.base);
         for (name, wait) in [("settle_pause", self.settle_pause), ("reconnect.base", base)] {
             if wait >= ENDLESS {
-                return invalid(&format!("{name}: expected a wait that ends, below a year"));
+                return invalid(&format!("{name}: expected a finite wait of less than a year"));
             }
         }
         if self.external_tools.concurrency == 0 {
@@ -212,7 +212,8 @@ impl ConnectOptions {
             Some("") => return invalid("token: expected a token, got an empty string"),
             Some(token) if token.chars().any(|c| !(' '..='~').contains(&c)) => {
                 return invalid(
-                    "token: expected printable ASCII characters, got one that cannot stand in a header",
+                    "token: expected printable ASCII characters, \
+                     got one that is not allowed in a header",
                 );
             }
             Some(token) => Some(token.to_owned()),
@@ -296,7 +297,7 @@ impl Endpoint {
         let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
         if authority.contains('@') {
             return Err(invalid(
-                "a name or password in the URL is not used; pass a token".to_owned(),
+                "a user name or password in the URL is not used; pass a token".to_owned(),
             ));
         }
         let host = uri.host().unwrap_or_default().to_owned();
@@ -346,8 +347,8 @@ impl Endpoint {
         let exposed = self.token.is_some() && !self.secure && !self.is_loopback();
         exposed.then(|| {
             format!(
-                "the token goes to {} without encryption, and whoever reads it on the way can use \
-                 it; use wss:// through a proxy, or a tunnel that ends on this machine",
+                "the token is sent to {} unencrypted, and anyone who reads it on the way can use it; \
+                 use wss:// through a proxy, or a tunnel that ends on this machine",
                 self.authority()
             )
         })
@@ -480,10 +481,10 @@ mod tests {
             options.check().err().expect("nothing would ever be sent").to_string()
         };
         let pause = ConnectOptions { settle_pause: ENDLESS, ..ConnectOptions::new("ws://h") };
-        assert_eq!(endless(pause), "settle_pause: expected a wait that ends, below a year");
+        assert_eq!(endless(pause), "settle_pause: expected a finite wait of less than a year");
         let rules = Reconnect { base: Duration::MAX, cap: Duration::MAX, max_attempts: None };
         let waiting = ConnectOptions { reconnect: Some(rules), ..ConnectOptions::new("ws://h") };
-        assert_eq!(endless(waiting), "reconnect.base: expected a wait that ends, below a year");
+        assert_eq!(endless(waiting), "reconnect.base: expected a finite wait of less than a year");
         let rules = Reconnect { cap: Duration::MAX, ..Reconnect::default() };
         let doubling = ConnectOptions { reconnect: Some(rules), ..ConnectOptions::new("ws://h") };
         assert!(doubling.check().is_ok(), "each of its waits ends");

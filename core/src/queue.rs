@@ -202,6 +202,6 @@ fn joined(mut first: VecDeque<Delivery>, mut second: VecDeque<Delivery>) -> VecD
 fn lagged(dropped: u64) -> Error {
     let message = format!("a subscriber did not keep up: {dropped} items are missing");
     Error::new(ErrorKind::Lagged, message)
-        .with_hint("read faster, allow more to wait, or let the oldest go")
+        .with_hint("read faster, allow more to wait, or let the oldest be dropped")
         .with_dropped_count(Some(dropped))
 }

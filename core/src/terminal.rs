@@ -33,7 +33,7 @@ pub struct Terminal {
 }
 
 impl Terminals<'_> {
-    /// Starts a terminal of a size in characters, in a directory of the server's or in the one the
+    /// Starts a terminal of a size in characters, in a directory on the server, by default the one the
     /// server runs in. Sends `terminal_spawn`; resolves when it runs.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Terminals<'_> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future ends the terminal, should it have started, as a time limit that passes does.
+    /// Dropping the future ends the terminal if it has started; so does a time limit that passes.
     pub async fn open(self, cols: u32, rows: u32, cwd: Option<&str>) -> Result<Terminal, Error> {
         let client = self.client().clone();
         let id = client.new_id("terminal");
@@ -134,7 +134,7 @@ impl Terminal {
         self.client.tell(&TerminalResizeCommand::new(cols, rows, self.id.clone()))
     }
 
-    /// Ends the terminal: `terminal_kill`. No exit is told then.
+    /// Ends the terminal: `terminal_kill`. The exit is not reported then.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ use crate::session::{Own, Prompt};
 use crate::updates::TurnUpdates;
 
 /// What a question is answered with while the turn's end alone is waited for.
-const UNREAD: &str = "nobody reads the questions of this turn, its end alone is waited for";
+const UNREAD: &str = "nobody reads the questions of this turn: the program only waits for its end";
 
 /// One thing a follower of a turn sees.
 #[derive(Debug)]

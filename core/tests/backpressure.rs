@@ -210,7 +210,7 @@ async fn a_server_that_does_not_read_ends_the_connection_before_the_memory_ends(
             break reason;
         }
     };
-    assert!(reason.contains("the server does not read: 65537 messages"), "{reason}");
+    assert!(reason.contains("the server is not reading: 65537 messages"), "{reason}");
     client.close().await;
 }
 

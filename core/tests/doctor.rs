@@ -63,7 +63,10 @@ async fn a_certificate_of_nobody_known() {
     let certificate = made("localhost", |_| {});
     let port = tls_proxy::start(&certificate, server.url().replace("ws://", "")).await;
     let told = doctor(format!("wss://localhost:{port}"), None, "10").await;
-    assert_told(&told, &["TLS: the certificate of localhost", "of no authority", "--ca FILE"]);
+    assert_told(
+        &told,
+        &["TLS: the certificate of localhost", "an authority that is not trusted", "--ca FILE"],
+    );
 }
 
 #[tokio::test]
@@ -79,7 +82,7 @@ async fn a_certificate_that_has_expired() {
         parameters.not_before = date_time_ymd(2020, 1, 1);
         parameters.not_after = date_time_ymd(2021, 1, 1);
     });
-    let words = ["TLS: the certificate of localhost", "has expired", " days ago", "clock"];
+    let words = ["TLS: the certificate of localhost", "it expired", " days ago", "clock"];
     assert_told(&told(&certificate).await, &words);
 }
 
@@ -88,15 +91,16 @@ async fn a_certificate_of_the_future() {
     let certificate = made("localhost", |parameters| {
         parameters.not_before = date_time_ymd(4000, 1, 1);
     });
-    let words = ["TLS: the certificate of localhost", "valid only in", " days", "clock"];
+    let words =
+        ["TLS: the certificate of localhost", "it will not be valid for another", " days", "clock"];
     assert_told(&told(&certificate).await, &words);
 }
 
 #[tokio::test]
 async fn a_certificate_for_another_host() {
-    let words = ["it is for letta.example, not for localhost", "put a name into the URL"];
+    let words = ["it is for letta.example, not for localhost", "use a name in the URL"];
     assert_told(&told(&made("letta.example", |_| {})).await, &words);
-    let words = ["it is for 127.0.0.2, not for localhost", "put a name into the URL"];
+    let words = ["it is for 127.0.0.2, not for localhost", "use a name in the URL"];
     assert_told(&told(&made("127.0.0.2", |_| {})).await, &words);
 }
 
@@ -106,7 +110,7 @@ async fn a_certificate_of_an_authority_in_place_of_a_servers() {
     let certificate = made("localhost", |parameters| {
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     });
-    let words = ["it is one of an authority, and not of a server", "without `CA:TRUE`"];
+    let words = ["it belongs to an authority, not to a server", "without `CA:TRUE`"];
     assert_told(&told(&certificate).await, &words);
 }
 

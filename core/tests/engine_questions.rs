@@ -143,7 +143,7 @@ fn an_input_that_waits_for_a_turn_of_its_own_decides_too() {
         assert_eq!(delivery, Some(InputDelivery::Undelivered));
         lab.status("WAITING_ON_INPUT");
         lab.pass(5.0);
-        assert!(lab.sent().is_empty(), "nobody waits for it any more");
+        assert!(lab.sent().is_empty(), "nobody is waiting for it any more");
     }
 }
 
@@ -173,7 +173,7 @@ fn another_clients_question_is_left_to_it_but_not_waited_for_without_end() {
         lab.pass(2.1);
         let error = lab.one_end().1.error();
         assert_eq!(error.kind(), ErrorKind::TurnIdleTimeout);
-        assert_eq!(error.hint(), Some("`perm-c` of Bash waits for a permission"));
+        assert_eq!(error.hint(), Some("`perm-c` of Bash is waiting for permission"));
     }
     let mut lab = Lab::new();
     asking(&mut lab, &["theirs"]);

@@ -132,7 +132,7 @@ fn a_turn_can_be_asked_how_it_stands() {
     ask(&mut lab);
     assert_eq!(
         report(&lab).to_string(),
-        "running 53 s; last event 0 s ago: Write wants a permission; approval Write; queue 0"
+        "running 53 s; last event 0 s ago: Write needs permission; approval Write; queue 0"
     );
     lab.event(
         "update_device_status",

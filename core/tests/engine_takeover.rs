@@ -401,7 +401,7 @@ fn a_lost_input_is_looked_for_twice_as_long_where_the_next_connection_seems_to_b
         let (_, end) = lab.one_end();
         let error = end.error();
         assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
-        assert!(error.message().contains("in time"), "{}", error.message());
+        assert!(error.message().contains("not enough time"), "{}", error.message());
     }
 }
 

@@ -222,7 +222,7 @@ async fn a_file_that_another_client_writes_is_refused_until_that_is_closed() {
     first.connect().await.unwrap();
     let error = Client::new(options.clone()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
-    assert!(error.message().ends_with("run: another recording is written to it"), "{error}");
+    assert!(error.message().ends_with("run: another recording is being written to it"), "{error}");
     assert_eq!(error.hint(), Some("give each client a file of its own"));
     first.close().await;
     let second = Client::new(options).unwrap();

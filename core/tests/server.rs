@@ -205,7 +205,7 @@ fn a_start_is_stopped_from_another_thread() {
     started(&folder);
     stop.stop();
     let error = starting.join().unwrap().unwrap_err();
-    assert!(error.message().contains("nobody waits for it any more"), "{error}");
+    assert!(error.message().contains("nobody is waiting for it any more"), "{error}");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn options_that_no_system_could_use_are_named() {
     let env = vec![("A=B".to_owned(), "c".to_owned())];
     let error = Server::start(&ServerOptions { env, ..ServerOptions::default() }).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
-    assert_eq!(error.message(), "env: expected names without = and NUL, got \"A=B\"");
+    assert_eq!(error.message(), "env: expected names without = or NUL, got \"A=B\"");
 }
 
 #[test]

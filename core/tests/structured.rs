@@ -149,7 +149,7 @@ async fn the_agent_hands_in_a_value_of_a_type() {
     let content = &payload["messages"][0]["content"];
     assert_eq!(content[0], json!({ "type": "text", "text": "Find it" }));
     assert!(content[1]["text"].as_str().unwrap().contains("submit_result"), "{content}");
-    assert_eq!(answers(&server), [(false, "The result was taken.".to_owned())]);
+    assert_eq!(answers(&server), [(false, "The result was accepted.".to_owned())]);
     assert_eq!(server.unexpected(), Vec::<String>::new());
 }
 
@@ -213,7 +213,7 @@ async fn who_hands_nothing_in_is_asked_once_more() {
     assert_eq!(session.usage().total_tokens, 3 * PER_RUN);
     let repair = &prompts(&server)[1]["payload"];
     let said = repair["messages"][0]["content"].as_str().unwrap();
-    assert!(said.contains("not handed in a result") && said.contains("submit_result"), "{said}");
+    assert!(said.contains("not submitted a result") && said.contains("submit_result"), "{said}");
     assert_eq!(repair["external_tool_scope_ids"].as_array().unwrap().len(), 1);
 }
 
@@ -260,7 +260,7 @@ async fn the_tools_of_the_session_stay() {
     let options = agent().field("external_tools", json!([{ "tools": [other] }])).tool(lookup);
     let session = client.session(options).await.unwrap();
     let first = session.run_as::<Finding>("?", &schema()).await.unwrap();
-    assert_eq!(outputs(&first.result), ["found", "The result was taken."]);
+    assert_eq!(outputs(&first.result), ["found", "The result was accepted."]);
     // Nobody here has a tool of that name any more: it is the server's.
     assert_eq!(outputs(&session.run("?").await.unwrap()), ["found", "ok"]);
     let updated = updates(&server, &client).await;
@@ -348,7 +348,7 @@ async fn what_an_earlier_turn_hands_in_is_not_taken() {
     let both = async { tokio::join!(session.run_as::<Finding>("?", &schema), late) };
     let (ended, ()) = timeout(SOON, both).await.unwrap();
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::TurnAborted);
-    let refused = (true, "the result is not waited for any more".to_owned());
+    let refused = (true, "nobody is waiting for the result any more".to_owned());
     assert_eq!(answers(&server), [refused]);
 }
 

@@ -132,7 +132,7 @@ async fn a_reader_of_one_runtime_takes_its_calls_only() {
     let second = second.unwrap();
     let (status, output) = outcome(&second);
     assert_eq!(status, "error");
-    assert!(output.contains("no handler for this tool any more"), "{output}");
+    assert!(output.contains("there is no handler for this tool any more"), "{output}");
     let error = client.tool_calls_of(&json!({ "agent_id": "a" }), ["lookup"]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
 }
@@ -266,7 +266,7 @@ async fn assert_unanswered(client: &Client, runtime: &Value) {
     let result = client.run_turn(fields, TurnOptions::default()).await.unwrap();
     let (status, output) = outcome(&result);
     assert_eq!(status, "error");
-    assert!(output.contains("no handler for this tool any more"), "{output}");
+    assert!(output.contains("there is no handler for this tool any more"), "{output}");
 }
 
 #[tokio::test]

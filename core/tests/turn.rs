@@ -263,7 +263,7 @@ async fn a_turn_that_is_only_awaited_denies_what_its_follower_is_asked() {
             for call in &*result.tool_calls {
                 assert_eq!(call.status.as_deref(), Some("error"));
                 let output = call.output.as_deref().unwrap();
-                assert!(output.contains("its end alone is waited for"), "{output}");
+                assert!(output.contains("only waits for its end"), "{output}");
             }
             assert_eq!(result.tool_calls.len(), 2);
         }

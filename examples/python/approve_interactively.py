@@ -19,7 +19,7 @@ async def decide(request: letta.ApprovalRequest) -> letta.Decision:
         answer = ""
     if answer.strip().lower() in ("y", "yes"):
         return letta.allow()
-    return letta.deny("the user says no")
+    return letta.deny("the user denied it")
 
 
 async def main() -> None:

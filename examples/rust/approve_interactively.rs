@@ -18,7 +18,7 @@ async fn decide(question: Question) -> Result<Decision, Box<dyn Error + Send + S
     let answer = answer.unwrap_or_default().trim().to_lowercase();
     Ok(match &*answer {
         "y" | "yes" => Decision::allow(),
-        _ => Decision::deny("the user says no"),
+        _ => Decision::deny("the user denied it"),
     })
 }
 

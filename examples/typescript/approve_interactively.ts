@@ -12,7 +12,7 @@ const lines = input[Symbol.asyncIterator]();
 const onApproval: ApprovalHandler = async ({ toolName, input }) => {
   process.stdout.write(`${toolName} ${JSON.stringify(input)}? [y/n] `);
   const { value } = await lines.next(); // undefined at the end of the input: nobody answers
-  return /^y(es)?$/i.test(value?.trim() ?? "") ? allow() : deny("the user says no");
+  return /^y(es)?$/i.test(value?.trim() ?? "") ? allow() : deny("the user denied it");
 };
 
 await using client = await connect(url);

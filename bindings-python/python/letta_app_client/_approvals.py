@@ -146,4 +146,4 @@ class Approvals:
         """The answer is not wanted any more, or did not count."""
         self._jobs.over(ask)
         if refused is not None:
-            logger.warning("an answer to a permission request did not count: %s", refused)
+            logger.warning("an answer to a permission request had no effect: %s", refused)

@@ -21,7 +21,7 @@ from .messages import Fields
 
 __all__ = ["Audit", "AuditEntry"]
 
-_LATE = "too late: nobody waits for the answer any more"
+_LATE = "too late: nobody is waiting for the answer any more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class AuditEntry:
         decision: What was decided, as it goes over the wire (``decision.behavior`` is ``allow`` or
             ``deny``); ``None`` where ``error`` says why there is no decision.
         by: Who decided: the rule of a policy, or the name of the function.
-        error: Why the handler's word does not count: it failed, which denies, or came too late,
-            because the turn was stopped or somebody else was first.
+        error: Why the handler's answer had no effect: it failed, which denies the request, or it
+            came too late, because the turn was stopped or somebody else was first.
         request_id: The server's id of the request.
         tool_call_id: The model's id of the call, as in ``result.tool_calls``.
         runtime: The agent and the conversation that asked, usable as ``runtime=`` of a command.
@@ -54,7 +54,7 @@ class AuditEntry:
 
 
 class Audit(Sequence[AuditEntry]):
-    """Wraps a handler of permission requests, and is the list of what it decided.
+    """Wraps a handler of permission requests, and lists what it decided.
 
     ::
 
@@ -63,7 +63,7 @@ class Audit(Sequence[AuditEntry]):
         for entry in audit:
             print(entry.time, entry.tool_name, entry.decision, entry.by)
 
-    Whether the server took a decision is told by the events of the turn. One audit may be used for
+    The events of the turn say whether the server accepted a decision. One audit may be used for
     many turns and clients, from any thread. It grows with every request.
     """
 
@@ -75,7 +75,7 @@ class Audit(Sequence[AuditEntry]):
             by: Who that is, instead of the rule or the name of the function.
 
         Raises:
-            TypeError: It is no function.
+            TypeError: It is not a function.
         """
         given: object = handler
         if not callable(given):
@@ -177,7 +177,7 @@ def _outcome(answer: object) -> tuple[dict[str, Any] | None, str | None]:
     """The decision as it is sent, or why none is."""
     given = answer.to_dict() if isinstance(answer, Decision) else answer
     if not isinstance(given, Mapping):
-        return None, f"{type(answer).__name__} is no decision"
+        return None, f"{type(answer).__name__} is not a decision"
     try:
         text = encode(given)
     except InvalidCommand as error:

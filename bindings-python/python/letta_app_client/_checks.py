@@ -72,7 +72,7 @@ def expect_text(name: str, value: object) -> None:
         str(value).encode()
     except UnicodeEncodeError:
         raise InvalidOption(
-            f"{name}: the text holds half a surrogate pair, which is not Unicode"
+            f"{name}: the text contains half a surrogate pair, which is not Unicode"
         ) from None
 
 
@@ -90,7 +90,7 @@ def expect_texts(name: str, values: Any) -> list[str]:
         InvalidOption: It is not.
     """
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise InvalidOption(f"{name}: expected several texts, got {type(values).__name__}")
+        raise InvalidOption(f"{name}: expected several strings, got {type(values).__name__}")
     found = list(values)
     for value in found:
         expect_text(name, value)
@@ -139,15 +139,15 @@ def expect_prompts(prompts: Any) -> list[Any]:
 
     kind = kind_of(prompts)
     if isinstance(prompts, (str, bytes)):
-        raise InvalidOption("prompts: expected several, got a single text")
+        raise InvalidOption("prompts: expected several, got a single string")
     if isinstance(prompts, Mapping):
-        hint = "its values: list(prompts.values())"
+        hint = "pass its values: list(prompts.values())"
         raise InvalidOption(f"prompts: expected several, got a mapping ({kind})", hint=hint)
     if is_frame(prompts) and hasattr(prompts, "columns"):
-        hint = 'one of its columns: frame["name"]'
+        hint = 'pass one of its columns: frame["name"]'
         raise InvalidOption(f"prompts: expected several, got a table ({kind})", hint=hint)
     if not isinstance(prompts, Iterable):
-        raise InvalidOption(f"prompts: expected several, got {kind}", hint="a list of texts")
+        raise InvalidOption(f"prompts: expected several, got {kind}", hint="pass a list of strings")
     return list(prompts)
 
 

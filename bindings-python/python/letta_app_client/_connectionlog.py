@@ -30,7 +30,7 @@ class ConnectionLog:
             self._lost = time.monotonic()
         logger.info(
             "the connection was lost and is %s (close code %d): %s",
-            "opened again" if how.will_reconnect else "not opened again",
+            "being reopened" if how.will_reconnect else "not reopened",
             how.code,
             how.reason,
         )
@@ -43,7 +43,7 @@ class ConnectionLog:
         if state == "open":
             logger.info("the connection is open again, after %.1f s", seconds)
         elif state == "disconnected":
-            logger.warning("the connection is given up, after %.1f s: %s", seconds, why)
+            logger.warning("the client gave up reconnecting after %.1f s: %s", seconds, why)
         else:
             return
         self._lost = None

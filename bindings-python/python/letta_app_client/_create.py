@@ -64,7 +64,7 @@ def create_app_server_client(
     if auth_token is not None:
         expect_text("auth_token", auth_token)
         if settings.get("token") is not None:
-            raise InvalidOption("auth_token: is another name of token; give only one of them")
+            raise InvalidOption("auth_token: is another name for token; pass only one of them")
         settings["token"] = auth_token
     known = [each.name for each in dataclasses.fields(ConnectOptions)]
     expect_names("create_app_server_client", settings, known, ("auth_token", "options"))

@@ -60,7 +60,7 @@ def _names(types: str | Iterable[str]) -> frozenset[str]:
     if isinstance(types, str):
         types = (types,)
     if not isinstance(types, Iterable):
-        raise InvalidOption(f"types: expected texts, got {type(types).__name__}")
+        raise InvalidOption(f"types: expected strings, got {type(types).__name__}")
     names = tuple(types)
     for name in names:
         expect_text("types", name)

@@ -210,9 +210,9 @@ class Flight:
     def check_unread(self) -> None:
         """Refuses who would read the events while another does."""
         if self.shown is not None:
-            raise SecondReader("the output of display() has the events of this turn")
+            raise SecondReader("the output of display() is already reading the events of this turn")
         if self._reading:
-            raise SecondReader("another task is reading the events of this turn")
+            raise SecondReader("another task is already reading the events of this turn")
 
     def take_now(self) -> list[dict[str, Any]]:
         """Returns the events that are there, from any thread; for who has claimed them."""
@@ -255,9 +255,9 @@ class Flight:
         """Sends the answer to the permission request that ``asked`` gives."""
         request, send = self.asked(), self._answer()
         if request is None:
-            raise InvalidOption("the turn wants no permission at the moment")
+            raise InvalidOption("the turn is not waiting for a permission")
         if send is None:
-            raise ClientClosed("the client of the turn is gone")
+            raise ClientClosed("the client of the turn no longer exists")
         send(request, decision)
         self._asked.pop(request.request_id, None)
 

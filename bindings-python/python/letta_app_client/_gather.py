@@ -59,7 +59,7 @@ async def gather(
     if wrong is not None:
         raise InvalidOption(
             f"turns: expected what send returned, got {wrong}",
-            hint="several: gather(*turns); blocking ones go with letta_app_client.sync.gather",
+            hint="pass several as gather(*turns); blocking ones need letta_app_client.sync.gather",
         )
     expect("check", check, "True or False", (bool,))
     for turn in turns:

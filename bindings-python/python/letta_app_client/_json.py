@@ -147,7 +147,7 @@ _ENCODER = json.JSONEncoder(
 )
 _ESCAPING = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain)
 
-_HALF = "holds half a surrogate pair, which is not Unicode"
+_HALF = "contains half a surrogate pair, which is not Unicode"
 
 # The paths of texts that have to be Unicode: all of them, or the names of things.
 _ANY = re.compile("")

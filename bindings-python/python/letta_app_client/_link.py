@@ -78,7 +78,7 @@ class Link:
                 try:
                     queue.put(message)
                 except Exception:  # noqa: BLE001 - one that cannot be read is no reason to lose others
-                    logger.exception("a message could not be handed on")
+                    logger.exception("a message could not be delivered")
         self.on_message.emit(message, channel)
 
     def lagged(self, count: int) -> None:

@@ -113,7 +113,7 @@ async def map(
     if not isinstance(given, AppServerClient):
         raise InvalidOption(
             f"client: expected an AppServerClient, got {kind_of(given)}",
-            hint="a blocking one goes with letta_app_client.sync.map",
+            hint="for a blocking client, use letta_app_client.sync.map",
         )
     asked = expect_prompts(prompts)
     known = [agents] if isinstance(agents, str) else expect_texts("agents", agents)

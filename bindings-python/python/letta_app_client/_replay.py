@@ -19,7 +19,7 @@ class Replay:
 
     Attributes:
         path: The file.
-        speed: 1 is as fast as it was recorded, 2 twice as fast, 0 as fast as it goes.
+        speed: 1 is as fast as it was recorded, 2 twice as fast, 0 as fast as possible.
         wait: Whether it waits, where the recorded program sent a command, for such a command.
         step_timeout: How long it waits for one, in seconds.
     """
@@ -70,7 +70,7 @@ def replay(
     Args:
         path: A file of ``connect(record=...)``, or any in the same format; of several clients in it
             the first one is played.
-        speed: 1 for the recorded pace, 2 for twice as fast, 0 for as fast as it goes.
+        speed: 1 for the recorded pace, 2 for twice as fast, 0 for as fast as possible.
         wait: ``False`` for a program that only watches: the frames come whatever it sends.
         step_timeout: Seconds to wait for a command. Then the connection ends with code 4000, and
             the reason names the line of the file.

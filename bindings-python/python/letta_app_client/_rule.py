@@ -91,8 +91,8 @@ def rule(
     """Makes a rule of what users gave.
 
     Raises:
-        InvalidOption: A pattern is no regular expression.
-        TypeError: A name or a pattern is no text.
+        InvalidOption: A pattern is not a regular expression.
+        TypeError: A name or a pattern is not a string.
     """
     names = tuple(tools)
     for one in names:

@@ -72,7 +72,7 @@ class Schemas:
         if kind is Any or kind is object:
             return Shape({}, lambda value, _: value)
         if kind is ToolContext:
-            raise TypeError("a ToolContext is a parameter of its own, alone or with None")
+            raise TypeError("a ToolContext has to be a parameter of its own, alone or with None")
         if isinstance(kind, (TypeVar, NewType)):
             return self.shape(_underlying(kind))
         found = scalar(kind) if isinstance(kind, abc.Hashable) else None

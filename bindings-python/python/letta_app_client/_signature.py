@@ -67,10 +67,12 @@ class Signature:
             if parameter.kind in _REFUSED:
                 raise TypeError(
                     f"{name}: {_REFUSED[parameter.kind]} cannot be described to a model; "
-                    "use parameters with names"
+                    "use named parameters"
                 )
             if name in {"self", "cls"} and name not in hints:
-                raise TypeError(f"{name}: a method becomes a tool when bound: tool(thing.method)")
+                raise TypeError(
+                    f"{name}: only a bound method can become a tool: tool(thing.method)"
+                )
             kind = hints.get(name, Any)
             if _is_context(kind):
                 self._contexts.append(name)

@@ -65,7 +65,7 @@ async def run_structured(
     groups = session._groups()  # noqa: SLF001 - of this package
     if any(_named(tool) for group in groups for tool in group.get("tools", ())):
         name = _native.Submission.TOOL
-        raise InvalidOption(f"output_type: the session has a tool {name!r} of its own")
+        raise InvalidOption(f"output_type: the session already has a tool named {name!r}")
     scope = client.next_request_id(_native.Submission.TOOL)
     submission = _native.Submission(encode_unicode(output.schema), scope)
     lanes = _LANES.setdefault(client, Lanes())
@@ -126,7 +126,7 @@ class _Handing:
         spent = Usage()
         while True:
             if self._session._closings != self._closings:  # noqa: SLF001
-                raise TurnAborted("the session was closed before a result was handed in")
+                raise TurnAborted("the session was closed before a result was submitted")
             result = await self._session._asked(  # noqa: SLF001
                 content, settings, check=True, scopes=[self._submission.scope]
             )
@@ -138,7 +138,7 @@ class _Handing:
                 return StructuredResult(**known, output=self._value)
             if result.status == "aborted":
                 # By ``close``, after which a turn does not raise.
-                error: LettaAppError = TurnAborted("it was stopped before a result was handed in")
+                error: LettaAppError = TurnAborted("it was stopped before a result was submitted")
             elif repair is not None:
                 content = repair
                 continue

@@ -59,7 +59,8 @@ class Inbox:
         self._frames.put(message)
         if not before and self.dropped:
             logger.warning(
-                "a reader of messages lags: %d wait, and some are lost", len(self._frames)
+                "a reader of messages is too slow: %d are waiting, and some were lost",
+                len(self._frames),
             )
         self.wake()
 
@@ -97,7 +98,7 @@ class Inbox:
         """Waits for a frame; ``None`` once there will be none."""
         self._link.bridge.check()
         if self._reading:
-            raise RuntimeError("another task is reading these messages")
+            raise RuntimeError("another task is already reading these messages")
         self._reading = True
         try:
             while not self._frames:
@@ -123,7 +124,7 @@ class Inbox:
     def _lagged(self) -> Lagged:
         error = Lagged(
             f"a reader did not keep up: {self.dropped} messages are missing",
-            hint="read faster, allow more to wait, or let the oldest go",
+            hint="read faster, allow more to wait, or let the oldest be dropped",
         )
         error.dropped_count = self.dropped
         self.leave()

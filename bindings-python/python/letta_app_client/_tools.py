@@ -153,14 +153,15 @@ class Tools:
                 return
         if self._scoped:
             # The server calls only what this connection has registered: nobody else answers.
-            self._native.answer_tool(call["request_id"], None, "no handler for this tool any more")
+            words = "there is no handler for this tool any more"
+            self._native.answer_tool(call["request_id"], None, words)
 
     def _at(self, place: Place) -> list[_Registered]:
         return list(self._handlers.get(place, {}).values())
 
     def over(self, request_id: str, reason: str) -> None:
         """What the tool answers would reach nobody any more."""
-        logger.debug("an external tool need not run on: %s", reason)
+        logger.debug("the result of an external tool is no longer needed: %s", reason)
         self._jobs.over(request_id)
 
 

@@ -524,7 +524,8 @@ class AppServerClient(Commands):
             self._state_changed(delivery[2], delivery[3])
         elif kind == "restore_failed":
             agent, conversation, error = delivery[2:]
-            logger.warning("%s of %s is not as it was: %s", conversation, agent, from_json(error))
+            words = "%s of %s could not be fully restored: %s"
+            logger.warning(words, conversation, agent, from_json(error))
         elif kind == "closed":
             self._link.ended(None)
         elif kind == "lagged" and (self._link.has_listeners or self._link.on_send.entries):
@@ -547,7 +548,7 @@ class AppServerClient(Commands):
     def _state_changed(self, state: State, text: str | None) -> None:
         why = None if text is None else from_json(text)
         if state == "disconnected" and why is not None:
-            message = f"the connection was lost and is not opened again: {why.args[0]}"
+            message = f"the connection was lost and will not be reopened: {why.args[0]}"
             self._link.ended(lambda: Disconnected(message))
         self._log.changed(state, why)
         self._on_state.emit(state, why)

@@ -286,7 +286,7 @@ class ApprovalRequired(TurnError):
             Disconnected: There is no connection.
         """
         if self._answer is None or self.request is None:
-            raise InvalidOption("respond: this error is not one that a turn has raised")
+            raise InvalidOption("respond: this error was not raised by a turn")
         self._answer(self.request, decision)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -227,7 +227,7 @@ class ToolCallEnd(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested(_Event):
-    """A permission is wanted (section 13). It is told also where a handler answers it.
+    """A permission is requested (section 13). The event also comes when a handler answers it.
 
     Attributes:
         request: The request.
@@ -246,7 +246,7 @@ class ApprovalRequested(_Event):
 
 @dataclass(frozen=True, slots=True)
 class ApprovalDecided(_Event):
-    """A permission was given or refused, or is no longer wanted.
+    """A permission was given or refused, or is no longer needed.
 
     Attributes:
         decision: What this client answered, ``allow`` or ``deny``; ``None`` when somebody else
@@ -297,10 +297,10 @@ class Retry(_Event):
     """The server will try again (section 9.4).
 
     Attributes:
-        message: A text for people.
-        attempt: Which attempt comes next, counted from 1, where the server said so.
+        message: A text for humans to read.
+        attempt: Which attempt comes next, counted from 1, if the server said so.
         max_attempts: How many there will be at most.
-        delay_ms: How long it waits before, in milliseconds.
+        delay_ms: How long the server waits before it, in milliseconds.
     """
 
     type: ClassVar[Literal["retry"]] = "retry"
@@ -312,7 +312,7 @@ class Retry(_Event):
 
 @dataclass(frozen=True, slots=True)
 class LoopStatus(_Event):
-    """What the runtime is about changed (section 12).
+    """What the runtime is doing has changed (section 12).
 
     Attributes:
         status: ``SENDING_API_REQUEST``, ``WAITING_ON_APPROVAL`` …
@@ -324,9 +324,9 @@ class LoopStatus(_Event):
 
 @dataclass(frozen=True, slots=True)
 class TurnResumed(_Event):
-    """The connection was lost, and the turn goes on with the next one (section 16).
+    """The connection was lost, and the turn goes on with a new one (section 16).
 
-    What was said in between is not told here, but is in the result.
+    No event reports what was said in between, but the result contains it.
     """
 
     type: ClassVar[Literal["resumed"]] = "resumed"
@@ -352,10 +352,10 @@ class EventsDropped(_Event):
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished(_Event):
-    """The turn is over; always the last event. A turn that raises has none.
+    """The turn is over; always the last event. It does not come if the turn raises.
 
     Attributes:
-        result: What it came to, well or not: see its ``status``.
+        result: The result, whether the turn succeeded or not: see its ``status``.
     """
 
     type: ClassVar[Literal["finished"]] = "finished"
@@ -409,7 +409,7 @@ TurnEvent: TypeAlias = (
     | TurnFinished
     | UnknownEvent
 )
-"""Everything that a turn tells; ``match`` on the class, or on ``type``."""
+"""Every kind of event of a turn; ``match`` on the class, or on ``type``."""
 
 
 def _pieces_maker(

@@ -287,7 +287,7 @@ def _check_recording(record: object, redact: Iterable[str] | Redactor | None) ->
     if callable(redact):
         _check_redactor(redact)
     if redact is not None and record is None:
-        raise InvalidOption("redact: there is no recording; give record too")
+        raise InvalidOption("redact: there is no recording; pass record too")
 
 
 def _check_redactor(redactor: Redactor) -> None:

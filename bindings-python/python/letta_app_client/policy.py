@@ -41,17 +41,18 @@ Otherwise: TypeAlias = "Rule | Decision | ApprovalHandler | Callable[..., Rule]"
 
 
 def allow(*tool_names: str, **argument_patterns: str | re.Pattern[str]) -> Rule:
-    """Makes the rule that a tool may run.
+    """Makes a rule that lets tools run.
 
     Args:
         *tool_names: The tools, by their exact names. At least one: a list of names that happens to
             be empty must not allow everything, which is what ``allow_all`` is for.
         **argument_patterns: Regular expressions by the name of an argument; each has to be found in
-            the text of that argument. An argument that is missing, or is no text, does not match.
+            the text of that argument. An argument that is missing, or is not a string, does not
+            match.
 
     Raises:
-        InvalidOption: No tool is named, or a pattern is no regular expression.
-        TypeError: A name or a pattern is no text.
+        InvalidOption: No tool is named, or a pattern is not a regular expression.
+        TypeError: A name or a pattern is not a string.
     """
     if not tool_names:
         raise InvalidOption("allow: expected names of tools; policy.allow_all() allows every tool")
@@ -59,9 +60,9 @@ def allow(*tool_names: str, **argument_patterns: str | re.Pattern[str]) -> Rule:
 
 
 def allow_all() -> Rule:
-    """Makes the rule that every tool may run, with any arguments.
+    """Makes a rule that lets every tool run, with any arguments.
 
-    It decides on all that reaches it, so it stands last, or is what ``first_match`` does
+    It decides on every request that reaches it, so put it last, or pass it to ``first_match`` as
     ``otherwise``.
     """
     return rule("allow_all", (), {}, _allow)
@@ -70,19 +71,19 @@ def allow_all() -> Rule:
 def deny(
     *tool_names: str, message: str | None = None, **argument_patterns: str | re.Pattern[str]
 ) -> Rule:
-    """Makes the rule that a tool must not run.
+    """Makes a rule that keeps tools from running.
 
-    A rule that denies by a pattern is a convenience, no protection: there are many ways to write a
-    command. What is not to run at all is denied without a pattern, or allowed by no rule.
+    A rule that denies by a pattern is a convenience, not a protection: there are many ways to write
+    a command. If something must not run at all, deny it without a pattern, or let no rule allow it.
 
     Args:
-        *tool_names: The tools, by their exact names; none for every tool.
+        *tool_names: The tools, by their exact names; none means every tool.
         message: What the agent is told; it becomes the result of the tool call.
         **argument_patterns: As in ``allow``. An argument with the name ``message`` cannot be named.
 
     Raises:
-        InvalidOption: A pattern is no regular expression.
-        TypeError: A name, a pattern or the message is no text.
+        InvalidOption: A pattern is not a regular expression.
+        TypeError: A name, a pattern or the message is not a string.
     """
     decide = _denied_by_rule if message is None else _Given(_denied(message))
     return rule("deny", tool_names, argument_patterns, decide)
@@ -91,17 +92,17 @@ def deny(
 def ask(
     handler: ApprovalHandler, /, *tool_names: str, **argument_patterns: str | re.Pattern[str]
 ) -> Rule:
-    """Makes the rule that a function decides.
+    """Makes a rule that lets a function decide.
 
     Args:
         handler: Takes the ``ApprovalRequest``, as with ``approvals=``. An ``async def`` runs on the
-            client's loop, any other function in a thread. What it raises denies.
-        *tool_names: The tools, by their exact names; none for every tool.
+            client's loop, any other function in a thread. If it raises, the request is denied.
+        *tool_names: The tools, by their exact names; none means every tool.
         **argument_patterns: As in ``allow``.
 
     Raises:
-        InvalidOption: A pattern is no regular expression.
-        TypeError: The handler is no function; a name or a pattern is no text.
+        InvalidOption: A pattern is not a regular expression.
+        TypeError: The handler is not a function; a name or a pattern is not a string.
     """
     given: object = handler
     if not callable(given):
@@ -110,19 +111,19 @@ def ask(
 
 
 def first_match(*rules: Rule, otherwise: Otherwise = deny) -> Policy:
-    """Makes the policy that the first rule decides whose tools and patterns match.
+    """Makes a policy: the first rule whose tools and patterns match decides.
 
-    The result is a function for ``approvals=``, ``client.on_approval_request`` and ``Audit``. As a
-    rule of another ``first_match`` it decides on all that reaches it.
+    The result is a function for ``approvals=``, ``client.on_approval_request`` and ``Audit``. Used
+    as a rule of another ``first_match``, it decides on every request that reaches it.
 
     Args:
         *rules: The rules, in order.
-        otherwise: What decides where none matches: denying by default, ``policy.allow_all()`` for
-            a policy that only lists what is not allowed.
+        otherwise: What decides when no rule matches. By default the request is denied;
+            ``policy.allow_all()`` is for a policy that only lists what is not allowed.
 
     Raises:
         InvalidOption: ``otherwise`` is ``policy.allow``, which needs names.
-        TypeError: One is no rule; a function becomes one by ``ask``.
+        TypeError: One of them is not a rule; ``ask`` makes a rule from a function.
     """
     for one in rules:
         given: object = one
@@ -141,7 +142,9 @@ def _last(otherwise: Any) -> Rule:
     if otherwise is deny:
         return rule("otherwise deny", (), {}, no_rule)
     if otherwise is allow:
-        raise InvalidOption("otherwise: allow names tools; policy.allow_all() allows every tool")
+        raise InvalidOption(
+            "otherwise: allow needs names of tools; policy.allow_all() allows every tool"
+        )
     return ask(otherwise)
 
 

@@ -172,7 +172,7 @@ def spawn_server(
         ServerStartError: The server did not start; the message has the end of what it printed.
     """
     if isinstance(command, str) or not command:
-        raise InvalidOption("command: expected a program and its arguments as a list of texts")
+        raise InvalidOption("command: expected a program and its arguments as a list of strings")
     for part in command:
         expect_text("command", part)
     if on_log is not None:

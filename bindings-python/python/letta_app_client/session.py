@@ -266,7 +266,9 @@ class Session(Rich):
             settings = {"resend": "if_uncommitted", **self._settings, **settings}
             return await self._asked(prompt, settings, check=raises)
         if check is False:
-            raise InvalidOption("check: a turn with output_type has an output, or raises")
+            raise InvalidOption(
+                "check: cannot be turned off with output_type: such a turn has an output, or raises"
+            )
         # Only those who want one need it.
         from ._output import Output  # noqa: PLC0415
         from ._structured import run_structured  # noqa: PLC0415

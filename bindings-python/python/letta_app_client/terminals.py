@@ -21,7 +21,7 @@ from .protocol import TerminalExitedMessage, TerminalOutputMessage
 __all__ = ["Terminal", "Terminals"]
 
 TAIL = 0.25
-"""Seconds in which output may still come after the exit was told, or after a kill."""
+"""Seconds in which output may still come after the exit was reported, or after a kill."""
 
 
 class Terminals(_families.Terminals):
@@ -42,7 +42,7 @@ class Terminals(_families.Terminals):
         Args:
             cols: Its width in characters.
             rows: Its height in characters.
-            cwd: A directory of the server's; where the server runs by default.
+            cwd: A directory on the server; by default the one in which the server runs.
             timeout: Seconds to wait until it runs.
         """
         return Terminal(self._link, self, cols=cols, rows=rows, cwd=cwd, timeout=timeout)
@@ -63,9 +63,10 @@ class Terminal(Uncopied, AsyncIterator[str]):
     it runs, and raise what methods of families raise; ``RequestError`` when it cannot be started.
     Leaving the block, ``aclose``, or dropping it kills what still runs.
 
-    Iterating gives the output in pieces, escape sequences included, from the start. It ends 0.25 s
-    after the exit, because output may be behind the exit on the wire, when the client is closed,
-    and with ``Disconnected`` when the connection is lost. Cancelling who waits loses nothing.
+    Iterating gives the output in pieces, from the start, including escape sequences. It ends 0.25 s
+    after the exit (output may still follow the exit on the wire), or when the client is closed; if
+    the connection is lost, it raises ``Disconnected``. Cancelling a task that waits loses no
+    output.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Terminal(Uncopied, AsyncIterator[str]):
 
     @property
     def exit_code(self) -> int | None:
-        """What it has exited with, once iterating has seen that; a killed one has none."""
+        """Its exit code, once iterating has seen the exit; a killed terminal has none."""
         return self._exit_code
 
     @property
@@ -112,24 +113,24 @@ class Terminal(Uncopied, AsyncIterator[str]):
         return 0 if self._inbox is None else self._inbox.dropped
 
     def write(self, text: str) -> None:
-        r"""Types text: ``terminal_input``. A line ends with ``\n``. Waits for nothing."""
+        r"""Types text: ``terminal_input``. A line ends with ``\n``. Does not wait."""
         self._expect_start()
         self._commands.input(terminal_id=self._id, data=text)
 
     def resize(self, cols: int, rows: int) -> None:
-        """Changes the size in characters: ``terminal_resize``. Waits for nothing."""
+        """Changes the size in characters: ``terminal_resize``. Does not wait."""
         self._expect_start()
         self._commands.resize(terminal_id=self._id, cols=cols, rows=rows)
 
     def kill(self) -> None:
-        """Ends it: ``terminal_kill``. Waits for nothing; no exit is told then."""
+        """Ends it: ``terminal_kill``. Does not wait; the exit is not reported then."""
         self._expect_start()
         self._runs = False
         self._commands.kill(terminal_id=self._id)
         self._begin_tail()
 
     async def aclose(self) -> None:
-        """Kills it if it runs, and throws away what was not read. Waits for nothing."""
+        """Kills it if it runs, and throws away what was not read. Does not wait."""
         self._leave()
 
     def __await__(self) -> Generator[Any, Any, Terminal]:
@@ -165,7 +166,7 @@ class Terminal(Uncopied, AsyncIterator[str]):
         if self._started:
             return self
         if self._inbox is not None:
-            raise RuntimeError("another task is starting this terminal, or it was given up")
+            raise RuntimeError("another task is starting this terminal, or its start failed")
         self._id = terminal_id = self._link.native.next_request_id("terminal")
         wanted = Wanted(("terminal_output", "terminal_exited"), None)
 

@@ -80,7 +80,9 @@ class Tool(Generic[P, R]):
         if not callable(given):
             raise TypeError(f"tool: expected a function, got {type(given).__name__}")
         if isinstance(given, Tool):
-            raise TypeError(f"tool: {given!r} is one already; its ``function`` can be another one")
+            raise TypeError(
+                f"tool: {given!r} is a tool already; use its ``function`` to make another one"
+            )
         self.name = name if name is not None else getattr(function, "__name__", "")
         problem = _native.check_tool_name(self.name)
         if problem is not None:
@@ -189,7 +191,7 @@ class ToolSet:
         for given in tools:
             made = given if isinstance(given, Tool) else Tool(given)
             if made.name in self._tools:
-                raise InvalidOption(f"tools: two are called {made.name!r}")
+                raise InvalidOption(f"tools: two have the name {made.name!r}")
             self._tools[made.name] = made
 
     @property

@@ -189,7 +189,7 @@ class Turn(Uncopied, Rich):
             message: What the agent is told.
 
         Raises:
-            InvalidOption: The turn wants no permission at the moment.
+            InvalidOption: The turn is not waiting for a permission.
             ClientClosed: The client is gone.
             Disconnected: There is no connection.
         """
@@ -203,7 +203,7 @@ class Turn(Uncopied, Rich):
             message: The reason; it becomes the result of the tool call.
 
         Raises:
-            InvalidOption: The turn wants no permission at the moment.
+            InvalidOption: The turn is not waiting for a permission.
             ClientClosed: The client is gone.
             Disconnected: There is no connection.
         """

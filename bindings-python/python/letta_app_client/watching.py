@@ -26,11 +26,11 @@ class Files(_families.Files):
     def changes(self, path: str) -> FileChanges:
         """Watches a file by its absolute path.
 
-        Sends ``watch_file``, which has no response: a path that cannot be watched is silent. To be
-        used with ``async with``, which ends it.
+        Sends ``watch_file``, which has no response: nothing says so if a path cannot be watched.
+        Use it with ``async with``, which ends the watching.
 
         Raises:
-            InvalidCommand: The path is no text.
+            InvalidCommand: The path is not a string.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
         """
@@ -43,7 +43,7 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
     ``async with client.files.changes(path) as changes: async for change in changes: …``. Leaving
     the block, ``aclose``, or dropping it sends ``unwatch_file``. It ends when the client is closed,
     and raises ``Disconnected`` when the connection is lost and not opened again. After a reconnect
-    it goes on; what changed in between is not told. Cancelling who waits loses nothing.
+    it goes on; changes in between are not reported. Cancelling a task that waits loses no change.
     """
 
     def __init__(self, link: Link, files: _families.Files, path: str) -> None:
@@ -85,7 +85,7 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
         return change
 
     async def aclose(self) -> None:
-        """Ends it: ``unwatch_file``. Waits for nothing."""
+        """Ends it: ``unwatch_file``. Does not wait."""
         self._leave()
 
     async def __aenter__(self) -> FileChanges:

@@ -21,7 +21,7 @@ CHANGES = (
     (r"ws://127\.0\.0\.1:\d+", "URL"),
     (r"/\S*/tmp\w+", "FOLDER"),
     # Whether the standby had heard of the turn when its first connection was cut.
-    (r"the connection was lost, and the turn goes on with the next one", ""),
+    (r"the connection was lost; the turn goes on with a new one", ""),
     (r"\s+", " "),
 )
 """What is another each time."""

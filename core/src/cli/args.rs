@@ -11,42 +11,42 @@ use super::usage;
 pub(super) const HELP: &str = "\
 letta-app: look at a Letta Code App Server, and use it
 
-  letta-app doctor              is there a server, which one, and if not, why not
-  letta-app run PROMPT          one turn: its text as it comes, its tools, its questions
-  letta-app tail                the frames of a server, or of one conversation, as they come
-  letta-app replay FILE         what happened in a recording
+  letta-app doctor              checks whether there is a server and which one; if not, says why
+  letta-app run PROMPT          runs one turn: prints its text, tools and questions as they come
+  letta-app tail                prints the frames of a server, or of one conversation, as they come
+  letta-app replay FILE         prints what happened in a recording
   letta-app record FILE         writes a recording until Ctrl-C
-  letta-app bench               times of connecting and of requests
+  letta-app bench               measures how long connecting and requests take
 
-options of all:
-  --json              one JSON object per line
-  --color WHEN        auto (on terminals), always or never
-  --quiet             only that, and what goes wrong
-  -h, --help          this; --version tells the version
+options of all commands:
+  --json              print one JSON object per line
+  --color WHEN        auto (the default: on terminals), always or never
+  --quiet             print only the output and what goes wrong
+  -h, --help          print this help; --version prints the version
 all but replay:
-  --url URL           the server; LETTA_URL, else ws://127.0.0.1:4500
-  --token TOKEN       its token; better in LETTA_TOKEN, where no list of processes shows it
+  --url URL           the server; by default LETTA_URL, or else ws://127.0.0.1:4500
+  --token TOKEN       its token; better put into LETTA_TOKEN, where no list of processes shows it
   --ca FILE           certificates to trust for wss://
-  --timeout SECONDS   the limit of connecting and of a request (10), for run the limit of the turn (none)
-  --record FILE       also writes a recording (not with record, which names its own)
+  --timeout SECONDS   limit for connecting and for a request (10); for run, limit for the turn (none)
+  --record FILE       also write a recording (not for record, which has its own FILE)
 
 run, tail, record:
-  --agent ID          the agent; run makes a new one where none is named
-  --conversation ID   a conversation of that agent; run makes a new one where none is named
+  --agent ID          the agent; without it, run makes a new one
+  --conversation ID   a conversation of that agent; without it, run makes a new one
 run:
-  --model HANDLE      the model of a new agent; LETTA_MODEL
-  --mode MODE         standard, acceptEdits, unrestricted or strict
-  --cwd DIR           the directory, this one by default
-  --allow TOOL        a tool that is allowed unasked; may be repeated
+  --model HANDLE      the model of a new agent; by default LETTA_MODEL
+  --mode MODE         standard (the default), acceptEdits, unrestricted or strict
+  --cwd DIR           the working directory; by default this one
+  --allow TOOL        a tool that may run without asking; can be repeated
   PROMPT              - reads it from standard input
 tail, record:
   --types A,B         only frames of these types
-  --count N           ends after so many frames
-  --seconds N         ends after so many seconds
+  --count N           stop after this many frames
+  --seconds N         stop after this many seconds
 replay:
-  --speed N           1 is the recorded pace; 0, the default, as fast as it goes
+  --speed N           1 is the recorded pace; 0, the default, is as fast as possible
 bench:
-  --count N           so many requests (100)
+  --count N           how many requests (100)
 
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 no connection, 4 credentials refused, 130 interrupted";
 
@@ -183,7 +183,7 @@ impl Args {
         let words: Vec<OsString> = words.collect();
         let none = |command| match words.first() {
             None => Ok(command),
-            Some(word) => Err(format!("{name}: what is {:?}?", word.to_string_lossy())),
+            Some(word) => Err(format!("{name}: unexpected argument {:?}", word.to_string_lossy())),
         };
         let file = || match &words[..] {
             [file] => Ok(PathBuf::from(file)),
@@ -205,10 +205,10 @@ impl Args {
 
 fn prompt(words: &[OsString]) -> Result<String, String> {
     if words.is_empty() {
-        return Err("run: what is to be said? (- for standard input)".to_owned());
+        return Err("run: a prompt is missing (- reads it from standard input)".to_owned());
     }
     let texts: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
-    Ok(texts.ok_or("run: the prompt is no text in UTF-8")?.join(" "))
+    Ok(texts.ok_or("run: the prompt is not valid UTF-8")?.join(" "))
 }
 
 fn color(word: &str) -> Result<Color, String> {
@@ -216,7 +216,7 @@ fn color(word: &str) -> Result<Color, String> {
         "auto" => Ok(Color::Auto),
         "always" => Ok(Color::Always),
         "never" => Ok(Color::Never),
-        other => Err(format!("--color: auto, always or never, not {other}")),
+        other => Err(format!("--color: expected auto, always or never, got {other}")),
     }
 }
 
@@ -242,34 +242,31 @@ mod tests {
         for (line, wrong) in [
             ("dance", "there is no command \"dance\""),
             ("tail --fast", "there is no option --fast"),
-            ("tail --count many", "--count: a whole number above 0, not \"many\""),
-            ("replay f --speed fast", "--speed: a number, not \"fast\""),
-            ("tail --count", "--count: a value is missing"),
+            ("tail --count many", "--count: expected a whole number above 0, got \"many\""),
+            ("replay f --speed fast", "--speed: expected a number, got \"fast\""),
+            ("tail --count", "--count needs a value"),
             ("replay", "replay: name one file"),
-            ("doctor please", "doctor: what is \"please\"?"),
-            ("bench --timeout 0", "--timeout: seconds above 0, not \"0\""),
-            ("bench --count 0", "--count: a whole number above 0, not \"0\""),
-            ("tail --types a,,b", "--types: names with commas between them, not \"a,,b\""),
+            ("doctor please", "doctor: unexpected argument \"please\""),
+            ("bench --timeout 0", "--timeout: expected seconds above 0, got \"0\""),
+            ("bench --count 0", "--count: expected a whole number above 0, got \"0\""),
+            ("tail --types a,,b", "--types: expected names separated by commas, got \"a,,b\""),
             ("doctor --json=no", "--json takes no value"),
-            (
-                "run hi",
-                "run: which agent is to be asked? --agent ID, or --model HANDLE for a new one",
-            ),
-            ("run hi --agent=", "--agent: a name, not an empty text"),
+            ("run hi", "run: pass --agent ID, or --model HANDLE to make a new agent"),
+            ("run hi --agent=", "--agent: expected a name, got an empty string"),
             (
                 "run hi --agent a --mode all",
-                "--mode: standard, acceptEdits, unrestricted or strict, not \"all\"",
+                "--mode: expected standard, acceptEdits, unrestricted or strict, got \"all\"",
             ),
-            ("run hi --model m --conversation c", "--conversation: name its --agent as well"),
-            ("tail --agent a", "tail: name both --agent and --conversation, or none"),
-            ("record f --conversation c", "--conversation: name its --agent as well"),
-            ("record f --record g", "record: --record is none of its options"),
-            ("replay f --types x", "replay: --types is none of its options"),
-            ("replay f --url ws://h", "replay: --url is none of its options"),
-            ("replay f --speed -1", "--speed: a number from 0 to 1e6, not -1"),
-            ("replay f --speed nan", "--speed: a number from 0 to 1e6, not NaN"),
-            ("doctor --agent a", "doctor: --agent is none of its options"),
-            ("bench --types a", "bench: --types is none of its options"),
+            ("run hi --model m --conversation c", "--conversation: pass its --agent as well"),
+            ("tail --agent a", "tail: pass both --agent and --conversation, or neither"),
+            ("record f --conversation c", "--conversation: pass its --agent as well"),
+            ("record f --record g", "record has no option --record"),
+            ("replay f --types x", "replay has no option --types"),
+            ("replay f --url ws://h", "replay has no option --url"),
+            ("replay f --speed -1", "--speed: expected a number from 0 to 1e6, got -1"),
+            ("replay f --speed nan", "--speed: expected a number from 0 to 1e6, got NaN"),
+            ("doctor --agent a", "doctor has no option --agent"),
+            ("bench --types a", "bench has no option --types"),
         ] {
             assert_eq!(parse(line).err().as_deref(), Some(wrong), "{line}");
         }
@@ -302,12 +299,9 @@ mod tests {
         let token = [OsStr::new("bench"), OsStr::new("--token"), OsStr::from_bytes(b"secret\xff")];
         assert_eq!(
             Args::parse(&token).err().as_deref(),
-            Some("--token: a text in UTF-8 is expected")
+            Some("--token: the value is not valid UTF-8")
         );
         let said = [OsStr::new("run"), OsStr::from_bytes(b"\xff")];
-        assert_eq!(
-            Args::parse(&said).err().as_deref(),
-            Some("run: the prompt is no text in UTF-8")
-        );
+        assert_eq!(Args::parse(&said).err().as_deref(), Some("run: the prompt is not valid UTF-8"));
     }
 }

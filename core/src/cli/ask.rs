@@ -88,9 +88,11 @@ impl Desk {
             return;
         }
         let tool = question.tool_name();
-        let note = format!("{tool} is denied: standard input is no terminal (--allow {tool})");
+        let note = format!(
+            "{tool} is denied: standard input is not a terminal (--allow {tool} lets it run)"
+        );
         out.aside(&note, Look::Bad);
-        answer.send(Decision::deny("nobody is there to give permissions")).unwrap_or_default();
+        answer.send(Decision::deny("nobody is available to give permissions")).unwrap_or_default();
     }
 
     /// Says so where a question is open that nobody wants answered any more. Whoever reads what is typed for it
@@ -98,7 +100,7 @@ impl Desk {
     pub(super) fn close(&mut self, out: &mut Out) {
         if self.open.take().is_some() {
             out.ask("\n");
-            out.aside("the question was not answered, and is not open any more", Look::Bad);
+            out.aside("the question was not answered in time and is closed", Look::Bad);
         }
     }
 }

@@ -101,7 +101,7 @@ fn permission(question: &Question, out: &mut Out) -> Option<String> {
 fn decision(line: &str, always: Option<&str>) -> Option<Decision> {
     match (line.to_lowercase().as_str(), always) {
         ("y" | "yes", _) => Some(Decision::allow()),
-        ("n" | "no", _) => Some(Decision::deny("the user says no")),
+        ("n" | "no", _) => Some(Decision::deny("the user denied it")),
         ("a" | "always", Some(id)) => Some(Decision::allow().suggestions([id])),
         _ => None,
     }

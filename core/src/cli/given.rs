@@ -38,7 +38,7 @@ impl<'a> Given<'a> {
 
     fn value(&mut self) -> Result<OsString, String> {
         let value = self.inline.take().or_else(|| self.rest.next());
-        value.ok_or_else(|| format!("{}: a value is missing", self.name))
+        value.ok_or_else(|| format!("{} needs a value", self.name))
     }
 
     pub(super) fn path(mut self) -> Result<PathBuf, String> {
@@ -52,14 +52,14 @@ impl<'a> Given<'a> {
 
     fn take_text(&mut self) -> Result<String, String> {
         let text = self.value()?.into_string();
-        text.map_err(|_| format!("{}: a text in UTF-8 is expected", self.name))
+        text.map_err(|_| format!("{}: the value is not valid UTF-8", self.name))
     }
 
     /// The id or the name of something.
     pub(super) fn name_of_one(mut self) -> Result<String, String> {
         let text = self.take_text()?;
         if text.is_empty() {
-            return Err(format!("{}: a name, not an empty text", self.name));
+            return Err(format!("{}: expected a name, got an empty string", self.name));
         }
         Ok(text)
     }
@@ -69,7 +69,7 @@ impl<'a> Given<'a> {
         let text = self.take_text()?;
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         if names.iter().any(String::is_empty) {
-            return Err(format!("{}: names with commas between them, not {text:?}", self.name));
+            return Err(format!("{}: expected names separated by commas, got {text:?}", self.name));
         }
         Ok(names)
     }
@@ -88,12 +88,12 @@ impl<'a> Given<'a> {
         let text = self.take_text()?;
         let seconds = text.parse().ok().and_then(|time| Duration::try_from_secs_f64(time).ok());
         let usable = seconds.filter(|time| !time.is_zero());
-        usable.ok_or_else(|| format!("{}: seconds above 0, not {text:?}", self.name))
+        usable.ok_or_else(|| format!("{}: expected seconds above 0, got {text:?}", self.name))
     }
 
     fn parsed<T: FromStr>(&mut self, expected: &str) -> Result<T, String> {
         let text = self.take_text()?;
-        text.parse().map_err(|_| format!("{}: {expected}, not {text:?}", self.name))
+        text.parse().map_err(|_| format!("{}: expected {expected}, got {text:?}", self.name))
     }
 }
 

@@ -80,7 +80,8 @@ pub fn main<S: AsRef<OsStr>>(arguments: &[S]) -> Exit {
     let args = match Args::parse(arguments) {
         Ok(args) => args,
         Err(problem) => {
-            let usage = format!("letta-app: {problem}\nletta-app --help tells what there is");
+            let usage =
+                format!("letta-app: {problem}\nletta-app --help lists commands and options");
             // Where nobody reads it the exit code still says so.
             writeln!(io::stderr(), "{}", words::harmless(&usage)).unwrap_or_default();
             return Exit::Usage;

@@ -14,7 +14,7 @@ pub(super) async fn run(args: &Args, file: &Path, out: &mut Out) -> Outcome {
     out.clients.push(client.clone());
     let mut events = client.events();
     client.connect().await?;
-    out.note(&format!("recording into {}; Ctrl-C ends it", file.display()));
+    out.note(&format!("recording to {}; press Ctrl-C to stop", file.display()));
     tail::subscribe(args, &client).await?;
     tail::follow(args, &mut events, out, false).await
 }

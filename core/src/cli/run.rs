@@ -92,7 +92,7 @@ fn show(event: &TurnEvent, speaking: &mut bool, out: &mut Out) -> Result<(), Sto
         return out.text(&harmless(text));
     }
     let (note, look) = match event {
-        TurnEvent::Queued { position } => (format!("queued, place {position}"), Look::Faint),
+        TurnEvent::Queued { position } => (format!("queued at position {position}"), Look::Faint),
         TurnEvent::ToolCallStart { name, .. } => (format!("-> {}", short(name, 80)), Look::Faint),
         TurnEvent::ToolCallArguments { arguments, .. } => {
             (format!("   {}", short(arguments, 200)), Look::Faint)
@@ -102,10 +102,10 @@ fn show(event: &TurnEvent, speaking: &mut bool, out: &mut Out) -> Result<(), Sto
             (format!("<- {status}: {}", short(output.trim(), 200)), look)
         }
         TurnEvent::Retry { message, .. } => {
-            (format!("the server tries again: {}", short(message, 200)), Look::Warn)
+            (format!("the server is trying again: {}", short(message, 200)), Look::Warn)
         }
         TurnEvent::RunWithdrawn { .. } => {
-            ("what was said so far does not count".to_owned(), Look::Warn)
+            ("the text so far is withdrawn and does not count".to_owned(), Look::Warn)
         }
         TurnEvent::ApprovalRefused { reason, .. } => {
             (format!("the answer came too late: {}", short(reason, 200)), Look::Warn)

@@ -78,7 +78,12 @@ pub(super) async fn follow(
                 return Err(error.with_close_code(Some(code)).into());
             }
             Some(Event::Lagged { dropped }) => {
-                out.aside(&format!("{dropped} frames were not shown in time"), Look::Bad);
+                out.aside(
+                    &format!(
+                        "{dropped} frames were dropped because they could not be shown in time"
+                    ),
+                    Look::Bad,
+                );
             }
             Some(_) => {}
             None => break,

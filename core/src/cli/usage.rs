@@ -30,24 +30,24 @@ pub(super) fn check(args: &Args, names: &[String]) -> Result<(), String> {
         }
     };
     if let Some(name) = names.iter().find(|name| !has(name)) {
-        return Err(format!("{command}: {name} is none of its options"));
+        return Err(format!("{command} has no option {name}"));
     }
     values(args, command)
 }
 
 fn values(args: &Args, command: &str) -> Result<(), String> {
     if args.conversation.is_some() && args.agent.is_none() {
-        return Err("--conversation: name its --agent as well".to_owned());
+        return Err("--conversation: pass its --agent as well".to_owned());
     }
     match &args.command {
         Command::Run { .. } => run(args),
         Command::Tail | Command::Record { .. }
             if args.agent.is_some() && args.conversation.is_none() =>
         {
-            Err(format!("{command}: name both --agent and --conversation, or none"))
+            Err(format!("{command}: pass both --agent and --conversation, or neither"))
         }
         Command::Replay { .. } if !(0.0..=1e6).contains(&args.speed) => {
-            Err(format!("--speed: a number from 0 to 1e6, not {}", args.speed))
+            Err(format!("--speed: expected a number from 0 to 1e6, got {}", args.speed))
         }
         _ => Ok(()),
     }
@@ -55,14 +55,13 @@ fn values(args: &Args, command: &str) -> Result<(), String> {
 
 fn run(args: &Args) -> Result<(), String> {
     if args.agent.is_none() && args.model.is_none() {
-        let message =
-            "run: which agent is to be asked? --agent ID, or --model HANDLE for a new one";
+        let message = "run: pass --agent ID, or --model HANDLE to make a new agent";
         return Err(message.to_owned());
     }
     if !MODES.contains(&&*args.mode) {
         let [first @ .., last] = MODES;
         let modes = format!("{} or {last}", first.join(", "));
-        return Err(format!("--mode: {modes}, not {:?}", args.mode));
+        return Err(format!("--mode: expected {modes}, got {:?}", args.mode));
     }
     Ok(())
 }

@@ -18,8 +18,8 @@ use crate::protocol::Text;
 use crate::protocol::frames::ControlRequestFrame;
 use crate::protocol::raw::{RawObject, quoted};
 
-/// What the agent is told where nobody is there to decide.
-const NOBODY: &str = "nobody is here to give this permission, so it is denied";
+/// What the agent is told where nobody is available to decide.
+const NOBODY: &str = "nobody is available to give this permission, so it is denied";
 
 /// How many answers of which the server has not spoken are remembered. A split server never does.
 const UNCONFIRMED: usize = 64;
@@ -414,10 +414,10 @@ impl Runtime {
     /// reach that turn (section 18).
     fn fail_detached(&mut self, ctx: &mut Context) {
         while let Some(index) = self.turns.iter().position(|turn| turn.detached && turn.is_ours()) {
-            let message = "the turn began before the server had cleaned up after the one before it, \
-                           and wants a permission that it can no longer receive";
+            let message = "the turn began before the server had finished cleaning up after the \
+                           previous one, and now needs a permission that can no longer reach it";
             let error = Error::new(ErrorKind::TurnInterrupted, message)
-                .with_hint("a longer `settle_pause` avoids it");
+                .with_hint("a longer `settle_pause` avoids this");
             self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
         }
     }

@@ -93,7 +93,7 @@ impl Runtime {
     /// The error of a limit, with the question that has kept the turn waiting.
     pub(crate) fn with_blocker(&self, error: Error) -> Error {
         let Some(open) = self.approvals.iter().find(|open| open.is_open()) else { return error };
-        let hint = format!("`{}` of {} waits for a permission", open.request_id, open.tool);
+        let hint = format!("`{}` of {} is waiting for permission", open.request_id, open.tool);
         error.with_hint(hint)
     }
 }

@@ -21,7 +21,9 @@ pub fn check_tool_name(name: &str) -> Result<(), String> {
     if (1..=LONGEST).contains(&name.len()) && name.chars().all(is_usable) {
         return Ok(());
     }
-    Err(format!("a tool is called by 1 to {LONGEST} of A-Z, a-z, 0-9, _ and -, not {name:?}"))
+    Err(format!(
+        "expected a tool name of 1 to {LONGEST} characters from A-Z, a-z, 0-9, _ and -, got {name:?}"
+    ))
 }
 
 /// Checks the JSON schema of a tool's arguments, which are always an object.
@@ -69,8 +71,9 @@ mod tests {
             assert_eq!(check_tool_name(name), Ok(()));
         }
         for name in ["", "a b", "é", "a.b", &"a".repeat(65)] {
-            let expected =
-                format!("a tool is called by 1 to 64 of A-Z, a-z, 0-9, _ and -, not {name:?}");
+            let expected = format!(
+                "expected a tool name of 1 to 64 characters from A-Z, a-z, 0-9, _ and -, got {name:?}"
+            );
             assert_eq!(check_tool_name(name), Err(expected));
         }
     }

@@ -82,7 +82,7 @@ pub enum TurnEvent {
         #[serde(serialize_with = "as_text")]
         output: Text,
     },
-    /// A permission is wanted.
+    /// A permission is requested.
     ApprovalRequested {
         /// The server's id of the question.
         request_id: String,
@@ -90,7 +90,7 @@ pub enum TurnEvent {
         #[serde(serialize_with = "as_text")]
         frame: Text,
     },
-    /// A permission was given or refused, or is no longer wanted.
+    /// A permission was given or refused, or is no longer needed.
     ApprovalDecided {
         /// The server's id of the question.
         request_id: String,
@@ -114,17 +114,17 @@ pub enum TurnEvent {
     },
     /// The server will try again.
     Retry {
-        /// A text for people.
+        /// A text for humans to read.
         message: String,
-        /// Which attempt comes next, counted from 1, where the server said so.
+        /// Which attempt comes next, counted from 1, if the server said so.
         attempt: Option<u64>,
         /// How many there will be at most.
         max_attempts: Option<u64>,
-        /// How long it waits before, in milliseconds.
+        /// How long the server waits before it, in milliseconds.
         delay_ms: Option<u64>,
     },
-    /// The connection was lost, and the turn goes on with the next one. What was said in between is not
-    /// told here, but is in the result.
+    /// The connection was lost, and the turn goes on with a new one. No event reports what was said in
+    /// between, but the result contains it.
     Resumed,
     /// The runtime's loop status changed.
     Status {

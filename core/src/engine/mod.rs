@@ -284,7 +284,8 @@ impl Engine {
             }
             Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
                 if self.inputs.contains_key(&request_id) || self.recovery.has_input(&request_id) {
-                    let message = format!("an input with the same id is waiting: {request_id}");
+                    let message =
+                        format!("an input with the same id is already waiting: {request_id}");
                     self.ctx.fail(token, Error::new(ErrorKind::InvalidCommand, message));
                     return;
                 }

@@ -112,7 +112,7 @@ impl Runtime {
         if envelope.kind == "control_request" {
             let asked = serde_json::from_str::<ControlRequestFrame>(frame);
             let tool = asked.ok().and_then(|asked| asked.request.tool_name).unwrap_or_default();
-            return format!("{tool} wants a permission");
+            return format!("{tool} needs permission");
         }
         let delta =
             Envelope::read(frame).ok().and_then(|envelope| Delta::read(envelope.delta?).ok());

@@ -25,7 +25,8 @@ const CHUNKED: &str = "list_memory_response";
 const SILENT: &str = "a server that does not know a command, or one of its fields, stays silent";
 
 /// What became of a command that did not leave in time.
-const UNSENT: &str = "it waited behind an input: for the server's word on the one before, or until the runtime was at rest";
+const UNSENT: &str = "it was waiting behind an input: for the server to answer the one before it, \
+                      or for the runtime to become idle";
 
 /// How to recognise the answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,7 +82,7 @@ impl Requests {
     pub(crate) fn add(&mut self, token: Token, command: &str, expect: Expect, ctx: &mut Context) {
         let key = expect.correlation.clone();
         if self.by_key.contains_key(&key) {
-            let message = format!("a request with the same id is waiting: {}", key.id());
+            let message = format!("a request with the same id is already waiting: {}", key.id());
             ctx.fail(token, Error::new(ErrorKind::InvalidCommand, message));
             return;
         }

@@ -53,12 +53,12 @@ impl TurnStatus {
     /// that it did.
     #[must_use]
     pub fn error(self, reason: Option<&str>) -> Option<Error> {
-        let reason = reason.unwrap_or("the server gives no reason");
+        let reason = reason.unwrap_or("the server gave no reason");
         Some(match self {
             Self::Completed => return None,
             Self::Aborted => Error::new(ErrorKind::TurnAborted, "the turn was aborted"),
             Self::RequiresApproval => {
-                let message = "the turn wants a permission and waits for the answer";
+                let message = "the turn needs a permission and is waiting for the answer";
                 Error::new(ErrorKind::ApprovalRequired, message).with_hint(
                     "answer it: with the error's `respond`; in Rust by `Client::approval_requests`",
                 )

@@ -32,10 +32,10 @@ impl Runtime {
         }
         if turn.detached && turn.stop.as_ref().is_some_and(|stop| stop.cause == Cause::Asked) {
             // No abort reaches a turn on a lost runtime, whatever the server answers (section 18).
-            let message = "the turn cannot be stopped, and goes on: it began before the server had cleaned up \
-                           after the one before it";
+            let message = "the turn cannot be stopped and goes on: it began before the \
+                           server had finished cleaning up after the previous one";
             let error = Error::new(ErrorKind::TurnInterrupted, message)
-                .with_hint("a longer `settle_pause` avoids it");
+                .with_hint("a longer `settle_pause` avoids this");
             let left = self.left_over(index, ctx);
             self.fail_turn(index, error, &End::default(), TurnStatus::Disconnected, ctx);
             self.leave(index, left);
@@ -209,9 +209,10 @@ impl Runtime {
 
 /// The error of an input that the server has said to be in its queue, where it is not.
 fn lost_in_queue_error() -> Error {
-    let message = "the server has accepted the input as queued, and does not have it in its queue";
+    let message = "the server accepted the input as queued, but does not have it in its queue";
     Error::new(ErrorKind::TurnInterrupted, message).with_hint(
-        "it takes an input whose `client_message_id` it has had before for that one; send it with another",
+        "it takes an input whose `client_message_id` it has seen before for a \
+         repeat; send this one with a new id",
     )
 }
 
@@ -225,6 +226,6 @@ fn unseen_error(turn: &Turn) -> Error {
     let message = format!("the server showed no sign of the input within {seconds} s");
     // No request that may be repeated: the server may run it all the same.
     Error::new(ErrorKind::TurnInterrupted, message).with_hint(
-        "it may have arrived all the same, and run; read the stored messages before it is sent again",
+        "it may still have arrived and run; read the stored messages before sending it again",
     )
 }

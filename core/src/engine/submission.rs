@@ -72,8 +72,8 @@ impl Submission {
     pub fn tool(&self) -> Value {
         json!({
             "name": Self::TOOL,
-            "description": "Hands in the result of the task as data. Call it when the task is done; \
-                a later call replaces an earlier one.",
+            "description": "Submits the result of the task as data. Call it when the task is done; \
+                            a later call replaces an earlier one.",
             "parameters": self.parameters,
         })
     }
@@ -91,7 +91,7 @@ impl Submission {
             Value::Array(parts) => parts.clone(),
             text => vec![json!({ "type": "text", "text": text })],
         };
-        let note = format!("Hand in the result with the tool `{}` before you finish.", Self::TOOL);
+        let note = format!("Submit the result with the tool `{}` before you finish.", Self::TOOL);
         parts.push(json!({ "type": "text", "text": note }));
         Ok(Value::Array(parts))
     }
@@ -105,7 +105,7 @@ impl Submission {
     #[must_use]
     pub fn late(&self, scope: Option<&str>) -> Option<Value> {
         let is_late = scope.is_some_and(|scope| scope != self.scope);
-        is_late.then(|| answer("the result is not waited for any more", true))
+        is_late.then(|| answer("nobody is waiting for the result any more", true))
     }
 
     /// The result within the arguments of a call.
@@ -166,7 +166,7 @@ impl Submission {
         let text = if refused {
             format!("The result is not valid. Call the tool again.\n{}", listed(&problems))
         } else {
-            "The result was taken.".to_owned()
+            "The result was accepted.".to_owned()
         };
         self.accepted |= !refused;
         self.problems = problems;
@@ -183,9 +183,9 @@ impl Submission {
         }
         self.repaired = true;
         let what = if self.problems.is_empty() {
-            "You have not handed in a result.".to_owned()
+            "You have not submitted a result.".to_owned()
         } else {
-            format!("The result you handed in was not valid:\n{}", listed(&self.problems))
+            format!("The result you submitted was not valid:\n{}", listed(&self.problems))
         };
         NextStep::Repair(format!("{what}\nCall the tool `{}` with it now.", Self::TOOL))
     }
@@ -194,7 +194,7 @@ impl Submission {
     #[must_use]
     pub fn error(&self, result: TurnResult) -> Error {
         let message = if self.problems.is_empty() {
-            "the agent handed in no result".to_owned()
+            "the agent submitted no result".to_owned()
         } else {
             format!("the result does not fit its schema: {}", self.problems.join("; "))
         };
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(submission.late(Some("scope-1")), None);
         assert_eq!(submission.late(None), None, "the server did not say");
         let answer = submission.late(Some("scope-0")).unwrap();
-        assert_eq!(answer["content"][0]["text"], "the result is not waited for any more");
+        assert_eq!(answer["content"][0]["text"], "nobody is waiting for the result any more");
         assert_eq!(answer["is_error"], true);
     }
 
@@ -357,7 +357,7 @@ mod tests {
     fn there_is_one_more_chance() {
         let mut submission = waits(&object());
         let NextStep::Repair(prompt) = submission.turn_ended() else { panic!("no repair") };
-        assert!(prompt.contains("have not handed in"));
+        assert!(prompt.contains("have not submitted"));
         submission.submitted(vec!["file: is missing".to_owned()]);
         assert_eq!(submission.turn_ended(), NextStep::GiveUp);
         let error = submission.error(TurnResult::default());

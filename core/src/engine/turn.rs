@@ -219,15 +219,17 @@ impl Limit {
             }
             Self::Idle => (
                 ErrorKind::TurnIdleTimeout,
-                format!("nothing was heard of the turn for {seconds} s"),
+                format!("the server sent nothing about the turn for {seconds} s"),
             ),
             Self::Tool => (
                 ErrorKind::TurnIdleTimeout,
-                format!("nothing was heard for {seconds} s of a tool that the turn runs"),
+                format!(
+                    "the server sent nothing for {seconds} s about a tool that the turn is running"
+                ),
             ),
             Self::Approval => (
                 ErrorKind::TurnIdleTimeout,
-                format!("nobody decided for {seconds} s on a permission that the turn wants"),
+                format!("a permission that the turn needs was left undecided for {seconds} s"),
             ),
         };
         Error::new(kind, message)

@@ -15,8 +15,8 @@ pub struct AuditEntry {
     pub time: SystemTime,
     /// What was asked.
     pub question: Question,
-    /// What was decided; `None` where the function failed or decided what cannot be sent, which denies, or where no
-    /// answer was wanted any more. Whether the server took it is told by the events of the turn.
+    /// What was decided; `None` if the function failed or its decision cannot be sent, which denies the request, or if
+    /// no answer was needed any more. The events of the turn say whether the server accepted it.
     pub decision: Option<Decision>,
     /// Who decided: the rule, or `no rule`.
     pub by: String,

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! What no rule matches is denied. What rules decide is final for the server: an `allow` runs the tool.
-//! **Be exact in what you allow**: a command line can hold several commands, so that whoever allows what
+//! **Be exact in what you allow**: a command line can hold several commands, so a rule that allows whatever
 //! begins with `cargo test` also allows `cargo test; rm -rf /`.
 
 mod audit;
@@ -35,9 +35,9 @@ pub use question::{IntoDecision, Question};
 pub use rule::Rule;
 pub(crate) use serve::serve;
 
-/// An ordered list of rules, the first of which decides that matches; what none matches is denied.
+/// An ordered list of rules: the first that matches decides; a request that none matches is denied.
 ///
-/// Hand it to [`crate::SessionOptions::approvals`]. A single [`Rule`] becomes one by `into()`.
+/// Pass it to [`crate::SessionOptions::approvals`]. `into()` makes a policy from a single [`Rule`].
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};

@@ -40,22 +40,22 @@ impl Rule {
         Self { decide, tools, arguments: Vec::new(), name: None }
     }
 
-    /// These tools may run. No names are no tools; see [`Rule::allow_all`].
+    /// These tools may run. An empty list means no tool; see [`Rule::allow_all`].
     #[must_use]
     pub fn allow<N: Into<String>>(tools: impl IntoIterator<Item = N>) -> Self {
         Self::new(Decide::Allow, Some(owned(tools)))
     }
 
-    /// Every tool may run, also one that nobody has thought of.
+    /// Every tool may run, even one that nobody has thought of.
     #[must_use]
     pub fn allow_all() -> Self {
         Self::new(Decide::Allow, None)
     }
 
-    /// These tools must not run; `message` becomes the result of the call. No names are no tools.
+    /// These tools must not run; `message` becomes the result of the call. An empty list means no tool.
     ///
-    /// A rule that denies by an argument is a convenience, no protection: there are many ways to write a
-    /// command. What is not to run at all is denied without [`Rule::when`], or allowed by no rule.
+    /// A rule that denies by an argument is a convenience, not a protection: there are many ways to write a
+    /// command. If something must not run at all, deny it without [`Rule::when`], or let no rule allow it.
     #[must_use]
     pub fn deny<N: Into<String>>(
         tools: impl IntoIterator<Item = N>,
@@ -64,14 +64,14 @@ impl Rule {
         Self::new(Decide::Deny(message.into()), Some(owned(tools)))
     }
 
-    /// Nothing may run that comes as far as this rule; for a message of one's own.
+    /// Nothing that reaches this rule may run; for a message of your own.
     #[must_use]
     pub fn deny_all(message: impl Into<String>) -> Self {
         Self::new(Decide::Deny(message.into()), None)
     }
 
     /// An async function decides, on every tool unless [`Rule::only`] says of which. There is no time limit
-    /// on it, but it is dropped when no answer is wanted any more. An error or a panic denies.
+    /// on it, but it is dropped when no answer is needed any more. An error or a panic denies the call.
     #[must_use]
     pub fn ask<F, R>(decide: F) -> Self
     where
@@ -92,8 +92,8 @@ impl Rule {
         self
     }
 
-    /// Limits the rule to calls with an argument that a function says yes to. A call without that argument
-    /// does not match. Of several such limits each has to hold. A panic denies the call.
+    /// Limits the rule to calls with an argument for which a function returns `true`. A call without that argument
+    /// does not match. If there are several such limits, all have to hold. A panic denies the call.
     #[must_use]
     pub fn when(
         mut self,

@@ -11,7 +11,7 @@ use super::plain::{Specials, plain};
 
 /// The text is not a JSON object, or nested too deeply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a JSON object: byte {at} cannot stand there")]
+#[error("not a JSON object: it cannot be read past byte {at}")]
 pub struct Malformed {
     /// Where it was noticed.
     pub at: usize,

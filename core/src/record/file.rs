@@ -77,7 +77,7 @@ fn begin(path: &Path, max_files: u32) -> io::Result<File> {
         }
         alone::release(&file);
     }
-    Err(io::Error::new(ErrorKind::ResourceBusy, "another recording is written to it"))
+    Err(io::Error::new(ErrorKind::ResourceBusy, "another recording is being written to it"))
 }
 
 fn numbered(path: &Path, number: u32) -> PathBuf {

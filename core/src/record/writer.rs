@@ -132,7 +132,7 @@ impl RecordWriter {
                 let written = self.redaction.frame(text.as_str());
                 let frame = RecordedFrame { direction, text: String::new(), at, place };
                 let Some(text) = written else {
-                    self.leave_out(&frame, ": it is no JSON, so nothing could be taken out");
+                    self.leave_out(&frame, ": it is not JSON, so nothing could be redacted");
                     return None;
                 };
                 return Some(RecordedFrame { text, ..frame });

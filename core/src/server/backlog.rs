@@ -42,7 +42,7 @@ impl State {
     fn take(&mut self) -> Option<String> {
         match std::mem::take(&mut self.left_out) {
             0 => self.pop(),
-            count => Some(format!("({count} lines are left out: nobody took them in time)")),
+            count => Some(format!("({count} lines were dropped: nobody read them in time)")),
         }
     }
 }
@@ -124,7 +124,7 @@ mod tests {
             state.push(line, 3, 5);
         }
         let taken: Vec<_> = std::iter::from_fn(|| state.take()).collect();
-        assert_eq!(taken, ["(3 lines are left out: nobody took them in time)", "long", "d"]);
+        assert_eq!(taken, ["(3 lines were dropped: nobody read them in time)", "long", "d"]);
         assert_eq!((state.bytes, state.take()), (0, None));
     }
 }

@@ -12,19 +12,17 @@ pub(super) fn check(options: &ServerOptions) -> Result<(), Error> {
     for (index, part) in options.command.iter().enumerate() {
         if part.contains('\0') {
             let message =
-                format!("command[{index}]: expected a text without a NUL character, got {part:?}");
+                format!("command[{index}]: expected text without a NUL character, got {part:?}");
             return refused(message);
         }
     }
     for (name, value) in &options.env {
         if name.is_empty() || name.contains(['=', '\0']) {
-            let message = format!("env: expected names without = and NUL, got {name:?}");
+            let message = format!("env: expected names without = or NUL, got {name:?}");
             return refused(message);
         }
         if value.contains('\0') {
-            return refused(format!(
-                "env.{name}: expected a text without a NUL character, got one with it"
-            ));
+            return refused(format!("env.{name}: expected text without a NUL character, got one"));
         }
     }
     above_zero("ready_timeout", options.ready_timeout).map(drop)
@@ -54,15 +52,12 @@ mod tests {
             (command(&[]), "command: expected a program and its arguments, got nothing"),
             (
                 command(&["letta", "a\0b"]),
-                r#"command[1]: expected a text without a NUL character, got "a\0b""#,
+                r#"command[1]: expected text without a NUL character, got "a\0b""#,
             ),
-            (env("", "x"), r#"env: expected names without = and NUL, got """#),
-            (env("A=B", "x"), r#"env: expected names without = and NUL, got "A=B""#),
-            (env("A\0", "x"), r#"env: expected names without = and NUL, got "A\0""#),
-            (
-                env("KEY", "secret\0"),
-                "env.KEY: expected a text without a NUL character, got one with it",
-            ),
+            (env("", "x"), r#"env: expected names without = or NUL, got """#),
+            (env("A=B", "x"), r#"env: expected names without = or NUL, got "A=B""#),
+            (env("A\0", "x"), r#"env: expected names without = or NUL, got "A\0""#),
+            (env("KEY", "secret\0"), "env.KEY: expected text without a NUL character, got one"),
         ] {
             assert_eq!(check(&options).unwrap_err().message(), wrong);
         }

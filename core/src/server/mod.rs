@@ -300,7 +300,7 @@ impl Drop for Server {
 ///
 /// Dropping the future cancels the start, and whatever has been started is ended.
 pub async fn spawn_server(options: ServerOptions) -> Result<Server, Error> {
-    /// Stops the start when nobody waits for it any more.
+    /// Stops the start when nobody is waiting for it any more.
     struct Waiting(StopStart);
 
     impl Drop for Waiting {
@@ -317,6 +317,6 @@ pub async fn spawn_server(options: ServerOptions) -> Result<Server, Error> {
     std::thread::Builder::new()
         .name("letta-app-server".to_owned())
         .spawn(work)
-        .map_err(|error| failed(format!("no thread can be started: {error}")))?;
-    from.await.unwrap_or_else(|_| Err(failed("the start was broken off".to_owned())))
+        .map_err(|error| failed(format!("cannot start a thread: {error}")))?;
+    from.await.unwrap_or_else(|_| Err(failed("the start was interrupted".to_owned())))
 }

@@ -132,13 +132,16 @@ impl Process {
     /// Waits until the server says where it listens.
     pub(super) fn listening(&mut self, patience: &Patience) -> Result<String, String> {
         let url = self.output.url(patience);
-        url.ok_or_else(|| unless_stopped(patience, "it did not say where it listens".to_owned()))
+        url.ok_or_else(|| {
+            unless_stopped(patience, "it did not say where it is listening".to_owned())
+        })
     }
 
     /// Waits until it answers there.
     pub(super) fn answers(&mut self, url: &str, patience: &Patience) -> Result<(), String> {
         let place = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
-        let place = place.ok_or_else(|| format!("it listens on {url:?}, which is no address"))?;
+        let place =
+            place.ok_or_else(|| format!("it listens on {url:?}, which is not an address"))?;
         while !ready(place, patience) {
             if patience.left().is_none() || self.ended().is_some() {
                 return Err(unless_stopped(patience, format!("it does not answer on {place}")));
@@ -221,7 +224,7 @@ impl Drop for Process {
 
 /// Why a start failed, where that was not its caller's wish.
 fn unless_stopped(patience: &Patience, why: String) -> String {
-    if patience.is_stopped() { "nobody waits for it any more".to_owned() } else { why }
+    if patience.is_stopped() { "nobody is waiting for it any more".to_owned() } else { why }
 }
 
 /// Whether a server answers `/readyz`, which needs no token.

@@ -110,7 +110,7 @@ impl Session {
         self.can_run(&options, "use a policy")?;
         if self.tools.names().any(|name| name == Submission::TOOL) {
             let message =
-                format!("schema: the session has a tool {:?} of its own", Submission::TOOL);
+                format!("schema: the session already has a tool named {:?}", Submission::TOOL);
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }
         let resend = options.resend.or(Some(Resend::IfUncommitted));
@@ -123,7 +123,7 @@ impl Session {
             if self.own.closings() == closings {
                 return Ok(());
             }
-            let message = "the session was closed before a result was handed in";
+            let message = "the session was closed before a result was submitted";
             Err(Error::new(ErrorKind::TurnAborted, message))
         };
         let conversation = format!("{}/{}", self.agent_id(), self.conversation_id());
@@ -144,7 +144,7 @@ impl Session {
             }
             // By `close`, after which a turn is no error.
             if result.status == Some(TurnStatus::Aborted) {
-                let message = "it was stopped before a result was handed in";
+                let message = "it was stopped before a result was submitted";
                 return Err(Error::new(ErrorKind::TurnAborted, message).with_result(result));
             }
             let NextStep::Repair(repair) = step else { return Err(submission.error(result)) };

@@ -1,4 +1,4 @@
-//! What a [`MockServer`](super::MockServer) can be told.
+//! Options of a [`MockServer`](super::MockServer).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -32,8 +32,8 @@ pub struct PlayOptions {
     /// How fast the server's frames come: 1.0 as they were recorded, 2.0 in half the time, 0.0 (the default) at
     /// once.
     pub speed: f64,
-    /// Whether the player waits where the recorded client sent something. Without, the recording goes on
-    /// whatever the connected client sends, for one that only watches.
+    /// Whether the player waits where the recorded client sent something. If not, the recording goes on
+    /// no matter what the connected client sends, for one that only watches.
     pub wait_for_commands: bool,
 }
 
@@ -50,7 +50,7 @@ impl Default for PlayOptions {
 
 /// How a scripted server behaves.
 ///
-/// It can be read from JSON as well, which is how other languages hand it over.
+/// It can also be read from JSON, which is how other languages pass it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScriptOptions {
@@ -63,12 +63,12 @@ pub struct ScriptOptions {
     pub turns: Vec<ScriptedTurn>,
     /// Milliseconds between two WebSocket pings on every connection; none means no pings.
     pub ping_interval_ms: Option<u64>,
-    /// Drop clients that read too slowly or answer no pings, as a real server does; by default they are borne.
+    /// Drop clients that read too slowly or answer no pings, as a real server does; by default they are tolerated.
     /// With it the server pings every 30 s unless [`ping_interval_ms`](Self::ping_interval_ms) says otherwise. In
     /// JSON `true` stands for the limits of a real server.
     #[serde(deserialize_with = "limits")]
     pub slow_reader_limits: Option<SlowReaderLimits>,
-    /// Send `input_accepted` and `turn_finished`, as single servers from 0.30.3 on do. Without, the double
+    /// Send `input_accepted` and `turn_finished`, as single servers from 0.30.3 on do. If not, the double
     /// also leaves out what came later: the correlation, and how inputs leave the queue.
     pub turn_events: bool,
     /// Send `client_message_ids_by_run_id`, as single servers from 0.30.28 on do.
@@ -76,9 +76,9 @@ pub struct ScriptOptions {
     /// The directories there are, besides `/home/user/project`: a conversation keeps its own when it is sent
     /// elsewhere. By default those of this machine with [`files`](Self::files), and every directory without.
     pub directories: Option<Vec<String>>,
-    /// The models that `list_models` tells, by handle; without, that command is left to [`answers`](Self::answers).
+    /// The models that `list_models` returns, by handle; without them, [`answers`](Self::answers) decides.
     pub models: Option<Vec<String>>,
-    /// Whether there are files: in a temporary folder, [`MockServer::folder`](super::MockServer::folder), which goes with the server.
+    /// Whether there are files: in a temporary folder, [`MockServer::folder`](super::MockServer::folder), which is removed with the server.
     pub files: bool,
     /// Fields of the successful response to further commands, by command type; `null` leaves the answer to the
     /// test. They come before what is built in, except for `input`. Commands that are neither built in nor named
@@ -130,7 +130,7 @@ pub struct ScriptedTurn {
     pub reasoning: Vec<String>,
     /// Milliseconds before each delta of reasoning and text.
     pub delay_ms: u64,
-    /// Spread the deltas of reasoning and text evenly over so many milliseconds instead.
+    /// Spread the deltas of reasoning and text evenly over this many milliseconds instead.
     pub spread_ms: Option<u64>,
     /// The tools the model calls, all in one run.
     pub tool_calls: Vec<ScriptedCall>,
@@ -140,10 +140,10 @@ pub struct ScriptedTurn {
     pub stop_reason: Option<String>,
     /// The turn ends with this error, after its text.
     pub error: Option<String>,
-    /// Before the answer the model fails so often, and is tried again, in the same run.
+    /// How many times the model fails and is tried again before it answers, in the same run.
     pub retries: u32,
-    /// How often the model's stream breaks off: each time after so many pieces of text. The run does not count
-    /// then, and the answer comes again in another one.
+    /// After how many pieces of text the model's stream breaks off, one number for each time. That run does not
+    /// count then, and the answer comes again in another one.
     pub cuts: Vec<usize>,
     /// The turn never ends by itself: after its text nothing more comes until it is aborted.
     pub hang: bool,
@@ -195,8 +195,8 @@ impl ScriptedTurn {
 
 /// One tool call of a [`ScriptedTurn`].
 ///
-/// A call whose name a client registered as an external tool is sent to that client; any other call is pretended to
-/// run on the server and returns [`result`](Self::result).
+/// A call whose name a client registered as an external tool is sent to that client; for any other call, the server
+/// pretends to run it and returns [`result`](Self::result).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedCall {
@@ -206,7 +206,7 @@ pub struct ScriptedCall {
     #[serde(default)]
     pub input: Value,
     /// Ask with a `control_request` first, as a real server does for a tool that writes or runs commands. The
-    /// permission mode of the runtime has its say too: `strict` asks for every call, `unrestricted` (which a runtime
+    /// permission mode of the runtime matters too: `strict` asks for every call, `unrestricted` (which a runtime
     /// has unless a mode was set) for none, `acceptEdits` for none that edits files; `AskUserQuestion` is always asked,
     /// and a tool of a client in every mode but `unrestricted`.
     #[serde(default)]

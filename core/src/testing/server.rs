@@ -1,4 +1,4 @@
-//! [`MockServer`]: the thread, the listener and what a test asks it.
+//! [`MockServer`]: the thread, the listener and what a test asks of it.
 
 use std::future::{Future, pending};
 use std::io;
@@ -56,7 +56,7 @@ impl MockServer {
     ///
     /// # Errors
     ///
-    /// When no port or no thread is to be had.
+    /// When no port or no thread is available.
     pub fn play(trace: Trace, generation: Generation, options: PlayOptions) -> io::Result<Self> {
         let gate = Gate { generation, token: None };
         Self::start(gate, None, None, None, move |events, shared| {
@@ -68,7 +68,7 @@ impl MockServer {
     ///
     /// # Errors
     ///
-    /// When no port or no thread is to be had.
+    /// When no port or no thread is available.
     pub fn scripted(options: ScriptOptions) -> io::Result<Self> {
         let gate = Gate { generation: options.generation, token: options.token.clone() };
         let limits = options.slow_reader_limits;
@@ -147,7 +147,7 @@ impl MockServer {
         self.shared.lock().received.clone()
     }
 
-    /// Frames that nothing was done with. For a recording: those it did not wait for, as far as it has been played.
+    /// Frames that had no effect. For a recording: those it did not wait for, as far as it has been played.
     /// For a script: those that a real server answers with silence because they are malformed or unknown. Every
     /// frame that was received by now is looked at first.
     #[must_use]
@@ -156,7 +156,7 @@ impl MockServer {
         self.shared.lock().unexpected.clone()
     }
 
-    /// What the player waited for when it gave up; `None` for a recording that has not failed and for a script.
+    /// What the player was waiting for when it gave up; `None` for a recording that has not failed and for a script.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.shared.lock().failure.clone()
@@ -197,8 +197,8 @@ impl MockServer {
         })
     }
 
-    /// How what clients have sent differs from a demand, in words: so many frames of a `type` (at least one, for
-    /// `None`) that have these fields, and perhaps more; `None` when it does not.
+    /// Says how what clients have sent differs from what is expected: this many frames of a `type` (at least one, for
+    /// `None`) that have these fields, and perhaps more. `None` if it does not differ.
     #[must_use]
     pub fn complaint(
         &self,
@@ -209,7 +209,7 @@ impl MockServer {
         received::complaint(&self.received(), kind, times, fields)
     }
 
-    /// Demands that clients have sent so many frames of a `type` (at least one, for `None`) that have these fields,
+    /// Asserts that clients have sent this many frames of a `type` (at least one, for `None`) that have these fields,
     /// and perhaps more.
     ///
     /// # Panics

@@ -8,7 +8,7 @@ use crate::protocol::Text;
 use crate::router::Router;
 
 /// What a call is answered with that nobody is for.
-pub(crate) const NOBODY: &str = "no handler for this tool any more";
+pub(crate) const NOBODY: &str = "there is no handler for this tool any more";
 
 /// A call on its way to whoever runs its tool. Dropped without an answer, it is answered with an error:
 /// the turn would wait.

@@ -27,7 +27,7 @@ impl Toolbox {
         for tool in &tools {
             tool.check()?;
             if !names.insert(tool.name()) {
-                let message = format!("tools: two are called {:?}", tool.name());
+                let message = format!("tools: two have the name {:?}", tool.name());
                 return Err(Error::new(ErrorKind::InvalidOption, message));
             }
         }

@@ -17,17 +17,17 @@ pub(super) fn refused(place: &str, reason: &CertificateError) -> Error {
 }
 
 fn in_words(reason: &CertificateError) -> (String, &'static str) {
-    const CLOCK: &str = "the server needs another certificate; or this machine's clock is wrong";
+    const CLOCK: &str = "the server needs a new certificate, or this machine's clock is wrong";
     match reason {
         CertificateError::UnknownIssuer => (
-            "it is of no authority that is trusted here".to_owned(),
-            "name its certificate authority with the `tls.ca` option",
+            "it was issued by an authority that is not trusted here".to_owned(),
+            "name its certificate authority in the `tls.ca` option",
         ),
         CertificateError::ExpiredContext { time, not_after } => {
-            (format!("it has expired {} ago", between(*not_after, *time)), CLOCK)
+            (format!("it expired {} ago", between(*not_after, *time)), CLOCK)
         }
         CertificateError::NotValidYetContext { time, not_before } => {
-            (format!("it is valid only in {}", between(*time, *not_before)), CLOCK)
+            (format!("it will not be valid for another {}", between(*time, *not_before)), CLOCK)
         }
         CertificateError::NotValidForNameContext { expected, presented } => {
             let expected = expected.to_str();
@@ -36,14 +36,14 @@ fn in_words(reason: &CertificateError) -> (String, &'static str) {
             let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
             (
                 format!("it is for {names}{more}, not for {expected}"),
-                "put a name into the URL that the certificate is for",
+                "use a name in the URL that the certificate is for",
             )
         }
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => (
-            "it is one of an authority, and not of a server".to_owned(),
+            "it belongs to an authority, not to a server".to_owned(),
             "give the server a certificate that the authority has issued, or a self-signed one without `CA:TRUE`",
         ),
-        other => (other.to_string(), "name its certificate authority with the `tls.ca` option"),
+        other => (other.to_string(), "name its certificate authority in the `tls.ca` option"),
     }
 }
 

@@ -267,7 +267,8 @@ async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn I
     }
     let name = endpoint.host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let name = ServerName::try_from(name).map_err(|error| {
-        Error::new(ErrorKind::InvalidOption, format!("url: the host is no name for TLS ({error})"))
+        let message = format!("url: the host is not a valid name for TLS ({error})");
+        Error::new(ErrorKind::InvalidOption, message)
     })?;
     let connector = TlsConnector::from(tls_config(endpoint, options).await?);
     let stream = connector.connect(name, tcp).await.map_err(|error| tls_failed(&place, error))?;

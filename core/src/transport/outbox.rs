@@ -30,7 +30,7 @@ impl Outbox {
         let (count, bytes) = (self.messages.len(), self.bytes);
         if count > OUTBOX_MESSAGES || (bytes > OUTBOX_BYTES && count > 1) {
             return Err(format!(
-                "the server does not read: {count} messages of {bytes} bytes wait for it"
+                "the server is not reading: {count} messages ({bytes} bytes) are waiting for it"
             ));
         }
         Ok(())
@@ -115,7 +115,8 @@ mod tests {
             assert!((0..fit).all(|_| outbox.push(message.clone()).is_ok()));
             let error = outbox.push(message.clone()).unwrap_err();
             let (count, bytes) = (fit + 1, (fit + 1) * message.len());
-            assert!(error.ends_with(&format!("{count} messages of {bytes} bytes wait for it")));
+            let ending = format!("{count} messages ({bytes} bytes) are waiting for it");
+            assert!(error.ends_with(&ending));
             outbox.clear();
             assert_eq!(outbox.push(message), Ok(()));
         }

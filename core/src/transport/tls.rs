@@ -55,7 +55,7 @@ fn native() -> Result<RootCertStore, Error> {
     if roots.is_empty() {
         let message = "TLS: no trusted certificates were found on this system";
         return Err(Error::new(ErrorKind::ConnectionFailed, message)
-            .with_hint("name a certificate authority with the `tls.ca` option"));
+            .with_hint("name a certificate authority in the `tls.ca` option"));
     }
     Ok(roots)
 }

@@ -79,14 +79,14 @@ class Desk:
             server.close()  # a second handle, of which nothing hangs
             return self._swap_to_own(client, own)
         self._swap(client, server)
-        how = "joined a server that runs already" if server.joined else "started a server"
+        how = "joined a server that is already running" if server.joined else "started a server"
         return f"{how}, connected to {server.url}"
 
     def _swap_to_own(self, client: sync.AppServerClient, own: sync.OwnServer) -> str:
         # It would end with its owner, which is this notebook.
         self.server = None
         self._swap(client, own)
-        how = "which runs already" if own.joined else "which this notebook has started"
+        how = "which is already running" if own.joined else "which this notebook started"
         return f"connected to {own.url}, {how}"
 
     def _swap(self, client: sync.AppServerClient, server: sync.OwnServer | None) -> None:
@@ -130,7 +130,7 @@ class Desk:
         """A conversation by its name here, which is begun where there is none yet."""
         client, known = self.connected(), self.sessions.get(name)
         if known is not None and agent_id not in (None, known.agent_id):
-            raise MagicError(f"session {name} is one of {known.agent_id}; take another name")
+            raise MagicError(f"session {name} belongs to {known.agent_id}; choose another name")
         wanted = None if tools is None else _Tools(tools)
         if known is not None and conversation_id in (None, known.conversation_id):
             if wanted is None or wanted.is_made_of(self.tools(name)):

@@ -31,7 +31,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-NOBODY = "nobody is there to decide: the notebook runs without a person"
+NOBODY = "nobody is available to decide: a program runs this notebook"
 """Why a permission is denied where nobody could give it."""
 
 
@@ -63,7 +63,8 @@ def why_unattended(wanted: str) -> str | None:
     """Why nobody can be asked; ``None`` where somebody can."""
     own = kernel(wanted)
     if own is None:
-        return f"nobody is asked in a terminal: {wanted} asks in notebooks; decide in the program"
+        words = f"nobody can be asked in a terminal: {wanted} only asks in notebooks"
+        return f"{words}; decide in the program"
     return None if getattr(own, "_allow_stdin", True) else NOBODY
 
 

@@ -18,7 +18,7 @@ _NOT_UNDERSTOOD = "That was not understood. "
 _WIDTH = 100
 """Letters of a line: not every front end breaks those of a question."""
 
-_NOT_NAMED = "The notebook does not say which question an answer is for, so the answer has to. "
+_NOT_NAMED = "The notebook does not say which question an answer is for, so the answer must. "
 
 
 class InputLine:
@@ -71,7 +71,7 @@ class InputLine:
             _, reply = kernel.session.recv(kernel.stdin_socket)
         except Exception as error:  # noqa: BLE001 - logged
             # Whatever else is sent there decides nothing; the answer may still come.
-            logger.warning("a message for the line for input could not be read: %s", error)
+            logger.warning("a message for the input line could not be read: %s", error)
             return None
         return None if reply is None else self._taken(reply)
 

@@ -86,7 +86,7 @@ class Magics:
         given = _options.parse(_options.CELL, line)
         self.desk.connected()
         if not cell.strip():
-            raise MagicError("nothing to ask: write it below %%letta")
+            raise MagicError("nothing to ask: write the prompt below %%letta")
         try:
             return self._asked(given, cell.strip())
         except LettaAppError as error:
@@ -252,7 +252,7 @@ def _parsed(result: TurnResult, kept: str | None) -> Any:
     try:
         return json.loads(fenced[1] if fenced else text)
     except ValueError as error:
-        where = "" if kept is None else f"; {kept} has the result as it is"
+        where = "" if kept is None else f"; {kept} holds the result as it is"
         raise MagicError(f"the answer is not JSON ({error}){where}: {text[:200]}") from None
 
 

@@ -123,25 +123,27 @@ COMMANDS: dict[str, Parser] = {
 """What ``%letta`` is followed by."""
 
 HELP = """\
-%letta connect [URL]        connects; without an address to LETTA_URL, or to a server that it
-                            starts, or that another notebook has started. The token is taken from
-                            the environment (LETTA_TOKEN, or --token-env NAME), so that none is
-                            saved with the notebook. --command 'letta server' is what is started.
-%letta use AGENT            takes an agent that exists; --conversation ID, --session NAME
-%letta status               how the connection stands, and what runs
-%letta sessions             the conversations of this notebook
-%letta abort [SESSION]      stops what runs
+%letta connect [URL]        connects; without a URL, to LETTA_URL, or to a server that another
+                            notebook has started, or to one that it starts itself. The token is
+                            taken from the environment (LETTA_TOKEN, or --token-env NAME), so that
+                            it is not saved with the notebook. --command 'letta server' says what
+                            to start.
+%letta use AGENT            continues with an existing agent; --conversation ID, --session NAME
+%letta status               shows the state of the connection, and what is running
+%letta sessions             lists the conversations of this notebook
+%letta abort [SESSION]      stops what is running
 %letta disconnect           closes the connection, and the server that was started for it
 
-%%letta                     asks what the cell says, and shows the turn while it runs
-  --session NAME            one of several conversations; a new name begins a new one (main)
+%%letta                     sends the text of the cell, and shows the turn while it runs
+  --session NAME            one of several conversations (main); a new name begins a new one
   --agent ID                the agent of a new conversation
-  --mode MODE               what runs unasked: standard, acceptEdits, unrestricted, strict
-  --tools NAME,NAME         functions of the notebook that the agent may call, and the ready-made
+  --mode MODE               what may run without asking: standard, acceptEdits, unrestricted,
+                            strict
+  --tools NAME,NAME         functions of the notebook that the agent may call, or the ready-made
                             variables, inspect, dataframe_query, run_cell
   --into VARIABLE           keeps the result in a variable
-  --json                    the answer is JSON: the value is kept, or is the cell's
-  --timeout SECONDS         stops the turn after that time
+  --json                    reads the answer as JSON: its value is kept, or becomes the cell's
+  --timeout SECONDS         stops the turn after this time
   --quiet                   shows nothing
 
 The stop button of the notebook stops the turn on the server.

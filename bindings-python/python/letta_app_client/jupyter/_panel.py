@@ -87,7 +87,7 @@ class Panel:
             decision = decide()
         except ValueError as error:
             self._problem.value = ""
-            self._problem.value = _reprs.line(f"no JSON object: {error}")
+            self._problem.value = _reprs.line(f"not a JSON object: {error}")
         else:
             self._settle(decision)
 

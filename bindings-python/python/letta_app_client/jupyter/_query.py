@@ -86,7 +86,7 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     counts = Counter(column.translate(_FOLDED) for column in plain.columns)
     twice = [column for column in plain.columns if counts[column.translate(_FOLDED)] > 1]
     if twice:
-        raise ValueError(f"{name}: two columns are {twice[0]!r} for SQLite")
+        raise ValueError(f"{name}: two columns have the name {twice[0]!r} in SQLite")
     for column in plain.columns:
         plain[column] = _known(plain[column])
     try:
@@ -94,7 +94,7 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     except _unstorable() as error:
         wrong = _unknown(plain)
         where = name if wrong is None else f"column {wrong!r} of {name}"
-        raise ValueError(f"{where}: SQLite cannot have it: {error.__cause__ or error}") from None
+        raise ValueError(f"{where}: SQLite cannot store it: {error.__cause__ or error}") from None
 
 
 def _known(column: Any) -> Any:

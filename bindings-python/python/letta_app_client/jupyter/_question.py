@@ -54,7 +54,7 @@ class Question:
         finally:
             OPEN.discard(self._request.request_id)
             self._close()
-        return self._decision or deny("too late: nobody waits for the answer any more")
+        return self._decision or deny("too late: nobody is waiting for the answer any more")
 
     def _settle(self, decision: Decision) -> None:
         # A click and what is typed come from different threads; the first one counts.
@@ -127,7 +127,7 @@ class Question:
     def _close(self) -> None:
         decision, request = self._decision, self._request
         if self._request.cancelled.is_set() or decision is None:
-            word = "is not asked for any more"
+            word = "is no longer needed"
         elif decision.behavior == "allow":
             other = " with other input" if decision.updated_input is not None else ""
             word = f"allowed{other}" + (", always" if decision.suggestions else "")

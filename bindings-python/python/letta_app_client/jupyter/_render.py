@@ -56,7 +56,7 @@ def progress(story: Story, seconds: float, asked: AbstractSet[str] = frozenset()
     if story.waiting:
         names = ", ".join(request.tool_name for request in story.waiting.values())
         how = "" if asked >= story.waiting.keys() else _HOW
-        words.append(f"{names} wants a permission{how}")
+        words.append(f"{names} needs permission{how}")
     elif story.running_tool:
         words.append(f"{story.running_tool} runs")
     return " · ".join(words)
@@ -80,7 +80,7 @@ def _card(call: Call) -> str:
     given = call.input
     changes = parts.diff_of_server(call.asked.diffs) if call.asked is not None else []
     changes = changes or parts.diff_of_input(given)
-    word = call.status or ("wants a permission" if waits else "running")
+    word = call.status or ("needs permission" if waits else "running")
     if call.decision == "deny":
         word = f"denied, {word}"
     body = [

@@ -54,7 +54,7 @@ def request(one: ApprovalRequest) -> Bundle:
     given = one.input.to_dict()
     changes = parts.diff_of_server(one.diffs) or parts.diff_of_input(given)
     dumped = json.dumps(given, indent=2, ensure_ascii=False, default=str)
-    head = f"{parts.calls_summary(one.tool_name, given)} wants a permission"
+    head = f"{parts.calls_summary(one.tool_name, given)} needs permission"
     # Whoever allows it can see all of it; changes are cut where they are long.
     body = parts.whole(dumped)
     if changes:
@@ -62,7 +62,7 @@ def request(one: ApprovalRequest) -> Bundle:
     if one.blocked_path:
         body += parts.row(f"outside the allowed folders: {one.blocked_path}")
     # A fence that the text itself cannot end.
-    text = f"{neutral(one.tool_name)} wants a permission:\n\n~~~~~~\n{dumped}\n~~~~~~"
+    text = f"{neutral(one.tool_name)} needs permission:\n\n~~~~~~\n{dumped}\n~~~~~~"
     return {
         "text/html": parts.root(parts.details(head, body, is_open=True, kind="letta-request")),
         "text/markdown": neutral(text),

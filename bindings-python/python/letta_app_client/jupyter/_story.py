@@ -126,7 +126,7 @@ class Story:
         self._say(event, thought=True)
 
     def _queued(self, event: Mapping[str, Any]) -> None:
-        self.state = f"queued, place {event['position']}"
+        self.state = f"queued at position {event['position']}"
 
     def _run_started(self, _event: Mapping[str, Any]) -> None:
         """Nothing to be seen, but the turn runs."""
@@ -161,17 +161,17 @@ class Story:
             self._call(request.tool_call_id).decision = event["decision"] or "decided elsewhere"
 
     def _approval_refused(self, event: Mapping[str, Any]) -> None:
-        self.notes.append(f"an answer to a permission request did not count: {event['reason']}")
+        self.notes.append(f"an answer to a permission request had no effect: {event['reason']}")
 
     def _usage(self, event: Mapping[str, Any]) -> None:
         self.tokens += int(event["usage"].get("total_tokens", 0))
 
     def _retry(self, event: Mapping[str, Any]) -> None:
-        self.notes.append(f"the server tries again: {event['message']}")
+        self.notes.append(f"the server is trying again: {event['message']}")
 
     def _resumed(self, _event: Mapping[str, Any]) -> None:
-        self.notes.append("the connection was lost, and the turn goes on with the next one")
+        self.notes.append("the connection was lost; the turn goes on with a new one")
 
     def _lagged(self, event: Mapping[str, Any]) -> None:
         if event.get("dropped"):
-            self.notes.append(f"{event['dropped']} events are left out; the result has all of it")
+            self.notes.append(f"{event['dropped']} events are not shown; the result has all")

@@ -126,7 +126,7 @@ def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as ther
     if not isinstance(client, AppServerClient):
         raise InvalidOption(
             f"client: expected a blocking AppServerClient, got {kind_of(client)}",
-            hint="one that is awaited goes with letta_app_client.map",
+            hint="for an async client, use letta_app_client.map",
         )
     loop = client._loop  # noqa: SLF001 - of this package
     if callable(options.get("progress")):
@@ -145,12 +145,13 @@ def gather(*turns: Any, **options: Any) -> Any:
     if wrong is not None:
         raise InvalidOption(
             f"turns: expected what the send of a blocking client returned, got {wrong}",
-            hint="several: gather(*turns); those to be awaited go with letta_app_client.gather",
+            hint="pass several as gather(*turns); awaitable ones need letta_app_client.gather",
         )
     loops = {turn._loop for turn in turns}  # noqa: SLF001 - of this package
     if len(loops) > 1:
         # Whoever waits looks for the deliveries of one client.
-        raise InvalidOption("turns: expected those of one client", hint="gather each client's")
+        hint = "call gather once for each client"
+        raise InvalidOption("turns: expected turns of one client", hint=hint)
     loop = loops.pop() if loops else BlockingLoop()
     if callable(options.get("progress")):
         options["progress"] = called(options["progress"], loop)

@@ -50,7 +50,7 @@ def checked_call(path: str, call: object) -> dict[str, Any]:
     expect(path or "call", call, wanted, (Mapping,))
     found = _checked(path, call, _CALL, may_lack=True)
     if "name" not in found:
-        raise InvalidOption(f"{_joined(path, 'name')}: expected text, and it is missing")
+        raise InvalidOption(f"{_joined(path, 'name')}: expected text, but it is missing")
     return found
 
 
@@ -81,7 +81,7 @@ def _unknown(path: str, name: object, known: Collection[str]) -> InvalidOption:
     # It is refused in any case: what is far away may be told as well.
     near = meant(name, known) if isinstance(name, str) else None
     hint = f"there are {', '.join(known)}" if near is None else f"did you mean `{near}`?"
-    return InvalidOption(f"{path}: is no field of a script", hint=hint)
+    return InvalidOption(f"{path}: is not a field of a script", hint=hint)
 
 
 def _joined(path: str, name: object) -> str:

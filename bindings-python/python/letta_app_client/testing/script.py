@@ -20,8 +20,8 @@ def call(
     """Describes one tool call of a turn.
 
     Args:
-        name: The tool. A tool that a client registered as external is really called; any other is
-            pretended to run on the server.
+        name: The tool. A tool that a client registered as external is really called; for any
+            other, the server pretends to run it.
         input: The arguments.
         needs_approval: Ask with a ``control_request`` first, in the modes ``standard`` and
             ``acceptEdits`` (which lets edits of files run). ``strict`` asks for every call,
@@ -62,13 +62,13 @@ def turn(
         reasoning: The reasoning before the answer, as one delta or as several.
         delay_ms: Milliseconds before each delta.
         spread_ms: Milliseconds over which all deltas are spread evenly instead.
-        retries: The model fails so often before it answers.
-        cuts: The answer breaks off after so many pieces of text, each time, and is tried again in
-            another run.
+        retries: How many times the model fails before it answers.
+        cuts: After how many pieces of text the answer breaks off, one number for each time; it is
+            then tried again in another run.
         stop_reason: That of the last run; ``end_turn`` by default, or ``error`` with an error.
-        error: The turn ends with it.
+        error: The error with which the turn ends.
         hang: The turn never ends by itself.
-        disconnect_after: The connection is cut after so many deltas.
+        disconnect_after: The connection is cut after this many deltas.
         lose_input: The connection is cut and the input lost on the way, for the next one to start
             the next turn.
 

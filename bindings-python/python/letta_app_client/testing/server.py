@@ -30,7 +30,7 @@ class Terminated(NamedTuple):
 
 
 class MockServer:
-    """An App Server on a loopback port that answers by a script, or plays a recording.
+    """An App Server on a loopback port that answers according to a script, or plays a recording.
 
     It listens from the moment it is made until ``close``, or the end of its ``with`` block. All
     methods may be called from any thread.
@@ -53,7 +53,7 @@ class MockServer:
         turn_events: bool = True,
         correlation: bool = True,
     ) -> None:
-        """Starts a server that answers by a script.
+        """Starts a server that answers according to a script.
 
         Args:
             turns: What the turns do, in the order in which they start; see ``script.turn``. The
@@ -63,9 +63,9 @@ class MockServer:
             answers: The fields of the successful response to commands, by command type; they come
                 before what is built in, which is runtimes, turns, agents and conversations;
                 ``None`` leaves the answer to the test.
-            models: Handles, which ``list_models`` tells; without, that is left to ``answers``.
-            files: Whether there is a temporary folder, ``folder``, in which ``read_file`` and its
-                like work.
+            models: The handles that ``list_models`` returns; without them, ``answers`` decides.
+            files: Whether there is a temporary folder, ``folder``, in which ``read_file`` and
+                similar commands work.
             directories: The directories there are, besides ``/home/user/project``; by default
                 those of this machine with ``files``, else every one.
             ping_interval_ms: Milliseconds between two pings; none by default.
@@ -79,7 +79,7 @@ class MockServer:
         Raises:
             InvalidOption: The script is not one; the message names the field. It is a
                 ``ValueError``.
-            OSError: There is no port to be had.
+            OSError: No port is available.
         """
         options = checked_options(
             {
@@ -116,11 +116,11 @@ class MockServer:
             path: The file.
             generation: Which kind of server was recorded.
             step_timeout: Seconds to wait for each connection and each frame of the client.
-            answer_unrecorded: Confirm a command that carries an id which the recorded one had not.
+            answer_unrecorded: Confirm a command that has an id where the recorded one had none.
 
         Raises:
-            ValueError: The file is no recording.
-            OSError: The file cannot be read, or there is no port to be had.
+            ValueError: The file is not a recording.
+            OSError: The file cannot be read, or no port is available.
         """
         server = cls.__new__(cls)
         played = _native.MockServer.play(path, generation, step_timeout, answer_unrecorded)
@@ -134,7 +134,7 @@ class MockServer:
 
     @property
     def folder(self) -> Path:
-        """The temporary folder of the files, with ``files=True``; it goes with the server."""
+        """The temporary folder of the files, with ``files=True``; it is removed with the server."""
         folder = self._native.folder
         if folder is None:
             raise RuntimeError("there are no files: start the server with files=True")
@@ -147,12 +147,12 @@ class MockServer:
 
     @property
     def unexpected(self) -> list[str]:
-        """The texts of frames with which nothing was done: malformed, unknown or not recorded."""
+        """The texts of frames that had no effect: malformed, unknown or not recorded."""
         return self._native.unexpected()
 
     @property
     def failure(self) -> str | None:
-        """What the player of a recording waited for when it gave up."""
+        """What the player of a recording was waiting for when it gave up."""
         return self._native.failure()
 
     @property
@@ -171,15 +171,15 @@ class MockServer:
         return [Terminated(*each) for each in self._native.terminated()]
 
     def wait_done(self, timeout: float = 10) -> bool:
-        """Blocks until the recording is over, for at most so many seconds; whether it is."""
+        """Blocks until the recording is over, at most this many seconds; returns whether it is."""
         return self._native.wait_done(timeout)
 
     def wait_received(self, type: str, times: int = 1, timeout: float = 10) -> bool:  # noqa: A002
-        """Blocks until so many frames of a type have come; ``False`` when the seconds are up."""
+        """Blocks until this many frames of a type have come; ``False`` if the time is up first."""
         return self._native.wait_received(type, times, timeout)
 
     def assert_received(self, type: str, *, times: int | None = None, **fields: Any) -> None:  # noqa: A002
-        """Demands that frames of a type have come: at least one, or exactly so many.
+        """Asserts that frames of a type have come: at least one, or exactly this many.
 
         ::
 
@@ -188,11 +188,11 @@ class MockServer:
         Args:
             type: The type.
             times: How many; ``None`` for at least one.
-            **fields: What the frames have, and perhaps more: only those that do count. Lists have
-                to be of the same length.
+            **fields: What the frames contain; only frames with these values count, and they may
+                contain more. Lists have to be of the same length.
 
         Raises:
-            AssertionError: They have not; the message says where those that came differ.
+            AssertionError: They have not come; the message says where those that did come differ.
         """
         complaint = self._native.complaint(type, times, encode_unicode(fields))
         if complaint is not None:
@@ -201,7 +201,7 @@ class MockServer:
     def push(self, frame: str | Mapping[str, Any]) -> None:
         """Sends a frame to all clients, text as it is.
 
-        A client that has had no answer yet may not be known to the server at that moment.
+        A client that has not received any answer yet may still be unknown to the server.
         """
         self._native.push(frame if isinstance(frame, str) else encode(frame))
 

@@ -22,9 +22,9 @@ pub(super) fn of_refusal(error: &Error, place: &str, has_token: bool) -> (Findin
     } else if message.contains("HTTP 404") {
         bad(format!("the path of the URL is wrong: {message}"))
             .hint("an App Server listens on /ws, or on the path it was started with; leave the path out of the URL")
-    } else if message.contains("of no authority that is trusted") {
+    } else if message.contains("by an authority that is not trusted") {
         bad(format!("TLS: {message}"))
-            .hint("trust its authority, or itself where it is self-signed, with --ca FILE")
+            .hint("pass the authority's certificate, or a self-signed one itself, with --ca FILE")
     } else if message.contains("the certificate of") {
         with_hint(bad(format!("TLS: {message}")))
     } else if message.contains("TLS") {
@@ -35,7 +35,7 @@ pub(super) fn of_refusal(error: &Error, place: &str, has_token: bool) -> (Findin
         not_a_server(message)
     } else if message.contains("no connection to") || message.contains("no answer from") {
         bad(format!("{place} does not answer: {message}"))
-            .hint("is the host right? a firewall, or a VPN that is off, looks like this")
+            .hint("check the host; a firewall, or a VPN that is off, can also cause this")
     } else {
         with_hint(bad(message.to_owned()))
     };
@@ -51,15 +51,15 @@ pub(super) fn without_tls(place: &str) -> Finding {
 
 fn of_credentials(message: &str, has_token: bool) -> Finding {
     let hint = if !has_token {
-        "the server wants a token: set LETTA_TOKEN, or --token"
+        "the server requires a token: set LETTA_TOKEN, or pass --token"
     } else if message.contains("expired") || message.contains("not valid yet") {
-        "the token is a JWT whose time is not now: make a new one, and look at the clocks of both machines"
+        "the token is a JWT that has expired or is not valid yet: make a new one, and check the clocks of both machines"
     } else if message.contains("issuer") || message.contains("audience") {
         "the token is for another server (its `iss` or `aud`): make one for this server"
     } else if message.contains("403") {
-        "the server refuses requests with an Origin, such as those through a browser or a proxy that adds one"
+        "the server refuses requests that have an Origin header, as those from a browser or through some proxies do"
     } else {
-        "the token is not the server's: compare it with the one the server was started with (--ws-token-file, --ws-token-sha256)"
+        "the token is wrong: compare it with the one the server was started with (--ws-token-file, --ws-token-sha256)"
     };
     Finding::new("credentials", Verdict::Bad, message).hint(hint)
 }
@@ -69,19 +69,19 @@ pub(super) fn not_a_server(message: &str) -> Finding {
     Finding::new(
         "connection",
         Verdict::Bad,
-        format!("what listens there is not an App Server: {message}"),
+        format!("something listens there, but it is not an App Server: {message}"),
     )
-    .hint(format!("is the port right? {START}"))
+    .hint(format!("check the port, or {START}"))
 }
 
 /// A connection that was open and ended at once.
 pub(super) fn of_loss(code: Option<u16>, reason: &str) -> Finding {
     let bad = |text: String| Finding::new("connection", Verdict::Bad, text);
     if reason.contains("already connected") {
-        return bad(format!("the server is of the old generation, and its one client is there already ({reason})"))
-            .hint("close the other client (a half-open one goes after 90 s), or update the server to 0.29.7 or later, which takes several");
+        return bad(format!("this is an old server that allows only one client, and one is connected already ({reason})"))
+            .hint("close the other client (a half-open connection ends after 90 s), or update the server to 0.29.7 or later, which allows several");
     }
     let code = code.map_or_else(String::new, |code| format!(" (code {code})"));
     bad(format!("the server ended the connection at once: {reason}{code}"))
-        .hint("look into the server's own output for the reason")
+        .hint("look for the reason in the server's own output")
 }

@@ -132,7 +132,7 @@ impl Checks {
             _ => match tokio::time::timeout(SENT_AWAY, lost).await {
                 Ok((code, reason)) => vec![causes::of_loss(code, &reason)],
                 Err(_) => {
-                    vec![causes::not_a_server("it opens a WebSocket, but answers no request")]
+                    vec![causes::not_a_server("it opens a WebSocket, but does not answer requests")]
                 }
             },
         }
@@ -145,9 +145,9 @@ impl Checks {
             let finding = Finding::new(
                 "server",
                 Verdict::Warn,
-                "of a version before 0.29.2, which does not tell",
+                "its version is unknown: before 0.29.2, servers do not report it",
             );
-            return vec![finding.hint("update it: from 0.29.7 on there may be several clients, from 0.30.3 on ends of turns are told")];
+            return vec![finding.hint("update it: 0.29.7 and later allow several clients, 0.30.3 and later report the end of turns")];
         };
         let text = |key: &str| info[key].as_str().unwrap_or("?").to_owned();
         let protocol = &info["protocol_version"];
@@ -161,14 +161,15 @@ impl Checks {
         let mut findings = vec![Finding::new("server", Verdict::Good, server)];
         findings.push(Finding::new("capabilities", Verdict::Good, has.join(", ")));
         if !lacks.is_empty() {
-            let text = format!("not there: {}", lacks.join(", "));
+            let text = format!("missing: {}", lacks.join(", "));
             findings.push(
                 Finding::new("capabilities", Verdict::Warn, text)
-                    .hint("a newer server may have it"),
+                    .hint("a newer server may have them"),
             );
         }
         if *protocol != 1 {
-            let text = format!("the server speaks protocol {protocol}, this client knows 1");
+            let text =
+                format!("the server speaks protocol {protocol}, this client speaks protocol 1");
             findings.push(Finding::new("protocol", Verdict::Warn, text).hint("update the client"));
         }
         findings
@@ -185,10 +186,18 @@ impl Checks {
         let asked = fetch(&endpoint, &self.options, "/app-server-info").await;
         let wanted = asked.is_ok_and(|answer| answer.status == 401);
         findings.push(match (had, wanted) {
-            (true, true) => Finding::new("credentials", Verdict::Good, "the token is accepted, and wanted"),
-            (true, false) => Finding::new("credentials", Verdict::Warn, "a token was given, but the server takes anyone")
-                .hint("a server on another address than this machine's own should be started with --ws-auth"),
-            (false, _) => Finding::new("credentials", Verdict::Good, "none are wanted"),
+            (true, true) => Finding::new(
+                "credentials",
+                Verdict::Good,
+                "the server requires a token and accepts this one",
+            ),
+            (true, false) => Finding::new(
+                "credentials",
+                Verdict::Warn,
+                "a token was given, but the server does not require one",
+            )
+            .hint("a server that other machines can reach should be started with --ws-auth"),
+            (false, _) => Finding::new("credentials", Verdict::Good, "the server requires none"),
         });
         findings
     }
@@ -203,13 +212,13 @@ impl Checks {
         let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let skew = ours.abs_diff(theirs);
         vec![if skew <= 2 {
-            Finding::new("clock", Verdict::Good, "like this machine's, to 2 s")
+            Finding::new("clock", Verdict::Good, "within 2 s of this machine's")
         } else {
             let side = if theirs > ours { "ahead of" } else { "behind" };
             let verdict = if skew > SKEW { Verdict::Warn } else { Verdict::Good };
             let finding = Finding::new("clock", verdict, format!("{skew} s {side} this machine's"));
             if skew > SKEW {
-                finding.hint("tokens with a time may be refused: set both clocks by NTP")
+                finding.hint("tokens that expire may be refused: set both clocks by NTP")
             } else {
                 finding
             }
@@ -228,7 +237,7 @@ impl Checks {
             let text = format!("only {} of {TRIPS} requests were answered", trips.len());
             return vec![
                 Finding::new("latency", Verdict::Bad, text)
-                    .hint("the server is overloaded, or on its way down"),
+                    .hint("the server is overloaded or shutting down"),
             ];
         }
         let (low, median, high) = spread(&mut trips);
@@ -238,7 +247,7 @@ impl Checks {
         let finding =
             Finding::new("latency", if slow { Verdict::Warn } else { Verdict::Good }, text);
         vec![if slow {
-            finding.hint("far away, or busy: limits of time may have to be longer")
+            finding.hint("the server is far away or busy: time limits may have to be longer")
         } else {
             finding
         }]
@@ -261,12 +270,13 @@ impl Checks {
         let rate = bytes / took.max(0.001);
         // An answer that is small says nothing of the width.
         if bytes < 16.0 * 1024.0 || rate > SLOW_BYTES {
-            let text = "low: this client reads all the time, and the way is wide enough";
+            let text =
+                "unlikely: this client reads all the time, and the connection is fast enough";
             return vec![Finding::new("slow reader", Verdict::Good, text)];
         }
-        let text = format!("only {:.0} KiB/s come through", rate / 1024.0);
+        let text = format!("the connection carries only {:.0} KiB/s", rate / 1024.0);
         vec![Finding::new("slow reader", Verdict::Warn, text)
-            .hint("a server ends connections with 512 frames or 16 MiB unsent: many fast turns at once may reach that")]
+            .hint("a server ends a connection when 512 frames or 16 MiB are waiting to be sent; many fast turns at once may get there")]
     }
 }
 

@@ -228,18 +228,18 @@ impl Lookup {
             Found::At(place, next) => self.recover((place, next), cut, ctx),
             // The server has run one that is over, whatever is stored.
             Found::Absent | Found::Unclear if cut.is_over() => {
-                let why = "and the stored messages do not tell what it said";
+                let why = "and the stored messages do not show what it said";
                 cut.interrupt(InputDelivery::Recovered, (why, "read the stored messages"), ctx);
             }
             Found::Absent if !cut.answered() && cut.may_resend() => {
                 return Some((cut, InputDelivery::Resent));
             }
             Found::Absent if !cut.answered() => {
-                let said = ("and the input has not arrived", "it can be sent again");
+                let said = ("and the input did not arrive", "it can be sent again");
                 cut.interrupt(InputDelivery::Undelivered, said, ctx);
             }
             Found::Absent | Found::Unclear => {
-                let why = "and the stored messages do not tell what became of it";
+                let why = "and the stored messages do not show what became of it";
                 cut.interrupt(InputDelivery::Unknown, (why, "read the stored messages"), ctx);
             }
         }
@@ -264,7 +264,8 @@ impl Lookup {
                 cut.partial = answer.unwrap_or(cut.partial);
                 cut.partial.stop_reason = end.stop_reason;
                 cut.partial.terminal_message = end.frame;
-                let said = ("and the server has cancelled it", "the result has what is stored");
+                let said =
+                    ("and the server has cancelled it", "the result contains what is stored");
                 cut.interrupt(InputDelivery::Recovered, said, ctx);
             }
             (Some(answer), Some(end), Some(status)) => {
@@ -282,8 +283,8 @@ impl Lookup {
             }
             (answer, ..) => {
                 cut.partial = answer.unwrap_or(cut.partial);
-                let why = "and its stored answer may be cut as well";
-                let hint = "the result has what is stored";
+                let why = "and its stored answer may be incomplete too";
+                let hint = "the result contains what is stored";
                 cut.interrupt(InputDelivery::Recovered, (why, hint), ctx);
             }
         }

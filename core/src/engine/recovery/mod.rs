@@ -144,7 +144,7 @@ impl Engine {
         cuts.sort_unstable_by_key(|cut| cut.token);
         for mut cut in cuts {
             cut.error = cut.error.with_will_reconnect(false);
-            let why = format!("and there is no other: {}", error.message());
+            let why = format!("and no other could be opened: {}", error.message());
             let hint = "the server has most likely cancelled it; read the stored messages";
             let delivery = cut.unknown();
             cut.interrupt(delivery, (&why, hint), &mut self.ctx);
@@ -352,7 +352,7 @@ impl Engine {
             if let Some(error) = error {
                 cut.fail(delivery, error, &mut self.ctx);
             } else {
-                let why = "and what became of it was not to be found out in time";
+                let why = "and there was not enough time to find out what became of it";
                 cut.interrupt(delivery, (why, "read the stored messages"), &mut self.ctx);
             }
         }
@@ -430,7 +430,7 @@ impl Engine {
         let Some((place, mut cut)) = self.recovery.take(token) else { return false };
         if cause == Cause::Asked && cut.sent {
             let delivery = cut.unknown();
-            let why = "and it was told to stop before it was found out what became of it";
+            let why = "and it was told to stop before it was known what had become of it";
             let hint = "the server has most likely cancelled it; read the stored messages";
             cut.interrupt(delivery, (why, hint), &mut self.ctx);
         } else if cause == Cause::Asked {
