@@ -2211,7 +2211,7 @@ class FileChanges(Face):
     ``with client.files.changes(path) as changes: for change in changes: …``. Leaving
     the block, ``close``, or dropping it sends ``unwatch_file``. It ends when the client is closed,
     and raises ``Disconnected`` when the connection is lost and not opened again. After a reconnect
-    it goes on; what changed in between is not told. Cancelling who waits loses nothing.
+    it goes on; changes in between are not reported. Cancelling a task that waits loses no change.
     """
 
     @property
@@ -2225,7 +2225,7 @@ class FileChanges(Face):
     def __iter__(self) -> FileChanges: ...
     def __next__(self) -> FileChangedMessage: ...
     def close(self) -> None:
-        """Ends it: ``unwatch_file``. Waits for nothing."""
+        """Ends it: ``unwatch_file``. Does not wait."""
 
     def __enter__(self) -> FileChanges: ...
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None) -> None: ...
@@ -2605,9 +2605,10 @@ class Terminal(Face):
     it runs, and raise what methods of families raise; ``RequestError`` when it cannot be started.
     Leaving the block, ``close``, or dropping it kills what still runs.
 
-    Iterating gives the output in pieces, escape sequences included, from the start. It ends 0.25 s
-    after the exit, because output may be behind the exit on the wire, when the client is closed,
-    and with ``Disconnected`` when the connection is lost. Cancelling who waits loses nothing.
+    Iterating gives the output in pieces, from the start, including escape sequences. It ends 0.25 s
+    after the exit (output may still follow the exit on the wire), or when the client is closed; if
+    the connection is lost, it raises ``Disconnected``. Cancelling a task that waits loses no
+    output.
     """
 
     @property
@@ -2620,23 +2621,23 @@ class Terminal(Face):
 
     @property
     def exit_code(self) -> int | None:
-        """What it has exited with, once iterating has seen that; a killed one has none."""
+        """Its exit code, once iterating has seen the exit; a killed terminal has none."""
 
     @property
     def dropped(self) -> int:
         """How many pieces of output were dropped, the oldest first, because they were not read."""
 
     def write(self, text: str) -> None:
-        r"""Types text: ``terminal_input``. A line ends with ``\n``. Waits for nothing."""
+        r"""Types text: ``terminal_input``. A line ends with ``\n``. Does not wait."""
 
     def resize(self, cols: int, rows: int) -> None:
-        """Changes the size in characters: ``terminal_resize``. Waits for nothing."""
+        """Changes the size in characters: ``terminal_resize``. Does not wait."""
 
     def kill(self) -> None:
-        """Ends it: ``terminal_kill``. Waits for nothing; no exit is told then."""
+        """Ends it: ``terminal_kill``. Does not wait; the exit is not reported then."""
 
     def close(self) -> None:
-        """Kills it if it runs, and throws away what was not read. Waits for nothing."""
+        """Kills it if it runs, and throws away what was not read. Does not wait."""
 
     def __enter__(self) -> Terminal: ...
     def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None) -> None: ...
@@ -2774,7 +2775,7 @@ class Turn(Face):
             message: What the agent is told.
 
         Raises:
-            InvalidOption: The turn wants no permission at the moment.
+            InvalidOption: The turn is not waiting for a permission.
             ClientClosed: The client is gone.
             Disconnected: There is no connection.
         """
@@ -2786,7 +2787,7 @@ class Turn(Face):
             message: The reason; it becomes the result of the tool call.
 
         Raises:
-            InvalidOption: The turn wants no permission at the moment.
+            InvalidOption: The turn is not waiting for a permission.
             ClientClosed: The client is gone.
             Disconnected: There is no connection.
         """
@@ -3299,11 +3300,11 @@ class Files(Family):
     def changes(self, path: str) -> FileChanges:
         """Watches a file by its absolute path.
 
-        Sends ``watch_file``, which has no response: a path that cannot be watched is silent. To be
-        used with ``with``, which ends it.
+        Sends ``watch_file``, which has no response: nothing says so if a path cannot be watched.
+        Use it with ``with``, which ends the watching.
 
         Raises:
-            InvalidCommand: The path is no text.
+            InvalidCommand: The path is not a string.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
         """
@@ -3783,7 +3784,7 @@ class Terminals(Family):
         Args:
             cols: Its width in characters.
             rows: Its height in characters.
-            cwd: A directory of the server's; where the server runs by default.
+            cwd: A directory on the server; by default the one in which the server runs.
             timeout: Seconds to wait until it runs.
         """
 
