@@ -46,7 +46,7 @@ pub struct TakenEvents<'env> {
 }
 
 /// What methods for one command take beside it.
-const OPTIONS: [&str; 1] = ["timeoutMs"];
+const OPTIONS: [&str; 2] = ["timeoutMs", "signal"];
 
 /// One client's connection; see `letta_app_client::Connection`.
 #[napi]

@@ -91,6 +91,7 @@ describe("what a tool returns", () => {
     ["a function", () => 1, "returned a function, which cannot be written as JSON"],
     ["a symbol", Symbol("a"), "returned a symbol, which cannot be written as JSON"],
     ["a big integer", 1n, "returned a bigint, which cannot be written as JSON"],
+    ["a big integer that is false", 0n, "returned a bigint, which cannot be written as JSON"],
     ["a map", new Map([[1, 2]]), "returned a Map, which cannot be written as JSON"],
     [
       "a buffer of no kind",

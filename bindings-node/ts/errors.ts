@@ -85,8 +85,9 @@ export abstract class LettaAppError extends Error {
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(details.hint === undefined ? message : `${message} (${details.hint})`);
-    // Not that of the class, which is another one in a program that was made smaller.
-    this.name = new.target.prototype.name;
+    // Not that of the class, which is another one in a program that was made smaller; a program's own class has none.
+    const { prototype } = new.target;
+    this.name = Object.hasOwn(prototype, "name") ? prototype.name : new.target.name;
     this.hint = details.hint;
     this.retryable = details.retryable ?? false;
     this.result = details.result;
@@ -377,10 +378,10 @@ for (const [name, Class] of Object.entries(NAMED)) Class.prototype.name = name;
 /** The codes of all kinds. */
 export type ErrorCode = keyof typeof ERROR_CLASSES;
 
-/** Any error of this package. `switch (error.code)` tells the kinds apart, for TypeScript too. */
+/** Any error of this package but {@link AbortError}. `switch (error.code)` tells the kinds apart, for TypeScript too. */
 export type AnyLettaAppError = InstanceType<(typeof ERROR_CLASSES)[ErrorCode]>;
 
-/** Whether it is an error of this package, as the union of all kinds. */
+/** Whether it is an error of this package, as the union of all kinds; {@link AbortError} is none of them. */
 export function isLettaAppError(value: unknown): value is AnyLettaAppError {
   return value instanceof LettaAppError;
 }

@@ -45,7 +45,7 @@ export const fieldNamed = (path: string) => (path === "" ? "command" : `field \`
 
 /** What a value is, in a word. */
 export function kindOf(value: unknown): string {
-  if (typeof value !== "object" || value === null) return String(value && typeof value);
+  if (typeof value !== "object" || value === null) return value === null ? "null" : typeof value;
   return value.constructor?.name || "object";
 }
 

@@ -37,6 +37,14 @@ export class Port {
     const calls = this.#calls;
     this.#calls = [];
     if (!this.#held) this.#channel.port1.unref();
-    for (const call of calls) call();
+    for (const [index, call] of calls.entries()) {
+      try {
+        call();
+      } catch (error) {
+        // The others are none the worse for it.
+        for (const later of calls.slice(index + 1)) this.soon(later);
+        throw error;
+      }
+    }
   }
 }

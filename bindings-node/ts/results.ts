@@ -62,7 +62,7 @@ export type TurnMessage =
 export type InputDelivery =
   /** It was sent once, and the connection held. */
   | "sent"
-  /** The connection was lost; the result was completed from what the server has stored. */
+  /** The connection was lost; the result contains what the server has stored, which may be incomplete. */
   | "recovered"
   /** The stored conversation proved that the input had not arrived, and it was sent again. */
   | "resent"

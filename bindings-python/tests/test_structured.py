@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, TypedDict
 
 import anyio
@@ -469,6 +470,18 @@ async def test_a_server_that_is_too_old_to_change_tools_starts_the_conversation_
     assert start["mode"] == "standard"
     assert offer["external_tools"][0]["tools"][0]["name"] == "submit_result"
     assert (back["external_tools"], back["conversation_id"]) == ([], offer["conversation_id"])
+
+
+async def test_tools_that_are_no_dicts_stay_registered(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(submit({"result": 7}))
+    group = MappingProxyType({"tools": [MappingProxyType({"name": "own", "parameters": {}})]})
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="a", fields={"external_tools": [group]})
+        assert (await session.run("?", output_type=int)).output == 7
+        await client.conversation_list()
+    assert updates(mock) == [["own", "submit_result"], ["own"]]
 
 
 async def test_local_types_that_name_each_other(scripted: Callable[..., MockServer]) -> None:

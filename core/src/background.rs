@@ -1,5 +1,5 @@
-//! The one thread on which all connections of the process live, and one for handlers of programs that have
-//! no tokio runtime of their own.
+//! The one thread on which all connections of the process live, and one for permission rules, for
+//! handing out tool calls, and for the functions of programs that have no tokio runtime of their own.
 //!
 //! They never touch Python or the JavaScript engine, and are not joined at exit: they own nothing that
 //! outlives the process.
@@ -27,7 +27,7 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result
     spawn_on(&CONNECTIONS, "letta-app-client", future)
 }
 
-/// Runs a future of a program's on the thread for those, which is started on first use.
+/// Runs a future on the thread for handlers, which is started on first use.
 pub(crate) fn spawn_handler(
     future: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), Error> {

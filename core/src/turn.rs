@@ -248,9 +248,10 @@ impl Turn {
     }
 
     /// Stops the turn on the server, or takes its input out of the queue, and waits for the end, for
-    /// `abort_grace` at most; see [`Turn::handle`] for a stop button. The result's status is then [`crate::TurnStatus::Aborted`], or whatever
-    /// the turn had come to by itself. Where the server has not said by then where the input is, it is
-    /// [`crate::TurnStatus::Disconnected`]: nothing could be sent, and the turn is stopped as soon as something can.
+    /// `abort_grace` at most. The result's status is then [`crate::TurnStatus::Aborted`], or whatever the turn had come
+    /// to by itself. Where the server has not said by then where the input is, it is
+    /// [`crate::TurnStatus::Disconnected`]: nothing could be sent, and the turn is stopped as soon as something can. [`Turn::handle`] is a stop button for
+    /// other tasks.
     ///
     /// # Errors
     ///

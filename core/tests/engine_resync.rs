@@ -370,7 +370,40 @@ fn what_a_second_start_leaves_out_is_kept() {
     assert_eq!(other_tools["mode"], "acceptEdits");
     assert_eq!(other_tools["skill_sources"], json!(["agent"]));
     assert_eq!(other_tools["external_tools"], tools);
-    assert!(other_tools.get("recover_approvals").is_none());
+    for said_of_that_time in ["recover_approvals", "preserve_skill_sources"] {
+        assert!(other_tools.get(said_of_that_time).is_none());
+    }
+}
+
+#[test]
+fn taking_tools_back_by_a_start_does_not_bring_a_runtime_back_that_was_let_go_of() {
+    let frames = recording("runtime_start_variants", None);
+    let mut answer = frame(&frames, "runtime_start_response");
+    let ids = ["agent_id", "conversation_id"];
+    let [agent, conversation] =
+        ids.map(|field| answer["runtime"][field].as_str().unwrap().to_owned());
+    let mut lab = Lab::reconnecting(RULES);
+    let place = (agent.clone(), conversation.clone());
+    lab.command(Command::HoldRuntime { runtime: place.clone(), held: true });
+    let mut started = |lab: &mut Lab, token: u64, more: Value| {
+        let id = json!(format!("r-{token}"));
+        let mut start = json!({
+            "type": "runtime_start", "request_id": id, "agent_id": agent,
+            "conversation_id": conversation,
+        });
+        start.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        send(lab, token, &start);
+        answer["request_id"] = id;
+        lab.receive(&answer);
+    };
+    started(&mut lab, 1, json!({ "mode": "standard" }));
+    lab.command(Command::HoldRuntime { runtime: place, held: false });
+    let back = json!({ "external_tools": [], "preserve_skill_sources": true });
+    started(&mut lab, 2, back);
+    lab.sent();
+    lose_and_reopen(&mut lab);
+    let again = lab.sent();
+    assert!(again.iter().all(|frame| frame["type"] != "runtime_start"), "{again:?}");
 }
 
 #[test]

@@ -120,3 +120,26 @@ fn an_input_behind_a_turn_that_cannot_be_stopped_waits_no_longer_than_its_grace(
     lab.pass(2.1);
     assert_eq!(lab.sent_kinds(), ["input"]);
 }
+
+#[test]
+fn an_input_waits_until_the_turn_before_it_is_out_of_the_queue() {
+    let mut lab = Lab::new();
+    lab.run("other", &["elsewhere"]);
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.accept(1, "queued");
+    let item = json!({ "id": "q1", "client_message_id": "m1" });
+    lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
+    lab.sent();
+    lab.command(Command::Abort { token: 1 });
+    assert_eq!(lab.sent_kinds(), ["remove_queue_item"]);
+    lab.turn(2, "m2", TurnOptions::default());
+    assert!(lab.sent().is_empty(), "it may be too late, and then the turn is aborted");
+    lab.event(
+        "update_queue",
+        json!({
+            "queue": [], "removed": [{ "id": "q1", "client_message_id": "m1", "reason": "removed" }],
+        }),
+    );
+    lab.pass(2.1);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+}

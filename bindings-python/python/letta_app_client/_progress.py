@@ -58,7 +58,7 @@ def _contain(error: BaseException) -> None:
     """Logs what was raised, so that the others go on, unless it ends the program."""
     if is_exit(error):
         raise error
-    logger.error("progress: the function raised", exc_info=error)
+    logger.error("progress: the bar or the function raised", exc_info=error)
 
 
 def _bar(total: int) -> Any:

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from . import _native
 from ._checks import expect_prompt, expect_texts
-from ._json import encode_unicode
+from ._json import encode, encode_unicode
 from ._jsonable import jsonable
 from ._lanes import Lanes
 from ._shape import BadValue
@@ -178,7 +178,9 @@ class _Handing:
     def _registration(self, groups: list[Any]) -> dict[str, Any]:
         """The command that gives the conversation these tools and no others."""
         native, session = self._client._native, self._session  # noqa: SLF001 - of this package
-        text = native.registration(session.agent_id, session.conversation_id, json.dumps(groups))
+        # Tools may be any mappings, and the package's own messages.
+        plain = json.dumps(json.loads(encode({"groups": groups}))["groups"])
+        text = native.registration(session.agent_id, session.conversation_id, plain)
         command: dict[str, Any] = json.loads(text)
         return command
 

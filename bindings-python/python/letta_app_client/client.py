@@ -246,7 +246,8 @@ class AppServerClient(Commands):
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
                 are not merged with other inputs. Tools run with the context variables of the
-                session's latest ``run`` or ``send``.
+                session's latest ``run`` or ``send``: have a session for each request or person
+                whose variables they need.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
@@ -260,7 +261,7 @@ class AppServerClient(Commands):
                 setting has an unusable value; raised at once, not when awaited.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, misspelt or of the wrong type.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """

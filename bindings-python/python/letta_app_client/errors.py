@@ -13,7 +13,7 @@
     ├─ RequestError                          the server answered with a refusal; response
     ├─ RequestTimeout(…, TimeoutError)       no answer within the request's time limit
     ├─ MessageTooLarge                       larger than max_message_bytes; not sent
-    ├─ InvalidCommand                        malformed; not sent, would get no answer
+    ├─ InvalidCommand                        malformed or misspelt; not sent
     ├─ UnsupportedByServer                   the server is too old for it; not sent
     ├─ TooManyRequests                       more than max_pending_requests wait; not sent
     ├─ TurnError                             result = what is known of the turn
@@ -182,7 +182,10 @@ class MessageTooLarge(LettaAppError):
 
 
 class InvalidCommand(LettaAppError):
-    """A command is malformed. It was not sent: the server would not answer it (section 5.1)."""
+    """A command is malformed, or one of its fields is misspelt.
+
+    It was not sent: the server would not answer it, or would ignore the field (section 5.1).
+    """
 
     code = "invalid_command"
 

@@ -300,7 +300,7 @@ def _check_redactor(redactor: Redactor) -> None:
         signature.bind({}, "send")
     except TypeError as error:
         raise InvalidOption(
-            f"redact: expected a function of the frame and its direction, got one of {signature}"
+            f"redact: expected a function that takes the frame and its direction, got {signature}"
         ) from error
 
 

@@ -204,10 +204,11 @@ class TurnResult(Plain, Rich):
         detached: Whether the runtime's state was lost while the turn ran (section 18); nobody can
             approve or abort anything in such a turn.
         delivery: How the input reached its turn, if connections were lost (section 16). ``sent``:
-            it was sent once, and the connection held. ``recovered``: the result was completed from
-            what the server has stored. ``resent``: the stored conversation proved that the input
-            had not arrived, and it was sent again. Inside a ``TurnInterrupted`` it can also be
-            ``undelivered``: the input is known not to have arrived; or ``unknown``: nobody knows.
+            it was sent once, and the connection held. ``recovered``: the result contains what the
+            server has stored, which may be incomplete. ``resent``: the stored
+            conversation proved that the input had not arrived, and it was sent again. Inside a
+            ``TurnInterrupted`` it can also be ``undelivered``: the input is known not to have
+            arrived; or ``unknown``: nobody knows.
     """
 
     _rich: ClassVar[str] = "result"

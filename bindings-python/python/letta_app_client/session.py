@@ -232,9 +232,9 @@ class Session(Rich):
         ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
         the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
         if the server is too old for that). Only this turn sees the tool, and it needs no
-        permission. If the arguments do not fit, the agent is told which
-        and why; if it ends its turn without a result, it is asked once more, in a second turn.
-        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        permission. If the arguments do not fit, the agent is told which and why; if it ends its
+        turn without a result, it is asked once more, in a second turn. Limits apply to each of the
+        two turns. Several such calls in one conversation run one after
         the other, and each waits until nothing else runs there, because the server would otherwise
         give it the tools of the other turn (section 10). Its limits apply while it waits.
 

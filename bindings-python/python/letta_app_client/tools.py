@@ -144,12 +144,13 @@ class Tool(Generic[P, R]):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Is what functions are pickled as: the name under which it is found.
 
-        cloudpickle takes functions of the program itself along, and so it does with a tool.
+        cloudpickle, also as a part of another package, takes functions of the program itself
+        along, and so it does with a tool.
         """
         caller = inspect.currentframe()
         above = None if caller is None else caller.f_back
         home = "" if above is None else str(above.f_globals.get("__name__"))
-        if home.partition(".")[0] != "cloudpickle" and _found(self) is self:
+        if "cloudpickle" not in home.split(".") and _found(self) is self:
             return self.__qualname__
         return super().__reduce_ex__(protocol)
 

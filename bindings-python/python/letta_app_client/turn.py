@@ -234,8 +234,9 @@ class Turn(Uncopied, Rich):
     def explain(self) -> str:
         """Says in words how the turn stands, for people who wonder why it has not ended.
 
-        For example: ``running 94 s; last event 41 s ago: Bash started, `npm
-        test`; approval none; queue 1``. Asks the engine's thread, which takes some microseconds.
+        For example:
+        ``running 94 s; last event 41 s ago: Bash started, `npm test`; approval none; queue 1``.
+        Asks the engine's thread, which takes some microseconds.
         """
         flight = self._flight
         if flight.detached:

@@ -167,7 +167,7 @@ impl Engine {
         delta: &mut Option<Delta<'a>>,
         text: &Text,
     ) -> Result<(), serde_json::Error> {
-        if envelope.kind == "runtime_start_response" {
+        if envelope.kind == "runtime_start_response" && !self.resync.let_go(scope) {
             self.join(&scope.agent_id, &scope.conversation_id);
         }
         let ctx = &mut self.ctx;

@@ -16,7 +16,15 @@ use crate::protocol::raw::RawObject;
 pub(crate) const TOOLS: &str = "runtime_external_tools_update";
 
 /// What a runtime keeps when it is started again without it; behind the second with `preserve_skill_sources` only.
-const KEPT: [&str; 4] = ["mode", "cwd", "skill_sources", "recover_approvals"];
+const KEPT: [&str; 7] = [
+    "mode",
+    "cwd",
+    "skill_sources",
+    "recover_approvals",
+    "workspace_sandbox",
+    "client_info",
+    "preserve_skill_sources",
+];
 
 /// After so many refusals in a row a runtime counts as gone.
 const REFUSALS: u32 = 3;
@@ -90,6 +98,11 @@ impl Memory {
     pub(crate) fn joined(&mut self, agent: &str, conversation: &str) -> bool {
         let place = (agent.to_owned(), conversation.to_owned());
         !std::mem::replace(&mut self.entry(place).announced, true)
+    }
+
+    /// Whether whoever held a runtime has let go of it, and nobody has named it since.
+    pub(crate) fn let_go(&self, place: &Place) -> bool {
+        self.joined.get(place).is_some_and(|known| known.released)
     }
 
     /// Somebody holds a runtime, and it is started again after every reconnect.
@@ -231,12 +244,15 @@ impl Memory {
         }
         let ids = [("agent_id", &place.0), ("conversation_id", &place.1)];
         let set = ids.iter().try_for_each(|(field, id)| command.set_str(field, id));
+        // Only its tools have changed: whoever has let go of it has done so all the same.
+        let preserved = command.get("preserve_skill_sources") == Some("true");
+        let released = preserved && self.let_go(&place);
         let entry = self.entry(place);
         if let Some(before) = &entry.start {
-            keep(before, &mut command);
+            keep(before, &mut command, preserved);
         }
         entry.start = set.is_ok().then_some(command);
-        (entry.tools, entry.toolless) = (None, false);
+        (entry.tools, entry.toolless, entry.released) = (None, released, released);
     }
 
     /// Runtimes have other external tools now.
@@ -247,7 +263,7 @@ impl Memory {
             for runtime in list(update.get("runtimes").unwrap_or("[]")) {
                 let ids = runtime.get_str("agent_id").zip(runtime.get_str("conversation_id"));
                 let Some(place) = ids else { continue };
-                if tools == "[]" && self.joined.get(&place).is_some_and(|known| known.released) {
+                if tools == "[]" && self.let_go(&place) {
                     // Whoever has let go of it takes its tools back.
                     continue;
                 }
@@ -338,12 +354,13 @@ impl Memory {
 
 /// The server keeps what a later start leaves out, and skills when it is told to (section 8). Such a start is for what
 /// it names alone: open questions come back as they did.
-fn keep(before: &RawObject, command: &mut RawObject) {
-    let preserves = command.get("preserve_skill_sources") == Some("true");
-    if preserves {
+fn keep(before: &RawObject, command: &mut RawObject, preserved: bool) {
+    if preserved {
+        // Said of this time.
         command.remove("recover_approvals");
+        command.remove("preserve_skill_sources");
     }
-    for field in if preserves { &KEPT[..] } else { &KEPT[..2] } {
+    for field in if preserved { &KEPT[..] } else { &KEPT[..2] } {
         if let Some(value) = before.get(field).filter(|_| command.get(field).is_none()) {
             // It was taken from valid JSON.
             command.set(field, value.to_owned()).unwrap_or_default();
@@ -370,7 +387,7 @@ pub(super) fn scope_of(place: &Place) -> serde_json::Value {
     json!({ "agent_id": place.0, "conversation_id": place.1 })
 }
 
-fn place_of(scope: &Scope<'_>) -> Place {
+pub(super) fn place_of(scope: &Scope<'_>) -> Place {
     (scope.agent_id.as_ref().to_owned(), scope.conversation_id.as_ref().to_owned())
 }
 

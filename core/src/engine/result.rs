@@ -60,7 +60,7 @@ impl TurnStatus {
             Self::RequiresApproval => {
                 let message = "the turn needs a permission and is waiting for the answer";
                 Error::new(ErrorKind::ApprovalRequired, message).with_hint(
-                    "answer it: with the error's `respond`; in Rust by `Client::approval_requests`",
+                    "answer it with the error's `respond` (in Rust, through `Client::approval_requests`)",
                 )
             }
             Self::Disconnected => {
@@ -115,7 +115,7 @@ pub enum InputDelivery {
     /// It was sent once, and the connection held.
     #[default]
     Sent,
-    /// The connection was lost; the result was completed from what the server has stored.
+    /// The connection was lost; the result contains what the server has stored, which may be incomplete.
     Recovered,
     /// The connection was lost, the stored conversation proved that the input had not arrived, and it was sent
     /// again: this is the outcome of that.

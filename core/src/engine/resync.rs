@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::context::{Context, Timer};
 use super::delivery::Delivery;
-use super::memory::{Lost, Memory, Place, TOOLS};
+use super::memory::{Lost, Memory, Place, TOOLS, place_of};
 use super::requests::is_refusal;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
-use crate::protocol::envelope::Envelope;
+use crate::protocol::envelope::{Envelope, Scope};
 
 /// How many commands may be unanswered: a client with a thousand runtimes must not flood a server that
 /// has just come up.
@@ -51,6 +51,11 @@ impl Resync {
     /// See [`Memory::joined`].
     pub(crate) fn joined(&mut self, agent: &str, conversation: &str) -> bool {
         self.memory.as_mut().is_some_and(|memory| memory.joined(agent, conversation))
+    }
+
+    /// See [`Memory::let_go`].
+    pub(crate) fn let_go(&self, scope: &Scope<'_>) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.let_go(&place_of(scope)))
     }
 
     /// Somebody holds a runtime, or lets go of it; see [`Memory::hold`] and [`Memory::release`].

@@ -103,15 +103,16 @@ impl Runtime {
         // Where a turn runs that the server has lost sight of, it starts the next beside it (section 18). What they
         // say can be told apart only where the server says what a run answers.
         let astray = |turn: &Turn| turn.detached && turn.is_ours() && !ctx.features.correlation;
-        // An abort names no turn: one that comes after its turn has ended stops what was sent behind it.
-        let to_stop = |turn: &Turn| {
-            let unsent = |stop: &Stop| stop.is_meant() && !stop.aborting;
-            turn.phase != Phase::Held && !turn.left_over && turn.stop.as_ref().is_some_and(unsent)
+        // An abort names no turn: one that comes after its turn has ended stops what was sent behind it. It may still
+        // come for a turn that is being taken out of the queue, where that comes too late.
+        let may_abort_yet = |turn: &Turn| {
+            let not_yet = |stop: &Stop| stop.is_meant() && !stop.aborting;
+            turn.phase != Phase::Held && !turn.left_over && turn.stop.as_ref().is_some_and(not_yet)
         };
         self.settle.goes_on(ctx.now)
             || self.unspoken.is_awaited(ctx.now)
             || self.is_restoring()
-            || self.turns.iter().any(|turn| starts(turn) || astray(turn) || to_stop(turn))
+            || self.turns.iter().any(|turn| starts(turn) || astray(turn) || may_abort_yet(turn))
     }
 
     /// Whether an input would get the tools of another turn: it says something of them, and the server is at work

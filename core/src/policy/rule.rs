@@ -94,6 +94,7 @@ impl Rule {
 
     /// Limits the rule to calls with an argument for which a function returns `true`. A call without that argument
     /// does not match. If there are several such limits, all have to hold. A panic denies the call.
+    /// The function runs on one thread for the rules of all sessions, so it must not block.
     #[must_use]
     pub fn when(
         mut self,

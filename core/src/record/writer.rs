@@ -175,9 +175,12 @@ impl RecordWriter {
     /// Leaves a frame out whose redactor has failed, and counts it: what nobody has looked at must not be
     /// written, and is missing in a recording that nobody wanted it out of.
     pub fn fail_frame(&mut self, frame: &RecordedFrame) {
-        self.books.lose(1);
-        // It is told here, and not among what came too fast.
-        self.told += 1;
+        // Where nothing can be written any more, the note counts as lost in its place.
+        if !self.broken {
+            self.books.lose(1);
+            // It is told here, and not among what came too fast.
+            self.told += 1;
+        }
         self.leave_out(frame, ": the redactor failed");
         self.settle();
     }

@@ -134,7 +134,7 @@ impl SessionOptions {
 
     /// Adds a function that the agent can call (section 14). It runs in this program, and only for calls of
     /// this conversation, whoever started the turn: each call in a task of its own, on the tokio runtime in
-    /// which the session is made, else on one thread of the library's.
+    /// which the session is made, else on one thread of the library's for all such functions, which must not block.
     ///
     /// A tool that you pass in needs no permission, unless you have chosen what happens with permissions: by a
     /// policy ([`SessionOptions::approvals`]), or by [`TurnOptions::approvals`](field@TurnOptions::approvals).

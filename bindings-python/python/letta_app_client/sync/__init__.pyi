@@ -222,7 +222,8 @@ class AppServerClient(Face):
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
                 are not merged with other inputs. Tools run with the context variables of the
-                session's latest ``run`` or ``send``.
+                session's latest ``run`` or ``send``: have a session for each request or person
+                whose variables they need.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
@@ -236,7 +237,7 @@ class AppServerClient(Face):
                 setting has an unusable value; raised at once, not when awaited.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
-            InvalidCommand: A field is missing or of the wrong type.
+            InvalidCommand: A field is missing, misspelt or of the wrong type.
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
@@ -2356,9 +2357,9 @@ class Session(Face):
         ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
         the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
         if the server is too old for that). Only this turn sees the tool, and it needs no
-        permission. If the arguments do not fit, the agent is told which
-        and why; if it ends its turn without a result, it is asked once more, in a second turn.
-        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        permission. If the arguments do not fit, the agent is told which and why; if it ends its
+        turn without a result, it is asked once more, in a second turn. Limits apply to each of the
+        two turns. Several such calls in one conversation run one after
         the other, and each waits until nothing else runs there, because the server would otherwise
         give it the tools of the other turn (section 10). Its limits apply while it waits.
 
@@ -2398,9 +2399,9 @@ class Session(Face):
         ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
         the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
         if the server is too old for that). Only this turn sees the tool, and it needs no
-        permission. If the arguments do not fit, the agent is told which
-        and why; if it ends its turn without a result, it is asked once more, in a second turn.
-        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        permission. If the arguments do not fit, the agent is told which and why; if it ends its
+        turn without a result, it is asked once more, in a second turn. Limits apply to each of the
+        two turns. Several such calls in one conversation run one after
         the other, and each waits until nothing else runs there, because the server would otherwise
         give it the tools of the other turn (section 10). Its limits apply while it waits.
 
@@ -2440,9 +2441,9 @@ class Session(Face):
         ``result.output``. For that time a tool ``submit_result`` is registered whose arguments are
         the fields of the type (``runtime_external_tools_update``, section 14, or ``runtime_start``
         if the server is too old for that). Only this turn sees the tool, and it needs no
-        permission. If the arguments do not fit, the agent is told which
-        and why; if it ends its turn without a result, it is asked once more, in a second turn.
-        Limits apply to each of the two turns. Several such calls in one conversation run one after
+        permission. If the arguments do not fit, the agent is told which and why; if it ends its
+        turn without a result, it is asked once more, in a second turn. Limits apply to each of the
+        two turns. Several such calls in one conversation run one after
         the other, and each waits until nothing else runs there, because the server would otherwise
         give it the tools of the other turn (section 10). Its limits apply while it waits.
 
@@ -2807,8 +2808,9 @@ class Turn(Face):
     def explain(self) -> str:
         """Says in words how the turn stands, for people who wonder why it has not ended.
 
-        For example: ``running 94 s; last event 41 s ago: Bash started, `npm
-        test`; approval none; queue 1``. Asks the engine's thread, which takes some microseconds.
+        For example:
+        ``running 94 s; last event 41 s ago: Bash started, `npm test`; approval none; queue 1``.
+        Asks the engine's thread, which takes some microseconds.
         """
 
     def __enter__(self) -> Turn: ...
