@@ -476,7 +476,8 @@ async def test_tools_that_are_no_dicts_stay_registered(
     scripted: Callable[..., MockServer],
 ) -> None:
     mock = scripted(submit({"result": 7}))
-    group = MappingProxyType({"tools": [MappingProxyType({"name": "own", "parameters": {}})]})
+    own = {"name": "own", "description": "A tool.", "parameters": {"type": "object"}}
+    group = MappingProxyType({"tools": [MappingProxyType(own)]})
     async with letta.connect(mock.url) as client:
         session = await client.session(agent_id="a", fields={"external_tools": [group]})
         assert (await session.run("?", output_type=int)).output == 7
