@@ -305,8 +305,7 @@ impl Memory {
             let place = Some(place);
             lost.extend(command.map(|command| Lost { place: place.clone(), kind, command }));
             let tools = joined.tools.as_deref().filter(|_| !joined.toolless).zip(place.as_ref());
-            let command =
-                tools.and_then(|(tools, place)| RawObject::parse(&tools_update(place, tools)).ok());
+            let command = tools.and_then(|(tools, place)| tools_update(place, tools));
             lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
         }
         lost.extend(self.watches());
@@ -326,9 +325,7 @@ impl Memory {
             let tools = tools.filter(|tools| *tools != "[]" && !joined.toolless);
             let again = tools.and_then(|tools| match start {
                 Some(start) if !update => Some(("runtime_start", start.clone())),
-                _ => RawObject::parse(&tools_update(&place, tools))
-                    .ok()
-                    .map(|command| (TOOLS, command)),
+                _ => tools_update(&place, tools).map(|command| (TOOLS, command)),
             });
             let sync = subscription(&place, None).and_then(|mut sync| {
                 sync.set("recover_approvals", "true".to_owned()).ok()?;

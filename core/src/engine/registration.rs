@@ -3,11 +3,16 @@
 use serde_json::json;
 
 use super::memory::{Place, TOOLS, scope_of};
+use crate::protocol::raw::RawObject;
 use crate::protocol::validate::spec;
 use crate::protocol::version::Version;
 
 /// The one that is for that alone; `groups` is the JSON text of a list.
-pub(super) fn tools_update(place: &Place, groups: &str) -> String {
+pub(super) fn tools_update(place: &Place, groups: &str) -> Option<RawObject> {
+    RawObject::parse(&update_text(place, groups)).ok()
+}
+
+fn update_text(place: &Place, groups: &str) -> String {
     let scope = scope_of(place);
     format!(
         r#"{{"type":"{TOOLS}","updates":[{{"runtimes":[{scope}],"external_tools":{groups}}}]}}"#
@@ -18,7 +23,7 @@ pub(super) fn tools_update(place: &Place, groups: &str) -> String {
 pub(crate) fn registration(newest: Option<Version>, place: &Place, groups: &str) -> String {
     let since = spec(TOOLS).and_then(|spec| spec.since);
     if newest.zip(since).is_none_or(|(newest, since)| newest >= since) {
-        return tools_update(place, groups);
+        return update_text(place, groups);
     }
     // Starting it again replaces them as well, and changes nothing else (section 8).
     let (agent, conversation) = (json!(place.0), json!(place.1));

@@ -195,10 +195,10 @@ impl<'a> Offer<'a> {
 
     /// The command that gives the conversation these tools and no others.
     fn registration(&self, groups: &Value) -> Value {
-        let Session { client, .. } = self.session;
-        let runtime =
-            (self.session.agent_id().to_owned(), self.session.conversation_id().to_owned());
-        let text = client.shared_connection().registration(&runtime, &groups.to_string());
+        let session = self.session;
+        let runtime = (session.agent_id().to_owned(), session.conversation_id().to_owned());
+        let connection = session.client.shared_connection();
+        let text = connection.registration(&runtime, &groups.to_string());
         serde_json::from_str(&text).unwrap_or_default()
     }
 
