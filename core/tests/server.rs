@@ -240,10 +240,10 @@ fn a_server_that_never_ends_a_line_fills_no_memory() {
         let mut heard = heard.lock().unwrap();
         *heard = (heard.0.max(line.len()), heard.1 + line.len());
     };
-    let endless = STAND_IN.replace(
-        "server.serve_forever()",
-        "sys.stderr.write('x' * 1_000_000)\nsys.stderr.flush()\nserver.serve_forever()",
-    );
+    // All of it before the address, for the server is ended as soon as that is known.
+    let written = "sys.stderr.write('x' * 1_000_000)\nsys.stderr.flush()\nprint(f\"Listening";
+    let endless = STAND_IN.replace("print(f\"Listening", written);
+    assert_ne!(endless, STAND_IN);
     let command = ["python3", "-c", &endless].map(str::to_owned).into();
     let options = ServerOptions { command, ..options(&folder) };
     let server = Server::start_logged(&options, on_line).unwrap();

@@ -230,8 +230,8 @@ impl Server {
         ConnectOptions { token: self.token.clone(), ..options }
     }
 
-    /// Ends the server and waits for it, for 5 s at most. Blocks; see [`Server::shutdown`] for the same without. A server
-    /// that was joined goes on.
+    /// Ends the server and waits for it and for its last lines, for 5 s at most. Blocks; see [`Server::shutdown`] for the
+    /// same without. A server that was joined goes on.
     pub fn close(mut self) {
         self.withdraw();
         if let Some(process) = self.process.take() {

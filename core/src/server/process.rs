@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 /// How long an orderly end may take before the server is killed, and then that.
 pub(crate) const END_WAIT: Duration = Duration::from_secs(5);
 
-/// How long the system may take to tell that a process has ended which prints nothing any more.
+/// How long the one sign of an end may come after the other: that the process has ended, and that its output has.
 const NOTE_WAIT: Duration = Duration::from_secs(1);
 
 /// What a shell ends with that has not found the program.
@@ -174,11 +174,16 @@ impl Process {
         if code == Some(NOT_FOUND) { error.with_hint(IS_IT_INSTALLED) } else { error }
     }
 
-    /// Ends the server and waits for it.
+    /// Ends the server and waits for it, and until its last lines are read.
     pub(super) fn end(mut self) {
         let deadline = Instant::now() + END_WAIT;
         self.release();
         while Instant::now() < deadline && self.ended().is_none() {
+            std::thread::sleep(ASK_EVERY);
+        }
+        // A program that the server has left behind may keep its output open for as long as it likes.
+        let deadline = deadline.min(Instant::now() + NOTE_WAIT);
+        while Instant::now() < deadline && !self.output.is_over() {
             std::thread::sleep(ASK_EVERY);
         }
     }
