@@ -139,7 +139,7 @@ async def test_bad_arguments_are_named(name: str) -> None:
 
     function.__annotations__["x"] = hint
     text = await complaint_of(function, {"x": given})
-    assert text == f"bad arguments for function:\n- {line}"
+    assert text == f"invalid arguments for function:\n- {line}"
     assert called == []
 
 
@@ -148,7 +148,7 @@ async def test_all_bad_arguments_are_named_at_once() -> None:
 
     text = await complaint_of(function, {"a": "x", "c": None, "d": 1})
     assert text.splitlines() == [
-        "bad arguments for function:",
+        "invalid arguments for function:",
         '- a: expected an integer, got "x"',
         "- b: expected text, but it is missing",
         "- c: expected an integer, got null",

@@ -169,8 +169,8 @@ async fn arguments_that_do_not_fit_the_schema_call_nothing() {
     let found = Tool::new("lookup", "", schema, |_, _| async { Ok::<_, String>("found") });
     let session = client.session(agent("a").tool(found)).await.unwrap();
     for expected in [
-        ("error", "bad arguments for lookup: key: expected text, got 1"),
-        ("error", "bad arguments for lookup: key: expected text, but it is missing"),
+        ("error", "invalid arguments for lookup: key: expected text, got 1"),
+        ("error", "invalid arguments for lookup: key: expected text, but it is missing"),
         ("success", "found"),
     ] {
         assert_eq!(outcome(&session.run("?").await.unwrap()), expected);

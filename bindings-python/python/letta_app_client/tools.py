@@ -139,7 +139,7 @@ class Tool(Generic[P, R]):
             return self._signature.load(arguments, context)
         except BadValue as error:
             lines = "\n".join(f"- {problem}" for problem in error.problems)
-            raise ValueError(f"bad arguments for {self.name}:\n{lines}") from None
+            raise ValueError(f"invalid arguments for {self.name}:\n{lines}") from None
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Is what functions are pickled as: the name under which it is found.

@@ -38,7 +38,7 @@ impl Rotating {
             move_aside(&self.path, self.max_files)?;
         }
         let file = begin(&self.path, self.max_files)?;
-        self.release();
+        alone::release(&self.file);
         self.file = file;
         self.written = 0;
         Ok(())
@@ -51,9 +51,11 @@ impl Rotating {
         self.written += line.len() as u64;
         Ok(())
     }
+}
 
+impl Drop for Rotating {
     /// Nothing more is written: the file may be another recording's.
-    pub(super) fn release(&self) {
+    fn drop(&mut self) {
         alone::release(&self.file);
     }
 }
@@ -162,6 +164,7 @@ mod alone {
         }
     }
 
+    /// It is nobody's once it is closed.
     pub(super) fn release(_: &File) {}
 
     pub(super) fn is_at(path: &Path, _: &File) -> bool {
@@ -183,7 +186,7 @@ fn options() -> OpenOptions {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{read_to_string, write};
+    use std::fs::read_to_string;
 
     use super::*;
 
@@ -202,7 +205,7 @@ mod tests {
         first.rotate().unwrap();
         assert!(Rotating::open(&path, 100, 1).is_err(), "the next file is its own as well");
         line(&mut first, "more");
-        first.release();
+        drop(first);
         let mut second = Rotating::open(&path, 100, 2).unwrap();
         line(&mut second, "second");
         let texts = ["", ".1", ".2"].map(|end| read_to_string(format!("{}{end}", path.display())));
@@ -232,7 +235,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        write(&path, "").unwrap();
+        std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
         let file = Rotating::open(&path, 100, 2).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);

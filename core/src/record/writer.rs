@@ -71,6 +71,18 @@ pub struct RecordWriter {
     broken: bool,
     /// The bytes of the frame that was taken and is not written yet.
     held: Option<usize>,
+    /// The last of the fields, for they go in this order: whoever has waited for the end may record into that file again.
+    _end: End,
+}
+
+/// Tells of the end when it goes.
+struct End(Arc<Books>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        self.0.over.notify_waiters();
+    }
 }
 
 impl RecordWriter {
@@ -83,9 +95,19 @@ impl RecordWriter {
         let file = Rotating::open(&options.path, options.max_bytes, options.max_files)?;
         let redaction = Redaction::new(&options.fields, secrets);
         let redactor = options.redactor.clone();
-        let (open, told, at_ms, broken, held) = (BTreeMap::new(), 0, 0, false, None);
-        let mut writer =
-            Self { inbox, books, file, redaction, redactor, open, told, at_ms, broken, held };
+        let mut writer = Self {
+            inbox,
+            _end: End(Arc::clone(&books)),
+            books,
+            file,
+            redaction,
+            redactor,
+            open: BTreeMap::new(),
+            told: 0,
+            at_ms: 0,
+            broken: false,
+            held: None,
+        };
         writer.file.write(begin(0))?;
         Ok(writer)
     }
@@ -233,15 +255,6 @@ impl RecordWriter {
             }
         }
         self.file.write(line)
-    }
-}
-
-impl Drop for RecordWriter {
-    fn drop(&mut self) {
-        // First: whoever has waited for the end may record into that file again.
-        self.file.release();
-        self.books.ended.store(true, Ordering::Release);
-        self.books.over.notify_waiters();
     }
 }
 

@@ -195,7 +195,7 @@ fn misfit(tool: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> 
 }
 
 fn bad_arguments(tool: &str, problems: &str) -> String {
-    format!("bad arguments for {tool}: {problems}")
+    format!("invalid arguments for {tool}: {problems}")
 }
 
 #[cfg(test)]
@@ -246,8 +246,8 @@ mod tests {
             super::misfit("look_up", &error)
         };
         let told = misfit(json!({ "rows": [1, "two"] }));
-        assert!(told.starts_with("bad arguments for look_up: rows[1]: invalid type"), "{told}");
+        assert!(told.starts_with("invalid arguments for look_up: rows[1]: invalid type"), "{told}");
         let told = misfit(json!({}));
-        assert_eq!(told, "bad arguments for look_up: missing field `rows`");
+        assert_eq!(told, "invalid arguments for look_up: missing field `rows`");
     }
 }
