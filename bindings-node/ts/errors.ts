@@ -246,6 +246,10 @@ export class ApprovalRequired extends TurnError {
    * `approval_response` (section 13) and does not wait for anything. To learn of the turn's end, use an
    * `onMessage` handler.
    *
+   * What the turn asks later goes to the client's handler (`onApprovalRequest`). Without one it waits until another
+   * input is queued behind it, and is then decided as that input's own would be. This request is left to you: inputs
+   * behind it wait, up to their `idleTimeoutMs`.
+   *
    * Throws {@link InvalidOption} if no turn of this client has rejected with this error, and
    * {@link Disconnected} when there is no connection.
    */

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use letta_app_client::engine::{Command, Delivery, Reconnect, Token};
-use letta_app_client::{Approvals, ErrorKind, InputDelivery, TurnOptions, TurnStatus};
+use letta_app_client::{Approvals, ErrorKind, InputDelivery, TurnEvent, TurnOptions, TurnStatus};
 use serde_json::{Value, json};
 use support::{End, Lab, runtime};
 
@@ -250,4 +250,97 @@ fn a_turn_whose_server_has_come_up_again_does_not_wait_for_its_question() {
     lab.pass(1.0);
     queued(&mut lab, 2, options(Approvals::Ask));
     assert_eq!(asked(&mut lab), [2]);
+}
+
+/// A turn of ours whose call has ended with its question.
+fn ended_with_question(approvals: Approvals) -> Lab {
+    let mut lab = joined();
+    lab.turn(1, "m1", options(approvals));
+    lab.accept(1, "started");
+    lab.run("r1", &["m1"]);
+    lab.run_at("WAITING_ON_APPROVAL", "r1", &["m1"]);
+    lab.event("control_request", request("Bash"));
+    lab.one_end();
+    lab.sent();
+    lab
+}
+
+/// The same, after that question was answered: it asks again.
+fn asking_again(approvals: Approvals) -> Lab {
+    let mut lab = ended_with_question(approvals);
+    let mut again = request("Bash");
+    again["request_id"] = "perm-d".into();
+    lab.event(
+        "update_device_status",
+        json!({ "device_status": { "pending_control_requests": [] } }),
+    );
+    lab.event("control_request", again);
+    lab
+}
+
+#[test]
+fn a_question_that_a_call_ended_with_is_its_callers() {
+    for approvals in [Approvals::Pause, Approvals::Raise] {
+        let mut lab = ended_with_question(approvals);
+        queued(&mut lab, 2, options(Approvals::Deny));
+        assert!(lab.sent().is_empty() && lab.ended().is_empty());
+    }
+}
+
+#[test]
+fn what_the_turn_of_such_a_call_asks_later_is_decided_as_the_input_behind_it_says() {
+    for approvals in [Approvals::Pause, Approvals::Raise] {
+        let mut lab = asking_again(approvals);
+        assert!(lab.sent().is_empty());
+        queued(&mut lab, 2, options(Approvals::Deny));
+        let sent = lab.sent();
+        let answer = &sent[0]["payload"];
+        assert_eq!(
+            (&answer["request_id"], &answer["decision"]["behavior"]),
+            (&"perm-d".into(), &"deny".into())
+        );
+        lab.finished(Some("r1"), "end_turn");
+        assert!(
+            lab.ended().is_empty(),
+            "what answers the first input is over, and the second waits for its turn"
+        );
+        lab.run("r2", &["m"]);
+        lab.finished(Some("r2"), "end_turn");
+        let (token, end) = lab.one_end();
+        assert_eq!((token, end.turn().status), (2, Some(TurnStatus::Completed)));
+
+        let mut lab = asking_again(approvals);
+        lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: true });
+        assert_eq!(asked(&mut lab), [9]);
+    }
+}
+
+#[test]
+fn an_input_that_is_to_decide_by_hand_is_told_what_it_waits_behind() {
+    let mut lab = joined();
+    asking(&mut lab, &[]);
+    queued(&mut lab, 1, TurnOptions { events: true, ..options(Approvals::Wait) });
+    lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: false });
+    let told = |lab: &mut Lab| {
+        let told = std::iter::from_fn(|| lab.engine.poll_delivery());
+        let of_approvals = told.filter_map(|delivery| match delivery {
+            Delivery::TurnEvent { token, event, .. } => match event {
+                TurnEvent::ApprovalRequested { request_id, .. } => {
+                    Some((token, "requested", request_id))
+                }
+                TurnEvent::ApprovalDecided { request_id, .. } => {
+                    Some((token, "decided", request_id))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        of_approvals.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut lab), [(1, "requested", "perm-c".to_owned())], "once");
+    lab.event(
+        "update_device_status",
+        json!({ "device_status": { "pending_control_requests": [] } }),
+    );
+    assert_eq!(told(&mut lab), [(1, "decided", "perm-c".to_owned())]);
 }

@@ -279,6 +279,10 @@ class ApprovalRequired(TurnError):
         Sends ``input`` with an ``approval_response`` (section 13), and does not wait for anything.
         To learn of the turn's end, subscribe to ``turn_finished`` (``client.messages``).
 
+        What the turn asks later goes to the client's handler (``on_approval_request``). Without one
+        it waits until another input is queued behind it, and is then decided as that input's own
+        would be. This request is left to you: inputs behind it wait, up to their ``idle_timeout``.
+
         Args:
             decision: ``allow(...)``, ``deny(...)``, or either of them in plain form.
 

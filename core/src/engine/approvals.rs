@@ -39,6 +39,10 @@ pub(crate) struct Approval {
     answered: Option<&'static str>,
     /// Nobody knows whether that has arrived: the connection was lost meanwhile.
     unsure: bool,
+    /// The call of its turn has ended with it, and whoever made that may answer.
+    pub(crate) is_with_caller: bool,
+    /// The turns behind it that were told of it as of one of their own.
+    told: Vec<Token>,
 }
 
 impl Approval {
@@ -188,6 +192,8 @@ impl Runtime {
             asked: None,
             answered: None,
             unsure: false,
+            is_with_caller: false,
+            told: Vec::new(),
         };
         self.approvals.push(approval);
         self.ask_next(ctx);
@@ -238,7 +244,13 @@ impl Runtime {
             }
             let decision = approval.answered.map(str::to_owned);
             let request_id = approval.request_id;
-            self.tell_ours(&TurnEvent::ApprovalDecided { request_id, decision }, ctx);
+            let event = TurnEvent::ApprovalDecided { request_id, decision };
+            self.tell_ours(&event, ctx);
+            self.tell_those(
+                |turn| !turn.is_ours() && approval.told.contains(&turn.token),
+                &event,
+                ctx,
+            );
         }
         self.ask_next(ctx);
     }
@@ -250,15 +262,31 @@ impl Runtime {
         if self.approvals.is_empty() {
             return;
         }
+        self.tell_those_behind(ctx);
         self.ask(ctx);
         let undecided = |open: &Approval| {
             open.is_open() && open.asked.is_none() && self.decider(open, ctx).is_none()
         };
-        let undecided = self.approvals.iter().filter(|open| undecided(open));
         let undecided: Vec<_> =
-            undecided.map(|open| (self.concerned(open, ctx), open.frame.clone())).collect();
-        for (concerned, frame) in undecided {
-            self.end_undecided(&concerned, frame, ctx);
+            (0..self.approvals.len()).filter(|index| undecided(&self.approvals[*index])).collect();
+        for index in undecided {
+            self.end_undecided(index, ctx);
+        }
+    }
+
+    /// Tells turns of what they wait behind, where that is theirs to decide on.
+    fn tell_those_behind(&mut self, ctx: &mut Context) {
+        for index in 0..self.approvals.len() {
+            let open = &self.approvals[index];
+            if !open.is_open() {
+                continue;
+            }
+            let mut behind = self.concerned_behind(open, ctx);
+            behind.retain(|token| !open.told.contains(token));
+            let (request_id, frame) = (open.request_id.clone(), open.frame.clone());
+            let event = TurnEvent::ApprovalRequested { request_id, frame };
+            self.tell_those(|turn| behind.contains(&turn.token), &event, ctx);
+            self.approvals[index].told.append(&mut behind);
         }
     }
 
@@ -361,8 +389,10 @@ impl Runtime {
         }
     }
 
-    /// Nobody here decides: ends the calls that were not to wait for others.
-    fn end_undecided(&mut self, concerned: &[Token], frame: Text, ctx: &mut Context) {
+    /// Nobody here decides on a question: ends the calls that were not to wait for others.
+    fn end_undecided(&mut self, index: usize, ctx: &mut Context) {
+        let frame = self.approvals[index].frame.clone();
+        let concerned = self.concerned(&self.approvals[index], ctx);
         let end = End {
             by: Some(CompletedBy::Approval),
             stop_reason: Some("requires_approval".to_owned()),
@@ -371,23 +401,27 @@ impl Runtime {
         };
         let mut pausing = Vec::new();
         for token in concerned {
-            let Some(index) = self.turn_index(*token) else { continue };
-            let approvals = self.turns[index].options.approvals();
+            let Some(turn) = self.turn_index(token) else { continue };
+            let approvals = self.turns[turn].options.approvals();
             // One that is to stop gets the end that its stop has.
-            if self.turns[index].stop.is_some()
+            if self.turns[turn].stop.is_some()
                 || !matches!(approvals, Approvals::Pause | Approvals::Raise)
             {
                 continue;
             }
-            if self.take_back(*token) {
-                self.turns[index].delivery = InputDelivery::Undelivered;
+            if self.take_back(token) {
+                self.turns[turn].delivery = InputDelivery::Undelivered;
+            }
+            if self.turns[turn].is_ours() {
+                self.approvals[index].is_with_caller = true;
+                self.leave_asking(turn);
             }
             match approvals {
-                Approvals::Pause => pausing.push(*token),
+                Approvals::Pause => pausing.push(token),
                 Approvals::Raise => {
                     let status = TurnStatus::RequiresApproval;
                     if let Some(error) = status.error(None) {
-                        self.fail_turn(index, error, &end, status, ctx);
+                        self.fail_turn(turn, error, &end, status, ctx);
                     }
                 }
                 Approvals::Wait | Approvals::Ask | Approvals::Deny => {}

@@ -28,15 +28,20 @@ impl Runtime {
             return None;
         }
         let handler = || ctx.approvers.of(self).map(Decider::Handler);
-        let behind = || self.said_by(&self.behind(&owners, ctx), approval);
+        let behind = || self.said_by(&self.behind(approval, &owners, ctx), approval);
         self.said_by(&owners, approval).or_else(handler).or_else(behind)
     }
 
     /// The turns that a question keeps from their end.
     pub(crate) fn concerned(&self, approval: &Approval, ctx: &Context) -> Vec<Token> {
         let owners = self.owners(approval);
-        let behind = self.behind(&owners, ctx);
+        let behind = self.behind(approval, &owners, ctx);
         [owners, behind].concat()
+    }
+
+    /// Those of them that wait behind it.
+    pub(crate) fn concerned_behind(&self, approval: &Approval, ctx: &Context) -> Vec<Token> {
+        self.behind(approval, &self.owners(approval), ctx)
     }
 
     /// The turns a question is about: those that own the run whose call waits.
@@ -46,8 +51,10 @@ impl Runtime {
     }
 
     /// The turns whose inputs wait behind a question of these owners, where it is nobody's.
-    fn behind(&self, owners: &[Token], ctx: &Context) -> Vec<Token> {
-        let nobodys = if owners.is_empty() {
+    fn behind(&self, approval: &Approval, owners: &[Token], ctx: &Context) -> Vec<Token> {
+        let nobodys = if approval.is_with_caller {
+            false
+        } else if owners.is_empty() {
             self.is_asked_by_nobody(ctx)
         } else {
             self.those(owners).all(Turn::is_let_go)

@@ -30,7 +30,17 @@ impl Runtime {
 
     /// Tells an event to every followed turn that is running.
     pub(crate) fn tell_ours(&self, event: &TurnEvent, ctx: &mut Context) {
-        if let Some((first, others)) = self.followers(Turn::is_ours) {
+        self.tell_those(Turn::is_ours, event, ctx);
+    }
+
+    /// Tells an event to the followed turns among these.
+    pub(crate) fn tell_those(
+        &self,
+        wanted: impl Fn(&Turn) -> bool,
+        event: &TurnEvent,
+        ctx: &mut Context,
+    ) {
+        if let Some((first, others)) = self.followers(wanted) {
             for token in std::iter::once(first).chain(others) {
                 tell(ctx, token, event.clone());
             }

@@ -27,6 +27,15 @@ impl Runtime {
         Some(left)
     }
 
+    /// Leaves a turn behind the one whose call is about to end with a question: once that is answered it goes on, and
+    /// may ask more.
+    pub(crate) fn leave_asking(&mut self, index: usize) {
+        let mut left = self.turns[index].clone();
+        left.left_over = true;
+        left.let_go();
+        self.turns.insert(index + 1, left);
+    }
+
     /// Where the turn is that was left over of an input.
     pub(crate) fn left_over_index(&self, request_id: &str) -> Option<usize> {
         let is_it = |turn: &Turn| {
