@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use letta_app_client::TurnOptions;
 use letta_app_client::engine::{Channel, Delivery};
 use letta_app_client::protocol::Text;
+use letta_app_client::{Error, ErrorKind, InputDelivery, TurnOptions};
 use serde_json::{Value, json};
 use support::{Lab, runtime};
 
@@ -81,4 +81,93 @@ fn a_gap_behind_one_that_is_passed_over_for_want_of_room_is_passed_over_in_time(
     assert_eq!(count(&mut lab), 0);
     lab.pass(0.1);
     assert_eq!(count(&mut lab), 427);
+}
+
+/// A turn that has said two things, and a stream socket that is lost and opened again.
+fn lost_and_back() -> Lab {
+    let mut lab = split();
+    lab.turn(1, "m", TurnOptions::default());
+    status(&mut lab, 1, "SENDING_API_REQUEST");
+    for seq in 2..4 {
+        says(&mut lab, seq);
+    }
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    let error = Error::new(ErrorKind::Disconnected, "the stream was cut");
+    lab.engine.handle_stream_lost(lab.now, &error);
+    lab.pass(0.1);
+    lab.engine.handle_stream_reopened(lab.now);
+    assert_eq!(lab.sent_kinds(), ["sync"]);
+    lab
+}
+
+/// The server answers what the client asks to find a turn again, with these stored words.
+fn find_again(lab: &mut Lab, said: &str) {
+    let sync = lab.sent().remove(0);
+    assert_eq!(sync["type"], "sync");
+    lab.receive(&json!({
+        "type": "sync_response", "request_id": sync["request_id"], "runtime": runtime(), "success": true,
+    }));
+    let list = lab.sent().remove(0);
+    assert_eq!(list["type"], "conversation_messages_list");
+    let answer =
+        json!({ "id": "2", "message_type": "assistant_message", "content": said, "run_id": "r" });
+    let input = json!({ "id": "1", "message_type": "user_message", "content": "?", "otid": "m" });
+    lab.receive(&json!({
+        "type": "conversation_messages_list_response", "request_id": list["request_id"], "success": true,
+        "messages": [answer, input], "has_more": false,
+    }));
+}
+
+#[test]
+fn an_end_that_was_lost_with_the_stream_socket_is_found_in_the_stored_messages() {
+    let mut lab = lost_and_back();
+    // What answers the question how it stands has higher numbers than what was lost.
+    status(&mut lab, 9, "WAITING_ON_INPUT");
+    lab.pass(0.3);
+    find_again(&mut lab, "2 3 4 5 6 7 ");
+    // How it ended is not stored.
+    let error = lab.one_end().1.error();
+    assert_eq!(error.kind(), ErrorKind::TurnInterrupted);
+    let result = error.result().unwrap();
+    assert_eq!((&*result.text, result.delivery), ("2 3 4 5 6 7 ", InputDelivery::Recovered));
+}
+
+#[test]
+fn what_was_lost_with_the_stream_socket_is_read_when_the_turn_is_over() {
+    let mut lab = lost_and_back();
+    status(&mut lab, 6, "SENDING_API_REQUEST");
+    lab.pass(0.3);
+    let sync = lab.sent().remove(0);
+    status(&mut lab, 7, "SENDING_API_REQUEST");
+    lab.receive(&json!({
+        "type": "sync_response", "request_id": sync["request_id"], "runtime": runtime(), "success": true,
+    }));
+    says(&mut lab, 8);
+    delta(
+        &mut lab,
+        9,
+        &json!({ "message_type": "stop_reason", "run_id": "r", "stop_reason": "end_turn" }),
+    );
+    status(&mut lab, 10, "WAITING_ON_INPUT");
+    lab.pass(0.3);
+    find_again(&mut lab, "2 3 4 5 8 ");
+    let result = lab.one_end().1.turn();
+    assert_eq!((&*result.text, result.delivery), ("2 3 4 5 8 ", InputDelivery::Recovered));
+}
+
+#[test]
+fn a_stream_socket_that_took_nothing_with_it_changes_nothing() {
+    let mut lab = lost_and_back();
+    status(&mut lab, 4, "SENDING_API_REQUEST");
+    says(&mut lab, 5);
+    delta(
+        &mut lab,
+        6,
+        &json!({ "message_type": "stop_reason", "run_id": "r", "stop_reason": "end_turn" }),
+    );
+    status(&mut lab, 7, "WAITING_ON_INPUT");
+    lab.pass(0.3);
+    assert!(lab.sent().is_empty());
+    let result = lab.one_end().1.turn();
+    assert_eq!((&*result.text, result.delivery), ("2 3 5 ", InputDelivery::Sent));
 }

@@ -11,6 +11,7 @@ impl Engine {
     pub fn handle_connected(&mut self, now: Duration, split: bool) {
         self.ctx.now = now;
         self.sequence.start(split);
+        self.stream_lost = None;
         self.standby.connected(split);
         self.frames_before = self.counters.frames;
         if self.link.opened(now) {

@@ -41,6 +41,7 @@ mod schema;
 mod sequence;
 mod settle;
 mod shadow;
+mod split;
 mod standby;
 mod stopping;
 mod submission;
@@ -127,6 +128,8 @@ pub struct Engine {
     /// The turn of each input that waits for its answer.
     inputs: HashMap<String, Token>,
     sequence: Sequence,
+    /// Why the stream socket of this connection was lost, if it was.
+    stream_lost: Option<Error>,
     shapes: Shapes,
     counters: Counters,
     /// How many frames had come when the connection was opened.
@@ -174,6 +177,7 @@ impl Engine {
             turns: HashMap::new(),
             inputs: HashMap::new(),
             sequence: Sequence::default(),
+            stream_lost: None,
             shapes: Shapes::default(),
             counters: Counters::default(),
             frames_before: 0,
@@ -340,7 +344,9 @@ impl Engine {
         self.ctx.now = now;
         self.link.due(now);
         self.standby.link.due(now);
-        self.sequence.due(now);
+        if self.sequence.due(now) {
+            self.passed_over();
+        }
         self.process_ready();
         while let Some(timer) = self.ctx.timers.due(now) {
             match timer {

@@ -4,6 +4,8 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::context::{Context, Timer};
 use super::delivery::Delivery;
 use super::memory::{Lost, Memory, Place, TOOLS, place_of};
@@ -193,6 +195,15 @@ impl Resync {
         self.missing.remove(&place);
         Some(place)
     }
+}
+
+/// A command that asks how a runtime stands: the statuses come before its answer (section 16).
+pub(crate) fn how_it_stands((agent, conversation): &Place, request_id: &str) -> String {
+    let runtime = json!({ "agent_id": agent, "conversation_id": conversation });
+    let command = json!({
+        "type": "sync", "request_id": request_id, "runtime": runtime, "recover_approvals": false,
+    });
+    command.to_string()
 }
 
 /// The server's words for a refusal.

@@ -115,14 +115,13 @@ impl Sequence {
         Some(frame)
     }
 
-    /// Passes over the gap when its time is up.
-    pub(crate) fn due(&mut self, now: Duration) {
-        if self.deadline.is_some_and(|at| at <= now) {
-            self.give_up();
-        }
+    /// Passes over the gap when its time is up. Says whether it was.
+    pub(crate) fn due(&mut self, now: Duration) -> bool {
+        let is_over = self.deadline.is_some_and(|at| at <= now) && self.give_up();
         if !self.waiting.is_empty() {
             self.deadline.get_or_insert(now + PATIENCE);
         }
+        is_over
     }
 
     /// Passes over the gap: what waits behind it comes out in order. `false` when nothing waits.
@@ -167,7 +166,8 @@ mod tests {
         sequence.start(true);
         assert_eq!(feed(&mut sequence, 0, &[1, 3, 5]), [1]);
         assert_eq!(sequence.deadline, Some(PATIENCE));
-        sequence.due(PATIENCE);
+        assert!(!sequence.due(PATIENCE / 2));
+        assert!(sequence.due(PATIENCE));
         assert_eq!(feed(&mut sequence, 250, &[]), [0_u64; 0]);
         let ready = sequence.ready(PATIENCE).map(|(_, text)| text.to_string());
         assert_eq!(ready.as_deref(), Some("3"));

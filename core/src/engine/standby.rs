@@ -4,14 +4,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::context::Timer;
 use super::fingerprint::number_of;
 use super::link::Link;
 use super::memory::Place;
 use super::requests::is_refusal;
-use super::resync::{AT_ONCE, PATIENCE};
+use super::resync::{AT_ONCE, PATIENCE, how_it_stands};
 use super::runtime::Runtime;
 use super::sequence::Sequence;
 use super::shadow::Shadow;
@@ -192,16 +190,13 @@ impl Engine {
     }
 
     /// Sends a `sync`, on the first connection or on the standby.
-    fn ask_how_it_stands(&mut self, (agent, conversation): &Place, on_first: bool) -> String {
+    fn ask_how_it_stands(&mut self, place: &Place, on_first: bool) -> String {
         let id = self.ctx.ids.next("standby");
-        let command = json!({
-            "type": "sync", "request_id": id, "recover_approvals": false,
-            "runtime": { "agent_id": agent, "conversation_id": conversation },
-        });
+        let command = how_it_stands(place, &id);
         if on_first {
-            self.ctx.send_own(command.to_string());
+            self.ctx.send_own(command);
         } else {
-            self.standby.transmit.push_back(Text::from(command.to_string()));
+            self.standby.transmit.push_back(Text::from(command));
         }
         let deadline = self.ctx.now.saturating_add(PATIENCE);
         self.ctx.timers.set(deadline, Timer::Subscribe(id.clone()));

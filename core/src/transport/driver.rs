@@ -297,6 +297,7 @@ impl<S: Sink> Driver<S> {
                 if let Some(sockets) = &mut self.sockets {
                     sockets.stream = Some(socket);
                     sockets.reopening = None;
+                    self.engine.handle_stream_reopened(self.now());
                 }
             }
         }
@@ -391,17 +392,18 @@ impl<S: Sink> Driver<S> {
     /// A socket ended by itself. The control socket is the session; a lost stream socket is opened
     /// again, and meanwhile its frames come on the control socket (PROTOCOL.md section 2.1).
     async fn socket_ended(&mut self, channel: Channel, ended: Ended) {
-        if channel == Channel::Stream {
-            if let Some(sockets) = &mut self.sockets {
-                sockets.stream = None;
-                sockets.reopening = Some(Box::pin(reopen(Arc::clone(&self.target))));
-            }
-            return;
-        }
         let Ended { code, reason } = ended;
         let reason = self.target.endpoint.without_secrets(&reason);
         let message = format!("the connection was lost: {reason}");
         let error = Error::new(ErrorKind::Disconnected, message).with_close_code(Some(code));
+        if channel == Channel::Stream {
+            if let Some(sockets) = &mut self.sockets {
+                sockets.stream = None;
+                sockets.reopening = Some(Box::pin(reopen(Arc::clone(&self.target))));
+                self.engine.handle_stream_lost(self.now(), &error);
+            }
+            return;
+        }
         if self.take_over(code, &reason, &error).await {
             return;
         }

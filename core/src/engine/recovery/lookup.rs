@@ -9,6 +9,7 @@ use super::super::context::{Context, Timer};
 use super::super::memory::Place;
 use super::super::requests::is_refusal;
 use super::super::result::{CompletedBy, InputDelivery, TurnResult, TurnStatus, millis};
+use super::super::resync::how_it_stands;
 use super::super::turn::{End, Limit};
 use super::cut::Cut;
 use super::stored::{Found, PAGE, Page, Stored};
@@ -98,14 +99,10 @@ impl Lookup {
     }
 
     /// Asks how the runtime stands.
-    pub(crate) fn sync(&mut self, (agent, conversation): &Place, ctx: &mut Context) -> String {
+    pub(crate) fn sync(&mut self, place: &Place, ctx: &mut Context) -> String {
         self.step = Step::Syncing;
         let id = ctx.ids.next("sync");
-        let command = json!({
-            "type": "sync", "request_id": id, "recover_approvals": false,
-            "runtime": { "agent_id": agent, "conversation_id": conversation },
-        });
-        ctx.send_own(command.to_string());
+        ctx.send_own(how_it_stands(place, &id));
         id
     }
 

@@ -109,7 +109,7 @@ impl Engine {
         self.watch_cuts();
     }
 
-    fn cut_where(&mut self, wanted: impl Fn(&Runtime, &Turn) -> bool, error: &Error) {
+    pub(crate) fn cut_where(&mut self, wanted: impl Fn(&Runtime, &Turn) -> bool, error: &Error) {
         let mut cut = Vec::new();
         for runtime in self.runtimes.all() {
             let place = (runtime.agent_id.clone(), runtime.conversation_id.clone());
