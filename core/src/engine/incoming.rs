@@ -107,6 +107,9 @@ impl Engine {
         match &envelope.runtime {
             Some(scope) if envelope.subagent_id.is_none() => {
                 self.route_event(envelope, scope, delta, text)?;
+                if envelope.kind == "update_loop_status" {
+                    self.look_for_lost_ends();
+                }
                 if self.recovery.any() {
                     let place =
                         (scope.agent_id.as_ref().into(), scope.conversation_id.as_ref().into());

@@ -9,6 +9,7 @@ use super::context::{Context, Timer};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::held::HeldQueue;
+use super::recovery::Cut;
 use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
@@ -191,6 +192,15 @@ impl Runtime {
     /// Whether the server is asked for the runtime.
     pub(crate) fn is_restoring(&self) -> bool {
         self.restoring
+    }
+
+    /// A turn goes on of which something is missing.
+    pub(crate) fn mark_gap(&mut self, index: usize, cut: Cut, ctx: &mut Context) {
+        let turn = &mut self.turns[index];
+        turn.resumed = Some(Box::new(cut));
+        if turn.options.events {
+            ctx.deliveries.push_back(Delivery::turn_event(turn.token, TurnEvent::Resumed));
+        }
     }
 
     /// Takes a turn that began on an earlier connection and goes on.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::context::Context;
 use super::super::delivery::Token;
 use super::super::resend::Resend;
-use super::super::result::{InputDelivery, ToolCall, TurnResult, TurnStatus};
+use super::super::result::{InputDelivery, ToolCall, TurnResult, TurnStatus, Usage};
 use super::super::turn::{End, Phase, Turn, TurnOptions};
 use super::stored::texts_of;
 use crate::error::{Error, ErrorKind};
@@ -76,6 +76,20 @@ impl Cut {
             cut.tools_ended.extend(before.tools_ended);
         }
         cut
+    }
+
+    /// Of a turn that goes on where it is, and of which something is missing. What it counts, it goes on to count.
+    pub(crate) fn with_gap(
+        turn: &Turn,
+        request_id: String,
+        partial: TurnResult,
+        error: &Error,
+    ) -> Self {
+        let partial = TurnResult { usage: Usage::default(), retries: 0, ..partial };
+        Self {
+            runs: turn.runs.clone(),
+            ..Self::new(turn.clone(), request_id, partial, None, error)
+        }
     }
 
     /// Remembers how tool calls have ended.
