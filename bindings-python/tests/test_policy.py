@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import json
 import pickle
 import re
@@ -17,6 +18,7 @@ import pytest
 
 import letta_app_client as letta
 from letta_app_client import ApprovalRequest, Decision, policy
+from letta_app_client._jobs import _drop
 from letta_app_client.testing import MockServer, script
 from tests.helpers import message, start
 
@@ -458,3 +460,21 @@ async def test_what_somebody_else_answered_first_is_kept_as_that(asking: MockSer
     (entry,) = [entry for entry in audit if entry.tool_name == "Read"]
     assert (entry.decision, entry.error is None) == (None, False)
     assert str(entry.error).startswith("too late: ")
+
+
+async def test_an_answer_that_nobody_awaits_leaves_no_warning(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    begun = False
+
+    async def later(_request: ApprovalRequest) -> Decision:
+        nonlocal begun
+        begun = True
+        return letta.allow()
+
+    audit = policy.Audit(later)
+    _drop(audit(request("Bash")))
+    gc.collect()
+    assert not begun
+    assert not recwarn.list
+    assert not audit

@@ -28,8 +28,8 @@ def _is_async(function: object) -> bool:
 
 def _drop(output: object) -> None:
     """Lets go of what nobody will await, without the warning that it never was."""
-    if inspect.iscoroutine(output):
-        output.close()
+    if inspect.isawaitable(output) and callable(close := getattr(output, "close", None)):
+        close()
 
 
 class Jobs:
