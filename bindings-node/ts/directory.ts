@@ -50,6 +50,8 @@ export function absolute(path: string): string {
   if (typeof path !== "string") {
     throw new InvalidOption(`cwd: expected a string, got ${String(path)}`);
   }
+  // Of a server on another system, as in a WSL; Windows would put a drive before it.
+  if (process.platform === "win32" && /^\/(?!\/)/.test(path)) return path;
   return resolve(path);
 }
 

@@ -57,7 +57,11 @@ async def shown(
 
 def absolute(path: str | os.PathLike[str]) -> str:
     """A path the server understands."""
-    return os.path.abspath(expect_path("cwd", path))  # noqa: PTH100 - keeps symbolic links, takes out ``..``
+    given = expect_path("cwd", path)
+    if os.name == "nt" and given.startswith("/") and not given.startswith("//"):
+        # Of a server on another system, as in a WSL; Windows would put a drive before it.
+        return given
+    return os.path.abspath(given)  # noqa: PTH100 - keeps symbolic links, takes out ``..``
 
 
 def is_at(found: str, wanted: str) -> bool:

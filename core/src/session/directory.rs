@@ -79,10 +79,18 @@ async fn shown(statuses: &mut Messages, wanted: &str) -> Option<String> {
 
 /// A path the server understands, as it would show it.
 pub(super) fn absolute(path: &Path) -> Result<String, Error> {
+    if let Some(path) = path.to_str().filter(|path| cfg!(windows) && is_of_unix(path)) {
+        return Ok(path.to_owned());
+    }
     let invalid = |what: String| Error::new(ErrorKind::InvalidOption, format!("cwd: {what}"));
     let absolute = std::path::absolute(path).map_err(|error| invalid(error.to_string()))?;
     let text = normalized(&absolute).into_os_string().into_string().ok();
     text.ok_or_else(|| invalid(format!("expected a path of Unicode text, got {}", path.display())))
+}
+
+/// Whether a path begins at the root of a server on another system, as in a WSL; Windows would put a drive before it.
+fn is_of_unix(path: &str) -> bool {
+    path.starts_with('/') && !path.starts_with("//")
 }
 
 /// Whether two paths are one directory, as far as can be seen from here: the server reports it without
