@@ -152,7 +152,10 @@ export interface FinishedEvent {
   result: TurnResult;
 }
 
-/** Something this version does not know. */
+/**
+ * A delta without a type of its own: `error_message`, `loop_error`, `status` or another of section 11 of the protocol, or
+ * one that only a newer server sends.
+ */
 export interface UnknownEvent {
   type: "unknown";
   /** The `stream_delta`, or an event of a newer engine. */

@@ -372,7 +372,10 @@ class TurnFinished(_Event):
 
 @dataclass(frozen=True, slots=True)
 class UnknownEvent(_Event):
-    """Something this version has no class for. ``raw`` is the whole ``stream_delta`` frame.
+    """A delta without a class of its own. ``raw`` is the whole ``stream_delta`` frame.
+
+    It is ``error_message``, ``loop_error``, ``status`` or another type of section 11 of the
+    protocol, or one that only a newer server sends.
 
     Attributes:
         raw_text: The frame as it came over the wire.

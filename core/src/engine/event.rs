@@ -131,7 +131,8 @@ pub enum TurnEvent {
         /// `SENDING_API_REQUEST`, …
         status: String,
     },
-    /// Another delta of the turn.
+    /// Another delta of the turn: `error_message`, `loop_error`, `status`, … (section 11), or one that only a newer
+    /// server sends.
     Unknown {
         /// The `stream_delta`.
         #[serde(serialize_with = "as_text")]
