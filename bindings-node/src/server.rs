@@ -1,6 +1,6 @@
 //! A server of one's own as a JavaScript class.
 
-use letta_app_client::Server as Core;
+use letta_app_client::{Printed, Server as Core};
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
 use napi_derive::napi;
@@ -10,6 +10,7 @@ use napi_derive::napi;
 pub struct Server {
     /// There until it is closed.
     core: Option<Core>,
+    printed: Printed,
 }
 
 /// The end, on a thread that may wait.
@@ -33,7 +34,7 @@ impl Task for End {
 
 impl Server {
     pub(crate) fn new(core: Core) -> Self {
-        Self { core: Some(core) }
+        Self { printed: core.printed(), core: Some(core) }
     }
 }
 
@@ -57,10 +58,10 @@ impl Server {
         self.core.as_ref().is_some_and(Core::joined)
     }
 
-    /// The last lines of its output.
+    /// The last lines of its output, also when it is closed.
     #[napi]
     pub fn output(&self) -> Vec<String> {
-        self.core.as_ref().map(Core::output).unwrap_or_default()
+        self.printed.lines()
     }
 
     /// Ends it; resolves when it has ended.

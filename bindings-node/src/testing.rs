@@ -47,6 +47,7 @@ impl MockServer {
     pub fn scripted(options: String) -> Result<Self, Thrown> {
         let options: ScriptOptions = serde_json::from_str(&options)
             .map_err(|error| bad_option("options", "a script", error))?;
+        options.check().map_err(thrown)?;
         Self::started(Core::scripted(options))
     }
 

@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
@@ -40,4 +41,25 @@ test("replay prints the events of a recording", async () => {
     .split("\n")
     .map((line) => JSON.parse(line));
   expect(events.filter((event) => event.type === "turn")).toHaveLength(1);
+});
+
+// On Windows a signal from another process ends a process at once.
+test.skipIf(process.platform === "win32")("Ctrl-C stops the turn on the server", async () => {
+  await using mock = await MockServer.start([script.turn({ text: "Working", hang: true })]);
+  const words = ["run", "?", "--url", mock.url, "--agent", "a"];
+  const env = { PATH: process.env.PATH };
+  const child = spawn(process.execPath, [APP, ...words], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "exit");
+  try {
+    const [said] = await once(child.stdout, "data");
+    expect(String(said)).toBe("Working");
+    child.kill("SIGINT");
+    expect(await ended).toEqual([130, null]);
+    mock.assertReceived("abort_message", { times: 1 });
+  } finally {
+    child.kill("SIGKILL");
+  }
 });

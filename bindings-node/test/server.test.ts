@@ -70,6 +70,7 @@ it("starts with a token and ends when it is closed", async () => {
   await server.close();
   await server.close();
   expect(runs(pid)).toBe(false);
+  expect(server.output().join("\n").startsWith(output)).toBe(true);
 });
 
 it("is known to clients of either build of this package", async () => {

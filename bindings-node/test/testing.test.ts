@@ -133,6 +133,14 @@ test("what cannot be used is refused by its name", async ({ mock }) => {
     [() => mock.waitDone(null as never), "options: expected an object"],
     [() => mock.cutConnection(-1), "index: expected a whole number"],
     [() => MockServer.start(null as never), "options: expected an object"],
+    [
+      () => MockServer.start({ answers: { list_models: 5 } }),
+      "answers.list_models: expected an object or null, got 5",
+    ],
+    [
+      () => MockServer.start({ answers: { watch_file: {} } }),
+      "answers.watch_file: this command has no answer",
+    ],
     [() => MockServer.play("f", "single", { stepTimeoutMs: -1 }), "stepTimeoutMs: expected"],
   ];
   for (const [call, message] of calls) {
@@ -142,6 +150,23 @@ test("what cannot be used is refused by its name", async ({ mock }) => {
     expect(failure).toBeInstanceOf(InvalidOption);
     expect((failure as Error).message).toContain(message);
   }
+});
+
+test("what a test answers comes before what is built in", async ({ startMock }) => {
+  const input = { accepted: false, error: "not today" };
+  const mock = await startMock({ answers: { input, terminal_spawn: { pid: 7 } } });
+  await using client = await connect(mock.url);
+  const session = await client.session({ agentId: "a" });
+  await expect(session.run("?")).rejects.toThrow("not today");
+  expect((await client.terminals.open()).pid).toBe(7);
+});
+
+test("a call without arguments has none", async ({ startMock }) => {
+  const mock = await startMock([script.turn({ toolCalls: [{ name: "Read" }] })]);
+  await using client = await connect(mock.url);
+  const session = await client.session({ agentId: "a" });
+  const { toolCalls } = await session.run("?");
+  expect(toolCalls.map((call) => call.arguments)).toEqual(["{}"]);
 });
 
 test("it starts in less than 50 ms", async () => {

@@ -157,7 +157,7 @@ export declare class Server {
   token(): string | null
   /** Whether another program's server was joined. */
   joined(): boolean
-  /** The last lines of its output. */
+  /** The last lines of its output, also when it is closed. */
   output(): Array<string>
   /** Ends it; resolves when it has ended. */
   close(): Promise<void>

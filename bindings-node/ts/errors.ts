@@ -296,8 +296,8 @@ export class ServerStartError extends LettaAppError {
   /** The program and its arguments, as you gave them. */
   readonly command: readonly string[];
   /**
-   * What it ended with: 127 if a Unix shell did not find it; `undefined` if it was killed, or ran until it was
-   * ended from here.
+   * What it ended with. On Unix it is 127 if there is no such program, and 128 more than the number of the signal if
+   * one ended it, as 137 if it was killed. `undefined` if it ran until it was ended from here.
    */
   readonly exitCode: number | undefined;
   /** The last lines that it printed, the oldest first. */

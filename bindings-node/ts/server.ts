@@ -10,7 +10,7 @@ import { onAbort } from "./signals.js";
 
 /** How to start a server. */
 export interface SpawnOptions {
-  /** The program and its arguments, `["letta", "server"]` by default; found in `PATH`, without a shell. */
+  /** The program and its arguments, `["letta", "server"]` by default. It is found in `PATH`, and is never a shell's own command. */
   command?: string[] | undefined;
   /** The directory that the server runs in; by default this process's. */
   cwd?: string | undefined;
@@ -76,7 +76,7 @@ export class AppServer {
     return this.#token;
   }
 
-  /** The last lines that it printed, the oldest first. */
+  /** The last lines that it printed, the oldest first; also once it is closed. */
   output(): string[] {
     return this.#native.output();
   }

@@ -29,11 +29,12 @@ export type Generation = "single" | "split";
 export interface ScriptedCall {
   /** The tool. If a client registered it as an external tool, it is called there. */
   name: string;
-  /** The arguments. */
+  /** The arguments; an empty object by default. */
   input?: unknown;
   /**
-   * Ask with a `control_request` first, in the modes `standard` and `acceptEdits` (which lets edits of files run).
-   * `strict` asks for every call, `unrestricted`, the mode of a runtime that was started without one, for none.
+   * Ask with a `control_request` first, in the modes `standard` and `acceptEdits` (which lets edits of files run). The
+   * program's own tools ask there in any case. `strict` asks for every call; `unrestricted`, the mode of a runtime that
+   * was started without one, for `AskUserQuestion` alone.
    */
   needsApproval?: boolean | undefined;
   /** What a tool on the server returns; `ok` by default. */
@@ -117,7 +118,9 @@ export interface ScriptOptions {
   files?: boolean | undefined;
   /**
    * Fields of the successful response to commands, by command type; `null` leaves the answer to the test. They
-   * come before what is built in: runtimes, turns, agents and conversations.
+   * come before what is built in (runtimes, turns, agents and conversations), which does nothing then: of an `input`,
+   * which is accepted unless the fields say otherwise, there is no turn. `terminal_spawn` is answered by
+   * `terminal_spawned`, or with an `error` by `terminal_exited`. Commands that have no answer are refused.
    */
   answers?: Record<string, unknown> | undefined;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use letta_app_client::Server as Core;
+use letta_app_client::{Printed, Server as Core};
 use pyo3::prelude::*;
 
 /// A running App Server. See `_native.pyi`.
@@ -13,6 +13,7 @@ pub(crate) struct Server {
     joined: bool,
     /// There until it is closed.
     core: Mutex<Option<Core>>,
+    printed: Printed,
 }
 
 impl Server {
@@ -21,6 +22,7 @@ impl Server {
             url: core.url().to_owned(),
             token: core.token().map(str::to_owned),
             joined: core.joined(),
+            printed: core.printed(),
             core: Mutex::new(Some(core)),
         }
     }
@@ -47,9 +49,9 @@ impl Server {
         self.joined
     }
 
-    /// The last lines of its output.
+    /// The last lines of its output, also when it is closed.
     fn output(&self) -> Vec<String> {
-        self.core().as_ref().map(Core::output).unwrap_or_default()
+        self.printed.lines()
     }
 
     /// Ends it and waits for that, without holding the interpreter up.

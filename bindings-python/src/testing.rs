@@ -9,6 +9,8 @@ use letta_app_client::testing::{
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::errors::raise;
+
 /// An App Server double on a loopback port. See `_native.pyi`.
 #[pyclass(frozen, module = "letta_app_client._native")]
 pub(crate) struct MockServer(Server);
@@ -52,9 +54,10 @@ impl MockServer {
     }
 
     #[staticmethod]
-    fn scripted(options: &str) -> PyResult<Self> {
+    fn scripted(py: Python<'_>, options: &str) -> PyResult<Self> {
         let options: ScriptOptions = serde_json::from_str(options)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        options.check().map_err(|error| raise(py, &error))?;
         Ok(Self(Server::scripted(options)?))
     }
 

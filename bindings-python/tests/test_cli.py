@@ -76,7 +76,10 @@ def test_wrong_usage_is_noticed_before_anything_is_opened_or_written(tmp_path: P
         ["run", "hi", "--record", str(path)],
         ["run", "hi", "--agent", "a", "--mode", "all"],
         ["tail", "--agent", "a"],
+        ["run", "hi", "--agent", "a", "--model", "m"],
+        ["run", "hi", "--agent", "a", "-q"],
         ["tail", "--json=no"],
+        ["tail", "--seconds", "1.5e19"],
         ["replay", "F", "--record", str(path)],
     ):
         done = app(*wrong, env={"LETTA_URL": "ws://127.0.0.1:9"})
@@ -152,6 +155,109 @@ def test_a_turn_without_a_result_has_a_last_line_too() -> None:
     assert (last["type"], last["error"]["code"]) == ("result", "turn_timeout")
     assert last["result"]["text"] == "Working"
     assert "result" not in last["error"]
+
+
+def test_the_last_line_says_why_there_is_no_turn() -> None:
+    def why(*more: str) -> tuple[int, str]:
+        done = app("run", "?", "--agent", "a", "--json", *more)
+        last = json.loads(done.stdout.splitlines()[-1])
+        assert (last["type"], last["result"]) == ("result", None)
+        assert last["error"]["message"] in done.stderr
+        return done.returncode, last["error"]["code"]
+
+    with MockServer(token="s3cret") as mock:
+        assert why("--url", mock.url) == (4, "auth")
+    with MockServer(answers={"runtime_start": {"success": False, "error": "no"}}) as mock:
+        assert why("--url", mock.url) == (1, "request")
+    assert why("--url", "ws://127.0.0.1:9") == (3, "connection_failed")
+    assert why("--url", "http:") == (2, "invalid_option")
+    with (
+        MockServer([script.turn("Working", hang=True)]) as mock,
+        subprocess.Popen(
+            [*APP, "run", "?", "--url", mock.url, "--agent", "a", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child,
+    ):
+        assert child.stdout is not None
+        assert any(b"Working" in line for line in child.stdout)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 130
+        last = json.loads(child.stdout.readlines()[-1])
+        assert (last["type"], last["error"]["code"]) == ("result", "interrupted")
+
+
+def test_the_time_limit_is_also_that_of_the_start() -> None:
+    with MockServer(answers={"runtime_start": None, "sync": None}) as mock:
+        begun = time.monotonic()
+        late = app("run", "?", "--url", mock.url, "--agent", "a", "--timeout", "1")
+        assert (late.returncode, late.stdout) == (1, "")
+        assert "the session did not start within 1 s" in late.stderr
+        target = ("--url", mock.url, "--agent", "a", "--conversation", "c", "--timeout", "1")
+        late = app("tail", *target)
+        assert late.returncode == 1
+        assert "no answer to `sync` within 1 s" in late.stderr
+        assert time.monotonic() - begun < 10
+
+
+def test_record_has_the_time_limit_too(tmp_path: Path) -> None:
+    with MockServer(answers={"sync": None}) as mock:
+        target = ("--url", mock.url, "--agent", "a", "--conversation", "c", "--timeout", "1")
+        late = app("record", str(tmp_path / "run"), *target)
+    assert late.returncode == 1
+    assert "no answer to `sync` within 1 s" in late.stderr
+
+
+def test_a_directory_that_the_server_does_not_have_is_refused_before_the_prompt() -> None:
+    with MockServer(directories=[]) as mock:
+        target = ("run", "?", "--url", mock.url, "--agent", "a")
+        refused = app(*target, "--cwd", "/no/such")
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "--cwd: the server has no directory /no/such" in refused.stderr
+        mock.assert_received("input", times=0)
+        # Nobody asked for this one.
+        done = app(*target)
+        assert done.returncode == 0
+        assert "the server does not have this directory, and works in /" in done.stderr
+
+
+def test_a_limit_without_a_connection_is_no_success(tmp_path: Path) -> None:
+    for command in (["tail"], ["record", str(tmp_path / "run")]):
+        with (
+            MockServer() as mock,
+            subprocess.Popen(
+                [*APP, *command, "--url", mock.url, "--seconds", "3"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as child,
+        ):
+            assert child.stderr is not None
+            child.stderr.readline()
+            mock.close()
+            said = child.stderr.read()
+            assert child.wait(20) == 3
+            assert "the connection was lost, and is not back: " in said
+
+
+def test_a_connection_that_is_back_counts() -> None:
+    with (
+        MockServer() as mock,
+        subprocess.Popen(
+            [*APP, "tail", "--url", mock.url, "--count", "1", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child,
+    ):
+        assert child.stderr is not None
+        assert child.stdout is not None
+        child.stderr.readline()
+        mock.cut_connections()
+        assert any("the connection is back" in line for line in child.stderr)
+        mock.push({"type": "news"})
+        assert child.stdout.readline() == '{"type":"news"}\n'
+        assert child.wait(20) == 0
 
 
 def test_ctrl_c_ends_the_wait_for_standard_input() -> None:
@@ -356,8 +462,18 @@ def test_doctor_of_a_server_that_is_well() -> None:
         assert "ms for a request" in text
         assert "slow reader" in text
         _, lines = doctor("--url", mock.url, "--token", "s3cret", "--json")
-        verdicts = {json.loads(line)["verdict"] for line in lines.splitlines()}
-        assert verdicts == {"ok"}
+        findings = [json.loads(line) for line in lines.splitlines()]
+        unwell = [finding["check"] for finding in findings if finding["verdict"] != "ok"]
+        assert unwell == ["clock"]
+
+
+def test_doctor_says_what_it_cannot_know() -> None:
+    # The double has no clock to tell of, and without models it does not list them.
+    with MockServer() as mock:
+        code, text = doctor("--url", mock.url)
+    assert code == 0
+    assert "clock        not known: the answer to /readyz has no Date header" in text
+    assert "slow reader  not known: no answer to `list_models` within 3 s" in text
 
 
 def test_doctor_names_cause_and_remedy(tcp_server: Callable[[bytes | None], str]) -> None:

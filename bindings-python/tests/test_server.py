@@ -75,6 +75,7 @@ async def test_it_starts_with_a_token_and_ends_when_it_is_closed(tmp_path: Path)
             await letta.connect(server)
     assert not runs(pid)
     await server.close()
+    assert "\n".join(server.output()).startswith(output)
 
 
 @pytest.mark.anyio

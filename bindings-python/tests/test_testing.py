@@ -173,6 +173,11 @@ def test_mistakes_in_a_turn_are_named_by_their_field(turn: Any, words: str) -> N
         ({"token": 5}, "token: expected text, got int"),
         ({"models": "a/b"}, "models: expected several strings, got str"),
         ({"answers": {"x": 5}}, "answers.x: expected a mapping or None, got int"),
+        ({"answers": {"watch_file": {}}}, "answers.watch_file: this command has no answer"),
+        (
+            {"answers": {"agent_lists": {}}},
+            "answers.agent_lists: there is no such command; did you mean `agent_list`?",
+        ),
         ({"slow_reader_limits": 5}, "slow_reader_limits: expected True, False or a mapping"),
         ({"slow_reader_limits": {"x": 1}}, "slow_reader_limits.x: is not a field of a script"),
     ],
@@ -193,6 +198,22 @@ def test_the_double_has_no_fields_but_those_that_are_checked() -> None:
             _native.MockServer.scripted(text)
         names = set(re.findall("`([a-z_]+)`", str(caught.value)))
         assert names - {"turns"} == set(known)
+
+
+def test_what_a_test_answers_comes_before_what_is_built_in() -> None:
+    answers = {"input": {"accepted": False, "error": "not today"}, "terminal_spawn": {"pid": 7}}
+    with MockServer(answers=answers) as mock, sync.connect(mock.url) as client:
+        with pytest.raises(letta.LettaAppError, match="not today"):
+            client.session(agent_id="a").run("?")
+        with client.terminals.open() as terminal:
+            assert terminal.pid == 7
+
+
+def test_a_call_without_arguments_has_none() -> None:
+    turn = script.turn(tool_calls=[script.call("Read")])
+    with MockServer([turn]) as mock, sync.connect(mock.url) as client:
+        [call] = client.session(agent_id="a").run("?").tool_calls
+        assert call.arguments == "{}"
 
 
 def test_a_turn_written_by_hand_has_the_defaults_of_the_double() -> None:

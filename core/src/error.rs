@@ -350,8 +350,9 @@ impl Error {
         &self.0.command
     }
 
-    /// The code that the program ended with, for [`ErrorKind::ServerStart`]: 127 if a Unix shell did not find
-    /// it; `None` if it was killed, or ran until it was ended from here.
+    /// The code that the program ended with, for [`ErrorKind::ServerStart`]. On Unix it is 127 if there is no such
+    /// program, and 128 more than the number of the signal if one ended it, as 137 if it was killed. `None` if it ran
+    /// until it was ended from here.
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         self.0.exit_code

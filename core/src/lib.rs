@@ -115,7 +115,7 @@ pub use options::{ConnectOptions, TlsOptions, Transport};
 pub use pages::{CronRuns, StoredMessages};
 pub use policy::{Policy, Rule};
 pub use record::{Direction, RecordOptions, RecordWriter, RecordedFrame};
-pub use server::{LineBacklog, OnLine, Server, ServerOptions, StopStart, spawn_server};
+pub use server::{LineBacklog, OnLine, Printed, Server, ServerOptions, StopStart, spawn_server};
 pub use session::{Prompt, Session, SessionOptions, Structured};
 pub use state::{StandbyState, State};
 pub use terminal::Terminal;

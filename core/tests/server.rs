@@ -74,8 +74,10 @@ async fn a_server_starts_with_a_token_and_ends_when_it_is_closed() {
     assert!(output.contains("environment: set"), "{output}");
     assert_eq!(server.connect_options().token.as_deref(), Some(&*token));
     assert!(runs(pid));
+    let printed = server.printed();
     server.shutdown().await;
     assert!(!runs(pid), "a closed server is waited for");
+    assert!(printed.lines().join("\n").starts_with(&output), "{printed:?}");
 }
 
 #[test]
@@ -117,12 +119,27 @@ fn a_start_that_fails_says_what_was_printed() {
     assert_eq!(error.kind(), ErrorKind::ServerStart);
     assert!(error.message().contains("no-such-program-anywhere"), "{error}");
     assert_eq!(error.command(), ["no-such-program-anywhere"]);
+    assert_eq!(error.exit_code(), Some(127));
+    let error = Server::start(&options("kill -9 $$")).unwrap_err();
+    assert_eq!(error.exit_code(), Some(137));
     let nothing = ServerOptions { command: Vec::new(), ..options("") };
     assert_eq!(Server::start(&nothing).unwrap_err().kind(), ErrorKind::InvalidOption);
     let nowhere = ServerOptions { cwd: Some("/nowhere".into()), ..ServerOptions::default() };
     let error = Server::start(&nowhere).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidOption);
     assert_eq!(error.message(), "cwd: there is no directory /nowhere");
+}
+
+#[test]
+fn no_command_of_a_shell_is_a_program() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [&["eval", "touch made"][..], &["exit", "3"], &["set"]] {
+        let command = command.iter().map(|part| (*part).to_owned()).collect();
+        let error = Server::start(&ServerOptions { command, ..options(&folder) }).unwrap_err();
+        assert_eq!(error.exit_code(), Some(127), "{error}");
+        assert!(error.message().contains("not found"), "{error}");
+    }
+    assert!(!folder.path().join("made").exists());
 }
 
 /// Says where it listens and how it is called, and answers a request in the way that stands in `LETTA_TEST`.

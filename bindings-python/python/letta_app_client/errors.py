@@ -334,8 +334,9 @@ class ServerStartError(LettaAppError):
 
     Attributes:
         command: The program and its arguments, as you gave them.
-        exit_code: What it ended with: 127 if a Unix shell did not find it; ``None`` if it was
-            killed, or ran until it was ended from here.
+        exit_code: What it ended with. On Unix it is 127 if there is no such program, and 128 more
+            than the number of the signal if one ended it, as 137 if it was killed. ``None`` if it
+            ran until it was ended from here.
         output_tail: The last lines that it printed, the oldest first.
     """
 

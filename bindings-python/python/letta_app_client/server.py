@@ -68,7 +68,7 @@ class OwnServer:
         return ConnectOptions(url=self.url, **given)
 
     def output(self) -> list[str]:
-        """Returns the last lines that it printed, the oldest first."""
+        """Returns the last lines that it printed, the oldest first; also once it is closed."""
         return self._native.output()
 
     async def close(self) -> None:

@@ -27,18 +27,19 @@ all but replay:
   --url URL           the server; by default LETTA_URL, or else ws://127.0.0.1:4500
   --token TOKEN       its token; better put into LETTA_TOKEN, where no list of processes shows it
   --ca FILE           certificates to trust for wss://
-  --timeout SECONDS   limit for connecting and for a request (10); for run, limit for the turn (none)
+  --timeout SECONDS   limit for connecting and for each request (10); for run, limit for connecting (10),
+                      for starting the session (30) and for the turn (none)
   --record FILE       also write a recording (not for record, which has its own FILE)
 
 run, tail, record:
   --agent ID          the agent; without it, run makes a new one
   --conversation ID   a conversation of that agent; without it, run makes a new one
 run:
-  --model HANDLE      the model of a new agent; by default LETTA_MODEL
+  --model HANDLE      the model of a new agent, so not with --agent; by default LETTA_MODEL
   --mode MODE         standard (the default), acceptEdits, unrestricted or strict
-  --cwd DIR           the working directory; by default this one
+  --cwd DIR           the working directory, which the server has to have; by default this one
   --allow TOOL        a tool that may run without asking; can be repeated
-  PROMPT              - reads it from standard input
+  PROMPT              - reads it from standard input; behind -- words may begin with a -
 tail, record:
   --types A,B         only frames of these types
   --count N           stop after this many frames
@@ -89,7 +90,7 @@ pub(super) struct Args {
     pub(super) conversation: Option<String>,
     pub(super) model: Option<String>,
     pub(super) mode: String,
-    pub(super) cwd: PathBuf,
+    pub(super) cwd: Option<PathBuf>,
     pub(super) allow: Vec<String>,
     pub(super) types: Vec<String>,
     pub(super) count: Option<usize>,
@@ -114,7 +115,7 @@ impl Args {
             conversation: None,
             model: given("LETTA_MODEL"),
             mode: "standard".to_owned(),
-            cwd: PathBuf::from("."),
+            cwd: None,
             allow: Vec::new(),
             types: Vec::new(),
             count: None,
@@ -162,13 +163,13 @@ impl Args {
             "--conversation" => self.conversation = Some(given.name_of_one()?),
             "--model" => self.model = Some(given.name_of_one()?),
             "--mode" => self.mode = given.text()?,
-            "--cwd" => self.cwd = given.path()?,
+            "--cwd" => self.cwd = Some(given.path()?),
             "--allow" => self.allow.push(given.name_of_one()?),
             "--types" => self.types = given.names()?,
             "--count" => self.count = Some(given.count()?),
             "--speed" => self.speed = given.number()?,
             "--color" => self.color = color(&given.text()?)?,
-            other => return Err(format!("there is no option {other}")),
+            other => return Err(usage::unknown(other)),
         }
         Ok(())
     }
@@ -242,12 +243,22 @@ mod tests {
         for (line, wrong) in [
             ("dance", "there is no command \"dance\""),
             ("tail --fast", "there is no option --fast"),
+            ("run hi --timout 3", "there is no option --timout; did you mean --timeout?"),
+            ("run hi -q", "there is no option -q; did you mean --quiet?"),
+            ("run -5", "there is no option -5; behind -- words may begin with a -"),
+            ("replay -f.jsonl", "there is no option -f.jsonl; behind -- words may begin with a -"),
             ("tail --count many", "--count: expected a whole number above 0, got \"many\""),
             ("replay f --speed fast", "--speed: expected a number, got \"fast\""),
             ("tail --count", "--count needs a value"),
             ("replay", "replay: name one file"),
             ("doctor please", "doctor: unexpected argument \"please\""),
             ("bench --timeout 0", "--timeout: expected seconds above 0, got \"0\""),
+            (
+                "tail --seconds 1.5e19",
+                "--seconds: expected at most 31536000 seconds, got \"1.5e19\"",
+            ),
+            ("tail --seconds inf", "--seconds: expected at most 31536000 seconds, got \"inf\""),
+            ("tail --timeout nan", "--timeout: expected seconds above 0, got \"nan\""),
             ("bench --count 0", "--count: expected a whole number above 0, got \"0\""),
             ("tail --types a,,b", "--types: expected names separated by commas, got \"a,,b\""),
             ("doctor --json=no", "--json takes no value"),
@@ -256,6 +267,10 @@ mod tests {
             (
                 "run hi --agent a --mode all",
                 "--mode: expected standard, acceptEdits, unrestricted or strict, got \"all\"",
+            ),
+            (
+                "run hi --agent a --model m",
+                "--model: it is for a new agent; leave out either this or --agent",
             ),
             ("run hi --model m --conversation c", "--conversation: pass its --agent as well"),
             ("tail --agent a", "tail: pass both --agent and --conversation, or neither"),
@@ -282,6 +297,8 @@ mod tests {
         }
         let said = parse("run --agent a -- -h").unwrap().command;
         assert_eq!(said, Command::Run { prompt: "-h".to_owned() });
+        let said = parse("run --agent a -").unwrap().command;
+        assert_eq!(said, Command::Run { prompt: "-".to_owned() });
     }
 
     #[cfg(unix)]

@@ -18,14 +18,14 @@ pub(super) async fn run(args: &Args, out: &mut Out) -> Outcome {
     let count = args.count.unwrap_or(100).max(1);
     let mut connects = Vec::new();
     for _ in 1..CONNECTS {
-        let client = Client::new(target::brisk(args))?;
+        let client = Client::new(target::options(args))?;
         let begun = Instant::now();
         client.connect().await?;
         connects.push(begun.elapsed());
         client.close().await;
     }
     let begun = Instant::now();
-    let client = target::connected(target::brisk(args), out).await?;
+    let client = target::connected(target::options(args), out).await?;
     connects.push(begun.elapsed());
     out.note(&format!("{count} requests one after the other"));
     let mut trips = Vec::new();

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// No time that is given is longer: clocks cannot count to any.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// An option of a command line. Its value stands behind a `=`, or is the next word.
 pub(super) struct Given<'a> {
     name: String,
@@ -13,12 +16,13 @@ pub(super) struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// The option that a word is; `None` for another word.
+    /// The option that a word is; `None` for another word, which may be a `-` alone but not begin with one.
     pub(super) fn of(word: &OsStr, rest: &'a mut dyn Iterator<Item = OsString>) -> Option<Self> {
         let (name, inline) = match word.to_string_lossy().as_ref() {
             "-h" => ("--help".to_owned(), None),
             "-V" => ("--version".to_owned(), None),
-            text if !text.starts_with("--") => return None,
+            "-" => return None,
+            text if !text.starts_with('-') => return None,
             _ => parted(word),
         };
         Some(Self { name, inline, rest })
@@ -86,8 +90,13 @@ impl<'a> Given<'a> {
 
     pub(super) fn seconds(mut self) -> Result<Duration, String> {
         let text = self.take_text()?;
-        let seconds = text.parse().ok().and_then(|time| Duration::try_from_secs_f64(time).ok());
-        let usable = seconds.filter(|time| !time.is_zero());
+        let seconds: Option<f64> = text.parse().ok();
+        if seconds.is_some_and(|seconds| seconds > LONGEST.as_secs_f64()) {
+            let most = LONGEST.as_secs();
+            return Err(format!("{}: expected at most {most} seconds, got {text:?}", self.name));
+        }
+        let usable = seconds.and_then(|time| Duration::try_from_secs_f64(time).ok());
+        let usable = usable.filter(|time| !time.is_zero());
         usable.ok_or_else(|| format!("{}: expected seconds above 0, got {text:?}", self.name))
     }
 

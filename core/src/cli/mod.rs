@@ -24,7 +24,13 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 
 use args::{Args, Command};
+#[cfg(test)]
+pub(crate) use doctor::WIDTH_WAIT;
+#[cfg(test)]
+pub(crate) use given::LONGEST;
 use out::Out;
+#[cfg(test)]
+pub(crate) use target::{LIMIT, START_LIMIT};
 
 use crate::error::{Error, ErrorKind};
 
@@ -98,6 +104,12 @@ pub fn main<S: AsRef<OsStr>>(arguments: &[S]) -> Exit {
         }
         Err(error) => Err(error.into()),
     };
+    if let (Command::Run { .. }, true, Err(stop)) = (&args.command, args.json, &outcome)
+        && let Some(line) = run::last_line(stop)
+    {
+        // Where nobody reads it the exit code still says so.
+        out.line(line).unwrap_or_default();
+    }
     match outcome {
         Ok(exit) => exit,
         Err(Stop::Unread) => Exit::Done,

@@ -1,5 +1,7 @@
 //! `run`: one turn, its text on standard output, everything else beside it.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::args::Args;
@@ -9,16 +11,15 @@ use super::words::{harmless, short};
 use super::{Exit, Outcome, Stop, target, typed};
 use crate::client::Client;
 use crate::engine::{TurnEvent, TurnOptions, TurnResult, TurnStatus};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::events::Event;
-use crate::session::SessionOptions;
+use crate::policy::Policy;
+use crate::session::{Session, SessionOptions};
 use crate::turn::TurnUpdate;
 
 pub(super) async fn run(args: &Args, prompt: &str, out: &mut Out) -> Outcome {
     let prompt = if prompt == "-" { typed::all().await? } else { prompt.to_owned() };
-    let mut options = target::options(args);
-    options.connect_timeout = args.timeout.unwrap_or(options.connect_timeout);
-    let client = target::connected(options, out).await?;
+    let client = target::connected(target::options(args), out).await?;
     turn(args, &client, prompt, out).await
 }
 
@@ -31,13 +32,47 @@ fn session_options(args: &Args) -> SessionOptions {
     if let Some(conversation) = &args.conversation {
         options = options.conversation(conversation);
     }
-    options.mode(&args.mode).cwd(&args.cwd)
+    options.mode(&args.mode).cwd(args.cwd.as_deref().unwrap_or_else(|| Path::new(".")))
+}
+
+/// Starts the session, for as long as that may take.
+async fn started(args: &Args, client: &Client, policy: Policy) -> Result<Session, Stop> {
+    let limit = target::start_limit(args);
+    let starting = client.session(session_options(args).approvals(policy));
+    let started = tokio::time::timeout(limit, starting).await;
+    let late = |_| {
+        let message = format!("the session did not start within {} s", limit.as_secs_f64());
+        Error::new(ErrorKind::RequestTimeout, message)
+    };
+    Ok(started.map_err(late)??)
+}
+
+/// Refuses a directory that was asked for and that the server has not taken, before anything works elsewhere.
+fn check_directory(args: &Args, session: &Session, out: &mut Out) -> Result<(), Stop> {
+    if !session.cwd_ignored() {
+        return Ok(());
+    }
+    let kept = session.cwd().unwrap_or_default();
+    let Some(wanted) = &args.cwd else {
+        out.aside(
+            &format!("the server does not have this directory, and works in {kept}"),
+            Look::Warn,
+        );
+        return Ok(());
+    };
+    let wanted = std::path::absolute(wanted)?;
+    let message = format!(
+        "--cwd: the server has no directory {}, and would work in {kept}; nothing was sent",
+        wanted.display()
+    );
+    Err(Error::new(ErrorKind::InvalidOption, message).into())
 }
 
 async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Outcome {
     let mut events = client.events();
     let (policy, mut desk) = ask::policy(&args.allow);
-    let session = client.session(session_options(args).approvals(policy)).await?;
+    let session = started(args, client, policy).await?;
+    check_directory(args, &session, out)?;
     out.note(&format!("{} {}", session.agent_id(), session.conversation_id()));
     let limits = TurnOptions { timeout: args.timeout, ..session.turn_options() };
     let mut turn = session.send_with(prompt, limits)?;
@@ -62,20 +97,32 @@ async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Ou
     desk.close(out);
     match turn.result().await {
         Ok(result) => finish(args, &result, speaking, out),
-        Err(error) => failed(args, error, speaking, out),
+        Err(error) => {
+            if speaking {
+                out.text("\n")?;
+            }
+            Err(error.into())
+        }
     }
 }
 
-/// The end of a turn without a result; what there is of one is in the error.
-fn failed(args: &Args, error: Error, speaking: bool, out: &mut Out) -> Outcome {
-    if args.json {
-        let mut why: Value = serde_json::from_str(&error.to_json()).unwrap_or_default();
-        let result = why.as_object_mut().and_then(|why| why.remove("result"));
-        out.line(json!({ "type": "result", "result": result, "error": why }).to_string())?;
-    } else if speaking {
-        out.text("\n")?;
-    }
-    Err(error.into())
+/// The last line of `run --json` where there is no result of a turn: why, and what there is of a result.
+pub(super) fn last_line(stop: &Stop) -> Option<String> {
+    let mut why: Value = match stop {
+        Stop::Error(error) => serde_json::from_str(&error.to_json()).unwrap_or_default(),
+        Stop::Interrupted => interrupted(),
+        Stop::Unread => return None,
+    };
+    let result = why.as_object_mut().and_then(|why| why.remove("result"));
+    Some(json!({ "type": "result", "result": result, "error": why }).to_string())
+}
+
+/// Ctrl-C, in the form of an error. A client has none for it.
+fn interrupted() -> Value {
+    let error = Error::new(ErrorKind::TurnAborted, "Ctrl-C was pressed");
+    let mut why: Value = serde_json::from_str(&error.to_json()).unwrap_or_default();
+    why["code"] = "interrupted".into();
+    why
 }
 
 /// Why nothing comes, where there is no connection.

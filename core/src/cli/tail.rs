@@ -1,29 +1,26 @@
 //! `tail`: the frames of a server as they come.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::args::Args;
+use super::given::LONGEST;
 use super::out::{Look, Out};
 use super::{Exit, Outcome, Stop, render, target};
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
 use crate::events::Event;
+use crate::state::State;
 
 pub(super) async fn run(args: &Args, out: &mut Out) -> Outcome {
-    let mut options = target::options(args);
-    if let Some(limit) = args.timeout {
-        options.connect_timeout = limit;
-        options.request_timeout = limit;
-    }
-    let client = Client::new(options.clone())?;
+    let client = Client::new(target::options(args))?;
     out.clients.push(client.clone());
     let mut events = client.events();
     client.connect().await?;
     out.note(&format!("connected to {}", crate::options::shown(&args.url)));
     subscribe(args, &client).await?;
-    follow(args, &mut events, out, true).await
+    follow(args, &client, &mut events, out, true).await
 }
 
 /// Asks for the events of the conversation that the options name; a server sends them to those who do.
@@ -38,17 +35,19 @@ pub(super) async fn subscribe(args: &Args, client: &Client) -> Result<(), Stop> 
     }
 }
 
-/// Counts, and where wanted shows, frames until a limit of the options or the end of the connection.
+/// Counts, and where wanted shows, frames until a limit of the options or the end of the connection. One that is lost
+/// is opened again; a limit that comes meanwhile is no success.
 pub(super) async fn follow(
     args: &Args,
+    client: &Client,
     events: &mut crate::Events,
     out: &mut Out,
     show: bool,
 ) -> Outcome {
     let begun = Instant::now();
     let end = args.seconds.map(|seconds| tokio::time::Instant::now() + seconds);
-    let far = tokio::time::Instant::now() + Duration::from_secs(365 * 86_400);
-    let mut seen = 0;
+    let far = tokio::time::Instant::now() + LONGEST;
+    let (mut seen, mut lost) = (0, String::new());
     while args.count.is_none_or(|count| seen < count) {
         let event = tokio::select! {
             event = events.next() => event,
@@ -71,6 +70,11 @@ pub(super) async fn follow(
             }
             Some(Event::Disconnected { reason, will_reconnect: true, .. }) => {
                 out.aside(&format!("the connection was lost: {reason}"), Look::Warn);
+                lost = reason;
+            }
+            Some(Event::State { state: State::Open, .. }) if !lost.is_empty() => {
+                out.aside("the connection is back", Look::Warn);
+                lost.clear();
             }
             Some(Event::Disconnected { reason, code, .. }) => {
                 let message = format!("the connection was lost: {reason}");
@@ -90,6 +94,12 @@ pub(super) async fn follow(
         }
     }
     out.note(&format!("{seen} frames"));
+    let is_open = client.state() == State::Open;
+    if !is_open && args.count.is_none_or(|count| seen < count) {
+        let reason = if lost.is_empty() { String::new() } else { format!(": {lost}") };
+        let message = format!("the connection was lost, and is not back{reason}");
+        return Err(Error::new(ErrorKind::Disconnected, message).into());
+    }
     Ok(Exit::Done)
 }
 

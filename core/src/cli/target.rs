@@ -3,29 +3,43 @@
 use std::time::Duration;
 
 use super::Stop;
-use super::args::Args;
+use super::args::{Args, Command};
 use super::out::Out;
 use super::words::short;
 use crate::client::Client;
 use crate::options::ConnectOptions;
 use crate::record::RecordOptions;
 
-/// How to reach the server.
+/// How long connecting may take, and the answer to a request, where `--timeout` does not say.
+pub(crate) const LIMIT: Duration = Duration::from_secs(10);
+/// How long `run` may take to start its session, which may make an agent, where `--timeout` does not say.
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How to reach the server, for every command.
 pub(super) fn options(args: &Args) -> ConnectOptions {
     let mut options = ConnectOptions::new(args.url.clone());
     options.token.clone_from(&args.token);
     options.tls.ca.clone_from(&args.ca);
-    options.record = args.record.clone().map(RecordOptions::new);
+    let file = match &args.command {
+        Command::Record { file } => Some(file),
+        _ => args.record.as_ref(),
+    };
+    options.record = file.map(RecordOptions::new);
+    options.connect_timeout = args.timeout.unwrap_or(LIMIT);
+    options.request_timeout = match &args.command {
+        Command::Run { .. } => start_limit(args),
+        _ => args.timeout.unwrap_or(LIMIT),
+    };
+    if matches!(args.command, Command::Doctor | Command::Bench) {
+        // What goes wrong is what they are to tell.
+        options.reconnect = None;
+    }
     options
 }
 
-/// For commands whose time limit is that of connecting and of requests.
-pub(super) fn brisk(args: &Args) -> ConnectOptions {
-    let mut options = options(args).reconnect(None);
-    let limit = args.timeout.unwrap_or(Duration::from_secs(10));
-    options.connect_timeout = limit;
-    options.request_timeout = limit;
-    options
+/// How long `run` may take to start its session.
+pub(super) fn start_limit(args: &Args) -> Duration {
+    args.timeout.unwrap_or(START_LIMIT)
 }
 
 /// A client that is connected.

@@ -1,6 +1,8 @@
 //! Which options a command has, and which of them go together: found before anything is opened or written.
 
 use super::args::{Args, Command};
+use super::words::short;
+use crate::protocol::slips::meant;
 
 /// Of all commands.
 const SHOWING: [&str; 3] = ["--json", "--color", "--quiet"];
@@ -8,6 +10,8 @@ const SHOWING: [&str; 3] = ["--json", "--color", "--quiet"];
 const CONNECTING: [&str; 5] = ["--url", "--token", "--ca", "--timeout", "--record"];
 const RUN: [&str; 6] = ["--agent", "--conversation", "--model", "--mode", "--cwd", "--allow"];
 const FRAMES: [&str; 5] = ["--agent", "--conversation", "--types", "--count", "--seconds"];
+/// Of other commands, or of none in particular.
+const OTHERS: [&str; 3] = ["--speed", "--help", "--version"];
 
 const MODES: [&str; 4] = ["standard", "acceptEdits", "unrestricted", "strict"];
 
@@ -32,7 +36,31 @@ pub(super) fn check(args: &Args, names: &[String]) -> Result<(), String> {
     if let Some(name) = names.iter().find(|name| !has(name)) {
         return Err(format!("{command} has no option {name}"));
     }
+    if args.agent.is_some() && names.iter().any(|name| name == "--model") {
+        return Err("--model: it is for a new agent; leave out either this or --agent".to_owned());
+    }
     values(args, command)
+}
+
+/// What is wrong with an option that no command has.
+pub(super) fn unknown(name: &str) -> String {
+    let known = SHOWING.into_iter().chain(CONNECTING).chain(RUN).chain(FRAMES).chain(OTHERS);
+    let near = match name.strip_prefix('-').filter(|rest| rest.chars().count() == 1) {
+        Some(letter) => only(known.filter(|known| known[2..].starts_with(letter))),
+        None => meant(name, known),
+    };
+    let name = short(name, 60);
+    match near {
+        Some(near) => format!("there is no option {name}; did you mean {near}?"),
+        None if name.starts_with("--") => format!("there is no option {name}"),
+        None => format!("there is no option {name}; behind -- words may begin with a -"),
+    }
+}
+
+/// The one name there is, however often.
+fn only(mut names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let first = names.next()?;
+    names.all(|name| name == first).then_some(first)
 }
 
 fn values(args: &Args, command: &str) -> Result<(), String> {

@@ -119,7 +119,10 @@ fn members(shapes: &'static [Shape]) -> Vec<&'static [FieldSpec]> {
 ///
 /// It is where it is only written in another notation (`agentId`), where two neighbours have changed
 /// places, or, in names of six letters or more, where one letter is missing, too many or another one.
-fn meant(name: &str, known: impl Iterator<Item = &'static str> + Clone) -> Option<&'static str> {
+pub(crate) fn meant(
+    name: &str,
+    known: impl Iterator<Item = &'static str> + Clone,
+) -> Option<&'static str> {
     let plain = letters(name);
     let same = known.clone().find(|each| letters(each) == plain);
     same.or_else(|| known.into_iter().find(|each| is_slip(&plain, &letters(each))))

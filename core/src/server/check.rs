@@ -9,6 +9,11 @@ pub(super) fn check(options: &ServerOptions) -> Result<(), Error> {
     if options.command.is_empty() {
         return refused("command: expected a program and its arguments, got nothing");
     }
+    if options.command[0].starts_with('-') {
+        // The shell that runs it would take it for an option of its own.
+        let message = format!("command[0]: expected a program, got {:?}", options.command[0]);
+        return refused(message);
+    }
     for (index, part) in options.command.iter().enumerate() {
         if part.contains('\0') {
             let message =
@@ -54,6 +59,7 @@ mod tests {
                 command(&["letta", "a\0b"]),
                 r#"command[1]: expected text without a NUL character, got "a\0b""#,
             ),
+            (command(&["-c", "x"]), r#"command[0]: expected a program, got "-c""#),
             (env("", "x"), r#"env: expected names without = or NUL, got """#),
             (env("A=B", "x"), r#"env: expected names without = or NUL, got "A=B""#),
             (env("A\0", "x"), r#"env: expected names without = or NUL, got "A\0""#),

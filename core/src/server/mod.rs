@@ -26,8 +26,8 @@ pub use backlog::LineBacklog;
 pub(crate) use lines::MAX_LINE;
 #[cfg(test)]
 pub(crate) use output::KEPT_LINES;
-pub use output::OnLine;
 use output::Output;
+pub use output::{OnLine, Printed};
 use patience::Patience;
 #[cfg(test)]
 pub(crate) use process::END_WAIT;
@@ -38,7 +38,7 @@ pub use stop::StopStart;
 #[derive(Clone)]
 pub struct ServerOptions {
     /// The program and its arguments; `--listen` and the options for the token are added. `letta server` by
-    /// default. It is found in `PATH`, without a shell.
+    /// default. It is found in `PATH`, and is never a shell's own command.
     pub command: Vec<String>,
     /// The directory that the server runs in, and in which conversations start that do not name one; by default
     /// this process's.
@@ -217,10 +217,17 @@ impl Server {
         self.process.is_none()
     }
 
-    /// The last lines of its output, the oldest first; nothing of a server that was joined.
+    /// The last lines of its output, the oldest first; nothing of a server that was joined. See [`Server::printed`]
+    /// for those that it prints when it is closed.
     #[must_use]
     pub fn output(&self) -> Vec<String> {
-        self.process.as_ref().map(Process::output).unwrap_or_default()
+        self.printed().lines()
+    }
+
+    /// The same lines for somebody who outlives this, and wants to know what the server printed to its end.
+    #[must_use]
+    pub fn printed(&self) -> Printed {
+        Printed::new(self.process.as_ref().map(Process::output))
     }
 
     /// How clients reach it.

@@ -14,7 +14,7 @@ pub(crate) const KEPT_LINES: usize = 50;
 /// What a line begins with that tells the address.
 const LISTENING: &str = "Listening on ";
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     lines: VecDeque<String>,
     url: Option<String>,
@@ -26,9 +26,26 @@ struct State {
 pub type OnLine = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Read by threads of its own, so that a server never waits for a reader.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Output {
     shared: Arc<(Mutex<State>, Condvar)>,
+}
+
+/// What a server has printed, for as long as somebody has this: also when the server is closed. See
+/// [`Server::printed`](super::Server::printed).
+#[derive(Debug, Clone, Default)]
+pub struct Printed(Option<Output>);
+
+impl Printed {
+    pub(super) const fn new(output: Option<Output>) -> Self {
+        Self(output)
+    }
+
+    /// The last 50 lines, the oldest first; nothing of a server that was joined.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.0.as_ref().map(Output::tail).unwrap_or_default()
+    }
 }
 
 impl Output {

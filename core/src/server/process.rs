@@ -36,12 +36,14 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// code, and comes when the thread ends that started the shell.) Where the system does not show a
 /// process' parent he asks whether there is a process of the owner's number, which at worst is
 /// another one by then; the read decides in that case.
+///
+/// The program is run by `exec`, which looks for programs alone: a name may also be one of the shell's own commands.
 #[cfg(unix)]
 const GUARD: &str = r#"
 trap : TERM HUP INT
 exec 3<&0 </dev/null
 owner=$PPID
-"$@" 3<&- &
+exec "$@" 3<&- &
 server=$!
 finish() { kill -TERM 0; sleep 3; kill -KILL 0; }
 owned() {
@@ -125,8 +127,8 @@ impl Process {
         Ok(Self { child: Some(child), hold, owner: std::process::id(), output })
     }
 
-    pub(super) fn output(&self) -> Vec<String> {
-        self.output.tail()
+    pub(super) fn output(&self) -> Output {
+        self.output.clone()
     }
 
     /// Waits until the server says where it listens.

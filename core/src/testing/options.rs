@@ -7,6 +7,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::outbox::SlowReaderLimits;
+use super::scripted::answers;
+use crate::error::Error;
 
 /// The wire behaviour of a server (protocol reference, section 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -80,9 +82,11 @@ pub struct ScriptOptions {
     pub models: Option<Vec<String>>,
     /// Whether there are files: in a temporary folder, [`MockServer::folder`](super::MockServer::folder), which is removed with the server.
     pub files: bool,
-    /// Fields of the successful response to further commands, by command type; `null` leaves the answer to the
-    /// test. They come before what is built in, except for `input`. Commands that are neither built in nor named
-    /// here get silence, as from a server that does not know them.
+    /// Fields of the successful response to commands, by command type; `null` leaves the answer to the test. They come
+    /// before what is built in, which does nothing then: of an `input`, which is accepted unless the fields say
+    /// otherwise, there is no turn. `terminal_spawn` is answered by `terminal_spawned`, or with an `error` by
+    /// `terminal_exited`. Commands that are neither built in nor named here get silence, as from a server that does
+    /// not know them.
     pub answers: BTreeMap<String, Value>,
 }
 
@@ -101,6 +105,18 @@ impl Default for ScriptOptions {
             files: false,
             answers: BTreeMap::new(),
         }
+    }
+}
+
+impl ScriptOptions {
+    /// Whether they can be used: every one of the [`answers`](Self::answers) has to be an object or `null`, and that
+    /// of a command that has an answer. A command that the protocol does not define may be one of a later server.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption), which names the option.
+    pub fn check(&self) -> Result<(), Error> {
+        answers::check(&self.answers)
     }
 }
 
@@ -202,8 +218,8 @@ impl ScriptedTurn {
 pub struct ScriptedCall {
     /// The name of the tool.
     pub name: String,
-    /// The arguments.
-    #[serde(default)]
+    /// The arguments; an empty object when they are left out.
+    #[serde(default = "no_arguments")]
     pub input: Value,
     /// Ask with a `control_request` first, as a real server does for a tool that writes or runs commands. The
     /// permission mode of the runtime matters too: `strict` asks for every call, `unrestricted` (which a runtime
@@ -214,6 +230,10 @@ pub struct ScriptedCall {
     /// What a tool on the server returns.
     #[serde(default = "default_result")]
     pub result: String,
+}
+
+fn no_arguments() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 fn default_result() -> String {

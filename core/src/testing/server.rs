@@ -51,8 +51,8 @@ impl MockServer {
     ///
     /// The lines are taken strictly in file order. Where the recorded client sent something, the player waits until
     /// the connected one sends a command of the same `type` (and, for `input`, the same `payload.kind`); request ids
-    /// and client message ids may differ and are translated in what follows. Frames of the server are sent without
-    /// the recorded pauses. After the last line all sockets are closed and the port refuses connections.
+    /// and client message ids may differ and are translated in what follows. Frames of the server are sent at the
+    /// pace that [`PlayOptions::speed`] says, by default without the recorded pauses. After the last line all sockets are closed and the port refuses connections.
     ///
     /// # Errors
     ///
@@ -68,8 +68,9 @@ impl MockServer {
     ///
     /// # Errors
     ///
-    /// When no port or no thread is available.
+    /// When no port or no thread is available; for options that cannot be used ([`ScriptOptions::check`]).
     pub fn scripted(options: ScriptOptions) -> io::Result<Self> {
+        options.check().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let gate = Gate { generation: options.generation, token: options.token.clone() };
         let limits = options.slow_reader_limits;
         let ping_interval = options.ping_interval_ms.map(Duration::from_millis);

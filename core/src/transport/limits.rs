@@ -140,6 +140,18 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
+        // These are of the command line, which a build may lack: `command_line` compares them.
+        ("`--timeout` for connecting", time(Duration::from_secs(10))),
+        ("`--timeout` for a request", time(Duration::from_secs(10))),
+        ("`--timeout` for the session", time(Duration::from_secs(30))),
+        ("`--timeout` for the turn", "none".to_owned()),
+        ("`--seconds`", "none".to_owned()),
+        ("`--count`", "none".to_owned()),
+        ("seconds that `letta-app` takes for an option", time(Duration::from_secs(31_536_000))),
+        (
+            "an answer to `doctor`, by which it measures the connection",
+            time(Duration::from_secs(3)),
+        ),
     ])
 }
 
@@ -157,4 +169,13 @@ fn the_document_has_the_limits_of_the_code_and_no_others() {
         }
     }
     assert_eq!(documented, limits());
+}
+
+#[cfg(feature = "cli")]
+#[test]
+fn command_line() {
+    use crate::cli::{LIMIT, LONGEST, START_LIMIT, WIDTH_WAIT};
+
+    let seconds = [LIMIT, START_LIMIT, LONGEST, WIDTH_WAIT].map(|limit| limit.as_secs());
+    assert_eq!(seconds, [10, 30, 31_536_000, 3]);
 }

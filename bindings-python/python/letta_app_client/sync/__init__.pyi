@@ -2265,7 +2265,7 @@ class OwnServer(Face):
         """
 
     def output(self) -> list[str]:
-        """Returns the last lines that it printed, the oldest first."""
+        """Returns the last lines that it printed, the oldest first; also once it is closed."""
 
     def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.

@@ -22,10 +22,11 @@ def call(
     Args:
         name: The tool. A tool that a client registered as external is really called; for any
             other, the server pretends to run it.
-        input: The arguments.
+        input: The arguments; none by default.
         needs_approval: Ask with a ``control_request`` first, in the modes ``standard`` and
-            ``acceptEdits`` (which lets edits of files run). ``strict`` asks for every call,
-            ``unrestricted``, the mode of a runtime that was started without one, for none.
+            ``acceptEdits`` (which lets edits of files run). The program's own tools ask there in
+            any case. ``strict`` asks for every call; ``unrestricted``, the mode of a runtime that
+            was started without one, for ``AskUserQuestion`` alone.
         result: What a tool on the server returns.
 
     Raises:

@@ -60,9 +60,12 @@ class MockServer:
                 last one is repeated.
             generation: One socket for everything (``single``) or two (``split``).
             token: The token that clients must have.
-            answers: The fields of the successful response to commands, by command type; they come
-                before what is built in, which is runtimes, turns, agents and conversations;
-                ``None`` leaves the answer to the test.
+            answers: The fields of the successful response to commands, by command type; ``None``
+                leaves the answer to the test. They come before what is built in (runtimes, turns,
+                agents and conversations), which does nothing then: of an ``input``, which is
+                accepted unless the fields say otherwise, there is no turn. ``terminal_spawn`` is
+                answered by ``terminal_spawned``, or with an ``error`` by ``terminal_exited``.
+                Commands that have no answer are refused.
             models: The handles that ``list_models`` returns; without them, ``answers`` decides.
             files: Whether there is a temporary folder, ``folder``, in which ``read_file`` and
                 similar commands work.

@@ -22,7 +22,7 @@ const SLOW_TRIP_MS: f64 = 500.0;
 /// Below this rate a turn of a fast model can be faster than the way to here.
 const SLOW_BYTES: f64 = 256.0 * 1024.0;
 const TRIPS: usize = 10;
-const WIDTH_WAIT: Duration = Duration::from_secs(3);
+pub(crate) const WIDTH_WAIT: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -47,7 +47,7 @@ pub(super) struct Checks {
 
 impl Checks {
     pub(super) fn new(args: &Args) -> Self {
-        let options = target::brisk(args);
+        let options = target::options(args);
         Self { options, step: Step::Connect, client: None, median_ms: 0.0, exit: Exit::Failed }
     }
 
@@ -205,10 +205,17 @@ impl Checks {
     /// By the `Date` of an answer, which has whole seconds.
     async fn clock(&mut self) -> Vec<Finding> {
         let Ok(endpoint) = self.options.check() else { return Vec::new() };
-        let Ok(answer) = fetch(&endpoint, &self.options, "/readyz").await else {
-            return Vec::new();
+        let answer = match fetch(&endpoint, &self.options, "/readyz").await {
+            Ok(answer) => answer,
+            Err(error) => return vec![not_known("clock", error.message())],
         };
-        let Some(theirs) = answer.header("date").and_then(seconds_of) else { return Vec::new() };
+        let Some(date) = answer.header("date") else {
+            return vec![not_known("clock", "the answer to /readyz has no Date header")];
+        };
+        let Some(theirs) = seconds_of(date) else {
+            let why = format!("{date:?} in the answer to /readyz is not a date");
+            return vec![not_known("clock", &why)];
+        };
         let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let skew = ours.abs_diff(theirs);
         vec![if skew <= 2 {
@@ -260,9 +267,14 @@ impl Checks {
         let before = client.counters().bytes;
         let begun = Instant::now();
         let asked = client.request("list_models", json!({}));
-        // Nobody knows why there is no answer, and it is not what was to be found out.
-        if !matches!(tokio::time::timeout(WIDTH_WAIT, asked).await, Ok(Ok(_))) {
-            return Vec::new();
+        // That there is no answer is not what was to be found out.
+        let why = match tokio::time::timeout(WIDTH_WAIT, asked).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error.message().to_owned()),
+            Err(_) => Some(format!("no answer to `list_models` within {} s", WIDTH_WAIT.as_secs())),
+        };
+        if let Some(why) = why {
+            return vec![not_known("slow reader", &why)];
         }
         let bytes = client.counters().bytes - before;
         let took = begun.elapsed().as_secs_f64() - self.median_ms / 1000.0;
@@ -278,6 +290,11 @@ impl Checks {
         vec![Finding::new("slow reader", Verdict::Warn, text)
             .hint("a server ends a connection when 512 frames or 16 MiB are waiting to be sent; many fast turns at once may get there")]
     }
+}
+
+/// What could not be looked at, and why.
+fn not_known(check: &'static str, why: &str) -> Finding {
+    Finding::new(check, Verdict::Warn, format!("not known: {why}"))
 }
 
 fn capabilities(info: &Value, there: bool) -> Vec<&str> {

@@ -10,6 +10,8 @@ use super::out::{Look, Out};
 use super::words::harmless;
 use super::{Exit, Outcome};
 use checks::Checks;
+#[cfg(test)]
+pub(crate) use checks::WIDTH_WAIT;
 
 /// How a look at something went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::super::http::app_server_info;
 use super::super::parse::parsed;
 use super::abort;
 use super::agents;
+use super::answers;
 use super::conversations;
 use super::files;
 use super::frames::{self, Draft, timestamp, uuid};
@@ -19,21 +20,6 @@ use super::watch;
 use super::world::{Scope, State, Step, World};
 
 const LIST: &str = "conversation_messages_list";
-
-/// What a test may answer in place of the double.
-const ANSWERABLE: [&[&str]; 5] = [
-    &agents::COMMANDS,
-    &conversations::COMMANDS,
-    &files::COMMANDS,
-    &["list_models", "update_model"],
-    &[
-        "abort_message",
-        "remove_queue_item",
-        "runtime_external_tools_update",
-        "runtime_start",
-        "sync",
-    ],
-];
 
 /// Handles a frame. `false` when a real server would have treated it as unknown: it says nothing then.
 pub(super) fn handle(world: &World, socket: u64, text: &str) -> bool {
@@ -60,13 +46,8 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
     let state = &mut *world.lock();
     let kind = frame["type"].as_str()?;
     // What a test says comes before what is built in.
-    if ANSWERABLE.iter().any(|family| family.contains(&kind))
-        && let Some(answer) = state.options.answers.get(kind).cloned()
-    {
-        if let Some(id) = request_id {
-            answered(state, client, id, kind, &answer);
-        }
-        return Some(());
+    if let Some(answer) = state.options.answers.get(kind).cloned() {
+        return answers::give(state, client, request_id, frame, &answer);
     }
     match kind {
         "runtime_start" => start::runtime_start(state, client, request_id?, frame),
@@ -105,26 +86,12 @@ fn dispatch(world: &World, client: u64, frame: &Value) -> Option<()> {
         "update_model" if state.options.models.is_some() => {
             update_model(state, client, request_id?, frame)
         }
-        LIST if !state.options.answers.contains_key(LIST) => {
-            store::list(state, client, request_id?, frame)
-        }
+        LIST => store::list(state, client, request_id?, frame),
         "runtime_external_tools_update" if state.is_single() => {
             start::tools_update(state, client, request_id?, frame)
         }
         "external_tool_call_response" => external_result(state, client, request_id?, frame),
-        other => {
-            let answer = state.options.answers.get(other)?.clone();
-            answered(state, client, request_id?, other, &answer);
-            Some(())
-        }
-    }
-}
-
-/// Answers as a test says; not at all where it leaves that to itself.
-fn answered(state: &State, client: u64, id: &str, kind: &str, answer: &Value) {
-    if !answer.is_null() {
-        let fields = answer.as_object().cloned().unwrap_or_default();
-        respond(state, client, kind, id, fields);
+        _ => None,
     }
 }
 

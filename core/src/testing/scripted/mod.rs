@@ -3,6 +3,7 @@
 
 mod abort;
 mod agents;
+pub(super) mod answers;
 mod commands;
 mod conversations;
 mod existence;
