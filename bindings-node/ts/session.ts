@@ -254,23 +254,28 @@ export class Session {
 
   /**
    * Copies the conversation into a new one, with the same mode and directory: `conversation_fork`, then
-   * `runtime_start`.
+   * `runtime_start`. A session that does not know its directory, because it has asked for none, first asks the
+   * server for it (`sync`). `signal` cancels only the copying: the turns of the copy do not have it.
    */
   async fork(options: CallOptions = {}): Promise<Session> {
+    const { signal } = checkedOptions(options, CALL_NAMES);
+    const call = { signal: checkedSignal(signal) };
+    // The server starts a copy in its own directory, not in the one of the conversation.
+    const cwd = this.#cwd ?? (await this.#directory(call));
     const command = {
       conversation_id: this.conversationId,
       // Every agent has a conversation of that name.
       ...(this.conversationId === "default" && { body: { agent_id: this.agentId } }),
     };
-    const response = await this.#client.conversations.fork(command, options);
+    const response = await this.#client.conversations.fork(command, call);
     if (!response.success || !response.conversation) throw refused("conversation_fork", response);
     return Session.open(this.#client, {
       ...this.#turns,
-      ...options,
+      ...call,
       agentId: this.agentId,
       conversationId: response.conversation.id,
       mode: this.#start.mode,
-      cwd: this.#cwd,
+      cwd,
       ...this.#given,
     });
   }
@@ -430,8 +435,15 @@ export class Session {
     this.#client.send({ type: "change_device_state", runtime: this.runtime, payload });
   }
 
-  /** Asks for the directory: the snapshot comes before the answer (section 16). */
+  /** Takes what the server says of the directory it was asked for. */
   async #look(wanted: string, options: CallOptions): Promise<void> {
+    const seen = await this.#directory(options);
+    this.#cwd = seen;
+    this.#cwdIgnored = seen !== undefined && !isAt(seen, wanted);
+  }
+
+  /** Asks for the directory: the snapshot comes before the answer (section 16). */
+  async #directory(options: CallOptions): Promise<string | undefined> {
     const { agent_id, conversation_id } = this.runtime;
     let seen: string | undefined;
     const off = this.#client.onMessage((message) => {
@@ -449,8 +461,7 @@ export class Session {
     } finally {
       off();
     }
-    this.#cwd = seen;
-    this.#cwdIgnored = seen !== undefined && !isAt(seen, wanted);
+    return seen;
   }
 }
 
