@@ -4,7 +4,7 @@ import { type AuditEntry, audited } from "./audit.js";
 import { checkedObject, checkedOptions } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { Context } from "./context.js";
-import type { StoredMessagesOptions } from "./conversations.js";
+import { STORED_NAMES, type StoredMessagesOptions } from "./conversations.js";
 import { Decided } from "./decided.js";
 import { absolute, isAt, shown } from "./directory.js";
 import { AbortError, InvalidOption, RequestError } from "./errors.js";
@@ -191,7 +191,8 @@ export class Session {
   /**
    * Sends a prompt and returns the turn at once; see {@link AppServerClient.sendTurn}. If another turn is
    * running, the server queues this one. Awaiting the turn gives its result however it ends, unless it is
-   * interrupted or reaches a limit.
+   * interrupted or reaches a limit, or `check` or `approvals: "raise"`, here or in the session, make an error of its
+   * end.
    */
   send(prompt: Prompt, options: RunTurnOptions = {}): Turn {
     checkedObject("options", options);
@@ -244,12 +245,12 @@ export class Session {
    * The stored messages, newest first, page by page (section 19), or those before one of them; see
    * {@link Conversations.messages}.
    */
-  messages(
+  async *messages(
     options: Omit<StoredMessagesOptions, "agentId"> = {},
   ): AsyncGenerator<wire.JsonObject, void> {
     const agent = this.conversationId === "default" ? { agentId: this.agentId } : {};
-    const own = { ...agent, ...checkedObject("options", options) };
-    return this.#client.conversations.messages(this.conversationId, own);
+    const own = { ...checkedOptions(options, STORED_NAMES), ...agent };
+    yield* this.#client.conversations.messages(this.conversationId, own);
   }
 
   /**
