@@ -115,8 +115,7 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         }
     }
     if let Some(value) = given.settle_pause_ms {
-        options.settle_pause = milliseconds(value)
-            .ok_or_else(|| bad_option("settlePauseMs", "milliseconds", value))?;
+        options.settle_pause = wait("settlePauseMs", value)?;
     }
     if let Some(value) = given.max_message_bytes {
         options.max_message_bytes = whole(value)
@@ -177,6 +176,9 @@ fn reconnect(given: &NativeReconnect) -> Result<Reconnect, Thrown> {
                 .filter(|time| !time.is_zero())
                 .ok_or_else(|| bad_option(name, "milliseconds above 0", value))?;
         }
+    }
+    if let Some(value) = given.base_ms {
+        wait("reconnect.baseMs", value)?;
     }
     if rules.cap < rules.base {
         let (base, cap) = (rules.base.as_millis(), rules.cap.as_millis());
@@ -249,9 +251,19 @@ fn limit(name: &str, value: Option<f64>) -> Result<Option<Option<Duration>>, Thr
     }
 }
 
+/// A year; beyond it adding to a clock could overflow.
+const LONGEST: f64 = 365.0 * 86_400_000.0;
+
+/// A time that has to pass before something happens: it has to end.
+fn wait(name: &str, value: f64) -> Result<Duration, Thrown> {
+    if value >= LONGEST {
+        let shown = if value.is_infinite() { "Infinity".to_owned() } else { value.to_string() };
+        return Err(bad_option(name, "milliseconds, less than a year", shown));
+    }
+    milliseconds(value).ok_or_else(|| bad_option(name, "milliseconds", value))
+}
+
 fn milliseconds(value: f64) -> Option<Duration> {
-    // A year; beyond it adding to a clock could overflow.
-    const LONGEST: f64 = 365.0 * 86_400_000.0;
     // Not `min`, which would take NaN for the longest time.
     let value = if value > LONGEST { LONGEST } else { value };
     Duration::try_from_secs_f64(value / 1000.0).ok()

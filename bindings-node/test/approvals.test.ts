@@ -361,7 +361,7 @@ describe("handlers of the client", () => {
 
   it("are refused by name when they are none", async () => {
     const { client, runtime } = await prepared([]);
-    expect(() => client.onApprovalRequest(undefined as never)).toThrow(TypeError);
+    expect(() => client.onApprovalRequest(undefined as never)).toThrow(/^onApprovalRequest: /);
     const half = { agent_id: runtime.agent_id } as never;
     expect(() => client.onApprovalRequest(() => allow(), { runtime: half })).toThrow(/^runtime: /);
   });

@@ -216,6 +216,7 @@ it("refuses a message above the limit, by name and sizes", async () => {
   const error = thrown(() => client.sendRaw({ type: "big", text: "x".repeat(2000) }));
   expect(error).toBeInstanceOf(MessageTooLarge);
   expect((error as Error).message).toMatch(/`big`.*20\d\d.*1000/);
+  expect((error as MessageTooLarge).hint).toMatch(/^`maxMessageBytes` is the limit/);
   expect(mock.received).toEqual([]);
 });
 

@@ -3,6 +3,7 @@
 import {
   AbortError,
   type AppServerClientOptions,
+  ClientClosed,
   Disconnected,
   InvalidCommand,
   InvalidOption,
@@ -65,9 +66,11 @@ it("stops watching when its signal is aborted", async () => {
   abort.abort();
   expect(await waiting).toBeInstanceOf(AbortError);
   expect(await mock.waitReceived("unwatch_file")).toBe(true);
-  expect(thrown(() => client.files.changes("/a", { signal: abort.signal }))).toBeInstanceOf(
-    AbortError,
-  );
+  const late = client.files.changes("/a", { signal: abort.signal });
+  expect(await rejection(late.next())).toBeInstanceOf(AbortError);
+  expect(await late.next()).toEqual({ done: true, value: undefined });
+  await client.info();
+  mock.assertReceived("unwatch_file", { times: 1 });
   mock.assertReceived("watch_file", { times: 1 });
 });
 
@@ -87,4 +90,6 @@ it("ends with the connection, and refuses what cannot be watched", async () => {
   await mock.waitReceived("watch_file", 2);
   mock.push(change("/a", 5));
   expect((await again.next()).value).toEqual(change("/a", 5));
+  await client.close();
+  expect(thrown(() => client.files.changes("/a"))).toBeInstanceOf(ClientClosed);
 });

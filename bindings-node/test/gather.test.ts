@@ -1,6 +1,8 @@
 /** Turns that were sent already, waited for together, against the server double. */
 
 import {
+  ApprovalRequired,
+  allow,
   type Batch,
   type BatchProgress,
   type GatherOptions,
@@ -30,6 +32,22 @@ async function started(script: ScriptedTurn[]) {
   };
   return { mock, client, sessions, send };
 }
+
+it("gives errors of permissions that can be answered", async () => {
+  const { mock, sessions } = await started([
+    { text: "done", toolCalls: [{ name: "Bash", needsApproval: true }] },
+  ]);
+  const [session] = sessions as [(typeof sessions)[0]];
+  const { items } = await gather([session.send("?", { approvals: "pause" })]);
+  const error = items[0]?.error as ApprovalRequired;
+  expect(error).toBeInstanceOf(ApprovalRequired);
+  expect(error.request.toolName).toBe("Bash");
+  error.respond(allow());
+  expect(await mock.waitReceived("input", 2)).toBe(true);
+  expect(mock.receivedOf("input")[1]).toMatchObject({
+    payload: { kind: "approval_response", decision: { behavior: "allow" } },
+  });
+});
 
 it("gives items in the order of the turns", async () => {
   const { send } = await started([{ text: "one" }, { text: "two" }, { text: "three" }]);

@@ -2,11 +2,20 @@ import { runInNewContext } from "node:vm";
 import {
   AbortError,
   type AppServerClient,
+  InvalidOption,
   rawText,
   type WsProtocolMessage,
 } from "@letta/app-client-native";
 import { expect, it, onTestFinished } from "vitest";
-import { connected, nextWarning, rejection, say, startMock, startRuntime } from "./helpers.js";
+import {
+  connected,
+  nextWarning,
+  rejection,
+  say,
+  startMock,
+  startRuntime,
+  thrown,
+} from "./helpers.js";
 
 /** Resolves with the first message of a type. */
 function next(client: AppServerClient, type: string): Promise<WsProtocolMessage> {
@@ -194,7 +203,7 @@ it("reports errors that have no text", async () => {
     expect((await warned).message).toContain("onMessage failed");
   }
   expect(client.stats.handlerErrors).toBe(4);
-  expect(() => client.onSend(Object.create(null))).toThrow(TypeError);
+  expect(() => client.onSend(Object.create(null))).toThrow(InvalidOption);
 });
 
 it("reports what a promise of another realm rejects with", async () => {
@@ -238,6 +247,19 @@ it("tells of frames that were dropped, once", async () => {
 it("refuses handlers that are no functions", async () => {
   const mock = await startMock();
   const client = await connected(mock);
-  expect(() => client.onMessage(undefined as never)).toThrow(TypeError);
-  expect(() => client.onExternalToolCall({} as never)).toThrow(TypeError);
+  const runtime = { agent_id: "a", conversation_id: "c" };
+  for (const [name, call] of Object.entries({
+    onMessage: () => client.onMessage("5" as never),
+    onState: () => client.onState("5" as never),
+    onSend: () => client.onSend("5" as never),
+    onDisconnect: () => client.onDisconnect("5" as never),
+    onLagged: () => client.onLagged("5" as never),
+    onExternalToolCall: () => client.onExternalToolCall("5" as never, { runtime }),
+    onApprovalRequest: () => client.onApprovalRequest("5" as never),
+  })) {
+    expect(thrown(call)).toMatchObject({
+      code: "invalid_option",
+      message: `${name}: expected a function, got "5"`,
+    });
+  }
 });

@@ -160,7 +160,37 @@ it.each<[string, (client: AppServerClient, session: Session) => unknown, string]
     "predi",
   ],
   ["a list", (c) => c.agents.all({ page: 1 } as never).next(), `page: ${no}`],
+  [
+    "the size of a page",
+    (c) => c.files.entries("/", { pagesize: 1 } as never).next(),
+    `pagesize: ${no} (did you mean pageSize?)`,
+  ],
+  [
+    "the query of a list",
+    (c) => c.conversations.all({ qurey: {} } as never).next(),
+    `qurey: ${no} (did you mean query?)`,
+  ],
+  [
+    "a query that is none",
+    (c) => c.agents.all({ query: 5 } as never).next(),
+    "query: expected an object, got number",
+  ],
+  [
+    "stored messages",
+    (_, s) => s.messages({ befor: "x" } as never).next(),
+    `befor: ${no} (did you mean before?)`,
+  ],
+  [
+    "stored messages of another agent",
+    (_, s) => s.messages({ agentId: "b" } as never).next(),
+    `agentId: ${no} (the options are before, pageSize, timeoutMs, signal)`,
+  ],
   ["a terminal", (c) => c.terminals.open({ columns: 1 } as never), `columns: ${no}`],
+  [
+    "a terminal's size",
+    (c) => c.terminals.open({ col: 1 } as never),
+    `col: ${no} (did you mean cols?)`,
+  ],
   ["changes", (c) => c.files.changes("/x", slip), `timeout: ${no}`],
   ["messages", (c) => c.messages({ type: ["x"] } as never), `type: ${no} (did you mean types?)`],
   [

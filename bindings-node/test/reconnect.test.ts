@@ -144,7 +144,38 @@ it("goes on with readers, and ends them when it is given up", async () => {
   const ended = await rejection(messages.next());
   expect(ended).toBeInstanceOf(Disconnected);
   expect(ended).toMatchObject({ willReconnect: false });
-  expect((ended as Error).message).toContain("will not be reopened");
+  const error = ended as Disconnected;
+  expect(error.reason).toMatch(/will not be reopened: connection refused by [\d.:]+$/);
+  expect(error.hint).toMatch(/^is the server running/);
+  expect(error.message).toBe(`${error.reason} (${error.hint})`);
+});
+
+it("ends readers that begin when it is given up, unless the program connects", async () => {
+  const mock = await startMock();
+  const client = await connected(mock, { reconnect: false });
+  const states = statesOf(client);
+  mock.cutConnections();
+  await states.until("disconnected");
+  const gone = { code: "disconnected", retryable: false, willReconnect: false, closeCode: 1006 };
+  const late = client.messages();
+  expect(await rejection(late.next())).toMatchObject(gone);
+  expect(await late.next()).toEqual({ done: true, value: undefined });
+  // One that the program connects for.
+  const [early, reading] = [client.messages({ types: ["brand_new"] }), client.messages()];
+  const connecting = client.connect();
+  const first = reading.next();
+  await connecting;
+  await client.info();
+  mock.push({ type: "brand_new" });
+  expect((await early.next()).value).toMatchObject({ type: "brand_new" });
+  expect((await first).done).toBe(false);
+  // And one whose program connects in vain.
+  await mock.close();
+  await states.until("disconnected", 2);
+  const vain = client.messages();
+  const failing = rejection(client.connect());
+  expect(await rejection(vain.next())).toMatchObject(gone);
+  expect(await failing).toBeInstanceOf(ConnectionFailed);
 });
 
 it("ends its waiting with a close", async () => {
@@ -172,7 +203,11 @@ it("names options that cannot be used", async () => {
     [{ maxAttempts: 0 }, "reconnect.maxAttempts:"],
     [{ baseMs: "1" }, "reconnect.baseMs:"],
     [{ baseMs: 0 }, "reconnect.baseMs:"],
-    [{ baseMs: 10, capMs: 5 }, "reconnect.capMs:"],
+    [{ baseMs: 10, capMs: 5 }, "reconnect.capMs: expected at least baseMs (10), got 5"],
+    [
+      { baseMs: Number.POSITIVE_INFINITY },
+      "reconnect.baseMs: expected milliseconds, less than a year, got Infinity",
+    ],
   ];
   for (const [reconnect, words] of bad) {
     const error = thrown(() => createAppServerClient({ url, reconnect: reconnect as never }));

@@ -176,7 +176,9 @@ it.each([
 ])("refuses %j", async (options, name) => {
   const failure: unknown = await spawnAppServer(options).catch((error) => error);
   expect(failure).toBeInstanceOf(InvalidOption);
-  expect((failure as Error).message.startsWith(`${name}: `)).toBe(true);
+  const { message } = failure as Error;
+  expect(message.startsWith(`${name}: `)).toBe(true);
+  expect(message).not.toMatch(/got $/);
 });
 
 it("breaks a start off when its signal is aborted", async () => {

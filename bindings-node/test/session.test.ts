@@ -317,6 +317,31 @@ it("says whose default conversation it forks", async () => {
   expect(bodies).toEqual([{ agent_id: "a" }, undefined]);
 });
 
+it("forks into the directory that the session has not asked for", async () => {
+  const answers = { conversation_fork: { conversation: { id: "conv-2" } } };
+  const options = { agentId: "a", conversationId: "conv-1" };
+  const { mock, client } = await started({ answers }, { ...options, cwd: "/there" });
+  const joined = await client.session(options);
+  expect(await joined.fork()).toMatchObject({ cwd: "/there", cwdIgnored: false });
+  expect(joined.cwd).toBeUndefined();
+  expect(mock.receivedOf("runtime_start").at(-1)).toMatchObject({ cwd: "/there" });
+});
+
+it("takes nothing for the turns of a fork from its call", async () => {
+  const answers = { conversation_fork: { conversation: { id: "conv-2" } } };
+  const { mock, session } = await started({ answers });
+  for (const options of [{ timeoutMs: 150 }, { check: false }, { agentId: "b" }]) {
+    const name = Object.keys(options)[0];
+    const refused = { code: "invalid_option", message: expect.stringContaining(`${name}: `) };
+    expect(await rejection(session.fork(options as never))).toMatchObject(refused);
+  }
+  mock.assertReceived("conversation_fork", { times: 0 });
+  const stop = new AbortController();
+  const fork = await session.fork({ signal: stop.signal });
+  stop.abort();
+  expect(await fork.run("?")).toMatchObject({ status: "completed" });
+});
+
 it("changes and forks a conversation", async () => {
   const answers = {
     conversation_fork: { conversation: { id: "conv-2" } },

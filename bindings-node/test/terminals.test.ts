@@ -158,7 +158,10 @@ it("ends with the connection", async () => {
     })(),
   );
   mock.cutConnections();
-  expect(await reading).toBeInstanceOf(Disconnected);
+  const error = await reading;
+  expect(error).toBeInstanceOf(Disconnected);
+  // The client reconnects, and the terminal is gone all the same.
+  expect(error).toMatchObject({ retryable: false, willReconnect: true });
   expect(seen).toEqual(["$ "]);
   terminal.kill();
   await terminal[Symbol.asyncDispose]();

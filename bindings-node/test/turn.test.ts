@@ -341,6 +341,9 @@ class FakeEngine implements TurnEngine {
   turnReport(): null {
     return null;
   }
+  unended(): undefined {
+    return undefined;
+  }
 }
 
 const RESULT = JSON.stringify({

@@ -1,7 +1,7 @@
 /** Who is asked for permissions: handlers of turns and of the client (section 13). */
 
 import { type ApprovalHandler, ApprovalRequest } from "./approvals.js";
-import type { NamesOf } from "./checks.js";
+import { type NamesOf, show } from "./checks.js";
 import { Context } from "./context.js";
 import { checkedDecision, decisionText } from "./decisions.js";
 import { describe } from "./describe.js";
@@ -60,7 +60,7 @@ export class Approvers {
   /** Registers a handler of the client; gives the unsubscriber. */
   add(handler: ApprovalHandler, runtime?: RuntimeScope): () => void {
     if (typeof handler !== "function") {
-      throw new TypeError(`onApprovalRequest: expected a function, got ${describe(handler)}`);
+      throw new InvalidOption(`onApprovalRequest: expected a function, got ${show(handler)}`);
     }
     const { agent_id: agent, conversation_id: conversation } = runtime ?? {};
     if (runtime !== undefined && (typeof agent !== "string" || typeof conversation !== "string")) {

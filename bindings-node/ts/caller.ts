@@ -7,6 +7,7 @@ import type { MessageFilter } from "./filters.js";
 import type { Follower, Followers } from "./followers.js";
 import type { RequestOptions } from "./options.js";
 import type { Sending } from "./sending.js";
+import type { Standing } from "./standing.js";
 
 /** The part of a client that is its user's as well. */
 interface Client {
@@ -18,11 +19,13 @@ export class ClientCaller implements Caller {
   readonly #client: Client;
   readonly #sending: Sending;
   readonly #followers: Followers;
+  readonly #standing: Standing;
 
-  constructor(client: Client, sending: Sending, followers: Followers) {
+  constructor(client: Client, sending: Sending, followers: Followers, standing: Standing) {
     this.#client = client;
     this.#sending = sending;
     this.#followers = followers;
+    this.#standing = standing;
   }
 
   ask<TType extends AnsweredType>(
@@ -42,6 +45,10 @@ export class ClientCaller implements Caller {
   follow(filter: MessageFilter, follower: Follower): () => void {
     this.#sending.checkOpen();
     return this.#followers.add(filter, follower);
+  }
+
+  gone(): Error | undefined {
+    return this.#standing.gone;
   }
 
   nextId(prefix: string): string {

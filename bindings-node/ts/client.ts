@@ -136,13 +136,17 @@ export class AppServerClient extends DocumentedClient {
     this.#messages = new Subscribers(failed, changed);
     this.#followers = new Followers(this.#messages);
     this.#sending = new Sending(this.#native, this.#calls, this.#frames, this.#running, failed);
-    this.caller = new ClientCaller(this, this.#sending, this.#followers);
     this.#standing = new Standing(this.#followers, failed);
+    this.caller = new ClientCaller(this, this.#sending, this.#followers, this.#standing);
     this.#lags = new Handlers("onLagged", failed);
     this.#tools = new ToolCalls(this.#native, failed, changed);
     this.#approvers = new Approvers(this.#native, failed, changed);
-    this.#turns = new Turns(this.#native, this.#calls, this.#approvers, (command, send) =>
-      this.#sending.hand(command, send),
+    this.#turns = new Turns(
+      this.#native,
+      this.#calls,
+      this.#approvers,
+      (command, send) => this.#sending.hand(command, send),
+      (json, result) => this.#failure(json, result),
     );
   }
 
@@ -157,7 +161,10 @@ export class AppServerClient extends DocumentedClient {
   async connect(options: CallOptions = {}): Promise<this> {
     this.#sending.checkOpen();
     const { signal } = checkedOptions(options, CALL_NAMES);
-    const start = (token: number) => translated(() => this.#native.connect(token));
+    const start = (token: number) => {
+      translated(() => this.#native.connect(token));
+      this.#standing.attempt();
+    };
     const opens = this.state !== "open";
     const read = () => {
       if (opens) this.#socket?.opened();
@@ -265,7 +272,8 @@ export class AppServerClient extends DocumentedClient {
    * had come. It ends with `close()`.
    *
    * The loop goes on when a lost connection is opened again. If it is not, the loop rejects with
-   * {@link Disconnected}, after the frames that came before. It rejects with {@link AbortError} when it is cancelled,
+   * {@link Disconnected}, after the frames that came before; so does one that begins after that, unless `connect()` was
+   * called and has not failed. It rejects with {@link AbortError} when it is cancelled,
    * and with {@link ClientClosed} at its first step if the client was closed before. Throws
    * {@link InvalidOption}.
    */
@@ -475,7 +483,7 @@ export class AppServerClient extends DocumentedClient {
    *
    * @throws at once whatever keeps the input from being sent: {@link InvalidCommand}, {@link InvalidOption},
    * {@link MessageTooLarge}, {@link Disconnected}, {@link ClientClosed}, and {@link AbortError} for a signal
-   * that is already aborted.
+   * that is already aborted. But for {@link TooManyRequests}, with which the turn rejects.
    */
   sendTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Turn {
     return this.#turns.send(this.#sending.turnInput(command), options);
@@ -492,8 +500,8 @@ export class AppServerClient extends DocumentedClient {
     return Session.open(this, options);
   }
 
-  #failure(text: string): LettaAppError {
-    const error = fromOutside(errorFromJson(text));
+  #failure(json: string, result?: TurnResult): LettaAppError {
+    const error = fromOutside(errorFromJson(json, result));
     if (!(error instanceof ApprovalRequired)) return error;
     const { runtime, requestId: request_id } = error.request;
     return error.answeredBy((decision) => {

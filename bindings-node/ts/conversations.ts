@@ -1,8 +1,16 @@
 /** Conversations on the server. */
 
-import { checkedObject } from "./checks.js";
+import type { NamesOf } from "./checks.js";
 import { ConversationsFamily } from "./families.js";
-import { behind, type ListOptions, type PageOptions, pageOptions, succeeded } from "./pages.js";
+import {
+  behind,
+  type ListOptions,
+  listOptions,
+  PAGE_NAMES,
+  type PageOptions,
+  pageOptions,
+  succeeded,
+} from "./pages.js";
 import type { JsonObject } from "./protocol.js";
 
 /** What `messages` of a conversation takes. */
@@ -12,6 +20,14 @@ export interface StoredMessagesOptions extends PageOptions {
   /** The agent, which the server needs for `default`: an agent's default conversation has no id of its own. */
   agentId?: string | undefined;
 }
+
+/** All that the messages of a conversation that is known take. */
+export const STORED_NAMES: NamesOf<Omit<StoredMessagesOptions, "agentId">> = {
+  before: "string",
+  ...PAGE_NAMES,
+};
+
+const STORED_OF_ANY_NAMES: NamesOf<StoredMessagesOptions> = { ...STORED_NAMES, agentId: "string" };
 
 /** The commands of the family `conversations` (section 20), and its lists as a whole. */
 export class Conversations extends ConversationsFamily {
@@ -23,8 +39,7 @@ export class Conversations extends ConversationsFamily {
    * Rejects with {@link RequestError} when the server refuses, and as every command of a family does.
    */
   async *all(options: ListOptions = {}): AsyncGenerator<JsonObject, void> {
-    const { query: wanted, ...rest } = checkedObject("options", options);
-    const { limit, request } = pageOptions(rest);
+    const { limit, request, query: wanted } = listOptions(options);
     const fetch = async (query: JsonObject) =>
       succeeded(await this.list({ query: { ...wanted, ...query } }, request)).conversations;
     yield* behind(fetch, limit);
@@ -40,8 +55,8 @@ export class Conversations extends ConversationsFamily {
     conversationId: string,
     options: StoredMessagesOptions = {},
   ): AsyncGenerator<JsonObject, void> {
-    const { before: start, agentId, ...rest } = checkedObject("options", options);
-    const { limit, request } = pageOptions(rest);
+    const { limit, request } = pageOptions(options, STORED_OF_ANY_NAMES);
+    const { before: start, agentId } = options;
     for (let before = start; ; ) {
       const query = {
         limit,

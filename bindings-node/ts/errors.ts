@@ -54,16 +54,27 @@ interface NativeError {
 
 /** What an error may carry besides its message. */
 export interface ErrorDetails {
+  /** What its user can do about it; it is added to the message. */
   hint?: string | undefined;
+  /** Whether the same call may succeed when it is made again; `false` by default. */
   retryable?: boolean | undefined;
+  /** The close code of {@link Disconnected} and {@link TurnInterrupted}. */
   closeCode?: number | undefined;
+  /** Whether the client reconnects by itself, of the same two; `false` by default. */
   willReconnect?: boolean | undefined;
+  /** The server's answer, parsed, of {@link RequestError}. */
   response?: unknown;
+  /** What is known of the turn. */
   result?: TurnResult | undefined;
+  /** What is wrong with the last result, of {@link StructuredOutputError}. */
   errors?: readonly string[] | undefined;
+  /** How many messages are missing, of {@link Lagged}; 0 by default. */
   droppedCount?: number | undefined;
+  /** The program and its arguments, of {@link ServerStartError}. */
   command?: readonly string[] | undefined;
+  /** What it ended with. */
   exitCode?: number | undefined;
+  /** The last lines that it printed, the oldest first. */
   outputTail?: readonly string[] | undefined;
 }
 
@@ -321,63 +332,45 @@ export class InternalError extends LettaAppError {
   readonly code = "internal" as const;
 }
 
-/** The class of each kind, by code. */
-export const ERROR_CLASSES = {
-  invalid_option: InvalidOption,
-  connection_failed: ConnectionFailed,
-  auth: AuthError,
-  protocol_mismatch: ProtocolMismatch,
-  disconnected: Disconnected,
-  closed: ClientClosed,
-  request: RequestError,
-  request_timeout: RequestTimeout,
-  message_too_large: MessageTooLarge,
-  invalid_command: InvalidCommand,
-  unsupported_by_server: UnsupportedByServer,
-  too_many_requests: TooManyRequests,
-  turn_failed: TurnFailed,
-  turn_aborted: TurnAborted,
-  turn_timeout: TurnTimeout,
-  turn_idle_timeout: TurnIdleTimeout,
-  turn_interrupted: TurnInterrupted,
-  approval_required: ApprovalRequired,
-  structured_output: StructuredOutputError,
-  lagged: Lagged,
-  server_start: ServerStartError,
-  forked_process: ForkedProcess,
-  internal: InternalError,
-} as const;
-
-/** What they are called, also where a program was made smaller and its classes have other names. */
-const NAMED = {
-  LettaAppError,
-  TurnError,
-  InvalidOption,
-  ConnectionFailed,
-  AuthError,
-  ProtocolMismatch,
-  Disconnected,
-  ClientClosed,
-  RequestError,
-  RequestTimeout,
-  MessageTooLarge,
-  InvalidCommand,
-  UnsupportedByServer,
-  TooManyRequests,
-  TurnFailed,
-  TurnAborted,
-  TurnTimeout,
-  TurnIdleTimeout,
-  TurnInterrupted,
-  ApprovalRequired,
-  StructuredOutputError,
-  Lagged,
-  ServerStartError,
-  ForkedProcess,
-  InternalError,
+/**
+ * The class of each kind, by code and with its name: a program that was made smaller has other names for its classes.
+ */
+const KINDS = {
+  invalid_option: { InvalidOption },
+  connection_failed: { ConnectionFailed },
+  auth: { AuthError },
+  protocol_mismatch: { ProtocolMismatch },
+  disconnected: { Disconnected },
+  closed: { ClientClosed },
+  request: { RequestError },
+  request_timeout: { RequestTimeout },
+  message_too_large: { MessageTooLarge },
+  invalid_command: { InvalidCommand },
+  unsupported_by_server: { UnsupportedByServer },
+  too_many_requests: { TooManyRequests },
+  turn_failed: { TurnFailed },
+  turn_aborted: { TurnAborted },
+  turn_timeout: { TurnTimeout },
+  turn_idle_timeout: { TurnIdleTimeout },
+  turn_interrupted: { TurnInterrupted },
+  approval_required: { ApprovalRequired },
+  structured_output: { StructuredOutputError },
+  lagged: { Lagged },
+  server_start: { ServerStartError },
+  forked_process: { ForkedProcess },
+  internal: { InternalError },
 };
 
-for (const [name, Class] of Object.entries(NAMED)) Class.prototype.name = name;
+type ClassOf<Named> = Named[keyof Named];
+
+/** The class of each kind, by code. */
+export const ERROR_CLASSES = Object.fromEntries(
+  Object.entries(KINDS).map(([code, named]) => [code, Object.values(named)[0]]),
+) as { readonly [Code in keyof typeof KINDS]: ClassOf<(typeof KINDS)[Code]> };
+
+for (const named of [{ LettaAppError }, { TurnError }, ...Object.values(KINDS)]) {
+  for (const [name, Class] of Object.entries(named)) Class.prototype.name = name;
+}
 
 /** The codes of all kinds. */
 export type ErrorCode = keyof typeof ERROR_CLASSES;
@@ -390,9 +383,16 @@ export function isLettaAppError(value: unknown): value is AnyLettaAppError {
   return value instanceof LettaAppError;
 }
 
+/** The message of an error without its hint. */
+export function reasonOf({ message, hint }: LettaAppError): string {
+  return hint === undefined ? message : message.slice(0, -` (${hint})`.length);
+}
+
 /** A call was cancelled through its `signal`; `cause` is the signal's reason. */
 export class AbortError extends Error {
+  /** The name that the platform's own has. */
   override readonly name = "AbortError";
+  /** The code that Node's own has: the same for all of them, and none of {@link ErrorCode}. */
   readonly code = "ABORT_ERR";
 
   constructor(reason: unknown) {

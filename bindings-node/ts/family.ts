@@ -25,6 +25,8 @@ export interface Caller {
   tell(type: CommandType, command: object): void;
   /** Gives a follower the frames that pass a filter, until what is returned is called. */
   follow(filter: MessageFilter, follower: Follower): () => void;
+  /** Why no frame comes any more, where the connection is lost and nobody connects again. */
+  gone(): Error | undefined;
   /** An id that nothing else of this client has. */
   nextId(prefix: string): string;
 }

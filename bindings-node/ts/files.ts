@@ -4,7 +4,7 @@ import { checkedOptions } from "./checks.js";
 import { FilesFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed } from "./inbox.js";
-import { CALL_NAMES, type CallOptions } from "./options.js";
+import { CALL_NAMES, type CallOptions, checkedSignal } from "./options.js";
 import { type PageOptions, pageOptions, succeeded } from "./pages.js";
 import type { FileChangedMessage } from "./protocol.js";
 import { Reader } from "./reader.js";
@@ -39,6 +39,8 @@ export class FileChanges extends Reader<FileChangedMessage> {
       },
     );
     super(inbox);
+    // Its signal was aborted before: nothing is watched.
+    if (inbox.over && checkedSignal(signal)?.aborted) return;
     watched.set(path, (watched.get(path) ?? 0) + 1);
     try {
       caller.tell("watch_file", { path });
@@ -51,7 +53,9 @@ export class FileChanges extends Reader<FileChangedMessage> {
 
 /** A file or a folder in a directory. */
 export interface DirectoryEntry {
+  /** Its name, without the directory. */
   name: string;
+  /** Which of the two it is. */
   kind: "file" | "folder";
 }
 
@@ -62,9 +66,11 @@ export class Files extends FilesFamily {
   /**
    * Watches a file by its absolute path: sends `watch_file`, and `unwatch_file` when it is left and
    * nobody else here watches the same path. Neither is answered, so nothing says so if a path cannot be
-   * watched. Gives the changes as they come; see {@link FileChanges}.
+   * watched. Gives the changes as they come; see {@link FileChanges}. With a `signal` that is already aborted
+   * nothing is sent, and the first step rejects with {@link AbortError}.
    *
-   * @throws at once what keeps the command from being sent, like every command of a family.
+   * @throws at once what keeps the command from being sent, like every command of a family: {@link ClientClosed},
+   * {@link Disconnected} and {@link InvalidCommand}; and {@link InvalidOption}.
    */
   changes(path: string, options: CallOptions = {}): FileChanges {
     return new FileChanges(this.caller, this.#watched, path, checkedOptions(options, CALL_NAMES));

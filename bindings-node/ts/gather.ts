@@ -9,10 +9,8 @@ import {
   tell,
 } from "./batch.js";
 import { check, checkedOptions, type NamesOf, show } from "./checks.js";
-import { AbortError, errorFromJson, InvalidOption, LettaAppError } from "./errors.js";
-import { outcomeError } from "./native.cjs";
+import { AbortError, InvalidOption, LettaAppError } from "./errors.js";
 import { checkedSignal } from "./options.js";
-import type { TurnResult } from "./results.js";
 import { onAbort } from "./signals.js";
 import type { Turn } from "./turn.js";
 import { noUsage, sumUsage } from "./usage.js";
@@ -87,17 +85,11 @@ async function itemOf(turn: Turn): Promise<BatchItem> {
   const { prompt, agentId } = turn;
   try {
     const result = await turn;
-    const error = unended(result);
+    const error = turn.unended(result);
     return error ? { prompt, agentId, error } : { prompt, agentId, result };
   } catch (error) {
     return { prompt, agentId, error: asError(error) };
   }
-}
-
-/** What `Session.run` rejects with, of a turn that the agent did not end itself. */
-function unended(result: TurnResult): Error | undefined {
-  const json = outcomeError(result.status ?? "", result.error ?? result.stopReason);
-  return json === null ? undefined : errorFromJson(json, result);
 }
 
 function usageOf({ result, error }: BatchItem) {

@@ -1,8 +1,10 @@
 /** The user's handlers of one event. */
 
 import { types } from "node:util";
+import { show } from "./checks.js";
 import { Context } from "./context.js";
 import { describe, isError } from "./describe.js";
+import { InvalidOption } from "./errors.js";
 
 /** Reports a handler that failed as a process warning of type `AppClientHandlerWarning`. */
 export function reportHandlerError(event: string, error: unknown): void {
@@ -43,7 +45,7 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
   /** Gives the unsubscriber. */
   add(handler: Handler): () => void {
     if (typeof handler !== "function") {
-      throw new TypeError(`${this.event}: expected a function, got ${describe(handler)}`);
+      throw new InvalidOption(`${this.event}: expected a function, got ${show(handler)}`);
     }
     this.#handlers ??= new Map();
     const handlers = this.#handlers;

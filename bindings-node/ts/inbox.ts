@@ -15,6 +15,8 @@ export interface InboxOptions<T> extends BacklogOptions, Judge<T> {
   signal?: AbortSignal | null | undefined;
   /** Whether it ends with any connection, because what it is for does. */
   ofConnection?: boolean | undefined;
+  /** Why nothing comes any more, asked before the reader waits. */
+  gone?: (() => Error | undefined) | undefined;
   /** The reader has left, or nothing comes any more: once. */
   left?: (() => void) | undefined;
   /** The first item was dropped. */
@@ -33,15 +35,18 @@ export class Inbox<T> {
   #error: unknown;
   #readers: (() => void)[] = [];
 
-  /** @throws {@link InvalidOption} for a limit or a signal that is none, {@link AbortError} for an aborted one. */
+  /** @throws {@link InvalidOption} for a limit or a signal that is none. One that is aborted is told to the reader. */
   constructor(options: InboxOptions<T>) {
     this.#options = options;
     this.#backlog = new Backlog(options, options);
     const signal = checkedSignal(options.signal);
-    if (signal?.aborted) throw new AbortError(signal.reason);
-    this.#detach = signal
-      ? onAbort(signal, () => this.leave(new AbortError(signal.reason)))
-      : () => {};
+    this.#detach = () => {};
+    if (signal?.aborted) {
+      this.#over = true;
+      this.#error = new AbortError(signal.reason);
+    } else if (signal) {
+      this.#detach = onAbort(signal, () => this.leave(new AbortError(signal.reason)));
+    }
   }
 
   /** How many items were dropped, because the reader did not keep up. */
@@ -83,6 +88,8 @@ export class Inbox<T> {
       const entry = this.#backlog.take();
       if (entry) return { done: false, value: entry.item };
       if (!this.#over && this.#backlog.burst) this.leave(this.#lagged());
+      const gone = this.#over ? undefined : this.#options.gone?.();
+      if (gone) this.end(gone);
       if (this.#over) break;
       await this.#changed();
     }
@@ -130,7 +137,7 @@ export class Inbox<T> {
  * rejects with {@link ClientClosed}.
  */
 export function followed<T>(
-  caller: Pick<Caller, "follow">,
+  caller: Pick<Caller, "follow" | "gone">,
   filter: MessageFilter,
   options: InboxOptions<T>,
   receive: (message: WsProtocolMessage, inbox: Inbox<T>) => void,
@@ -140,7 +147,7 @@ export function followed<T>(
     off();
     options.left?.();
   };
-  const inbox = new Inbox<T>({ ...options, left });
+  const inbox = new Inbox<T>({ ...options, left, gone: () => caller.gone() });
   try {
     off = caller.follow(filter, {
       ofConnection: options.ofConnection,
@@ -151,9 +158,12 @@ export function followed<T>(
       end: (error) => inbox.end(error),
     });
   } catch (error) {
+    if (inbox.over) return inbox;
     // Whoever reads is told of a closed client where it is told of all that goes wrong: at the first step.
     inbox.leave(error instanceof ClientClosed ? error : undefined);
     if (!(error instanceof ClientClosed)) throw error;
   }
+  // Its signal was aborted before.
+  if (inbox.over) off();
   return inbox;
 }

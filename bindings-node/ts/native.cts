@@ -125,6 +125,7 @@ export const approverFailed: typeof binding.approverFailed = loaded.approverFail
 export const keptFrames: typeof binding.keptFrames = loaded.keptFrames;
 export const messageTypes: typeof binding.messageTypes = loaded.messageTypes;
 export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;
+/** The codes of all kinds of error, as the engine lists them, in the order of the documentation. */
 export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
 export const outcomeError: typeof binding.outcomeError = loaded.outcomeError;
 export const cli: typeof binding.cli = loaded.cli;

@@ -166,11 +166,13 @@ export interface RunTurnOptions extends CallOptions {
   resend?: Resend | undefined;
   /**
    * What to do when the turn needs a permission (section 13). Except with `deny`, a handler registered with
-   * `onApprovalRequest` decides; this option says what happens if there is none. `pause` (the default): the
+   * `onApprovalRequest` decides; this option says what happens if there is none. `pause`: the
    * call resolves with `stopReason: "requires_approval"`, and the turn goes on once somebody answers. `wait`:
    * the call waits until somebody answers with `input`, for example from an `onMessage` handler, and goes on to
    * the turn's end. `deny`: the permission is denied with a reason, and the turn goes on. `raise`: like
-   * `pause`, but the call rejects with {@link ApprovalRequired}.
+   * `pause`, but the call rejects with {@link ApprovalRequired}. The default is `pause`, but not in a session: a
+   * turn of a session with nothing said asks the client's handlers where there are some, and denies where there
+   * are none.
    */
   approvals?: Approvals | undefined;
   /**
@@ -184,8 +186,9 @@ export interface RunTurnOptions extends CallOptions {
    */
   allow?: readonly string[] | undefined;
   /**
-   * Whether a turn that did not end normally rejects, with the result in the error; `false` by default.
-   * Aborting the turn through its handle gives the result in any case.
+   * Whether a turn that did not end normally rejects, with the result in the error; `false` by default, but
+   * `true` for {@link Session.run}, unless the session says otherwise. Aborting the turn through its handle gives
+   * the result in any case.
    */
   check?: boolean | undefined;
   /** Accepted for code written for other clients and ignored; the engine itself knows which servers need it. */
@@ -227,7 +230,8 @@ const ALL_CLIENT_NAMES: NamesOf<AppServerClientOptions> = { url: "string", ...CL
 /** What a call takes that has no limit of its own. */
 export const CALL_NAMES: NamesOf<CallOptions> = { signal: "signal" };
 
-const REQUEST_NAMES: NamesOf<RequestOptions> = { timeoutMs: "number", ...CALL_NAMES };
+/** What a request takes. */
+export const REQUEST_NAMES: NamesOf<RequestOptions> = { timeoutMs: "number", ...CALL_NAMES };
 
 const JUDGED_NAMES = { ...REQUEST_NAMES, predicate: "function" };
 

@@ -1,9 +1,9 @@
 /** Lists that come in pages. */
 
-import { checkedObject } from "./checks.js";
+import { checkedObject, checkedOptions, type NamesOf } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption, RequestError } from "./errors.js";
-import { checkedRequest, type RequestOptions } from "./options.js";
+import { REQUEST_NAMES, type RequestOptions } from "./options.js";
 import type { JsonObject } from "./protocol.js";
 
 /** What lists that come in pages take. The other options count for each page. */
@@ -18,13 +18,32 @@ export interface ListOptions extends PageOptions {
   query?: JsonObject | undefined;
 }
 
-/** The size of a page, and the options of each request. */
-export function pageOptions(options: PageOptions): { limit: number; request: RequestOptions } {
-  const { pageSize: limit = 50, ...request } = checkedObject("options", options);
+/** All that a list takes that has no more than pages. */
+export const PAGE_NAMES: NamesOf<PageOptions> = { pageSize: "number", ...REQUEST_NAMES };
+
+const LIST_NAMES: NamesOf<ListOptions> = { query: "object", ...PAGE_NAMES };
+
+/** How a list is asked for, page by page. */
+interface Paging {
+  /** How many items a page has. */
+  limit: number;
+  /** The options of each request. */
+  request: RequestOptions;
+}
+
+/** The options of a list that takes `known`. */
+export function pageOptions(options: PageOptions, known: object = PAGE_NAMES): Paging {
+  const { pageSize: limit = 50, signal, timeoutMs } = checkedOptions(options, known);
   if (!Number.isInteger(limit) || limit < 1) {
     throw new InvalidOption(`pageSize: expected a whole number above 0, got ${describe(limit)}`);
   }
-  return { limit, request: checkedRequest(request) };
+  return { limit, request: { signal, timeoutMs } };
+}
+
+/** The same for a list of the REST API, with its query. */
+export function listOptions(options: ListOptions): Paging & { query: JsonObject } {
+  const paging = pageOptions(options, LIST_NAMES);
+  return { ...paging, query: checkedObject("query", options.query ?? {}) };
 }
 
 /** The response, unless it says that the command failed: a list cannot show that in an item. */

@@ -6,11 +6,14 @@ import type { Reading } from "./reading.js";
 
 /**
  * Items that come over time, for one `for await` loop or for `next()`. From the moment it was made
- * nothing is missed, up to a bound, behind which the oldest items go and are counted, or the reader rejects with {@link Lagged} where it was asked to. Leaving the loop,
- * `return()` and the end of an `await using` block end it. A reader that waits keeps the process alive.
+ * nothing is missed, up to a bound, behind which the oldest items go and are counted, or the reader rejects with
+ * {@link Lagged} where it was asked to. Leaving the loop, `return()` and the end of an `await using` block end it. A
+ * reader that waits keeps the process alive.
  *
  * It ends with the client's `close()`, and rejects with {@link Disconnected} when the connection is lost and
- * not opened again, after what had come before. An aborted `signal` rejects with {@link AbortError} at once.
+ * not opened again, after what had come before. So does one that would wait after that, unless the program has
+ * called `connect()` and the attempt has not failed. An aborted `signal` rejects with {@link AbortError} at once,
+ * one that was aborted before at the first step.
  */
 export abstract class Reader<T> implements Reading<T> {
   readonly #inbox: Inbox<T>;

@@ -158,7 +158,9 @@ export function isReplay(value: unknown): value is Replay {
 
 /** A recording that stands in for a server; {@link replay} makes one. */
 export class Replay {
+  /** The file, as it was given. */
   readonly path: string;
+  /** How it is played: those options that were given. */
   readonly options: Readonly<ReplayOptions>;
 
   constructor(path: string, options: ReplayOptions) {

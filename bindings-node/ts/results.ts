@@ -9,22 +9,38 @@ export type TurnStatus = "completed" | "aborted" | "failed" | "requires_approval
 
 /** What showed that the turn was over (sections 17.2 and 17.3). */
 export type CompletedBy =
+  /** `turn_finished` of one of the turn's runs. */
   | "turn_finished"
+  /** A final `stop_reason`, confirmed by an idle loop status (servers without `turn_finished`). */
   | "stop_reason"
+  /** A terminal `loop_error` (servers without `turn_finished`). */
   | "loop_error"
+  /** The mark of an abort (servers without `turn_finished`). */
   | "interrupted"
+  /** A permission is wanted, and the caller asked to be told instead of waiting. */
   | "loop_status_waiting_on_approval"
+  /** The input was removed from the queue. */
   | "removed_from_queue"
+  /**
+   * The stored conversation: the turn's end was seen, but its connection was lost before all of it had come.
+   */
   | "stored_messages";
 
 /** Token counts, summed over the runs of a turn. */
 export interface Usage {
+  /** Tokens of the prompts. */
   promptTokens: number;
+  /** Tokens of the answers. */
   completionTokens: number;
+  /** Their sum, as the server counts it. */
   totalTokens: number;
+  /** Prompt tokens read from the provider's cache. */
   cachedInputTokens: number;
+  /** Prompt tokens written to the provider's cache. */
   cacheWriteTokens: number;
+  /** Tokens spent on reasoning. */
   reasoningTokens: number;
+  /** Steps taken. */
   stepCount: number;
   /** Tokens in the context window after the last run; this one is not a sum. */
   contextTokens: number | null;
@@ -32,7 +48,9 @@ export interface Usage {
 
 /** One tool call of a turn. */
 export interface ToolCall {
+  /** The model's id of the call. */
   id: string;
+  /** The tool. */
   name: string;
   /** The arguments as JSON text, as the model wrote them. */
   arguments: string;
@@ -40,12 +58,15 @@ export interface ToolCall {
   status: string | null;
   /** What the tool returned. */
   output: string | null;
+  /** The run that called it. */
   runId: string;
 }
 
 /** The text that one run contributed. */
 export interface RunText {
+  /** The run. */
   runId: string;
+  /** What the assistant said in it. */
   text: string;
   /** Whether the run failed and was retried, so that its text does not count. */
   withdrawn: boolean;
@@ -73,6 +94,7 @@ export type InputDelivery =
 
 /** The outcome of a turn or, inside an error, what is known of it. */
 export interface TurnResult {
+  /** Agent and conversation. */
   runtime: RuntimeScope;
   /** The outcome in one word; `null` only inside an error that was raised before the outcome was known. */
   status: TurnStatus | null;
@@ -89,9 +111,11 @@ export interface TurnResult {
    * that failed and were retried.
    */
   messages: TurnMessage[];
+  /** The tokens of all runs. */
   usage: Usage;
   /** The server's message for people, if the turn failed. */
   error: string | null;
+  /** The runs in order. */
   runIds: string[];
   /** The ids of the messages that this input carried. */
   clientMessageIds: string[];
@@ -101,6 +125,7 @@ export interface TurnResult {
   turnId: string | null;
   /** `started` or `queued`, where the server said so. */
   disposition: string | null;
+  /** What showed that the turn was over; `null` where nothing did, which only an error's result can say. */
   completedBy: CompletedBy | null;
   /** The frame that showed that the turn was over. */
   terminalMessage: WsProtocolMessage | null;

@@ -151,7 +151,8 @@ function nativeOptions(options: SpawnOptions): NativeServerOptions {
   const { command, cwd, env = {}, readyTimeoutMs } = options;
   const texts = Array.isArray(command) && command.every((part) => typeof part === "string");
   if (command !== undefined && (!texts || command.length === 0)) {
-    throw new InvalidOption(`command: expected a list of strings, got ${show(command)}`);
+    const got = Array.isArray(command) && command.length === 0 ? "an empty list" : show(command);
+    throw new InvalidOption(`command: expected a list of strings, got ${got}`);
   }
   for (const part of command ?? []) checkWhole("command", part);
   const native: NativeServerOptions = { env: variables(env), auth: true, reuse: false };

@@ -4,7 +4,7 @@ import { type AuditEntry, audited } from "./audit.js";
 import { checkedObject, checkedOptions } from "./checks.js";
 import type { AppServerClient } from "./client.js";
 import { Context } from "./context.js";
-import type { StoredMessagesOptions } from "./conversations.js";
+import { STORED_NAMES, type StoredMessagesOptions } from "./conversations.js";
 import { Decided } from "./decided.js";
 import { absolute, isAt, shown } from "./directory.js";
 import { AbortError, InvalidOption, RequestError } from "./errors.js";
@@ -191,7 +191,8 @@ export class Session {
   /**
    * Sends a prompt and returns the turn at once; see {@link AppServerClient.sendTurn}. If another turn is
    * running, the server queues this one. Awaiting the turn gives its result however it ends, unless it is
-   * interrupted or reaches a limit.
+   * interrupted or reaches a limit, or `check` or `approvals: "raise"`, here or in the session, make an error of its
+   * end.
    */
   send(prompt: Prompt, options: RunTurnOptions = {}): Turn {
     checkedObject("options", options);
@@ -244,33 +245,38 @@ export class Session {
    * The stored messages, newest first, page by page (section 19), or those before one of them; see
    * {@link Conversations.messages}.
    */
-  messages(
+  async *messages(
     options: Omit<StoredMessagesOptions, "agentId"> = {},
   ): AsyncGenerator<wire.JsonObject, void> {
     const agent = this.conversationId === "default" ? { agentId: this.agentId } : {};
-    const own = { ...agent, ...checkedObject("options", options) };
-    return this.#client.conversations.messages(this.conversationId, own);
+    const own = { ...checkedOptions(options, STORED_NAMES), ...agent };
+    yield* this.#client.conversations.messages(this.conversationId, own);
   }
 
   /**
    * Copies the conversation into a new one, with the same mode and directory: `conversation_fork`, then
-   * `runtime_start`.
+   * `runtime_start`. A session that does not know its directory, because it has asked for none, first asks the
+   * server for it (`sync`). `signal` cancels only the copying: the turns of the copy do not have it.
    */
   async fork(options: CallOptions = {}): Promise<Session> {
+    const { signal } = checkedOptions(options, CALL_NAMES);
+    const call = { signal: checkedSignal(signal) };
+    // The server starts a copy in its own directory, not in the one of the conversation.
+    const cwd = this.#cwd ?? (await this.#directory(call));
     const command = {
       conversation_id: this.conversationId,
       // Every agent has a conversation of that name.
       ...(this.conversationId === "default" && { body: { agent_id: this.agentId } }),
     };
-    const response = await this.#client.conversations.fork(command, options);
+    const response = await this.#client.conversations.fork(command, call);
     if (!response.success || !response.conversation) throw refused("conversation_fork", response);
     return Session.open(this.#client, {
       ...this.#turns,
-      ...options,
+      ...call,
       agentId: this.agentId,
       conversationId: response.conversation.id,
       mode: this.#start.mode,
-      cwd: this.#cwd,
+      cwd,
       ...this.#given,
     });
   }
@@ -430,8 +436,15 @@ export class Session {
     this.#client.send({ type: "change_device_state", runtime: this.runtime, payload });
   }
 
-  /** Asks for the directory: the snapshot comes before the answer (section 16). */
+  /** Takes what the server says of the directory it was asked for. */
   async #look(wanted: string, options: CallOptions): Promise<void> {
+    const seen = await this.#directory(options);
+    this.#cwd = seen;
+    this.#cwdIgnored = seen !== undefined && !isAt(seen, wanted);
+  }
+
+  /** Asks for the directory: the snapshot comes before the answer (section 16). */
+  async #directory(options: CallOptions): Promise<string | undefined> {
     const { agent_id, conversation_id } = this.runtime;
     let seen: string | undefined;
     const off = this.#client.onMessage((message) => {
@@ -449,8 +462,7 @@ export class Session {
     } finally {
       off();
     }
-    this.#cwd = seen;
-    this.#cwdIgnored = seen !== undefined && !isAt(seen, wanted);
+    return seen;
   }
 }
 

@@ -1,7 +1,7 @@
 /** What happens to the connection, and who is told. */
 
 import { Kind } from "./deliveries.js";
-import { Disconnected, errorFromJson, type LettaAppError } from "./errors.js";
+import { Disconnected, errorFromJson, type LettaAppError, reasonOf } from "./errors.js";
 import type { Followers } from "./followers.js";
 import { Handlers } from "./handlers.js";
 import type { AppServerChannel } from "./messages.js";
@@ -19,11 +19,25 @@ export class Standing {
   readonly disconnects: Handlers<[AppServerDisconnectEvent]>;
   readonly states: Handlers<[ClientState, LettaAppError | null]>;
   readonly #followers: Followers;
+  /** What whoever reads is told while the connection is lost and is not opened again by itself. */
+  #end: (() => Disconnected) | undefined;
+  /** The user has asked for another attempt, whose outcome is not known yet. */
+  #attempting = false;
 
   constructor(followers: Followers, failed: () => void) {
     this.#followers = followers;
     this.disconnects = new Handlers("onDisconnect", failed);
     this.states = new Handlers("onState", failed);
+  }
+
+  /** Why nothing comes any more, unless somebody connects again. */
+  get gone(): Disconnected | undefined {
+    return this.#attempting ? undefined : this.#end?.();
+  }
+
+  /** The user connects: whoever reads waits for what comes of it. */
+  attempt(): void {
+    this.#attempting = true;
   }
 
   /** A delivery; its value is a close code where there is one. */
@@ -34,19 +48,30 @@ export class Standing {
   }
 
   #lost(code: number, { channel, reason, will_reconnect: willReconnect }: Loss): void {
-    const details = { closeCode: code, retryable: true, willReconnect };
-    const error = new Disconnected(`the connection was lost: ${reason}`, details);
-    this.#followers.end(error, !willReconnect);
+    // Reading once more gives nothing: not retryable, whether or not there is another connection.
+    const details = { closeCode: code, willReconnect };
+    const lost = () => new Disconnected(`the connection was lost: ${reason}`, details);
+    if (!willReconnect) this.#end = lost;
+    this.#followers.end(lost(), !willReconnect);
     this.disconnects.call({ channel, event: { code, reason }, willReconnect });
   }
 
   #changed({ state, error: json }: { state: ClientState; error: string | null }): void {
     const error = json === null ? null : errorFromJson(json);
-    if (state === "disconnected" && error !== null) {
-      const why = `the connection was lost and will not be reopened: ${error.message}`;
-      this.#followers.end(new Disconnected(why));
-    }
+    this.#attempting = state === "connecting";
+    if (state === "open") this.#end = undefined;
+    if (state === "disconnected") this.#given(error);
     this.states.call(state, error);
+  }
+
+  /** There is no connection, and no attempt to open one: the last has failed, or was not made. */
+  #given(error: LettaAppError | null): void {
+    if (error !== null && !this.#end) {
+      const why = `the connection was lost and will not be reopened: ${reasonOf(error)}`;
+      this.#end = () => new Disconnected(why, { hint: error.hint });
+    }
+    const gone = this.gone;
+    if (gone) this.#followers.end(gone);
   }
 
   #missing(what: { agent_id: string; conversation_id: string; error: string }): void {

@@ -1,13 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A terminal on the server. */
 
-import { checkedObject } from "./checks.js";
+import { checkedOptions, type NamesOf } from "./checks.js";
 import { describe } from "./describe.js";
 import { AbortError, Disconnected, RequestError, RequestTimeout } from "./errors.js";
 import { TerminalsFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed, type Inbox } from "./inbox.js";
-import { checkedRequest, type RequestOptions } from "./options.js";
+import { REQUEST_NAMES, type RequestOptions } from "./options.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import type { Reading } from "./reading.js";
 import { clearTimeout, setTimeout } from "./timers.js";
@@ -24,6 +24,13 @@ export interface TerminalOptions extends RequestOptions {
   /** The directory on the server; the one that the server runs in by default. */
   cwd?: string | undefined;
 }
+
+const TERMINAL_NAMES: NamesOf<TerminalOptions> = {
+  cols: "number",
+  rows: "number",
+  cwd: "string",
+  ...REQUEST_NAMES,
+};
 
 /**
  * A terminal that runs on the server, from `client.terminals.open()`: an async iterable of its output,
@@ -173,8 +180,7 @@ export class Terminals extends TerminalsFamily {
    * Rejects with {@link RequestError} when it cannot be started, and otherwise like every command of a family.
    */
   async open(options: TerminalOptions = {}): Promise<Terminal> {
-    const { cols, rows, cwd, ...request } = checkedObject("options", options);
-    const { signal } = checkedRequest(request);
+    const { signal } = checkedOptions(options, TERMINAL_NAMES);
     // Then there is nothing to end either.
     if (signal?.aborted) throw new AbortError(signal.reason);
     return new Terminal(this.caller).start(options);

@@ -47,10 +47,11 @@ export interface ToolOptions<Parameters extends ToolParameters> {
   /**
    * Does the work. What it returns, or resolves with, becomes the result. Text is the result as it stands.
    * `undefined` and `null` become `done`. A `Uint8Array` becomes a PNG, JPEG, GIF or WebP image if it is one,
-   * or else UTF-8 text, or else base64 text that says what it is. A list that holds any of these becomes one
-   * part for each item. `{ content: [{ type: "text" | "image", … }], is_error? }` with no other keys is sent as
-   * it is. Everything else becomes JSON text. If the function throws, the model gets the error's message and
-   * nothing more, and `stats.handlerErrors` counts it.
+   * or else UTF-8 text, or else base64 text that says what it is. A list that holds a `Uint8Array` becomes one
+   * part for each item; any other list is JSON text. `{ content: [{ type: "text" | "image", … }], is_error? }` with
+   * no other keys is sent as it is; `isError` is taken for `is_error`. Everything else becomes JSON text. If the
+   * function throws, or returns an `Error`, the model gets the error's message and nothing more, and
+   * `stats.handlerErrors` counts it.
    */
   execute: (args: ToolArguments<Parameters>, context: ToolContext) => unknown;
 }

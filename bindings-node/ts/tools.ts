@@ -72,7 +72,7 @@ export class ToolCalls {
   ): () => void {
     if (runtime === undefined && names === undefined) return this.#handlers.add(handler);
     if (typeof handler !== "function") {
-      throw new TypeError(`onExternalToolCall: expected a function, got ${describe(handler)}`);
+      throw new InvalidOption(`onExternalToolCall: expected a function, got ${show(handler)}`);
     }
     if (typeof runtime?.agent_id !== "string" || typeof runtime.conversation_id !== "string") {
       throw new InvalidOption("runtime: expected an agent_id and a conversation_id");

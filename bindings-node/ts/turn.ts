@@ -35,6 +35,8 @@ export interface TurnEngine extends EventSource {
   detachTurn(token: number): void;
   /** Phase and text; `null` when the turn has ended. */
   turnReport(token: number): string[] | null;
+  /** What `Session.run` rejects with, of a turn that the agent did not end itself. */
+  unended(result: TurnResult): LettaAppError | undefined;
 }
 
 /** What becomes of the call, told once, and that there are events. */
@@ -83,7 +85,7 @@ const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? even
  * Events are kept from the moment of sending, at most 65,536 of them or 64 MiB. Above that, neighbouring pieces
  * of one text, or of one call's arguments or output, are merged into one event; if that is not enough, the
  * oldest pieces, outputs, statuses and unknown events are dropped. A `lagged` event counts both. Each event is
- * given once, so only one loop or stream reads at a time. A second one may continue where the first has
+ * given once, except `finished`, with which every loop ends; so only one loop or stream reads at a time. A second one may continue where the first has
  * stopped; but a reader that asks while another one waits, or after another has taken over, is rejected with a
  * `TypeError`. For two readers use `toReadableStream().tee()`. When the turn fails, loops throw the error that
  * awaiting throws. Leaving a loop early (`break`, `return`, an exception) stops the turn on the server and
@@ -187,7 +189,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
    * Cancelling it stops the turn and waits for its end.
    *
    * The stream never fails. If the turn fails, even if awaiting it would resolve with the status `failed`,
-   * there is an `error` chunk with the error's message as it is. A turn that is stopped ends with an `abort`
+   * the last chunk is `error`, with the error's message as it is. A turn that is stopped ends with an `abort`
    * chunk, any other with `finish`.
    */
   toUIMessageStream(): ReadableStream<UIMessageChunk> {
@@ -206,6 +208,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   abort(): Promise<TurnResult> {
     if (this.#open) this.#engine.abortTurn(this.#token);
     return this.#promise();
+  }
+
+  /** @internal What `Session.run` rejects with, of a turn that the agent did not end itself. */
+  unended(result: TurnResult): LettaAppError | undefined {
+    return this.#engine.unended(result);
   }
 
   /** @internal Nobody will follow it: its events need not be kept. */

@@ -1,7 +1,8 @@
 /** Sends inputs whose turns are followed to their end. */
 
 import type { Approvers } from "./approvers.js";
-import type { Connection, LongText, TakenEvents } from "./native.cjs";
+import type { LettaAppError } from "./errors.js";
+import { type Connection, type LongText, outcomeError, type TakenEvents } from "./native.cjs";
 import { nativeTurnOptions, type RunTurnOptions } from "./options.js";
 import type { PendingCalls } from "./pending.js";
 import { readResult, type TurnResult } from "./results.js";
@@ -11,18 +12,29 @@ import { Turn, type TurnCall, type TurnEngine, type TurnInput } from "./turn.js"
 /** Hands a command to the engine, with all that comes before. */
 type Hand = (command: object, send: (text: string) => void) => void;
 
+/** Makes an error of the engine's JSON, with what its user may do about it: a permission can be answered. */
+type Failure = (json: string, result: TurnResult) => LettaAppError;
+
 /** The turns of one client. */
 export class Turns implements TurnEngine {
   readonly #native: Connection;
   readonly #calls: PendingCalls;
   readonly #approvers: Approvers;
   readonly #hand: Hand;
+  readonly #failure: Failure;
 
-  constructor(native: Connection, calls: PendingCalls, approvers: Approvers, hand: Hand) {
+  constructor(
+    native: Connection,
+    calls: PendingCalls,
+    approvers: Approvers,
+    hand: Hand,
+    failure: Failure,
+  ) {
     this.#native = native;
     this.#calls = calls;
     this.#approvers = approvers;
     this.#hand = hand;
+    this.#failure = failure;
   }
 
   takeTurn(token: number): TakenEvents {
@@ -43,6 +55,11 @@ export class Turns implements TurnEngine {
 
   turnReport(token: number): string[] | null {
     return this.#native.turnReport(token);
+  }
+
+  unended(result: TurnResult): LettaAppError | undefined {
+    const json = outcomeError(result.status ?? "", result.error ?? result.stopReason);
+    return json === null ? undefined : this.#failure(json, result);
   }
 
   detachTurn(token: number): void {

@@ -110,13 +110,20 @@ export interface ApprovalRequestOptions {
   runtime?: RuntimeScope | undefined;
 }
 
-/** For whom a handler of external tools is. */
-export interface ExternalToolCallOptions {
-  /** Agent and conversation, as `runtimeStart` returned them; without it the handler is for all. */
-  runtime?: RuntimeScope | undefined;
-  /** The tools of that runtime; all by default. */
-  names?: readonly string[] | undefined;
-}
+/** For whom a handler of external tools is: for all, or for one runtime. */
+export type ExternalToolCallOptions =
+  | {
+      /** Without it the handler is for all. */
+      runtime?: undefined;
+      /** Of no runtime there are no names. */
+      names?: undefined;
+    }
+  | {
+      /** Agent and conversation, as `runtimeStart` returned them. */
+      runtime: RuntimeScope;
+      /** The tools of that runtime; all by default. */
+      names?: readonly string[] | undefined;
+    };
 
 /** What `requestRaw` takes. */
 export interface AppServerRawRequestOptions<TResponse extends AppServerRawResponse>
@@ -127,8 +134,11 @@ export interface AppServerRawRequestOptions<TResponse extends AppServerRawRespon
 
 /** The input of a turn. */
 export interface RunTurnCommand {
+  /** Made where there is none. */
   request_id?: string | undefined;
+  /** Agent and conversation. */
   runtime: RuntimeScope;
+  /** What is said (section 8.1). */
   payload: InputCreateMessagePayload;
 }
 

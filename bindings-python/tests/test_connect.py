@@ -149,6 +149,10 @@ async def test_certificates(tls_server: tuple[str, str]) -> None:
         ({"max_message_bytes": 0}, "max_message_bytes"),
         ({"max_message_bytes": -1}, "max_message_bytes"),
         ({"settle_pause": -0.1}, "settle_pause"),
+        (
+            {"settle_pause": float("inf")},
+            "settle_pause: expected a finite wait of less than a year, got inf",
+        ),
     ],
 )
 def test_bad_options_are_refused_by_name(options: dict[str, object], field: str) -> None:

@@ -111,6 +111,18 @@ async def test_every_end_is_told_in_its_item(scripted: Callable[..., MockServer]
     assert error.request.tool_name == "Bash"
 
 
+async def test_the_error_that_is_raised_can_be_answered(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(script.turn("done", tool_calls=[script.call("Bash", needs_approval=True)]))
+    async with letta.connect(mock.url) as client:
+        (session,) = await opened(client, "x")
+        with anyio.fail_after(10), pytest.raises(letta.ApprovalRequired) as raised:
+            await letta.gather(session.send("a", approvals="pause"), check=True)
+        raised.value.respond(letta.allow())
+        await received(mock, "input", 2)
+
+
 async def test_the_first_error_stops_all_when_checked(scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn("on and on", hang=True), script.turn("half", error="no credits"))
     async with letta.connect(mock.url) as client:

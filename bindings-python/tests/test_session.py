@@ -222,6 +222,16 @@ async def test_the_fork_of_a_default_conversation_says_whose_it_is() -> None:
         assert [fork.get("body") for fork in forks] == [{"agent_id": "a"}, None]
 
 
+async def test_a_fork_stays_in_the_directory_that_its_session_has_not_asked_for() -> None:
+    with MockServer(answers={"conversation_fork": {"conversation": {"id": "conv-2"}}}) as mock:
+        async with letta.connect(mock.url) as client:
+            await client.session(agent_id="a", conversation_id="conv-1", cwd="/there")
+            joined = await client.session(agent_id="a", conversation_id="conv-1")
+            fork = await joined.fork()
+            assert (joined.cwd, fork.cwd, fork.cwd_ignored) == (None, "/there", False)
+        assert starts(mock)[-1].cwd == "/there"
+
+
 async def test_tools_run_in_their_conversation_and_need_no_permission() -> None:
     def weather(city: str) -> str:
         """Forecast the weather."""

@@ -83,6 +83,7 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Done(to));
         let call = Call::new(self, token);
+        self.router.attempt();
         self.connection.connect(token)?;
         call.finish(from.await)
     }
@@ -143,7 +144,7 @@ impl Client {
     /// A subscription to the messages of the server that pass a filter, from now on. Their typed form is
     /// [`Message::typed`].
     pub fn messages(&self, filter: MessageFilter) -> Messages {
-        Messages::new(self.subscribe(Backpressure::default(), Some(filter)))
+        Messages::new(self.subscribe(Backpressure::default(), Some(filter)), self.router.clone())
     }
 
     /// The same with limits of its own, and with a policy for a reader who does not keep up.
@@ -157,7 +158,7 @@ impl Client {
         limits: Backpressure,
     ) -> Result<Messages, Error> {
         limits.check()?;
-        Ok(Messages::new(self.subscribe(limits, Some(filter))))
+        Ok(Messages::new(self.subscribe(limits, Some(filter)), self.router.clone()))
     }
 
     fn subscribe(&self, limits: Backpressure, filter: Option<MessageFilter>) -> Inbox {

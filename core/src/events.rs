@@ -12,6 +12,7 @@ use crate::mailbox::{Mailbox, Sink};
 use crate::message::Message;
 use crate::protocol::Text;
 use crate::protocol::envelope::Envelope;
+use crate::router::Router;
 use crate::state::State;
 
 /// One thing a subscriber sees.
@@ -204,6 +205,16 @@ impl Events {
         }
     }
 
+    /// The next event that is there already.
+    fn waiting(&mut self) -> Option<Event> {
+        loop {
+            let delivery = self.inbox.as_mut()?.take()?;
+            if let Some(event) = self.given(delivery) {
+                return Some(event);
+            }
+        }
+    }
+
     /// What a delivery is for the reader.
     fn given(&mut self, delivery: Delivery) -> Option<Event> {
         let event = event(delivery);
@@ -293,37 +304,52 @@ pub struct Messages {
     pub(crate) of_connection: bool,
     /// The connection is gone, and so is the subscription.
     lost: bool,
+    /// Which knows whether there will be another connection.
+    router: Router,
     error: Option<Error>,
 }
 
 impl Messages {
-    pub(crate) fn new(inbox: Inbox) -> Self {
+    pub(crate) fn new(inbox: Inbox, router: Router) -> Self {
         Self {
             events: Events::new(inbox),
             dropped: 0,
             of_connection: false,
             lost: false,
+            router,
             error: None,
         }
     }
 
     /// The next message that passes the filter; `None` once the client is closed, the connection was lost
     /// and is not opened again by itself, or the subscription has ended because it lagged
-    /// ([`Messages::error`]). A new subscription follows the next connection.
+    /// ([`Messages::error`]). A new subscription follows the next connection; where it would wait while nobody
+    /// connects ([`Client::connect`](crate::Client::connect)), it ends as well.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Option<Message> {
         while !self.lost {
-            match self.events.next().await? {
+            let event = match self.events.waiting() {
+                Some(event) => event,
+                // Once more: what came before the end is read first.
+                None if self.router.gone() => match self.events.waiting() {
+                    Some(event) => event,
+                    None => break,
+                },
+                None => self.events.next().await?,
+            };
+            match event {
                 Event::Message(message) => return Some(message),
                 Event::Lagged { dropped } => self.dropped += dropped,
                 Event::Disconnected { will_reconnect, .. } => {
                     self.lost = self.of_connection || !will_reconnect;
                 }
-                // A lost connection will not come back.
-                Event::State { state: State::Disconnected, error } => self.lost = error.is_some(),
+                // A lost connection will not come back, or an attempt has failed to bring it back.
+                Event::State { state: State::Disconnected, error } => {
+                    self.lost = error.is_some() || self.router.gone();
+                }
                 Event::Failed(error) => self.fail(error),
                 _ => {}
             }
@@ -335,11 +361,10 @@ impl Messages {
     /// The next message that is there already.
     pub(crate) fn next_waiting(&mut self) -> Option<Message> {
         loop {
-            let delivery = self.events.inbox.as_mut()?.take()?;
-            match self.events.given(delivery) {
-                Some(Event::Message(message)) => return Some(message),
-                Some(Event::Lagged { dropped }) => self.dropped += dropped,
-                Some(Event::Failed(error)) => self.fail(error),
+            match self.events.waiting()? {
+                Event::Message(message) => return Some(message),
+                Event::Lagged { dropped } => self.dropped += dropped,
+                Event::Failed(error) => self.fail(error),
                 _ => {}
             }
         }

@@ -43,6 +43,9 @@ impl Default for TlsOptions {
     }
 }
 
+/// The largest message that a server takes.
+pub(crate) const SERVERS_LIMIT: usize = 100 * 1024 * 1024;
+
 /// What is no wait but the end of it: an infinite time of Python or Node is at least as long.
 const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
 
@@ -144,7 +147,7 @@ impl ConnectOptions {
             request_timeout: Duration::from_secs(30),
             keepalive_interval: Duration::from_secs(20),
             keepalive_timeout: Duration::from_secs(20),
-            max_message_bytes: 100 * 1024 * 1024,
+            max_message_bytes: SERVERS_LIMIT,
             max_pending_requests: MAX_PENDING_REQUESTS,
             tls: TlsOptions::default(),
             settle_pause: Duration::from_millis(400),
@@ -193,16 +196,14 @@ impl ConnectOptions {
             if base.is_zero() {
                 return invalid("reconnect.base: expected a time above zero, got 0");
             }
+            ends("reconnect.base", base)?;
             if cap < base {
-                return invalid("reconnect.cap: expected at least reconnect.base");
+                return invalid(&format!(
+                    "reconnect.cap: expected at least reconnect.base ({base:?}), got {cap:?}"
+                ));
             }
         }
-        let base = self.reconnect.map_or(Duration::ZERO, |rules| rules.base);
-        for (name, wait) in [("settle_pause", self.settle_pause), ("reconnect.base", base)] {
-            if wait >= ENDLESS {
-                return invalid(&format!("{name}: expected a finite wait of less than a year"));
-            }
-        }
+        ends("settle_pause", self.settle_pause)?;
         if self.external_tools.concurrency == 0 {
             return invalid("external_tools.concurrency: expected a number above zero, got 0");
         }
@@ -220,6 +221,17 @@ impl ConnectOptions {
         };
         Ok(endpoint)
     }
+}
+
+/// A wait has to end.
+fn ends(name: &str, wait: Duration) -> Result<(), Error> {
+    if wait < ENDLESS {
+        return Ok(());
+    }
+    let seconds = wait.as_secs();
+    let message =
+        format!("{name}: expected a finite wait of less than a year, got {seconds} seconds");
+    Err(Error::new(ErrorKind::InvalidOption, message))
 }
 
 impl fmt::Debug for ConnectOptions {
@@ -466,7 +478,10 @@ mod tests {
             ),
             (reconnecting(Some(0), 1, 1), "reconnect.max_attempts"),
             (reconnecting(None, 0, 1), "reconnect.base"),
-            (reconnecting(None, 2, 1), "reconnect.cap"),
+            (
+                reconnecting(None, 2, 1),
+                "reconnect.cap: expected at least reconnect.base (2s), got 1s",
+            ),
         ] {
             let error = options.check().err().expect("refused");
             assert_eq!(error.kind(), ErrorKind::InvalidOption);
@@ -481,10 +496,15 @@ mod tests {
             options.check().err().expect("nothing would ever be sent").to_string()
         };
         let pause = ConnectOptions { settle_pause: ENDLESS, ..ConnectOptions::new("ws://h") };
-        assert_eq!(endless(pause), "settle_pause: expected a finite wait of less than a year");
-        let rules = Reconnect { base: Duration::MAX, cap: Duration::MAX, max_attempts: None };
-        let waiting = ConnectOptions { reconnect: Some(rules), ..ConnectOptions::new("ws://h") };
-        assert_eq!(endless(waiting), "reconnect.base: expected a finite wait of less than a year");
+        let expected = "expected a finite wait of less than a year, got";
+        assert_eq!(endless(pause), format!("settle_pause: {expected} 31536000 seconds"));
+        for cap in [Duration::MAX, Duration::from_secs(15)] {
+            let rules = Reconnect { base: Duration::MAX, cap, max_attempts: None };
+            let waiting =
+                ConnectOptions { reconnect: Some(rules), ..ConnectOptions::new("ws://h") };
+            let seconds = Duration::MAX.as_secs();
+            assert_eq!(endless(waiting), format!("reconnect.base: {expected} {seconds} seconds"));
+        }
         let rules = Reconnect { cap: Duration::MAX, ..Reconnect::default() };
         let doubling = ConnectOptions { reconnect: Some(rules), ..ConnectOptions::new("ws://h") };
         assert!(doubling.check().is_ok(), "each of its waits ends");

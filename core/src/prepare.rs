@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::check::Check;
 use crate::engine::{Correlation, Ids};
 use crate::error::{Error, ErrorKind};
+use crate::options::SERVERS_LIMIT;
 use crate::protocol::Text;
 use crate::protocol::edits::Edits;
 use crate::protocol::node::{Json, Node};
@@ -130,8 +131,12 @@ fn fits(text: &Edits<'_>, kind: &str, max_bytes: usize) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!("`{kind}` has {size} bytes, above the limit of {max_bytes}");
-    Err(Error::new(ErrorKind::MessageTooLarge, message)
-        .with_hint("the server closes connections that send more than 100 MiB at once"))
+    let hint = if max_bytes < SERVERS_LIMIT {
+        "`max_message_bytes` is the limit; the server itself takes up to 100 MiB"
+    } else {
+        "the server closes connections that send more than 100 MiB at once"
+    };
+    Err(Error::new(ErrorKind::MessageTooLarge, message).with_hint(hint))
 }
 
 impl Prepared<'_> {

@@ -14,6 +14,7 @@ use crate::mailbox::Sink;
 use crate::message::Message;
 use crate::protocol::Text;
 use crate::protocol::frames::ToolCallFrame;
+use crate::state::State as Connected;
 use crate::tool::{Called, NOBODY, Scope, ToolRoutes};
 
 /// With fewer subscribers nobody looks for readers that are gone.
@@ -50,6 +51,16 @@ struct State {
     told: Option<Token>,
     /// The driver has ended.
     over: bool,
+    standing: Standing,
+}
+
+/// Whether anything will come for those who read.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// The connection was lost and is not opened again by itself.
+    gone: bool,
+    /// The user connects, and what comes of it is not known yet.
+    attempting: bool,
 }
 
 /// What the driver holds.
@@ -104,6 +115,22 @@ impl Router {
                 state.subscribers.push(subscriber);
             }
         });
+    }
+
+    /// The user connects: whoever reads waits for what comes of it.
+    pub(crate) fn attempt(&self) {
+        self.with(|state| state.standing.attempting = true);
+    }
+
+    /// Whether nothing comes any more, unless somebody connects again. What came before is there for its readers.
+    pub(crate) fn gone(&self) -> bool {
+        self.with(|state| {
+            let gone = state.standing.gone && !state.standing.attempting;
+            if gone {
+                state.subscribers.iter_mut().for_each(Outlet::flush);
+            }
+            gone
+        })
     }
 
     /// Takes permission questions for a handler.
@@ -306,7 +333,12 @@ impl State {
                 }
             }
             Delivery::ApprovalOver { ask, .. } => drop(self.asked.remove(&ask)),
-            event => self.publish(&event),
+            event => {
+                if let Delivery::State { state, error } = &event {
+                    self.standing.changed(*state, error.is_some());
+                }
+                self.publish(&event);
+            }
         }
         None
     }
@@ -316,6 +348,18 @@ impl State {
         let told = self.told.take().and_then(|token| self.waiting.get_mut(&token));
         if let Some(Waiter::Turn(_, Some(follower))) = told {
             follower.events.flush();
+        }
+    }
+}
+
+impl Standing {
+    /// A new state, and whether it comes of a loss.
+    fn changed(&mut self, state: Connected, lost: bool) {
+        self.attempting = state == Connected::Connecting;
+        match state {
+            Connected::Open => self.gone = false,
+            Connected::Disconnected => self.gone |= lost,
+            _ => {}
         }
     }
 }

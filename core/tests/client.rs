@@ -279,6 +279,8 @@ async fn a_message_above_the_limit_is_not_sent_and_one_that_comes_closes_the_con
     let large = json!({ "path": "x", "content": "x".repeat(5000) });
     let error = client.request("write_file", large).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MessageTooLarge);
+    // What limits it is not the server.
+    assert!(error.hint().unwrap().starts_with("`max_message_bytes` is the limit"), "{error}");
     assert!(server.received().is_empty());
     server.push(&json!({ "type": "file_changed", "path": "x".repeat(5000) }).to_string());
     let code = timeout(SOON, async {

@@ -143,9 +143,25 @@ async fn what_is_followed_ends_with_the_connection() {
         while messages.next().await.is_some() {}
     };
     timeout(SOON, ended).await.unwrap();
+    let begun =
+        timeout(SOON, async { client.messages(MessageFilter::all()).next().await.is_none() });
+    assert!(begun.await.unwrap(), "one that begins now does not wait for ever");
+    let mut next = client.messages(MessageFilter::all());
     client.connect().await.unwrap();
     client.info().await.unwrap();
     assert!(messages.next().await.is_none(), "a new subscription follows the next connection");
+    assert!(next.next().await.is_some());
+    let frame =
+        async { client.messages(MessageFilter::all().types(["new"])).next().await.is_some() };
+    let pushed = async { server.push(r#"{"type":"new"}"#) };
+    assert!(timeout(SOON, async { tokio::join!(frame, pushed).0 }).await.unwrap());
+    server.cut_connections();
+    while next.next().await.is_some() {}
+    server.close();
+    let mut vain = client.messages(MessageFilter::all());
+    let ended = async { tokio::join!(client.connect(), vain.next()) };
+    let (connected, message) = timeout(SOON, ended).await.unwrap();
+    assert!(connected.is_err() && message.is_none());
 }
 
 #[tokio::test]

@@ -154,6 +154,20 @@ async fn the_fork_of_a_default_conversation_says_whose_it_is() {
     }
 }
 
+/// The double, as the server does, starts a copy in its own directory where nobody says one.
+#[tokio::test]
+async fn a_fork_stays_in_the_directory_that_its_session_has_not_asked_for() {
+    let answer = json!({ "conversation": { "id": "conv-2" } });
+    let answers = [("conversation_fork".to_owned(), answer)].into();
+    let (server, client) = connected(ScriptOptions { answers, ..turns(&[]) }).await;
+    let options = SessionOptions::agent("a").conversation("conv-1");
+    client.session(options.clone().cwd("/there")).await.unwrap();
+    let joined = client.session(options).await.unwrap();
+    let fork = joined.fork().await.unwrap();
+    assert_eq!((joined.cwd(), fork.cwd(), fork.cwd_ignored()), (None, Some("/there"), false));
+    assert_eq!(received(&server, "runtime_start").last().unwrap()["cwd"], "/there");
+}
+
 #[tokio::test]
 async fn a_closed_session_stops_its_turns_and_leaves_others() {
     let mut script = ScriptedTurn::text(["half"]);

@@ -228,6 +228,10 @@ export async function follows(client: AppServerClient, command: RunTurnCommand):
     expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
     return { content: [{ type: "text", text: JSON.stringify(input) }] };
   });
+  client.onExternalToolCall(() => "x", { runtime, names: ["lookup"] });
+  client.onExternalToolCall(() => "x", { runtime: undefined, names: undefined });
+  // @ts-expect-error Names of which runtime?
+  client.onExternalToolCall(() => "x", { names: ["lookup"] });
   expectTypeOf(new ApprovalRequired("asked").request).toEqualTypeOf<ApprovalRequest>();
 
   // @ts-expect-error There is no such mode.

@@ -23,6 +23,7 @@ from .options import (
     Reconnect,
     RecordOptions,
     TlsOptions,
+    expect_finite,
 )
 from .server import OwnServer
 
@@ -92,7 +93,7 @@ def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerC
         max_pending_requests=options.max_pending_requests,
         ca=None if tls.ca is None else os.fspath(tls.ca),
         verify=tls.verify,
-        settle_pause=at_most(options.settle_pause),
+        settle_pause=expect_finite("settle_pause", options.settle_pause),
         external_tool_concurrency=options.external_tool_concurrency,
         external_tool_timeout=at_most(options.external_tool_timeout),
         reconnect=None if reconnect is None else _rules(reconnect),

@@ -19,6 +19,7 @@ from .errors import (
     ClientClosed,
     InvalidOption,
     LettaAppError,
+    TurnError,
     TurnInterrupted,
     from_json,
 )
@@ -81,13 +82,27 @@ class Flight:
     def error(self) -> LettaAppError | None:
         """Why there is no result. A new object each time, for the sake of its traceback."""
         if self._failure is not None:
-            error = from_json(self._failure)
-            if isinstance(error, ApprovalRequired):
-                error._answer = self._answer()  # noqa: SLF001 - of this package
-            return error
+            return self._error(self._failure)
         if self.detached:
             return TurnInterrupted("the turn was detached: its outcome is unknown here")
         return None
+
+    def unended(self, result: TurnResult) -> LettaAppError | None:
+        """What ``Session.run`` raises of a turn that the agent did not end itself."""
+        reason = result.stop_reason if result.error is None else result.error
+        text = _native.outcome_error(result.status or "", reason)
+        if text is None:
+            return None
+        error = self._error(text)
+        if isinstance(error, TurnError):
+            error.result = result
+        return error
+
+    def _error(self, text: str) -> LettaAppError:
+        error = from_json(text)
+        if isinstance(error, ApprovalRequired):
+            error._answer = self._answer()  # noqa: SLF001 - of this package
+        return error
 
     def take(self, delivery: Delivery) -> bool:
         """Takes what came for the turn and says whether more may come."""

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from . import _native
 from ._batch import Batch, BatchItem, kept
 from ._checks import expect, kind_of
 from ._flight import news
 from ._progress import Progress
-from .errors import InvalidOption, LettaAppError, TurnError, from_json
+from .errors import InvalidOption
 from .results import TurnResult
 from .turn import Turn
 
@@ -96,21 +95,9 @@ def _item(turn: Turn, *, check: bool) -> BatchItem[TurnResult]:
     flight = turn._flight  # noqa: SLF001 - of this package
     error = flight.error
     if error is None and flight.result is not None:
-        error = _unended(flight.result)
+        error = flight.unended(flight.result)
     if error is None:
         return BatchItem(turn.prompt, turn.agent_id, flight.result)
     if check:
         raise error
     return BatchItem(turn.prompt, turn.agent_id, error=kept(error))
-
-
-def _unended(result: TurnResult) -> LettaAppError | None:
-    """What ``Session.run`` raises of a turn that the agent did not end itself."""
-    reason = result.stop_reason if result.error is None else result.error
-    text = _native.outcome_error(result.status or "", reason)
-    if text is None:
-        return None
-    error = from_json(text)
-    if isinstance(error, TurnError):
-        error.result = result
-    return error

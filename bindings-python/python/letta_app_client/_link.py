@@ -54,6 +54,27 @@ class Link:
         self.on_send: Handlers[[dict[str, Any]]] = Handlers("on_send")
         # In the order of arrival. One that is dropped may go from any thread.
         self._queues: dict[int, Queue] = {}
+        self._gone: Callable[[], LettaAppError] | None = None
+        self._connects = False
+
+    @property
+    def gone(self) -> Callable[[], LettaAppError] | None:
+        """Why no frame comes any more, while the connection is lost and nobody connects again."""
+        return None if self._connects else self._gone
+
+    def connects(self) -> None:
+        """Takes note that the user connects: who reads waits for what comes of it."""
+        self._connects = True
+
+    def stands(self, state: str, error: Callable[[], LettaAppError] | None) -> None:
+        """Takes note of a new state, and of what it says to those who read where it is the end."""
+        self._connects = state == "connecting"
+        if state == "open":
+            self._gone = None
+        elif state == "disconnected":
+            self._gone = self._gone or error
+            if self._gone is not None:
+                self.ended(self._gone)
 
     @property
     def has_listeners(self) -> bool:
@@ -89,6 +110,8 @@ class Link:
 
     def ended(self, error: Callable[[], LettaAppError] | None, *, for_good: bool = True) -> None:
         """Ends what waits for frames: with an error, or because the client was closed."""
+        if for_good:
+            self._gone = error
         for key, queue in self._queues.copy().items():
             if for_good or queue.of_connection:
                 if self._queues.pop(key, None) is not None:

@@ -113,6 +113,10 @@ class Inbox:
                 # While the loop still watches, the end comes behind the frames.
                 if self._link.native.state == "closed" and not self._link.bridge.is_watched:
                     raise ClientClosed("the client is closed")
+                if (gone := self._link.gone) is not None:
+                    self.end(gone)
+                    self._link.remove(self)
+                    continue
                 await self._wait()
             self._given += 1
             if self._given % BATCH == 0:
@@ -152,9 +156,10 @@ class Subscription(Uncopied, AsyncIterator[M_co], Generic[M_co]):
     ``async with client.messages("turn_finished") as messages: async for message in messages: …``.
     It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
     not opened again, in both cases after the frames that had come; otherwise it goes on with the
-    next connection. With ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep
-    up. One task at a time may read. Leaving the block, ``aclose``, or dropping it ends the keeping
-    of frames; cancelling who waits loses none.
+    next connection. One that would wait after that raises ``Disconnected`` as well, unless
+    ``connect`` was called and has not failed. With ``overflow="raise"`` it raises ``Lagged`` when
+    its reader does not keep up. One task at a time may read. Leaving the block, ``aclose``, or
+    dropping it ends the keeping of frames; cancelling who waits loses none.
     """
 
     def __init__(

@@ -130,7 +130,7 @@ class AppServerClient(Commands):
             ProtocolMismatch: The other side is no App Server.
         """
         try:
-            await self._bridge.call(self._native.connect, lambda _: None)
+            await self._bridge.call(self._connecting, lambda _: None)
         except Exception:
             self._bridge.release()
             raise
@@ -535,6 +535,10 @@ class AppServerClient(Commands):
             self._link.lagged(delivery[2])
             self._on_lagged.emit(delivery[2])
 
+    def _connecting(self, token: int) -> None:
+        self._native.connect(token)
+        self._link.connects()
+
     def _disconnected(self, how: Disconnect) -> None:
         def error() -> LettaAppError:
             lost = Disconnected(f"the connection was lost: {how.reason}")
@@ -548,11 +552,15 @@ class AppServerClient(Commands):
 
     def _state_changed(self, state: State, text: str | None) -> None:
         why = None if text is None else from_json(text)
-        if state == "disconnected" and why is not None:
-            message = f"the connection was lost and will not be reopened: {why.args[0]}"
-            self._link.ended(lambda: Disconnected(message))
+        self._link.stands(state, None if why is None else lambda: _not_reopened(why))
         self._log.changed(state, why)
         self._on_state.emit(state, why)
 
     def __repr__(self) -> str:
         return f"<AppServerClient {self.state}>"
+
+
+def _not_reopened(why: LettaAppError) -> Disconnected:
+    """What who reads is told when a lost connection is given up."""
+    message = f"the connection was lost and will not be reopened: {why.args[0]}"
+    return Disconnected(message, hint=why.hint)

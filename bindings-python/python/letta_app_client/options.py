@@ -33,6 +33,7 @@ It cannot be async. When it raises, or returns what is no mapping, the frame is 
 # What a 32-bit machine can count, and far above what a server takes.
 _MOST_BYTES = 2**32
 _MOST_ATTEMPTS = 2**32
+_YEAR = 365 * 86_400.0
 _SECONDS = (
     "connect_timeout",
     "request_timeout",
@@ -50,6 +51,13 @@ class InsecureTokenWarning(UserWarning):
     host is not this machine. ``warnings.simplefilter("error", letta.InsecureTokenWarning)`` turns
     it into an error; then no client is made, and nothing is sent.
     """
+
+
+def expect_finite(name: str, wait: float) -> float:
+    """Demands a wait that ends."""
+    if wait >= _YEAR:
+        raise InvalidOption(f"{name}: expected a finite wait of less than a year, got {wait}")
+    return wait
 
 
 @dataclass(frozen=True)
@@ -86,8 +94,11 @@ class Reconnect:
             expect(f"reconnect.{name}", value, "seconds", (int, float))
             if not value > 0:
                 raise InvalidOption(f"reconnect.{name}: expected seconds above 0, got {value}")
+        expect_finite("reconnect.base", self.base)
         if self.cap < self.base:
-            raise InvalidOption(f"reconnect.cap: expected at least base ({self.base})")
+            raise InvalidOption(
+                f"reconnect.cap: expected at least base ({self.base}), got {self.cap}"
+            )
 
 
 @dataclass(frozen=True)

@@ -361,8 +361,11 @@ class Session(Rich):
     async def fork(self) -> Session:
         """Copies the conversation into a new one, with the same mode and directory.
 
-        Sends ``conversation_fork``, then ``runtime_start``.
+        Sends ``conversation_fork``, then ``runtime_start``. A session that does not know its
+        directory, because it has asked for none, first asks the server for it (``sync``).
         """
+        # The server starts a copy in its own directory, not in the one of the conversation.
+        cwd = await self._directory() if self._cwd is None else self._cwd
         command = {"type": "conversation_fork", "conversation_id": self.conversation_id}
         # Every agent has a conversation of that name.
         of_agent = {"body": {"agent_id": self.agent_id}} if self._is_default else {}
@@ -370,7 +373,7 @@ class Session(Rich):
         skipped = ("create_agent", "create_conversation", "agent_id", "conversation_id", "cwd")
         start = {key: value for key, value in self._start.items() if key not in skipped}
         start |= {"agent_id": self.agent_id, "conversation_id": _forked_id(forked)}
-        rest = (self._cwd, self._tools, self._settings)
+        rest = (cwd, self._tools, self._settings)
         return await Opening(self._client, start, *rest, check=self._check)
 
     def set_mode(self, mode: PermissionMode) -> None:
@@ -486,6 +489,11 @@ class Session(Rich):
         self._client.send(command)
 
     async def _look(self, wanted: str) -> None:
+        """Takes what the server says of the directory it was asked for."""
+        self._cwd = await self._directory()
+        self._cwd_ignored = self._cwd is not None and not is_at(self._cwd, wanted)
+
+    async def _directory(self) -> str | None:
         """Asks for the directory: the snapshot comes before the answer (section 16)."""
         link = self._client._link  # noqa: SLF001 - of this package
         # Not a handler: nothing is to be called, and in the end they are all here.
@@ -499,8 +507,7 @@ class Session(Rich):
             inbox.leave()
         folders = [status.get("current_working_directory") for status in statuses]
         seen = [folder for folder in folders if folder]
-        self._cwd = seen[-1] if seen else None
-        self._cwd_ignored = self._cwd is not None and not is_at(self._cwd, wanted)
+        return seen[-1] if seen else None
 
     def __repr__(self) -> str:
         return f"<Session {self.agent_id} {self.conversation_id}>"

@@ -363,12 +363,18 @@ impl Session {
     }
 
     /// Copies the conversation into a new one: `conversation_fork`, then `runtime_start` with the same mode,
-    /// directory, tools and policy.
+    /// directory, tools and policy. A session that does not know its directory, because it has asked for none, first
+    /// asks the server for it (`sync`).
     ///
     /// # Errors
     ///
     /// See [`Client`].
     pub async fn fork(&self) -> Result<Self, Error> {
+        // The server starts a copy in its own directory, not in the one of the conversation.
+        let cwd = match self.cwd() {
+            Some(cwd) => Some(cwd.to_owned()),
+            None => self.directory().await?,
+        };
         let mut fields = json!({ "conversation_id": self.conversation_id() });
         if self.conversation_id() == DEFAULT {
             fields["body"] = json!({ "agent_id": self.agent_id() });
@@ -376,7 +382,7 @@ impl Session {
         let forked = self.client.request("conversation_fork", fields).await?.json();
         let mut options = SessionOptions {
             start: self.start.clone(),
-            cwd: self.cwd.as_deref().map(PathBuf::from),
+            cwd: cwd.map(PathBuf::from),
             turns: self.turns.clone(),
             tools: self.tools.tools().to_vec(),
             policy: self.policy.clone(),
