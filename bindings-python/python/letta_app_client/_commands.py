@@ -11,7 +11,7 @@ from ._checks import expect, expect_texts
 from ._conveniences import HasConveniences
 from ._flight import Flight
 from ._limits import Resend, Timeout, turn_limits
-from ._link import Link, no_predicate
+from ._link import Check, Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
@@ -458,13 +458,14 @@ class Commands(HasConveniences, Overloads):
                 timeout: Seconds to wait for the answer.
                 predicate: Says of each frame that carries the request's id whether it is the
                     answer. Such an answer is returned even when it is a refusal.
-                **fields: The fields of the command. Fields called ``timeout`` or ``predicate`` have
-                    to be given in a whole command.
+                **fields: The fields of the command. A name that is a slip away from a known one is
+                    refused; a field that this version does not know is sent as it is. A whole
+                    command may have any field, also one called ``timeout`` or ``predicate``.
 
             Raises:
                 InvalidOption: ``timeout`` or ``predicate`` is not usable.
-                InvalidCommand: A field is missing or of the wrong type, or the command has no
-                    response.
+                InvalidCommand: A field is missing, of the wrong type or misspelt, or the command
+                    has no response.
                 UnsupportedByServer: The server is too old for the command.
                 MessageTooLarge: The command is larger than ``max_message_bytes``.
                 RequestError: The server refused (``success: false``); its answer is in
@@ -473,11 +474,13 @@ class Commands(HasConveniences, Overloads):
                     silent.
             """
             command: Any = type_or_command
+            # A name that was written here may be a slip; a whole command may be anybody's.
+            check: Check = "documented" if isinstance(command, str) else "catalog"
             if isinstance(command, str):
                 command = _command(command, fields)
             elif fields and isinstance(command, Mapping):
                 command = {**command, **fields}
-            return await self._link.request(command, timeout, predicate)
+            return await self._link.request(command, timeout, predicate, check=check)
 
     async def request_raw(
         self,
@@ -505,6 +508,8 @@ class Commands(HasConveniences, Overloads):
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Sends a command and waits for nothing; it is checked against the protocol.
+
+        As a whole command it may have any field.
 
         Raises:
             InvalidCommand: A field is missing or of the wrong type.

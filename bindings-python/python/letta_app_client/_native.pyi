@@ -19,6 +19,7 @@ __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
 __all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "denied_by_rule"]
+__all__ += ["check_tool_result"]
 
 __version__: str
 
@@ -33,6 +34,9 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""
+
+def check_tool_result(result: str) -> str | None:
+    """What keeps the result of a tool, as JSON, from being taken; ``None`` if nothing does."""
 
 def denied_by_rule(tool: str) -> str:
     """What a model is told about a permission that a rule denies."""

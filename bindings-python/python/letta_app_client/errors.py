@@ -184,7 +184,9 @@ class MessageTooLarge(LettaAppError):
 class InvalidCommand(LettaAppError):
     """A command is malformed, or one of its fields is misspelt.
 
-    It was not sent: the server would not answer it, or would ignore the field (section 5.1).
+    It was not sent: the server would not answer it, or would ignore the field (section 5.1). Names
+    are compared where a method takes fields by name; a whole command, given to ``request`` or
+    ``send``, may have any field.
     """
 
     code = "invalid_command"

@@ -233,8 +233,9 @@ class AppServerClient(Face):
                 be called.
 
         Raises:
-            InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a
-                setting has an unusable value; raised at once, not when awaited.
+            InvalidOption: ``cwd`` is not a path, ``fields`` is not a mapping, two tools have the
+                same name, or ``check`` or a setting has an unusable value; raised at once, not when
+                awaited.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
             InvalidCommand: A field is missing, misspelt or of the wrong type.
@@ -315,7 +316,8 @@ class AppServerClient(Face):
             A function that removes the handler.
 
         Raises:
-            InvalidOption: The runtime is none.
+            InvalidOption: ``runtime`` is no runtime, or ``names`` are not several strings.
+            TypeError: The handler is not a function.
         """
 
     def on_approval_request(self, handler: ApprovalHandler, *, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
@@ -342,7 +344,8 @@ class AppServerClient(Face):
             answered go to others.
 
         Raises:
-            InvalidOption: The runtime is none.
+            InvalidOption: ``runtime`` is no runtime.
+            TypeError: The handler is not a function.
         """
 
     def runtime_start(self, *, timeout: Timeout='default', **fields: Unpack[RuntimeStartRest]) -> RuntimeStartResponseMessage:
@@ -561,6 +564,8 @@ class AppServerClient(Face):
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Sends a command and waits for nothing; it is checked against the protocol.
+
+        As a whole command it may have any field.
 
         Raises:
             InvalidCommand: A field is missing or of the wrong type.
