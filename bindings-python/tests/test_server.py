@@ -1,4 +1,4 @@
-"""A server of one's own. A small program stands in for it."""
+"""A server of your own. A small program stands in for it."""
 
 from __future__ import annotations
 

@@ -150,12 +150,14 @@ class Commands(HasConveniences, Overloads):
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
+            TooManyRequests: More than ``max_pending_requests`` are waiting; nothing was sent.
             RequestError: The server did not accept the input.
             TurnAborted: The input was removed from the queue before its turn started.
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
                 turn was told to stop.
-            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``, or with
+                ``"pause"`` and ``check``.
             TurnInterrupted: The connection was lost, and with it the turn's end; or
                 ``accept_timeout`` passed without a sign of the input. What is known of the turn is
                 in ``result``; ``result.delivery`` says whether the input arrived.
@@ -239,16 +241,19 @@ class Commands(HasConveniences, Overloads):
             resend: Whether an input that was lost with its connection is sent again.
             approvals: What to do when the turn needs a permission.
             allow: The names of tools that may run without asking.
-            check: Whether a turn that did not end normally raises when it is awaited;
-                ``Turn.abort`` returns the result in any case.
+            check: Whether a turn that did not end normally raises when it is awaited. A turn that
+                was stopped through its handle, its stream or ``Session.close`` does not raise; one
+                that had ended before raises as ever.
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
+            TooManyRequests: More than ``max_pending_requests`` are waiting.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
-            WrongLoop: No event loop is running here, or another one than the client's.
+            WrongLoop: Another event loop than the client's is running here; or none is, and the
+                client has not been used on one yet.
             ForkedProcess: The client was made before a fork.
 
             All other errors of ``run_turn`` are raised when the turn is awaited.

@@ -282,7 +282,7 @@ class Connection:
 
 @final
 class Server:
-    """A server of one's own. Letting go of it ends it."""
+    """A server of your own. Letting go of it ends it."""
 
     @property
     def url(self) -> str: ...
@@ -308,7 +308,7 @@ class ServerLog:
 
 @final
 class ServerStart:
-    """One start of a server of one's own, which another thread may break off."""
+    """One start of a server of your own, which another thread may break off."""
 
     def __new__(
         cls,
@@ -344,7 +344,7 @@ class Submission:
     """The engine's wait for a structured result. JSON goes in and out."""
 
     TOOL: str
-    """The name of the tool that hands it in."""
+    """The name of the tool through which the agent submits it."""
 
     def __new__(cls, schema: str, scope: str) -> Submission: ...
     @property
@@ -355,7 +355,7 @@ class Submission:
         """The definition of that tool."""
 
     def content(self, content: str) -> str:
-        """The content of the user's message, with how to hand the result in."""
+        """The content of the user's message, and how to submit the result."""
 
     def late(self, scope: str | None) -> str | None:
         """The ``result`` that answers a call of another scope; none for a call that counts."""

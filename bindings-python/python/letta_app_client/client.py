@@ -94,9 +94,10 @@ class AppServerClient(Commands):
     is first used. It can be used with ``async with``, which connects and closes it.
 
     Besides the errors it documents, every coroutine method raises ``ClientClosed`` after ``close``,
-    ``Disconnected`` when there is no connection or it is lost in the meantime, ``WrongLoop`` on
-    another event loop, and ``ForkedProcess`` after a fork. A command that is refused before it is
-    sent is not kept for later: nothing of it reaches the server.
+    ``Disconnected`` when there is no connection or it is lost in the meantime, ``TooManyRequests``
+    when more than ``max_pending_requests`` are waiting, ``WrongLoop`` on another event loop, and
+    ``ForkedProcess`` after a fork. A command that is refused before it is sent is not kept for
+    later: nothing of it reaches the server.
     """
 
     def __init__(self, native: _native.Connection) -> None:
@@ -124,9 +125,10 @@ class AppServerClient(Commands):
             The client itself.
 
         Raises:
-            ConnectionFailed: Nobody listens, no answer in time, or the certificate is not trusted.
+            ConnectionFailed: Nobody listens, no answer in time, the certificate is not trusted, or
+                what answers is no App Server.
             AuthError: The server refused the token.
-            ProtocolMismatch: The other side is no App Server.
+            ProtocolMismatch: With ``transport="split"``, a server that has one socket.
         """
         try:
             await self._bridge.call(self._native.connect, lambda _: None)
@@ -388,7 +390,8 @@ class AppServerClient(Commands):
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
         """Registers a function for the end of a connection that was not closed from here.
 
-        It is called on the loop's thread, after the calls that were waiting have failed.
+        It is called on the loop's thread, before the calls that were waiting fail: whoever learns
+        of the loss from one of them finds that this was called already.
 
         Returns:
             A function that removes the handler.
@@ -464,7 +467,7 @@ class AppServerClient(Commands):
             A function that removes the handler.
 
         Raises:
-            InvalidOption: ``runtime`` is no runtime, or ``names`` are not several strings.
+            InvalidOption: ``runtime`` is not a runtime, or ``names`` are not several strings.
             TypeError: The handler is not a function.
         """
         self._bridge.check_process()
@@ -496,7 +499,7 @@ class AppServerClient(Commands):
             answered go to others.
 
         Raises:
-            InvalidOption: ``runtime`` is no runtime.
+            InvalidOption: ``runtime`` is not a runtime.
             TypeError: The handler is not a function.
         """
         self._bridge.check_process()

@@ -1,4 +1,4 @@
-"""An App Server of one's own: started on loopback, ended with its owner."""
+"""An App Server that this program starts, on loopback, and that ends with it."""
 
 from __future__ import annotations
 
