@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     ToolHandler: TypeAlias = Callable[
         [ExternalToolCallRequestMessage], ToolResult | Awaitable[ToolResult]
     ]
+    """Runs external tools: gets a call, and returns its result."""
 else:
     # Whoever reads type hints while a program runs finds no name there that is not imported.
     ToolHandler = Callable[[Message], str | Mapping[str, Any] | Awaitable[Any]]

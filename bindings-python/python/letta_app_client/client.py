@@ -32,6 +32,7 @@ from .messages import Channel, Message
 __all__ = ["AppServerClient", "Disconnect", "State", "Stats"]
 
 State = Literal["new", "connecting", "open", "reconnecting", "disconnected", "closed"]
+"""How the connection of a client stands."""
 
 
 @dataclass(frozen=True)
