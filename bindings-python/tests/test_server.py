@@ -326,6 +326,8 @@ async def test_a_reader_of_lines_that_fails_is_logged(
     ]
     with pytest.raises(TypeError, match="on_log"):
         letta.spawn_server(COMMAND, on_log="print")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"on_log: .* the line: "):
+        letta.spawn_server(COMMAND, on_log=lambda: None)  # type: ignore[arg-type, misc]
 
 
 @pytest.mark.anyio

@@ -4061,7 +4061,7 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
     Raises:
         InvalidOption: An option has an unusable value; raised at once, except for
             a ``cwd`` that does not exist.
-        TypeError: ``on_log`` is not a plain function; raised at once as well.
+        TypeError: ``on_log`` is not a plain function that takes a line; raised at once as well.
         ServerStartError: The server did not start; the message has the end of what it printed.
     """
 
