@@ -6,7 +6,7 @@
  * ├─ InvalidOption               an option has an unusable value; nothing was sent
  * ├─ ConnectionFailed            the connection could not be opened
  * ├─ AuthError                   the server refused the token
- * ├─ ProtocolMismatch            the other side is no App Server
+ * ├─ ProtocolMismatch            the server refuses split channels
  * ├─ Disconnected                the connection ended: reason, closeCode, willReconnect
  * ├─ ClientClosed                the client was closed by its owner
  * ├─ RequestError                the server refused: response
@@ -123,7 +123,10 @@ export class AuthError extends LettaAppError {
   readonly code = "auth" as const;
 }
 
-/** The other side answers, but is not an App Server this client can talk to. */
+/**
+ * The server has one socket for everything and refuses split channels (HTTP 426), which happens only with
+ * `transport: "split"`. What is no App Server at all is a {@link ConnectionFailed}.
+ */
 export class ProtocolMismatch extends LettaAppError {
   readonly code = "protocol_mismatch" as const;
 }

@@ -96,7 +96,7 @@ export interface AppServerClientOptions extends Recorded {
    * Whether a lost connection is opened again, and how; `true` by default. Runtimes that this client had
    * started are started again with their tools, others are subscribed to again, and watched files are watched
    * again. Commands are never repeated: what was in flight rejects. The client gives up when the server refuses
-   * the token or is no App Server. A first connection that fails is not retried.
+   * the token, or after `maxAttempts` failures. A first connection that fails is not retried.
    */
   reconnect?: ReconnectOptions | boolean | undefined;
   /**

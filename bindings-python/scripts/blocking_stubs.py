@@ -107,7 +107,11 @@ class Stub:
             return
         quotes = 'r"""' if "\\" in text else '"""'
         inner = indent + "    "
-        text = blocking(text).replace("\n", "\n" + inner).replace("\n" + inner + "\n", "\n\n")
+        text = (
+            blocking(text, node.name)
+            .replace("\n", "\n" + inner)
+            .replace("\n" + inner + "\n", "\n\n")
+        )
         end = f"\n{inner}" if "\n" in text else ""
         self.lines += [head, f'{inner}{quotes}{text}{end}"""', ""]
 
@@ -122,7 +126,7 @@ class Stub:
     def kind(self, original: type, *, bases: str) -> None:
         """Writes a class with the members of all its bases."""
         self.lines += ["", f"class {original.__name__}({bases}):"]
-        text = blocking(inspect.getdoc(original) or "")
+        text = blocking(inspect.getdoc(original) or "", original.__name__)
         quotes = 'r"""' if "\\" in text else '"""'
         text = text.replace("\n", "\n    ").replace("\n    \n", "\n\n")
         self.lines += [f'    {quotes}{text}\n    """', ""]

@@ -22,6 +22,12 @@ pub(crate) fn check_decision(decision: &str) -> Option<String> {
     letta_app_client::engine::check_decision(decision).err()
 }
 
+/// What keeps the result of an external tool from being taken; nothing where it would be.
+#[pyfunction]
+pub(crate) fn check_tool_result(result: &str) -> Option<String> {
+    letta_app_client::engine::check_tool_result(result).err()
+}
+
 /// What a model is told about a permission that a rule denies, that no rule gives, or whose handler failed.
 #[pyfunction]
 pub(crate) fn denied_by_rule(tool: &str) -> String {

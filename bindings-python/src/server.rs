@@ -1,4 +1,4 @@
-//! A server of one's own as a Python class.
+//! A server of your own as a Python class.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -65,6 +65,14 @@ def test_the_questions_of_the_agent() -> None:
         request.answer({"Why?": "A"})
     with pytest.raises(ValueError, match="does not ask"):
         asked("approval_allow").answer({"Which?": "A"})
+    wrong: list[tuple[Any, str]] = [
+        (5, "^answers: expected a mapping from questions to answers, got int"),
+        ({"Which?": 5}, r"^answers\['Which\?'\]: expected text or several texts, got int"),
+        ({"Which?": ["A", 5]}, r"^answers\['Which\?'\]: expected texts, got int"),
+    ]
+    for answers, words in wrong:
+        with pytest.raises(TypeError, match=words):
+            request.answer(answers)
 
 
 def test_decisions_as_they_go_over_the_wire() -> None:
@@ -90,6 +98,8 @@ def test_decisions_as_they_go_over_the_wire() -> None:
         (lambda: allow(message=3), "message"),  # type: ignore[arg-type]
         (lambda: allow(updated_input=[]), "updated_input"),  # type: ignore[arg-type]
         (lambda: allow(suggestions=[3]), "suggestions"),  # type: ignore[list-item]
+        (lambda: allow(suggestions=5), "suggestions"),  # type: ignore[arg-type]
+        (lambda: allow(suggestions={"a": 1}), "suggestions"),
     ],
 )
 def test_decisions_that_cannot_be_made(make: Any, name: str) -> None:

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import math
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -304,3 +306,48 @@ def test_bad_tls_options() -> None:
         with pytest.raises(letta.InvalidOption, match=rf"^{field}: "):
             letta.TlsOptions(**options)
     assert letta.TlsOptions(ca=Path("ca.pem"), verify=False).verify is False
+
+
+async def test_a_slip_is_refused_where_a_command_is_named(
+    client: AppServerClient,
+) -> None:
+    fields: dict[str, Any] = {"froce": True}
+    with pytest.raises(letta.InvalidCommand, match=r"field `froce`: .*`force`") as caught:
+        await client.request("list_models", **fields)
+    assert caught.value.hint == "a whole command, given to request, may have any field"
+
+
+async def test_a_whole_command_may_have_any_field(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        await client.request({"type": "app_server_info", "request_idd": "x"})
+        (sent,) = mock.received
+        assert sent.request_idd == "x"
+
+
+@pytest.mark.parametrize("names", ["lookup", 5, [5], b"lookup"])
+async def test_bad_names_of_tools(client: AppServerClient, names: Any) -> None:
+    with pytest.raises(letta.InvalidOption, match=r"^names: expected "):
+        client.on_external_tool_call(lambda _: "", names=names)
+
+
+@pytest.mark.parametrize("fields", [[1], 5, "cwd", ()])
+async def test_bad_fields_of_a_session(client: AppServerClient, fields: Any) -> None:
+    with pytest.raises(letta.InvalidOption, match=r"^fields: expected a mapping, got "):
+        client.session(agent_id="a", fields=fields)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [AppServerClient.session, AppServerClient.on_external_tool_call, letta.to_frame],
+    ids=lambda function: function.__name__,
+)
+def test_type_hints_can_be_read_while_a_program_runs(function: Any) -> None:
+    program = f"""
+import typing, letta_app_client as letta
+for function in (letta.AppServerClient.{function.__name__},):
+    typing.get_type_hints(function)
+"""
+    if function is letta.to_frame:
+        program = program.replace("letta.AppServerClient.to_frame", "letta.to_frame")
+    # Of its own: what other tests have imported is not there.
+    subprocess.run([sys.executable, "-c", program], check=True)

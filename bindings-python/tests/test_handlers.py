@@ -309,3 +309,33 @@ async def test_a_predicate_that_exits_does_so_in_its_caller(
         group.start_soon(push)
         with pytest.raises(SystemExit):
             await client.request_raw({"type": "future", "request_id": "r"}, predicate=judge)
+
+
+async def test_a_handler_that_cannot_be_called_is_refused(client: AppServerClient) -> None:
+    one: Any = lambda _: None  # noqa: E731
+    two: Any = lambda _, __: None  # noqa: E731
+    named: Any = lambda *, frame: None  # noqa: ARG005, E731
+    wrong: list[tuple[Callable[..., Any], list[Any], str]] = [
+        (client.on_message, [one, named], "on_message: .* the frame and its channel: "),
+        (client.on_state, [one, named], "on_state: .* the state and the error: "),
+        (client.on_send, [two, named], "on_send: .* the command: "),
+        (client.on_disconnect, [two, named], "on_disconnect: .* how it ended: "),
+        (client.on_lagged, [two, named], "on_lagged: .* the number of frames: "),
+    ]
+    for register, handlers, words in wrong:
+        for handler in handlers:
+            with pytest.raises(TypeError, match=words):
+                register(handler)
+    with pytest.raises(TypeError, match="on_message: "):
+        client.on_message(one, types="turn_finished")
+    # What has no signature may be anything; what takes more than it needs is fine.
+    fine: list[Any] = [dict, print, lambda *_: None, functools.partial(two)]
+    for handler in fine:
+        client.on_message(handler)()
+    assert client.stats.handler_errors == 0
+
+
+def test_a_handler_that_cannot_be_called_is_refused_without_a_loop(mock: MockServer) -> None:
+    one: Any = lambda _: None  # noqa: E731
+    with sync.connect(mock.url) as client, pytest.raises(TypeError, match="the frame and its"):
+        client.on_message(one)

@@ -1,4 +1,4 @@
-"""A server of one's own. A small program stands in for it."""
+"""A server of your own. A small program stands in for it."""
 
 from __future__ import annotations
 
@@ -327,6 +327,8 @@ async def test_a_reader_of_lines_that_fails_is_logged(
     ]
     with pytest.raises(TypeError, match="on_log"):
         letta.spawn_server(COMMAND, on_log="print")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"on_log: .* the line: "):
+        letta.spawn_server(COMMAND, on_log=lambda: None)  # type: ignore[arg-type, misc]
 
 
 @pytest.mark.anyio

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import pytest
 import letta_app_client as letta
 from letta_app_client import sync
 from letta_app_client.sync._faces import SPELLED, originals
+from letta_app_client.sync._sentences import SENTENCES
+from letta_app_client.sync._words import anywhere
 
 KINDS = originals()
 
@@ -66,12 +71,52 @@ def test_the_functions_have_the_same_signatures(name: str) -> None:
     assert parameters(ours) == parameters(theirs)
 
 
-def test_nothing_is_awaited_in_what_is_said() -> None:
+ASYNCHRONOUS = re.compile(
+    r"await|\basync|\bAsync|event loop|the loop's|[Cc]oroutine|\b[Tt]asks?\b|\btrio\b|uvloop"
+    r"|[Cc]ancelling|\b[Rr]esolves?\b|``(Connecting|Opening|Spawning|WrongLoop)``"
+)
+
+
+def said() -> Iterator[tuple[str, str]]:
+    """What is said of each class, member and function, while a program runs and to editors."""
     for kind in KINDS:
-        for name, member in inspect.getmembers(getattr(sync, kind.__name__)):
-            words = "" if name.startswith("__") else inspect.getdoc(member) or ""
-            assert "async with" not in words, f"{kind.__name__}.{name}"
-            assert "``await " not in words, f"{kind.__name__}.{name}"
+        face = getattr(sync, kind.__name__)
+        yield face.__name__, face.__doc__
+        for name in members(kind):
+            member = inspect.getattr_static(face, name)
+            yield f"{face.__name__}.{name}", inspect.getdoc(member) or ""
+    for name in FUNCTIONS:
+        yield name, getattr(sync, name).__doc__
+    stub = Path(inspect.getfile(sync)).with_suffix(".pyi").read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(stub)):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            yield f"{node.name} of the stub", ast.get_docstring(node) or ""
+
+
+def test_nothing_asynchronous_is_in_what_is_said() -> None:
+    for name, text in said():
+        # Tools and functions that decide may be such.
+        found = ASYNCHRONOUS.search(text.replace("``async def``", "").replace("asynchronously", ""))
+        assert found is None, f"{name}: {found and found[0]!r}\n{text}"
+
+
+def test_a_turn_is_shown_with_its_result() -> None:
+    assert "    result = turn.result()" in (sync.Turn.__doc__ or "")
+    assert "all of one client" in re.sub(r"\s+", " ", sync.gather.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_what_is_said_otherwise_is_said(name: str) -> None:
+    texts = [getattr(letta, name).__doc__] if hasattr(letta, name) else []
+    for kind in KINDS:
+        member = getattr(kind, name, None)
+        texts += [kind.__doc__] if kind.__name__ == name else []
+        texts += [member.fget.__doc__ if isinstance(member, property) else member.__doc__]
+    for sentence, words in SENTENCES[name]:
+        assert sentence != words
+        assert any(anywhere(sentence).search(inspect.cleandoc(text or "")) for text in texts), (
+            sentence
+        )
 
 
 def test_what_type_checkers_see_is_up_to_date() -> None:

@@ -61,6 +61,19 @@ async def test_results_as_text(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("output", "place"),
+    [
+        ({"n": float("nan")}, "result.n"),
+        ({"a": [1.0, {"b": float("-inf")}]}, "result.a[1].b"),
+        (float("inf"), "result"),
+    ],
+)
+async def test_a_number_that_json_does_not_have_is_an_error(output: Any, place: str) -> None:
+    said = await complaint_of(tool(lambda: output, name="function"), {})
+    assert said.startswith(f"ValueError: field `{place}`: expected a finite number, got ")
+
+
+@pytest.mark.parametrize(
     ("data", "kind"),
     [
         (PNG, "image/png"),

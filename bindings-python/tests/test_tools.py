@@ -152,9 +152,11 @@ async def test_an_exception_without_a_text_is_answered(
 
 @pytest.mark.parametrize("result", [None, 7, {"content": "text"}, {"content": [float("nan")]}])
 async def test_a_bad_result_becomes_an_error(tool_mock: MockServer, result: Any) -> None:
-    status, output, _ = await run_with_tool(tool_mock, lambda _: result)
-    assert status == "error"
+    status, output, errors = await run_with_tool(tool_mock, lambda _: result)
+    assert (status, errors) == ("error", 1)
     assert output
+    if isinstance(result, dict):
+        assert "content" in output
 
 
 async def test_a_second_tool_handler_replaces_the_first(tool_mock: MockServer) -> None:

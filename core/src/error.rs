@@ -11,11 +11,12 @@ use crate::engine::{InputDelivery, TurnResult};
 pub enum ErrorKind {
     /// An option has an unusable value (URL, token, limits). Nothing was sent.
     InvalidOption,
-    /// The connection could not be opened.
+    /// The connection could not be opened, or what answers is no App Server.
     ConnectionFailed,
     /// The server refused the credentials (HTTP 401 or 403, PROTOCOL.md section 4).
     Auth,
-    /// The other side answers, but is not an App Server this client can talk to.
+    /// The server has one socket for everything and refuses split channels (HTTP 426), or a frame does not fit the
+    /// type that was asked for.
     ProtocolMismatch,
     /// There is no connection, or it ended; the outcome of what was in flight is unknown.
     Disconnected,

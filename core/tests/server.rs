@@ -1,4 +1,4 @@
-//! A server of one's own: that it starts, and above all that it ends. A small program stands in for it.
+//! A server of your own: that it starts, and above all that it ends. A small program stands in for it.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 

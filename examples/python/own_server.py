@@ -1,4 +1,4 @@
-"""A server of one's own: it is started, asked, and gone when the program ends."""
+"""A server of your own: it is started, asked, and gone when the program ends."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-//! A server of one's own: it is started here, and ends with this program.
+//! A server of your own: it is started here, and ends with this program.
 //!
 //! Arguments are the command that starts it, `letta server` by default.
 

@@ -1,4 +1,4 @@
-// A server of one's own: started on a free port with a token, ended with this program.
+// A server of your own: started on a free port with a token, ended with this program.
 import { connect, spawnAppServer } from "@letta/app-client-native";
 
 const command = process.env.LETTA_COMMAND?.split(" ") ?? ["letta", "server"];

@@ -155,7 +155,7 @@ def runtime_ids(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:
     """Checks a runtime that is an option, and returns the ids of agent and conversation.
 
     Raises:
-        InvalidOption: It is no runtime.
+        InvalidOption: It is not a runtime.
     """
     if runtime is None:
         return None

@@ -11,7 +11,7 @@ from ._checks import expect, expect_texts
 from ._conveniences import HasConveniences
 from ._flight import Flight
 from ._limits import Resend, Timeout, turn_limits
-from ._link import Link, no_predicate
+from ._link import Check, Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
@@ -150,12 +150,14 @@ class Commands(HasConveniences, Overloads):
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
+            TooManyRequests: More than ``max_pending_requests`` are waiting; nothing was sent.
             RequestError: The server did not accept the input.
             TurnAborted: The input was removed from the queue before its turn started.
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
                 turn was told to stop.
-            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``, or with
+                ``"pause"`` and ``check``.
             TurnInterrupted: The connection was lost, and with it the turn's end; or
                 ``accept_timeout`` passed without a sign of the input. What is known of the turn is
                 in ``result``; ``result.delivery`` says whether the input arrived.
@@ -239,16 +241,19 @@ class Commands(HasConveniences, Overloads):
             resend: Whether an input that was lost with its connection is sent again.
             approvals: What to do when the turn needs a permission.
             allow: The names of tools that may run without asking.
-            check: Whether a turn that did not end normally raises when it is awaited;
-                ``Turn.abort`` returns the result in any case.
+            check: Whether a turn that did not end normally raises when it is awaited. A turn that
+                was stopped through its handle, its stream or ``Session.close`` does not raise; one
+                that had ended before raises as ever.
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
+            TooManyRequests: More than ``max_pending_requests`` are waiting.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
-            WrongLoop: No event loop is running here, or another one than the client's.
+            WrongLoop: Another event loop than the client's is running here; or none is, and the
+                client has not been used on one yet.
             ForkedProcess: The client was made before a fork.
 
             All other errors of ``run_turn`` are raised when the turn is awaited.
@@ -458,13 +463,14 @@ class Commands(HasConveniences, Overloads):
                 timeout: Seconds to wait for the answer.
                 predicate: Says of each frame that carries the request's id whether it is the
                     answer. Such an answer is returned even when it is a refusal.
-                **fields: The fields of the command. Fields called ``timeout`` or ``predicate`` have
-                    to be given in a whole command.
+                **fields: The fields of the command. A name that is a slip away from a known one is
+                    refused; a field that this version does not know is sent as it is. A whole
+                    command may have any field, also one called ``timeout`` or ``predicate``.
 
             Raises:
                 InvalidOption: ``timeout`` or ``predicate`` is not usable.
-                InvalidCommand: A field is missing or of the wrong type, or the command has no
-                    response.
+                InvalidCommand: A field is missing, of the wrong type or misspelt, or the command
+                    has no response.
                 UnsupportedByServer: The server is too old for the command.
                 MessageTooLarge: The command is larger than ``max_message_bytes``.
                 RequestError: The server refused (``success: false``); its answer is in
@@ -473,11 +479,13 @@ class Commands(HasConveniences, Overloads):
                     silent.
             """
             command: Any = type_or_command
+            # A name that was written here may be a slip; a whole command may be anybody's.
+            check: Check = "documented" if isinstance(command, str) else "catalog"
             if isinstance(command, str):
                 command = _command(command, fields)
             elif fields and isinstance(command, Mapping):
                 command = {**command, **fields}
-            return await self._link.request(command, timeout, predicate)
+            return await self._link.request(command, timeout, predicate, check=check)
 
     async def request_raw(
         self,
@@ -505,6 +513,8 @@ class Commands(HasConveniences, Overloads):
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Sends a command and waits for nothing; it is checked against the protocol.
+
+        As a whole command it may have any field.
 
         Raises:
             InvalidCommand: A field is missing or of the wrong type.

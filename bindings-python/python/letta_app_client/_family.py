@@ -37,9 +37,10 @@ class Family:
 
     All raise ``InvalidCommand`` (a field is of the wrong type, or one of an object misspelt;
     nothing was sent), ``UnsupportedByServer`` (the server is too old; nothing was sent),
-    ``MessageTooLarge``, ``Disconnected``, ``ClientClosed``, ``WrongLoop`` and ``ForkedProcess``;
-    those that wait also ``InvalidOption`` (``timeout`` is no limit), ``RequestError`` (the server
-    refused; its answer is in ``response``) and ``RequestTimeout`` (no answer in time).
+    ``MessageTooLarge``, ``TooManyRequests``, ``Disconnected``, ``ClientClosed``, ``WrongLoop`` and
+    ``ForkedProcess``; those that wait also ``InvalidOption`` (``timeout`` is no limit),
+    ``RequestError`` (the server refused; its answer is in ``response``) and ``RequestTimeout`` (no
+    answer in time).
     """
 
     __slots__ = ("_link",)

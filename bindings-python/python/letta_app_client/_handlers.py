@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import inspect
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec
 
@@ -10,7 +11,7 @@ from ._jobs import _is_async
 from ._loops import logger
 from ._raised import is_exit
 
-__all__ = ["Handlers", "expect_plain"]
+__all__ = ["Handlers", "expect_plain", "expect_taking"]
 
 P = ParamSpec("P")
 
@@ -27,6 +28,28 @@ def expect_plain(name: str, handler: object) -> None:
         raise TypeError(f"{name}: expected a plain function, got an async one, which nobody awaits")
 
 
+def expect_taking(name: str, handler: Callable[..., object], takes: tuple[str, ...]) -> None:
+    """Checks that a handler can be called with what it will be called with.
+
+    Otherwise it would fail for every frame, where nobody waits for it. What has no signature, as
+    some functions that are written in C, is taken as it is.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*takes)
+    except TypeError as error:
+        words = " and ".join(takes)
+        raise TypeError(
+            f"{name}: expected a function that can be called with {words}: {error}"
+        ) from None
+
+
 class Handlers(Generic[P]):
     """The handlers of one kind, in the order of registration.
 
@@ -38,18 +61,34 @@ class Handlers(Generic[P]):
         errors: How many calls have failed.
     """
 
-    __slots__ = ("_listen", "_name", "entries", "errors")
+    __slots__ = ("_listen", "_name", "_takes", "entries", "errors")
 
-    def __init__(self, name: str, listen: Callable[[bool], None] | None = None) -> None:
-        """``listen`` is told of each that comes (``True``) and of each that goes."""
+    def __init__(
+        self, name: str, *takes: str, listen: Callable[[bool], None] | None = None
+    ) -> None:
+        """Takes the name of the method that registers them.
+
+        ``takes`` says what each is called with; ``listen`` is told of each that comes (``True``)
+        and of each that goes.
+        """
         self._name = name
+        self._takes = takes
         self._listen = listen
         self.entries: tuple[tuple[Callable[P, Any], contextvars.Context], ...] = ()
         self.errors = 0
 
+    def expect(self, handler: Callable[..., object]) -> None:
+        """Checks a handler.
+
+        Raises:
+            TypeError: It is not a plain function that takes what it will be called with.
+        """
+        expect_plain(self._name, handler)
+        expect_taking(self._name, handler, self._takes)
+
     def add(self, handler: Callable[P, Any]) -> Callable[[], None]:
         """Registers a handler and returns the function that removes it."""
-        expect_plain(self._name, handler)
+        self.expect(handler)
         entry = (handler, contextvars.copy_context())
         self.entries = (*self.entries, entry)
         if self._listen is not None:

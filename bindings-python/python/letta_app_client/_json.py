@@ -11,7 +11,7 @@ from typing import Any
 from .errors import InvalidCommand
 from .messages import Fields
 
-__all__ = ["encode", "encode_unicode", "is_json"]
+__all__ = ["encode", "encode_unicode", "is_json", "text_of"]
 
 
 def _plain(value: Any) -> Any:
@@ -65,6 +65,18 @@ def _written(command: Any, *, halves: bool) -> str:
         problem = _find(command, "", _ANY) or f"command: {error}"
         raise InvalidCommand(problem) from None
     return text
+
+
+def text_of(value: Any, name: str) -> str:
+    """Writes a value of plain types, which has a name, as JSON without white space.
+
+    Raises:
+        ValueError: It holds a number that JSON does not have; the message says where.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise ValueError(_find(value, name, _NONE) or f"{name}: {error}") from None
 
 
 def is_json(value: Any) -> bool:
@@ -151,6 +163,7 @@ _HALF = "contains half a surrogate pair, which is not Unicode"
 
 # The paths of texts that have to be Unicode: all of them, or the names of things.
 _ANY = re.compile("")
+_NONE = re.compile("(?!)")
 _ID = re.compile(r"(^|[._])(type|kind|id|ids)(\[\d+\])*$")
 
 # To be looked up, which is quicker than to ask for base classes.

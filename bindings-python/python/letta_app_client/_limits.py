@@ -20,7 +20,7 @@ __all__ = [
     "turn_limits",
 ]
 
-Timeout: TypeAlias = 'float | Literal["default"] | None'
+Timeout: TypeAlias = float | Literal["default"] | None
 """Seconds above zero, ``"default"`` for the client's ``request_timeout``, or ``None`` (or
 ``math.inf``) for no limit."""
 

@@ -50,8 +50,10 @@ class Link:
         self.native = native
         self.bridge = Bridge(native, deliver)
         self.on_message: Handlers[[Message, Channel]]
-        self.on_message = Handlers("on_message", self.bridge.listen)
-        self.on_send: Handlers[[dict[str, Any]]] = Handlers("on_send")
+        self.on_message = Handlers(
+            "on_message", "the frame", "its channel", listen=self.bridge.listen
+        )
+        self.on_send: Handlers[[dict[str, Any]]] = Handlers("on_send", "the command")
         # In the order of arrival. One that is dropped may go from any thread.
         self._queues: dict[int, Queue] = {}
         self._gone: Callable[[], LettaAppError] | None = None

@@ -19,6 +19,7 @@ __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
 __all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "denied_by_rule"]
+__all__ += ["check_tool_result"]
 
 __version__: str
 
@@ -33,6 +34,9 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""
+
+def check_tool_result(result: str) -> str | None:
+    """What keeps the result of a tool, as JSON, from being taken; ``None`` if nothing does."""
 
 def denied_by_rule(tool: str) -> str:
     """What a model is told about a permission that a rule denies."""
@@ -278,7 +282,7 @@ class Connection:
 
 @final
 class Server:
-    """A server of one's own. Letting go of it ends it."""
+    """A server of your own. Letting go of it ends it."""
 
     @property
     def url(self) -> str: ...
@@ -304,7 +308,7 @@ class ServerLog:
 
 @final
 class ServerStart:
-    """One start of a server of one's own, which another thread may break off."""
+    """One start of a server of your own, which another thread may break off."""
 
     def __new__(
         cls,
@@ -340,7 +344,7 @@ class Submission:
     """The engine's wait for a structured result. JSON goes in and out."""
 
     TOOL: str
-    """The name of the tool that hands it in."""
+    """The name of the tool through which the agent submits it."""
 
     def __new__(cls, schema: str, scope: str) -> Submission: ...
     @property
@@ -351,7 +355,7 @@ class Submission:
         """The definition of that tool."""
 
     def content(self, content: str) -> str:
-        """The content of the user's message, with how to hand the result in."""
+        """The content of the user's message, and how to submit the result."""
 
     def late(self, scope: str | None) -> str | None:
         """The ``result`` that answers a call of another scope; none for a call that counts."""

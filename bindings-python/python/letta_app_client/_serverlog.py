@@ -9,7 +9,10 @@ from ._handlers import Handlers
 from ._loops import Loop, running_loop
 from .errors import WrongLoop
 
-__all__ = ["ServerLog"]
+__all__ = ["TAKES", "ServerLog"]
+
+TAKES = ("the line",)
+"""What its function is called with."""
 
 _BATCH = 1000
 """How many lines are handed on before other tasks of the loop have their turn."""
@@ -30,7 +33,7 @@ class ServerLog:
         if loop is None:
             raise WrongLoop("no asyncio or trio event loop is running")
         self._loop: Loop = loop
-        self._handlers: Handlers[[str]] = Handlers("on_log")
+        self._handlers: Handlers[[str]] = Handlers("on_log", *TAKES)
         self._handlers.add(on_log)
         self._over: list[Callable[[], None]] | None = []
         self.native = _native.ServerLog()

@@ -52,7 +52,7 @@ class StructuredResult(TurnResult, Generic[T_co]):
         return {**super().to_dict(), "output": jsonable(self.output)}
 
 
-# Two results of one conversation would be handed in through the same registration.
+# Two results of one conversation would be submitted through the same registration.
 _LANES: WeakKeyDictionary[AppServerClient, Lanes] = WeakKeyDictionary()
 
 

@@ -10,7 +10,10 @@ from .errors import InvalidOption, TurnError
 from .results import TurnResult
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from pandas import DataFrame
+else:
+    # For whoever reads type hints while a program runs: pandas may not be there.
+    DataFrame = Any
 
 __all__ = ["to_frame"]
 
@@ -28,7 +31,7 @@ _COLUMNS = (
 )
 
 
-def to_frame(results: Iterable[Any] | TurnResult) -> pd.DataFrame:
+def to_frame(results: Iterable[Any] | TurnResult) -> DataFrame:
     """Makes a pandas frame of results: one row for each, in order.
 
     Its columns are ``prompt``, ``agent_id``, ``text``, ``status``, ``stop_reason``, ``tokens``,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ._frames import frame_text, is_frame
+from ._json import text_of
 from ._jsonable import jsonable, loaded_class
 
 __all__ = ["error_result", "to_result"]
@@ -33,6 +33,7 @@ def to_result(output: Any) -> dict[str, Any]:
 
     Raises:
         TypeError: It is nothing of that.
+        ValueError: It holds a number that JSON does not have; the message says where.
     """
     if _is_result(output):
         return dict(output)
@@ -84,7 +85,7 @@ def _plain_text(value: Any) -> str:
     plain = "done" if value is None else jsonable(value)
     if isinstance(plain, str):
         return plain
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return text_of(plain, "result")
 
 
 def _text(text: str) -> dict[str, Any]:

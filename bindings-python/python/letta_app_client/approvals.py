@@ -154,15 +154,17 @@ class ApprovalRequest(Rich):
 
         Raises:
             ValueError: The request does not ask such a question.
+            TypeError: ``answers`` is not a mapping, or an answer is not text.
         """
+        given: object = answers
+        if not isinstance(given, Mapping):
+            kind = type(given).__name__
+            raise TypeError(f"answers: expected a mapping from questions to answers, got {kind}")
         known = {one.question for one in self.questions}
         for question in answers:
             if question not in known:
                 raise ValueError(f"the request does not ask {question!r}")
-        chosen = {
-            question: answer if isinstance(answer, str) else ", ".join(answer)
-            for question, answer in answers.items()
-        }
+        chosen = {question: _answer(question, answer) for question, answer in answers.items()}
         return allow(updated_input={**self.input.to_dict(), "answers": chosen})
 
     @property
@@ -219,6 +221,19 @@ ApprovalMode: TypeAlias = Literal["pause", "wait", "deny", "raise"]
 def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     return value if isinstance(value, str) else ""
+
+
+def _answer(question: str, answer: Any) -> str:
+    if isinstance(answer, str):
+        return answer
+    where = f"answers[{question!r}]"
+    if isinstance(answer, (bytes, Mapping)) or not isinstance(answer, Iterable):
+        raise TypeError(f"{where}: expected text or several texts, got {type(answer).__name__}")
+    several = list(answer)
+    for one in several:
+        if not isinstance(one, str):
+            raise TypeError(f"{where}: expected texts, got {type(one).__name__}")
+    return ", ".join(several)
 
 
 def _objects(value: object) -> list[dict[str, Any]]:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+# Finds what is imported later, also for those who read type hints while a program runs.
+import letta_app_client as letta
+
 from . import _native
 from ._backlog import MAX_BYTES, MAX_ITEMS, Overflow
 from ._call import Delivery
@@ -16,24 +19,20 @@ from ._commands import Commands
 from ._connectionlog import ConnectionLog
 from ._decode import decode, decode_as
 from ._filters import Wanted
-from ._handlers import Handlers, expect_plain
+from ._handlers import Handlers
 from ._link import Link
 from ._loops import logger
 from ._subscription import Subscription
 from ._tools import ToolHandler, Tools
+from ._unpack import Unpack
 from .approvals import ApprovalHandler
 from .errors import Disconnected, InvalidOption, LettaAppError, from_json
 from .messages import Channel, Message
 
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from .session import Opening, PermissionMode, TurnSettings
-    from .tools import Tool
-
 __all__ = ["AppServerClient", "Disconnect", "State", "Stats"]
 
 State = Literal["new", "connecting", "open", "reconnecting", "disconnected", "closed"]
+"""How the connection of a client stands."""
 
 
 @dataclass(frozen=True)
@@ -96,18 +95,20 @@ class AppServerClient(Commands):
     is first used. It can be used with ``async with``, which connects and closes it.
 
     Besides the errors it documents, every coroutine method raises ``ClientClosed`` after ``close``,
-    ``Disconnected`` when there is no connection or it is lost in the meantime, ``WrongLoop`` on
-    another event loop, and ``ForkedProcess`` after a fork. A command that is refused before it is
-    sent is not kept for later: nothing of it reaches the server.
+    ``Disconnected`` when there is no connection or it is lost in the meantime, ``TooManyRequests``
+    when more than ``max_pending_requests`` are waiting, ``WrongLoop`` on another event loop, and
+    ``ForkedProcess`` after a fork. A command that is refused before it is sent is not kept for
+    later: nothing of it reaches the server.
     """
 
     def __init__(self, native: _native.Connection) -> None:
         """Use ``create_app_server_client``."""
         super().__init__(Link(native, self._delivered))
         self._tools = Tools(self._bridge)
-        self._on_disconnect: Handlers[[Disconnect]] = Handlers("on_disconnect")
-        self._on_state: Handlers[[State, LettaAppError | None]] = Handlers("on_state")
-        self._on_lagged: Handlers[[int]] = Handlers("on_lagged")
+        self._on_disconnect: Handlers[[Disconnect]] = Handlers("on_disconnect", "how it ended")
+        self._on_state: Handlers[[State, LettaAppError | None]]
+        self._on_state = Handlers("on_state", "the state", "the error")
+        self._on_lagged: Handlers[[int]] = Handlers("on_lagged", "the number of frames")
         self._dropped = 0
         self._log = ConnectionLog()
 
@@ -125,9 +126,10 @@ class AppServerClient(Commands):
             The client itself.
 
         Raises:
-            ConnectionFailed: Nobody listens, no answer in time, or the certificate is not trusted.
+            ConnectionFailed: Nobody listens, no answer in time, the certificate is not trusted, or
+                what answers is no App Server.
             AuthError: The server refused the token.
-            ProtocolMismatch: The other side is no App Server.
+            ProtocolMismatch: With ``transport="split"``, a server that has one socket.
         """
         try:
             await self._bridge.call(self._connecting, lambda _: None)
@@ -217,13 +219,13 @@ class AppServerClient(Commands):
         create_agent: Mapping[str, Any] | None = None,
         conversation_id: str | None = None,
         create_conversation: Mapping[str, Any] | None = None,
-        mode: PermissionMode = "standard",
+        mode: letta.PermissionMode = "standard",
         cwd: str | os.PathLike[str] | None = None,
-        tools: Iterable[Tool[..., Any] | Callable[..., Any]] = (),
+        tools: Iterable[letta.Tool[..., Any] | Callable[..., Any]] = (),
         fields: Mapping[str, Any] | None = None,
         check: bool | None = None,
-        **settings: Unpack[TurnSettings],
-    ) -> Opening:
+        **settings: Unpack[letta.TurnSettings],
+    ) -> letta.Opening:
         """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = await client.session(agent_id="agent-123")``, or with ``async with``, which
@@ -257,8 +259,9 @@ class AppServerClient(Commands):
                 be called.
 
         Raises:
-            InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a
-                setting has an unusable value; raised at once, not when awaited.
+            InvalidOption: ``cwd`` is not a path, ``fields`` is not a mapping, two tools have the
+                same name, or ``check`` or a setting has an unusable value; raised at once, not when
+                awaited.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
             InvalidCommand: A field is missing, misspelt or of the wrong type.
@@ -268,6 +271,8 @@ class AppServerClient(Commands):
         # Only those who lead conversations need it.
         from .session import Opening  # noqa: PLC0415
 
+        if fields is not None:
+            expect("fields", fields, "a mapping", (Mapping,))
         given = {
             "agent_id": agent_id,
             "create_agent": create_agent,
@@ -312,14 +317,14 @@ class AppServerClient(Commands):
 
             Raises:
                 InvalidOption: ``types`` or ``runtime`` has an unusable value.
-                TypeError: The handler is not a function, or it is an ``async def``, which nobody
-                    would await. The same is true of all handlers.
+                TypeError: The handler is not a function that can be called with these two, or it is
+                    an ``async def``, which nobody would await. The same is true of all handlers.
             """
             self._bridge.check_process()
             self._bridge.attend()
             if types is None and runtime is None:
                 return self._link.on_message.add(handler)
-            expect_plain("on_message", handler)
+            self._link.on_message.expect(handler)
             wanted = Wanted(types, runtime)
 
             def filtered(message: Message, channel: Channel) -> None:
@@ -386,7 +391,8 @@ class AppServerClient(Commands):
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
         """Registers a function for the end of a connection that was not closed from here.
 
-        It is called on the loop's thread, after the calls that were waiting have failed.
+        It is called on the loop's thread, before the calls that were waiting fail: whoever learns
+        of the loss from one of them finds that this was called already.
 
         Returns:
             A function that removes the handler.
@@ -462,7 +468,8 @@ class AppServerClient(Commands):
             A function that removes the handler.
 
         Raises:
-            InvalidOption: The runtime is none.
+            InvalidOption: ``runtime`` is not a runtime, or ``names`` are not several strings.
+            TypeError: The handler is not a function.
         """
         self._bridge.check_process()
         return self._tools.set(handler, runtime, names)
@@ -493,7 +500,8 @@ class AppServerClient(Commands):
             answered go to others.
 
         Raises:
-            InvalidOption: The runtime is none.
+            InvalidOption: ``runtime`` is not a runtime.
+            TypeError: The handler is not a function.
         """
         self._bridge.check_process()
         return self._approvals.add(handler, runtime)

@@ -70,10 +70,7 @@ def allow(
     given: object = updated_input
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"updated_input: expected a mapping, got {type(given).__name__}")
-    if isinstance(suggestions, (str, Suggestion)):
-        suggestions = (suggestions,)
-    ids = tuple(one.id if isinstance(one, Suggestion) else one for one in suggestions)
-    _expect_texts("suggestions", *ids)
+    ids = _ids(suggestions)
     if message is not None:
         _expect_texts("message", message)
     return Decision("allow", message, updated_input, ids)
@@ -90,6 +87,17 @@ def deny(message: str) -> Decision:
     """
     _expect_texts("message", message)
     return Decision("deny", message)
+
+
+def _ids(suggestions: Any) -> tuple[str, ...]:
+    if isinstance(suggestions, (str, Suggestion)):
+        suggestions = (suggestions,)
+    kind = type(suggestions).__name__
+    if isinstance(suggestions, (bytes, Mapping)) or not isinstance(suggestions, Iterable):
+        raise TypeError(f"suggestions: expected suggestions or their ids, got {kind}")
+    ids = tuple(one.id if isinstance(one, Suggestion) else one for one in suggestions)
+    _expect_texts("suggestions", *ids)
+    return ids
 
 
 def _expect_texts(name: str, *values: object) -> None:

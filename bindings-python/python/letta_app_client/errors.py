@@ -4,9 +4,10 @@
 
     LettaAppError(Exception)                 code, retryable, hint
     ├─ InvalidOption(…, ValueError)          an option has an unusable value; nothing was sent
-    ├─ ConnectionFailed(…, ConnectionError)  the connection could not be opened
+    ├─ ConnectionFailed(…, ConnectionError)  the connection could not be opened, or there is no
+    │                                        App Server
     ├─ AuthError                             the server refused the token (protocol section 4)
-    ├─ ProtocolMismatch                      the other side is not a usable App Server
+    ├─ ProtocolMismatch                      the server refuses split channels
     ├─ Disconnected                          the connection ended; reason, close_code,
     │                                        will_reconnect
     ├─ ClientClosed                          the client was closed by its owner
@@ -124,7 +125,11 @@ class AuthError(LettaAppError):
 
 
 class ProtocolMismatch(LettaAppError):
-    """The other side answers, but is not an App Server that this client can talk to."""
+    """The server does not speak the protocol that was asked for.
+
+    It has one socket for everything and refuses split channels (HTTP 426), which happens only with
+    ``transport="split"``. What is no App Server at all is a ``ConnectionFailed``.
+    """
 
     code = "protocol_mismatch"
 
@@ -161,7 +166,8 @@ class RequestError(LettaAppError):
     Or the server agreed, but its answer lacks what was asked for, such as the runtime it started.
 
     Attributes:
-        response: The server's answer.
+        response: The server's answer; ``None`` for a command without a response, such as the one of
+            ``Session.set_cwd``.
     """
 
     code = "request"
@@ -184,7 +190,9 @@ class MessageTooLarge(LettaAppError):
 class InvalidCommand(LettaAppError):
     """A command is malformed, or one of its fields is misspelt.
 
-    It was not sent: the server would not answer it, or would ignore the field (section 5.1).
+    It was not sent: the server would not answer it, or would ignore the field (section 5.1). Names
+    are compared where a method takes fields by name; a whole command, given to ``request`` or
+    ``send``, may have any field.
     """
 
     code = "invalid_command"
@@ -259,7 +267,9 @@ class TurnInterrupted(TurnError):
 
 
 class ApprovalRequired(TurnError):
-    """The turn needs a permission and was sent with ``approvals="raise"`` (section 13).
+    """The turn needs a permission that nobody here decides on (section 13).
+
+    It was sent with ``approvals="raise"``, or with ``"pause"`` and ``check``.
 
     The turn goes on once you answer ``request``, with ``respond``.
     """

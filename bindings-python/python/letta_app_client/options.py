@@ -26,8 +26,8 @@ __all__ = [
 Redactor = Callable[[dict[str, Any], Literal["send", "recv"]], Mapping[str, Any] | None]
 """Says how a frame is written into a recording, with its direction; ``None`` leaves it out.
 
-It cannot be async. When it raises, or returns what is no mapping, the frame is left out, counted
-(``stats.unrecorded``), and a message is logged.
+It cannot be async. When it raises, or returns something else than a mapping, the frame is left out,
+counted (``stats.unrecorded``), and a message is logged.
 """
 
 # What a 32-bit machine can count, and far above what a server takes.
@@ -208,7 +208,8 @@ class ConnectOptions:
             ``Reconnect()``. Runtimes that this client had started are started again with their
             tools, others are subscribed to again, and watched files are watched again. Commands are
             never repeated: what was in flight fails. The client gives up when the server refuses
-            the token or is no App Server. A first connection that fails is not retried.
+            the token, or after ``max_attempts`` failures. A first connection that fails is not
+            retried.
         standby: Whether to keep a second connection to the same server, which takes over when the
             first one is lost. A running turn then goes on, whereas the server cancels a turn that
             nobody watches any more (sections 7 and 16). The second connection sends a ``sync`` for

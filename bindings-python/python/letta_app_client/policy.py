@@ -8,7 +8,7 @@ r"""Approvals as policy: rules that decide on permission requests, instead of a 
         policy.deny("Bash", command=r"\bsudo\b", message="not as root"),
         policy.ask(on_approval),
     )
-    result = await client.run_turn(runtime=runtime, payload=payload, approvals=rules)
+    opening = client.session(agent_id="agent-123", approvals=rules)
 
 What rules decide is final for the server: an ``allow`` runs the tool. **A pattern is searched, not
 matched to the end**: ``command=r"^pytest\b"`` also allows ``pytest; rm -rf /``. Anchor what you

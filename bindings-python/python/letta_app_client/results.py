@@ -197,7 +197,9 @@ class TurnResult(Plain, Rich):
         turn_id: The server's id of the turn's batch; it cannot be used to match a turn to its input
             (section 10).
         disposition: ``started`` or ``queued``, where the server said so.
-        completed_by: What showed that the turn was over (sections 17.2 and 17.3).
+        completed_by: What showed that the turn was over (sections 17.2 and 17.3): ``turn_finished``
+            or, of older servers, ``stop_reason``, ``loop_error`` or ``interrupted``;
+            ``loop_status_waiting_on_approval``, ``removed_from_queue`` or ``stored_messages``.
         terminal_message: The frame that showed it.
         duration: Seconds from sending the input to the end.
         retries: How many runs failed and were retried.

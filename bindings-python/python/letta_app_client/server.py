@@ -1,4 +1,4 @@
-"""An App Server of one's own: started on loopback, ended with its owner."""
+"""An App Server that this program starts, on loopback, and that ends with it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 from . import _native
 from ._checks import expect, expect_path, expect_text
-from ._handlers import expect_plain
+from ._handlers import expect_plain, expect_taking
 from ._limits import limit
 from ._loops import running_loop
 from ._pending import Pending
-from ._serverlog import ServerLog
+from ._serverlog import TAKES, ServerLog
 from ._unpack import Unpack
 from .errors import InvalidOption, ServerStartError, WrongLoop
 from .options import ConnectOptions, ConnectSettings
@@ -168,7 +168,7 @@ def spawn_server(
     Raises:
         InvalidOption: An option has an unusable value; raised at once, not when awaited, except for
             a ``cwd`` that does not exist.
-        TypeError: ``on_log`` is not a plain function; raised at once as well.
+        TypeError: ``on_log`` is not a plain function that takes a line; raised at once as well.
         ServerStartError: The server did not start; the message has the end of what it printed.
     """
     if isinstance(command, str) or not command:
@@ -177,6 +177,7 @@ def spawn_server(
         expect_text("command", part)
     if on_log is not None:
         expect_plain("on_log", on_log)
+        expect_taking("on_log", on_log, TAKES)
     flags = {"auth": True if auth is None else auth, "reuse": False if reuse is None else reuse}
     for name, flag in flags.items():
         expect(name, flag, "True or False", (bool,))

@@ -251,7 +251,8 @@ class Session(Rich):
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
             TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
                 from the queue, which raises even without ``check``.
-            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``, or with
+                ``"pause"`` and ``check``.
             TurnError: Its other subclasses, and the other errors, as for
                 ``AppServerClient.run_turn``.
             StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
@@ -281,12 +282,15 @@ class Session(Rich):
         """Sends a prompt and returns the turn's handle at once; see ``AppServerClient.send_turn``.
 
         If another turn is running, the server queues this one. Awaiting the turn gives its result
-        however it ends, unless it is interrupted or reaches a limit.
+        however it ends, unless it is interrupted or reaches a limit. An input that was lost with
+        its connection is not sent again, unless ``resend`` says so.
 
         Args:
             prompt: What is said.
             check: Whether awaiting the turn raises when it did not end normally, as with ``run``.
-                The default is the session's ``check``, or ``False`` if that has none.
+                The default is the session's ``check``, or ``False`` if that has none. A turn that
+                was stopped through its handle, its stream or ``Session.close`` does not raise; one
+                that had ended before raises as ever.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -420,8 +424,10 @@ class Session(Rich):
     async def close(self) -> None:
         """Stops this session's turns that have not ended, without waiting for their end.
 
-        The conversation stays on the server. Calls of its tools are no longer answered, and it is
-        not started again after a reconnect, unless another session uses it or a command names it.
+        The conversation stays on the server. Calls of its tools are answered with the error "there
+        is no handler for this tool any more", unless another session of the conversation has the
+        tool. The conversation is not started again after a reconnect, unless another session uses
+        it or a command names it.
         """
         self._own.close()
         self._stop()

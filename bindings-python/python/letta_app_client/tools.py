@@ -74,7 +74,7 @@ class Tool(Generic[P, R]):
 
         Raises:
             InvalidOption: The name is not usable.
-            TypeError: It is no function, or a parameter cannot be described to a model.
+            TypeError: ``function`` is not a function, or a model cannot be told of a parameter.
         """
         given: object = function
         if not callable(given):

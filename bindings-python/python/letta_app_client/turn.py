@@ -107,7 +107,8 @@ class Turn(Uncopied, Rich):
         Sends ``abort_message``, or ``remove_queue_item`` while the input is queued (protocol
         sections 10 and 15), once it is known where the input is. Resolves when the turn has ended,
         after ``abort_grace`` seconds at most. Cancelling this call does not undo the abort. A turn
-        that has already ended is left as it is.
+        that has already ended is left as it is. With ``check`` a turn that is stopped here does not
+        raise; one that had ended before raises as ever.
 
         Returns:
             The result. Its status is ``aborted``, or whatever the turn had come to by itself. If
@@ -216,7 +217,7 @@ class Turn(Uncopied, Rich):
         While it is under way: ``settling`` (its input waits until the server has cleaned up after
         the turn before, protocol section 18), ``sent``, ``queued``, ``running``, ``stopping`` (it
         was told to stop), ``recovering`` (its connection was lost, and the client is finding out
-        what became of it), or ``ending`` (it is over, and the event loop is about to learn of it).
+        what became of it), or ``ending`` (it is over, and its outcome is about to be here).
         Afterwards it is the status of the result; if the turn raised, that of the partial result,
         or ``failed``. ``detached`` after ``detach``.
         """
@@ -243,7 +244,7 @@ class Turn(Uncopied, Rich):
             return "detached: nobody here watches it"
         if not flight.is_over:
             report = flight.report()
-            return "ending: the event loop is about to learn of it" if report is None else report[1]
+            return "ending: its outcome is about to be here" if report is None else report[1]
         if flight.result is None:
             return f"{self.status}: {flight.error}"
         result = flight.result

@@ -19,7 +19,7 @@ use crate::protocol::Text;
 use crate::room::Room;
 
 /// How far the settle pause grows by itself.
-const LONGEST_SETTLE_PAUSE: Duration = Duration::from_secs(2);
+pub(crate) const LONGEST_SETTLE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Makes ids that no other connection uses: a random prefix and a counter.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ const KEPT: [&str; 7] = [
 ];
 
 /// After so many refusals in a row a runtime counts as gone.
-const REFUSALS: u32 = 3;
+pub(crate) const REFUSALS: u32 = 3;
 
 /// How many runtimes are remembered of which no program says that it holds them.
 pub(crate) const REMEMBERED: usize = 1000;

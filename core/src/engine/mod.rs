@@ -59,7 +59,11 @@ use approvals::Approvers;
 pub use backoff::Reconnect;
 use carried::Carried;
 pub use command::Command;
+#[cfg(test)]
+pub(crate) use completion::REFUSAL_WAIT;
 pub use context::Ids;
+#[cfg(test)]
+pub(crate) use context::LONGEST_SETTLE_PAUSE;
 use context::{Context, Features, Timer, Timers};
 pub use counters::Counters;
 pub(crate) use decision::check_answer;
@@ -72,7 +76,7 @@ pub(crate) use directory::{HANDLED, SHOWN};
 pub use event::TurnEvent;
 use link::Link;
 #[cfg(test)]
-pub(crate) use memory::REMEMBERED;
+pub(crate) use memory::{REFUSALS, REMEMBERED};
 #[cfg(test)]
 pub(crate) use recovery::DEPTH;
 use recovery::Recovery;
@@ -85,17 +89,21 @@ pub use result::{
     CompletedBy, InputDelivery, RunText, ToolCall, TurnMessage, TurnResult, TurnStatus, Usage,
 };
 use resync::Resync;
+#[cfg(test)]
+pub(crate) use resync::{AT_ONCE, PATIENCE as RESTORE_WAIT};
 use runtime::Runtime;
 #[cfg(test)]
 pub(crate) use runtimes::NAMES;
 use runtimes::Runtimes;
 use sequence::Sequence;
 #[cfg(test)]
+pub(crate) use sequence::{PATIENCE as GAP_WAIT, ROOM as BEHIND_GAP};
+#[cfg(test)]
 pub(crate) use shadow::{STANDBY_BYTES, STANDBY_EVENTS};
 use standby::Standby;
 pub use submission::{NextStep, Submission};
 use tools::ToolCalls;
-pub use tools::ToolLimits;
+pub use tools::{ToolLimits, check_tool_result};
 use turn::Cause;
 pub(crate) use turn::above_zero;
 pub use turn::{Approvals, TurnOptions};

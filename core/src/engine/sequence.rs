@@ -9,10 +9,10 @@ use crate::protocol::Text;
 
 /// How long a gap is waited for, from when it is the first one. One that stays open is passed over: it is a frame
 /// that was malformed, or a server that counts differently.
-const PATIENCE: Duration = Duration::from_millis(250);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
 
 /// How many frames may wait.
-const ROOM: usize = 1024;
+pub(crate) const ROOM: usize = 1024;
 
 /// How many of the last events are remembered, so that one that comes again is known.
 const REMEMBERED: usize = 128;

@@ -196,6 +196,16 @@ impl ToolCalls {
     }
 }
 
+/// What keeps the result of an external tool from being taken, if anything does: the engine answers with an error
+/// instead (section 14).
+///
+/// # Errors
+///
+/// Says what is wrong, with the name of the field; it is what the model is told.
+pub fn check_tool_result(result: &str) -> Result<(), String> {
+    with_result("r", result.to_owned()).map(drop)
+}
+
 fn with_error(request_id: &str, error: &str) -> String {
     json!({ "type": "external_tool_call_response", "request_id": request_id, "error": error })
         .to_string()

@@ -1,4 +1,4 @@
-//! An App Server of one's own: started on loopback, ended with its owner.
+//! An App Server of your own: started on loopback, ended with its owner.
 
 mod backlog;
 mod check;

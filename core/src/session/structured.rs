@@ -9,18 +9,18 @@ use crate::error::{Error, ErrorKind};
 use crate::tool::{ToolCallRequest, ToolCalls};
 use crate::turn::Turn;
 
-/// What a turn came to, with the value that the agent handed in; from [`Session::run_as`].
+/// What a turn came to, with the value that the agent submitted; from [`Session::run_as`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Structured<T> {
-    /// The value: of several that were handed in, the last valid one.
+    /// The value: of several that were submitted, the last valid one.
     pub output: T,
     /// Of two turns, where the agent had to be asked again, the later one's, with the token counts of both.
     pub result: TurnResult,
 }
 
 impl Session {
-    /// Asks, and resolves with a value of a type, which the agent hands in as the arguments of a tool.
+    /// Asks, and resolves with a value of a type, which the agent submits as the arguments of a tool.
     ///
     /// Registers the tool `submit_result` with the `schema` as its parameters, beside the session's own tools
     /// (`runtime_external_tools_update`, section 14, or `runtime_start` where the server is too old for that), in a

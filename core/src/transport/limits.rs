@@ -10,7 +10,9 @@ use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;
 use super::reuse::REUSED_BYTES;
 use crate::engine::{
-    DEPTH, HANDLED, NAMES, REMEMBERED, Reconnect, SHOWN, STANDBY_BYTES, STANDBY_EVENTS, TurnOptions,
+    AT_ONCE, BEHIND_GAP, DEPTH, GAP_WAIT, HANDLED, LONGEST_SETTLE_PAUSE, NAMES, REFUSAL_WAIT,
+    REFUSALS, REMEMBERED, RESTORE_WAIT, Reconnect, SHOWN, STANDBY_BYTES, STANDBY_EVENTS,
+    TurnOptions,
 };
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::map::TURNS;
@@ -88,6 +90,19 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("`limit` of `map`", number(TURNS)),
         ("`page_size`", PAGE.to_string()),
         ("`ready_timeout`", time(ServerOptions::default().ready_timeout)),
+        ("the settle pause, where it has grown by itself", time(LONGEST_SETTLE_PAUSE)),
+        ("one command that restores a runtime after a reconnect", time(RESTORE_WAIT)),
+        ("such commands that wait for their answers at once", number(AT_ONCE)),
+        (
+            "refusals in a row of what restores a runtime",
+            number(usize::try_from(REFUSALS).unwrap()),
+        ),
+        (
+            "a sign that an input was invalid, until something shows the opposite",
+            time(REFUSAL_WAIT),
+        ),
+        ("a gap in the order of frames that come over two sockets", time(GAP_WAIT)),
+        ("frames that wait behind such a gap", number(BEHIND_GAP)),
         ("levels of arrays and objects in a frame", number(MAX_DEPTH)),
         ("the head of an answer to the handshake", size(MAX_HEAD)),
         ("headers in it", number(MAX_HEADERS)),
@@ -115,13 +130,13 @@ fn limits() -> BTreeMap<&'static str, String> {
         ),
         ("stored messages in which a lost turn is looked for", number(DEPTH)),
         (
-            "lines of a server of one's own that wait for `on_log`, in Python and Node",
+            "lines of a started server that wait for `on_log`, in Python and Node",
             number(DEFAULT_MAX_ITEMS),
         ),
         ("bytes of these lines", size(DEFAULT_MAX_BYTES)),
         // These are of the packages: Python's tests compare them.
         (
-            "the last lines of a server of one's own that has ended, in Python and Node",
+            "the last lines of a started server that has ended, in Python and Node",
             time(Duration::from_secs(2)),
         ),
         ("rows of a frame that a tool returns, in Python", number(200)),
@@ -134,9 +149,9 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("bytes of frames in them", size(WAITING_BYTES)),
         ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),
         ("`record.max_files`", record.max_files.to_string()),
-        ("a line that a server of one's own prints", size(MAX_LINE)),
+        ("a line that a started server prints", size(MAX_LINE)),
         ("its last lines, for `output()` and errors", number(KEPT_LINES)),
-        ("a server of one's own that is closed, until it has ended", time(END_WAIT)),
+        ("a started server that is closed, until it has ended", time(END_WAIT)),
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
         ("a close, from the call to its end", time(Duration::from_secs(2))),

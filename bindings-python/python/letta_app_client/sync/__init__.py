@@ -17,7 +17,8 @@ threads of its own: there is no event loop in the background.
 What differs from ``letta_app_client``: what is awaited there returns its value here; ``connect``,
 ``spawn_server``, ``client.session`` and ``client.terminals.open`` give what is ready, which is
 closed at the end of a ``with``; iterators are plain ones, and ``aclose`` is ``close``.
-``Turn.result`` waits for the end of a turn.
+``Turn.result`` waits for the end of a turn, in place of ``await turn``; ``gather`` takes turns of
+one client. A call that waits is not cancelled but interrupted, by Ctrl-C.
 
 Ctrl-C, and the stop button of a notebook, interrupt what waits at once and stop its turn on the
 server, even where ``asyncio.run`` would only cancel its main task.
@@ -84,7 +85,7 @@ def _like(original: Any) -> Any:
         functools.update_wrapper(function, original, updated=())
         del function.__wrapped__
         function.__module__ = __name__
-        function.__doc__ = blocking(original.__doc__)
+        function.__doc__ = blocking(original.__doc__, original.__name__)
         function.__signature__ = inspect.signature(original)
         return function
 

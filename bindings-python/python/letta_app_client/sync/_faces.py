@@ -76,7 +76,7 @@ def face_class(original: type) -> type[Face]:
     """Makes the class of the blocking faces of a class."""
     members: dict[str, Any] = {
         "__slots__": (),
-        "__doc__": blocking(inspect.getdoc(original) or ""),
+        "__doc__": blocking(inspect.getdoc(original) or "", original.__name__),
         "__module__": __package__,
     }
     for name in dir(original):
@@ -135,7 +135,7 @@ def _property(name: str, original: Any) -> property:
             value = getattr(face._inner, name)  # noqa: SLF001
         return shown(value, face._loop)  # noqa: SLF001
 
-    return property(read, doc=blocking(original.__doc__ or ""))
+    return property(read, doc=blocking(original.__doc__ or "", name))
 
 
 def _following(face: Any, make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -238,6 +238,6 @@ def _like(call: Any, original: Any, name: str) -> Any:
     call.__name__ = name
     call.__qualname__ = original.__qualname__.rpartition(".")[0] + "." + name
     call.__module__ = __package__
-    call.__doc__ = blocking(original.__doc__ or "")
+    call.__doc__ = blocking(original.__doc__ or "", original.__name__)
     call.__signature__ = inspect.signature(original)
     return call
