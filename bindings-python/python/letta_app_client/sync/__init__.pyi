@@ -2273,7 +2273,7 @@ class OwnServer(Face):
         """
 
     def output(self) -> list[str]:
-        """Returns the last lines that it printed, the oldest first."""
+        """Returns the last lines that it printed, the oldest first; also once it is closed."""
 
     def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
@@ -2542,7 +2542,8 @@ class Session(Face):
     def fork(self) -> Session:
         """Copies the conversation into a new one, with the same mode and directory.
 
-        Sends ``conversation_fork``, then ``runtime_start``.
+        Sends ``conversation_fork``, then ``runtime_start``. A session that does not know its
+        directory, because it has asked for none, first asks the server for it (``sync``).
         """
 
     def set_mode(self, mode: PermissionMode) -> None:
@@ -2586,9 +2587,10 @@ class Subscription(Face, Generic[M_co]):
     ``with client.messages("turn_finished") as messages: for message in messages: …``.
     It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
     not opened again, in both cases after the frames that had come; otherwise it goes on with the
-    next connection. With ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep
-    up. One thread at a time may read. Leaving the block, ``close``, or dropping it ends the
-    keeping of frames; an interrupt loses none.
+    next connection. One that would wait after that raises ``Disconnected`` as well, unless
+    ``connect`` was called and has not failed. With ``overflow="raise"`` it raises ``Lagged`` when
+    its reader does not keep up. One thread at a time may read. Leaving the block, ``close``, or
+    dropping it ends the keeping of frames; an interrupt loses none.
     """
 
     @property
