@@ -2519,7 +2519,8 @@ class Session(Face):
     def abort(self) -> bool:
         """Stops whatever is running in the conversation, even if others started it (section 15).
 
-        Sends ``abort_message``; inputs in the server's queue still run.
+        Sends ``abort_message``; inputs in the server's queue still run. A turn of this session that
+        it stops is to ``check`` one that somebody else has stopped: it raises ``TurnAborted``.
 
         Returns:
             Whether there was something to stop.
