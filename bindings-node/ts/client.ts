@@ -483,7 +483,8 @@ export class AppServerClient extends DocumentedClient {
 
   /**
    * Starts or joins a conversation, and resolves with its session: `runtime_start`, always with a mode (section
-   * 8). Unless you say who decides on permissions, whatever needs one is denied. `signal` cancels only the
+   * 8). Unless you say who decides on permissions, the handlers of `onApprovalRequest` do, and where
+   * there are none, whatever needs one is denied. `signal` cancels only the
    * start.
    *
    * Rejects with {@link RequestError} when the server refuses; otherwise as `runtimeStart`.

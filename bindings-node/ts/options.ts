@@ -129,7 +129,7 @@ export interface RequestOptions extends CallOptions {
 }
 
 /** What happens to permissions for which there is no handler; see {@link RunTurnOptions}. */
-export type Approvals = "pause" | "wait" | "deny" | "raise";
+export type Approvals = "pause" | "wait" | "deny" | "ask_or_deny" | "raise";
 
 /** Whether an input that was lost with its connection is sent again; see {@link RunTurnOptions}. */
 export type Resend = "if_uncommitted" | "never";
@@ -169,8 +169,9 @@ export interface RunTurnOptions extends CallOptions {
    * `onApprovalRequest` decides; this option says what happens if there is none. `pause` (the default): the
    * call resolves with `stopReason: "requires_approval"`, and the turn goes on once somebody answers. `wait`:
    * the call waits until somebody answers with `input`, for example from an `onMessage` handler, and goes on to
-   * the turn's end. `deny`: the permission is denied with a reason, and the turn goes on. `raise`: like
-   * `pause`, but the call rejects with {@link ApprovalRequired}.
+   * the turn's end. `deny`: the permission is denied with a reason, and the turn goes on. `ask_or_deny` (the
+   * default in a session, where the session's own tools then need no permission): denied as well, but only
+   * where there is no handler. `raise`: like `pause`, but the call rejects with {@link ApprovalRequired}.
    */
   approvals?: Approvals | undefined;
   /**
@@ -284,7 +285,13 @@ export function nativeTimeout(options: RequestOptions, judged: boolean): number 
   return options.timeoutMs;
 }
 
-const APPROVALS: readonly unknown[] = ["pause", "wait", "deny", "raise"] satisfies Approvals[];
+const APPROVALS: readonly unknown[] = [
+  "pause",
+  "wait",
+  "deny",
+  "ask_or_deny",
+  "raise",
+] satisfies Approvals[];
 
 /** The limits of a turn, for the engine; `undefined` where they are its own. */
 export function nativeTurnOptions(options: RunTurnOptions): NativeTurnOptions | undefined {
@@ -338,7 +345,7 @@ export const TURN_NAMES: NamesOf<RunTurnOptions> = {
 /** The engine's name of what is to be done about permissions. */
 function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {
   if (approvals !== undefined && !APPROVALS.includes(approvals)) {
-    const expected = '"pause", "wait", "deny" or "raise"';
+    const expected = '"pause", "wait", "deny", "ask_or_deny" or "raise"';
     throw new InvalidOption(`approvals: expected ${expected}, got ${show(approvals)}`);
   }
   if (onApproval === undefined) return approvals;

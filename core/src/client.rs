@@ -221,8 +221,8 @@ impl Client {
     /// conversation come after a `sync`. With several of these, the latest gets the questions.
     /// `runtime` limits it to one runtime, and has precedence over one for all.
     ///
-    /// While there is one, a turn with [`crate::Approvals::Pause`] or [`crate::Approvals::Raise`]
-    /// waits for its answer instead of ending.
+    /// While there is one, a turn with [`crate::Approvals::Pause`] or [`crate::Approvals::Raise`] waits for its answer
+    /// instead of ending, and one with [`crate::Approvals::AskOrDeny`], as a session's turns are, instead of denying.
     ///
     /// # Errors
     ///

@@ -255,8 +255,25 @@ fn a_turn_that_denies_needs_no_handler() {
 }
 
 #[test]
+fn a_turn_that_asks_or_denies_denies_where_the_client_has_no_handler() {
+    let mut lab = running(Approvals::AskOrDeny);
+    ask(&mut lab, "p1", "c1");
+    assert_eq!(answered(&mut lab).0["decision"]["behavior"], "deny");
+    // The one of the moment counts.
+    handler(&mut lab, 9, false);
+    ask(&mut lab, "p2", "c2");
+    assert_eq!(heard(&mut lab).asked, [(9, 1, "p2".to_owned())]);
+    assert!(lab.sent().is_empty());
+    lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: false });
+    assert_eq!(answered(&mut lab).0["decision"]["behavior"], "deny");
+    assert!(heard(&mut lab).ended.is_empty());
+}
+
+#[test]
 fn a_tool_that_the_turn_allows_is_asked_of_nobody() {
-    for approvals in [Approvals::Deny, Approvals::Ask, Approvals::Pause, Approvals::Raise] {
+    for approvals in
+        [Approvals::Deny, Approvals::AskOrDeny, Approvals::Ask, Approvals::Pause, Approvals::Raise]
+    {
         let mut lab = Lab::new();
         let allow = vec!["Write".to_owned()];
         lab.turn(1, "m1", TurnOptions { allow, ..options(approvals) });
@@ -290,7 +307,7 @@ fn without_a_handler_a_call_pauses_raises_or_waits() {
 
 #[test]
 fn a_handler_of_the_client_answers_for_turns_that_have_none() {
-    for approvals in [Approvals::Pause, Approvals::Raise, Approvals::Wait] {
+    for approvals in [Approvals::Pause, Approvals::AskOrDeny, Approvals::Raise, Approvals::Wait] {
         let mut lab = running(approvals);
         handler(&mut lab, 7, false);
         handler(&mut lab, 8, true);

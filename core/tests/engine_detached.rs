@@ -51,8 +51,10 @@ fn asked(lab: &mut Lab) -> Vec<Token> {
 
 #[test]
 fn its_questions_are_decided() {
-    let mut lab = asking(options(Approvals::Deny));
-    assert_eq!(behavior(&lab.sent()), "deny");
+    for denying in [Approvals::Deny, Approvals::AskOrDeny] {
+        let mut lab = asking(options(denying));
+        assert_eq!(behavior(&lab.sent()), "deny");
+    }
     let allow = vec!["Bash".to_owned()];
     let mut lab = asking(TurnOptions { allow, ..options(Approvals::Deny) });
     assert_eq!(behavior(&lab.sent()), "allow");

@@ -252,9 +252,10 @@ class AppServerClient(Commands):
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
             **settings: Limits of the session's turns, and who decides on permissions, as for
-                ``run_turn``. Without ``approvals``, whatever needs a permission is denied, so that
-                nothing hangs and nothing is accepted silently; only the functions in ``tools`` may
-                be called.
+                ``run_turn``. Without ``approvals`` it is ``"ask_or_deny"``: the client's handlers
+                are asked (``on_approval_request``), and where there are none, whatever needs a
+                permission is denied, so that nothing hangs and nothing is accepted silently. The
+                functions in ``tools`` may be called without asking.
 
         Raises:
             InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a

@@ -454,9 +454,10 @@ class Session(Rich):
     ) -> Turn:
         chosen: TurnSettings = {**self._settings, **settings}
         if "approvals" not in chosen:
-            # Whoever passes a function in lets the agent call it; all else is denied.
+            # Whoever passes a function in lets the agent call it; all else is asked of the client's
+            # handlers, and denied where there are none.
             own = [tool.name for tool in self._tools]
-            chosen["approvals"] = "deny"
+            chosen["approvals"] = "ask_or_deny"
             chosen["allow"] = [*own, *expect_texts("allow", chosen.get("allow", ()))]
         decides = chosen["approvals"]
         if callable(decides):

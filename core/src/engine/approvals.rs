@@ -390,7 +390,7 @@ impl Runtime {
                         self.fail_turn(index, error, &end, status, ctx);
                     }
                 }
-                Approvals::Wait | Approvals::Ask | Approvals::Deny => {}
+                Approvals::Wait | Approvals::Ask | Approvals::Deny | Approvals::AskOrDeny => {}
             }
         }
         self.finish_together(&pausing, &end, ctx);

@@ -315,9 +315,9 @@ impl Session {
     ) -> Result<Turn, Error> {
         options.approvals = self.chosen(&options);
         if options.approvals.is_none() {
-            // Nobody is there to ask unless the program says so: what wants a permission is denied, so that nothing
-            // hangs and nothing is accepted silently. Its own tools it wants to be called.
-            options.approvals = Some(Approvals::Deny);
+            // Unless the program has a handler nobody is there to ask: what wants a permission is denied then, so that
+            // nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
+            options.approvals = Some(Approvals::AskOrDeny);
             options.allow.extend(self.tools.names().map(str::to_owned));
         }
         let asks = self.own.asks().filter(|_| options.approvals() == Approvals::Ask);

@@ -122,9 +122,10 @@ impl SessionOptions {
         self
     }
 
-    /// All options of turns: their limits, and who decides on permissions. By default nobody is asked, and
-    /// everything is denied except the session's own tools. If [`SessionOptions::approvals`] is set, it decides
-    /// on permissions, whatever is chosen here. This replaces what
+    /// All options of turns: their limits, and who decides on permissions. By default
+    /// ([`crate::Approvals::AskOrDeny`]) the client is asked ([`crate::Client::approval_requests`]), and without a
+    /// handler there everything is denied; the session's own tools run unasked. If [`SessionOptions::approvals`] is
+    /// set, it decides on permissions, whatever is chosen here. This replaces what
     /// [`SessionOptions::timeout`] and [`SessionOptions::idle_timeout`] have set before, so call it first.
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {
