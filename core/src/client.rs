@@ -72,12 +72,14 @@ impl Client {
     /// resolves when the sockets are open.
     ///
     /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`]. Called
-    /// while that goes on, this waits for the attempt that is under way, or starts one at once.
+    /// while that goes on, this starts an attempt at once, if none is under way, and waits for it and for those
+    /// that follow: until the connection is open, the client gives up, or [`ConnectOptions::connect_timeout`] has
+    /// passed. Then it fails with the last attempt's error, and the client goes on.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::ConnectionFailed`] says in words what failed, [`ErrorKind::Auth`] why the server refused
-    /// the token. A first connection that fails is not retried by itself.
+    /// the token. A first connection that fails is not retried, and neither is one after the client has given up.
     pub async fn connect(&self) -> Result<(), Error> {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();

@@ -218,7 +218,8 @@ impl Connection {
         self.shared.ids.next(prefix)
     }
 
-    /// Connects. When a connection is open already, that is all.
+    /// Connects. When a connection is open already, that is all. While a lost one is opened again, it waits until
+    /// that is done, or given up, for `connect_timeout` at most.
     ///
     /// # Errors
     ///
