@@ -29,6 +29,7 @@ pub struct NativeCounters {
     pub restored: i64,
     pub restore_failures: i64,
     pub unrecorded: i64,
+    pub unsent: i64,
     /// `off`, `opening` or `ready`.
     #[napi(ts_type = "'off' | 'opening' | 'ready'")]
     pub standby: String,
@@ -163,6 +164,7 @@ impl Connection {
             restored: number(counters.restored),
             restore_failures: number(counters.restore_failures),
             unrecorded: number(counters.unrecorded),
+            unsent: number(counters.unsent),
             standby: counters.standby.as_str().to_owned(),
         }
     }

@@ -261,6 +261,7 @@ export interface NativeCounters {
   restored: number
   restoreFailures: number
   unrecorded: number
+  unsent: number
   /** `off`, `opening` or `ready`. */
   standby: 'off' | 'opening' | 'ready'
 }

@@ -215,8 +215,8 @@ impl Connection {
         self.engine.as_ref().is_some_and(Engine::is_split)
     }
 
-    /// `(frames, bytes, malformed, degraded, reconnects, restored, restore_failures, unrecorded)`.
-    fn counters(&self, py: Python<'_>) -> PyResult<[u64; 8]> {
+    /// `(frames, bytes, malformed, degraded, reconnects, restored, restore_failures, unrecorded, unsent)`.
+    fn counters(&self, py: Python<'_>) -> PyResult<[u64; 9]> {
         let counters = self.with(py, |engine| Ok(engine.counters()))?;
         Ok([
             counters.frames,
@@ -227,6 +227,7 @@ impl Connection {
             counters.restored,
             counters.restore_failures,
             counters.unrecorded,
+            counters.unsent,
         ])
     }
 

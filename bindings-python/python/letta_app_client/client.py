@@ -69,6 +69,9 @@ class Stats:
             could be written, the disk is full, or ``redact`` failed. Once the client is closed,
             this also counts the lines that could not be written before the close ended, until they
             are written.
+        unsent: Commands that nobody waited for (``input``, ``send``, the inputs of turns that were
+            detached) and that never left, because the client was closed, or gave up connecting
+            again, while they waited.
         standby: The state of the second connection (see ``ConnectOptions``): ``off`` if there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
@@ -84,6 +87,7 @@ class Stats:
     restored: int
     restore_failures: int
     unrecorded: int
+    unsent: int
     standby: Literal["off", "opening", "ready"]
     dropped: int
     handler_errors: int
@@ -190,7 +194,7 @@ class AppServerClient(Commands):
         handlers = (link.on_message, link.on_send, self._on_disconnect, self._on_lagged)
         callers = (*handlers, self._on_state, self._tools, self._approvals)
         errors = sum(kind.errors for kind in callers)
-        frames, size, malformed, degraded, reconnects, restored, failures, unrecorded = (
+        frames, size, malformed, degraded, reconnects, restored, failures, unrecorded, unsent = (
             self._native.counters()
         )
         return Stats(
@@ -202,6 +206,7 @@ class AppServerClient(Commands):
             restored=restored,
             restore_failures=failures,
             unrecorded=unrecorded,
+            unsent=unsent,
             standby=self._native.standby(),
             dropped=self._dropped,
             handler_errors=errors,

@@ -86,6 +86,11 @@ impl Turn {
         self.stop.as_ref().is_none_or(|stop| stop.cause != Cause::Gone)
     }
 
+    /// Whether its input has not left, and nobody waits for it.
+    pub(crate) fn is_kept_back(&self) -> bool {
+        self.is_let_go() && self.phase == Phase::Held
+    }
+
     /// Whether it goes on without anybody who waits for it.
     pub(crate) fn is_let_go(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| !stop.is_meant())

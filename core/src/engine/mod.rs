@@ -89,6 +89,7 @@ use runtime::Runtime;
 pub(crate) use runtimes::NAMES;
 use runtimes::Runtimes;
 use sequence::Sequence;
+use settle::Settle;
 #[cfg(test)]
 pub(crate) use shadow::{STANDBY_BYTES, STANDBY_EVENTS};
 use standby::Standby;
@@ -166,6 +167,7 @@ impl Engine {
                 switching: false,
                 last_frame: None,
                 worked: false,
+                unsent: 0,
                 settle_pause,
             },
             requests: Requests::default(),
@@ -236,7 +238,23 @@ impl Engine {
     /// input waits to be sent that nobody waits for. A connection that is about to be closed waits a moment for that.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.runtimes.iter().any(|it| it.has_unsent() || it.held.has_unawaited())
+        self.has_unawaited() || self.runtimes.iter().any(Runtime::has_unsent)
+    }
+
+    /// Whether an input, or what waits behind one, has not left, and nobody waits for what becomes of it.
+    #[must_use]
+    pub fn has_unawaited(&self) -> bool {
+        self.runtimes.iter().any(Runtime::has_unawaited)
+    }
+
+    /// Ends the settle pauses that such inputs wait for, because the connection is about to be closed: what comes too
+    /// soon may go wrong, and what is not sent is lost.
+    pub fn end_pauses(&mut self, now: Duration) {
+        self.ctx.now = now;
+        for runtime in self.runtimes.all().filter(|runtime| runtime.has_unawaited()) {
+            runtime.settle = Settle::default();
+            runtime.release(&mut self.ctx);
+        }
     }
 
     /// What came in so far.
@@ -247,6 +265,7 @@ impl Engine {
             restored: self.resync.restored,
             restore_failures: self.resync.failures,
             standby: self.standby.state(),
+            unsent: self.ctx.unsent,
             ..self.counters
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::clock::{Clock, Wall};
 use super::connect::{Connected, connect, open_another, too_late};
@@ -27,8 +27,19 @@ use crate::state::State;
 /// can it be stopped.
 pub(super) const STOP_WAIT: Duration = Duration::from_millis(400);
 
-/// How long a close waits for the server's reply.
+/// How long a close waits for the pause before an input that nobody waits for. One that is sent while the server still
+/// cleans up may go wrong; one that is not sent is lost.
+pub(super) const PAUSE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a close then waits for the server's word on the first of several such inputs, before which the next ones
+/// do not leave.
+pub(super) const WORD_WAIT: Duration = Duration::from_millis(200);
+
+/// How long a close waits for the server's reply, if so much is left of its time.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_millis(1500);
+
+/// What is kept of a close's time for the last lines of a recording.
+const RECORD_WAIT: Duration = Duration::from_millis(80);
 
 /// How long all of a close takes at most, which stays below two seconds. What is left of it at the end is for the
 /// last lines of a recording.
@@ -454,10 +465,20 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Sends what stops turns that were given up a moment ago, and inputs that wait for a pause and that nobody
-    /// waits for.
+    /// waits for. What has not left then is counted.
     async fn send_rest(&mut self) {
-        let until = Instant::now() + STOP_WAIT;
-        while self.engine.has_unsent() && self.sockets.is_some() {
+        let start = Instant::now();
+        self.go_on_while(Engine::has_unsent, start + STOP_WAIT).await;
+        self.go_on_while(Engine::has_unawaited, start + PAUSE_WAIT).await;
+        if self.engine.has_unawaited() && self.sockets.is_some() {
+            self.engine.end_pauses(self.now());
+            self.pump();
+            self.go_on_while(Engine::has_unawaited, start + PAUSE_WAIT + WORD_WAIT).await;
+        }
+    }
+
+    async fn go_on_while(&mut self, wanted: fn(&Engine) -> bool, until: Instant) {
+        while wanted(&self.engine) && self.sockets.is_some() {
             let next = self.engine_time().map_or(until, |at| at.min(until));
             tokio::select! {
                 wake = wake(&mut self.sockets) => drop(self.handle_wake(wake).await),
@@ -501,7 +522,8 @@ impl<S: Sink> Driver<S> {
             };
             // A server that does not reply is left behind.
             let both = async { tokio::join!(drained, self.standby.close()) };
-            timeout(CLOSE_WAIT, both).await.map(drop).unwrap_or_default();
+            let most = (Instant::now() + CLOSE_WAIT).min(until - RECORD_WAIT);
+            timeout_at(most, both).await.map(drop).unwrap_or_default();
         }
         self.ops.close();
         while let Some(op) = next_op(&mut self.next_op, &mut self.ops).await {
