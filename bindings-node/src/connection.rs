@@ -230,6 +230,12 @@ impl Connection {
         self.core.request(token_of(token), &command, options).map(drop).map_err(thrown)
     }
 
+    /// Checks the fields of a command's method as if it were sent.
+    #[napi]
+    pub fn check_command(&self, command: String) -> Result<(), Thrown> {
+        self.core.check_command(&command, Check::Documented(&OPTIONS)).map_err(thrown)
+    }
+
     /// Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
     /// whenever `takeTurn` has something to give. One that is `held` waits for `flush`, or for what is sent next.
     /// Options that are left out are those of the engine.

@@ -6,7 +6,7 @@ import type { ApprovalHandler } from "./approvals.js";
 import { APPROVAL_NAMES, Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
 import { checkedOptions } from "./checks.js";
-import { checkedCommand } from "./commands.js";
+import { checkedCommand, commandText, typed } from "./commands.js";
 import { outside } from "./context.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
@@ -359,6 +359,12 @@ export class AppServerClient extends DocumentedClient {
     const native = this.#native;
     native.holdRuntime(agent, conversation, true);
     return () => native.holdRuntime(agent, conversation, false);
+  }
+
+  /** @internal Refuses what `runtimeStart` would, before it is sent. */
+  checkStart(fields: object): void {
+    const text = commandText(typed("runtime_start", fields));
+    translated(() => this.#native.checkCommand(text));
   }
 
   /** @internal The command that gives a runtime these external tools and no others. */

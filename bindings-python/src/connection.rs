@@ -290,6 +290,13 @@ impl Connection {
         sent.map(|text| told_of(told, &text))
     }
 
+    /// Checks the fields of a command's method as if it were sent.
+    fn check_command(&self, command: &Bound<'_, PyAny>) -> PyResult<()> {
+        let text = text_of(command)?;
+        let check = Check::Documented(&OPTIONS);
+        self.with(command.py(), |engine| engine.check_command(&text, check))
+    }
+
     #[pyo3(signature = (token, command, timeout, idle_timeout, tool_timeout, approval_timeout,
         abort_grace, accept_timeout, recover_timeout, resend, approvals, followed, check,
         allow, held, told))]

@@ -587,7 +587,7 @@ fn scope(runtime: &Value) -> Result<(String, String), Error> {
 }
 
 /// A command's text from its type and fields.
-fn command(kind: &str, mut fields: Value) -> Result<String, Error> {
+pub(crate) fn command(kind: &str, mut fields: Value) -> Result<String, Error> {
     let Some(object) = fields.as_object_mut() else {
         let message = format!("`{kind}`: expected a JSON object of fields, got {fields}");
         return Err(Error::new(ErrorKind::InvalidCommand, message));

@@ -430,6 +430,17 @@ impl Connection {
         self.command_if_possible(Command::AnswerTool { request_id, answer });
     }
 
+    /// Checks a command as if it were sent. Needs no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidCommand`] names the field; [`ErrorKind::MessageTooLarge`].
+    pub fn check_command(&self, command: &str, check: Check) -> Result<(), Error> {
+        self.check_owner()?;
+        let needs = Needs { check, request_id: true, max_bytes: self.max_bytes };
+        prepare(command, needs, &self.shared.ids).map(drop)
+    }
+
     fn prepare<'a>(
         &self,
         command: &'a str,

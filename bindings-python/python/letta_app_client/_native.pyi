@@ -197,6 +197,9 @@ class Connection:
     def insecure_token(self) -> str | None: ...
     @property
     def is_split(self) -> bool: ...
+    def check_command(self, command: object) -> None:
+        """Checks the fields of a command's method as if it were sent."""
+
     def counters(self) -> list[int]:
         """``Stats`` from ``frames`` to ``unsent``."""
 

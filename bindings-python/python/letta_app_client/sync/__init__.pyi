@@ -3943,6 +3943,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Raises:
         InvalidOption: An option or a setting is not usable. Nothing was sent.
+        InvalidCommand: The conversations could not be started: ``mode`` is no mode, or something in
+            ``create_conversation`` or ``fields`` is misspelt or of the wrong type. Nothing was
+            sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
@@ -3978,6 +3981,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Raises:
         InvalidOption: An option or a setting is not usable. Nothing was sent.
+        InvalidCommand: The conversations could not be started: ``mode`` is no mode, or something in
+            ``create_conversation`` or ``fields`` is misspelt or of the wrong type. Nothing was
+            sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
@@ -4013,6 +4019,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Raises:
         InvalidOption: An option or a setting is not usable. Nothing was sent.
+        InvalidCommand: The conversations could not be started: ``mode`` is no mode, or something in
+            ``create_conversation`` or ``fields`` is misspelt or of the wrong type. Nothing was
+            sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
