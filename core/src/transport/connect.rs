@@ -283,8 +283,8 @@ async fn tls_config(
     options: &ConnectOptions,
 ) -> Result<Arc<ClientConfig>, Error> {
     let make = || async {
-        let options = options.tls.clone();
-        let made = tokio::task::spawn_blocking(move || tls::config(&options)).await;
+        let (options, authorities) = (options.tls.clone(), endpoint.authorities.clone());
+        let made = tokio::task::spawn_blocking(move || tls::config(&options, authorities)).await;
         made.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?.map(Arc::new)
     };
     endpoint.tls.get_or_try_init(make).await.cloned()
