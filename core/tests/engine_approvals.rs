@@ -324,6 +324,36 @@ fn a_handler_of_the_client_answers_for_turns_that_have_none() {
 }
 
 #[test]
+fn what_the_program_answers_by_an_input_of_its_own_is_its_decision() {
+    let decided = |decision: Value, accepted: Option<bool>| {
+        let mut lab = running(Approvals::Wait);
+        ask(&mut lab, "p1", "c1");
+        let mut payload = json!({ "kind": "approval_response", "request_id": "p1" });
+        payload["decision"] = decision;
+        let input =
+            json!({ "type": "input", "request_id": "i", "runtime": runtime(), "payload": payload });
+        let to = Some(("a".to_owned(), "c".to_owned()));
+        let text = input.to_string().into();
+        lab.command(Command::Send { text, runtime: to, settles: false });
+        if let Some(accepted) = accepted {
+            confirm(&mut lab, "i", accepted);
+        }
+        heard(&mut lab);
+        listed(&mut lab, &[]);
+        let events = heard(&mut lab).events;
+        let decision = events.into_iter().find_map(|(_, event)| match event {
+            TurnEvent::ApprovalDecided { decision, .. } => Some(decision),
+            _ => None,
+        });
+        decision.expect("it was decided")
+    };
+    let deny = json!({ "behavior": "deny", "message": "no" });
+    assert_eq!(decided(allow(), None).as_deref(), Some("allow"));
+    assert_eq!(decided(deny, Some(true)).as_deref(), Some("deny"));
+    assert_eq!(decided(allow(), Some(false)), None, "somebody else was first");
+}
+
+#[test]
 fn a_handler_that_comes_later_is_asked_what_is_open() {
     let mut lab = running(Approvals::Wait);
     ask(&mut lab, "p1", "c1");

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::decider::Decider;
-use super::decision::{ANSWER, AnswerFrame};
+use super::decision::{ANSWER, AnswerFrame, OwnAnswer};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, InputDelivery, TurnStatus};
@@ -37,6 +37,8 @@ pub(crate) struct Approval {
     asked: Option<Asked>,
     /// What was answered: `allow` or `deny`.
     answered: Option<&'static str>,
+    /// What an input of the program's own has answered: the id of the input, and `allow` or `deny`.
+    said: Option<(Option<String>, &'static str)>,
     /// Nobody knows whether that has arrived: the connection was lost meanwhile.
     unsure: bool,
 }
@@ -187,6 +189,7 @@ impl Runtime {
             frame: Text::from(&**frame),
             asked: None,
             answered: None,
+            said: None,
             unsure: false,
         };
         self.approvals.push(approval);
@@ -236,7 +239,8 @@ impl Runtime {
                 ctx.approvers.take(asked.ask);
                 ctx.deliveries.push_back(asked.over(None));
             }
-            let decision = approval.answered.map(str::to_owned);
+            let said = approval.said.map(|(_, said)| said);
+            let decision = approval.answered.or(said).map(str::to_owned);
             let request_id = approval.request_id;
             self.tell_ours(&TurnEvent::ApprovalDecided { request_id, decision }, ctx);
         }
@@ -331,6 +335,27 @@ impl Runtime {
         approval.answered = Some(behavior);
         ctx.send_own(text);
         ctx.approvers.sent(Answer { input, runtime, request_id, asked });
+    }
+
+    /// A command of the program may be the answer to a question: then it is this client that decides. Whether the
+    /// server takes it is for whoever sends it to see.
+    pub(crate) fn note_own_answer(&mut self, command: &str) {
+        if self.approvals.is_empty() {
+            return;
+        }
+        if let Some(OwnAnswer { input, request_id, behavior }) = OwnAnswer::read(command)
+            && let Some(open) = self.approvals.iter_mut().find(|it| it.request_id == request_id)
+        {
+            open.said = Some((input, behavior));
+        }
+    }
+
+    /// The server did not take an input: it has decided nothing.
+    pub(crate) fn own_answer_refused(&mut self, input: &str) {
+        let is_its = |(id, _): &mut (Option<String>, _)| id.as_deref() == Some(input);
+        for approval in &mut self.approvals {
+            approval.said.take_if(is_its);
+        }
     }
 
     /// The server did not take an answer: somebody else was first, or the question is gone.

@@ -149,6 +149,12 @@ impl Engine {
             }
         }
         let Some(answer) = self.ctx.approvers.confirmed(id) else {
+            if let Some(scope) = &envelope.runtime
+                && !serde_json::from_str::<InputAcceptedFrame>(text)?.accepted
+            {
+                let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
+                runtime.own_answer_refused(id);
+            }
             return Ok(false);
         };
         let frame: InputAcceptedFrame = serde_json::from_str(text)?;

@@ -401,6 +401,9 @@ impl Engine {
         match runtime {
             Some((agent, conversation)) => {
                 let runtime = self.runtimes.get(&agent, &conversation);
+                if !settles {
+                    runtime.note_own_answer(&text);
+                }
                 runtime.submit(text, settles, call, &mut self.ctx);
             }
             None => self.ctx.transmit.push_back(text),
