@@ -89,7 +89,8 @@ export interface AppServerClientOptions extends Recorded {
   externalToolConcurrency?: number | undefined;
   /**
    * How long a call of an external tool may take before the engine answers it with an error; 290,000 by
-   * default, a little less than the server waits (section 14).
+   * default, a little less than the server waits (section 14). Where no handler and no session has tools, calls
+   * are left to whoever answers them by hand, and have no limit here.
    */
   externalToolTimeoutMs?: number | undefined;
   /**

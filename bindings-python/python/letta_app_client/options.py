@@ -192,7 +192,9 @@ class ConnectOptions:
             because the server is still cleaning up (section 18).
         external_tool_concurrency: How many external tools run at once; further calls wait.
         external_tool_timeout: Seconds from a tool's call to its answer; after that the client
-            answers with an error. The server itself gives up after 5 minutes (section 14).
+            answers with an error. The server itself gives up after 5 minutes (section 14). Where no
+            handler and no session has tools, calls are left to whoever answers them by hand, and
+            have no limit here.
         reconnect: Whether a lost connection is opened again, and how; ``True`` means
             ``Reconnect()``. Runtimes that this client had started are started again with their
             tools, others are subscribed to again, and watched files are watched again. Commands are
