@@ -18,7 +18,8 @@ __all__ += ["ServerLog", "ServerStart", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
-__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "denied_by_rule"]
+__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "check_values"]
+__all__ += ["denied_by_rule"]
 
 __version__: str
 
@@ -45,6 +46,9 @@ def approver_failed(said: str) -> str:
 
 def check_tool_name(name: str) -> str | None:
     """What is wrong with the name of a tool; ``None`` if models take it."""
+
+def check_values(values: dict[str, Any]) -> None:
+    """Refuses options of a client that could not be used, whatever its URL and files are."""
 
 def kept_frames() -> list[str]:
     """The types of the frames that no subscriber misses, however far it lags."""
@@ -130,21 +134,9 @@ class Connection:
         cls,
         *,
         url: str,
-        token: str | None,
-        transport: str,
-        connect_timeout: float,
-        request_timeout: float,
-        keepalive_interval: float,
-        keepalive_timeout: float,
-        max_message_bytes: int,
-        max_pending_requests: int,
+        values: dict[str, Any],
         ca: str | None,
         verify: bool,
-        settle_pause: float,
-        external_tool_concurrency: int,
-        external_tool_timeout: float,
-        reconnect: tuple[int | None, float, float] | None,
-        standby: bool,
         record: tuple[str | PathLike[str], int, int, list[str]] | None,
         redacted: bool,
         replay: tuple[str | PathLike[str], float, bool, float] | None,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
+from . import _native
 from ._checks import expect, expect_text
 from ._jobs import _is_async
+from ._limits import at_most
 from .errors import InvalidOption
 
 __all__ = [
@@ -33,6 +35,8 @@ It cannot be async. When it raises, or returns what is no mapping, the frame is 
 # What a 32-bit machine can count, and far above what a server takes.
 _MOST_BYTES = 2**32
 _MOST_ATTEMPTS = 2**32
+# What is no wait but the end of it, as for the engine.
+_ENDLESS = 365 * 86_400
 _SECONDS = (
     "connect_timeout",
     "request_timeout",
@@ -86,6 +90,8 @@ class Reconnect:
             expect(f"reconnect.{name}", value, "seconds", (int, float))
             if not value > 0:
                 raise InvalidOption(f"reconnect.{name}: expected seconds above 0, got {value}")
+        if self.base >= _ENDLESS:
+            raise InvalidOption("reconnect.base: expected a finite wait of less than a year")
         if self.cap < self.base:
             raise InvalidOption(f"reconnect.cap: expected at least base ({self.base})")
 
@@ -222,7 +228,8 @@ class ConnectOptions:
 
     Raises:
         InvalidOption: An option has the wrong type or is out of range; the message begins with its
-            name. The rest, such as what ``url`` says, is checked when a client is made.
+            name. What ``url`` says, and the certificates of ``tls``, are checked when a client is
+            made, which may be on another machine.
     """
 
     url: str
@@ -242,6 +249,22 @@ class ConnectOptions:
     standby: bool = False
     record: str | os.PathLike[str] | RecordOptions | None = None
     redact: Iterable[str] | Redactor | None = None
+
+    def _values(self) -> dict[str, Any]:
+        """What the engine takes as it is."""
+        rules = Reconnect() if self.reconnect is True else self.reconnect or None
+        return {
+            "token": self.token,
+            "transport": self.transport,
+            **{name: at_most(getattr(self, name)) for name in _SECONDS},
+            "max_message_bytes": self.max_message_bytes,
+            "max_pending_requests": self.max_pending_requests,
+            "external_tool_concurrency": self.external_tool_concurrency,
+            "reconnect": None
+            if rules is None
+            else (rules.max_attempts, at_most(rules.base), at_most(rules.cap)),
+            "standby": self.standby,
+        }
 
     def __repr__(self) -> str:
         shown = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
@@ -265,6 +288,9 @@ class ConnectOptions:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
         expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
         expect("standby", self.standby, "True or False", (bool,))
+        if isinstance(self.redact, Iterator):
+            # It gives its names once.
+            object.__setattr__(self, "redact", tuple(self.redact))
         _check_recording(self.record, self.redact)
         for name in ("external_tool_concurrency", "max_pending_requests"):
             count = getattr(self, name)
@@ -274,13 +300,17 @@ class ConnectOptions:
         if not 0 <= self.max_message_bytes < _MOST_BYTES:
             size = self.max_message_bytes
             raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {size}")
+        _native.check_values(self._values())
 
 
 def _check_recording(record: object, redact: Iterable[str] | Redactor | None) -> None:
     if record is not None and not isinstance(record, RecordOptions):
         expect("record", record, "a path or RecordOptions", (str, os.PathLike))
     if redact is not None and not callable(redact):
-        expect("redact", redact, "a function or names of fields", (list, tuple, set))
+        # One text is an iterable of its letters, which nobody means.
+        if isinstance(redact, (str, bytes)):
+            expect("redact", redact, "a function or names of fields", ())
+        expect("redact", redact, "a function or names of fields", (Iterable,))
         for each in redact:
             expect_text("redact", each)
     if _is_async(redact):
