@@ -231,9 +231,10 @@ class AppServerClient(Face):
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
             **settings: Limits of the session's turns, and who decides on permissions, as for
-                ``run_turn``. Without ``approvals``, whatever needs a permission is denied, so that
-                nothing hangs and nothing is accepted silently; only the functions in ``tools`` may
-                be called.
+                ``run_turn``. Without ``approvals`` it is ``"ask_or_deny"``: the client's handlers
+                are asked (``on_approval_request``), and where there are none, whatever needs a
+                permission is denied, so that nothing hangs and nothing is accepted silently. The
+                functions in ``tools`` may be called without asking.
 
         Raises:
             InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a
@@ -407,7 +408,8 @@ class AppServerClient(Face):
                 (``on_approval_request``) first. If there is no such handler, ``pause``, the
                 default, resolves with the stop reason ``requires_approval``, and ``raise`` raises
                 ``ApprovalRequired``; in both cases the turn goes on once somebody answers. ``wait``
-                waits until somebody does, for example a message handler.
+                waits until somebody does, for example a message handler. ``ask_or_deny``, the
+                default in a session, denies.
             allow: The names of tools that may run without asking, whatever ``approvals`` says.
             check: Whether a turn that did not end normally raises ``TurnFailed``, ``TurnAborted``
                 or ``ApprovalRequired``, with its result. By default its result is returned like any
