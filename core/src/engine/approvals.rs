@@ -15,7 +15,7 @@ use super::runtime::{IDLE, Runtime};
 use super::turn::{Approvals, End};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
-use crate::protocol::frames::ControlRequestFrame;
+use crate::protocol::frames::{ControlRequestFrame, InputAcceptedFrame};
 use crate::protocol::raw::{RawObject, quoted};
 
 /// What the agent is told where nobody is available to decide.
@@ -350,12 +350,20 @@ impl Runtime {
         }
     }
 
-    /// The server did not take an input: it has decided nothing.
-    pub(crate) fn own_answer_refused(&mut self, input: &str) {
-        let is_its = |(id, _): &mut (Option<String>, _)| id.as_deref() == Some(input);
-        for approval in &mut self.approvals {
-            approval.said.take_if(is_its);
+    /// The server speaks of an input of the program's own. One that it does not take has decided nothing.
+    pub(crate) fn own_answer_accepted(
+        &mut self,
+        input: &str,
+        text: &Text,
+    ) -> Result<(), serde_json::Error> {
+        let is_its = |(id, _): &(Option<String>, _)| id.as_deref() == Some(input);
+        let said = self.approvals.iter_mut().find(|it| it.said.as_ref().is_some_and(is_its));
+        if let Some(approval) = said
+            && !serde_json::from_str::<InputAcceptedFrame>(text)?.accepted
+        {
+            approval.said = None;
         }
+        Ok(())
     }
 
     /// The server did not take an answer: somebody else was first, or the question is gone.

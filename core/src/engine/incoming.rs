@@ -149,11 +149,9 @@ impl Engine {
             }
         }
         let Some(answer) = self.ctx.approvers.confirmed(id) else {
-            if let Some(scope) = &envelope.runtime
-                && !serde_json::from_str::<InputAcceptedFrame>(text)?.accepted
-            {
+            if let Some(scope) = &envelope.runtime {
                 let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
-                runtime.own_answer_refused(id);
+                runtime.own_answer_accepted(id, text)?;
             }
             return Ok(false);
         };
