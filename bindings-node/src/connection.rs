@@ -29,6 +29,7 @@ pub struct NativeCounters {
     pub restored: i64,
     pub restore_failures: i64,
     pub unrecorded: i64,
+    pub unsent: i64,
     /// `off`, `opening` or `ready`.
     #[napi(ts_type = "'off' | 'opening' | 'ready'")]
     pub standby: String,
@@ -163,6 +164,7 @@ impl Connection {
             restored: number(counters.restored),
             restore_failures: number(counters.restore_failures),
             unrecorded: number(counters.unrecorded),
+            unsent: number(counters.unsent),
             standby: counters.standby.as_str().to_owned(),
         }
     }
@@ -226,6 +228,12 @@ impl Connection {
         let check = Check::named(&check, &OPTIONS).map_err(thrown)?;
         let options = RequestOptions { timeout, manual, check, held };
         self.core.request(token_of(token), &command, options).map(drop).map_err(thrown)
+    }
+
+    /// Checks the fields of a command's method as if it were sent.
+    #[napi]
+    pub fn check_command(&self, command: String) -> Result<(), Thrown> {
+        self.core.check_command(&command, Check::Documented(&OPTIONS)).map_err(thrown)
     }
 
     /// Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`

@@ -206,7 +206,7 @@ it("cancels a turn's handler when the connection ends", async () => {
   expect(await over).toBeInstanceOf(AbortError);
 });
 
-it("cancels a handler when somebody else was first, and tells the turn", async () => {
+it("cancels a handler when an input was first, and tells the turn", async () => {
   const { mock, client, runtime } = await prepared(turns);
   const events: TurnEvent[] = [];
   let cancelled = false;
@@ -228,7 +228,7 @@ it("cancels a handler when somebody else was first, and tells the turn", async (
   const requestId = `perm-${(await turn).toolCalls[0]?.id}`;
   const asked = events.find((event) => event.type === "approval_requested");
   expect(asked?.request).toMatchObject({ requestId, toolName: "Bash", runtime });
-  expect(events).toContainEqual({ type: "approval_decided", requestId, decision: null });
+  expect(events).toContainEqual({ type: "approval_decided", requestId, decision: "allow" });
 });
 
 it("reports an answer that the server did not take", async () => {
@@ -392,6 +392,21 @@ it("leaves open questions to others when a turn is detached", async () => {
     });
   });
   expect(cancelled).toBe(true);
+});
+
+it("tells what the program has answered by an input of its own", async () => {
+  const { client, runtime } = await prepared(turns);
+  const turn = client.sendTurn({ runtime, payload: say("?") }, { approvals: "wait" });
+  const decisions: unknown[] = [];
+  for await (const event of turn) {
+    if (event.type === "approval_requested") {
+      const { requestId: request_id } = event.request;
+      const payload = { kind: "approval_response" as const, request_id, decision: allow() };
+      client.input({ runtime, payload });
+    }
+    if (event.type === "approval_decided") decisions.push(event.decision);
+  }
+  expect(decisions).toEqual(["allow"]);
 });
 
 it("answers the questions of an agent", async () => {

@@ -226,6 +226,23 @@ it.each<[string, unknown, object | undefined, string]>([
   mock.assertReceived("runtime_start", { times: 0 });
 });
 
+it.each<[options: object, words: string]>([
+  [{ mode: "bogus" }, "`runtime_start`: field `mode`: "],
+  [{ fields: { skil_sources: [] } }, "skil_sources"],
+  [{ fields: { create_conversation: 5 } }, "create_conversation"],
+])(
+  "refuses %j, with which nothing could be started, before anything is sent",
+  async (given, words) => {
+    const { mock, client } = await started([{ text: "yes" }]);
+    const options = { agents, ...given } as MapOptions;
+    expect(await rejection(map(client, ["a", "b"], options))).toMatchObject({
+      code: "invalid_command",
+      message: expect.stringContaining(words),
+    });
+    mock.assertReceived("runtime_start", { times: 0 });
+  },
+);
+
 it("stops everything for an option that no prompt can use", async () => {
   const { mock, client } = await started([{ text: "yes" }]);
   // Only where the result is asked for it is seen that there are two tools of one name.

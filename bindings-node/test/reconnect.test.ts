@@ -44,6 +44,29 @@ function statesOf(client: AppServerClient) {
   return { seen, errors, until };
 }
 
+it("waits through further attempts when it is told to connect", async () => {
+  const mock = await startMock([{ text: "done" }]);
+  const client = await connected(mock, { reconnect: FAST, connectTimeoutMs: 300 });
+  const states = statesOf(client);
+  await mock.close();
+  await states.until("reconnecting");
+  const begun = performance.now();
+  expect(await rejection(client.connect())).toBeInstanceOf(ConnectionFailed);
+  expect(performance.now() - begun).toBeGreaterThan(250);
+  expect(client.state).toBe("reconnecting");
+});
+
+it("sends inputs that nobody waits for when it is closed", async () => {
+  const mock = await startMock([{ text: "done" }]);
+  const client = await connected(mock, { settlePauseMs: 30_000 });
+  const session = await client.session({ agentId: "a" });
+  await session.run("one");
+  session.send("two").detach();
+  await client.close();
+  expect(client.stats.unsent).toBe(0);
+  mock.assertReceived("input", { times: 2 });
+});
+
 it("goes on with a session and its tools", async () => {
   const mock = await startMock([
     { text: ["done"], toolCalls: [{ name: "count", needsApproval: true }] },

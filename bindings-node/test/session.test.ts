@@ -424,11 +424,39 @@ describe("tools of a session", () => {
   });
 });
 
+it("asks the client's handlers by default, and denies where there are none", async () => {
+  const mine = tool({ name: "mine", description: "", parameters: {}, execute: () => "ran" });
+  const turn = {
+    text: "done",
+    toolCalls: [{ name: "mine" }, { name: "Bash", needsApproval: true }],
+  };
+  const { client, session } = await started({ turns: [turn] }, { agentId: "a", tools: [mine] });
+  const statuses = async (options = {}) =>
+    (await session.run("?", options)).toolCalls.map(({ status }) => status);
+  const asked: string[] = [];
+  expect(await statuses()).toEqual(["success", "error"]);
+  const remove = client.onApprovalRequest(({ toolName }) => {
+    asked.push(toolName);
+    return allow();
+  });
+  expect(await statuses()).toEqual(["success", "success"]);
+  expect(asked).toEqual(["Bash"]);
+  // What was chosen counts for its own tools, too.
+  expect(await statuses({ approvals: "ask_or_deny" })).toEqual(["success", "success"]);
+  expect(asked).toEqual(["Bash", "mine", "Bash"]);
+  expect(await statuses({ approvals: "deny" })).toEqual(["error", "error"]);
+  remove();
+  expect(await statuses()).toEqual(["success", "error"]);
+  expect(asked).toHaveLength(3);
+});
+
 it("what is given as undefined says nothing", async () => {
   const { client, session } = await started({ turns: [asking] });
-  client.onApprovalRequest(() => allow());
   const { toolCalls } = await session.run("?", { approvals: undefined, onApproval: undefined });
   expect(toolCalls).toMatchObject([{ status: "error" }]);
+  const settled = await client.session({ agentId: "a", onApproval: () => allow() });
+  const allowed = await settled.run("?", { approvals: undefined, onApproval: undefined });
+  expect(allowed.toolCalls).toMatchObject([{ status: "success" }]);
   const failing = await started({ turns: [{ text: "", error: "no credits" }] });
   await expect(failing.session.run("?", { check: undefined })).rejects.toThrow(TurnFailed);
 });

@@ -253,7 +253,10 @@ it("throws at once what keeps it from being sent", async () => {
   expect(send({ runtime })).toBeInstanceOf(InvalidCommand);
   expect(send({ ...command, runtime: { agent_id: "a" } })).toBeInstanceOf(InvalidCommand);
   for (const [options, words] of [
-    [{ approvals: "ask" }, /^approvals: expected "pause", "wait", "deny" or "raise", got "ask"/],
+    [
+      { approvals: "ask" },
+      /^approvals: expected "pause", "wait", "deny", "ask_or_deny" or "raise", got "ask"/,
+    ],
     [{ approvals: "return" }, /^approvals: /],
     [{ onApproval: "yes" }, /^onApproval: expected a function, got "yes"/],
     [{ onApproval: () => {}, approvals: "deny" }, /^onApproval: cannot be used together/],

@@ -47,6 +47,8 @@ export declare class Connection {
    * next.
    */
   request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, check: 'documented' | 'catalog' | 'shape', held: boolean): void
+  /** Checks the fields of a command's method as if it were sent. */
+  checkCommand(command: string): void
   /**
    * Sends an input and follows its turn: `turn` or `failed`, and, when it is `followed`, `turn ready`
    * whenever `takeTurn` has something to give. One that is `held` waits for `flush`, or for what is sent next.
@@ -261,6 +263,7 @@ export interface NativeCounters {
   restored: number
   restoreFailures: number
   unrecorded: number
+  unsent: number
   /** `off`, `opening` or `ready`. */
   standby: 'off' | 'opening' | 'ready'
 }

@@ -6,7 +6,7 @@ import type { ApprovalHandler } from "./approvals.js";
 import { APPROVAL_NAMES, Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
 import { checkedOptions } from "./checks.js";
-import { checkedCommand } from "./commands.js";
+import { checkedCommand, commandText, typed } from "./commands.js";
 import { outside } from "./context.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
@@ -152,8 +152,11 @@ export class AppServerClient extends DocumentedClient {
 
   /**
    * Connects: asks the server what it is (`GET /app-server-info`), then opens one WebSocket or two (sections
-   * 1.1 and 2). Resolves with the client once they are open, or at once if they are open already. It can be
-   * called again after the connection was lost. Cancelling only stops the wait.
+   * 1.1 and 2). Resolves with the client once they are open, or at once if they are open already. Cancelling
+   * only stops the wait. A first connection that fails is not retried, and neither is one after the client has
+   * given up. While the client is reconnecting, this starts an attempt at once, if none is under way, and waits
+   * for it and for those that follow: until the connection is open, the client gives up, or `connectTimeoutMs`
+   * has passed. Then it rejects with what the last attempt failed with, and the client goes on.
    *
    * Rejects with {@link ConnectionFailed}, {@link AuthError} or {@link ProtocolMismatch}, and with
    * {@link ClientClosed}.
@@ -366,6 +369,12 @@ export class AppServerClient extends DocumentedClient {
     return () => native.holdRuntime(agent, conversation, false);
   }
 
+  /** @internal Refuses what `runtimeStart` would, before it is sent. */
+  checkStart(fields: object): void {
+    const text = commandText(typed("runtime_start", fields));
+    translated(() => this.#native.checkCommand(text));
+  }
+
   /** @internal The command that gives a runtime these external tools and no others. */
   registration(
     runtime: wire.RuntimeScope,
@@ -491,7 +500,8 @@ export class AppServerClient extends DocumentedClient {
 
   /**
    * Starts or joins a conversation, and resolves with its session: `runtime_start`, always with a mode (section
-   * 8). Unless you say who decides on permissions, whatever needs one is denied. `signal` cancels only the
+   * 8). Unless you say who decides on permissions, the handlers of `onApprovalRequest` do, and where
+   * there are none, whatever needs one is denied. `signal` cancels only the
    * start.
    *
    * Rejects with {@link RequestError} when the server refuses; otherwise as `runtimeStart`.

@@ -100,7 +100,9 @@ const FOREVER_MS = 2 ** 31 - 1;
  *
  * With `check` it rejects with the error of the first prompt that fails, once the others have been told to
  * stop. It rejects with {@link InvalidOption} before anything is sent where that is possible, because the
- * options are the same for all prompts; whatever is already running is stopped then.
+ * options are the same for all prompts; whatever is already running is stopped then. It rejects with
+ * {@link InvalidCommand}, before anything is sent, for a `mode` or `fields` with which no conversation could be
+ * started.
  */
 export function map<const Schema extends OutputSchema>(
   client: AppServerClient,
@@ -117,7 +119,8 @@ export async function map(
   prompts: Iterable<Prompt>,
   options: MapOptions | StructuredMapOptions<OutputSchema>,
 ): Promise<Batch> {
-  const work = new Mapping(client, checkedPrompts(prompts), checkedMapping(options));
+  const asked = checkedPrompts(prompts);
+  const work = new Mapping(client, asked, checkedMapping(client, options));
   return work.run();
 }
 
@@ -238,7 +241,10 @@ function checkedPrompts(prompts: Iterable<Prompt>): readonly Prompt[] {
   return [...prompts];
 }
 
-function checkedMapping(options: MapOptions | StructuredMapOptions<OutputSchema>): MapOptions {
+function checkedMapping(
+  client: AppServerClient,
+  options: MapOptions | StructuredMapOptions<OutputSchema>,
+): MapOptions {
   const { agents, limit, onProgress, signal, check: checks } = checkedOptions(options, NAMES);
   const named = Array.isArray(agents) && agents.length > 0;
   if (!named || !agents.every((id: unknown) => typeof id === "string" && id !== "")) {
@@ -250,14 +256,19 @@ function checkedMapping(options: MapOptions | StructuredMapOptions<OutputSchema>
   checkedObserver(onProgress);
   check("check", checks, "boolean");
   checkedSignal(signal);
-  checkedSessions(options as StructuredMapOptions<OutputSchema>);
+  checkedSessions(client, options as StructuredMapOptions<OutputSchema>);
   return options as MapOptions;
 }
 
 /** What each session would refuse, before there is one: some of them would be started for nothing. */
-function checkedSessions(options: StructuredMapOptions<OutputSchema>): void {
+function checkedSessions(
+  client: AppServerClient,
+  options: StructuredMapOptions<OutputSchema>,
+): void {
   const { agents, outputSchema, outputJsonSchema } = options;
-  opening({ ...sessionOptions(options), agentId: agents[0] });
+  for (const agentId of new Set(agents)) {
+    client.checkStart(opening({ ...sessionOptions(options), agentId }).start);
+  }
   if (outputSchema !== undefined) writtenSchema(outputSchema, outputJsonSchema);
 }
 

@@ -33,7 +33,8 @@ export interface SessionOptions extends RunTurnOptions {
   /**
    * Tools that the agent may call in this conversation. They stay registered as long as the connection lasts,
    * and replace any that were registered for the conversation (section 14). Without `onApproval` and
-   * `approvals`, nothing else that needs a permission runs.
+   * `approvals` they run unasked, and whatever else needs a permission is asked of the client's handlers
+   * (`onApprovalRequest`), or denied where there are none.
    */
   tools?: readonly Tool[] | undefined;
   /** Further groups of external tools (section 14), which an `onExternalToolCall` handler answers. */

@@ -89,7 +89,8 @@ export interface AppServerClientOptions extends Recorded {
   externalToolConcurrency?: number | undefined;
   /**
    * How long a call of an external tool may take before the engine answers it with an error; 290,000 by
-   * default, a little less than the server waits (section 14).
+   * default, a little less than the server waits (section 14). Where no handler and no session has tools, calls
+   * are left to whoever answers them by hand, and have no limit here.
    */
   externalToolTimeoutMs?: number | undefined;
   /**
@@ -129,7 +130,7 @@ export interface RequestOptions extends CallOptions {
 }
 
 /** What happens to permissions for which there is no handler; see {@link RunTurnOptions}. */
-export type Approvals = "pause" | "wait" | "deny" | "raise";
+export type Approvals = "pause" | "wait" | "deny" | "ask_or_deny" | "raise";
 
 /** Whether an input that was lost with its connection is sent again; see {@link RunTurnOptions}. */
 export type Resend = "if_uncommitted" | "never";
@@ -169,10 +170,10 @@ export interface RunTurnOptions extends CallOptions {
    * `onApprovalRequest` decides; this option says what happens if there is none. `pause`: the
    * call resolves with `stopReason: "requires_approval"`, and the turn goes on once somebody answers. `wait`:
    * the call waits until somebody answers with `input`, for example from an `onMessage` handler, and goes on to
-   * the turn's end. `deny`: the permission is denied with a reason, and the turn goes on. `raise`: like
-   * `pause`, but the call rejects with {@link ApprovalRequired}. The default is `pause`, but not in a session: a
-   * turn of a session with nothing said asks the client's handlers where there are some, and denies where there
-   * are none.
+   * the turn's end. `deny`: the permission is denied with a reason, and the turn goes on. `ask_or_deny`: denied as
+   * well, but only where there is no handler. `raise`: like `pause`, but the call rejects with
+   * {@link ApprovalRequired}. The default is `pause`, and in a session `ask_or_deny`, where the session's own tools then
+   * need no permission.
    */
   approvals?: Approvals | undefined;
   /**
@@ -288,7 +289,13 @@ export function nativeTimeout(options: RequestOptions, judged: boolean): number 
   return options.timeoutMs;
 }
 
-const APPROVALS: readonly unknown[] = ["pause", "wait", "deny", "raise"] satisfies Approvals[];
+const APPROVALS: readonly unknown[] = [
+  "pause",
+  "wait",
+  "deny",
+  "ask_or_deny",
+  "raise",
+] satisfies Approvals[];
 
 /** The limits of a turn, for the engine; `undefined` where they are its own. */
 export function nativeTurnOptions(options: RunTurnOptions): NativeTurnOptions | undefined {
@@ -342,7 +349,7 @@ export const TURN_NAMES: NamesOf<RunTurnOptions> = {
 /** The engine's name of what is to be done about permissions. */
 function approvalsOf({ approvals, onApproval }: RunTurnOptions): string | undefined {
   if (approvals !== undefined && !APPROVALS.includes(approvals)) {
-    const expected = '"pause", "wait", "deny" or "raise"';
+    const expected = '"pause", "wait", "deny", "ask_or_deny" or "raise"';
     throw new InvalidOption(`approvals: expected ${expected}, got ${show(approvals)}`);
   }
   if (onApproval === undefined) return approvals;

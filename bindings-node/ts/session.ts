@@ -421,9 +421,9 @@ export class Session {
       ...Object.fromEntries(said),
     };
     if (settings.onApproval === undefined && settings.approvals === undefined) {
-      // Nobody is there to ask unless the program says so: what wants a permission is denied, so that
-      // nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
-      settings.approvals = "deny";
+      // Unless the program has a handler nobody is there to ask: what wants a permission is denied then, so
+      // that nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
+      settings.approvals = "ask_or_deny";
       settings.allow = [...this.#toolNames, ...checkedAllow(settings.allow ?? [])];
     }
     if (typeof settings.onApproval === "function") {

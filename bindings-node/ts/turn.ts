@@ -226,8 +226,9 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
    * awaiting it rejects with {@link TurnInterrupted}. Sends nothing. The turn has no limits any more. What it
    * allows runs as before, and what it denies is still denied. A permission that its `onApproval` has not yet
    * decided on goes to the client's handlers; if there are none, it waits until another input is queued behind
-   * it, and is then decided as that input's own would be. An input that is still waiting is sent all the same.
-   * A turn that has ended is left as it is.
+   * it, and is then decided as that input's own would be. An input that is still waiting is sent all the same,
+   * also on the next connection, or when the client is closed; `stats.unsent` counts those that could not be
+   * sent. A turn that has ended is left as it is.
    */
   detach(): void {
     if (!this.#open) return;

@@ -204,6 +204,11 @@ export interface ClientStats {
    */
   unrecorded: number;
   /**
+   * Commands that nobody waited for (`send`, the inputs of turns that were detached) and that never left, because
+   * the client was closed, or gave up connecting again, while they waited.
+   */
+  unsent: number;
+  /**
    * The state of the second connection (the option `standby`): `off` if there is none, `opening`, or `ready` to
    * take over.
    */

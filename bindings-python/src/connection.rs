@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use letta_app_client::engine::{Approvals, ToolLimits, TurnOptions};
+use letta_app_client::engine::{Approvals, TurnOptions};
 use letta_app_client::{
-    Check, ConnectOptions, Connection as Engine, Error, Mailbox, Reconnect, RecordOptions,
-    RequestOptions, Resend, TimeLimit, TlsOptions, Transport,
+    Check, Connection as Engine, Error, Mailbox, RecordOptions, RequestOptions, Resend, TimeLimit,
+    TlsOptions,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -17,6 +17,7 @@ use crate::delivery::to_tuple;
 use crate::doorbell::{self, Doorbell};
 use crate::errors::{invalid_option, raise};
 use crate::events;
+use crate::options::Values;
 use crate::recording::{Recording, Replayed};
 
 /// Longer limits mean "never", and would overflow the clock.
@@ -71,64 +72,19 @@ impl Connection {
 #[pymethods]
 impl Connection {
     #[new]
-    #[pyo3(signature = (*, url, token, transport, connect_timeout, request_timeout,
-        keepalive_interval, keepalive_timeout, max_message_bytes, max_pending_requests, ca, verify, settle_pause,
-        external_tool_concurrency, external_tool_timeout, reconnect, standby, record, redacted, replay))]
+    #[pyo3(signature = (*, url, values, ca, verify, record, redacted, replay))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,
         url: String,
-        token: Option<String>,
-        transport: &str,
-        connect_timeout: f64,
-        request_timeout: f64,
-        keepalive_interval: f64,
-        keepalive_timeout: f64,
-        max_message_bytes: usize,
-        max_pending_requests: usize,
+        values: Values,
         ca: Option<String>,
         verify: bool,
-        settle_pause: f64,
-        external_tool_concurrency: usize,
-        external_tool_timeout: f64,
-        reconnect: Option<(Option<u32>, f64, f64)>,
-        standby: bool,
         record: Option<(PathBuf, u64, u32, Vec<String>)>,
         redacted: bool,
         replay: Option<Replayed>,
     ) -> PyResult<Self> {
-        let transport = match transport {
-            "auto" => Transport::Auto,
-            "single" => Transport::Single,
-            "split" => Transport::Split,
-            other => {
-                let message =
-                    format!("transport: expected \"auto\", \"single\" or \"split\", got {other:?}");
-                return Err(invalid_option(py, message));
-            }
-        };
-        let reconnect = reconnect.map(|(max_attempts, base, cap)| {
-            let base = seconds(py, "reconnect.base", base)?;
-            let cap = seconds(py, "reconnect.cap", cap)?;
-            PyResult::Ok(Reconnect { max_attempts, base, cap })
-        });
-        let mut options = ConnectOptions::new(url)
-            .transport(transport)
-            .connect_timeout(seconds(py, "connect_timeout", connect_timeout)?)
-            .request_timeout(seconds(py, "request_timeout", request_timeout)?)
-            .keepalive_interval(seconds(py, "keepalive_interval", keepalive_interval)?)
-            .keepalive_timeout(seconds(py, "keepalive_timeout", keepalive_timeout)?)
-            .max_message_bytes(max_message_bytes)
-            .max_pending_requests(max_pending_requests)
-            .tls(TlsOptions { ca, verify })
-            .settle_pause(seconds(py, "settle_pause", settle_pause)?)
-            .external_tools(ToolLimits {
-                concurrency: external_tool_concurrency,
-                timeout: seconds(py, "external_tool_timeout", external_tool_timeout)?,
-            })
-            .reconnect(reconnect.transpose()?)
-            .standby(standby);
-        options.token = token;
+        let mut options = values.options(py, url)?.tls(TlsOptions { ca, verify });
         options.record = record.map(|(path, max_bytes, max_files, fields)| {
             let record = RecordOptions::new(path).redact_fields(fields);
             record.max_bytes(max_bytes).max_files(max_files)
@@ -215,8 +171,8 @@ impl Connection {
         self.engine.as_ref().is_some_and(Engine::is_split)
     }
 
-    /// `(frames, bytes, malformed, degraded, reconnects, restored, restore_failures, unrecorded)`.
-    fn counters(&self, py: Python<'_>) -> PyResult<[u64; 8]> {
+    /// `(frames, bytes, malformed, degraded, reconnects, restored, restore_failures, unrecorded, unsent)`.
+    fn counters(&self, py: Python<'_>) -> PyResult<[u64; 9]> {
         let counters = self.with(py, |engine| Ok(engine.counters()))?;
         Ok([
             counters.frames,
@@ -227,6 +183,7 @@ impl Connection {
             counters.restored,
             counters.restore_failures,
             counters.unrecorded,
+            counters.unsent,
         ])
     }
 
@@ -287,6 +244,13 @@ impl Connection {
         let text = text_of(command)?;
         let sent = self.with(py, |engine| engine.request(token, &text, options));
         sent.map(|text| told_of(told, &text))
+    }
+
+    /// Checks the fields of a command's method as if it were sent.
+    fn check_command(&self, command: &Bound<'_, PyAny>) -> PyResult<()> {
+        let text = text_of(command)?;
+        let check = Check::Documented(&OPTIONS);
+        self.with(command.py(), |engine| engine.check_command(&text, check))
     }
 
     #[pyo3(signature = (token, command, timeout, idle_timeout, tool_timeout, approval_timeout,

@@ -11,6 +11,7 @@ mod directory;
 mod doorbell;
 mod errors;
 mod events;
+mod options;
 mod outcome;
 mod record;
 mod recording;
@@ -40,6 +41,8 @@ mod _native {
     use crate::directory::DirectoryChange;
     #[pymodule_export]
     use crate::errors::{error_kinds, outcome_error};
+    #[pymodule_export]
+    use crate::options::check_values;
     #[pymodule_export]
     use crate::outcome::Outcome;
     #[pymodule_export]

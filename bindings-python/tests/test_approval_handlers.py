@@ -296,6 +296,22 @@ async def test_pause(client: AppServerClient) -> None:
         assert (result.status, result.stop_reason) == ("requires_approval", "requires_approval")
 
 
+async def test_what_the_program_answers_itself_is_its_decision(client: AppServerClient) -> None:
+    runtime = await start(client)
+    decisions: list[str | None] = []
+    async for event in client.send_turn(runtime=runtime, payload=message(), approvals="wait"):
+        if isinstance(event, letta.ApprovalRequested):
+            answer: Any = {
+                "kind": "approval_response",
+                "request_id": event.request_id,
+                "decision": deny("no").to_dict(),
+            }
+            client.input(runtime=runtime, payload=answer)
+        if isinstance(event, letta.ApprovalDecided):
+            decisions.append(event.decision)
+    assert decisions == ["deny"]
+
+
 async def test_raise(asking: MockServer, client: AppServerClient) -> None:
     runtime = await start(client)
     finished = frame_seen(client, "turn_finished")

@@ -248,6 +248,7 @@ async def test_what_a_generator_gives_counts_for_all(scripted: Callable[..., Moc
         ({"progress": "yes"}, "progress"),
         ({"timeout": -1}, "timeout"),
         ({"cwd": b"x"}, "cwd"),
+        ({"fields": 5}, "fields"),
     ],
 )
 async def test_what_is_not_usable_is_no_error_of_single_prompts(
@@ -258,6 +259,24 @@ async def test_what_is_not_usable_is_no_error_of_single_prompts(
         with pytest.raises(letta.InvalidOption, match=rf"^{name}: "):
             await letta.map(client, **given)
     assert asked(mock) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": "bogus"}, r"^`runtime_start`: field `mode`: "),
+        ({"fields": {"skil_sources": []}}, "skil_sources"),
+        ({"fields": {"external_tools": 5}}, "external_tools"),
+        ({"create_conversation": 5}, "create_conversation"),
+    ],
+)
+async def test_conversations_that_could_not_be_started_are_refused_before_anything_is_sent(
+    mock: MockServer, options: dict[str, Any], words: str
+) -> None:
+    async with letta.connect(mock.url) as client:
+        with pytest.raises(letta.InvalidCommand, match=words):
+            await letta.map(client, ["a", "b"], agents=["x", "y"], **options)
+    assert agents(mock) == []
 
 
 async def _prompts() -> AsyncIterator[str]:

@@ -53,10 +53,10 @@ def test_they_cannot_be_changed_but_others_can_be_made() -> None:
 def test_they_are_all_that_a_client_can_be_told() -> None:
     names = [field.name for field in dataclasses.fields(letta.ConnectOptions)]
     assert ["url", *letta.ConnectSettings.__annotations__] == names
-    # The engine takes the two of ``tls`` apart.
-    taken = set(inspect.signature(_native.Connection).parameters)
+    # The engine takes the two of ``tls`` apart, and what needs no look at files in one.
+    taken = set(inspect.signature(_native.Connection).parameters) | set(OPTIONS._values())
     # A recording in place of a server is no option, and a redactor may be a function.
-    taken -= {"ca", "verify", "redacted", "replay"}
+    taken -= {"ca", "verify", "redacted", "replay", "values"}
     assert taken == set(names) - {"tls", "redact"}
 
 
@@ -69,8 +69,44 @@ def test_what_is_not_usable_is_refused_where_it_is_written() -> None:
         zero: dict[str, Any] = {name: 0}
         with pytest.raises(letta.InvalidOption, match=rf"^{name}: expected .* got 0$"):
             letta.ConnectOptions(url="ws://127.0.0.1:1", **zero)
+    out_of_range: list[tuple[str, Any, str]] = [
+        ("connect_timeout", -1, "expected seconds from 0"),
+        ("connect_timeout", 0, "expected a time above zero, got 0"),
+        ("request_timeout", math.nan, "expected seconds from 0"),
+        ("keepalive_interval", 0, "expected a time above zero"),
+        ("settle_pause", math.inf, "expected a finite wait"),
+        ("external_tool_timeout", -1, "expected seconds from 0"),
+        ("transport", "foo", 'expected "auto", "single" or "split", got "foo"'),
+        ("max_message_bytes", 0, "expected a positive number of bytes"),
+        ("token", "", "expected a token, got an empty string"),
+        ("token", "a\nb", "expected printable ASCII"),
+    ]
+    for name, value, words in out_of_range:
+        given: dict[str, Any] = {"url": "ws://127.0.0.1:1", name: value}
+        with pytest.raises(letta.InvalidOption, match=rf"^{name}: {words}"):
+            letta.ConnectOptions(**given)
+    with pytest.raises(letta.InvalidOption, match=r"^reconnect.base: expected a finite wait"):
+        letta.Reconnect(base=math.inf, cap=math.inf)
+    # Only where a client is made it is known which files there are.
+    away = letta.ConnectOptions(url="ws://127.0.0.1:1", tls=letta.TlsOptions(ca="/nowhere.pem"))
+    with pytest.raises(letta.InvalidOption, match=r'^tls.ca: expected .* got "/nowhere.pem"'):
+        letta.create_app_server_client(away)
     with pytest.raises(letta.InvalidOption, match=r"^url: "):
         letta.create_app_server_client(letta.ConnectOptions(url="ftp://nowhere"))
+
+
+def test_names_to_redact_are_any_texts_but_one(tmp_path: Path) -> None:
+    def options(redact: Any) -> letta.ConnectOptions:
+        return letta.ConnectOptions(url="ws://h", record=tmp_path / "run.jsonl", redact=redact)
+
+    for names in (["a"], ("a",), {"a"}, frozenset("a"), {"a": 1}.keys()):
+        assert options(names).redact == names
+    given = options(name for name in ("a", "b"))
+    assert given.redact == ("a", "b"), "read once, and there for each client"
+    assert pickle.loads(pickle.dumps(given)) == given  # noqa: S301
+    for wrong in ("abc", b"abc", 5, ["a", 5]):
+        with pytest.raises(letta.InvalidOption, match=r"^redact: expected "):
+            options(wrong)
 
 
 @pytest.mark.anyio

@@ -6,6 +6,7 @@ import gc
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -79,6 +80,29 @@ async def test_a_session_with_tools_goes_on(scripted: Scripted) -> None:
         assert client.stats.reconnects == 10
         assert (client.stats.restored, client.stats.restore_failures) == (10, 0)
     assert states.seen == ["reconnecting", "open"] * 10 + ["closed"]
+
+
+async def test_connect_waits_through_further_attempts(scripted: Scripted) -> None:
+    mock = scripted(script.turn("done"))
+    async with letta.connect(mock.url, reconnect=FAST, connect_timeout=0.3) as client:
+        states = States(client)
+        mock.close()
+        await states.until("reconnecting")
+        begun = time.monotonic()
+        with anyio.fail_after(10), pytest.raises(letta.ConnectionFailed, match="refused"):
+            await client.connect()
+        assert time.monotonic() - begun > 0.25, "it is not the first attempt that counts"
+        assert client.state == "reconnecting"
+
+
+async def test_inputs_that_nobody_waits_for_are_sent_at_the_end(scripted: Scripted) -> None:
+    mock = scripted(script.turn("done"))
+    async with letta.connect(mock.url, settle_pause=30) as client:
+        session = await client.session(agent_id="a")
+        await session.run("one")
+        session.send("two").detach()
+    assert client.stats.unsent == 0
+    assert len([frame for frame in mock.received if frame.type == "input"]) == 2
 
 
 async def test_a_session_that_was_closed_or_is_gone_is_not_started_again(

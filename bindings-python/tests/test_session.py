@@ -70,6 +70,36 @@ async def test_what_wants_a_permission_is_denied_unless_somebody_is_there() -> N
                 await led.run("?", approvals="pause")
 
 
+async def test_by_default_the_clients_handlers_are_asked_and_without_one_it_is_denied() -> None:
+    @letta.tool
+    def mine() -> str:
+        """Mine."""
+        return "ran"
+
+    calls = [script.call("mine"), script.call("Bash", {"command": "ls"}, needs_approval=True)]
+    asked: list[str] = []
+
+    def decide(request: ApprovalRequest) -> Decision:
+        asked.append(request.tool_name)
+        return letta.allow()
+
+    async def statuses(**approvals: Any) -> list[str | None]:
+        return [call.status for call in (await session.run("?", **approvals)).tool_calls]
+
+    with MockServer([script.turn(text="done", tool_calls=calls)]) as mock:
+        async with letta.connect(mock.url) as client:
+            session = await client.session(agent_id="a", tools=[mine])
+            assert (await statuses(), asked) == (["success", "error"], [])
+            remove = client.on_approval_request(decide)
+            assert (await statuses(), asked) == (["success", "success"], ["Bash"])
+            assert await statuses(approvals="ask_or_deny") == ["success", "success"]
+            assert asked == ["Bash", "mine", "Bash"], "what was chosen counts for own tools too"
+            assert await statuses(approvals="deny") == ["error", "error"]
+            remove()
+            assert await statuses() == ["success", "error"]
+            assert len(asked) == 3
+
+
 async def test_what_was_decided_is_kept() -> None:
     rules = letta.policy.first_match(letta.policy.allow("Write"))
     audit = letta.policy.Audit(rules)

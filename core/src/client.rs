@@ -72,12 +72,14 @@ impl Client {
     /// resolves when the sockets are open.
     ///
     /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`]. Called
-    /// while that goes on, this waits for the attempt that is under way, or starts one at once.
+    /// while that goes on, this starts an attempt at once, if none is under way, and waits for it and for those
+    /// that follow: until the connection is open, the client gives up, or [`ConnectOptions::connect_timeout`] has
+    /// passed. Then it fails with the last attempt's error, and the client goes on.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::ConnectionFailed`] says in words what failed, [`ErrorKind::Auth`] why the server refused
-    /// the token. A first connection that fails is not retried by itself.
+    /// the token. A first connection that fails is not retried, and neither is one after the client has given up.
     pub async fn connect(&self) -> Result<(), Error> {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();
@@ -222,8 +224,8 @@ impl Client {
     /// conversation come after a `sync`. With several of these, the latest gets the questions.
     /// `runtime` limits it to one runtime, and has precedence over one for all.
     ///
-    /// While there is one, a turn with [`crate::Approvals::Pause`] or [`crate::Approvals::Raise`]
-    /// waits for its answer instead of ending.
+    /// While there is one, a turn with [`crate::Approvals::Pause`] or [`crate::Approvals::Raise`] waits for its answer
+    /// instead of ending, and one with [`crate::Approvals::AskOrDeny`], as a session's turns are, instead of denying.
     ///
     /// # Errors
     ///
@@ -586,7 +588,7 @@ fn scope(runtime: &Value) -> Result<(String, String), Error> {
 }
 
 /// A command's text from its type and fields.
-fn command(kind: &str, mut fields: Value) -> Result<String, Error> {
+pub(crate) fn command(kind: &str, mut fields: Value) -> Result<String, Error> {
     let Some(object) = fields.as_object_mut() else {
         let message = format!("`{kind}`: expected a JSON object of fields, got {fields}");
         return Err(Error::new(ErrorKind::InvalidCommand, message));

@@ -218,7 +218,8 @@ impl Connection {
         self.shared.ids.next(prefix)
     }
 
-    /// Connects. When a connection is open already, that is all.
+    /// Connects. When a connection is open already, that is all. While a lost one is opened again, it waits until
+    /// that is done, or given up, for `connect_timeout` at most.
     ///
     /// # Errors
     ///
@@ -427,6 +428,17 @@ impl Connection {
     /// Answers an external tool call, with the result as JSON text or the text of an error.
     pub fn answer_tool(&self, request_id: String, answer: Result<String, String>) {
         self.command_if_possible(Command::AnswerTool { request_id, answer });
+    }
+
+    /// Checks a command as if it were sent. Needs no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidCommand`] names the field; [`ErrorKind::MessageTooLarge`].
+    pub fn check_command(&self, command: &str, check: Check) -> Result<(), Error> {
+        self.check_owner()?;
+        let needs = Needs { check, request_id: true, max_bytes: self.max_bytes };
+        prepare(command, needs, &self.shared.ids).map(drop)
     }
 
     fn prepare<'a>(

@@ -45,6 +45,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod approvals;
+mod authorities;
 mod background;
 mod backpressure;
 mod batch;

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
+use serde_json::Value;
 
 use crate::background;
 use crate::batch::{Batch, BatchItem, Progress, checked, collected};
-use crate::client::Client;
+use crate::check::Check;
+use crate::client::{Client, command};
 use crate::engine::TurnResult;
 use crate::error::{Error, ErrorKind};
 use crate::session::{Prompt, SessionOptions};
@@ -119,7 +121,8 @@ impl MapOptions {
 /// # Errors
 ///
 /// [`ErrorKind::InvalidOption`] if there are no agents, the limit is 0, or options of a conversation have
-/// unusable values; nothing has been sent then. The errors of prompts are in [`BatchItem::result`]; with
+/// unusable values, and [`ErrorKind::InvalidCommand`] for a mode or other fields with which none could be started;
+/// nothing has been sent then. The errors of prompts are in [`BatchItem::result`]; with
 /// [`MapOptions::check`] the first of them is returned.
 ///
 /// # Cancel safety
@@ -143,7 +146,7 @@ pub async fn map<P: Into<Prompt>>(
     }
     let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
     let total = prompts.len();
-    let asked = asked(prompts, &agents, &*open)?;
+    let asked = asked(client, prompts, &agents, &*open)?;
     let outage = &Outage::default();
     let runs =
         asked.into_iter().enumerate().map(|(index, (prompt, agent_id, options))| async move {
@@ -160,6 +163,7 @@ pub async fn map<P: Into<Prompt>>(
 
 /// Each prompt with its agent and its options, if all can be used: they are most likely the same for all.
 fn asked(
+    client: &Client,
     prompts: Vec<Prompt>,
     agents: &[String],
     open: &dyn Fn(SessionOptions) -> SessionOptions,
@@ -168,10 +172,16 @@ fn asked(
     let pairs = prompts.into_iter().zip(agents.iter().cloned().cycle());
     let asked = pairs.map(|(prompt, agent)| {
         let options = open(SessionOptions::agent(agent.as_str()));
-        options.check_run()?;
+        check_start(client, options.check_run()?)?;
         Ok((prompt, agent, options))
     });
     asked.collect()
+}
+
+/// Refuses what [`Client::runtime_start`] would, before it is sent.
+fn check_start(client: &Client, fields: Value) -> Result<(), Error> {
+    let connection = client.shared_connection();
+    connection.check_command(&command("runtime_start", fields)?, Check::Documented(&[]))
 }
 
 async fn ask(

@@ -7,9 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::RootCertStore;
 use tokio::sync::OnceCell;
 use tokio_tungstenite::tungstenite::http::Uri;
 
+use crate::authorities;
 use crate::engine::{MAX_PENDING_REQUESTS, Reconnect, ToolLimits};
 use crate::error::{Error, ErrorKind};
 use crate::record::{RecordOptions, Recorder};
@@ -31,7 +33,8 @@ pub enum Transport {
 /// Which certificates to accept on `wss:` and `https:`.
 #[derive(Debug, Clone)]
 pub struct TlsOptions {
-    /// Certificates to trust instead of the system's: PEM text, or the path of a PEM file.
+    /// Certificates to trust instead of the system's: PEM text, or the path of a PEM file, which is read when the client
+    /// is made.
     pub ca: Option<String>,
     /// Whether the server's certificate is checked. Turn this off only for experiments.
     pub verify: bool,
@@ -171,6 +174,21 @@ impl ConnectOptions {
 
     /// Checks what can be checked without the network.
     pub(crate) fn check(&self) -> Result<Endpoint, Error> {
+        self.check_values()?;
+        let mut endpoint = Endpoint::parse(&self.url)?;
+        endpoint.token = self.token.as_deref().map(|token| token.trim().to_owned());
+        let authorities = self.tls.ca.as_deref().map(authorities::read).transpose()?;
+        endpoint.authorities = authorities.map(Arc::new);
+        Ok(endpoint)
+    }
+
+    /// Checks everything but the URL and the certificates in [`TlsOptions::ca`], for whoever keeps options that are
+    /// used later, or elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidOption`] names the one that is not usable.
+    pub fn check_values(&self) -> Result<(), Error> {
         let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidOption, message));
         if self.max_message_bytes == 0 {
             return invalid("max_message_bytes: expected a positive number of bytes, got 0");
@@ -207,19 +225,14 @@ impl ConnectOptions {
         if self.external_tools.concurrency == 0 {
             return invalid("external_tools.concurrency: expected a number above zero, got 0");
         }
-        let mut endpoint = Endpoint::parse(&self.url)?;
-        endpoint.token = match self.token.as_deref().map(str::trim) {
-            None => None,
-            Some("") => return invalid("token: expected a token, got an empty string"),
-            Some(token) if token.chars().any(|c| !(' '..='~').contains(&c)) => {
-                return invalid(
-                    "token: expected printable ASCII characters, \
-                     got one that is not allowed in a header",
-                );
-            }
-            Some(token) => Some(token.to_owned()),
-        };
-        Ok(endpoint)
+        match self.token.as_deref().map(str::trim) {
+            Some("") => invalid("token: expected a token, got an empty string"),
+            Some(token) if token.chars().any(|c| !(' '..='~').contains(&c)) => invalid(
+                "token: expected printable ASCII characters, \
+                 got one that is not allowed in a header",
+            ),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -278,6 +291,8 @@ pub(crate) struct Endpoint {
     /// The user's query without `channel`.
     pub(crate) query: String,
     pub(crate) token: Option<String>,
+    /// The certificates that are trusted instead of the system's.
+    pub(crate) authorities: Option<Arc<RootCertStore>>,
     /// The TLS configuration, made on first use: reading the system's certificates takes a while.
     pub(crate) tls: Arc<OnceCell<Arc<rustls::ClientConfig>>>,
     /// Where all that goes over the sockets is written.
@@ -348,6 +363,7 @@ impl Endpoint {
             path,
             query,
             token: None,
+            authorities: None,
             tls: Arc::default(),
             recorder: None,
         })

@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     reconnects: AtomicU64,
     restored: AtomicU64,
     restore_failures: AtomicU64,
+    unsent: AtomicU64,
     standby: AtomicU8,
     given_up: Mutex<Option<Error>>,
     /// Frames, and bytes of them, that callers have handed over and the driver has not taken.
@@ -52,6 +53,7 @@ impl Shared {
             reconnects: AtomicU64::new(0),
             restored: AtomicU64::new(0),
             restore_failures: AtomicU64::new(0),
+            unsent: AtomicU64::new(0),
             standby: AtomicU8::new(StandbyState::Off as u8),
             given_up: Mutex::new(None),
             handed: AtomicUsize::new(0),
@@ -127,6 +129,7 @@ impl Shared {
         self.reconnects.store(counters.reconnects, Ordering::Relaxed);
         self.restored.store(counters.restored, Ordering::Relaxed);
         self.restore_failures.store(counters.restore_failures, Ordering::Relaxed);
+        self.unsent.store(counters.unsent, Ordering::Relaxed);
         self.standby.store(counters.standby as u8, Ordering::Relaxed);
     }
 
@@ -141,6 +144,7 @@ impl Shared {
             restored: self.restored.load(Ordering::Relaxed),
             restore_failures: self.restore_failures.load(Ordering::Relaxed),
             standby: self.standby(),
+            unsent: self.unsent.load(Ordering::Relaxed),
             unrecorded: 0,
         }
     }

@@ -262,7 +262,8 @@ impl Turn {
     }
 
     /// Lets the turn go on without anybody watching, and without limits. Its input is sent even where it still waits,
-    /// also on the next connection, or when the client is closed within the settle pause.
+    /// also on the next connection, or when the client is closed: the close waits for the settle pause, for a second
+    /// at most. What could not be sent is counted ([`Counters::unsent`](crate::engine::Counters::unsent)).
     ///
     /// What the turn allows runs as before, and what it denies is denied. A permission that its policy, or whoever
     /// followed it, has not decided on is asked of the client's handlers; without any, it waits until an input comes

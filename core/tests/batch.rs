@@ -249,6 +249,15 @@ async fn options_that_cannot_be_used_are_refused_before_anything_is_sent() {
         assert_eq!(error.kind(), ErrorKind::InvalidOption, "{error}");
         assert!(error.message().starts_with(&format!("{field}: ")), "{error}");
     }
+    for (options, words) in [
+        (agents().sessions(|options| options.mode("bogus")), "`runtime_start`: field `mode`"),
+        (agents().sessions(|options| options.field("skil_sources", json!([]))), "skil_sources"),
+        (agents().sessions(|options| options.field("create_conversation", json!(5))), "expected"),
+    ] {
+        let error = map(&client, ["?"; 3], options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidCommand, "{error}");
+        assert!(error.message().contains(words), "{error}");
+    }
     assert!(received(&server, "runtime_start").is_empty());
 }
 

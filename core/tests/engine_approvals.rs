@@ -255,8 +255,25 @@ fn a_turn_that_denies_needs_no_handler() {
 }
 
 #[test]
+fn a_turn_that_asks_or_denies_denies_where_the_client_has_no_handler() {
+    let mut lab = running(Approvals::AskOrDeny);
+    ask(&mut lab, "p1", "c1");
+    assert_eq!(answered(&mut lab).0["decision"]["behavior"], "deny");
+    // The one of the moment counts.
+    handler(&mut lab, 9, false);
+    ask(&mut lab, "p2", "c2");
+    assert_eq!(heard(&mut lab).asked, [(9, 1, "p2".to_owned())]);
+    assert!(lab.sent().is_empty());
+    lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: false });
+    assert_eq!(answered(&mut lab).0["decision"]["behavior"], "deny");
+    assert!(heard(&mut lab).ended.is_empty());
+}
+
+#[test]
 fn a_tool_that_the_turn_allows_is_asked_of_nobody() {
-    for approvals in [Approvals::Deny, Approvals::Ask, Approvals::Pause, Approvals::Raise] {
+    for approvals in
+        [Approvals::Deny, Approvals::AskOrDeny, Approvals::Ask, Approvals::Pause, Approvals::Raise]
+    {
         let mut lab = Lab::new();
         let allow = vec!["Write".to_owned()];
         lab.turn(1, "m1", TurnOptions { allow, ..options(approvals) });
@@ -290,7 +307,7 @@ fn without_a_handler_a_call_pauses_raises_or_waits() {
 
 #[test]
 fn a_handler_of_the_client_answers_for_turns_that_have_none() {
-    for approvals in [Approvals::Pause, Approvals::Raise, Approvals::Wait] {
+    for approvals in [Approvals::Pause, Approvals::AskOrDeny, Approvals::Raise, Approvals::Wait] {
         let mut lab = running(approvals);
         handler(&mut lab, 7, false);
         handler(&mut lab, 8, true);
@@ -304,6 +321,36 @@ fn a_handler_of_the_client_answers_for_turns_that_have_none() {
         let told = heard(&mut lab);
         assert_eq!((told.over, told.asked), (vec![(8, 1, None)], vec![(9, 2, "p1".to_owned())]));
     }
+}
+
+#[test]
+fn what_the_program_answers_by_an_input_of_its_own_is_its_decision() {
+    let decided = |decision: Value, accepted: Option<bool>| {
+        let mut lab = running(Approvals::Wait);
+        ask(&mut lab, "p1", "c1");
+        let mut payload = json!({ "kind": "approval_response", "request_id": "p1" });
+        payload["decision"] = decision;
+        let input =
+            json!({ "type": "input", "request_id": "i", "runtime": runtime(), "payload": payload });
+        let to = Some(("a".to_owned(), "c".to_owned()));
+        let text = input.to_string().into();
+        lab.command(Command::Send { text, runtime: to, settles: false });
+        if let Some(accepted) = accepted {
+            confirm(&mut lab, "i", accepted);
+        }
+        heard(&mut lab);
+        listed(&mut lab, &[]);
+        let events = heard(&mut lab).events;
+        let decision = events.into_iter().find_map(|(_, event)| match event {
+            TurnEvent::ApprovalDecided { decision, .. } => Some(decision),
+            _ => None,
+        });
+        decision.expect("it was decided")
+    };
+    let deny = json!({ "behavior": "deny", "message": "no" });
+    assert_eq!(decided(allow(), None).as_deref(), Some("allow"));
+    assert_eq!(decided(deny, Some(true)).as_deref(), Some("deny"));
+    assert_eq!(decided(allow(), Some(false)), None, "somebody else was first");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use letta_app_client::engine::{Command, Delivery, Reconnect, Token};
-use letta_app_client::{Approvals, ErrorKind, TurnOptions, TurnStatus};
+use letta_app_client::{Approvals, Error, ErrorKind, TurnOptions, TurnStatus};
 use serde_json::{Value, json};
 use support::Lab;
 
@@ -51,8 +51,10 @@ fn asked(lab: &mut Lab) -> Vec<Token> {
 
 #[test]
 fn its_questions_are_decided() {
-    let mut lab = asking(options(Approvals::Deny));
-    assert_eq!(behavior(&lab.sent()), "deny");
+    for denying in [Approvals::Deny, Approvals::AskOrDeny] {
+        let mut lab = asking(options(denying));
+        assert_eq!(behavior(&lab.sent()), "deny");
+    }
     let allow = vec!["Bash".to_owned()];
     let mut lab = asking(TurnOptions { allow, ..options(Approvals::Deny) });
     assert_eq!(behavior(&lab.sent()), "allow");
@@ -129,6 +131,44 @@ fn an_input_that_had_not_left_is_sent_on_the_next_connection() {
     lab.run("r2", &["m2"]);
     lab.finished(Some("r2"), "end_turn");
     assert!(lab.ended().is_empty(), "nobody waits for it");
+}
+
+#[test]
+fn what_never_leaves_is_counted() {
+    let after_a_turn = |rules| {
+        let mut lab = Lab::reconnecting(rules);
+        lab.turn(1, "m1", TurnOptions::default());
+        lab.accept(1, "started");
+        lab.run("r1", &["m1"]);
+        lab.finished(Some("r1"), "end_turn");
+        lab.status("WAITING_ON_INPUT");
+        lab.turn(2, "m2", TurnOptions::default());
+        lab.command(Command::Detach { token: 2 });
+        let text = r#"{"type":"input"}"#.into();
+        let runtime = Some(("a".to_owned(), "c".to_owned()));
+        lab.command(Command::Send { text, runtime, settles: true });
+        assert!(lab.engine.has_unawaited());
+        lab.sent();
+        lab
+    };
+    let base = Duration::from_millis(250);
+    let once = Reconnect { max_attempts: Some(1), base, cap: base };
+    let mut lab = after_a_turn(once);
+    lab.engine.handle_connection_lost(lab.now, &Error::new(ErrorKind::Closed, "closed"));
+    assert_eq!(lab.engine.counters().unsent, 2, "closed");
+    let mut lab = after_a_turn(once);
+    lab.lose();
+    assert_eq!(lab.engine.counters().unsent, 0, "they leave on the next connection");
+    lab.engine.handle_connect_failed(lab.now, &Error::new(ErrorKind::ConnectionFailed, "no"));
+    assert_eq!(lab.engine.counters().unsent, 2, "given up");
+    // A close that ends the pause has them leave, one after the word on the other.
+    let mut lab = after_a_turn(once);
+    lab.engine.end_pauses(lab.now);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    lab.accept(2, "started");
+    lab.run("r2", &["m2"]);
+    assert_eq!(lab.sent_kinds(), ["input"]);
+    assert!(!lab.engine.has_unawaited());
 }
 
 /// A turn on a lost runtime, as recorded in `single/race_after_finish_abort`, of a server that does not say what its

@@ -93,7 +93,7 @@ fn nobodys_question_is_decided_as_the_input_behind_it_says() {
         let mut lab = joined();
         begin(&mut lab);
         assert!(lab.sent().is_empty(), "nothing of ours waits");
-        queued(&mut lab, 1, options(Approvals::Deny));
+        queued(&mut lab, 1, options(Approvals::AskOrDeny));
         assert_eq!(decided(&mut lab), Some("deny".into()));
         lab.event("update_device_status", json!({ "device_status": {} }));
         lab.run("r2", &["m"]);

@@ -199,6 +199,58 @@ async fn each_state_is_told_once_and_errors_say_that_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_connect_waits_through_further_attempts() {
+    let server = script(Vec::new());
+    let proxy = Proxy::before(&server).await;
+    let client = connected(proxy.url.clone(), FAST).await;
+    let mut events = client.events();
+    proxy.lead_to(None);
+    proxy.cut();
+    until(&mut events, State::Reconnecting).await;
+    let before = proxy.accepted();
+    let connecting = client.connect();
+    let repairing = async {
+        while proxy.accepted() < before + 3 {
+            proxy.cut();
+            tokio::task::yield_now().await;
+        }
+        proxy.lead_to(Some(&server));
+        proxy.cut();
+    };
+    let (opened, ()) = timeout(SOON, async { tokio::join!(connecting, repairing) }).await.unwrap();
+    opened.unwrap();
+    assert_eq!(client.state(), State::Open);
+    client.info().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connect_that_waits_fails_when_its_time_is_over_or_the_client_gives_up() {
+    let server = script(Vec::new());
+    let url = server.url();
+    let limited = |rules| {
+        let mut options = ConnectOptions::new(url.clone()).reconnect(Some(rules));
+        options.connect_timeout = Duration::from_millis(300);
+        Client::new(options).unwrap()
+    };
+    let (patient, hasty) = (limited(FAST), limited(Reconnect { max_attempts: Some(2), ..SLOW }));
+    let mut events = (patient.events(), hasty.events());
+    tokio::try_join!(patient.connect(), hasty.connect()).unwrap();
+    server.close();
+    until(&mut events.0, State::Reconnecting).await;
+    until(&mut events.1, State::Reconnecting).await;
+    let error = timeout(SOON, patient.connect()).await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::ConnectionFailed, true));
+    assert!(!error.message().contains("within"), "what the last attempt failed with: {error}");
+    assert_eq!(patient.state(), State::Reconnecting);
+    // The first of its attempts fails at once, and the wait for the second is longer than the limit.
+    let error = timeout(SOON, hasty.connect()).await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::ConnectionFailed, true));
+    let error = timeout(SOON, hasty.connect()).await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::ConnectionFailed, false));
+    assert_eq!(hasty.state(), State::Disconnected);
+}
+
+#[tokio::test]
 async fn closing_ends_the_waiting_at_once() {
     let server = script(Vec::new());
     let client = connected(server.url(), SLOW).await;

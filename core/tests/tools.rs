@@ -330,6 +330,33 @@ async fn what_was_chosen_for_permissions_counts_for_own_tools_too() {
 }
 
 #[tokio::test]
+async fn unless_something_was_chosen_the_clients_handler_is_asked_but_not_for_own_tools() {
+    let own = ScriptedCall::asking("lookup", json!({ "key": 1 }));
+    let turn = ScriptedTurn::text(["done"]).call(own);
+    let turns = vec![turn.call(ScriptedCall::asking("Bash", json!({})))];
+    let (_server, client) = connected(ScriptOptions { turns, ..ScriptOptions::default() }).await;
+    let session = client.session(agent("a").tool(tool("mine"))).await.unwrap();
+    let statuses = |result: &TurnResult| {
+        let calls = result.tool_calls.iter();
+        calls.map(|call| call.status.clone().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&session.run("?").await.unwrap()), ["success", "error"], "nobody is there");
+    let mut requests = client.approval_requests(None).unwrap();
+    let asked = tokio::spawn(async move {
+        let request = requests.next().await.unwrap();
+        let tool = request.tool_name();
+        request.allow();
+        (tool, requests)
+    });
+    assert_eq!(statuses(&session.run("?").await.unwrap()), ["success", "success"]);
+    let (tool, _requests) = asked.await.unwrap();
+    assert_eq!(tool, "Bash");
+    let denying = TurnOptions { approvals: Some(Approvals::Deny), ..session.turn_options() };
+    let denied = session.run_with("?", denying).await.unwrap();
+    assert_eq!(statuses(&denied), ["error", "error"], "nobody is asked");
+}
+
+#[tokio::test]
 async fn tools_that_the_server_would_not_take_are_refused() {
     let (server, client) = connected(ScriptOptions::default()).await;
     let error = client.session(agent("a").tools([tool("one"), tool("two")])).await.unwrap_err();

@@ -136,6 +136,25 @@ async fn a_queued_turn_says_where_it_stands_and_can_be_taken_out() {
 }
 
 #[tokio::test]
+async fn a_close_sends_inputs_that_nobody_waits_for_before_a_long_pause_is_over() {
+    let turns = vec![ScriptedTurn::text(["done"])];
+    let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() }).unwrap();
+    let pause = Duration::from_secs(30);
+    let client = Client::new(ConnectOptions::new(server.url()).settle_pause(pause)).unwrap();
+    client.connect().await.unwrap();
+    let runtime = json!({ "agent_id": "agent-1", "conversation_id": "conv-1" });
+    client.run_turn(input(&runtime), TurnOptions::default()).await.unwrap();
+    client.send_turn(input(&runtime), TurnOptions::default()).unwrap().detach();
+    client.input(input(&runtime)).unwrap();
+    let waits = client.send_turn(input(&runtime), TurnOptions::default()).unwrap();
+    timeout(Duration::from_secs(2), client.close()).await.unwrap();
+    let inputs = || server.received().iter().filter(|text| text.contains("create_message")).count();
+    assert!(inputs() >= 3, "{:?}", server.received());
+    assert_eq!(client.counters().unsent, 0);
+    assert!(waits.await.is_err());
+}
+
+#[tokio::test]
 async fn a_dropped_turn_is_stopped_and_a_detached_one_goes_on() {
     let (server, client, runtime) = started(&[hanging()], Generation::Single).await;
     let mut turn = send(&client, &runtime);

@@ -20,10 +20,8 @@ from .options import (
     ConnectOptions,
     ConnectSettings,
     InsecureTokenWarning,
-    Reconnect,
     RecordOptions,
     TlsOptions,
-    expect_finite,
 )
 from .server import OwnServer
 
@@ -80,24 +78,11 @@ def create_app_server_client(
 
 def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerClient:
     tls = TlsOptions() if options.tls is None else options.tls
-    reconnect = Reconnect() if options.reconnect is True else options.reconnect or None
     native = _native.Connection(
         url=options.url,
-        token=options.token,
-        transport=options.transport,
-        connect_timeout=at_most(options.connect_timeout),
-        request_timeout=at_most(options.request_timeout),
-        keepalive_interval=at_most(options.keepalive_interval),
-        keepalive_timeout=at_most(options.keepalive_timeout),
-        max_message_bytes=options.max_message_bytes,
-        max_pending_requests=options.max_pending_requests,
+        values=options._values(),  # noqa: SLF001 - of this package
         ca=None if tls.ca is None else os.fspath(tls.ca),
         verify=tls.verify,
-        settle_pause=expect_finite("settle_pause", options.settle_pause),
-        external_tool_concurrency=options.external_tool_concurrency,
-        external_tool_timeout=at_most(options.external_tool_timeout),
-        reconnect=None if reconnect is None else _rules(reconnect),
-        standby=options.standby,
         record=_record(options),
         redacted=callable(options.redact),
         replay=None
@@ -113,10 +98,6 @@ def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerC
     if native.insecure_token is not None:
         _warn(native.insecure_token)
     return AppServerClient(native)
-
-
-def _rules(reconnect: Reconnect) -> tuple[int | None, float, float]:
-    return (reconnect.max_attempts, at_most(reconnect.base), at_most(reconnect.cap))
 
 
 def _record(options: ConnectOptions) -> tuple[str | os.PathLike[str], int, int, list[str]] | None:

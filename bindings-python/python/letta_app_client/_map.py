@@ -103,6 +103,9 @@ async def map(
 
     Raises:
         InvalidOption: An option or a setting is not usable. Nothing was sent.
+        InvalidCommand: The conversations could not be started: ``mode`` is no mode, or something in
+            ``create_conversation`` or ``fields`` is misspelt or of the wrong type. Nothing was
+            sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
@@ -173,6 +176,9 @@ class _Mapping:
         # They count for every prompt, and a generator gives its items once.
         if "tools" in settings:
             self._start["tools"] = ToolSet(settings["tools"])
+        # They are most likely the same for all.
+        for agent in dict.fromkeys(agents):
+            client.session(agent_id=agent, **self._start).check()
         self._check = check
         self._items: dict[int, BatchItem[Any]] = {}
         self._open: set[Session] = set()

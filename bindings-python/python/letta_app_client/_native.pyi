@@ -18,8 +18,8 @@ __all__ += ["ServerLog", "ServerStart", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
-__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "denied_by_rule"]
-__all__ += ["check_tool_result"]
+__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "check_tool_result"]
+__all__ += ["check_values", "denied_by_rule"]
 
 __version__: str
 
@@ -49,6 +49,9 @@ def approver_failed(said: str) -> str:
 
 def check_tool_name(name: str) -> str | None:
     """What is wrong with the name of a tool; ``None`` if models take it."""
+
+def check_values(values: dict[str, Any]) -> None:
+    """Refuses options of a client that could not be used, whatever its URL and files are."""
 
 def kept_frames() -> list[str]:
     """The types of the frames that no subscriber misses, however far it lags."""
@@ -134,21 +137,9 @@ class Connection:
         cls,
         *,
         url: str,
-        token: str | None,
-        transport: str,
-        connect_timeout: float,
-        request_timeout: float,
-        keepalive_interval: float,
-        keepalive_timeout: float,
-        max_message_bytes: int,
-        max_pending_requests: int,
+        values: dict[str, Any],
         ca: str | None,
         verify: bool,
-        settle_pause: float,
-        external_tool_concurrency: int,
-        external_tool_timeout: float,
-        reconnect: tuple[int | None, float, float] | None,
-        standby: bool,
         record: tuple[str | PathLike[str], int, int, list[str]] | None,
         redacted: bool,
         replay: tuple[str | PathLike[str], float, bool, float] | None,
@@ -201,8 +192,11 @@ class Connection:
     def insecure_token(self) -> str | None: ...
     @property
     def is_split(self) -> bool: ...
+    def check_command(self, command: object) -> None:
+        """Checks the fields of a command's method as if it were sent."""
+
     def counters(self) -> list[int]:
-        """``[frames, bytes, malformed, degraded, reconnects, restored, restore_failures]``."""
+        """``Stats`` from ``frames`` to ``unsent``."""
 
     def standby(self) -> Literal["off", "opening", "ready"]: ...
     def next_request_id(self, prefix: str) -> str: ...

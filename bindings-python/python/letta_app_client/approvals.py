@@ -214,7 +214,7 @@ ApprovalHandler: TypeAlias = Callable[[ApprovalRequest], Answered | Awaitable[An
 """Decides on permission requests: returns ``allow(…)``, ``deny(…)``, or a decision as it goes over
 the wire."""
 
-ApprovalMode: TypeAlias = Literal["pause", "wait", "deny", "raise"]
+ApprovalMode: TypeAlias = Literal["pause", "wait", "deny", "ask_or_deny", "raise"]
 """What happens to a permission request for which there is no handler."""
 
 

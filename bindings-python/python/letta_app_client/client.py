@@ -68,6 +68,9 @@ class Stats:
             could be written, the disk is full, or ``redact`` failed. Once the client is closed,
             this also counts the lines that could not be written before the close ended, until they
             are written.
+        unsent: Commands that nobody waited for (``input``, ``send``, the inputs of turns that were
+            detached) and that never left, because the client was closed, or gave up connecting
+            again, while they waited.
         standby: The state of the second connection (see ``ConnectOptions``): ``off`` if there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
@@ -83,6 +86,7 @@ class Stats:
     restored: int
     restore_failures: int
     unrecorded: int
+    unsent: int
     standby: Literal["off", "opening", "ready"]
     dropped: int
     handler_errors: int
@@ -118,9 +122,12 @@ class AppServerClient(Commands):
         Asks ``GET /app-server-info`` which generation the server belongs to (with
         ``transport="auto"``), then opens one WebSocket, or two on a server with split channels
         (protocol sections 1.1, 2 and 4). Resolves when they are open, after ``connect_timeout``
-        seconds at most. A first connection that fails is not retried. While the client is
-        reconnecting, this waits for the attempt that is under way, or starts one at once.
-        Cancelling leaves the attempt to its own time limit; ``close`` ends it.
+        seconds at most. A first connection that fails is not retried, and neither is one after the
+        client has given up. While the client is reconnecting, this starts an attempt at once, if
+        none is under way, and waits for it and for those that follow: until the connection is open,
+        the client gives up, or ``connect_timeout`` has passed. Then it raises what the last attempt
+        failed with, and the client goes on. Cancelling leaves the attempt to its own time limit;
+        ``close`` ends it.
 
         Returns:
             The client itself.
@@ -189,7 +196,7 @@ class AppServerClient(Commands):
         handlers = (link.on_message, link.on_send, self._on_disconnect, self._on_lagged)
         callers = (*handlers, self._on_state, self._tools, self._approvals)
         errors = sum(kind.errors for kind in callers)
-        frames, size, malformed, degraded, reconnects, restored, failures, unrecorded = (
+        frames, size, malformed, degraded, reconnects, restored, failures, unrecorded, unsent = (
             self._native.counters()
         )
         return Stats(
@@ -201,6 +208,7 @@ class AppServerClient(Commands):
             restored=restored,
             restore_failures=failures,
             unrecorded=unrecorded,
+            unsent=unsent,
             standby=self._native.standby(),
             dropped=self._dropped,
             handler_errors=errors,
@@ -254,9 +262,10 @@ class AppServerClient(Commands):
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
             **settings: Limits of the session's turns, and who decides on permissions, as for
-                ``run_turn``. Without ``approvals``, whatever needs a permission is denied, so that
-                nothing hangs and nothing is accepted silently; only the functions in ``tools`` may
-                be called.
+                ``run_turn``. Without ``approvals`` it is ``"ask_or_deny"``: the client's handlers
+                are asked (``on_approval_request``), and where there are none, whatever needs a
+                permission is denied, so that nothing hangs and nothing is accepted silently. The
+                functions in ``tools`` may be called without asking.
 
         Raises:
             InvalidOption: ``cwd`` is not a path, ``fields`` is not a mapping, two tools have the
@@ -279,6 +288,8 @@ class AppServerClient(Commands):
             "conversation_id": conversation_id,
             "create_conversation": create_conversation,
         }
+        if fields is not None:
+            expect("fields", fields, "a mapping", (Mapping,))
         start = {name: value for name, value in given.items() if value is not None}
         start |= {"mode": mode, **(fields or {})}
         return Opening(self, start, cwd, tools, settings, check=check)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
+from . import _native
 from ._checks import expect, expect_text
 from ._jobs import _is_async
+from ._limits import at_most
 from .errors import InvalidOption
 
 __all__ = [
@@ -203,7 +205,9 @@ class ConnectOptions:
             because the server is still cleaning up (section 18).
         external_tool_concurrency: How many external tools run at once; further calls wait.
         external_tool_timeout: Seconds from a tool's call to its answer; after that the client
-            answers with an error. The server itself gives up after 5 minutes (section 14).
+            answers with an error. The server itself gives up after 5 minutes (section 14). Where no
+            handler and no session has tools, calls are left to whoever answers them by hand, and
+            have no limit here.
         reconnect: Whether a lost connection is opened again, and how; ``True`` means
             ``Reconnect()``. Runtimes that this client had started are started again with their
             tools, others are subscribed to again, and watched files are watched again. Commands are
@@ -232,7 +236,8 @@ class ConnectOptions:
 
     Raises:
         InvalidOption: An option has the wrong type or is out of range; the message begins with its
-            name. The rest, such as what ``url`` says, is checked when a client is made.
+            name. What ``url`` says, and the certificates of ``tls``, are checked when a client is
+            made, which may be on another machine.
     """
 
     url: str
@@ -253,6 +258,22 @@ class ConnectOptions:
     record: str | os.PathLike[str] | RecordOptions | None = None
     redact: Iterable[str] | Redactor | None = None
 
+    def _values(self) -> dict[str, Any]:
+        """What the engine takes as it is."""
+        rules = Reconnect() if self.reconnect is True else self.reconnect or None
+        return {
+            "token": self.token,
+            "transport": self.transport,
+            **{name: at_most(getattr(self, name)) for name in _SECONDS},
+            "max_message_bytes": self.max_message_bytes,
+            "max_pending_requests": self.max_pending_requests,
+            "external_tool_concurrency": self.external_tool_concurrency,
+            "reconnect": None
+            if rules is None
+            else (rules.max_attempts, at_most(rules.base), at_most(rules.cap)),
+            "standby": self.standby,
+        }
+
     def __repr__(self) -> str:
         shown = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
         shown["url"] = _without_secrets(self.url)
@@ -263,6 +284,7 @@ class ConnectOptions:
         for name in _SECONDS:
             value = getattr(self, name)
             expect(name, value, "seconds", (int, float))
+        expect_finite("settle_pause", self.settle_pause)
         if self.external_tool_timeout == 0:
             # The engine has another name for it.
             raise InvalidOption("external_tool_timeout: expected a time above zero, got 0")
@@ -275,6 +297,9 @@ class ConnectOptions:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
         expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
         expect("standby", self.standby, "True or False", (bool,))
+        if isinstance(self.redact, Iterator):
+            # It gives its names once.
+            object.__setattr__(self, "redact", tuple(self.redact))
         _check_recording(self.record, self.redact)
         for name in ("external_tool_concurrency", "max_pending_requests"):
             count = getattr(self, name)
@@ -284,13 +309,17 @@ class ConnectOptions:
         if not 0 <= self.max_message_bytes < _MOST_BYTES:
             size = self.max_message_bytes
             raise InvalidOption(f"max_message_bytes: expected up to 4 GiB, got {size}")
+        _native.check_values(self._values())
 
 
 def _check_recording(record: object, redact: Iterable[str] | Redactor | None) -> None:
     if record is not None and not isinstance(record, RecordOptions):
         expect("record", record, "a path or RecordOptions", (str, os.PathLike))
     if redact is not None and not callable(redact):
-        expect("redact", redact, "a function or names of fields", (list, tuple, set))
+        # One text is an iterable of its letters, which nobody means.
+        if isinstance(redact, (str, bytes)):
+            expect("redact", redact, "a function or names of fields", ())
+        expect("redact", redact, "a function or names of fields", (Iterable,))
         for each in redact:
             expect_text("redact", each)
     if _is_async(redact):

@@ -464,9 +464,10 @@ class Session(Rich):
     ) -> Turn:
         chosen: TurnSettings = {**self._settings, **settings}
         if "approvals" not in chosen:
-            # Whoever passes a function in lets the agent call it; all else is denied.
+            # Whoever passes a function in lets the agent call it; all else is asked of the client's
+            # handlers, and denied where there are none.
             own = [tool.name for tool in self._tools]
-            chosen["approvals"] = "deny"
+            chosen["approvals"] = "ask_or_deny"
             chosen["allow"] = [*own, *expect_texts("allow", chosen.get("allow", ()))]
         decides = chosen["approvals"]
         if callable(decides):
@@ -541,14 +542,28 @@ class Opening(Pending[Session]):
         self._settings = checked("AppServerClient.session", settings, _OWN_OPTIONS)
         self._check = None if check is None else expect_check(check, otherwise=check)
 
-    async def _open(self) -> Session:
+    def check(self) -> None:
+        """Checks what would be sent, as far as that needs no server.
+
+        Raises:
+            InvalidCommand: A field is missing, misspelt or of the wrong type.
+        """
+        command = {**self._fields(), "type": "runtime_start"}
+        self._client._native.check_command(command)  # noqa: SLF001 - of this package
+
+    def _fields(self) -> dict[str, Any]:
         fields = dict(self._start)
         if self._cwd is not None:
             fields["cwd"] = self._cwd
-        groups = _groups(self._start, self._tools)
-        if groups:
-            fields["external_tools"] = groups
-        started = await self._client.runtime_start(**fields)
+        # What has no groups is left to the check of the command, which names it.
+        if isinstance(fields.get("external_tools", ()), Iterable):
+            groups = _groups(self._start, self._tools)
+            if groups:
+                fields["external_tools"] = groups
+        return fields
+
+    async def _open(self) -> Session:
+        started = await self._client.runtime_start(**self._fields())
         runtime = _started_runtime(started)
         rest = (self._start, self._tools, self._settings)
         session = Session(self._client, runtime, *rest, check=self._check)

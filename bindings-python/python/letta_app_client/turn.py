@@ -128,8 +128,9 @@ class Turn(Uncopied, Rich):
         What it allows runs as before, and what it denies is still denied. A permission that its
         policy or handler has not yet decided on goes to the client's handlers; if there are none,
         it waits until another input is queued behind it, and is then decided as that input's own
-        would be. An input that is still waiting is sent all the same. A turn that has ended is left
-        as it is.
+        would be. An input that is still waiting is sent all the same, also on the next connection,
+        or when the client is closed; ``stats.unsent`` counts those that could not be sent. A turn
+        that has ended is left as it is.
 
         Raises:
             WrongLoop: Called on another event loop.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::decider::Decider;
-use super::decision::{ANSWER, AnswerFrame};
+use super::decision::{ANSWER, AnswerFrame, OwnAnswer};
 use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::result::{CompletedBy, InputDelivery, TurnStatus};
@@ -15,7 +15,7 @@ use super::runtime::{IDLE, Runtime};
 use super::turn::{Approvals, End};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
-use crate::protocol::frames::ControlRequestFrame;
+use crate::protocol::frames::{ControlRequestFrame, InputAcceptedFrame};
 use crate::protocol::raw::{RawObject, quoted};
 
 /// What the agent is told where nobody is available to decide.
@@ -37,6 +37,8 @@ pub(crate) struct Approval {
     asked: Option<Asked>,
     /// What was answered: `allow` or `deny`.
     answered: Option<&'static str>,
+    /// What an input of the program's own has answered: the id of the input, and `allow` or `deny`.
+    said: Option<(Option<String>, &'static str)>,
     /// Nobody knows whether that has arrived: the connection was lost meanwhile.
     unsure: bool,
     /// The call of its turn has ended with it, and whoever made that may answer.
@@ -191,6 +193,7 @@ impl Runtime {
             frame: Text::from(&**frame),
             asked: None,
             answered: None,
+            said: None,
             unsure: false,
             is_with_caller: false,
             told: Vec::new(),
@@ -242,7 +245,8 @@ impl Runtime {
                 ctx.approvers.take(asked.ask);
                 ctx.deliveries.push_back(asked.over(None));
             }
-            let decision = approval.answered.map(str::to_owned);
+            let said = approval.said.map(|(_, said)| said);
+            let decision = approval.answered.or(said).map(str::to_owned);
             let request_id = approval.request_id;
             let event = TurnEvent::ApprovalDecided { request_id, decision };
             self.tell_ours(&event, ctx);
@@ -361,6 +365,35 @@ impl Runtime {
         ctx.approvers.sent(Answer { input, runtime, request_id, asked });
     }
 
+    /// A command of the program may be the answer to a question: then it is this client that decides. Whether the
+    /// server takes it is for whoever sends it to see.
+    pub(crate) fn note_own_answer(&mut self, command: &str) {
+        if self.approvals.is_empty() {
+            return;
+        }
+        if let Some(OwnAnswer { input, request_id, behavior }) = OwnAnswer::read(command)
+            && let Some(open) = self.approvals.iter_mut().find(|it| it.request_id == request_id)
+        {
+            open.said = Some((input, behavior));
+        }
+    }
+
+    /// The server speaks of an input of the program's own. One that it does not take has decided nothing.
+    pub(crate) fn own_answer_accepted(
+        &mut self,
+        input: &str,
+        text: &Text,
+    ) -> Result<(), serde_json::Error> {
+        let is_its = |(id, _): &(Option<String>, _)| id.as_deref() == Some(input);
+        let said = self.approvals.iter_mut().find(|it| it.said.as_ref().is_some_and(is_its));
+        if let Some(approval) = said
+            && !serde_json::from_str::<InputAcceptedFrame>(text)?.accepted
+        {
+            approval.said = None;
+        }
+        Ok(())
+    }
+
     /// The server did not take an answer: somebody else was first, or the question is gone.
     pub(crate) fn answer_refused(&mut self, answer: Answer, reason: &str, ctx: &mut Context) {
         let Answer { request_id, asked, .. } = answer;
@@ -424,7 +457,7 @@ impl Runtime {
                         self.fail_turn(turn, error, &end, status, ctx);
                     }
                 }
-                Approvals::Wait | Approvals::Ask | Approvals::Deny => {}
+                Approvals::Wait | Approvals::Ask | Approvals::Deny | Approvals::AskOrDeny => {}
             }
         }
         self.finish_together(&pausing, &end, ctx);

@@ -34,7 +34,7 @@ impl Engine {
         self.ctx.now = now;
         self.link.failed(now, error);
         if !self.link.will_reconnect() {
-            self.carried.clear();
+            self.drop_carried();
             self.give_up_cuts(error);
         }
     }

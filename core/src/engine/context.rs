@@ -171,6 +171,8 @@ pub(crate) struct Context {
     pub(crate) last_frame: Option<Duration>,
     /// The connection was of use: a turn has ended on it, or a request was answered.
     pub(crate) worked: bool,
+    /// How many commands that nobody waits for have never left.
+    pub(crate) unsent: u64,
     /// How long to wait before an input on a runtime whose turn has just ended (section 18).
     pub(crate) settle_pause: Duration,
 }

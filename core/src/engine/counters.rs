@@ -23,6 +23,9 @@ pub struct Counters {
     pub restore_failures: u64,
     /// How the second connection stands ([`crate::ConnectOptions::standby`]).
     pub standby: StandbyState,
+    /// Commands that nobody waited for ([`crate::Client::input`], [`crate::Client::send`], the inputs of turns that were
+    /// detached) and that never left, because the client was closed, or gave up to connect again, while they waited.
+    pub unsent: u64,
     /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]), also because a redactor failed; when
     /// that is closed, with those that had to wait for longer than the close, until they are written.
     pub unrecorded: u64,

@@ -19,7 +19,8 @@ pub(crate) enum Decider {
 
 impl Runtime {
     /// Who decides on a question: what a turn allows, its own handler, a turn that denies; then a handler of the
-    /// client; then what waits behind it, where nobody else may ever answer.
+    /// client; then a turn that denies where there is none; then what waits behind it, where nobody else may ever
+    /// answer.
     pub(crate) fn decider(&self, approval: &Approval, ctx: &Context) -> Option<Decider> {
         let owners = self.owners(approval);
         // A turn that is being stopped takes the question with it.
@@ -28,8 +29,14 @@ impl Runtime {
             return None;
         }
         let handler = || ctx.approvers.of(self).map(Decider::Handler);
-        let behind = || self.said_by(&self.behind(approval, &owners, ctx), approval);
-        self.said_by(&owners, approval).or_else(handler).or_else(behind)
+        let without =
+            |tokens: &[Token]| self.first(tokens, Approvals::AskOrDeny).map(|_| Decider::Denied);
+        let behind = || {
+            let behind = self.behind(approval, &owners, ctx);
+            self.said_by(&behind, approval).or_else(|| without(&behind))
+        };
+        let said = self.said_by(&owners, approval).or_else(handler);
+        said.or_else(|| without(&owners)).or_else(behind)
     }
 
     /// The turns that a question keeps from their end.
@@ -79,17 +86,19 @@ impl Runtime {
         self.turns.iter().filter(|turn| tokens.contains(&turn.token))
     }
 
-    /// What turns say of a question.
+    fn first<'a>(&'a self, tokens: &'a [Token], wanted: Approvals) -> Option<&'a Turn> {
+        self.those(tokens).find(move |turn| turn.options.approvals() == wanted)
+    }
+
+    /// What turns say of a question, whether or not the client has a handler.
     fn said_by(&self, tokens: &[Token], approval: &Approval) -> Option<Decider> {
-        let turns = || self.those(tokens);
-        if turns().any(|turn| turn.options.allow.contains(&approval.tool)) {
+        if self.those(tokens).any(|turn| turn.options.allow.contains(&approval.tool)) {
             return Some(Decider::Allowed);
         }
-        let first = |wanted| turns().find(|turn| turn.options.approvals() == wanted);
-        if let Some(turn) = first(Approvals::Ask) {
+        if let Some(turn) = self.first(tokens, Approvals::Ask) {
             return Some(Decider::Handler(turn.token));
         }
-        first(Approvals::Deny).map(|_| Decider::Denied)
+        self.first(tokens, Approvals::Deny).map(|_| Decider::Denied)
     }
 
     /// Whether somebody here is asked, and may take time.

@@ -40,6 +40,37 @@ impl AnswerFrame<'_> {
     }
 }
 
+/// An answer that the program sends itself, as an `input`.
+pub(super) struct OwnAnswer {
+    /// The `request_id` of the input.
+    pub(super) input: Option<String>,
+    /// The question's.
+    pub(super) request_id: String,
+    /// `allow` or `deny`.
+    pub(super) behavior: &'static str,
+}
+
+impl OwnAnswer {
+    /// A command, if it is one.
+    pub(super) fn read(command: &str) -> Option<Self> {
+        let command = Node::object(command).ok()?;
+        let payload = command.get("payload")?;
+        if command.text("type") != Some("input")
+            || payload.text("kind") != Some("approval_response")
+        {
+            return None;
+        }
+        let decision = payload.get("decision").and_then(|decision| decision.text("behavior"));
+        // An error denies.
+        let behavior = if decision == Some("allow") { "allow" } else { "deny" };
+        Some(Self {
+            input: command.text("request_id").map(str::to_owned),
+            request_id: payload.text("request_id")?.to_owned(),
+            behavior,
+        })
+    }
+}
+
 /// What keeps a decision on a permission from being taken, if anything does: the engine denies instead (section 13).
 ///
 /// # Errors

@@ -152,6 +152,10 @@ impl Engine {
             }
         }
         let Some(answer) = self.ctx.approvers.confirmed(id) else {
+            if let Some(scope) = &envelope.runtime {
+                let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
+                runtime.own_answer_accepted(id, text)?;
+            }
             return Ok(false);
         };
         let frame: InputAcceptedFrame = serde_json::from_str(text)?;

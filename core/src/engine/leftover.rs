@@ -73,9 +73,9 @@ impl Turn {
         (options.events, options.check) = (false, false);
         (options.timeout, options.idle_timeout) = (None, None);
         (options.tool_timeout, options.approval_timeout) = (None, None);
-        // Where nobody was to be asked the server is told so, as long as it is: the question would keep later
-        // inputs waiting.
-        if options.approvals() != Approvals::Deny {
+        // Where it denies without a handler of its own it goes on to do so: the question would keep later inputs
+        // waiting.
+        if !matches!(options.approvals(), Approvals::Deny | Approvals::AskOrDeny) {
             options.approvals = Some(Approvals::Wait);
         }
         if self.phase == Phase::Held {
@@ -93,6 +93,11 @@ impl Turn {
     /// Whether somebody waits for it.
     pub(crate) fn is_wanted(&self) -> bool {
         self.stop.as_ref().is_none_or(|stop| stop.cause != Cause::Gone)
+    }
+
+    /// Whether its input has not left, and nobody waits for it.
+    pub(crate) fn is_kept_back(&self) -> bool {
+        self.is_let_go() && self.phase == Phase::Held
     }
 
     /// Whether it goes on without anybody who waits for it.

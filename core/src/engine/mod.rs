@@ -98,6 +98,7 @@ use runtimes::Runtimes;
 use sequence::Sequence;
 #[cfg(test)]
 pub(crate) use sequence::{PATIENCE as GAP_WAIT, ROOM as BEHIND_GAP};
+use settle::Settle;
 #[cfg(test)]
 pub(crate) use shadow::{STANDBY_BYTES, STANDBY_EVENTS};
 use standby::Standby;
@@ -177,6 +178,7 @@ impl Engine {
                 switching: false,
                 last_frame: None,
                 worked: false,
+                unsent: 0,
                 settle_pause,
             },
             requests: Requests::default(),
@@ -248,7 +250,23 @@ impl Engine {
     /// input waits to be sent that nobody waits for. A connection that is about to be closed waits a moment for that.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        self.runtimes.iter().any(|it| it.has_unsent() || it.held.has_unawaited())
+        self.has_unawaited() || self.runtimes.iter().any(Runtime::has_unsent)
+    }
+
+    /// Whether an input, or what waits behind one, has not left, and nobody waits for what becomes of it.
+    #[must_use]
+    pub fn has_unawaited(&self) -> bool {
+        self.runtimes.iter().any(Runtime::has_unawaited)
+    }
+
+    /// Ends the settle pauses that such inputs wait for, because the connection is about to be closed: what comes too
+    /// soon may go wrong, and what is not sent is lost.
+    pub fn end_pauses(&mut self, now: Duration) {
+        self.ctx.now = now;
+        for runtime in self.runtimes.all().filter(|runtime| runtime.has_unawaited()) {
+            runtime.settle = Settle::default();
+            runtime.release(&mut self.ctx);
+        }
     }
 
     /// What came in so far.
@@ -259,6 +277,7 @@ impl Engine {
             restored: self.resync.restored,
             restore_failures: self.resync.failures,
             standby: self.standby.state(),
+            unsent: self.ctx.unsent,
             ..self.counters
         }
     }
@@ -396,6 +415,9 @@ impl Engine {
         match runtime {
             Some((agent, conversation)) => {
                 let runtime = self.runtimes.get(&agent, &conversation);
+                if !settles {
+                    runtime.note_own_answer(&text);
+                }
                 runtime.submit(text, settles, call, &mut self.ctx);
             }
             None => self.ctx.transmit.push_back(text),

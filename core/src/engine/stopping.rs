@@ -152,12 +152,15 @@ impl Runtime {
         ctx.send_own(command.to_string());
     }
 
-    /// Whether a turn is to stop and the server has not been told, or an input that nobody waits for has not left.
+    /// Whether a turn is to stop and the server has not been told.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.turns.iter().any(|turn| {
-            (turn.is_let_go() && turn.phase == Phase::Held)
-                || turn.stop.as_ref().is_some_and(|stop| !stop.is_sent())
-        })
+        self.turns.iter().any(|turn| turn.stop.as_ref().is_some_and(|stop| !stop.is_sent()))
+    }
+
+    /// Whether something has not left that nobody waits for: the input of a turn that was let go, or one that is no
+    /// turn's, and what was given behind it.
+    pub(crate) fn has_unawaited(&self) -> bool {
+        self.held.has_unawaited() || self.turns.iter().any(Turn::is_kept_back)
     }
 
     /// The connection is gone: every open turn has an unknown outcome.
@@ -173,6 +176,7 @@ impl Runtime {
     pub(crate) fn interrupt(&mut self, index: usize, cause: &Error, ctx: &mut Context) {
         let turn = &mut self.turns[index];
         turn.delivery = turn.unknown_delivery();
+        ctx.unsent += u64::from(turn.is_kept_back());
         let error = if turn.phase == Phase::Held {
             let message = format!("the input was not sent: {}", cause.message());
             Error::new(cause.kind(), message)

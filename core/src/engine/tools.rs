@@ -21,7 +21,8 @@ pub struct ToolLimits {
     /// Further calls wait until one of these has been answered.
     pub concurrency: usize,
     /// From the call to its answer; then the engine answers with an error. The server itself gives up
-    /// after five minutes.
+    /// after five minutes. Where nobody handles tools ([`crate::Client::tool_calls`], the tools of a session), calls are
+    /// left to whoever answers them by hand, and have no limit here.
     pub timeout: Duration,
 }
 

@@ -25,6 +25,9 @@ pub enum Approvals {
     Ask,
     /// Nobody is asked: the permission is denied with a reason, and the turn goes on.
     Deny,
+    /// A handler of the client answers. If there is none, the permission is denied with a reason, and the turn goes
+    /// on. The default in a session.
+    AskOrDeny,
     /// A handler of the client answers. If there is none, the call fails with [`ErrorKind::ApprovalRequired`];
     /// the turn goes on once somebody answers.
     Raise,
@@ -32,11 +35,12 @@ pub enum Approvals {
 
 impl Approvals {
     /// The names in all three languages.
-    pub const NAMES: [(&'static str, Self); 5] = [
+    pub const NAMES: [(&'static str, Self); 6] = [
         ("pause", Self::Pause),
         ("wait", Self::Wait),
         ("ask", Self::Ask),
         ("deny", Self::Deny),
+        ("ask_or_deny", Self::AskOrDeny),
         ("raise", Self::Raise),
     ];
 
@@ -49,7 +53,8 @@ impl Approvals {
         let found = Self::NAMES.iter().find(|(known, _)| *known == name);
         found.map(|(_, approvals)| *approvals).ok_or_else(|| {
             let message = format!(
-                "approvals: expected \"pause\", \"wait\", \"deny\", \"raise\" or a handler, got {name:?}"
+                "approvals: expected \"pause\", \"wait\", \"deny\", \"ask_or_deny\", \"raise\" or a handler, \
+                 got {name:?}"
             );
             Error::new(ErrorKind::InvalidOption, message)
         })
@@ -83,7 +88,7 @@ pub struct TurnOptions {
     /// zero to not wait at all.
     pub recover_timeout: Duration,
     /// What to do when the turn needs a permission. `None` if nobody has chosen: that means
-    /// [`Approvals::Pause`], or in a session what the session has chosen, or else [`Approvals::Deny`] for
+    /// [`Approvals::Pause`], or in a session what the session has chosen, or else [`Approvals::AskOrDeny`] for
     /// everything but its own tools.
     pub approvals: Option<Approvals>,
     /// The names of tools that may run without asking, whatever `approvals` says.

@@ -112,17 +112,14 @@ impl Client {
         turns.check_limits()?;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
         let tools = Toolbox::new(tools)?;
-        let (tasks, mut fields) = (Tasks::here(self.shared_connection()), start.clone());
-        if let Some(wanted) = &wanted {
-            fields.insert("cwd".to_owned(), wanted.as_str().into());
-        }
+        let tasks = Tasks::here(self.shared_connection());
+        let fields = fields_of(&start, wanted.as_deref(), &tools);
         if policy.is_some() {
             turns.approvals = Some(Approvals::Ask);
         }
         let (serving, served) = watch::channel(());
         let mut calls = None;
         if !tools.is_empty() {
-            fields.insert("external_tools".to_owned(), groups(&start, &tools));
             // Registered before it is sent: in a conversation that runs a call may come at once.
             let text = |field: &str| start.get(field).and_then(Value::as_str).map(str::to_owned);
             let (agent, conversation) = (text("agent_id"), text("conversation_id"));
@@ -131,7 +128,7 @@ impl Client {
             calls = Some(read.token());
             tasks.serve(tools.clone().serve(read, served, tasks.clone()))?;
         }
-        let runtime = runtime_of(&self.runtime_start(Value::Object(fields)).await?)?;
+        let runtime = runtime_of(&self.runtime_start(fields).await?)?;
         if let Some(calls) = calls {
             self.settle_tool_calls(calls, &runtime);
         }
@@ -315,9 +312,9 @@ impl Session {
     ) -> Result<Turn, Error> {
         options.approvals = self.chosen(&options);
         if options.approvals.is_none() {
-            // Nobody is there to ask unless the program says so: what wants a permission is denied, so that nothing
-            // hangs and nothing is accepted silently. Its own tools it wants to be called.
-            options.approvals = Some(Approvals::Deny);
+            // Unless the program has a handler nobody is there to ask: what wants a permission is denied then, so that
+            // nothing hangs and nothing is accepted silently. Its own tools it wants to be called.
+            options.approvals = Some(Approvals::AskOrDeny);
             options.allow.extend(self.tools.names().map(str::to_owned));
         }
         let asks = self.own.asks().filter(|_| options.approvals() == Approvals::Ask);
@@ -438,6 +435,18 @@ fn runtime_of(response: &Message) -> Result<Value, Error> {
         }
     }
     Ok(runtime)
+}
+
+/// The fields of `runtime_start` with a directory and tools.
+fn fields_of(start: &Map<String, Value>, cwd: Option<&str>, tools: &Toolbox) -> Value {
+    let mut fields = start.clone();
+    if let Some(cwd) = cwd {
+        fields.insert("cwd".to_owned(), cwd.into());
+    }
+    if !tools.is_empty() {
+        fields.insert("external_tools".to_owned(), groups(start, tools));
+    }
+    Value::Object(fields)
 }
 
 /// What is registered for a conversation anyway: what its fields say, and its own tools.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::directory::absolute;
+use super::fields_of;
 use crate::client::nobody_to_ask;
 use crate::engine::{Approvals, TurnOptions};
 use crate::error::Error;
@@ -71,14 +72,16 @@ impl SessionOptions {
         self
     }
 
-    /// Refuses what [`crate::Session::run`] would, and what a session would before it is sent.
-    pub(crate) fn check_run(&self) -> Result<(), Error> {
+    /// Refuses what [`crate::Session::run`] would, and what a session would before it is sent. Returns the fields of
+    /// its `runtime_start`.
+    pub(crate) fn check_run(&self) -> Result<Value, Error> {
         self.turns.check_limits()?;
         if self.turns.approvals() == Approvals::Ask && self.policy.is_none() {
             return Err(nobody_to_ask("use a policy"));
         }
-        self.cwd.as_deref().map(absolute).transpose()?;
-        Toolbox::new(self.tools.clone()).map(drop)
+        let cwd = self.cwd.as_deref().map(absolute).transpose()?;
+        let tools = Toolbox::new(self.tools.clone())?;
+        Ok(fields_of(&self.start, cwd.as_deref(), &tools))
     }
 
     /// How long a turn waits for the next connection.
@@ -122,9 +125,10 @@ impl SessionOptions {
         self
     }
 
-    /// All options of turns: their limits, and who decides on permissions. By default nobody is asked, and
-    /// everything is denied except the session's own tools. If [`SessionOptions::approvals`] is set, it decides
-    /// on permissions, whatever is chosen here. This replaces what
+    /// All options of turns: their limits, and who decides on permissions. By default
+    /// ([`crate::Approvals::AskOrDeny`]) the client is asked ([`crate::Client::approval_requests`]), and without a
+    /// handler there everything is denied; the session's own tools run unasked. If [`SessionOptions::approvals`] is
+    /// set, it decides on permissions, whatever is chosen here. This replaces what
     /// [`SessionOptions::timeout`] and [`SessionOptions::idle_timeout`] have set before, so call it first.
     #[must_use]
     pub fn turns(mut self, options: TurnOptions) -> Self {

@@ -52,12 +52,14 @@ pub(super) async fn connect(
     let number = endpoint.recorder.as_ref().map_or(0, Recorder::connection);
     let outcome = tokio::time::timeout(limit, choose(endpoint, options)).await;
     let outcome = outcome.map(|connected| connected.map(|it| it.recorded(endpoint, number)));
-    let outcome = outcome.unwrap_or_else(|_| {
-        let place = endpoint.authority();
-        let message = format!("no connection to {place} within {} s", limit.as_secs_f64());
-        Err(Error::new(ErrorKind::ConnectionFailed, message))
-    });
+    let outcome = outcome.unwrap_or_else(|_| Err(too_late(endpoint, options)));
     outcome.map_err(|error| error.reworded(|text| endpoint.without_secrets(text)))
+}
+
+/// The time limit is over, and nothing else is known.
+pub(super) fn too_late(endpoint: &Endpoint, options: &ConnectOptions) -> Error {
+    let (place, limit) = (endpoint.authority(), options.connect_timeout.as_secs_f64());
+    Error::new(ErrorKind::ConnectionFailed, format!("no connection to {place} within {limit} s"))
 }
 
 /// Opens one more socket to a server that is known: a split server's stream socket once more, or a second
@@ -281,8 +283,8 @@ async fn tls_config(
     options: &ConnectOptions,
 ) -> Result<Arc<ClientConfig>, Error> {
     let make = || async {
-        let options = options.tls.clone();
-        let made = tokio::task::spawn_blocking(move || tls::config(&options)).await;
+        let (options, authorities) = (options.tls.clone(), endpoint.authorities.clone());
+        let made = tokio::task::spawn_blocking(move || tls::config(&options, authorities)).await;
         made.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?.map(Arc::new)
     };
     endpoint.tls.get_or_try_init(make).await.cloned()

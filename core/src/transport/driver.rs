@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::clock::{Clock, Wall};
-use super::connect::{Connected, connect, open_another};
+use super::connect::{Connected, connect, open_another, too_late};
+use super::connecting::Connecting;
 use super::ops::OpReceiver;
 use super::socket::{Ended, Socket};
 use super::sockets::{Sockets, Wake, next_of};
@@ -26,8 +27,19 @@ use crate::state::State;
 /// can it be stopped.
 pub(super) const STOP_WAIT: Duration = Duration::from_millis(400);
 
-/// How long a close waits for the server's reply.
+/// How long a close waits for the pause before an input that nobody waits for. One that is sent while the server still
+/// cleans up may go wrong; one that is not sent is lost.
+pub(super) const PAUSE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a close then waits for the server's word on the first of several such inputs, before which the next ones
+/// do not leave.
+pub(super) const WORD_WAIT: Duration = Duration::from_millis(200);
+
+/// How long a close waits for the server's reply, if so much is left of its time.
 pub(super) const CLOSE_WAIT: Duration = Duration::from_millis(1500);
+
+/// What is kept of a close's time for the last lines of a recording.
+const RECORD_WAIT: Duration = Duration::from_millis(80);
 
 /// How long all of a close takes at most, which stays below two seconds. What is left of it at the end is for the
 /// last lines of a recording.
@@ -86,8 +98,7 @@ pub(crate) struct Driver<S> {
     pub(super) sockets: Option<Sockets>,
     pub(super) standby: Standby,
     attempt: Option<Attempt>,
-    /// Who waits for the attempt.
-    connecting: Vec<Token>,
+    connecting: Connecting,
     closing: Vec<Token>,
     /// How many bursts were full, up to now.
     full_bursts: usize,
@@ -149,7 +160,7 @@ impl<S: Sink> Driver<S> {
             sockets: None,
             standby: Standby::default(),
             attempt: None,
-            connecting: Vec::new(),
+            connecting: Connecting::default(),
             closing: Vec::new(),
             full_bursts: 0,
             next_op: None,
@@ -177,7 +188,7 @@ impl<S: Sink> Driver<S> {
         let engine_at = self.engine_time();
         let sockets = self.sockets.as_ref();
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
-        let times = [engine_at, sockets_at, self.standby.keep_alive_at()];
+        let times = [engine_at, sockets_at, self.standby.keep_alive_at(), self.connecting.until()];
         let next = times.into_iter().flatten().min();
         let happened = tokio::select! {
             // After a sleep of the whole machine, what has come meanwhile counts before the time does.
@@ -214,6 +225,7 @@ impl<S: Sink> Driver<S> {
             Box::pin(self.socket_ended(channel, ended)).await;
         }
         self.keep_standby();
+        self.give_up_waiting();
         if self.engine.poll_connect() {
             self.start_attempt();
         }
@@ -329,17 +341,20 @@ impl<S: Sink> Driver<S> {
         }
     }
 
-    /// Connects, or waits for the attempt that runs.
+    /// Connects, or waits for the attempt that runs. While the client reconnects, those that follow are waited for
+    /// as well.
     fn connect(&mut self, token: Token) {
         if self.sockets.is_some() {
             self.done(token);
             return;
         }
-        self.connecting.push(token);
+        let again = self.engine.will_reconnect();
+        let until = again.then(|| Instant::now().checked_add(self.target.options.connect_timeout));
+        self.connecting.add(token, until.flatten());
         if self.attempt.is_some() {
             return;
         }
-        if self.engine.will_reconnect() {
+        if again {
             self.engine.handle_connecting(self.now());
         } else {
             if let Some(reason) = self.warning.take() {
@@ -359,7 +374,6 @@ impl<S: Sink> Driver<S> {
     /// An attempt to connect has ended.
     fn attempted(&mut self, outcome: Result<Connected, Error>) {
         self.attempt = None;
-        let waiting = std::mem::take(&mut self.connecting);
         match outcome {
             Ok(Connected { control, stream, info, split, newest }) => {
                 self.clock.start();
@@ -368,7 +382,7 @@ impl<S: Sink> Driver<S> {
                 self.shared.give_up(None);
                 self.engine.handle_connected(self.now(), split);
                 self.set_state(State::Open, None);
-                for token in waiting {
+                for token in self.connecting.take() {
                     self.done(token);
                 }
             }
@@ -382,10 +396,28 @@ impl<S: Sink> Driver<S> {
                     self.shared.give_up(why.clone());
                     self.set_state(State::Disconnected, why);
                 }
-                for token in waiting {
-                    self.sink.deliver(Delivery::Failed { token, error: error.clone() });
-                }
+                let over =
+                    if again { self.connecting.failed(&error) } else { self.connecting.take() };
+                self.fail_all(over, &error);
             }
+        }
+    }
+
+    /// Ends the waits for a connection whose time is over, with the reason for which the last attempt has failed.
+    fn give_up_waiting(&mut self) {
+        let overdue = self.connecting.overdue(Instant::now());
+        if overdue.is_empty() {
+            return;
+        }
+        let Target { endpoint, options } = &*self.target;
+        let error = self.connecting.failure().unwrap_or_else(|| too_late(endpoint, options));
+        let error = error.with_will_reconnect(self.engine.will_reconnect());
+        self.fail_all(overdue, &error);
+    }
+
+    fn fail_all(&mut self, tokens: Vec<Token>, error: &Error) {
+        for token in tokens {
+            self.sink.deliver(Delivery::Failed { token, error: error.clone() });
         }
     }
 
@@ -435,10 +467,20 @@ impl<S: Sink> Driver<S> {
     }
 
     /// Sends what stops turns that were given up a moment ago, and inputs that wait for a pause and that nobody
-    /// waits for.
+    /// waits for. What has not left then is counted.
     async fn send_rest(&mut self) {
-        let until = Instant::now() + STOP_WAIT;
-        while self.engine.has_unsent() && self.sockets.is_some() {
+        let start = Instant::now();
+        self.go_on_while(Engine::has_unsent, start + STOP_WAIT).await;
+        self.go_on_while(Engine::has_unawaited, start + PAUSE_WAIT).await;
+        if self.engine.has_unawaited() && self.sockets.is_some() {
+            self.engine.end_pauses(self.now());
+            self.pump();
+            self.go_on_while(Engine::has_unawaited, start + PAUSE_WAIT + WORD_WAIT).await;
+        }
+    }
+
+    async fn go_on_while(&mut self, wanted: fn(&Engine) -> bool, until: Instant) {
+        while wanted(&self.engine) && self.sockets.is_some() {
             let next = self.engine_time().map_or(until, |at| at.min(until));
             tokio::select! {
                 wake = wake(&mut self.sockets) => drop(self.handle_wake(wake).await),
@@ -457,9 +499,8 @@ impl<S: Sink> Driver<S> {
         let until = Instant::now() + CLOSE_LIMIT;
         self.set_state(State::Closed, None);
         self.attempt = None;
-        for token in std::mem::take(&mut self.connecting) {
-            self.sink.deliver(Delivery::Failed { token, error: closed() });
-        }
+        let connecting = self.connecting.take();
+        self.fail_all(connecting, &closed());
         // What was asked for before the close still goes out, the abort of a turn above all.
         self.pump();
         self.send_rest().await;
@@ -483,7 +524,8 @@ impl<S: Sink> Driver<S> {
             };
             // A server that does not reply is left behind.
             let both = async { tokio::join!(drained, self.standby.close()) };
-            timeout(CLOSE_WAIT, both).await.map(drop).unwrap_or_default();
+            let most = (Instant::now() + CLOSE_WAIT).min(until - RECORD_WAIT);
+            timeout_at(most, both).await.map(drop).unwrap_or_default();
         }
         self.ops.close();
         while let Some(op) = next_op(&mut self.next_op, &mut self.ops).await {

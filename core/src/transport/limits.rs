@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock::{LOOK_EVERY, SLEPT};
-use super::driver::{CLOSE_LIMIT, CLOSE_WAIT, STOP_WAIT};
+use super::driver::{CLOSE_LIMIT, CLOSE_WAIT, PAUSE_WAIT, STOP_WAIT, WORD_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;
@@ -64,6 +64,7 @@ fn limits() -> BTreeMap<&'static str, String> {
     let record = RecordOptions::new("f");
     let turn = TurnOptions::default();
     assert!(STOP_WAIT + CLOSE_WAIT < CLOSE_LIMIT && CLOSE_LIMIT < Duration::from_secs(2));
+    assert!(STOP_WAIT < PAUSE_WAIT && PAUSE_WAIT + WORD_WAIT < CLOSE_LIMIT / 3 * 2);
     assert!(LOOK_EVERY < SLEPT);
     let mut limits = BTreeMap::from([
         ("`connect_timeout`", time(client.connect_timeout)),
@@ -147,6 +148,11 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("a started server that is closed, until it has ended", time(END_WAIT)),
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
+        (
+            "inputs that nobody waits for (of detached turns, by `input`), when the client is closed in the pause \
+             before them",
+            time(PAUSE_WAIT),
+        ),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
     ]);
     limits.extend(of_others());

@@ -5,6 +5,7 @@ mod ahead;
 mod certificate;
 mod clock;
 mod connect;
+mod connecting;
 mod driver;
 mod http;
 mod keepalive;

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::error::{Error, ErrorKind};
 use crate::options::TlsOptions;
 
-/// The configuration for one connection attempt.
-pub(super) fn config(options: &TlsOptions) -> Result<ClientConfig, Error> {
+/// The configuration of a client. Without authorities of the program's own, the system's count.
+pub(super) fn config(
+    options: &TlsOptions,
+    authorities: Option<Arc<RootCertStore>>,
+) -> Result<ClientConfig, Error> {
     let failed = |what: String| Error::new(ErrorKind::ConnectionFailed, format!("TLS: {what}"));
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -23,29 +25,8 @@ pub(super) fn config(options: &TlsOptions) -> Result<ClientConfig, Error> {
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
         return Ok(builder.with_no_client_auth());
     }
-    let roots = match &options.ca {
-        Some(ca) => given(ca)?,
-        None => native()?,
-    };
+    let roots = authorities.map_or_else(|| native().map(Arc::new), Ok)?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn given(ca: &str) -> Result<RootCertStore, Error> {
-    let invalid = |what: String| Error::new(ErrorKind::InvalidOption, format!("tls.ca: {what}"));
-    let certificates: Vec<CertificateDer<'static>> = if ca.contains("-----BEGIN") {
-        CertificateDer::pem_slice_iter(ca.as_bytes()).collect::<Result<_, _>>()
-    } else {
-        CertificateDer::pem_file_iter(ca).and_then(Iterator::collect)
-    }
-    .map_err(|error| {
-        invalid(format!("expected PEM text or the path of a PEM file ({error})")).with_source(error)
-    })?;
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates);
-    if added == 0 {
-        return Err(invalid("expected at least one certificate, got none".to_owned()));
-    }
-    Ok(roots)
 }
 
 fn native() -> Result<RootCertStore, Error> {

@@ -212,7 +212,9 @@ impl Cut {
     pub(crate) fn fail(self, delivery: InputDelivery, error: Error, ctx: &mut Context) {
         let status = Some(TurnStatus::Disconnected);
         let result = TurnResult { status, delivery, ..self.partial };
-        if !self.let_go {
+        if self.let_go {
+            ctx.unsent += u64::from(delivery == InputDelivery::Undelivered);
+        } else {
             ctx.fail(self.token, error.with_result(result));
         }
     }
