@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::Connection;
 use crate::engine::Token;
+use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::router::Router;
 
@@ -208,4 +209,10 @@ pub(crate) fn with_answers(input: Value, answers: Map<String, Value>) -> Value {
     };
     fields.insert("answers".to_owned(), answers.into());
     fields.into()
+}
+
+/// The error of a turn that asks, where nobody follows it.
+pub(crate) fn nobody_to_ask(hint: &str) -> Error {
+    let message = "approvals: `Ask` only works where the turn's questions can be read and answered";
+    Error::new(ErrorKind::InvalidOption, message).with_hint(hint)
 }

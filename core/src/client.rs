@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::approvals::{ApprovalRequest, ApprovalRequests};
+use crate::approvals::{ApprovalRequest, ApprovalRequests, nobody_to_ask};
 use crate::backpressure::{Backpressure, Overflow};
 use crate::check::Check;
 use crate::connection::{Connection, RequestOptions, TimeLimit};
@@ -567,12 +567,6 @@ impl Drop for Call<'_> {
             self.client.connection.cancel(self.token);
         }
     }
-}
-
-/// The error of a turn that asks, where nobody follows it.
-pub(crate) fn nobody_to_ask(hint: &str) -> Error {
-    let message = "approvals: `Ask` only works where the turn's questions can be read and answered";
-    Error::new(ErrorKind::InvalidOption, message).with_hint(hint)
 }
 
 /// Agent and conversation of a runtime.

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 from . import policy
+from ._answers import forked_id, started_runtime
 from ._checks import expect, expect_prompt, expect_texts
 from ._decided import Decided
 from ._directory import absolute, is_at, shown
@@ -24,9 +25,9 @@ from ._subscription import Inbox
 from ._surroundings import Surroundings
 from ._unpack import Unpack
 from .approvals import ApprovalHandler, ApprovalMode
-from .errors import InvalidOption, RequestError, incomplete
+from .errors import InvalidOption, RequestError
 from .events import TurnEvent
-from .messages import Fields, Message
+from .messages import Fields
 from .results import TurnResult, Usage
 from .tools import Tool, ToolSet
 from .turn import Turn
@@ -377,7 +378,7 @@ class Session(Rich):
         forked = await self._client.request({**command, **of_agent})
         skipped = ("create_agent", "create_conversation", "agent_id", "conversation_id", "cwd")
         start = {key: value for key, value in self._start.items() if key not in skipped}
-        start |= {"agent_id": self.agent_id, "conversation_id": _forked_id(forked)}
+        start |= {"agent_id": self.agent_id, "conversation_id": forked_id(forked)}
         rest = (cwd, self._tools, self._settings)
         return await Opening(self._client, start, *rest, check=self._check)
 
@@ -564,7 +565,7 @@ class Opening(Pending[Session]):
 
     async def _open(self) -> Session:
         started = await self._client.runtime_start(**self._fields())
-        runtime = _started_runtime(started)
+        runtime = started_runtime(started)
         rest = (self._start, self._tools, self._settings)
         session = Session(self._client, runtime, *rest, check=self._check)
         if self._cwd is not None:
@@ -574,24 +575,6 @@ class Opening(Pending[Session]):
                 await session.close()
                 raise
         return session
-
-
-def _started_runtime(started: Message) -> Fields:
-    """Which conversation a server has started: without it nothing could be asked there."""
-    runtime = started.get("runtime")
-    ids = ("agent_id", "conversation_id")
-    if isinstance(runtime, Fields) and all(isinstance(runtime.get(name), str) for name in ids):
-        return runtime
-    raise incomplete(started, "runtime", "an agent_id and a conversation_id")
-
-
-def _forked_id(forked: Message) -> str:
-    """The id of the copy of a conversation."""
-    copy = forked.get("conversation")
-    found = copy.get("id") if isinstance(copy, Fields) else None
-    if isinstance(found, str):
-        return found
-    raise incomplete(forked, "conversation", "an object with an id")
 
 
 def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use crate::client::{Client, nobody_to_ask};
+use crate::approvals::nobody_to_ask;
+use crate::client::Client;
 use crate::engine::{Approvals, Resend, TurnOptions, TurnResult, Usage};
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::directory::absolute;
 use super::fields_of;
-use crate::client::nobody_to_ask;
+use crate::approvals::nobody_to_ask;
 use crate::engine::{Approvals, TurnOptions};
 use crate::error::Error;
 use crate::policy::Policy;

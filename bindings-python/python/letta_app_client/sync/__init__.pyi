@@ -136,13 +136,14 @@ class _Iterating(Iterator[T_co]):
 class AppServerClient(Face):
     """A client; ``create_app_server_client`` and ``connect`` make one.
 
-    It runs on asyncio (uvloop too) and on trio, and belongs to the loop and the process in which it
-    is first used. It can be used with ``with``, which connects and closes it.
+    It belongs to the process in which it was made; any number of threads may use it. It can be
+    used with ``with``, which connects and closes it.
 
-    Besides the errors it documents, every coroutine method raises ``ClientClosed`` after ``close``,
-    ``Disconnected`` when there is no connection or it is lost in the meantime, ``WrongLoop`` on
-    another event loop, and ``ForkedProcess`` after a fork. A command that is refused before it is
-    sent is not kept for later: nothing of it reaches the server.
+    Besides the errors it documents, every method that waits raises ``ClientClosed`` after
+    ``close``, ``Disconnected`` when there is no connection or it is lost in the meantime,
+    ``TooManyRequests`` when more than ``max_pending_requests`` are waiting, and
+    ``ForkedProcess`` after a fork. A command that is refused before it is sent is not kept for
+    later: nothing of it reaches the server.
     """
 
     def connect(self) -> AppServerClient:
@@ -150,21 +151,22 @@ class AppServerClient(Face):
 
         Asks ``GET /app-server-info`` which generation the server belongs to (with
         ``transport="auto"``), then opens one WebSocket, or two on a server with split channels
-        (protocol sections 1.1, 2 and 4). Resolves when they are open, after ``connect_timeout``
+        (protocol sections 1.1, 2 and 4). Returns when they are open, after ``connect_timeout``
         seconds at most. A first connection that fails is not retried, and neither is one after the
         client has given up. While the client is reconnecting, this starts an attempt at once, if
         none is under way, and waits for it and for those that follow: until the connection is open,
         the client gives up, or ``connect_timeout`` has passed. Then it raises what the last attempt
-        failed with, and the client goes on. Cancelling leaves the attempt to its own time limit;
+        failed with, and the client goes on. An interrupt leaves the attempt to its own time limit;
         ``close`` ends it.
 
         Returns:
             The client itself.
 
         Raises:
-            ConnectionFailed: Nobody listens, no answer in time, or the certificate is not trusted.
+            ConnectionFailed: Nobody listens, no answer in time, the certificate is not trusted, or
+                what answers is no App Server.
             AuthError: The server refused the token.
-            ProtocolMismatch: The other side is no App Server.
+            ProtocolMismatch: With ``transport="split"``, a server that has one socket.
         """
 
     def close(self) -> None:
@@ -173,9 +175,9 @@ class AppServerClient(Face):
         A turn that is under way then raises ``TurnInterrupted``. A turn whose input is still held
         back (``settling``), and every request that waits, raises ``ClientClosed``.
 
-        Sends a close frame on every socket and resolves when the server has answered it, after 2 s
+        Sends a close frame on every socket and returns when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
-        at once. Cancelling does not keep the client open.
+        at once. An interrupt does not keep the client open.
         """
 
     def close_nowait(self) -> None:
@@ -206,7 +208,7 @@ class AppServerClient(Face):
         """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = client.session(agent_id="agent-123")``, or with ``with``, which
-        stops what is still running at the end of the block. Cancelling leaves the conversation on
+        stops what is still running at the end of the block. An interrupt leaves the conversation on
         the server.
 
         Args:
@@ -237,8 +239,8 @@ class AppServerClient(Face):
                 functions in ``tools`` may be called without asking.
 
         Raises:
-            InvalidOption: ``cwd`` is not a path, two tools have the same name, or ``check`` or a
-                setting has an unusable value; raised at once, not when awaited.
+            InvalidOption: ``cwd`` is not a path, ``fields`` is not a mapping, two tools have the
+                same name, or ``check`` or a setting has an unusable value; raised at once.
             TypeError: A function cannot be a tool, or there is no such setting; raised at once as
                 well.
             InvalidCommand: A field is missing, misspelt or of the wrong type.
@@ -250,8 +252,8 @@ class AppServerClient(Face):
         """Registers a function for every command that is sent.
 
         The function is called with the whole command, including ids that were added: within the
-        call that sends, or on the loop's thread for what the client sends by itself (an abort at a
-        time limit, the answer of a tool).
+        call that sends, or in the client's thread for handlers for what the client sends by itself
+        (an abort at a time limit, the answer of a tool).
 
         Returns:
             A function that removes the handler.
@@ -260,7 +262,8 @@ class AppServerClient(Face):
     def on_disconnect(self, handler: Callable[[Disconnect], object]) -> Callable[[], None]:
         """Registers a function for the end of a connection that was not closed from here.
 
-        It is called on the loop's thread, after the calls that were waiting have failed.
+        It is called in the client's thread for handlers, before the calls that were waiting fail:
+        whoever learns of the loss from one of them finds that this was called already.
 
         Returns:
             A function that removes the handler.
@@ -269,10 +272,10 @@ class AppServerClient(Face):
     def on_state(self, handler: Callable[[State, LettaAppError | None], object]) -> Callable[[], None]:
         """Registers a function for changes of ``state``.
 
-        It is called on the loop's thread, once for each change and in order with the messages, with
-        the new state and an error. For ``reconnecting`` the error is that of the loss; for
-        ``disconnected`` it is what ended the connection for good, such as a refused token.
-        Otherwise it is ``None``, also when ``connect`` failed, which raises.
+        It is called in the client's thread for handlers, once for each change and in order with the
+        messages, with the new state and an error. For ``reconnecting`` the error is that of the
+        loss; for ``disconnected`` it is what ended the connection for good, such as a refused
+        token. Otherwise it is ``None``, also when ``connect`` failed, which raises.
 
         Returns:
             A function that removes the handler.
@@ -281,9 +284,9 @@ class AppServerClient(Face):
     def on_lagged(self, handler: Callable[[int], object]) -> Callable[[], None]:
         """Registers a function that is told how many frames were dropped.
 
-        If the loop is busy for so long that more than 65,536 frames or 64 MiB wait for message
-        handlers, the oldest are dropped. Results of turns, answers to requests, and frames that end
-        a turn or a terminal, want a permission or call a tool are never dropped.
+        If handlers take so long that more than 65,536 frames or 64 MiB wait for them, the oldest
+        are dropped. Results of turns, answers to requests, and frames that end a turn or a
+        terminal, want a permission or call a tool are never dropped.
 
         Returns:
             A function that removes the handler.
@@ -294,15 +297,14 @@ class AppServerClient(Face):
 
         It gets the ``external_tool_call_request`` (``tool_name``, ``input``, ``tool_call_id`` …)
         and returns the text of the result, or
-        ``{"content": [{"type": "text", "text": …}], "is_error": …}``. An ``def``, or an
-        object whose ``__call__`` is one, runs on the loop. Any other function runs in a thread of
-        its own; if what it returns can be awaited, it is awaited on the loop. An exception becomes
-        an answer with its message; the traceback goes only to the log. A tool that is cancelled or
+        ``{"content": [{"type": "text", "text": …}], "is_error": …}``. It runs in a thread of its
+        own; an ``async def`` runs there, on a loop that is made for it. An exception becomes an
+        answer with its message; the traceback goes only to the log. A tool that is cancelled or
         calls ``sys.exit`` is answered for as well, and ends nothing but itself.
 
         At most ``external_tool_concurrency`` calls run at once. When an answer is no longer wanted,
         because the turn was aborted, the connection has ended or ``external_tool_timeout`` has
-        passed, an ``def`` is cancelled; a thread runs on, and what it returns is dropped.
+        passed, an ``async def`` is cancelled; a thread runs on, and what it returns is dropped.
         Every call has the context variables of the moment of registration.
 
         A client has one such function for all runtimes: a second one replaces the first, and
@@ -319,7 +321,8 @@ class AppServerClient(Face):
             A function that removes the handler.
 
         Raises:
-            InvalidOption: The runtime is none.
+            InvalidOption: ``runtime`` is not a runtime, or ``names`` are not several strings.
+            TypeError: The handler is not a function.
         """
 
     def on_approval_request(self, handler: ApprovalHandler, *, runtime: Mapping[str, Any] | None=None) -> Callable[[], None]:
@@ -332,7 +335,7 @@ class AppServerClient(Face):
         registration; requests of one runtime come one after the other.
 
         A handler that raises or returns something else denies; that is logged and counted. When an
-        answer is no longer wanted, an ``def`` is cancelled. If the server refuses the answer,
+        answer is no longer wanted, an ``async def`` is cancelled. If the server refuses the answer,
         because somebody else was first, that is logged.
 
         A handler for the runtime is asked before one for all, and the latest before earlier ones.
@@ -346,7 +349,8 @@ class AppServerClient(Face):
             answered go to others.
 
         Raises:
-            InvalidOption: The runtime is none.
+            InvalidOption: ``runtime`` is not a runtime.
+            TypeError: The handler is not a function.
         """
 
     def runtime_start(self, *, timeout: Timeout='default', **fields: Unpack[RuntimeStartRest]) -> RuntimeStartResponseMessage:
@@ -362,7 +366,7 @@ class AppServerClient(Face):
 
         Returns:
             The response; ``response.runtime`` is what other methods take as ``runtime``.
-            Cancelling drops the response; the server has started the runtime all the same.
+            An interrupt drops the response; the server has started the runtime all the same.
 
         Raises:
             InvalidCommand: A field is missing, of the wrong type or misspelt.
@@ -374,8 +378,8 @@ class AppServerClient(Face):
         """Sends an input and follows its turn to the end (protocol section 17).
 
         Sends ``input``, after a short pause if a turn of this runtime has just ended (section 18).
-        Messages without a ``client_message_id`` get one. Resolves when the turn is over, however it
-        ended (see ``TurnResult.status``) and whoever else uses the conversation. Cancelling stops
+        Messages without a ``client_message_id`` get one. Returns when the turn is over, however it
+        ended (see ``TurnResult.status``) and whoever else uses the conversation. An interrupt stops
         the turn on the server and does not wait for it.
 
         Args:
@@ -406,10 +410,10 @@ class AppServerClient(Face):
                 it raises, that denies, with the exception's message as the reason. ``deny`` denies
                 with a standard reason. The other words ask the client's handlers
                 (``on_approval_request``) first. If there is no such handler, ``pause``, the
-                default, resolves with the stop reason ``requires_approval``, and ``raise`` raises
-                ``ApprovalRequired``; in both cases the turn goes on once somebody answers. ``wait``
-                waits until somebody does, for example a message handler. ``ask_or_deny``, the
-                default in a session, denies.
+                default, returns a result with the stop reason ``requires_approval``, and ``raise``
+                raises ``ApprovalRequired``; in both cases the turn goes on once somebody answers.
+                ``wait`` waits until somebody does, for example a message handler. ``ask_or_deny``,
+                the default in a session, denies.
             allow: The names of tools that may run without asking, whatever ``approvals`` says.
             check: Whether a turn that did not end normally raises ``TurnFailed``, ``TurnAborted``
                 or ``ApprovalRequired``, with its result. By default its result is returned like any
@@ -419,12 +423,14 @@ class AppServerClient(Face):
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
+            TooManyRequests: More than ``max_pending_requests`` are waiting; nothing was sent.
             RequestError: The server did not accept the input.
             TurnAborted: The input was removed from the queue before its turn started.
             TurnTimeout: ``timeout`` passed; the turn was told to stop.
             TurnIdleTimeout: ``idle_timeout``, ``tool_timeout`` or ``approval_timeout`` passed; the
                 turn was told to stop.
-            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``, or with
+                ``"pause"`` and ``check``.
             TurnInterrupted: The connection was lost, and with it the turn's end; or
                 ``accept_timeout`` passed without a sign of the input. What is known of the turn is
                 in ``result``; ``result.delivery`` says whether the input arrived.
@@ -434,8 +440,7 @@ class AppServerClient(Face):
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
         Works like ``run_turn``, but the caller can also follow what happens, stop the turn, or
-        leave it alone: see ``Turn``. Sends ``input`` now, or after the pause of section 18. Call it
-        on the client's event loop.
+        leave it alone: see ``Turn``. Sends ``input`` now, or after the pause of section 18.
 
         Args:
             runtime: As for ``run_turn``, like all other arguments.
@@ -452,19 +457,20 @@ class AppServerClient(Face):
             resend: Whether an input that was lost with its connection is sent again.
             approvals: What to do when the turn needs a permission.
             allow: The names of tools that may run without asking.
-            check: Whether a turn that did not end normally raises when it is awaited;
-                ``Turn.abort`` returns the result in any case.
+            check: Whether ``Turn.result`` raises when the turn did not end normally. A turn that
+                was stopped through its handle, its stream or ``Session.close`` does not raise; one
+                that had ended before raises as ever.
 
         Raises:
             InvalidOption: A limit, ``approvals`` or ``allow`` is not usable.
             InvalidCommand: A field is missing, of the wrong type or misspelt.
             MessageTooLarge: The input is larger than ``max_message_bytes``.
+            TooManyRequests: More than ``max_pending_requests`` are waiting.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
-            WrongLoop: No event loop is running here, or another one than the client's.
             ForkedProcess: The client was made before a fork.
 
-            All other errors of ``run_turn`` are raised when the turn is awaited.
+            All other errors of ``run_turn`` are raised by ``Turn.result``.
         """
 
     def input(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | InputApprovalResponsePayload | InputTeleportContinuePayload | Fields, request_id: str | None=None, **fields: Unpack[InputRest]) -> None:
@@ -482,9 +488,9 @@ class AppServerClient(Face):
     def submit_input(self, *, runtime: Mapping[str, Any], payload: InputCreateMessagePayload | InputApprovalResponsePayload | InputTeleportContinuePayload | Fields, request_id: str | None=None, timeout: Timeout='default', **fields: Unpack[InputRest]) -> InputAcceptedResponseMessage:
         """Sends an ``input`` and waits until the server has accepted it (protocol section 8.1).
 
-        Resolves with ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
+        Returns ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
         without the caller. The answer to a permission request has no time limit by default,
-        because it may be confirmed only after a whole turn (section 13). Cancelling drops the
+        because it may be confirmed only after a whole turn (section 13). An interrupt drops the
         answer only, but an input that still waits to be sent (``settle_pause``, or the word on
         the one before it) is not sent then, nor after its ``timeout``.
 
@@ -498,7 +504,7 @@ class AppServerClient(Face):
         """Asks for the state of a runtime and subscribes to it: ``sync`` (section 16).
 
         The state comes to the message handlers, before or after the response. Further fields:
-        ``recover_approvals``, ``force_device_status``. Cancelling drops the response only.
+        ``recover_approvals``, ``force_device_status``. An interrupt drops the response only.
 
         Raises:
             InvalidCommand: A field is missing, of the wrong type or misspelt.
@@ -509,8 +515,8 @@ class AppServerClient(Face):
     def abort(self, *, runtime: Mapping[str, Any], timeout: Timeout='default', **fields: Unpack[AbortMessageRest]) -> AbortMessageResponseMessage:
         """Stops whatever runs in a conversation: ``abort_message`` (protocol section 15).
 
-        Resolves with the response; ``response.aborted`` says whether there was something to stop.
-        A ``run_turn`` of that turn then ends by itself. Cancelling drops the response only.
+        Returns the response; ``response.aborted`` says whether there was something to stop.
+        A ``run_turn`` of that turn then ends by itself. An interrupt drops the response only.
 
         Raises:
             InvalidCommand: A field is missing, of the wrong type or misspelt.
@@ -521,7 +527,7 @@ class AppServerClient(Face):
     def info(self, *, timeout: Timeout='default') -> AppServerInfoResponseMessage:
         """Asks for the server's version and capabilities: ``app_server_info`` (section 3).
 
-        Servers before 0.29.7 do not know the question and stay silent. Cancelling drops the
+        Servers before 0.29.7 do not know the question and stay silent. An interrupt drops the
         response only.
 
         Raises:
@@ -531,7 +537,7 @@ class AppServerClient(Face):
     def conversation_list(self, *, timeout: Timeout='default', **fields: Unpack[ConversationListRest]) -> ConversationListResponseMessage:
         """Lists conversations: ``conversation_list`` (protocol section 20.3).
 
-        Cancelling drops the response only.
+        An interrupt drops the response only.
 
         Raises:
             InvalidCommand: A field is missing, of the wrong type or misspelt.
@@ -542,7 +548,7 @@ class AppServerClient(Face):
     def runtime_external_tools_update(self, *, timeout: Timeout='default', **fields: Unpack[RuntimeExternalToolsUpdateRest]) -> RuntimeExternalToolsUpdateResponseMessage:
         """Replaces the external tools of runtimes: ``runtime_external_tools_update`` (section 14).
 
-        For servers from 0.30.8 on. Cancelling drops the response only.
+        For servers from 0.30.8 on. An interrupt drops the response only.
 
         Raises:
             InvalidCommand: A field is missing, of the wrong type or misspelt.
@@ -554,8 +560,8 @@ class AppServerClient(Face):
         """Sends a command that this version need not know, and waits for the answer.
 
         Only that it is an object with a ``type`` is checked; it gets a ``request_id`` where it has
-        none. Resolves with the first frame carrying that id of which ``predicate`` returns true.
-        Cancelling drops the answer only.
+        none. Returns the first frame carrying that id of which ``predicate`` returns true.
+        An interrupt drops the answer only.
 
         Raises:
             InvalidOption: ``timeout`` or ``predicate`` is not usable.
@@ -566,6 +572,8 @@ class AppServerClient(Face):
 
     def send(self, command: Mapping[str, Any]) -> None:
         """Sends a command and waits for nothing; it is checked against the protocol.
+
+        As a whole command it may have any field.
 
         Raises:
             InvalidCommand: A field is missing or of the wrong type.
@@ -2215,9 +2223,9 @@ class FileChanges(Face):
     """The changes of one file, from the moment it was made; ``client.files.changes`` makes it.
 
     ``with client.files.changes(path) as changes: for change in changes: …``. Leaving
-    the block, ``close``, or dropping it sends ``unwatch_file``. It ends when the client is closed,
-    and raises ``Disconnected`` when the connection is lost and not opened again. After a reconnect
-    it goes on; changes in between are not reported. Cancelling a task that waits loses no change.
+    the block, ``close``, or dropping it sends ``unwatch_file``. It ends when the client is
+    closed, and raises ``Disconnected`` when the connection is lost and not opened again. After
+    a reconnect it goes on; changes in between are not reported. An interrupt loses no change.
     """
 
     @property
@@ -2270,13 +2278,13 @@ class OwnServer(Face):
         """
 
     def output(self) -> list[str]:
-        """Returns the last lines that it printed, the oldest first."""
+        """Returns the last lines that it printed, the oldest first; also once it is closed."""
 
     def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
 
-        Cancelling does not keep the server alive. By the time this returns, ``on_log`` has had the
-        last line.
+        An interrupt does not keep the server alive. By the time this returns, ``on_log`` has had
+        the last line.
         """
 
     def close_nowait(self) -> None:
@@ -2353,7 +2361,7 @@ class Session(Face):
     def run(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> TurnResult:
         """Sends a prompt and waits for the end of the turn.
 
-        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
+        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). An interrupt stops the
         turn on the server. If the connection is lost, the next one is used to look for the turn in
         the stored conversation; an input that is proven not to have arrived is sent again: see
         ``resend``, which is ``"if_uncommitted"`` here.
@@ -2381,7 +2389,8 @@ class Session(Face):
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
             TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
                 from the queue, which raises even without ``check``.
-            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``, or with
+                ``"pause"`` and ``check``.
             TurnError: Its other subclasses, and the other errors, as for
                 ``AppServerClient.run_turn``.
             StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
@@ -2395,7 +2404,7 @@ class Session(Face):
     def run(self, prompt: Prompt, *, output_type: type[T], **settings: Unpack[TurnSettings]) -> StructuredResult[T]:
         """Sends a prompt and waits for the end of the turn.
 
-        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
+        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). An interrupt stops the
         turn on the server. If the connection is lost, the next one is used to look for the turn in
         the stored conversation; an input that is proven not to have arrived is sent again: see
         ``resend``, which is ``"if_uncommitted"`` here.
@@ -2423,7 +2432,8 @@ class Session(Face):
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
             TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
                 from the queue, which raises even without ``check``.
-            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``, or with
+                ``"pause"`` and ``check``.
             TurnError: Its other subclasses, and the other errors, as for
                 ``AppServerClient.run_turn``.
             StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
@@ -2437,7 +2447,7 @@ class Session(Face):
     def run(self, prompt: Prompt, *, output_type: Any, **settings: Unpack[TurnSettings]) -> StructuredResult[Any]:
         """Sends a prompt and waits for the end of the turn.
 
-        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). Cancelling stops the
+        Sends ``input`` and follows its turn (protocol sections 8.1 and 17). An interrupt stops the
         turn on the server. If the connection is lost, the next one is used to look for the turn in
         the stored conversation; an input that is proven not to have arrived is sent again: see
         ``resend``, which is ``"if_uncommitted"`` here.
@@ -2465,7 +2475,8 @@ class Session(Face):
             TurnFailed: The turn ended with an error; with ``check`` only, like the next two.
             TurnAborted: The turn was stopped, other than by ``close``; or its input was removed
                 from the queue, which raises even without ``check``.
-            ApprovalRequired: The turn needs a permission, with ``approvals="pause"``.
+            ApprovalRequired: The turn needs a permission, with ``approvals="raise"``, or with
+                ``"pause"`` and ``check``.
             TurnError: Its other subclasses, and the other errors, as for
                 ``AppServerClient.run_turn``.
             StructuredOutputError: Neither turn produced a valid result; ``text`` is what the agent
@@ -2478,13 +2489,16 @@ class Session(Face):
     def send(self, prompt: Prompt, *, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Turn:
         """Sends a prompt and returns the turn's handle at once; see ``AppServerClient.send_turn``.
 
-        If another turn is running, the server queues this one. Awaiting the turn gives its result
-        however it ends, unless it is interrupted or reaches a limit.
+        If another turn is running, the server queues this one. ``Turn.result`` gives the result
+        however the turn ends, unless that is interrupted or reaches a limit. An input that was lost
+        with its connection is not sent again, unless ``resend`` says so.
 
         Args:
             prompt: What is said.
-            check: Whether awaiting the turn raises when it did not end normally, as with ``run``.
-                The default is the session's ``check``, or ``False`` if that has none.
+            check: Whether ``Turn.result`` raises when the turn did not end normally, as with
+                ``run``. The default is the session's ``check``, or ``False`` if that has none. A
+                turn that was stopped through its handle, its stream or ``Session.close`` does not
+                raise; one that had ended before raises as ever.
             **settings: Limits, and who is asked for permissions, instead of the session's.
 
         Raises:
@@ -2510,7 +2524,8 @@ class Session(Face):
     def abort(self) -> bool:
         """Stops whatever is running in the conversation, even if others started it (section 15).
 
-        Sends ``abort_message``; inputs in the server's queue still run.
+        Sends ``abort_message``; inputs in the server's queue still run. A turn of this session that
+        it stops is to ``check`` one that somebody else has stopped: it raises ``TurnAborted``.
 
         Returns:
             Whether there was something to stop.
@@ -2533,7 +2548,8 @@ class Session(Face):
     def fork(self) -> Session:
         """Copies the conversation into a new one, with the same mode and directory.
 
-        Sends ``conversation_fork``, then ``runtime_start``.
+        Sends ``conversation_fork``, then ``runtime_start``. A session that does not know its
+        directory, because it has asked for none, first asks the server for it (``sync``).
         """
 
     def set_mode(self, mode: PermissionMode) -> None:
@@ -2562,8 +2578,10 @@ class Session(Face):
     def close(self) -> None:
         """Stops this session's turns that have not ended, without waiting for their end.
 
-        The conversation stays on the server. Calls of its tools are no longer answered, and it is
-        not started again after a reconnect, unless another session uses it or a command names it.
+        The conversation stays on the server. Calls of its tools are answered with the error "there
+        is no handler for this tool any more", unless another session of the conversation has the
+        tool. The conversation is not started again after a reconnect, unless another session uses
+        it or a command names it.
         """
 
     def __enter__(self) -> Session: ...
@@ -2575,17 +2593,17 @@ class Subscription(Face, Generic[M_co]):
     ``with client.messages("turn_finished") as messages: for message in messages: …``.
     It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
     not opened again, in both cases after the frames that had come; otherwise it goes on with the
-    next connection. With ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep
-    up. One task at a time may read. Leaving the block, ``close``, or dropping it ends the keeping
-    of frames; cancelling who waits loses none.
+    next connection. One that would wait after that raises ``Disconnected`` as well, unless
+    ``connect`` was called and has not failed. With ``overflow="raise"`` it raises ``Lagged`` when
+    its reader does not keep up. One thread at a time may read. Leaving the block, ``close``, or
+    dropping it ends the keeping of frames; an interrupt loses none.
     """
 
     @property
     def dropped(self) -> int:
-        """How many frames are missing, because they were not read, or the loop was busy.
-
-        A loop that was busy for so long that frames were lost before anybody looked at them counts
-        frames of all types.
+        """How many frames are missing, because they were not read, or a handler took too long. A
+        handler that took so long that frames were lost before anybody looked at them counts frames
+        of all types.
         """
 
     def __iter__(self) -> Subscription[M_co]: ...
@@ -2607,13 +2625,13 @@ class Terminal(Face):
                 print(text, end="")
         print(terminal.exit_code)
 
-    ``client.terminals.open()`` starts it as well. Both send ``terminal_spawn``, resolve when
-    it runs, and raise what methods of families raise; ``RequestError`` when it cannot be started.
-    Leaving the block, ``close``, or dropping it kills what still runs.
+    ``client.terminals.open()`` sends ``terminal_spawn``, returns when it runs, and raises what
+    methods of families raise; ``RequestError`` when it cannot be started. Leaving the block,
+    ``close``, or dropping it kills what still runs.
 
     Iterating gives the output in pieces, from the start, including escape sequences. It ends 0.25 s
     after the exit (output may still follow the exit on the wire), or when the client is closed; if
-    the connection is lost, it raises ``Disconnected``. Cancelling a task that waits loses no
+    the connection is lost, it raises ``Disconnected``. An interrupt loses no
     output.
     """
 
@@ -2653,8 +2671,8 @@ class Terminal(Face):
 class Turn(Face):
     """A turn that was sent with ``AppServerClient.send_turn``.
 
-    ``turn`` waits for its ``TurnResult``, any number of times and in any number of tasks.
-    ``for event in turn`` follows what happens in it; ``with`` stops it at the end of
+    ``turn.result()`` waits for its ``TurnResult``, any number of times and in any number of
+    threads. ``for event in turn`` follows what happens in it; ``with`` stops it at the end of
     the block. You can combine these in any order::
 
         turn = client.send_turn(runtime=runtime, payload=payload)
@@ -2664,12 +2682,12 @@ class Turn(Face):
                     print(text, end="")
                 case letta.ToolCallStart(name):
                     print("->", name)
-        result = turn
+        result = turn.result()
 
-    Cancelling a task that awaits or iterates stops the turn on the server, at once and for
-    everybody: the engine sends ``abort_message``, or takes the input out of the queue (protocol
-    sections 10 and 15), and sees it through. ``asyncio.shield`` or ``detach`` keeps the turn going.
-    Dropping the handle stops nothing: the turn goes on to its end unseen.
+    Interrupting a call that waits or iterates (Ctrl-C) stops the turn on the server, at once
+    and for everybody: the engine sends ``abort_message``, or takes the input out of the queue
+    (protocol sections 10 and 15), and sees it through. ``detach`` keeps it going. Dropping the
+    handle stops nothing: the turn goes on to its end unseen.
     """
 
     @property
@@ -2683,9 +2701,9 @@ class Turn(Face):
     def __iter__(self) -> TurnStream[TurnEvent]:
         """Iterates over the events from the moment of sending, however late you begin.
 
-        The last one is ``TurnFinished``; a turn that fails raises what awaiting it raises. Only one
-        task at a time may read, and every event is given once; after the last one, a new iteration
-        gives ``TurnFinished`` again.
+        The last one is ``TurnFinished``; a turn that fails raises what ``result`` raises. Only one
+        thread at a time may read, and every event is given once; after the last one, a new
+        iteration gives ``TurnFinished`` again.
 
         The engine keeps up to 65,536 events or 64 MiB for a reader that lags. Above that,
         neighbouring pieces of one text, or of one call's arguments or output, are merged into one
@@ -2693,8 +2711,8 @@ class Turn(Face):
         dropped. ``EventsDropped`` counts both; the result is still complete.
 
         Leaving the loop early, by ``break`` or an exception, stops the turn on the server without
-        waiting for it; awaiting the turn then gives its outcome. In an interpreter without
-        reference counts, use ``contextlib.aclosing(iter(turn))`` to make sure of that.
+        waiting for it; ``result`` then gives its outcome. In an interpreter without
+        reference counts, use ``contextlib.closing(iter(turn))`` to make sure of that.
         """
 
     def stream_text(self) -> TurnStream[str]:
@@ -2705,15 +2723,16 @@ class Turn(Face):
         """
 
     def result(self) -> TurnResult:
-        """Waits for the end: the same as awaiting the turn."""
+        """Waits for the end of the turn."""
 
     def abort(self) -> TurnResult:
         """Stops the turn on the server and waits for its end.
 
         Sends ``abort_message``, or ``remove_queue_item`` while the input is queued (protocol
-        sections 10 and 15), once it is known where the input is. Resolves when the turn has ended,
-        after ``abort_grace`` seconds at most. Cancelling this call does not undo the abort. A turn
-        that has already ended is left as it is.
+        sections 10 and 15), once it is known where the input is. Returns when the turn has ended,
+        after ``abort_grace`` seconds at most. An interrupt does not undo the abort. A turn
+        that has already ended is left as it is. With ``check`` a turn that is stopped here does not
+        raise; one that had ended before raises as ever.
 
         Returns:
             The result. Its status is ``aborted``, or whatever the turn had come to by itself. If
@@ -2721,13 +2740,13 @@ class Turn(Face):
             nothing could be sent, and the turn is stopped as soon as something can be.
 
         Raises:
-            LettaAppError: The same errors as when the turn is awaited.
+            LettaAppError: The same errors as ``result``.
         """
 
     def detach(self) -> None:
         """Lets the turn go on without anybody here watching; sends nothing.
 
-        Iterations end, and awaiting raises ``TurnInterrupted``. The turn has no limits any more.
+        Iterations end, and ``result`` raises ``TurnInterrupted``. The turn has no limits any more.
         What it allows runs as before, and what it denies is still denied. A permission that its
         policy or handler has not yet decided on goes to the client's handlers; if there are none,
         it waits until another input is queued behind it, and is then decided as that input's own
@@ -2736,7 +2755,6 @@ class Turn(Face):
         that has ended is left as it is.
 
         Raises:
-            WrongLoop: Called on another event loop.
             ForkedProcess: The client was made before a fork.
         """
 
@@ -2762,7 +2780,7 @@ class Turn(Face):
         """Waits until the turn needs a permission, and returns the request (the first of several).
 
         For turns that were sent with ``approvals="wait"``; ``approve`` and ``deny`` answer it.
-        Sends nothing. Cancelling stops the turn on the server, as with awaiting it.
+        Sends nothing. An interrupt stops the turn on the server, as with ``result``.
 
         Returns:
             The request; ``None`` when the turn has ended.
@@ -2806,7 +2824,7 @@ class Turn(Face):
         While it is under way: ``settling`` (its input waits until the server has cleaned up after
         the turn before, protocol section 18), ``sent``, ``queued``, ``running``, ``stopping`` (it
         was told to stop), ``recovering`` (its connection was lost, and the client is finding out
-        what became of it), or ``ending`` (it is over, and the event loop is about to learn of it).
+        what became of it), or ``ending`` (it is over, and its outcome is about to be here).
         Afterwards it is the status of the result; if the turn raised, that of the partial result,
         or ``failed``. ``detached`` after ``detach``.
         """
@@ -2825,8 +2843,8 @@ class Turn(Face):
 class TurnStream(Face, Generic[T_co]):
     """Events or pieces of text of a turn; ``Turn`` makes it.
 
-    Leaving it before its end (``break``, an exception, ``close``) stops the turn on the server. So
-    does dropping one of ``Session.stream`` or ``stream_text`` that nobody has begun to read.
+    Leaving it before its end (``break``, an exception, ``close``) stops the turn on the server.
+    So does dropping one of ``Session.stream`` or ``stream_text`` that nobody has begun to read.
     """
 
     def __iter__(self) -> TurnStream[T_co]: ...
@@ -2846,15 +2864,17 @@ class Family(Face):
     not sent. A command is checked against the protocol before it is sent. Where the protocol knows
     a ``request_id`` one is made, unless it is given.
 
-    Methods that wait resolve with the response, within ``timeout`` seconds: ``"default"`` is the
-    client's ``request_timeout``, ``None`` no limit. Cancelling drops the response only; what the
-    command does is done all the same. Methods of commands without a response return at once.
+    Methods that wait return the response, within ``timeout`` seconds: ``"default"`` is the
+    client's ``request_timeout``, ``None`` no limit. An interrupt drops the response only; what
+    the command does is done all the same. Methods of commands without a response return at
+    once.
 
     All raise ``InvalidCommand`` (a field is of the wrong type, or one of an object misspelt;
     nothing was sent), ``UnsupportedByServer`` (the server is too old; nothing was sent),
-    ``MessageTooLarge``, ``Disconnected``, ``ClientClosed``, ``WrongLoop`` and ``ForkedProcess``;
-    those that wait also ``InvalidOption`` (``timeout`` is no limit), ``RequestError`` (the server
-    refused; its answer is in ``response``) and ``RequestTimeout`` (no answer in time).
+    ``MessageTooLarge``, ``TooManyRequests``, ``Disconnected``, ``ClientClosed`` and
+    ``ForkedProcess``; those that wait also ``InvalidOption`` (``timeout`` is no limit),
+    ``RequestError`` (the server refused; its answer is in ``response``) and ``RequestTimeout`` (no
+    answer in time).
     """
 
 
@@ -2866,7 +2886,7 @@ class Agents(Family):
         """Iterates over all agents.
 
         Sends ``agent_list`` whenever a page is used up (section 20.2); ``list`` gives one page, of
-        20 where nothing else is said. Cancelling drops a page only; leaving the loop asks for no
+        20 where nothing else is said. An interrupt drops a page only; leaving the loop asks for no
         more.
 
         Args:
@@ -2886,49 +2906,49 @@ class Agents(Family):
     def create_from_preset(self, *, personality: Literal['memo', 'tutorial', 'blank', 'linus', 'kawaii'], model: str=..., pin_global: bool=..., tags: Sequence[str]=..., request_id: str | None=None, timeout: Timeout='default') -> CreateAgentResponseMessage:
         """Creates an agent from a preset.
 
-        Sends ``create_agent`` and resolves with ``create_agent_response`` (section 20).
+        Sends ``create_agent`` and returns ``create_agent_response`` (section 20).
         Only known to some servers: ``tags`` (single).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def list(self, *, query: Mapping[str, Any]=..., request_id: str | None=None, timeout: Timeout='default') -> AgentListResponseMessage:
         """Lists agents.
 
-        Sends ``agent_list`` and resolves with ``agent_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``agent_list`` and returns ``agent_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def retrieve(self, *, agent_id: str, request_id: str | None=None, timeout: Timeout='default') -> AgentRetrieveResponseMessage:
         """Gives one agent.
 
-        Sends ``agent_retrieve`` and resolves with ``agent_retrieve_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``agent_retrieve`` and returns ``agent_retrieve_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def create(self, *, body: Mapping[str, Any], request_id: str | None=None, timeout: Timeout='default') -> AgentCreateResponseMessage:
         """Creates an agent.
 
-        Sends ``agent_create`` and resolves with ``agent_create_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``agent_create`` and returns ``agent_create_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update(self, *, agent_id: str, body: Mapping[str, Any], request_id: str | None=None, timeout: Timeout='default') -> AgentUpdateResponseMessage:
         """Changes an agent.
 
-        Sends ``agent_update`` and resolves with ``agent_update_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``agent_update`` and returns ``agent_update_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def delete(self, *, agent_id: str, request_id: str | None=None, timeout: Timeout='default') -> AgentDeleteResponseMessage:
         """Deletes an agent.
 
-        Sends ``agent_delete`` and resolves with ``agent_delete_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``agent_delete`` and returns ``agent_delete_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -2940,160 +2960,160 @@ class Channels(Family):
     def list(self, *, request_id: str | None=None, timeout: Timeout='default') -> ChannelsListResponseMessage:
         """Lists the channels.
 
-        Sends ``channels_list`` and resolves with ``channels_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channels_list`` and returns ``channels_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def list_accounts(self, *, channel_id: str, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountsListResponseMessage:
         """Lists the accounts of a channel.
 
-        Sends ``channel_accounts_list`` and resolves with ``channel_accounts_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_accounts_list`` and returns ``channel_accounts_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def create_account(self, *, account: ChannelAccountCreatePayload | Fields, channel_id: str, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountCreateResponseMessage:
         """Creates an account of a channel.
 
-        Sends ``channel_account_create`` and resolves with ``channel_account_create_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_account_create`` and returns ``channel_account_create_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update_account(self, *, account_id: str, channel_id: str, patch: ChannelAccountUpdateCommandPatch | Fields, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountUpdateResponseMessage:
         """Changes an account of a channel.
 
-        Sends ``channel_account_update`` and resolves with ``channel_account_update_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_account_update`` and returns ``channel_account_update_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def bind_account(self, *, account_id: str, channel_id: str, runtime: RuntimeScopeDict | Fields, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountBindResponseMessage:
         """Binds an account of a channel to a conversation.
 
-        Sends ``channel_account_bind`` and resolves with ``channel_account_bind_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_account_bind`` and returns ``channel_account_bind_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def unbind_account(self, *, account_id: str, channel_id: str, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountUnbindResponseMessage:
         """Ends the binding of an account of a channel.
 
-        Sends ``channel_account_unbind`` and resolves with ``channel_account_unbind_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_account_unbind`` and returns ``channel_account_unbind_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def delete_account(self, *, account_id: str, channel_id: str, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountDeleteResponseMessage:
         """Deletes an account of a channel.
 
-        Sends ``channel_account_delete`` and resolves with ``channel_account_delete_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_account_delete`` and returns ``channel_account_delete_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def start_account(self, *, account_id: str, channel_id: str, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountStartResponseMessage:
         """Starts an account of a channel.
 
-        Sends ``channel_account_start`` and resolves with ``channel_account_start_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_account_start`` and returns ``channel_account_start_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def stop_account(self, *, account_id: str, channel_id: str, request_id: str | None=None, timeout: Timeout='default') -> ChannelAccountStopResponseMessage:
         """Stops an account of a channel.
 
-        Sends ``channel_account_stop`` and resolves with ``channel_account_stop_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_account_stop`` and returns ``channel_account_stop_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def get_config(self, *, channel_id: str, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelGetConfigResponseMessage:
         """Gives the configuration of a channel.
 
-        Sends ``channel_get_config`` and resolves with ``channel_get_config_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_get_config`` and returns ``channel_get_config_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def set_config(self, *, channel_id: str, config: ChannelSetConfigCommandConfig | Fields, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelSetConfigResponseMessage:
         """Changes the configuration of a channel.
 
-        Sends ``channel_set_config`` and resolves with ``channel_set_config_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_set_config`` and returns ``channel_set_config_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def start(self, *, channel_id: str, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelStartResponseMessage:
         """Starts a channel.
 
-        Sends ``channel_start`` and resolves with ``channel_start_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_start`` and returns ``channel_start_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def stop(self, *, channel_id: str, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelStopResponseMessage:
         """Stops a channel.
 
-        Sends ``channel_stop`` and resolves with ``channel_stop_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_stop`` and returns ``channel_stop_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def list_pairings(self, *, channel_id: str, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelPairingsListResponseMessage:
         """Lists who waits to be paired with a channel.
 
-        Sends ``channel_pairings_list`` and resolves with ``channel_pairings_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_pairings_list`` and returns ``channel_pairings_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def bind_pairing(self, *, channel_id: str, code: str, runtime: RuntimeScopeDict | Fields, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelPairingBindResponseMessage:
         """Pairs somebody with a conversation.
 
-        Sends ``channel_pairing_bind`` and resolves with ``channel_pairing_bind_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_pairing_bind`` and returns ``channel_pairing_bind_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def list_routes(self, *, account_id: str=..., agent_id: str=..., channel_id: str=..., conversation_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelRoutesListResponseMessage:
         """Lists which chats lead to which conversations.
 
-        Sends ``channel_routes_list`` and resolves with ``channel_routes_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_routes_list`` and returns ``channel_routes_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def list_targets(self, *, channel_id: str, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelTargetsListResponseMessage:
         """Lists the chats that a channel has seen.
 
-        Sends ``channel_targets_list`` and resolves with ``channel_targets_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_targets_list`` and returns ``channel_targets_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def bind_target(self, *, channel_id: str, runtime: RuntimeScopeDict | Fields, target_id: str, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelTargetBindResponseMessage:
         """Binds a chat to a conversation.
 
-        Sends ``channel_target_bind`` and resolves with ``channel_target_bind_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_target_bind`` and returns ``channel_target_bind_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def remove_route(self, *, channel_id: str, chat_id: str, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelRouteRemoveResponseMessage:
         """Ends the binding of a chat.
 
-        Sends ``channel_route_remove`` and resolves with ``channel_route_remove_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_route_remove`` and returns ``channel_route_remove_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update_route(self, *, channel_id: str, chat_id: str, runtime: RuntimeScopeDict | Fields, account_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChannelRouteUpdateResponseMessage:
         """Changes the binding of a chat.
 
-        Sends ``channel_route_update`` and resolves with ``channel_route_update_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``channel_route_update`` and returns ``channel_route_update_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3106,8 +3126,8 @@ class Conversations(Family):
         """Iterates over all conversations; ``query={"agent_id": …}`` gives those of one agent.
 
         Sends ``conversation_list`` whenever a page is used up (section 20.3); ``list`` gives one
-        page, of 20 where nothing else is said. Cancelling drops a page only; leaving the loop asks
-        for no more.
+        page, of 20 where nothing else is said. An interrupt drops a page only; leaving the loop
+        asks for no more.
 
         Args:
             query: What the conversations have to be like, as in the ``query`` of the command.
@@ -3126,7 +3146,7 @@ class Conversations(Family):
     def messages(self, conversation_id: str, *, agent_id: str | None=None, before: str | None=None, page_size: int=..., timeout: Timeout='default') -> _Iterating[Fields]:
         """Iterates over the stored messages of a conversation, newest first.
 
-        Sends ``conversation_messages_list`` whenever a page is used up (section 20.3). Cancelling
+        Sends ``conversation_messages_list`` whenever a page is used up (section 20.3). An interrupt
         drops a page only; leaving the loop asks for no more. A server with two sockets does not say
         whether there is more: a page that brings nothing new is the end there.
 
@@ -3150,64 +3170,65 @@ class Conversations(Family):
     def list(self, *, query: Mapping[str, Any]=..., request_id: str | None=None, timeout: Timeout='default') -> ConversationListResponseMessage:
         """Lists conversations.
 
-        Sends ``conversation_list`` and resolves with ``conversation_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``conversation_list`` and returns ``conversation_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def retrieve(self, *, conversation_id: str, request_id: str | None=None, timeout: Timeout='default') -> ConversationRetrieveResponseMessage:
         """Gives one conversation.
 
-        Sends ``conversation_retrieve`` and resolves with ``conversation_retrieve_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``conversation_retrieve`` and returns ``conversation_retrieve_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def create(self, *, body: Mapping[str, Any], acting_user_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ConversationCreateResponseMessage:
         """Creates a conversation.
 
-        Sends ``conversation_create`` and resolves with ``conversation_create_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``conversation_create`` and returns ``conversation_create_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update(self, *, body: Mapping[str, Any], conversation_id: str, request_id: str | None=None, timeout: Timeout='default') -> ConversationUpdateResponseMessage:
         """Changes a conversation.
 
-        Sends ``conversation_update`` and resolves with ``conversation_update_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``conversation_update`` and returns ``conversation_update_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def recompile(self, *, conversation_id: str, body: Mapping[str, Any]=..., request_id: str | None=None, timeout: Timeout='default') -> ConversationRecompileResponseMessage:
         """Makes the system prompt of a conversation anew.
 
-        Sends ``conversation_recompile`` and resolves with ``conversation_recompile_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``conversation_recompile`` and returns ``conversation_recompile_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def fork(self, *, conversation_id: str, acting_user_id: str=..., body: ConversationForkBody | Fields=..., request_id: str | None=None, timeout: Timeout='default') -> ConversationForkResponseMessage:
         """Makes a copy of a conversation that goes its own way.
 
-        Sends ``conversation_fork`` and resolves with ``conversation_fork_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``conversation_fork`` and returns ``conversation_fork_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def list_messages(self, *, conversation_id: str, query: Mapping[str, Any]=..., request_id: str | None=None, timeout: Timeout='default') -> ConversationMessagesListResponseMessage:
         """Lists the stored messages of a conversation, newest first.
 
-        Sends ``conversation_messages_list`` and resolves with ``conversation_messages_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
-        ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
+        Sends ``conversation_messages_list`` and returns ``conversation_messages_list_response``
+        (section 20). An interrupt drops the response only. Raises as ``Family`` says:
+        ``InvalidCommand``, ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and
+        others.
         """
 
     def compact(self, *, conversation_id: str, body: Mapping[str, Any]=..., request_id: str | None=None, timeout: Timeout='default') -> ConversationCompactResponseMessage:
         """Summarises the older part of a conversation.
 
-        Sends ``conversation_compact`` and resolves with ``conversation_compact_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``conversation_compact`` and returns ``conversation_compact_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3219,8 +3240,8 @@ class Cron(Family):
     def all_runs(self, task_id: str, *, page_size: int=..., timeout: Timeout='default') -> _Iterating[CronRunLogEntry]:
         """Iterates over the runs of a scheduled prompt.
 
-        Sends ``cron_runs`` whenever a page is used up (section 20.9). Cancelling drops a page only;
-        leaving the loop asks for no more.
+        Sends ``cron_runs`` whenever a page is used up (section 20.9). An interrupt drops a page
+        only; leaving the loop asks for no more.
 
         Args:
             task_id: The scheduled prompt.
@@ -3239,64 +3260,64 @@ class Cron(Family):
     def list(self, *, agent_id: str=..., conversation_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> CronListResponseMessage:
         """Lists scheduled prompts.
 
-        Sends ``cron_list`` and resolves with ``cron_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_list`` and returns ``cron_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def add(self, *, agent_id: str, cron: str, description: str, name: str, prompt: str, recurring: bool, conversation_id: str=..., scheduled_for: str | None=..., timezone: str=..., request_id: str | None=None, timeout: Timeout='default') -> CronAddResponseMessage:
         """Schedules a prompt.
 
-        Sends ``cron_add`` and resolves with ``cron_add_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_add`` and returns ``cron_add_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def get(self, *, task_id: str, request_id: str | None=None, timeout: Timeout='default') -> CronGetResponseMessage:
         """Gives one scheduled prompt.
 
-        Sends ``cron_get`` and resolves with ``cron_get_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_get`` and returns ``cron_get_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def runs(self, *, task_id: str, limit: float=..., offset: float=..., run_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> CronRunsResponseMessage:
         """Lists the runs of a scheduled prompt.
 
-        Sends ``cron_runs`` and resolves with ``cron_runs_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_runs`` and returns ``cron_runs_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def trigger(self, *, task_id: str, request_id: str | None=None, timeout: Timeout='default') -> CronTriggerResponseMessage:
         """Runs a scheduled prompt now.
 
-        Sends ``cron_trigger`` and resolves with ``cron_trigger_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_trigger`` and returns ``cron_trigger_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update(self, *, task_id: str, conversation_id: str=..., cron: str=..., description: str=..., name: str=..., prompt: str=..., recurring: bool=..., scheduled_for: str | None=..., timezone: str=..., request_id: str | None=None, timeout: Timeout='default') -> CronUpdateResponseMessage:
         """Changes a scheduled prompt.
 
-        Sends ``cron_update`` and resolves with ``cron_update_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_update`` and returns ``cron_update_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def delete(self, *, task_id: str, request_id: str | None=None, timeout: Timeout='default') -> CronDeleteResponseMessage:
         """Deletes a scheduled prompt.
 
-        Sends ``cron_delete`` and resolves with ``cron_delete_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_delete`` and returns ``cron_delete_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def delete_all(self, *, agent_id: str, request_id: str | None=None, timeout: Timeout='default') -> CronDeleteAllResponseMessage:
         """Deletes all scheduled prompts of an agent.
 
-        Sends ``cron_delete_all`` and resolves with ``cron_delete_all_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``cron_delete_all`` and returns ``cron_delete_all_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3320,50 +3341,50 @@ class Files(Family):
     def search(self, *, query: str, cwd: str=..., max_results: float=..., request_id: str | None=None, timeout: Timeout='default') -> SearchFilesResponseMessage:
         """Finds files by name.
 
-        Sends ``search_files`` and resolves with ``search_files_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``search_files`` and returns ``search_files_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def grep(self, *, query: str, case_sensitive: bool=..., context_lines: float=..., cwd: str=..., glob: str=..., is_regex: bool=..., max_results: float=..., whole_word: bool=..., request_id: str | None=None, timeout: Timeout='default') -> GrepInFilesResponseMessage:
         """Finds lines in files.
 
-        Sends ``grep_in_files`` and resolves with ``grep_in_files_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``grep_in_files`` and returns ``grep_in_files_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def list_directory(self, *, path: str, include_files: bool=..., limit: float=..., offset: float=..., request_id: str | None=None, timeout: Timeout='default') -> ListInDirectoryResponseMessage:
         """Lists a directory.
 
-        Sends ``list_in_directory`` and resolves with ``list_in_directory_response`` (section 20).
+        Sends ``list_in_directory`` and returns ``list_in_directory_response`` (section 20).
         Remark: ``request_id`` optional; echoed when given.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def tree(self, *, depth: float, path: str, request_id: str | None=None, timeout: Timeout='default') -> GetTreeResponseMessage:
         """Gives the files below a directory.
 
-        Sends ``get_tree`` and resolves with ``get_tree_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``get_tree`` and returns ``get_tree_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def read(self, *, path: str, encoding: Literal['utf8', 'base64']=..., request_id: str | None=None, timeout: Timeout='default') -> ReadFileResponseMessage:
         """Reads a file.
 
-        Sends ``read_file`` and resolves with ``read_file_response`` (section 20).
+        Sends ``read_file`` and returns ``read_file_response`` (section 20).
         Only known to some servers: ``encoding`` (single).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def write(self, *, content: str, path: str, request_id: str | None=None, timeout: Timeout='default') -> WriteFileResponseMessage:
         """Writes a file.
 
-        Sends ``write_file`` and resolves with ``write_file_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``write_file`` and returns ``write_file_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3386,8 +3407,8 @@ class Files(Family):
     def edit(self, *, file_path: str, new_string: str, old_string: str, expected_replacements: float=..., replace_all: bool=..., request_id: str | None=None, timeout: Timeout='default') -> EditFileResponseMessage:
         """Replaces a piece of a file.
 
-        Sends ``edit_file`` and resolves with ``edit_file_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``edit_file`` and returns ``edit_file_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3406,16 +3427,16 @@ class Git(Family):
     def search_branches(self, *, query: str, cwd: str=..., max_results: float=..., request_id: str | None=None, timeout: Timeout='default') -> SearchBranchesResponseMessage:
         """Finds branches of a git repository.
 
-        Sends ``search_branches`` and resolves with ``search_branches_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``search_branches`` and returns ``search_branches_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def checkout(self, *, branch: str, create: bool=..., cwd: str=..., request_id: str | None=None, timeout: Timeout='default') -> CheckoutBranchResponseMessage:
         """Switches a git repository to a branch.
 
-        Sends ``checkout_branch`` and resolves with ``checkout_branch_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``checkout_branch`` and returns ``checkout_branch_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3427,65 +3448,65 @@ class Memory(Family):
     def list(self, *, agent_id: str, include_references: bool=..., request_id: str | None=None, timeout: Timeout='default') -> ListMemoryResponseMessage:
         """Lists the files of an agent's memory.
 
-        Sends ``list_memory`` and resolves with ``list_memory_response`` (section 20).
+        Sends ``list_memory`` and returns ``list_memory_response`` (section 20).
         Remark: answers in frames of at most 5 entries, all with the same ``request_id``; done=true marks the last.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def history(self, *, agent_id: str, file_path: str=..., limit: float=..., request_id: str | None=None, timeout: Timeout='default') -> MemoryHistoryResponseMessage:
         """Lists the commits of an agent's memory.
 
-        Sends ``memory_history`` and resolves with ``memory_history_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``memory_history`` and returns ``memory_history_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def file_at_ref(self, *, agent_id: str, file_path: str, ref: str, request_id: str | None=None, timeout: Timeout='default') -> MemoryFileAtRefResponseMessage:
         """Reads a memory file as it was at a commit.
 
-        Sends ``memory_file_at_ref`` and resolves with ``memory_file_at_ref_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``memory_file_at_ref`` and returns ``memory_file_at_ref_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def commit_diff(self, *, agent_id: str, sha: str, request_id: str | None=None, timeout: Timeout='default') -> MemoryCommitDiffResponseMessage:
         """Shows what a commit changed in an agent's memory.
 
-        Sends ``memory_commit_diff`` and resolves with ``memory_commit_diff_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``memory_commit_diff`` and returns ``memory_commit_diff_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def read(self, *, agent_id: str, path: str, encoding: Literal['utf8', 'base64']=..., request_id: str | None=None, timeout: Timeout='default') -> ReadMemoryFileResponseMessage:
         """Reads a file of an agent's memory.
 
-        Sends ``read_memory_file`` and resolves with ``read_memory_file_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``read_memory_file`` and returns ``read_memory_file_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def write(self, *, agent_id: str, content: str, path: str, commit_message: str=..., encoding: Literal['utf8', 'base64']=..., request_id: str | None=None, timeout: Timeout='default') -> WriteMemoryFileResponseMessage:
         """Writes a file of an agent's memory and commits it.
 
-        Sends ``write_memory_file`` and resolves with ``write_memory_file_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``write_memory_file`` and returns ``write_memory_file_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def delete(self, *, agent_id: str, path: str, commit_message: str=..., request_id: str | None=None, timeout: Timeout='default') -> DeleteMemoryFileResponseMessage:
         """Deletes a file of an agent's memory and commits it.
 
-        Sends ``delete_memory_file`` and resolves with ``delete_memory_file_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``delete_memory_file`` and returns ``delete_memory_file_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def enable(self, *, agent_id: str, request_id: str | None=None, timeout: Timeout='default') -> EnableMemfsResponseMessage:
         """Gives an agent a memory kept in files.
 
-        Sends ``enable_memfs`` and resolves with ``enable_memfs_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``enable_memfs`` and returns ``enable_memfs_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3497,24 +3518,24 @@ class Models(Family):
     def list(self, *, force: bool=..., request_id: str | None=None, timeout: Timeout='default') -> ListModelsResponseMessage:
         """Lists the models that the server can use.
 
-        Sends ``list_models`` and resolves with ``list_models_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``list_models`` and returns ``list_models_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update(self, *, payload: UpdateModelPayload | Fields, runtime: RuntimeScopeDict | Fields, request_id: str | None=None, timeout: Timeout='default') -> UpdateModelResponseMessage:
         """Changes the model of an agent or a conversation.
 
-        Sends ``update_model`` and resolves with ``update_model_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``update_model`` and returns ``update_model_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update_toolset(self, *, runtime: RuntimeScopeDict | Fields, toolset_preference: ToolsetPreference, request_id: str | None=None, timeout: Timeout='default') -> UpdateToolsetResponseMessage:
         """Changes the toolset of an agent or a conversation.
 
-        Sends ``update_toolset`` and resolves with ``update_toolset_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``update_toolset`` and returns ``update_toolset_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3526,32 +3547,32 @@ class Providers(Family):
     def list(self, *, target: Literal['local'], request_id: str | None=None, timeout: Timeout='default') -> ListConnectProvidersResponseMessage:
         """Lists the model providers and how each is connected.
 
-        Sends ``list_connect_providers`` and resolves with ``list_connect_providers_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``list_connect_providers`` and returns ``list_connect_providers_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def connect(self, *, fields: Mapping[str, str], provider_id: str, target: Literal['local'], auth_method_id: str=..., request_id: str | None=None, timeout: Timeout='default') -> ConnectProviderResponseMessage:
         """Connects a model provider.
 
-        Sends ``connect_provider`` and resolves with ``connect_provider_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``connect_provider`` and returns ``connect_provider_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def disconnect(self, *, provider_id: str, target: Literal['local'], provider_name: str=..., request_id: str | None=None, timeout: Timeout='default') -> DisconnectProviderResponseMessage:
         """Disconnects a model provider.
 
-        Sends ``disconnect_provider`` and resolves with ``disconnect_provider_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``disconnect_provider`` and returns ``disconnect_provider_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def chatgpt_usage(self, *, target: Literal['local', 'api'], force_refresh: bool=..., provider_name: str=..., request_id: str | None=None, timeout: Timeout='default') -> ChatgptUsageReadResponseMessage:
         """Reads the usage of a connected ChatGPT plan.
 
-        Sends ``chatgpt_usage_read`` and resolves with ``chatgpt_usage_read_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``chatgpt_usage_read`` and returns ``chatgpt_usage_read_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3563,9 +3584,9 @@ class Runtimes(Family):
     def input(self, *, payload: InputCreateMessagePayload | Fields | InputApprovalResponsePayload | InputTeleportContinuePayload, runtime: RuntimeScopeDict | Fields, request_id: str | None=None, timeout: Timeout='default') -> InputAcceptedResponseMessage:
         """Sends a message for a turn, or the answer to an approval, to a conversation.
 
-        Sends ``input`` and resolves with ``input_accepted`` (section 20).
+        Sends ``input`` and returns ``input_accepted`` (section 20).
         Remark: the response is sent only when ``request_id`` is given; generation split ignores ``request_id`` and never answers.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3580,37 +3601,38 @@ class Runtimes(Family):
     def abort(self, *, runtime: RuntimeScopeDict | Fields, run_id: str | None=..., request_id: str | None=None, timeout: Timeout='default') -> AbortMessageResponseMessage:
         """Stops whatever runs in a conversation; its queue goes on.
 
-        Sends ``abort_message`` and resolves with ``abort_message_response`` (section 20).
+        Sends ``abort_message`` and returns ``abort_message_response`` (section 20).
         Remark: the response is sent only when ``request_id`` is given.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def sync(self, *, runtime: RuntimeScopeDict | Fields, force_device_status: bool=..., recover_approvals: bool=..., request_id: str | None=None, timeout: Timeout='default') -> SyncResponseMessage:
         """Has the state of a runtime sent again and subscribes to its events.
 
-        Sends ``sync`` and resolves with ``sync_response`` (section 20).
+        Sends ``sync`` and returns ``sync_response`` (section 20).
         Remark: the response is sent only when ``request_id`` is given.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def start(self, *, agent_id: str=..., client_info: RuntimeStartClientInfo | Fields=..., conversation_id: str=..., conversation_source_tags: Sequence[str]=..., create_agent: RuntimeStartCreateAgentOptions | Fields=..., create_conversation: RuntimeStartCreateConversationOptions | Fields=..., cwd: str | None=..., external_tools: Sequence[RuntimeStartExternalToolsGroup | Fields]=..., force_device_status: bool=..., mode: DevicePermissionMode=..., preserve_skill_sources: bool=..., recover_approvals: bool=..., skill_sources: Sequence[Literal['bundled', 'global', 'agent', 'project']]=..., wait_for_replay: bool=..., workspace_sandbox: RuntimeStartCommandWorkspaceSandbox | Fields=..., request_id: str | None=None, timeout: Timeout='default') -> RuntimeStartResponseMessage:
         """Starts or joins a conversation of an agent.
 
-        Sends ``runtime_start`` and resolves with ``runtime_start_response`` (section 20).
+        Sends ``runtime_start`` and returns ``runtime_start_response`` (section 20).
         Only known to some servers: ``conversation_source_tags`` (single), ``preserve_skill_sources`` (single), ``skill_sources`` (single), ``wait_for_replay`` (single), ``workspace_sandbox`` (single).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def update_external_tools(self, *, updates: Sequence[RuntimeExternalToolsUpdateGroup | Fields], request_id: str | None=None, timeout: Timeout='default') -> RuntimeExternalToolsUpdateResponseMessage:
         """Replaces the external tools of runtimes.
 
-        Sends ``runtime_external_tools_update`` and resolves with ``runtime_external_tools_update_response`` (section 20).
-        Servers before 0.30.8 do not know it: ``UnsupportedByServer``.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
-        ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
+        Sends ``runtime_external_tools_update`` and returns
+        ``runtime_external_tools_update_response`` (section 20). Servers before 0.30.8 do not know
+        it: ``UnsupportedByServer``. An interrupt drops the response only. Raises as ``Family``
+        says: ``InvalidCommand``, ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and
+        others.
         """
 
     def answer_external_tool(self, *, error: str=..., result: ExternalToolCallResult | Fields=..., request_id: str) -> None:
@@ -3624,17 +3646,17 @@ class Runtimes(Family):
     def execute_command(self, *, command_id: str, runtime: RuntimeScopeDict | Fields, args: str=..., request_id: str | None=None, timeout: Timeout='default') -> ExecuteCommandResponseMessage:
         """Runs a slash command in a conversation.
 
-        Sends ``execute_command`` and resolves with ``execute_command_response`` (section 20).
+        Sends ``execute_command`` and returns ``execute_command_response`` (section 20).
         Remark: single: ``execute_command_response``; also ``slash_command_start/slash_command_end`` deltas for commands that ran.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def remove_queue_item(self, *, item_id: str, runtime: RuntimeScopeDict | Fields, request_id: str | None=None, timeout: Timeout='default') -> RemoveQueueItemResponseMessage:
         """Takes a waiting input out of a conversation's queue.
 
-        Sends ``remove_queue_item`` and resolves with ``remove_queue_item_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``remove_queue_item`` and returns ``remove_queue_item_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3646,16 +3668,16 @@ class Secrets(Family):
     def list(self, *, agent_id: str, request_id: str | None=None, timeout: Timeout='default') -> SecretListResponseMessage:
         """Lists an agent's secrets, with their values.
 
-        Sends ``secret_list`` and resolves with ``secret_list_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``secret_list`` and returns ``secret_list_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def apply(self, *, agent_id: str, set: Mapping[str, str], unset: Sequence[str], request_id: str | None=None, timeout: Timeout='default') -> SecretApplyResponseMessage:
         """Sets and removes secrets of an agent.
 
-        Sends ``secret_apply`` and resolves with ``secret_apply_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``secret_apply`` and returns ``secret_apply_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3667,10 +3689,10 @@ class Server(Family):
     def info(self, *, request_id: str | None=None, timeout: Timeout='default') -> AppServerInfoResponseMessage:
         """Asks for the server's version and capabilities.
 
-        Sends ``app_server_info`` and resolves with ``app_server_info_response`` (section 20).
+        Sends ``app_server_info`` and returns ``app_server_info_response`` (section 20).
         Remark: split from 0.29.2 on only; before that no answer.
         Servers before 0.29.2 do not know it: ``UnsupportedByServer``.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3682,49 +3704,49 @@ class Settings(Family):
     def set_boot_working_directory(self, *, cwd: str, request_id: str | None=None, timeout: Timeout='default') -> SetBootWorkingDirectoryResponseMessage:
         """Sets the directory that new conversations start in.
 
-        Sends ``set_boot_working_directory`` and resolves with ``set_boot_working_directory_response`` (section 20).
-        Servers before 0.29.7 do not know it: ``UnsupportedByServer``.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``set_boot_working_directory`` and returns ``set_boot_working_directory_response``
+        (section 20). Servers before 0.29.7 do not know it: ``UnsupportedByServer``. An interrupt
+        drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def get_cwd_map(self, *, request_id: str | None=None, timeout: Timeout='default') -> GetCwdMapResponseMessage:
         """Gives the directories of all conversations.
 
-        Sends ``get_cwd_map`` and resolves with ``get_cwd_map_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``get_cwd_map`` and returns ``get_cwd_map_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def get_reflection(self, *, runtime: RuntimeScopeDict | Fields, request_id: str | None=None, timeout: Timeout='default') -> GetReflectionSettingsResponseMessage:
         """Gives an agent's reflection settings.
 
-        Sends ``get_reflection_settings`` and resolves with ``get_reflection_settings_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``get_reflection_settings`` and returns ``get_reflection_settings_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def set_reflection(self, *, runtime: RuntimeScopeDict | Fields, settings: SetReflectionSettingsCommandSettings | Fields, scope: ReflectionSettingsScope=..., request_id: str | None=None, timeout: Timeout='default') -> SetReflectionSettingsResponseMessage:
         """Changes an agent's reflection settings.
 
-        Sends ``set_reflection_settings`` and resolves with ``set_reflection_settings_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``set_reflection_settings`` and returns ``set_reflection_settings_response`` (section
+        20). An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def get_experiments(self, *, request_id: str | None=None, timeout: Timeout='default') -> GetExperimentsResponseMessage:
         """Lists experiments and whether they are on.
 
-        Sends ``get_experiments`` and resolves with ``get_experiments_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``get_experiments`` and returns ``get_experiments_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def set_experiment(self, *, enabled: bool, experiment_id: ExperimentId, request_id: str | None=None, timeout: Timeout='default') -> SetExperimentResponseMessage:
         """Turns an experiment on or off.
 
-        Sends ``set_experiment`` and resolves with ``set_experiment_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``set_experiment`` and returns ``set_experiment_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3736,16 +3758,16 @@ class Skills(Family):
     def enable(self, *, skill_path: str, request_id: str | None=None, timeout: Timeout='default') -> SkillEnableResponseMessage:
         """Makes a skill available.
 
-        Sends ``skill_enable`` and resolves with ``skill_enable_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``skill_enable`` and returns ``skill_enable_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def disable(self, *, name: str, request_id: str | None=None, timeout: Timeout='default') -> SkillDisableResponseMessage:
         """Takes a skill away.
 
-        Sends ``skill_disable`` and resolves with ``skill_disable_response`` (section 20).
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        Sends ``skill_disable`` and returns ``skill_disable_response`` (section 20).
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3757,19 +3779,19 @@ class Teleport(Family):
     def probe(self, *, runtime: RuntimeScopeDict | Fields, request_id: str | None=None, timeout: Timeout='default') -> TeleportProbeResponseMessage:
         """Asks whether a conversation can be moved to another device.
 
-        Sends ``teleport_probe`` and resolves with ``teleport_probe_response`` (section 20).
+        Sends ``teleport_probe`` and returns ``teleport_probe_response`` (section 20).
         Servers before 0.29.7 do not know it: ``UnsupportedByServer``.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
     def request(self, *, runtime: RuntimeScopeDict | Fields, target: TeleportRequestCommandTarget | Fields, teleport_id: str, request_id: str | None=None, timeout: Timeout='default') -> TeleportReadyMessage:
         """Asks to move a conversation here.
 
-        Sends ``teleport_request`` and resolves with ``teleport_ready`` (section 20).
+        Sends ``teleport_request`` and returns ``teleport_ready`` (section 20).
         Remark: answered asynchronously by ``teleport_ready`` (matched by ``teleport_id``, not ``request_id``).
         Servers before 0.29.7 do not know it: ``UnsupportedByServer``.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3787,7 +3809,7 @@ class Terminals(Family):
     """
 
     def open(self, *, cols: int=80, rows: int=24, cwd: str | None=None, timeout: Timeout='default') -> Terminal:
-        """Returns a terminal that starts when it is awaited, or with ``with``.
+        """Starts a terminal and returns it. With ``with`` it is closed at the end of the block.
 
         Args:
             cols: Its width in characters.
@@ -3799,9 +3821,9 @@ class Terminals(Family):
     def spawn(self, *, cols: float, rows: float, terminal_id: str, cwd: str=..., timeout: Timeout='default') -> TerminalSpawnedMessage:
         """Starts a terminal.
 
-        Sends ``terminal_spawn`` and resolves with ``terminal_spawned`` (section 20).
+        Sends ``terminal_spawn`` and returns ``terminal_spawned`` (section 20).
         Remark: correlate by ``terminal_id``; on failure ``terminal_exited`` with error comes instead.
-        Cancelling drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
+        An interrupt drops the response only. Raises as ``Family`` says: ``InvalidCommand``,
         ``UnsupportedByServer``, ``RequestError``, ``RequestTimeout`` and others.
         """
 
@@ -3832,7 +3854,7 @@ def connect(url: str | OwnServer | ConnectOptions | Replay, **settings: Unpack[C
 
     ``client = connect(url)``, or ``with connect(url) as client:``, which closes it at
     the end. See ``AppServerClient.connect`` for what is sent and which errors are raised.
-    Cancelling ends the attempt.
+    An interrupt ends the attempt.
 
     Args:
         url: The address of the server; or a server of your own, from ``spawn_server``; or a
@@ -3841,7 +3863,7 @@ def connect(url: str | OwnServer | ConnectOptions | Replay, **settings: Unpack[C
             requires one. Where an option is also in ``url``, the one given by name wins.
 
     Raises:
-        InvalidOption: An option is not usable; raised at once, not when awaited.
+        InvalidOption: An option is not usable; raised at once.
         TypeError: There is no such option.
     """
 
@@ -3887,30 +3909,28 @@ def create_app_server_client(*, url: str, auth_token: str | None=None, **setting
 def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False) -> Batch[TurnResult]:
     """Waits for turns that were already sent, and returns their outcomes, in order.
 
-    Like ``asyncio.gather``, for turns in any conversations, and with what ``letta.map`` returns::
+    They may be of any conversations of one client. Gives what ``letta.map`` returns::
 
         batch = letta.gather(here.send("Check the tests."), there.send("Check the docs."))
         for item in batch:
             print(item.agent_id, "->", item.text if item.error is None else item.error)
 
-    Sends nothing. Resolves when the last turn has ended. A turn that did not end normally is an
-    item with an error, as in ``map``, although awaiting a turn from ``send`` gives its result.
-    Cancelling stops every turn that has not ended.
+    Sends nothing. Returns when the last turn has ended. A turn that did not end normally is an
+    item with an error, as in ``map``, although ``result`` of a turn from ``send`` gives that.
+    An interrupt stops every turn that has not ended.
 
     Args:
-        *turns: What ``Session.send`` and ``AppServerClient.send_turn`` returned, of any clients of
-            this event loop.
-        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
-            loop's thread with how many turns have ended, normally or not, and how many there are.
-            If it raises, that is logged.
+        *turns: What ``Session.send`` and ``AppServerClient.send_turn`` returned, all of one
+            client.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
+            with how many turns have ended, normally or not, and how many there are. If it
+            raises, that is logged.
         check: Whether the first turn that fails stops the others, and its error is raised. By
-            default its item has the error, and the others go on, as with ``asyncio.gather`` and
-            ``return_exceptions=True``.
+            default its item has the error, and the others go on.
 
     Raises:
-        InvalidOption: An argument is not a turn, or ``progress`` has an unusable value. No turn is
-            stopped.
-        WrongLoop: A turn belongs to another event loop.
+        InvalidOption: An argument is not a turn, they are of several clients, or ``progress``
+            has an unusable value. No turn is stopped.
         ForkedProcess: A client was made before a fork.
         LettaAppError: With ``check``, what ``Session.run`` would raise for the first turn that
             failed. Otherwise nothing that concerns one turn is raised: its item has the error, such
@@ -3924,8 +3944,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
     8 and 17), as ``AppServerClient.session`` and ``Session.run`` do. The agents take turns: the
-    first prompt goes to the first agent, the second to the second, and so on. Resolves when the
-    last turn has ended. Cancelling stops every turn that is running, and starts no more. The
+    first prompt goes to the first agent, the second to the second, and so on. Returns when the
+    last turn has ended. An interrupt stops every turn that is running, and starts no more. The
     conversations stay on the server. While the client is reconnecting, no further prompts begin;
     this lasts for at most ``recover_timeout`` seconds.
 
@@ -3935,9 +3955,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         agents: The ids of the agents; a single id need not be in a list.
         output_type: What each agent has to submit, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
-        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
-            loop's thread with how many prompts are done, failed or not, and how many there are. If
-            it raises, that is logged.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
+            with how many prompts are done, failed or not, and how many there are. If it raises,
+            that is logged.
         check: Whether the first prompt that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -3962,8 +3982,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
     8 and 17), as ``AppServerClient.session`` and ``Session.run`` do. The agents take turns: the
-    first prompt goes to the first agent, the second to the second, and so on. Resolves when the
-    last turn has ended. Cancelling stops every turn that is running, and starts no more. The
+    first prompt goes to the first agent, the second to the second, and so on. Returns when the
+    last turn has ended. An interrupt stops every turn that is running, and starts no more. The
     conversations stay on the server. While the client is reconnecting, no further prompts begin;
     this lasts for at most ``recover_timeout`` seconds.
 
@@ -3973,9 +3993,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         agents: The ids of the agents; a single id need not be in a list.
         output_type: What each agent has to submit, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
-        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
-            loop's thread with how many prompts are done, failed or not, and how many there are. If
-            it raises, that is logged.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
+            with how many prompts are done, failed or not, and how many there are. If it raises,
+            that is logged.
         check: Whether the first prompt that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -4000,8 +4020,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
     Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
     8 and 17), as ``AppServerClient.session`` and ``Session.run`` do. The agents take turns: the
-    first prompt goes to the first agent, the second to the second, and so on. Resolves when the
-    last turn has ended. Cancelling stops every turn that is running, and starts no more. The
+    first prompt goes to the first agent, the second to the second, and so on. Returns when the
+    last turn has ended. An interrupt stops every turn that is running, and starts no more. The
     conversations stay on the server. While the client is reconnecting, no further prompts begin;
     this lasts for at most ``recover_timeout`` seconds.
 
@@ -4011,9 +4031,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         agents: The ids of the agents; a single id need not be in a list.
         output_type: What each agent has to submit, as for ``Session.run``.
         limit: How many turns run at once; ``math.inf`` for all.
-        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
-            loop's thread with how many prompts are done, failed or not, and how many there are. If
-            it raises, that is logged.
+        progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
+            with how many prompts are done, failed or not, and how many there are. If it raises,
+            that is logged.
         check: Whether the first prompt that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -4038,7 +4058,7 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
     ``server = spawn_server()``, or ``with spawn_server() as server:``, which ends the
     server with the block. The command is run without a shell, with ``--listen ws://127.0.0.1:0``
     and the hash of a token that is made for this server (protocol section 4); then ``/readyz`` is
-    polled (section 3). Cancelling ends the server.
+    polled (section 3). An interrupt ends the server.
 
     Args:
         command: The program and its arguments; the arguments above are added.
@@ -4050,15 +4070,16 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
             option, if there is one. A joined server ends with its owner, not here.
         ready_timeout: Seconds in which the server has to answer.
         on_log: A function that is called with every line that the server prints, on either of its
-            outputs, from its start on. It is called on the loop's thread, with the line without its
-            line break. A line of more than 64 KiB comes in pieces. An exception in the function is
-            logged. If the loop lags more than 65,536 lines or 64 MiB behind, the oldest lines are
-            dropped, and a line says how many. The lines of a joined server go only to its owner.
+            outputs, from its start on. It is called in the client's thread for handlers, with
+            the line without its line break. A line of more than 64 KiB comes in pieces. An
+            exception in the function is logged. If it lags more than 65,536 lines or 64 MiB
+            behind, the oldest lines are dropped, and a line says how many. The lines of a
+            joined server go only to its owner.
 
     Raises:
-        InvalidOption: An option has an unusable value; raised at once, not when awaited, except for
+        InvalidOption: An option has an unusable value; raised at once, except for
             a ``cwd`` that does not exist.
-        TypeError: ``on_log`` is not a plain function; raised at once as well.
+        TypeError: ``on_log`` is not a plain function that takes a line; raised at once as well.
         ServerStartError: The server did not start; the message has the end of what it printed.
     """
 
