@@ -45,14 +45,18 @@ export async function shown(
   return undefined;
 }
 
+/**
+ * How a path begins at a root of another system, as that of a server in a WSL does for Windows: here it would be made
+ * part of something else.
+ */
+const ELSEWHERE = process.platform === "win32" ? /^\/(?!\/)/ : /^[A-Za-z]:[\\/]/;
+
 /** A path the server understands. */
 export function absolute(path: string): string {
   if (typeof path !== "string") {
     throw new InvalidOption(`cwd: expected a string, got ${String(path)}`);
   }
-  // Of a server on another system, as in a WSL; Windows would put a drive before it.
-  if (process.platform === "win32" && /^\/(?!\/)/.test(path)) return path;
-  return resolve(path);
+  return ELSEWHERE.test(path) ? path : resolve(path);
 }
 
 /** Whether it is that directory: the server tells it without symbolic links. */

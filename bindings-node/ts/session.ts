@@ -129,7 +129,7 @@ export class Session {
 
   /**
    * The decisions of the functions and policies given as `onApproval` in this session's turns, in order; see
-   * {@link audit}. Decisions made without one, by `approvals: "deny"` or `allow`, appear only in the events of
+   * {@link audit}. All others, by a word, by `allow` or by a handler of the client, appear only in the events of
    * the turn. The list holds the latest 4,096, or as many as have arguments of 64 MiB together;
    * `approvalsDropped` counts the others. An {@link audit} keeps all of them.
    */

@@ -214,7 +214,7 @@ def test_the_fixed_limits_of_python_are_the_documented_ones() -> None:
     assert fixed["characters of such a frame"] == str(_frames._CHARACTERS)
     told = "characters of what a tool raised, as the model is told"
     assert fixed[told] == str(_toolrun._LONGEST)
-    last = "the last lines of a started server that has ended, in Python and Node"
+    last = "the same, until they were handed over, in Python and Node"
     assert fixed[last] == f"{_serverlog._LINGER:g} s"
 
 

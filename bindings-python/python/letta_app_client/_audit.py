@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, overload
 
 from . import _native
 from ._decided import Decided
-from ._jobs import _drop
+from ._jobs import Later
 from ._json import encode
 from ._rule import Rule, described
 from ._said import kind_and_said
@@ -53,24 +53,6 @@ class AuditEntry:
     request_id: str = ""
     tool_call_id: str = ""
     runtime: Fields = field(default_factory=lambda: Fields({}))
-
-
-class _Later(Awaitable[Answered]):
-    """An answer that is not there yet, and that is kept when it is."""
-
-    def __init__(
-        self,
-        answer: Awaitable[Answered],
-        kept: Callable[[Awaitable[Answered]], Coroutine[Any, Any, Answered]],
-    ) -> None:
-        self._answer, self._kept = answer, kept
-
-    def __await__(self) -> Generator[Any, Any, Answered]:
-        return self._kept(self._answer).__await__()
-
-    def close(self) -> None:
-        """Nobody will await it."""
-        _drop(self._answer)
 
 
 class Audit(Sequence[AuditEntry]):
@@ -125,7 +107,7 @@ class Audit(Sequence[AuditEntry]):
             self._keep(request, by, error=kind_and_said(error))
             raise
         if inspect.isawaitable(answer):
-            return _Later(answer, functools.partial(self._later, request, by))
+            return Later(answer, functools.partial(self._later, request, by))
         self._keep(request, by, answer)
         return answer
 

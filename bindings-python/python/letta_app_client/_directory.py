@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -55,11 +56,17 @@ async def shown(
     return None
 
 
+_ELSEWHERE = re.compile("/(?!/)" if os.name == "nt" else r"[A-Za-z]:[\\/]")
+"""How a path begins at a root of another system, as that of a server in a WSL does for Windows.
+
+Here it would be made part of something else.
+"""
+
+
 def absolute(path: str | os.PathLike[str]) -> str:
     """A path the server understands."""
     given = expect_path("cwd", path)
-    if os.name == "nt" and given.startswith("/") and not given.startswith("//"):
-        # Of a server on another system, as in a WSL; Windows would put a drive before it.
+    if _ELSEWHERE.match(given):
         return given
     return os.path.abspath(given)  # noqa: PTH100 - keeps symbolic links, takes out ``..``
 

@@ -11,7 +11,7 @@ from ._jobs import _is_async
 from ._loops import logger
 from ._raised import is_exit
 
-__all__ = ["Handlers", "expect_plain", "expect_taking"]
+__all__ = ["Handlers", "expect_plain", "expect_taking", "problem_of_call"]
 
 P = ParamSpec("P")
 
@@ -31,23 +31,28 @@ def expect_plain(name: str, handler: object) -> None:
 def expect_taking(name: str, handler: Callable[..., object], takes: tuple[str, ...]) -> None:
     """Checks that a handler can be called with what it will be called with.
 
-    Otherwise it would fail for every frame, where nobody waits for it. What has no signature, as
-    some functions that are written in C, is taken as it is.
-
     Raises:
         TypeError: It cannot.
     """
+    if (problem := problem_of_call(handler, takes)) is not None:
+        raise TypeError(f"{name}: {problem}")
+
+
+def problem_of_call(function: Callable[..., object], takes: tuple[str, ...]) -> str | None:
+    """Why a function cannot be called with what it will be called with, if it cannot.
+
+    Otherwise it would fail for every frame, where nobody waits for it. What does not tell its
+    signature, as some functions that are written in C, is taken as it is.
+    """
     try:
-        signature = inspect.signature(handler)
-    except (TypeError, ValueError):
-        return
+        signature = inspect.signature(function)
+    except Exception:  # noqa: BLE001 - of the function's own, as an annotation that is not there
+        return None
     try:
         signature.bind(*takes)
     except TypeError as error:
-        words = " and ".join(takes)
-        raise TypeError(
-            f"{name}: expected a function that can be called with {words}: {error}"
-        ) from None
+        return f"expected a function that can be called with {' and '.join(takes)}: {error}"
+    return None
 
 
 class Handlers(Generic[P]):

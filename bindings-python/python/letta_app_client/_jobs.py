@@ -7,14 +7,16 @@ import functools
 import inspect
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable
+from typing import Any, ClassVar, TypeVar
 
 from ._loops import Loop, logger
 from ._raised import is_cancellation
 from ._said import said
 
-__all__ = ["Job", "Jobs"]
+__all__ = ["Job", "Jobs", "Later"]
+
+T = TypeVar("T")
 
 
 def _is_async(function: object) -> bool:
@@ -28,8 +30,25 @@ def _is_async(function: object) -> bool:
 
 def _drop(output: object) -> None:
     """Lets go of what nobody will await, without the warning that it never was."""
-    if inspect.isawaitable(output) and callable(close := getattr(output, "close", None)):
-        close()
+    if inspect.iscoroutine(output) or isinstance(output, Later):
+        output.close()
+
+
+class Later(Awaitable[T]):
+    """What comes of something that is awaited later, if it is."""
+
+    def __init__(
+        self, inner: Awaitable[T], work: Callable[[Awaitable[T]], Coroutine[Any, Any, T]]
+    ) -> None:
+        """``work`` awaits ``inner``."""
+        self._inner, self._work = inner, work
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._work(self._inner).__await__()
+
+    def close(self) -> None:
+        """Nobody will await it."""
+        _drop(self._inner)
 
 
 class Jobs:

@@ -288,8 +288,6 @@ class AppServerClient(Commands):
             "conversation_id": conversation_id,
             "create_conversation": create_conversation,
         }
-        if fields is not None:
-            expect("fields", fields, "a mapping", (Mapping,))
         start = {name: value for name, value in given.items() if value is not None}
         start |= {"mode": mode, **(fields or {})}
         return Opening(self, start, cwd, tools, settings, check=check)

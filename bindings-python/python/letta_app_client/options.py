@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypedDict
 
 from . import _native
 from ._checks import expect, expect_text
+from ._handlers import problem_of_call
 from ._jobs import _is_async
 from ._limits import at_most
 from .errors import InvalidOption
@@ -212,7 +212,8 @@ class ConnectOptions:
             ``Reconnect()``. Runtimes that this client had started are started again with their
             tools, others are subscribed to again, and watched files are watched again. Commands are
             never repeated: what was in flight fails. The client gives up when the server refuses
-            the token, or after ``max_attempts`` failures. A first connection that fails is not
+            the token, or split channels where ``transport`` is ``"split"``, or after
+            ``max_attempts`` failures. A first connection that fails is not
             retried.
         standby: Whether to keep a second connection to the same server, which takes over when the
             first one is lost. A running turn then goes on, whereas the server cancels a turn that
@@ -297,9 +298,7 @@ class ConnectOptions:
             expect("tls", self.tls, "TlsOptions", (TlsOptions,))
         expect("reconnect", self.reconnect, "Reconnect, True or False", (Reconnect, bool))
         expect("standby", self.standby, "True or False", (bool,))
-        if isinstance(self.redact, Iterator):
-            # It gives its names once.
-            object.__setattr__(self, "redact", tuple(self.redact))
+        object.__setattr__(self, "redact", _redaction(self.redact))
         _check_recording(self.record, self.redact)
         for name in ("external_tool_concurrency", "max_pending_requests"):
             count = getattr(self, name)
@@ -315,34 +314,31 @@ class ConnectOptions:
 def _check_recording(record: object, redact: Iterable[str] | Redactor | None) -> None:
     if record is not None and not isinstance(record, RecordOptions):
         expect("record", record, "a path or RecordOptions", (str, os.PathLike))
-    if redact is not None and not callable(redact):
-        # One text is an iterable of its letters, which nobody means.
-        if isinstance(redact, (str, bytes)):
-            expect("redact", redact, "a function or names of fields", ())
-        expect("redact", redact, "a function or names of fields", (Iterable,))
-        for each in redact:
-            expect_text("redact", each)
-    if _is_async(redact):
-        # What it returns is no frame yet, and nobody waits for it.
-        raise InvalidOption("redact: expected a function that returns the frame, got an async one")
-    if callable(redact):
-        _check_redactor(redact)
     if redact is not None and record is None:
         raise InvalidOption("redact: there is no recording; pass record too")
 
 
-def _check_redactor(redactor: Redactor) -> None:
-    """Demands that it takes what it is given: otherwise it would fail at each frame."""
-    try:
-        signature = inspect.signature(redactor)
-    except (TypeError, ValueError):
-        return  # of a function in C that does not say
-    try:
-        signature.bind({}, "send")
-    except TypeError as error:
-        raise InvalidOption(
-            f"redact: expected a function that takes the frame and its direction, got {signature}"
-        ) from error
+def _redaction(redact: Any) -> tuple[str, ...] | Redactor | None:
+    """What is kept of a redactor, or of names.
+
+    An iterator gives its names once, and a view of a mapping cannot be pickled.
+    """
+    if _is_async(redact):
+        # What it returns is no frame yet, and nobody waits for it.
+        raise InvalidOption("redact: expected a function that returns the frame, got an async one")
+    if redact is None:
+        return None
+    if callable(redact):
+        if problem := problem_of_call(redact, ("the frame", "its direction")):
+            raise InvalidOption(f"redact: {problem}")
+        return redact
+    # One text is an iterable of its letters, which nobody means, and a mapping is one of its keys.
+    if isinstance(redact, (str, bytes, Mapping)) or not isinstance(redact, Iterable):
+        expect("redact", redact, "a function or names of fields", ())
+    names = tuple(redact)
+    for each in names:
+        expect_text("redact", each)
+    return names
 
 
 def _without_secrets(url: str) -> str:

@@ -190,9 +190,9 @@ class Session(Rich):
         """What was decided on permissions in this session's turns: when, by whom, and why not.
 
         Lists the decisions of the functions and policies given as ``approvals``, in order.
-        Decisions made without one, by ``"deny"`` or ``allow``, appear only in the events of the
-        turn. The list holds the latest 4,096, or as many as have requests of 64 MiB together;
-        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all of them.
+        All others, by a word, by ``allow`` or by a handler of the client, appear only in the
+        events of the turn. The list holds the latest 4,096, or as many as have requests of 64 MiB
+        together; ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all of them.
         """
         return self._decided.entries()
 

@@ -29,9 +29,9 @@ pub(crate) use output::KEPT_LINES;
 use output::Output;
 pub use output::{OnLine, Printed};
 use patience::Patience;
-#[cfg(test)]
-pub(crate) use process::END_WAIT;
 use process::Process;
+#[cfg(test)]
+pub(crate) use process::{END_WAIT, NOTE_WAIT};
 pub use stop::StopStart;
 
 /// How to start a server.

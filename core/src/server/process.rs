@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 pub(crate) const END_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the one sign of an end may come after the other: that the process has ended, and that its output has.
-const NOTE_WAIT: Duration = Duration::from_secs(1);
+pub(crate) const NOTE_WAIT: Duration = Duration::from_secs(1);
 
 /// What a shell ends with that has not found the program.
 const NOT_FOUND: i32 = 127;

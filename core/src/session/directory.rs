@@ -79,7 +79,7 @@ async fn shown(statuses: &mut Messages, wanted: &str) -> Option<String> {
 
 /// A path the server understands, as it would show it.
 pub(super) fn absolute(path: &Path) -> Result<String, Error> {
-    if let Some(path) = path.to_str().filter(|path| cfg!(windows) && is_of_unix(path)) {
+    if let Some(path) = path.to_str().filter(|path| is_elsewhere(path)) {
         return Ok(path.to_owned());
     }
     let invalid = |what: String| Error::new(ErrorKind::InvalidOption, format!("cwd: {what}"));
@@ -88,9 +88,14 @@ pub(super) fn absolute(path: &Path) -> Result<String, Error> {
     text.ok_or_else(|| invalid(format!("expected a path of Unicode text, got {}", path.display())))
 }
 
-/// Whether a path begins at the root of a server on another system, as in a WSL; Windows would put a drive before it.
-fn is_of_unix(path: &str) -> bool {
-    path.starts_with('/') && !path.starts_with("//")
+/// Whether a path begins at a root of another system, as that of a server in a WSL does for Windows: here it would be made
+/// part of something else.
+fn is_elsewhere(path: &str) -> bool {
+    if cfg!(windows) {
+        path.starts_with('/') && !path.starts_with("//")
+    } else {
+        matches!(path.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
+    }
 }
 
 /// Whether two paths are one directory, as far as can be seen from here: the server reports it without

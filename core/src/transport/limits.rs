@@ -21,7 +21,7 @@ use crate::pages::PAGE;
 use crate::policy::{KEPT_BYTES, KEPT_DECISIONS};
 use crate::protocol::depth::MAX_DEPTH;
 use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
-use crate::server::{END_WAIT, KEPT_LINES, MAX_LINE, ServerOptions};
+use crate::server::{END_WAIT, KEPT_LINES, MAX_LINE, NOTE_WAIT, ServerOptions};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 use crate::tool::LONGEST;
 
@@ -146,6 +146,7 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("a line that a started server prints", size(MAX_LINE)),
         ("its last lines, for `output()` and errors", number(KEPT_LINES)),
         ("a started server that is closed, until it has ended", time(END_WAIT)),
+        ("the last lines of a started server that has ended, until they are read", time(NOTE_WAIT)),
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
         (
@@ -163,10 +164,7 @@ fn limits() -> BTreeMap<&'static str, String> {
 fn of_others() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         // These are of the packages: Python's tests compare them.
-        (
-            "the last lines of a started server that has ended, in Python and Node",
-            time(Duration::from_secs(2)),
-        ),
+        ("the same, until they were handed over, in Python and Node", time(Duration::from_secs(2))),
         ("rows of a frame that a tool returns, in Python", number(200)),
         ("characters of such a frame", number(20_000)),
         // These are of the command line, which a build may lack: `command_line` compares them.
