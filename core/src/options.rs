@@ -47,7 +47,7 @@ impl Default for TlsOptions {
 pub(crate) const SERVERS_LIMIT: usize = 100 * 1024 * 1024;
 
 /// What is no wait but the end of it: an infinite time of Python or Node is at least as long.
-const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
+pub(crate) const ENDLESS: Duration = Duration::from_secs(365 * 86_400);
 
 /// Everything that can be set before connecting, through methods or in its fields. Times are limits unless their text
 /// says that they are waits. An unusable value is refused by [`crate::Client::new`].

@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use letta_app_client::engine::{Channel, Delivery};
+use letta_app_client::engine::{Channel, Command, Delivery};
 use letta_app_client::protocol::Text;
-use letta_app_client::{Error, ErrorKind, InputDelivery, TurnOptions, TurnStatus};
+use letta_app_client::{Approvals, Error, ErrorKind, InputDelivery, TurnOptions, TurnStatus};
 use serde_json::{Value, json};
 use support::{Lab, runtime};
 
@@ -167,4 +167,59 @@ fn a_stream_socket_that_took_nothing_with_it_changes_nothing() {
     assert!(lab.sent().is_empty());
     let result = lab.one_end().1.turn();
     assert_eq!((&*result.text, result.delivery), ("2 3 5 ", InputDelivery::Sent));
+}
+
+#[test]
+fn a_turn_that_is_stopped_ends_as_stopped_although_events_are_missing() {
+    let mut lab = lost_and_back();
+    status(&mut lab, 6, "SENDING_API_REQUEST");
+    lab.pass(0.3);
+    lab.command(Command::Abort { token: 1 });
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
+    // The status comes before the mark of the abort (section 15).
+    status(&mut lab, 7, "WAITING_ON_INPUT");
+    let mark = json!({ "message_type": "status", "message": "Interrupted", "level": "warning" });
+    delta(&mut lab, 8, &mark);
+    lab.pass(3.0);
+    let result = lab.one_end().1.turn();
+    assert_eq!(result.status, Some(TurnStatus::Aborted));
+    assert!(lab.sent().is_empty());
+}
+
+#[test]
+fn a_turn_that_nobody_waits_for_keeps_its_place_when_events_are_missing() {
+    let mut lab = split();
+    let options = TurnOptions { approvals: Some(Approvals::Deny), ..TurnOptions::default() };
+    lab.turn(1, "m", options);
+    status(&mut lab, 1, "SENDING_API_REQUEST");
+    lab.command(Command::Detach { token: 1 });
+    let error = Error::new(ErrorKind::Disconnected, "the stream was cut");
+    lab.engine.handle_stream_lost(lab.now, &error);
+    status(&mut lab, 4, "SENDING_API_REQUEST");
+    lab.pass(0.3);
+    lab.sent();
+    let request =
+        json!({ "subtype": "can_use_tool", "tool_name": "Bash", "input": {}, "tool_call_id": "c" });
+    take(
+        &mut lab,
+        5,
+        json!({ "type": "control_request", "request_id": "perm-c", "request": request }),
+    );
+    assert_eq!(lab.sent()[0]["payload"]["decision"]["behavior"], "deny");
+}
+
+#[test]
+fn a_gap_is_noticed_also_where_there_is_no_room_to_wait_for_it() {
+    let mut lab = lost_and_back();
+    for seq in 6..1033 {
+        says(&mut lab, seq);
+    }
+    let end = json!({ "message_type": "stop_reason", "run_id": "r", "stop_reason": "end_turn" });
+    delta(&mut lab, 1033, &end);
+    status(&mut lab, 1034, "WAITING_ON_INPUT");
+    lab.pass(0.3);
+    let all: String = (2..1033).map(|seq| format!("{seq} ")).collect();
+    find_again(&mut lab, &all);
+    let result = lab.one_end().1.turn();
+    assert_eq!((&result.text, result.delivery), (&all, InputDelivery::Recovered));
 }

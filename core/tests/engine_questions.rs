@@ -316,6 +316,30 @@ fn what_the_turn_of_such_a_call_asks_later_is_decided_as_the_input_behind_it_say
 }
 
 #[test]
+fn a_queued_input_whose_call_has_ended_with_another_turns_question_asks_later_as_nobodys() {
+    let mut lab = joined();
+    asking(&mut lab, &[]);
+    queued(&mut lab, 1, options(Approvals::Raise));
+    assert_eq!(lab.one_end().1.error().kind(), ErrorKind::ApprovalRequired);
+    lab.event(
+        "update_device_status",
+        json!({ "device_status": { "pending_control_requests": [] } }),
+    );
+    // It is in the server's queue all the same, and has its turn.
+    lab.run("r2", &["m"]);
+    lab.run_at("WAITING_ON_APPROVAL", "r2", &["m"]);
+    lab.event("control_request", request("Bash"));
+    lab.sent();
+    lab.turn(2, "m2", options(Approvals::Deny));
+    lab.accept(2, "queued");
+    let item = json!({ "id": "q-2", "client_message_id": "m2", "kind": "message" });
+    lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
+    let sent = lab.sent();
+    let last = sent.last().unwrap();
+    assert_eq!(last["payload"]["decision"]["behavior"], "deny");
+}
+
+#[test]
 fn an_input_that_is_to_decide_by_hand_is_told_what_it_waits_behind() {
     let mut lab = joined();
     asking(&mut lab, &[]);

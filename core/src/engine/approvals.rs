@@ -50,7 +50,7 @@ pub(crate) struct Approval {
 impl Approval {
     /// Whether nobody has answered it.
     pub(crate) fn is_open(&self) -> bool {
-        self.answered.is_none()
+        self.answered.is_none() && self.said.is_none()
     }
 
     /// Whether a handler works on it, and may take time.
@@ -174,7 +174,7 @@ impl Runtime {
             let known = &mut self.approvals[index];
             if std::mem::take(&mut known.unsure) {
                 // The answer was lost with its connection.
-                (known.asked, known.answered) = (None, None);
+                (known.asked, known.answered, known.said) = (None, None, None);
                 self.ask_next(ctx);
             }
             return;
@@ -249,12 +249,7 @@ impl Runtime {
             let decision = approval.answered.or(said).map(str::to_owned);
             let request_id = approval.request_id;
             let event = TurnEvent::ApprovalDecided { request_id, decision };
-            self.tell_ours(&event, ctx);
-            self.tell_those(
-                |turn| !turn.is_ours() && approval.told.contains(&turn.token),
-                &event,
-                ctx,
-            );
+            self.tell_all(&approval.told, &event, ctx);
         }
         self.ask_next(ctx);
     }
@@ -278,6 +273,11 @@ impl Runtime {
         }
     }
 
+    /// Tells what became of a question: turns that run, and those that were told of it.
+    fn tell_all(&self, told: &[Token], event: &TurnEvent, ctx: &mut Context) {
+        self.tell_those(|turn| turn.is_ours() || told.contains(&turn.token), event, ctx);
+    }
+
     /// Tells turns of what they wait behind, where that is theirs to decide on.
     fn tell_those_behind(&mut self, ctx: &mut Context) {
         for index in 0..self.approvals.len() {
@@ -287,6 +287,9 @@ impl Runtime {
             }
             let mut behind = self.concerned_behind(open, ctx);
             behind.retain(|token| !open.told.contains(token));
+            if behind.is_empty() {
+                continue;
+            }
             let (request_id, frame) = (open.request_id.clone(), open.frame.clone());
             let event = TurnEvent::ApprovalRequested { request_id, frame };
             self.tell_those(|turn| behind.contains(&turn.token), &event, ctx);
@@ -367,14 +370,21 @@ impl Runtime {
 
     /// A command of the program may be the answer to a question: then it is this client that decides. Whether the
     /// server takes it is for whoever sends it to see.
-    pub(crate) fn note_own_answer(&mut self, command: &str) {
+    pub(crate) fn note_own_answer(&mut self, command: &str, ctx: &mut Context) {
         if self.approvals.is_empty() {
             return;
         }
         if let Some(OwnAnswer { input, request_id, behavior }) = OwnAnswer::read(command)
-            && let Some(open) = self.approvals.iter_mut().find(|it| it.request_id == request_id)
+            && let Some(open) =
+                self.approvals.iter_mut().find(|it| it.request_id == request_id && it.is_open())
         {
             open.said = Some((input, behavior));
+            // Nobody else has to.
+            if let Some(asked) = open.asked.take() {
+                ctx.approvers.take(asked.ask);
+                ctx.deliveries.push_back(asked.over(None));
+            }
+            self.ask_next(ctx);
         }
     }
 
@@ -383,6 +393,7 @@ impl Runtime {
         &mut self,
         input: &str,
         text: &Text,
+        ctx: &mut Context,
     ) -> Result<(), serde_json::Error> {
         let is_its = |(id, _): &(Option<String>, _)| id.as_deref() == Some(input);
         let said = self.approvals.iter_mut().find(|it| it.said.as_ref().is_some_and(is_its));
@@ -390,6 +401,7 @@ impl Runtime {
             && !serde_json::from_str::<InputAcceptedFrame>(text)?.accepted
         {
             approval.said = None;
+            self.ask_next(ctx);
         }
         Ok(())
     }
@@ -397,10 +409,11 @@ impl Runtime {
     /// The server did not take an answer: somebody else was first, or the question is gone.
     pub(crate) fn answer_refused(&mut self, answer: Answer, reason: &str, ctx: &mut Context) {
         let Answer { request_id, asked, .. } = answer;
-        self.approvals.retain(|open| open.request_id != request_id);
-        let (id, reason) = (request_id.clone(), reason.to_owned());
-        let event = TurnEvent::ApprovalRefused { request_id: id, reason: reason.clone() };
-        self.tell_ours(&event, ctx);
+        let refused = self.approvals.iter().position(|open| open.request_id == request_id);
+        let told = refused.map(|index| self.approvals.remove(index).told).unwrap_or_default();
+        let reason = reason.to_owned();
+        let event = TurnEvent::ApprovalRefused { request_id, reason: reason.clone() };
+        self.tell_all(&told, &event, ctx);
         ctx.deliveries.extend(asked.map(|asked| asked.over(Some(reason))));
         self.ask_next(ctx);
     }
@@ -408,7 +421,7 @@ impl Runtime {
     /// The connection is gone; answers that were sent on it may not have arrived.
     pub(crate) fn doubt_answers(&mut self) {
         for approval in &mut self.approvals {
-            approval.unsure = approval.answered.is_some();
+            approval.unsure = !approval.is_open();
         }
     }
 
@@ -444,9 +457,8 @@ impl Runtime {
             }
             if self.take_back(token) {
                 self.turns[turn].delivery = InputDelivery::Undelivered;
-            }
-            if self.turns[turn].is_ours() {
-                self.approvals[index].is_with_caller = true;
+            } else {
+                self.approvals[index].is_with_caller |= self.turns[turn].is_ours();
                 self.leave_asking(turn);
             }
             match approvals {

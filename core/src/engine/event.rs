@@ -123,8 +123,8 @@ pub enum TurnEvent {
         /// How long the server waits before it, in milliseconds.
         delay_ms: Option<u64>,
     },
-    /// The connection was lost, and the turn goes on with a new one. No event reports what was said in
-    /// between, but the result contains it.
+    /// The connection was lost, or the stream socket of a server with two (section 2.1), and the turn goes on with a new
+    /// one. No event reports what was said in between, but the result contains it.
     Resumed,
     /// The runtime's loop status changed.
     Status {

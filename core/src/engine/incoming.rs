@@ -46,6 +46,9 @@ impl Engine {
 
     /// Processes frames that waited for others, as far as their turn has come.
     pub(super) fn process_ready(&mut self) {
+        if self.sequence.has_passed_over() {
+            self.passed_over();
+        }
         while let Some((channel, text)) = self.sequence.ready(self.ctx.now) {
             if let Ok(envelope) = Envelope::read(&text) {
                 self.process(channel, &envelope, &mut None, &text);
@@ -154,7 +157,7 @@ impl Engine {
         let Some(answer) = self.ctx.approvers.confirmed(id) else {
             if let Some(scope) = &envelope.runtime {
                 let runtime = self.runtimes.get(&scope.agent_id, &scope.conversation_id);
-                runtime.own_answer_accepted(id, text)?;
+                runtime.own_answer_accepted(id, text, &mut self.ctx)?;
             }
             return Ok(false);
         };

@@ -101,6 +101,7 @@ pub(crate) use sequence::{PATIENCE as GAP_WAIT, ROOM as BEHIND_GAP};
 use settle::Settle;
 #[cfg(test)]
 pub(crate) use shadow::{STANDBY_BYTES, STANDBY_EVENTS};
+use split::StreamLost;
 use standby::Standby;
 pub use submission::{NextStep, Submission};
 use tools::ToolCalls;
@@ -137,8 +138,7 @@ pub struct Engine {
     /// The turn of each input that waits for its answer.
     inputs: HashMap<String, Token>,
     sequence: Sequence,
-    /// Why the stream socket of this connection was lost, if it was.
-    stream_lost: Option<Error>,
+    stream_lost: Option<StreamLost>,
     shapes: Shapes,
     counters: Counters,
     /// How many frames had come when the connection was opened.
@@ -371,9 +371,7 @@ impl Engine {
         self.ctx.now = now;
         self.link.due(now);
         self.standby.link.due(now);
-        if self.sequence.due(now) {
-            self.passed_over();
-        }
+        self.sequence.due(now);
         self.process_ready();
         while let Some(timer) = self.ctx.timers.due(now) {
             match timer {
@@ -416,7 +414,7 @@ impl Engine {
             Some((agent, conversation)) => {
                 let runtime = self.runtimes.get(&agent, &conversation);
                 if !settles {
-                    runtime.note_own_answer(&text);
+                    runtime.note_own_answer(&text, &mut self.ctx);
                 }
                 runtime.submit(text, settles, call, &mut self.ctx);
             }

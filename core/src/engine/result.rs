@@ -115,7 +115,8 @@ pub enum InputDelivery {
     /// It was sent once, and the connection held.
     #[default]
     Sent,
-    /// The connection was lost; the result contains what the server has stored, which may be incomplete.
+    /// The connection was lost, or events with the stream socket of a server with two; the result contains what the server
+    /// has stored, which may be incomplete.
     Recovered,
     /// The connection was lost, the stored conversation proved that the input had not arrived, and it was sent
     /// again: this is the outcome of that.

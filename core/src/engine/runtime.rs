@@ -197,8 +197,8 @@ impl Runtime {
     /// A turn goes on of which something is missing.
     pub(crate) fn mark_gap(&mut self, index: usize, cut: Cut, ctx: &mut Context) {
         let turn = &mut self.turns[index];
-        turn.resumed = Some(Box::new(cut));
-        if turn.options.events {
+        let is_first = turn.resumed.replace(Box::new(cut)).is_none();
+        if is_first && turn.options.events {
             ctx.deliveries.push_back(Delivery::turn_event(turn.token, TurnEvent::Resumed));
         }
     }

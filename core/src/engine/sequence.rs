@@ -67,6 +67,7 @@ pub(crate) struct Sequence {
     waiting: BTreeMap<u64, (Channel, Text)>,
     /// The last events, each in the place of its number.
     seen: Vec<Print>,
+    passed_over: bool,
     /// When to stop waiting for the first gap; none while nothing waits.
     pub(crate) deadline: Option<Duration>,
 }
@@ -115,13 +116,19 @@ impl Sequence {
         Some(frame)
     }
 
-    /// Passes over the gap when its time is up. Says whether it was.
-    pub(crate) fn due(&mut self, now: Duration) -> bool {
-        let is_over = self.deadline.is_some_and(|at| at <= now) && self.give_up();
+    /// Passes over the gap when its time is up.
+    pub(crate) fn due(&mut self, now: Duration) {
+        if self.deadline.is_some_and(|at| at <= now) {
+            self.give_up();
+        }
         if !self.waiting.is_empty() {
             self.deadline.get_or_insert(now + PATIENCE);
         }
-        is_over
+    }
+
+    /// Whether a gap was passed over; said once.
+    pub(crate) fn has_passed_over(&mut self) -> bool {
+        std::mem::take(&mut self.passed_over)
     }
 
     /// Passes over the gap: what waits behind it comes out in order. `false` when nothing waits.
@@ -129,6 +136,7 @@ impl Sequence {
         self.deadline = None;
         let Some((first, _)) = self.waiting.first_key_value() else { return false };
         self.next = *first;
+        self.passed_over = true;
         true
     }
 }
@@ -166,8 +174,10 @@ mod tests {
         sequence.start(true);
         assert_eq!(feed(&mut sequence, 0, &[1, 3, 5]), [1]);
         assert_eq!(sequence.deadline, Some(PATIENCE));
-        assert!(!sequence.due(PATIENCE / 2));
-        assert!(sequence.due(PATIENCE));
+        sequence.due(PATIENCE / 2);
+        assert!(!sequence.has_passed_over());
+        sequence.due(PATIENCE);
+        assert!(sequence.has_passed_over() && !sequence.has_passed_over());
         assert_eq!(feed(&mut sequence, 250, &[]), [0_u64; 0]);
         let ready = sequence.ready(PATIENCE).map(|(_, text)| text.to_string());
         assert_eq!(ready.as_deref(), Some("3"));

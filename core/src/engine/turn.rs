@@ -26,7 +26,7 @@ pub enum Approvals {
     /// Nobody is asked: the permission is denied with a reason, and the turn goes on.
     Deny,
     /// A handler of the client answers. If there is none, the permission is denied with a reason, and the turn goes
-    /// on. The default in a session.
+    /// on. The default in a session, whose own tools then run unasked.
     AskOrDeny,
     /// A handler of the client answers. If there is none, the call fails with [`ErrorKind::ApprovalRequired`];
     /// the turn goes on once somebody answers.

@@ -3,12 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::stop::StopStart;
+use crate::options::ENDLESS;
 
 /// How often a wait looks whether anybody wants its end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-
-/// No limit is too long to be added to a clock.
-const LONGEST: Duration = Duration::from_secs(86_400 * 365);
 
 /// Until its time is over, or somebody stops it.
 #[derive(Debug, Clone)]
@@ -19,7 +17,7 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new(time: Duration, stop: &StopStart) -> Self {
-        Self { deadline: Instant::now() + time.min(LONGEST), stop: stop.clone() }
+        Self { deadline: Instant::now() + time.min(ENDLESS), stop: stop.clone() }
     }
 
     /// The same, and not longer than this from now on.

@@ -45,9 +45,6 @@ impl Connecting {
 
     /// Whose time is over.
     pub(super) fn overdue(&mut self, now: Instant) -> Vec<Token> {
-        if self.until().is_none_or(|until| until > now) {
-            return Vec::new();
-        }
         self.take_where(|until| until.is_some_and(|until| until <= now))
     }
 

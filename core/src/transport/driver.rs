@@ -18,7 +18,7 @@ use super::standby::{Standby, StandbyEvent};
 use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
-use crate::options::{ConnectOptions, Endpoint};
+use crate::options::{ConnectOptions, ENDLESS, Endpoint};
 use crate::protocol::Text;
 use crate::shared::Shared;
 use crate::state::State;
@@ -349,8 +349,8 @@ impl<S: Sink> Driver<S> {
             return;
         }
         let again = self.engine.will_reconnect();
-        let until = again.then(|| Instant::now().checked_add(self.target.options.connect_timeout));
-        self.connecting.add(token, until.flatten());
+        let wait = self.target.options.connect_timeout.min(ENDLESS);
+        self.connecting.add(token, again.then(|| Instant::now() + wait));
         if self.attempt.is_some() {
             return;
         }

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::options::ConnectOptions;
-
-/// Longer waits than this are not told apart, so that sums of times cannot overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+use crate::options::{ConnectOptions, ENDLESS};
 
 /// How long the ping after a sleep of the machine may stay unanswered: by then most connections are gone
 /// without a word, and nobody wants to wait for twice the usual time.
@@ -40,8 +37,8 @@ pub(super) struct KeepAlive {
 impl KeepAlive {
     pub(super) fn new(now: Instant, options: &ConnectOptions) -> Self {
         Self {
-            interval: options.keepalive_interval.min(LONGEST),
-            timeout: options.keepalive_timeout.min(LONGEST),
+            interval: options.keepalive_interval.min(ENDLESS),
+            timeout: options.keepalive_timeout.min(ENDLESS),
             heard: now,
             pinged: false,
             answer_by: None,

@@ -109,8 +109,13 @@ impl Engine {
         self.watch_cuts();
     }
 
-    pub(crate) fn cut_where(&mut self, wanted: impl Fn(&Runtime, &Turn) -> bool, error: &Error) {
-        let mut cut = Vec::new();
+    /// Takes out turns that are to be looked for. Returns where they were.
+    pub(crate) fn cut_where(
+        &mut self,
+        wanted: impl Fn(&Runtime, &Turn) -> bool,
+        error: &Error,
+    ) -> HashSet<Place> {
+        let (mut cut, mut places) = (Vec::new(), HashSet::new());
         for runtime in self.runtimes.all() {
             let place = (runtime.agent_id.clone(), runtime.conversation_id.clone());
             let turns = runtime.cut_turns_where(&wanted, error, &mut self.ctx);
@@ -125,7 +130,9 @@ impl Engine {
             let runs = turn.runs.clone();
             let cut = Cut { runs, ..Cut::new(turn, request_id, partial, end, error) };
             self.recovery.add(&place, cut, self.ctx.now);
+            places.insert(place);
         }
+        places
     }
 
     /// The timers of a lost connection are gone; those of what is looked for are set again.
