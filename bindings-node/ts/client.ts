@@ -492,7 +492,7 @@ export class AppServerClient extends DocumentedClient {
    *
    * @throws at once whatever keeps the input from being sent: {@link InvalidCommand}, {@link InvalidOption},
    * {@link MessageTooLarge}, {@link Disconnected}, {@link ClientClosed}, and {@link AbortError} for a signal
-   * that is already aborted. But for {@link TooManyRequests}, with which the turn rejects.
+   * that is already aborted. With {@link TooManyRequests} the turn rejects.
    */
   sendTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Turn {
     return this.#turns.send(this.#sending.turnInput(command), options);

@@ -158,10 +158,13 @@ export function followed<T>(
       end: (error) => inbox.end(error),
     });
   } catch (error) {
-    if (inbox.over) return inbox;
+    if (!(error instanceof ClientClosed)) {
+      inbox.leave();
+      throw error;
+    }
     // Whoever reads is told of a closed client where it is told of all that goes wrong: at the first step.
-    inbox.leave(error instanceof ClientClosed ? error : undefined);
-    if (!(error instanceof ClientClosed)) throw error;
+    if (!inbox.over) inbox.leave(error);
+    return inbox;
   }
   // Its signal was aborted before.
   if (inbox.over) off();

@@ -1,7 +1,6 @@
 /** Lists that come in pages. */
 
-import { checkedObject, checkedOptions, type NamesOf } from "./checks.js";
-import { describe } from "./describe.js";
+import { checkedObject, checkedOptions, type NamesOf, show } from "./checks.js";
 import { InvalidOption, RequestError } from "./errors.js";
 import { REQUEST_NAMES, type RequestOptions } from "./options.js";
 import type { JsonObject } from "./protocol.js";
@@ -35,7 +34,7 @@ interface Paging {
 export function pageOptions(options: PageOptions, known: object = PAGE_NAMES): Paging {
   const { pageSize: limit = 50, signal, timeoutMs } = checkedOptions(options, known);
   if (!Number.isInteger(limit) || limit < 1) {
-    throw new InvalidOption(`pageSize: expected a whole number above 0, got ${describe(limit)}`);
+    throw new InvalidOption(`pageSize: expected a whole number above 0, got ${show(limit)}`);
   }
   return { limit, request: { signal, timeoutMs } };
 }
@@ -43,6 +42,9 @@ export function pageOptions(options: PageOptions, known: object = PAGE_NAMES): P
 /** The same for a list of the REST API, with its query. */
 export function listOptions(options: ListOptions): Paging & { query: JsonObject } {
   const paging = pageOptions(options, LIST_NAMES);
+  if (Array.isArray(options.query)) {
+    throw new InvalidOption(`query: expected an object, got ${show(options.query)}`);
+  }
   return { ...paging, query: checkedObject("query", options.query ?? {}) };
 }
 

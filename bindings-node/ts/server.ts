@@ -10,7 +10,10 @@ import { onAbort } from "./signals.js";
 
 /** How to start a server. */
 export interface SpawnOptions {
-  /** The program and its arguments, `["letta", "server"]` by default. It is found in `PATH`, and is never a shell's own command. */
+  /**
+   * The program and its arguments, `["letta", "server"]` by default. It is found in `PATH`, and is never a shell's own
+   * command.
+   */
   command?: string[] | undefined;
   /** The directory that the server runs in; by default this process's. */
   cwd?: string | undefined;
@@ -117,7 +120,7 @@ const NAMES: NamesOf<SpawnOptions> = {
 const HALF = /\p{Surrogate}/u;
 
 /**
- * Starts an App Server and resolves when it answers. The command is run without a shell, with
+ * Starts an App Server and resolves when it answers. The command is never a shell's own, and is run with
  * `--listen ws://127.0.0.1:0` and the hash of a token that is made for this server (section 4); then `/readyz`
  * is polled (section 3).
  *

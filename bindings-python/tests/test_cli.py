@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import pty
@@ -9,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -297,6 +299,29 @@ def test_replay_tells_what_was_recorded(tmp_path: Path) -> None:
     assert [event["result"]["text"] for event in events if event["type"] == "turn"] == ["42"]
     shown = app("replay", str(path)).stdout
     assert "= turn 1 completed: 42" in shown
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A server that takes no token."""
+
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_connection_that_is_refused_for_good_ends_it() -> None:
+    with MockServer() as mock:
+        command = [*APP, "tail", "--url", mock.url, "--count", "1"]
+        child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert child.stderr is not None
+        child.stderr.readline()
+    port = int(mock.url.rpartition(":")[2])
+    with http.server.HTTPServer(("127.0.0.1", port), Refusing) as server, child:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert child.wait(20) == 4
+        server.shutdown()
 
 
 def test_tail_and_record_follow_a_conversation(tmp_path: Path) -> None:

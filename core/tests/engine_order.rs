@@ -218,7 +218,7 @@ fn a_gap_is_noticed_also_where_there_is_no_room_to_wait_for_it() {
     delta(&mut lab, 1033, &end);
     status(&mut lab, 1034, "WAITING_ON_INPUT");
     lab.pass(0.3);
-    let all: String = (2..1033).map(|seq| format!("{seq} ")).collect();
+    let all = (2..1033).map(|seq| format!("{seq} ")).collect::<Vec<_>>().concat();
     find_again(&mut lab, &all);
     let result = lab.one_end().1.turn();
     assert_eq!((&result.text, result.delivery), (&all, InputDelivery::Recovered));

@@ -81,6 +81,20 @@ async fn a_server_starts_with_a_token_and_ends_when_it_is_closed() {
 }
 
 #[test]
+fn what_a_server_says_while_it_ends_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let says_bye = "import signal\n\
+        signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit()))\n\
+        server.serve_forever()";
+    let program = STAND_IN.replace("server.serve_forever()", says_bye);
+    let command = ["python3", "-c", &program].map(str::to_owned).into();
+    let server = Server::start(&ServerOptions { command, ..options(&folder) }).unwrap();
+    let printed = server.printed();
+    server.close();
+    assert_eq!(printed.lines().last().map(String::as_str), Some("bye"));
+}
+
+#[test]
 fn a_dropped_server_ends() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(&options(&folder)).unwrap();

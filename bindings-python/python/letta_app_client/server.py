@@ -146,7 +146,7 @@ def spawn_server(
     """Starts an App Server and waits until it answers.
 
     ``server = await spawn_server()``, or ``async with spawn_server() as server:``, which ends the
-    server with the block. The command is run without a shell, with ``--listen ws://127.0.0.1:0``
+    server with the block. The command is never a shell's own, and is run with ``--listen ws://127.0.0.1:0``
     and the hash of a token that is made for this server (protocol section 4); then ``/readyz`` is
     polled (section 3). Cancelling ends the server.
 

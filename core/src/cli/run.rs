@@ -60,9 +60,8 @@ fn check_directory(args: &Args, session: &Session, out: &mut Out) -> Result<(), 
         );
         return Ok(());
     };
-    let wanted = std::path::absolute(wanted)?;
     let message = format!(
-        "--cwd: the server has no directory {}, and would work in {kept}; nothing was sent",
+        "--cwd: the server has no directory {}, and would work in {kept}; the prompt was not sent",
         wanted.display()
     );
     Err(Error::new(ErrorKind::InvalidOption, message).into())
@@ -72,8 +71,8 @@ async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Ou
     let mut events = client.events();
     let (policy, mut desk) = ask::policy(&args.allow);
     let session = started(args, client, policy).await?;
-    check_directory(args, &session, out)?;
     out.note(&format!("{} {}", session.agent_id(), session.conversation_id()));
+    check_directory(args, &session, out)?;
     let limits = TurnOptions { timeout: args.timeout, ..session.turn_options() };
     let mut turn = session.send_with(prompt, limits)?;
     let mut speaking = false;

@@ -81,6 +81,10 @@ pub(super) async fn follow(
                 let error = Error::new(ErrorKind::Disconnected, message);
                 return Err(error.with_close_code(Some(code)).into());
             }
+            // There will be no other attempt: the server has refused one for good.
+            Some(Event::State { state: State::Disconnected, error: Some(error) }) => {
+                return Err(error.into());
+            }
             Some(Event::Lagged { dropped }) => {
                 out.aside(
                     &format!(

@@ -2348,9 +2348,9 @@ class Session(Face):
         """What was decided on permissions in this session's turns: when, by whom, and why not.
 
         Lists the decisions of the functions and policies given as ``approvals``, in order.
-        Decisions made without one, by ``"deny"`` or ``allow``, appear only in the events of the
-        turn. The list holds the latest 4,096, or as many as have requests of 64 MiB together;
-        ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all of them.
+        All others, by a word, by ``allow`` or by a handler of the client, appear only in the
+        events of the turn. The list holds the latest 4,096, or as many as have requests of 64 MiB
+        together; ``approvals_dropped`` counts the others. A ``policy.Audit`` keeps all of them.
         """
 
     @property
@@ -4056,7 +4056,7 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
     """Starts an App Server and waits until it answers.
 
     ``server = spawn_server()``, or ``with spawn_server() as server:``, which ends the
-    server with the block. The command is run without a shell, with ``--listen ws://127.0.0.1:0``
+    server with the block. The command is never a shell's own, and is run with ``--listen ws://127.0.0.1:0``
     and the hash of a token that is made for this server (protocol section 4); then ``/readyz`` is
     polled (section 3). An interrupt ends the server.
 

@@ -63,11 +63,14 @@ pub(super) fn give(
             json!({ "type": kind, "success": true })
         }
     };
+    if let Some(id) = frame["teleport_id"].as_str() {
+        response["teleport_id"] = id.into();
+    }
     match (id, spec.map(|spec| spec.request_id)) {
         (Some(id), _) => response["request_id"] = id.into(),
         (None, Some(RequestId::None)) => {}
-        (None, Some(_)) => return Some(()),
-        (None, None) => return None,
+        (None, Some(RequestId::Optional)) => return Some(()),
+        (None, Some(RequestId::Required) | None) => return None,
     }
     if let Value::Object(fields) = answer {
         response.as_object_mut()?.extend(fields.clone());
@@ -84,9 +87,9 @@ fn accepted(state: &mut State, client: u64, frame: &Value, answer: &Value) -> Op
     Some(if answer["accepted"] == false {
         json!({ "type": "input_accepted", "runtime": runtime })
     } else {
-        let disposition = "started";
         json!({
-            "type": "input_accepted", "runtime": runtime, "accepted": true, "disposition": disposition,
+            "type": "input_accepted", "runtime": runtime, "accepted": true,
+            "disposition": "started",
         })
     })
 }
