@@ -318,7 +318,7 @@ def _check_recording(record: object, redact: Iterable[str] | Redactor | None) ->
         raise InvalidOption("redact: there is no recording; pass record too")
 
 
-def _redaction(redact: Any) -> tuple[str, ...] | Redactor | None:
+def _redaction(redact: Iterable[str] | Redactor | None) -> tuple[str, ...] | Redactor | None:
     """What is kept of a redactor, or of names.
 
     An iterator gives its names once, and a view of a mapping cannot be pickled.
