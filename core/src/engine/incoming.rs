@@ -244,7 +244,7 @@ impl Engine {
             }
             "control_request" => {
                 let request = serde_json::from_str::<ControlRequestFrame>(text)?;
-                runtime.sign = Some(text.clone()).filter(|_| !runtime.turns.is_empty());
+                runtime.sign = (!runtime.turns.is_empty()).then(|| text.clone());
                 runtime.approval_wanted(request, text, ctx);
             }
             "update_device_status"

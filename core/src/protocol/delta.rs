@@ -195,7 +195,7 @@ fn output<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Output<'a>>, Malformed
         Some(Cow::Owned(text)) => Some(text.into()),
         _ => None,
     };
-    Ok(Some(Output { json, unescaped }).filter(|_| json != "null"))
+    Ok((json != "null").then_some(Output { json, unescaped }))
 }
 
 /// The text in a content, where all of it is as it should be.
