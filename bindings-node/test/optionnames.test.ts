@@ -176,6 +176,11 @@ it.each<[string, (client: AppServerClient, session: Session) => unknown, string]
     "query: expected an object, got number",
   ],
   [
+    "a query that is a list",
+    (c) => c.agents.all({ query: [1] } as never).next(),
+    "query: expected an object, got a list",
+  ],
+  [
     "stored messages",
     (_, s) => s.messages({ befor: "x" } as never).next(),
     `befor: ${no} (did you mean before?)`,

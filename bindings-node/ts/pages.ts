@@ -43,7 +43,7 @@ export function pageOptions(options: PageOptions, known: object = PAGE_NAMES): P
 export function listOptions(options: ListOptions): Paging & { query: JsonObject } {
   const paging = pageOptions(options, LIST_NAMES);
   if (Array.isArray(options.query)) {
-    throw new InvalidOption(`query: expected an object, got ${show(options.query)}`);
+    throw new InvalidOption("query: expected an object, got a list");
   }
   return { ...paging, query: checkedObject("query", options.query ?? {}) };
 }

@@ -323,18 +323,35 @@ fn a_handler_of_the_client_answers_for_turns_that_have_none() {
     }
 }
 
+/// The program answers by an input of its own, `i`, without a handler.
+fn answer_as_program(lab: &mut Lab, decision: &Value) {
+    let payload = json!({ "kind": "approval_response", "request_id": "p1", "decision": decision });
+    let input =
+        json!({ "type": "input", "request_id": "i", "runtime": runtime(), "payload": payload });
+    let to = Some(("a".to_owned(), "c".to_owned()));
+    lab.command(Command::Send { text: input.to_string().into(), runtime: to, settles: false });
+}
+
+#[test]
+fn what_the_program_answers_is_asked_of_nobody_else_unless_the_server_refuses_it() {
+    let mut lab = running(Approvals::Wait);
+    handler(&mut lab, 8, false);
+    ask(&mut lab, "p1", "c1");
+    assert_eq!(heard(&mut lab).asked.len(), 1);
+    answer_as_program(&mut lab, &allow());
+    assert_eq!(heard(&mut lab).over, [(8, 1, None)]);
+    handler(&mut lab, 9, false);
+    assert!(heard(&mut lab).asked.is_empty());
+    confirm(&mut lab, "i", false);
+    assert_eq!(heard(&mut lab).asked, [(9, 2, "p1".to_owned())]);
+}
+
 #[test]
 fn what_the_program_answers_by_an_input_of_its_own_is_its_decision() {
     let decided = |decision: Value, accepted: Option<bool>| {
         let mut lab = running(Approvals::Wait);
         ask(&mut lab, "p1", "c1");
-        let mut payload = json!({ "kind": "approval_response", "request_id": "p1" });
-        payload["decision"] = decision;
-        let input =
-            json!({ "type": "input", "request_id": "i", "runtime": runtime(), "payload": payload });
-        let to = Some(("a".to_owned(), "c".to_owned()));
-        let text = input.to_string().into();
-        lab.command(Command::Send { text, runtime: to, settles: false });
+        answer_as_program(&mut lab, &decision);
         if let Some(accepted) = accepted {
             confirm(&mut lab, "i", accepted);
         }

@@ -339,32 +339,51 @@ fn a_queued_input_whose_call_has_ended_with_another_turns_question_asks_later_as
     assert_eq!(last["payload"]["decision"]["behavior"], "deny");
 }
 
-#[test]
-fn an_input_that_is_to_decide_by_hand_is_told_what_it_waits_behind() {
+/// What was told of questions, to whom.
+fn told(lab: &mut Lab) -> Vec<(Token, &'static str, String)> {
+    let told = std::iter::from_fn(|| lab.engine.poll_delivery());
+    let of_questions = told.filter_map(|delivery| match delivery {
+        Delivery::TurnEvent { token, event, .. } => match event {
+            TurnEvent::ApprovalRequested { request_id, .. } => {
+                Some((token, "requested", request_id))
+            }
+            TurnEvent::ApprovalDecided { request_id, .. } => Some((token, "decided", request_id)),
+            TurnEvent::ApprovalRefused { request_id, .. } => Some((token, "refused", request_id)),
+            _ => None,
+        },
+        _ => None,
+    });
+    of_questions.collect()
+}
+
+/// Nobody's question, and a followed input of ours behind it.
+fn followed_behind(approvals: Approvals) -> Lab {
     let mut lab = joined();
     asking(&mut lab, &[]);
-    queued(&mut lab, 1, TurnOptions { events: true, ..options(Approvals::Wait) });
+    queued(&mut lab, 1, TurnOptions { events: true, ..options(approvals) });
+    lab
+}
+
+#[test]
+fn an_input_that_is_to_decide_by_hand_is_told_what_it_waits_behind() {
+    let mut lab = followed_behind(Approvals::Wait);
     lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: false });
-    let told = |lab: &mut Lab| {
-        let told = std::iter::from_fn(|| lab.engine.poll_delivery());
-        let of_approvals = told.filter_map(|delivery| match delivery {
-            Delivery::TurnEvent { token, event, .. } => match event {
-                TurnEvent::ApprovalRequested { request_id, .. } => {
-                    Some((token, "requested", request_id))
-                }
-                TurnEvent::ApprovalDecided { request_id, .. } => {
-                    Some((token, "decided", request_id))
-                }
-                _ => None,
-            },
-            _ => None,
-        });
-        of_approvals.collect::<Vec<_>>()
-    };
     assert_eq!(told(&mut lab), [(1, "requested", "perm-c".to_owned())], "once");
     lab.event(
         "update_device_status",
         json!({ "device_status": { "pending_control_requests": [] } }),
     );
     assert_eq!(told(&mut lab), [(1, "decided", "perm-c".to_owned())]);
+}
+
+#[test]
+fn an_input_that_was_told_what_it_waits_behind_hears_that_an_answer_did_not_count() {
+    let mut lab = followed_behind(Approvals::Deny);
+    assert_eq!(told(&mut lab), [(1, "requested", "perm-c".to_owned())]);
+    let answer = lab.sent().remove(0);
+    lab.receive(&json!({
+        "type": "input_accepted", "request_id": answer["request_id"], "runtime": runtime(),
+        "accepted": false, "error": "Approval request is no longer pending",
+    }));
+    assert_eq!(told(&mut lab), [(1, "refused", "perm-c".to_owned())]);
 }

@@ -55,6 +55,17 @@ async fn a_terminal_is_answered_by_its_id() {
 }
 
 #[tokio::test]
+async fn a_move_of_a_conversation_is_answered_by_its_id() {
+    let (_server, client) = connected(json!({ "teleport_request": { "ok": 1 } })).await;
+    let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
+    let target = json!({ "connection_id": "1", "device_id": "2", "connection_name": "three" });
+    let fields = json!({ "teleport_id": "t", "runtime": runtime, "target": target });
+    let answer = client.request("teleport_request", fields).await.unwrap().json();
+    assert_eq!((&answer["teleport_id"], &answer["ok"]), (&json!("t"), &json!(1)));
+    client.close().await;
+}
+
+#[tokio::test]
 async fn what_is_built_in_comes_after() {
     let (server, client) = connected(json!({
         "app_server_info": { "backend": "mine" }, "some_future_command": { "x": 1 },

@@ -63,10 +63,9 @@ pub(super) fn give(
             json!({ "type": kind, "success": true })
         }
     };
-    if let Some(id) = frame["teleport_id"].as_str() {
-        response["teleport_id"] = id.into();
-    }
     match (id, spec.map(|spec| spec.request_id)) {
+        // It has an id of its own, and the answer has that alone.
+        _ if kind == "teleport_request" => response["teleport_id"] = frame["teleport_id"].clone(),
         (Some(id), _) => response["request_id"] = id.into(),
         (None, Some(RequestId::None)) => {}
         (None, Some(RequestId::Optional)) => return Some(()),
