@@ -326,7 +326,8 @@ class LoopStatus(_Event):
 class TurnResumed(_Event):
     """The connection was lost, and the turn goes on with a new one (section 16).
 
-    No event reports what was said in between, but the result contains it.
+    Or it was the stream socket of a server with two (section 2.1), and events with it. No event
+    reports what was said in between, but the result contains it.
     """
 
     type: ClassVar[Literal["resumed"]] = "resumed"
