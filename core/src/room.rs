@@ -3,6 +3,9 @@
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
+/// Room for the first, of what an idle connection has one of: by itself a collection makes room for four then.
+pub(crate) const FIRST: usize = 1;
+
 /// So many places may stay.
 const KEPT: usize = 512;
 

@@ -12,7 +12,9 @@ impl Engine {
         self.ctx.now = now;
         self.sequence.start(split);
         self.stream_lost = None;
-        self.standby.connected(split);
+        if let Some(standby) = &mut self.standby {
+            standby.connected(split);
+        }
         self.frames_before = self.counters.frames;
         if self.link.opened(now) {
             for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
@@ -47,7 +49,9 @@ impl Engine {
         while self.sequence.give_up() {
             self.process_ready();
         }
-        self.standby.down();
+        if let Some(standby) = &mut self.standby {
+            standby.down();
+        }
         let heard = self.counters.frames > self.frames_before;
         if std::mem::take(&mut self.ctx.worked) {
             self.link.worked();

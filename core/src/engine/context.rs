@@ -16,7 +16,7 @@ use super::result::TurnResult;
 use super::turn::End;
 use crate::error::Error;
 use crate::protocol::Text;
-use crate::room::Room;
+use crate::room::{FIRST, Room};
 
 /// How far the settle pause grows by itself.
 pub(crate) const LONGEST_SETTLE_PAUSE: Duration = Duration::from_secs(2);
@@ -95,11 +95,17 @@ pub(crate) enum Timer {
 const MANY_TIMERS: usize = 256;
 
 /// Timers that are never taken back: whoever set one looks again when it fires.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timers {
     set: BinaryHeap<Reverse<(Duration, Timer)>>,
     /// How many there were left when they were last sorted out.
     left: usize,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Self { set: BinaryHeap::with_capacity(FIRST), left: 0 }
+    }
 }
 
 impl Timers {

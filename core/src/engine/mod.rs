@@ -51,7 +51,7 @@ mod unspoken;
 mod waiting;
 mod words;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,7 +114,8 @@ pub use words::{allowed_by_no_rule, approver_failed, denied_by_rule};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::shapes::Shapes;
-use crate::room::Room;
+use crate::room::{FIRST, Room};
+use crate::state::StandbyState;
 
 /// How many requests and turns may wait at once by default.
 pub const MAX_PENDING_REQUESTS: usize = 10_000;
@@ -146,7 +147,8 @@ pub struct Engine {
     link: Link,
     resync: Resync,
     recovery: Recovery,
-    standby: Standby,
+    /// `None` where none was asked for.
+    standby: Option<Box<Standby>>,
     carried: Carried,
     max_pending: usize,
 }
@@ -166,8 +168,8 @@ impl Engine {
             ctx: Context {
                 now: Duration::ZERO,
                 max_bytes: usize::MAX,
-                transmit: std::collections::VecDeque::new(),
-                deliveries: std::collections::VecDeque::new(),
+                transmit: VecDeque::with_capacity(FIRST),
+                deliveries: VecDeque::with_capacity(FIRST),
                 heard: true,
                 ended: Vec::new(),
                 resumed: Vec::new(),
@@ -194,7 +196,7 @@ impl Engine {
             link: Link::default(),
             resync: Resync::default(),
             recovery: Recovery::default(),
-            standby: Standby::default(),
+            standby: None,
             carried: Carried::default(),
             max_pending: MAX_PENDING_REQUESTS,
         }
@@ -241,7 +243,8 @@ impl Engine {
     /// When [`Engine::handle_timeout`] wants to be called next, in time since the engine was made.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        let links = [self.link.at(), self.standby.link.at()];
+        let standby = self.standby.as_ref().and_then(|standby| standby.link.at());
+        let links = [self.link.at(), standby];
         let times = links.into_iter().chain([self.ctx.timers.next(), self.sequence.deadline]);
         times.flatten().min()
     }
@@ -276,7 +279,7 @@ impl Engine {
             reconnects: self.link.reconnects(),
             restored: self.resync.restored,
             restore_failures: self.resync.failures,
-            standby: self.standby.state(),
+            standby: self.standby.as_ref().map_or(StandbyState::Off, |it| it.state()),
             unsent: self.ctx.unsent,
             ..self.counters
         }
@@ -370,7 +373,9 @@ impl Engine {
     pub fn handle_timeout(&mut self, now: Duration) {
         self.ctx.now = now;
         self.link.due(now);
-        self.standby.link.due(now);
+        if let Some(standby) = &mut self.standby {
+            standby.link.due(now);
+        }
         self.sequence.due(now);
         self.process_ready();
         while let Some(timer) = self.ctx.timers.due(now) {
@@ -450,7 +455,9 @@ impl Engine {
     /// A runtime may be there again after a reconnect.
     fn restored(&mut self, place: Option<(String, String)>) {
         let Some(place) = place else { return };
-        self.standby.restored(&place);
+        if let Some(standby) = &mut self.standby {
+            standby.restored(&place);
+        }
         if !self.look_up(&place) {
             self.runtimes.get(&place.0, &place.1).restored(&mut self.ctx);
         }

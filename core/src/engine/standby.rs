@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use super::context::Timer;
+use super::context::{Context, Timer};
 use super::fingerprint::number_of;
 use super::link::Link;
 use super::memory::Place;
@@ -22,8 +22,6 @@ use crate::state::StandbyState;
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Standby {
-    /// It was asked for.
-    wanted: bool,
     pub(crate) link: Link,
     transmit: VecDeque<Text>,
     /// Runtimes it is still to be subscribed to.
@@ -55,7 +53,7 @@ impl Standby {
 
     /// The first connection is open. A split server has one client, and so one connection.
     pub(crate) fn connected(&mut self, split: bool) {
-        if self.wanted && !split {
+        if !split {
             self.link.want();
         }
     }
@@ -86,85 +84,91 @@ impl Engine {
     /// called after [`Engine::reconnecting`]; `rules` and `seed` are for the second one.
     #[must_use]
     pub fn standing_by(mut self, rules: Reconnect, seed: u64) -> Self {
-        self.standby.wanted = true;
+        let standby = self.standby.get_or_insert_default();
         // Without one everything works, so there is no end to trying.
-        self.standby.link.reconnect(Reconnect { max_attempts: None, ..rules }, seed);
+        standby.link.reconnect(Reconnect { max_attempts: None, ..rules }, seed);
         self
     }
 
     /// Whether it is time for an attempt to open the standby; said once for each.
     pub fn poll_connect_standby(&mut self) -> bool {
-        self.standby.link.begin()
+        self.standby.as_mut().is_some_and(|standby| standby.link.begin())
     }
 
     /// The next frame to send on the standby.
     pub fn poll_transmit_standby(&mut self) -> Option<Text> {
-        self.standby.transmit.pop_front()
+        self.standby.as_mut()?.transmit.pop_front()
     }
 
     /// Whether the standby can take the place of a first connection that is lost.
     #[must_use]
     pub fn can_switch(&self) -> bool {
-        self.standby.link.is_open()
+        self.standby.as_ref().is_some_and(|standby| standby.link.is_open())
     }
 
     /// The standby is open.
     pub fn handle_standby_opened(&mut self, now: Duration) {
         self.ctx.now = now;
-        self.standby.link.opened(now);
-        self.standby.sequence.start(false);
-        self.standby.waiting = self.resync.places().into();
+        let Some(standby) = &mut self.standby else { return };
+        standby.link.opened(now);
+        standby.sequence.start(false);
+        standby.waiting = self.resync.places().into();
         self.subscribe_next();
     }
 
     /// An attempt to open the standby has failed.
     pub fn handle_standby_failed(&mut self, now: Duration, error: &Error) {
         self.ctx.now = now;
-        self.standby.link.failed(now, error);
+        if let Some(standby) = &mut self.standby {
+            standby.link.failed(now, error);
+        }
     }
 
     /// The standby is gone, and the first connection is not: a new one is opened.
     pub fn handle_standby_lost(&mut self, now: Duration, error: &Error) {
         self.ctx.now = now;
-        self.standby.link.lost(now, error, true);
         self.ctx.worked = false;
-        self.standby.clear();
+        if let Some(standby) = &mut self.standby {
+            standby.link.lost(now, error, true);
+            standby.clear();
+        }
     }
 
     /// Takes a frame that came on the standby. What the first connection gets as well is kept until it
     /// has; everything else is answered there, and counts for nothing here.
     pub fn handle_standby_frame(&mut self, now: Duration, text: &Text) {
         self.ctx.now = now;
-        let Ok(envelope) = Envelope::read(text) else {
+        let (Ok(envelope), Some(standby)) = (Envelope::read(text), &mut self.standby) else {
             return;
         };
         if let Some(id) = envelope.request_id.as_deref()
             && envelope.kind == "sync_response"
-            && let Some(place) = self.standby.asked.remove(id)
+            && let Some(place) = standby.asked.remove(id)
         {
             let number = number_of(&place.0, &place.1);
             if is_refusal("", text) {
-                self.standby.shadow.uncover(number);
+                standby.shadow.uncover(number);
             } else if self.runtimes.get(&place.0, &place.1).at_work(now) {
-                self.standby.shadow.subscribed(number);
-                let id = self.ask_how_it_stands(&place, true);
-                self.standby.fences.insert(id, number);
+                standby.shadow.subscribed(number);
+                let (id, command) = ask_how_it_stands(&place, &mut self.ctx);
+                standby.fences.insert(id, number);
+                self.ctx.send_own(command);
             } else {
-                self.standby.shadow.cover(number);
+                standby.shadow.cover(number);
             }
             self.subscribe_next();
         } else if let Some((scope, seq)) = envelope.runtime.as_ref().zip(envelope.event_seq) {
-            if self.standby.sequence.is_again(seq, text) {
+            if standby.sequence.is_again(seq, text) {
                 return;
             }
             let place = number_of(&scope.agent_id, &scope.conversation_id);
-            self.standby.shadow.second(place, &envelope.kind, text);
+            standby.shadow.second(place, &envelope.kind, text);
         }
     }
 
     /// An event came on the first connection. Whether it is none that came on the one before already.
     pub(crate) fn is_news(&mut self, envelope: &Envelope<'_>, text: &Text) -> bool {
-        let shadow = &mut self.standby.shadow;
+        let Some(Standby { shadow, .. }) = self.standby.as_deref_mut() else { return true };
         let Some(scope) = envelope.runtime.as_ref().filter(|_| !shadow.is_idle()) else {
             return true;
         };
@@ -173,50 +177,40 @@ impl Engine {
 
     /// The client has to do with one more runtime.
     pub(crate) fn subscribe_standby(&mut self, place: Place) {
-        if self.standby.link.is_open() {
-            self.standby.waiting.push_back(place);
+        if let Some(standby) = self.standby.as_mut().filter(|standby| standby.link.is_open()) {
+            standby.waiting.push_back(place);
             self.subscribe_next();
         }
     }
 
     /// Subscribes the standby, to a few runtimes at once.
     fn subscribe_next(&mut self) {
-        while self.standby.asked.len() < AT_ONCE {
-            let Some(place) = self.standby.waiting.pop_front() else { return };
-            self.standby.shadow.ask(number_of(&place.0, &place.1));
-            let id = self.ask_how_it_stands(&place, false);
-            self.standby.asked.insert(id, place);
+        let Some(standby) = &mut self.standby else { return };
+        while standby.asked.len() < AT_ONCE {
+            let Some(place) = standby.waiting.pop_front() else { return };
+            standby.shadow.ask(number_of(&place.0, &place.1));
+            let (id, command) = ask_how_it_stands(&place, &mut self.ctx);
+            standby.transmit.push_back(Text::from(command));
+            standby.asked.insert(id, place);
         }
-    }
-
-    /// Sends a `sync`, on the first connection or on the standby.
-    fn ask_how_it_stands(&mut self, place: &Place, on_first: bool) -> String {
-        let id = self.ctx.ids.next("standby");
-        let command = how_it_stands(place, &id);
-        if on_first {
-            self.ctx.send_own(command);
-        } else {
-            self.standby.transmit.push_back(Text::from(command));
-        }
-        let deadline = self.ctx.now.saturating_add(PATIENCE);
-        self.ctx.timers.set(deadline, Timer::Subscribe(id.clone()));
-        id
     }
 
     /// A frame may answer a `sync` that was sent for the standby's sake on the first connection.
     pub(crate) fn fence_answered(&mut self, id: &str, kind: &str) {
         if kind == "sync_response"
-            && let Some(place) = self.standby.fences.remove(id)
+            && let Some(standby) = &mut self.standby
+            && let Some(place) = standby.fences.remove(id)
         {
-            self.standby.shadow.cover(place);
+            standby.shadow.cover(place);
         }
     }
 
     /// The server has not answered: the runtime is not covered, and the others have their turn.
     pub(crate) fn subscription_due(&mut self, id: &str) {
-        self.standby.fences.remove(id);
-        if let Some((agent, conversation)) = self.standby.asked.remove(id) {
-            self.standby.shadow.uncover(number_of(&agent, &conversation));
+        let Some(standby) = &mut self.standby else { return };
+        standby.fences.remove(id);
+        if let Some((agent, conversation)) = standby.asked.remove(id) {
+            standby.shadow.uncover(number_of(&agent, &conversation));
             self.subscribe_next();
         }
     }
@@ -226,18 +220,19 @@ impl Engine {
     /// Requests that wait fail, external tools move over, open questions are asked for once more.
     pub fn handle_switched(&mut self, now: Duration, error: &Error) {
         self.ctx.now = now;
+        let Some(standby) = &mut self.standby else { return };
         let error = &error.clone().with_will_reconnect(true);
         let whole: HashSet<Place> = self
             .runtimes
             .iter()
             .map(|runtime| (runtime.agent_id.clone(), runtime.conversation_id.clone()))
-            .filter(|place| self.standby.shadow.is_whole(number_of(&place.0, &place.1)))
+            .filter(|place| standby.shadow.is_whole(number_of(&place.0, &place.1)))
             .collect();
-        let seen = self.standby.shadow.switch();
-        self.standby.link.lost(now, error, true);
-        self.standby.clear();
+        let seen = standby.shadow.switch();
+        standby.link.lost(now, error, true);
+        standby.clear();
         self.link.switched(now);
-        self.sequence = std::mem::take(&mut self.standby.sequence);
+        self.sequence = std::mem::take(&mut standby.sequence);
         // What is missing of these may be in the middle of what the standby has seen.
         self.cut_unseen_turns(&whole, error);
         let place = |runtime: &Runtime| (runtime.agent_id.clone(), runtime.conversation_id.clone());
@@ -278,4 +273,13 @@ impl Engine {
         self.reconnected();
         self.forget_ended();
     }
+}
+
+/// A `sync` of a runtime, with its id, and the time limit for its answer.
+fn ask_how_it_stands(place: &Place, ctx: &mut Context) -> (String, String) {
+    let id = ctx.ids.next("standby");
+    let deadline = ctx.now.saturating_add(PATIENCE);
+    ctx.timers.set(deadline, Timer::Subscribe(id.clone()));
+    let command = how_it_stands(place, &id);
+    (id, command)
 }

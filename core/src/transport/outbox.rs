@@ -7,18 +7,23 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use crate::room::Room;
+use crate::room::{FIRST, Room};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 
 /// Of so many bytes.
 pub(super) const FRAGMENT: usize = 128 * 1024;
 
 /// See the module's text.
-#[derive(Default)]
 pub(super) struct Outbox {
     messages: VecDeque<Message>,
     /// Of them.
     bytes: usize,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { messages: VecDeque::with_capacity(FIRST), bytes: 0 }
+    }
 }
 
 impl Outbox {
