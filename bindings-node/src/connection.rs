@@ -12,7 +12,7 @@ use napi_derive::napi;
 use crate::delivery::{LongText, long_texts};
 use crate::doorbell::Doorbell;
 use crate::drain::Drain;
-use crate::errors::{Thrown, bad_option, thrown};
+use crate::errors::{Thrown, thrown};
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
 use crate::recording;
 use crate::taken::taken;
@@ -54,7 +54,6 @@ const OPTIONS: [&str; 2] = ["timeoutMs", "signal"];
 pub struct Connection {
     core: Core,
     mailbox: Arc<Mailbox>,
-    doorbell: Doorbell,
     /// A recording whose redactor is JavaScript's, until it is served.
     writer: Mutex<Option<RecordWriter>>,
     answer: Option<Sender<recording::Answer>>,
@@ -63,18 +62,13 @@ pub struct Connection {
 
 #[napi]
 impl Connection {
-    /// Builds a connection without touching the network. `onDeliveries` is called once per burst
-    /// and has to call `drain`.
+    /// Builds a connection without touching the network. Its bell rings once per burst; then `drain` has to be
+    /// called.
     #[napi(constructor)]
-    pub fn new(
-        options: NativeOptions,
-        #[napi(ts_arg_type = "() => void")] on_deliveries: Function<'_, (), ()>,
-    ) -> Result<Self, Thrown> {
+    pub fn new(options: NativeOptions, doorbell: &Doorbell, bell: u32) -> Result<Self, Thrown> {
         let redacted = options.redacted == Some(true);
         let options = connect_options(options)?;
-        let doorbell = Doorbell::new(&on_deliveries)
-            .map_err(|error| bad_option("onDeliveries", "a function", error.reason))?;
-        let bell = doorbell.clone();
+        let bell = doorbell.bell(bell);
         let mailbox = Mailbox::new(move || bell.ring());
         let sink = Arc::clone(&mailbox);
         let opened = if redacted {
@@ -84,7 +78,7 @@ impl Connection {
         };
         let (core, writer) = opened.map_err(thrown)?;
         let (writer, drain) = (Mutex::new(writer), Mutex::default());
-        Ok(Self { core, mailbox, doorbell, writer, answer: None, drain })
+        Ok(Self { core, mailbox, writer, answer: None, drain })
     }
 
     /// Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
@@ -185,12 +179,6 @@ impl Connection {
     #[napi]
     pub fn close(&self, token: i64) -> bool {
         self.core.close(token_of(token))
-    }
-
-    /// Lets go of the callback: `drain` will not be asked for again.
-    #[napi]
-    pub fn release(&self) {
-        self.doorbell.release();
     }
 
     /// Sends a command that is looked at as closely as `check` says.

@@ -1,37 +1,33 @@
 //! What a server prints, on its way to JavaScript.
 
+use std::sync::Arc;
+
 use letta_app_client::{LineBacklog, OnLine};
-use napi::bindgen_prelude::Function;
 use napi_derive::napi;
 
-use crate::doorbell::Doorbell;
-use crate::errors::{Thrown, bad_option};
+use crate::doorbell::{Bell, Doorbell};
 
 /// The lines of one server, and the bell that tells of them.
 #[napi]
 pub struct ServerLog {
     backlog: LineBacklog,
-    doorbell: Doorbell,
+    bell: Arc<Bell>,
 }
 
 impl ServerLog {
     /// What a server calls with each line.
     pub(crate) fn writer(&self) -> OnLine {
-        let doorbell = self.doorbell.clone();
-        self.backlog.writer(move || doorbell.ring())
+        let bell = Arc::clone(&self.bell);
+        self.backlog.writer(move || bell.ring())
     }
 }
 
 #[napi]
 impl ServerLog {
-    /// `onLines` is called when there are lines, and has to call `drain` until there are none.
+    /// Its bell rings when there are lines; then `drain` has to be called until there are none.
     #[napi(constructor)]
-    pub fn new(
-        #[napi(ts_arg_type = "() => void")] on_lines: Function<'_, (), ()>,
-    ) -> Result<Self, Thrown> {
-        let doorbell = Doorbell::new(&on_lines)
-            .map_err(|error| bad_option("onLines", "a function", error.reason))?;
-        Ok(Self { backlog: LineBacklog::default(), doorbell })
+    pub fn new(doorbell: &Doorbell, bell: u32) -> Self {
+        Self { backlog: LineBacklog::default(), bell: Arc::new(doorbell.bell(bell)) }
     }
 
     /// The oldest lines, so many at most.
@@ -44,11 +40,5 @@ impl ServerLog {
     #[napi(getter)]
     pub fn over(&self) -> bool {
         self.backlog.drain(0).1
-    }
-
-    /// Lets go of the callback.
-    #[napi]
-    pub fn release(&self) {
-        self.doorbell.release();
     }
 }

@@ -4,10 +4,10 @@
 /** One client's connection; see `letta_app_client::Connection`. */
 export declare class Connection {
   /**
-   * Builds a connection without touching the network. `onDeliveries` is called once per burst
-   * and has to call `drain`.
+   * Builds a connection without touching the network. Its bell rings once per burst; then `drain` has to be
+   * called.
    */
-  constructor(options: NativeOptions, onDeliveries: () => void)
+  constructor(options: NativeOptions, doorbell: Doorbell, bell: number)
   /**
    * Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
    * the text, and has to call `writeRecorded` or `failRecorded`, on its own thread, when that has time for it.
@@ -35,8 +35,6 @@ export declare class Connection {
   connect(token: number): void
   /** Closes for good; completes with `done`, unless `false` is returned. */
   close(token: number): boolean
-  /** Lets go of the callback: `drain` will not be asked for again. */
-  release(): void
   /** Sends a command that is looked at as closely as `check` says. */
   send(command: string, check: 'documented' | 'catalog' | 'shape'): void
   /** Sends the requests and inputs that were held. */
@@ -113,6 +111,15 @@ export declare class DirectoryChange {
   get until(): number
 }
 
+/**
+ * One for all bells of an environment (the process or a worker thread), because a thread-safe function takes more
+ * than a kilobyte. Node ends it when the environment is torn down.
+ */
+export declare class Doorbell {
+  /** `onRing` is called with the number of the bell that rang. */
+  constructor(onRing: (bell: number) => void)
+}
+
 /** An App Server double on a loopback port; see `letta_app_client::testing::MockServer`. */
 export declare class MockServer {
   /** Plays a recording. `generation` is `single` or `split`. */
@@ -167,14 +174,12 @@ export declare class Server {
 
 /** The lines of one server, and the bell that tells of them. */
 export declare class ServerLog {
-  /** `onLines` is called when there are lines, and has to call `drain` until there are none. */
-  constructor(onLines: () => void)
+  /** Its bell rings when there are lines; then `drain` has to be called until there are none. */
+  constructor(doorbell: Doorbell, bell: number)
   /** The oldest lines, so many at most. */
   drain(most: number): Array<string>
   /** Whether all lines were taken and none comes any more. */
   get over(): boolean
-  /** Lets go of the callback. */
-  release(): void
 }
 
 /** One start; see `letta_app_client::Server::start_stoppable`. */

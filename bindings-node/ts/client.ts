@@ -7,10 +7,10 @@ import { APPROVAL_NAMES, Approvers } from "./approvers.js";
 import { ClientCaller } from "./caller.js";
 import { checkedOptions } from "./checks.js";
 import { checkedCommand, commandText, typed } from "./commands.js";
-import { outside } from "./context.js";
 import { Deliveries, Kind } from "./deliveries.js";
 import { describe } from "./describe.js";
 import { DocumentedClient } from "./documented.js";
+import { Bell } from "./doorbell.js";
 import {
   ApprovalRequired,
   ClientClosed,
@@ -25,21 +25,20 @@ import type { AnsweredType, Caller, CommandType } from "./family.js";
 import type { MessageFilter, MessageOf } from "./filters.js";
 import { Followers } from "./followers.js";
 import { Handlers } from "./handlers.js";
-import { warnOfToken } from "./insecure.js";
 import { type AppServerChannel, FrameParser } from "./messages.js";
-import { Connection } from "./native.cjs";
+import type { Connection } from "./native.cjs";
+import { opened } from "./opened.js";
 import type { SessionOptions } from "./opening.js";
 import {
   type AppServerClientOptions,
   CALL_NAMES,
   type CallOptions,
-  nativeOptions,
   type RequestOptions,
   type RunTurnOptions,
 } from "./options.js";
 import { PendingCalls } from "./pending.js";
 import type * as wire from "./protocol.js";
-import { type Replay, serveRecording } from "./recording.js";
+import type { Replay } from "./recording.js";
 import type { TurnResult } from "./results.js";
 import { Sending } from "./sending.js";
 import { Session } from "./session.js";
@@ -52,19 +51,6 @@ import { TOOL_CALL_NAMES, ToolCalls } from "./tools.js";
 import type { Turn } from "./turn.js";
 import { Turns } from "./turns.js";
 import type * as types from "./types.js";
-
-/** The native half. Not made in the constructor, whose functions would keep the options for good. */
-function opened(
-  options: AppServerClientOptions,
-  played: Replay | undefined,
-  ring: () => void,
-): Connection {
-  const native = nativeOptions(options, played);
-  const connection = outside(() => translated(() => new Connection(native, ring)));
-  if (typeof options.redact === "function") serveRecording(connection, options.redact);
-  warnOfToken(connection.insecureToken(), native.url);
-  return connection;
-}
 
 /**
  * One connection to an App Server.
@@ -84,6 +70,7 @@ function opened(
  * Async methods take a `signal`; an aborted one rejects with {@link AbortError}.
  */
 export class AppServerClient extends DocumentedClient {
+  readonly #bell = new Bell(() => this.#deliveries.ring());
   readonly #native: Connection;
   readonly #calls: PendingCalls;
   readonly #deliveries: Deliveries;
@@ -113,7 +100,7 @@ export class AppServerClient extends DocumentedClient {
   /** @throws {@link InvalidOption} names the option that cannot be used. */
   constructor(options: AppServerClientOptions, played?: Replay) {
     super();
-    this.#native = opened(options, played, () => this.#deliveries.ring());
+    this.#native = opened(options, played, this.#bell);
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(
       () => {
@@ -201,7 +188,7 @@ export class AppServerClient extends DocumentedClient {
       // Nothing is left to close.
     }
     this.#calls.end();
-    this.#native.release();
+    this.#bell.takeDown();
   }
 
   /** The same as `close()`, for `await using`. */

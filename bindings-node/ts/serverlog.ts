@@ -1,5 +1,6 @@
 /** Hands the lines that a server prints to a function, on this thread. */
 
+import { Bell } from "./doorbell.js";
 import { Handlers } from "./handlers.js";
 import { ServerLog as NativeServerLog } from "./native.cjs";
 import { clearTimeout, setImmediate, setTimeout } from "./timers.js";
@@ -12,13 +13,14 @@ const LINGER_MS = 2_000;
 /** The way of a server's lines to a function; it ends by itself after the last one. */
 export class ServerLog {
   readonly native: NativeServerLog;
+  readonly #bell = new Bell(() => this.#drain());
   readonly #handlers = new Handlers<[string]>("onLog", () => {});
   #over = false;
   #waiting: (() => void)[] = [];
 
   constructor(onLog: (line: string) => unknown) {
     this.#handlers.add(onLog);
-    this.native = new NativeServerLog(() => this.#drain());
+    this.native = this.#bell.hang((doorbell, bell) => new NativeServerLog(doorbell, bell));
   }
 
   /** Resolves after the last line, but soon: whoever started the server may hold its output. */
@@ -43,7 +45,7 @@ export class ServerLog {
 
   #end(): void {
     this.#over = true;
-    this.native.release();
+    this.#bell.takeDown();
     for (const resolve of this.#waiting) resolve();
     this.#waiting = [];
   }

@@ -1,0 +1,24 @@
+/** The native half of a client. Not made in its constructor, whose functions would keep the options for good. */
+
+import { outside } from "./context.js";
+import type { Bell } from "./doorbell.js";
+import { translated } from "./errors.js";
+import { warnOfToken } from "./insecure.js";
+import { Connection } from "./native.cjs";
+import { type AppServerClientOptions, nativeOptions } from "./options.js";
+import { type Replay, serveRecording } from "./recording.js";
+
+/** Makes it, without touching the network; see the module's text. */
+export function opened(
+  options: AppServerClientOptions,
+  played: Replay | undefined,
+  bell: Bell,
+): Connection {
+  const native = nativeOptions(options, played);
+  const connection = bell.hang((doorbell, number) =>
+    outside(() => translated(() => new Connection(native, doorbell, number))),
+  );
+  if (typeof options.redact === "function") serveRecording(connection, options.redact);
+  warnOfToken(connection.insecureToken(), native.url);
+  return connection;
+}
