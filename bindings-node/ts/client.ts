@@ -141,9 +141,10 @@ export class AppServerClient extends DocumentedClient {
    * Connects: asks the server what it is (`GET /app-server-info`), then opens one WebSocket or two (sections
    * 1.1 and 2). Resolves with the client once they are open, or at once if they are open already. Cancelling
    * only stops the wait. A first connection that fails is not retried, and neither is one after the client has
-   * given up. While the client is reconnecting, this starts an attempt at once, if none is under way, and waits
-   * for it and for those that follow: until the connection is open, the client gives up, or `connectTimeoutMs`
-   * has passed. Then it rejects with what the last attempt failed with, and the client goes on.
+   * given up. While the client is reconnecting, this waits until the connection is open, the client gives up, or
+   * `connectTimeoutMs` has passed. Then it rejects with what the last attempt failed with, and the client goes on.
+   * While somebody waits, an attempt begins at once, or a second after the last one; these are additional ones and
+   * do not count as `maxAttempts`.
    *
    * Rejects with {@link ConnectionFailed}, {@link AuthError} or {@link ProtocolMismatch}, and with
    * {@link ClientClosed}.

@@ -72,9 +72,10 @@ impl Client {
     /// resolves when the sockets are open.
     ///
     /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`]. Called
-    /// while that goes on, this starts an attempt at once, if none is under way, and waits for it and for those
-    /// that follow: until the connection is open, the client gives up, or [`ConnectOptions::connect_timeout`] has
-    /// passed. Then it fails with the last attempt's error, and the client goes on.
+    /// while that goes on, this waits until the connection is open, the client gives up, or
+    /// [`ConnectOptions::connect_timeout`] has passed. Then it fails with the last attempt's error, and the client
+    /// goes on. While somebody waits, an attempt begins at once, or a second after the last one; these are additional
+    /// ones and do not count as [`Reconnect::max_attempts`](crate::Reconnect::max_attempts).
     ///
     /// # Errors
     ///

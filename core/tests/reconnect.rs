@@ -232,7 +232,7 @@ async fn a_connect_that_waits_fails_when_its_time_is_over_or_the_client_gives_up
         options.connect_timeout = Duration::from_millis(300);
         Client::new(options).unwrap()
     };
-    let (patient, hasty) = (limited(FAST), limited(Reconnect { max_attempts: Some(2), ..SLOW }));
+    let (patient, hasty) = (limited(FAST), limited(Reconnect { max_attempts: Some(2), ..FAST }));
     let mut events = (patient.events(), hasty.events());
     tokio::try_join!(patient.connect(), hasty.connect()).unwrap();
     server.close();
@@ -242,12 +242,35 @@ async fn a_connect_that_waits_fails_when_its_time_is_over_or_the_client_gives_up
     assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::ConnectionFailed, true));
     assert!(!error.message().contains("within"), "what the last attempt failed with: {error}");
     assert_eq!(patient.state(), State::Reconnecting);
-    // The first of its attempts fails at once, and the wait for the second is longer than the limit.
-    let error = timeout(SOON, hasty.connect()).await.unwrap().unwrap_err();
-    assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::ConnectionFailed, true));
     let error = timeout(SOON, hasty.connect()).await.unwrap().unwrap_err();
     assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::ConnectionFailed, false));
     assert_eq!(hasty.state(), State::Disconnected);
+}
+
+#[tokio::test]
+async fn many_that_wait_for_a_connection_make_no_storm_and_use_up_no_attempts() {
+    let server = script(Vec::new());
+    let proxy = Proxy::before(&server).await;
+    let rules = Reconnect { max_attempts: Some(2), ..SLOW };
+    let client = connected(proxy.url.clone(), rules).await;
+    let mut events = client.events();
+    proxy.lead_to(None);
+    proxy.cut();
+    until(&mut events, State::Reconnecting).await;
+    let before = proxy.accepted();
+    let waiting = futures_util::future::join_all((0..50).map(|_| client.connect()));
+    let cutting = async {
+        while proxy.accepted() == before {
+            tokio::task::yield_now().await;
+        }
+        proxy.lead_to(Some(&server));
+        proxy.cut();
+    };
+    let (opened, ()) = timeout(SOON, async { tokio::join!(waiting, cutting) }).await.unwrap();
+    opened.into_iter().for_each(Result::unwrap);
+    // An attempt asks what server that is, and then for the WebSocket.
+    assert_eq!(proxy.accepted(), before + 1 + 2, "one that failed, and one a second later");
+    client.info().await.unwrap();
 }
 
 #[tokio::test]

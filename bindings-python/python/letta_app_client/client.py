@@ -123,10 +123,11 @@ class AppServerClient(Commands):
         ``transport="auto"``), then opens one WebSocket, or two on a server with split channels
         (protocol sections 1.1, 2 and 4). Resolves when they are open, after ``connect_timeout``
         seconds at most. A first connection that fails is not retried, and neither is one after the
-        client has given up. While the client is reconnecting, this starts an attempt at once, if
-        none is under way, and waits for it and for those that follow: until the connection is open,
-        the client gives up, or ``connect_timeout`` has passed. Then it raises what the last attempt
-        failed with, and the client goes on. Cancelling leaves the attempt to its own time limit;
+        client has given up. While the client is reconnecting, this waits until the connection is
+        open, the client gives up, or ``connect_timeout`` has passed. Then it raises what the last
+        attempt failed with, and the client goes on. While somebody waits, an attempt begins at
+        once, or a second after the last one; these are additional ones and do not count as
+        ``max_attempts``. Cancelling leaves the attempt to its own time limit;
         ``close`` ends it.
 
         Returns:

@@ -25,10 +25,11 @@ impl Engine {
         }
     }
 
-    /// The user wants a connection now: an attempt begins that waited for its time.
+    /// Somebody waits for a connection: an attempt begins now, or a second after the last one at most. To be said
+    /// again after each attempt that fails, for as long as that is so.
     pub fn handle_connecting(&mut self, now: Duration) {
         self.ctx.now = now;
-        self.link.hurry();
+        self.link.hurry(now);
     }
 
     /// An attempt to connect has failed. [`Engine::will_reconnect`] says whether there will be another.

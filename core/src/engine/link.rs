@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::backoff::{Backoff, Reconnect};
 use crate::error::{Error, ErrorKind};
 
+/// While somebody waits for a connection, attempts to open it begin so long after each other, or earlier where the
+/// rules say so.
+pub(crate) const WHILE_AWAITED: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum State {
     /// No connection, and nothing is done about it.
@@ -25,6 +29,10 @@ pub(crate) struct Link {
     state: State,
     /// There where lost connections are opened again.
     backoff: Option<Backoff>,
+    /// When the last attempt began.
+    began: Option<Duration>,
+    /// The next attempt, or the one that runs, is an extra one: the user has asked for it. By the rules it is due then.
+    regular: Option<Duration>,
     /// Connections so far.
     opened: u64,
 }
@@ -38,6 +46,7 @@ impl Link {
     /// A connection is open. Whether it is not the first.
     pub(crate) fn opened(&mut self, now: Duration) -> bool {
         self.state = State::Open;
+        self.regular = None;
         if let Some(backoff) = &mut self.backoff {
             backoff.opened(now);
         }
@@ -60,6 +69,7 @@ impl Link {
     /// Nothing is to be done any more.
     pub(crate) fn end(&mut self) {
         self.state = State::Down;
+        self.regular = None;
     }
 
     /// Whether it is open.
@@ -82,11 +92,16 @@ impl Link {
         self.state = wait.map_or(State::Down, |wait| State::Waiting(now.saturating_add(wait)));
     }
 
-    /// An attempt begins before its time, because the user asked for it.
-    pub(crate) fn hurry(&mut self) {
-        if matches!(self.state, State::Waiting(_) | State::Due) {
-            self.state = State::Attempting;
+    /// Somebody waits for a connection: an extra attempt begins at once, or a while after the last one. It counts for
+    /// nothing, so that the waits do not grow with the number of those who wait.
+    pub(crate) fn hurry(&mut self, now: Duration) {
+        let State::Waiting(at) = self.state else { return };
+        let soon = self.began.map_or(now, |began| now.max(began.saturating_add(WHILE_AWAITED)));
+        if soon < at {
+            self.regular.get_or_insert(at);
+            self.state = State::Waiting(soon);
         }
+        self.due(now);
     }
 
     /// An attempt has failed. One that the server refused for good is not repeated.
@@ -96,8 +111,11 @@ impl Link {
             ErrorKind::Auth | ErrorKind::ProtocolMismatch | ErrorKind::InvalidOption
         );
         let again = self.will_reconnect() && !for_good;
-        let wait = self.backoff.as_mut().filter(|_| again).and_then(Backoff::failed);
-        self.state = wait.map_or(State::Down, |wait| State::Waiting(now.saturating_add(wait)));
+        let regular = self.regular.take();
+        let next = self.backoff.as_mut().filter(|_| again).and_then(|backoff| {
+            regular.or_else(|| backoff.failed().map(|wait| now.saturating_add(wait)))
+        });
+        self.state = next.map_or(State::Down, State::Waiting);
     }
 
     /// How often a connection was opened again.
@@ -126,11 +144,76 @@ impl Link {
     }
 
     /// Whether an attempt is to begin; said once.
-    pub(crate) fn begin(&mut self) -> bool {
+    pub(crate) fn begin(&mut self, now: Duration) -> bool {
         let due = self.state == State::Due;
         if due {
             self.state = State::Attempting;
+            self.began = Some(now);
         }
         due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Reconnect = Reconnect {
+        max_attempts: Some(2),
+        base: Duration::from_secs(60),
+        cap: Duration::from_secs(60),
+    };
+
+    /// A link that was lost at the beginning.
+    fn lost() -> Link {
+        let mut link = Link::default();
+        link.reconnect(RULES, 7);
+        link.opened(Duration::ZERO);
+        link.lost(Duration::ZERO, &failure(), true);
+        link
+    }
+
+    fn failure() -> Error {
+        Error::new(ErrorKind::ConnectionFailed, "nobody listens")
+    }
+
+    /// How many attempts begin within so many tenths of a second, in each of which as many ask for one.
+    fn attempts(link: &mut Link, tenths: u64, asking: usize) -> usize {
+        let begun = (0..tenths).filter(|tenth| {
+            let now = Duration::from_millis(100 * tenth);
+            (0..asking).for_each(|_| link.hurry(now));
+            link.due(now);
+            let begun = link.begin(now);
+            if begun {
+                link.failed(now, &failure());
+            }
+            begun
+        });
+        begun.count()
+    }
+
+    #[test]
+    fn however_many_wait_there_is_an_attempt_in_a_second() {
+        assert_eq!(attempts(&mut lost(), 50, 0), 0);
+        assert_eq!(attempts(&mut lost(), 50, 1), 5);
+        assert_eq!(attempts(&mut lost(), 50, 40), 5);
+    }
+
+    #[test]
+    fn attempts_that_were_asked_for_change_nothing_about_the_others() {
+        let (mut asked, mut left) = (lost(), lost());
+        let first = left.at().unwrap();
+        assert!(first > Duration::from_secs(5), "the seed has them wait that long: {first:?}");
+        attempts(&mut asked, 50, 3);
+        // The last one that was asked for.
+        attempts(&mut asked, 51, 0);
+        assert_eq!(asked.at(), Some(first));
+        for link in [&mut asked, &mut left] {
+            link.due(first);
+            assert!(link.begin(first));
+            link.failed(first, &failure());
+        }
+        assert!(left.at().unwrap() > first);
+        assert_eq!(asked.at(), left.at(), "one of two has failed");
     }
 }

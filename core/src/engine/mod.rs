@@ -76,6 +76,8 @@ pub(crate) use directory::{HANDLED, SHOWN};
 pub use event::TurnEvent;
 use link::Link;
 #[cfg(test)]
+pub(crate) use link::WHILE_AWAITED;
+#[cfg(test)]
 pub(crate) use memory::{REFUSALS, REMEMBERED};
 #[cfg(test)]
 pub(crate) use recovery::DEPTH;
@@ -293,7 +295,7 @@ impl Engine {
 
     /// Whether it is time for an attempt to open a lost connection again; said once for each.
     pub fn poll_connect(&mut self) -> bool {
-        self.link.begin()
+        self.link.begin(self.ctx.now)
     }
 
     /// Takes a caller's command.

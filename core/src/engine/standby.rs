@@ -92,7 +92,8 @@ impl Engine {
 
     /// Whether it is time for an attempt to open the standby; said once for each.
     pub fn poll_connect_standby(&mut self) -> bool {
-        self.standby.as_mut().is_some_and(|standby| standby.link.begin())
+        let now = self.ctx.now;
+        self.standby.as_mut().is_some_and(|standby| standby.link.begin(now))
     }
 
     /// The next frame to send on the standby.

@@ -1,7 +1,6 @@
 //! One task per client: it owns the sockets and the engine, and is the only one who touches them.
 
 use std::future::pending;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
@@ -9,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::clock::{Clock, Wall};
-use super::connect::{Connected, connect, open_another, too_late};
-use super::connecting::Connecting;
+use super::connect::{Connected, open_another};
+use super::connecting::{Attempt, Connecting, outcome};
 use super::ops::OpReceiver;
 use super::socket::{Ended, Socket};
 use super::sockets::{Sockets, Wake, next_of};
@@ -18,7 +17,7 @@ use super::standby::{Standby, StandbyEvent};
 use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
-use crate::options::{ConnectOptions, ENDLESS, Endpoint};
+use crate::options::{ConnectOptions, Endpoint};
 use crate::protocol::Text;
 use crate::shared::Shared;
 use crate::state::State;
@@ -75,9 +74,6 @@ pub(super) struct Target {
     pub(super) options: ConnectOptions,
 }
 
-/// An attempt to connect that runs.
-type Attempt = Pin<Box<dyn Future<Output = Result<Connected, Error>> + Send>>;
-
 /// What a step of the driver handles.
 enum Happened {
     Op(Option<Op>),
@@ -94,18 +90,18 @@ pub(crate) struct Driver<S> {
     pub(super) sink: S,
     ops: OpReceiver,
     pub(super) shared: Arc<Shared>,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) sockets: Option<Sockets>,
     pub(super) standby: Standby,
-    attempt: Option<Attempt>,
-    connecting: Connecting,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) connecting: Connecting,
     closing: Vec<Token>,
     /// How many bursts were full, up to now.
     full_bursts: usize,
     /// An operation that was taken from the channel and not handled yet.
     next_op: Option<Op>,
     /// What is to be told before the first attempt.
-    warning: Option<String>,
+    pub(super) warning: Option<String>,
 }
 
 impl<S> Drop for Driver<S> {
@@ -226,9 +222,7 @@ impl<S: Sink> Driver<S> {
         }
         self.keep_standby();
         self.give_up_waiting();
-        if self.engine.poll_connect() {
-            self.start_attempt();
-        }
+        self.attempt_if_due();
         true
     }
 
@@ -330,7 +324,7 @@ impl<S: Sink> Driver<S> {
         self.sink.flush();
     }
 
-    fn done(&mut self, token: Token) {
+    pub(super) fn done(&mut self, token: Token) {
         self.sink.deliver(Delivery::Done { token });
     }
 
@@ -338,86 +332,6 @@ impl<S: Sink> Driver<S> {
     pub(super) fn set_state(&mut self, state: State, error: Option<Error>) {
         if self.shared.set_state(state) {
             self.sink.deliver(Delivery::State { state, error });
-        }
-    }
-
-    /// Connects, or waits for the attempt that runs. While the client reconnects, those that follow are waited for
-    /// as well.
-    fn connect(&mut self, token: Token) {
-        if self.sockets.is_some() {
-            self.done(token);
-            return;
-        }
-        let again = self.engine.will_reconnect();
-        let wait = self.target.options.connect_timeout.min(ENDLESS);
-        self.connecting.add(token, again.then(|| Instant::now() + wait));
-        if self.attempt.is_some() {
-            return;
-        }
-        if again {
-            self.engine.handle_connecting(self.now());
-        } else {
-            if let Some(reason) = self.warning.take() {
-                self.sink.deliver(Delivery::InsecureToken { reason });
-            }
-            self.set_state(State::Connecting, None);
-        }
-        self.start_attempt();
-    }
-
-    fn start_attempt(&mut self) {
-        let target = Arc::clone(&self.target);
-        let attempt = async move { connect(&target.endpoint, &target.options).await };
-        self.attempt = Some(Box::pin(attempt));
-    }
-
-    /// An attempt to connect has ended.
-    fn attempted(&mut self, outcome: Result<Connected, Error>) {
-        self.attempt = None;
-        match outcome {
-            Ok(Connected { control, stream, info, split, newest }) => {
-                self.clock.start();
-                self.sockets = Some(Sockets::new(control, stream));
-                self.shared.connected(info, split, newest);
-                self.shared.give_up(None);
-                self.engine.handle_connected(self.now(), split);
-                self.set_state(State::Open, None);
-                for token in self.connecting.take() {
-                    self.done(token);
-                }
-            }
-            Err(error) => {
-                let lost = self.engine.will_reconnect();
-                self.engine.handle_connect_failed(self.now(), &error);
-                let again = self.engine.will_reconnect();
-                let error = error.with_will_reconnect(again);
-                if !again {
-                    let why = lost.then(|| error.clone());
-                    self.shared.give_up(why.clone());
-                    self.set_state(State::Disconnected, why);
-                }
-                let over =
-                    if again { self.connecting.failed(&error) } else { self.connecting.take() };
-                self.fail_all(over, &error);
-            }
-        }
-    }
-
-    /// Ends the waits for a connection whose time is over, with the reason for which the last attempt has failed.
-    fn give_up_waiting(&mut self) {
-        let overdue = self.connecting.overdue(Instant::now());
-        if overdue.is_empty() {
-            return;
-        }
-        let Target { endpoint, options } = &*self.target;
-        let error = self.connecting.failure().unwrap_or_else(|| too_late(endpoint, options));
-        let error = error.with_will_reconnect(self.engine.will_reconnect());
-        self.fail_all(overdue, &error);
-    }
-
-    fn fail_all(&mut self, tokens: Vec<Token>, error: &Error) {
-        for token in tokens {
-            self.sink.deliver(Delivery::Failed { token, error: error.clone() });
         }
     }
 
@@ -562,14 +476,6 @@ async fn next_op(waiting: &mut Option<Op>, ops: &mut OpReceiver) -> Option<Op> {
 async fn wake(sockets: &mut Option<Sockets>) -> Wake {
     match sockets {
         Some(sockets) => sockets.next().await,
-        None => pending().await,
-    }
-}
-
-/// Waits for the attempt that runs; for ever when there is none.
-async fn outcome(attempt: &mut Option<Attempt>) -> Result<Connected, Error> {
-    match attempt {
-        Some(attempt) => attempt.await,
         None => pending().await,
     }
 }

@@ -12,7 +12,7 @@ use super::reuse::REUSED_BYTES;
 use crate::engine::{
     AT_ONCE, BEHIND_GAP, DEPTH, GAP_WAIT, HANDLED, LONGEST_SETTLE_PAUSE, NAMES, REFUSAL_WAIT,
     REFUSALS, REMEMBERED, RESTORE_WAIT, Reconnect, SHOWN, STANDBY_BYTES, STANDBY_EVENTS,
-    TurnOptions,
+    TurnOptions, WHILE_AWAITED,
 };
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::map::TURNS;
@@ -94,6 +94,7 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("the settle pause, where it has grown by itself", time(LONGEST_SETTLE_PAUSE)),
         ("one command that restores a runtime after a reconnect", time(RESTORE_WAIT)),
         ("such commands that wait for their answers at once", number(AT_ONCE)),
+        ("the time between attempts while somebody waits in `connect()`", time(WHILE_AWAITED)),
         (
             "refusals in a row of what restores a runtime",
             number(usize::try_from(REFUSALS).unwrap()),
