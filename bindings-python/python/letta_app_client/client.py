@@ -526,6 +526,8 @@ class AppServerClient(Commands):
             self._tools.call(decode_as("external_tool_call_request", delivery[2]))
         elif kind == "tool_over":
             self._tools.over(*delivery[2:])
+        elif kind == "tool_refused":
+            self._tools.refused(*delivery[2:])
         elif kind == "approval":
             self._approvals.ask(*delivery[1:])
         elif kind == "approval_over":
