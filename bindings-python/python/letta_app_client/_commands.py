@@ -231,8 +231,9 @@ class Commands(HasConveniences, Overloads):
             TooManyRequests: More than ``max_pending_requests`` are waiting.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
-            WrongLoop: Another event loop than the client's is running here; or none is, and the
-                client has not been used on one yet.
+            WrongLoop: Not called on the client's event loop: another one is running here, or none
+                is, because the loop runs in another thread or has ended, or because the client has
+                not been used on one yet.
             ForkedProcess: The client was made before a fork.
 
             All other errors of ``run_turn`` are raised when the turn is awaited.
