@@ -8,11 +8,14 @@ import { connected, rejection, say, startMock, thrown } from "./helpers.js";
 
 const tools = [{ name: "lookup", description: "Looks up", parameters: { type: "object" } }];
 
-async function toolTurn(handler: Parameters<AppServerClient["onExternalToolCall"]>[0]) {
+async function toolTurn(
+  handler: Parameters<AppServerClient["onExternalToolCall"]>[0],
+  options: Parameters<typeof connected>[1] = {},
+) {
   const mock = await startMock([
     { text: "done", toolCalls: [{ name: "lookup", input: { id: 7 } }] },
   ]);
-  const client = await connected(mock);
+  const client = await connected(mock, options);
   const off = client.onExternalToolCall(handler);
   const external_tools = [{ tools }];
   const { runtime } = await client.runtimeStart({
@@ -93,6 +96,12 @@ it.each([
   expect(answers).toHaveLength(1);
   expect(answers[0]?.error).toContain(words);
   expect(result.status).toBe("completed");
+});
+
+it("counts a result that is too large, of which the model gets an error", async () => {
+  const { answers, stats } = await toolTurn(() => "x".repeat(5000), { maxMessageBytes: 4096 });
+  expect(answers[0]?.error).toContain("the tool's result is too large");
+  expect(stats.handlerErrors).toBe(1);
 });
 
 it("runs a tool handler that registers itself again only once for each call", async () => {

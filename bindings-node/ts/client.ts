@@ -534,6 +534,8 @@ export class AppServerClient extends DocumentedClient {
         return this.#tools.run(this.#frames.again(text));
       case Kind.ToolOver:
         return this.#tools.over(text);
+      case Kind.ToolRefused:
+        return this.#tools.refused();
       case Kind.Approval:
         return this.#approvers.ask(value, text, (frame) => this.#frames.again(frame));
       case Kind.ApprovalOver:

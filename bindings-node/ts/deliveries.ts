@@ -20,6 +20,7 @@ export const Kind = {
   TurnReady: 13,
   State: 14,
   RestoreFailed: 15,
+  ToolRefused: 16,
 } as const;
 
 /** More than there are kinds. */

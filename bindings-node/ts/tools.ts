@@ -125,6 +125,11 @@ export class ToolCalls {
     });
   }
 
+  /** The engine has answered with an error, because what a tool returned is no result or too large. */
+  refused(): void {
+    this.#failed();
+  }
+
   /** A call need not be answered any more, as a delivery tells it. */
   over(text: string): void {
     const over = JSON.parse(text) as { request_id: string; reason: string };

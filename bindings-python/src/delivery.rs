@@ -22,12 +22,6 @@ pub(crate) fn check_decision(decision: &str) -> Option<String> {
     letta_app_client::engine::check_decision(decision).err()
 }
 
-/// What keeps the result of an external tool from being taken; nothing where it would be.
-#[pyfunction]
-pub(crate) fn check_tool_result(result: &str) -> Option<String> {
-    letta_app_client::engine::check_tool_result(result).err()
-}
-
 /// What a model is told about a permission that a rule denies, that no rule gives, or whose handler failed.
 #[pyfunction]
 pub(crate) fn denied_by_rule(tool: &str) -> String {
@@ -84,6 +78,9 @@ pub(crate) fn to_tuple<'py>(
         Delivery::ToolCall { text } => (intern!(py, "tool_call"), 0, wire(text)).into_pyobject(py),
         Delivery::ToolOver { request_id, reason } => {
             (intern!(py, "tool_over"), 0, request_id, reason).into_pyobject(py)
+        }
+        Delivery::ToolRefused { request_id, tool_name, reason } => {
+            (intern!(py, "tool_refused"), 0, request_id, tool_name, reason).into_pyobject(py)
         }
         Delivery::Approval { token, ask, text } => {
             (intern!(py, "approval"), *token, *ask, text.as_str()).into_pyobject(py)

@@ -34,8 +34,8 @@ mod _native {
     use crate::connection::Connection;
     #[pymodule_export]
     use crate::delivery::{
-        allowed_by_no_rule, approver_failed, check_decision, check_tool_name, check_tool_result,
-        denied_by_rule, kept_frames,
+        allowed_by_no_rule, approver_failed, check_decision, check_tool_name, denied_by_rule,
+        kept_frames,
     };
     #[pymodule_export]
     use crate::directory::DirectoryChange;

@@ -6,8 +6,6 @@ import base64
 import hashlib
 import math
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -334,20 +332,3 @@ async def test_bad_names_of_tools(client: AppServerClient, names: Any) -> None:
 async def test_bad_fields_of_a_session(client: AppServerClient, fields: Any) -> None:
     with pytest.raises(letta.InvalidOption, match=r"^fields: expected a mapping, got "):
         client.session(agent_id="a", fields=fields)
-
-
-@pytest.mark.parametrize(
-    "function",
-    [AppServerClient.session, AppServerClient.on_external_tool_call, letta.to_frame],
-    ids=lambda function: function.__name__,
-)
-def test_type_hints_can_be_read_while_a_program_runs(function: Any) -> None:
-    program = f"""
-import typing, letta_app_client as letta
-for function in (letta.AppServerClient.{function.__name__},):
-    typing.get_type_hints(function)
-"""
-    if function is letta.to_frame:
-        program = program.replace("letta.AppServerClient.to_frame", "letta.to_frame")
-    # Of its own: what other tests have imported is not there.
-    subprocess.run([sys.executable, "-c", program], check=True)

@@ -225,6 +225,21 @@ def test_a_directory_that_the_server_does_not_have_is_refused_before_the_prompt(
         assert "the server does not have this directory, and works in /" in done.stderr
 
 
+def test_an_agent_made_for_a_directory_that_is_refused_is_deleted() -> None:
+    with MockServer(directories=[]) as mock:
+        target = ("run", "?", "--url", mock.url, "--model", "a/b", "--cwd", "/no/such")
+        assert app(*target).returncode == 2
+        mock.assert_received("runtime_start", create_agent={"body": {"model": "a/b"}})
+        mock.assert_received("agent_delete", times=1)
+        mock.assert_received("input", times=0)
+    refusal = {"success": False, "error": "not now"}
+    with MockServer(directories=[], answers={"agent_delete": refusal}) as mock:
+        kept = app(*target[:3], mock.url, *target[4:])
+        assert kept.returncode == 2
+        assert "is still there: " in kept.stderr
+        assert "--cwd: the server has no directory /no/such" in kept.stderr
+
+
 def test_a_limit_without_a_connection_is_no_success(tmp_path: Path) -> None:
     for command in (["tail"], ["record", str(tmp_path / "run")]):
         with (

@@ -27,9 +27,11 @@ pytestmark = pytest.mark.anyio
 TOOL = {"name": "lookup", "description": "", "parameters": {"type": "object", "properties": {}}}
 
 
-async def run_with_tool(mock: MockServer, handler: Any) -> tuple[str | None, str | None, int]:
+async def run_with_tool(
+    mock: MockServer, handler: Any, **options: Any
+) -> tuple[str | None, str | None, int]:
     """Lets the model call a tool; gives the tool's status and output, and the number of errors."""
-    async with letta.connect(mock.url) as client:
+    async with letta.connect(mock.url, **options) as client:
         client.on_external_tool_call(handler)
         runtime = await start(client, mode="unrestricted", external_tools=[{"tools": [TOOL]}])
         result = await client.run_turn(runtime=runtime, payload=message())
@@ -157,6 +159,19 @@ async def test_a_bad_result_becomes_an_error(tool_mock: MockServer, result: Any)
     assert output
     if isinstance(result, dict):
         assert "content" in output
+
+
+async def test_a_result_that_is_too_large_is_counted_and_logged(
+    tool_mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR, logger="letta_app_client"):
+        status, output, errors = await run_with_tool(
+            tool_mock, lambda _: "x" * 5000, max_message_bytes=4096
+        )
+    assert (status, errors) == ("error", 1)
+    words = "the tool's result is too large"
+    assert words in str(output)
+    assert f'the external tool "lookup" failed: {words}' in caplog.text
 
 
 async def test_a_second_tool_handler_replaces_the_first(tool_mock: MockServer) -> None:

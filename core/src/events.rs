@@ -50,6 +50,16 @@ pub enum Event {
         /// Why.
         error: Error,
     },
+    /// What a tool answered could not be sent: it was no result, or too large. The server was told of an error of the
+    /// tool instead.
+    ToolRefused {
+        /// The `request_id` of the call.
+        request_id: String,
+        /// The tool.
+        tool_name: String,
+        /// What was wrong with it; it is what the model was told.
+        reason: String,
+    },
     /// The token is sent over a network without encryption, to a host that is not this machine. Reported once,
     /// before the first attempt to connect.
     InsecureToken {
@@ -402,6 +412,9 @@ fn event(delivery: Delivery) -> Option<Event> {
         Delivery::InsecureToken { reason } => Event::InsecureToken { reason },
         Delivery::RestoreFailed { agent_id, conversation_id, error } => {
             Event::RestoreFailed { agent_id, conversation_id, error }
+        }
+        Delivery::ToolRefused { request_id, tool_name, reason } => {
+            Event::ToolRefused { request_id, tool_name, reason }
         }
         Delivery::Lagged { dropped, .. } => Event::Lagged { dropped },
         Delivery::Failed { error, .. } => Event::Failed(error),

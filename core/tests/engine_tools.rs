@@ -68,6 +68,36 @@ fn calls_run_in_parallel_up_to_the_limit() {
 }
 
 #[test]
+fn what_is_no_result_is_told() {
+    let mut lab = lab();
+    lab.engine = lab.engine.max_message_bytes(500);
+    let mut told = |id: u32, answer: Result<&str, &str>| {
+        call(&mut lab, id, Some(runtime()));
+        let request_id = format!("t{id}");
+        let answer = answer.map(str::to_owned).map_err(str::to_owned);
+        lab.command(Command::AnswerTool { request_id: request_id.clone(), answer });
+        let sent = lab.sent();
+        let mut refused = Vec::new();
+        while let Some(delivery) = lab.engine.poll_delivery() {
+            if let Delivery::ToolRefused { request_id: refused_id, tool_name, reason } = delivery {
+                assert_eq!((refused_id.as_str(), tool_name.as_str()), (&*request_id, "lookup"));
+                assert_eq!(sent[0]["error"], *reason, "the model is told the same");
+                refused.push(reason);
+            }
+        }
+        refused
+    };
+    let refused = told(1, Ok(r#"{"content":"text"}"#));
+    assert!(refused.len() == 1 && refused[0].contains("content"), "{refused:?}");
+    let large = format!(r#"{{"content":[{{"type":"text","text":"{}"}}]}}"#, "x".repeat(500));
+    let refused = told(2, Ok(&large));
+    assert!(refused.len() == 1 && refused[0].contains("too large"), "{refused:?}");
+    // Whoever says that it has failed knows.
+    assert!(told(3, Err("no luck")).is_empty());
+    assert!(told(4, Ok(r#"{"content":[{"type":"text","text":"found"}]}"#)).is_empty());
+}
+
+#[test]
 fn a_tool_that_does_not_answer_is_answered_for_before_the_server_gives_up() {
     let mut lab = lab();
     call(&mut lab, 1, None);

@@ -33,7 +33,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from . import jupyter, policy, protocol, sync
+    # Some only for annotations within the package, such as ``letta._fields.InputRest``.
+    from . import _families, _fields, jupyter, listings, policy, protocol, sync, terminals, watching  # noqa: F401
     from ._batch import Batch, BatchItem
     from ._create import Connecting, connect, create_app_server_client
     from ._family import Family
@@ -404,12 +405,15 @@ _LATER = {
 
 _MODULES = frozenset(
     {
+        "_families",
+        "_fields",
         "approvals",
         "client",
         "decisions",
         "errors",
         "events",
         "jupyter",
+        "listings",
         "messages",
         "options",
         "policy",

@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+# Finds what is imported later, also for those who read type hints while a program runs.
+import letta_app_client as letta
 
 from ._link import Link
-
-if TYPE_CHECKING:
-    from . import _families
 
 __all__ = ["HasFamilies"]
 
@@ -22,112 +21,112 @@ class HasFamilies:
     _link: Link
 
     @cached_property
-    def agents(self) -> _families.Agents:
+    def agents(self) -> letta._families.Agents:
         """The commands of the family ``agents``."""
         from . import _families
 
         return _families.Agents(self._link)
 
     @cached_property
-    def channels(self) -> _families.Channels:
+    def channels(self) -> letta._families.Channels:
         """The commands of the family ``channels``."""
         from . import _families
 
         return _families.Channels(self._link)
 
     @cached_property
-    def conversations(self) -> _families.Conversations:
+    def conversations(self) -> letta._families.Conversations:
         """The commands of the family ``conversations``."""
         from . import _families
 
         return _families.Conversations(self._link)
 
     @cached_property
-    def cron(self) -> _families.Cron:
+    def cron(self) -> letta._families.Cron:
         """The commands of the family ``cron``."""
         from . import _families
 
         return _families.Cron(self._link)
 
     @cached_property
-    def files(self) -> _families.Files:
+    def files(self) -> letta._families.Files:
         """The commands of the family ``files``."""
         from . import _families
 
         return _families.Files(self._link)
 
     @cached_property
-    def git(self) -> _families.Git:
+    def git(self) -> letta._families.Git:
         """The commands of the family ``git``."""
         from . import _families
 
         return _families.Git(self._link)
 
     @cached_property
-    def memory(self) -> _families.Memory:
+    def memory(self) -> letta._families.Memory:
         """The commands of the family ``memory``."""
         from . import _families
 
         return _families.Memory(self._link)
 
     @cached_property
-    def models(self) -> _families.Models:
+    def models(self) -> letta._families.Models:
         """The commands of the family ``models``."""
         from . import _families
 
         return _families.Models(self._link)
 
     @cached_property
-    def providers(self) -> _families.Providers:
+    def providers(self) -> letta._families.Providers:
         """The commands of the family ``providers``."""
         from . import _families
 
         return _families.Providers(self._link)
 
     @cached_property
-    def runtimes(self) -> _families.Runtimes:
+    def runtimes(self) -> letta._families.Runtimes:
         """The commands of the family ``runtimes``."""
         from . import _families
 
         return _families.Runtimes(self._link)
 
     @cached_property
-    def secrets(self) -> _families.Secrets:
+    def secrets(self) -> letta._families.Secrets:
         """The commands of the family ``secrets``."""
         from . import _families
 
         return _families.Secrets(self._link)
 
     @cached_property
-    def server(self) -> _families.Server:
+    def server(self) -> letta._families.Server:
         """The commands of the family ``server``."""
         from . import _families
 
         return _families.Server(self._link)
 
     @cached_property
-    def settings(self) -> _families.Settings:
+    def settings(self) -> letta._families.Settings:
         """The commands of the family ``settings``."""
         from . import _families
 
         return _families.Settings(self._link)
 
     @cached_property
-    def skills(self) -> _families.Skills:
+    def skills(self) -> letta._families.Skills:
         """The commands of the family ``skills``."""
         from . import _families
 
         return _families.Skills(self._link)
 
     @cached_property
-    def teleport(self) -> _families.Teleport:
+    def teleport(self) -> letta._families.Teleport:
         """The commands of the family ``teleport``."""
         from . import _families
 
         return _families.Teleport(self._link)
 
     @cached_property
-    def terminals(self) -> _families.Terminals:
+    def terminals(self) -> letta._families.Terminals:
         """The commands of the family ``terminals``."""
         from . import _families
 

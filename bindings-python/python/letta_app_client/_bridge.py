@@ -136,6 +136,8 @@ class Bridge:
     def check(self) -> None:
         """Refuses a call from a foreign process or loop.
 
+        That is enough for what is sent and not waited for, which threads without a loop may call.
+
         Raises:
             ForkedProcess: The client was made before a fork.
             WrongLoop: Another loop is running the caller.
@@ -145,6 +147,28 @@ class Bridge:
             raise WrongLoop(
                 "this client belongs to another event loop",
                 hint="make one client for each loop, or use run_coroutine_threadsafe",
+            )
+
+    def check_waiter(self) -> None:
+        """Refuses a call of which something is to be waited for elsewhere than on the loop.
+
+        Raises:
+            ForkedProcess: The client was made before a fork.
+            WrongLoop: Another loop is running the caller, or none while the client's runs in
+                another thread or has ended.
+        """
+        loop = self._loop
+        if loop is None or not loop.is_running() or forks.count != self._forks:
+            self._check_waiter(loop)
+
+    def _check_waiter(self, loop: Loop | None) -> None:
+        self.check()
+        if loop is not None and not loop.admits():
+            # What begins here would be waited for there, or by nobody.
+            raise WrongLoop(
+                "this client belongs to an event loop that runs in another thread, or has ended",
+                hint="call it on that loop (run_coroutine_threadsafe, call_soon_threadsafe), make "
+                "one client for each loop, or use letta_app_client.sync, which works in any thread",
             )
 
     async def call(
@@ -248,7 +272,7 @@ class Bridge:
             return
         token = self.native.token()
         loop = self._loop or running_loop()
-        if loop is None or not self.is_at_home():
+        if loop is None or not self.is_at_home() or not loop.admits():
             self.close_nowait()
             return
         completion = loop.completion()
@@ -279,13 +303,13 @@ class Bridge:
 
         Raises:
             ForkedProcess: The client was made before a fork.
-            WrongLoop: Another loop is running the caller, or none.
+            WrongLoop: As for ``check_waiter``; or no loop is running, and the client has none yet.
         """
         loop = self._loop
         # Nearly every call is one of these.
         if loop is not None and loop.is_running() and forks.count == self._forks:
             return loop
-        self.check()
+        self._check_waiter(loop)
         if self._loop is None:
             self._loop = running_loop()
         if self._loop is None:

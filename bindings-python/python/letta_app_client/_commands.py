@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+# Finds what is imported later, also for those who read type hints while a program runs.
+import letta_app_client as letta
+
 from ._approvals import Approvals, chosen
 from ._call import Delivery
 from ._checks import expect, expect_texts
@@ -14,37 +17,12 @@ from ._limits import Resend, Timeout, turn_limits
 from ._link import Check, Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
+from ._unpack import Unpack
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
 from .decisions import Decision
 from .errors import ApprovalRequired, InvalidCommand
 from .messages import Message
 from .results import Arrival, TurnResult
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ._fields import (
-        AbortMessageRest,
-        ConversationListRest,
-        InputRest,
-        RuntimeExternalToolsUpdateRest,
-        RuntimeStartRest,
-        SyncRest,
-    )
-    from .messages import Fields
-    from .protocol import (
-        AbortMessageResponseMessage,
-        AppServerInfoResponseMessage,
-        ConversationListResponseMessage,
-        InputAcceptedResponseMessage,
-        InputApprovalResponsePayload,
-        InputCreateMessagePayload,
-        InputTeleportContinuePayload,
-        RuntimeExternalToolsUpdateResponseMessage,
-        RuntimeStartResponseMessage,
-        SyncResponseMessage,
-    )
-    from .turn import Turn
 
 __all__ = ["Commands"]
 
@@ -59,8 +37,8 @@ class Commands(HasConveniences, Overloads):
         self._approvals = Approvals(link.bridge)
 
     async def runtime_start(
-        self, *, timeout: Timeout = "default", **fields: Unpack[RuntimeStartRest]
-    ) -> RuntimeStartResponseMessage:
+        self, *, timeout: Timeout = "default", **fields: Unpack[letta._fields.RuntimeStartRest]
+    ) -> letta.protocol.RuntimeStartResponseMessage:
         """Starts or joins a conversation: ``runtime_start`` (protocol section 8).
 
         Args:
@@ -80,7 +58,7 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        response: RuntimeStartResponseMessage = await self._link.request(
+        response: letta.protocol.RuntimeStartResponseMessage = await self._link.request(
             _command("runtime_start", fields), timeout, check="documented"
         )
         return response
@@ -89,7 +67,7 @@ class Commands(HasConveniences, Overloads):
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: InputCreateMessagePayload | Fields,
+        payload: letta.protocol.InputCreateMessagePayload | letta.Fields,
         request_id: str | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = 600,
@@ -207,7 +185,7 @@ class Commands(HasConveniences, Overloads):
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: InputCreateMessagePayload | Fields,
+        payload: letta.protocol.InputCreateMessagePayload | letta.Fields,
         request_id: str | None = None,
         timeout: float | None = None,
         idle_timeout: float | None = 600,
@@ -220,7 +198,7 @@ class Commands(HasConveniences, Overloads):
         approvals: ApprovalMode | ApprovalHandler = "pause",
         allow: Iterable[str] = (),
         check: bool = False,
-    ) -> Turn:
+    ) -> letta.Turn:
         """Sends an input and returns the handle of its turn at once (protocol section 17).
 
         Works like ``run_turn``, but the caller can also follow what happens, stop the turn, or
@@ -253,8 +231,9 @@ class Commands(HasConveniences, Overloads):
             TooManyRequests: More than ``max_pending_requests`` are waiting.
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
-            WrongLoop: Another event loop than the client's is running here; or none is, and the
-                client has not been used on one yet.
+            WrongLoop: Not called on the client's event loop: another one is running here, or none
+                is, because the loop runs in another thread or has ended, or because the client has
+                not been used on one yet.
             ForkedProcess: The client was made before a fork.
 
             All other errors of ``run_turn`` are raised when the turn is awaited.
@@ -298,12 +277,12 @@ class Commands(HasConveniences, Overloads):
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: InputCreateMessagePayload
-        | InputApprovalResponsePayload
-        | InputTeleportContinuePayload
-        | Fields,
+        payload: letta.protocol.InputCreateMessagePayload
+        | letta.protocol.InputApprovalResponsePayload
+        | letta.protocol.InputTeleportContinuePayload
+        | letta.Fields,
         request_id: str | None = None,
-        **fields: Unpack[InputRest],
+        **fields: Unpack[letta._fields.InputRest],
     ) -> None:
         """Sends an ``input`` and waits for nothing (protocol sections 8.1 and 13).
 
@@ -321,14 +300,14 @@ class Commands(HasConveniences, Overloads):
         self,
         *,
         runtime: Mapping[str, Any],
-        payload: InputCreateMessagePayload
-        | InputApprovalResponsePayload
-        | InputTeleportContinuePayload
-        | Fields,
+        payload: letta.protocol.InputCreateMessagePayload
+        | letta.protocol.InputApprovalResponsePayload
+        | letta.protocol.InputTeleportContinuePayload
+        | letta.Fields,
         request_id: str | None = None,
         timeout: Timeout = "default",
-        **fields: Unpack[InputRest],
-    ) -> InputAcceptedResponseMessage:
+        **fields: Unpack[letta._fields.InputRest],
+    ) -> letta.protocol.InputAcceptedResponseMessage:
         """Sends an ``input`` and waits until the server has accepted it (protocol section 8.1).
 
         Resolves with ``input_accepted``, which servers send from 0.30.3 on; the turn goes on
@@ -342,7 +321,7 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server did not accept the input.
             RequestTimeout: No answer in time.
         """
-        response: InputAcceptedResponseMessage = await self._link.request(
+        response: letta.protocol.InputAcceptedResponseMessage = await self._link.request(
             _input(runtime, payload, request_id, fields), timeout, check="documented"
         )
         return response
@@ -352,8 +331,8 @@ class Commands(HasConveniences, Overloads):
         *,
         runtime: Mapping[str, Any],
         timeout: Timeout = "default",
-        **fields: Unpack[SyncRest],
-    ) -> SyncResponseMessage:
+        **fields: Unpack[letta._fields.SyncRest],
+    ) -> letta.protocol.SyncResponseMessage:
         """Asks for the state of a runtime and subscribes to it: ``sync`` (section 16).
 
         The state comes to the message handlers, before or after the response. Further fields:
@@ -365,7 +344,7 @@ class Commands(HasConveniences, Overloads):
             RequestTimeout: No answer in time.
         """
         command = {"runtime": runtime, **_command("sync", fields)}
-        response: SyncResponseMessage = await self._link.request(
+        response: letta.protocol.SyncResponseMessage = await self._link.request(
             command, timeout, check="documented"
         )
         return response
@@ -375,8 +354,8 @@ class Commands(HasConveniences, Overloads):
         *,
         runtime: Mapping[str, Any],
         timeout: Timeout = "default",
-        **fields: Unpack[AbortMessageRest],
-    ) -> AbortMessageResponseMessage:
+        **fields: Unpack[letta._fields.AbortMessageRest],
+    ) -> letta.protocol.AbortMessageResponseMessage:
         """Stops whatever runs in a conversation: ``abort_message`` (protocol section 15).
 
         Resolves with the response; ``response.aborted`` says whether there was something to stop.
@@ -388,12 +367,14 @@ class Commands(HasConveniences, Overloads):
             RequestTimeout: No answer in time.
         """
         command = {"runtime": runtime, **_command("abort_message", fields)}
-        response: AbortMessageResponseMessage = await self._link.request(
+        response: letta.protocol.AbortMessageResponseMessage = await self._link.request(
             command, timeout, check="documented"
         )
         return response
 
-    async def info(self, *, timeout: Timeout = "default") -> AppServerInfoResponseMessage:
+    async def info(
+        self, *, timeout: Timeout = "default"
+    ) -> letta.protocol.AppServerInfoResponseMessage:
         """Asks for the server's version and capabilities: ``app_server_info`` (section 3).
 
         Servers before 0.29.7 do not know the question and stay silent. Cancelling drops the
@@ -402,14 +383,14 @@ class Commands(HasConveniences, Overloads):
         Raises:
             RequestTimeout: No answer in time.
         """
-        response: AppServerInfoResponseMessage = await self._link.request(
+        response: letta.protocol.AppServerInfoResponseMessage = await self._link.request(
             {"type": "app_server_info"}, timeout
         )
         return response
 
     async def conversation_list(
-        self, *, timeout: Timeout = "default", **fields: Unpack[ConversationListRest]
-    ) -> ConversationListResponseMessage:
+        self, *, timeout: Timeout = "default", **fields: Unpack[letta._fields.ConversationListRest]
+    ) -> letta.protocol.ConversationListResponseMessage:
         """Lists conversations: ``conversation_list`` (protocol section 20.3).
 
         Cancelling drops the response only.
@@ -419,14 +400,17 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        response: ConversationListResponseMessage = await self._link.request(
+        response: letta.protocol.ConversationListResponseMessage = await self._link.request(
             _command("conversation_list", fields), timeout, check="documented"
         )
         return response
 
     async def runtime_external_tools_update(
-        self, *, timeout: Timeout = "default", **fields: Unpack[RuntimeExternalToolsUpdateRest]
-    ) -> RuntimeExternalToolsUpdateResponseMessage:
+        self,
+        *,
+        timeout: Timeout = "default",
+        **fields: Unpack[letta._fields.RuntimeExternalToolsUpdateRest],
+    ) -> letta.protocol.RuntimeExternalToolsUpdateResponseMessage:
         """Replaces the external tools of runtimes: ``runtime_external_tools_update`` (section 14).
 
         For servers from 0.30.8 on. Cancelling drops the response only.
@@ -436,8 +420,10 @@ class Commands(HasConveniences, Overloads):
             RequestError: The server refused.
             RequestTimeout: No answer in time.
         """
-        response: RuntimeExternalToolsUpdateResponseMessage = await self._link.request(
-            _command("runtime_external_tools_update", fields), timeout, check="documented"
+        response: letta.protocol.RuntimeExternalToolsUpdateResponseMessage = (
+            await self._link.request(
+                _command("runtime_external_tools_update", fields), timeout, check="documented"
+            )
         )
         return response
 

@@ -27,9 +27,10 @@ async def shown(
 
     Returns ``None`` where it does not.
     """
+    loop = link.bridge.enter()
     types = ("update_device_status", "update_loop_status")
     inbox = Inbox(link, Wanted(types, runtime), _STATUSES)
-    loop, wait, sent = link.bridge.enter(), _native.DirectoryChange(), time.monotonic()
+    wait, sent = _native.DirectoryChange(), time.monotonic()
     over = False
 
     def end() -> None:

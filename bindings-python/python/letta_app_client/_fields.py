@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
-if TYPE_CHECKING:
-    from .protocol import *
+from .protocol import *
 
 __all__ = [
     "AbortMessageRest",
@@ -19,35 +18,39 @@ __all__ = [
     "SyncRest",
 ]
 
-if TYPE_CHECKING:
 
-    class AbortMessageRest(TypedDict, total=False):
-        """What the method for ``abort_message`` takes besides its arguments."""
+class AbortMessageRest(TypedDict, total=False):
+    """What the method for ``abort_message`` takes besides its arguments."""
 
-        run_id: str | None
-        request_id: str
+    run_id: str | None
+    request_id: str
 
-    class ConversationListRest(ConversationListFields, total=False):
-        """What the method for ``conversation_list`` takes besides its arguments."""
 
-        request_id: str
+class ConversationListRest(ConversationListFields, total=False):
+    """What the method for ``conversation_list`` takes besides its arguments."""
 
-    class InputRest(TypedDict, total=False):
-        """What the method for ``input`` takes besides its arguments."""
+    request_id: str
 
-    class RuntimeExternalToolsUpdateRest(RuntimeExternalToolsUpdateFields, total=False):
-        """What the method for ``runtime_external_tools_update`` takes besides its arguments."""
 
-        request_id: str
+class InputRest(TypedDict, total=False):
+    """What the method for ``input`` takes besides its arguments."""
 
-    class RuntimeStartRest(RuntimeStartFields, total=False):
-        """What the method for ``runtime_start`` takes besides its arguments."""
 
-        request_id: str
+class RuntimeExternalToolsUpdateRest(RuntimeExternalToolsUpdateFields, total=False):
+    """What the method for ``runtime_external_tools_update`` takes besides its arguments."""
 
-    class SyncRest(TypedDict, total=False):
-        """What the method for ``sync`` takes besides its arguments."""
+    request_id: str
 
-        force_device_status: bool
-        recover_approvals: bool
-        request_id: str
+
+class RuntimeStartRest(RuntimeStartFields, total=False):
+    """What the method for ``runtime_start`` takes besides its arguments."""
+
+    request_id: str
+
+
+class SyncRest(TypedDict, total=False):
+    """What the method for ``sync`` takes besides its arguments."""
+
+    force_device_status: bool
+    recover_approvals: bool
+    request_id: str

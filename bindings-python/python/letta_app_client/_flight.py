@@ -159,12 +159,12 @@ class Flight:
         return self._native.turn_report(self._token)
 
     def check(self) -> None:
-        """Refuses who waits for it in a foreign process or on a foreign loop."""
-        self._bridge.check()
+        """Refuses who waits for it in a foreign process, or not on the client's loop."""
+        self._bridge.check_waiter()
 
     async def outcome(self) -> TurnResult:
         """Waits for the end."""
-        self._bridge.check()
+        self._bridge.check_waiter()
         while not self.is_over:
             await self._wait()
         error = self.error
@@ -188,7 +188,7 @@ class Flight:
 
     async def next_event(self) -> TurnEvent | None:
         """Waits for the next event; ``None`` once the turn is over and all were given."""
-        self._bridge.check()
+        self._bridge.check_waiter()
         self.check_unread()
         self._reading = True
         try:
@@ -260,6 +260,7 @@ class Flight:
 
     async def wanted(self) -> ApprovalRequest | None:
         """Waits until it wants one; ``None`` when it has ended."""
+        self._bridge.check_waiter()
         request = self.asked()
         while request is None and not self.is_over:
             await self._wait()

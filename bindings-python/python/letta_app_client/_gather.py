@@ -47,7 +47,7 @@ async def gather(
     Raises:
         InvalidOption: An argument is not a turn, or ``progress`` has an unusable value. No turn is
             stopped.
-        WrongLoop: A turn belongs to another event loop.
+        WrongLoop: A turn belongs to another event loop, or to one that has ended.
         ForkedProcess: A client was made before a fork.
         LettaAppError: With ``check``, what ``Session.run`` would raise for the first turn that
             failed. Otherwise nothing that concerns one turn is raised: its item has the error, such

@@ -63,6 +63,13 @@ class Loop(Protocol):
     def is_running(self) -> bool:
         """Whether it certainly runs the caller; where it does not say so, ``running_key`` may."""
 
+    def admits(self) -> bool:
+        """Whether the caller, whom no other loop runs, may begin what is to be waited for here.
+
+        Not while the loop runs in another thread, and not when it has ended; between two of its
+        runs, whoever is its only user may.
+        """
+
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         """Calls back on the loop's thread whenever the descriptor is readable."""
 
@@ -161,6 +168,10 @@ class AsyncioLoop:
     def is_running(self) -> bool:
         # The same as ``running_key``, for who asks with each call.
         return self._running() is self._loop and "trio" not in sys.modules and driving.loop is None
+
+    def admits(self) -> bool:
+        loop = self._loop
+        return self._running() is loop or not (loop.is_running() or loop.is_closed())
 
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         self._fd = fd
@@ -281,10 +292,23 @@ class TrioLoop:
         self.cancelled: type[BaseException] = trio.Cancelled
         self._token: Any = self.key
         self._trio = trio
+        self._thread = threading.get_ident()
         self._scope: Any = None
 
     def is_running(self) -> bool:
         return False
+
+    def admits(self) -> bool:
+        if threading.get_ident() != self._thread:
+            return False
+        if running_key() == self.key:
+            return True
+        # A guest between two of its turns, or a run that has ended.
+        try:
+            self._token.run_sync_soon(_nothing)
+        except self._trio.RunFinishedError:
+            return False
+        return True
 
     def attach(self, fd: int, callback: Callable[[], None]) -> None:
         self._scope = scope = self._trio.CancelScope()
@@ -348,6 +372,10 @@ class TrioLoop:
 
     def start(self, function: Callable[[], Awaitable[None]]) -> Callable[[], object]:
         return self.spawn(function, contextvars.copy_context())
+
+
+def _nothing() -> None:
+    return
 
 
 def contained(callback: Callable[[], None]) -> None:

@@ -18,7 +18,7 @@ __all__ += ["ServerLog", "ServerStart", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["replay_events"]
-__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name", "check_tool_result"]
+__all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name"]
 __all__ += ["check_values", "denied_by_rule"]
 
 __version__: str
@@ -34,9 +34,6 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""
-
-def check_tool_result(result: str) -> str | None:
-    """What keeps the result of a tool, as JSON, from being taken; ``None`` if nothing does."""
 
 def denied_by_rule(tool: str) -> str:
     """What a model is told about a permission that a rule denies."""
@@ -172,6 +169,7 @@ class Connection:
         ``("turn_ready", token)``, ``("approval", token, ask, text)``,
         ``("approval_over", token, ask, refused)``, ``("tool_call", 0, text)``,
         ``("tool_over", 0, request_id, reason)``,
+        ``("tool_refused", 0, request_id, tool_name, reason)``,
         ``("disconnected", 0, channel, code, reason, will_reconnect)``,
         ``("state", 0, state, error_json or None)``,
         ``("restore_failed", 0, agent_id, conversation_id, error_json)``,

@@ -17,13 +17,21 @@ from ._lanes import Lanes
 from ._shape import BadValue
 from ._usage import summed
 from .errors import InvalidOption, LettaAppError, TurnAborted, from_json
-from .results import TurnResult, Usage
+from .messages import Fields, Message  # noqa: F401 - in the hints of inherited fields
+from .results import (  # noqa: F401 - the same
+    InputDelivery,
+    RunText,
+    ToolCall,
+    TurnMessage,
+    TurnResult,
+    TurnStatus,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from ._output import Output
     from ._prompt import Prompt
     from .client import AppServerClient
-    from .messages import Message
     from .session import Session, TurnSettings
 
 __all__ = ["StructuredResult", "run_structured"]

@@ -96,7 +96,7 @@ class Inbox:
 
     async def next(self, is_over: Callable[[], bool] = lambda: False) -> Message | None:
         """Waits for a frame; ``None`` once there will be none."""
-        self._link.bridge.check()
+        self._link.bridge.check_waiter()
         if self._reading:
             raise RuntimeError("another task is already reading these messages")
         self._reading = True

@@ -17,7 +17,6 @@ from ._jobs import Job, Jobs
 from ._json import encode
 from ._loops import Loop, logger
 from ._surroundings import Surroundings
-from .errors import InvalidCommand
 from .messages import Message
 
 if TYPE_CHECKING:
@@ -66,12 +65,7 @@ class _ToolJob(Job):
         if not isinstance(output, Mapping):
             kind = type(output).__name__
             raise TypeError(f"the tool returned {kind}; expected text or a mapping")
-        text = encode(output)
-        # The engine would answer the same, but nobody would count it.
-        wrong = _native.check_tool_result(text)
-        if wrong is not None:
-            raise InvalidCommand(wrong)
-        return text
+        return encode(output)  # the engine says whether it is a result
 
     def send(self, answer: str | None, error: str | None) -> None:
         self._native.answer_tool(self._call["request_id"], answer, error)
@@ -174,6 +168,11 @@ class Tools:
         """What the tool answers would reach nobody any more."""
         logger.debug("the result of an external tool is no longer needed: %s", reason)
         self._jobs.over(request_id)
+
+    def refused(self, _request_id: str, tool_name: str, reason: str) -> None:
+        """The engine has answered with an error: what the tool returned is no result."""
+        self._jobs.errors += 1
+        logger.error("the external tool %s failed: %s", json.dumps(tool_name), reason)
 
 
 def _remove(tools: weakref.ref[Tools], place: Place, key: object) -> None:

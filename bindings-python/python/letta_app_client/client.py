@@ -103,6 +103,10 @@ class AppServerClient(Commands):
     when more than ``max_pending_requests`` are waiting, ``WrongLoop`` on another event loop, and
     ``ForkedProcess`` after a fork. A command that is refused before it is sent is not kept for
     later: nothing of it reaches the server.
+
+    What only sends, and waits for nothing (``input``, ``send``, ``Terminal.write`` …), may also be
+    called in threads that run no event loop. All else is refused there with ``WrongLoop``, also
+    ``send_turn`` and ``Session.send``, whose turn is to be waited for on the loop.
     """
 
     def __init__(self, native: _native.Connection) -> None:
@@ -527,6 +531,8 @@ class AppServerClient(Commands):
             self._tools.call(decode_as("external_tool_call_request", delivery[2]))
         elif kind == "tool_over":
             self._tools.over(*delivery[2:])
+        elif kind == "tool_refused":
+            self._tools.refused(*delivery[2:])
         elif kind == "approval":
             self._approvals.ask(*delivery[1:])
         elif kind == "approval_over":

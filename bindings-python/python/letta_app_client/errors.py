@@ -357,7 +357,7 @@ class ServerStartError(LettaAppError):
 
 
 class WrongLoop(LettaAppError):
-    """A client was used from another event loop than the one it first ran on."""
+    """A client was used elsewhere than on the event loop it first ran on."""
 
     code = "wrong_loop"
 

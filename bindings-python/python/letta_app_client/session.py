@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
+from typing import Any, ClassVar, Literal, TypeAlias, TypedDict, TypeVar, overload
+
+# Finds what is imported later, also for those who read type hints while a program runs.
+import letta_app_client as letta
 
 from . import policy
 from ._answers import forked_id, started_runtime
@@ -31,12 +34,6 @@ from .messages import Fields
 from .results import TurnResult, Usage
 from .tools import Tool, ToolSet
 from .turn import Turn
-
-if TYPE_CHECKING:
-    from ._structured import StructuredResult
-    from .client import AppServerClient
-    from .policy import AuditEntry
-    from .protocol import InputCreateMessagePayload
 
 __all__ = ["MapSettings", "Opening", "PermissionMode", "Prompt", "Session", "TurnSettings"]
 
@@ -113,7 +110,7 @@ class Session(Rich):
 
     def __init__(
         self,
-        client: AppServerClient,
+        client: letta.AppServerClient,
         runtime: Fields,
         start: Mapping[str, Any],
         tools: ToolSet,
@@ -142,7 +139,7 @@ class Session(Rich):
         self._decided = Decided()
 
     @property
-    def client(self) -> AppServerClient:
+    def client(self) -> letta.AppServerClient:
         """The client it belongs to."""
         return self._client
 
@@ -186,7 +183,7 @@ class Session(Rich):
         return self._own.usage
 
     @property
-    def approvals(self) -> tuple[AuditEntry, ...]:
+    def approvals(self) -> tuple[letta.policy.AuditEntry, ...]:
         """What was decided on permissions in this session's turns: when, by whom, and why not.
 
         Lists the decisions of the functions and policies given as ``approvals``, in order.
@@ -208,11 +205,11 @@ class Session(Rich):
     @overload
     async def run(
         self, prompt: Prompt, *, output_type: type[T], **settings: Unpack[TurnSettings]
-    ) -> StructuredResult[T]: ...
+    ) -> letta.StructuredResult[T]: ...
     @overload
     async def run(
         self, prompt: Prompt, *, output_type: Any, **settings: Unpack[TurnSettings]
-    ) -> StructuredResult[Any]: ...
+    ) -> letta.StructuredResult[Any]: ...
 
     async def run(
         self,
@@ -527,7 +524,7 @@ class Opening(Pending[Session]):
 
     def __init__(
         self,
-        client: AppServerClient,
+        client: letta.AppServerClient,
         start: Mapping[str, Any],
         cwd: str | os.PathLike[str] | None,
         tools: Iterable[Tool[..., Any] | Callable[..., Any]],
@@ -583,7 +580,7 @@ def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
     return [*(start.get("external_tools") or ()), *own]
 
 
-def _payload(prompt: Prompt) -> InputCreateMessagePayload:
+def _payload(prompt: Prompt) -> letta.protocol.InputCreateMessagePayload:
     return {
         "kind": "create_message",
         "messages": [{"role": "user", "content": expect_prompt(prompt)}],

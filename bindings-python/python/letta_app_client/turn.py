@@ -118,6 +118,8 @@ class Turn(Uncopied, Rich):
         Raises:
             LettaAppError: The same errors as when the turn is awaited.
         """
+        # Whoever cannot wait for it here does not stop it either.
+        self._flight.check()
         self._flight.stop()
         return await self._flight.outcome()
 

@@ -14,6 +14,7 @@ use crate::engine::{TurnEvent, TurnOptions, TurnResult, TurnStatus};
 use crate::error::{Error, ErrorKind};
 use crate::events::Event;
 use crate::policy::Policy;
+use crate::protocol::types::AgentDeleteCommand;
 use crate::session::{Session, SessionOptions};
 use crate::turn::TurnUpdate;
 
@@ -47,8 +48,9 @@ async fn started(args: &Args, client: &Client, policy: Policy) -> Result<Session
     Ok(started.map_err(late)??)
 }
 
-/// Refuses a directory that was asked for and that the server has not taken, before anything works elsewhere.
-fn check_directory(args: &Args, session: &Session, out: &mut Out) -> Result<(), Stop> {
+/// Refuses a directory that was asked for and that the server has not taken, before anything works elsewhere. No command
+/// tells beforehand whether there is one.
+async fn check_directory(args: &Args, session: &Session, out: &mut Out) -> Result<(), Stop> {
     if !session.cwd_ignored() {
         return Ok(());
     }
@@ -64,7 +66,19 @@ fn check_directory(args: &Args, session: &Session, out: &mut Out) -> Result<(), 
         "--cwd: the server has no directory {}, and would work in {kept}; the prompt was not sent",
         wanted.display()
     );
+    if args.agent.is_none() {
+        delete_agent(session, out).await;
+    }
     Err(Error::new(ErrorKind::InvalidOption, message).into())
+}
+
+/// Deletes the agent that was made for a prompt that is not sent: nobody would look for it.
+async fn delete_agent(session: &Session, out: &mut Out) {
+    let id = session.agent_id();
+    let deleted = session.client().agents().delete(AgentDeleteCommand::new(id)).await;
+    if let Err(error) = deleted {
+        out.aside(&format!("the new agent {id} is still there: {error}"), Look::Warn);
+    }
 }
 
 async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Outcome {
@@ -72,7 +86,7 @@ async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Ou
     let (policy, mut desk) = ask::policy(&args.allow);
     let session = started(args, client, policy).await?;
     out.note(&format!("{} {}", session.agent_id(), session.conversation_id()));
-    check_directory(args, &session, out)?;
+    check_directory(args, &session, out).await?;
     let limits = TurnOptions { timeout: args.timeout, ..session.turn_options() };
     let mut turn = session.send_with(prompt, limits)?;
     let mut speaking = false;

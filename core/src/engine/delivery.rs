@@ -113,6 +113,16 @@ pub enum Delivery {
         /// Why, in words.
         reason: String,
     },
+    /// What a tool answered cannot be sent: it is no result, or too large. The server was told of an error of the
+    /// tool instead, so that the turn goes on.
+    ToolRefused {
+        /// The `request_id` of the call.
+        request_id: String,
+        /// The tool.
+        tool_name: String,
+        /// What is wrong, with the name of the field; it is what the model is told.
+        reason: String,
+    },
     /// A permission is to be decided on, with [`super::Command::AnswerApproval`]; the next one of the
     /// same runtime comes when this one is answered.
     Approval {

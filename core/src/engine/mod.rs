@@ -107,7 +107,7 @@ use split::StreamLost;
 use standby::Standby;
 pub use submission::{NextStep, Submission};
 use tools::ToolCalls;
-pub use tools::{ToolLimits, check_tool_result};
+pub use tools::ToolLimits;
 use turn::Cause;
 pub(crate) use turn::above_zero;
 pub use turn::{Approvals, TurnOptions};

@@ -38,6 +38,7 @@ struct Open {
     runtime: Option<(String, String)>,
     /// The model's id of the call.
     call_id: String,
+    tool_name: String,
     deadline: Duration,
     /// It was handed out, and does not wait for its place any more.
     running: bool,
@@ -84,7 +85,8 @@ impl ToolCalls {
         let deadline = ctx.now.saturating_add(self.limits.timeout);
         ctx.timers.set(deadline, Timer::Tool(request_id.to_owned()));
         let runtime = frame.runtime.map(|scope| (scope.agent_id, scope.conversation_id));
-        let open = Open { runtime, call_id: frame.tool_call_id, deadline, running: false };
+        let ToolCallFrame { tool_call_id: call_id, tool_name, .. } = frame;
+        let open = Open { runtime, call_id, tool_name, deadline, running: false };
         self.open.insert(request_id.to_owned(), open);
         self.waiting.push_back((request_id.to_owned(), text.clone()));
         self.run_next(ctx);
@@ -105,23 +107,32 @@ impl ToolCalls {
     }
 
     /// Sends a tool's answer, `result` as JSON text or the text of an error. The server ignores an
-    /// invalid result and waits for ever, so that becomes an error of the tool instead.
+    /// invalid result and waits for ever, so that becomes an error of the tool instead, and is told.
     pub(crate) fn answer(
         &mut self,
         request_id: &str,
         answer: Result<String, String>,
         ctx: &mut Context,
     ) {
-        if self.close(request_id).is_none() {
-            return;
-        }
-        let refused = |error: String| ctx.fits("the tool's error", with_error(request_id, &error));
-        let command = answer
-            .and_then(|result| with_result(request_id, result))
-            .and_then(|command| ctx.fits("the tool's result", command))
-            .or_else(refused)
-            .unwrap_or_else(|error| with_error(request_id, &error));
+        let Some(open) = self.close(request_id) else { return };
+        let failed = |error: &str| {
+            ctx.fits("the tool's error", with_error(request_id, error))
+                .unwrap_or_else(|error| with_error(request_id, &error))
+        };
+        let checked = answer.map(|result| {
+            with_result(request_id, result)
+                .and_then(|command| ctx.fits("the tool's result", command))
+        });
+        let (command, refused) = match checked {
+            Ok(Ok(command)) => (command, None),
+            Ok(Err(reason)) => (failed(&reason), Some(reason)),
+            Err(error) => (failed(&error), None),
+        };
         ctx.send_own(command);
+        if let Some(reason) = refused {
+            let (request_id, tool_name) = (request_id.to_owned(), open.tool_name);
+            ctx.deliveries.push_back(Delivery::ToolRefused { request_id, tool_name, reason });
+        }
         self.run_next(ctx);
     }
 
@@ -195,16 +206,6 @@ impl ToolCalls {
             self.end(&id, "the connection has ended", ctx);
         }
     }
-}
-
-/// What keeps the result of an external tool from being taken, if anything does: the engine answers with an error
-/// instead (section 14).
-///
-/// # Errors
-///
-/// Says what is wrong, with the name of the field; it is what the model is told.
-pub fn check_tool_result(result: &str) -> Result<(), String> {
-    with_result("r", result.to_owned()).map(drop)
 }
 
 fn with_error(request_id: &str, error: &str) -> String {

@@ -47,10 +47,10 @@ pub fn families(model: &Model) -> Outcome<String> {
 pub fn attributes(model: &Model) -> String {
     let mut text = head(
         "The families of commands as attributes.",
-        "from functools import cached_property\n\
-         from typing import TYPE_CHECKING\n\n\
-         from ._link import Link\n\n\
-         if TYPE_CHECKING:\n    from . import _families",
+        "from functools import cached_property\n\n\
+         # Finds what is imported later, also for those who read type hints while a program runs.\n\
+         import letta_app_client as letta\n\n\
+         from ._link import Link",
     );
     text += "__all__ = [\"HasFamilies\"]\n\n\nclass HasFamilies:\n    \
         \"\"\"The families as attributes.\"\"\"\n\n    _link: Link\n";
@@ -58,7 +58,7 @@ pub fn attributes(model: &Model) -> String {
         let family = pascal(group);
         write!(
             text,
-            "\n    @cached_property\n    def {group}(self) -> _families.{family}:\n        \
+            "\n    @cached_property\n    def {group}(self) -> letta._families.{family}:\n        \
              \"\"\"The commands of the family ``{group}``.\"\"\"\n        \
              from . import _families\n\n        return _families.{family}(self._link)\n"
         )

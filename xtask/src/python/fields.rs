@@ -19,7 +19,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("sync", &["runtime"]),
 ];
 
-/// The types of the rest of the fields, for type checkers.
+/// The types of the rest of the fields, for type checkers and whoever reads type hints.
 pub fn fields(model: &Model) -> Outcome<String> {
     let mut classes = String::new();
     let mut names = BTreeSet::new();
@@ -31,11 +31,10 @@ pub fn fields(model: &Model) -> Outcome<String> {
     }
     let mut file = head(
         "The fields of the commands that have a method of the client's own.",
-        "from typing import TYPE_CHECKING, TypedDict\n\n\
-         if TYPE_CHECKING:\n    from .protocol import *",
+        "from typing import TypedDict\n\nfrom .protocol import *",
     );
     file += &all(&names);
-    write!(file, "if TYPE_CHECKING:\n\n{}\n", classes.trim_end()).ok();
+    write!(file, "\n{}\n", classes.trim_end()).ok();
     Ok(file)
 }
 
@@ -52,16 +51,16 @@ fn rest(model: &Model, command: &Command, own: &[&str]) -> Outcome<String> {
     if !own.is_empty() {
         for field in command.message.fields.iter().filter(is_rest) {
             let hint = given(model, &field.shape)?;
-            writeln!(lines, "        {}: {hint}", field.name).ok();
+            writeln!(lines, "    {}: {hint}", field.name).ok();
         }
     }
     if !own.contains(&"request_id") {
-        lines += "        request_id: str\n";
+        lines += "    request_id: str\n";
     }
     let (name, tag) = (rest_name(command), &command.message.tag);
     let gap = if lines.is_empty() { "" } else { "\n" };
     Ok(format!(
-        "    class {name}({base}, total=False):\n        \
-         \"\"\"What the method for ``{tag}`` takes besides its arguments.\"\"\"\n{gap}{lines}\n"
+        "class {name}({base}, total=False):\n    \
+         \"\"\"What the method for ``{tag}`` takes besides its arguments.\"\"\"\n{gap}{lines}\n\n"
     ))
 }

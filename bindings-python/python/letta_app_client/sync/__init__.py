@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
+from typing import Any, get_type_hints
 
 from .. import __all__ as _everything
 from .. import (
@@ -80,6 +80,10 @@ _NOT_NEEDED = {"Connecting", "Opening", "Spawning", "WrongLoop"}
 __all__ = sorted(set(_everything) - _NOT_NEEDED)  # noqa: PLE0605 - it is the other one's
 
 
+_HINTS = {**globals(), "Connecting": AppServerClient, "Spawning": OwnServer}
+"""What other modules name in type hints, and what it is here."""
+
+
 def _like(original: Any) -> Any:
     def decorate(function: Any) -> Any:
         functools.update_wrapper(function, original, updated=())
@@ -87,6 +91,8 @@ def _like(original: Any) -> Any:
         function.__module__ = __name__
         function.__doc__ = blocking(original.__doc__, original.__name__)
         function.__signature__ = inspect.signature(original)
+        # Resolved here: the names of the other module are not in this one.
+        function.__annotations__ = get_type_hints(original, None, _HINTS, include_extras=True)
         return function
 
     return decorate

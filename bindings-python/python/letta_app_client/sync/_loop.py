@@ -79,6 +79,9 @@ class BlockingLoop:
     def is_running(self) -> bool:
         return False
 
+    def admits(self) -> bool:
+        return True
+
     # --- what blocking code uses -----------------------------------------------------------------
 
     def entered(self) -> _Entered:

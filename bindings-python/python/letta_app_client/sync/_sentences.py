@@ -16,6 +16,15 @@ SENTENCES: Mapping[str, tuple[tuple[str, str], ...]] = {
             "It belongs to the process in which it was made; any number of threads may use it.",
         ),
         ("every coroutine method raises", "every method that waits raises"),
+        (
+            (
+                "What only sends, and waits for nothing (``input``, ``send``, ``Terminal.write``"
+                " …), may also be called in threads that run no event loop. All else is refused"
+                " there with ``WrongLoop``, also ``send_turn`` and ``Session.send``, whose turn is"
+                " to be waited for on the loop."
+            ),
+            "",
+        ),
     ),
     "Subscription": (("One task at a time", "One thread at a time"),),
     "Turn": (
