@@ -204,8 +204,11 @@ export interface ClientStats {
    */
   unrecorded: number;
   /**
-   * Commands that nobody waited for (`send`, the inputs of turns that were detached) and that never left, because
-   * the client was closed, or gave up connecting again, while they waited.
+   * Commands that nobody waited for (`send`, the inputs of turns that were detached) and that never left: because
+   * the client was closed, or gave up connecting again, while they waited; or because the connection was lost before
+   * they were written, and they meant nothing on another one (an abort, the answer to a permission request, and all
+   * that has no runtime). What else had not been written then leaves on the next connection. What was written into a
+   * connection that proves to be lost is not counted: it may have arrived.
    */
   unsent: number;
   /**

@@ -69,8 +69,12 @@ class Stats:
             this also counts the lines that could not be written before the close ended, until they
             are written.
         unsent: Commands that nobody waited for (``input``, ``send``, the inputs of turns that were
-            detached) and that never left, because the client was closed, or gave up connecting
-            again, while they waited.
+            detached) and that never left: because the client was closed, or gave up connecting
+            again, while they waited; or because the connection was lost before they were written,
+            and they meant nothing on another one (an abort, the answer to a permission request, and
+            all that has no runtime). What else had not been written then leaves on the next
+            connection. What was written into a connection that proves to be lost is not counted: it
+            may have arrived.
         standby: The state of the second connection (see ``ConnectOptions``): ``off`` if there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
