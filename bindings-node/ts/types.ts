@@ -198,9 +198,9 @@ export interface ClientStats {
   /** Commands for restoring them that the server refused or did not answer. */
   restoreFailures: number;
   /**
-   * Lines missing from a recording (`record`) because the disk was too slow or is full, or because `redact`
-   * failed. Once the client is closed, this also counts the lines that could not be written before the close
-   * ended, until they are written.
+   * Lines missing from a recording (`record`) because the disk was too slow or is full, because `redact` failed, or
+   * because a frame was not JSON, so that nothing could be removed from it. Once the client is closed, this also
+   * counts the lines that could not be written before the close ended, until they are written.
    */
   unrecorded: number;
   /**

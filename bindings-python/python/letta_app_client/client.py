@@ -65,9 +65,9 @@ class Stats:
         restored: Runtimes that were restored after that.
         restore_failures: Commands for restoring them that the server refused or did not answer.
         unrecorded: Lines missing from a recording (``record``) because they came faster than they
-            could be written, the disk is full, or ``redact`` failed. Once the client is closed,
-            this also counts the lines that could not be written before the close ended, until they
-            are written.
+            could be written, the disk is full, ``redact`` failed, or a frame was not JSON, so that
+            nothing could be removed from it. Once the client is closed, this also counts the lines
+            that could not be written before the close ended, until they are written.
         unsent: Commands that nobody waited for (``input``, ``send``, the inputs of turns that were
             detached) and that never left: because the client was closed, or gave up connecting
             again, while they waited; or because the connection was lost before they were written,
