@@ -276,7 +276,7 @@ export class AppServerClient extends DocumentedClient {
    *
    * The loop goes on when a lost connection is opened again. If it is not, the loop rejects with
    * {@link Disconnected}, after the frames that came before; so does one that begins after that, unless `connect()` was
-   * called and has not failed. It rejects with {@link AbortError} when it is cancelled,
+   * called and has not failed, and one that waits when the first `connect()` fails. It rejects with {@link AbortError} when it is cancelled,
    * and with {@link ClientClosed} at its first step if the client was closed before. Throws
    * {@link InvalidOption}.
    */

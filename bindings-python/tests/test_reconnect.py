@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -222,6 +224,63 @@ async def test_an_iterator_waits_for_the_connection_that_its_program_opens(
             await client.connect()
             mock.push({"type": "future_event"})
             assert (await anext(messages)).type == "future_event"
+
+
+def pipe(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def gate(listener: socket.socket, url: str, opened: threading.Event) -> None:
+    """Hangs up on everybody until it is opened; then the next one gets through to a server."""
+    client, _ = listener.accept()
+    while not opened.is_set():
+        client.close()
+        client, _ = listener.accept()
+    with client, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as server:
+        back = threading.Thread(target=pipe, args=(server, client))
+        back.start()
+        pipe(client, server)
+        back.join()
+
+
+async def test_iterators_end_when_the_first_attempt_fails_or_go_on_with_the_one_that_succeeds(
+    mock: MockServer,
+) -> None:
+    told = "^the client is not connected: no attempt has succeeded"
+    opened = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    going = threading.Thread(target=gate, args=(listener, mock.url, opened), daemon=True)
+    going.start()
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+    client = letta.create_app_server_client(url=url, transport="single")
+    waiting, reading = client.messages(), client.messages("future_event")
+    ended: list[BaseException] = []
+
+    async def read() -> None:
+        with pytest.raises(letta.Disconnected, match=told) as caught:
+            await anext(waiting)
+        ended.append(caught.value)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await anyio.wait_all_tasks_blocked()
+            assert not ended
+            with pytest.raises(letta.ConnectionFailed):
+                await client.connect()
+        with pytest.raises(letta.Disconnected, match=told):
+            await anext(client.messages())
+        with pytest.raises(letta.ConnectionFailed):
+            await client.connect()
+        opened.set()
+        async with client:
+            mock.push({"type": "future_event"})
+            assert (await anext(reading)).type == "future_event"
+    going.join(10)
+    listener.close()
 
 
 async def test_a_terminal_ends_with_its_connection(scripted: Scripted) -> None:

@@ -2594,9 +2594,11 @@ class Subscription(Face, Generic[M_co]):
     It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
     not opened again, in both cases after the frames that had come; otherwise it goes on with the
     next connection. One that would wait after that raises ``Disconnected`` as well, unless
-    ``connect`` was called and has not failed. With ``overflow="raise"`` it raises ``Lagged`` when
-    its reader does not keep up. One thread at a time may read. Leaving the block, ``close``, or
-    dropping it ends the keeping of frames; an interrupt loses none.
+    ``connect`` was called and has not failed. So does one that waits when the first ``connect``
+    fails; before that it waits for it, however long the program takes to call it. With
+    ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep up. One thread at a
+    time may read. Leaving the block, ``close``, or dropping it ends the keeping of frames; an
+    interrupt loses none.
     """
 
     @property
