@@ -180,6 +180,10 @@ export class AppServerClient extends DocumentedClient {
   /**
    * Closes the client for good. Pending calls reject with {@link ClientClosed}, turns with
    * {@link TurnInterrupted}. Resolves when the sockets are closed, after 2 s at most; never rejects.
+   *
+   * What nobody waits for (`send`, detached turns) and still waits for something else than the pause after a turn is
+   * not sent any more. A process warning of type `AppClientUnsentWarning` says how many commands those are
+   * (`stats.unsent`), together with any that were not sent before.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -202,6 +206,7 @@ export class AppServerClient extends DocumentedClient {
     }
     this.#calls.end();
     this.#native.release();
+    this.#standing.closed(this.stats.unsent);
   }
 
   /** The same as `close()`, for `await using`. */

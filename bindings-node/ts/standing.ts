@@ -85,6 +85,13 @@ export class Standing {
     if (gone) this.#followers.end(gone);
   }
 
+  /** The client is closed, and so many commands that nobody waited for have never left. */
+  closed(unsent: number): void {
+    if (unsent === 0) return;
+    const text = `the client is closed, and commands that nobody waited for were not sent: ${unsent}`;
+    process.emitWarning(text, { type: "AppClientUnsentWarning" });
+  }
+
   #missing(what: { agent_id: string; conversation_id: string; error: string }): void {
     const where = `${what.conversation_id} of ${what.agent_id}`;
     const text = `${where} could not be fully restored: ${errorFromJson(what.error).message}`;

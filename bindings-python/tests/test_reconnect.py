@@ -371,6 +371,23 @@ async def test_the_log_tells_of_a_connection_that_is_not_opened_again(
     )
 
 
+async def test_the_log_tells_what_a_closed_client_has_not_sent(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "letta_app_client")
+    mock = scripted(answers={"input": None})
+    async with letta.connect(mock.url) as client:
+        runtime = await start(client)
+        # The second one waits for the server's word on the first, which never comes.
+        for _ in range(2):
+            client.input(runtime=runtime, payload=message())
+        await client.close()
+        assert client.stats.unsent == 1
+    (told,) = caplog.records
+    assert told.levelname == "WARNING"
+    assert told.getMessage().endswith("commands that nobody waited for were not sent: 1")
+
+
 async def test_a_handler_that_raises_is_counted(
     mock: MockServer, caplog: pytest.LogCaptureFixture
 ) -> None:

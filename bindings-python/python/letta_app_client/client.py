@@ -158,6 +158,10 @@ class AppServerClient(Commands):
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. Cancelling does not keep the client open.
+
+        What nobody waits for (``input``, ``send``, detached turns) and still waits for something
+        else than the pause after a turn is not sent any more. The log says how many commands those
+        are (``stats.unsent``), together with any that were not sent before.
         """
         await self._bridge.close()
 
@@ -550,6 +554,7 @@ class AppServerClient(Commands):
             logger.warning(words, conversation, agent, from_json(error))
         elif kind == "closed":
             self._link.ended(None)
+            self._log.closed(self.stats.unsent)
         elif kind == "lagged" and (self._link.has_listeners or self._link.on_send.entries):
             self._dropped += delivery[2]
             logger.warning("%d frames were dropped: the event loop was busy", delivery[2])

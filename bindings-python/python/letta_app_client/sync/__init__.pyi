@@ -178,6 +178,10 @@ class AppServerClient(Face):
         Sends a close frame on every socket and returns when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. An interrupt does not keep the client open.
+
+        What nobody waits for (``input``, ``send``, detached turns) and still waits for something
+        else than the pause after a turn is not sent any more. The log says how many commands those
+        are (``stats.unsent``), together with any that were not sent before.
         """
 
     def close_nowait(self) -> None:
