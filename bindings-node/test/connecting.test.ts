@@ -95,11 +95,21 @@ it("can be built before the server listens, and tried again", async () => {
     else socket.pipe(net.connect(Number(new URL(mock.url).port), "127.0.0.1")).pipe(socket);
   });
   const client = createAppServerClient({ url: `ws://127.0.0.1:${port}` });
+  const [waiting, reading] = [client.messages(), client.messages({ types: ["brand_new"] })];
+  const ended = rejection(waiting.next());
   expect(await rejection(client.connect())).toBeInstanceOf(ConnectionFailed);
   expect(client.state).toBe("disconnected");
+  // Nobody connects: who waits is told, who begins to is as well, and who reads later has missed nothing.
+  for (const error of [await ended, await rejection(client.messages().next())]) {
+    expect(error).toBeInstanceOf(Disconnected);
+    expect((error as Disconnected).reason).toMatch(/no attempt has succeeded/);
+  }
+  expect(await rejection(client.connect())).toBeInstanceOf(ConnectionFailed);
   accept = true;
   expect(await client.connect()).toBe(client);
   expect(await client.connect()).toBe(client);
+  mock.push({ type: "brand_new" });
+  expect((await reading.next()).value).toMatchObject({ type: "brand_new" });
   await client.close();
 });
 

@@ -14,7 +14,15 @@ import {
   tool,
 } from "@letta/app-client-native";
 import { expect, it, onTestFinished } from "vitest";
-import { connected, prepared, rejection, startMock, thrown } from "./helpers.js";
+import {
+  connected,
+  nextWarning,
+  prepared,
+  rejection,
+  startMock,
+  startRuntime,
+  thrown,
+} from "./helpers.js";
 
 const FAST = { baseMs: 1, capMs: 5 };
 /** Waits that never end by themselves. */
@@ -65,6 +73,18 @@ it("sends inputs that nobody waits for when it is closed", async () => {
   await client.close();
   expect(client.stats.unsent).toBe(0);
   mock.assertReceived("input", { times: 2 });
+});
+
+it("tells what it has not sent when it is closed", async () => {
+  const mock = await startMock({ answers: { input: null } });
+  const client = await connected(mock);
+  const runtime = await startRuntime(client);
+  // The second one waits for the server's word on the first, which never comes.
+  for (const text of ["one", "two"]) client.send({ type: "input", runtime, payload: say(text) });
+  const warned = nextWarning("AppClientUnsentWarning");
+  await client.close();
+  expect(client.stats.unsent).toBe(1);
+  expect((await warned).message).toMatch(/nobody waited for were not sent: 1$/);
 });
 
 it("goes on with a session and its tools", async () => {

@@ -168,6 +168,10 @@ export class AppServerClient extends DocumentedClient {
   /**
    * Closes the client for good. Pending calls reject with {@link ClientClosed}, turns with
    * {@link TurnInterrupted}. Resolves when the sockets are closed, after 2 s at most; never rejects.
+   *
+   * What nobody waits for (`send`, detached turns) and still waits for something else than the pause after a turn is
+   * not sent any more. A process warning of type `AppClientUnsentWarning` says how many commands those are
+   * (`stats.unsent`), together with any that were not sent before.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -190,6 +194,7 @@ export class AppServerClient extends DocumentedClient {
     }
     this.#calls.end();
     this.#bell.takeDown();
+    this.#standing.closed(this.stats.unsent);
   }
 
   /** The same as `close()`, for `await using`. */
@@ -264,7 +269,7 @@ export class AppServerClient extends DocumentedClient {
    *
    * The loop goes on when a lost connection is opened again. If it is not, the loop rejects with
    * {@link Disconnected}, after the frames that came before; so does one that begins after that, unless `connect()` was
-   * called and has not failed. It rejects with {@link AbortError} when it is cancelled,
+   * called and has not failed, and one that waits when the first `connect()` fails. It rejects with {@link AbortError} when it is cancelled,
    * and with {@link ClientClosed} at its first step if the client was closed before. Throws
    * {@link InvalidOption}.
    */

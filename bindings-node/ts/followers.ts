@@ -12,6 +12,8 @@ export interface Follower {
   receive(message: WsProtocolMessage): void;
   /** So many frames, of any type, were lost before they could be looked at. */
   lagged(count: number): void;
+  /** There is no connection: whoever waits looks whether to go on. */
+  look(): void;
   /** Nothing comes any more: the connection was lost, or, without an error, the client was closed. */
   end(error?: Error): void;
 }
@@ -38,6 +40,11 @@ export class Followers {
 
   lagged(count: number): void {
     for (const follower of [...(this.#followers?.keys() ?? [])]) follower.lagged(count);
+  }
+
+  /** Lets whoever waits look whether to go on. */
+  look(): void {
+    for (const follower of [...(this.#followers?.keys() ?? [])]) follower.look();
   }
 
   /** Lets all go, or only those of the connection that has ended. */

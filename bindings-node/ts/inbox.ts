@@ -99,6 +99,11 @@ export class Inbox<T> {
     return { done: true, value: undefined };
   }
 
+  /** Lets whoever waits look whether to go on. */
+  look(): void {
+    this.#wake();
+  }
+
   /** Leaves: what waits is forgotten, and nothing more comes. */
   leave(error?: unknown): void {
     this.#backlog.clear();
@@ -155,6 +160,7 @@ export function followed<T>(
       lagged: (count) => {
         if (!missesNothing(filter)) inbox.lost(count);
       },
+      look: () => inbox.look(),
       end: (error) => inbox.end(error),
     });
   } catch (error) {

@@ -12,7 +12,8 @@ import type { Reading } from "./reading.js";
  *
  * It ends with the client's `close()`, and rejects with {@link Disconnected} when the connection is lost and
  * not opened again, after what had come before. So does one that would wait after that, unless the program has
- * called `connect()` and the attempt has not failed. An aborted `signal` rejects with {@link AbortError} at once,
+ * called `connect()` and the attempt has not failed. So does one that waits when the first `connect()` fails; before
+ * that it waits for it, however long the program takes to call it. An aborted `signal` rejects with {@link AbortError} at once,
  * one that was aborted before at the first step.
  */
 export abstract class Reader<T> implements Reading<T> {

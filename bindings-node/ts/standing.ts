@@ -14,12 +14,17 @@ interface Loss {
   will_reconnect: boolean;
 }
 
+const neverConnected = () =>
+  new Disconnected("the client is not connected: no attempt has succeeded", {
+    hint: "`connect` has rejected with the reason; call it again, and read anew",
+  });
+
 /** Takes the deliveries that are about the connection. */
 export class Standing {
   readonly disconnects: Handlers<[AppServerDisconnectEvent]>;
   readonly states: Handlers<[ClientState, LettaAppError | null]>;
   readonly #followers: Followers;
-  /** What whoever reads is told while the connection is lost and is not opened again by itself. */
+  /** What whoever reads is told while there is no connection and none is opened by itself. */
   #end: (() => Disconnected) | undefined;
   /** The user has asked for another attempt, whose outcome is not known yet. */
   #attempting = false;
@@ -66,12 +71,25 @@ export class Standing {
 
   /** There is no connection, and no attempt to open one: the last has failed, or was not made. */
   #given(error: LettaAppError | null): void {
+    if (error === null && (!this.#end || this.#end === neverConnected)) {
+      // Whoever waits is told; who reads on once an attempt has succeeded has missed nothing.
+      this.#end = neverConnected;
+      if (this.gone) this.#followers.look();
+      return;
+    }
     if (error !== null && !this.#end) {
       const why = `the connection was lost and will not be reopened: ${reasonOf(error)}`;
       this.#end = () => new Disconnected(why, { hint: error.hint });
     }
     const gone = this.gone;
     if (gone) this.#followers.end(gone);
+  }
+
+  /** The client is closed, and so many commands that nobody waited for have never left. */
+  closed(unsent: number): void {
+    if (unsent === 0) return;
+    const text = `the client is closed, and commands that nobody waited for were not sent: ${unsent}`;
+    process.emitWarning(text, { type: "AppClientUnsentWarning" });
   }
 
   #missing(what: { agent_id: string; conversation_id: string; error: string }): void {

@@ -198,14 +198,17 @@ export interface ClientStats {
   /** Commands for restoring them that the server refused or did not answer. */
   restoreFailures: number;
   /**
-   * Lines missing from a recording (`record`) because the disk was too slow or is full, or because `redact`
-   * failed. Once the client is closed, this also counts the lines that could not be written before the close
-   * ended, until they are written.
+   * Lines missing from a recording (`record`) because the disk was too slow or is full, because `redact` failed, or
+   * because a frame was not JSON, so that nothing could be removed from it. Once the client is closed, this also
+   * counts the lines that could not be written before the close ended, until they are written.
    */
   unrecorded: number;
   /**
-   * Commands that nobody waited for (`send`, the inputs of turns that were detached) and that never left, because
-   * the client was closed, or gave up connecting again, while they waited.
+   * Commands that nobody waited for (`send`, the inputs of turns that were detached) and that never left: because
+   * the client was closed, or gave up connecting again, while they waited; or because the connection was lost before
+   * they were written, and they meant nothing on another one (an abort, the answer to a permission request, and all
+   * that has no runtime). What else had not been written then leaves on the next connection. What was written into a
+   * connection that proves to be lost is not counted: it may have arrived.
    */
   unsent: number;
   /**

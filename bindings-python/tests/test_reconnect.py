@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -224,6 +226,63 @@ async def test_an_iterator_waits_for_the_connection_that_its_program_opens(
             assert (await anext(messages)).type == "future_event"
 
 
+def pipe(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def gate(listener: socket.socket, url: str, opened: threading.Event) -> None:
+    """Hangs up on everybody until it is opened; then the next one gets through to a server."""
+    client, _ = listener.accept()
+    while not opened.is_set():
+        client.close()
+        client, _ = listener.accept()
+    with client, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as server:
+        back = threading.Thread(target=pipe, args=(server, client))
+        back.start()
+        pipe(client, server)
+        back.join()
+
+
+async def test_iterators_end_when_the_first_attempt_fails_or_go_on_with_the_one_that_succeeds(
+    mock: MockServer,
+) -> None:
+    told = "^the client is not connected: no attempt has succeeded"
+    opened = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    going = threading.Thread(target=gate, args=(listener, mock.url, opened), daemon=True)
+    going.start()
+    url = f"ws://127.0.0.1:{listener.getsockname()[1]}"
+    client = letta.create_app_server_client(url=url, transport="single")
+    waiting, reading = client.messages(), client.messages("future_event")
+    ended: list[BaseException] = []
+
+    async def read() -> None:
+        with pytest.raises(letta.Disconnected, match=told) as caught:
+            await anext(waiting)
+        ended.append(caught.value)
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await anyio.wait_all_tasks_blocked()
+            assert not ended
+            with pytest.raises(letta.ConnectionFailed):
+                await client.connect()
+        with pytest.raises(letta.Disconnected, match=told):
+            await anext(client.messages())
+        with pytest.raises(letta.ConnectionFailed):
+            await client.connect()
+        opened.set()
+        async with client:
+            mock.push({"type": "future_event"})
+            assert (await anext(reading)).type == "future_event"
+    going.join(10)
+    listener.close()
+
+
 async def test_a_terminal_ends_with_its_connection(scripted: Scripted) -> None:
     mock = scripted()
     async with (
@@ -310,6 +369,23 @@ async def test_the_log_tells_of_a_connection_that_is_not_opened_again(
     assert told.getMessage().startswith(
         "the connection was lost and is not reopened (close code 1006): "
     )
+
+
+async def test_the_log_tells_what_a_closed_client_has_not_sent(
+    scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "letta_app_client")
+    mock = scripted(answers={"input": None})
+    async with letta.connect(mock.url) as client:
+        runtime = await start(client)
+        # The second one waits for the server's word on the first, which never comes.
+        for _ in range(2):
+            client.input(runtime=runtime, payload=message())
+        await client.close()
+        assert client.stats.unsent == 1
+    (told,) = caplog.records
+    assert told.levelname == "WARNING"
+    assert told.getMessage().endswith("commands that nobody waited for were not sent: 1")
 
 
 async def test_a_handler_that_raises_is_counted(

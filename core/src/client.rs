@@ -93,7 +93,8 @@ impl Client {
 
     /// Closes the client for good. Requests that wait fail with [`ErrorKind::Closed`], turns with
     /// [`ErrorKind::TurnInterrupted`] and what is known of them. Resolves within 2 s. A second close does
-    /// nothing.
+    /// nothing. What nobody waits for and was not sent by then is counted
+    /// ([`Counters::unsent`](crate::engine::Counters::unsent)).
     pub async fn close(&self) {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();

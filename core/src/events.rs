@@ -334,7 +334,8 @@ impl Messages {
     /// The next message that passes the filter; `None` once the client is closed, the connection was lost
     /// and is not opened again by itself, or the subscription has ended because it lagged
     /// ([`Messages::error`]). A new subscription follows the next connection; where it would wait while nobody
-    /// connects ([`Client::connect`](crate::Client::connect)), it ends as well.
+    /// connects ([`Client::connect`](crate::Client::connect)), it ends as well. So does one that waits when the first
+    /// attempt fails. Before that it waits for the first connection, however long the program takes to connect.
     ///
     /// # Cancel safety
     ///
@@ -356,7 +357,7 @@ impl Messages {
                 Event::Disconnected { will_reconnect, .. } => {
                     self.lost = self.of_connection || !will_reconnect;
                 }
-                // A lost connection will not come back, or an attempt has failed to bring it back.
+                // A lost connection will not come back, or an attempt has failed; another may run by now.
                 Event::State { state: State::Disconnected, error } => {
                     self.lost = error.is_some() || self.router.gone();
                 }

@@ -57,7 +57,7 @@ struct State {
 /// Whether anything will come for those who read.
 #[derive(Debug, Clone, Copy, Default)]
 struct Standing {
-    /// The connection was lost and is not opened again by itself.
+    /// There is no connection: it was lost and is not opened again by itself, or no attempt has succeeded.
     gone: bool,
     /// The user connects, and what comes of it is not known yet.
     attempting: bool,
@@ -334,8 +334,8 @@ impl State {
             }
             Delivery::ApprovalOver { ask, .. } => drop(self.asked.remove(&ask)),
             event => {
-                if let Delivery::State { state, error } = &event {
-                    self.standing.changed(*state, error.is_some());
+                if let Delivery::State { state, .. } = &event {
+                    self.standing.changed(*state);
                 }
                 self.publish(&event);
             }
@@ -353,12 +353,11 @@ impl State {
 }
 
 impl Standing {
-    /// A new state, and whether it comes of a loss.
-    fn changed(&mut self, state: Connected, lost: bool) {
+    fn changed(&mut self, state: Connected) {
         self.attempting = state == Connected::Connecting;
         match state {
             Connected::Open => self.gone = false,
-            Connected::Disconnected => self.gone |= lost,
+            Connected::Disconnected => self.gone = true,
             _ => {}
         }
     }

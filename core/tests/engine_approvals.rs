@@ -333,7 +333,7 @@ fn answer_as_program(lab: &mut Lab, decision: &Value) {
 }
 
 #[test]
-fn what_the_program_answers_is_asked_of_nobody_else_unless_the_server_refuses_it() {
+fn what_the_program_answers_is_asked_of_nobody_else_also_when_it_comes_too_late() {
     let mut lab = running(Approvals::Wait);
     handler(&mut lab, 8, false);
     ask(&mut lab, "p1", "c1");
@@ -343,17 +343,39 @@ fn what_the_program_answers_is_asked_of_nobody_else_unless_the_server_refuses_it
     handler(&mut lab, 9, false);
     assert!(heard(&mut lab).asked.is_empty());
     confirm(&mut lab, "i", false);
-    assert_eq!(heard(&mut lab).asked, [(9, 2, "p1".to_owned())]);
+    let told = heard(&mut lab);
+    assert!(told.asked.is_empty(), "it is not pending any more: {told:?}");
+    let [(1, TurnEvent::ApprovalRefused { request_id, reason })] = &*told.events else {
+        panic!("{told:?}");
+    };
+    assert_eq!((&**request_id, reason.contains("no longer pending")), ("p1", true));
+}
+
+/// The server says nothing of an answer that it does not understand, and waits on (`*/invalid_frames`, u-12 and u-13).
+#[test]
+fn what_the_program_answers_and_no_server_understands_is_no_answer() {
+    for decision in [json!({ "behavior": "deny" }), json!({ "behavior": "perhaps" }), json!(null)] {
+        let mut lab = running(Approvals::Wait);
+        handler(&mut lab, 8, false);
+        ask(&mut lab, "p1", "c1");
+        heard(&mut lab);
+        answer_as_program(&mut lab, &decision);
+        let told = heard(&mut lab);
+        assert!(told.over.is_empty(), "the handler still has to answer: {told:?}");
+        lab.sent();
+        answer(&mut lab, 1, &allow());
+        assert_eq!(answered(&mut lab).0["decision"], allow());
+    }
 }
 
 #[test]
 fn what_the_program_answers_by_an_input_of_its_own_is_its_decision() {
-    let decided = |decision: Value, accepted: Option<bool>| {
+    let decided = |decision: Value, accepted: bool| {
         let mut lab = running(Approvals::Wait);
         ask(&mut lab, "p1", "c1");
         answer_as_program(&mut lab, &decision);
-        if let Some(accepted) = accepted {
-            confirm(&mut lab, "i", accepted);
+        if accepted {
+            confirm(&mut lab, "i", true);
         }
         heard(&mut lab);
         listed(&mut lab, &[]);
@@ -365,9 +387,8 @@ fn what_the_program_answers_by_an_input_of_its_own_is_its_decision() {
         decision.expect("it was decided")
     };
     let deny = json!({ "behavior": "deny", "message": "no" });
-    assert_eq!(decided(allow(), None).as_deref(), Some("allow"));
-    assert_eq!(decided(deny, Some(true)).as_deref(), Some("deny"));
-    assert_eq!(decided(allow(), Some(false)), None, "somebody else was first");
+    assert_eq!(decided(allow(), false).as_deref(), Some("allow"));
+    assert_eq!(decided(deny, true).as_deref(), Some("deny"));
 }
 
 #[test]
@@ -450,4 +471,26 @@ fn a_lost_connection_tells_handlers_of_the_client_too() {
     heard(&mut lab);
     lab.lose();
     assert_eq!(heard(&mut lab).over, [(9, 1, None)]);
+}
+
+/// The server takes the first answer of two, and the second would be one to nobody, or to somebody else's question.
+#[test]
+fn what_the_program_has_answered_is_not_answered_once_more_for_an_input_behind_it() {
+    let answers = |by_program: bool| {
+        let mut lab = running(Approvals::Wait);
+        ask(&mut lab, "p1", "c1");
+        if by_program {
+            answer_as_program(&mut lab, &allow());
+        }
+        lab.command(Command::Detach { token: 1 });
+        lab.turn(2, "m2", options(Approvals::AskOrDeny));
+        lab.accept(2, "queued");
+        ask(&mut lab, "p1", "c1");
+        listed(&mut lab, &[question("p1", "c1")]);
+        let sent = lab.sent().into_iter();
+        let decisions = sent.filter_map(|frame| frame["payload"].get("decision").cloned());
+        decisions.map(|decision| decision["behavior"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(false), ["deny"], "nobody else may ever answer");
+    assert_eq!(answers(true), ["allow"]);
 }

@@ -368,9 +368,28 @@ async fn a_first_connection_is_not_tried_again() {
     assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::ConnectionFailed, false));
     let states = until(&mut events, State::Disconnected).await;
     assert_eq!(states, [(State::Connecting, None), (State::Disconnected, None)]);
-    // A subscription made before does not end with the attempt.
-    let nothing = timeout(Duration::from_millis(1), messages.next()).await;
-    assert!(nothing.is_err(), "{nothing:?}");
+    assert!(timeout(SOON, messages.next()).await.unwrap().is_none(), "nobody connects");
+}
+
+#[tokio::test]
+async fn a_reader_that_waits_ends_when_the_first_attempt_fails_and_one_that_does_not_goes_on() {
+    let server = script(Vec::new());
+    let proxy = Proxy::before(&server).await;
+    let mut options = ConnectOptions::new(proxy.url.clone());
+    options.connect_timeout = Duration::from_secs(1);
+    let client = Client::new(options).unwrap();
+    let mut waiting = client.messages(MessageFilter::all());
+    let mut reading = client.messages(MessageFilter::all().types(["future_event"]));
+    // Before the first attempt it waits.
+    assert!(timeout(Duration::from_millis(1), waiting.next()).await.is_err());
+    proxy.lead_to(None);
+    let (ended, failed) =
+        timeout(SOON, async { tokio::join!(waiting.next(), client.connect()) }).await.unwrap();
+    assert!(ended.is_none() && failed.is_err(), "{ended:?} {failed:?}");
+    proxy.lead_to(Some(&server));
+    client.connect().await.unwrap();
+    server.push(r#"{"type":"future_event"}"#);
+    assert!(timeout(SOON, reading.next()).await.unwrap().is_some());
 }
 
 #[tokio::test]

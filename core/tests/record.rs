@@ -157,6 +157,26 @@ async fn a_redactor_that_fails_leaves_frames_out_and_they_are_counted() {
 }
 
 #[tokio::test]
+async fn a_frame_that_is_no_json_is_left_out_where_something_is_to_be_hidden_and_it_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let server = server(Generation::Single);
+    let record = RecordOptions::new(&path).redact_fields(["content"]);
+    let client =
+        Client::new(ConnectOptions::new(server.url()).token(TOKEN).record(record)).unwrap();
+    client.connect().await.unwrap();
+    server.push(r#"{"content": "PRIVATE"#);
+    // Its answer comes behind it.
+    client.session(SessionOptions::agent("agent-1")).await.unwrap();
+    client.close().await;
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("a frame was left out (recv): it is not JSON"), "{text}");
+    assert!(!text.contains("PRIVATE") && !text.contains("are missing"), "{text}");
+    let counters = client.counters();
+    assert_eq!((counters.malformed, counters.unrecorded), (1, 1));
+}
+
+#[tokio::test]
 async fn a_close_waits_for_a_redactor_that_takes_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");

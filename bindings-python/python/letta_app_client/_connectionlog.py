@@ -18,7 +18,7 @@ class ConnectionLog:
     """Tells of a connection that is lost, and what becomes of it. Tokens are in none of the texts.
 
     What the engine does by itself, or was told not to do, is information; that it has given up is a
-    warning.
+    warning, and so is what was never sent.
     """
 
     def __init__(self) -> None:
@@ -47,3 +47,9 @@ class ConnectionLog:
         else:
             return
         self._lost = None
+
+    def closed(self, unsent: int) -> None:
+        """The client is closed, and so many commands that nobody waited for have never left."""
+        if unsent:
+            words = "the client is closed, and commands that nobody waited for were not sent: %d"
+            logger.warning(words, unsent)

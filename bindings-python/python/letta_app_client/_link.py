@@ -14,7 +14,7 @@ from ._decode import decode, decode_as
 from ._handlers import Handlers
 from ._limits import DEFAULT, Timeout, request_limit
 from ._loops import logger
-from .errors import InvalidOption, LettaAppError, refusal
+from .errors import Disconnected, InvalidOption, LettaAppError, refusal
 from .messages import Channel, Message
 
 __all__ = ["Check", "Link", "Queue", "no_predicate"]
@@ -39,6 +39,9 @@ class Queue(Protocol):
     def end(self, error: Callable[[], LettaAppError] | None) -> None:
         """Takes note that no more will come, and why."""
 
+    def wake(self) -> None:
+        """Lets who waits look again."""
+
 
 class Link:
     """Sends commands, waits for their answers, and hands frames on.
@@ -61,7 +64,7 @@ class Link:
 
     @property
     def gone(self) -> Callable[[], LettaAppError] | None:
-        """Why no frame comes any more, while the connection is lost and nobody connects again."""
+        """Why no frame comes, where there is no connection and nobody opens one any more."""
         return None if self._connects else self._gone
 
     def connects(self) -> None:
@@ -74,9 +77,13 @@ class Link:
         if state == "open":
             self._gone = None
         elif state == "disconnected":
-            self._gone = self._gone or error
-            if self._gone is not None:
-                self.ended(self._gone)
+            if error is None and self._gone in (None, _not_connected):
+                # Who waits is told; who reads on once an attempt has succeeded has missed nothing.
+                self._gone = _not_connected
+                for queue in self._queues.copy().values():
+                    queue.wake()
+            else:
+                self.ended(self._gone or error)
 
     @property
     def has_listeners(self) -> bool:
@@ -152,6 +159,12 @@ class Link:
                 self.sent(sent)
 
         return self.bridge.call(start, _answer, predicate)
+
+
+def _not_connected() -> LettaAppError:
+    """What who reads is told where the first attempt to connect has failed."""
+    hint = "`connect` has raised the reason; call it again, and read anew"
+    return Disconnected("the client is not connected: no attempt has succeeded", hint=hint)
 
 
 def _answer(delivery: Delivery) -> Message:

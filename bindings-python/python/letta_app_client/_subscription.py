@@ -157,9 +157,11 @@ class Subscription(Uncopied, AsyncIterator[M_co], Generic[M_co]):
     It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
     not opened again, in both cases after the frames that had come; otherwise it goes on with the
     next connection. One that would wait after that raises ``Disconnected`` as well, unless
-    ``connect`` was called and has not failed. With ``overflow="raise"`` it raises ``Lagged`` when
-    its reader does not keep up. One task at a time may read. Leaving the block, ``aclose``, or
-    dropping it ends the keeping of frames; cancelling who waits loses none.
+    ``connect`` was called and has not failed. So does one that waits when the first ``connect``
+    fails; before that it waits for it, however long the program takes to call it. With
+    ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep up. One task at a time
+    may read. Leaving the block, ``aclose``, or dropping it ends the keeping of frames; cancelling
+    who waits loses none.
     """
 
     def __init__(

@@ -65,12 +65,16 @@ class Stats:
         restored: Runtimes that were restored after that.
         restore_failures: Commands for restoring them that the server refused or did not answer.
         unrecorded: Lines missing from a recording (``record``) because they came faster than they
-            could be written, the disk is full, or ``redact`` failed. Once the client is closed,
-            this also counts the lines that could not be written before the close ended, until they
-            are written.
+            could be written, the disk is full, ``redact`` failed, or a frame was not JSON, so that
+            nothing could be removed from it. Once the client is closed, this also counts the lines
+            that could not be written before the close ended, until they are written.
         unsent: Commands that nobody waited for (``input``, ``send``, the inputs of turns that were
-            detached) and that never left, because the client was closed, or gave up connecting
-            again, while they waited.
+            detached) and that never left: because the client was closed, or gave up connecting
+            again, while they waited; or because the connection was lost before they were written,
+            and they meant nothing on another one (an abort, the answer to a permission request, and
+            all that has no runtime). What else had not been written then leaves on the next
+            connection. What was written into a connection that proves to be lost is not counted: it
+            may have arrived.
         standby: The state of the second connection (see ``ConnectOptions``): ``off`` if there is
             none, ``opening``, or ``ready`` to take over.
         dropped: Frames that message handlers missed because the loop was busy for too long.
@@ -159,6 +163,10 @@ class AppServerClient(Commands):
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. Cancelling does not keep the client open.
+
+        What nobody waits for (``input``, ``send``, detached turns) and still waits for something
+        else than the pause after a turn is not sent any more. The log says how many commands those
+        are (``stats.unsent``), together with any that were not sent before.
         """
         await self._bridge.close()
 
@@ -553,6 +561,7 @@ class AppServerClient(Commands):
             logger.warning(words, conversation, agent, from_json(error))
         elif kind == "closed":
             self._link.ended(None)
+            self._log.closed(self.stats.unsent)
         elif kind == "lagged" and (self._link.has_listeners or self._link.on_send.entries):
             self._dropped += delivery[2]
             logger.warning("%d frames were dropped: the event loop was busy", delivery[2])

@@ -374,7 +374,8 @@ impl Runtime {
         if self.approvals.is_empty() {
             return;
         }
-        if let Some(OwnAnswer { input, request_id, behavior }) = OwnAnswer::read(command)
+        if let Some(OwnAnswer { input, request_id, behavior, is_valid: true }) =
+            OwnAnswer::read(command)
             && let Some(open) =
                 self.approvals.iter_mut().find(|it| it.request_id == request_id && it.is_open())
         {
@@ -388,7 +389,8 @@ impl Runtime {
         }
     }
 
-    /// The server speaks of an input of the program's own. One that it does not take has decided nothing.
+    /// The server speaks of an input of the program's own. An answer that it does not take has come too late, as one of
+    /// a handler has: the question is gone, and whoever is asked now could not answer it either.
     pub(crate) fn own_answer_accepted(
         &mut self,
         input: &str,
@@ -397,11 +399,12 @@ impl Runtime {
     ) -> Result<(), serde_json::Error> {
         let is_its = |(id, _): &(Option<String>, _)| id.as_deref() == Some(input);
         let said = self.approvals.iter_mut().find(|it| it.said.as_ref().is_some_and(is_its));
-        if let Some(approval) = said
-            && !serde_json::from_str::<InputAcceptedFrame>(text)?.accepted
-        {
-            approval.said = None;
-            self.ask_next(ctx);
+        if let Some(approval) = said {
+            let frame: InputAcceptedFrame = serde_json::from_str(text)?;
+            if !frame.accepted {
+                let request_id = approval.request_id.clone();
+                self.refused(request_id, None, frame.reason(), ctx);
+            }
         }
         Ok(())
     }
@@ -409,6 +412,16 @@ impl Runtime {
     /// The server did not take an answer: somebody else was first, or the question is gone.
     pub(crate) fn answer_refused(&mut self, answer: Answer, reason: &str, ctx: &mut Context) {
         let Answer { request_id, asked, .. } = answer;
+        self.refused(request_id, asked, reason, ctx);
+    }
+
+    fn refused(
+        &mut self,
+        request_id: String,
+        asked: Option<Asked>,
+        reason: &str,
+        ctx: &mut Context,
+    ) {
         let refused = self.approvals.iter().position(|open| open.request_id == request_id);
         let told = refused.map(|index| self.approvals.remove(index).told).unwrap_or_default();
         let reason = reason.to_owned();

@@ -21,6 +21,7 @@ impl Engine {
                 self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
             }
             self.hand_on_carried();
+            self.runtimes.all().for_each(|runtime| runtime.release(&mut self.ctx));
             self.reconnected();
         }
     }

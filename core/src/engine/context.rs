@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::approvals::Approvers;
 use super::delivery::{Delivery, Token};
 use super::memory::Place;
+use super::outgoing::Outgoing;
 use super::recovery::Cut;
 use super::result::TurnResult;
 use super::turn::End;
@@ -156,7 +157,7 @@ pub(crate) struct Features {
 pub(crate) struct Context {
     /// Time since the engine was made.
     pub(crate) now: Duration,
-    pub(crate) transmit: VecDeque<Text>,
+    pub(crate) transmit: VecDeque<Outgoing>,
     pub(crate) deliveries: VecDeque<Delivery>,
     /// The largest frame that may be sent.
     pub(crate) max_bytes: usize,
@@ -188,7 +189,7 @@ impl Context {
     pub(crate) fn send_own(&mut self, text: String) {
         let text = Text::from(text);
         self.deliveries.push_back(Delivery::Sent { text: text.clone() });
-        self.transmit.push_back(text);
+        self.transmit.push_back(text.into());
     }
 
     /// A frame of the engine's own, unless it is too large: a server cuts the connection for that.

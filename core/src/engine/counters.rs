@@ -24,9 +24,12 @@ pub struct Counters {
     /// How the second connection stands ([`crate::ConnectOptions::standby`]).
     pub standby: StandbyState,
     /// Commands that nobody waited for ([`crate::Client::input`], [`crate::Client::send`], the inputs of turns that were
-    /// detached) and that never left, because the client was closed, or gave up to connect again, while they waited.
+    /// detached) and that never left: because the client was closed, or gave up to connect again, while they waited; or
+    /// because the connection was lost before they were written, and they meant nothing on another one (an abort, the
+    /// answer to a permission request, and all that has no runtime). What else had not been written then leaves on the
+    /// next connection. What was written into a connection that proves to be lost is not counted: it may have arrived.
     pub unsent: u64,
-    /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]), also because a redactor failed; when
-    /// that is closed, with those that had to wait for longer than the close, until they are written.
+    /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]), also because a redactor failed, or
+    /// because a frame was no JSON and nothing could be taken out of it; when that is closed, with those that had to wait for longer than the close, until they are written.
     pub unrecorded: u64,
 }

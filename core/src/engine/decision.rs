@@ -48,6 +48,8 @@ pub(super) struct OwnAnswer {
     pub(super) request_id: String,
     /// `allow` or `deny`.
     pub(super) behavior: &'static str,
+    /// Whether the server will understand it. One that it does not it never speaks of, and waits on.
+    pub(super) is_valid: bool,
 }
 
 impl OwnAnswer {
@@ -67,6 +69,7 @@ impl OwnAnswer {
             input: command.text("request_id").map(str::to_owned),
             request_id: payload.text("request_id")?.to_owned(),
             behavior,
+            is_valid: validate_node(&command).is_ok(),
         })
     }
 }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use super::delivery::Token;
 use crate::protocol::Text;
-use crate::protocol::envelope::Envelope;
 use crate::room::Room;
 
 /// A command that waits to be sent.
@@ -44,9 +43,10 @@ impl HeldQueue {
         self.list.push_back(held);
     }
 
-    /// Puts an input before all that wait.
-    pub(crate) fn push_front(&mut self, text: Text, turn: Token) {
-        self.list.push_front(Held { text, call: Some(turn), settles: true });
+    /// Puts a command before all that wait.
+    pub(crate) fn push_front(&mut self, held: Held) {
+        self.others += usize::from(!held.settles);
+        self.list.push_front(held);
     }
 
     pub(crate) fn remove(&mut self, place: usize) -> Option<Held> {
@@ -66,14 +66,9 @@ impl HeldQueue {
         self.list.iter().any(|held| held.call.is_none())
     }
 
-    /// Takes out all that nobody waits for, where all others are about to be dropped. An abort is dropped as well: it
-    /// was meant for what ran there.
+    /// Takes out all that nobody waits for, where all others are about to be dropped.
     pub(crate) fn take_unawaited(&mut self) -> impl Iterator<Item = Held> {
-        let is_abort = |held: &Held| {
-            Envelope::read(&held.text).is_ok_and(|frame| frame.kind == "abort_message")
-        };
-        let list = std::mem::take(self).list.into_iter();
-        list.filter(move |held| held.call.is_none() && !is_abort(held))
+        std::mem::take(self).list.into_iter().filter(|held| held.call.is_none())
     }
 
     /// Drops those that are meant. Says whether there were any.

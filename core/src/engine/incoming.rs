@@ -163,9 +163,8 @@ impl Engine {
         };
         let frame: InputAcceptedFrame = serde_json::from_str(text)?;
         if !frame.accepted {
-            let reason = frame.error.as_deref().unwrap_or("no reason given");
             let runtime = self.runtimes.get(&answer.runtime.0, &answer.runtime.1);
-            runtime.answer_refused(answer, reason, &mut self.ctx);
+            runtime.answer_refused(answer, frame.reason(), &mut self.ctx);
         }
         Ok(true)
     }

@@ -26,6 +26,7 @@ mod lane;
 mod leftover;
 mod link;
 mod memory;
+mod outgoing;
 mod ownership;
 mod recovery;
 mod registration;
@@ -79,6 +80,8 @@ use link::Link;
 pub(crate) use link::WHILE_AWAITED;
 #[cfg(test)]
 pub(crate) use memory::{REFUSALS, REMEMBERED};
+pub use outgoing::Outgoing;
+pub(crate) use outgoing::Unawaited;
 #[cfg(test)]
 pub(crate) use recovery::DEPTH;
 use recovery::Recovery;
@@ -230,9 +233,14 @@ impl Engine {
 
     /// The next frame to send.
     pub fn poll_transmit(&mut self) -> Option<Text> {
-        let text = self.ctx.transmit.pop_front();
+        self.poll_outgoing().map(Outgoing::into_text)
+    }
+
+    /// The same with what [`Engine::handle_unsent`] has to know where it does not leave.
+    pub fn poll_outgoing(&mut self) -> Option<Outgoing> {
+        let frame = self.ctx.transmit.pop_front();
         self.ctx.transmit.give_back();
-        text
+        frame
     }
 
     /// The next item for the user's side.
@@ -417,16 +425,16 @@ impl Engine {
             self.join(agent, conversation);
         }
         self.resync.sent(&text, self.requests.len());
-        match runtime {
-            Some((agent, conversation)) => {
-                let runtime = self.runtimes.get(&agent, &conversation);
-                if !settles {
-                    runtime.note_own_answer(&text, &mut self.ctx);
-                }
-                runtime.submit(text, settles, call, &mut self.ctx);
-            }
-            None => self.ctx.transmit.push_back(text),
+        let Some((agent, conversation)) = runtime else {
+            let known = || Unawaited { place: None, settles };
+            self.ctx.transmit.push_back(Outgoing::new(text, call, known));
+            return;
+        };
+        let runtime = self.runtimes.get(&agent, &conversation);
+        if !settles {
+            runtime.note_own_answer(&text, &mut self.ctx);
         }
+        runtime.submit(text, settles, call, &mut self.ctx);
     }
 
     /// Takes a request back that has not left: nobody waits for its answer. Says whether that was so.

@@ -25,7 +25,7 @@ impl Runtime {
     ) {
         ctx.features.turn_finished = true;
         if !frame.accepted {
-            let reason = frame.error.as_deref().unwrap_or("no reason given");
+            let reason = frame.reason();
             let error = Error::new(ErrorKind::Request, format!("the input was refused: {reason}"))
                 .with_response(text.as_str());
             self.fail_turn(index, error, &End::default(), TurnStatus::Failed, ctx);

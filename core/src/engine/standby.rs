@@ -267,6 +267,7 @@ impl Engine {
         for ((agent, conversation), busy) in self.resync.switch(update, &mut self.ctx) {
             self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
         }
+        self.hand_on_carried();
         for runtime in self.runtimes.all() {
             runtime.repeat_stops(&mut self.ctx);
             runtime.release(&mut self.ctx);

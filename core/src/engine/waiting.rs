@@ -4,6 +4,7 @@
 use super::context::{Context, Timer};
 use super::delivery::Token;
 use super::held::Held;
+use super::outgoing::{Outgoing, Unawaited};
 use super::runtime::Runtime;
 use super::turn::{Phase, Stop, Turn};
 use super::unspoken::Unspoken;
@@ -55,7 +56,7 @@ impl Runtime {
 
     /// Puts the input of a turn before all that wait.
     pub(crate) fn submit_first(&mut self, text: Text, turn: Token, ctx: &mut Context) {
-        self.held.push_front(text, turn);
+        self.held.push_front(Held { text, call: Some(turn), settles: true });
         self.wake(ctx);
     }
 
@@ -138,7 +139,9 @@ impl Runtime {
         if settles && turn.is_none() {
             self.note_unspoken(&text, ctx);
         }
-        ctx.transmit.push_back(text);
+        let place = || Some((self.agent_id.clone(), self.conversation_id.clone()));
+        let known = || Unawaited { place: place(), settles };
+        ctx.transmit.push_back(Outgoing::new(text, call, known));
         let Some(index) = turn else { return };
         // A turn ahead of us that has shown nothing yet keeps the server busy too.
         let ahead = &self.turns[..index];

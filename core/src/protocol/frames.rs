@@ -182,6 +182,13 @@ pub struct InputAcceptedFrame {
     pub error: Option<String>,
 }
 
+impl InputAcceptedFrame {
+    /// Why not, in words.
+    pub(crate) fn reason(&self) -> &str {
+        self.error.as_deref().unwrap_or("no reason given")
+    }
+}
+
 /// `success` of any response (section 5).
 #[derive(Debug, Deserialize)]
 pub struct ResponseHead {

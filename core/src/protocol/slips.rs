@@ -14,6 +14,10 @@ use super::validate::{Path, tag_of, tag_words};
 /// other words.
 const LONG: usize = 6;
 
+/// Letters from which on one of them may be another, but for the first: `forse` is nobody's field, while `code` beside
+/// `mode` may well be one.
+const SHORT: usize = 5;
+
 /// What every command may have besides its own fields.
 const EVERYWHERE: [&str; 2] = ["type", "request_id"];
 
@@ -118,7 +122,8 @@ fn members(shapes: &'static [Shape]) -> Vec<&'static [FieldSpec]> {
 /// The known name that an unknown one is a slip of.
 ///
 /// It is where it is only written in another notation (`agentId`), where two neighbours have changed
-/// places, or, in names of six letters or more, where one letter is missing, too many or another one.
+/// places, or, in names of six letters or more, where one letter is missing, too many or another one; in names of five,
+/// where one behind the first is another.
 pub(crate) fn meant(
     name: &str,
     known: impl Iterator<Item = &'static str> + Clone,
@@ -142,6 +147,7 @@ fn is_slip(one: &[char], other: &[char]) -> bool {
     let (left, right) = (&left[..left.len() - end], &right[..right.len() - end]);
     match (left, right) {
         ([first, second], [third, fourth]) => (first, second) == (fourth, third),
+        ([_], [_]) if begin > 0 => short.len() >= SHORT,
         _ => short.len() >= LONG && right.len() <= 1,
     }
 }

@@ -154,7 +154,7 @@ impl RecordWriter {
                 let written = self.redaction.frame(text.as_str());
                 let frame = RecordedFrame { direction, text: String::new(), at, place };
                 let Some(text) = written else {
-                    self.leave_out(&frame, ": it is not JSON, so nothing could be redacted");
+                    self.miss(&frame, ": it is not JSON, so nothing could be redacted");
                     return None;
                 };
                 return Some(RecordedFrame { text, ..frame });
@@ -194,17 +194,22 @@ impl RecordWriter {
         self.settle();
     }
 
-    /// Leaves a frame out whose redactor has failed, and counts it: what nobody has looked at must not be
-    /// written, and is missing in a recording that nobody wanted it out of.
+    /// Leaves a frame out whose redactor has failed, and counts it.
     pub fn fail_frame(&mut self, frame: &RecordedFrame) {
+        self.miss(frame, ": the redactor failed");
+        self.settle();
+    }
+
+    /// Leaves a frame out, and counts it: what nobody has looked at must not be written, and is missing in a recording
+    /// that nobody wanted it out of.
+    fn miss(&mut self, frame: &RecordedFrame, why: &str) {
         // Where nothing can be written any more, the note counts as lost in its place.
         if !self.broken {
             self.books.lose(1);
             // It is told here, and not among what came too fast.
             self.told += 1;
         }
-        self.leave_out(frame, ": the redactor failed");
-        self.settle();
+        self.leave_out(frame, why);
     }
 
     fn write_text(&mut self, frame: &RecordedFrame, text: String) {

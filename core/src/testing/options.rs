@@ -1,6 +1,7 @@
 //! Options of a [`MockServer`](super::MockServer).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -53,7 +54,7 @@ impl Default for PlayOptions {
 /// How a scripted server behaves.
 ///
 /// It can also be read from JSON, which is how other languages pass it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScriptOptions {
     /// Which protocol generation the server speaks.
@@ -105,6 +106,25 @@ impl Default for ScriptOptions {
             files: false,
             answers: BTreeMap::new(),
         }
+    }
+}
+
+/// Without the token, as for [`ConnectOptions`](crate::ConnectOptions): what is printed of a test may be in a log.
+impl fmt::Debug for ScriptOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptOptions")
+            .field("generation", &self.generation)
+            .field("token", &self.token.as_ref().map(|_| "[hidden]"))
+            .field("turns", &self.turns)
+            .field("ping_interval_ms", &self.ping_interval_ms)
+            .field("slow_reader_limits", &self.slow_reader_limits)
+            .field("turn_events", &self.turn_events)
+            .field("correlation", &self.correlation)
+            .field("directories", &self.directories)
+            .field("models", &self.models)
+            .field("files", &self.files)
+            .field("answers", &self.answers)
+            .finish()
     }
 }
 
@@ -251,5 +271,32 @@ impl ScriptedCall {
     #[must_use]
     pub fn asking(name: impl Into<String>, input: Value) -> Self {
         Self { needs_approval: true, ..Self::new(name, input) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_not_printed_and_all_else_is() {
+        let token = Some("s3cret-7".to_owned());
+        let shown = format!("{:?}", ScriptOptions { token, files: true, ..Default::default() });
+        assert!(shown.contains("[hidden]") && !shown.contains("s3cret"), "{shown}");
+        let fields = [
+            "generation",
+            "token",
+            "turns",
+            "ping_interval_ms",
+            "slow_reader_limits",
+            "turn_events",
+            "correlation",
+            "directories",
+            "models",
+            "files: true",
+            "answers",
+        ];
+        assert!(fields.iter().all(|field| shown.contains(field)), "{shown}");
+        assert!(format!("{:?}", ScriptOptions::default()).contains("token: None"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, SystemTime};
 
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::clock::{Clock, Wall};
 use super::connect::{Connected, open_another};
@@ -14,35 +14,13 @@ use super::ops::OpReceiver;
 use super::socket::{Ended, Socket};
 use super::sockets::{Sockets, Wake, next_of};
 use super::standby::{Standby, StandbyEvent};
-use crate::engine::{Channel, Command, Delivery, Engine, Token, TurnReport};
+use crate::engine::{Channel, Command, Delivery, Engine, Outgoing, Token, TurnReport};
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::{ConnectOptions, Endpoint};
 use crate::protocol::Text;
 use crate::shared::Shared;
 use crate::state::State;
-
-/// How long a close waits until the server has said where an input is that was told to stop: only then
-/// can it be stopped.
-pub(super) const STOP_WAIT: Duration = Duration::from_millis(400);
-
-/// How long a close waits for the pause before an input that nobody waits for. One that is sent while the server still
-/// cleans up may go wrong; one that is not sent is lost.
-pub(super) const PAUSE_WAIT: Duration = Duration::from_secs(1);
-
-/// How long a close then waits for the server's word on the first of several such inputs, before which the next ones
-/// do not leave.
-pub(super) const WORD_WAIT: Duration = Duration::from_millis(200);
-
-/// How long a close waits for the server's reply, if so much is left of its time.
-pub(super) const CLOSE_WAIT: Duration = Duration::from_millis(1500);
-
-/// What is kept of a close's time for the last lines of a recording.
-const RECORD_WAIT: Duration = Duration::from_millis(80);
-
-/// How long all of a close takes at most, which stays below two seconds. What is left of it at the end is for the
-/// last lines of a recording.
-pub(super) const CLOSE_LIMIT: Duration = Duration::from_millis(1980);
 
 /// How long the stream socket is read on after the control socket has ended: what was sent before
 /// the end may still be on its way.
@@ -267,14 +245,26 @@ impl<S: Sink> Driver<S> {
 
     /// Gives a command to the engine. Without a connection nothing can be waited for.
     fn command(&mut self, command: Command) {
-        match command.token() {
-            Some(token) if self.sockets.is_none() => {
-                let error = Error::new(ErrorKind::Disconnected, "the connection was lost")
-                    .with_will_reconnect(self.engine.will_reconnect());
-                self.sink.deliver(Delivery::Failed { token, error });
-                self.sink.flush();
-            }
-            _ => self.engine.handle_command(self.now(), command),
+        if self.sockets.is_some() {
+            self.engine.handle_command(self.now(), command);
+        } else if let Some(token) = command.token() {
+            let error = Error::new(ErrorKind::Disconnected, "the connection was lost")
+                .with_will_reconnect(self.engine.will_reconnect())
+                .with_unsent();
+            self.sink.deliver(Delivery::Failed { token, error });
+            self.sink.flush();
+        } else if command.frame().is_some() {
+            // Whoever gave it has seen an open connection, and is told nothing more.
+            self.unsent(command.into_unsent());
+        } else {
+            self.engine.handle_command(self.now(), command);
+        }
+    }
+
+    /// Gives back to the engine what has not left.
+    pub(super) fn unsent(&mut self, frames: impl IntoIterator<Item = Outgoing>) {
+        for frame in frames {
+            self.engine.handle_unsent(frame);
         }
     }
 
@@ -312,9 +302,10 @@ impl<S: Sink> Driver<S> {
 
     /// Hands out what the engine has to say, and rings once.
     pub(super) fn pump(&mut self) {
-        while let Some(text) = self.engine.poll_transmit() {
-            if let Some(sockets) = &mut self.sockets {
-                sockets.control.send(text);
+        while let Some(frame) = self.engine.poll_outgoing() {
+            match &mut self.sockets {
+                Some(sockets) => sockets.control.send(frame),
+                None => self.engine.handle_unsent(frame),
             }
         }
         self.standby.send_all(&mut self.engine);
@@ -353,7 +344,9 @@ impl<S: Sink> Driver<S> {
         if self.take_over(code, &reason, &error).await {
             return;
         }
-        if let Some(mut stream) = self.sockets.take().and_then(|sockets| sockets.stream) {
+        let (mut control, stream) =
+            self.sockets.take().map(|open| (open.control, open.stream)).unzip();
+        if let Some(mut stream) = stream.flatten() {
             let drain = async {
                 while let Wake::Frame(channel, frame) = next_of(&mut stream).await {
                     self.engine.handle_frame(self.clock.now(), channel, &frame);
@@ -362,6 +355,8 @@ impl<S: Sink> Driver<S> {
             // A stream socket that stays open has nothing more to say.
             timeout(STREAM_DRAIN, drain).await.unwrap_or_default();
         }
+        let unwritten = control.as_mut().map(Socket::take_unwritten);
+        self.unsent(unwritten.into_iter().flatten());
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
         self.engine.handle_connection_lost(self.now(), &error);
@@ -378,90 +373,6 @@ impl<S: Sink> Driver<S> {
     /// When the engine has something to do.
     fn engine_time(&self) -> Option<Instant> {
         self.engine.next_timeout().and_then(|at| self.clock.instant(at))
-    }
-
-    /// Sends what stops turns that were given up a moment ago, and inputs that wait for a pause and that nobody
-    /// waits for. What has not left then is counted.
-    async fn send_rest(&mut self) {
-        let start = Instant::now();
-        self.go_on_while(Engine::has_unsent, start + STOP_WAIT).await;
-        self.go_on_while(Engine::has_unawaited, start + PAUSE_WAIT).await;
-        if self.engine.has_unawaited() && self.sockets.is_some() {
-            self.engine.end_pauses(self.now());
-            self.pump();
-            self.go_on_while(Engine::has_unawaited, start + PAUSE_WAIT + WORD_WAIT).await;
-        }
-    }
-
-    async fn go_on_while(&mut self, wanted: fn(&Engine) -> bool, until: Instant) {
-        while wanted(&self.engine) && self.sockets.is_some() {
-            let next = self.engine_time().map_or(until, |at| at.min(until));
-            tokio::select! {
-                wake = wake(&mut self.sockets) => drop(self.handle_wake(wake).await),
-                () = sleep_until(next) => {}
-            }
-            if Instant::now() >= until {
-                return;
-            }
-            self.engine.handle_timeout(self.now());
-            self.pump();
-        }
-    }
-
-    /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
-    async fn shut_down(&mut self) {
-        let until = Instant::now() + CLOSE_LIMIT;
-        self.set_state(State::Closed, None);
-        self.attempt = None;
-        let connecting = self.connecting.take();
-        self.fail_all(connecting, &closed());
-        // What was asked for before the close still goes out, the abort of a turn above all.
-        self.pump();
-        self.send_rest().await;
-        self.engine.handle_connection_lost(self.now(), &closed());
-        self.pump();
-        if let Some(mut sockets) = self.sockets.take() {
-            sockets.reopening = None;
-            sockets.control.close();
-            if let Some(stream) = &mut sockets.stream {
-                stream.close();
-            }
-            let mut sockets = Some(sockets);
-            let drained = async {
-                while let Some(open) = &mut sockets {
-                    match open.next().await {
-                        Wake::Ended(Channel::Stream, _) => open.stream = None,
-                        Wake::Ended(Channel::Control, _) => sockets = None,
-                        Wake::Frame(..) | Wake::Reopened(_) => {}
-                    }
-                }
-            };
-            // A server that does not reply is left behind.
-            let both = async { tokio::join!(drained, self.standby.close()) };
-            let most = (Instant::now() + CLOSE_WAIT).min(until - RECORD_WAIT);
-            timeout_at(most, both).await.map(drop).unwrap_or_default();
-        }
-        self.ops.close();
-        while let Some(op) = next_op(&mut self.next_op, &mut self.ops).await {
-            match op {
-                Op::Close { token } => self.closing.push(token),
-                Op::Connect { token } => {
-                    self.sink.deliver(Delivery::Failed { token, error: closed() });
-                }
-                Op::Report { reply, .. } => drop(reply),
-                Op::Command(command) => {
-                    if let Some(token) = command.token() {
-                        self.sink.deliver(Delivery::Failed { token, error: closed() });
-                    }
-                }
-            }
-        }
-        if let Some(recorder) = &self.target.endpoint.recorder {
-            recorder.finish(until - Instant::now()).await;
-        }
-        for token in std::mem::take(&mut self.closing) {
-            self.done(token);
-        }
     }
 }
 
@@ -497,5 +408,6 @@ fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the client is closed")
 }
 
+pub(super) mod closing;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock::{LOOK_EVERY, SLEPT};
-use super::driver::{CLOSE_LIMIT, CLOSE_WAIT, PAUSE_WAIT, STOP_WAIT, WORD_WAIT};
+use super::driver::closing::{CLOSE_LIMIT, CLOSE_WAIT, PAUSE_WAIT, STOP_WAIT, WORD_WAIT};
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;

@@ -15,7 +15,7 @@ use super::keepalive::{KeepAlive, Step};
 use super::outbox::Outbox;
 use super::reuse::Reuse;
 use super::wire::Wire;
-use crate::engine::Channel;
+use crate::engine::{Channel, Outgoing};
 use crate::options::ConnectOptions;
 use crate::protocol::Text;
 use crate::record::Tap;
@@ -91,23 +91,41 @@ impl Socket {
     }
 
     /// Sends a message, as soon as the server takes it. The socket has ended when too much waits.
-    pub(super) fn send(&mut self, text: Text) {
-        self.enqueue(Message::Text(text.into_wire()));
+    pub(super) fn send(&mut self, frame: impl Into<Outgoing>) {
+        let pushed = self.outbox.push_frame(frame.into());
+        self.take_in(pushed);
     }
 
     fn enqueue(&mut self, message: Message) {
-        if self.broken.is_none()
-            && let Err(reason) = self.outbox.push(message)
-        {
+        let pushed = self.outbox.push(message);
+        self.take_in(pushed);
+    }
+
+    /// One that has broken takes nothing more.
+    fn take_in(&mut self, pushed: Result<(), String>) {
+        if self.broken.is_some() {
+            self.stop();
+        } else if let Err(reason) = pushed {
             self.give_up(Ended { code: 1006, reason });
         }
+    }
+
+    /// Nothing of what waits is written.
+    fn stop(&mut self) {
+        self.outbox.stop(self.ws.get_ref().written);
+    }
+
+    /// What nobody waits for of what has not left; to be called at the end.
+    pub(super) fn take_unwritten(&mut self) -> Vec<Outgoing> {
+        self.stop();
+        self.outbox.take_unwritten()
     }
 
     /// Nothing is written any more. What the system still has of it must not reach the server later: an input is
     /// sent again when the server is found not to have it.
     fn give_up(&mut self, ended: Ended) {
         self.ws.get_ref().reset();
-        self.outbox.clear();
+        self.stop();
         self.broken = Some(ended);
     }
 
@@ -281,7 +299,7 @@ impl Socket {
         match written {
             // While closing, the reading side reports the end with its code.
             Err(WsError::ConnectionClosed | WsError::AlreadyClosed) => {
-                self.outbox.clear();
+                self.stop();
                 Ok(())
             }
             Err(error) if !self.blocked => Err(self.ended(&error)),
@@ -303,7 +321,9 @@ impl Socket {
                 self.ws.write(message)?;
             }
         }
-        self.ws.flush()
+        self.ws.flush()?;
+        self.outbox.written(self.ws.get_ref().written);
+        Ok(())
     }
 
     fn ended(&self, error: &WsError) -> Ended {

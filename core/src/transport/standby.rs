@@ -134,6 +134,22 @@ impl<S: Sink> Driver<S> {
         self.engine.handle_standby_lost(self.now(), &error.with_close_code(Some(code)));
     }
 
+    /// Another socket takes the place of the first. What nobody waits for and has not left there leaves when its
+    /// runtime is there again, in its order.
+    fn hand_over_unsent(&mut self, mut socket: Socket) {
+        let before = self.sockets.take().map(|mut sockets| sockets.control.take_unwritten());
+        let mut unsent = before.unwrap_or_default();
+        while let Some(frame) = self.engine.poll_outgoing() {
+            if frame.is_unawaited() {
+                unsent.push(frame);
+            } else {
+                socket.send(frame);
+            }
+        }
+        self.sockets = Some(Sockets::new(socket, None));
+        self.unsent(unsent);
+    }
+
     /// The first socket is lost: puts the standby in its place. Says whether there was one, and it still is
     /// a connection.
     pub(super) async fn take_over(&mut self, code: u16, reason: &str, error: &Error) -> bool {
@@ -148,7 +164,7 @@ impl<S: Sink> Driver<S> {
             return false;
         };
         self.standby = Standby::default();
-        self.sockets = Some(Sockets::new(*socket, None));
+        self.hand_over_unsent(*socket);
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
         self.engine.handle_switched(self.now(), error);

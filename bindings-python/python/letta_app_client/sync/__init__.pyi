@@ -179,6 +179,10 @@ class AppServerClient(Face):
         Sends a close frame on every socket and returns when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. An interrupt does not keep the client open.
+
+        What nobody waits for (``input``, ``send``, detached turns) and still waits for something
+        else than the pause after a turn is not sent any more. The log says how many commands those
+        are (``stats.unsent``), together with any that were not sent before.
         """
 
     def close_nowait(self) -> None:
@@ -2595,9 +2599,11 @@ class Subscription(Face, Generic[M_co]):
     It ends when the client is closed, and raises ``Disconnected`` when the connection is lost and
     not opened again, in both cases after the frames that had come; otherwise it goes on with the
     next connection. One that would wait after that raises ``Disconnected`` as well, unless
-    ``connect`` was called and has not failed. With ``overflow="raise"`` it raises ``Lagged`` when
-    its reader does not keep up. One thread at a time may read. Leaving the block, ``close``, or
-    dropping it ends the keeping of frames; an interrupt loses none.
+    ``connect`` was called and has not failed. So does one that waits when the first ``connect``
+    fails; before that it waits for it, however long the program takes to call it. With
+    ``overflow="raise"`` it raises ``Lagged`` when its reader does not keep up. One thread at a
+    time may read. Leaving the block, ``close``, or dropping it ends the keeping of frames; an
+    interrupt loses none.
     """
 
     @property

@@ -100,14 +100,20 @@ fn slips(name: &str) -> Vec<String> {
             swapped.swap(at, at + 1);
             all.push(text(swapped));
         }
-        if letters[at] == '_' || plain < LONG {
+        if letters[at] == '_' || plain < SHORT {
+            continue;
+        }
+        if plain >= LONG || at > 0 {
+            let mut other = letters.clone();
+            other[at] = 'q';
+            all.push(text(other));
+        }
+        if plain < LONG {
             continue;
         }
         let mut more = letters.clone();
         more.insert(at, 'q');
-        let mut other = letters.clone();
-        other[at] = 'q';
-        all.extend([text(more), text(other)]);
+        all.push(text(more));
         if plain > LONG {
             let mut fewer = letters.clone();
             fewer.remove(at);
@@ -157,6 +163,12 @@ fn what_is_a_slip_and_what_may_be_a_field_of_a_later_server() {
         ("model", "mode", false),
         ("code", "mode", false),
         ("errors", "error", false),
+        ("forse", "force", true),
+        ("forcc", "force", true),
+        ("torce", "force", false),
+        ("forc", "force", false),
+        ("fores", "force", false),
+        ("more", "mode", false),
         ("client_tools", "client_toolset", false),
         ("requezt_id", "request_id", true),
         ("reqquest_id", "request_id", true),

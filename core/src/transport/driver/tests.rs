@@ -37,6 +37,7 @@ struct World {
     wall: Arc<Mutex<SystemTime>>,
     control: Server,
     stream: Option<Server>,
+    shared: Arc<Shared>,
 }
 
 type Server = WebSocketStream<DuplexStream>;
@@ -70,12 +71,13 @@ async fn world(split: bool) -> World {
     let options = options();
     let endpoint = options.check().unwrap();
     let read = Box::new(move || *shows.lock().unwrap() + start.elapsed());
-    let mut driver = Driver::with_wall(endpoint, options, 7, Seen(sink), received, shared, read);
+    let known = Arc::clone(&shared);
+    let mut driver = Driver::with_wall(endpoint, options, 7, Seen(sink), received, known, read);
     let stream = stream.map(Box::new);
     driver.attempted(Ok(Connected { control, stream, info: None, split, newest: None }));
     tokio::spawn(async move { driver.run().await });
     assert!(matches!(seen.recv().await, Some(Delivery::State { state: State::Open, .. })));
-    World { ops, seen, wall, control: control_end, stream: stream_end }
+    World { ops, seen, wall, control: control_end, stream: stream_end, shared }
 }
 
 impl World {
@@ -280,4 +282,92 @@ async fn an_answer_that_has_come_is_not_too_late() {
         }
     };
     assert!(matches!(outcome, Delivery::Response { token: 1, .. }), "{outcome:?}");
+}
+
+/// An input that nobody waits for.
+fn input() -> Op {
+    let text =
+        r#"{"type":"input","request_id":"r","runtime":{"agent_id":"a","conversation_id":"c"}}"#;
+    let runtime = Some(("a".to_owned(), "c".to_owned()));
+    Op::Command(Box::new(Command::Send { text: text.into(), runtime, settles: true }))
+}
+
+fn request(token: Token) -> Op {
+    let expect = Expect {
+        correlation: Correlation::RequestId("r".to_owned()),
+        response_type: Some("sync_response".to_owned()),
+        timeout: None,
+        manual: false,
+    };
+    Op::Command(Box::new(Command::Request {
+        token,
+        command: "sync".to_owned(),
+        text: r#"{"type":"sync","request_id":"r"}"#.into(),
+        runtime: None,
+        settles: false,
+        expect,
+    }))
+}
+
+/// Closes, and says how much has never left by then.
+async fn unsent_at_close(
+    ops: &OpSender,
+    seen: &mut UnboundedReceiver<Delivery>,
+    shared: &Shared,
+) -> u64 {
+    assert!(ops.send(Op::Close { token: 9 }));
+    loop {
+        match seen.recv().await {
+            Some(Delivery::Done { token: 9 }) => return shared.counters().unsent,
+            Some(_) => {}
+            None => panic!("the close was not answered"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_into_a_dead_socket_is_not_lost_in_silence() {
+    let World { ops, mut seen, control, shared, .. } = world(false).await;
+    // Before the driver has a chance to notice.
+    drop(control);
+    assert!(ops.send(input()));
+    assert!(matches!(seen.recv().await, Some(Delivery::Disconnected { .. })));
+    tokio::task::yield_now().await;
+    assert_eq!(shared.counters().unsent, 0, "it waits for the next connection");
+    assert_eq!(unsent_at_close(&ops, &mut seen, &shared).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_driver_takes_after_the_loss_is_kept_or_refused() {
+    let World { ops, mut seen, control, shared, .. } = world(false).await;
+    drop(control);
+    assert!(matches!(seen.recv().await, Some(Delivery::Disconnected { .. })));
+    assert!(ops.send(input()) && ops.send(request(1)));
+    let error = loop {
+        match seen.recv().await {
+            Some(Delivery::Failed { token: 1, error }) => break error,
+            Some(_) => {}
+            None => panic!("the request was not answered"),
+        }
+    };
+    assert!(error.retryable() && error.will_reconnect(), "{error}");
+    assert_eq!(unsent_at_close(&ops, &mut seen, &shared).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_behind_a_close_is_counted() {
+    let World { ops, mut seen, control, shared, .. } = world(false).await;
+    answering(control);
+    assert!(ops.send(input()) && ops.send(Op::Close { token: 8 }) && ops.send(input()));
+    assert_eq!(unsent_at_close(&ops, &mut seen, &shared).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_has_not_read_at_the_close_is_counted() {
+    let World { ops, mut seen, control, shared, .. } = world(false).await;
+    let text = format!(r#"{{"type":"x","of":"{}"}}"#, "x".repeat(2 << 20)).into();
+    let large = Command::Send { text, runtime: None, settles: false };
+    assert!(ops.send(Op::Command(Box::new(large))));
+    assert_eq!(unsent_at_close(&ops, &mut seen, &shared).await, 1);
+    drop(control);
 }

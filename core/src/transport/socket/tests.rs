@@ -27,7 +27,7 @@ async fn messages_keep_their_order_where_the_server_takes_a_few_bytes_at_a_time(
     let (mut socket, mut server) = pair(7).await;
     let texts: Vec<String> = (0..20).map(|number| number.to_string().repeat(30)).collect();
     for text in &texts {
-        socket.send(text.clone().into());
+        socket.send(Text::from(text.clone()));
     }
     let seen = async {
         let mut seen = Vec::new();
@@ -47,7 +47,7 @@ async fn a_large_message_arrives_as_one_and_its_memory_is_not_kept() {
     let (mut socket, mut server) = pair(16 << 20).await;
     let large: Text = "0123456789".repeat(1 << 20).into();
     socket.send(large.clone());
-    socket.send("behind".into());
+    socket.send(Text::from("behind"));
     socket.write(&mut Context::from_waker(std::task::Waker::noop()));
     let freed = allocation_counter::measure(|| drop(socket)).bytes_current;
     assert!((-500_000..0).contains(&freed), "{freed}");
@@ -59,7 +59,7 @@ async fn a_large_message_arrives_as_one_and_its_memory_is_not_kept() {
 #[tokio::test]
 async fn frames_are_read_while_a_write_waits() {
     let (mut socket, mut server) = pair(64).await;
-    socket.send("x".repeat(1000).into());
+    socket.send(Text::from("x".repeat(1000)));
     server.send(Message::text("meanwhile")).await.unwrap();
     assert_eq!(frame(&mut socket).await.unwrap().as_str(), "meanwhile");
     assert!(socket.blocked, "the server has read nothing");
