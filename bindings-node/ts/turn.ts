@@ -28,6 +28,8 @@ export type TurnPhase =
 
 /** The engine's side of a turn. */
 export interface TurnEngine extends EventSource {
+  /** Gives what leaves a turn, and holds neither the turn nor the client, whose handlers may have the turn. */
+  leaving(token: number): () => void;
   /** The outputs that the text of its result goes without; while that is delivered. */
   takeOutputs(token: number): LongText[];
   abortTurn(token: number): void;
@@ -62,9 +64,6 @@ interface Waiting {
 
 /** The engine keeps events until they are taken, also for a handle that nobody has any more. */
 const abandoned = new FinalizationRegistry<() => void>((leave) => leave());
-
-/** Made out here, because a function made inside the turn would hold the turn. */
-const leaving = (engine: EventSource, token: number) => () => engine.leaveTurn(token);
 
 const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? event.text : undefined);
 
@@ -129,7 +128,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
       reject: (error) => this.#settle({ error }),
       ready: () => this.#events.ready(),
     });
-    abandoned.register(this, leaving(engine, token));
+    abandoned.register(this, engine.leaving(token));
   }
 
   /** What `await` calls: makes a promise of the outcome. */
