@@ -213,10 +213,10 @@ export class Session {
       this.#open.delete(turn);
       if (usage) this.#usage = sumUsage(this.#usage, usage);
     };
-    turn.then(
-      ({ usage }) => ended(usage),
-      (error) => ended((error as { result?: TurnResult }).result?.usage),
-    );
+    turn.whenOver({
+      resolve: ({ usage }) => ended(usage),
+      reject: (error) => ended((error as { result?: TurnResult }).result?.usage),
+    });
     return turn;
   }
 

@@ -8,6 +8,7 @@ import type { LongText } from "./native.cjs";
 import type { Reading } from "./reading.js";
 import { readResult, type TurnResult, type TurnStatus } from "./results.js";
 import type { Prompt } from "./session.js";
+import { rejected } from "./stacks.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
 import type { UIMessageChunk } from "./uimessages.js";
 
@@ -57,6 +58,7 @@ export interface TurnInput {
 /** What a turn came to. */
 type Outcome = { result: TurnResult } | { error: unknown };
 
+/** Whoever waits for the outcome; one of the two is called. */
 interface Waiting {
   resolve(result: TurnResult): void;
   reject(error: unknown): void;
@@ -214,6 +216,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     return this.#engine.unended(result);
   }
 
+  /** @internal Told what it came to, at once, before those who await it. */
+  whenOver(told: Waiting): void {
+    this.#waiting.push(told);
+  }
+
   /** @internal Nobody will follow it: its events need not be kept. */
   leaveEvents(): this {
     this.#events.leave();
@@ -284,9 +291,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   #promise(): Promise<TurnResult> {
     const outcome = this.#outcome;
     if (!outcome) {
-      return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+      return new Promise((resolve) => {
+        this.#waiting.push({ resolve, reject: (error) => resolve(rejected(error)) });
+      });
     }
-    return "result" in outcome ? Promise.resolve(outcome.result) : Promise.reject(outcome.error);
+    return "result" in outcome ? Promise.resolve(outcome.result) : rejected(outcome.error);
   }
 
   #readable(): Readable {
