@@ -111,7 +111,7 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         ),
     ] {
         if let Some(value) = value {
-            *target = time(name, value)?;
+            *target = time(name, ABOVE_ZERO, value)?;
         }
     }
     if let Some(value) = given.settle_pause_ms {
@@ -150,7 +150,7 @@ fn replayed(given: NativeReplay) -> Result<Replay, Thrown> {
     played.speed = given.speed.unwrap_or(0.0);
     played.wait_for_commands = given.wait.unwrap_or(true);
     if let Some(value) = given.step_timeout_ms {
-        played.step_timeout = time("stepTimeoutMs", value)?;
+        played.step_timeout = time("stepTimeoutMs", "milliseconds", value)?;
     }
     Ok(played)
 }
@@ -161,7 +161,7 @@ fn reconnect(given: &NativeReconnect) -> Result<Reconnect, Thrown> {
         rules.base = wait("reconnect.baseMs", value)?;
     }
     if let Some(value) = given.cap_ms {
-        rules.cap = time("reconnect.capMs", value)?;
+        rules.cap = time("reconnect.capMs", ABOVE_ZERO, value)?;
     }
     Ok(rules)
 }
@@ -179,13 +179,14 @@ pub(crate) fn turn_options(given: Option<&NativeTurnOptions>) -> Result<TurnOpti
             *target = limit;
         }
     }
-    for (name, value, target) in [
-        ("acceptTimeoutMs", given.accept_timeout_ms, &mut options.accept_timeout),
-        ("abortGraceMs", given.abort_grace_ms, &mut options.abort_grace),
-        ("recoverTimeoutMs", given.recover_timeout_ms, &mut options.recover_timeout),
+    let number = "a number of milliseconds";
+    for (name, expected, value, target) in [
+        ("acceptTimeoutMs", ABOVE_ZERO, given.accept_timeout_ms, &mut options.accept_timeout),
+        ("abortGraceMs", number, given.abort_grace_ms, &mut options.abort_grace),
+        ("recoverTimeoutMs", number, given.recover_timeout_ms, &mut options.recover_timeout),
     ] {
         if let Some(value) = value {
-            *target = time(name, value)?;
+            *target = time(name, expected, value)?;
         }
     }
     options.resend = given.resend.as_deref().map(Resend::named).transpose().map_err(thrown)?;
@@ -212,24 +213,29 @@ fn limit(name: &str, value: Option<f64>) -> Result<Option<Option<Duration>>, Thr
     match value {
         None => Ok(None),
         Some(value) if value == f64::INFINITY => Ok(Some(None)),
-        Some(value) => time(name, value).map(Some).map(Some),
+        Some(value) => {
+            let limit = time(name, "milliseconds above 0, or Infinity", value)?;
+            Ok(Some(Some(limit)))
+        }
     }
 }
 
 /// A year; beyond it adding to a clock could overflow.
 const LONGEST: f64 = 365.0 * 86_400_000.0;
 
+/// What most limits have to be.
+const ABOVE_ZERO: &str = "milliseconds above 0";
+
 /// A limit for the engine, which judges whether it will do.
-fn time(name: &str, value: f64) -> Result<Duration, Thrown> {
+fn time(name: &str, expected: &str, value: f64) -> Result<Duration, Thrown> {
     // Not `min`, which would take NaN for the longest time.
     let value = if value > LONGEST { LONGEST } else { value };
-    duration(value).ok_or_else(|| bad_option(name, "milliseconds, 0 or more", value))
+    duration(value).ok_or_else(|| bad_option(name, expected, value))
 }
 
 /// A time that has to pass before something happens: it has to end.
 fn wait(name: &str, value: f64) -> Result<Duration, Thrown> {
-    let expected =
-        if value > 0.0 { "milliseconds, less than a year" } else { "milliseconds, 0 or more" };
+    let expected = if value > 0.0 { "milliseconds, less than a year" } else { "milliseconds" };
     let shown = || if value == f64::INFINITY { "Infinity".to_owned() } else { value.to_string() };
     duration(value).ok_or_else(|| bad_option(name, expected, shown()))
 }

@@ -53,9 +53,9 @@ it("says what it takes in its own names, whoever has refused it", async () => {
   const words = (options: object) =>
     (thrown(() => createAppServerClient({ url, ...options })) as Error).message;
   for (const [options, message] of [
-    [{ connectTimeoutMs: 0 }, "connectTimeoutMs: expected a time above zero, got 0"],
-    [{ requestTimeoutMs: -1 }, "requestTimeoutMs: expected milliseconds, 0 or more, got -1"],
-    [{ externalToolTimeoutMs: 0 }, "externalToolTimeoutMs: expected a time above zero, got 0"],
+    [{ connectTimeoutMs: 0 }, "connectTimeoutMs: expected milliseconds above 0, got 0"],
+    [{ requestTimeoutMs: -1 }, "requestTimeoutMs: expected milliseconds above 0, got -1"],
+    [{ externalToolTimeoutMs: 0 }, "externalToolTimeoutMs: expected milliseconds above 0, got 0"],
     [
       { externalToolConcurrency: 0 },
       "externalToolConcurrency: expected a number above zero, got 0",
@@ -72,7 +72,7 @@ it("says what it takes in its own names, whoever has refused it", async () => {
       { reconnect: { baseMs: Infinity } },
       "reconnect.baseMs: expected milliseconds, less than a year, got Infinity",
     ],
-    [{ reconnect: { baseMs: 0 } }, "reconnect.baseMs: expected a time above zero, got 0"],
+    [{ reconnect: { baseMs: 0 } }, "reconnect.baseMs: expected milliseconds above 0, got 0"],
     [
       { reconnect: { baseMs: 2000, capMs: 1500 } },
       "reconnect.capMs: expected at least reconnect.baseMs (2s), got 1.5s",
@@ -90,8 +90,8 @@ it("says what it takes in its own names, whoever has refused it", async () => {
   }
   const client = createAppServerClient({ url });
   for (const [timeoutMs, message] of [
-    [0, "timeoutMs: expected a time above zero, got 0"],
-    [-1, "timeoutMs: expected milliseconds, 0 or more, got -1"],
+    [0, "timeoutMs: expected milliseconds above 0, got 0"],
+    [-1, "timeoutMs: expected milliseconds above 0, or Infinity, got -1"],
   ] as const) {
     const failure = await rejection(client.request("list_models", {}, { timeoutMs }));
     expect([(failure as Error).name, (failure as Error).message]).toEqual([

@@ -40,10 +40,12 @@ const METHOD_NAMES: Record<string, string> = {
 
 /** The message of an error about an option, which may say that it has to be at least another one. */
 export function messageInOurNames(message: string): string {
-  return message.replace(
-    /^[a-z_.]+(?=:)|(?<=: expected at least )[a-z_.]+/g,
-    (name) => OPTION_NAMES[name] ?? name,
-  );
+  return message
+    .replace(
+      /^[a-z_.]+(?=:)|(?<=: expected at least )[a-z_.]+/g,
+      (name) => OPTION_NAMES[name] ?? name,
+    )
+    .replace(/(?<=^[\w.]+Ms: expected )a time above zero/, "milliseconds above 0");
 }
 
 /** Hints are sentences: only what cannot be an ordinary word in them is a name. */
