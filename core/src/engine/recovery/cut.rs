@@ -20,6 +20,7 @@ use crate::protocol::node::{Json, Node};
 
 /// See the module's text.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Cut {
     pub(crate) token: Token,
     pub(crate) request_id: String,
