@@ -1,4 +1,5 @@
-//! Options on their way into the engine; whatever cannot be used is refused by its name in JavaScript.
+//! Options on their way into the engine, which judges them. What it has no form for is refused here, by its name in
+//! JavaScript.
 
 use std::time::Duration;
 
@@ -21,10 +22,10 @@ pub struct NativeOptions {
     pub request_timeout_ms: Option<f64>,
     pub keepalive_interval_ms: Option<f64>,
     pub keepalive_timeout_ms: Option<f64>,
-    pub max_message_bytes: Option<f64>,
-    pub max_pending_requests: Option<f64>,
+    pub max_message_bytes: Option<u32>,
+    pub max_pending_requests: Option<u32>,
     pub settle_pause_ms: Option<f64>,
-    pub external_tool_concurrency: Option<f64>,
+    pub external_tool_concurrency: Option<u32>,
     pub external_tool_timeout_ms: Option<f64>,
     /// Left out for the engine's own waits.
     pub reconnect: Option<NativeReconnect>,
@@ -42,8 +43,8 @@ pub struct NativeOptions {
 #[napi(object)]
 pub struct NativeRecord {
     pub path: String,
-    pub max_bytes: Option<f64>,
-    pub max_files: Option<f64>,
+    pub max_bytes: Option<i64>,
+    pub max_files: Option<u32>,
     /// The names of fields that are hidden.
     pub fields: Option<Vec<String>>,
 }
@@ -61,7 +62,8 @@ pub struct NativeReplay {
 #[napi(object)]
 pub struct NativeReconnect {
     pub enabled: bool,
-    pub max_attempts: Option<f64>,
+    /// Left out for no end.
+    pub max_attempts: Option<u32>,
     pub base_ms: Option<f64>,
     pub cap_ms: Option<f64>,
 }
@@ -109,49 +111,38 @@ pub(crate) fn connect_options(given: NativeOptions) -> Result<ConnectOptions, Th
         ),
     ] {
         if let Some(value) = value {
-            *target = milliseconds(value)
-                .filter(|time| !time.is_zero())
-                .ok_or_else(|| bad_option(name, "milliseconds above 0", value))?;
+            *target = time(name, ABOVE_ZERO, value)?;
         }
     }
     if let Some(value) = given.settle_pause_ms {
         options.settle_pause = wait("settlePauseMs", value)?;
     }
-    if let Some(value) = given.max_message_bytes {
-        options.max_message_bytes = whole(value)
-            .ok_or_else(|| bad_option("maxMessageBytes", "a number of bytes above 0", value))?;
-    }
-    if let Some(value) = given.max_pending_requests {
-        options.max_pending_requests = whole(value)
-            .ok_or_else(|| bad_option("maxPendingRequests", "a number above 0", value))?;
-    }
-    if let Some(value) = given.external_tool_concurrency {
-        options.external_tools.concurrency = whole(value)
-            .ok_or_else(|| bad_option("externalToolConcurrency", "a number above 0", value))?;
+    for (value, target) in [
+        (given.max_message_bytes, &mut options.max_message_bytes),
+        (given.max_pending_requests, &mut options.max_pending_requests),
+        (given.external_tool_concurrency, &mut options.external_tools.concurrency),
+    ] {
+        if let Some(value) = value {
+            *target = usize::try_from(value).unwrap_or(usize::MAX);
+        }
     }
     if let Some(given) = given.reconnect {
         options.reconnect = given.enabled.then(|| reconnect(&given)).transpose()?;
     }
     options.standby = given.standby.unwrap_or(false);
-    options.record = given.record.map(record).transpose()?;
+    options.record = given.record.map(record);
     options.replay = given.replay.map(replayed).transpose()?;
     options.tls = TlsOptions { ca: given.ca, verify: given.reject_unauthorized.unwrap_or(true) };
     Ok(options)
 }
 
-fn record(given: NativeRecord) -> Result<RecordOptions, Thrown> {
+fn record(given: NativeRecord) -> RecordOptions {
     let mut record = RecordOptions::new(given.path).redact_fields(given.fields.unwrap_or_default());
     if let Some(value) = given.max_bytes {
-        let bytes = whole(value).and_then(|bytes| u64::try_from(bytes).ok());
-        let expected = "a number of bytes above 0";
-        record.max_bytes = bytes.ok_or_else(|| bad_option("record.maxBytes", expected, value))?;
+        record.max_bytes = u64::try_from(value).unwrap_or_default();
     }
-    if let Some(value) = given.max_files {
-        // One more and one less, as none at all is meant to be possible here.
-        let files = whole(value + 1.0).and_then(|files| u32::try_from(files - 1).ok());
-        record.max_files = files.ok_or_else(|| bad_option("record.maxFiles", "a number", value))?;
-    }
-    Ok(record)
+    record.max_files = given.max_files.unwrap_or(record.max_files);
+    record
 }
 
 fn replayed(given: NativeReplay) -> Result<Replay, Thrown> {
@@ -159,36 +150,18 @@ fn replayed(given: NativeReplay) -> Result<Replay, Thrown> {
     played.speed = given.speed.unwrap_or(0.0);
     played.wait_for_commands = given.wait.unwrap_or(true);
     if let Some(value) = given.step_timeout_ms {
-        played.step_timeout = milliseconds(value)
-            .ok_or_else(|| bad_option("stepTimeoutMs", "milliseconds", value))?;
+        played.step_timeout = time("stepTimeoutMs", "milliseconds", value)?;
     }
     Ok(played)
 }
 
 fn reconnect(given: &NativeReconnect) -> Result<Reconnect, Thrown> {
-    let mut rules = Reconnect::default();
-    for (name, value, target) in [
-        ("reconnect.baseMs", given.base_ms, &mut rules.base),
-        ("reconnect.capMs", given.cap_ms, &mut rules.cap),
-    ] {
-        if let Some(value) = value {
-            *target = milliseconds(value)
-                .filter(|time| !time.is_zero())
-                .ok_or_else(|| bad_option(name, "milliseconds above 0", value))?;
-        }
-    }
+    let mut rules = Reconnect { max_attempts: given.max_attempts, ..Reconnect::default() };
     if let Some(value) = given.base_ms {
-        wait("reconnect.baseMs", value)?;
+        rules.base = wait("reconnect.baseMs", value)?;
     }
-    if rules.cap < rules.base {
-        let (base, cap) = (rules.base.as_millis(), rules.cap.as_millis());
-        return Err(bad_option("reconnect.capMs", format!("at least baseMs ({base})"), cap));
-    }
-    if let Some(value) = given.max_attempts.filter(|value| *value != f64::INFINITY) {
-        let most = whole(value).and_then(|most| u32::try_from(most).ok());
-        let expected = "a number above 0, or Infinity";
-        rules.max_attempts =
-            Some(most.ok_or_else(|| bad_option("reconnect.maxAttempts", expected, value))?);
+    if let Some(value) = given.cap_ms {
+        rules.cap = time("reconnect.capMs", ABOVE_ZERO, value)?;
     }
     Ok(rules)
 }
@@ -206,18 +179,14 @@ pub(crate) fn turn_options(given: Option<&NativeTurnOptions>) -> Result<TurnOpti
             *target = limit;
         }
     }
-    if let Some(value) = given.accept_timeout_ms {
-        options.accept_timeout = milliseconds(value)
-            .filter(|time| !time.is_zero())
-            .ok_or_else(|| bad_option("acceptTimeoutMs", "milliseconds above 0", value))?;
-    }
-    for (name, value, target) in [
-        ("abortGraceMs", given.abort_grace_ms, &mut options.abort_grace),
-        ("recoverTimeoutMs", given.recover_timeout_ms, &mut options.recover_timeout),
+    let number = "a number of milliseconds";
+    for (name, expected, value, target) in [
+        ("acceptTimeoutMs", ABOVE_ZERO, given.accept_timeout_ms, &mut options.accept_timeout),
+        ("abortGraceMs", number, given.abort_grace_ms, &mut options.abort_grace),
+        ("recoverTimeoutMs", number, given.recover_timeout_ms, &mut options.recover_timeout),
     ] {
         if let Some(value) = value {
-            *target = milliseconds(value)
-                .ok_or_else(|| bad_option(name, "a number of milliseconds", value))?;
+            *target = time(name, expected, value)?;
         }
     }
     options.resend = given.resend.as_deref().map(Resend::named).transpose().map_err(thrown)?;
@@ -244,32 +213,33 @@ fn limit(name: &str, value: Option<f64>) -> Result<Option<Option<Duration>>, Thr
     match value {
         None => Ok(None),
         Some(value) if value == f64::INFINITY => Ok(Some(None)),
-        Some(value) => match milliseconds(value).filter(|time| !time.is_zero()) {
-            Some(time) => Ok(Some(Some(time))),
-            None => Err(bad_option(name, "milliseconds above 0, or Infinity", value)),
-        },
+        Some(value) => {
+            let limit = time(name, "milliseconds above 0, or Infinity", value)?;
+            Ok(Some(Some(limit)))
+        }
     }
 }
 
 /// A year; beyond it adding to a clock could overflow.
 const LONGEST: f64 = 365.0 * 86_400_000.0;
 
-/// A time that has to pass before something happens: it has to end.
-fn wait(name: &str, value: f64) -> Result<Duration, Thrown> {
-    if value >= LONGEST {
-        let shown = if value.is_infinite() { "Infinity".to_owned() } else { value.to_string() };
-        return Err(bad_option(name, "milliseconds, less than a year", shown));
-    }
-    milliseconds(value).ok_or_else(|| bad_option(name, "milliseconds", value))
-}
+/// What most limits have to be.
+const ABOVE_ZERO: &str = "milliseconds above 0";
 
-fn milliseconds(value: f64) -> Option<Duration> {
+/// A limit for the engine, which judges whether it will do.
+fn time(name: &str, expected: &str, value: f64) -> Result<Duration, Thrown> {
     // Not `min`, which would take NaN for the longest time.
     let value = if value > LONGEST { LONGEST } else { value };
-    Duration::try_from_secs_f64(value / 1000.0).ok()
+    duration(value).ok_or_else(|| bad_option(name, expected, value))
 }
 
-fn whole(value: f64) -> Option<usize> {
-    // Through text, because a cast would turn nonsense into some number without a word.
-    (value >= 1.0).then(|| format!("{:.0}", value.trunc()).parse().ok())?
+/// A time that has to pass before something happens: it has to end.
+fn wait(name: &str, value: f64) -> Result<Duration, Thrown> {
+    let expected = if value > 0.0 { "milliseconds, less than a year" } else { "milliseconds" };
+    let shown = || if value == f64::INFINITY { "Infinity".to_owned() } else { value.to_string() };
+    duration(value).ok_or_else(|| bad_option(name, expected, shown()))
+}
+
+fn duration(milliseconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
 }

@@ -1,4 +1,4 @@
-//! A server of one's own as a JavaScript class.
+//! A server of your own as a JavaScript class.
 
 use letta_app_client::{Printed, Server as Core};
 use napi::bindgen_prelude::AsyncTask;

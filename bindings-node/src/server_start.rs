@@ -1,4 +1,4 @@
-//! The start of a server of one's own, which may be broken off.
+//! The start of a server of your own, which may be broken off.
 
 use std::time::Duration;
 

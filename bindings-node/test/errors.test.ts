@@ -148,7 +148,7 @@ describe.each(TABLE)("%o", (Class, code, retryable, turn, own) => {
   });
 });
 
-// A loop of one's own is a thing of Python.
+// Only Python has event loops, one of which may be the wrong one.
 describe.each(DOCUMENTED.classes.filter(({ class: name }) => name !== "WrongLoop"))(
   "$class",
   ({ class: name, code, base, retryable, own }) => {

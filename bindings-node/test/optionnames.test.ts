@@ -72,7 +72,7 @@ it.each<Case>([
   ["a replay", () => replay("f", { sped: 1 } as never), `sped: ${no} (did you mean speed?)`],
   ["a replay's client", () => connect(replay("f"), { url } as never), `url: ${no}`],
   [
-    "a server of one's own",
+    "a server of your own",
     () => spawnAppServer({ comand: [] } as never),
     `comand: ${no} (did you mean com`,
   ],

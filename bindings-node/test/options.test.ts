@@ -49,6 +49,59 @@ describe("options that cannot be used are refused by name", () => {
   });
 });
 
+it("says what it takes in its own names, whoever has refused it", async () => {
+  const words = (options: object) =>
+    (thrown(() => createAppServerClient({ url, ...options })) as Error).message;
+  for (const [options, message] of [
+    [{ connectTimeoutMs: 0 }, "connectTimeoutMs: expected milliseconds above 0, got 0"],
+    [{ requestTimeoutMs: -1 }, "requestTimeoutMs: expected milliseconds above 0, got -1"],
+    [{ externalToolTimeoutMs: 0 }, "externalToolTimeoutMs: expected milliseconds above 0, got 0"],
+    [
+      { externalToolConcurrency: 0 },
+      "externalToolConcurrency: expected a number above zero, got 0",
+    ],
+    [
+      { settlePauseMs: Infinity },
+      "settlePauseMs: expected milliseconds, less than a year, got Infinity",
+    ],
+    [
+      { settlePauseMs: 4e10 },
+      "settlePauseMs: expected a finite wait of less than a year, got 40000000 seconds",
+    ],
+    [
+      { reconnect: { baseMs: Infinity } },
+      "reconnect.baseMs: expected milliseconds, less than a year, got Infinity",
+    ],
+    [{ reconnect: { baseMs: 0 } }, "reconnect.baseMs: expected milliseconds above 0, got 0"],
+    [
+      { reconnect: { baseMs: 2000, capMs: 1500 } },
+      "reconnect.capMs: expected at least reconnect.baseMs (2s), got 1.5s",
+    ],
+    [
+      { reconnect: { maxAttempts: 0 } },
+      "reconnect.maxAttempts: expected a number above zero, got 0",
+    ],
+    [
+      { record: { path: "never made", maxBytes: 0 } },
+      "record.maxBytes: expected a number from 1, got 0",
+    ],
+  ] as const) {
+    expect(words(options)).toBe(message);
+  }
+  const client = createAppServerClient({ url });
+  for (const [timeoutMs, message] of [
+    [0, "timeoutMs: expected milliseconds above 0, got 0"],
+    [-1, "timeoutMs: expected milliseconds above 0, or Infinity, got -1"],
+  ] as const) {
+    const failure = await rejection(client.request("list_models", {}, { timeoutMs }));
+    expect([(failure as Error).name, (failure as Error).message]).toEqual([
+      "InvalidOption",
+      message,
+    ]);
+  }
+  await client.close();
+});
+
 describe("options are an object", () => {
   const cases: [string, (client: AppServerClient, options: never) => unknown][] = [
     ["connect", (c, options) => c.connect(options)],

@@ -246,7 +246,10 @@ it("names options that cannot be used", async () => {
     [{ maxAttempts: 0 }, "reconnect.maxAttempts:"],
     [{ baseMs: "1" }, "reconnect.baseMs:"],
     [{ baseMs: 0 }, "reconnect.baseMs:"],
-    [{ baseMs: 10, capMs: 5 }, "reconnect.capMs: expected at least baseMs (10), got 5"],
+    [
+      { baseMs: 10, capMs: 5 },
+      "reconnect.capMs: expected at least reconnect.baseMs (10ms), got 5ms",
+    ],
     [
       { baseMs: Number.POSITIVE_INFINITY },
       "reconnect.baseMs: expected milliseconds, less than a year, got Infinity",

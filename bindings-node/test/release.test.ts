@@ -5,6 +5,15 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import {
+  type AppServerClient,
+  connect,
+  type Session,
+  type Turn,
+  tool,
+} from "@letta/app-client-native";
 import { expect, it } from "vitest";
 import { startMock } from "./helpers.js";
 
@@ -32,3 +41,39 @@ it.runIf(existsSync("/proc/self/fd"))(
     }
   },
 );
+
+/** A client that is closed, while its session is not; what its handlers and tools have is put in `had` by `having`. */
+async function leftBehind(having: (client: AppServerClient, session: Session, turn: Turn) => void) {
+  const client = await connect((await startMock()).url);
+  const had: { session?: Session } = {};
+  const which = tool({
+    name: "which",
+    description: "Which conversation it is",
+    parameters: { type: "object", properties: {} },
+    execute: () => had.session?.conversationId,
+  });
+  const session = await client.session({ agentId: "agent-1", tools: [which] });
+  had.session = session;
+  const turn = session.send("?");
+  having(client, session, turn);
+  await turn;
+  await client.close();
+  return [new WeakRef(client), new WeakRef(session), new WeakRef(turn)];
+}
+
+it.each<[string, Parameters<typeof leftBehind>[0]]>([
+  ["a tool that has the session", () => {}],
+  ["a handler that has the session", (client, session) => client.onState(() => session.usage)],
+  ["a handler that has the turn", (client, _, turn) => client.onState(() => turn.status)],
+])("no client either, with %s", async (_, having) => {
+  setFlagsFromString("--expose_gc");
+  const collect = runInNewContext("gc") as () => void;
+  const left = await leftBehind(having);
+  const alive = () => left.filter((each) => each.deref() !== undefined).length;
+  for (let turns = 0; turns < 20 && alive() > 0; turns++) {
+    // What was looked at is held until the next turn of the event loop.
+    await new Promise(setImmediate);
+    collect();
+  }
+  expect(alive()).toBe(0);
+});

@@ -1,4 +1,4 @@
-/** A server of one's own. A small program stands in for it. */
+/** A server of your own. A small program stands in for it. */
 
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";

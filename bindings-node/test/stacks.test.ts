@@ -1,3 +1,4 @@
+import { gather } from "@letta/app-client-native";
 import { describe, expect, it } from "vitest";
 import { connected, prepared, rejection, say, startMock } from "./helpers.js";
 
@@ -36,6 +37,26 @@ describe("the stack of an error that comes over the connection names who waits f
       async () => {
         for await (const _ of session.stream("?", { check: true }));
       },
+    ]) {
+      const stack = await stackOf(call);
+      expect(stack).toMatch(/^TurnFailed: the turn failed: no luck\n/);
+      expect(stack).toContain("functionOfTheProgram");
+    }
+  });
+
+  it("for the handle of a turn, whenever and however it is awaited", async () => {
+    const { client, runtime } = await prepared(failing);
+    const send = () => client.sendTurn({ runtime, payload: say("?") }, { check: true });
+    const over = send();
+    // It waits behind the other one.
+    await rejection(send());
+    expect(over.status).toBe("failed");
+    for (const call of [
+      async () => await send(),
+      async () => await send().finally(() => {}),
+      async () => await Promise.all([send(), undefined]),
+      async () => await gather([send()], { check: true }),
+      async () => await over,
     ]) {
       const stack = await stackOf(call);
       expect(stack).toMatch(/^TurnFailed: the turn failed: no luck\n/);

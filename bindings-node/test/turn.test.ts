@@ -339,6 +339,9 @@ class FakeEngine implements TurnEngine {
     this.left.push(token);
     this.waiting();
   }
+  leaving(token: number): () => void {
+    return () => this.leaveTurn(token);
+  }
   abortTurn(): void {}
   detachTurn(): void {}
   turnReport(): null {

@@ -314,6 +314,7 @@ export interface NativeOutput {
 /** How a lost connection is opened again. */
 export interface NativeReconnect {
   enabled: boolean
+  /** Left out for no end. */
   maxAttempts?: number
   baseMs?: number
   capMs?: number

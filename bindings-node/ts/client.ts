@@ -25,6 +25,7 @@ import type { AnsweredType, Caller, CommandType } from "./family.js";
 import type { MessageFilter, MessageOf } from "./filters.js";
 import { Followers } from "./followers.js";
 import { Handlers } from "./handlers.js";
+import { HeldRuntimes } from "./held.js";
 import { type AppServerChannel, FrameParser } from "./messages.js";
 import type { Connection } from "./native.cjs";
 import { opened } from "./opened.js";
@@ -96,6 +97,8 @@ export class AppServerClient extends DocumentedClient {
 
   /** @internal */
   protected override readonly caller: Caller;
+  /** @internal */
+  readonly held: HeldRuntimes;
 
   /** @throws {@link InvalidOption} names the option that cannot be used. */
   constructor(options: AppServerClientOptions, played?: Replay) {
@@ -127,6 +130,9 @@ export class AppServerClient extends DocumentedClient {
     this.caller = new ClientCaller(this, this.#sending, this.#followers, this.#standing);
     this.#lags = new Handlers("onLagged", failed);
     this.#tools = new ToolCalls(this.#native, failed, changed);
+    this.held = new HeldRuntimes(this.#native, (handler, options) =>
+      this.#tools.add(handler, options),
+    );
     this.#approvers = new Approvers(this.#native, failed, changed);
     this.#turns = new Turns(
       this.#native,
@@ -353,13 +359,6 @@ export class AppServerClient extends DocumentedClient {
     options: types.ApprovalRequestOptions = {},
   ): () => void {
     return this.#approvers.add(handler, checkedOptions(options, APPROVAL_NAMES).runtime);
-  }
-
-  /** @internal A session holds its runtime until it calls what this returns. */
-  holdRuntime(agent: string, conversation: string): () => void {
-    const native = this.#native;
-    native.holdRuntime(agent, conversation, true);
-    return () => native.holdRuntime(agent, conversation, false);
   }
 
   /** @internal Refuses what `runtimeStart` would, before it is sent. */

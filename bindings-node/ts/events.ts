@@ -128,7 +128,8 @@ export interface StatusEvent {
 
 /**
  * The connection was lost, or the stream socket of a server with two (section 2.1) and events with it, and the turn
- * goes on with a new one (section 16). No event reports what was said in between, but the result contains it.
+ * goes on with a new one, or has ended meanwhile (section 16). No event reports what was said in between, but the result
+ * contains it.
  */
 export interface ResumedEvent {
   type: "resumed";

@@ -19,6 +19,12 @@ const OPTION_NAMES: Record<string, string> = {
   approval_timeout: "approvalTimeoutMs",
   external_tool_concurrency: "externalToolConcurrency",
   external_tool_timeout: "externalToolTimeoutMs",
+  "external_tools.concurrency": "externalToolConcurrency",
+  "external_tools.timeout": "externalToolTimeoutMs",
+  "reconnect.max_attempts": "reconnect.maxAttempts",
+  "reconnect.base": "reconnect.baseMs",
+  "reconnect.cap": "reconnect.capMs",
+  "record.max_bytes": "record.maxBytes",
   ca: "tls.ca",
   verify: "tls.rejectUnauthorized",
 };
@@ -32,9 +38,14 @@ const METHOD_NAMES: Record<string, string> = {
   next_request_id: "nextRequestId",
 };
 
-/** The message of an error about an option. */
+/** The message of an error about an option, which may say that it has to be at least another one. */
 export function messageInOurNames(message: string): string {
-  return message.replace(/^[a-z_]+(?=:)/, (name) => OPTION_NAMES[name] ?? name);
+  return message
+    .replace(
+      /^[a-z_.]+(?=:)|(?<=: expected at least )[a-z_.]+/g,
+      (name) => OPTION_NAMES[name] ?? name,
+    )
+    .replace(/(?<=^[\w.]+Ms: expected )a time above zero/, "milliseconds above 0");
 }
 
 /** Hints are sentences: only what cannot be an ordinary word in them is a name. */

@@ -86,7 +86,7 @@ export function nativeRecord({ record, redact }: Recorded): Partial<NativeOption
   return { record: native, redacted: typeof redact === "function" };
 }
 
-const RECORD_KINDS = { maxBytes: "whole", maxFiles: "whole" } as const;
+const RECORD_KINDS = { maxBytes: "whole", maxFiles: "count" } as const;
 
 const RECORD_NAMES: NamesOf<RecordOptions> = { path: "string", ...RECORD_KINDS };
 

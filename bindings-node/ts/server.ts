@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** An App Server of one's own: started on loopback, ended with its owner. */
+/** An App Server of your own: started on loopback, ended with its owner. */
 
 import { checkedObject, checkedOptions, type NamesOf, show, take } from "./checks.js";
 import { AbortError, errorFromJson, InvalidOption, translated } from "./errors.js";
@@ -45,7 +45,7 @@ export interface SpawnOptions {
 /** Marks a server. Another copy of this package, which a program may have as well, has another class. */
 const MARK = Symbol.for("@letta/app-client-native.AppServer");
 
-/** Whether it is a server of one's own, of whichever copy. */
+/** Whether a value is such a server, of this copy of the package or another. */
 export function isServer(value: unknown): value is AppServer {
   return typeof value === "object" && value !== null && MARK in value;
 }

@@ -37,8 +37,11 @@ import { noUsage, sumUsage } from "./usage.js";
 /** A prompt for an agent: text, or the parts of a message's `content` (section 8.1). */
 export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
 
-/** Lets go of the conversations and tools of sessions that nobody has any more. */
-const gone = new FinalizationRegistry<() => void>((letGo) => letGo());
+/**
+ * Lets go of the conversations and tools of sessions that nobody has any more. Their clients have what does it: held
+ * here it would keep a client that is closed, with its handlers and tools, which may have the session.
+ */
+const gone = new FinalizationRegistry<WeakRef<() => void>>((letGo) => letGo.deref()?.());
 
 /**
  * A conversation with an agent, from {@link AppServerClient.session}. It is a cheap handle: several may exist
@@ -210,10 +213,10 @@ export class Session {
       this.#open.delete(turn);
       if (usage) this.#usage = sumUsage(this.#usage, usage);
     };
-    turn.then(
-      ({ usage }) => ended(usage),
-      (error) => ended((error as { result?: TurnResult }).result?.usage),
-    );
+    turn.whenOver({
+      resolve: ({ usage }) => ended(usage),
+      reject: (error) => ended((error as { result?: TurnResult }).result?.usage),
+    });
     return turn;
   }
 
@@ -350,20 +353,12 @@ export class Session {
    * has it any more; a turn has it until its end.
    */
   #hold(handler: AppServerExternalToolCallHandler): void {
-    const { runtime } = this;
-    const names = this.#toolNames;
-    const release = this.#client.holdRuntime(runtime.agent_id, runtime.conversation_id);
     // Made of this alone, for a handler that had the session would keep it for good.
     const tools = this.#tools;
     const here: AppServerExternalToolCallHandler = (call, options) =>
       tools.context.run(() => handler(call, options));
-    const remove =
-      names.length > 0 ? this.#client.onExternalToolCall(here, { runtime, names }) : undefined;
-    this.#letGo = () => {
-      remove?.();
-      release();
-    };
-    gone.register(this, this.#letGo, this);
+    this.#letGo = this.#client.held.hold(this.runtime, this.#toolNames, here);
+    gone.register(this, new WeakRef(this.#letGo), this);
   }
 
   #command(prompt: Prompt, scopes?: string[]): RunTurnCommand {

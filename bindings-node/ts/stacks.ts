@@ -20,3 +20,14 @@ export function traced(error: unknown): unknown {
   if (at >= 0) error.stack = `${error.name}: ${error.message}${here.stack?.slice(at)}`;
   return error;
 }
+
+/**
+ * A promise that rejects with an error that was brought, for a promise of somebody else's to resolve with: V8 follows
+ * the promises from the `async` function here to the one that waits, if it does so already when the error is thrown.
+ */
+export async function rejected(error: unknown): Promise<never> {
+  // The promise that was resolved with this one hears of it a little later, and waits for it from then on.
+  await undefined;
+  await undefined;
+  throw traced(error);
+}

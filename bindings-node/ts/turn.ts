@@ -8,6 +8,7 @@ import type { LongText } from "./native.cjs";
 import type { Reading } from "./reading.js";
 import { readResult, type TurnResult, type TurnStatus } from "./results.js";
 import type { Prompt } from "./session.js";
+import { rejected } from "./stacks.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
 import type { UIMessageChunk } from "./uimessages.js";
 
@@ -28,6 +29,8 @@ export type TurnPhase =
 
 /** The engine's side of a turn. */
 export interface TurnEngine extends EventSource {
+  /** Gives what leaves a turn, and holds neither the turn nor the client, whose handlers may have the turn. */
+  leaving(token: number): () => void;
   /** The outputs that the text of its result goes without; while that is delivered. */
   takeOutputs(token: number): LongText[];
   abortTurn(token: number): void;
@@ -55,6 +58,7 @@ export interface TurnInput {
 /** What a turn came to. */
 type Outcome = { result: TurnResult } | { error: unknown };
 
+/** Whoever waits for the outcome; one of the two is called. */
 interface Waiting {
   resolve(result: TurnResult): void;
   reject(error: unknown): void;
@@ -62,9 +66,6 @@ interface Waiting {
 
 /** The engine keeps events until they are taken, also for a handle that nobody has any more. */
 const abandoned = new FinalizationRegistry<() => void>((leave) => leave());
-
-/** Made out here, because a function made inside the turn would hold the turn. */
-const leaving = (engine: EventSource, token: number) => () => engine.leaveTurn(token);
 
 const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? event.text : undefined);
 
@@ -129,7 +130,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
       reject: (error) => this.#settle({ error }),
       ready: () => this.#events.ready(),
     });
-    abandoned.register(this, leaving(engine, token));
+    abandoned.register(this, engine.leaving(token));
   }
 
   /** What `await` calls: makes a promise of the outcome. */
@@ -215,6 +216,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     return this.#engine.unended(result);
   }
 
+  /** @internal Told what it came to, at once, before those who await it. */
+  whenOver(told: Waiting): void {
+    this.#waiting.push(told);
+  }
+
   /** @internal Nobody will follow it: its events need not be kept. */
   leaveEvents(): this {
     this.#events.leave();
@@ -285,9 +291,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   #promise(): Promise<TurnResult> {
     const outcome = this.#outcome;
     if (!outcome) {
-      return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+      return new Promise((resolve) => {
+        this.#waiting.push({ resolve, reject: (error) => resolve(rejected(error)) });
+      });
     }
-    return "result" in outcome ? Promise.resolve(outcome.result) : Promise.reject(outcome.error);
+    return "result" in outcome ? Promise.resolve(outcome.result) : rejected(outcome.error);
   }
 
   #readable(): Readable {

@@ -49,6 +49,11 @@ export class Turns implements TurnEngine {
     this.#native.leaveTurn(token);
   }
 
+  leaving(token: number): () => void {
+    const native = this.#native;
+    return () => native.leaveTurn(token);
+  }
+
   abortTurn(token: number): void {
     this.#native.abortTurn(token);
   }

@@ -281,6 +281,10 @@ impl Connection {
         command: &str,
         options: RequestOptions,
     ) -> Result<Text, Error> {
+        // Before all that depends on the connection, as the limits of a turn.
+        if let TimeLimit::After(limit) = options.timeout {
+            above_zero("timeout", limit)?;
+        }
         let prepared = self.prepare(command, options.check, true)?;
         let (correlation, response_type) = if options.manual {
             let id = prepared.request_id.clone().ok_or_else(|| {
@@ -292,7 +296,7 @@ impl Connection {
             prepared.correlation()?
         };
         let timeout = match options.timeout {
-            TimeLimit::After(limit) => Some(above_zero("timeout", limit)?),
+            TimeLimit::After(limit) => Some(limit),
             TimeLimit::Never => None,
             TimeLimit::Default if prepared.answers_approval() => None,
             TimeLimit::Default => Some(self.request_timeout),

@@ -319,6 +319,14 @@ async fn a_raw_request_takes_the_frame_its_caller_likes() {
 }
 
 #[tokio::test]
+async fn a_time_limit_of_nothing_is_named_also_without_a_connection() {
+    let client = Client::new(ConnectOptions::new("ws://127.0.0.1:1")).unwrap();
+    let command = json!({ "type": "future", "request_id": "f1" }).to_string();
+    let error = client.request_raw(&command, TimeLimit::After(Duration::ZERO), |_| true).await;
+    assert_eq!(error.unwrap_err().message(), "timeout: expected a time above zero, got 0");
+}
+
+#[tokio::test]
 async fn a_refusal_carries_the_answer() {
     let answers = [(
         "read_file".to_owned(),

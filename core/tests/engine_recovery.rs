@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use letta_app_client::engine::{Command, CompletedBy, Reconnect};
+use letta_app_client::engine::{Command, CompletedBy, Delivery, Reconnect, TurnEvent};
 use letta_app_client::protocol::Text;
 use letta_app_client::testing::{Payload, Trace, TraceEvent};
 use letta_app_client::{
@@ -192,6 +192,28 @@ fn an_answer_whose_end_was_seen_is_whole() {
     assert_eq!(result.stop_reason.as_deref(), Some("end_turn"));
     assert_eq!(result.completed_by.map(CompletedBy::as_str), Some("stored_messages"));
     assert_eq!(result.delivery, InputDelivery::Recovered);
+}
+
+#[test]
+fn events_that_are_missing_of_a_turn_that_is_over_are_told() {
+    let end = json!({ "message_type": "stop_reason", "run_id": "run", "stop_reason": "end_turn" });
+    for (said, told) in [("world", 0), ("", 1)] {
+        let mut lab = Lab::reconnecting(RULES);
+        half_said(&mut lab, TurnOptions { events: true, ..resending() });
+        lab.says("run", said);
+        lab.delta(end.clone());
+        reconnect(&mut lab, idle);
+        answer_list(&mut lab, &[assistant("Hello world"), user("m", &["Go"])], false);
+        let deliveries = lab.told();
+        let resumed = |each: &&Delivery| {
+            matches!(each, Delivery::TurnEvent { event: TurnEvent::Resumed, .. })
+        };
+        assert_eq!(deliveries.iter().filter(resumed).count(), told, "after {said:?}");
+        let Some(Delivery::Turn { result, .. }) = deliveries.last() else {
+            panic!("it has not ended: {deliveries:?}")
+        };
+        assert_eq!(result.text, "Hello world");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-/** What the live tests share: a real server, a client of it, an observer that is none of ours. */
+/** What the live tests share: a real server, a client of it, an observer that does without the package. */
 
 import {
   type AppServerClient,

@@ -1,4 +1,4 @@
-/** The layer that people use: a server of one's own, a session with a tool, events, data, text, a handle. */
+/** The layer that people use: a server of your own, a session with a tool, events, data, text, a handle. */
 
 import { allow, connect, deny, spawnAppServer, TurnAborted, tool } from "@letta/app-client-native";
 import { z } from "zod";

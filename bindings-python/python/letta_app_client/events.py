@@ -324,7 +324,7 @@ class LoopStatus(_Event):
 
 @dataclass(frozen=True, slots=True)
 class TurnResumed(_Event):
-    """The connection was lost, and the turn goes on with a new one (section 16).
+    """The connection was lost, and the turn goes on with a new one, or has ended (section 16).
 
     Or it was the stream socket of a server with two (section 2.1), and events with it. No event
     reports what was said in between, but the result contains it.

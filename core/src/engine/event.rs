@@ -124,7 +124,7 @@ pub enum TurnEvent {
         delay_ms: Option<u64>,
     },
     /// The connection was lost, or the stream socket of a server with two (section 2.1), and the turn goes on with a new
-    /// one. No event reports what was said in between, but the result contains it.
+    /// one, or has ended meanwhile. No event reports what was said in between, but the result contains it.
     Resumed,
     /// The runtime's loop status changed.
     Status {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::context::Context;
-use super::super::delivery::Token;
+use super::super::delivery::{Delivery, Token};
+use super::super::event::TurnEvent;
 use super::super::resend::Resend;
 use super::super::result::{InputDelivery, ToolCall, TurnResult, TurnStatus, Usage};
 use super::super::turn::{End, Phase, Turn, TurnOptions};
@@ -19,6 +20,7 @@ use crate::protocol::node::{Json, Node};
 
 /// See the module's text.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent observation")]
 pub(crate) struct Cut {
     pub(crate) token: Token,
     pub(crate) request_id: String,
@@ -42,6 +44,8 @@ pub(crate) struct Cut {
     pub(crate) end: Option<End>,
     /// Its runs, as the server tells on the next connection.
     pub(crate) runs: Vec<Arc<str>>,
+    /// Its events say already that something is missing.
+    pub(crate) marked: bool,
     /// The loss.
     pub(crate) error: Error,
 }
@@ -68,6 +72,7 @@ impl Cut {
             input: turn.input,
             end,
             runs: Vec::new(),
+            marked: turn.resumed.is_some(),
             error: error.clone(),
         };
         cut.see_tools(&cut.partial.tool_calls.clone());
@@ -88,6 +93,7 @@ impl Cut {
         let partial = TurnResult { usage: Usage::default(), retries: 0, ..partial };
         Self {
             runs: turn.runs.clone(),
+            marked: true,
             ..Self::new(turn.clone(), request_id, partial, None, error)
         }
     }
@@ -182,6 +188,16 @@ impl Cut {
         }
         turn.delivery = delivery;
         turn
+    }
+
+    /// Ends it with what is stored. What of that no event has told is told to be missing from them.
+    pub(crate) fn complete(self, result: TurnResult, status: TurnStatus, ctx: &mut Context) {
+        let calls = |of: &TurnResult| of.tool_calls.len();
+        let whole = result.text == self.partial.text && calls(&result) == calls(&self.partial);
+        if self.options.events && !self.marked && !whole {
+            ctx.deliveries.push_back(Delivery::turn_event(self.token, TurnEvent::Resumed));
+        }
+        self.finish(result, status, ctx);
     }
 
     /// Ends it as the server did.

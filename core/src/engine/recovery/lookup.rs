@@ -276,7 +276,7 @@ impl Lookup {
                     duration_ms: millis(ctx.now.saturating_sub(cut.since)),
                     ..answer
                 };
-                cut.finish(result, status, ctx);
+                cut.complete(result, status, ctx);
             }
             (answer, ..) => {
                 cut.partial = answer.unwrap_or(cut.partial);

@@ -237,7 +237,7 @@ impl Engine {
             lookup.cuts.iter().filter(|cut| runs(cut)).map(|cut| cut.token).collect();
         for token in tokens {
             let Some((place, cut)) = self.recovery.take(token) else { continue };
-            let kept = Box::new(cut.clone());
+            let kept = Box::new(Cut { marked: true, ..cut.clone() });
             let runs = cut.runs.clone();
             let request_id = cut.request_id.clone();
             let mut turn = cut.into_turn(InputDelivery::Recovered, self.ctx.now);
