@@ -180,6 +180,10 @@ export class AppServerClient extends DocumentedClient {
   /**
    * Closes the client for good. Pending calls reject with {@link ClientClosed}, turns with
    * {@link TurnInterrupted}. Resolves when the sockets are closed, after 2 s at most; never rejects.
+   *
+   * On the server, a turn that was given up just before is stopped. Other turns are not: the server cancels them
+   * when the connection ends, unless another client follows their conversation, for whom they go on.
+   * `session.close()` before this stops those of the session in any case.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();

@@ -93,6 +93,10 @@ impl Client {
     /// Closes the client for good. Requests that wait fail with [`ErrorKind::Closed`], turns with
     /// [`ErrorKind::TurnInterrupted`] and what is known of them. Resolves within 2 s. A second close does
     /// nothing.
+    ///
+    /// On the server, a turn that was dropped just before is stopped. Other turns are not: the server cancels them
+    /// when the connection ends, unless another client follows their conversation, for whom they go on.
+    /// [`Session::close`](crate::Session::close) before this stops those of the session in any case.
     pub async fn close(&self) {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();
