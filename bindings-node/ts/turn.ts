@@ -5,8 +5,9 @@ import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
 import { EventQueue, type EventSource } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import type { LongText } from "./native.cjs";
+import type { Outcome as Told } from "./pending.js";
 import type { Reading } from "./reading.js";
-import { readResult, type TurnResult, type TurnStatus } from "./results.js";
+import { readResult, readUsage, type TurnResult, type TurnStatus, type Usage } from "./results.js";
 import type { Prompt } from "./session.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
 import type { UIMessageChunk } from "./uimessages.js";
@@ -40,10 +41,10 @@ export interface TurnEngine extends EventSource {
 }
 
 /** What becomes of the call, told once, and that there are events. */
-export interface TurnCall {
-  resolve(text: string): void;
-  reject(error: unknown): void;
+export interface TurnCall extends Told {
   ready(): void;
+  /** Who is told of the end of a turn that was cancelled through its `signal`. */
+  left: Told;
 }
 
 /** What a turn remembers of its input, whose fields the engine has yet to check. */
@@ -102,6 +103,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   #outcome: Outcome | undefined;
   #detached = false;
   #waiting: Waiting[] = [];
+  #counts: ((usage: Usage) => void) | undefined;
 
   /** What was said: the content of the input's last message. */
   readonly prompt: Prompt;
@@ -128,6 +130,13 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
       },
       reject: (error) => this.#settle({ error }),
       ready: () => this.#events.ready(),
+      left: {
+        resolve: (text) => this.#counts?.(readUsage(text)),
+        reject: (error) => {
+          const usage = error instanceof LettaAppError ? error.result?.usage : undefined;
+          if (usage !== undefined) this.#counts?.(usage);
+        },
+      },
     });
     abandoned.register(this, leaving(engine, token));
   }
@@ -213,6 +222,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   /** @internal What `Session.run` rejects with, of a turn that the agent did not end itself. */
   unended(result: TurnResult): LettaAppError | undefined {
     return this.#engine.unended(result);
+  }
+
+  /** @internal Tells what it has used when it ends after it was cancelled, and so rejected without a result. */
+  countLeft(counts: (usage: Usage) => void): void {
+    this.#counts = counts;
   }
 
   /** @internal Nobody will follow it: its events need not be kept. */
