@@ -162,6 +162,22 @@ impl MockServer {
         self.wait(For::Received { kind, times, timeout }, &callback)
     }
 
+    /// Refuses connections and drops those that are open, then calls back.
+    #[napi]
+    pub fn stop(
+        &self,
+        #[napi(ts_arg_type = "(happened: boolean) => void")] callback: Function<'_, bool, ()>,
+    ) -> Result<(), Thrown> {
+        self.wait(For::Stop, &callback)
+    }
+
+    /// Listens again at the same address.
+    #[napi]
+    pub fn start_again(&self) -> Result<(), Thrown> {
+        let failed = |error| bad_option("server", "its port to be free", error);
+        self.core.start_again().map_err(failed)
+    }
+
     /// Frees the port and ends the server's thread, then calls back.
     #[napi]
     pub fn close(
@@ -192,6 +208,7 @@ impl MockServer {
 enum For {
     Done(Duration),
     Received { kind: String, times: u32, timeout: Duration },
+    Stop,
     Close,
 }
 
@@ -202,6 +219,10 @@ impl For {
             Self::Received { kind, times, timeout } => {
                 let times = usize::try_from(*times).unwrap_or(usize::MAX);
                 core.wait_received(kind, times, *timeout)
+            }
+            Self::Stop => {
+                core.stop();
+                true
             }
             Self::Close => {
                 core.close();

@@ -165,6 +165,7 @@ example("web_endpoint", async ({ name }) => {
     { text: ["Grüß ", "Gott"] },
     { text: "half", error: "no credits" },
     { text: Array.from({ length: 2000 }, () => "on and on "), delayMs: 10 },
+    { text: [], hang: true },
   ]);
   const endpoint = start(folder, name, { LETTA_URL: mock.url, PORT: "0" });
   let stderr = "";
@@ -191,7 +192,14 @@ example("web_endpoint", async ({ name }) => {
   request.destroy();
   expect(await mock.waitReceived("abort_message")).toBe(true);
   expect((await lines.next()).value).toMatch(/^a request failed: /);
-  expect(prompts(mock)).toEqual(["say hello", "more", "on"]);
+  // ... also while the agent says nothing.
+  const silent = http.get(`${url}?q=and`);
+  silent.on("error", () => {});
+  expect(await mock.waitReceived("input", 4)).toBe(true);
+  silent.destroy();
+  expect(await mock.waitReceived("abort_message", 2)).toBe(true);
+  expect((await lines.next()).value).toMatch(/^a request failed: /);
+  expect(prompts(mock)).toEqual(["say hello", "more", "on", "and"]);
   endpoint.kill("SIGTERM");
   expect(await once(endpoint, "exit")).toEqual([0, null]);
   expect(stderr).toBe("");

@@ -1,6 +1,7 @@
 /** Conversations the way programs use them, against the server double. */
 
 import {
+  AbortError,
   type ApprovalHandler,
   ApprovalRequired,
   allow,
@@ -17,7 +18,15 @@ import {
 import type { ScriptOptions } from "@letta/app-client-native/testing";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { collected, connected, GENERATIONS, rejection, say, startMock } from "./helpers.js";
+import {
+  collected,
+  connected,
+  firstText,
+  GENERATIONS,
+  rejection,
+  say,
+  startMock,
+} from "./helpers.js";
 
 async function started(script: ScriptOptions, options: SessionOptions = { agentId: "agent-1" }) {
   const mock = await startMock(script);
@@ -118,6 +127,30 @@ it("gives events, text alone, or the turn", async () => {
   expect((await collected(session.textStream("?"))).join("")).toBe("42");
   expect(await session.send("?")).toMatchObject({ text: "42" });
   expect(session.usage).toMatchObject({ promptTokens: 30, completionTokens: 6 });
+});
+
+it.each(["send", "run"] as const)("counts what a cancelled %s has used", async (how) => {
+  const turn = {
+    text: "begun",
+    hang: true,
+    toolCalls: [{ name: "Read" }],
+    usage: [10, 2] as [number, number],
+  };
+  const { client, session } = await started({ turns: [turn] });
+  const abort = new AbortController();
+  const begun = firstText(client);
+  const ended = new Promise<unknown>((resolve) => {
+    client.onMessage(resolve, { types: ["turn_finished"] });
+  });
+  const failed = rejection(session[how]("?", { signal: abort.signal }));
+  await begun;
+  abort.abort();
+  expect(await failed).toBeInstanceOf(AbortError);
+  await ended;
+  // What came before the answer has been seen.
+  await client.sync({ runtime: session.runtime });
+  // The run that was stopped has not said what it used.
+  expect(session.usage).toMatchObject({ promptTokens: 10, totalTokens: 12 });
 });
 
 it("denies what wants a permission, unless somebody is there", async () => {

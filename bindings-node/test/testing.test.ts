@@ -62,6 +62,30 @@ test("agents, models and files are there", async ({ startMock }) => {
   expect(fs.existsSync(folder)).toBe(false);
 });
 
+test("it stops, and listens again at the same address", async ({ mock }) => {
+  const client = await connect(mock.url);
+  await client.session({ agentId: "a" });
+  const lost = new Promise<void>((resolve) => {
+    client.onState((state) => state === "reconnecting" && resolve());
+  });
+  await mock.stop();
+  await mock.stop();
+  await lost;
+  expect(mock.openConnections).toBe(0);
+  await expect(connect(mock.url)).rejects.toMatchObject({ code: "connection_failed" });
+  await mock.startAgain();
+  await mock.startAgain();
+  await client.connect();
+  const session = await client.session({ agentId: "a" });
+  expect((await session.run("?")).text).toBe("Hello world");
+  await client.close();
+  await mock.close();
+  await expect(mock.startAgain()).rejects.toMatchObject({
+    code: "invalid_option",
+    message: "server: expected its port to be free, got the server is closed for good",
+  });
+});
+
 test("a model that fails is tried again", async ({ startMock }) => {
   const mock = await startMock([script.turn({ text: ["4", "2"], retries: 1, cuts: [1] })]);
   await using client = await connect(mock.url);

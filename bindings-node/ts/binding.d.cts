@@ -154,6 +154,10 @@ export declare class MockServer {
   waitDone(timeoutMs: number, callback: (happened: boolean) => void): void
   /** Calls back when clients have sent so many frames of a type; with `false` when the time is up. */
   waitReceived(kind: string, times: number, timeoutMs: number, callback: (happened: boolean) => void): void
+  /** Refuses connections and drops those that are open, then calls back. */
+  stop(callback: (happened: boolean) => void): void
+  /** Listens again at the same address. */
+  startAgain(): void
   /** Frees the port and ends the server's thread, then calls back. */
   close(callback: (happened: boolean) => void): void
 }

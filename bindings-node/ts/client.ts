@@ -175,9 +175,13 @@ export class AppServerClient extends DocumentedClient {
    * Closes the client for good. Pending calls reject with {@link ClientClosed}, turns with
    * {@link TurnInterrupted}. Resolves when the sockets are closed, after 2 s at most; never rejects.
    *
-   * What nobody waits for (`send`, detached turns) and still waits for something else than the pause after a turn is
-   * not sent any more. A process warning of type `AppClientUnsentWarning` says how many commands those are
-   * (`stats.unsent`), together with any that were not sent before.
+   * On the server, a turn that was given up just before is stopped. The server cancels the others when the
+   * connection ends, unless another client follows their conversation. `session.close()` stops those of the session
+   * in any case.
+   *
+   * What nobody waits for (`send`, detached turns) and is held back for something else than the pause after a turn
+   * is not sent any more. A process warning of type `AppClientUnsentWarning` says how many commands were not sent at
+   * all (`stats.unsent`).
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();

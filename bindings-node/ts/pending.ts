@@ -41,7 +41,12 @@ export interface Call extends Plan {
   reject(error: unknown): void;
   /** It can fetch something before its end. */
   ready?: (() => void) | undefined;
+  /** Of a turn: who is told what it came to if it was cancelled, and so rejected, before its end. */
+  left?: Outcome | undefined;
 }
+
+/** What is told of an end. */
+export type Outcome = Pick<Call, "resolve" | "reject">;
 
 /** A call that waits. */
 interface Waiting {
@@ -54,6 +59,7 @@ interface Waiting {
 interface Engine {
   token(): number;
   cancel(token: number): void;
+  abortTurn(token: number): void;
   flush(): void;
   resolve(token: number): void;
 }
@@ -82,6 +88,8 @@ export function letGo(): void {
 export class PendingCalls {
   readonly #engine: Engine;
   readonly #calls = new Map<number, Waiting>();
+  /** Turns that were cancelled, until their end. They keep nothing alive. */
+  readonly #left = new Map<number, Outcome>();
   #holds = false;
   #flushes = false;
 
@@ -116,7 +124,7 @@ export class PendingCalls {
     if (signal === undefined) return;
     const abort = () => {
       this.#take(token);
-      this.#engine.cancel(token);
+      this.#leave(token, call.left);
       call.reject(new AbortError(signal.reason));
     };
     waiting.detach = onAbort(signal, abort);
@@ -159,14 +167,14 @@ export class PendingCalls {
   /** A call is done. `false` when it has been cancelled meanwhile. */
   resolve(token: number, text: string): boolean {
     const call = this.#take(token);
-    call?.resolve(text);
+    (call ?? this.#takeLeft(token))?.resolve(text);
     return call !== undefined;
   }
 
   /** A call failed. */
   reject(token: number, error: unknown): boolean {
     const call = this.#take(token);
-    call?.reject(error);
+    (call ?? this.#takeLeft(token))?.reject(error);
     return call !== undefined;
   }
 
@@ -182,6 +190,21 @@ export class PendingCalls {
       this.#engine.resolve(token);
       return this.reject(token, error);
     }
+  }
+
+  #leave(token: number, left: Outcome | undefined): void {
+    if (left === undefined) {
+      this.#engine.cancel(token);
+      return;
+    }
+    this.#left.set(token, left);
+    this.#engine.abortTurn(token);
+  }
+
+  #takeLeft(token: number): Outcome | undefined {
+    const left = this.#left.get(token);
+    this.#left.delete(token);
+    return left;
   }
 
   #take(token: number): Call | undefined {

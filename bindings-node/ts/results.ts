@@ -247,6 +247,11 @@ export function readResult(
   return turnResult(native);
 }
 
+/** The token counts of a result, of which nobody wants more. */
+export function readUsage(json: string): Usage {
+  return usageOf((JSON.parse(json) as NativeOutcome).result.usage);
+}
+
 /** The result that the engine's form stands for. */
 export function turnResult(native: NativeResult): TurnResult {
   const toolCalls = native.tool_calls.map(({ run_id, ...call }) => ({ ...call, runId: run_id }));

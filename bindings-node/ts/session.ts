@@ -125,7 +125,10 @@ export class Session {
     return this.#cwdIgnored;
   }
 
-  /** Token counts of the turns of this session that have ended, summed. */
+  /**
+   * Token counts of the turns of this session that have ended, summed. A turn that was cancelled through its `signal`
+   * counts once the server has ended it; one that was detached does not.
+   */
   get usage(): Usage {
     return { ...this.#usage };
   }
@@ -209,10 +212,15 @@ export class Session {
     const turn = this.#client.sendTurn(command, this.#settings(options));
     this.#tools.context = new Context();
     this.#open.add(turn);
+    const count = (usage: Usage) => {
+      this.#usage = sumUsage(this.#usage, usage);
+    };
     const ended = (usage?: Usage) => {
       this.#open.delete(turn);
-      if (usage) this.#usage = sumUsage(this.#usage, usage);
+      if (usage) count(usage);
     };
+    // One that is cancelled rejects at once, and ends later.
+    turn.countLeft(count);
     turn.whenOver({
       resolve: ({ usage }) => ended(usage),
       reject: (error) => ended((error as { result?: TurnResult }).result?.usage),

@@ -351,6 +351,26 @@ export class MockServer {
     this.#native.cutConnections();
   }
 
+  /**
+   * Stops listening and drops all connections, as a server that ends does: until `startAgain()`, connections are
+   * refused. The script goes on where it is: what is stored, what was received and the turns to come stay, and turns
+   * that run are cancelled with their connections. Resolves after 2 s at most. A server that has stopped is left as
+   * it is.
+   */
+  async stop(): Promise<void> {
+    await called((callback) => this.#native.stop(callback));
+  }
+
+  /**
+   * Listens again at the same address, after `stop()`. A server that listens is left as it is.
+   *
+   * Rejects with `InvalidOption` when another program has taken the port in the meantime, and when the server is
+   * closed or has played its recording.
+   */
+  async startAgain(): Promise<void> {
+    translated(() => this.#native.startAgain());
+  }
+
   /** Drops all connections and frees the port. */
   async close(): Promise<void> {
     await called((callback) => this.#native.close(callback));

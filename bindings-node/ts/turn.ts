@@ -5,8 +5,9 @@ import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
 import { EventQueue, type EventSource } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import type { LongText } from "./native.cjs";
+import type { Outcome as Told } from "./pending.js";
 import type { Reading } from "./reading.js";
-import { readResult, type TurnResult, type TurnStatus } from "./results.js";
+import { readResult, readUsage, type TurnResult, type TurnStatus, type Usage } from "./results.js";
 import type { Prompt } from "./session.js";
 import { rejected } from "./stacks.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
@@ -43,10 +44,10 @@ export interface TurnEngine extends EventSource {
 }
 
 /** What becomes of the call, told once, and that there are events. */
-export interface TurnCall {
-  resolve(text: string): void;
-  reject(error: unknown): void;
+export interface TurnCall extends Told {
   ready(): void;
+  /** Who is told of the end of a turn that was cancelled through its `signal`. */
+  left: Told;
 }
 
 /** What a turn remembers of its input, whose fields the engine has yet to check. */
@@ -86,9 +87,9 @@ const textOf: Pick<string> = (event) => (event.type === "assistant_delta" ? even
  * Events are kept from the moment of sending, at most 65,536 of them or 64 MiB. Above that, neighbouring pieces
  * of one text, or of one call's arguments or output, are merged into one event; if that is not enough, the
  * oldest pieces, outputs, statuses and unknown events are dropped. A `lagged` event counts both. Each event is
- * given once, except `finished`, with which every loop ends; so only one loop or stream reads at a time. A second one may continue where the first has
- * stopped; but a reader that asks while another one waits, or after another has taken over, is rejected with a
- * `TypeError`. For two readers use `toReadableStream().tee()`. When the turn fails, loops throw the error that
+ * given once, except `finished`, with which every loop ends; so only one loop or stream reads at a time. A second
+ * one may continue where the first has stopped; but a reader that asks while another one waits, or after another
+ * has taken over, is rejected with a `TypeError`. For two readers use `toReadableStream().tee()`. When the turn fails, loops throw the error that
  * awaiting throws. Leaving a loop early (`break`, `return`, an exception) stops the turn on the server and
  * waits for its end; awaiting the turn then gives the result, with the status `aborted`.
  *
@@ -103,6 +104,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   #outcome: Outcome | undefined;
   #detached = false;
   #waiting: Waiting[] = [];
+  #counts: ((usage: Usage) => void) | undefined;
 
   /** What was said: the content of the input's last message. */
   readonly prompt: Prompt;
@@ -129,6 +131,13 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
       },
       reject: (error) => this.#settle({ error }),
       ready: () => this.#events.ready(),
+      left: {
+        resolve: (text) => this.#counts?.(readUsage(text)),
+        reject: (error) => {
+          const usage = error instanceof LettaAppError ? error.result?.usage : undefined;
+          if (usage !== undefined) this.#counts?.(usage);
+        },
+      },
     });
     abandoned.register(this, engine.leaving(token));
   }
@@ -219,6 +228,11 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   /** @internal Told what it came to, at once, before those who await it. */
   whenOver(told: Waiting): void {
     this.#waiting.push(told);
+  }
+
+  /** @internal Tells what it has used when it ends after it was cancelled, and so rejected without a result. */
+  countLeft(counts: (usage: Usage) => void): void {
+    this.#counts = counts;
   }
 
   /** @internal Nobody will follow it: its events need not be kept. */

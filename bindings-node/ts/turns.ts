@@ -4,7 +4,7 @@ import type { Approvers } from "./approvers.js";
 import type { LettaAppError } from "./errors.js";
 import { type Connection, type LongText, outcomeError, type TakenEvents } from "./native.cjs";
 import { nativeTurnOptions, type RunTurnOptions } from "./options.js";
-import type { PendingCalls } from "./pending.js";
+import type { Outcome, PendingCalls } from "./pending.js";
 import { readResult, type TurnResult } from "./results.js";
 import { traced } from "./stacks.js";
 import { Turn, type TurnCall, type TurnEngine, type TurnInput } from "./turn.js";
@@ -97,7 +97,7 @@ export class Turns implements TurnEngine {
     token: number,
     input: object,
     options: RunTurnOptions,
-    { resolve, reject, ready }: Omit<TurnCall, "ready"> & Partial<TurnCall>,
+    { resolve, reject, ready, left }: Outcome & Partial<TurnCall>,
   ): void {
     const limits = nativeTurnOptions(options);
     const { signal, onApproval } = options;
@@ -117,6 +117,7 @@ export class Turns implements TurnEngine {
         resolve,
         reject,
         ready,
+        left,
       },
       token,
     );

@@ -136,6 +136,14 @@ impl MockServer {
         self.0.cut_connections();
     }
 
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| self.0.stop());
+    }
+
+    fn start_again(&self) -> PyResult<()> {
+        Ok(self.0.start_again()?)
+    }
+
     fn close(&self, py: Python<'_>) {
         py.detach(|| self.0.close());
     }

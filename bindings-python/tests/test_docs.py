@@ -13,6 +13,7 @@ Blocks of ``text`` are output. Other words that are no programs begin with ``# o
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shlex
 from dataclasses import dataclass
@@ -200,8 +201,10 @@ async def test_test_your_app() -> None:
     await space["test_a_permission"]()
 
 
+# Its locks are those of asyncio.
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_behind_a_web_server() -> None:
-    once, each = code_of("docs/how-to/behind-a-web-server.md")
+    once, each, locked = code_of("docs/how-to/behind-a-web-server.md")
     printed = Printed()
     turns = [script.turn(text="first"), script.turn(text="second")]
     with MockServer(turns, models=["lmstudio/echo-1"]) as mock:
@@ -218,6 +221,14 @@ async def test_behind_a_web_server() -> None:
             query = {"agent_id": space["agent_id"]}
             listed = await client.conversations.list(query=query)
             assert len(listed.conversations or []) == 2
+            # The first two requests of a person at the same time.
+            await run(locked, space)
+            answer = space["answer_in_one_conversation"]
+            said = await asyncio.gather(answer("bob", "?"), answer("bob", "and?"))
+            assert list(said) == ["second", "second"]
+            listed = await client.conversations.list(query=query)
+            assert len(listed.conversations or []) == 3
+            assert not space["locks"]
     assert printed.text == "['lmstudio/echo-1']\n"
 
 

@@ -256,6 +256,7 @@ def test_web_endpoint() -> None:
         script.turn(text=["Grüß ", "Gott"]),
         script.turn(text="half", error="no credits"),
         script.turn(text=["on and on "] * 2000, delay_ms=10),
+        script.turn(text=[], hang=True),
     ]
     with MockServer(turns) as mock:
         endpoint = subprocess.Popen(
@@ -285,8 +286,14 @@ def test_web_endpoint() -> None:
             with urlopen(f"{url}?q=on", timeout=30) as response:  # noqa: S310
                 assert response.read(2) == b"on"
             assert mock.wait_received("abort_message")
-            assert endpoint.stdout.readline().startswith("a request failed: ")
-            assert prompts(mock) == ["say hello", "more", "on"]
+            # ... also while the agent says nothing.
+            with urlopen(f"{url}?q=and", timeout=30):  # noqa: S310
+                assert mock.wait_received("input", 4)
+            assert mock.wait_received("abort_message", 2)
+            assert endpoint.stdout.readline() == "a request failed: the turn is failed\n"
+            for _ in range(2):
+                assert endpoint.stdout.readline().startswith("a request failed: ")
+            assert prompts(mock) == ["say hello", "more", "on", "and"]
             endpoint.terminate()
             assert endpoint.communicate(timeout=30) == ("", "")
             assert endpoint.returncode == 0

@@ -229,3 +229,26 @@ def test_none_in_a_turn_is_left_out_and_a_text_is_one_piece() -> None:
         result = client.session(agent_id="a").run("?")
         assert result.text == "Hello world"
         assert "so" in {one.text for one in result.messages if one.type == "reasoning"}
+
+
+def test_a_server_that_stops_refuses_connections_until_it_starts_again() -> None:
+    with MockServer() as mock:
+        address = ("127.0.0.1", int(mock.url.rpartition(":")[2]))
+        with sync.connect(mock.url, reconnect=False) as client:
+            client.session(agent_id="agent-1")
+            mock.stop()
+            mock.stop()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(address)
+        assert mock.open_connections == 0
+        mock.start_again()
+        mock.start_again()
+        with sync.connect(mock.url) as client:
+            client.session(agent_id="agent-1")
+        mock.assert_received("runtime_start", times=2)
+        mock.stop()
+        with socket.create_server(address), pytest.raises(OSError) as taken:  # noqa: PT011
+            mock.start_again()
+        assert "closed" not in str(taken.value)
+    with pytest.raises(OSError, match="the server is closed for good"):
+        mock.start_again()

@@ -71,11 +71,10 @@ impl Client {
     /// Connects, choosing between one socket and split channels (PROTOCOL.md section 1.1), and
     /// resolves when the sockets are open.
     ///
-    /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`]. Called
-    /// while that goes on, this waits until the connection is open, the client gives up, or
-    /// [`ConnectOptions::connect_timeout`] has passed. Then it fails with the last attempt's error, and the client
-    /// goes on. While somebody waits, an attempt begins at once, or a second after the last one; these are additional
-    /// ones and do not count as [`Reconnect::max_attempts`](crate::Reconnect::max_attempts).
+    /// A connection that is lost later is opened again by itself, see [`ConnectOptions::reconnect`]. While that goes on,
+    /// this waits until the connection is open, the client gives up, or [`ConnectOptions::connect_timeout`] has passed;
+    /// then it fails with the last attempt's error. While somebody waits, an attempt begins at once, or a second after
+    /// the last one. These do not count as [`Reconnect::max_attempts`](crate::Reconnect::max_attempts).
     ///
     /// # Errors
     ///
@@ -95,6 +94,10 @@ impl Client {
     /// [`ErrorKind::TurnInterrupted`] and what is known of them. Resolves within 2 s. A second close does
     /// nothing. What nobody waits for and was not sent by then is counted
     /// ([`Counters::unsent`](crate::engine::Counters::unsent)).
+    ///
+    /// On the server, a turn that was dropped just before is stopped. The server cancels the others when the connection
+    /// ends, unless another client follows their conversation. [`Session::close`](crate::Session::close) stops those of
+    /// the session in any case.
     pub async fn close(&self) {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();

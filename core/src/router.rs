@@ -14,6 +14,7 @@ use crate::mailbox::Sink;
 use crate::message::Message;
 use crate::protocol::Text;
 use crate::protocol::frames::ToolCallFrame;
+use crate::session::Tally;
 use crate::state::State as Connected;
 use crate::tool::{Called, NOBODY, Scope, ToolRoutes};
 
@@ -26,6 +27,8 @@ pub(crate) enum Waiter {
     Response(oneshot::Sender<Result<Message, Error>>),
     Turn(oneshot::Sender<Result<TurnResult, Error>>, Option<Follower>),
     Manual(mpsc::UnboundedSender<Result<Message, Error>>),
+    /// Nobody waits for the turn any more, but what it used counts.
+    Left(Arc<Tally>),
 }
 
 /// Where a turn's follower takes what happens.
@@ -106,6 +109,16 @@ impl Router {
 
     pub(crate) fn forget(&self, token: Token) -> bool {
         self.with(|state| state.waiting.remove(&token).is_some())
+    }
+
+    /// Nobody waits for a turn any more, but for what it has used. `false` when it was not waited for.
+    pub(crate) fn leave(&self, token: Token, tally: Arc<Tally>) -> bool {
+        let left = self.with(|state| {
+            let waiter = state.waiting.get_mut(&token)?;
+            Some(std::mem::replace(waiter, Waiter::Left(tally)))
+        });
+        // What it held is dropped outside the lock.
+        left.is_some()
     }
 
     pub(crate) fn subscribe(&self, subscriber: Outlet) {
@@ -288,6 +301,8 @@ impl State {
             (Waiter::Done(to), Outcome::Done) => drop(to.send(Ok(()))),
             (Waiter::Response(to), Outcome::Response(message)) => drop(to.send(Ok(message))),
             (Waiter::Turn(to, _), Outcome::Turn(result)) => drop(to.send(Ok(*result))),
+            (Waiter::Left(tally), Outcome::Turn(result)) => tally.ended(token, Some(&result)),
+            (Waiter::Left(tally), Outcome::Failed(error)) => tally.ended(token, error.result()),
             // A completion of another kind than the call's would be a defect; the call then ends as
             // interrupted, because its sender is dropped.
             _ => {}

@@ -165,7 +165,7 @@ impl Turn {
 
     /// What the session brings stays until the turn has ended.
     pub(crate) fn owned_by(mut self, own: &Arc<Own>) -> Self {
-        own.sent(self.token);
+        own.tally().sent(self.token);
         self.own = Some(Arc::clone(own));
         self
     }
@@ -175,9 +175,26 @@ impl Turn {
         let outcome = outcome.unwrap_or_else(|_| Err(gone()));
         let result = outcome.as_ref().ok().or_else(|| outcome.as_ref().err()?.result());
         if let Some(own) = self.own.take() {
-            own.ended(self.token, result);
+            own.tally().ended(self.token, result);
         }
         self.ended = Some(outcome);
+    }
+
+    /// Stops the turn. The session counts what it has used until its end, for which nobody waits.
+    fn give_up(&mut self) {
+        match self.own.as_ref().map(|own| own.tally()) {
+            Some(tally) if self.router.leave(self.token, Arc::clone(tally)) => {
+                self.own = None;
+                self.connection.abort_turn(self.token);
+            }
+            None if self.router.forget(self.token) => self.connection.cancel(self.token),
+            _ => {
+                // Its end has come, and nobody has looked.
+                if let Ok(outcome) = self.outcome.try_recv() {
+                    self.end(Ok(outcome));
+                }
+            }
+        }
     }
 
     /// The last update of a turn that has a result.
@@ -288,11 +305,11 @@ impl IntoFuture for Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.ended.is_none() && self.router.forget(self.token) {
-            self.connection.cancel(self.token);
+        if self.ended.is_none() {
+            self.give_up();
         }
         if let Some(own) = self.own.take() {
-            own.ended(self.token, None);
+            own.tally().ended(self.token, None);
         }
     }
 }

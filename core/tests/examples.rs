@@ -288,10 +288,21 @@ fn asked(address: &str, target: &str) -> TcpStream {
     stream
 }
 
+/// Asks a program to end, which it has to do well.
+#[cfg(unix)]
+fn terminates(program: &mut Child) {
+    assert!(Command::new("kill").arg(program.id().to_string()).status().unwrap().success());
+    assert!(program.wait().unwrap().success());
+}
+
+#[cfg(not(unix))]
+fn terminates(_: &mut Child) {}
+
 #[test]
 fn web_endpoint() {
     let endless = ScriptedTurn { delay_ms: 10, ..ScriptedTurn::text(vec!["on and on "; 2000]) };
-    let turns = vec![ScriptedTurn::text(["Grüß ", "Gott"]), failing("half"), endless];
+    let silent = ScriptedTurn { hang: true, ..ScriptedTurn::text([""; 0]) };
+    let turns = vec![ScriptedTurn::text(["Grüß ", "Gott"]), failing("half"), endless, silent];
     let server = double(turns);
     let mut command = program("web_endpoint", &server);
     let mut endpoint = Running(command.env("PORT", "0").spawn().unwrap());
@@ -310,8 +321,16 @@ fn web_endpoint() {
     stream.read_exact(&mut [0; 200]).unwrap();
     drop(stream);
     assert!(server.wait_received("abort_message", 1, LONG));
-    assert!(lines.next().unwrap().unwrap().starts_with("a request failed: "));
-    assert_eq!(prompts(&server), ["say hellö", "more of it", "on"]);
+    // ... also while the agent says nothing.
+    let stream = asked(&address, "/?q=and");
+    assert!(server.wait_received("input", 4, LONG));
+    drop(stream);
+    assert!(server.wait_received("abort_message", 2, LONG));
+    for reason in ["the turn is Some(Failed)", "the reader has gone", "the reader has gone"] {
+        assert_eq!(lines.next().unwrap().unwrap(), format!("a request failed: {reason}"));
+    }
+    assert_eq!(prompts(&server), ["say hellö", "more of it", "on", "and"]);
+    terminates(&mut endpoint.0);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod client;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -445,6 +446,40 @@ async fn cutting_and_closing_end_connections() {
     assert!(begun.elapsed() < Duration::from_secs(2));
     while client.next().await.is_some() {}
     assert!(Client::try_open(&url, None).await.is_err());
+}
+
+#[tokio::test]
+async fn it_stops_and_listens_again_at_the_same_address() {
+    for generation in [Generation::Single, Generation::Split] {
+        let options = ScriptOptions { generation, ..ScriptOptions::default() };
+        let server = MockServer::scripted(options).expect("server");
+        let url = format!("{}/ws", server.url());
+        let mut client = Client::open(&url).await;
+        client.runtime().await;
+        for _ in 0..3 {
+            server.start_again().expect("it listens");
+            server.stop();
+            server.stop();
+            while client.next().await.is_some() {}
+            assert_eq!(server.open_connections(), 0);
+            let refused =
+                TcpStream::connect(url.trim_start_matches("ws://").trim_end_matches("/ws"));
+            let refused = refused.await.expect_err("nobody listens");
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+            server.start_again().expect("the port is free");
+            server.start_again().expect("it listens");
+            client = Client::open(&url).await;
+            client.runtime().await;
+        }
+        // What came before is kept.
+        assert_eq!((server.connections(), server.open_connections()), (4, 1));
+        assert!(server.wait_received("runtime_start", 4, LIMIT));
+        server.stop();
+        server.close();
+        server.stop();
+        let error = server.start_again().expect_err("it is closed");
+        assert_eq!(error.to_string(), "the server is closed for good");
+    }
 }
 
 #[tokio::test]

@@ -40,6 +40,38 @@ async fn connected(url: impl Into<String>, reconnect: Reconnect) -> Client {
     client
 }
 
+#[tokio::test]
+async fn a_server_that_starts_again_is_found_with_what_it_has_stored() {
+    let turns = vec![
+        ScriptedTurn::text(["first"]),
+        ScriptedTurn { hang: true, ..ScriptedTurn::text(["half"]) },
+        ScriptedTurn::text(["last"]),
+    ];
+    let server = MockServer::scripted(ScriptOptions { turns, ..ScriptOptions::default() }).unwrap();
+    let client = connected(server.url(), FAST).await;
+    let agent = json!({ "name": "helper", "model": "m" });
+    let session = client.session(SessionOptions::new_agent(&agent)).await.unwrap();
+    session.run("one").await.unwrap();
+    let mut turn = session.send("two").unwrap();
+    assert_eq!(turn.next_text().await.as_deref(), Some("half"));
+    let mut events = client.events();
+    server.stop();
+    until(&mut events, State::Reconnecting).await;
+    let refused = Client::new(ConnectOptions::new(server.url())).unwrap();
+    assert_eq!(refused.connect().await.unwrap_err().kind(), ErrorKind::ConnectionFailed);
+    server.start_again().unwrap();
+    until(&mut events, State::Open).await;
+    assert_eq!(turn.result().await.unwrap_err().kind(), ErrorKind::TurnInterrupted);
+    assert_eq!(session.run("three").await.unwrap().text, "last");
+    let mut messages = session.messages();
+    let mut said = Vec::new();
+    while let Some(message) = messages.next().await.unwrap() {
+        said.push(message["content"].to_string());
+    }
+    assert!(said.iter().any(|content| content.contains("first")), "{said:?}");
+    client.close().await;
+}
+
 /// Reads events up to a state, and gives the names of the states on the way with those of their errors.
 async fn until(events: &mut Events, wanted: State) -> Vec<(State, Option<ErrorKind>)> {
     let mut states = Vec::new();

@@ -12,13 +12,16 @@ use letta_app_client::testing::{
     Generation, MockServer, ScriptOptions, ScriptedCall, ScriptedTurn,
 };
 use letta_app_client::{
-    Client, ConnectOptions, ErrorKind, Prompt, ServerOptions, SessionOptions, TurnEvent,
-    TurnOptions, TurnStatus, TurnUpdate,
+    Client, ConnectOptions, ErrorKind, MessageFilter, Messages, Prompt, ServerOptions,
+    SessionOptions, TurnEvent, TurnOptions, TurnStatus, TurnUpdate,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
+
+/// What the double says that a run has used.
+const PER_RUN: u64 = 12;
 
 async fn connected(options: ScriptOptions) -> (MockServer, Client) {
     let server = MockServer::scripted(options).unwrap();
@@ -204,6 +207,42 @@ async fn a_run_without_check_is_an_outcome() {
     let error = session.run_with("?", checked).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TurnFailed);
     assert_eq!(session.usage().total_tokens, 2 * result.usage.total_tokens);
+}
+
+#[tokio::test]
+async fn what_a_turn_has_used_counts_when_it_is_dropped() {
+    let call = ScriptedCall::new("Read", json!({}));
+    let hanging = ScriptedTurn { hang: true, ..ScriptedTurn::text(["on and on"]) }.call(call);
+    let script = [hanging.clone(), hanging, ScriptedTurn::text(["done"])];
+    let (_server, client) = connected(turns(&script)).await;
+    let session = client.session(SessionOptions::agent("a")).await.unwrap();
+    let used = async |ends: &mut Messages| {
+        timeout(SOON, ends.next()).await.unwrap().unwrap();
+        // What came before the answer has been seen.
+        client.sync(json!({ "runtime": session.runtime() })).await.unwrap();
+        session.usage().total_tokens
+    };
+    let mut ends = client.messages(MessageFilter::all().types(["turn_finished"]));
+    let mut turn = session.send("?").unwrap();
+    assert_eq!(turn.next_text().await.as_deref(), Some("on and on"));
+    assert_eq!(session.usage().total_tokens, 0);
+    drop(turn);
+    // Its first run has said what it used, and the one that was stopped has not.
+    assert_eq!(used(&mut ends).await, PER_RUN);
+    let mut texts = client.messages(MessageFilter::all().types(["stream_delta"]));
+    let said = async {
+        while texts.next().await.unwrap().json()["delta"]["message_type"] != "assistant_message" {}
+    };
+    tokio::select! {
+        result = session.run("?") => panic!("{result:?}"),
+        () = said => {}
+    }
+    assert_eq!(used(&mut ends).await, 2 * PER_RUN);
+    // Nobody has looked at the end of this one.
+    let turn = session.send("?").unwrap();
+    assert_eq!(used(&mut ends).await, 2 * PER_RUN);
+    drop(turn);
+    assert_eq!(session.usage().total_tokens, 3 * PER_RUN);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 """An HTTP endpoint: GET /?q=... answers with the agent's text while it comes."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,34 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 
 
+async def stop_when_gone(reader: asyncio.StreamReader, turn: letta.Turn) -> None:
+    """Stops a turn when its reader goes away, also while the agent says nothing."""
+    with contextlib.suppress(OSError):
+        await reader.read()  # a reader sends nothing more, so this ends with the connection
+    await turn.abort()
+
+
+async def answer(
+    session: letta.Session,
+    question: str,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+) -> None:
+    turn = session.send(question, timeout=120)
+    watching = asyncio.create_task(stop_when_gone(reader, turn))
+    try:
+        writer.write(OK + CHUNKED)
+        async for text in turn.stream_text():
+            piece = text.encode()
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+        if (status := (await turn).status) != "completed":
+            raise ValueError(f"the turn is {status}")
+        writer.write(b"0\r\n\r\n")  # without it the answer counts as cut off
+    finally:
+        watching.cancel()
+
+
 async def main() -> None:
     async with letta.connect(URL) as client, client.session(create_agent=AGENT) as first:
 
@@ -26,15 +55,7 @@ async def main() -> None:
                     writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
                     return
                 async with client.session(agent_id=first.agent_id) as session:
-                    turn = session.send(question)
-                    writer.write(OK + CHUNKED)
-                    # When the reader has gone, `drain` raises: leaving the loop stops the turn.
-                    async for text in turn.stream_text():
-                        piece = text.encode()
-                        writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-                        await writer.drain()
-                    if (await turn).status == "completed":
-                        writer.write(b"0\r\n\r\n")  # without it the answer counts as cut off
+                    await answer(session, question, reader, writer)
             except (OSError, EOFError, ValueError, letta.LettaAppError) as error:
                 print("a request failed:", error, flush=True)
             finally:

@@ -18,7 +18,7 @@ async function answer(question: string, response: ServerResponse): Promise<void>
   const { signal } = gone;
   response.on("close", () => gone.abort());
   await using session = await client.session({ agentId: first.agentId });
-  const turn = session.send(question, { signal });
+  const turn = session.send(question, { signal, timeoutMs: 120_000 });
   response.setHeader("Content-Type", "text/plain; charset=utf-8");
   for await (const text of turn.textStream()) {
     if (!response.write(text)) await once(response, "drain", { signal });

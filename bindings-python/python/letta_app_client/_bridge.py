@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
 
@@ -24,6 +25,10 @@ BATCH = 1000
 
 SEVERAL = 2
 """From so many waiting calls on, requests are held until the end of the loop's turn."""
+
+TURNS_BEFORE_CLOSE = 4
+"""How often the loop's tasks have their turn before a close. A cancelled task sees it in the first,
+a task of a group whose owner was cancelled in the second, and groups may be in groups."""
 
 ASKS = frozenset({"approval", "approval_over"})
 """What comes with a token and completes nothing: questions to the client's handlers."""
@@ -268,6 +273,7 @@ class Bridge:
 
     async def close(self) -> None:
         """Closes and waits for it. From elsewhere than home it only sets the closing going."""
+        await self._let_go()
         if self._closed:
             return
         token = self.native.token()
@@ -285,6 +291,27 @@ class Bridge:
                 await completion.wait()
         finally:
             self._pending.pop(token, None)
+
+    async def _let_go(self) -> None:
+        """Lets tasks that were cancelled give up what they wait for, before a close.
+
+        ``task.cancel()`` only says what the task is to see when it has its turn; the turn that it
+        stops then is stopped on the server, while there is a connection.
+        """
+        loop = self._loop
+        # Where threads block there are no tasks.
+        if loop is None or self._home is not None or not self.is_at_home():
+            return
+        try:
+            for _ in range(TURNS_BEFORE_CLOSE):
+                if self._closed or not self._pending:
+                    return
+                completion = loop.completion()
+                loop.soon(partial(completion.set_result, None))
+                await completion.wait()
+        except BaseException:
+            self.close_nowait()
+            raise
 
     def close_nowait(self) -> None:
         """Sets the closing going, from any thread."""

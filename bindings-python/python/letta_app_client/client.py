@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 # Finds what is imported later, also for those who read type hints while a program runs.
@@ -160,13 +159,17 @@ class AppServerClient(Commands):
         A turn that is under way then raises ``TurnInterrupted``. A turn whose input is still held
         back (``settling``), and every request that waits, raises ``ClientClosed``.
 
+        On the server, a turn that was given up just before is stopped. The server cancels the
+        others when the connection ends, unless another client follows their conversation.
+        ``Session.close`` stops those of the session in any case.
+
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. Cancelling does not keep the client open.
 
-        What nobody waits for (``input``, ``send``, detached turns) and still waits for something
-        else than the pause after a turn is not sent any more. The log says how many commands those
-        are (``stats.unsent``), together with any that were not sent before.
+        What nobody waits for (``input``, ``send``, detached turns) and is held back for something
+        else than the pause after a turn is not sent any more. The log says how many commands were
+        not sent at all (``stats.unsent``).
         """
         await self._bridge.close()
 
@@ -177,12 +180,7 @@ class AppServerClient(Commands):
     async def __aenter__(self) -> AppServerClient:
         return await self.connect()
 
-    async def __aexit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property

@@ -4,6 +4,7 @@ mod directory;
 mod options;
 mod own;
 mod structured;
+mod tally;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use options::{Prompt, SessionOptions};
 use own::Hold;
 pub(crate) use own::Own;
 pub use structured::Structured;
+pub(crate) use tally::Tally;
 
 /// The conversation of this name is the agent's own; every agent has one.
 const DEFAULT: &str = "default";
@@ -199,7 +201,8 @@ impl Session {
         self.cwd_ignored
     }
 
-    /// The token counts of all turns of this session whose results were seen.
+    /// The token counts of the turns of this session that have ended, also of those that were dropped before their end
+    /// and have ended since; not of those that were detached.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.own.usage()

@@ -1,21 +1,22 @@
 //! What ends with a session: the turns it has sent, its tools, and who answers its permission requests.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 
 use crate::approvals::ApprovalRequest;
 use crate::connection::Connection;
-use crate::engine::{Token, TurnResult, Usage};
+use crate::engine::{Token, Usage};
 use crate::error::Error;
 use crate::policy::{self, Audit, Policy};
+use crate::session::Tally;
 use crate::tasks::Tasks;
 
 /// Shared by all handles of a session, and by its turns: what the turns need stays until they have ended.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
     state: Mutex<State>,
+    tally: Arc<Tally>,
     audit: Audit,
     /// Where permission requests go; `None` without a policy.
     asks: Option<mpsc::UnboundedSender<ApprovalRequest>>,
@@ -23,9 +24,6 @@ pub(crate) struct Own {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Turns that have not ended, as far as is known here.
-    open: HashSet<Token>,
-    usage: Usage,
     /// How often it was closed.
     closings: u64,
     /// Its tools are answered until this is dropped.
@@ -70,7 +68,7 @@ impl Own {
             tasks.serve(policy::serve(policy, audit.clone(), requests, tasks.clone()))?;
         }
         let state = State { serving: Some(serving), hold: Some(hold), ..State::default() };
-        Ok(Self { state: Mutex::new(state), audit, asks })
+        Ok(Self { state: Mutex::new(state), tally: Arc::default(), audit, asks })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -86,7 +84,7 @@ impl Own {
     }
 
     pub(super) fn usage(&self) -> Usage {
-        self.with(|state| state.usage)
+        self.tally.usage()
     }
 
     /// How often the session was closed so far.
@@ -94,18 +92,9 @@ impl Own {
         self.with(|state| state.closings)
     }
 
-    pub(crate) fn sent(&self, token: Token) {
-        self.with(|state| state.open.insert(token));
-    }
-
-    /// A turn has ended, or is not followed any more.
-    pub(crate) fn ended(&self, token: Token, result: Option<&TurnResult>) {
-        self.with(|state| {
-            if let Some(result) = result {
-                state.usage.merge(&result.usage);
-            }
-            state.open.remove(&token);
-        });
+    /// What counts its turns. It holds nothing else of the session.
+    pub(crate) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
     }
 
     /// Ends the answering of tools, lets go of the conversation, and returns the turns that are open.
@@ -114,7 +103,7 @@ impl Own {
             state.serving = None;
             state.hold = None;
             state.closings += 1;
-            state.open.iter().copied().collect()
-        })
+        });
+        self.tally.open()
     }
 }

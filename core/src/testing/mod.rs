@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+mod accept;
 mod cast;
 mod conformance;
 mod connection;

@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,9 +11,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::connection::{self, Command, Context, Event};
+use super::accept::accept;
+use super::connection::{Command, Context, Event};
 use super::folder::Folder;
 use super::http::Gate;
 use super::options::{Generation, PlayOptions, ScriptOptions};
@@ -22,10 +23,10 @@ use super::parse::parsed;
 use super::player;
 use super::received;
 use super::scripted;
-use super::shared::{Shared, Socket};
+use super::shared::Shared;
 use super::trace::{Channel, Trace};
 
-/// How long [`MockServer::close`] waits for the thread.
+/// How long [`MockServer::close`] and [`MockServer::stop`] wait for the thread.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// How often a real server pings; used where its limits are.
@@ -42,6 +43,8 @@ pub struct MockServer {
     address: SocketAddr,
     pub(super) shared: Arc<Shared>,
     stop: Arc<Notify>,
+    /// Where it is to listen from now on; `None` for nowhere.
+    listeners: UnboundedSender<Option<TcpListener>>,
     folder: Mutex<Option<Folder>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -93,11 +96,12 @@ impl MockServer {
         D: FnOnce(UnboundedReceiver<Event>, Arc<Shared>) -> F + Send + 'static,
         F: Future<Output = ()>,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
+        let listener = listening((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let shared = Arc::new(Shared::default());
+        shared.update(|state| state.listening = true);
+        let (listeners, places) = unbounded_channel();
         let stop = Arc::new(Notify::new());
         let (events, inbox) = unbounded_channel();
         let gate = Arc::new(gate);
@@ -108,9 +112,10 @@ impl MockServer {
                 runtime.block_on(async {
                     let directed = async {
                         tokio::select! {
-                            () = accept(context, listener) => {}
+                            () = accept(context, listener, places) => {}
                             () = director(inbox, Arc::clone(&seen)) => {}
                         }
+                        seen.update(|state| state.listening = false);
                         // Connections may still have something to write after the last line of a recording.
                         pending::<()>().await;
                     };
@@ -123,10 +128,11 @@ impl MockServer {
                 seen.update(|state| {
                     state.done = true;
                     state.ended = true;
+                    state.listening = false;
                 });
             })?;
         let (folder, thread) = (Mutex::new(folder), Mutex::new(Some(thread)));
-        Ok(Self { address, shared, stop, folder, thread })
+        Ok(Self { address, shared, stop, listeners, folder, thread })
     }
 
     /// The folder for [`ScriptOptions::files`], until the server is closed.
@@ -250,6 +256,32 @@ impl MockServer {
         }
     }
 
+    /// Stops listening and drops all connections, as a server that ends does: until
+    /// [`start_again`](Self::start_again), connections are refused. The script goes on where it is: what is stored, what
+    /// was received and the turns to come stay, and turns that run are cancelled with their connections. Waits for two
+    /// seconds at most. A server that has stopped is left as it is.
+    pub fn stop(&self) {
+        if self.shared.lock().listening && self.listeners.send(None).is_ok() {
+            self.shared.wait(CLOSE_LIMIT, |state| !state.listening || state.done);
+        }
+    }
+
+    /// Listens again at the same address, after [`stop`](Self::stop). A server that listens is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// When another program has taken the port in the meantime; when the server is closed, or has played its recording.
+    pub fn start_again(&self) -> io::Result<()> {
+        if self.shared.lock().listening {
+            return Ok(());
+        }
+        let listener = listening(self.address)?;
+        let over = |_| io::Error::new(io::ErrorKind::NotConnected, "the server is closed for good");
+        self.listeners.send(Some(listener)).map_err(over)?;
+        self.shared.update(|state| state.listening = true);
+        Ok(())
+    }
+
     /// Drops all connections, frees the port and ends the thread, waiting for it for at most two seconds. Further
     /// calls do nothing. Dropping the server does the same.
     pub fn close(&self) {
@@ -275,20 +307,9 @@ fn is_of_type(text: &str, kind: &str) -> bool {
     parsed(text).is_some_and(|frame| frame["type"] == kind)
 }
 
-async fn accept(context: Context, listener: TcpListener) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-        return;
-    };
-    let mut id = 0;
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            // Out of file descriptors, for instance: others may free some meanwhile.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        id += 1;
-        // Registered before the task can run: both happen on this thread.
-        let task = tokio::spawn(connection::serve(context.clone(), id, stream)).abort_handle();
-        context.shared.update(|state| state.sockets.insert(id, Socket { task, link: None }));
-    }
+/// A listener for the server's thread.
+fn listening(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }

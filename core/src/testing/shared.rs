@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) failure: Option<String>,
     /// The recording has been played to its end, or given up.
     pub(super) done: bool,
+    /// New connections are taken.
+    pub(super) listening: bool,
     /// The thread is about to end.
     pub(super) ended: bool,
     pub(super) sockets: BTreeMap<u64, Socket>,

@@ -176,6 +176,11 @@ class AppServerClient(Face):
         A turn that is under way then raises ``TurnInterrupted``. A turn whose input is still held
         back (``settling``), and every request that waits, raises ``ClientClosed``.
 
+        On the server, a turn that was given up just before is stopped. Other turns are not: the
+        server cancels them when the connection ends, unless another client follows their
+        conversation, for whom they go on. ``Session.close`` before this stops those of the session
+        in any case.
+
         Sends a close frame on every socket and returns when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. An interrupt does not keep the client open.

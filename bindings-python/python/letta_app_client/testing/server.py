@@ -216,6 +216,24 @@ class MockServer:
         """Drops all connections without a close frame. The port stays open."""
         self._native.cut_connections()
 
+    def stop(self) -> None:
+        """Stops listening and drops all connections, as a server that ends does.
+
+        Until ``start_again``, connections are refused. The script goes on where it is: what is
+        stored, what was received and the turns to come stay, and turns that run are cancelled with
+        their connections. Waits for 2 s at most. A server that has stopped is left as it is.
+        """
+        self._native.stop()
+
+    def start_again(self) -> None:
+        """Listens again at the same address, after ``stop``; one that listens is left as it is.
+
+        Raises:
+            OSError: Another program has taken the port in the meantime; or the server is closed, or
+                has played its recording.
+        """
+        self._native.start_again()
+
     def close(self) -> None:
         """Drops all connections and frees the port, after 2 s at most. May be called again."""
         self._native.close()
