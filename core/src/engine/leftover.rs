@@ -17,8 +17,8 @@ impl Runtime {
         let turn = &self.turns[index];
         let may_begin = matches!(turn.phase, Phase::Sent | Phase::Queued);
         let goes_on = turn.detached && turn.is_ours();
-        let to_stop = turn.stop.as_ref().is_some_and(|stop| stop.is_meant() && !stop.is_sent());
-        if !goes_on && !(may_begin && (to_stop || !ctx.features.turn_finished)) {
+        let to_stop = turn.is_to_be_stopped();
+        if !goes_on && !to_stop && !(may_begin && !ctx.features.turn_finished) {
             return None;
         }
         let mut left = turn.clone();

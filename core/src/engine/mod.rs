@@ -41,6 +41,7 @@ mod schema;
 mod sequence;
 mod settle;
 mod shadow;
+mod sharing;
 mod split;
 mod standby;
 mod stopping;

@@ -413,6 +413,12 @@ impl Turn {
         self.phase == Phase::Ours
     }
 
+    /// Whether it is to stop, and what stops it where it stands has not been sent.
+    pub(crate) fn is_to_be_stopped(&self) -> bool {
+        let sent = |stop: &Stop| if self.is_ours() { stop.aborting } else { stop.is_sent() };
+        self.stop.as_ref().is_some_and(|stop| !sent(stop))
+    }
+
     pub(crate) fn owns_run(&self, id: &str) -> bool {
         self.runs.iter().any(|run| **run == *id)
     }
