@@ -337,7 +337,10 @@ pub(crate) struct Turn {
     pub(crate) resumed: Option<Box<Cut>>,
     /// A loop status came since the server said `started`.
     pub(crate) status_seen: bool,
+    /// The server seems to have lost sight of it (section 18).
     pub(crate) detached: bool,
+    /// Its runs have shown that it has.
+    pub(crate) proved_lost: bool,
     /// Nobody waits for it any more; see `leftover.rs`.
     pub(crate) left_over: bool,
     /// When the runtime was first heard of after that.
@@ -385,6 +388,7 @@ impl Turn {
             resumed: None,
             status_seen: false,
             detached: false,
+            proved_lost: false,
             left_over: false,
             alive_at: None,
         }
