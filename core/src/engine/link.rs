@@ -91,11 +91,7 @@ impl Link {
 
     /// An attempt has failed. One that the server refused for good is not repeated.
     pub(crate) fn failed(&mut self, now: Duration, error: &Error) {
-        let for_good = matches!(
-            error.kind(),
-            ErrorKind::Auth | ErrorKind::ProtocolMismatch | ErrorKind::InvalidOption
-        );
-        let again = self.will_reconnect() && !for_good;
+        let again = self.will_reconnect() && !error.kind().is_for_good();
         let wait = self.backoff.as_mut().filter(|_| again).and_then(Backoff::failed);
         self.state = wait.map_or(State::Down, |wait| State::Waiting(now.saturating_add(wait)));
     }
