@@ -28,6 +28,7 @@ mod link;
 mod memory;
 mod ownership;
 mod recovery;
+mod refusal;
 mod registration;
 mod report;
 mod requests;
@@ -81,6 +82,7 @@ pub(crate) use memory::{REFUSALS, REMEMBERED};
 #[cfg(test)]
 pub(crate) use recovery::DEPTH;
 use recovery::Recovery;
+pub use refusal::refusal;
 pub(crate) use registration::registration;
 pub use report::{TurnPhase, TurnReport};
 use requests::Requests;
