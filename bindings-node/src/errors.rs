@@ -33,6 +33,14 @@ pub fn error_codes() -> Vec<&'static str> {
     ErrorKind::ALL.iter().map(|kind| kind.code()).collect()
 }
 
+/// What is said of an answer that refuses, given as JSON.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+#[must_use]
+pub fn refusal(answer: String) -> String {
+    letta_app_client::engine::refusal(&answer).message().to_owned()
+}
+
 /// The error, as JSON, of a turn that ended with a status, with the server's words for it; `null` where the
 /// agent ended it itself.
 #[napi]

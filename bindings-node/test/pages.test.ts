@@ -157,7 +157,7 @@ it("rejects when the server refuses, and for options that are none", async () =>
   const error = await failing;
   expect(error).toBeInstanceOf(RequestError);
   expect(error).toMatchObject({
-    message: "the server refused `conversation_messages_list`: Agent not found",
+    message: "`conversation_messages_list` was refused: Agent not found",
     response: { success: false },
   });
   for (const pageSize of [0, 1.5, "2" as never]) {

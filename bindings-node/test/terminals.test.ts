@@ -113,7 +113,7 @@ it("says why it cannot be started", async () => {
   const error = await failing;
   expect(error).toBeInstanceOf(RequestError);
   expect(error).toMatchObject({
-    message: "the terminal could not be started: no such directory",
+    message: "`terminal_spawn` was refused: no such directory",
     response: answer,
   });
   mock.assertReceived("terminal_kill", { times: 0 });

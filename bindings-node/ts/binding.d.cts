@@ -376,6 +376,9 @@ export interface NativeTurnOptions {
  */
 export declare function outcomeError(status: string, reason?: string | undefined | null): string | null
 
+/** What is said of an answer that refuses, given as JSON. */
+export declare function refusal(answer: string): string
+
 /** What the engine makes of a recording, as a JSON list. */
 export declare function replayEvents(path: string): string
 

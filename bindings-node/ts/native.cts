@@ -130,6 +130,7 @@ export const requestIdRule: typeof binding.requestIdRule = loaded.requestIdRule;
 /** The codes of all kinds of error, as the engine lists them, in the order of the documentation. */
 export const errorCodes: typeof binding.errorCodes = loaded.errorCodes;
 export const outcomeError: typeof binding.outcomeError = loaded.outcomeError;
+export const refusal: typeof binding.refusal = loaded.refusal;
 export const cli: typeof binding.cli = loaded.cli;
 export const replayEvents: typeof binding.replayEvents = loaded.replayEvents;
 export type NativeOptions = binding.NativeOptions;

@@ -1,9 +1,10 @@
 /** Lists that come in pages. */
 
 import { checkedObject, checkedOptions, type NamesOf, show } from "./checks.js";
-import { InvalidOption, RequestError } from "./errors.js";
+import { InvalidOption } from "./errors.js";
 import { REQUEST_NAMES, type RequestOptions } from "./options.js";
 import type { JsonObject } from "./protocol.js";
+import { refused } from "./refused.js";
 
 /** What lists that come in pages take. The other options count for each page. */
 export interface PageOptions extends RequestOptions {
@@ -53,10 +54,7 @@ export function succeeded<
   TResponse extends { type: string; success?: boolean; error?: string | undefined },
 >(response: TResponse): TResponse {
   if (response.success !== false) return response;
-  const command = response.type.replace(/_response$/, "");
-  throw new RequestError(`the server refused \`${command}\`: ${response.error ?? "no reason"}`, {
-    response,
-  });
+  throw refused(response);
 }
 
 /** A REST list that is asked for what comes behind an id, until nothing new comes. */

@@ -21,6 +21,7 @@ import type { OutputOf, OutputSchema } from "./outputschema.js";
 import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
 import type { Reading } from "./reading.js";
+import { refused } from "./refused.js";
 import type { TurnResult, Usage } from "./results.js";
 import { traced } from "./stacks.js";
 import {
@@ -82,7 +83,7 @@ export class Session {
   static async open(client: AppServerClient, options: SessionOptions): Promise<Session> {
     const { start, turns, set, given, signal } = opening(options);
     const response = await client.runtimeStart(start, { signal });
-    if (!response.success || !response.runtime) throw refused("runtime_start", response);
+    if (!response.success || !response.runtime) throw refused(response);
     const session = new Session(client, response.runtime, start, turns);
     session.#given = given;
     session.#hold(set.handler);
@@ -248,7 +249,7 @@ export class Session {
    */
   async abort(options: CallOptions = {}): Promise<boolean> {
     const response = await this.#client.abort({ runtime: this.runtime }, options);
-    if (!response.success) throw refused("abort_message", response);
+    if (!response.success) throw refused(response);
     return response.aborted;
   }
 
@@ -280,7 +281,7 @@ export class Session {
       ...(this.conversationId === "default" && { body: { agent_id: this.agentId } }),
     };
     const response = await this.#client.conversations.fork(command, call);
-    if (!response.success || !response.conversation) throw refused("conversation_fork", response);
+    if (!response.success || !response.conversation) throw refused(response);
     return Session.open(this.#client, {
       ...this.#turns,
       ...call,
@@ -331,7 +332,7 @@ export class Session {
   async updateModel(handle: string, options: CallOptions = {}): Promise<void> {
     const command = { runtime: this.runtime, payload: { model_handle: handle } };
     const response = await this.#client.models.update(command, options);
-    if (!response.success) throw refused("update_model", response);
+    if (!response.success) throw refused(response);
   }
 
   /**
@@ -409,7 +410,7 @@ export class Session {
     const response = await this.#client.request<
       wire.RuntimeExternalToolsUpdateResponseMessage | wire.RuntimeStartResponseMessage
     >(command, options);
-    if (!response.success) throw refused(command.type, response);
+    if (!response.success) throw refused(response);
   }
 
   /** A prompt's own way to answer permissions stands in for the session's. */
@@ -467,8 +468,4 @@ export class Session {
     }
     return seen;
   }
-}
-
-function refused(type: string, response: { error?: string | undefined }): RequestError {
-  return new RequestError(`\`${type}\`: ${response.error ?? "no reason given"}`, { response });
 }

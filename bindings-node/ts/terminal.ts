@@ -3,13 +3,14 @@
 
 import { checkedOptions, type NamesOf } from "./checks.js";
 import { describe } from "./describe.js";
-import { AbortError, Disconnected, RequestError, RequestTimeout } from "./errors.js";
+import { AbortError, Disconnected, RequestTimeout } from "./errors.js";
 import { TerminalsFamily } from "./families.js";
 import type { Caller } from "./family.js";
 import { followed, type Inbox } from "./inbox.js";
 import { REQUEST_NAMES, type RequestOptions } from "./options.js";
 import type { WsProtocolMessage } from "./protocol.js";
 import type { Reading } from "./reading.js";
+import { refused } from "./refused.js";
 import { clearTimeout, setTimeout } from "./timers.js";
 
 /** How long output may still come behind the exit, or behind a kill, which tells no exit (section 19). */
@@ -74,8 +75,8 @@ export class Terminal implements AsyncIterable<string> {
       const command = { terminal_id: this.id, cols, rows, ...(cwd === undefined ? {} : { cwd }) };
       const answer = await this.#caller.ask("terminal_spawn", command, options);
       if (answer.type === "terminal_exited") {
-        const why = answer.error ?? `it exited with ${describe(answer.exitCode)}`;
-        throw new RequestError(`the terminal could not be started: ${why}`, { response: answer });
+        const error = answer.error ?? `it exited with ${describe(answer.exitCode)}`;
+        throw refused({ ...answer, error }, answer);
       }
       this.#pid = answer.pid;
       return this;

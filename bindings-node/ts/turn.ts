@@ -213,6 +213,10 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
    * is, the status is `disconnected`: nothing could be sent, and the turn is stopped as soon as something can
    * be. A turn that has already ended is left as it is.
    *
+   * If the server answers another turn of this client together with this one (`mergedWith`), only this one ends, and
+   * nothing is sent: the last of them is the one that stops the server. What other clients, or `client.input`, have
+   * put into the same run is aborted with it.
+   *
    * Rejects with what awaiting the turn rejects with.
    */
   abort(): Promise<TurnResult> {

@@ -24,6 +24,12 @@ pub(crate) fn error_kinds() -> Vec<(&'static str, bool)> {
     ErrorKind::ALL.iter().map(|kind| (kind.code(), kind.retryable())).collect()
 }
 
+/// What is said of an answer that refuses.
+#[pyfunction]
+pub(crate) fn refusal(answer: &str) -> String {
+    letta_app_client::engine::refusal(answer).message().to_owned()
+}
+
 /// The error, as JSON, of a turn that ended with a status, with the server's words for it; `None` where the
 /// agent ended it itself.
 #[pyfunction]

@@ -40,7 +40,7 @@ mod _native {
     #[pymodule_export]
     use crate::directory::DirectoryChange;
     #[pymodule_export]
-    use crate::errors::{error_kinds, outcome_error};
+    use crate::errors::{error_kinds, outcome_error, refusal};
     #[pymodule_export]
     use crate::options::check_values;
     #[pymodule_export]

@@ -131,6 +131,7 @@ async def test_a_refusal_raises_with_the_response(scripted: Callable[..., MockSe
     async with letta.connect(mock.url) as client:
         with pytest.raises(letta.RequestError, match="Agent not found") as caught:
             await client.request("agent_retrieve", agent_id="nobody")
+        assert str(caught.value) == "`agent_retrieve` was refused: Agent not found"
         assert caught.value.response is not None
         assert caught.value.response.type == "agent_retrieve_response"
         assert caught.value.response.success is False

@@ -173,4 +173,4 @@ def test_an_error_of_the_users_own_making() -> None:
     assert (str(error), error.hint, error.code) == ("gone", None, "connection_failed")
     assert str(letta.LettaAppError()) == ""
     refused = errors.refusal(letta.Message('{"type":"a_response","error":{"message":"no quota"}}'))
-    assert str(refused) == "a was refused: no quota"
+    assert str(refused) == "`a` was refused: no quota"

@@ -243,6 +243,37 @@ async def test_a_queued_turn_is_taken_out_of_the_queue(scripted: Scripted) -> No
         mock.assert_received("abort_message", times=1)
 
 
+async def test_a_turn_that_shares_its_run_ends_alone(scripted: Scripted) -> None:
+    both = script.turn("done", tool_calls=[script.call("lookup")])
+    mock = scripted(script.turn("first", hang=True), both)
+    async with connected(mock) as (client, _):
+        called, go_on = anyio.Event(), anyio.Event()
+
+        async def tool(_: object) -> str:
+            called.set()
+            await go_on.wait()
+            return "x"
+
+        client.on_external_tool_call(tool)
+        tools = [{"tools": [{"name": "lookup", "description": "", "parameters": {}}]}]
+        runtime = await start(client, mode="unrestricted", external_tools=tools)
+        seen = text_seen(client)
+        first = client.send_turn(runtime=runtime, payload=message("one"))
+        await seen.wait()
+        second = client.send_turn(runtime=runtime, payload=message("two"))
+        third = client.send_turn(runtime=runtime, payload=message("three"))
+        await client.info()
+        assert (second.status, third.status) == ("queued", "queued")
+        await first.abort()
+        await called.wait()
+        given_up = await second.abort()
+        go_on.set()
+        result = await third
+        assert (given_up.status, result.status, result.text) == ("aborted", "completed", "done")
+        assert result.merged_with == given_up.client_message_ids
+        mock.assert_received("abort_message", times=1)
+
+
 async def test_a_detached_turn_goes_on(scripted: Scripted) -> None:
     call = script.call("lookup")
     mock = scripted(script.turn("done", tool_calls=[call]))

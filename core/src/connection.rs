@@ -512,14 +512,25 @@ impl Connection {
                     .with_will_reconnect(true)
                     .with_unsent())
             }
-            State::Disconnected => {
-                let given_up = self.shared.given_up();
-                let reason = given_up.map(|why| format!(": {}", why.message())).unwrap_or_default();
-                let message = format!("the client is not connected{reason}");
-                Err(Error::new(ErrorKind::Disconnected, message)
-                    .with_hint("call connect to connect again"))
-            }
+            State::Disconnected => Err(not_connected(self.shared.given_up().as_ref())),
         }
+    }
+}
+
+/// The error of a client that does not connect by itself, with the reason where it has given up. What the server has
+/// refused for good, connecting again does not help against.
+fn not_connected(given_up: Option<&Error>) -> Error {
+    let reason = given_up.map(|why| format!(": {}", why.message())).unwrap_or_default();
+    let error = Error::new(ErrorKind::Disconnected, format!("the client is not connected{reason}"));
+    match given_up.filter(|why| why.kind().is_for_good()) {
+        Some(why) if why.kind() == ErrorKind::Auth => {
+            error.with_hint("make a new client with the token that the server takes by now")
+        }
+        Some(why) => match why.hint() {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        },
+        None => error.with_hint("call connect to connect again"),
     }
 }
 

@@ -144,6 +144,11 @@ impl ErrorKind {
     pub const fn retryable(self) -> bool {
         matches!(self, Self::ConnectionFailed | Self::RequestTimeout | Self::TooManyRequests)
     }
+
+    /// Whether a server that has refused a connection so will refuse the next one as well.
+    pub(crate) const fn is_for_good(self) -> bool {
+        matches!(self, Self::Auth | Self::ProtocolMismatch | Self::InvalidOption)
+    }
 }
 
 /// An error of this library.

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::approvals::ApprovalRequest;
 use crate::connection::Connection;
-use crate::engine::{Channel, Delivery, Token, TurnResult};
+use crate::engine::{Channel, Delivery, Token, TurnResult, refusal};
 use crate::error::{Error, ErrorKind};
 use crate::events::Outlet;
 use crate::mailbox::Sink;
@@ -317,7 +317,7 @@ impl State {
             Delivery::Response { token, text, refused, .. } => {
                 let message = Message::new(Channel::Control, text);
                 let outcome = if refused {
-                    Outcome::Failed(refusal(&message))
+                    Outcome::Failed(refusal(message.text()))
                 } else {
                     Outcome::Response(message)
                 };
@@ -413,18 +413,6 @@ impl Sink for RouterSink {
     fn flush(&mut self) {
         self.0.with(|state| state.subscribers.iter_mut().for_each(Outlet::flush));
     }
-}
-
-/// The error of a response that says `success: false` or `accepted: false`.
-fn refusal(message: &Message) -> Error {
-    let json = message.json();
-    let reason = match &json["error"] {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Null => "no reason given".to_owned(),
-        other => other.to_string(),
-    };
-    Error::new(ErrorKind::Request, format!("`{}`: {reason}", message.kind()))
-        .with_response(message.text())
 }
 
 /// The error of a call whose client is gone.

@@ -270,6 +270,10 @@ impl Turn {
     /// [`crate::TurnStatus::Disconnected`]: nothing could be sent, and the turn is stopped as soon as something can. [`Turn::handle`] is a stop button for
     /// other tasks.
     ///
+    /// If the server answers another turn of this client together with this one ([`TurnResult::merged_with`]), only
+    /// this one ends, and nothing is sent: the last of them is the one that stops the server. What other clients, or
+    /// [`Client::input`](crate::Client::input), have put into the same run is aborted with it.
+    ///
     /// # Errors
     ///
     /// Those of [`Turn::result`].

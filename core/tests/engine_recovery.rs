@@ -29,18 +29,7 @@ fn resending() -> TurnOptions {
 /// Sends an input with one message.
 fn ask(lab: &mut Lab, token: u64, id: &str, content: &str, options: TurnOptions) {
     let message = json!({ "role": "user", "content": content, "client_message_id": id });
-    let input = json!({
-        "type": "input", "request_id": format!("r{token}"), "runtime": runtime(),
-        "payload": { "kind": "create_message", "messages": [message] },
-    });
-    lab.command(Command::RunTurn {
-        token,
-        text: Text::from(input.to_string()),
-        request_id: format!("r{token}"),
-        runtime: ("a".to_owned(), "c".to_owned()),
-        client_ids: vec![id.to_owned()],
-        options,
-    });
+    lab.turn_with(token, id, json!({ "kind": "create_message", "messages": [message] }), options);
 }
 
 /// Loses the connection, opens it again and answers the `sync` that brings the runtime back. What the

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use letta_app_client::engine::Command;
-use letta_app_client::{ErrorKind, InputDelivery, TurnOptions, TurnStatus};
+use letta_app_client::{Error, ErrorKind, InputDelivery, TurnOptions, TurnStatus};
 use serde_json::json;
 use support::Lab;
 
@@ -74,6 +74,44 @@ fn a_limit_that_passes_before_the_server_has_spoken_takes_no_longer_than_the_gra
     lab.accept(1, "queued");
     lab.pass(7.1);
     assert_eq!(lab.one_end().1.error().kind(), ErrorKind::TurnTimeout);
+}
+
+/// The error of an input behind somebody else's turn, at a limit of five seconds.
+fn late(goes_on: impl Fn(&mut Lab)) -> Error {
+    let mut lab = Lab::new();
+    lab.run("other", &["elsewhere"]);
+    let limit = Some(Duration::from_secs(5));
+    lab.turn(1, "m1", TurnOptions { timeout: limit, ..TurnOptions::default() });
+    goes_on(&mut lab);
+    lab.one_end().1.error()
+}
+
+fn is_queued(lab: &mut Lab) {
+    lab.accept(1, "queued");
+    let item = json!({ "id": "q1", "client_message_id": "m1" });
+    lab.event("update_queue", json!({ "queue": [item], "removed": [] }));
+    lab.pass(5.1);
+}
+
+#[test]
+fn a_limit_says_where_an_input_was_that_had_not_begun() {
+    let late_in_the_queue = late(|lab| {
+        is_queued(lab);
+        let removed = json!([{ "client_message_id": "m1", "disposition": "cancelled" }]);
+        lab.event("update_queue", json!({ "queue": [], "removed": removed }));
+    });
+    let message = "the turn did not end within 5 s: it had not begun, its input was still in the server's queue";
+    assert_eq!(late_in_the_queue.message(), message);
+    assert!(late_in_the_queue.hint().is_some_and(|hint| hint.contains("the time in the queue")));
+    let unanswered = late(|lab| lab.pass(7.1));
+    assert!(unanswered.message().ends_with("the server had not said what becomes of its input"));
+    // The removal came too late, and it was aborted.
+    let begun = late(|lab| {
+        is_queued(lab);
+        lab.run("r1", &["m1"]);
+        lab.finished(Some("r1"), "cancelled");
+    });
+    assert_eq!((begun.message(), begun.hint()), ("the turn did not end within 5 s", None));
 }
 
 #[test]

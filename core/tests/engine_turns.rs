@@ -566,6 +566,7 @@ fn a_turn_that_waits_to_be_sent_has_its_limits_too() {
     assert_eq!((token, error.kind()), (2, ErrorKind::TurnTimeout));
     let delivery = error.result().map(|result| result.delivery);
     assert_eq!(delivery, Some(InputDelivery::Undelivered), "it never left");
+    assert!(error.message().contains("its input had not been sent"), "{error}");
     lab.accept(1, "started");
     assert!(lab.sent().is_empty(), "it was taken back");
 }

@@ -368,6 +368,7 @@ async fn a_server_that_refuses_the_token_by_now_ends_it() {
     assert_eq!((error.kind(), error.will_reconnect()), (ErrorKind::Disconnected, false));
     assert!(error.message().contains("refused the credentials"), "{error}");
     assert!(!error.to_string().contains("old"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("new client with the token")), "{error}");
 
     // Whoever knows better connects by hand.
     proxy.lead_to(Some(&server));

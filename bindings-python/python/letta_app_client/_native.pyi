@@ -17,7 +17,7 @@ __all__ = ["Connection", "DirectoryChange", "MockServer", "Outcome", "Recording"
 __all__ += ["ServerLog", "ServerStart", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
-__all__ += ["replay_events"]
+__all__ += ["refusal", "replay_events"]
 __all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name"]
 __all__ += ["check_values", "denied_by_rule"]
 
@@ -31,6 +31,9 @@ def error_kinds() -> list[tuple[str, bool]]:
 
 def outcome_error(status: str, reason: str | None) -> str | None:
     """The error, as JSON, of a turn with a status; ``None`` where the agent ended it itself."""
+
+def refusal(answer: str) -> str:
+    """What is said of an answer that refuses, given as it came over the wire."""
 
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""

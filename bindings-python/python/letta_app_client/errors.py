@@ -40,6 +40,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from . import _native
 from ._decode import decode
 from ._parse import parse
 from .approvals import ApprovalRequest
@@ -409,11 +410,7 @@ def from_json(text: str) -> LettaAppError:
 
 def refusal(response: Message) -> RequestError:
     """Builds the error for an answer that refuses."""
-    reason = response.raw.get("error")
-    if isinstance(reason, dict):
-        reason = reason.get("message", reason)
-    what = response.type.removesuffix("_response") or "the request"
-    error = RequestError(f"{what} was refused: {reason or 'the server gave no reason'}")
+    error = RequestError(_native.refusal(response.raw_text))
     error.response = response
     return error
 

@@ -41,9 +41,10 @@ class Turn(Uncopied, Rich):
                     print("->", name)
         result = await turn
 
-    Cancelling a task that awaits or iterates stops the turn on the server, at once and for
-    everybody: the engine sends ``abort_message``, or takes the input out of the queue (protocol
-    sections 10 and 15), and sees it through. ``asyncio.shield`` or ``detach`` keeps the turn going.
+    Cancelling a task that awaits or iterates stops the turn on the server, at once: the engine
+    sends ``abort_message``, or takes the input out of the queue (protocol sections 10 and 15), and
+    sees it through. A run that also answers another turn of this client goes on for that one (see
+    ``abort``). ``asyncio.shield`` or ``detach`` keeps the turn going.
     Dropping the handle stops nothing: the turn goes on to its end unseen.
     """
 
@@ -107,7 +108,10 @@ class Turn(Uncopied, Rich):
         Sends ``abort_message``, or ``remove_queue_item`` while the input is queued (protocol
         sections 10 and 15), once it is known where the input is. Resolves when the turn has ended,
         after ``abort_grace`` seconds at most. Cancelling this call does not undo the abort. A turn
-        that has already ended is left as it is. With ``check`` a turn that is stopped here does not
+        that has already ended is left as it is. If the server answers another turn of this client
+        together with this one (``merged_with``), only this one ends, and nothing is sent: the last
+        of them is the one that stops the server. What other clients, or ``client.input``, have put
+        into the same run is aborted with it. With ``check`` a turn that is stopped here does not
         raise; one that had ended before raises as ever.
 
         Returns:

@@ -264,9 +264,9 @@ impl Engine {
             }
             _ => return Ok(()),
         }
+        runtime.press_stops(ctx);
         // Whose a question is may have become clear.
         runtime.ask_next(ctx);
-        runtime.press_stops(ctx);
         runtime.release(ctx);
         Ok(())
     }

@@ -12,13 +12,15 @@ use crate::protocol::envelope::Envelope;
 impl Runtime {
     /// What stays of a turn whose call is about to end, where its input may still be answered: on servers that do
     /// not say which input a turn answers (PROTOCOL.md section 17.3), and on a lost runtime, which no abort reaches
-    /// (section 18). One that was to stop, of which the server has not said where it is, is stopped when it has.
+    /// (section 18). One that was to stop, of which the server has not said where it is, or who shares its run, is
+    /// stopped when it has.
     pub(crate) fn left_over(&self, index: usize, ctx: &Context) -> Option<Turn> {
         let turn = &self.turns[index];
         let may_begin = matches!(turn.phase, Phase::Sent | Phase::Queued);
+        let begins_unsaid = may_begin && !ctx.features.turn_finished;
         let goes_on = turn.detached && turn.is_ours();
-        let to_stop = turn.stop.as_ref().is_some_and(|stop| stop.is_meant() && !stop.is_sent());
-        if !goes_on && !(may_begin && (to_stop || !ctx.features.turn_finished)) {
+        let to_stop = turn.is_to_be_stopped();
+        if !goes_on && !to_stop && !begins_unsaid {
             return None;
         }
         let mut left = turn.clone();

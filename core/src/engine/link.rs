@@ -106,11 +106,7 @@ impl Link {
 
     /// An attempt has failed. One that the server refused for good is not repeated.
     pub(crate) fn failed(&mut self, now: Duration, error: &Error) {
-        let for_good = matches!(
-            error.kind(),
-            ErrorKind::Auth | ErrorKind::ProtocolMismatch | ErrorKind::InvalidOption
-        );
-        let again = self.will_reconnect() && !for_good;
+        let again = self.will_reconnect() && !error.kind().is_for_good();
         let regular = self.regular.take();
         let next = self.backoff.as_mut().filter(|_| again).and_then(|backoff| {
             regular.or_else(|| backoff.failed().map(|wait| now.saturating_add(wait)))

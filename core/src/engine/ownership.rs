@@ -80,14 +80,24 @@ impl Runtime {
                 turn.detached = turn.disposition.as_deref() == Some("started")
                     && state.status == IDLE
                     && !has_live_run(&self.runs, turn);
-                if turn.detached {
-                    ctx.lengthen_settle_pause();
-                }
             } else if state.status != IDLE {
                 turn.detached = false;
             }
         }
         self.own_by_activity(ctx);
+        self.prove_lost(ctx);
+    }
+
+    /// A run of a turn shows itself while every status has said that nothing runs: the turn is on a lost runtime, and
+    /// the settle pause was too short. The first status alone does not prove it, because the server also tells how
+    /// things stood when somebody starts the runtime once more (section 18).
+    fn prove_lost(&mut self, ctx: &mut Context) {
+        for turn in &mut self.turns {
+            if turn.detached && !turn.proved_lost && has_live_run(&self.runs, turn) {
+                turn.proved_lost = true;
+                ctx.lengthen_settle_pause();
+            }
+        }
     }
 
     /// The exact way: the server says which client messages a run answers.
@@ -126,7 +136,7 @@ impl Runtime {
     }
 
     /// Reads a delta (not a subagent's) for what it says about ownership.
-    pub(crate) fn own_by_delta(&mut self, delta: &Delta<'_>, ctx: &Context) {
+    pub(crate) fn own_by_delta(&mut self, delta: &Delta<'_>, ctx: &mut Context) {
         if delta.message_type == "user_message" {
             let (seen, under_way) = (self.runs.seen(), self.runs.under_way());
             for turn in &mut self.turns {
@@ -152,6 +162,7 @@ impl Runtime {
         {
             own_if_new(&mut self.turns, run, seen);
         }
+        self.prove_lost(ctx);
     }
 
     /// Something begins, and may be a turn of ours: the first that waits. An input that went behind others

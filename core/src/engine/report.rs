@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::delivery::Token;
 use super::runtime::Runtime;
 use super::turn::{Phase, Turn};
+use crate::error::Error;
 use crate::protocol::envelope::Envelope;
 use crate::protocol::frames::{ControlRequestFrame, Delta};
 
@@ -154,6 +155,27 @@ fn phase(turn: &Turn) -> TurnPhase {
         Phase::Queued => TurnPhase::Queued,
         Phase::Ours => TurnPhase::Running,
     }
+}
+
+/// The error of a limit, with what a turn that had not begun was waiting for.
+pub(crate) fn with_place(error: Error, turn: &Turn) -> Error {
+    let (place, hint) = match turn.phase {
+        Phase::Ours => return error,
+        Phase::Held => (
+            "its input had not been sent, because it waits for what comes before it in the conversation",
+            "the time behind other turns counts: allow for it, or send the input when they have ended",
+        ),
+        Phase::Sent => (
+            "the server had not said what becomes of its input",
+            "it may still have arrived; where it begins after all, it is stopped",
+        ),
+        Phase::Queued => (
+            "its input was still in the server's queue",
+            "the time in the queue counts: allow for it, or abort what runs in the conversation",
+        ),
+    };
+    Error::new(error.kind(), format!("{}: it had not begun, {place}", error.message()))
+        .with_hint(hint)
 }
 
 /// What a tool call is about: its command, or its first text.

@@ -4,11 +4,12 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::{Context, Timer};
 use super::delivery::Delivery;
 use super::memory::{Lost, Memory, Place, TOOLS, place_of};
+use super::refusal::reason;
 use super::requests::is_refusal;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -158,7 +159,9 @@ impl Resync {
         let refused = is_refusal("", text);
         self.memory.iter_mut().for_each(|memory| memory.answered(&place, refused));
         if refused {
-            let message = format!("`{kind}` was refused after a reconnect: {}", reason(text));
+            let answer: Value = serde_json::from_str(text).unwrap_or_default();
+            let why = reason(&answer["error"]);
+            let message = format!("`{kind}` was refused after a reconnect: {why}");
             let error = Error::new(ErrorKind::Request, message).with_response(text.as_str());
             self.failed(&place, error, ctx);
         } else if kind != TOOLS {
@@ -204,10 +207,4 @@ pub(crate) fn how_it_stands((agent, conversation): &Place, request_id: &str) -> 
         "type": "sync", "request_id": request_id, "runtime": runtime, "recover_approvals": false,
     });
     command.to_string()
-}
-
-/// The server's words for a refusal.
-fn reason(text: &Text) -> String {
-    let answer: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    answer["error"].as_str().unwrap_or("no reason given").to_owned()
 }

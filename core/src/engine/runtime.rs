@@ -10,6 +10,7 @@ use super::delivery::{Delivery, Token};
 use super::event::TurnEvent;
 use super::held::HeldQueue;
 use super::recovery::Cut;
+use super::report::with_place;
 use super::resend::Resend;
 use super::result::{TurnResult, TurnStatus, millis};
 use super::runs::Runs;
@@ -344,11 +345,11 @@ impl Runtime {
             return;
         }
         let result = turn.without_gap(result);
-        match turn.stop.map(|stop| stop.cause) {
+        match turn.stop.as_ref().map(|stop| stop.cause) {
             None => ctx.turn_over(turn.token, result, turn.options.check),
             Some(Cause::Asked) => ctx.turn_over(turn.token, result, false),
             Some(Cause::Limit(limit)) => {
-                let error = limit.error(&turn.options).with_result(result);
+                let error = with_place(limit.error(&turn.options), &turn).with_result(result);
                 ctx.fail(turn.token, self.with_blocker(error));
             }
             Some(Cause::Gone) => {}

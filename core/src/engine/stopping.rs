@@ -126,35 +126,60 @@ impl Runtime {
     }
 
     /// Sends what stops a turn in its present phase, once per phase. Before the server has said
-    /// whether the input runs or waits, nothing can be sent: an abort would hit a neighbour.
-    pub(crate) fn press_stop(&mut self, index: usize, ctx: &mut Context) {
+    /// whether the input runs or waits, nothing can be sent: an abort would hit a neighbour. Says whether the turn has
+    /// ended with that.
+    pub(crate) fn press_stop(&mut self, index: usize, ctx: &mut Context) -> bool {
+        let turn = &self.turns[index];
+        let Some(stop) = &turn.stop else { return false };
+        match turn.phase {
+            Phase::Queued if !stop.removing => self.remove_from_queue(index, ctx),
+            Phase::Ours if !stop.aborting => return self.abort_or_leave(index, ctx),
+            _ => {}
+        }
+        false
+    }
+
+    /// Takes an input out of the queue, once the server has said where it stands there.
+    fn remove_from_queue(&mut self, index: usize, ctx: &mut Context) {
         let runtime = self.scope();
         let turn = &mut self.turns[index];
-        let (phase, item) = (turn.phase, turn.queue_item.clone());
-        let Some(stop) = &mut turn.stop else { return };
-        let command = match (phase, item) {
-            (Phase::Queued, Some(item)) if !stop.removing => {
-                stop.removing = true;
-                json!({
-                    "type": "remove_queue_item", "request_id": ctx.ids.next("remove"),
-                    "runtime": runtime, "item_id": item,
-                })
-            }
-            (Phase::Ours, _) if !stop.aborting => {
-                stop.aborting = true;
-                json!({
-                    "type": "abort_message", "request_id": ctx.ids.next("abort"),
-                    "runtime": runtime,
-                })
-            }
-            _ => return,
-        };
+        let (Some(item), Some(stop)) = (&turn.queue_item, &mut turn.stop) else { return };
+        stop.removing = true;
+        let command = json!({
+            "type": "remove_queue_item", "request_id": ctx.ids.next("remove"),
+            "runtime": runtime, "item_id": item,
+        });
         ctx.send_own(command.to_string());
+    }
+
+    /// Aborts what runs. Where that answers another input that is still wanted, this turn alone ends, here, and the
+    /// last of them is the one to abort. Says whether the turn has ended.
+    fn abort_or_leave(&mut self, index: usize, ctx: &mut Context) -> bool {
+        if self.is_shared(index) {
+            self.finish(index, &End::default(), TurnStatus::Aborted, ctx);
+            return true;
+        }
+        if self.may_be_shared(index) {
+            return false;
+        }
+        let under_way = self.is_aborted_with_another(index);
+        if let Some(stop) = &mut self.turns[index].stop {
+            stop.aborting = true;
+        }
+        if under_way {
+            return false;
+        }
+        let command = json!({
+            "type": "abort_message", "request_id": ctx.ids.next("abort"),
+            "runtime": self.scope(),
+        });
+        ctx.send_own(command.to_string());
+        false
     }
 
     /// Whether a turn is to stop and the server has not been told.
     pub(crate) fn has_unsent(&self) -> bool {
-        self.turns.iter().any(|turn| turn.stop.as_ref().is_some_and(|stop| !stop.is_sent()))
+        self.turns.iter().any(Turn::is_to_be_stopped)
     }
 
     /// Whether something has not left that nobody waits for: the input of a turn that was let go, or one that is no
@@ -203,10 +228,10 @@ impl Runtime {
 
     /// After a frame changed a turn's phase: a stop that was waiting for it can now be sent.
     pub(crate) fn press_stops(&mut self, ctx: &mut Context) {
-        for index in 0..self.turns.len() {
-            if self.turns[index].stop.is_some() {
-                self.press_stop(index, ctx);
-            }
+        let mut index = 0;
+        while index < self.turns.len() {
+            let ended = self.press_stop(index, ctx);
+            index += usize::from(!ended);
         }
     }
 }

@@ -337,7 +337,10 @@ pub(crate) struct Turn {
     pub(crate) resumed: Option<Box<Cut>>,
     /// A loop status came since the server said `started`.
     pub(crate) status_seen: bool,
+    /// The server seems to have lost sight of it (section 18).
     pub(crate) detached: bool,
+    /// Its runs have shown that it has.
+    pub(crate) proved_lost: bool,
     /// Nobody waits for it any more; see `leftover.rs`.
     pub(crate) left_over: bool,
     /// When the runtime was first heard of after that.
@@ -385,6 +388,7 @@ impl Turn {
             resumed: None,
             status_seen: false,
             detached: false,
+            proved_lost: false,
             left_over: false,
             alive_at: None,
         }
@@ -411,6 +415,12 @@ impl Turn {
 
     pub(crate) fn is_ours(&self) -> bool {
         self.phase == Phase::Ours
+    }
+
+    /// Whether it is to stop, and what stops it where it stands has not been sent.
+    pub(crate) fn is_to_be_stopped(&self) -> bool {
+        let sent = |stop: &Stop| if self.is_ours() { stop.aborting } else { stop.is_sent() };
+        self.stop.as_ref().is_some_and(|stop| !sent(stop))
     }
 
     pub(crate) fn owns_run(&self, id: &str) -> bool {

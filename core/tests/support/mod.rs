@@ -212,7 +212,8 @@ impl Lab {
     /// The same with fields of its payload.
     pub fn turn_with(&mut self, token: Token, id: &str, payload: Value, options: TurnOptions) {
         let text = json!({
-            "type": "input", "request_id": format!("r{token}"), "id": id, "payload": payload,
+            "type": "input", "request_id": format!("r{token}"), "id": id, "runtime": runtime(),
+            "payload": payload,
         });
         let command = Command::RunTurn {
             token,

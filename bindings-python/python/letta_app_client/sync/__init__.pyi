@@ -2696,10 +2696,11 @@ class Turn(Face):
                     print("->", name)
         result = turn.result()
 
-    Interrupting a call that waits or iterates (Ctrl-C) stops the turn on the server, at once
-    and for everybody: the engine sends ``abort_message``, or takes the input out of the queue
-    (protocol sections 10 and 15), and sees it through. ``detach`` keeps it going. Dropping the
-    handle stops nothing: the turn goes on to its end unseen.
+    Interrupting a call that waits or iterates (Ctrl-C) stops the turn on the server, at once:
+    the engine sends ``abort_message``, or takes the input out of the queue (protocol sections
+    10 and 15), and sees it through. A run that also answers another turn of this client goes on
+    for that one (see ``abort``). ``detach`` keeps it going. Dropping the handle stops nothing:
+    the turn goes on to its end unseen.
     """
 
     @property
@@ -2743,7 +2744,10 @@ class Turn(Face):
         Sends ``abort_message``, or ``remove_queue_item`` while the input is queued (protocol
         sections 10 and 15), once it is known where the input is. Returns when the turn has ended,
         after ``abort_grace`` seconds at most. An interrupt does not undo the abort. A turn
-        that has already ended is left as it is. With ``check`` a turn that is stopped here does not
+        that has already ended is left as it is. If the server answers another turn of this client
+        together with this one (``merged_with``), only this one ends, and nothing is sent: the last
+        of them is the one that stops the server. What other clients, or ``client.input``, have put
+        into the same run is aborted with it. With ``check`` a turn that is stopped here does not
         raise; one that had ended before raises as ever.
 
         Returns:
