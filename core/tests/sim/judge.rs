@@ -28,6 +28,8 @@ pub struct Judge<'a> {
     pub stopped: &'a BTreeSet<String>,
     /// What the agent has said in a conversation since a message, as it is stored.
     pub stored: &'a dyn Fn(&str, &str) -> Option<String>,
+    /// A stream socket was lost alone, which nobody is told of but the turns of which something is missing.
+    pub lost_streams: bool,
 }
 
 type Commit<'a> = Option<(&'a TurnRecord, &'a InputRecord)>;
@@ -88,7 +90,7 @@ impl Judge<'_> {
         }
         match &outcome.result {
             Ok(result) => self.result(outcome, result, delivery, commit, figures),
-            Err(error) => told_error(outcome, error, commit, figures),
+            Err(error) => self.error(outcome, error, commit, figures),
         }
     }
 
@@ -155,41 +157,42 @@ impl Judge<'_> {
         }
         Ok(())
     }
-}
 
-fn told_error(
-    outcome: &Outcome,
-    error: &Error,
-    commit: Commit<'_>,
-    figures: &mut Figures,
-) -> Result<(), String> {
-    match error.kind() {
-        ErrorKind::TurnInterrupted => {
-            // The server was silent for too long, on a connection that is there.
-            if error.message().contains("no sign of the input") {
+    fn error(
+        &self,
+        outcome: &Outcome,
+        error: &Error,
+        commit: Commit<'_>,
+        figures: &mut Figures,
+    ) -> Result<(), String> {
+        match error.kind() {
+            ErrorKind::TurnInterrupted => {
+                // The server was silent for too long, on a connection that is there.
+                if error.message().contains("no sign of the input") {
+                    figures.limits += 1;
+                    return Ok(());
+                }
+                figures.interrupted += 1;
+                // The client also gives up a turn that can neither be approved nor aborted (section 18).
+                let lost =
+                    commit.is_some_and(|(turn, _)| turn.orphan && (turn.asked || outcome.stopped));
+                if outcome.losses == 0 && !lost && !self.lost_streams {
+                    return Err("no connection was lost".to_owned());
+                }
+            }
+            ErrorKind::Disconnected | ErrorKind::Closed => {
+                figures.not_sent += 1;
+                if commit.is_some() {
+                    return Err("called not sent, but it was committed".to_owned());
+                }
+            }
+            ErrorKind::TurnTimeout | ErrorKind::TurnIdleTimeout | ErrorKind::ApprovalRequired => {
                 figures.limits += 1;
-                return Ok(());
             }
-            figures.interrupted += 1;
-            // The client also gives up a turn that can neither be approved nor aborted (section 18).
-            let lost =
-                commit.is_some_and(|(turn, _)| turn.orphan && (turn.asked || outcome.stopped));
-            if outcome.losses == 0 && !lost {
-                return Err("no connection was lost".to_owned());
-            }
+            _ => return Err("an error for which there was no reason".to_owned()),
         }
-        ErrorKind::Disconnected | ErrorKind::Closed => {
-            figures.not_sent += 1;
-            if commit.is_some() {
-                return Err("called not sent, but it was committed".to_owned());
-            }
-        }
-        ErrorKind::TurnTimeout | ErrorKind::TurnIdleTimeout | ErrorKind::ApprovalRequired => {
-            figures.limits += 1;
-        }
-        _ => return Err("an error for which there was no reason".to_owned()),
+        Ok(())
     }
-    Ok(())
 }
 
 /// A turn that completed says all that its runs said, and has ended so.

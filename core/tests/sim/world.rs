@@ -221,7 +221,7 @@ impl World {
         self.figures.reconnects = self.engine.counters().reconnects;
         let stored = |place: &str, otid: &str| self.server.stored_answer(place, otid);
         let (ledger, stopped) = (&self.server.ledger, &self.program.stopped);
-        let judge = Judge { ledger, stopped, stored: &stored };
+        let judge = Judge { ledger, stopped, stored: &stored, lost_streams: false };
         for outcome in self.program.outcomes() {
             judge.call(outcome, &mut self.figures)?;
             if self.script.steady {

@@ -34,6 +34,8 @@ type Sockets = HashMap<(ConnId, bool), UnboundedSender<Message>>;
 pub struct Hub {
     pub server: Arc<Mutex<Server>>,
     sockets: Arc<Mutex<Sockets>>,
+    /// The connections that have had a stream socket, once for each.
+    streams: Arc<Mutex<Vec<ConnId>>>,
     changed: Arc<Notify>,
 }
 
@@ -47,6 +49,7 @@ impl Hub {
         Self {
             server: Arc::new(Mutex::new(server)),
             sockets: Arc::default(),
+            streams: Arc::default(),
             changed: Arc::default(),
         }
     }
@@ -149,6 +152,7 @@ impl Hub {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let Some(conn) = session else { return };
+        self.streams.lock().unwrap().push(conn);
         self.sockets.lock().unwrap().insert((conn, true), sender);
         self.converse(conn, socket, inbox, true).await;
         self.sockets.lock().unwrap().remove(&(conn, true));
@@ -200,6 +204,13 @@ impl Hub {
         if let Some(cut) = cut {
             sockets.remove(&cut);
         }
+    }
+
+    /// Whether a connection was given another stream socket: that is no loss of the connection, but of what came on
+    /// the one before.
+    pub fn lost_streams(&self) -> bool {
+        let streams = self.streams.lock().unwrap();
+        streams.iter().enumerate().any(|(index, conn)| streams[..index].contains(conn))
     }
 
     /// Ends the TCP connections of all clients, or their stream sockets alone.

@@ -164,7 +164,9 @@ fn tell_kind(
     let reconnects = notes.reconnects;
     let mut figures = Figures { reconnects, losses: struck, ..Figures::default() };
     let stored = |place: &str, otid: &str| server.stored_answer(place, otid);
-    let judge = Judge { ledger: &server.ledger, stopped: &notes.stopped, stored: &stored };
+    let lost_streams = hub.lost_streams();
+    let judge =
+        Judge { ledger: &server.ledger, stopped: &notes.stopped, stored: &stored, lost_streams };
     for outcome in &notes.outcomes {
         judge.call(outcome, &mut figures)?;
         if kind.steady {
