@@ -174,8 +174,10 @@ impl MockServer {
     /// Listens again at the same address.
     #[napi]
     pub fn start_again(&self) -> Result<(), Thrown> {
-        let failed = |error| bad_option("server", "its port to be free", error);
-        self.core.start_again().map_err(failed)
+        self.core.start_again().map_err(|error| {
+            let message = format!("the server cannot start again: {error}");
+            thrown(Error::new(ErrorKind::InvalidOption, message))
+        })
     }
 
     /// Frees the port and ends the server's thread, then calls back.

@@ -66,14 +66,40 @@ it.each<[string, Parameters<typeof leftBehind>[0]]>([
   ["a handler that has the session", (client, session) => client.onState(() => session.usage)],
   ["a handler that has the turn", (client, _, turn) => client.onState(() => turn.status)],
 ])("no client either, with %s", async (_, having) => {
+  expect(await alive(await leftBehind(having))).toBe(0);
+});
+
+/** How many are still there when nobody has them any more. */
+async function alive(left: WeakRef<object>[]): Promise<number> {
   setFlagsFromString("--expose_gc");
   const collect = runInNewContext("gc") as () => void;
-  const left = await leftBehind(having);
-  const alive = () => left.filter((each) => each.deref() !== undefined).length;
-  for (let turns = 0; turns < 20 && alive() > 0; turns++) {
+  const count = () => left.filter((each) => each.deref() !== undefined).length;
+  for (let turns = 0; turns < 20 && count() > 0; turns++) {
     // What was looked at is held until the next turn of the event loop.
     await new Promise(setImmediate);
     collect();
   }
-  expect(alive()).toBe(0);
+  return count();
+}
+
+it("a turn that was cancelled while it was sent, in its session", async () => {
+  const client = await connect((await startMock()).url);
+  const session = await client.session({ agentId: "agent-1" });
+  const cancelled = async () => {
+    const controller = new AbortController();
+    const stop = client.onSend((command) => {
+      if (command.type === "input") controller.abort();
+    });
+    const turn = session.send("?", { signal: controller.signal });
+    stop();
+    const told = await turn.then(
+      () => "a result",
+      (error: Error) => error.name,
+    );
+    expect(told).toBe("AbortError");
+    return new WeakRef<object>(turn);
+  };
+  expect(await alive([await cancelled()])).toBe(0);
+  await session.close();
+  await client.close();
 });

@@ -82,7 +82,7 @@ test("it stops, and listens again at the same address", async ({ mock }) => {
   await mock.close();
   await expect(mock.startAgain()).rejects.toMatchObject({
     code: "invalid_option",
-    message: "server: expected its port to be free, got the server is closed for good",
+    message: "the server cannot start again: the server is closed for good",
   });
 });
 

@@ -179,8 +179,8 @@ export class AppServerClient extends DocumentedClient {
    * connection ends, unless another client follows their conversation. `session.close()` stops those of the session
    * in any case.
    *
-   * What nobody waits for (`send`, detached turns) and is held back for something else than the pause after a turn
-   * is not sent any more. A process warning of type `AppClientUnsentWarning` says how many commands were not sent at
+   * What nobody waits for (`send`, `input`, detached turns) and is held back for something else than the pause after
+   * a turn is not sent any more. A process warning of type `AppClientUnsentWarning` says how many commands were not sent at
    * all (`stats.unsent`).
    */
   close(): Promise<void> {

@@ -65,6 +65,11 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+function tell(outcome: Outcome, { resolve, reject }: Waiting): void {
+  if ("result" in outcome) resolve(outcome.result);
+  else reject(outcome.error);
+}
+
 /** The engine keeps events until they are taken, also for a handle that nobody has any more. */
 const abandoned = new FinalizationRegistry<() => void>((leave) => leave());
 
@@ -231,7 +236,9 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
 
   /** @internal Told what it came to, at once, before those who await it. */
   whenOver(told: Waiting): void {
-    this.#waiting.push(told);
+    const outcome = this.#outcome;
+    if (outcome) tell(outcome, told);
+    else this.#waiting.push(told);
   }
 
   /** @internal Tells what it has used when it ends after it was cancelled, and so rejected without a result. */
@@ -343,9 +350,6 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     else this.#events.end();
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { resolve, reject } of waiting) {
-      if ("result" in outcome) resolve(outcome.result);
-      else reject(outcome.error);
-    }
+    for (const told of waiting) tell(outcome, told);
   }
 }

@@ -19,7 +19,8 @@ CHUNKED = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 async def stop_when_gone(reader: asyncio.StreamReader, turn: letta.Turn) -> None:
     """Stops a turn when its reader goes away, also while the agent says nothing."""
     with contextlib.suppress(OSError):
-        await reader.read()  # a reader sends nothing more, so this ends with the connection
+        while await reader.read(512):  # what else a reader sends is nobody's
+            pass
     await turn.abort()
 
 

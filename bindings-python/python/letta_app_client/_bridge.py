@@ -300,7 +300,7 @@ class Bridge:
         """
         loop = self._loop
         # Where threads block there are no tasks.
-        if loop is None or self._home is not None or not self.is_at_home():
+        if loop is None or self._home is not None or not self.is_at_home() or not loop.admits():
             return
         try:
             for _ in range(TURNS_BEFORE_CLOSE):

@@ -108,8 +108,8 @@ class AppServerClient(Commands):
     later: nothing of it reaches the server.
 
     What only sends, and waits for nothing (``input``, ``send``, ``Terminal.write`` …), may also be
-    called in threads that run no event loop. All else is refused there with ``WrongLoop``, also
-    ``send_turn`` and ``Session.send``, whose turn is to be waited for on the loop.
+    called in threads that run no event loop. What is to be waited for is refused there with
+    ``WrongLoop``, also ``send_turn`` and ``Session.send``.
     """
 
     def __init__(self, native: _native.Connection) -> None:

@@ -19,9 +19,8 @@ SENTENCES: Mapping[str, tuple[tuple[str, str], ...]] = {
         (
             (
                 "What only sends, and waits for nothing (``input``, ``send``, ``Terminal.write``"
-                " …), may also be called in threads that run no event loop. All else is refused"
-                " there with ``WrongLoop``, also ``send_turn`` and ``Session.send``, whose turn is"
-                " to be waited for on the loop."
+                " …), may also be called in threads that run no event loop. What is to be waited"
+                " for is refused there with ``WrongLoop``, also ``send_turn`` and ``Session.send``."
             ),
             "",
         ),
