@@ -278,3 +278,11 @@ it("stops waiting when the signal says so", async () => {
   mock.push({ type: "list_models_response", request_id, success: true, entries: [] });
   expect(await startRuntime(client)).toHaveProperty("agent_id", "agent-1");
 });
+
+it("leaves out what is undefined", async () => {
+  const mock = await startMock();
+  const client = await connected(mock);
+  await client.runtimeStart({ agent_id: "agent-1", cwd: undefined, request_id: undefined });
+  const [start] = mock.receivedOf("runtime_start");
+  expect(Object.keys(start ?? {}).sort()).toEqual(["agent_id", "request_id", "type"]);
+});

@@ -2,18 +2,21 @@
 
 import { runInNewContext } from "node:vm";
 import {
+  AppServerClient,
   type AppServerClientOptions,
   type Batch,
   type BatchProgress,
+  Disconnected,
   type MapOptions,
   map,
   type Prompt,
+  Session,
   type StructuredResult,
   type TurnResult,
   tool,
 } from "@letta/app-client-native";
 import type { ScriptedTurn, ScriptOptions } from "@letta/app-client-native/testing";
-import { expect, expectTypeOf, it } from "vitest";
+import { expect, expectTypeOf, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
 import { connected, nextWarning, rejection, startMock } from "./helpers.js";
 
@@ -319,4 +322,92 @@ it("ends when a turn would where the server is gone", async () => {
   const kinds = batch.items.flatMap(({ error }) => (error ? [error.name] : []));
   expect(kinds.length).toBeGreaterThanOrEqual(27);
   expect(new Set(kinds.slice(2))).toEqual(new Set(["Disconnected"]));
+});
+
+/** The connection is lost just before the call of this number of a method. */
+function cutBefore<Name extends string>(
+  { mock, client }: Awaited<ReturnType<typeof started>>,
+  owner: Record<Name, (...given: never[]) => unknown>,
+  name: Name,
+  number = 1,
+) {
+  const plain = owner[name] as (...given: unknown[]) => unknown;
+  let calls = 0;
+  const spy = vi.spyOn(owner as Record<string, () => unknown>, name);
+  spy.mockImplementation(async function (this: unknown, ...given: unknown[]) {
+    calls += 1;
+    if (calls === number) {
+      const lost = new Promise<void>((resolve) => {
+        const off = client.onState((state) => {
+          if (state !== "reconnecting") return;
+          off();
+          resolve();
+        });
+      });
+      mock.cutConnections();
+      await lost;
+    }
+    return plain.apply(this, given);
+  } as () => unknown);
+  onTestFinished(() => spy.mockRestore());
+}
+
+it.each([
+  [Session.prototype, "run"],
+  [AppServerClient.prototype, "runtimeStart"],
+  [AppServerClient.prototype, "sync"],
+])("sends what was not sent for want of a connection on the next: %#", async (owner, name) => {
+  const world = await started([{ text: "yes" }]);
+  cutBefore(world, owner as unknown as Record<string, () => unknown>, name);
+  const { items } = await map(world.client, ["a"], { agents: ["agent-1"], cwd: "/" });
+  expect(items).toMatchObject([{ result: { text: "yes" } }]);
+  expect(asked(world.mock)).toHaveLength(1);
+  // The others are the conversation that is started again on the next connection.
+  const starts = world.mock.receivedOf("runtime_start");
+  expect(starts.filter((start) => !("conversation_id" in start))).toHaveLength(1);
+});
+
+it("does not ask again when a second turn was not sent", async () => {
+  const { mock, client } = await started([{ text: "no result" }]);
+  const outputSchema = z.object({ n: z.number() });
+  let inputs = 0;
+  const spy = vi.spyOn(client, "sendTurn");
+  const plain = AppServerClient.prototype.sendTurn;
+  spy.mockImplementation((...given) => {
+    inputs += 1;
+    if (inputs === 2) {
+      throw new Disconnected("lost", { retryable: true, willReconnect: true });
+    }
+    return plain.apply(client, given);
+  });
+  const { items } = await map(client, ["a"], { agents: ["agent-1"], outputSchema });
+  expect(items).toMatchObject([{ error: { name: "Disconnected", retryable: false } }]);
+  expect(asked(mock)).toHaveLength(1);
+});
+
+it("starts no conversation for a prompt that cannot be sent", async () => {
+  const { mock, client } = await started([{ text: "yes" }]);
+  const part = [{ type: "text", txt: "?" }];
+  const wrong = [Number.NaN, null, 7, part] as unknown as Prompt[];
+  for (const outputSchema of [undefined, z.object({ n: z.number() })]) {
+    const settings = outputSchema ? { agents, outputSchema } : { agents };
+    const { items } = await map(client, wrong, settings as MapOptions);
+    expect(items.map(({ error }) => error?.name)).toEqual(Array(4).fill("InvalidCommand"));
+    expect(mock.receivedOf("runtime_start")).toEqual([]);
+  }
+  const { items } = await map(client, wrong, { agents });
+  // In the words of a session.
+  const session = await client.session({ agentId: "agent-1" });
+  for (const { prompt, error } of items) {
+    const told = (await rejection(session.run(prompt))) as Error;
+    expect(error?.message).toBe(told.message);
+  }
+});
+
+it("refuses a client that is closed", async () => {
+  const { client } = await started([{ text: "yes" }]);
+  await client.close();
+  for (const some of [["a"], []]) {
+    expect(await rejection(map(client, some, { agents }))).toHaveProperty("name", "ClientClosed");
+  }
 });

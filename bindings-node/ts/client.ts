@@ -365,9 +365,10 @@ export class AppServerClient extends DocumentedClient {
     return this.#approvers.add(handler, checkedOptions(options, APPROVAL_NAMES).runtime);
   }
 
-  /** @internal Refuses what `runtimeStart` would, before it is sent. */
-  checkStart(fields: object): void {
-    const text = commandText(typed("runtime_start", fields));
+  /** @internal Refuses what the method of this command would, before it is sent. */
+  checkCommand(type: "runtime_start" | "input", fields: object): void {
+    this.#sending.checkOpen();
+    const text = commandText(typed(type, fields));
     translated(() => this.#native.checkCommand(text));
   }
 

@@ -10,7 +10,7 @@ import {
 } from "./batch.js";
 import { check, checkedOptions, type NamesOf, show } from "./checks.js";
 import type { AppServerClient } from "./client.js";
-import { AbortError, InvalidOption } from "./errors.js";
+import { AbortError, Disconnected, InvalidOption } from "./errors.js";
 import { opening, SESSION_NAMES, type SessionOptions } from "./opening.js";
 import { checkedSignal } from "./options.js";
 import {
@@ -19,8 +19,9 @@ import {
   outputJsonSchema as writtenSchema,
 } from "./outputschema.js";
 import { hold, letGo } from "./pending.js";
+import { promptPayload } from "./prompts.js";
 import type { TurnResult } from "./results.js";
-import type { Prompt, Session } from "./session.js";
+import { type Prompt, Session } from "./session.js";
 import { onAbort } from "./signals.js";
 import type { StructuredResult } from "./structured.js";
 import { clearTimeout, setTimeout } from "./timers.js";
@@ -87,7 +88,8 @@ const FOREVER_MS = 2 ** 31 - 1;
  * for each prompt, in the order of the prompts. A prompt that fails, as `Session.run` does or because its
  * conversation cannot be started, becomes an item with an `error`; the others go on, unless `check` says
  * otherwise. While the client is reconnecting no further prompts begin; this lasts for at most
- * `recoverTimeoutMs`.
+ * `recoverTimeoutMs`. A prompt that meets the loss of the connection before it was sent waits as well. For a
+ * prompt that cannot be sent no conversation is started.
  *
  * ```ts
  * const batch = await map(client, ["a", "b", "c"], { agents: ["agent-1", "agent-2"], limit: 2 });
@@ -102,7 +104,8 @@ const FOREVER_MS = 2 ** 31 - 1;
  * stop. It rejects with {@link InvalidOption} before anything is sent where that is possible, because the
  * options are the same for all prompts; whatever is already running is stopped then. It rejects with
  * {@link InvalidCommand}, before anything is sent, for a `mode` or `fields` with which no conversation could be
- * started.
+ * started; and with {@link ClientClosed} if the client is closed. If it is closed or gives up connecting
+ * meanwhile, the items of the other prompts have the error.
  */
 export function map<const Schema extends OutputSchema>(
   client: AppServerClient,
@@ -165,7 +168,6 @@ class Mapping {
     for (let index = this.#begun++; index < this.#prompts.length; index = this.#begun++) {
       const prompt = this.#prompts[index] as Prompt;
       const agentId = this.#options.agents[index % this.#options.agents.length] as string;
-      await this.#whileReconnecting();
       let item: BatchItem;
       try {
         item = { prompt, agentId, result: await this.#ask(prompt, agentId) };
@@ -186,16 +188,37 @@ class Mapping {
   }
 
   /**
-   * A prompt would fail at once while a lost connection is opened again, and so would all behind it. All together wait
-   * no longer than a turn would.
+   * Begins once there is a connection, and again where it was lost before anything was sent: no longer than it would
+   * wait for one.
    */
-  async #whileReconnecting(): Promise<void> {
+  readonly #patiently = async <T>(begin: () => Promise<T>): Promise<T> => {
+    let refusedAt: number | undefined;
+    for (;;) {
+      const isOver = await this.#whileReconnecting();
+      try {
+        return await begin();
+      } catch (error) {
+        refusedAt ??= performance.now();
+        const goesOn = isOver && performance.now() - refusedAt < this.#patienceMs;
+        if (!(goesOn && error instanceof Disconnected && error.retryable)) throw error;
+      }
+    }
+  };
+
+  get #patienceMs(): number {
+    return this.#options.recoverTimeoutMs ?? RECOVER_MS;
+  }
+
+  /**
+   * A prompt would fail at once while a lost connection is opened again, and so would all behind it. All together wait
+   * no longer than a turn would. Resolves with whether it is over.
+   */
+  async #whileReconnecting(): Promise<boolean> {
     const { signal } = this.#stop;
-    const limit = this.#options.recoverTimeoutMs ?? RECOVER_MS;
     while (this.#client.state === "reconnecting" && !signal.aborted) {
       this.#lostAt ??= performance.now();
-      const left = limit - (performance.now() - this.#lostAt);
-      if (left <= 0) return;
+      const left = this.#patienceMs - (performance.now() - this.#lostAt);
+      if (left <= 0) return false;
       let offs: (() => void)[] = [];
       hold();
       await new Promise<void>((resolve) => {
@@ -207,22 +230,40 @@ class Mapping {
       for (const off of offs) off();
     }
     this.#lostAt = undefined;
+    return !signal.aborted;
   }
 
   async #ask(prompt: Prompt, agentId: string): Promise<TurnResult> {
-    const { outputSchema, outputJsonSchema } = this.#options as StructuredMapOptions<OutputSchema>;
     const { signal } = this.#stop;
-    const session = await this.#client.session({
-      ...sessionOptions(this.#options),
-      agentId,
-      signal,
-    });
+    if (!signal.aborted) this.#checkPrompt(prompt, agentId);
+    const options = { ...sessionOptions(this.#options), agentId, signal };
+    const session = await Session.open(this.#client, options, this.#patiently);
     try {
-      return outputSchema === undefined
-        ? await session.run(prompt, { signal })
-        : await session.run(prompt, { outputSchema, outputJsonSchema, signal });
+      return await this.#patiently(() => this.#run(session, prompt));
     } finally {
       this.#leave(session);
+    }
+  }
+
+  /** Refuses what a session would, before a conversation is started for it. */
+  #checkPrompt(prompt: Prompt, agent: string): void {
+    // Every agent has a conversation of that name.
+    const runtime = { agent_id: agent, conversation_id: "default" };
+    this.#client.checkCommand("input", { runtime, payload: promptPayload(prompt) });
+  }
+
+  async #run(session: Session, prompt: Prompt): Promise<TurnResult> {
+    const { outputSchema, outputJsonSchema } = this.#options as StructuredMapOptions<OutputSchema>;
+    const { signal } = this.#stop;
+    if (outputSchema === undefined) return await session.run(prompt, { signal });
+    const before = session.prompts;
+    try {
+      return await session.run(prompt, { outputSchema, outputJsonSchema, signal });
+    } catch (error) {
+      // Of the second turn: there was a first, which must not be asked again.
+      if (!(error instanceof Disconnected) || session.prompts - before < 2) throw error;
+      const { reason, closeCode, willReconnect, hint } = error;
+      throw new Disconnected(reason, { closeCode, willReconnect, hint });
     }
   }
 
@@ -267,7 +308,7 @@ function checkedSessions(
 ): void {
   const { agents, outputSchema, outputJsonSchema } = options;
   for (const agentId of new Set(agents)) {
-    client.checkStart(opening({ ...sessionOptions(options), agentId }).start);
+    client.checkCommand("runtime_start", opening({ ...sessionOptions(options), agentId }).start);
   }
   if (outputSchema !== undefined) writtenSchema(outputSchema, outputJsonSchema);
 }

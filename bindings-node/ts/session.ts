@@ -18,7 +18,7 @@ import {
   type RunTurnOptions,
 } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
-import { checkedPrompt } from "./prompts.js";
+import { promptPayload } from "./prompts.js";
 import type * as wire from "./protocol.js";
 import type { Reading } from "./reading.js";
 import { refused } from "./refused.js";
@@ -56,6 +56,7 @@ export class Session {
   #cwd: string | undefined;
   #cwdIgnored = false;
   #closed = 0;
+  #prompts = 0;
   readonly #decided = new Decided();
   #usage = noUsage();
   #given: Kept = {};
@@ -79,17 +80,22 @@ export class Session {
     this.#turns = turns;
   }
 
-  /** @internal */
-  static async open(client: AppServerClient, options: SessionOptions): Promise<Session> {
+  /** @internal `take` takes each step: what was sent is not sent again. */
+  static async open(
+    client: AppServerClient,
+    options: SessionOptions,
+    take: <T>(step: () => Promise<T>) => Promise<T> = (step) => step(),
+  ): Promise<Session> {
     const { start, turns, set, given, signal } = opening(options);
-    const response = await client.runtimeStart(start, { signal });
+    const response = await take(() => client.runtimeStart(start, { signal }));
     if (!response.success || !response.runtime) throw refused(response);
     const session = new Session(client, response.runtime, start, turns);
     session.#given = given;
     session.#hold(set.handler);
-    if (typeof start.cwd === "string") {
+    const { cwd } = start;
+    if (typeof cwd === "string") {
       try {
-        await session.#look(start.cwd, { signal });
+        await take(() => session.#look(cwd, { signal }));
       } catch (error) {
         await session.close();
         throw error;
@@ -209,7 +215,13 @@ export class Session {
     return this.#begin(this.#command(prompt), options);
   }
 
+  /** @internal How many prompts it has sent, or tried to. */
+  get prompts(): number {
+    return this.#prompts;
+  }
+
   #begin(command: RunTurnCommand, options: RunTurnOptions): Turn {
+    this.#prompts += 1;
     const turn = this.#client.sendTurn(command, this.#settings(options));
     this.#tools.context = new Context();
     this.#open.add(turn);
@@ -371,14 +383,10 @@ export class Session {
   }
 
   #command(prompt: Prompt, scopes?: string[]): RunTurnCommand {
-    const message = { role: "user" as const, content: checkedPrompt(prompt) };
+    const payload = promptPayload(prompt);
     return {
       runtime: this.runtime,
-      payload: {
-        kind: "create_message",
-        messages: [message],
-        ...(scopes && { external_tool_scope_ids: scopes }),
-      },
+      payload: { ...payload, ...(scopes && { external_tool_scope_ids: scopes }) },
     };
   }
 

@@ -33,13 +33,20 @@ export type AppServerRequestCommandWithId = AppServerRequestCommand & { request_
 /** The fields of a command besides its type. */
 export type AppServerRequestBody = Record<string, unknown> & { request_id?: string };
 
+/** Optional fields may be `undefined`, which is left out when a command is sent. */
+export type Lenient<Command> = {
+  [Name in keyof Command]: object extends Pick<Command, Name>
+    ? Command[Name] | undefined
+    : Command[Name];
+};
+
 /** A command's fields, without the type and with an optional id. */
-export type Body<Command> = Omit<Command, "type" | "request_id"> & {
+export type Body<Command> = Lenient<Omit<Command, "type" | "request_id">> & {
   request_id?: string | undefined;
 };
 
 /** The fields of a command that has no id. */
-export type Fields<Command> = Omit<Command, "type">;
+export type Fields<Command> = Lenient<Omit<Command, "type">>;
 
 /** What `request` takes behind a type: the fields, which may be left out when none is required, and options. */
 export type RequestArguments<TType extends AnsweredType, TOptions> =

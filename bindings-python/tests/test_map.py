@@ -108,13 +108,20 @@ async def test_one_that_fails_leaves_the_others_alone(
     assert repr(batch) == "<Batch of 3, 1 failed>"
 
 
-async def test_a_conversation_that_does_not_start_is_an_error_of_its_own() -> None:
-    with MockServer() as mock:
-        async with letta.connect(mock.url) as client:
-            await client.close()
-            batch = await letta.map(client, ["a", "b"], agents=["x"])
-    assert [type(item.error) for item in batch] == [letta.ClientClosed] * 2
-    assert [item.text for item in batch] == ["", ""]
+async def test_where_the_client_is_closed_meanwhile_the_items_have_the_error(
+    mock: MockServer,
+) -> None:
+    async with letta.connect(mock.url) as client, anyio.create_task_group() as group:
+
+        def close(done: int, _total: int) -> None:
+            if done == 1:
+                group.start_soon(client.close)
+
+        batch = await letta.map(client, ["?"] * 30, agents=["x"], limit=1, progress=close)
+    kinds = [type(item.error) for item in batch if item.error is not None]
+    assert len(kinds) >= 27
+    assert set(kinds[1:]) == {letta.ClientClosed}
+    assert batch[29].text == ""
 
 
 async def test_the_first_error_stops_all_when_checked(
@@ -377,3 +384,116 @@ async def test_where_the_server_is_gone_it_ends_when_a_turn_would(mock: MockServ
     kinds = [type(item.error) for item in batch if item.error is not None]
     assert len(kinds) >= 27
     assert set(kinds[2:]) == {letta.Disconnected}
+
+
+async def lose_connection(mock: MockServer, client: letta.AppServerClient) -> None:
+    """Ends the connection, and waits until the client knows."""
+    lost = anyio.Event()
+
+    def look(state: str, _error: object) -> None:
+        if state == "reconnecting":
+            lost.set()
+
+    remove = client.on_state(look)
+    mock.cut_connections()
+    await lost.wait()
+    remove()
+
+
+def cut_once(monkeypatch: pytest.MonkeyPatch, mock: MockServer, name: str) -> None:
+    """The connection is lost just before the first call of a method."""
+    owner: Any = letta.Session if hasattr(letta.Session, name) else letta.AppServerClient
+    plain = getattr(owner, name)
+    calls: list[object] = []
+
+    async def cut(self: Any, *args: Any, **given: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 1:
+            client = self.client if isinstance(self, letta.Session) else self
+            await lose_connection(mock, client)
+        return await plain(self, *args, **given)
+
+    monkeypatch.setattr(owner, name, cut)
+
+
+@pytest.mark.parametrize("name", ["run", "runtime_start", "sync"])
+async def test_what_was_not_sent_for_want_of_a_connection_is_sent_on_the_next(
+    mock: MockServer, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    cut_once(monkeypatch, mock, name)
+    with anyio.fail_after(10):
+        async with letta.connect(mock.url) as client:
+            batch = await letta.map(client, ["a"], agents="agent-1", cwd="/", limit=1)
+    assert [item.text for item in batch] == ["Hello world"]
+    assert len(agents(mock)) == 1 + (name != "runtime_start")
+    assert len(asked(mock)) == 1
+    # The others are the conversation that is started again on the next connection.
+    started = [frame for frame in mock.received if frame.type == "runtime_start"]
+    assert len([frame for frame in started if "conversation_id" not in frame.raw]) == 1
+
+
+async def test_a_second_turn_that_was_not_sent_does_not_ask_the_first_again(
+    scripted: Callable[..., MockServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mock = scripted(script.turn("no result"))
+    plain = letta.Session._asked
+    turns: list[object] = []
+
+    async def cut(self: letta.Session, *args: Any, **given: Any) -> Any:
+        turns.append(args)
+        if len(turns) == 2:
+            await lose_connection(mock, self.client)
+        return await plain(self, *args, **given)
+
+    monkeypatch.setattr(letta.Session, "_asked", cut)
+    with anyio.fail_after(10):
+        async with letta.connect(mock.url) as client:
+            batch = await letta.map(client, ["a"], agents="agent-1", output_type=dict[str, int])
+    error = batch[0].error
+    assert isinstance(error, letta.Disconnected)
+    assert not error.retryable
+    assert len(turns) == 2
+    assert len(asked(mock)) == 1
+
+
+async def test_where_no_connection_comes_in_time_the_item_has_the_error(mock: MockServer) -> None:
+    rules = letta.Reconnect(base=36_000, cap=36_000)
+    async with letta.connect(mock.url, reconnect=rules) as client:
+        await lose_connection(mock, client)
+        with anyio.fail_after(10):
+            batch = await letta.map(client, ["a", "b"], agents="agent-1", recover_timeout=0.1)
+    assert [type(error) for error in batch.errors] == [letta.Disconnected] * 2
+    assert agents(mock) == []
+
+
+@pytest.mark.parametrize("output_type", [None, dict[str, int]])
+async def test_a_prompt_that_cannot_be_sent_starts_no_conversation(
+    mock: MockServer, output_type: Any
+) -> None:
+    wrong: list[Any] = [math.nan, None, 7, [{"type": "text", "txt": "?"}], [{"text": object()}]]
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(client, wrong, agents="agent-1", output_type=output_type)
+        assert agents(mock) == []
+        # In the words of a session.
+        session = await client.session(agent_id="agent-1")
+        for prompt, error in zip(wrong, batch.errors, strict=True):
+            with pytest.raises(letta.InvalidCommand) as told:
+                await session.run(prompt)
+            assert str(error) == str(told.value)
+    assert len(agents(mock)) == 1
+
+
+async def test_a_prompt_that_can_be_read_once_is_sent_whole(mock: MockServer) -> None:
+    parts: Any = iter([{"type": "text", "text": "?"}])
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(client, [parts], agents="agent-1")
+    assert batch.errors == ()
+    assert [content for content, _ in asked(mock)] == [[{"type": "text", "text": "?"}]]
+
+
+@pytest.mark.parametrize("prompts", [["a", "b"], []])
+async def test_a_closed_client_is_refused(mock: MockServer, prompts: list[str]) -> None:
+    async with letta.connect(mock.url) as client:
+        pass
+    with pytest.raises(letta.ClientClosed):
+        await letta.map(client, prompts, agents="agent-1")

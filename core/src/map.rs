@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::background;
 use crate::batch::{Batch, BatchItem, Progress, checked, collected};
@@ -13,7 +13,8 @@ use crate::check::Check;
 use crate::client::{Client, command};
 use crate::engine::TurnResult;
 use crate::error::{Error, ErrorKind};
-use crate::session::{Prompt, SessionOptions};
+use crate::router::gone;
+use crate::session::{DEFAULT, Prompt, SessionOptions};
 use crate::state::State;
 
 /// How many turns run at once unless you say otherwise.
@@ -87,7 +88,8 @@ impl MapOptions {
 /// `runtime_start` and `input`, as [`Client::session`] and [`crate::Session::run`] do; a prompt that fails does
 /// not hold up the others, unless [`MapOptions::check`] says otherwise. While the client is reconnecting no
 /// further prompts begin, for at most as long as a turn waits for the next connection
-/// ([`TurnOptions::recover_timeout`](crate::TurnOptions)).
+/// ([`TurnOptions::recover_timeout`](crate::TurnOptions)); a prompt that meets the loss of the connection before it
+/// was sent waits as well.
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -121,9 +123,11 @@ impl MapOptions {
 /// # Errors
 ///
 /// [`ErrorKind::InvalidOption`] if there are no agents, the limit is 0, or options of a conversation have
-/// unusable values, and [`ErrorKind::InvalidCommand`] for a mode or other fields with which none could be started;
-/// nothing has been sent then. The errors of prompts are in [`BatchItem::result`]; with
-/// [`MapOptions::check`] the first of them is returned.
+/// unusable values, [`ErrorKind::InvalidCommand`] for a mode or other fields with which none could be started,
+/// and [`ErrorKind::Closed`] if the client is closed; nothing has been sent then. The errors of prompts are in
+/// [`BatchItem::result`], also where the client is closed or gives up connecting meanwhile; with
+/// [`MapOptions::check`] the first of them is returned. For a prompt that cannot be sent no conversation is
+/// started.
 ///
 /// # Cancel safety
 ///
@@ -144,13 +148,19 @@ pub async fn map<P: Into<Prompt>>(
     if limit == 0 {
         return invalid("limit: expected a number above zero, got 0");
     }
+    if client.state() == State::Closed {
+        return Err(gone());
+    }
     let prompts: Vec<Prompt> = prompts.into_iter().map(Into::into).collect();
     let total = prompts.len();
     let asked = asked(client, prompts, &agents, &*open)?;
     let outage = &Outage::default();
     let runs =
         asked.into_iter().enumerate().map(|(index, (prompt, agent_id, options))| async move {
-            let result = ask(client, outage, prompt.clone(), options).await;
+            let result = match check_prompt(client, &agent_id, &prompt) {
+                Ok(()) => ask(client, outage, prompt.clone(), options).await,
+                Err(error) => Err(error),
+            };
             (index, BatchItem { prompt, agent_id, result })
         });
     let running = stream::iter(runs).buffer_unordered(limit);
@@ -184,14 +194,34 @@ fn check_start(client: &Client, fields: Value) -> Result<(), Error> {
     connection.check_command(&command("runtime_start", fields)?, Check::Documented(&[]))
 }
 
+/// Refuses what [`crate::Session::run`] would, before a conversation is started for it.
+fn check_prompt(client: &Client, agent: &str, prompt: &Prompt) -> Result<(), Error> {
+    // Every agent has a conversation of that name.
+    let runtime = json!({ "agent_id": agent, "conversation_id": DEFAULT });
+    let fields = json!({ "runtime": runtime, "payload": prompt.payload() });
+    client.shared_connection().check_command(&command("input", fields)?, Check::Documented(&[]))
+}
+
 async fn ask(
     client: &Client,
     outage: &Outage,
     prompt: Prompt,
     options: SessionOptions,
 ) -> Result<TurnResult, Error> {
-    outage.wait(client, options.patience()).await;
-    client.session(options).await?.run(prompt).await
+    let limit = options.patience();
+    // Step by step: what was sent is not sent again because the next step was not.
+    let (mut session, wanted) =
+        outage.patiently(client, limit, || client.started(options.clone())).await?;
+    if let Some(wanted) = wanted {
+        let cwd = outage.patiently(client, limit, || session.directory()).await?;
+        session.settle_in(cwd, &wanted);
+    }
+    outage.patiently(client, limit, || session.run(prompt.clone())).await
+}
+
+/// Whether nothing was sent, because the connection was lost just before, and there will be another.
+fn is_unsent(error: &Error) -> bool {
+    error.kind() == ErrorKind::Disconnected && error.retryable()
 }
 
 /// Since when there has been no connection, as far as the prompts of one `map` have seen.
@@ -199,9 +229,30 @@ async fn ask(
 struct Outage(Mutex<Option<Instant>>);
 
 impl Outage {
+    /// Begins once there is a connection, and again where it was lost before anything was sent: no longer than it
+    /// would wait for one.
+    async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+        &self,
+        client: &Client,
+        limit: Duration,
+        begin: impl Fn() -> F,
+    ) -> Result<T, Error> {
+        let mut refused = None;
+        loop {
+            let is_over = self.wait(client, limit).await;
+            match begin().await {
+                Err(error)
+                    if is_over
+                        && is_unsent(&error)
+                        && refused.get_or_insert_with(Instant::now).elapsed() < limit => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Waits while a lost connection is being opened again, but all prompts together no longer than a turn would: each
-    /// would fail at once, and so would all behind it.
-    async fn wait(&self, client: &Client, limit: Duration) {
+    /// would fail at once, and so would all behind it. Returns whether it is over.
+    async fn wait(&self, client: &Client, limit: Duration) -> bool {
         let mut events = None;
         while client.state() == State::Reconnecting {
             let since = *self.since().get_or_insert_with(Instant::now);
@@ -212,14 +263,15 @@ impl Outage {
                 continue;
             };
             if left.is_zero() {
-                return;
+                return false;
             }
             tokio::select! {
-                event = events.next() => if event.is_none() { return },
-                _ = background::after(left) => return,
+                event = events.next() => if event.is_none() { return false },
+                _ = background::after(left) => return false,
             }
         }
         *self.since() = None;
+        true
     }
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
 use letta_app_client::{
-    Approvals, Client, ConnectOptions, ErrorKind, MapOptions, Reconnect, State, Tool, ToolContext,
-    TurnOptions, map,
+    Approvals, Client, ConnectOptions, Error, ErrorKind, MapOptions, Prompt, Reconnect, Resend,
+    SessionOptions, State, Tool, ToolContext, TurnOptions, map,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Barrier, Notify};
@@ -273,4 +273,59 @@ async fn without_agents_or_room_nothing_is_sent() {
     let nothing: [&str; 0] = [];
     let batch = map(&client, nothing, MapOptions::agents(["a"])).await.unwrap();
     assert!(batch.items.is_empty());
+}
+
+#[tokio::test]
+async fn a_prompt_that_cannot_be_sent_starts_no_conversation() {
+    let (server, client) = connected(vec![ScriptedTurn::text(["done"])]).await;
+    let part = json!([{ "type": "text", "txt": "?" }]);
+    let prompts = [json!("a"), json!(7), Value::Null, part.clone()].map(Prompt::from);
+    let batch = map(&client, prompts, MapOptions::agents(["agent-1"])).await.unwrap();
+    let kinds: Vec<_> =
+        batch.items.iter().map(|item| item.result.as_ref().err().map(Error::kind)).collect();
+    let refused = Some(ErrorKind::InvalidCommand);
+    assert_eq!(kinds, [None, refused, refused, refused]);
+    assert_eq!(received(&server, "runtime_start").len(), 1);
+    // In the words of a session.
+    let session = client.session(SessionOptions::agent("agent-1")).await.unwrap();
+    let told = session.run(part).await.unwrap_err();
+    assert_eq!(batch.items[3].result.as_ref().unwrap_err().to_string(), told.to_string());
+}
+
+#[tokio::test]
+async fn a_closed_client_is_refused() {
+    let (_server, client) = connected(vec![ScriptedTurn::text(["done"])]).await;
+    client.close().await;
+    for prompts in [vec!["a", "b"], vec![]] {
+        let error = map(&client, prompts, MapOptions::agents(["agent-1"])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_sent_because_the_connection_was_lost_is_sent_on_the_next() {
+    let turn = ScriptedTurn { delay_ms: 4, ..ScriptedTurn::text(["done"]) };
+    let (server, client) = connected(vec![turn]).await;
+    let cut = Arc::clone(&server);
+    let turns = TurnOptions { resend: Some(Resend::Never), ..TurnOptions::default() };
+    let options = MapOptions::agents(["agent-1", "agent-2"])
+        .limit(16)
+        .sessions(move |options| options.turns(turns.clone()))
+        .progress(move |progress| {
+            if progress.done.is_multiple_of(25) {
+                cut.cut_connections();
+            }
+        });
+    let prompts = (0..300).map(|number| number.to_string());
+    let batch = timeout(6 * SOON, map(&client, prompts, options)).await.unwrap().unwrap();
+    let errors = batch.items.iter().filter_map(|item| item.result.as_ref().err());
+    let unsent: Vec<_> = errors
+        .filter(|error| error.kind() == ErrorKind::Disconnected && error.retryable())
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(unsent, Vec::<String>::new());
+    let mut asked = HashSet::new();
+    for input in received(&server, "input") {
+        assert!(asked.insert(input["payload"]["messages"][0]["content"].to_string()), "{input}");
+    }
 }

@@ -118,6 +118,13 @@ export async function uses(url: string): Promise<void> {
 
   // @ts-expect-error The server would answer this mode with silence.
   await client.runtimeStart({ agent_id: "a", mode: "yolo" });
+  // What may be there or not goes as it is.
+  const cwd: string | undefined = url || undefined;
+  await client.runtimeStart({ agent_id: "a", cwd, mode: undefined });
+  await client.request("runtime_start", { agent_id: cwd, request_id: undefined });
+  await client.cron.runs({ task_id: "t", limit: cwd?.length });
+  // @ts-expect-error What has to be there may not.
+  await client.sync({ runtime: undefined });
   // @ts-expect-error A runtime has two parts.
   await client.sync({ runtime: { agent_id: "a" } });
 

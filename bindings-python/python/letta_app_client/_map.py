@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._batch import Batch, BatchItem, kept
-from ._checks import expect, expect_prompts, expect_texts, kind_of
+from ._checks import expect, expect_prompt, expect_prompts, expect_texts, kind_of
 from ._limits import grace
 from ._loops import Completion
 from ._progress import Progress
@@ -16,9 +16,9 @@ from ._prompt import Prompt
 from ._settings import checked
 from ._unpack import Unpack
 from .client import AppServerClient
-from .errors import InvalidOption, LettaAppError
+from .errors import Disconnected, InvalidOption, LettaAppError
 from .results import TurnResult
-from .session import MapSettings, Session
+from .session import MapSettings, Session, input_payload
 from .tools import ToolSet
 
 if TYPE_CHECKING:
@@ -85,7 +85,9 @@ async def map(
     first prompt goes to the first agent, the second to the second, and so on. Resolves when the
     last turn has ended. Cancelling stops every turn that is running, and starts no more. The
     conversations stay on the server. While the client is reconnecting, no further prompts begin;
-    this lasts for at most ``recover_timeout`` seconds.
+    this lasts for at most ``recover_timeout`` seconds. A prompt that meets the loss of the
+    connection before it was sent waits as well. For a prompt that cannot be sent no conversation
+    is started.
 
     Args:
         client: A client that is connected.
@@ -108,6 +110,8 @@ async def map(
             sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
+        ClientClosed: The client is closed. If it is closed or gives up connecting meanwhile, the
+            items of the other prompts have the error.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
             that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
             ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
@@ -226,7 +230,6 @@ class _Mapping:
         try:
             while not self._stopped and (following := next(queue, None)) is not None:
                 index, prompt = following
-                await self._while_reconnecting()
                 self._items[index] = await self._item(index, prompt)
                 self._progress.step()
             if len(self._items) == len(self._prompts):
@@ -241,15 +244,31 @@ class _Mapping:
             if self._stopped and not self._running:
                 self._ended.set_result(None)
 
-    async def _while_reconnecting(self) -> None:
-        """A prompt would fail at once then, and so would all behind it."""
+    async def _patiently(self, begin: Callable[[], Awaitable[T]]) -> T:
+        """Begins once there is a connection, and again where it was lost before anything was sent.
+
+        No longer than it would wait for one.
+        """
+        refused_at = None
+        while True:
+            is_over = await self._while_reconnecting()
+            try:
+                return await begin()
+            except Disconnected as error:
+                now = time.monotonic()
+                refused_at = now if refused_at is None else refused_at
+                if not (is_over and error.retryable and now - refused_at < self._patience):
+                    raise
+
+    async def _while_reconnecting(self) -> bool:
+        """A prompt would fail at once then, and so would all behind it. Returns if it is over."""
         while self._client.state == "reconnecting":
             # All prompts together wait no longer than a turn would.
             now = time.monotonic()
             self._lost_at = now if self._lost_at is None else self._lost_at
             left = self._patience - (now - self._lost_at)
             if left <= 0:
-                return
+                return False
             changed = self._loop.completion()
 
             def look(*_: object, changed: Completion = changed) -> None:
@@ -264,6 +283,7 @@ class _Mapping:
                 cancel()
                 remove()
         self._lost_at = None
+        return True
 
     async def _item(self, index: int, prompt: Prompt) -> BatchItem[Any]:
         agent = self._agents[index % len(self._agents)]
@@ -278,14 +298,35 @@ class _Mapping:
         return BatchItem(prompt, agent, result)
 
     async def _ask(self, agent: str, prompt: Prompt) -> TurnResult:
-        session = await self._client.session(agent_id=agent, **self._start)
+        # It is looked at twice, and some can be read once.
+        content = expect_prompt(prompt)
+        self._check_prompt(agent, content)
+        opening = self._client.session(agent_id=agent, **self._start)
+        session = await opening.step_by_step(self._patiently)
         self._open.add(session)
         try:
-            if self._output is None:
-                return await session.run(prompt, **self._settings)
-            from ._structured import run_structured  # noqa: PLC0415
-
-            return await run_structured(session, prompt, self._output, self._settings)
+            return await self._patiently(lambda: self._run(session, content))
         finally:
             self._open.discard(session)
             await session.close()
+
+    def _check_prompt(self, agent: str, prompt: Prompt) -> None:
+        """Refuses what a session would, before a conversation is started for it."""
+        # Every agent has a conversation of that name.
+        runtime = {"agent_id": agent, "conversation_id": "default"}
+        command = {"type": "input", "runtime": runtime, "payload": input_payload(prompt)}
+        self._client._native.check_command(command)  # noqa: SLF001 - of this package
+
+    async def _run(self, session: Session, prompt: Prompt) -> TurnResult:
+        if self._output is None:
+            return await session.run(prompt, **self._settings)
+        from ._structured import run_structured  # noqa: PLC0415
+
+        before = session._inputs  # noqa: SLF001 - of this package
+        try:
+            return await run_structured(session, prompt, self._output, self._settings)
+        except Disconnected as error:
+            # Of the second turn: there was a first, which must not be asked again.
+            if session._inputs - before > 1:  # noqa: SLF001 - of this package
+                error.retryable = False
+            raise

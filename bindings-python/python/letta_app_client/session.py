@@ -28,7 +28,7 @@ from ._subscription import Inbox
 from ._surroundings import Surroundings
 from ._unpack import Unpack
 from .approvals import ApprovalHandler, ApprovalMode
-from .errors import InvalidOption, RequestError
+from .errors import ClientClosed, InvalidOption, RequestError
 from .events import TurnEvent
 from .messages import Fields
 from .results import TurnResult, Usage
@@ -135,6 +135,7 @@ class Session(Rich):
         self._cwd: str | None = None
         self._cwd_ignored = False
         self._closings = 0
+        self._inputs = 0
         self._own = Own(client._native, runtime, remove_tools)  # noqa: SLF001 - of this package
         self._decided = Decided()
 
@@ -470,7 +471,8 @@ class Session(Rich):
         decides = chosen["approvals"]
         if callable(decides):
             chosen["approvals"] = policy.Audit.into(self._decided, decides)
-        payload = _payload(prompt)
+        self._inputs += 1
+        payload = input_payload(prompt)
         if self._tools.scope_id is not None and len(self._tools) > 0:
             # The model would not see them otherwise.
             scopes = [self._tools.scope_id, *scopes]
@@ -544,8 +546,11 @@ class Opening(Pending[Session]):
         """Checks what would be sent, as far as that needs no server.
 
         Raises:
+            ClientClosed: The client was closed.
             InvalidCommand: A field is missing, misspelt or of the wrong type.
         """
+        if self._client.state == "closed":
+            raise ClientClosed("the client is closed")
         command = {**self._fields(), "type": "runtime_start"}
         self._client._native.check_command(command)  # noqa: SLF001 - of this package
 
@@ -561,13 +566,17 @@ class Opening(Pending[Session]):
         return fields
 
     async def _open(self) -> Session:
-        started = await self._client.runtime_start(**self._fields())
+        return await self.step_by_step(lambda step: step())
+
+    async def step_by_step(self, take: Callable[[Callable[[], Any]], Any]) -> Session:
+        """Opens it with a function that takes each step: what was sent is not sent again."""
+        started = await take(lambda: self._client.runtime_start(**self._fields()))
         runtime = started_runtime(started)
         rest = (self._start, self._tools, self._settings)
         session = Session(self._client, runtime, *rest, check=self._check)
-        if self._cwd is not None:
+        if (cwd := self._cwd) is not None:
             try:
-                await session._look(self._cwd)  # noqa: SLF001 - of this module
+                await take(lambda: session._look(cwd))  # noqa: SLF001 - of this module
             except BaseException:
                 await session.close()
                 raise
@@ -580,7 +589,8 @@ def _groups(start: Mapping[str, Any], tools: ToolSet) -> list[Any]:
     return [*(start.get("external_tools") or ()), *own]
 
 
-def _payload(prompt: Prompt) -> letta.protocol.InputCreateMessagePayload:
+def input_payload(prompt: Prompt) -> letta.protocol.InputCreateMessagePayload:
+    """The payload of the ``input`` that a prompt becomes."""
     return {
         "kind": "create_message",
         "messages": [{"role": "user", "content": expect_prompt(prompt)}],

@@ -34,13 +34,13 @@ impl Session {
     }
 
     /// What the server says of the directory it was asked for.
-    pub(super) fn settle_in(&mut self, cwd: Option<String>, wanted: &str) {
+    pub(crate) fn settle_in(&mut self, cwd: Option<String>, wanted: &str) {
         self.cwd_ignored = cwd.as_deref().is_some_and(|cwd| !same(cwd, wanted));
         self.cwd = cwd;
     }
 
     /// The directory of the conversation, from a snapshot; `None` where the server does not say.
-    pub(super) async fn directory(&self) -> Result<Option<String>, Error> {
+    pub(crate) async fn directory(&self) -> Result<Option<String>, Error> {
         let mut statuses = self.statuses(&["update_device_status"]);
         // The snapshot comes before the answer (section 16).
         let fields = json!({

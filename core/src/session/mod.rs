@@ -31,7 +31,7 @@ pub use structured::Structured;
 pub(crate) use tally::Tally;
 
 /// The conversation of this name is the agent's own; every agent has one.
-const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// A conversation with an agent, from [`Client::session`]. It is a cheap handle that can be cloned freely.
 ///
@@ -111,6 +111,20 @@ impl Client {
     /// Dropping the future leaves the conversation on the server, where it may have been started; its tools
     /// are not answered.
     pub async fn session(&self, options: SessionOptions) -> Result<Session, Error> {
+        let (mut session, wanted) = self.started(options).await?;
+        if let Some(wanted) = wanted {
+            let cwd = session.directory().await?;
+            session.settle_in(cwd, &wanted);
+        }
+        Ok(session)
+    }
+
+    /// The session of a conversation that the server has started, and the directory that was asked for, which the
+    /// server has not shown yet.
+    pub(crate) async fn started(
+        &self,
+        options: SessionOptions,
+    ) -> Result<(Session, Option<String>), Error> {
         let SessionOptions { start, cwd, mut turns, tools, policy } = options;
         turns.check_limits()?;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
@@ -138,7 +152,7 @@ impl Client {
         let id = |field: &str| runtime[field].as_str().unwrap_or_default().to_owned();
         let hold = Hold::new(self.shared_connection(), (id("agent_id"), id("conversation_id")));
         let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold)?);
-        let mut session = Session {
+        let session = Session {
             client: self.clone(),
             runtime,
             start,
@@ -149,11 +163,7 @@ impl Client {
             policy,
             own,
         };
-        if let Some(wanted) = wanted {
-            let cwd = session.directory().await?;
-            session.settle_in(cwd, &wanted);
-        }
-        Ok(session)
+        Ok((session, wanted))
     }
 }
 
@@ -322,8 +332,7 @@ impl Session {
             options.allow.extend(self.tools.names().map(str::to_owned));
         }
         let asks = self.own.asks().filter(|_| options.approvals() == Approvals::Ask);
-        let message = json!({ "role": "user", "content": prompt.into().0 });
-        let mut payload = json!({ "kind": "create_message", "messages": [message] });
+        let mut payload = prompt.into().payload();
         if !scopes.is_empty() {
             payload["external_tool_scope_ids"] = scopes.into();
         }

@@ -190,6 +190,12 @@ impl Prompt {
     pub fn content(&self) -> &Value {
         &self.0
     }
+
+    /// The payload of the `input` that it becomes.
+    pub(crate) fn payload(&self) -> Value {
+        let message = json!({ "role": "user", "content": self.0 });
+        json!({ "kind": "create_message", "messages": [message] })
+    }
 }
 
 /// The text, and the parts of any other prompt as JSON.

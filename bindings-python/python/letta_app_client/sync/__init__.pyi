@@ -3962,7 +3962,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     first prompt goes to the first agent, the second to the second, and so on. Returns when the
     last turn has ended. An interrupt stops every turn that is running, and starts no more. The
     conversations stay on the server. While the client is reconnecting, no further prompts begin;
-    this lasts for at most ``recover_timeout`` seconds.
+    this lasts for at most ``recover_timeout`` seconds. A prompt that meets the loss of the
+    connection before it was sent waits as well. For a prompt that cannot be sent no conversation
+    is started.
 
     Args:
         client: A client that is connected.
@@ -3985,6 +3987,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
             sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
+        ClientClosed: The client is closed. If it is closed or gives up connecting meanwhile, the
+            items of the other prompts have the error.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
             that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
             ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
@@ -4000,7 +4004,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     first prompt goes to the first agent, the second to the second, and so on. Returns when the
     last turn has ended. An interrupt stops every turn that is running, and starts no more. The
     conversations stay on the server. While the client is reconnecting, no further prompts begin;
-    this lasts for at most ``recover_timeout`` seconds.
+    this lasts for at most ``recover_timeout`` seconds. A prompt that meets the loss of the
+    connection before it was sent waits as well. For a prompt that cannot be sent no conversation
+    is started.
 
     Args:
         client: A client that is connected.
@@ -4023,6 +4029,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
             sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
+        ClientClosed: The client is closed. If it is closed or gives up connecting meanwhile, the
+            items of the other prompts have the error.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
             that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
             ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
@@ -4038,7 +4046,9 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
     first prompt goes to the first agent, the second to the second, and so on. Returns when the
     last turn has ended. An interrupt stops every turn that is running, and starts no more. The
     conversations stay on the server. While the client is reconnecting, no further prompts begin;
-    this lasts for at most ``recover_timeout`` seconds.
+    this lasts for at most ``recover_timeout`` seconds. A prompt that meets the loss of the
+    connection before it was sent waits as well. For a prompt that cannot be sent no conversation
+    is started.
 
     Args:
         client: A client that is connected.
@@ -4061,6 +4071,8 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
             sent.
         TypeError: There is no such setting, a function cannot be a tool, or JSON has no values of
             ``output_type``. Nothing was sent.
+        ClientClosed: The client is closed. If it is closed or gives up connecting meanwhile, the
+            items of the other prompts have the error.
         LettaAppError: With ``check``, the error of the first prompt that failed. Otherwise nothing
             that concerns one prompt is raised: its item has the error, such as ``TurnFailed``,
             ``RequestError``, ``StructuredOutputError`` or ``Disconnected``.
