@@ -37,6 +37,9 @@ CALLED = frozenset({"on_message", "on_send", "on_disconnect", "on_state", "on_la
 _LOOKS = frozenset({"_repr_html_", "_repr_markdown_"})
 """The private methods that notebooks ask for."""
 
+_GLANCES = _LOOKS | {"explain", "status", "usage"}
+"""What says how something stands, and may be asked again and again by those who do not wait."""
+
 _CLASSES: dict[type, type[Face]] = {}
 
 
@@ -52,6 +55,7 @@ class Face:
         self._ungiven: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
+        self._loop.glance()
         return repr(self._inner)
 
 
@@ -130,7 +134,11 @@ def _member(name: str, original: Any) -> Any:
 
 
 def _property(name: str, original: Any) -> property:
+    glances = name in _GLANCES
+
     def read(face: Any) -> Any:
+        if glances:
+            face._loop.glance()  # noqa: SLF001 - of this module
         with Interrupts(), face._loop.entered():  # noqa: SLF001 - of this module
             value = getattr(face._inner, name)  # noqa: SLF001
         return shown(value, face._loop)  # noqa: SLF001
@@ -173,11 +181,14 @@ def _next(face: Any) -> Any:
 def _method(name: str, original: Callable[..., Any]) -> Any:
     if inspect.iscoroutinefunction(original):
         return _like(_waiting(name), original, SPELLED.get(name, name))
+    glances = name in _GLANCES
 
     def call(face: Any, *args: Any, **kwargs: Any) -> Any:
         loop: BlockingLoop = face._loop  # noqa: SLF001 - of this module
         if name in CALLED and args and callable(args[0]):
             args = (called(args[0], loop), *args[1:])
+        if glances:
+            loop.glance()
         given = [bare(arg) for arg in args]
         named = {key: bare(value) for key, value in kwargs.items()}
         value = None
