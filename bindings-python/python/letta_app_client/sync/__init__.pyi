@@ -176,25 +176,24 @@ class AppServerClient(Face):
         A turn that is under way then raises ``TurnInterrupted``. A turn whose input is still held
         back (``settling``), and every request that waits, raises ``ClientClosed``.
 
-        On the server, a turn that was given up just before is stopped. Other turns are not: the
-        server cancels them when the connection ends, unless another client follows their
-        conversation, for whom they go on. ``Session.close`` before this stops those of the session
-        in any case.
+        On the server, a turn that was given up just before is stopped. The server cancels the
+        others when the connection ends, unless another client follows their conversation.
+        ``Session.close`` stops those of the session in any case.
 
         Sends a close frame on every socket and returns when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns
         at once. An interrupt does not keep the client open.
 
-        What nobody waits for (``input``, ``send``, detached turns) and still waits for something
-        else than the pause after a turn is not sent any more. The log says how many commands those
-        are (``stats.unsent``), together with any that were not sent before.
+        What nobody waits for (``input``, ``send``, detached turns) and is held back for something
+        else than the pause after a turn is not sent any more. The log says how many commands were
+        not sent at all (``stats.unsent``).
         """
 
     def close_nowait(self) -> None:
         """Closes the client without waiting for it; for other threads and for clean-up code."""
 
     def __enter__(self) -> AppServerClient: ...
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
     @property
     def state(self) -> State:
         """``new``, ``connecting``, ``open``, ``reconnecting``, ``disconnected`` or ``closed``."""
