@@ -46,7 +46,11 @@ async def test_items_come_in_the_order_of_the_turns(scripted: Callable[..., Mock
                 third, first, second, progress=lambda *step: steps.append(step)
             )
         # Of what has ended, again and at once.
-        assert await letta.gather(third, first, second) == batch
+        items: dict[int, Any] = {}
+        given = (third, first, second, first)
+        again = await letta.gather(*given, on_item=lambda *item: items.update([item]))
+        assert again[:3] == batch
+        assert items == dict(enumerate(again))
     assert [(item.prompt, item.agent_id, item.text) for item in batch] == [
         ("c", "z", "three"),
         ("a", "x", "one"),
@@ -210,6 +214,7 @@ async def test_what_is_not_usable_stops_nothing(scripted: Callable[..., MockServ
             ),
             ([turn, session.run("b")], {}, "^turns: .*got coroutine"),
             ([turn], {"progress": "yes"}, "^progress: "),
+            ([turn], {"on_item": "yes"}, "^on_item: "),
         ):
             with pytest.raises(letta.InvalidOption, match=words):
                 await letta.gather(*given, **options)
