@@ -168,9 +168,29 @@ async def test_a_batch_can_be_kept(scripted: Callable[..., MockServer]) -> None:
         (error,) = batch.errors
         assert isinstance(error, letta.ApprovalRequired)
         assert error.request is not None
-        with pytest.raises(letta.InvalidOption, match="respond: "):
+        with pytest.raises(letta.ClientClosed):
             error.respond(letta.allow())
-        assert pickle.loads(pickle.dumps(batch)).usage == batch.usage  # noqa: S301
+        copied = pickle.loads(pickle.dumps(batch))  # noqa: S301
+        assert copied.usage == batch.usage
+        with pytest.raises(letta.InvalidOption, match=r"respond: .*copied by a program"):
+            copied.errors[0].respond(letta.allow())
+
+
+async def test_the_error_of_an_item_can_be_answered(scripted: Callable[..., MockServer]) -> None:
+    call = script.call("Bash", needs_approval=True)
+    mock = scripted(script.turn("may I", tool_calls=[call]))
+    async with letta.connect(mock.url) as client:
+        (session,) = await opened(client, "x")
+        gathered = await letta.gather(session.send("a", approvals="raise"))
+        mapped = await letta.map(client, ["a"], agents="y", approvals="raise")
+        for batch in (gathered, mapped):
+            (error,) = batch.errors
+            assert isinstance(error, letta.ApprovalRequired)
+            error.respond(letta.allow())
+        with anyio.fail_after(10):
+            await received(mock, "input", 4)
+    answers = [frame.payload for frame in mock.received if frame.type == "input"][2:]
+    assert [answer.kind for answer in answers] == ["approval_response"] * 2
 
 
 async def test_a_progress_that_fails_is_logged(
