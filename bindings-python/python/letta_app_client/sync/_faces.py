@@ -10,11 +10,12 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from types import GenericAlias
-from typing import Any
+from typing import Any, NoReturn
 
 from .._flight import SecondReader
 from .._jobs import _is_async
 from .._stream import TurnStream
+from .._uncopied import refuse_copy
 from ..turn import Turn
 from ._interrupts import Interrupts
 from ._loop import BlockingLoop
@@ -53,6 +54,9 @@ class Face:
         self._loop = loop
         # Of an iterator.
         self._ungiven: tuple[Any, ...] = ()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self._inner)
 
     def __repr__(self) -> str:
         self._loop.glance()
