@@ -404,12 +404,20 @@ client = letta.connect(sys.argv[1])
 session = client.session(agent_id="a")
 client.on_message(lambda *_: None)
 if os.fork() == 0:
-    for call in (lambda: session.run("?"), lambda: client.stats, lambda: client.messages()):
+    calls = (
+        lambda: session.run("?"),
+        lambda: client.stats,
+        lambda: client.state,
+        lambda: client.messages(),
+    )
+    for call in calls:
         try:
             call()
         except letta.ForkedProcess:
             continue
         os._exit(1)
+    if repr(client) != "<AppServerClient of another process>":
+        os._exit(3)
     client.close()
     with letta.connect(sys.argv[1]) as mine:
         text = mine.session(agent_id="a").run("?").text
