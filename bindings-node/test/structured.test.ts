@@ -152,6 +152,15 @@ it("asks once more when a turn ends without a result", async () => {
   mock.assertReceived("runtime_external_tools_update", { times: 2 });
 });
 
+it("counts the first turn when the second one fails", async () => {
+  const failing: ScriptedTurn = { error: "no credits", usage: [10, 2] };
+  const { session } = await started([{ ...silent, usage: [1000, 200] }, failing]);
+  const error = await rejection(session.run("?", { outputSchema: finding }));
+  expect(error).toBeInstanceOf(TurnFailed);
+  expect((error as TurnFailed).result?.usage.totalTokens).toBe(1212);
+  expect(session.usage.totalTokens).toBe(1212);
+});
+
 it("gives up after the second turn, and tells what was wrong", async () => {
   const { mock, session } = await started([silent, submits({ file: 3, line: 7 }), submits(good)]);
   const error = await rejection(session.run("?", { outputSchema: finding }));

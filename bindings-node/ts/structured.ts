@@ -5,6 +5,7 @@ import {
   errorFromJson,
   InvalidCommand,
   InvalidOption,
+  LettaAppError,
   StructuredOutputError,
   TurnAborted,
   translated,
@@ -21,7 +22,7 @@ import {
 } from "./outputschema.js";
 import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
-import type { TurnResult } from "./results.js";
+import type { TurnResult, Usage } from "./results.js";
 import type { Prompt } from "./session.js";
 import type { JsonSchema } from "./toolschema.js";
 import type { AppServerExternalToolCallHandler } from "./types.js";
@@ -147,7 +148,8 @@ class Structured {
     let usage = noUsage();
     for (;;) {
       stopIfClosed(this.#conversation, this.#closed);
-      const last = await this.#conversation.ask(content, settings, [this.#submission.scope]);
+      const asked = this.#conversation.ask(content, settings, [this.#submission.scope]);
+      const last = await summedUp(asked, usage);
       usage = sumUsage(usage, last.usage);
       const result = { ...last, usage };
       const { step, prompt: repair } = this.#submission.turnEnded();
@@ -179,6 +181,19 @@ class Structured {
   #error(result: TurnResult): StructuredOutputError {
     const { message, errors } = errorFromJson(this.#submission.error()) as StructuredOutputError;
     return new StructuredOutputError(message, { errors, result });
+  }
+}
+
+/** The outcome of a turn, whose error has what the turn before it used as well. */
+async function summedUp(asked: PromiseLike<TurnResult>, before: Usage): Promise<TurnResult> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof LettaAppError && error.result !== undefined) {
+      const usage = sumUsage(before, error.result.usage);
+      Object.assign(error, { result: { ...error.result, usage } });
+    }
+    throw error;
   }
 }
 

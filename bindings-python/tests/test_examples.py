@@ -159,6 +159,20 @@ def test_many_prompts() -> None:
         assert len(set(runtimes)) == len(wanted)
 
 
+def test_keep_answers(tmp_path: Path) -> None:
+    wanted = [f"Describe the number {number} in one sentence." for number in range(1, 7)]
+    file = str(tmp_path / "answers.jsonl")
+    turns = [script.turn(text="It is one."), script.turn(error="boom")]
+    with MockServer([*turns, turns[0]]) as mock:
+        *answers, last = run("keep_answers", mock, ANSWERS=file).splitlines()
+        assert (len(answers), last) == (5, "[0 known before]")
+        *answers, last = run("keep_answers", mock, ANSWERS=file).splitlines()
+        assert sorted(answers) == [f"{prompt} -> It is one." for prompt in wanted]
+        assert last == "[5 known before]"
+        # Only what had failed was asked again.
+        assert len(prompts(mock)) == 7
+
+
 def test_fan_out_with_dask() -> None:
     wanted = [f"Describe the number {number} in one sentence." for number in range(1, 7)]
     with MockServer([script.turn(text="It is one.")], token="s3cret") as mock:

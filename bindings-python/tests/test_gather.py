@@ -46,7 +46,11 @@ async def test_items_come_in_the_order_of_the_turns(scripted: Callable[..., Mock
                 third, first, second, progress=lambda *step: steps.append(step)
             )
         # Of what has ended, again and at once.
-        assert await letta.gather(third, first, second) == batch
+        items: dict[int, Any] = {}
+        given = (third, first, second, first)
+        again = await letta.gather(*given, on_item=lambda *item: items.update([item]))
+        assert again[:3] == batch
+        assert items == dict(enumerate(again))
     assert [(item.prompt, item.agent_id, item.text) for item in batch] == [
         ("c", "z", "three"),
         ("a", "x", "one"),
@@ -164,9 +168,29 @@ async def test_a_batch_can_be_kept(scripted: Callable[..., MockServer]) -> None:
         (error,) = batch.errors
         assert isinstance(error, letta.ApprovalRequired)
         assert error.request is not None
-        with pytest.raises(letta.InvalidOption, match="respond: "):
+        with pytest.raises(letta.ClientClosed):
             error.respond(letta.allow())
-        assert pickle.loads(pickle.dumps(batch)).usage == batch.usage  # noqa: S301
+        copied = pickle.loads(pickle.dumps(batch))  # noqa: S301
+        assert copied.usage == batch.usage
+        with pytest.raises(letta.InvalidOption, match=r"respond: .*copied by a program"):
+            copied.errors[0].respond(letta.allow())
+
+
+async def test_the_error_of_an_item_can_be_answered(scripted: Callable[..., MockServer]) -> None:
+    call = script.call("Bash", needs_approval=True)
+    mock = scripted(script.turn("may I", tool_calls=[call]))
+    async with letta.connect(mock.url) as client:
+        (session,) = await opened(client, "x")
+        gathered = await letta.gather(session.send("a", approvals="raise"))
+        mapped = await letta.map(client, ["a"], agents="y", approvals="raise")
+        for batch in (gathered, mapped):
+            (error,) = batch.errors
+            assert isinstance(error, letta.ApprovalRequired)
+            error.respond(letta.allow())
+        with anyio.fail_after(10):
+            await received(mock, "input", 4)
+    answers = [frame.payload for frame in mock.received if frame.type == "input"][2:]
+    assert [answer.kind for answer in answers] == ["approval_response"] * 2
 
 
 async def test_a_progress_that_fails_is_logged(
@@ -210,6 +234,7 @@ async def test_what_is_not_usable_stops_nothing(scripted: Callable[..., MockServ
             ),
             ([turn, session.run("b")], {}, "^turns: .*got coroutine"),
             ([turn], {"progress": "yes"}, "^progress: "),
+            ([turn], {"on_item": "yes"}, "^on_item: "),
         ):
             with pytest.raises(letta.InvalidOption, match=words):
                 await letta.gather(*given, **options)

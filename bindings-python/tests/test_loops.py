@@ -193,6 +193,7 @@ def child(client, turn):
         lambda: turn.__await__().send(None),
         lambda: asyncio.run(anext(aiter(turn))),
         lambda: client.stats,
+        lambda: client.state,
         lambda: client.next_request_id(),
         lambda: client.server_info,
     ):
@@ -200,13 +201,15 @@ def child(client, turn):
             call()
         except letta.LettaAppError as error:
             codes.append(error.code)
+    if repr(client) != "<AppServerClient of another process>":
+        return False
     asyncio.run(client.close())
     client.close_nowait()
     del client, turn
     async def fresh():
         async with letta.connect(url) as mine:
             return (await mine.runtime_start(agent_id="a", mode="standard")).success
-    return codes == ["forked_process"] * 17 and asyncio.run(fresh())
+    return codes == ["forked_process"] * 18 and asyncio.run(fresh())
 
 async def connected():
     client = await letta.connect(url)

@@ -158,6 +158,71 @@ async def test_cancelling_stops_every_turn(scripted: Callable[..., MockServer]) 
     assert len(asked(mock)) == 3
 
 
+async def test_what_is_done_is_there_after_a_cancellation(
+    scripted: Callable[..., MockServer],
+) -> None:
+    mock = scripted(script.turn("one"), script.turn(error="boom"), script.turn(hang=True))
+    items: dict[int, letta.BatchItem[letta.TurnResult]] = {}
+    failed = anyio.Event()
+
+    def keep(index: int, item: letta.BatchItem[letta.TurnResult]) -> None:
+        items[index] = item
+        if index == 1:
+            failed.set()
+
+    async def mapped(client: letta.AppServerClient) -> None:
+        await letta.map(client, ["a", "b", "c"], agents=["x"], limit=1, on_item=keep)
+
+    async with (
+        letta.connect(mock.url, settle_pause=0) as client,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(mapped, client)
+        with anyio.fail_after(10):
+            await failed.wait()
+        group.cancel_scope.cancel()
+    assert [(items[index].prompt, items[index].text) for index in (0, 1)] == [
+        ("a", "one"),
+        ("b", "Hello world"),
+    ]
+    assert isinstance(items[1].error, letta.TurnFailed)
+
+
+async def test_what_is_done_is_there_after_a_failure(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("one"), script.turn("two"), script.turn(error="boom"))
+    items: list[tuple[int, str]] = []
+    async with letta.connect(mock.url, settle_pause=0) as client:
+        with pytest.raises(letta.TurnFailed):
+            await letta.map(
+                client,
+                ["a", "b", "c", "d"],
+                agents=["x"],
+                limit=1,
+                check=True,
+                on_item=lambda index, item: items.append((index, item.text)),
+            )
+    assert items == [(0, "one"), (1, "two")]
+
+
+async def test_an_item_that_nobody_could_take_is_logged(
+    mock: MockServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(index: int, _: object) -> None:
+        raise LookupError(index)
+
+    steps: list[int] = []
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(
+            client,
+            ["?"] * 3,
+            agents=["x"],
+            on_item=fails,
+            progress=lambda done, _: steps.append(done),
+        )
+    assert (len(batch.results), steps) == (3, [1, 2, 3])
+    assert caplog.text.count("on_item: the function raised") == 3
+
+
 @pytest.mark.parametrize("kind", [LookupError, asyncio.CancelledError])
 async def test_a_progress_that_fails_is_logged(
     mock: MockServer, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
@@ -253,6 +318,8 @@ async def test_what_a_generator_gives_counts_for_all(scripted: Callable[..., Moc
         ({"limit": -math.inf}, "limit"),
         ({"limit": math.nan}, "limit"),
         ({"progress": "yes"}, "progress"),
+        ({"on_item": 3}, "on_item"),
+        ({"on_item": anyio.sleep}, "on_item"),
         ({"timeout": -1}, "timeout"),
         ({"cwd": b"x"}, "cwd"),
         ({"fields": 5}, "fields"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import gc
 import weakref
 from typing import Any
@@ -544,3 +545,19 @@ async def test_a_session_without_tools_names_no_scope(mock: MockServer) -> None:
     assert letta.ToolSet(letta.ToolSet([], scope_id="mine"), scope_id="other").scope_id == "other"
     with pytest.raises(letta.InvalidOption, match=r"^scope_id: expected text, got int"):
         letta.ToolSet([], scope_id=5)  # type: ignore[arg-type]
+
+
+async def test_what_is_not_awaited_yet_says_so(mock: MockServer) -> None:
+    async with letta.connect(mock.url) as client:
+        early: Any
+        for early, name in (
+            (letta.connect(mock.url), "session"),
+            (client.session(agent_id="a"), "run"),
+            (letta.spawn_server(), "url"),
+        ):
+            with pytest.raises(
+                AttributeError, match=rf"'{name}': it is not awaited yet, use `await"
+            ):
+                getattr(early, name)
+            assert not hasattr(early, "_unknown")
+            copy.copy(early)

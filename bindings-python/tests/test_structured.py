@@ -287,6 +287,18 @@ async def test_who_hands_nothing_in_is_asked_once_more(
     assert "submit_result" in str(repair["messages"])
 
 
+@pytest.mark.parametrize("second", [{"error": "no credits"}, {"hang": True}])
+async def test_the_first_turn_counts_when_the_second_fails(
+    scripted: Callable[..., MockServer], second: dict[str, Any]
+) -> None:
+    turns = [script.turn("No.", usage=(1000, 200)), script.turn("x", usage=(10, 2), **second)]
+    async with letta.connect(scripted(*turns).url, settle_pause=0) as client:
+        batch = await letta.map(client, ["?"], agents="a", output_type=Finding, timeout=1)
+    assert isinstance(batch[0].error, letta.TurnError)
+    # What hangs has not said yet what it used.
+    assert batch.usage.total_tokens == (1212 if "error" in second else 1200)
+
+
 async def test_and_then_it_is_an_error(scripted: Callable[..., MockServer]) -> None:
     mock = scripted(script.turn("No."), submit({"line": 3}, text="Still no."))
     with pytest.raises(letta.StructuredOutputError, match="file: ") as caught:

@@ -31,6 +31,13 @@ def client(mock: MockServer) -> Iterator[letta.AppServerClient]:
         yield client
 
 
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_asking_following_and_keeping_a_handle(client: letta.AppServerClient) -> None:
     with client.session(agent_id="a", cwd=".") as session:
         assert session.client is client
@@ -54,6 +61,40 @@ def test_a_script_has_no_thread_besides_its_own(mock: MockServer) -> None:
     with letta.connect(mock.url) as client:
         client.session(agent_id="a").run("?")
         assert threading.active_count() == before
+
+
+def test_a_turn_that_is_only_asked_how_it_stands_ends(client: letta.AppServerClient) -> None:
+    session = client.session(agent_id="a")
+    before = threading.active_count()
+    turn = session.send("?")
+    until(lambda: turn.status == "completed")
+    assert repr(turn) == "<Turn completed>"
+    assert session.usage.total_tokens == 12
+    told = session.send("?")
+    until(lambda: told.explain().startswith("completed after"))
+    shown = session.send("?")
+    until(lambda: repr(shown) == "<Turn completed>")
+    last = session.send("?")
+    until(lambda: session.usage.total_tokens == 4 * 12)
+    assert last.status == "completed"
+    assert threading.active_count() == before
+
+
+def test_so_does_one_whose_time_is_over() -> None:
+    with MockServer([HANGING]) as mock, letta.connect(mock.url, settle_pause=0) as client:
+        turn = client.session(agent_id="a").send("?", timeout=0.2)
+        until(lambda: turn.explain() == "aborted: the turn did not end within 0.2 s")
+        with pytest.raises(letta.TurnTimeout):
+            turn.result()
+
+
+def test_asking_does_not_keep_from_waiting(client: letta.AppServerClient) -> None:
+    session = client.session(agent_id="a")
+    turns = [session.send("?") for _ in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(turn.result) for turn in turns]
+        until(lambda: all(turn.status == "completed" for turn in turns))
+        assert [one.result(10).status for one in waiting] == ["completed"] * 20
 
 
 def test_a_running_loop_does_not_matter(mock: MockServer) -> None:
@@ -363,12 +404,20 @@ client = letta.connect(sys.argv[1])
 session = client.session(agent_id="a")
 client.on_message(lambda *_: None)
 if os.fork() == 0:
-    for call in (lambda: session.run("?"), lambda: client.stats, lambda: client.messages()):
+    calls = (
+        lambda: session.run("?"),
+        lambda: client.stats,
+        lambda: client.state,
+        lambda: client.messages(),
+    )
+    for call in calls:
         try:
             call()
         except letta.ForkedProcess:
             continue
         os._exit(1)
+    if repr(client) != "<AppServerClient of another process>":
+        os._exit(3)
     client.close()
     with letta.connect(sys.argv[1]) as mine:
         text = mine.session(agent_id="a").run("?").text

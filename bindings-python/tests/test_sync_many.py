@@ -23,6 +23,7 @@ from tests.test_server import COMMAND
 @pytest.mark.parametrize("listening", [False, True])
 def test_many_prompts(*, listening: bool, mock: MockServer) -> None:
     steps: list[tuple[int, int]] = []
+    items: dict[int, Any] = {}
     with letta.connect(mock.url) as client:
         if listening:
             # Then a thread of the client's own looks for deliveries.
@@ -33,7 +34,10 @@ def test_many_prompts(*, listening: bool, mock: MockServer) -> None:
             agents=["x", "y"],
             limit=2,
             progress=lambda *step: steps.append(step),
+            # Other threads may go on meanwhile, and use the client.
+            on_item=lambda index, item: items.update({index: (item, client.state)}),
         )
+        assert items == {index: (item, "open") for index, item in enumerate(batch)}
         assert [(item.prompt, item.agent_id, item.text) for item in batch] == [
             ("a", "x", "Hello world"),
             ("b", "y", "Hello world"),

@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 import letta_app_client as letta
+import letta_app_client.sync
 from letta_app_client import AppServerClient, Turn, TurnEvent, TurnFinished
 from letta_app_client.testing import MockServer, script
 from tests.helpers import frame_seen, message, start, text_seen
@@ -374,6 +375,27 @@ async def test_a_turn_is_there_once(scripted: Scripted) -> None:
                     again(once)
         gc.collect()
         assert "assistant_delta" in await kinds(turn)
+
+
+async def test_what_has_a_connection_says_what_can_be_copied(mock: MockServer) -> None:
+    async with connected(mock) as (client, runtime):
+        session = await client.session(agent_id=runtime["agent_id"])
+        for once in (client, session, client.agents):
+            for again in (copy.copy, copy.deepcopy, pickle.dumps):
+                with pytest.raises(
+                    TypeError, match=r"neither copied nor pickled: .*ConnectOptions"
+                ):
+                    again(once)
+    with letta.sync.connect(mock.url) as blocking:
+        turn = blocking.session(agent_id="a").send("?")
+        for face in (blocking, blocking.session(agent_id="a"), blocking.agents):
+            with pytest.raises(TypeError, match=r"neither copied nor pickled: .*ConnectOptions"):
+                pickle.dumps(face)
+        for other in (turn, turn.stream_text(), blocking.messages()):
+            with pytest.raises(TypeError, match=r"^a .* can be neither copied nor pickled$"):
+                pickle.dumps(other)
+    with pytest.raises(TypeError, match=r"a MockServer can be neither .*: pass on its url"):
+        pickle.dumps(mock)
 
 
 async def test_a_thread_detaches_a_turn_that_is_waited_for(scripted: Scripted) -> None:

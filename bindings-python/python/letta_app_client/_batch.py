@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
+from weakref import WeakMethod
 
 from ._plain import Plain
 from ._prompt import Prompt
 from ._rich import Rich
 from ._usage import summed
-from .errors import ApprovalRequired, LettaAppError, TurnError
+from .errors import ApprovalRequired, ClientClosed, LettaAppError, TurnError
 from .results import TurnResult, Usage
+
+if TYPE_CHECKING:
+    from .approvals import ApprovalRequest
 
 __all__ = ["Batch", "BatchItem", "kept"]
 
@@ -73,10 +77,23 @@ def _told(error: LettaAppError) -> dict[str, Any]:
 
 
 def kept(error: LettaAppError) -> LettaAppError:
-    """Makes an error one that does not lead to the client, which a kept batch would keep."""
-    if isinstance(error, ApprovalRequired):
-        error._answer = None  # noqa: SLF001 - of this package
+    """Makes an error one that does not keep the client, which a kept batch would keep."""
+    if isinstance(error, ApprovalRequired) and error._answer is not None:  # noqa: SLF001
+        error._answer = _Weakly(error._answer)  # noqa: SLF001 - of this package
     return error.with_traceback(None)
+
+
+class _Weakly:
+    """Answers through a client, for as long as there is one."""
+
+    def __init__(self, answer: Callable[[ApprovalRequest, Any], None]) -> None:
+        self._answer = WeakMethod(answer)
+
+    def __call__(self, request: ApprovalRequest, decision: Any) -> None:
+        answer = self._answer()
+        if answer is None:
+            raise ClientClosed("the client of the turn no longer exists")
+        answer(request, decision)
 
 
 class Batch(Rich, Sequence[BatchItem[R_co]]):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from ._limits import Timeout
 from ._link import Link
+from ._uncopied import Uncopied
 from .messages import Message
 
 __all__ = ["UNSET", "Family"]
@@ -23,7 +24,7 @@ UNSET: Any = _Unset()
 """The default of fields that may be missing; ``None`` would be sent as ``null``."""
 
 
-class Family:
+class Family(Uncopied):
     """A group of commands, as an attribute of the client.
 
     Every command has one method that takes its fields by name. Objects may be given as mappings or
@@ -44,6 +45,7 @@ class Family:
     """
 
     __slots__ = ("_link",)
+    _instead = "pickle the ConnectOptions of its client, and connect with them where it is needed"
 
     def __init__(self, link: Link) -> None:
         """Use the attributes of a client."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -20,6 +19,7 @@ __all__ = ["gather"]
 async def gather(
     *turns: Turn,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
+    on_item: Callable[[int, BatchItem[TurnResult]], object] | None = None,
     check: bool = False,
 ) -> Batch[TurnResult]:
     """Waits for turns that were already sent, and returns their outcomes, in order.
@@ -40,13 +40,16 @@ async def gather(
         progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
             loop's thread with how many turns have ended, normally or not, and how many there are.
             If it raises, that is logged.
+        on_item: A function that is called on the loop's thread with each item as soon as its turn
+            has ended, normally or not, behind its place among the turns, counted from 0. If it
+            raises, that is logged.
         check: Whether the first turn that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on, as with ``asyncio.gather`` and
             ``return_exceptions=True``.
 
     Raises:
-        InvalidOption: An argument is not a turn, or ``progress`` has an unusable value. No turn is
-            stopped.
+        InvalidOption: An argument is not a turn, or ``progress`` or ``on_item`` has an unusable
+            value. No turn is stopped.
         WrongLoop: A turn belongs to another event loop, or to one that has ended.
         ForkedProcess: A client was made before a fork.
         LettaAppError: With ``check``, what ``Session.run`` would raise for the first turn that
@@ -63,7 +66,7 @@ async def gather(
     expect("check", check, "True or False", (bool,))
     for turn in turns:
         turn._flight.check()  # noqa: SLF001 - of this package
-    shown = Progress(progress, len(turns))
+    shown = Progress(progress, len(turns), on_item)
     try:
         return await _gathered(turns, shown, check=check)
     finally:
@@ -72,16 +75,18 @@ async def gather(
 
 async def _gathered(turns: tuple[Turn, ...], shown: Progress, *, check: bool) -> Batch[TurnResult]:
     # One that is given twice has ended once, and is there twice.
-    open_turns = Counter(turns)
+    open_turns: dict[Turn, list[int]] = {}
+    for index, turn in enumerate(turns):
+        open_turns.setdefault(turn, []).append(index)
     items: dict[Turn, BatchItem[TurnResult]] = {}
     flights = {turn: turn._flight for turn in open_turns}  # noqa: SLF001
     try:
         while open_turns:
             for turn in [turn for turn in open_turns if flights[turn].is_over]:
-                times = open_turns.pop(turn)
+                places = open_turns.pop(turn)
                 items[turn] = _item(turn, check=check)
-                for _ in range(times):
-                    shown.step()
+                for index in places:
+                    shown.step(index, items[turn])
             if open_turns:
                 await news([flights[turn] for turn in open_turns])
     except BaseException:

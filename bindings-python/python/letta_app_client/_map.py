@@ -38,6 +38,7 @@ async def map(
     agents: str | Iterable[str],
     limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
+    on_item: Callable[[int, BatchItem[TurnResult]], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
 ) -> Batch[TurnResult]: ...
@@ -50,6 +51,7 @@ async def map(
     output_type: type[T],
     limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
+    on_item: Callable[[int, BatchItem[StructuredResult[T]]], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
 ) -> Batch[StructuredResult[T]]: ...
@@ -62,6 +64,7 @@ async def map(
     output_type: Any,
     limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
+    on_item: Callable[[int, BatchItem[StructuredResult[Any]]], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
 ) -> Batch[StructuredResult[Any]]: ...
@@ -75,6 +78,7 @@ async def map(
     output_type: Any = None,
     limit: float = 8,
     progress: Literal[True] | Callable[[int, int], object] | None = None,
+    on_item: Callable[[int, BatchItem[Any]], object] | None = None,
     check: bool = False,
     **settings: Unpack[MapSettings],
 ) -> Batch[Any]:
@@ -98,6 +102,10 @@ async def map(
         progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called on the
             loop's thread with how many prompts are done, failed or not, and how many there are. If
             it raises, that is logged.
+        on_item: A function that is called on the loop's thread with each item as soon as it is
+            done, failed or not, behind its place among the prompts, counted from 0.
+            So nothing that is done is lost with an interrupt, a cancellation or ``check``, all of
+            which end this without a batch. If it raises, that is logged.
         check: Whether the first prompt that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -136,7 +144,7 @@ async def map(
         from ._output import Output  # noqa: PLC0415 - for those who want one
 
         output = Output(output_type)
-    shown = Progress(progress, len(asked))
+    shown = Progress(progress, len(asked), on_item)
     try:
         mapping = _Mapping(
             client, asked, known, output=output, progress=shown, settings=settings, check=check
@@ -149,7 +157,7 @@ async def map(
 _STARTS = ("mode", "cwd", "tools", "create_conversation", "fields")
 """The settings that are those of a session; the others are those of its turn."""
 
-_OWN_OPTIONS = ("agents", "output_type", "limit", "progress", "check")
+_OWN_OPTIONS = ("agents", "output_type", "limit", "progress", "on_item", "check")
 
 _DAY = 86_400.0
 """No timer is set for longer."""
@@ -230,8 +238,8 @@ class _Mapping:
         try:
             while not self._stopped and (following := next(queue, None)) is not None:
                 index, prompt = following
-                self._items[index] = await self._item(index, prompt)
-                self._progress.step()
+                item = self._items[index] = await self._item(index, prompt)
+                self._progress.step(index, item)
             if len(self._items) == len(self._prompts):
                 self._settled.set_result([])
         except BaseException as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 __all__ = ["Pending"]
 
@@ -24,6 +24,17 @@ class Pending(ABC, Generic[T]):
 
     @abstractmethod
     async def _open(self) -> T: ...
+
+    # Type checkers are not to take it for having any attribute.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            kind = type(self).__name__
+            words = f"{kind!r} object has no attribute {name!r}"
+            if not name.startswith("_"):
+                words += ": it is not awaited yet, use `await` or `async with`"
+            # Not with the name: Python would guess at another one behind this.
+            raise AttributeError(words)
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._open().__await__()

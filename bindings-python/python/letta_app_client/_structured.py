@@ -16,7 +16,7 @@ from ._jsonable import jsonable
 from ._lanes import Lanes
 from ._shape import BadValue
 from ._usage import summed
-from .errors import InvalidOption, LettaAppError, TurnAborted, from_json
+from .errors import InvalidOption, LettaAppError, TurnAborted, TurnError, from_json
 from .messages import Fields, Message  # noqa: F401 - in the hints of inherited fields
 from .results import (  # noqa: F401 - the same
     InputDelivery,
@@ -135,9 +135,15 @@ class _Handing:
         while True:
             if self._session._closings != self._closings:  # noqa: SLF001
                 raise TurnAborted("the session was closed before a result was submitted")
-            result = await self._session._asked(  # noqa: SLF001
-                content, settings, check=True, scopes=[self._submission.scope]
-            )
+            try:
+                result = await self._session._asked(  # noqa: SLF001
+                    content, settings, check=True, scopes=[self._submission.scope]
+                )
+            except TurnError as failed:
+                if failed.result is not None:
+                    used = summed((spent, failed.result.usage))
+                    failed.result = dataclasses.replace(failed.result, usage=used)
+                raise
             spent = summed((spent, result.usage))
             result = dataclasses.replace(result, usage=spent)
             step, repair = self._submission.turn_ended()

@@ -186,6 +186,7 @@ class AppServerClient(Commands):
     @property
     def state(self) -> State:
         """``new``, ``connecting``, ``open``, ``reconnecting``, ``disconnected`` or ``closed``."""
+        self._bridge.check_process()
         return self._native.state
 
     @property
@@ -588,7 +589,8 @@ class AppServerClient(Commands):
         self._on_state.emit(state, why)
 
     def __repr__(self) -> str:
-        return f"<AppServerClient {self.state}>"
+        state = self._native.state if self._bridge.is_in_its_process() else "of another process"
+        return f"<AppServerClient {state}>"
 
 
 def _not_reopened(why: LettaAppError) -> Disconnected:

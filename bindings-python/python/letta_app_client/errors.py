@@ -298,13 +298,17 @@ class ApprovalRequired(TurnError):
             decision: ``allow(...)``, ``deny(...)``, or either of them in plain form.
 
         Raises:
-            InvalidOption: This error was made or copied by a program, or taken out of a batch, so
-                it has no client to answer through. ``client.input`` does the same.
+            InvalidOption: This error was made, copied or pickled by a program, so it has no client
+                to answer through. ``client.input`` does the same.
+            ClientClosed: The client is gone; the error of an item of a batch does not keep it.
             InvalidCommand: ``decision`` is not a decision.
             Disconnected: There is no connection.
         """
         if self._answer is None or self.request is None:
-            raise InvalidOption("respond: this error was not raised by a turn")
+            raise InvalidOption(
+                "respond: this error was made or copied by a program, so it has no client",
+                hint="answer with client.input",
+            )
         self._answer(self.request, decision)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ from ._limits import limit
 from ._loops import running_loop
 from ._pending import Pending
 from ._serverlog import TAKES, ServerLog
+from ._uncopied import Uncopied
 from ._unpack import Unpack
 from .errors import InvalidOption, ServerStartError, WrongLoop
 from .options import ConnectOptions, ConnectSettings
@@ -23,13 +24,15 @@ from .options import ConnectOptions, ConnectSettings
 __all__ = ["OwnServer", "Spawning", "spawn_server"]
 
 
-class OwnServer:
+class OwnServer(Uncopied):
     """A running server, from ``spawn_server``.
 
     Pass it to ``connect``. The server ends when it is closed, when its ``async with`` block is
     left, when nothing refers to this object any more, and when this process ends, however that
     happens (on Windows only when it exits normally).
     """
+
+    _instead = "pickle its options(), which are ConnectOptions"
 
     def __init__(self, native: _native.Server, log: ServerLog | None = None) -> None:
         """Use ``spawn_server``."""

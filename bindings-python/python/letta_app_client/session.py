@@ -26,6 +26,7 @@ from ._settings import checked, expect_check
 from ._stream import TurnStream
 from ._subscription import Inbox
 from ._surroundings import Surroundings
+from ._uncopied import Uncopied
 from ._unpack import Unpack
 from .approvals import ApprovalHandler, ApprovalMode
 from .errors import ClientClosed, InvalidOption, RequestError
@@ -92,7 +93,7 @@ class MapSettings(TurnSettings, total=False):
     fields: Mapping[str, Any]
 
 
-class Session(Rich):
+class Session(Uncopied, Rich):
     """A conversation with an agent, from ``AppServerClient.session``.
 
     ::
@@ -107,6 +108,7 @@ class Session(Rich):
     """
 
     _rich: ClassVar[str] = "session"
+    _instead = "pickle its ids and the ConnectOptions of its client, and open it where it is needed"
 
     def __init__(
         self,

@@ -128,6 +128,13 @@ def spawn_server(*args: Any, **options: Any) -> Any:
     return run(_server.spawn_server(*args, **options), loop)
 
 
+def _call_outside(options: dict[str, Any], loop: BlockingLoop) -> None:
+    """Has the program's functions called while other threads go on."""
+    for name in ("progress", "on_item"):
+        if callable(options.get(name)):
+            options[name] = called(options[name], loop)
+
+
 @_like(_map.map)
 def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as there
     if not isinstance(client, AppServerClient):
@@ -136,8 +143,7 @@ def map(client: Any, *args: Any, **options: Any) -> Any:  # noqa: A001 - as ther
             hint="for an async client, use letta_app_client.map",
         )
     loop = client._loop  # noqa: SLF001 - of this package
-    if callable(options.get("progress")):
-        options["progress"] = called(options["progress"], loop)
+    _call_outside(options, loop)
     # Here, where Ctrl-C interrupts it and other threads go on: it may read a file, or ask a client.
     if args:
         args = (expect_prompts(args[0]), *args[1:])
@@ -160,8 +166,7 @@ def gather(*turns: Any, **options: Any) -> Any:
         hint = "call gather once for each client"
         raise InvalidOption("turns: expected turns of one client", hint=hint)
     loop = loops.pop() if loops else BlockingLoop()
-    if callable(options.get("progress")):
-        options["progress"] = called(options["progress"], loop)
+    _call_outside(options, loop)
     given = [bare(turn) for turn in turns]
     return shown(loop.run(lambda: _gather.gather(*given, **options)), loop)
 

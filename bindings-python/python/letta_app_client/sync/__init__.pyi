@@ -3921,7 +3921,7 @@ def create_app_server_client(*, url: str, auth_token: str | None=None, **setting
     """
 
 
-def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False) -> Batch[TurnResult]:
+def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] | None=None, on_item: Callable[[int, BatchItem[TurnResult]], object] | None=None, check: bool=False) -> Batch[TurnResult]:
     """Waits for turns that were already sent, and returns their outcomes, in order.
 
     They may be of any conversations of one client. Gives what ``letta.map`` returns::
@@ -3940,12 +3940,15 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
         progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
             with how many turns have ended, normally or not, and how many there are. If it
             raises, that is logged.
+        on_item: A function that is called in the client's thread for handlers with each item as
+            soon as its turn has ended, normally or not, behind its place among the turns,
+            counted from 0. If it raises, that is logged.
         check: Whether the first turn that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
 
     Raises:
         InvalidOption: An argument is not a turn, they are of several clients, or ``progress``
-            has an unusable value. No turn is stopped.
+            or ``on_item`` has an unusable value. No turn is stopped.
         ForkedProcess: A client was made before a fork.
         LettaAppError: With ``check``, what ``Session.run`` would raise for the first turn that
             failed. Otherwise nothing that concerns one turn is raised: its item has the error, such
@@ -3954,7 +3957,7 @@ def gather(*turns: Turn, progress: Literal[True] | Callable[[int, int], object] 
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, on_item: Callable[[int, BatchItem[TurnResult]], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[TurnResult]:
     """Sends many prompts, each in a conversation of its own, and waits for all of them.
 
     Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
@@ -3975,6 +3978,10 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
             with how many prompts are done, failed or not, and how many there are. If it raises,
             that is logged.
+        on_item: A function that is called in the client's thread for handlers with each item as
+            soon as it is done, failed or not, behind its place among the prompts, counted from
+            0. So nothing that is done is lost with an interrupt, a cancellation or ``check``,
+            all of which end this without a batch. If it raises, that is logged.
         check: Whether the first prompt that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -3996,7 +4003,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: type[T], limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, on_item: Callable[[int, BatchItem[StructuredResult[T]]], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[T]]:
     """Sends many prompts, each in a conversation of its own, and waits for all of them.
 
     Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
@@ -4017,6 +4024,10 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
             with how many prompts are done, failed or not, and how many there are. If it raises,
             that is logged.
+        on_item: A function that is called in the client's thread for handlers with each item as
+            soon as it is done, failed or not, behind its place among the prompts, counted from
+            0. So nothing that is done is lost with an interrupt, a cancellation or ``check``,
+            all of which end this without a batch. If it raises, that is logged.
         check: Whether the first prompt that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for
@@ -4038,7 +4049,7 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
 
 
 @overload
-def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
+def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Iterable[str], output_type: Any, limit: float=8, progress: Literal[True] | Callable[[int, int], object] | None=None, on_item: Callable[[int, BatchItem[StructuredResult[Any]]], object] | None=None, check: bool=False, **settings: Unpack[MapSettings]) -> Batch[StructuredResult[Any]]:
     """Sends many prompts, each in a conversation of its own, and waits for all of them.
 
     Each prompt sends ``runtime_start`` and then ``input``, and follows the turn (protocol sections
@@ -4059,6 +4070,10 @@ def map(client: AppServerClient, prompts: Iterable[Prompt], *, agents: str | Ite
         progress: ``True`` for a tqdm bar, if tqdm is installed; or a function that is called
             with how many prompts are done, failed or not, and how many there are. If it raises,
             that is logged.
+        on_item: A function that is called in the client's thread for handlers with each item as
+            soon as it is done, failed or not, behind its place among the prompts, counted from
+            0. So nothing that is done is lost with an interrupt, a cancellation or ``check``,
+            all of which end this without a batch. If it raises, that is logged.
         check: Whether the first prompt that fails stops the others, and its error is raised. By
             default its item has the error, and the others go on.
         **settings: ``mode``, ``cwd``, ``tools``, ``create_conversation`` and ``fields`` as for

@@ -10,11 +10,12 @@ import functools
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from types import GenericAlias
-from typing import Any
+from typing import Any, NoReturn
 
 from .._flight import SecondReader
 from .._jobs import _is_async
 from .._stream import TurnStream
+from .._uncopied import refuse_copy
 from ..turn import Turn
 from ._interrupts import Interrupts
 from ._loop import BlockingLoop
@@ -37,6 +38,9 @@ CALLED = frozenset({"on_message", "on_send", "on_disconnect", "on_state", "on_la
 _LOOKS = frozenset({"_repr_html_", "_repr_markdown_"})
 """The private methods that notebooks ask for."""
 
+_GLANCES = _LOOKS | {"explain", "status", "usage"}
+"""What says how something stands, and may be asked again and again by those who do not wait."""
+
 _CLASSES: dict[type, type[Face]] = {}
 
 
@@ -51,7 +55,11 @@ class Face:
         # Of an iterator.
         self._ungiven: tuple[Any, ...] = ()
 
+    def __reduce__(self) -> NoReturn:
+        refuse_copy(self._inner)
+
     def __repr__(self) -> str:
+        self._loop.glance()
         return repr(self._inner)
 
 
@@ -130,7 +138,11 @@ def _member(name: str, original: Any) -> Any:
 
 
 def _property(name: str, original: Any) -> property:
+    glances = name in _GLANCES
+
     def read(face: Any) -> Any:
+        if glances:
+            face._loop.glance()  # noqa: SLF001 - of this module
         with Interrupts(), face._loop.entered():  # noqa: SLF001 - of this module
             value = getattr(face._inner, name)  # noqa: SLF001
         return shown(value, face._loop)  # noqa: SLF001
@@ -173,11 +185,14 @@ def _next(face: Any) -> Any:
 def _method(name: str, original: Callable[..., Any]) -> Any:
     if inspect.iscoroutinefunction(original):
         return _like(_waiting(name), original, SPELLED.get(name, name))
+    glances = name in _GLANCES
 
     def call(face: Any, *args: Any, **kwargs: Any) -> Any:
         loop: BlockingLoop = face._loop  # noqa: SLF001 - of this module
         if name in CALLED and args and callable(args[0]):
             args = (called(args[0], loop), *args[1:])
+        if glances:
+            loop.glance()
         given = [bare(arg) for arg in args]
         named = {key: bare(value) for key, value in kwargs.items()}
         value = None

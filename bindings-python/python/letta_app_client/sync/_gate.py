@@ -30,6 +30,10 @@ class Gate:
         """Enters it, waiting for other threads."""
         self._lock.acquire()
 
+    def enter_now(self) -> bool:
+        """Enters it unless another thread has it, and says whether it did."""
+        return bool(self._lock.acquire(blocking=False))
+
     def leave(self) -> None:
         """Leaves it once."""
         self._lock.release()

@@ -29,6 +29,9 @@ _SLICE = 0.1 if sys.platform == "win32" else 0.5
 """Seconds after which a wait looks for Ctrl-C where that has not ended it: on Windows
 it never does, elsewhere not where it comes just before the wait."""
 
+_GLANCE = 1_000
+"""How many steps a glance takes at most, for more may come all the time."""
+
 
 class _Entered:
     __slots__ = ("_gate", "_loop", "_outer")
@@ -131,6 +134,37 @@ class BlockingLoop:
         """Lets the thread that looks for deliveries look around, if that is another one."""
         if self._looking not in (None, threading.get_ident()):
             self._ring()
+
+    def glance(self) -> None:
+        """Takes what has come by now, without waiting, where nobody looks for it.
+
+        For those who only ask how something stands: nobody else would fetch what says so. A thread
+        that is at work fetches it itself; and a debugger may ask from within the client's own code,
+        which is not to be run then.
+        """
+        if os.getpid() != self._pid or self._gate.is_mine or not self._gate.enter_now():
+            return
+        try:
+            with Interrupts(), self.entered():
+                if self._looking is None and self._may_look():
+                    self._look_now()
+        finally:
+            self._gate.leave()
+
+    def _look_now(self) -> None:
+        self._looking = threading.get_ident()
+        try:
+            for _ in range(_GLANCE):
+                if self._soon:
+                    _called(self._soon.popleft())
+                elif self._bell is not None and self._may_look() and _is_readable(self._fd):
+                    _called(self._bell)
+                else:
+                    return
+        finally:
+            if self._looking == threading.get_ident():
+                self._looking = None
+            self._wake_next()
 
     def _wait(self, completion: BlockingCompletion, interrupts: Interrupts) -> BaseException | None:
         try:
@@ -312,11 +346,14 @@ def _called(callback: Callable[[], None]) -> None:
 
 def _wait_readable(fd: int) -> None:
     """Waits for a byte. A signal whose handler raises ends that, at the latest after the slice."""
+    while not _is_readable(fd, _SLICE):
+        pass
+
+
+def _is_readable(fd: int, seconds: float = 0) -> bool:
+    """Says whether there is a byte, or comes one in this time."""
     if sys.platform == "win32":
-        while not select.select([fd], [], [], _SLICE)[0]:
-            pass
-        return
+        return bool(select.select([fd], [], [], seconds)[0])
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    while not poll.poll(_SLICE * 1000):
-        pass
+    return bool(poll.poll(seconds * 1000))

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from letta_app_client import _native
 from letta_app_client._json import encode, encode_unicode
+from letta_app_client._uncopied import Uncopied
 from letta_app_client.messages import Message
 
 from ._scripted import checked_options, checked_turns
@@ -29,7 +30,7 @@ class Terminated(NamedTuple):
     """The limit: ``512 frames queued``, ``16777216 bytes unsent`` or ``no pong for 90 s``."""
 
 
-class MockServer:
+class MockServer(Uncopied):
     """An App Server on a loopback port that answers according to a script, or plays a recording.
 
     It listens from the moment it is made until ``close``, or the end of its ``with`` block. All
@@ -37,6 +38,7 @@ class MockServer:
     """
 
     _native: _native.MockServer
+    _instead = "pass on its url"
 
     def __init__(
         self,
