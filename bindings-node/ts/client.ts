@@ -176,8 +176,7 @@ export class AppServerClient extends DocumentedClient {
    * {@link TurnInterrupted}. Resolves when the sockets are closed, after 2 s at most; never rejects.
    *
    * On the server, a turn that was given up just before is stopped. The server cancels the others when the
-   * connection ends, unless another client follows their conversation. `session.close()` stops those of the session
-   * in any case.
+   * connection ends, unless another client follows their conversation. `session.close()` stops those of the session.
    *
    * What nobody waits for (`send`, `input`, detached turns) and is held back for something else than the pause after
    * a turn is not sent any more. A process warning of type `AppClientUnsentWarning` says how many commands were not sent at

@@ -97,7 +97,7 @@ impl Client {
     ///
     /// On the server, a turn that was dropped just before is stopped. The server cancels the others when the connection
     /// ends, unless another client follows their conversation. [`Session::close`](crate::Session::close) stops those of
-    /// the session in any case.
+    /// the session.
     pub async fn close(&self) {
         let (to, from) = oneshot::channel();
         let token = self.connection.token();

@@ -211,3 +211,27 @@ fn a_turn_with_another_waiting_behind_it_is_aborted_as_ever() {
     lab.command(Command::Abort { token: 1 });
     assert_eq!(lab.sent_kinds(), ["abort_message"]);
 }
+
+#[test]
+fn a_turn_that_has_ended_but_for_its_error_is_no_reason_to_let_the_next_one_run() {
+    let mut lab = Lab::new();
+    lab.turn(1, "first", TurnOptions::default());
+    lab.status("SENDING_API_REQUEST");
+    lab.says("r1", "text");
+    lab.turn(2, "second", TurnOptions::default());
+    queue(&mut lab, &["second"], &[]);
+    lab.sent();
+    lab.command(Command::Abort { token: 2 });
+    // The error's text may still come (section 17).
+    lab.delta(
+        json!({ "message_type": "stop_reason", "run_id": "r1", "stop_reason": "llm_api_error" }),
+    );
+    lab.status("WAITING_ON_INPUT");
+    assert!(lab.ended().is_empty());
+    lab.sent();
+    echo(&mut lab, "second");
+    lab.status("SENDING_API_REQUEST");
+    lab.event("update_queue", json!({ "queue": [] }));
+    lab.says("r2", "more");
+    assert_eq!(lab.sent_kinds(), ["abort_message"]);
+}

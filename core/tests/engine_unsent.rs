@@ -187,3 +187,38 @@ fn a_standby_that_takes_over_sends_it() {
     assert!(answer_sync(&mut lab).contains(&json!("1")));
     assert_eq!(lab.engine.counters().unsent, 0);
 }
+
+#[test]
+fn what_the_last_frames_have_released_leaves_on_the_next_connection() {
+    let mut lab = Lab::reconnecting(RULES);
+    lab.engine.handle_connected(Duration::ZERO, true);
+    lab.command(command("input", "1"));
+    lab.command(command("input", "2"));
+    lab.sent();
+    lab.event("update_queue", json!({ "queue": [] }));
+    // Behind a gap, until the connection is lost.
+    lab.receive(&json!({
+        "type": "update_loop_status", "runtime": runtime(), "event_seq": 5,
+        "loop_status": { "status": "PROCESSING_API_RESPONSE", "active_run_ids": ["r1"] },
+    }));
+    assert!(lab.sent().is_empty());
+    lab.lose();
+    lab.pass(1.0);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    let mut inputs = Vec::new();
+    for _ in 0..3 {
+        for frame in lab.sent() {
+            let id = &frame["request_id"];
+            match frame["type"].as_str() {
+                Some("sync") => lab.receive(&json!({
+                    "type": "sync_response", "request_id": id, "success": true, "runtime": runtime(),
+                })),
+                Some("input") => inputs.push(id.clone()),
+                _ => {}
+            }
+        }
+        lab.pass(20.0);
+    }
+    assert_eq!((inputs, lab.engine.counters().unsent), (vec![json!("2")], 0));
+}

@@ -161,7 +161,7 @@ class AppServerClient(Commands):
 
         On the server, a turn that was given up just before is stopped. The server cancels the
         others when the connection ends, unless another client follows their conversation.
-        ``Session.close`` stops those of the session in any case.
+        ``Session.close`` stops those of the session.
 
         Sends a close frame on every socket and resolves when the server has answered it, after 2 s
         at most. It can be called again, in any state. From another loop or after a fork it returns

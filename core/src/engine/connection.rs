@@ -63,6 +63,10 @@ impl Engine {
         let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));
         self.requests.fail_all(error, &self.unsent(), &mut self.ctx);
+        // What was released by the last frames, which had waited behind a gap.
+        for frame in std::mem::take(&mut self.ctx.transmit) {
+            self.handle_unsent(frame);
+        }
         self.carry_over();
         self.cut_turns(error);
         if !self.link.will_reconnect() {
@@ -72,7 +76,6 @@ impl Engine {
         self.ctx.approvers.clear();
         self.turns.clear();
         self.inputs.clear();
-        self.ctx.transmit.clear();
         self.ctx.timers.clear();
         self.ctx.ended.clear();
         self.ctx.features = Features::default();

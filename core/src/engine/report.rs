@@ -162,7 +162,7 @@ pub(crate) fn with_place(error: Error, turn: &Turn) -> Error {
     let (place, hint) = match turn.phase {
         Phase::Ours => return error,
         Phase::Held => (
-            "its input had not been sent, because it waits for what comes before it in the conversation",
+            "its input had not been sent",
             "the time behind other turns counts: allow for it, or send the input when they have ended",
         ),
         Phase::Sent => (

@@ -45,7 +45,8 @@ impl Runtime {
     /// Whether two turns run as one. A conversation has one turn at a time, but for those that the server has lost
     /// sight of (section 18): two that have begun are one, unless each has begun by itself, or has a run of its own.
     fn run_together(&self, one: &Turn, other: &Turn) -> bool {
-        let runs = |turn: &Turn| turn.is_ours() && !turn.detached && turn.interrupted.is_none();
+        let works = |turn: &Turn| turn.interrupted.is_none() && turn.ending.is_none();
+        let runs = |turn: &Turn| turn.is_ours() && !turn.detached && works(turn);
         let by_itself = |turn: &Turn| turn.disposition.as_deref() == Some("started");
         let live = |turn: &Turn| has_live_run(&self.runs, turn);
         let common = || one.runs.iter().any(|run| !self.runs.has_ended(run) && other.owns_run(run));

@@ -185,7 +185,7 @@ pub struct InputAcceptedFrame {
 impl InputAcceptedFrame {
     /// Why not, in words.
     pub(crate) fn reason(&self) -> &str {
-        self.error.as_deref().unwrap_or("no reason given")
+        self.error.as_deref().filter(|words| !words.is_empty()).unwrap_or("no reason given")
     }
 }
 

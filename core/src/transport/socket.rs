@@ -311,6 +311,7 @@ impl Socket {
         // What was taken over and not written keeps what comes behind it back.
         if self.blocked {
             self.ws.flush()?;
+            self.outbox.written(self.ws.get_ref().written);
         }
         while let Some(message) = self.outbox.next() {
             if let (Some(tap), Message::Text(text)) = (&self.tap, message) {
