@@ -310,7 +310,7 @@ class _Mapping:
         content = expect_prompt(prompt)
         self._check_prompt(agent, content)
         opening = self._client.session(agent_id=agent, **self._start)
-        session = await opening.step_by_step(self._patiently)
+        session = await opening._step_by_step(self._patiently)  # noqa: SLF001
         self._open.add(session)
         try:
             return await self._patiently(lambda: self._run(session, content))

@@ -568,9 +568,9 @@ class Opening(Pending[Session]):
         return fields
 
     async def _open(self) -> Session:
-        return await self.step_by_step(lambda step: step())
+        return await self._step_by_step(lambda step: step())
 
-    async def step_by_step(self, take: Callable[[Callable[[], Any]], Any]) -> Session:
+    async def _step_by_step(self, take: Callable[[Callable[[], Any]], Any]) -> Session:
         """Opens it with a function that takes each step: what was sent is not sent again."""
         started = await take(lambda: self._client.runtime_start(**self._fields()))
         runtime = started_runtime(started)
