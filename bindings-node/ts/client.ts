@@ -97,8 +97,7 @@ export class AppServerClient extends DocumentedClient {
 
   /** @internal */
   protected override readonly caller: Caller;
-  /** @internal */
-  readonly held: HeldRuntimes;
+  #held: HeldRuntimes | undefined;
 
   /** @throws {@link InvalidOption} names the option that cannot be used. */
   constructor(options: AppServerClientOptions, played?: Replay) {
@@ -130,9 +129,6 @@ export class AppServerClient extends DocumentedClient {
     this.caller = new ClientCaller(this, this.#sending, this.#followers, this.#standing);
     this.#lags = new Handlers("onLagged", failed);
     this.#tools = new ToolCalls(this.#native, failed, changed);
-    this.held = new HeldRuntimes(this.#native, (handler, options) =>
-      this.#tools.add(handler, options),
-    );
     this.#approvers = new Approvers(this.#native, failed, changed);
     this.#turns = new Turns(
       this.#native,
@@ -362,6 +358,14 @@ export class AppServerClient extends DocumentedClient {
     options: types.ApprovalRequestOptions = {},
   ): () => void {
     return this.#approvers.add(handler, checkedOptions(options, APPROVAL_NAMES).runtime);
+  }
+
+  /** @internal Made when there is a session. */
+  get held(): HeldRuntimes {
+    this.#held ??= new HeldRuntimes(this.#native, (handler, options) =>
+      this.#tools.add(handler, options),
+    );
+    return this.#held;
   }
 
   /** @internal Refuses what the method of this command would, before it is sent. */
