@@ -88,8 +88,8 @@ export function letGo(): void {
 export class PendingCalls {
   readonly #engine: Engine;
   readonly #calls = new Map<number, Waiting>();
-  /** Turns that were cancelled, until their end. They keep nothing alive. */
-  readonly #left = new Map<number, Outcome>();
+  /** Turns that were cancelled, until their end; made with the first. They keep nothing alive. */
+  #left: Map<number, Outcome> | undefined;
   #holds = false;
   #flushes = false;
 
@@ -197,13 +197,14 @@ export class PendingCalls {
       this.#engine.cancel(token);
       return;
     }
+    this.#left ??= new Map();
     this.#left.set(token, left);
     this.#engine.abortTurn(token);
   }
 
   #takeLeft(token: number): Outcome | undefined {
-    const left = this.#left.get(token);
-    this.#left.delete(token);
+    const left = this.#left?.get(token);
+    this.#left?.delete(token);
     return left;
   }
 

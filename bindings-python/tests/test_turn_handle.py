@@ -14,7 +14,7 @@ import pytest
 
 import letta_app_client as letta
 import letta_app_client.sync
-from letta_app_client import AppServerClient, Turn, TurnEvent, TurnFinished
+from letta_app_client import AppServerClient, Fields, Turn, TurnEvent, TurnFinished
 from letta_app_client.testing import MockServer, script
 from tests.helpers import frame_seen, message, start, text_seen
 
@@ -244,20 +244,28 @@ async def test_a_queued_turn_is_taken_out_of_the_queue(scripted: Scripted) -> No
         mock.assert_received("abort_message", times=1)
 
 
+async def with_a_tool_that_waits(
+    client: AppServerClient,
+) -> tuple[Fields, anyio.Event, anyio.Event]:
+    """A runtime whose tool says that it was called, and waits until it is to go on."""
+    called, go_on = anyio.Event(), anyio.Event()
+
+    async def tool(_: object) -> str:
+        called.set()
+        await go_on.wait()
+        return "x"
+
+    client.on_external_tool_call(tool)
+    tools = [{"tools": [{"name": "lookup", "description": "", "parameters": {}}]}]
+    runtime = await start(client, mode="unrestricted", external_tools=tools)
+    return runtime, called, go_on
+
+
 async def test_a_turn_that_shares_its_run_ends_alone(scripted: Scripted) -> None:
     both = script.turn("done", tool_calls=[script.call("lookup")])
     mock = scripted(script.turn("first", hang=True), both)
     async with connected(mock) as (client, _):
-        called, go_on = anyio.Event(), anyio.Event()
-
-        async def tool(_: object) -> str:
-            called.set()
-            await go_on.wait()
-            return "x"
-
-        client.on_external_tool_call(tool)
-        tools = [{"tools": [{"name": "lookup", "description": "", "parameters": {}}]}]
-        runtime = await start(client, mode="unrestricted", external_tools=tools)
+        runtime, called, go_on = await with_a_tool_that_waits(client)
         seen = text_seen(client)
         first = client.send_turn(runtime=runtime, payload=message("one"))
         await seen.wait()
@@ -279,16 +287,7 @@ async def test_a_detached_turn_goes_on(scripted: Scripted) -> None:
     call = script.call("lookup")
     mock = scripted(script.turn("done", tool_calls=[call]))
     async with connected(mock) as (client, _):
-        called, go_on = anyio.Event(), anyio.Event()
-
-        async def tool(_: object) -> str:
-            called.set()
-            await go_on.wait()
-            return "x"
-
-        client.on_external_tool_call(tool)
-        tools = [{"tools": [{"name": "lookup", "description": "", "parameters": {}}]}]
-        runtime = await start(client, mode="unrestricted", external_tools=tools)
+        runtime, called, go_on = await with_a_tool_that_waits(client)
         finished = frame_seen(client, "turn_finished")
         turn = client.send_turn(runtime=runtime, payload=message())
         ends: list[object] = []

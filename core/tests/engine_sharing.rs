@@ -175,8 +175,8 @@ fn two_that_are_given_up_in_the_queue_are_aborted_once() {
     assert_eq!(lab.sent_kinds(), ["abort_message"], "a second one might hit the next turn");
 }
 
-#[test]
-fn an_input_that_joins_a_running_turn_keeps_it_running() {
+/// One turn runs, and the next one is in the queue.
+fn one_behind_another() -> Lab {
     let mut lab = Lab::new();
     lab.turn(1, "m1", TurnOptions::default());
     lab.accept(1, "started");
@@ -185,6 +185,12 @@ fn an_input_that_joins_a_running_turn_keeps_it_running() {
     lab.accept(2, "queued");
     queue(&mut lab, &["m2"], &[]);
     lab.sent();
+    lab
+}
+
+#[test]
+fn an_input_that_joins_a_running_turn_keeps_it_running() {
+    let mut lab = one_behind_another();
     // Handed to the model with what a tool has returned.
     echo(&mut lab, "m2");
     queue(&mut lab, &[], &[("m2", "dequeued")]);
@@ -200,14 +206,7 @@ fn an_input_that_joins_a_running_turn_keeps_it_running() {
 
 #[test]
 fn a_turn_with_another_waiting_behind_it_is_aborted_as_ever() {
-    let mut lab = Lab::new();
-    lab.turn(1, "m1", TurnOptions::default());
-    lab.accept(1, "started");
-    lab.run("r1", &["m1"]);
-    lab.turn(2, "m2", TurnOptions::default());
-    lab.accept(2, "queued");
-    queue(&mut lab, &["m2"], &[]);
-    lab.sent();
+    let mut lab = one_behind_another();
     lab.command(Command::Abort { token: 1 });
     assert_eq!(lab.sent_kinds(), ["abort_message"]);
 }
