@@ -137,8 +137,7 @@ fn what_is_given_after_the_loss_leaves_on_the_next_connection_or_is_counted() {
     lab.lose();
     let late = |lab: &mut Lab| {
         for command in [command("input", "1"), of_no_runtime()] {
-            let frame = command.into_unsent().expect("nobody waits for it");
-            lab.engine.handle_unsent(frame);
+            lab.engine.handle_late(command);
         }
     };
     late(&mut lab);
@@ -149,6 +148,57 @@ fn what_is_given_after_the_loss_leaves_on_the_next_connection_or_is_counted() {
     lab.lose();
     late(&mut lab);
     assert_eq!(lab.engine.counters().unsent, 2);
+}
+
+/// Answers all that is sent, until nothing more is. Returns it.
+fn answer_all(lab: &mut Lab) -> Vec<Value> {
+    let mut all = Vec::new();
+    loop {
+        let sent = lab.sent();
+        if sent.is_empty() {
+            return all;
+        }
+        for frame in &sent {
+            if let Some((id, kind)) = frame["request_id"].as_str().zip(frame["type"].as_str()) {
+                lab.receive(&json!({
+                    "type": format!("{kind}_response"), "request_id": id, "success": true,
+                    "runtime": runtime(),
+                }));
+            }
+        }
+        all.extend(sent);
+    }
+}
+
+#[test]
+fn what_is_changed_after_the_loss_is_remembered_for_the_loss_after_that() {
+    let mut lab = Lab::reconnecting(RULES);
+    let of = |frame: Value, has_runtime: bool| Command::Send {
+        text: Text::from(frame.to_string()),
+        runtime: has_runtime.then(|| ("a".to_owned(), "c".to_owned())),
+        settles: false,
+    };
+    lab.command(of(
+        json!({ "type": "runtime_start", "request_id": "s", "agent_id": "a", "conversation_id": "c" }),
+        false,
+    ));
+    lab.command(of(json!({ "type": "watch_file", "path": "/a" }), false));
+    answer_all(&mut lab);
+    lab.lose();
+    let payload = json!({ "mode": "plan" });
+    let mode = json!({ "type": "change_device_state", "runtime": runtime(), "payload": payload });
+    lab.engine.handle_late(of(mode, true));
+    lab.engine.handle_late(of(json!({ "type": "unwatch_file", "path": "/a" }), false));
+    for _ in 0..2 {
+        lab.pass(1.0);
+        assert!(lab.engine.poll_connect());
+        lab.reopen();
+        let sent = answer_all(&mut lab);
+        let start = sent.iter().find(|frame| frame["type"] == "runtime_start");
+        assert_eq!(start.map(|start| &start["mode"]), Some(&json!("plan")), "{sent:?}");
+        assert!(sent.iter().all(|frame| frame["type"] != "watch_file"), "{sent:?}");
+        lab.lose();
+    }
 }
 
 #[test]

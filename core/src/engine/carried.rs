@@ -2,6 +2,7 @@
 //! they leave on the next one. Where there will be none, or where they mean nothing on it, they are counted.
 
 use super::Engine;
+use super::command::Command;
 use super::decision::OwnAnswer;
 use super::held::Held;
 use super::memory::Place;
@@ -33,6 +34,14 @@ impl Engine {
         if !self.link.is_open() && !self.link.will_reconnect() {
             self.drop_carried();
         }
+    }
+
+    /// A command that nobody waits for was given when its connection was gone already. What it changes is remembered as
+    /// if it had left: a mode for the connection after the next one, too, and that a file is watched no more.
+    pub fn handle_late(&mut self, command: Command) {
+        let Command::Send { text, runtime: place, settles } = command else { return };
+        self.resync.sent(&text, self.requests.len());
+        self.handle_unsent(Outgoing::new(text, None, || Unawaited { place, settles }));
     }
 
     fn carry(&mut self, place: Place, held: Held) {

@@ -1,6 +1,5 @@
 //! A frame on its way to the server, and what becomes of it where it never leaves.
 
-use super::command::Command;
 use super::delivery::Token;
 use super::memory::Place;
 use crate::protocol::Text;
@@ -45,14 +44,5 @@ impl Outgoing {
 impl From<Text> for Outgoing {
     fn from(text: Text) -> Self {
         Self { text, unawaited: None }
-    }
-}
-
-impl Command {
-    /// The frame of a command that nobody waits for, where there is no connection to take it.
-    #[must_use]
-    pub fn into_unsent(self) -> Option<Outgoing> {
-        let Self::Send { text, runtime, settles } = self else { return None };
-        Some(Outgoing::new(text, None, || Unawaited { place: runtime, settles }))
     }
 }

@@ -255,7 +255,7 @@ impl<S: Sink> Driver<S> {
             self.sink.flush();
         } else if command.frame().is_some() {
             // Whoever gave it has seen an open connection, and is told nothing more.
-            self.unsent(command.into_unsent());
+            self.engine.handle_late(command);
         } else {
             self.engine.handle_command(self.now(), command);
         }

@@ -107,7 +107,7 @@ impl<S: Sink> Driver<S> {
                     if let Some(token) = command.token() {
                         self.sink.deliver(Delivery::Failed { token, error: closed() });
                     } else {
-                        self.unsent(command.into_unsent());
+                        self.engine.handle_late(*command);
                     }
                 }
             }
