@@ -118,7 +118,7 @@ check-python: $(STAMPS)/python
 
 check-node: $(STAMPS)/node
 	cd bindings-node && npm run --silent lint && npm run --silent typecheck && npm run --silent attw
-	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live ../bench ../release
+	cd bindings-node && npx biome check --config-path=. ../examples/typescript ../tests/live ../tests/runtimes ../bench ../release
 
 # --- longer runs ---------------------------------------------------------------------------------
 
@@ -178,6 +178,14 @@ $(STAMPS)/browser: $(STAMPS)/venv bindings-python/requirements-browser.txt
 	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
 		apt-get update -qq && apt-get install -y -qq chromium chromium-driver; fi
 	@touch $@
+
+# The Node package in Bun and Deno.
+.PHONY: runtimes
+runtimes: $(STAMPS)/node
+	@mkdir -p target/runtimes
+	cp tests/runtimes/package.json target/runtimes/
+	cd target/runtimes && npm install --no-audit --no-fund --loglevel=error
+	@node tests/runtimes/run.mjs target/runtimes
 
 # --- figures ---------------------------------------------------------------------------------
 

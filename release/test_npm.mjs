@@ -86,12 +86,16 @@ run("Jest", bin("jest"), "--rootDir", folder, "--testMatch", "**/*.jest.cjs");
 run("publint", bin("publint"), "--strict", path.join(packed, main));
 run("attw", bin("attw"), path.join(packed, main), "--profile", "node16");
 
-// As best effort: Bun comes from npm too.
-const bun = bin("bun");
-if (fs.existsSync(bun)) {
-  run("import, Bun", bun, "esm.mjs");
-  run("require, Bun", bun, "cjs.cjs");
-} else console.log("--  Bun is not here");
+// As best effort: these come from npm too.
+for (const [name, command, ...words] of [
+  ["Bun", bin("bun")],
+  ["Deno", bin("deno"), "run", "-A"],
+]) {
+  if (fs.existsSync(command)) {
+    run(`import, ${name}`, command, ...words, "esm.mjs");
+    run(`require, ${name}`, command, ...words, "cjs.cjs");
+  } else console.log(`--  ${name} is not here`);
+}
 
 // What a reader sees whose package manager has left the platform's package out.
 for (const name of fs.readdirSync(scope)) {

@@ -1,28 +1,19 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import fs from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { startMock } from "./helpers.js";
 
 const child = new URL("lifecycle/child.mjs", import.meta.url);
-const WAYS = [
-  "awaited",
-  "not closed",
-  "never connected",
-  "exit while pending",
-  "pending keeps alive",
-  "pending keeps alive beside one that is closed",
-  "closed, not awaited",
-  "readers that nobody reads",
-  "reading keeps alive",
-  "exit in a handshake",
-  "closed in a handshake, twice",
-  "closed in a finalizer",
-  "closed at exit",
-];
-const TIMES = 2 * WAYS.length;
-const ways = Array.from({ length: TIMES }, (_, index) => WAYS[index % WAYS.length] ?? "awaited");
+/** The ways in which the program ends, each with what it says at its end. */
+const WAYS: Record<string, string> = JSON.parse(
+  fs.readFileSync(new URL("lifecycle/ways.json", import.meta.url), "utf8"),
+);
+const names = Object.keys(WAYS);
+const ways = [...names, ...names];
+const TIMES = ways.length;
 
 /** Runs jobs, a few at a time. */
 async function each<T>(
@@ -38,16 +29,6 @@ async function each<T>(
   await Promise.all(Array.from({ length: atOnce }, worker));
   return results;
 }
-
-/** What the program says at its end. */
-const SAID: Record<string, string> = {
-  "pending keeps alive": "request_timeout",
-  "pending keeps alive beside one that is closed": "request_timeout",
-  "reading keeps alive": "ABORT_ERR",
-  "closed in a handshake, twice": "closed",
-  "closed in a finalizer": "closed",
-};
-const expected = (way: string) => SAID[way] ?? "";
 
 describe("ends cleanly", { timeout: 60_000 }, () => {
   it(`as ${TIMES} processes`, async () => {
@@ -65,7 +46,7 @@ describe("ends cleanly", { timeout: 60_000 }, () => {
       return { way, code, signal, stdout: stdout.trim(), stderr };
     });
     for (const result of results) {
-      const stdout = expected(result.way);
+      const stdout = WAYS[result.way];
       expect(result).toEqual({ way: result.way, code: 0, signal: null, stdout, stderr: "" });
     }
   });
@@ -85,7 +66,7 @@ describe("ends cleanly", { timeout: 60_000 }, () => {
       return { way, code, said, stderr };
     });
     for (const result of results) {
-      expect(result).toEqual({ way: result.way, code: 0, said: expected(result.way), stderr: "" });
+      expect(result).toEqual({ way: result.way, code: 0, said: WAYS[result.way], stderr: "" });
     }
   });
 

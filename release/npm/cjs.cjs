@@ -9,10 +9,8 @@ async function main() {
   await client.close();
   await mock.close();
   if (text !== "42") throw new Error(`the turn gave ${text}`);
-  console.log(
-    "require:",
-    process.versions.bun ? `Bun ${process.versions.bun}` : `Node ${process.version}`,
-  );
+  const runtime = ["bun", "deno", "node"].find((name) => process.versions[name]);
+  console.log("require:", runtime, process.versions[runtime]);
 }
 
 main();

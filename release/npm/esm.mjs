@@ -8,7 +8,5 @@ const { text } = await session.run("What is six times seven?");
 await client.close();
 await mock.close();
 if (text !== "42") throw new Error(`the turn gave ${text}`);
-console.log(
-  "import:",
-  process.versions.bun ? `Bun ${process.versions.bun}` : `Node ${process.version}`,
-);
+const runtime = ["bun", "deno", "node"].find((name) => process.versions[name]);
+console.log("import:", runtime, process.versions[runtime]);

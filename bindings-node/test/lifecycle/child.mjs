@@ -92,7 +92,7 @@ switch (way) {
   }
   case "closed in a finalizer": {
     setFlagsFromString("--expose_gc");
-    const collect = runInNewContext("gc");
+    const collect = globalThis.Bun ? () => Bun.gc(true) : runInNewContext("gc");
     const owners = new FinalizationRegistry((owned) => owned.close());
     const pending = client.request("list_models").catch(tell);
     (() => owners.register({}, client))();
