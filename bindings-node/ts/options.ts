@@ -168,7 +168,8 @@ export interface RunTurnOptions extends CallOptions {
   /**
    * What to do when the turn needs a permission (section 13). Except with `deny`, a handler registered with
    * `onApprovalRequest` decides; this option says what happens if there is none. `pause`: the
-   * call resolves with `stopReason: "requires_approval"`, and the turn goes on once somebody answers. `wait`:
+   * call resolves with `stopReason: "requires_approval"`, and the turn goes on once somebody answers; until then the
+   * conversation's next inputs wait behind the question. `wait`:
    * the call waits until somebody answers with `input`, for example from an `onMessage` handler, and goes on to
    * the turn's end. `deny`: the permission is denied with a reason, and the turn goes on. `ask_or_deny`: denied as
    * well, but only where there is no handler. `raise`: like `pause`, but the call rejects with

@@ -16,7 +16,8 @@ use crate::protocol::Text;
 #[non_exhaustive]
 pub enum Approvals {
     /// A handler of the client answers. If there is none, the call ends with the stop reason
-    /// `requires_approval`; the turn goes on once somebody answers.
+    /// `requires_approval`; the turn goes on once somebody answers, and until then the conversation's next inputs wait
+    /// behind the question.
     #[default]
     Pause,
     /// A handler of the client or somebody else answers; the call waits and goes on to the turn's end.
@@ -29,7 +30,7 @@ pub enum Approvals {
     /// on. The default in a session, whose own tools then run unasked.
     AskOrDeny,
     /// A handler of the client answers. If there is none, the call fails with [`ErrorKind::ApprovalRequired`];
-    /// the turn goes on once somebody answers.
+    /// the turn goes on once somebody answers, as with [`Approvals::Pause`].
     Raise,
 }
 
