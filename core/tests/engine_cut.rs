@@ -216,14 +216,32 @@ fn a_connection_that_was_of_use_is_opened_again_soon() {
     }
 }
 
-/// What becomes of an input that waits for the settle pause when the connection is lost.
-fn unsent(act: impl Fn(&mut Lab), before: bool) -> (Vec<Value>, Vec<(u64, End)>) {
+/// An input that waits for the settle pause.
+fn held_back() -> Lab {
     let mut lab = running(TurnOptions::default());
     lab.status("WAITING_ON_INPUT");
     lab.finished(Some("r1"), "end_turn");
     assert_eq!(lab.ended().len(), 1);
     lab.turn_with(2, "m2", message("m2"), TurnOptions { check: true, ..resending() });
     assert!(lab.sent().is_empty());
+    lab
+}
+
+#[test]
+fn an_input_that_has_never_left_says_so_when_its_time_is_over() {
+    let mut lab = held_back();
+    lab.lose();
+    lab.pass(40.0);
+    let error = lab.one_end().1.error();
+    assert_eq!(error.kind(), ErrorKind::Disconnected);
+    assert!(error.message().starts_with("the input was not sent: "), "{error}");
+    assert_eq!(error.result().unwrap().delivery, InputDelivery::Undelivered);
+    assert!(error.retryable());
+}
+
+/// What becomes of an input that waits for the settle pause when the connection is lost.
+fn unsent(act: impl Fn(&mut Lab), before: bool) -> (Vec<Value>, Vec<(u64, End)>) {
+    let mut lab = held_back();
     if before {
         act(&mut lab);
         lab.lose();

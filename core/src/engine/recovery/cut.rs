@@ -216,9 +216,13 @@ impl Cut {
         ctx: &mut Context,
     ) {
         let lost = self.error.message();
-        let message = format!("the connection ended during the turn ({lost}), {why}");
-        let error = Error::new(ErrorKind::TurnInterrupted, message)
-            .with_hint(hint)
+        let error = if self.sent {
+            let message = format!("the connection ended during the turn ({lost}), {why}");
+            Error::new(ErrorKind::TurnInterrupted, message).with_hint(hint)
+        } else {
+            Error::new(self.error.kind(), format!("the input was not sent: {lost}, {why}"))
+        };
+        let error = error
             .with_close_code(self.error.close_code())
             .with_will_reconnect(self.error.will_reconnect());
         self.fail(delivery, error, ctx);

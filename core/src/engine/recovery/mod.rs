@@ -359,7 +359,11 @@ impl Engine {
             if let Some(error) = error {
                 cut.fail(delivery, error, &mut self.ctx);
             } else {
-                let why = "and there was not enough time to find out what became of it";
+                let why = if cut.sent {
+                    "and there was not enough time to find out what became of it"
+                } else {
+                    "and the time for sending it on another one was over"
+                };
                 cut.interrupt(delivery, (why, "read the stored messages"), &mut self.ctx);
             }
         }
