@@ -21,7 +21,7 @@ $(STAMPS)/release: $(STAMPS)/venv release/requirements.txt
 wheels: $(STAMPS)/release
 	rm -rf $(DIST)/python
 	$(WITH_TOOLS) maturin build --quiet --release --locked --target $(RUST_TARGET) -m bindings-python/Cargo.toml \
-		$(if $(ZIG),--zig --compatibility manylinux2014) -o $(DIST)/python
+		$(if $(ZIG),--zig --compatibility manylinux2014) --compression-level 9 -o $(DIST)/python
 	$(WITH_TOOLS) maturin sdist -m bindings-python/Cargo.toml -o $(DIST)/python
 	$(BIN)/twine check --strict $(DIST)/python/*
 

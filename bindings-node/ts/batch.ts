@@ -29,7 +29,7 @@ export interface BatchProgress<Result extends TurnResult = TurnResult> {
 export interface Batch<Result extends TurnResult = TurnResult> {
   /** One for each prompt, in their order. */
   readonly items: readonly BatchItem<Result>[];
-  /** Token counts of all turns, summed; those of turns that failed among them. */
+  /** Token counts of all turns, summed; those of turns that failed among them. What turns share counts once. */
   readonly usage: Usage;
 }
 

@@ -13,7 +13,7 @@ import { AbortError, InvalidOption, LettaAppError } from "./errors.js";
 import { checkedSignal } from "./options.js";
 import { onAbort } from "./signals.js";
 import type { Turn } from "./turn.js";
-import { noUsage, sumUsage } from "./usage.js";
+import { counted, noUsage, sumUsage } from "./usage.js";
 
 /** How turns are gathered. */
 export interface GatherOptions {
@@ -93,8 +93,7 @@ async function itemOf(turn: Turn): Promise<BatchItem> {
 }
 
 function usageOf({ result, error }: BatchItem) {
-  const known = error instanceof LettaAppError ? error.result : result;
-  return known?.usage ?? noUsage();
+  return counted(error instanceof LettaAppError ? error.result : result);
 }
 
 /** How they end is told to those who await them. */

@@ -113,6 +113,11 @@ export interface TurnResult {
   messages: TurnMessage[];
   /** The tokens of all runs. */
   usage: Usage;
+  /**
+   * The part of `usage` that no turn which has ended before has in its own, where that is less than all: turns that the
+   * server has answered together (`mergedWith`) share runs. What several turns used is the sum of these.
+   */
+  ownUsage: Usage | null;
   /** The server's message for people, if the turn failed. */
   error: string | null;
   /** The runs in order. */
@@ -169,6 +174,7 @@ export interface NativeResult {
   tool_calls: (Omit<ToolCall, "runId"> & { run_id: string })[];
   messages: NativeMessage[];
   usage: NativeUsage;
+  own_usage?: NativeUsage;
   error: string | null;
   run_ids: string[];
   client_message_ids: string[];
@@ -247,9 +253,10 @@ export function readResult(
   return turnResult(native);
 }
 
-/** The token counts of a result, of which nobody wants more. */
-export function readUsage(json: string): Usage {
-  return usageOf((JSON.parse(json) as NativeOutcome).result.usage);
+/** What the turn of a result adds to a sum, where nobody wants more of it. */
+export function readCounted(json: string): Usage {
+  const { usage, own_usage = usage } = (JSON.parse(json) as NativeOutcome).result;
+  return usageOf(own_usage);
 }
 
 /** The result that the engine's form stands for. */
@@ -264,6 +271,7 @@ export function turnResult(native: NativeResult): TurnResult {
     toolCalls,
     messages: messagesOf(native.messages, toolCalls),
     usage: usageOf(native.usage),
+    ownUsage: native.own_usage ? usageOf(native.own_usage) : null,
     error: native.error,
     runIds: native.run_ids,
     clientMessageIds: native.client_message_ids,

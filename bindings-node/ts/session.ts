@@ -33,7 +33,7 @@ import {
 import type { Turn } from "./turn.js";
 import type { TurnEvents } from "./turniterator.js";
 import type { AppServerExternalToolCallHandler, RunTurnCommand } from "./types.js";
-import { noUsage, sumUsage } from "./usage.js";
+import { counted, noUsage, sumUsage } from "./usage.js";
 
 /** A prompt for an agent: text, or the parts of a message's `content` (section 8.1). */
 export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
@@ -228,15 +228,15 @@ export class Session {
     const count = (usage: Usage) => {
       this.#usage = sumUsage(this.#usage, usage);
     };
-    const ended = (usage?: Usage) => {
+    const ended = (result?: TurnResult) => {
       this.#open.delete(turn);
-      if (usage) count(usage);
+      count(counted(result));
     };
     // One that is cancelled rejects at once, and ends later.
     turn.countLeft(count);
     turn.whenOver({
-      resolve: ({ usage }) => ended(usage),
-      reject: (error) => ended((error as { result?: TurnResult }).result?.usage),
+      resolve: ended,
+      reject: (error) => ended((error as { result?: TurnResult }).result),
     });
     return turn;
   }

@@ -26,7 +26,7 @@ import type { TurnResult, Usage } from "./results.js";
 import type { Prompt } from "./session.js";
 import type { JsonSchema } from "./toolschema.js";
 import type { AppServerExternalToolCallHandler } from "./types.js";
-import { noUsage, sumUsage } from "./usage.js";
+import { noUsage, withBefore } from "./usage.js";
 
 /** A prompt whose result has a certain form. Limits hold for each of its turns, of which there are two at most. */
 export interface StructuredOptions<Schema extends OutputSchema = OutputSchema>
@@ -149,9 +149,8 @@ class Structured {
     for (;;) {
       stopIfClosed(this.#conversation, this.#closed);
       const asked = this.#conversation.ask(content, settings, [this.#submission.scope]);
-      const last = await summedUp(asked, usage);
-      usage = sumUsage(usage, last.usage);
-      const result = { ...last, usage };
+      const result = withBefore(await summedUp(asked, usage), usage);
+      usage = result.usage;
       const { step, prompt: repair } = this.#submission.turnEnded();
       if (step === "done") return { ...result, output: this.#output };
       if (result.status === "aborted") {
@@ -190,8 +189,7 @@ async function summedUp(asked: PromiseLike<TurnResult>, before: Usage): Promise<
     return await asked;
   } catch (error) {
     if (error instanceof LettaAppError && error.result !== undefined) {
-      const usage = sumUsage(before, error.result.usage);
-      Object.assign(error, { result: { ...error.result, usage } });
+      Object.assign(error, { result: withBefore(error.result, before) });
     }
     throw error;
   }

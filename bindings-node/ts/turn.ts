@@ -7,7 +7,7 @@ import type { TurnEvent } from "./events.js";
 import type { LongText } from "./native.cjs";
 import type { Outcome as Told } from "./pending.js";
 import type { Reading } from "./reading.js";
-import { readResult, readUsage, type TurnResult, type TurnStatus, type Usage } from "./results.js";
+import { readCounted, readResult, type TurnResult, type TurnStatus, type Usage } from "./results.js";
 import type { Prompt } from "./session.js";
 import { rejected } from "./stacks.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
@@ -137,7 +137,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
       reject: (error) => this.#settle({ error }),
       ready: () => this.#events.ready(),
       left: {
-        resolve: (text) => this.#counts?.(readUsage(text)),
+        resolve: (text) => this.#counts?.(readCounted(text)),
         reject: (error) => {
           const usage = error instanceof LettaAppError ? error.result?.usage : undefined;
           if (usage !== undefined) this.#counts?.(usage);

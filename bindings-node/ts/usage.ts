@@ -1,6 +1,21 @@
 /** Adding up what turns used. */
 
-import type { Usage } from "./results.js";
+import type { TurnResult, Usage } from "./results.js";
+
+/** What a turn adds to a sum, of which this is known. */
+export function counted(known: TurnResult | null | undefined): Usage {
+  return known ? (known.ownUsage ?? known.usage) : noUsage();
+}
+
+/** The result, with what was used before it. */
+export function withBefore(result: TurnResult, before: Usage): TurnResult {
+  const { usage, ownUsage } = result;
+  return {
+    ...result,
+    usage: sumUsage(before, usage),
+    ownUsage: ownUsage && sumUsage(before, ownUsage),
+  };
+}
 
 /** Nothing used yet. */
 export function noUsage(): Usage {

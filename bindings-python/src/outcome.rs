@@ -32,8 +32,8 @@ impl Outcome {
 
     /// The token counts as JSON.
     #[getter]
-    fn usage(&self) -> PyResult<String> {
-        let usage = serde_json::to_string(&self.0.usage);
+    fn counted(&self) -> PyResult<String> {
+        let usage = serde_json::to_string(self.0.counted());
         usage.map_err(|error| PyValueError::new_err(error.to_string()))
     }
 

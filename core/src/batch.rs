@@ -15,7 +15,7 @@ use crate::session::Prompt;
 pub struct Batch {
     /// One for each prompt, in their order.
     pub items: Vec<BatchItem>,
-    /// The token counts of all turns, those that failed included.
+    /// The token counts of all turns, those that failed included. What turns share counts once.
     pub usage: Usage,
 }
 
@@ -58,7 +58,7 @@ pub(crate) async fn collected(
     while let Some((index, item)) = running.next().await {
         let result = &item.result;
         if let Some(turn) = result.as_ref().ok().or_else(|| result.as_ref().err()?.result()) {
-            usage.merge(&turn.usage);
+            usage.merge(turn.counted());
         }
         tell(Progress { index, done: items.len() + 1, total, item: &item });
         items.push((index, item));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use letta_app_client::engine::Command;
 use letta_app_client::{ErrorKind, TurnOptions, TurnStatus};
 use serde_json::{Value, json};
-use support::Lab;
+use support::{End, Lab};
 
 /// A queue snapshot of these inputs, and how others left the queue.
 fn queue(lab: &mut Lab, waiting: &[&str], left: &[(&str, &str)]) {
@@ -65,6 +65,58 @@ fn second_completes(lab: &mut Lab) {
     assert_eq!((token, result.status), (2, Some(TurnStatus::Completed)));
     assert!(result.text.ends_with("answered"), "{}", result.text);
     assert_eq!(result.merged_with, ["m1"]);
+}
+
+fn uses(lab: &mut Lab, run: &str, tokens: u64) {
+    lab.delta(json!({
+        "message_type": "usage_statistics", "run_id": run, "total_tokens": tokens, "step_count": 1,
+    }));
+}
+
+/// What each turn has used, and what of that counts as its own.
+fn used(lab: &mut Lab) -> Vec<(u64, u64, Option<u64>)> {
+    let of = |(token, end): (u64, End)| {
+        let result = end.turn();
+        (token, result.usage.total_tokens, result.own_usage.map(|own| own.total_tokens))
+    };
+    lab.ended().into_iter().map(of).collect()
+}
+
+#[test]
+fn what_a_shared_run_used_is_counted_once() {
+    let mut lab = merged(TurnOptions::default());
+    uses(&mut lab, "r1", 26);
+    lab.finished(Some("r1"), "end_turn");
+    assert_eq!(used(&mut lab), [(1, 26, None), (2, 26, Some(0))]);
+}
+
+#[test]
+fn one_that_joins_a_turn_adds_nothing_to_it() {
+    let mut lab = Lab::new();
+    lab.turn(1, "m1", TurnOptions::default());
+    lab.accept(1, "started");
+    lab.run("r1", &["m1"]);
+    uses(&mut lab, "r1", 10);
+    lab.turn(2, "m2", TurnOptions::default());
+    lab.accept(2, "queued");
+    queue(&mut lab, &["m2"], &[]);
+    // As in `single/queued_during_tool_merged`.
+    echo(&mut lab, "m2");
+    queue(&mut lab, &[], &[("m2", "dequeued")]);
+    lab.run("r2", &["m1", "m2"]);
+    uses(&mut lab, "r2", 5);
+    lab.finished(Some("r2"), "end_turn");
+    assert_eq!(used(&mut lab), [(1, 15, None), (2, 5, Some(0))]);
+}
+
+#[test]
+fn one_that_is_given_up_before_anything_is_counted_takes_nothing_from_the_other() {
+    let mut lab = merged(TurnOptions::default());
+    lab.command(Command::Abort { token: 1 });
+    assert_eq!(used(&mut lab), [(1, 0, None)]);
+    uses(&mut lab, "r1", 26);
+    lab.finished(Some("r1"), "end_turn");
+    assert_eq!(used(&mut lab), [(2, 26, None)]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ from weakref import WeakMethod
 from ._plain import Plain
 from ._prompt import Prompt
 from ._rich import Rich
-from ._usage import summed
+from ._usage import counted, summed
 from .errors import ApprovalRequired, ClientClosed, LettaAppError, TurnError
 from .results import TurnResult, Usage
 
@@ -124,9 +124,13 @@ class Batch(Rich, Sequence[BatchItem[R_co]]):
 
     @property
     def usage(self) -> Usage:
-        """Token counts of all turns, summed; those that failed have been paid for as well."""
+        """Token counts of all turns, summed; those that failed have been paid for as well.
+
+        What turns share that the server has answered together counts once (``own_usage``).
+        """
         # An item is there twice where a turn was gathered twice.
-        return summed({id(item): item.usage for item in self._items}.values())
+        items = {id(item): item for item in self._items}.values()
+        return summed(counted(item._known) for item in items)  # noqa: SLF001 - of this module
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the items as plain data, ready for ``json.dumps``."""

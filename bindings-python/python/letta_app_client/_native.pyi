@@ -68,7 +68,7 @@ class Outcome:
     @property
     def text(self) -> str: ...
     @property
-    def usage(self) -> str:
+    def counted(self) -> str:
         """The token counts as JSON."""
 
     def read(self) -> tuple[str, list[tuple[int, str]]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import _native
 from ._flight import Flight
-from ._usage import summed
+from ._usage import counted, summed
 from .results import Usage
 
 __all__ = ["Own"]
@@ -22,7 +22,7 @@ class Own:
     tools are answered no more, and the conversation is let go of.
 
     Attributes:
-        usage: Token counts of the turns that have ended, summed.
+        usage: Token counts of the turns that have ended, summed; what they share counts once.
     """
 
     def __init__(
@@ -62,8 +62,7 @@ class Own:
     def _ended(self, flight: Flight) -> None:
         self._open.discard(flight)
         known = flight.arrival or getattr(flight.error, "result", None)
-        if known is not None:
-            self.usage = summed((self.usage, known.usage))
+        self.usage = summed((self.usage, counted(known)))
 
 
 def _let_go(

@@ -15,7 +15,7 @@ from ._json import encode, encode_unicode
 from ._jsonable import jsonable
 from ._lanes import Lanes
 from ._shape import BadValue
-from ._usage import summed
+from ._usage import with_before
 from .errors import InvalidOption, LettaAppError, TurnAborted, TurnError, from_json
 from .messages import Fields, Message  # noqa: F401 - in the hints of inherited fields
 from .results import (  # noqa: F401 - the same
@@ -141,11 +141,10 @@ class _Handing:
                 )
             except TurnError as failed:
                 if failed.result is not None:
-                    used = summed((spent, failed.result.usage))
-                    failed.result = dataclasses.replace(failed.result, usage=used)
+                    failed.result = with_before(failed.result, spent)
                 raise
-            spent = summed((spent, result.usage))
-            result = dataclasses.replace(result, usage=spent)
+            result = with_before(result, spent)
+            spent = result.usage
             step, repair = self._submission.turn_ended()
             if step == "done":
                 known = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}

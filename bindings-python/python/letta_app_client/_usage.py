@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from .results import Usage
+from .results import Arrival, TurnResult, Usage
 
-__all__ = ["summed"]
+__all__ = ["counted", "summed", "with_before"]
+
+
+def counted(known: Arrival | TurnResult | None) -> Usage:
+    """What a turn adds to a sum, of which this is known."""
+    if isinstance(known, Arrival):
+        return known.counted
+    if known is None:
+        return Usage()
+    return known.usage if known.own_usage is None else known.own_usage
+
+
+def with_before(result: TurnResult, before: Usage) -> TurnResult:
+    """The result, with what was used before it."""
+    own = result.own_usage
+    return replace(
+        result,
+        usage=summed((before, result.usage)),
+        own_usage=None if own is None else summed((before, own)),
+    )
 
 
 def summed(usages: Iterable[Usage]) -> Usage:

@@ -153,10 +153,12 @@ class Arrival:
         self.text = outcome.text
 
     @property
-    def usage(self) -> Usage:
-        """The token counts, for which the rest is not read."""
+    def counted(self) -> Usage:
+        """What the turn adds to a sum of token counts, for which the rest is not read."""
         outcome = self._outcome
-        return Usage(**(self.raw["usage"] if outcome is None else parse(outcome.usage)))
+        if outcome is not None:
+            return Usage(**parse(outcome.counted))
+        return Usage(**self.raw.get("own_usage", self.raw["usage"]))
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -187,6 +189,9 @@ class TurnResult(Plain, Rich):
         messages: What the agent said, thought and called, in order; the tool calls are the same as
             in ``tool_calls``. Runs that failed and were retried are left out.
         usage: Token counts, summed over the runs.
+        own_usage: The part of ``usage`` that no turn which has ended before has in its own, where
+            that is less than all: turns that the server has answered together (``merged_with``)
+            share runs. What several turns used is the sum of these.
         stop_reason: The server's word for why the turn ended, such as ``end_turn``; unknown words
             are kept.
         error: The server's message for people, if the turn failed.
@@ -234,6 +239,7 @@ class TurnResult(Plain, Rich):
     retries: int = 0
     detached: bool = False
     delivery: InputDelivery = "sent"
+    own_usage: Usage | None = None
 
     @classmethod
     def _arrived(cls, arrival: Arrival) -> TurnResult:
@@ -279,6 +285,7 @@ class TurnResult(Plain, Rich):
             "tool_calls": calls,
             "messages": tuple(_message(one, calls) for one in raw.get("messages", ())),
             "usage": Usage(**raw.get("usage", {})),
+            "own_usage": Usage(**own) if (own := raw.get("own_usage")) else None,
             "terminal_message": None if terminal is None else decode(terminal),
             "duration": raw.get("duration", raw.get("duration_ms", 0) / 1000),
         }
@@ -297,6 +304,7 @@ class TurnResult(Plain, Rich):
         plain["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         plain["messages"] = [self._plain(one) for one in self.messages]
         plain["usage"] = self.usage.to_dict()
+        plain["own_usage"] = None if self.own_usage is None else self.own_usage.to_dict()
         terminal = self.terminal_message
         plain["terminal_message"] = None if terminal is None else terminal.to_dict()
         for name in ("run_ids", "client_message_ids", "merged_with"):

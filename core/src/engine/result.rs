@@ -273,8 +273,11 @@ pub struct TurnResult {
     /// What was said and thought, message by message, with the tool calls between them; without runs
     /// that failed and were retried.
     pub messages: Vec<TurnMessage>,
-    /// Token counts, summed.
+    /// Token counts, summed over the runs.
     pub usage: Usage,
+    /// The part of `usage` that no turn which has ended before has in its own, where that is less than all: turns that
+    /// the server has answered together (`merged_with`) share runs. What several turns used is the sum of these.
+    pub own_usage: Option<Usage>,
     /// The server's word for why the turn ended, such as `end_turn`; unknown words are kept.
     pub stop_reason: Option<String>,
     /// The server's message for people, if the turn failed.
@@ -318,6 +321,22 @@ impl TurnResult {
             Some(error) => Err(error.with_result(self)),
             None => Ok(self),
         }
+    }
+
+    /// The same, with what was used before.
+    pub(crate) fn with_before(mut self, before: &Usage) -> Self {
+        for usage in std::iter::once(&mut self.usage).chain(&mut self.own_usage) {
+            let mut sum = *before;
+            sum.merge(usage);
+            *usage = sum;
+        }
+        self
+    }
+
+    /// What the turn adds to a sum: its own usage, or all of it.
+    #[must_use]
+    pub fn counted(&self) -> &Usage {
+        self.own_usage.as_ref().unwrap_or(&self.usage)
     }
 
     /// The result as one JSON value, the form in which it crosses into another language.
@@ -364,6 +383,9 @@ impl TurnResult {
         map.serialize_entry("tool_calls", tool_calls)?;
         map.serialize_entry("messages", &self.messages)?;
         map.serialize_entry("usage", &self.usage)?;
+        if let Some(own) = &self.own_usage {
+            map.serialize_entry("own_usage", own)?;
+        }
         map.serialize_entry("stop_reason", &self.stop_reason)?;
         map.serialize_entry("error", &self.error)?;
         map.serialize_entry("run_ids", &self.run_ids)?;

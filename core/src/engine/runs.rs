@@ -20,6 +20,8 @@ pub(crate) struct Run {
     pub(crate) said: Vec<Said>,
     pub(crate) tool_calls: Vec<ToolCall>,
     pub(crate) usage: Usage,
+    /// A turn that shares it has ended, with `usage` in its result.
+    counted: bool,
     /// An error was reported for the run.
     pub(crate) failed: bool,
     /// How it ended.
@@ -203,6 +205,20 @@ impl Runs {
             result.tool_calls.extend(run.tool_calls.iter().cloned());
             result.usage.merge(&run.usage);
         }
+    }
+
+    /// What of these runs' usage no turn that has ended before has in its result; from now on it has.
+    pub(crate) fn count(&mut self, ids: &[Arc<str>]) -> Usage {
+        let mut own = Usage::default();
+        for id in ids {
+            // The server says what a run has used all at once, at its end.
+            if let Some(run) = self.get_mut(id).filter(|run| run.usage != Usage::default())
+                && !std::mem::replace(&mut run.counted, true)
+            {
+                own.merge(&run.usage);
+            }
+        }
+        own
     }
 
     /// Adds what a delta says to its run.

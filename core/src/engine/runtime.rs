@@ -322,6 +322,10 @@ impl Runtime {
         self.approver_gone(turn.token, ctx);
         let mut result = self.result_of(&turn, end, ctx.now);
         result.status = Some(status);
+        if !turn.merged.is_empty() {
+            let own = self.runs.count(&turn.runs);
+            result.own_usage = Some(own).filter(|own| *own != result.usage);
+        }
         self.end_runs(&turn);
         (turn, result)
     }

@@ -399,10 +399,9 @@ impl Turn {
     /// goes on does not count where nobody has read what it said in between.
     pub(crate) fn without_gap(&self, result: TurnResult) -> TurnResult {
         let Some(cut) = &self.resumed else { return result };
-        let mut usage = cut.partial.usage;
-        usage.merge(&result.usage);
+        let result = result.with_before(&cut.partial.usage);
         let TurnResult { text, runs, tool_calls, messages, .. } = cut.partial.clone();
-        TurnResult { text, runs, tool_calls, messages, usage, ..result }
+        TurnResult { text, runs, tool_calls, messages, ..result }
     }
 
     /// What the input says of the tools of its turn; see [`tools_of`].

@@ -155,14 +155,8 @@ impl Session {
 
 /// The outcome of a turn, with what the turn before has used.
 fn summed(outcome: Result<TurnResult, Error>, before: &Usage) -> Result<TurnResult, Error> {
-    let sum = |mut result: TurnResult| {
-        let mut usage = *before;
-        usage.merge(&result.usage);
-        result.usage = usage;
-        result
-    };
-    outcome.map(sum).map_err(|error| match error.result().cloned() {
-        Some(result) => error.with_result(sum(result)),
+    outcome.map(|result| result.with_before(before)).map_err(|error| match error.result().cloned() {
+        Some(result) => error.with_result(result.with_before(before)),
         None => error,
     })
 }

@@ -29,7 +29,7 @@ impl Tally {
     pub(crate) fn ended(&self, token: Token, result: Option<&TurnResult>) {
         self.with(|turns| {
             if let Some(result) = result {
-                turns.usage.merge(&result.usage);
+                turns.usage.merge(result.counted());
             }
             turns.open.remove(&token);
         });
