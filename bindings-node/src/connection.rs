@@ -301,6 +301,12 @@ impl Connection {
         self.core.hold_runtime((agent, conversation), held);
     }
 
+    /// Somebody watches a file no more.
+    #[napi]
+    pub fn unwatch_file(&self, path: String) {
+        self.core.unwatch_file(path);
+    }
+
     /// The command that gives a runtime other external tools, without a `request_id`.
     #[napi]
     pub fn registration(&self, agent: String, conversation: String, groups: String) -> String {

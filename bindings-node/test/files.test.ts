@@ -57,6 +57,9 @@ it("goes on watching while somebody else reads the same file", async () => {
   expect((await second.next()).value).toEqual(change("/a", 1));
   await second[Symbol.asyncDispose]();
   expect(await mock.waitReceived("unwatch_file")).toBe(true);
+  await client.info();
+  mock.assertReceived("watch_file", { times: 1 });
+  mock.assertReceived("unwatch_file", { times: 1 });
 });
 
 it("stops watching when its signal is aborted", async () => {

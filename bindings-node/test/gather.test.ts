@@ -204,3 +204,17 @@ it("refuses what it cannot use, and stops nothing", async () => {
   mock.assertReceived("abort_message", { times: 0 });
   await turn.abort();
 });
+
+it("counts once what turns share", async () => {
+  const { mock, sessions } = await started([{ text: "one", delayMs: 50 }, { text: "both" }]);
+  const [session] = sessions as [(typeof sessions)[0]];
+  const first = session.send("a");
+  expect(await mock.waitReceived("input", 1)).toBe(true);
+  // They wait in the queue, and are answered together.
+  const { items, usage } = await gather([first, session.send("b"), session.send("c")]);
+  const results = items.map(({ result }) => result);
+  expect(results.map((result) => result?.text)).toEqual(["one", "both", "both"]);
+  expect(results.map((result) => result?.usage.totalTokens)).toEqual([12, 12, 12]);
+  expect(results.map((result) => result?.ownUsage?.totalTokens)).toEqual([undefined, undefined, 0]);
+  expect([usage.totalTokens, session.usage.totalTokens]).toEqual([24, 24]);
+});

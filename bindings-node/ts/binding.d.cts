@@ -70,6 +70,8 @@ export declare class Connection {
   handleApprovals(token: number, agent: string | undefined | null, conversation: string | undefined | null, handled: boolean): void
   /** Somebody holds a runtime, or lets go of it. */
   holdRuntime(agent: string, conversation: string, held: boolean): void
+  /** Somebody watches a file no more. */
+  unwatchFile(path: string): void
   /** The command that gives a runtime other external tools, without a `request_id`. */
   registration(agent: string, conversation: string, groups: string): string
   /** Answers a permission question with a decision as JSON. */

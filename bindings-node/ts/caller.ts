@@ -42,6 +42,10 @@ export class ClientCaller implements Caller {
     this.#sending.send(complete, "documented");
   }
 
+  unwatch(path: string): void {
+    this.#sending.unwatch(path);
+  }
+
   follow(filter: MessageFilter, follower: Follower): () => void {
     this.#sending.checkOpen();
     return this.#followers.add(filter, follower);

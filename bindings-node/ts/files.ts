@@ -9,25 +9,13 @@ import { type PageOptions, pageOptions, succeeded } from "./pages.js";
 import type { FileChangedMessage } from "./protocol.js";
 import { Reader } from "./reader.js";
 
-/** How many readers watch each path. */
-type Watched = Map<string, number>;
-
 /** The changes of one file, from `client.files.changes()`; see {@link Reader}. */
 export class FileChanges extends Reader<FileChangedMessage> {
   /** @internal */
-  constructor(caller: Caller, watched: Watched, path: string, { signal }: CallOptions) {
+  constructor(caller: Caller, path: string, { signal }: CallOptions) {
+    let watched = false;
     const left = () => {
-      const others = (watched.get(path) ?? 0) - 1;
-      if (others > 0) {
-        watched.set(path, others);
-        return;
-      }
-      watched.delete(path);
-      try {
-        caller.tell("unwatch_file", { path });
-      } catch {
-        // Without a connection nothing is watched.
-      }
+      if (watched) caller.unwatch(path);
     };
     const options = { signal, sizeOf: () => path.length, left };
     const inbox = followed<FileChangedMessage>(
@@ -41,9 +29,9 @@ export class FileChanges extends Reader<FileChangedMessage> {
     super(inbox);
     // Its signal was aborted before: nothing is watched.
     if (inbox.over && checkedSignal(signal)?.aborted) return;
-    watched.set(path, (watched.get(path) ?? 0) + 1);
     try {
       caller.tell("watch_file", { path });
+      watched = true;
     } catch (error) {
       inbox.leave();
       throw error;
@@ -61,8 +49,6 @@ export interface DirectoryEntry {
 
 /** The commands of the family `files` (section 20), and what takes more than one of them. */
 export class Files extends FilesFamily {
-  readonly #watched: Watched = new Map();
-
   /**
    * Watches a file by its absolute path: sends `watch_file`, and `unwatch_file` when it is left and
    * nobody else here watches the same path. Neither is answered, so nothing says so if a path cannot be
@@ -73,7 +59,7 @@ export class Files extends FilesFamily {
    * {@link Disconnected} and {@link InvalidCommand}; and {@link InvalidOption}.
    */
   changes(path: string, options: CallOptions = {}): FileChanges {
-    return new FileChanges(this.caller, this.#watched, path, checkedOptions(options, CALL_NAMES));
+    return new FileChanges(this.caller, path, checkedOptions(options, CALL_NAMES));
   }
 
   /**

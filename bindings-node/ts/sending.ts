@@ -121,6 +121,11 @@ export class Sending {
     this.#running.sent(command);
   }
 
+  /** Somebody who has sent `watch_file` watches the file no more: the engine tells the server, once nobody does. */
+  unwatch(path: string): void {
+    this.#native.unwatchFile(path);
+  }
+
   /** Shows a command to the handlers and hands it to the engine. */
   hand(command: object, send: (text: string) => void): void {
     this.checkOpen();

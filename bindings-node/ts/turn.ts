@@ -7,7 +7,13 @@ import type { TurnEvent } from "./events.js";
 import type { LongText } from "./native.cjs";
 import type { Outcome as Told } from "./pending.js";
 import type { Reading } from "./reading.js";
-import { readCounted, readResult, type TurnResult, type TurnStatus, type Usage } from "./results.js";
+import {
+  readCounted,
+  readResult,
+  type TurnResult,
+  type TurnStatus,
+  type Usage,
+} from "./results.js";
 import type { Prompt } from "./session.js";
 import { rejected } from "./stacks.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";

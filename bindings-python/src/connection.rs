@@ -355,6 +355,13 @@ impl Connection {
         }
     }
 
+    fn unwatch_file(&self, py: Python<'_>, path: String) {
+        // Also by a finalizer.
+        if let Some(engine) = self.engine.as_ref() {
+            py.detach(|| engine.unwatch_file(path));
+        }
+    }
+
     /// The command that gives a runtime other external tools, without a `request_id`.
     fn registration(
         &self,

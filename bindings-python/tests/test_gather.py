@@ -266,3 +266,21 @@ def test_asyncio_itself_gathers_turns_and_gives_their_results(mock: MockServer) 
             assert [result.text for result in results] == ["Hello world"] * 2
 
     asyncio.run(main())
+
+
+async def test_what_turns_share_is_counted_once(scripted: Callable[..., MockServer]) -> None:
+    mock = scripted(script.turn("one", delay_ms=50), script.turn("both"))
+    async with letta.connect(mock.url) as client:
+        (session,) = await opened(client, "x")
+        first = session.send("a")
+        await received(mock, "input", 1)
+        # They wait in the queue, and are answered together.
+        batch = await letta.gather(first, session.send("b"), session.send("c"))
+        used = session.usage
+    assert [item.text for item in batch] == ["one", "both", "both"]
+    totals = [result.usage.total_tokens for result in batch.results]
+    own = [result.own_usage and result.own_usage.total_tokens for result in batch.results]
+    assert (totals, own) == ([12, 12, 12], [None, None, 0])
+    assert batch.usage.total_tokens == used.total_tokens == 24
+    plain = batch.results[2].to_dict()
+    assert letta.TurnResult.from_raw(plain) == batch.results[2]

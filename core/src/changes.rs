@@ -4,9 +4,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::events::{MessageFilter, Messages};
 use crate::families::Files;
-use crate::protocol::types::{
-    FileChangedMessage, ServerMessage, UnwatchFileCommand, WatchFileCommand,
-};
+use crate::protocol::types::{FileChangedMessage, ServerMessage, WatchFileCommand};
 
 /// The changes of one file, from [`Files::changes`]. Dropping it ends the watching.
 #[derive(Debug)]
@@ -60,8 +58,6 @@ impl FileChanges {
 
 impl Drop for FileChanges {
     fn drop(&mut self) {
-        let path = std::mem::take(&mut self.path);
-        // Without a connection nothing is watched.
-        self.client.tell(&UnwatchFileCommand::new(path)).unwrap_or_default();
+        self.client.shared_connection().unwatch_file(std::mem::take(&mut self.path));
     }
 }

@@ -416,6 +416,12 @@ impl Connection {
         self.command_if_possible(Command::HoldRuntime { runtime, held });
     }
 
+    /// Somebody who has sent `watch_file` watches the file no more (PROTOCOL.md section 20.5). Sends `unwatch_file` when
+    /// nobody else does; without a connection it is not watched on the next one.
+    pub fn unwatch_file(&self, path: String) {
+        self.command_if_possible(Command::UnwatchFile { path });
+    }
+
     /// The command that gives a runtime, agent and conversation, other external tools, without a `request_id`:
     /// `runtime_external_tools_update`, or `runtime_start` where the server is known to be too old for it, which
     /// replaces them as well and changes nothing else (PROTOCOL.md sections 8 and 14). `groups` is JSON. Nothing is sent.

@@ -424,7 +424,7 @@ fn what_else_a_connection_has_comes_back_too() {
     // Unanswered: the server may not have taken it.
     let start = json!({ "type": "runtime_start", "request_id": "s", "agent_id": "lost" });
     send(&mut lab, 3, &start);
-    // One of the three that watch the same file is done with it.
+    // One of the three that watch the same file is done with it: the server is told of the first and the last.
     for path in ["/a", "/b", "/b", "/b"] {
         send(&mut lab, 4, &json!({ "type": "watch_file", "path": path }));
     }
@@ -441,9 +441,42 @@ fn what_else_a_connection_has_comes_back_too() {
         sync(&other),
         without(update, &["request_id"]),
         json!({ "type": "watch_file", "path": "/b" }),
-        json!({ "type": "watch_file", "path": "/b" }),
     ];
     assert_eq!(sent, expected);
+}
+
+#[test]
+fn the_server_is_told_of_the_first_who_watches_a_file_and_of_the_last() {
+    let mut lab = Lab::reconnecting(RULES);
+    let watch = json!({ "type": "watch_file", "path": "/a" });
+    let leave = || Command::UnwatchFile { path: "/a".to_owned() };
+    for _ in 0..2 {
+        send(&mut lab, 1, &watch);
+    }
+    assert_eq!(lab.sent(), [watch]);
+    lab.command(leave());
+    assert!(lab.sent().is_empty());
+    lab.command(leave());
+    assert_eq!(lab.sent_kinds(), ["unwatch_file"]);
+}
+
+#[test]
+fn a_file_that_is_left_while_there_is_no_connection_is_not_watched_on_the_next_one() {
+    let mut lab = Lab::reconnecting(RULES);
+    for path in ["/a", "/b"] {
+        send(&mut lab, 1, &json!({ "type": "watch_file", "path": path }));
+    }
+    lab.sent();
+    lab.lose();
+    lab.command(Command::UnwatchFile { path: "/a".to_owned() });
+    assert!(lab.sent().is_empty());
+    lab.pass(1.0);
+    assert!(lab.engine.poll_connect());
+    lab.reopen();
+    let sent: Vec<_> =
+        lab.sent().into_iter().map(|frame| without(frame, &["request_id"])).collect();
+    assert_eq!(sent, [json!({ "type": "watch_file", "path": "/b" })]);
+    assert_eq!(lab.engine.counters().unsent, 0);
 }
 
 #[test]

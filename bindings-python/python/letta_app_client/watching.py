@@ -11,7 +11,6 @@ from ._filters import Wanted
 from ._link import Link
 from ._subscription import Inbox
 from ._uncopied import Uncopied
-from .errors import LettaAppError
 from .messages import Message
 from .protocol import FileChangedMessage
 
@@ -49,7 +48,7 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
     def __init__(self, link: Link, files: _families.Files, path: str) -> None:
         """Use ``client.files.changes``."""
         self._open = False
-        self._files = files
+        self._native = link.native
         self._path = path
         wanted = Wanted("file_changed", None)
 
@@ -104,11 +103,7 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
             return
         self._open = False
         self._inbox.leave()
-        try:
-            self._files.unwatch(path=self._path)
-        except LettaAppError:
-            # Without a connection nothing is watched.
-            return
+        self._native.unwatch_file(self._path)
 
     def __del__(self) -> None:
         self._leave()

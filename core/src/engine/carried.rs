@@ -40,7 +40,9 @@ impl Engine {
     /// if it had left: a mode for the connection after the next one, too, and that a file is watched no more.
     pub fn handle_late(&mut self, command: Command) {
         let Command::Send { text, runtime: place, settles } = command else { return };
-        self.resync.sent(&text, self.requests.len());
+        if !self.resync.sent(&text, self.requests.len()) {
+            return;
+        }
         self.handle_unsent(Outgoing::new(text, None, || Unawaited { place, settles }));
     }
 

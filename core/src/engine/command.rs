@@ -95,6 +95,12 @@ pub enum Command {
         /// Whether it is held from now on, by one more.
         held: bool,
     },
+    /// Somebody watches a file no more: tells the server, or without a connection sees to it that the file is not
+    /// watched on the next one.
+    UnwatchFile {
+        /// The file.
+        path: String,
+    },
     /// Whether external tool calls are delivered as calls.
     HandleTools {
         /// Whether anybody here runs tools.

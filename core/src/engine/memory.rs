@@ -2,7 +2,6 @@
 //! subscribed to, their external tools, watched files (PROTOCOL.md sections 7, 14 and 16).
 
 use std::collections::{BTreeMap, HashMap};
-use std::iter;
 
 use serde_json::json;
 
@@ -162,9 +161,10 @@ impl Memory {
         }
     }
 
-    /// The client sends a command, while so many requests wait.
-    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
-        let Ok(envelope) = Envelope::read(text) else { return };
+    /// The client sends a command, while so many requests wait. Says whether the server needs it: of several who watch a
+    /// file it is told once.
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) -> bool {
+        let Ok(envelope) = Envelope::read(text) else { return true };
         let place = envelope.runtime.as_ref().map(place_of);
         match (&*envelope.kind, envelope.request_id.as_deref(), place) {
             ("runtime_start" | TOOLS, Some(id), _) => {
@@ -178,22 +178,27 @@ impl Memory {
             ("change_device_state", _, Some(place)) => self.changed(place, text),
             ("watch_file", ..) => {
                 if let Some(path) = path_of(text) {
-                    *self.watched.entry(path).or_default() += 1;
+                    let watchers = self.watched.entry(path).or_default();
+                    *watchers += 1;
+                    return *watchers == 1;
                 }
             }
-            ("unwatch_file", ..) => self.unwatched(path_of(text)),
+            ("unwatch_file", ..) => return self.unwatched(path_of(text)),
             _ => {}
         }
+        true
     }
 
-    /// One of those who watch a file does so no more.
-    fn unwatched(&mut self, path: Option<String>) {
-        let Some(path) = path else { return };
-        let Some(watchers) = self.watched.get_mut(&path) else { return };
+    /// One of those who watch a file does so no more. Says whether nobody else does.
+    fn unwatched(&mut self, path: Option<String>) -> bool {
+        let Some(path) = path else { return true };
+        let Some(watchers) = self.watched.get_mut(&path) else { return true };
         *watchers -= 1;
-        if *watchers == 0 {
-            self.watched.remove(&path);
+        if *watchers > 0 {
+            return false;
         }
+        self.watched.remove(&path);
+        true
     }
 
     /// An answer may come long after the limit of its request, but a server that is silent may never send one: of those
@@ -340,8 +345,7 @@ impl Memory {
     }
 
     fn watches(&self) -> impl Iterator<Item = Lost> {
-        let each = self.watched.iter().flat_map(|(path, watchers)| iter::repeat_n(path, *watchers));
-        each.filter_map(|path| {
+        self.watched.keys().filter_map(|path| {
             let command = json!({ "type": "watch_file", "path": path }).to_string();
             let command = RawObject::parse(&command).ok()?;
             Some(Lost { place: None, kind: "watch_file", command })

@@ -119,6 +119,8 @@ pub(crate) use turn::above_zero;
 pub use turn::{Approvals, TurnOptions};
 pub use words::{allowed_by_no_rule, approver_failed, denied_by_rule};
 
+use serde_json::json;
+
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
 use crate::protocol::shapes::Shapes;
@@ -374,6 +376,16 @@ impl Engine {
                 }
             }
             Command::HoldRuntime { runtime, held } => self.resync.hold(&runtime, held),
+            Command::UnwatchFile { path } => {
+                let id = self.ctx.ids.next("unwatch-file");
+                let command = json!({ "type": "unwatch_file", "request_id": id, "path": path });
+                let command = Text::from(command.to_string());
+                if self.link.is_open() {
+                    self.submit(command, None, false, None);
+                } else {
+                    self.resync.sent(&command, self.requests.len());
+                }
+            }
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {
                 self.tools.answer(&request_id, answer, &mut self.ctx);
@@ -427,7 +439,10 @@ impl Engine {
         if let Some((agent, conversation)) = &runtime {
             self.join(agent, conversation);
         }
-        self.resync.sent(&text, self.requests.len());
+        let is_needed = self.resync.sent(&text, self.requests.len());
+        if !is_needed && call.is_none() {
+            return;
+        }
         let Some((agent, conversation)) = runtime else {
             let known = || Unawaited { place: None, settles };
             self.ctx.transmit.push_back(Outgoing::new(text, call, known));

@@ -155,9 +155,11 @@ impl Session {
 
 /// The outcome of a turn, with what the turn before has used.
 fn summed(outcome: Result<TurnResult, Error>, before: &Usage) -> Result<TurnResult, Error> {
-    outcome.map(|result| result.with_before(before)).map_err(|error| match error.result().cloned() {
-        Some(result) => error.with_result(result.with_before(before)),
-        None => error,
+    outcome.map(|result| result.with_before(before)).map_err(|error| {
+        match error.result().cloned() {
+            Some(result) => error.with_result(result.with_before(before)),
+            None => error,
+        }
     })
 }
 

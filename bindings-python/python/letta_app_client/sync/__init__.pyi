@@ -420,9 +420,10 @@ class AppServerClient(Face):
                 with a standard reason. The other words ask the client's handlers
                 (``on_approval_request``) first. If there is no such handler, ``pause``, the
                 default, returns a result with the stop reason ``requires_approval``, and ``raise``
-                raises ``ApprovalRequired``; in both cases the turn goes on once somebody answers.
-                ``wait`` waits until somebody does, for example a message handler. ``ask_or_deny``,
-                the default in a session, denies.
+                raises ``ApprovalRequired``; in both cases the turn goes on once somebody answers,
+                and until then the conversation's next inputs wait behind the question. ``wait``
+                waits until somebody does, for example a message handler. ``ask_or_deny``, the
+                default in a session, denies.
             allow: The names of tools that may run without asking, whatever ``approvals`` says.
             check: Whether a turn that did not end normally raises ``TurnFailed``, ``TurnAborted``
                 or ``ApprovalRequired``, with its result. By default its result is returned like any
