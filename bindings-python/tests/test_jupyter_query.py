@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -121,3 +121,56 @@ def test_large_numbers_may_all_be_missing_and_umlauts_are_two_columns() -> None:
     frame = pd.DataFrame({"Ä": pd.array([None, None], dtype="UInt64"), "ä": [1, 2]})
     found = _query._selected("SELECT count(Ä) AS n, sum(ä) AS s FROM df", {"df": frame}, 1, None)
     assert found.to_dict("records") == [{"n": 0, "s": 3}]
+
+
+def _texts_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ``astype`` be as before pandas 3, where what is missing became text."""
+    present = pd.Series.astype
+
+    def before(column: Any, kind: Any, *args: Any, **kwargs: Any) -> Any:
+        if kind is not str:
+            return present(column, kind, *args, **kwargs)
+        return pd.Series([str(value) for value in column], index=column.index, dtype=object)
+
+    monkeypatch.setattr(pd.Series, "astype", before)
+
+
+@pytest.mark.parametrize("version", ["3", "2"])
+def test_what_is_missing_is_null(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"shipped": pd.to_datetime(["2026-01-01", None, "2026-01-10"])})
+    frame["took"] = frame.shipped - pd.Timestamp("2025-12-31 18:00")
+    frame["wide"] = pd.array([2**64 - 1, None, 3], dtype="UInt64")
+    frame["zoned"] = frame.shipped.dt.tz_localize("UTC")
+    if version == "2":
+        _texts_of_all(monkeypatch)
+        assert frame.shipped.astype(str).tolist()[1] == "NaT"
+    sql = (
+        "SELECT count(shipped) AS shipped, count(took) AS took, count(wide) AS wide, "
+        "count(zoned) AS zoned, max(wide) AS most FROM df"
+    )
+    assert _query._selected(sql, {"df": frame}, 1, None).to_dict("records") == [
+        {"shipped": 2, "took": 2, "wide": 2, "zoned": 2, "most": "3"}
+    ]
+    sql = "SELECT count(*) AS n FROM df WHERE shipped IS NULL AND wide IS NULL AND took IS NULL"
+    assert _query._selected(sql, {"df": frame}, 1, None).to_dict("records") == [{"n": 1}]
+    found = _query._selected("SELECT max(shipped) AS last FROM df", {"df": frame}, 1, None)
+    assert found["last"][0].startswith("2026-01-10")
+
+
+def test_durations_are_seconds() -> None:
+    frame = pd.DataFrame({"took": pd.to_timedelta(["9 days", None, "10 days", "00:00:00.5"])})
+    frame["own"] = pd.Series([timedelta(days=9), None, timedelta(days=10), pd.NaT], dtype=object)
+    sql = "SELECT took, own FROM df ORDER BY took DESC"
+    assert _query._selected(sql, {"df": frame}, 9, None).to_dict("records") == [
+        {"took": 864_000.0, "own": 864_000.0},
+        {"took": 777_600.0, "own": 777_600.0},
+        {"took": 0.5, "own": None},
+        {"took": None, "own": None},
+    ]
+    assert "seconds" in _query.dataframe_query.description
+
+
+def test_whole_numbers_stay_what_they_are_beside_null() -> None:
+    frame = pd.DataFrame({"id": pd.array([2**53 + 1, None, 3], dtype="Int64")})
+    found = _query._selected("SELECT id FROM df", {"df": frame}, 9, None)
+    assert found.to_csv(index=False).splitlines() == ["id", str(2**53 + 1), '""', "3"]

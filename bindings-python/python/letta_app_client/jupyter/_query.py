@@ -7,6 +7,7 @@ import re
 import sqlite3
 import string
 from collections import Counter
+from datetime import timedelta
 from typing import Annotated, Any
 
 from .._frames import is_frame
@@ -43,7 +44,10 @@ def dataframe_query(
     limit: Annotated[int, "How many rows are returned at most"] = 20,
     ctx: ToolContext | None = None,
 ) -> Any:
-    """Ask the pandas frames of the user's notebook. Nothing can be changed by it."""
+    """Ask the pandas frames of the user's notebook. Nothing can be changed by it.
+
+    In SQL dates are text, durations are numbers of seconds, and what is missing is NULL.
+    """
     if not 1 <= limit <= _MOST:
         raise ValueError(f"limit: expected a number from 1 to {_MOST}, got {limit}")
     frames = {name: value for name, value in names("dataframe_query").items() if is_frame(value)}
@@ -69,7 +73,8 @@ def _selected(sql: str, frames: dict[str, Any], limit: int, ctx: ToolContext | N
             connection.set_progress_handler(ctx.cancelled.is_set, _STEPS)
         cursor = connection.execute(sql)
         columns = [column[0] for column in cursor.description or ()]
-        return pd.DataFrame(cursor.fetchmany(limit), columns=columns)
+        # As they are: pandas would make floating point numbers of whole ones beside NULL.
+        return pd.DataFrame(cursor.fetchmany(limit), columns=columns, dtype=object)
     except sqlite3.Error as error:
         known = ", ".join(frames)
         raise ValueError(f"{error} (the frames of the notebook are: {known})") from None
@@ -103,14 +108,20 @@ def _known(column: Any) -> Any:
     if kind == "O":
         # Which may be anything: lists, decimals, categories, or what somebody has made.
         return column.astype(object).map(_plain)
-    if kind == "u" and column.dropna().gt(_LARGEST).any():
-        return column.astype(str)
-    return column if kind in "biuf" else column.astype(str)
+    if kind == "m":
+        # As text "10 days" would come before "9 days".
+        return column.dt.total_seconds()
+    if kind in "bif" or (kind == "u" and not column.dropna().gt(_LARGEST).any()):
+        return column
+    # Before pandas 3, what is missing becomes text like all the rest.
+    return column.astype(str).where(column.notna(), None)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (str, bytes, float, bool)) or value is None:
         return value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, numbers.Integral):
         whole = int(value)
         return whole if abs(whole) <= _LARGEST else str(whole)
