@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from letta_app_client.jupyter import _expression, _query
+from tests.tool_values import complaint_of
 
 pd = pytest.importorskip("pandas")
 
@@ -56,6 +57,28 @@ def test_expressions(text: str, value: object, frames: dict[str, Any]) -> None:
             _expression.value(text, frames)
     else:
         assert _expression.value(text, frames) == value
+
+
+def _queries(monkeypatch: pytest.MonkeyPatch, frames: dict[str, Any]) -> None:
+    monkeypatch.setattr(_query, "names", lambda _wanted: frames)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("SELECT nope FROM df", "no such column: nope (the frames of the notebook are: df)"),
+        ("df['nothing']", "KeyError: 'nothing'"),
+        ("df.to_csv('x')", "not allowed here: df.to_csv(…)"),
+        ("df.a +", "neither SQL nor an expression: invalid syntax"),
+    ],
+)
+async def test_a_mistake_is_told_to_the_model_and_not_to_the_log(
+    asked: str, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _queries(monkeypatch, {"df": pd.DataFrame({"a": [1]})})
+    assert await complaint_of(_query.dataframe_query, {"sql_or_expr": asked}) == words
+    assert caplog.records == []
 
 
 def test_sql_reads_copies(frames: dict[str, Any], tmp_path: Path) -> None:

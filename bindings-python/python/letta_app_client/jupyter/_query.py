@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from .._frames import is_frame
+from .._refusal import Refusal
 from ..tools import ToolContext, tool
 from . import _expression
 from ._inspecting import names
@@ -49,10 +50,10 @@ def dataframe_query(
     In SQL dates are text, durations are numbers of seconds, and what is missing is NULL.
     """
     if not 1 <= limit <= _MOST:
-        raise ValueError(f"limit: expected a number from 1 to {_MOST}, got {limit}")
+        raise Refusal(f"limit: expected a number from 1 to {_MOST}, got {limit}")
     frames = {name: value for name, value in names("dataframe_query").items() if is_frame(value)}
     if not frames:
-        raise ValueError("the notebook has no frames")
+        raise Refusal("the notebook has no frames")
     if _SQL.match(sql_or_expr):
         return _selected(sql_or_expr, frames, limit, ctx)
     value = _expression.value(sql_or_expr, frames)
@@ -77,7 +78,7 @@ def _selected(sql: str, frames: dict[str, Any], limit: int, ctx: ToolContext | N
         return pd.DataFrame(cursor.fetchmany(limit), columns=columns, dtype=object)
     except sqlite3.Error as error:
         known = ", ".join(frames)
-        raise ValueError(f"{error} (the frames of the notebook are: {known})") from None
+        raise Refusal(f"{error} (the frames of the notebook are: {known})") from None
     finally:
         connection.close()
 
@@ -91,7 +92,7 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     counts = Counter(column.translate(_FOLDED) for column in plain.columns)
     twice = [column for column in plain.columns if counts[column.translate(_FOLDED)] > 1]
     if twice:
-        raise ValueError(f"{name}: two columns have the name {twice[0]!r} in SQLite")
+        raise Refusal(f"{name}: two columns have the name {twice[0]!r} in SQLite")
     for column in plain.columns:
         plain[column] = _known(plain[column])
     try:
@@ -99,7 +100,7 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     except _unstorable() as error:
         wrong = _unknown(plain)
         where = name if wrong is None else f"column {wrong!r} of {name}"
-        raise ValueError(f"{where}: SQLite cannot store it: {error.__cause__ or error}") from None
+        raise Refusal(f"{where}: SQLite cannot store it: {error.__cause__ or error}") from None
 
 
 def _known(column: Any) -> Any:
