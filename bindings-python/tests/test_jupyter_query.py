@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from letta_app_client._toolresult import to_result
 from letta_app_client.jupyter import _expression, _query
 from tests.tool_values import complaint_of
 
@@ -61,6 +62,19 @@ def test_expressions(text: str, value: object, frames: dict[str, Any]) -> None:
 
 def _queries(monkeypatch: pytest.MonkeyPatch, frames: dict[str, Any]) -> None:
     monkeypatch.setattr(_query, "names", lambda _wanted: frames)
+
+
+def test_lists_are_as_long_as_rows_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    _queries(monkeypatch, {"df": pd.DataFrame({"a": range(30), "b": ["x", None, "y"] * 10})})
+    ask = _query.dataframe_query
+    for asked, limit, text in (
+        ("df.columns", 2, '["a","b"]'),
+        ("df.b.unique()", 3, '["x",null,"y"]'),
+        ("df.index", 30, str(list(range(30))).replace(" ", "")),
+    ):
+        assert to_result(ask(asked, limit=limit)) == {"content": [{"type": "text", "text": text}]}
+    note = "… 30 in all; only the first 2 are shown"
+    assert ask("df.a.unique()", limit=2) == ask("df.index", limit=2) == [0, 1, note]
 
 
 @pytest.mark.anyio

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from .._frames import is_frame
+from .._jsonable import jsonable
 from .._refusal import Refusal
 from ..tools import ToolContext, tool
 from . import _expression
@@ -57,7 +58,14 @@ def dataframe_query(
     if _SQL.match(sql_or_expr):
         return _selected(sql_or_expr, frames, limit, ctx)
     value = _expression.value(sql_or_expr, frames)
-    return value.head(limit) if is_frame(value) else value
+    return value.head(limit) if is_frame(value) else _beginning(value, limit)
+
+
+def _beginning(value: Any, limit: int) -> Any:
+    """An index or an array may have as many values as the frame has rows."""
+    if getattr(value, "ndim", 0) == 0 or len(value) <= limit:
+        return value
+    return [*jsonable(value[:limit]), f"… {len(value)} in all; only the first {limit} are shown"]
 
 
 def _selected(sql: str, frames: dict[str, Any], limit: int, ctx: ToolContext | None) -> Any:
