@@ -155,6 +155,12 @@ async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
             for more in settings:
                 with pytest.raises(letta.InvalidCommand, match=r"^prompt: expected text or a list"):
                     await session.run(prompt, **more)
+        pd = pytest.importorskip("pandas")
+        frame = pd.DataFrame({"id": ["a"]})
+        for table, kind in ((frame, r"table \(DataFrame\)"), (frame.id, r"column \(Series\)")):
+            for more in settings:
+                with pytest.raises(letta.InvalidCommand, match=f"parts, got a {kind}.*use map"):
+                    await session.run(table, **more)
         wrong: Any = {"check": "no"}
         payload = message()
         for call in (
