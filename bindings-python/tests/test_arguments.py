@@ -76,6 +76,18 @@ def test_good_limits() -> None:
     assert (request_limit("timeout", 5), limit("timeout", 0.5), grace("x", 0)) == (5.0, 0.5, 0.0)
 
 
+def test_limits_of_numpy() -> None:
+    np = pytest.importorskip("numpy")
+    for number in (np.int64(5), np.float32(5), np.float64(5)):
+        for checked in (request_limit("x", number), limit("x", number), grace("x", number)):
+            assert (checked, type(checked)) == (5.0, float)
+    assert limit("x", np.float32("inf")) is None
+    for wrong in (np.bool_(True), np.int64(-1), np.float32("nan"), np.array([5])):
+        for check in (request_limit, limit, grace):
+            with pytest.raises(letta.InvalidOption, match=r"^x: expected seconds .*, got "):
+                check("x", wrong)
+
+
 async def test_endless_limits_are_taken(mock: MockServer) -> None:
     async with letta.connect(mock.url) as client:
         for value in (None, math.inf, 10**400):

@@ -11,6 +11,7 @@ from letta_app_client.jupyter import _front, _inspecting
 from letta_app_client.jupyter._brief import brief
 from letta_app_client.jupyter._render import bundle
 from letta_app_client.jupyter._story import Said, Story
+from tests.tool_values import complaint_of
 
 
 class Lazy:
@@ -86,6 +87,16 @@ def test_an_output_has_nothing_that_a_terminal_obeys() -> None:
     )
     plain = bundle(story, 0)["text/plain"]
     assert plain.startswith("a�]0;b�\nc\td�2J�e��\n")
+
+
+@pytest.mark.anyio
+async def test_a_name_that_is_none_is_told_to_the_model_and_not_to_the_log(
+    space: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    space.update(df=1)
+    words = "the notebook has no variable 'nope'; there are: df"
+    assert await complaint_of(letta.jupyter.inspect, {"name": "nope"}) == words
+    assert caplog.records == []
 
 
 def test_in_a_terminal_nobody_is_asked_and_the_reason_says_so(

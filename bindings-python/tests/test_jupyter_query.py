@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from letta_app_client._toolresult import to_result
 from letta_app_client.jupyter import _expression, _query
+from tests.tool_values import complaint_of
 
 pd = pytest.importorskip("pandas")
 
@@ -56,6 +58,41 @@ def test_expressions(text: str, value: object, frames: dict[str, Any]) -> None:
             _expression.value(text, frames)
     else:
         assert _expression.value(text, frames) == value
+
+
+def _queries(monkeypatch: pytest.MonkeyPatch, frames: dict[str, Any]) -> None:
+    monkeypatch.setattr(_query, "names", lambda _wanted: frames)
+
+
+def test_lists_are_as_long_as_rows_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    _queries(monkeypatch, {"df": pd.DataFrame({"a": range(30), "b": ["x", None, "y"] * 10})})
+    ask = _query.dataframe_query
+    for asked, limit, text in (
+        ("df.columns", 2, '["a","b"]'),
+        ("df.b.unique()", 3, '["x",null,"y"]'),
+        ("df.index", 30, str(list(range(30))).replace(" ", "")),
+    ):
+        assert to_result(ask(asked, limit=limit)) == {"content": [{"type": "text", "text": text}]}
+    note = "… 30 in all; only the first 2 are shown"
+    assert ask("df.a.unique()", limit=2) == ask("df.index", limit=2) == [0, 1, note]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("SELECT nope FROM df", "no such column: nope (the frames of the notebook are: df)"),
+        ("df['nothing']", "KeyError: 'nothing'"),
+        ("df.to_csv('x')", "not allowed here: df.to_csv(…)"),
+        ("df.a +", "neither SQL nor an expression: invalid syntax"),
+    ],
+)
+async def test_a_mistake_is_told_to_the_model_and_not_to_the_log(
+    asked: str, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _queries(monkeypatch, {"df": pd.DataFrame({"a": [1]})})
+    assert await complaint_of(_query.dataframe_query, {"sql_or_expr": asked}) == words
+    assert caplog.records == []
 
 
 def test_sql_reads_copies(frames: dict[str, Any], tmp_path: Path) -> None:
@@ -121,3 +158,56 @@ def test_large_numbers_may_all_be_missing_and_umlauts_are_two_columns() -> None:
     frame = pd.DataFrame({"Ä": pd.array([None, None], dtype="UInt64"), "ä": [1, 2]})
     found = _query._selected("SELECT count(Ä) AS n, sum(ä) AS s FROM df", {"df": frame}, 1, None)
     assert found.to_dict("records") == [{"n": 0, "s": 3}]
+
+
+def _texts_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ``astype`` be as before pandas 3, where what is missing became text."""
+    present = pd.Series.astype
+
+    def before(column: Any, kind: Any, *args: Any, **kwargs: Any) -> Any:
+        if kind is not str:
+            return present(column, kind, *args, **kwargs)
+        return pd.Series([str(value) for value in column], index=column.index, dtype=object)
+
+    monkeypatch.setattr(pd.Series, "astype", before)
+
+
+@pytest.mark.parametrize("version", ["3", "2"])
+def test_what_is_missing_is_null(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = pd.DataFrame({"shipped": pd.to_datetime(["2026-01-01", None, "2026-01-10"])})
+    frame["took"] = frame.shipped - pd.Timestamp("2025-12-31 18:00")
+    frame["wide"] = pd.array([2**64 - 1, None, 3], dtype="UInt64")
+    frame["zoned"] = frame.shipped.dt.tz_localize("UTC")
+    if version == "2":
+        _texts_of_all(monkeypatch)
+        assert frame.shipped.astype(str).tolist()[1] == "NaT"
+    sql = (
+        "SELECT count(shipped) AS shipped, count(took) AS took, count(wide) AS wide, "
+        "count(zoned) AS zoned, max(wide) AS most FROM df"
+    )
+    assert _query._selected(sql, {"df": frame}, 1, None).to_dict("records") == [
+        {"shipped": 2, "took": 2, "wide": 2, "zoned": 2, "most": "3"}
+    ]
+    sql = "SELECT count(*) AS n FROM df WHERE shipped IS NULL AND wide IS NULL AND took IS NULL"
+    assert _query._selected(sql, {"df": frame}, 1, None).to_dict("records") == [{"n": 1}]
+    found = _query._selected("SELECT max(shipped) AS last FROM df", {"df": frame}, 1, None)
+    assert found["last"][0].startswith("2026-01-10")
+
+
+def test_durations_are_seconds() -> None:
+    frame = pd.DataFrame({"took": pd.to_timedelta(["9 days", None, "10 days", "00:00:00.5"])})
+    frame["own"] = pd.Series([timedelta(days=9), None, timedelta(days=10), pd.NaT], dtype=object)
+    sql = "SELECT took, own FROM df ORDER BY took DESC"
+    assert _query._selected(sql, {"df": frame}, 9, None).to_dict("records") == [
+        {"took": 864_000.0, "own": 864_000.0},
+        {"took": 777_600.0, "own": 777_600.0},
+        {"took": 0.5, "own": None},
+        {"took": None, "own": None},
+    ]
+    assert "seconds" in _query.dataframe_query.description
+
+
+def test_whole_numbers_stay_what_they_are_beside_null() -> None:
+    frame = pd.DataFrame({"id": pd.array([2**53 + 1, None, 3], dtype="Int64")})
+    found = _query._selected("SELECT id FROM df", {"df": frame}, 9, None)
+    assert found.to_csv(index=False).splitlines() == ["id", str(2**53 + 1), '""', "3"]

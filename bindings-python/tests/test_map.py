@@ -319,7 +319,11 @@ async def test_what_a_generator_gives_counts_for_all(scripted: Callable[..., Moc
         ({"limit": math.nan}, "limit"),
         ({"progress": "yes"}, "progress"),
         ({"on_item": 3}, "on_item"),
-        ({"on_item": anyio.sleep}, "on_item"),
+        ({"on_item": anyio.sleep}, "on_item: expected None or a plain function, got an async one"),
+        (
+            {"progress": anyio.sleep},
+            "progress: .* a plain function, got an async one, which nobody",
+        ),
         ({"timeout": -1}, "timeout"),
         ({"cwd": b"x"}, "cwd"),
         ({"fields": 5}, "fields"),
@@ -330,9 +334,19 @@ async def test_what_is_not_usable_is_no_error_of_single_prompts(
 ) -> None:
     given: dict[str, Any] = {"prompts": ["a"], "agents": ["x"], **options}
     async with letta.connect(mock.url) as client:
-        with pytest.raises(letta.InvalidOption, match=rf"^{name}: "):
+        with pytest.raises(letta.InvalidOption, match=rf"^{name}"):
             await letta.map(client, **given)
     assert asked(mock) == []
+
+
+async def test_numbers_of_numpy_are_numbers(mock: MockServer) -> None:
+    np = pytest.importorskip("numpy")
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(client, ["a"] * 3, agents="x", limit=np.int64(2))
+        assert not batch.errors
+        for wrong in (np.bool_(True), np.float64(2), np.int64(0)):
+            with pytest.raises(letta.InvalidOption, match=r"^limit: expected a "):
+                await letta.map(client, ["a"], agents="x", limit=wrong)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import letta_app_client as letta
 from letta_app_client import (
     AssistantMessage,
     ReasoningMessage,
+    StructuredResult,
     ToolCall,
     ToolCallEnd,
     TurnFinished,
@@ -86,6 +87,27 @@ async def test_results_read_as_json_too(scripted: Callable[..., MockServer]) -> 
     assert batch[1]["prompt"] == "q"
 
 
+@pytest.mark.anyio
+async def test_a_result_tells_of_itself_in_one_line(scripted: Callable[..., MockServer]) -> None:
+    calls = [script.call("Read", result="y" * 10_000)]
+    turns = [script.turn("x" * 10_000, tool_calls=calls), script.turn("7"), script.turn(error="no")]
+    mock = scripted(*turns)
+    async with letta.connect(mock.url) as client:
+        batch = await letta.map(client, ["p", "q", "r"], agents="agent-1", limit=1)
+    long, short = batch.results
+    assert repr(long) == f"<TurnResult completed: '{'x' * 80}…', 1 tool call, 24 tokens>"
+    assert repr(short) == "<TurnResult completed: '7', 0 tool calls, 12 tokens>"
+    assert repr(long) in repr(batch[0])
+    failed = batch[2].error
+    assert isinstance(failed, letta.TurnFailed)
+    begin = "<TurnResult failed: 'Hello world', error 'no', 0 tool calls, "
+    assert repr(failed.result).startswith(begin)
+    assert failed.result is not None
+    structured = StructuredResult(**failed.result.__getstate__(), output={"a": "z" * 100})
+    assert f"tokens, output {{'a': '{'z' * 73}…>" in repr(structured)
+    assert repr(structured).startswith("<StructuredResult failed: ")
+
+
 def test_an_empty_result_round_trips() -> None:
     result = TurnResult(letta.Fields({"agent_id": "a", "conversation_id": "c"}))
     assert TurnResult.from_raw(result.to_dict()) == result
@@ -112,7 +134,7 @@ async def test_what_is_read_late_is_there_for_everybody(
         again = pickle.loads(pickle.dumps(pickled))  # noqa: S301 - just made
         assert again == pickled
         assert again.tool_calls[0].output == printed
-        assert "terminal_message" in repr(await ended())
+        assert "1 tool call, 24 tokens" in repr(await ended())
         with pytest.raises(AttributeError, match="'TurnResult' object has no attribute 'speech'"):
             _ = (await ended()).speech  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
         turn = client.send_turn(runtime=runtime, payload=message())

@@ -135,6 +135,20 @@ async def test_settings_that_are_none_are_refused_at_once(mock: MockServer) -> N
             client.session(agent_id="a", tool=[])  # type: ignore[call-arg]
 
 
+async def test_a_table_is_no_prompt(mock: MockServer) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"id": ["a"]})
+    async with letta.connect(mock.url) as client:
+        session = await client.session(agent_id="a")
+        settings: list[dict[str, Any]] = [{}, {"output_type": int}]
+        for table, kind in ((frame, r"table \(DataFrame\)"), (frame.id, r"column \(Series\)")):
+            for more in settings:
+                words = f"^prompt: expected text or a list of parts, got a {kind} .*use map"
+                with pytest.raises(letta.InvalidCommand, match=words):
+                    await session.run(table, **more)
+        mock.assert_received("input", times=0)
+
+
 async def test_what_is_not_usable_is_named(mock: MockServer) -> None:
     async with letta.connect(mock.url) as client:
         for cwd in (5, b"x"):

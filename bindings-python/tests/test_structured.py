@@ -16,6 +16,8 @@ import pydantic
 import pytest
 
 import letta_app_client as letta
+from letta_app_client._output import Output
+from letta_app_client._shape import BadValue
 from letta_app_client.testing import MockServer, script
 
 pytestmark = pytest.mark.anyio
@@ -451,6 +453,21 @@ async def test_what_is_no_output_type_is_refused_before_anything_is_sent(
         session = await client.session(agent_id="a")
         with pytest.raises(TypeError, match=r"^output_type: "):
             await session.run("?", output_type=complex)
+        wanted = "^output_type: expected a type such as a dataclass or list\\[int\\], got "
+        given: list[tuple[Any, str]] = [
+            ({"type": "object"}, "dict$"),
+            ([Finding], r"list; did you mean list\[Finding\]\?$"),
+            ([list[int]], r"list; did you mean list\[list\[int\]\]\?$"),
+            ([1], "list$"),
+            ((Finding, int), "tuple$"),
+            (Finding("a", 1), "Finding$"),
+            ("Finding", "str$"),
+            (lambda: 1, "function$"),
+            (json, "module$"),
+        ]
+        for kind, got in given:
+            with pytest.raises(TypeError, match=wanted + got):
+                await session.run("?", output_type=kind)
         with pytest.raises(letta.InvalidOption, match=r"^check: "):
             await session.run("?", output_type=int, check=False)  # type: ignore[call-overload]
     assert inputs(mock) == []
@@ -495,6 +512,14 @@ async def test_tools_that_are_no_dicts_stay_registered(
         assert (await session.run("?", output_type=int)).output == 7
         await client.conversation_list()
     assert updates(mock) == [["own", "submit_result"], ["own"]]
+
+
+def test_a_key_that_is_not_one_of_them_is_named() -> None:
+    given = Output(dict[Level, int])
+    assert given.load({"low": 1}) == {Level.LOW: 1}
+    with pytest.raises(BadValue) as raised:
+        given.load({"none": 1})
+    assert raised.value.problems == ('a key: expected one of "low", "high", got "none"',)
 
 
 async def test_local_types_that_name_each_other(scripted: Callable[..., MockServer]) -> None:

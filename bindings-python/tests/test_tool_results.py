@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 import types
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,11 @@ JSON_RESULTS: dict[str, tuple[Any, str]] = {
     "list": ([1, "a"], '[1,"a"]'),
     "tuple": ((1, "a"), '[1,"a"]'),
     "set": ({3, 1, 2}, "[1,2,3]"),
+    "range": (range(1, 6, 2), "[1,3,5]"),
+    "keys": ({"b": 1, "a": 2}.keys(), '["b","a"]'),
+    "values": ({"b": 2, "a": 1}.values(), "[2,1]"),
+    "items": ({"b": 2, "a": 1}.items(), '[["b",2],["a",1]]'),
+    "duration": (timedelta(days=1, seconds=5), "1 day, 0:00:05"),
     "dataclass": (
         Search(Path("a"), [Range(1)]),
         '{"where":"a","ranges":[{"first":1,"last":9}]}',
@@ -61,16 +66,55 @@ async def test_results_as_text(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "place"),
+    ("output", "text"),
     [
-        ({"n": float("nan")}, "result.n"),
-        ({"a": [1.0, {"b": float("-inf")}]}, "result.a[1].b"),
-        (float("inf"), "result"),
+        (float("nan"), "NaN"),
+        (float("inf"), "Infinity"),
+        (float("-inf"), "-Infinity"),
+        ({"n": float("nan"), "ä": 1}, '{"n":null,"ä":1}'),
+        ({"a": [1.5, {"b": float("-inf")}]}, '{"a":[1.5,{"b":null}]}'),
+        (
+            [{"name": "a", "amount": 1.5}, {"name": "b", "amount": float("nan")}],
+            '[{"name":"a","amount":1.5},{"name":"b","amount":null}]',
+        ),
     ],
 )
-async def test_a_number_that_json_does_not_have_is_an_error(output: Any, place: str) -> None:
+async def test_a_number_that_json_does_not_have_is_its_name_or_null(output: Any, text: str) -> None:
+    assert await text_of(tool(lambda: output, name="function")) == text
+
+
+async def test_a_number_that_is_too_long_to_be_written() -> None:
+    output = {"n": [10**5000, float("nan")]}
     said = await complaint_of(tool(lambda: output, name="function"), {})
-    assert said.startswith(f"ValueError: field `{place}`: expected a finite number, got ")
+    assert said.startswith("ValueError: result: ")
+
+
+async def test_values_of_pandas() -> None:
+    pd = pytest.importorskip("pandas")
+    days = pd.Series(pd.to_datetime(["2026-01-01", None]))
+    frame = pd.DataFrame({"b": ["x", None], "c": [1.5, None]})
+    for output, text in (
+        (frame.columns, '["b","c"]'),
+        (frame.index, "[0,1]"),
+        (pd.MultiIndex.from_tuples([("a", 1)]), '[["a",1]]'),
+        (frame.b.unique(), '["x",null]'),
+        (frame.c.unique(), "[1.5,null]"),
+        (frame.to_dict("records"), '[{"b":"x","c":1.5},{"b":null,"c":null}]'),
+        (pd.array([2**53 + 1, None], dtype="Int64"), f"[{2**53 + 1},null]"),
+        (pd.Categorical(["a", None]), '["a",null]'),
+        (days.unique(), '["2026-01-01T00:00:00",null]'),
+        (days.max() - pd.Timestamp("2025-12-30"), "2 days 00:00:00"),
+        ((days - days[0]).unique(), '["0 days 00:00:00",null]'),
+        (pd.period_range("2026-01", periods=2, freq="M"), '["2026-01","2026-02"]'),
+        (pd.Period("2026-01"), "2026-01"),
+        (pd.Interval(0, 1), "(0, 1]"),
+        (frame.c[1:].mean(), "NaN"),
+        (pd.NaT, "NaT"),
+        (pd.NA, "<NA>"),
+        ({"a": pd.NaT, "b": pd.NA}, '{"a":null,"b":null}'),
+        ({pd.NaT: 1}, '{"NaT":1}'),
+    ):
+        assert await text_of(tool(lambda value=output: value, name="function")) == text
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,12 @@ def expect_prompt(prompt: Any) -> Any:
     """
     if isinstance(prompt, str):
         return prompt
+    if type(prompt) is not list and _is_table(prompt):
+        what = "table" if hasattr(prompt, "columns") else "column"
+        raise InvalidCommand(
+            f"prompt: expected text or a list of parts, got a {what} ({type(prompt).__name__})",
+            hint="pass text; for a prompt from each row, use map with a column of texts",
+        )
     if isinstance(prompt, (bytes, Mapping)) or not isinstance(prompt, Iterable):
         kind = type(prompt).__name__
         raise InvalidCommand(f"prompt: expected text or a list of parts, got {kind}")
@@ -135,20 +141,24 @@ def expect_prompts(prompts: Any) -> list[Any]:
     Raises:
         InvalidOption: It is not.
     """
-    from ._frames import is_frame  # noqa: PLC0415 - for those who ask many
-
     kind = kind_of(prompts)
     if isinstance(prompts, (str, bytes)):
         raise InvalidOption("prompts: expected several, got a single string")
     if isinstance(prompts, Mapping):
         hint = "pass its values: list(prompts.values())"
         raise InvalidOption(f"prompts: expected several, got a mapping ({kind})", hint=hint)
-    if is_frame(prompts) and hasattr(prompts, "columns"):
+    if _is_table(prompts) and hasattr(prompts, "columns"):
         hint = 'pass one of its columns: frame["name"]'
         raise InvalidOption(f"prompts: expected several, got a table ({kind})", hint=hint)
     if not isinstance(prompts, Iterable):
         raise InvalidOption(f"prompts: expected several, got {kind}", hint="pass a list of strings")
     return list(prompts)
+
+
+def _is_table(value: Any) -> bool:
+    from ._frames import is_frame  # noqa: PLC0415 - for those who give something else than text
+
+    return is_frame(value)
 
 
 def runtime_ids(runtime: Mapping[str, Any] | None) -> tuple[str, str] | None:

@@ -70,13 +70,27 @@ def _written(command: Any, *, halves: bool) -> str:
 def text_of(value: Any, name: str) -> str:
     """Writes a value of plain types, which has a name, as JSON without white space.
 
+    A number that JSON does not have becomes null: where tables have gaps, pandas has such numbers.
+
     Raises:
-        ValueError: It holds a number that JSON does not have; the message says where.
+        ValueError: A whole number is too long to be written; the message begins with the name.
     """
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _TIGHT.encode(value)
+    except ValueError:
+        pass
+    try:
+        return _TIGHT.encode(_finite(value))
     except ValueError as error:
-        raise ValueError(_find(value, name, _NONE) or f"{name}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def is_json(value: Any) -> bool:
@@ -157,13 +171,13 @@ def _problem(value: Any, *, must_be_unicode: bool) -> str | None:
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
 )
+_TIGHT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _ESCAPING = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain)
 
 _HALF = "contains half a surrogate pair, which is not Unicode"
 
 # The paths of texts that have to be Unicode: all of them, or the names of things.
 _ANY = re.compile("")
-_NONE = re.compile("(?!)")
 _ID = re.compile(r"(^|[._])(type|kind|id|ids)(\[\d+\])*$")
 
 # To be looked up, which is quicker than to ask for base classes.

@@ -7,21 +7,31 @@ import dataclasses
 import enum
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, MappingView
 from collections.abc import Set as AbstractSet
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import PurePath
 from typing import Any
 
-__all__ = ["jsonable", "loaded_class"]
+__all__ = ["is_missing", "jsonable", "loaded_class"]
+
+_TEXTS = (("pandas", "Period"), ("pandas", "Interval"))
+_LISTS = (
+    ("numpy", "ndarray"),
+    ("numpy", "generic"),
+    ("pandas", "Index"),
+    ("pandas.api.extensions", "ExtensionArray"),
+)
 
 
 def jsonable(value: Any) -> Any:
     """Makes a value of plain JSON types.
 
     Enum members become their values, dataclasses, pydantic models and named tuples objects, dates
-    ISO texts, bytes base64, sets arrays, arrays and numbers of numpy lists and plain numbers.
+    ISO texts, durations, and periods and intervals of pandas, the text that ``str`` makes of them,
+    bytes base64, sets, ranges and views of mappings arrays, arrays and numbers of numpy, and arrays
+    and indexes of pandas, lists and plain numbers; what pandas knows to be missing is ``None``.
 
     Raises:
         TypeError: There is no such value for it; the message names its type.
@@ -34,9 +44,9 @@ def jsonable(value: Any) -> Any:
     for kind in (str, int, float):
         if isinstance(value, kind):
             return kind(value)
-    if isinstance(value, (Mapping, list, tuple, AbstractSet)):
+    if isinstance(value, (Mapping, list, tuple, AbstractSet, MappingView, range)):
         return _container(value)
-    return _single(value)
+    return None if is_missing(value) else _single(value)
 
 
 def loaded_class(module: str, name: str) -> Any:
@@ -45,12 +55,18 @@ def loaded_class(module: str, name: str) -> Any:
     return found if isinstance(found, type) else ()
 
 
+def is_missing(value: Any) -> bool:
+    """Whether it stands for a value of pandas that is not there: ``NA`` or ``NaT``."""
+    pandas = sys.modules.get("pandas")
+    return value is not None and any(value is getattr(pandas, name, None) for name in ("NA", "NaT"))
+
+
 def _container(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, Mapping):
         return {_key(key): jsonable(item) for key, item in value.items()}
-    if isinstance(value, AbstractSet):
+    if isinstance(value, AbstractSet) and not isinstance(value, MappingView):
         # In an order that does not change from run to run.
         return sorted((jsonable(item) for item in value), key=repr)
     return [jsonable(item) for item in value]
@@ -62,20 +78,23 @@ def _single(value: Any) -> Any:
         return {name: jsonable(getattr(value, name)) for name in names}
     if isinstance(value, (date, time)):
         return value.isoformat()
-    if isinstance(value, (PurePath, uuid.UUID, Decimal)):
+    if isinstance(value, (PurePath, uuid.UUID, Decimal, timedelta, *_several(_TEXTS))):
         return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return base64.b64encode(value).decode()
     if isinstance(value, loaded_class("pydantic", "BaseModel")):
         return value.model_dump(mode="json")
-    for name in ("ndarray", "generic"):
-        if isinstance(value, loaded_class("numpy", name)):
-            return jsonable(value.tolist())
+    if isinstance(value, _several(_LISTS)):
+        return jsonable(value.tolist())
     raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
 
 
+def _several(classes: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:
+    return tuple(loaded_class(*one) for one in classes)
+
+
 def _key(key: Any) -> str:
-    plain = jsonable(key)
+    plain = str(key) if is_missing(key) else jsonable(key)
     if isinstance(plain, (dict, list)):
         raise TypeError(f"a key of type {type(key).__name__} cannot be written as JSON")
     return plain if isinstance(plain, str) else str(plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from .errors import InvalidOption
@@ -134,8 +135,8 @@ _NUMBERS = frozenset({int, float})
 
 
 def _is_number(value: object) -> bool:
-    # A truth value is an int, but nobody means one of 1 s.
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    # A truth value is an int, but nobody means one of 1 s. Numbers of numpy are no ints.
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _refused(name: str, expected: str, value: object) -> InvalidOption:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from ._batch import Batch, BatchItem, kept
@@ -135,7 +136,7 @@ async def map(
     if not known:
         raise InvalidOption("agents: expected the ids of agents, got none")
     if limit != math.inf:
-        expect("limit", limit, "a whole number or math.inf", (int,))
+        expect("limit", limit, "a whole number or math.inf", (Integral,))
     if limit < 1:
         raise InvalidOption(f"limit: expected a number above 0, got {limit}")
     expect("check", check, "True or False", (bool,))

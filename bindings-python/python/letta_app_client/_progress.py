@@ -26,7 +26,7 @@ class Progress:
             InvalidOption: One is nothing of that, or tqdm is not installed.
         """
         if on_item is not None and (not callable(on_item) or _is_async(on_item)):
-            kind = type(on_item).__name__
+            kind = _kind(on_item)
             raise InvalidOption(f"on_item: expected None or a plain function, got {kind}")
         self._on_item: Callable[[int, BatchItem[Any]], object] | None = on_item
         self._done = 0
@@ -38,7 +38,7 @@ class Progress:
         elif progress is True:
             self._bar = _bar(total)
         elif progress is not None and progress is not False:
-            kind = type(progress).__name__
+            kind = _kind(progress)
             raise InvalidOption(f"progress: expected True, None or a plain function, got {kind}")
 
     def step(self, index: int, item: BatchItem[Any]) -> None:
@@ -70,6 +70,10 @@ class Progress:
 
 
 _PROGRESS = "progress: the bar or the function raised"
+
+
+def _kind(value: object) -> str:
+    return "an async one, which nobody awaits" if callable(value) else type(value).__name__
 
 
 def _contain(words: str, error: BaseException) -> None:

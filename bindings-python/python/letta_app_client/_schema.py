@@ -29,6 +29,9 @@ _ARRAYS: dict[Any, Callable[[list[Any]], Any]] = {
 }
 """What arrays become, by the type of the hint."""
 
+_MODULES = ("typing", "types", "typing_extensions", "annotationlib")
+"""Where the classes of hints are that are no classes themselves."""
+
 
 class Schemas:
     """Understands the hints of one function, which share their ``$defs``.
@@ -73,10 +76,11 @@ class Schemas:
             return Shape({}, lambda value, _: value)
         if kind is ToolContext:
             raise TypeError("a ToolContext has to be a parameter of its own, alone or with None")
+        if _is_value(kind):
+            raise TypeError(_no_type(kind))
         if isinstance(kind, (TypeVar, NewType)):
             return self.shape(_underlying(kind))
-        found = scalar(kind) if isinstance(kind, abc.Hashable) else None
-        if found is not None:
+        if (found := scalar(kind)) is not None:
             return found
         if type(kind).__name__ == "TypeAliasType":
             return self._named(kind, lambda: self.shape(alias_value(kind)))
@@ -114,7 +118,9 @@ class Schemas:
             if not isinstance(value, Mapping):
                 raise problem(path, "an object", value)
             return {
-                keys.load(name, f"{path}, as a key"): values.load(one, f"{path}.{name}")
+                keys.load(name, f"{path}, as a key" if path else "a key"): values.load(
+                    one, f"{path}.{name}"
+                )
                 for name, one in value.items()
             }
 
@@ -272,6 +278,20 @@ def _referring(key: str, item: Any, names: Mapping[str, str]) -> Any:
 
 def _identifier(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+
+
+def _is_value(kind: Any) -> bool:
+    """Whether it is no hint at all: neither a class nor what the modules of types make."""
+    if kind is None or isinstance(kind, type) or get_origin(kind) is not None:
+        return False
+    return type(kind).__module__.partition(".")[0] not in _MODULES
+
+
+def _no_type(value: Any) -> str:
+    words = f"expected a type such as a dataclass or list[int], got {type(value).__name__}"
+    if isinstance(value, list) and len(value) == 1 and not _is_value(value[0]):
+        return f"{words}; did you mean list[{_name(value[0])}]?"
+    return words
 
 
 def _name(kind: Any) -> str:

@@ -26,6 +26,7 @@ from .results import (  # noqa: F401 - the same
     TurnResult,
     TurnStatus,
     Usage,
+    shortened,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ __all__ = ["StructuredResult", "run_structured"]
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StructuredResult(TurnResult, Generic[T_co]):
     """The outcome of a turn, with the object that the agent submitted.
 
@@ -58,6 +59,9 @@ class StructuredResult(TurnResult, Generic[T_co]):
         ``from_raw`` reads it, but leaves the ``output`` as plain data.
         """
         return {**super().to_dict(), "output": jsonable(self.output)}
+
+    def _told(self) -> list[str]:
+        return [*super()._told(), f"output {shortened(repr(self.output))}"]
 
 
 # Two results of one conversation would be submitted through the same registration.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from ._frames import frame_text, is_frame
 from ._json import text_of
-from ._jsonable import jsonable, loaded_class
+from ._jsonable import is_missing, jsonable, loaded_class
 
 __all__ = ["error_result", "to_result"]
 
@@ -29,11 +31,15 @@ def to_result(output: Any) -> dict[str, Any]:
     otherwise base64 text that says so. Tables of pandas and polars become CSV, cut where they are
     long. A list that holds any of these becomes one part of content for each item. A mapping with
     the ``content`` of a result is taken as it is. Anything else becomes JSON text without white
-    space: mappings, lists, sets, numbers, dataclasses, pydantic models, dates, enums.
+    space: mappings, lists, sets, ranges, numbers, dataclasses, pydantic models, dates, durations,
+    enums, arrays of numpy and pandas.
+
+    A number that JSON does not have is the text ``NaN``, ``Infinity`` or ``-Infinity``, and what
+    pandas has for a missing value ``<NA>`` or ``NaT``; inside of anything else they are null.
 
     Raises:
         TypeError: It is nothing of that.
-        ValueError: It holds a number that JSON does not have; the message says where.
+        ValueError: It holds a whole number that is too long to be written.
     """
     if _is_result(output):
         return dict(output)
@@ -82,9 +88,13 @@ def _part(value: Any) -> dict[str, Any]:
 
 
 def _plain_text(value: Any) -> str:
+    if is_missing(value):
+        return str(value)
     plain = "done" if value is None else jsonable(value)
     if isinstance(plain, str):
         return plain
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return json.dumps(plain)
     return text_of(plain, "result")
 
 

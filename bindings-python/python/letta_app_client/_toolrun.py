@@ -11,7 +11,8 @@ from typing import Any
 from ._failure import Failure
 from ._jobs import _drop, _is_async
 from ._loops import logger, running_loop
-from ._said import kind_and_said
+from ._refusal import Refusal
+from ._said import kind_and_said, said
 from ._toolcontext import ToolContext
 from ._toolresult import error_result, to_result
 from .errors import WrongLoop
@@ -100,6 +101,11 @@ def _called(name: str, call: Callable[[], Any]) -> Any:
 
 
 def _failed(name: str, error: BaseException) -> dict[str, Any]:
+    if isinstance(error, Refusal):
+        return error_result(_cut(said(error)))
     logger.error("the tool %s failed", name, exc_info=error)
-    text = kind_and_said(error)
-    return Failure(error_result(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"))
+    return Failure(error_result(_cut(kind_and_said(error))))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

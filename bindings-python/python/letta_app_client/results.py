@@ -262,6 +262,19 @@ class TurnResult(Plain, Rich):
                 raise AttributeError(f"{kind!r} object has no attribute {name!r}")
             return here[name]
 
+    def __repr__(self) -> str:
+        # Not all of it: the same text is in it three times, and each output of a tool twice.
+        return f"<{type(self).__name__} {', '.join(self._told())}>"
+
+    def _told(self) -> list[str]:
+        calls, tokens = len(self.tool_calls), self.usage.total_tokens
+        return [
+            f"{self.status or 'unknown'}: {shortened(self.text)!r}",
+            *([] if self.error is None else [f"error {shortened(self.error)!r}"]),
+            f"{calls} tool call{'' if calls == 1 else 's'}",
+            f"{tokens:,} tokens",
+        ]
+
     def __getstate__(self) -> dict[str, Any]:
         # For copies and pickles: all of it.
         return {key.name: getattr(self, key.name) for key in fields(self)}
@@ -315,6 +328,14 @@ class TurnResult(Plain, Rich):
         if isinstance(message, ToolCall):
             return {"type": message.type, "index": self.tool_calls.index(message)}
         return message.to_dict()
+
+
+_SHORT = 80
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, for people who look at what has it."""
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
 
 
 # Defaults are for those who make results; what is not read yet must be missing.

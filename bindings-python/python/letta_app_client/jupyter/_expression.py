@@ -10,6 +10,9 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .._refusal import Refusal
+from .._said import kind_and_said
+
 __all__ = ["value"]
 
 _AGGREGATES = frozenset(
@@ -132,13 +135,18 @@ def value(text: str, frames: Mapping[str, Any]) -> Any:
     """Returns the value of an expression.
 
     Raises:
-        ValueError: It is no expression, or does what is not allowed here.
+        Refusal: It is no expression, does what is not allowed here, or is one that pandas refuses.
     """
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        raise ValueError(f"neither SQL nor an expression: {error.msg}") from None
-    return _Reader(frames).of(tree.body)
+        raise Refusal(f"neither SQL nor an expression: {error.msg}") from None
+    try:
+        return _Reader(frames).of(tree.body)
+    except Refusal:
+        raise
+    except Exception as error:  # noqa: BLE001 - of pandas, for a column that is not there
+        raise Refusal(kind_and_said(error)) from None
 
 
 class _Reader:
@@ -148,7 +156,7 @@ class _Reader:
     def of(self, node: ast.expr) -> Any:
         handle = getattr(self, f"_{type(node).__name__.lower()}", None)
         if handle is None:
-            raise ValueError(f"not allowed here: {ast.unparse(node)}")
+            raise Refusal(f"not allowed here: {ast.unparse(node)}")
         return handle(node)
 
     def _constant(self, node: ast.Constant) -> Any:
@@ -157,7 +165,7 @@ class _Reader:
     def _name(self, node: ast.Name) -> Any:
         if node.id not in self._frames:
             known = ", ".join(self._frames)
-            raise ValueError(f"there is no frame {node.id!r}; there are: {known}")
+            raise Refusal(f"there is no frame {node.id!r}; there are: {known}")
         return self._frames[node.id]
 
     def _attribute(self, node: ast.Attribute) -> Any:
@@ -166,19 +174,19 @@ class _Reader:
         if node.attr in columns and not node.attr.startswith("_"):
             return owner[node.attr]
         if node.attr not in _ATTRIBUTES:
-            raise ValueError(f"not allowed here: .{node.attr}")
+            raise Refusal(f"not allowed here: .{node.attr}")
         return getattr(owner, node.attr)
 
     def _call(self, node: ast.Call) -> Any:
         if not isinstance(node.func, ast.Attribute) or node.func.attr not in _METHODS:
-            raise ValueError(f"not allowed here: {ast.unparse(node.func)}(…)")
+            raise Refusal(f"not allowed here: {ast.unparse(node.func)}(…)")
         given = [self.of(one) for one in node.args]
         named = {str(one.arg): self.of(one.value) for one in node.keywords if one.arg}
         if len(named) < len(node.keywords) or "inplace" in named:
-            raise ValueError("not allowed here: **, inplace")
+            raise Refusal("not allowed here: **, inplace")
         if node.func.attr == "agg" and (named or not _are_aggregates(given)):
             # Any other text would be the name of a method to call.
-            raise ValueError(f"agg: expected some of {', '.join(sorted(_AGGREGATES))}")
+            raise Refusal(f"agg: expected some of {', '.join(sorted(_AGGREGATES))}")
         return getattr(self.of(node.func.value), node.func.attr)(*given, **named)
 
     def _subscript(self, node: ast.Subscript) -> Any:
@@ -196,7 +204,7 @@ class _Reader:
 
     def _dict(self, node: ast.Dict) -> dict[Any, Any]:
         if None in node.keys:
-            raise ValueError("not allowed here: **")
+            raise Refusal("not allowed here: **")
         keys = [self.of(one) for one in node.keys if one is not None]
         return dict(zip(keys, map(self.of, node.values), strict=True))
 
@@ -205,19 +213,19 @@ class _Reader:
         left, right = self.of(node.left), self.of(node.right)
         # Numbers and texts alone could be made as large as one likes.
         if combine is None or not (_is_column(left) or _is_column(right)):
-            raise ValueError(f"not allowed here: {ast.unparse(node)}")
+            raise Refusal(f"not allowed here: {ast.unparse(node)}")
         return combine(left, right)
 
     def _unaryop(self, node: ast.UnaryOp) -> Any:
         turned = _UNARY.get(type(node.op))
         if turned is None:
-            raise ValueError(f"not allowed here: {ast.unparse(node)}")
+            raise Refusal(f"not allowed here: {ast.unparse(node)}")
         return turned(self.of(node.operand))
 
     def _compare(self, node: ast.Compare) -> Any:
         compare = _COMPARED.get(type(node.ops[0]))
         if compare is None or len(node.ops) > 1:
-            raise ValueError(f"not allowed here: {ast.unparse(node)}")
+            raise Refusal(f"not allowed here: {ast.unparse(node)}")
         return compare(self.of(node.left), self.of(node.comparators[0]))
 
 

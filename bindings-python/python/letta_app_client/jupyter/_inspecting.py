@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Annotated, Any
 
 from .._frames import frame_text, is_frame
+from .._refusal import Refusal
 from ..tools import tool
 from . import _front
 from ._brief import brief, is_cut
@@ -40,7 +41,7 @@ def inspect(name: Annotated[str, "Name of a variable of the notebook"]) -> str:
     """Look at one variable of the user's notebook: its type, and its value as far as it fits."""
     found = names("inspect")
     if name not in found:
-        raise ValueError(f"the notebook has no variable {name!r}; there are: {', '.join(found)}")
+        raise Refusal(f"the notebook has no variable {name!r}; there are: {', '.join(found)}")
     value = found[name]
     facts = ", ".join(f"{key} {fact}" for key, fact in _described(name, value).items())
     return f"{facts}\n{_shown(value)}"

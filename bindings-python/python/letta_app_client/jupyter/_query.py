@@ -7,9 +7,12 @@ import re
 import sqlite3
 import string
 from collections import Counter
+from datetime import timedelta
 from typing import Annotated, Any
 
 from .._frames import is_frame
+from .._jsonable import jsonable
+from .._refusal import Refusal
 from ..tools import ToolContext, tool
 from . import _expression
 from ._inspecting import names
@@ -43,16 +46,26 @@ def dataframe_query(
     limit: Annotated[int, "How many rows are returned at most"] = 20,
     ctx: ToolContext | None = None,
 ) -> Any:
-    """Ask the pandas frames of the user's notebook. Nothing can be changed by it."""
+    """Ask the pandas frames of the user's notebook. Nothing can be changed by it.
+
+    In SQL dates are text, durations are numbers of seconds, and what is missing is NULL.
+    """
     if not 1 <= limit <= _MOST:
-        raise ValueError(f"limit: expected a number from 1 to {_MOST}, got {limit}")
+        raise Refusal(f"limit: expected a number from 1 to {_MOST}, got {limit}")
     frames = {name: value for name, value in names("dataframe_query").items() if is_frame(value)}
     if not frames:
-        raise ValueError("the notebook has no frames")
+        raise Refusal("the notebook has no frames")
     if _SQL.match(sql_or_expr):
         return _selected(sql_or_expr, frames, limit, ctx)
     value = _expression.value(sql_or_expr, frames)
-    return value.head(limit) if is_frame(value) else value
+    return value.head(limit) if is_frame(value) else _beginning(value, limit)
+
+
+def _beginning(value: Any, limit: int) -> Any:
+    """An index or an array may have as many values as the frame has rows."""
+    if getattr(value, "ndim", 0) == 0 or len(value) <= limit:
+        return value
+    return [*jsonable(value[:limit]), f"… {len(value)} in all; only the first {limit} are shown"]
 
 
 def _selected(sql: str, frames: dict[str, Any], limit: int, ctx: ToolContext | None) -> Any:
@@ -69,10 +82,11 @@ def _selected(sql: str, frames: dict[str, Any], limit: int, ctx: ToolContext | N
             connection.set_progress_handler(ctx.cancelled.is_set, _STEPS)
         cursor = connection.execute(sql)
         columns = [column[0] for column in cursor.description or ()]
-        return pd.DataFrame(cursor.fetchmany(limit), columns=columns)
+        # As they are: pandas would make floating point numbers of whole ones beside NULL.
+        return pd.DataFrame(cursor.fetchmany(limit), columns=columns, dtype=object)
     except sqlite3.Error as error:
         known = ", ".join(frames)
-        raise ValueError(f"{error} (the frames of the notebook are: {known})") from None
+        raise Refusal(f"{error} (the frames of the notebook are: {known})") from None
     finally:
         connection.close()
 
@@ -86,7 +100,7 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     counts = Counter(column.translate(_FOLDED) for column in plain.columns)
     twice = [column for column in plain.columns if counts[column.translate(_FOLDED)] > 1]
     if twice:
-        raise ValueError(f"{name}: two columns have the name {twice[0]!r} in SQLite")
+        raise Refusal(f"{name}: two columns have the name {twice[0]!r} in SQLite")
     for column in plain.columns:
         plain[column] = _known(plain[column])
     try:
@@ -94,7 +108,7 @@ def _stored(frame: Any, name: str, connection: sqlite3.Connection) -> None:
     except _unstorable() as error:
         wrong = _unknown(plain)
         where = name if wrong is None else f"column {wrong!r} of {name}"
-        raise ValueError(f"{where}: SQLite cannot store it: {error.__cause__ or error}") from None
+        raise Refusal(f"{where}: SQLite cannot store it: {error.__cause__ or error}") from None
 
 
 def _known(column: Any) -> Any:
@@ -103,14 +117,20 @@ def _known(column: Any) -> Any:
     if kind == "O":
         # Which may be anything: lists, decimals, categories, or what somebody has made.
         return column.astype(object).map(_plain)
-    if kind == "u" and column.dropna().gt(_LARGEST).any():
-        return column.astype(str)
-    return column if kind in "biuf" else column.astype(str)
+    if kind == "m":
+        # As text "10 days" would come before "9 days".
+        return column.dt.total_seconds()
+    if kind in "bif" or (kind == "u" and not column.dropna().gt(_LARGEST).any()):
+        return column
+    # Before pandas 3, what is missing becomes text like all the rest.
+    return column.astype(str).where(column.notna(), None)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (str, bytes, float, bool)) or value is None:
         return value
+    if isinstance(value, timedelta):
+        return value.total_seconds()
     if isinstance(value, numbers.Integral):
         whole = int(value)
         return whole if abs(whole) <= _LARGEST else str(whole)

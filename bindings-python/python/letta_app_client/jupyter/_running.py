@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from .._toolresult import error_result
+from .._refusal import Refusal
 from ..approvals import ApprovalRequest
 from ..tools import Tool, ToolContext, tool
 from . import _front
@@ -32,11 +32,7 @@ def cell_runner(*, ask: bool = True) -> Tool[..., Any]:
     def run(code: Annotated[str, "Python code"], ctx: ToolContext) -> Any:
         """Run Python code in the user's notebook, with its variables; print what is of interest."""
         if ask:
-            try:
-                code = _allowed(code, ctx)
-            except _Refused as refused:
-                # Told to the agent alone: raised, it would be logged as a fault of the tool.
-                return error_result(str(refused))
+            code = _allowed(code, ctx)
         return Execution(_front.shell("run_cell"), code, ctx.cancelled).run()
 
     return run
@@ -46,26 +42,22 @@ run_cell = cell_runner()
 """Runs code in the notebook; asks the person there each time. See ``cell_runner``."""
 
 
-class _Refused(Exception):
-    """Why the code may not run."""
-
-
 def _allowed(code: str, ctx: ToolContext) -> str:
     """Returns the code that may run, which a person may have changed.
 
     Raises:
-        _Refused: None may.
+        Refusal: None may.
     """
     if granted.pop(ctx.call_id, None) == code:
         return code  # a person has seen it when the server asked
     nobody = _front.why_unattended("run_cell")
     if nobody is not None:
-        raise _Refused(nobody)
+        raise Refusal(nobody)
     body = {"subtype": "can_use_tool", "tool_name": "run_cell", "input": {"code": code}}
     wanted = {**body, "tool_call_id": ctx.call_id, "permission_suggestions": []}
     frame = {"type": "control_request", "request_id": f"own-{ctx.call_id}", "request": wanted}
     request = ApprovalRequest.of_own(json.dumps(frame), ctx.cancelled)
     decision = Question(request).decide()
     if decision.behavior != "allow":
-        raise _Refused(f"the user denied it: {decision.message}")
+        raise Refusal(f"the user denied it: {decision.message}")
     return code if decision.updated_input is None else str(decision.updated_input.get("code", ""))
