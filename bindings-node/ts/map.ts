@@ -189,9 +189,9 @@ class Mapping {
 
   /**
    * Begins once there is a connection, and again where it was lost before anything was sent: no longer than it would
-   * wait for one.
+   * wait for one. `alsoUnknown`: also where nobody knows.
    */
-  readonly #patiently = async <T>(begin: () => Promise<T>): Promise<T> => {
+  async #patiently<T>(begin: () => Promise<T>, alsoUnknown = false): Promise<T> {
     let refusedAt: number | undefined;
     for (;;) {
       const isOver = await this.#whileReconnecting();
@@ -200,10 +200,11 @@ class Mapping {
       } catch (error) {
         refusedAt ??= performance.now();
         const goesOn = isOver && performance.now() - refusedAt < this.#patienceMs;
-        if (!(goesOn && error instanceof Disconnected && error.retryable)) throw error;
+        if (!(goesOn && error instanceof Disconnected)) throw error;
+        if (!(error.retryable || (alsoUnknown && error.willReconnect))) throw error;
       }
     }
-  };
+  }
 
   get #patienceMs(): number {
     return this.#options.recoverTimeoutMs ?? RECOVER_MS;
@@ -237,7 +238,9 @@ class Mapping {
     const { signal } = this.#stop;
     if (!signal.aborted) this.#checkPrompt(prompt, agentId);
     const options = { ...sessionOptions(this.#options), agentId, signal };
-    const session = await Session.open(this.#client, options, this.#patiently);
+    // A conversation that nobody uses harms nobody.
+    const open = <T>(begin: () => Promise<T>) => this.#patiently(begin, true);
+    const session = await Session.open(this.#client, options, open);
     try {
       return await this.#patiently(() => this.#run(session, prompt));
     } finally {

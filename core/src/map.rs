@@ -210,13 +210,20 @@ async fn ask(
 ) -> Result<TurnResult, Error> {
     let limit = options.patience();
     // Step by step: what was sent is not sent again because the next step was not.
-    let (mut session, wanted) =
-        outage.patiently(client, limit, || client.started(options.clone())).await?;
+    let begin = || client.started(options.clone());
+    let (mut session, wanted) = outage.patiently(client, limit, is_before_prompt, begin).await?;
     if let Some(wanted) = wanted {
-        let cwd = outage.patiently(client, limit, || session.directory()).await?;
+        let begin = || session.directory();
+        let cwd = outage.patiently(client, limit, is_before_prompt, begin).await?;
         session.settle_in(cwd, &wanted);
     }
-    outage.patiently(client, limit, || session.run(prompt.clone())).await
+    outage.patiently(client, limit, is_unsent, || session.run(prompt.clone())).await
+}
+
+/// Whether what failed on the way to a session can be done again: the connection was lost, and there will be another. A
+/// conversation that nobody uses harms nobody.
+fn is_before_prompt(error: &Error) -> bool {
+    error.kind() == ErrorKind::Disconnected && (error.retryable() || error.will_reconnect())
 }
 
 /// Whether nothing was sent, because the connection was lost just before, and there will be another.
@@ -229,12 +236,12 @@ fn is_unsent(error: &Error) -> bool {
 struct Outage(Mutex<Option<Instant>>);
 
 impl Outage {
-    /// Begins once there is a connection, and again where it was lost before anything was sent: no longer than it
-    /// would wait for one.
+    /// Begins once there is a connection, and again after errors that allow it: no longer than it would wait for one.
     async fn patiently<T, F: Future<Output = Result<T, Error>>>(
         &self,
         client: &Client,
         limit: Duration,
+        may_again: fn(&Error) -> bool,
         begin: impl Fn() -> F,
     ) -> Result<T, Error> {
         let mut refused = None;
@@ -243,7 +250,7 @@ impl Outage {
             match begin().await {
                 Err(error)
                     if is_over
-                        && is_unsent(&error)
+                        && may_again(&error)
                         && refused.get_or_insert_with(Instant::now).elapsed() < limit => {}
                 outcome => return outcome,
             }

@@ -253,7 +253,13 @@ class _Mapping:
             if self._stopped and not self._running:
                 self._ended.set_result(None)
 
-    async def _patiently(self, begin: Callable[[], Awaitable[T]]) -> T:
+    async def _opened(self, begin: Callable[[], Awaitable[T]]) -> T:
+        """Begins again also where it is unknown: a conversation that nobody uses harms nobody."""
+        return await self._patiently(begin, also_unknown=True)
+
+    async def _patiently(
+        self, begin: Callable[[], Awaitable[T]], *, also_unknown: bool = False
+    ) -> T:
         """Begins once there is a connection, and again where it was lost before anything was sent.
 
         No longer than it would wait for one.
@@ -266,7 +272,8 @@ class _Mapping:
             except Disconnected as error:
                 now = time.monotonic()
                 refused_at = now if refused_at is None else refused_at
-                if not (is_over and error.retryable and now - refused_at < self._patience):
+                is_safe = error.retryable or (also_unknown and error.will_reconnect)
+                if not (is_over and is_safe and now - refused_at < self._patience):
                     raise
 
     async def _while_reconnecting(self) -> bool:
@@ -311,7 +318,7 @@ class _Mapping:
         content = expect_prompt(prompt)
         self._check_prompt(agent, content)
         opening = self._client.session(agent_id=agent, **self._start)
-        session = await opening._step_by_step(self._patiently)  # noqa: SLF001
+        session = await opening._step_by_step(self._opened)  # noqa: SLF001
         self._open.add(session)
         try:
             return await self._patiently(lambda: self._run(session, content))
