@@ -44,7 +44,11 @@ test("replay prints the events of a recording", async () => {
 });
 
 // On Windows a signal from another process ends a process at once.
-test.skipIf(process.platform === "win32")("Ctrl-C stops the turn on the server", async () => {
+test.skipIf(process.platform === "win32").each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const)("%s stops the turn on the server", async (signal, code) => {
   await using mock = await MockServer.start([script.turn({ text: "Working", hang: true })]);
   const words = ["run", "?", "--url", mock.url, "--agent", "a"];
   const env = { PATH: process.env.PATH };
@@ -56,8 +60,8 @@ test.skipIf(process.platform === "win32")("Ctrl-C stops the turn on the server",
   try {
     const [said] = await once(child.stdout, "data");
     expect(String(said)).toBe("Working");
-    child.kill("SIGINT");
-    expect(await ended).toEqual([130, null]);
+    child.kill(signal);
+    expect(await ended).toEqual([code, null]);
     mock.assertReceived("abort_message", { times: 1 });
   } finally {
     child.kill("SIGKILL");

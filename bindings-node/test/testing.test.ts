@@ -4,13 +4,15 @@ import { test as base, expect } from "vitest";
 import { connect, InvalidOption } from "../dist/esm/index.js";
 import { fixtures, MockServer, type ScriptedTurn, script } from "../dist/esm/testing.js";
 
-/** Runs the example of a page, which is run with the packages of this folder. */
-async function runExample(page: string) {
+/** Runs an example of a page, which is run with the packages of this folder. */
+async function runExample(page: string, index = 0) {
   const text = fs.readFileSync(new URL(`../../docs/${page}`, import.meta.url), "utf8");
-  const [, code] =
-    /<!-- run: bindings-node.test.testing.test.ts -->\n```js\n(.*?)```/s.exec(text) ?? [];
+  const blocks = text.matchAll(
+    /<!-- run: bindings-node.test.testing.test.ts -->\n```js\n(.*?)```/gs,
+  );
+  const code = [...blocks][index]?.[1];
   if (code === undefined) throw new Error("no example");
-  const file = new URL(`./${page.replace("/", ".")}.example.mjs`, import.meta.url);
+  const file = new URL(`./${page.replace("/", ".")}.${index}.example.mjs`, import.meta.url);
   const built = (name: string) => new URL(`../dist/esm/${name}.js`, import.meta.url).href;
   const imports = code
     .replace('"@letta/app-client-native"', JSON.stringify(built("index")))
@@ -28,6 +30,8 @@ const test = base.extend(fixtures);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms, "not yet"));
 
 test("the example of the documentation runs", () => runExample("testing.md"));
+
+test("the example of structured output runs", () => runExample("testing.md", 1));
 
 // It says itself what is tested.
 await runExample("how-to/test-your-app.md");

@@ -2,13 +2,14 @@
 
 import { cli } from "./native.cjs";
 
-// The engine hears Ctrl-C itself. Node's own handler, which is there as long as nobody listens, would raise the signal
-// again and again: it expects to have been taken away, and the engine's is still there.
+// The engine hears Ctrl-C and SIGTERM itself. Node's own handlers, which are there as long as nobody listens, would raise
+// the signal again and again: they expect to have been taken away, and the engine's are still there.
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const listener = () => {};
-process.on("SIGINT", listener);
+for (const signal of SIGNALS) process.on(signal, listener);
 try {
   // The engine has written all of it when this returns.
   process.exitCode = cli(process.argv.slice(2));
 } finally {
-  process.off("SIGINT", listener);
+  for (const signal of SIGNALS) process.off(signal, listener);
 }

@@ -59,7 +59,10 @@ export interface ScriptedTurn {
   stopReason?: string | undefined;
   /** The turn ends with this error, after its text. */
   error?: string | undefined;
-  /** After its text nothing more comes until the turn is aborted. */
+  /**
+   * After its text nothing more comes until the turn is aborted. Without text and reasoning the model never answers, and
+   * as on a real server the conversation is stuck: the abort is confirmed, but later inputs stay in the queue.
+   */
   hang?: boolean | undefined;
   /** Cut the connection that started the turn after this many pieces of text. */
   disconnectAfter?: number | undefined;

@@ -1,7 +1,7 @@
 //! The mock server for tests, the same one that all three languages use.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use letta_app_client::testing::{
     Generation, MockServer as Server, PlayOptions, ScriptOptions, Terminated, Trace, TraceError,
@@ -24,6 +24,29 @@ fn bad_trace(error: &TraceError) -> PyErr {
 
 fn duration(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// How long a wait goes on before Ctrl-C is looked for.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// Waits with something that says whether it came in time. Handlers of signals run meanwhile, and what they raise ends
+/// the wait.
+fn waited(
+    py: Python<'_>,
+    limit: Duration,
+    wait: impl Fn(Duration) -> bool + Sync,
+) -> PyResult<bool> {
+    let begun = Instant::now();
+    loop {
+        let left = limit.saturating_sub(begun.elapsed());
+        if py.detach(|| wait(left.min(SLICE))) {
+            return Ok(true);
+        }
+        py.check_signals()?;
+        if left <= SLICE {
+            return Ok(false);
+        }
+    }
 }
 
 #[pymethods]
@@ -93,7 +116,7 @@ impl MockServer {
 
     fn wait_done(&self, py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let limit = duration(timeout)?;
-        Ok(py.detach(|| self.0.wait_done(limit)))
+        waited(py, limit, |slice| self.0.wait_done(slice))
     }
 
     fn wait_received(
@@ -104,7 +127,7 @@ impl MockServer {
         timeout: f64,
     ) -> PyResult<bool> {
         let limit = duration(timeout)?;
-        Ok(py.detach(|| self.0.wait_received(kind, times, limit)))
+        waited(py, limit, |slice| self.0.wait_received(kind, times, slice))
     }
 
     /// How what came differs from a demand; the fields are a JSON object.

@@ -30,8 +30,12 @@ def test_the_double() -> None:
     exec(compile(example(0), "docs/testing.md", "exec"), {})  # noqa: S102
 
 
+def test_structured_output() -> None:
+    exec(compile(example(1), "docs/testing.md", "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
 def test_fixtures_are_there_without_an_import(tmp_path: Path) -> None:
-    (tmp_path / "test_example.py").write_text(example(1))
+    (tmp_path / "test_example.py").write_text(example(2))
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
@@ -42,7 +46,7 @@ def test_replays(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
-    exec(compile(example(2), "docs/testing.md", "exec"), names)  # noqa: S102
+    exec(compile(example(3), "docs/testing.md", "exec"), names)  # noqa: S102
     program, main = names["program"], names["main"]
     assert callable(program)
     assert callable(main)

@@ -6,6 +6,8 @@
 #[path = "../src/testing/tests/client.rs"]
 mod client;
 
+use std::time::{Duration, Instant};
+
 use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedCall, ScriptedTurn};
 use serde_json::{Value, json};
 
@@ -42,6 +44,62 @@ async fn disposition(client: &mut Client, runtime: &Value, id: &str) -> Value {
 
 async fn ended(client: &mut Client) -> Vec<Value> {
     client.until_type("turn_finished").await
+}
+
+#[tokio::test]
+async fn after_a_model_that_never_answers_the_conversation_is_stuck() {
+    let silent = ScriptedTurn { hang: true, ..ScriptedTurn::text([""; 0]) };
+    let server = server(vec![silent, ScriptedTurn::text(["next"])]);
+    let mut client = Client::open(&server.url()).await;
+    let (runtime, other) = (made(&mut client).await, client.runtime().await);
+    assert_eq!(disposition(&mut client, &runtime, "a").await, "started");
+    let abort = json!({ "runtime": runtime });
+    let aborted = ask(&mut client, "abort_message", abort.clone()).await;
+    assert_eq!((&aborted["success"], &aborted["aborted"]), (&json!(true), &json!(true)));
+    assert_eq!(disposition(&mut client, &runtime, "b").await, "queued");
+    assert_eq!(ask(&mut client, "abort_message", abort).await["aborted"], false);
+    // Another conversation goes on; what its turn sends comes after all that there is of the first.
+    client.send(message(&other, "in-c", "c")).await;
+    let seen = ended(&mut client).await;
+    assert_eq!(last(&seen)["runtime"], other);
+    assert_eq!(text(&seen), "next");
+    let removal = json!({ "runtime": runtime, "item_id": "q-1" });
+    assert_eq!(ask(&mut client, "remove_queue_item", removal).await["success"], true);
+}
+
+#[tokio::test]
+async fn a_stopped_turn_ends_when_the_model_would_have_answered() {
+    let late = ScriptedTurn { delay_ms: 200, ..ScriptedTurn::text(["late"]) };
+    let server = server(vec![late, ScriptedTurn::text(["next"])]);
+    let mut client = Client::open(&server.url()).await;
+    let runtime = made(&mut client).await;
+    let begun = Instant::now();
+    assert_eq!(disposition(&mut client, &runtime, "a").await, "started");
+    ask(&mut client, "abort_message", json!({ "runtime": runtime })).await;
+    assert_eq!(disposition(&mut client, &runtime, "b").await, "queued");
+    let seen = ended(&mut client).await;
+    assert_eq!((&last(&seen)["stop_reason"], text(&seen).as_str()), (&json!("cancelled"), ""));
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    assert_eq!(text(&ended(&mut client).await), "next");
+}
+
+#[tokio::test]
+async fn a_conversation_stays_stuck_without_its_client_but_not_after_a_restart() {
+    let silent = ScriptedTurn { hang: true, ..ScriptedTurn::text([""; 0]) };
+    let server = server(vec![silent, ScriptedTurn::text(["next"])]);
+    let url = server.url();
+    let mut client = Client::open(&url).await;
+    let runtime = made(&mut client).await;
+    assert_eq!(disposition(&mut client, &runtime, "a").await, "started");
+    client.until(|frame| frame["loop_status"]["status"] == "PROCESSING_API_RESPONSE").await;
+    drop(client);
+    let mut client = Client::open(&url).await;
+    assert_eq!(disposition(&mut client, &runtime, "b").await, "queued");
+    server.stop();
+    server.start_again().expect("listens");
+    let mut client = Client::open(&url).await;
+    assert_eq!(disposition(&mut client, &runtime, "c").await, "started");
+    assert_eq!(text(&ended(&mut client).await), "next");
 }
 
 #[tokio::test]

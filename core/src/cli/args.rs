@@ -49,7 +49,8 @@ replay:
 bench:
   --count N           how many requests (100)
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 3 no connection, 4 credentials refused, 130 interrupted";
+exit codes: 0 done, 1 failed, 2 wrong usage, 3 no connection, 4 credentials refused,
+            129, 130, 143 ended by SIGHUP, Ctrl-C, SIGTERM";
 
 const DEFAULT_URL: &str = "ws://127.0.0.1:4500";
 
@@ -209,7 +210,12 @@ fn prompt(words: &[OsString]) -> Result<String, String> {
         return Err("run: a prompt is missing (- reads it from standard input)".to_owned());
     }
     let texts: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
-    Ok(texts.ok_or("run: the prompt is not valid UTF-8")?.join(" "))
+    let prompt = texts.ok_or("run: the prompt is not valid UTF-8")?.join(" ");
+    if prompt.trim().is_empty() {
+        // As from "$(command)" when the command has failed.
+        return Err("run: expected a prompt, got nothing but white space".to_owned());
+    }
+    Ok(prompt)
 }
 
 fn color(word: &str) -> Result<Color, String> {
@@ -284,6 +290,14 @@ mod tests {
             ("bench --types a", "bench has no option --types"),
         ] {
             assert_eq!(parse(line).err().as_deref(), Some(wrong), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_empty_prompt_is_none() {
+        let wrong = Some("run: expected a prompt, got nothing but white space");
+        for words in [&["run", ""][..], &["run", " ", "\n\t"], &["run", "--", "  "]] {
+            assert_eq!(Args::parse(words).err().as_deref(), wrong, "{words:?}");
         }
     }
 

@@ -14,6 +14,7 @@ mod record;
 mod render;
 mod replay;
 mod run;
+mod signals;
 mod tail;
 mod target;
 mod typed;
@@ -29,6 +30,7 @@ pub(crate) use doctor::WIDTH_WAIT;
 #[cfg(test)]
 pub(crate) use given::LONGEST;
 use out::Out;
+use signals::Signal;
 #[cfg(test)]
 pub(crate) use target::{LIMIT, START_LIMIT};
 
@@ -47,8 +49,12 @@ pub enum Exit {
     NoConnection = 3,
     /// The server wants other credentials.
     Refused = 4,
+    /// SIGHUP: the terminal has gone; what was running has been stopped on the server.
+    HungUp = 129,
     /// Ctrl-C; what was running has been stopped on the server.
     Interrupted = 130,
+    /// SIGTERM; what was running has been stopped on the server.
+    Terminated = 143,
 }
 
 /// Why a command ends early.
@@ -58,8 +64,8 @@ pub(crate) enum Stop {
     Error(Error),
     /// Nobody reads the output any more, as in `letta-app tail | head`; that is no failure.
     Unread,
-    /// Ctrl-C.
-    Interrupted,
+    /// Ctrl-C, or another signal.
+    Interrupted(Signal),
 }
 
 impl From<Error> for Stop {
@@ -113,9 +119,9 @@ pub fn main<S: AsRef<OsStr>>(arguments: &[S]) -> Exit {
     match outcome {
         Ok(exit) => exit,
         Err(Stop::Unread) => Exit::Done,
-        Err(Stop::Interrupted) => {
+        Err(Stop::Interrupted(signal)) => {
             out.note("interrupted");
-            Exit::Interrupted
+            signal.exit()
         }
         Err(Stop::Error(error)) => {
             out.problem(&error);
@@ -156,7 +162,7 @@ async fn run(args: &Args, out: &mut Out) -> Outcome {
     let outcome = tokio::select! {
         // The signal first: whatever the command does then, it can be ended.
         biased;
-        () = interrupted() => Err(Stop::Interrupted),
+        signal = Signal::any() => Err(Stop::Interrupted(signal)),
         outcome = work => outcome,
     };
     // Dropping the work has stopped its turn, which goes out before the client is closed.
@@ -164,11 +170,4 @@ async fn run(args: &Args, out: &mut Out) -> Outcome {
         client.close().await;
     }
     outcome
-}
-
-/// Waits for Ctrl-C; for ever where that cannot be waited for.
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

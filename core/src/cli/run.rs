@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::args::Args;
 use super::ask;
 use super::out::{Look, Out};
+use super::signals::Signal;
 use super::words::{harmless, short};
 use super::{Exit, Outcome, Stop, target, typed};
 use crate::client::Client;
@@ -19,9 +20,19 @@ use crate::session::{Session, SessionOptions};
 use crate::turn::TurnUpdate;
 
 pub(super) async fn run(args: &Args, prompt: &str, out: &mut Out) -> Outcome {
-    let prompt = if prompt == "-" { typed::all().await? } else { prompt.to_owned() };
+    let prompt = if prompt == "-" { piped().await? } else { prompt.to_owned() };
     let client = target::connected(target::options(args), out).await?;
     turn(args, &client, prompt, out).await
+}
+
+/// The prompt from standard input. There is none if the command that should have written it has failed.
+async fn piped() -> Result<String, Stop> {
+    let prompt = typed::all().await?;
+    if prompt.trim().is_empty() {
+        let message = "run: expected a prompt on standard input, got nothing but white space";
+        return Err(Error::new(ErrorKind::InvalidOption, message).into());
+    }
+    Ok(prompt)
 }
 
 fn session_options(args: &Args) -> SessionOptions {
@@ -123,16 +134,16 @@ async fn turn(args: &Args, client: &Client, prompt: String, out: &mut Out) -> Ou
 pub(super) fn last_line(stop: &Stop) -> Option<String> {
     let mut why: Value = match stop {
         Stop::Error(error) => serde_json::from_str(&error.to_json()).unwrap_or_default(),
-        Stop::Interrupted => interrupted(),
+        Stop::Interrupted(signal) => interrupted(*signal),
         Stop::Unread => return None,
     };
     let result = why.as_object_mut().and_then(|why| why.remove("result"));
     Some(json!({ "type": "result", "result": result, "error": why }).to_string())
 }
 
-/// Ctrl-C, in the form of an error. A client has none for it.
-fn interrupted() -> Value {
-    let error = Error::new(ErrorKind::TurnAborted, "Ctrl-C was pressed");
+/// A signal in the form of an error. A client has none for it.
+fn interrupted(signal: Signal) -> Value {
+    let error = Error::new(ErrorKind::TurnAborted, signal.reason());
     let mut why: Value = serde_json::from_str(&error.to_json()).unwrap_or_default();
     why["code"] = "interrupted".into();
     why

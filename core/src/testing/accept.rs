@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::yield_now;
 
-use super::connection::{Context, serve};
+use super::connection::{Context, Event, serve};
 use super::shared::Socket;
 
 /// Listens here, until told to listen elsewhere, or nowhere. Then all connections go.
@@ -65,6 +65,8 @@ async fn cut_all(context: &Context) {
     while !tasks.iter().all(tokio::task::AbortHandle::is_finished) {
         yield_now().await;
     }
+    // It does not matter that nobody may be left to hear it.
+    let _ = context.events.send(Event::Stopped);
     shared.update(|state| {
         // A task that had not begun has not taken itself out.
         state.sockets.clear();

@@ -45,8 +45,15 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) enum Event {
     Opened(Link),
-    Frame { socket: u64, text: String },
-    Closed { socket: u64 },
+    Frame {
+        socket: u64,
+        text: String,
+    },
+    Closed {
+        socket: u64,
+    },
+    /// The server listens no more, and all connections are gone.
+    Stopped,
 }
 
 /// A handle on an open connection.

@@ -164,7 +164,8 @@ pub struct ScriptedTurn {
     pub text: Vec<String>,
     /// The reasoning before the answer, one delta for each piece.
     pub reasoning: Vec<String>,
-    /// Milliseconds before each delta of reasoning and text.
+    /// Milliseconds before each delta of reasoning and text. A turn that is stopped before the first one ends when that
+    /// would have come, as on a real server.
     pub delay_ms: u64,
     /// Spread the deltas of reasoning and text evenly over this many milliseconds instead.
     pub spread_ms: Option<u64>,
@@ -181,7 +182,9 @@ pub struct ScriptedTurn {
     /// After how many pieces of text the model's stream breaks off, one number for each time. That run does not
     /// count then, and the answer comes again in another one.
     pub cuts: Vec<usize>,
-    /// The turn never ends by itself: after its text nothing more comes until it is aborted.
+    /// The turn never ends by itself: after its text nothing more comes until it is aborted. Without any text or
+    /// reasoning it is as with a real server whose model does not answer: the abort is confirmed, but `turn_finished`
+    /// never comes, and later inputs of the conversation stay in its queue.
     pub hang: bool,
     /// Cut the connection that started the turn after this many deltas of text.
     pub disconnect_after: Option<usize>,

@@ -218,6 +218,7 @@ impl Player {
                 self.inbox.push_back((socket, text));
             }
             Event::Closed { socket } => self.cast.gone(socket),
+            Event::Stopped => {}
         }
     }
 

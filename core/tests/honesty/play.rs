@@ -87,7 +87,8 @@ impl Player {
             && if started { *theirs != self.runtime["conversation_id"] } else { asks }
     }
 
-    /// Waits for the next frame of a type; of a `stream_delta` also `delta:MESSAGE_TYPE`.
+    /// Waits for the next frame of a type; of a `stream_delta` also `delta:MESSAGE_TYPE`, or for a status of the
+    /// loop.
     pub async fn wait(&mut self, kind: &str) -> Value {
         let waited = timeout(LONG, async {
             loop {
@@ -95,6 +96,7 @@ impl Player {
                     self.seen += 1;
                     let delta = frame["delta"]["message_type"].as_str();
                     let is_it = frame["type"] == kind
+                        || frame["loop_status"]["status"] == kind
                         || kind.strip_prefix("delta:").is_some_and(|kind| delta == Some(kind));
                     if is_it {
                         return frame.clone();

@@ -4,7 +4,7 @@ use letta_app_client::testing::{ScriptedCall, ScriptedTurn};
 use serde_json::{Value, json};
 
 use crate::words::{
-    answer, bash, calling, calls, command, done, input, lookup, slow, tokens, tool_answer,
+    answer, asked, bash, calling, calls, command, done, input, lookup, slow, tokens, tool_answer,
 };
 
 pub enum Step {
@@ -13,7 +13,7 @@ pub enum Step {
     Send(Value),
     /// Sends a text.
     Raw(&'static str),
-    /// Waits for a frame of a type, or for `delta:MESSAGE_TYPE`.
+    /// Waits for a frame of a type, for `delta:MESSAGE_TYPE`, or for a status of the loop.
     Wait(&'static str),
     /// Waits for silence.
     Settle,
@@ -162,7 +162,7 @@ fn queues() -> Vec<Scenario> {
                 Wait("delta:assistant_message"),
                 input("b", "N=2"),
                 Wait("update_queue"),
-                Send(removal),
+                Send(removal.clone()),
                 done(),
             ],
         ),
@@ -173,6 +173,43 @@ fn queues() -> Vec<Scenario> {
                 input("a", "N=8 SLEEP=60"),
                 Wait("delta:assistant_message"),
                 input("a", "N=8 SLEEP=60"),
+                done(),
+            ],
+        ),
+        scenario(
+            "aborted_before_the_model_said_anything",
+            vec![ScriptedTurn { hang: true, ..tokens(0) }, tokens(1)],
+            vec![
+                input("a", "HANG"),
+                asked(),
+                Settle,
+                Send(abort.clone()),
+                Wait("abort_message_response"),
+                Settle,
+                Send(abort.clone()),
+                Settle,
+                input("b", "N=1"),
+                Wait("update_queue"),
+                Settle,
+                Send(removal.clone()),
+                Wait("remove_queue_item_response"),
+                Settle,
+                input("c", "N=1"),
+                Wait("update_queue"),
+            ],
+        ),
+        scenario(
+            "aborted_before_a_late_answer",
+            vec![ScriptedTurn { delay_ms: 3000, ..tokens(2) }, tokens(1)],
+            vec![
+                input("a", "N=2 SLEEP=3000"),
+                asked(),
+                Settle,
+                Send(abort.clone()),
+                Wait("abort_message_response"),
+                input("b", "N=1"),
+                Wait("update_queue"),
+                done(),
                 done(),
             ],
         ),

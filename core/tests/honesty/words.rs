@@ -49,6 +49,11 @@ pub fn done() -> Step {
     Wait("turn_finished")
 }
 
+/// The model has been asked.
+pub fn asked() -> Step {
+    Wait("PROCESSING_API_RESPONSE")
+}
+
 /// The words that make the model call a tool.
 pub fn calls(name: &str, arguments: &Value) -> String {
     let mut words = format!("TOOL={name}|");

@@ -68,7 +68,9 @@ def turn(
             then tried again in another run.
         stop_reason: That of the last run; ``end_turn`` by default, or ``error`` with an error.
         error: The error with which the turn ends.
-        hang: The turn never ends by itself.
+        hang: The turn never ends by itself; after its text nothing more comes until it is stopped.
+            Without text and reasoning the model never answers, and as on a real server the
+            conversation is stuck: the stop is confirmed, but later inputs stay in the queue.
         disconnect_after: The connection is cut after this many deltas.
         lose_input: The connection is cut and the input lost on the way, for the next one to start
             the next turn.

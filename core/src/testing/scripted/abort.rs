@@ -5,14 +5,15 @@ use tokio::sync::oneshot;
 
 use super::commands::lifecycle;
 use super::frames::Draft;
+use super::silence::Silence;
 use super::tools::{Outcome, tell_tool_ends};
 use super::turn::start_queued;
 use super::world::{Running, Scope, State, Step, World};
 
 /// A turn that was stopped.
 pub(super) struct Interrupted {
-    running: Running,
-    tool_calls: Vec<String>,
+    pub(super) running: Running,
+    pub(super) tool_calls: Vec<String>,
 }
 
 /// Stops the running turn and tells so; the frames up to the response of the abort.
@@ -33,7 +34,8 @@ pub(super) fn interrupt(state: &mut State, scope: &Scope) -> Option<Interrupted>
     Some(Interrupted { running, tool_calls })
 }
 
-/// Ends an aborted turn. A real server does so only once the turn's external tools have answered.
+/// Ends an aborted turn. A real server does so only once the turn's external tools have answered, and the model has
+/// begun to: after one that never does, the conversation is stuck.
 pub(super) fn conclude(world: &World, state: &mut State, scope: &Scope, interrupted: Interrupted) {
     let calls = state.external_calls.values_mut().filter(|call| call.scope == *scope);
     let answers: Vec<oneshot::Receiver<Value>> = calls
@@ -43,21 +45,23 @@ pub(super) fn conclude(world: &World, state: &mut State, scope: &Scope, interrup
             answered
         })
         .collect();
-    if answers.is_empty() {
+    let silence = interrupted.running.silence;
+    if answers.is_empty() && silence == Silence::Over {
         finish(world, state, scope, interrupted);
         return;
     }
-    state.runtime(scope).lingering = true;
-    let (world, scope) = (world.clone(), scope.clone());
-    tokio::spawn(async move {
+    let (world, place) = (world.clone(), scope.clone());
+    let waiting = tokio::spawn(async move {
+        silence.end().await;
         for answer in answers {
             // It does not matter what it is; a client that is gone has answered as well.
             let _ = answer.await;
         }
         let state = &mut *world.lock();
-        state.runtime(&scope).lingering = false;
-        finish(&world, state, &scope, interrupted);
+        state.runtime(&place).lingering = None;
+        finish(&world, state, &place, interrupted);
     });
+    state.runtime(scope).lingering = Some(waiting.abort_handle());
 }
 
 /// The frames after the response of the abort; then the queue goes on.

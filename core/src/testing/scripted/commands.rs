@@ -313,5 +313,6 @@ pub(super) fn is_busy(state: &mut State, scope: &Scope) -> bool {
     runtime.step != Step::Idle
         || runtime.turn.is_some()
         || runtime.interrupted
+        || runtime.lingering.is_some()
         || !runtime.queue.is_empty()
 }

@@ -81,7 +81,7 @@ fn create_message(
             .to_owned());
     }
     if state.loses_input() {
-        sessions::cut(state, client);
+        sessions::cut(world, state, client);
         return Ok(());
     }
     let strings = |value: &Value| -> Vec<String> {
@@ -120,7 +120,7 @@ fn create_message(
         input.client_message_ids.push(format!("cm-submit-{}", uuid(number)));
     }
     runtime.queue.push_back(input);
-    let starts_at_once = runtime.turn.is_none() && !runtime.lingering;
+    let starts_at_once = runtime.turn.is_none() && runtime.lingering.is_none();
     accept(state, client, scope, request_id, "queued");
     state.tell_queue(scope, &[], "");
     if starts_at_once {

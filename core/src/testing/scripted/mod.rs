@@ -13,6 +13,7 @@ mod inputs;
 mod modes;
 mod publish;
 mod sessions;
+mod silence;
 mod start;
 mod store;
 mod tools;
@@ -42,6 +43,7 @@ pub(super) async fn direct(
         match event {
             Event::Opened(link) => sessions::opened(&world, link),
             Event::Closed { socket } => sessions::closed(&world, socket),
+            Event::Stopped => sessions::stopped(&world),
             Event::Frame { socket, text } => {
                 let unexpected = !commands::handle(&world, socket, &text);
                 shared.update(|state| {

@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::super::connection::{Command, Link};
 use super::super::trace::Channel;
+use super::abort;
+use super::silence::Silence;
 use super::world::{Scope, State, Step, World};
 
 /// How long a stream socket may wait for its control socket.
@@ -69,21 +71,31 @@ pub(super) fn closed(world: &World, socket: u64) {
             client.stream = None;
         }
     }
-    remove(&mut state, socket);
+    remove(world, &mut state, socket);
+}
+
+/// A server that is started again does not know what the one before was waiting for.
+pub(super) fn stopped(world: &World) {
+    for runtime in world.lock().runtimes.values_mut() {
+        if let Some(waiting) = runtime.lingering.take() {
+            waiting.abort();
+            runtime.interrupted = false;
+        }
+    }
 }
 
 /// Cuts the connections of a client, as far as they are not cut already.
-pub(super) fn cut(state: &mut State, client: u64) {
+pub(super) fn cut(world: &World, state: &mut State, client: u64) {
     if let Some(client) = state.clients.get(&client) {
         for link in client.stream.iter().chain([&client.main]) {
             link.send(Command::Cut);
         }
     }
-    remove(state, client);
+    remove(world, state, client);
 }
 
 /// Forgets a client with all that lives only as long as its connection.
-fn remove(state: &mut State, client: u64) {
+fn remove(world: &World, state: &mut State, client: u64) {
     if state.clients.remove(&client).is_none() {
         return;
     }
@@ -100,11 +112,11 @@ fn remove(state: &mut State, client: u64) {
     }
     let scopes: Vec<Scope> = state.runtimes.keys().cloned().collect();
     for scope in scopes {
-        leave(state, &scope, client);
+        leave(world, state, &scope, client);
     }
 }
 
-fn leave(state: &mut State, scope: &Scope, client: u64) {
+fn leave(world: &World, state: &mut State, scope: &Scope, client: u64) {
     let runtime = state.runtime(scope);
     let queue = std::mem::take(&mut runtime.queue);
     let (gone, kept): (Vec<_>, Vec<_>) = queue.into_iter().partition(|input| input.owner == client);
@@ -116,10 +128,10 @@ fn leave(state: &mut State, scope: &Scope, client: u64) {
         }
         return;
     }
-    // Nobody is left to see the turn, so it is cancelled without a word.
+    // Nobody is left to see the turn, so it is cancelled without a word; the one exception is a model that is silent.
     let runtime = state.runtime(scope);
-    if let Some(turn) = runtime.turn.take() {
-        turn.task.abort();
+    if let Some(running) = runtime.turn.take() {
+        running.task.abort();
         // The model has to be told what became of its calls, before it answers anything else.
         runtime.interrupted = runtime.approval.is_some() || !runtime.executing.is_empty();
         runtime.partial = true;
@@ -131,5 +143,9 @@ fn leave(state: &mut State, scope: &Scope, client: u64) {
         runtime.step = Step::Idle;
         runtime.active_run = None;
         runtime.executing.clear();
+        if running.silence != Silence::Over {
+            let tool_calls = Vec::new();
+            abort::conclude(world, state, scope, abort::Interrupted { running, tool_calls });
+        }
     }
 }

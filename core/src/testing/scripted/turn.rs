@@ -12,6 +12,7 @@ use super::commands::lifecycle;
 use super::frames::{self, Draft, timestamp, uuid};
 use super::inputs::{content_parts, merged_content};
 use super::sessions;
+use super::silence::Silence;
 use super::world::{Input, Running, Scope, State, Step, World};
 
 /// What retries say of the pause before them; here there is none.
@@ -60,12 +61,14 @@ fn launch(world: &World, state: &mut State, scope: &Scope, inputs: Vec<Input>, t
         seq: 0,
         reasoned: 0,
     };
+    let asked_at_once = turn.script.tool_calls.is_empty() && turn.script.cuts.is_empty();
+    let silence = if asked_at_once { Silence::of(&turn.script) } else { Silence::Over };
     // The task cannot run before this function has returned: there is only one thread.
     let task = tokio::spawn(turn.run(inputs)).abort_handle();
     state.drop_partial_answer(scope);
     let runtime = state.runtime(scope);
     runtime.interrupted = false;
-    runtime.turn = Some(Running { task, turn_id, run_id: None });
+    runtime.turn = Some(Running { task, turn_id, run_id: None, silence });
 }
 
 pub(super) fn ids_of(inputs: &[Input]) -> Vec<String> {
@@ -220,9 +223,11 @@ impl Turn {
         }
     }
 
-    async fn answer(&mut self) {
-        self.break_off().await;
-        self.begin_run();
+    /// The model fails and is asked again, in the run that it answers in.
+    async fn fail_and_retry(&mut self) {
+        if self.script.retries > 0 {
+            self.begin_run();
+        }
         for attempt in 1..=self.script.retries {
             yield_now().await;
             let message = "500: the model is not available";
@@ -232,11 +237,35 @@ impl Turn {
             });
             self.delta("event_message", json!({ "event_type": "retry", "event_data": data }));
         }
+    }
+
+    /// What a stop of the turn has to wait for.
+    fn fall(&self, silence: Silence) {
+        if let Some(turn) = &mut self.world.lock().runtime(&self.scope).turn {
+            turn.silence = silence;
+        }
+    }
+
+    async fn answer(&mut self) {
+        self.break_off().await;
+        self.fail_and_retry().await;
+        let deltas = self.script.reasoning.len() + self.script.text.len();
+        let silence = Silence::of(&self.script);
+        let mut pace = Pace::new(&self.script, deltas, silence != Silence::Over);
+        self.fall(silence);
+        if silence == Silence::Endless {
+            self.cut_after(0).await;
+        }
+        silence.end().await;
+        self.fall(Silence::Over);
+        if self.script.retries == 0 {
+            // The first that comes from the model begins the run.
+            self.begin_run();
+        }
         let run = self.active_run();
         let otid = format!("provider-assistant-0-{run}");
         let (reasoning, text) =
             (std::mem::take(&mut self.script.reasoning), std::mem::take(&mut self.script.text));
-        let mut pace = Pace::new(&self.script, reasoning.len() + text.len());
         self.reasoned = reasoning.len();
         for piece in reasoning {
             pace.wait().await;
@@ -254,7 +283,7 @@ impl Turn {
 
     async fn cut_after(&self, pieces: usize) {
         if self.script.disconnect_after == Some(pieces) {
-            sessions::cut(&mut self.world.lock(), self.owner);
+            sessions::cut(&self.world, &mut self.world.lock(), self.owner);
             // Without another client the turn has just been cancelled, which takes effect here.
             yield_now().await;
         }
@@ -332,22 +361,28 @@ struct Pace {
     /// Where they are spread: since when, and over how long and how many.
     spread: Option<(Instant, Duration, u32)>,
     sent: u32,
+    /// Whether the pause before the first one is over.
+    waited: bool,
 }
 
 impl Pace {
-    fn new(script: &ScriptedTurn, deltas: usize) -> Self {
+    fn new(script: &ScriptedTurn, deltas: usize, waited: bool) -> Self {
         let spread = script.spread_ms.map(Duration::from_millis);
         let deltas = u32::try_from(deltas).unwrap_or(u32::MAX);
         Self {
             delay: Duration::from_millis(script.delay_ms),
             spread: spread.map(|spread| (Instant::now(), spread, deltas)),
             sent: 0,
+            waited,
         }
     }
 
     /// Waits before a delta. Even without a delay others get their turn, so that an abort is seen in between.
     async fn wait(&mut self) {
         self.sent += 1;
+        if std::mem::take(&mut self.waited) {
+            return;
+        }
         if let Some((start, time, deltas)) = self.spread {
             sleep_until(start + time / deltas * self.sent).await;
         } else if self.delay.is_zero() {

@@ -12,6 +12,7 @@ use super::super::connection::{Command, Link};
 use super::super::options::{Generation, ScriptOptions, ScriptedTurn};
 use super::super::player::is_stream_kind;
 use super::frames::Draft;
+use super::silence::Silence;
 use super::store::Stored;
 use super::watch::Watch;
 
@@ -109,6 +110,7 @@ pub(super) struct Running {
     pub(super) task: AbortHandle,
     pub(super) turn_id: String,
     pub(super) run_id: Option<String>,
+    pub(super) silence: Silence,
 }
 
 /// An approval that was asked for.
@@ -130,7 +132,6 @@ pub(super) struct ExternalCall {
 
 /// The state of one agent and conversation.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the last turn")]
 pub(super) struct Runtime {
     pub(super) mode: Option<String>,
     pub(super) cwd: Option<String>,
@@ -144,8 +145,9 @@ pub(super) struct Runtime {
     pub(super) batches: u64,
     pub(super) turn: Option<Running>,
     pub(super) approval: Option<Approval>,
-    /// A turn was aborted whose external tools have not answered: nothing else starts before they do.
-    pub(super) lingering: bool,
+    /// What waits for the external tools and the model of a turn that was stopped: nothing else starts before they have
+    /// answered.
+    pub(super) lingering: Option<AbortHandle>,
     /// The last turn was cut off, so that the next input takes the way through the queue.
     pub(super) interrupted: bool,
     /// The last turn was cut off in its answer, which is stored until the next input runs.

@@ -1,0 +1,107 @@
+//! The signals that end a command.
+
+use super::Exit;
+
+/// What has ended a command from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C, SIGINT.
+    Interrupt,
+    /// SIGTERM: a service is stopped, a container ends.
+    #[cfg(unix)]
+    Terminate,
+    /// SIGHUP: the terminal has gone.
+    #[cfg(unix)]
+    HangUp,
+}
+
+impl Signal {
+    /// The next one.
+    pub(super) async fn any() -> Self {
+        tokio::select! {
+            () = pressed() => Self::Interrupt,
+            signal = from_outside() => signal,
+        }
+    }
+
+    pub(super) const fn exit(self) -> Exit {
+        match self {
+            Self::Interrupt => Exit::Interrupted,
+            #[cfg(unix)]
+            Self::Terminate => Exit::Terminated,
+            #[cfg(unix)]
+            Self::HangUp => Exit::HungUp,
+        }
+    }
+
+    /// As the reason for a turn without a result.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::Interrupt => "Ctrl-C was pressed",
+            #[cfg(unix)]
+            Self::Terminate => "the process was told to end (SIGTERM)",
+            #[cfg(unix)]
+            Self::HangUp => "the terminal has gone (SIGHUP)",
+        }
+    }
+}
+
+/// Waits for Ctrl-C; for ever where that cannot be waited for.
+async fn pressed() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(unix)]
+async fn from_outside() -> Signal {
+    use tokio::signal::unix::SignalKind;
+
+    tokio::select! {
+        () = arrived(SignalKind::terminate(), true) => Signal::Terminate,
+        () = arrived(SignalKind::hangup(), hears_hang_ups()) => Signal::HangUp,
+    }
+}
+
+#[cfg(not(unix))]
+async fn from_outside() -> Signal {
+    std::future::pending().await
+}
+
+/// Waits for a signal; for ever if it is not listened to.
+#[cfg(unix)]
+async fn arrived(kind: tokio::signal::unix::SignalKind, listens: bool) {
+    let signal = listens.then(|| tokio::signal::unix::signal(kind).ok()).flatten();
+    match signal {
+        Some(mut signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the end of the terminal is to end the command: not under `nohup`, which has the signal ignored. Where that
+/// cannot be known (there is no `/proc`) the signal is left as it is.
+#[cfg(unix)]
+fn hears_hang_ups() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| !ignores_hang_ups(&status))
+}
+
+/// The set of ignored signals in a `/proc/self/status`, where SIGHUP is the lowest bit.
+#[cfg(unix)]
+fn ignores_hang_ups(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let set = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    set.is_none_or(|set| set & 1 == 1)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::ignores_hang_ups;
+
+    #[test]
+    fn an_ignored_hang_up_is_the_lowest_bit_of_its_line() {
+        let status = |set| format!("SigBlk:\t0000000000000001\nSigIgn:\t{set}\nSigCgt:\t0\n");
+        assert!(!ignores_hang_ups(&status("0000000000001000")));
+        assert!(ignores_hang_ups(&status("0000000000001001")));
+        assert!(ignores_hang_ups("Name:\tx\n"), "unknown: it is left as it is");
+    }
+}
