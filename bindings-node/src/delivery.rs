@@ -135,6 +135,7 @@ pub(crate) fn plain(delivery: Delivery) -> Option<(usize, i64, Text)> {
             (15, 0, text.to_string())
         }
         Delivery::ToolRefused { request_id, .. } => (16, 0, request_id),
+        Delivery::Unrecorded { reason } => (17, 0, reason),
         // A kind that a newer engine delivers and this binding does not know.
         _ => return None,
     };

@@ -199,7 +199,7 @@ export class AppServerClient extends DocumentedClient {
     }
     this.#calls.end();
     this.#bell.takeDown();
-    this.#standing.closed(this.stats.unsent);
+    this.#standing.closed(this.stats);
   }
 
   /** The same as `close()`, for `await using`. */
@@ -559,6 +559,7 @@ export class AppServerClient extends DocumentedClient {
         return !this.#closed && this.#standing.deliver(kind, value, text);
       case Kind.State:
       case Kind.RestoreFailed:
+      case Kind.Unrecorded:
         return this.#standing.deliver(kind, value, text);
       default:
         return kind === Kind.Lagged && this.#lagged(value);

@@ -21,6 +21,7 @@ export const Kind = {
   State: 14,
   RestoreFailed: 15,
   ToolRefused: 16,
+  Unrecorded: 17,
 } as const;
 
 /** More than there are kinds. */

@@ -20,13 +20,15 @@ import { setImmediate } from "./timers.js";
  * The file is readable for its owner only.
  *
  * The sockets do not wait for the file: it is written by a thread of its own. What comes faster waits, and
- * above 65,536 lines or 64 MiB is left out and counted (`stats.unrecorded`). Each line is written at once and
- * as a whole, so a process that dies leaves at most one broken line.
+ * above 65,536 lines or 64 MiB is left out and counted (`stats.unrecorded`). What cannot be written, because the disk
+ * is full, is tried again after a second. The first time that lines are missing, and when the client is closed, a
+ * process warning of type `AppClientRecordingWarning` says so. Each line is written at once and as a whole, so a
+ * process that dies leaves at most one broken line.
  */
 export interface RecordOptions {
   /**
-   * The file. One that is there already is moved aside, like a full one; one that another recording still writes
-   * is refused, as each client needs its own.
+   * The file. One that is there already is moved aside, like a full one, when the first connection is open; one that
+   * another recording still writes is refused, as each client needs its own.
    */
   path: string;
   /**
@@ -41,7 +43,8 @@ export interface RecordOptions {
 /**
  * Says how a frame is written into a recording: it is given the parsed frame, which it may change, and the
  * direction, and returns what is written, or `null` for nothing. When it throws, or returns what is no plain object,
- * a warning says so, and the frame is left out and counted (`stats.unrecorded`). It cannot be async.
+ * the frame is left out and counted (`stats.unrecorded`); the first time a process warning of type
+ * `AppClientRecordingWarning` says why. It cannot be async.
  */
 export type Redactor = (
   frame: Record<string, unknown>,
@@ -55,7 +58,8 @@ export interface Recorded {
   /**
    * What is taken out of a recording besides what always is: names of fields, whose values become
    * `"[redacted]"` (`content` at any depth, or a path from the frame on such as
-   * `payload.messages.*.content`); or a function. It is called on JavaScript's own thread when that has time;
+   * `payload.messages.*.content`), also in texts that are JSON themselves, but not in the pieces in which arguments of
+   * tools are streamed: name `arguments` and `tool_args` as well; or a function. It is called on JavaScript's own thread when that has time;
    * until then frames wait, and what waits when the process dies is not written.
    */
   redact?: string[] | Redactor | undefined;
@@ -108,8 +112,17 @@ function textOf(frame: object | null | undefined): string | null {
   throw new InvalidOption(`redact: expected a plain object or null, got ${got}`);
 }
 
+/** What is said behind the first failure. */
+const NEXT = "; the next ones are only counted (stats.unrecorded)";
+
+/** Reports that a recording lacks lines. */
+export function warnOfRecording(text: string): void {
+  process.emitWarning(text, { type: "AppClientRecordingWarning" });
+}
+
 /** Has a function say how the frames of a connection are written. */
 export function serveRecording(native: Connection, redactor: Redactor): void {
+  let told = false;
   native.serveRecording((direction, text) => {
     let written: string | null = null;
     let failed = false;
@@ -118,7 +131,11 @@ export function serveRecording(native: Connection, redactor: Redactor): void {
     } catch (error) {
       // What was not looked at must not be written.
       failed = true;
-      process.emitWarning(`the redactor failed, a frame is left out of the recording: ${error}`);
+      if (!told)
+        warnOfRecording(
+          `the redactor failed, a frame is left out of the recording: ${error}${NEXT}`,
+        );
+      told = true;
     }
     // With the answer the next frame comes: all else that waits for this thread has its turn before that.
     setImmediate(() =>

@@ -5,6 +5,7 @@ import { Disconnected, errorFromJson, type LettaAppError, reasonOf } from "./err
 import type { Followers } from "./followers.js";
 import { Handlers } from "./handlers.js";
 import type { AppServerChannel } from "./messages.js";
+import { warnOfRecording } from "./recording.js";
 import type { AppServerDisconnectEvent, ClientState } from "./types.js";
 
 /** The loss of a connection, as the engine tells it. */
@@ -49,6 +50,7 @@ export class Standing {
   deliver(kind: number, code: number, text: string): void {
     if (kind === Kind.Disconnected) this.#lost(code, JSON.parse(text));
     else if (kind === Kind.State) this.#changed(JSON.parse(text));
+    else if (kind === Kind.Unrecorded) warnOfRecording(text);
     else this.#missing(JSON.parse(text));
   }
 
@@ -85,8 +87,16 @@ export class Standing {
     if (gone) this.#followers.end(gone);
   }
 
-  /** The client is closed, and so many commands that nobody waited for have never left. */
-  closed(unsent: number): void {
+  /**
+   * The client is closed, and so many commands that nobody waited for have never left, and so many lines of a recording
+   * were not written.
+   */
+  closed({ unsent, unrecorded }: { unsent: number; unrecorded: number }): void {
+    if (unrecorded > 0) {
+      warnOfRecording(
+        `the client is closed, and lines are missing in its recording: ${unrecorded}`,
+      );
+    }
     if (unsent === 0) return;
     const text = `the client is closed, and commands that nobody waited for were not sent: ${unsent}`;
     process.emitWarning(text, { type: "AppClientUnsentWarning" });

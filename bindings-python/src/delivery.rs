@@ -102,6 +102,7 @@ pub(crate) fn to_tuple<'py>(
             let kind = intern!(py, "restore_failed");
             (kind, 0, agent_id, conversation_id, error.to_json()).into_pyobject(py)
         }
+        Delivery::Unrecorded { reason } => (intern!(py, "unrecorded"), 0, reason).into_pyobject(py),
         Delivery::Lagged { dropped, .. } => (intern!(py, "lagged"), 0, *dropped).into_pyobject(py),
         // Kinds that a newer engine adds concern nobody here yet.
         _ => return Ok(None),

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import pty
+import resource
 import select
 import signal
 import subprocess
@@ -349,6 +350,31 @@ def test_tail_and_record_follow_a_conversation(tmp_path: Path) -> None:
         assert json.loads(done.stdout)["runtime"] == {"agent_id": "a", "conversation_id": "c"}
         assert app("record", str(path), *target, "--count", "4").returncode == 0
     assert '"update_queue"' in path.read_text()
+
+
+def test_what_is_missing_in_a_recording_is_told(tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+
+    with MockServer([script.turn("42")]) as mock:
+        target = ("--url", mock.url, "--agent", "a")
+        every = ("--conversation", "c", "--count", "4")
+        done = app("record", str(tmp_path / "all"), *target, *every)
+        assert (done.returncode, "lines that are missing" in done.stderr) == (0, False)
+        done = app("record", str(tmp_path / "some"), *target, *every, preexec_fn=limit)
+        assert done.returncode == 1
+        told = done.stderr.splitlines()[-3:]
+        path = tmp_path / "some"
+        first = f"lines are missing in the recording {path}: they could not be written ("
+        assert any(line.startswith(first) for line in told)
+        assert int(told[-1].removeprefix("lines that are missing in the recording: ")) > 0
+        path = tmp_path / "run"
+        done = app("run", "?", *target, "--record", str(path), "--quiet", preexec_fn=limit)
+        assert (done.returncode, done.stdout) == (0, "42\n")
+        told = done.stderr.splitlines()
+        assert len(told) == 2
+        assert told[0].startswith(first.replace("some", "run"))
+        assert int(told[1].removeprefix("lines that are missing in the recording: ")) > 0
 
 
 def test_bench_measures() -> None:

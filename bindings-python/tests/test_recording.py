@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,9 @@ async def test_a_recorded_program_sees_the_same_again(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_function_says_how_frames_are_written(tmp_path: Path) -> None:
+async def test_a_function_says_how_frames_are_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "run"
     seen = []
 
@@ -49,7 +53,7 @@ async def test_a_function_says_how_frames_are_written(tmp_path: Path) -> None:
         seen.append((direction, frame["type"]))
         if frame["type"] == "update_device_status":
             return None
-        if frame["type"] == "update_queue":
+        if frame["type"] in ("update_queue", "stream_delta"):
             raise SystemExit
         return {**frame, "seen": True}
 
@@ -66,12 +70,19 @@ async def test_a_function_says_how_frames_are_written(tmp_path: Path) -> None:
         assert written.get("frame", {"seen": True})["seen"] is True
     text = path.read_text()
     failed = text.count("a frame was left out (recv): the redactor failed")
-    assert unrecorded == failed == seen.count(("recv", "update_queue")) > 0
+    failing = seen.count(("recv", "update_queue")) + seen.count(("recv", "stream_delta"))
+    assert unrecorded == failed == failing
     assert "update_device_status" not in text
     assert "update_queue" not in text
     assert "s3cret" not in text
     assert [it for it in seen if it[0] == "send"] == sent
     assert ("recv", "update_device_status") in seen
+    first, last = caplog.records
+    assert first.getMessage().startswith("the redactor failed: a frame is left out")
+    assert first.exc_info is not None
+    words = "the client is closed, and lines are missing in its recording: %d"
+    assert (last.levelname, last.getMessage()) == ("WARNING", words % failed)
+    assert failed > 2, "only the first is reported"
 
 
 def test_fields_are_redacted_by_name_also_without_a_loop(tmp_path: Path) -> None:
@@ -112,6 +123,70 @@ def test_a_text_that_was_cut_in_a_character_is_redacted_and_played(tmp_path: Pat
         assert "PRIVATE" in path.read_text()
         with sync.connect(letta.replay(path)) as client:
             assert client.session(agent_id="a").run(prompt).text == "42"
+
+
+def test_fields_are_redacted_in_arguments_that_are_json_in_json(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    call = script.call("Bash", {"command": "curl -H hunter2", "n": 4711}, needs_approval=True)
+    with (
+        MockServer([script.turn(tool_calls=[call])]) as mock,
+        sync.connect(mock.url, record=path, redact=["command"]) as client,
+        client.session(agent_id="a", approvals=lambda _: letta.allow()) as session,
+    ):
+        session.run("go")
+    text = path.read_text()
+    assert "hunter2" not in text
+    assert r"{\"command\":\"[redacted]\",\"n\":4711}" in text.replace(" ", "")
+
+
+# A file of no more than this many bytes is a full disk for the process, until it may be longer.
+FULL = """
+import asyncio, logging, resource, sys
+import letta_app_client as letta
+from letta_app_client.testing import MockServer, script
+
+async def main():
+    with MockServer([script.turn("short")]) as mock:
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        async with letta.connect(mock.url, record=sys.argv[1]) as client:
+            session = await client.session(agent_id="agent-1")
+            await session.run("first")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, most))
+            while client.stats.unrecorded < 10:
+                await session.run("x")
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+            before, last = -1, 0
+            while last != before:
+                await asyncio.sleep(0.6)
+                before, last = last, client.stats.unrecorded
+                await session.run("x")
+            await session.run("last")
+        print(client.stats.unrecorded)
+
+logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_recording_goes_on_when_a_full_disk_has_room_again(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    command = [sys.executable, "-c", FULL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    missing = int(done.stdout)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    notes = [line["text"] for line in lines if line.get("event") == "note"]
+    assert len(notes) == 2
+    assert notes[1].startswith(f"{missing} lines are missing: they could not be written (")
+    assert "last" in json.dumps(lines[-20:])
+    told = done.stderr.splitlines()
+    assert len(told) == 2
+    first = f"WARNING lines are missing in the recording {path}: they could not be written ("
+    assert told[0].startswith(first)
+    closed = f"WARNING the client is closed, and lines are missing in its recording: {missing}"
+    assert told[1] == closed
+    with sync.connect(letta.replay(path)) as client:
+        assert client.session(agent_id="agent-1").run("first").text == "short"
 
 
 @pytest.mark.anyio

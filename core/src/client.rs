@@ -40,7 +40,7 @@ use crate::turn::{Asked, Turn};
 /// future of [`Client::run_turn`] stops the turn on the server.
 #[derive(Clone)]
 pub struct Client {
-    connection: Arc<Connection>,
+    pub(crate) connection: Arc<Connection>,
     router: Router,
     submissions: Lanes,
 }

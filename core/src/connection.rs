@@ -137,12 +137,13 @@ impl Connection {
             (options, playing.transpose()?)
         };
         let mut endpoint = options.check()?;
+        let (ops, received) = op_channel();
         let recording = options.record.as_ref();
-        let recording = recording.map(|record| Recorder::open(record, &endpoint.secrets()));
+        let recording =
+            recording.map(|record| Recorder::open(record, &endpoint.secrets(), received.teller()));
         let (recorder, writer) = recording.transpose()?.unzip();
         endpoint.recorder.clone_from(&recorder);
         let shared = Arc::new(Shared::new(Ids::random()?));
-        let (ops, received) = op_channel();
         let (max_bytes, request_timeout) = (options.max_message_bytes, options.request_timeout);
         let insecure_token = endpoint.token_at_risk();
         let (seed, run, simulated) = surroundings(&options)?;
@@ -205,6 +206,12 @@ impl Connection {
     pub fn counters(&self) -> Counters {
         let unrecorded = self.recorder.as_ref().map_or(0, Recorder::lost);
         Counters { unrecorded, ..self.shared.counters() }
+    }
+
+    /// Why its recording lacks lines.
+    #[cfg(feature = "cli")]
+    pub(crate) fn unrecorded(&self) -> Vec<String> {
+        self.recorder.as_ref().map(Recorder::told).unwrap_or_default()
     }
 
     /// Whether it lives in a simulated network, on the runtime of a test.

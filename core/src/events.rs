@@ -66,6 +66,13 @@ pub enum Event {
         /// Where to, and what to do about it.
         reason: String,
     },
+    /// The recording ([`crate::RecordOptions`]) lacks lines: they could not be written, came faster than they could be,
+    /// or were no JSON. Reported once for each of these reasons;
+    /// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) counts the lines.
+    Unrecorded {
+        /// Which recording, and why.
+        reason: String,
+    },
     /// The subscriber did not keep up, and this many events before here were dropped.
     Lagged {
         /// How many.
@@ -411,6 +418,7 @@ fn event(delivery: Delivery) -> Option<Event> {
         }
         Delivery::State { state, error } => Event::State { state, error },
         Delivery::InsecureToken { reason } => Event::InsecureToken { reason },
+        Delivery::Unrecorded { reason } => Event::Unrecorded { reason },
         Delivery::RestoreFailed { agent_id, conversation_id, error } => {
             Event::RestoreFailed { agent_id, conversation_id, error }
         }

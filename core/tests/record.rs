@@ -9,7 +9,7 @@ use letta_app_client::testing::{
     Generation, MockServer, Payload, ScriptOptions, ScriptedTurn, Trace, TraceEvent, replay,
 };
 use letta_app_client::{
-    Client, ConnectOptions, Direction, ErrorKind, RecordOptions, SessionOptions,
+    Client, ConnectOptions, Direction, ErrorKind, Event, RecordOptions, SessionOptions,
 };
 use serde_json::{Value, json};
 
@@ -222,6 +222,69 @@ async fn a_full_file_is_moved_aside_and_the_new_one_says_what_is_open() {
     record.max_bytes = u64::MAX;
     talk(&server(Generation::Single), record).await;
     assert_eq!(files(&path)[1].lines.len(), before);
+}
+
+/// A start that fails, and again, as in a loop that starts a program anew.
+#[tokio::test]
+async fn attempts_that_fail_push_no_recording_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let record = RecordOptions::new(&path);
+    let nowhere = ConnectOptions::new("ws://127.0.0.1:1").record(record.clone());
+    let fail = async || {
+        let client = Client::new(nowhere.clone()).unwrap();
+        assert!(client.connect().await.is_err());
+        client.close().await;
+    };
+    fail().await;
+    talk(&server(Generation::Single), record.clone()).await;
+    let good = std::fs::read_to_string(&path).unwrap();
+    for _ in 0..4 {
+        fail().await;
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), good);
+    assert_eq!(files(&path).len(), 1);
+    talk(&server(Generation::Single), record).await;
+    assert_eq!(std::fs::read_to_string(folder.path().join("run.1")).unwrap(), good);
+    assert_eq!(files(&path).len(), 2);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_user_is_told_once_of_lines_that_could_not_be_written() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let read = {
+        let path = path.clone();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            BufReader::new(std::fs::File::open(path).unwrap()).read_line(&mut line).unwrap();
+            line
+        })
+    };
+    let server = server(Generation::Single);
+    let record = RecordOptions::new(&path);
+    let client =
+        Client::new(ConnectOptions::new(server.url()).token(TOKEN).record(record)).unwrap();
+    let mut events = client.events();
+    assert!(read.join().unwrap().contains("recorded by letta-app-client"));
+    client.connect().await.unwrap();
+    let session = client.session(SessionOptions::agent("agent-1")).await.unwrap();
+    session.run("?").await.unwrap();
+    client.close().await;
+    let mut told = Vec::new();
+    while let Some(event) = events.next().await {
+        if let Event::Unrecorded { reason } = event {
+            told.push(reason);
+        }
+    }
+    let [told] = &*told else { panic!("{told:?}") };
+    let begin = format!("lines are missing in the recording {}: ", path.display());
+    assert!(told.starts_with(&(begin + "they could not be written (")), "{told}");
+    // The socket, its end, and at least a frame each for a session and a turn.
+    assert!(client.counters().unrecorded >= 4);
 }
 
 #[tokio::test]

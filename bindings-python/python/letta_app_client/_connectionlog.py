@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from ._loops import logger
+from .errors import from_json
 
 if TYPE_CHECKING:
-    from .client import Disconnect, State
+    from .client import Disconnect, State, Stats
     from .errors import LettaAppError
 
 __all__ = ["ConnectionLog"]
@@ -18,7 +19,7 @@ class ConnectionLog:
     """Tells of a connection that is lost, and what becomes of it. Tokens are in none of the texts.
 
     What the engine does by itself, or was told not to do, is information; that it has given up is a
-    warning, and so is what was never sent.
+    warning, and so is what was never sent or recorded.
     """
 
     def __init__(self) -> None:
@@ -48,8 +49,20 @@ class ConnectionLog:
             return
         self._lost = None
 
-    def closed(self, unsent: int) -> None:
-        """The client is closed, and so many commands that nobody waited for have never left."""
-        if unsent:
+    def not_restored(self, agent: str, conversation: str, error: str) -> None:
+        """A conversation is not all that it was on the connection before."""
+        words = "%s of %s could not be fully restored: %s"
+        logger.warning(words, conversation, agent, from_json(error))
+
+    def unrecorded(self, reason: str) -> None:
+        """The recording lacks lines; the engine tells each reason once."""
+        logger.warning("%s", reason)
+
+    def closed(self, stats: Stats) -> None:
+        """The client is closed: what was never sent, and what is not in its recording."""
+        if stats.unsent:
             words = "the client is closed, and commands that nobody waited for were not sent: %d"
-            logger.warning(words, unsent)
+            logger.warning(words, stats.unsent)
+        if stats.unrecorded:
+            words = "the client is closed, and lines are missing in its recording: %d"
+            logger.warning(words, stats.unrecorded)

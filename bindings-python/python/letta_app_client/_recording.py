@@ -22,13 +22,19 @@ def serve(recording: _native.Recording, redactor: Redactor) -> None:
 
 
 def _run(recording: _native.Recording, redactor: Redactor) -> None:
+    failed = False
     while (frame := recording.next()) is not None:
         direction, text = frame
         try:
             written = _redacted(redactor, direction, text)
         except BaseException:  # noqa: BLE001 - a thread has nobody above it
             # What was not looked at must not be written.
-            logger.exception("the redactor failed: a frame is left out of the recording")
+            if not failed:
+                logger.exception(
+                    "the redactor failed: a frame is left out of the recording; "
+                    "the next ones are only counted (stats.unrecorded)"
+                )
+            failed = True
             recording.fail()
         else:
             recording.write(written)

@@ -555,12 +555,12 @@ class AppServerClient(Commands):
         elif kind == "state":
             self._state_changed(delivery[2], delivery[3])
         elif kind == "restore_failed":
-            agent, conversation, error = delivery[2:]
-            words = "%s of %s could not be fully restored: %s"
-            logger.warning(words, conversation, agent, from_json(error))
+            self._log.not_restored(*delivery[2:])
         elif kind == "closed":
             self._link.ended(None)
-            self._log.closed(self.stats.unsent)
+            self._log.closed(self.stats)
+        elif kind == "unrecorded":
+            self._log.unrecorded(delivery[2])
         elif kind == "lagged" and (self._link.has_listeners or self._link.on_send.entries):
             self._dropped += delivery[2]
             logger.warning("%d frames were dropped: the event loop was busy", delivery[2])

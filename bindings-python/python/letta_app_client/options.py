@@ -28,8 +28,8 @@ __all__ = [
 Redactor = Callable[[dict[str, Any], Literal["send", "recv"]], Mapping[str, Any] | None]
 """Says how a frame is written into a recording, with its direction; ``None`` leaves it out.
 
-It cannot be async. When it raises, or returns something else than a mapping, the frame is left out,
-counted (``stats.unrecorded``), and a message is logged.
+It cannot be async. When it raises, or returns something else than a mapping, the frame is left out
+and counted (``stats.unrecorded``). The first time, the exception is logged.
 """
 
 # What a 32-bit machine can count, and far above what a server takes.
@@ -140,12 +140,15 @@ class RecordOptions:
 
     The sockets do not wait for the file: a thread of its own writes it. Lines that come faster than
     it can write are queued; above 65,536 lines or 64 MiB they are left out and counted
-    (``stats.unrecorded``). Each line is written at once and as a whole, so a process that dies
-    leaves at most one broken line.
+    (``stats.unrecorded``). What cannot be written, because the disk is full, is tried again after a
+    second. The first time that lines are missing, and when the client is closed, the log says so as
+    a warning. Each line is written at once and as a whole, so a process that dies leaves at most
+    one broken line.
 
     Attributes:
-        path: The file. A file that already exists is moved aside, as if it were full. A file that
-            another recording is still writing is refused: each client needs its own.
+        path: The file. A file that already exists is moved aside, as if it were full, when the
+            first connection is open. A file that another recording is still writing is refused:
+            each client needs its own.
         max_bytes: The size at which the file is full: it is then renamed to ``NAME.1``, what was
             ``NAME.1`` to ``NAME.2``, and a new file is begun.
         max_files: How many of these older files are kept.
@@ -229,11 +232,13 @@ class ConnectOptions:
         record: A file for everything that goes over the sockets, or ``RecordOptions``.
         redact: What is removed from a recording besides what always is. Either names of fields,
             whose values become ``"[redacted]"`` (``content`` at any depth, or a path from the top
-            of the frame such as ``payload.messages.*.content``); or a function that gets each
-            frame, as a ``dict`` that it may change, and ``"send"`` or ``"recv"``, and returns what
-            to write, or ``None`` to leave the frame out. The function runs in a thread of the
-            recording's own, after everything else has been removed; if it raises, the frame is left
-            out and counted.
+            of the frame such as ``payload.messages.*.content``), also in texts that are JSON
+            themselves, but not in the pieces in which arguments of tools are streamed: name
+            ``arguments`` and ``tool_args`` as well; or a function that gets each frame, as a
+            ``dict`` that it may change, and ``"send"`` or ``"recv"``, and returns what to write, or
+            ``None`` to leave the frame out. The function runs in a thread of the recording's own,
+            after everything else has been removed; if it raises, the frame is left out and
+            counted.
 
     Raises:
         InvalidOption: An option has the wrong type or is out of range; the message begins with its

@@ -29,7 +29,7 @@ use args::{Args, Command};
 pub(crate) use doctor::WIDTH_WAIT;
 #[cfg(test)]
 pub(crate) use given::LONGEST;
-use out::Out;
+use out::{Look, Out};
 use signals::Signal;
 #[cfg(test)]
 pub(crate) use target::{LIMIT, START_LIMIT};
@@ -166,8 +166,19 @@ async fn run(args: &Args, out: &mut Out) -> Outcome {
         outcome = work => outcome,
     };
     // Dropping the work has stopped its turn, which goes out before the client is closed.
+    let mut missing = 0;
     for client in std::mem::take(&mut out.clients) {
         client.close().await;
+        missing += client.counters().unrecorded;
+        client.connection.unrecorded().into_iter().for_each(|why| out.unrecorded(why));
     }
-    outcome
+    if missing > 0 {
+        out.aside(&format!("lines that are missing in the recording: {missing}"), Look::Bad);
+    }
+    match outcome {
+        Ok(Exit::Done) if missing > 0 && matches!(args.command, Command::Record { .. }) => {
+            Ok(Exit::Failed)
+        }
+        outcome => outcome,
+    }
 }

@@ -37,6 +37,8 @@ pub(super) struct Out {
     /// Whether standard output and standard error have colours.
     colors: (bool, bool),
     quiet: bool,
+    /// Why recordings lack lines, as far as it was said.
+    unrecorded: Vec<String>,
 }
 
 impl Out {
@@ -52,6 +54,7 @@ impl Out {
             clients: Vec::new(),
             colors: (color(io::stdout().is_terminal()), color(io::stderr().is_terminal())),
             quiet: args.quiet,
+            unrecorded: Vec::new(),
         }
     }
 
@@ -83,6 +86,14 @@ impl Out {
         if !self.quiet || matches!(look, Look::Bad) {
             let text = paint(&harmless(text), look, self.colors.1);
             writeln!(io::stderr().lock(), "{text}").unwrap_or_default();
+        }
+    }
+
+    /// Why a recording lacks lines, said once.
+    pub(super) fn unrecorded(&mut self, why: String) {
+        if !self.unrecorded.contains(&why) {
+            self.aside(&why, Look::Bad);
+            self.unrecorded.push(why);
         }
     }
 

@@ -93,6 +93,7 @@ pub(super) async fn follow(
                     Look::Bad,
                 );
             }
+            Some(Event::Unrecorded { reason }) => out.unrecorded(reason),
             Some(_) => {}
             None => break,
         }

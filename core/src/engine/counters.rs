@@ -29,8 +29,8 @@ pub struct Counters {
     /// answer to a permission request, and all that has no runtime). What else had not been written then leaves on the
     /// next connection. What was written into a connection that proves to be lost is not counted: it may have arrived.
     pub unsent: u64,
-    /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]), also because a redactor failed, or
-    /// because a frame was no JSON and nothing could be taken out of it; when that is closed, with those that had to
-    /// wait for longer than the close, until they are written.
+    /// Lines that a recording of the connection lacks ([`crate::RecordOptions`]): because they came too fast or could
+    /// not be written, because a redactor failed, or because a frame was no JSON and nothing could be taken out of it;
+    /// when that is closed, with those that had to wait for longer than the close, until they are written.
     pub unrecorded: u64,
 }

@@ -166,6 +166,11 @@ pub enum Delivery {
         /// Where to, and what to do about it.
         reason: String,
     },
+    /// The recording lacks lines, told once for each reason.
+    Unrecorded {
+        /// Which recording, and why.
+        reason: String,
+    },
     /// Something that a lost connection had could not be had again on the next.
     RestoreFailed {
         /// The runtime's agent.

@@ -6,6 +6,7 @@
 //! and counted: the sockets never wait for a disk.
 
 mod file;
+mod losses;
 mod options;
 mod redact;
 mod secrets;
@@ -22,10 +23,14 @@ use tokio::sync::Notify;
 
 pub use options::{Direction, RecordOptions};
 pub(crate) use tap::Tap;
+#[cfg(test)]
+pub(crate) use writer::AGAIN;
 pub(crate) use writer::Place;
 pub use writer::{RecordWriter, RecordedFrame};
 
 use crate::error::{Error, ErrorKind};
+use crate::transport::OpTeller;
+use losses::{Loss, Losses};
 use writer::Entry;
 
 /// What waits for the writer: lines, and bytes of frames in them.
@@ -41,7 +46,7 @@ pub(crate) struct Recorder {
 }
 
 /// What the sockets and the writer both count.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Books {
     connections: AtomicU64,
     waiting_lines: AtomicUsize,
@@ -52,9 +57,23 @@ struct Books {
     given_up: AtomicBool,
     ended: AtomicBool,
     over: Notify,
+    losses: Losses,
 }
 
 impl Books {
+    fn new(losses: Losses) -> Self {
+        Self {
+            connections: AtomicU64::new(0),
+            waiting_lines: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
+            lost: AtomicU64::new(0),
+            given_up: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            over: Notify::new(),
+            losses,
+        }
+    }
+
     /// One more is to wait, if there is room for it. However much waits, the writer has to come to an end.
     fn wait(&self, entry: &Entry) -> bool {
         if matches!(entry, Entry::End) {
@@ -75,11 +94,15 @@ impl Books {
         self.lost.fetch_add(lines, Ordering::Relaxed);
     }
 
+    fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
     /// Lines that are not in the file, with those that may still come into it where nobody waits for that.
     fn missing(&self) -> u64 {
         let is_left = self.given_up.load(Ordering::Acquire) || self.ended.load(Ordering::Acquire);
         let waiting = if is_left { self.waiting_lines.load(Ordering::Relaxed) as u64 } else { 0 };
-        self.lost.load(Ordering::Relaxed) + waiting
+        self.lost() + waiting
     }
 }
 
@@ -88,13 +111,14 @@ impl Recorder {
     pub(crate) fn open(
         options: &RecordOptions,
         secrets: &[String],
+        teller: OpTeller,
     ) -> Result<(Self, RecordWriter), Error> {
         if options.max_bytes == 0 {
             let message = "record.max_bytes: expected a number from 1, got 0";
             return Err(Error::new(ErrorKind::InvalidOption, message));
         }
         let (entries, inbox) = channel();
-        let books = Arc::new(Books::default());
+        let books = Arc::new(Books::new(Losses::new(&options.path, teller)));
         let writer = RecordWriter::open(options, secrets, inbox, Arc::clone(&books));
         let writer = writer.map_err(|error| {
             let message = format!("record: cannot write {}: {error}", options.path.display());
@@ -123,6 +147,17 @@ impl Recorder {
         self.books.missing()
     }
 
+    /// Why lines are missing, as far as nobody was told yet.
+    pub(crate) fn untold(&self) -> Vec<String> {
+        self.books.losses.take()
+    }
+
+    /// Why lines are missing.
+    #[cfg(feature = "cli")]
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.books.losses.said()
+    }
+
     fn now(&self) -> Duration {
         self.begun.elapsed()
     }
@@ -134,6 +169,9 @@ impl Recorder {
         if let Some(entry) = refused.filter(|entry| !matches!(entry, Entry::End)) {
             self.books.settle(entry.bytes());
             self.books.lose(1);
+            if !waits {
+                self.books.losses.tell(&Loss::TooFast);
+            }
         }
     }
 
@@ -154,6 +192,7 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::op_channel as channel;
 
     fn ping() -> Entry {
         let place = Place { connection: 1, channel: "socket", standby: false };
@@ -164,7 +203,7 @@ mod tests {
     fn lines_above_the_limit_are_left_out_and_the_end_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let options = RecordOptions::new(folder.path().join("full"));
-        let begin = || Recorder::open(&options, &[]).unwrap();
+        let begin = || Recorder::open(&options, &[], channel().1.teller()).unwrap();
         let mut open = None;
         let room = allocation_counter::measure(|| open = Some(begin())).bytes_current;
         assert!(room < 64 * 1024, "{room} bytes are kept for lines to come");
@@ -184,7 +223,7 @@ mod tests {
     async fn what_waits_when_nobody_does_is_counted_until_it_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let options = RecordOptions::new(folder.path().join("slow"));
-        let (recorder, mut writer) = Recorder::open(&options, &[]).unwrap();
+        let (recorder, mut writer) = Recorder::open(&options, &[], channel().1.teller()).unwrap();
         let place = Place { connection: 1, channel: "socket", standby: false };
         for _ in 0..3 {
             let (at, place, text) = (Duration::ZERO, place.clone(), "{}".into());

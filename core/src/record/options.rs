@@ -40,14 +40,16 @@ pub(super) type Redactor = Arc<dyn Fn(Direction, &str) -> Option<String> + Send 
 ///
 /// The sockets do not wait for the file. What is handed over faster than it is written waits, up to 65,536
 /// lines or 64 MiB; above that lines are left out, which a note in the file and
-/// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) count. A close waits until all is written, for up to
+/// [`Counters::unrecorded`](crate::engine::Counters::unrecorded) count. What cannot be written, because the disk is
+/// full, is counted and noted too, and tried again after a second;
+/// [`Event::Unrecorded`](crate::Event::Unrecorded) tells of the first line that is missing. A close waits until all is written, for up to
 /// two seconds; from then on what still waits is counted there, too. Each line is written at once and as a whole: a
 /// process that is killed loses what was still waiting, usually less than a millisecond's worth, and at most
 /// the last line is broken, which readers pass over.
 #[derive(Clone)]
 pub struct RecordOptions {
-    /// The file. One that is there already is moved aside like a full one; one that another recording still writes
-    /// is refused, as each client needs its own.
+    /// The file. One that is there already is moved aside like a full one, when the first connection is open; one that
+    /// another recording still writes is refused, as each client needs its own.
     pub path: PathBuf,
     /// When the file is full: it becomes `NAME.1`, what was `NAME.1` becomes `NAME.2`, and a new one is begun.
     /// 256 MiB by default.
@@ -88,7 +90,8 @@ impl RecordOptions {
 
     /// Writes `"[redacted]"` in place of the values of these fields. `content` is every field of that name, at any
     /// depth; with dots it is a path from the frame on, where `*` stands for every element:
-    /// `payload.messages.*.content`.
+    /// `payload.messages.*.content`. Fields in texts that are JSON themselves count as well. The pieces in which
+    /// arguments of tools are streamed are no whole JSON: name the fields they stand in (`arguments`, `tool_args`), too.
     #[must_use]
     pub fn redact_fields<S: Into<String>>(mut self, fields: impl IntoIterator<Item = S>) -> Self {
         self.fields.extend(fields.into_iter().map(Into::into));

@@ -1,7 +1,7 @@
 //! What is taken out of a frame before it is written.
 
 use super::secrets::Secrets;
-use super::walk::{Piece, Step, walk};
+use super::walk::{Piece, Step, walk, walk_below};
 use crate::protocol::scan::is_json;
 
 /// What stands in place of a secret.
@@ -100,8 +100,10 @@ impl Redaction {
             if let (true, Piece::Text(text)) = (is_secret, &piece) {
                 found.push(text.clone().into_owned());
             }
-            let hidden = is_secret || self.fields.iter().any(|field| is_named(field, path));
-            hidden.then(|| REDACTED_JSON.to_owned())
+            if is_secret {
+                return Some(REDACTED_JSON.to_owned());
+            }
+            without_fields(&self.fields, path, &piece)
         });
         for secret in &found {
             self.secrets.remember(secret);
@@ -122,6 +124,23 @@ impl Redaction {
             Piece::Open => None,
         })
     }
+}
+
+/// What a piece becomes where it, or something in it, is not written. A text may be JSON itself, as the arguments of a
+/// tool are: the fields in it are fields like others.
+fn without_fields(fields: &[Vec<String>], path: &[Step<'_>], piece: &Piece<'_>) -> Option<String> {
+    if matches!(piece, Piece::Key(_)) || fields.is_empty() {
+        return None;
+    }
+    if fields.iter().any(|field| is_named(field, path)) {
+        return Some(REDACTED_JSON.to_owned());
+    }
+    let Piece::Text(text) = piece else { return None };
+    if !text.trim_ascii_start().starts_with(['{', '[']) || !is_json(text) {
+        return None;
+    }
+    let below = walk_below(path, text, &mut |path, piece| without_fields(fields, path, &piece))?;
+    Some(serde_json::Value::from(below).to_string())
 }
 
 fn steps(field: &str) -> Vec<String> {
@@ -213,6 +232,15 @@ mod tests {
         let messages = json!([{"content": hidden, "id": hidden}, {"content": hidden, "id": 3}]);
         assert_eq!(written["payload"]["messages"], messages);
         assert_eq!(written["id"], 1);
+    }
+
+    #[test]
+    fn fields_are_hidden_in_json_within_json() {
+        let fields = ["command", "delta.arguments.1.path", "delta.*.sha"].map(str::to_owned);
+        let mut redaction = Redaction::new(&fields, &[]);
+        let frame = r#"{"delta":{"arguments":" [{\"command\":\"curl -H hunter2\", \"n\":1.50}, {\"path\":\"/x\",\"is\":\"{\\\"command\\\":[7]}\"}]","a":"{\"sha\":4}"},"path":"{\"path\":\"/x\"}","cut":"{\"command\":\"cu"}"#;
+        let written = r#"{"delta":{"arguments":" [{\"command\":\"[redacted]\", \"n\":1.50}, {\"path\":\"[redacted]\",\"is\":\"{\\\"command\\\":\\\"[redacted]\\\"}\"}]","a":"{\"sha\":\"[redacted]\"}"},"path":"{\"path\":\"/x\"}","cut":"{\"command\":\"cu"}"#;
+        assert_eq!(redaction.frame(frame).unwrap(), written);
     }
 
     #[test]

@@ -11,6 +11,15 @@ pub(super) enum Step<'a> {
     Item(usize),
 }
 
+impl Step<'_> {
+    fn again(&self) -> Step<'_> {
+        match self {
+            Self::Key(key) => Step::Key(Cow::Borrowed(key)),
+            Self::Item(number) => Step::Item(*number),
+        }
+    }
+}
+
 /// What stands in a place.
 #[derive(Debug)]
 pub(super) enum Piece<'a> {
@@ -40,7 +49,16 @@ struct Walk<'a, 'v> {
 
 /// Goes through a text, which has to be JSON, and gives what it becomes; nothing where it stays the same.
 pub(super) fn walk<'v>(text: &str, visit: &'v mut Visit<'v>) -> Option<String> {
-    let (path, changed) = (Vec::new(), String::new());
+    walk_below(&[], text, visit)
+}
+
+/// The same for a text that stands in another one, at the end of this way.
+pub(super) fn walk_below<'a, 'v>(
+    above: &'a [Step<'a>],
+    text: &'a str,
+    visit: &'v mut Visit<'v>,
+) -> Option<String> {
+    let (path, changed) = (above.iter().map(Step::again).collect(), String::new());
     let mut walk = Walk { text, at: 0, path, visit, changed, taken: 0, passed_over: false };
     walk.value();
     if walk.taken == 0 {

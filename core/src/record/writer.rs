@@ -11,11 +11,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Books;
-use super::file::Rotating;
+use super::file::{BEGUN, Rotating};
+use super::losses::Loss;
 use super::options::{Direction, RecordOptions, Redactor};
 use super::redact::Redaction;
 use crate::protocol::Text;
 use crate::protocol::scan::is_object;
+
+/// How long nothing is tried after a line that could not be written.
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
 /// Which socket it was.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,16 +67,28 @@ pub struct RecordWriter {
     redactor: Option<Redactor>,
     /// The sockets that are open, which a new file begins with.
     open: BTreeMap<Place, String>,
-    /// How many lines are known to be missing.
+    /// How many lines are known to be missing, and why.
     told: u64,
     /// The time of the last line, in milliseconds.
     at_ms: u64,
-    /// Why nothing can be written any more.
-    broken: bool,
+    /// The last line could not be written.
+    trouble: Option<Trouble>,
     /// The bytes of the frame that was taken and is not written yet.
     held: Option<usize>,
     /// The last of the fields, for they go in this order: whoever has waited for the end may record into that file again.
     _end: End,
+}
+
+/// Since when nothing can be written.
+#[derive(Debug)]
+struct Trouble {
+    /// How many lines are missing for that.
+    missing: u64,
+    why: String,
+    /// When it is tried again, on the clock of the lines.
+    again_ms: u64,
+    /// The sockets that were opened meanwhile.
+    unopened: Vec<Place>,
 }
 
 /// Tells of the end when it goes.
@@ -105,10 +121,13 @@ impl RecordWriter {
             open: BTreeMap::new(),
             told: 0,
             at_ms: 0,
-            broken: false,
+            trouble: None,
             held: None,
         };
-        writer.file.write(begin(0))?;
+        // What cannot be written is better known now. One that is there already is left until there is more to write.
+        if writer.file.is_new() {
+            writer.file.write(begin(0))?;
+        }
         Ok(writer)
     }
 
@@ -134,13 +153,13 @@ impl RecordWriter {
     pub fn next_frame(&mut self) -> Option<RecordedFrame> {
         loop {
             self.settle();
-            let entry = self.inbox.recv().ok()?;
+            let entry = self.inbox.recv().unwrap_or(Entry::End);
             if matches!(entry, Entry::End) {
+                self.conclude();
                 return None;
             }
             self.held = Some(entry.bytes());
             self.at_ms = entry.at().map_or(self.at_ms, millis);
-            self.tell_lost();
             if let Some(frame) = self.handle(entry) {
                 return Some(frame);
             }
@@ -155,13 +174,17 @@ impl RecordWriter {
                 let frame = RecordedFrame { direction, text: String::new(), at, place };
                 let Some(text) = written else {
                     self.miss(&frame, ": it is not JSON, so nothing could be redacted");
+                    self.books.losses.tell(&Loss::NoJson);
                     return None;
                 };
                 return Some(RecordedFrame { text, ..frame });
             }
             Entry::Open { at, place, url } => {
                 let url = self.redaction.url(url);
-                self.write(line(at, &place, &opened(&url)));
+                let is_written = self.write(line(at, &place, &opened(&url)));
+                if let (false, Some(trouble)) = (is_written, &mut self.trouble) {
+                    trouble.unopened.push(place.clone());
+                }
                 self.open.insert(place, url);
             }
             Entry::Ping { at, place } => {
@@ -189,7 +212,7 @@ impl RecordWriter {
     pub fn write_frame(&mut self, frame: &RecordedFrame, text: Option<String>) {
         match text {
             Some(text) => self.write_text(frame, text),
-            None => self.leave_out(frame, ""),
+            None => drop(self.leave_out(frame, "")),
         }
         self.settle();
     }
@@ -203,13 +226,16 @@ impl RecordWriter {
     /// Leaves a frame out, and counts it: what nobody has looked at must not be written, and is missing in a recording
     /// that nobody wanted it out of.
     fn miss(&mut self, frame: &RecordedFrame, why: &str) {
-        // Where nothing can be written any more, the note counts as lost in its place.
-        if !self.broken {
-            self.books.lose(1);
-            // It is told here, and not among what came too fast.
-            self.told += 1;
+        // A note that could not be written counts in its place.
+        if self.leave_out(frame, why) {
+            self.lose();
         }
-        self.leave_out(frame, why);
+    }
+
+    /// Counts a line, of which it is known why it is missing.
+    fn lose(&mut self) {
+        self.books.lose(1);
+        self.told += 1;
     }
 
     fn write_text(&mut self, frame: &RecordedFrame, text: String) {
@@ -225,41 +251,94 @@ impl RecordWriter {
         self.write(format!("{head},\"{key}\":{text}}}"));
     }
 
-    fn leave_out(&mut self, frame: &RecordedFrame, why: &str) {
+    fn leave_out(&mut self, frame: &RecordedFrame, why: &str) -> bool {
         let text = format!("a frame was left out ({}){why}", frame.direction.as_str());
-        self.write(line(frame.at, &frame.place, &json!({"event": "note", "text": text})));
+        self.write(line(frame.at, &frame.place, &json!({"event": "note", "text": text})))
     }
 
-    fn tell_lost(&mut self) {
-        let lost = self.books.lost.load(Ordering::Relaxed);
-        let missing = lost - self.told;
-        if missing > 0 {
-            self.told = lost;
-            let text =
-                format!("{missing} lines are missing: they came faster than they could be written");
-            self.write(json!({"t_ms": self.at_ms, "event": "note", "text": text}).to_string());
+    /// Writes a line, or counts it. What was in the way, such as a full disk, may be gone a while later.
+    fn write(&mut self, line: String) -> bool {
+        let waits = self.trouble.as_ref().is_some_and(|trouble| self.at_ms < trouble.again_ms);
+        let outcome = if waits { Err(None) } else { self.try_write(Some(line)).map_err(Some) };
+        let Err(error) = outcome else { return true };
+        self.lose();
+        let trouble = self.trouble.get_or_insert_with(Trouble::new);
+        trouble.missing += 1;
+        if let Some(error) = error {
+            trouble.why = error.to_string();
+            trouble.again_ms = self.at_ms + millis(AGAIN);
+            self.books.losses.tell(&Loss::Unwritten(trouble.why.clone()));
+        }
+        false
+    }
+
+    /// Nothing more comes: the last that is said is what is missing, if it can be said.
+    fn conclude(&mut self) {
+        if self.trouble.is_some() || self.books.lost() > self.told {
+            // It is counted, whether or not it is written.
+            self.try_write(None).unwrap_or_default();
         }
     }
 
-    fn write(&mut self, line: String) {
-        if self.broken || self.try_write(line).is_err() {
-            // A full disk does not get emptier by trying; what is missing is counted.
-            self.broken = true;
-            self.books.lose(1);
-            self.told = self.books.lost.load(Ordering::Relaxed);
-        }
-    }
-
-    fn try_write(&mut self, line: String) -> io::Result<()> {
-        if self.file.is_full(line.len() + 1) {
+    /// Writes a line, behind all that has to stand before it.
+    fn try_write(&mut self, line: Option<String>) -> io::Result<()> {
+        let lost = self.books.lost();
+        let mut text = line.unwrap_or_default();
+        let notes = self.missing(lost);
+        text.insert_str(0, &notes);
+        if self.file.is_full(text.len() + 1) {
             self.file.rotate()?;
-            self.file.write(begin(self.at_ms))?;
-            for (place, url) in &self.open {
-                let at = Duration::from_millis(self.at_ms);
-                self.file.write(self::line(at, place, &opened(url)))?;
-            }
         }
-        self.file.write(line)
+        let head = if self.file.is_new() { self.head() } else { self.unopened() };
+        text.insert_str(0, &head);
+        self.file.write(text)?;
+        self.trouble = None;
+        self.told = lost;
+        Ok(())
+    }
+
+    /// What a new file begins with.
+    fn head(&self) -> String {
+        let open = self.open.iter();
+        begin(self.at_ms)
+            + "\n"
+            + &open.map(|(place, url)| self.opened(place, url)).collect::<String>()
+    }
+
+    /// The sockets that were opened while nothing could be written, and still are open.
+    fn unopened(&self) -> String {
+        let unopened = self.trouble.iter().flat_map(|trouble| &trouble.unopened);
+        let open = unopened.filter_map(|place| self.open.get(place).map(|url| (place, url)));
+        open.map(|(place, url)| self.opened(place, url)).collect()
+    }
+
+    /// A line for a socket that is open already.
+    fn opened(&self, place: &Place, url: &str) -> String {
+        line(Duration::from_millis(self.at_ms), place, &opened(url)) + "\n"
+    }
+
+    /// What there is to say of lines that are missing, of so many in all.
+    fn missing(&self, lost: u64) -> String {
+        let mut notes = String::new();
+        let mut add = |count: u64, why: &str| {
+            let text = format!("{count} lines are missing: {why}");
+            let note = json!({"t_ms": self.at_ms, "event": "note", "text": text});
+            notes.push_str(&note.to_string());
+            notes.push('\n');
+        };
+        if let Some(trouble) = &self.trouble {
+            add(trouble.missing, &format!("they could not be written ({})", trouble.why));
+        }
+        if lost > self.told {
+            add(lost - self.told, "they came faster than they could be written");
+        }
+        notes
+    }
+}
+
+impl Trouble {
+    fn new() -> Self {
+        Self { missing: 0, why: String::new(), again_ms: 0, unopened: Vec::new() }
     }
 }
 
@@ -275,7 +354,7 @@ pub struct RecordedFrame {
 }
 
 fn begin(at: u64) -> String {
-    let text = format!("recorded by letta-app-client {}", env!("CARGO_PKG_VERSION"));
+    let text = format!("{BEGUN}{}", env!("CARGO_PKG_VERSION"));
     json!({"t_ms": at, "event": "note", "text": text}).to_string()
 }
 
@@ -303,5 +382,143 @@ fn line(at: Duration, place: &Place, fields: &Value) -> String {
 impl std::fmt::Debug for RecordWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RecordWriter").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+    use crate::record::losses::Losses;
+    use crate::transport::op_channel;
+
+    /// A recording into a file that a test can take away from it.
+    struct Recording {
+        writer: RecordWriter,
+        entries: Sender<Entry>,
+        path: std::path::PathBuf,
+        _folder: tempfile::TempDir,
+    }
+
+    fn recording() -> Recording {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run");
+        let (entries, inbox) = channel();
+        let books = Arc::new(Books::new(Losses::new(&path, op_channel().1.teller())));
+        let options = RecordOptions::new(&path);
+        let writer = RecordWriter::open(&options, &[], inbox, books).unwrap();
+        Recording { writer, entries, path, _folder: folder }
+    }
+
+    fn place(connection: u64) -> Place {
+        Place { connection, channel: "socket", standby: false }
+    }
+
+    impl Recording {
+        /// Hands over a ping of this time, in milliseconds, and has it written.
+        fn ping(&mut self, at: u64) {
+            let entry = Entry::Ping { at: Duration::from_millis(at), place: place(1) };
+            self.write(entry);
+        }
+
+        fn write(&mut self, entry: Entry) {
+            let at = entry.at().unwrap_or_default();
+            self.entries.send(entry).unwrap();
+            // What the writer gives back has been written up to there.
+            let text = "{}".into();
+            let frame = Entry::Frame { at, place: place(1), direction: Direction::Sent, text };
+            self.entries.send(frame).unwrap();
+            let frame = self.writer.next_frame().unwrap();
+            self.writer.write_frame(&frame, Some("{}".to_owned()));
+        }
+
+        /// Nothing can be written into the file that it gets.
+        fn break_file(&mut self) -> File {
+            self.writer.file.swap(File::open(&self.path).unwrap())
+        }
+
+        /// What is in the file without frames: the time, and the event or the text of a note.
+        fn lines(&self) -> Vec<(u64, String)> {
+            let text = std::fs::read_to_string(&self.path).unwrap();
+            let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let lines = lines.filter(|line| line["frame"].is_null()).map(|line| {
+                let said = line["text"].as_str().or(line["event"].as_str()).unwrap();
+                (line["t_ms"].as_u64().unwrap(), said.to_owned())
+            });
+            lines.skip(1).collect()
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_counted_and_tried_again_after_a_second() {
+        let mut it = recording();
+        it.ping(10);
+        let file = it.break_file();
+        it.ping(20);
+        it.ping(500);
+        drop(it.writer.file.swap(file));
+        it.ping(1019);
+        assert_eq!(it.lines(), [(10, "ping".to_owned())]);
+        assert_eq!(it.writer.books.lost(), 6, "three pings, each with a frame");
+        it.ping(1020);
+        it.ping(1021);
+        let lines = it.lines();
+        assert!(lines[1].1.starts_with("6 lines are missing: they could not be written ("));
+        let times: Vec<u64> = lines.iter().map(|line| line.0).collect();
+        assert_eq!(times, [10, 1020, 1020, 1021]);
+        assert_eq!(it.writer.books.lost(), 6);
+        let told = it.writer.books.losses.take();
+        let [told] = &*told else { panic!("{told:?}") };
+        let path = it.path.display();
+        let begin =
+            format!("lines are missing in the recording {path}: they could not be written (");
+        assert!(told.starts_with(&begin) && told.ends_with("), which is tried again"), "{told}");
+    }
+
+    #[test]
+    fn the_last_line_says_what_is_missing_though_the_second_is_not_over() {
+        let mut it = recording();
+        let file = it.break_file();
+        it.ping(20);
+        drop(it.writer.file.swap(file));
+        it.entries.send(Entry::End).unwrap();
+        assert!(it.writer.next_frame().is_none());
+        let lines = it.lines();
+        let [(20, note)] = &*lines else { panic!("{lines:?}") };
+        assert!(note.starts_with("2 lines are missing: "), "{note}");
+        assert_eq!(it.writer.books.lost(), 2);
+    }
+
+    #[test]
+    fn a_socket_that_was_opened_meanwhile_is_told_of_when_it_is_over() {
+        let mut it = recording();
+        let file = it.break_file();
+        for connection in [7, 8] {
+            let at = Duration::from_millis(connection);
+            it.write(Entry::Open { at, place: place(connection), url: "ws://here".to_owned() });
+        }
+        let (at, reason) = (Duration::from_millis(9), String::new());
+        it.write(Entry::Close { at, place: place(7), code: 1000, reason });
+        drop(it.writer.file.swap(file));
+        it.ping(2000);
+        let said: Vec<String> = it.lines().into_iter().map(|line| line.1).collect();
+        assert!(said[1].starts_with("6 lines are missing: "), "{said:?}");
+        assert_eq!((&*said[0], &*said[2]), ("open", "ping"));
+        assert!(std::fs::read_to_string(&it.path).unwrap().contains(r#""connection":8,"channel""#));
+    }
+
+    #[test]
+    fn what_came_too_fast_is_told_in_its_own_words() {
+        let mut it = recording();
+        let file = it.break_file();
+        it.ping(1);
+        it.writer.books.lose(3);
+        drop(it.writer.file.swap(file));
+        it.ping(1001);
+        let said: Vec<String> = it.lines().into_iter().map(|line| line.1).collect();
+        assert!(said[0].starts_with("2 lines are missing: they could not be written"), "{said:?}");
+        assert_eq!(said[1], "3 lines are missing: they came faster than they could be written");
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::{ConnectOptions, Endpoint};
 use crate::protocol::Text;
+use crate::record::Recorder;
 use crate::shared::Shared;
 use crate::state::State;
 
@@ -40,10 +41,19 @@ const BURSTS_BEFORE_TIME: usize = 100;
 /// What a handle asks of the driver.
 #[derive(Debug)]
 pub(crate) enum Op {
-    Connect { token: Token },
+    Connect {
+        token: Token,
+    },
     Command(Box<Command>),
-    Report { token: Token, reply: SyncSender<Option<TurnReport>> },
-    Close { token: Token },
+    Report {
+        token: Token,
+        reply: SyncSender<Option<TurnReport>>,
+    },
+    Close {
+        token: Token,
+    },
+    /// The recording has something to tell.
+    Unrecorded,
 }
 
 /// Where to connect, and how.
@@ -228,6 +238,7 @@ impl<S: Sink> Driver<S> {
                 }
                 Op::Report { token, reply } => self.report(token, &reply),
                 Op::Connect { token } => self.connect(token),
+                Op::Unrecorded => self.tell_unrecorded(),
                 Op::Close { token } => {
                     self.closing.push(token);
                     return false;
@@ -265,6 +276,14 @@ impl<S: Sink> Driver<S> {
     pub(super) fn unsent(&mut self, frames: impl IntoIterator<Item = Outgoing>) {
         for frame in frames {
             self.engine.handle_unsent(frame);
+        }
+    }
+
+    /// Says why a recording has not all.
+    fn tell_unrecorded(&mut self) {
+        let recorder = self.target.endpoint.recorder.as_ref();
+        for reason in recorder.map(Recorder::untold).unwrap_or_default() {
+            self.sink.deliver(Delivery::Unrecorded { reason });
         }
     }
 

@@ -20,7 +20,7 @@ use crate::options::ConnectOptions;
 use crate::pages::PAGE;
 use crate::policy::{KEPT_BYTES, KEPT_DECISIONS};
 use crate::protocol::depth::MAX_DEPTH;
-use crate::record::{RecordOptions, WAITING_BYTES, WAITING_LINES};
+use crate::record::{AGAIN, RecordOptions, WAITING_BYTES, WAITING_LINES};
 use crate::server::{END_WAIT, KEPT_LINES, MAX_LINE, NOTE_WAIT, ServerOptions};
 use crate::shared::{OUTBOX_BYTES, OUTBOX_MESSAGES};
 use crate::tool::LONGEST;
@@ -61,7 +61,6 @@ fn size(bytes: usize) -> String {
 fn limits() -> BTreeMap<&'static str, String> {
     let client = ConnectOptions::new("ws://h");
     let Reconnect { max_attempts, base, cap } = client.reconnect.unwrap();
-    let record = RecordOptions::new("f");
     let turn = TurnOptions::default();
     assert!(STOP_WAIT + CLOSE_WAIT < CLOSE_LIMIT && CLOSE_LIMIT < Duration::from_secs(2));
     assert!(STOP_WAIT < PAUSE_WAIT && PAUSE_WAIT + WORD_WAIT < CLOSE_LIMIT / 3 * 2);
@@ -140,10 +139,6 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("decisions on permissions that a session keeps", number(KEPT_DECISIONS)),
         ("bytes of their questions", size(KEPT_BYTES)),
         ("names of conversations that are known as the client's own", number(NAMES)),
-        ("lines of a recording that wait for the disk", number(WAITING_LINES)),
-        ("bytes of frames in them", size(WAITING_BYTES)),
-        ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),
-        ("`record.max_files`", record.max_files.to_string()),
         ("a line that a started server prints", size(MAX_LINE)),
         ("its last lines, for `output()` and errors", number(KEPT_LINES)),
         ("a started server that is closed, until it has ended", time(END_WAIT)),
@@ -157,8 +152,20 @@ fn limits() -> BTreeMap<&'static str, String> {
         ),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
     ]);
+    limits.extend(of_recordings());
     limits.extend(of_others());
     limits
+}
+
+fn of_recordings() -> BTreeMap<&'static str, String> {
+    let record = RecordOptions::new("f");
+    BTreeMap::from([
+        ("lines of a recording that wait for the disk", number(WAITING_LINES)),
+        ("bytes of frames in them", size(WAITING_BYTES)),
+        ("`record.max_bytes`", size(usize::try_from(record.max_bytes).unwrap())),
+        ("`record.max_files`", record.max_files.to_string()),
+        ("the pause after a line of a recording that could not be written", time(AGAIN)),
+    ])
 }
 
 /// What is not this library's.

@@ -23,4 +23,5 @@ mod wire;
 #[cfg(feature = "cli")]
 pub(crate) use connect::fetch;
 pub(crate) use driver::{Driver, Op};
-pub(crate) use ops::{OpSender, channel as op_channel};
+
+pub(crate) use ops::{OpSender, OpTeller, channel as op_channel};

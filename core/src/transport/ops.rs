@@ -52,6 +52,10 @@ impl Queue {
 #[derive(Debug)]
 pub(crate) struct OpSender(Arc<Mutex<Queue>>);
 
+/// For whoever has something to tell the driver without keeping it running.
+#[derive(Debug)]
+pub(crate) struct OpTeller(Arc<Mutex<Queue>>);
+
 /// The driver's end.
 #[derive(Debug)]
 pub(crate) struct OpReceiver(Arc<Mutex<Queue>>);
@@ -100,7 +104,25 @@ impl Drop for OpSender {
     }
 }
 
+impl OpTeller {
+    /// Sends an operation, if the driver takes any.
+    pub(crate) fn tell(&self, op: Op) {
+        let mut queue = lock(&self.0);
+        if queue.closed {
+            return;
+        }
+        queue.ops.push_back(op);
+        let waker = queue.release();
+        drop(queue);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}
+
 impl OpReceiver {
+    pub(crate) fn teller(&self) -> OpTeller {
+        OpTeller(Arc::clone(&self.0))
+    }
+
     /// The next operation; `None` when the handle is gone.
     pub(crate) async fn recv(&mut self) -> Option<Op> {
         poll_fn(|cx| {

@@ -103,6 +103,7 @@ impl<S: Sink> Driver<S> {
                     self.sink.deliver(Delivery::Failed { token, error: closed() });
                 }
                 Op::Report { reply, .. } => drop(reply),
+                Op::Unrecorded => {}
                 Op::Command(command) => {
                     if let Some(token) = command.token() {
                         self.sink.deliver(Delivery::Failed { token, error: closed() });
@@ -117,6 +118,7 @@ impl<S: Sink> Driver<S> {
         if let Some(recorder) = &self.target.endpoint.recorder {
             recorder.finish(until - Instant::now()).await;
         }
+        self.tell_unrecorded();
         for token in std::mem::take(&mut self.closing) {
             self.done(token);
         }
