@@ -366,7 +366,8 @@ impl Connection {
         self.command_if_possible(Command::Abort { token });
     }
 
-    /// Lets a turn go on; no completion will come.
+    /// Lets a turn go on. Its completion is [`crate::engine::Delivery::Done`], which says no more than that it is over, or
+    /// that nothing is heard of it any more; one that comes for a turn which was over before is its own.
     pub fn detach_turn(&self, token: Token) {
         self.command_if_possible(Command::Detach { token });
     }

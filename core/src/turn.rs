@@ -13,7 +13,7 @@ use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult};
 use crate::error::Error;
 use crate::events::Inbox;
 use crate::handle::TurnHandle;
-use crate::router::{Router, gone};
+use crate::router::{Router, Waiter, gone};
 use crate::session::{Own, Prompt};
 use crate::updates::TurnUpdates;
 
@@ -183,7 +183,7 @@ impl Turn {
     /// Stops the turn. The session counts what it has used until its end, for which nobody waits.
     fn give_up(&mut self) {
         match self.own.as_ref().map(|own| own.tally()) {
-            Some(tally) if self.router.leave(self.token, Arc::clone(tally)) => {
+            Some(tally) if self.router.leave(self.token, Waiter::Left(Arc::clone(tally))) => {
                 self.own = None;
                 self.connection.abort_turn(self.token);
             }
@@ -290,7 +290,14 @@ impl Turn {
     /// followed it, has not decided on is asked of the client's handlers; without any, it waits until an input comes
     /// behind it, and is decided as that one's would be.
     pub fn detach(mut self) {
-        if self.router.forget(self.token) {
+        let waited_for = match self.own.take() {
+            Some(own) => {
+                own.tally().ended(self.token, None);
+                self.router.leave(self.token, Waiter::Detached(own))
+            }
+            None => self.router.forget(self.token),
+        };
+        if waited_for {
             self.connection.detach_turn(self.token);
         }
         self.ended = Some(Err(gone()));

@@ -58,7 +58,7 @@ pub enum Command {
         /// The call.
         token: Token,
     },
-    /// The caller of a turn does not want to know any more; the turn goes on.
+    /// The caller of a turn does not want to know any more what it comes to, only that it is over; the turn goes on.
     Detach {
         /// The call.
         token: Token,
