@@ -164,7 +164,7 @@ impl Router {
 
     pub(crate) fn forget_approver(&self, token: Token) {
         let gone = self.with(|state| state.approvers.remove(&token));
-        // Outside the lock: questions that were not taken deny themselves.
+        // Outside the lock.
         drop(gone);
     }
 
@@ -193,6 +193,14 @@ impl Router {
         }
     }
 
+    /// A permission question has found its reader gone.
+    pub(crate) fn return_approval(&self, ask: u64) {
+        self.with(|state| state.asked.remove(&ask));
+        if let Some(connection) = self.connection() {
+            connection.return_approval(ask);
+        }
+    }
+
     /// What keeps a decision from being the answer to a permission question.
     pub(crate) fn check_decision(&self, question: &str, decision: &str) -> Result<(), String> {
         self.connection().map_or(Ok(()), |connection| connection.check_decision(question, decision))
@@ -202,7 +210,6 @@ impl Router {
     fn ask(&self, token: Token, ask: u64, text: Text) {
         let (over, told) = oneshot::channel();
         let request = ApprovalRequest::new(text, ask, told, self.clone());
-        // What nobody takes is dropped outside the lock: it denies itself.
         let left = self.with(|state| {
             state.asked.insert(ask, over);
             let to = match state.waiting.get(&token) {
@@ -214,7 +221,10 @@ impl Router {
                 None => Some(request),
             }
         });
-        drop(left);
+        // Outside the lock.
+        if let Some(request) = left {
+            request.give_back();
+        }
     }
 
     /// Changes who answers tool calls, and tells the engine whether anybody does.
