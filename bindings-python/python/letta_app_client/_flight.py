@@ -145,7 +145,7 @@ class Flight:
             self._native.leave_turn(self._token)
 
     def detach(self) -> None:
-        """Lets the turn go on; no more comes for it than its end. From any thread without a loop."""
+        """Lets the turn go on; only its end comes. From any thread without a loop."""
         self._bridge.check()
         if self.is_over:
             return
