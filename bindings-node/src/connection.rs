@@ -268,7 +268,7 @@ impl Connection {
         self.core.abort_turn(token_of(token));
     }
 
-    /// Lets a turn go on; nothing more is delivered for it.
+    /// Lets a turn go on; `done` is delivered at its end.
     #[napi]
     pub fn detach_turn(&self, token: i64) {
         self.crossing().crossed.close(token);
@@ -293,6 +293,12 @@ impl Connection {
         handled: bool,
     ) {
         self.core.handle_approvals(token_of(token), agent.zip(conversation), handled);
+    }
+
+    /// A permission question has reached a handler that had gone: it is asked of others.
+    #[napi]
+    pub fn return_approval(&self, ask: i64) {
+        self.core.return_approval(token_of(ask));
     }
 
     /// Somebody holds a runtime, or lets go of it.

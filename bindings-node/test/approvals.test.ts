@@ -310,6 +310,35 @@ describe("handlers of the client", () => {
     expect(await asked).toBe("Bash");
   });
 
+  it("answer what they were asked when they are removed", async () => {
+    const { client, runtime } = await prepared(turns);
+    const asked: string[] = [];
+    client.onApprovalRequest(() => {
+      asked.push("others");
+      return deny("not by me");
+    });
+    const off = client.onApprovalRequest(async () => {
+      off();
+      asked.push("once");
+      return allow();
+    });
+    const run = () => client.runTurn({ runtime, payload: say("?") });
+    expect((await run()).toolCalls).toMatchObject([{ status: "success" }]);
+    expect((await run()).toolCalls).toMatchObject([{ status: "error" }]);
+    expect(asked).toEqual(["once", "others"]);
+  });
+
+  it("leave to others what they have not heard of when they are removed", async () => {
+    const { client, runtime } = await prepared(turns);
+    client.onMessage(({ type }) => {
+      if (type === "control_request") off();
+    });
+    client.onApprovalRequest(() => allow());
+    const off = client.onApprovalRequest(() => deny("it has gone"));
+    const result = await client.runTurn({ runtime, payload: say("?") });
+    expect(result.toolCalls).toMatchObject([{ status: "success" }]);
+  });
+
   it("are asked for their own runtime first, then the latest", async () => {
     const { client, runtime } = await prepared(turns);
     const asked: string[] = [];

@@ -1,6 +1,17 @@
-import { AbortError, type TurnEvent, TurnInterrupted } from "@letta/app-client-native";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { AbortError, type TurnEvent, TurnInterrupted, tool } from "@letta/app-client-native";
 import { describe, expect, it } from "vitest";
-import { collected, firstText, GENERATIONS, prepared, rejection, say } from "./helpers.js";
+import {
+  collected,
+  connected,
+  firstText,
+  GENERATIONS,
+  prepared,
+  rejection,
+  say,
+  startMock,
+} from "./helpers.js";
 
 const hanging = [{ text: "begun", hang: true }];
 
@@ -141,6 +152,64 @@ it("goes on when it is detached", async () => {
   expect(await client.sync({ runtime })).toMatchObject({ success: true });
   mock.assertReceived("abort_message", { times: 0 });
   expect(await client.abort({ runtime })).toMatchObject({ aborted: true });
+});
+
+it("keeps the tools of a session that is gone, to its end", async () => {
+  setFlagsFromString("--expose-gc");
+  const gc: () => void = runInNewContext("gc");
+  // The first call runs when the turn is detached, the second comes later.
+  const toolCalls = [1, 2].map(() => ({ name: "lookup", input: {} }));
+  const mock = await startMock([{ text: "done", toolCalls }]);
+  const client = await connected(mock);
+  let kept = 0;
+  const gone = new FinalizationRegistry<void>(() => {
+    kept -= 1;
+  });
+  const finished = new Promise((resolve) => {
+    client.onMessage(({ type }) => type === "turn_finished" && resolve(undefined));
+  });
+  let answer = () => {};
+  const leave = async () => {
+    let begun = () => {};
+    const called = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const going = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const lookup = tool({
+      name: "lookup",
+      description: "Looks up",
+      parameters: { type: "object" },
+      execute: async () => {
+        begun();
+        await going;
+        return "found";
+      },
+    });
+    const session = await client.session({ agentId: "a", tools: [lookup] });
+    gone.register(session, undefined);
+    kept += 1;
+    const turn = session.send("?");
+    await called;
+    turn.detach();
+  };
+  await leave();
+  const collect = async (rounds: number) => {
+    for (let round = 0; round < rounds && kept > 0; round += 1) {
+      await client.info();
+      gc();
+    }
+  };
+  await collect(10);
+  expect(kept).toBe(1);
+  answer();
+  await finished;
+  const answers = mock.receivedOf("external_tool_call_response");
+  const found = { result: { content: [{ text: "found" }] } };
+  expect(answers).toMatchObject([found, found]);
+  await collect(100);
+  expect(kept).toBe(0);
 });
 
 it("is not changed by a detach after its end", async () => {

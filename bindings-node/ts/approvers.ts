@@ -23,6 +23,7 @@ interface Engine {
   ): void;
   answerApproval(ask: number, decision: string): void;
   failApproval(ask: number, error: string): void;
+  returnApproval(ask: number): void;
 }
 
 /** A handler, where it runs, and what it is called in reports. */
@@ -95,12 +96,15 @@ export class Approvers {
     this.#approvers?.delete(token);
   }
 
-  /** A handler is asked; `parse` makes the frame. One that is gone was asked too late: the engine goes on. */
+  /** A handler is asked; `parse` makes the frame. One that is gone was asked too late: others are asked. */
   ask(token: number, text: string, parse: (text: string) => ControlRequestMessage): void {
     const approver = this.#approvers?.get(token);
-    if (!approver) return;
-    const { handler, event, context } = approver;
     const question = JSON.parse(text) as { ask: number; text: string };
+    if (!approver) {
+      this.#engine.returnApproval(question.ask);
+      return;
+    }
+    const { handler, event, context } = approver;
     const request = new ApprovalRequest(parse(question.text));
     const decide = (options: HandlerOptions) => context.run(() => handler(request, options));
     void this.#running.run(question.ask, decide, {

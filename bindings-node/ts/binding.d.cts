@@ -59,7 +59,7 @@ export declare class Connection {
   leaveTurn(token: number): void
   /** Stops a turn on the server; `turn` or `failed` still comes. */
   abortTurn(token: number): void
-  /** Lets a turn go on; nothing more is delivered for it. */
+  /** Lets a turn go on; `done` is delivered at its end. */
   detachTurn(token: number): void
   /** The phase of an open turn and a text about it; `null` when it has ended. */
   turnReport(token: number): Array<string> | null
@@ -68,6 +68,8 @@ export declare class Connection {
    * all. It is a token, with which `approval` is delivered.
    */
   handleApprovals(token: number, agent: string | undefined | null, conversation: string | undefined | null, handled: boolean): void
+  /** A permission question has reached a handler that had gone: it is asked of others. */
+  returnApproval(ask: number): void
   /** Somebody holds a runtime, or lets go of it. */
   holdRuntime(agent: string, conversation: string, held: boolean): void
   /** Somebody watches a file no more. */

@@ -48,6 +48,11 @@ export interface Call extends Plan {
 /** What is told of an end. */
 export type Outcome = Pick<Call, "resolve" | "reject">;
 
+/** Whom the end of a turn is told that nobody waits for, and what the turn needs until then. */
+interface Left extends Outcome {
+  needs?: unknown;
+}
+
 /** A call that waits. */
 interface Waiting {
   call: Call;
@@ -88,8 +93,8 @@ export function letGo(): void {
 export class PendingCalls {
   readonly #engine: Engine;
   readonly #calls = new Map<number, Waiting>();
-  /** Turns that were cancelled, until their end; made with the first. They keep nothing alive. */
-  #left: Map<number, Outcome> | undefined;
+  /** Turns that were cancelled or detached, until their end; made with the first. They keep nothing alive. */
+  #left: Map<number, Left> | undefined;
   #holds = false;
   #flushes = false;
 
@@ -154,9 +159,13 @@ export class PendingCalls {
     return true;
   }
 
-  /** A call waits no longer; nothing is delivered for it any more. */
-  forget(token: number): void {
-    this.#take(token);
+  /** A turn waits no longer; to its end, of which nobody is told, it keeps what whoever counted its use has. */
+  detach(token: number): void {
+    const call = this.#take(token);
+    if (call?.left === undefined) return;
+    const over = () => {};
+    this.#left ??= new Map();
+    this.#left.set(token, { resolve: over, reject: over, needs: call.left });
   }
 
   /** A call can fetch something. */

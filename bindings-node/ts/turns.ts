@@ -68,7 +68,7 @@ export class Turns implements TurnEngine {
   }
 
   detachTurn(token: number): void {
-    this.#calls.forget(token);
+    this.#calls.detach(token);
     this.#native.detachTurn(token);
   }
 

@@ -348,6 +348,13 @@ impl Connection {
         })
     }
 
+    fn return_approval(&self, py: Python<'_>, ask: u64) -> PyResult<()> {
+        self.with(py, |engine| {
+            engine.return_approval(ask);
+            Ok(())
+        })
+    }
+
     fn hold_runtime(&self, py: Python<'_>, agent: String, conversation: String, held: bool) {
         // Also by a finalizer, when nothing is there any more.
         if let Some(engine) = self.engine.as_ref() {

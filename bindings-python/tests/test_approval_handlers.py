@@ -396,21 +396,36 @@ async def test_the_nearest_handler_is_asked(client: AppServerClient) -> None:
     assert asked == ["this", "all", "turn"]
 
 
-async def test_removing_a_handler_passes_its_question_on(client: AppServerClient) -> None:
-    cancelled = anyio.Event()
+async def test_a_handler_that_is_removed_answers_what_it_was_asked(client: AppServerClient) -> None:
+    asked: list[str] = []
 
-    async def first(_: ApprovalRequest) -> Decision:
+    async def once(_: ApprovalRequest) -> Decision:
         off()
-        try:
-            await anyio.sleep_forever()
-        finally:
-            cancelled.set()
-        return deny("never")
+        asked.append("once")
+        return allow()
 
+    def others(_: ApprovalRequest) -> Decision:
+        asked.append("others")
+        return deny("not by me")
+
+    client.on_approval_request(others)
+    off = client.on_approval_request(once)
+    first = await run(client, "pause")
+    assert first.tool_calls[0].output == "a.py"
+    await run(client, "pause")
+    assert asked == ["once", "others"]
+
+
+async def test_a_handler_that_is_removed_before_it_hears_of_a_question_leaves_it_to_others(
+    client: AppServerClient,
+) -> None:
+    def seen(_: letta.Message, __: str) -> None:
+        off()
+
+    client.on_message(seen, types=["control_request"])
     client.on_approval_request(lambda _: allow())
-    off = client.on_approval_request(first)
+    off = client.on_approval_request(lambda _: deny("it has gone"))
     result = await run(client, "pause")
-    await cancelled.wait()
     assert result.tool_calls[0].output == "a.py"
 
 

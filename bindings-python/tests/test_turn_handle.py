@@ -316,6 +316,42 @@ async def test_a_detached_turn_goes_on(scripted: Scripted) -> None:
         assert client._bridge._pending == {}
 
 
+async def test_a_detached_turn_keeps_the_tools_of_a_session_that_is_gone(
+    scripted: Scripted,
+) -> None:
+    called, go_on = anyio.Event(), anyio.Event()
+
+    async def lookup() -> str:
+        called.set()
+        await go_on.wait()
+        return "found"
+
+    async def leave(client: letta.AppServerClient) -> None:
+        session = await client.session(agent_id="a", tools=[lookup])
+        turn = session.send("?")
+        await called.wait()
+        turn.detach()
+
+    # The first call runs when the turn is detached, the second comes later.
+    call = script.call("lookup")
+    mock = scripted(script.turn("done", tool_calls=[call, call]))
+    with anyio.fail_after(30):
+        async with letta.connect(mock.url) as client:
+            finished = frame_seen(client, "turn_finished")
+            await leave(client)
+            gc.collect()
+            go_on.set()
+            await finished.wait()
+            answers = [f for f in mock.received if f.type == "external_tool_call_response"]
+            texts = [answer.to_dict()["result"]["content"][0]["text"] for answer in answers]
+            assert texts == ["found", "found"]
+            # With the turn's end nobody has the session any more.
+            await client.request("app_server_info")
+            assert client._bridge._pending == {}
+            gc.collect()
+            assert client._tools._handlers == {}
+
+
 async def test_a_dropped_handle_stops_nothing(mock: MockServer) -> None:
     async with connected(mock) as (client, runtime):
         finished = frame_seen(client, "turn_finished")

@@ -62,7 +62,8 @@ impl Decision {
 
 /// The permission questions of a client's runtimes, each once, one after the other for each runtime.
 ///
-/// Made by [`crate::Client::approval_requests`]. Dropping it leaves the questions to others.
+/// Made by [`crate::Client::approval_requests`]. Dropping it leaves the questions to others, except for those that it
+/// has given: they are for whoever has them.
 #[derive(Debug)]
 #[must_use = "dropping it leaves the questions to others"]
 pub struct ApprovalRequests {
@@ -88,6 +89,11 @@ impl Drop for ApprovalRequests {
         self.router.forget_approver(self.token);
         if let Some(connection) = self.connection.upgrade() {
             connection.handle_approvals(self.token, None, false);
+        }
+        // What was not taken is asked of others; what comes behind this does not reach it any more.
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            request.give_back();
         }
     }
 }
@@ -184,6 +190,12 @@ impl ApprovalRequest {
             answers.into_iter().map(|(q, a)| (q.into(), Value::from(a.into()))).collect();
         let input = with_answers(self.input(), answers);
         self.answer(Decision::allow().updated_input(input));
+    }
+
+    /// Nobody has taken it.
+    pub(crate) fn give_back(mut self) {
+        self.answered = true;
+        self.router.return_approval(self.ask);
     }
 
     fn send(&mut self, answer: Result<String, String>) {

@@ -24,8 +24,8 @@ use crate::turn::{Asked, Turn};
 
 /// A client of one App Server. It is a cheap handle that can be cloned freely.
 ///
-/// Its futures run on any executor; the sockets live on a thread of the library's own. Dropping the
-/// last handle closes the connection.
+/// Its futures run on any executor; the sockets live on a thread of the library's own. Dropping the last handle closes
+/// the connection; a program that is about to end waits for that with [`Client::close`], or nothing more is sent.
 ///
 /// Bodies are JSON values with the protocol's own field names. Every request fails with
 /// [`ErrorKind::InvalidCommand`] before anything is sent when a field is missing or of the wrong
@@ -93,7 +93,7 @@ impl Client {
     /// Closes the client for good. Requests that wait fail with [`ErrorKind::Closed`], turns with
     /// [`ErrorKind::TurnInterrupted`] and what is known of them. Resolves within 2 s. A second close does
     /// nothing. What nobody waits for and was not sent by then is counted
-    /// ([`Counters::unsent`](crate::engine::Counters::unsent)).
+    /// ([`Counters::unsent`](crate::Counters::unsent)).
     ///
     /// On the server, a turn that was dropped just before is stopped. The server cancels the others when the connection
     /// ends, unless another client follows their conversation. [`Session::close`](crate::Session::close) stops those of

@@ -373,7 +373,8 @@ impl Connection {
         self.command_if_possible(Command::Abort { token });
     }
 
-    /// Lets a turn go on; no completion will come.
+    /// Lets a turn go on. Its completion is [`crate::engine::Delivery::Done`], which says no more than that it is over, or
+    /// that nothing is heard of it any more; one that comes for a turn which was over before is its own.
     pub fn detach_turn(&self, token: Token) {
         self.command_if_possible(Command::Detach { token });
     }
@@ -394,7 +395,8 @@ impl Connection {
     }
 
     /// A handler of permission questions comes or goes: of one runtime (agent, conversation), or of
-    /// all. It takes a token, with which [`crate::engine::Delivery::Approval`] comes.
+    /// all. It takes a token, with which [`crate::engine::Delivery::Approval`] comes. One that goes is asked nothing
+    /// more; what it was asked is for it to answer, or to return.
     pub fn handle_approvals(&self, token: Token, runtime: Option<(String, String)>, handled: bool) {
         self.command_if_possible(Command::HandleApprovals { token, runtime, handled });
     }
@@ -404,6 +406,11 @@ impl Connection {
     /// reaches nobody.
     pub fn answer_approval(&self, ask: u64, answer: Result<String, String>) {
         self.command_if_possible(Command::AnswerApproval { ask, answer });
+    }
+
+    /// The permission question of a number has reached a handler that had gone: it is asked of others.
+    pub fn return_approval(&self, ask: u64) {
+        self.command_if_possible(Command::ReturnApproval { ask });
     }
 
     /// What keeps a decision from being the answer to a permission question (its `control_request`), if anything does:

@@ -23,6 +23,10 @@
 //! # }
 //! ```
 //!
+//! A program closes its client before it ends ([`Client::close`]). Nobody waits for the thread of the sockets then, so
+//! that what was asked for a moment before (the abort of a turn that was dropped, the input of one that was detached) is
+//! not sent without.
+//!
 //! # Layers
 //!
 //! * [`Session`] is a conversation: ask with [`Session::run`], follow with [`Session::send`], get a value of a
@@ -100,9 +104,10 @@ pub use changes::FileChanges;
 pub use check::Check;
 pub use client::Client;
 pub use connection::{Connection, RequestOptions, TimeLimit};
+#[doc(inline)]
 pub use engine::{
-    Approvals, Channel, InputDelivery, NextStep, Reconnect, Resend, Submission, TurnEvent,
-    TurnMessage, TurnOptions, TurnPhase, TurnReport, TurnResult, TurnStatus, Usage,
+    Approvals, Channel, Counters, InputDelivery, NextStep, Reconnect, Resend, Submission,
+    TurnEvent, TurnMessage, TurnOptions, TurnPhase, TurnReport, TurnResult, TurnStatus, Usage,
 };
 pub use error::{Error, ErrorKind};
 pub use events::{Event, Events, MessageFilter, Messages};
@@ -114,7 +119,8 @@ pub use map::{MapOptions, map};
 pub use message::Message;
 pub use options::{ConnectOptions, TlsOptions, Transport};
 pub use pages::{CronRuns, StoredMessages};
-pub use policy::{Policy, Rule};
+#[doc(inline)]
+pub use policy::{AuditEntry, Policy, Question, Rule};
 pub use record::{Direction, RecordOptions, RecordWriter, RecordedFrame};
 pub use server::{LineBacklog, OnLine, Printed, Server, ServerOptions, StopStart, spawn_server};
 pub use session::{Prompt, Session, SessionOptions, Structured};

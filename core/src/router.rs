@@ -14,7 +14,7 @@ use crate::mailbox::Sink;
 use crate::message::Message;
 use crate::protocol::Text;
 use crate::protocol::frames::ToolCallFrame;
-use crate::session::Tally;
+use crate::session::{Own, Tally};
 use crate::state::State as Connected;
 use crate::tool::{Called, NOBODY, Scope, ToolRoutes};
 
@@ -29,6 +29,8 @@ pub(crate) enum Waiter {
     Manual(mpsc::UnboundedSender<Result<Message, Error>>),
     /// Nobody waits for the turn any more, but what it used counts.
     Left(Arc<Tally>),
+    /// Nobody waits for the turn any more, but until its end it needs what its session brings.
+    Detached(Arc<Own>),
 }
 
 /// Where a turn's follower takes what happens.
@@ -111,11 +113,12 @@ impl Router {
         self.with(|state| state.waiting.remove(&token).is_some())
     }
 
-    /// Nobody waits for a turn any more, but for what it has used. `false` when it was not waited for.
-    pub(crate) fn leave(&self, token: Token, tally: Arc<Tally>) -> bool {
+    /// Nobody waits for a turn's result any more; what is put in that place stays to the turn's end. `false` when the
+    /// turn was not waited for.
+    pub(crate) fn leave(&self, token: Token, instead: Waiter) -> bool {
         let left = self.with(|state| {
             let waiter = state.waiting.get_mut(&token)?;
-            Some(std::mem::replace(waiter, Waiter::Left(tally)))
+            Some(std::mem::replace(waiter, instead))
         });
         // What it held is dropped outside the lock.
         left.is_some()
@@ -161,7 +164,7 @@ impl Router {
 
     pub(crate) fn forget_approver(&self, token: Token) {
         let gone = self.with(|state| state.approvers.remove(&token));
-        // Outside the lock: questions that were not taken deny themselves.
+        // Outside the lock.
         drop(gone);
     }
 
@@ -190,6 +193,14 @@ impl Router {
         }
     }
 
+    /// A permission question has found its reader gone.
+    pub(crate) fn return_approval(&self, ask: u64) {
+        self.with(|state| state.asked.remove(&ask));
+        if let Some(connection) = self.connection() {
+            connection.return_approval(ask);
+        }
+    }
+
     /// What keeps a decision from being the answer to a permission question.
     pub(crate) fn check_decision(&self, question: &str, decision: &str) -> Result<(), String> {
         self.connection().map_or(Ok(()), |connection| connection.check_decision(question, decision))
@@ -199,7 +210,6 @@ impl Router {
     fn ask(&self, token: Token, ask: u64, text: Text) {
         let (over, told) = oneshot::channel();
         let request = ApprovalRequest::new(text, ask, told, self.clone());
-        // What nobody takes is dropped outside the lock: it denies itself.
         let left = self.with(|state| {
             state.asked.insert(ask, over);
             let to = match state.waiting.get(&token) {
@@ -211,7 +221,10 @@ impl Router {
                 None => Some(request),
             }
         });
-        drop(left);
+        // Outside the lock.
+        if let Some(request) = left {
+            request.give_back();
+        }
     }
 
     /// Changes who answers tool calls, and tells the engine whether anybody does.
@@ -303,6 +316,7 @@ impl State {
             (Waiter::Turn(to, _), Outcome::Turn(result)) => drop(to.send(Ok(*result))),
             (Waiter::Left(tally), Outcome::Turn(result)) => tally.ended(token, Some(&result)),
             (Waiter::Left(tally), Outcome::Failed(error)) => tally.ended(token, error.result()),
+            (Waiter::Detached(own), _) => drop(own),
             // A completion of another kind than the call's would be a defect; the call then ends as
             // interrupted, because its sender is dropped.
             _ => {}

@@ -13,7 +13,7 @@ use crate::engine::{Delivery, Token, TurnEvent, TurnReport, TurnResult};
 use crate::error::Error;
 use crate::events::Inbox;
 use crate::handle::TurnHandle;
-use crate::router::{Router, gone};
+use crate::router::{Router, Waiter, gone};
 use crate::session::{Own, Prompt};
 use crate::updates::TurnUpdates;
 
@@ -46,7 +46,8 @@ pub enum TurnUpdate {
 /// A turn that was sent with [`crate::Session::send`] or [`crate::Client::send_turn`].
 ///
 /// Follow it with [`Turn::next`], wait for its end with [`Turn::result`] or `.await`, in any order. Dropping
-/// it before its end stops the turn on the server; [`Turn::detach`] lets it go on.
+/// it before its end stops the turn on the server; [`Turn::detach`] lets it go on. A program that ends right after either
+/// first waits for [`Client::close`](crate::Client::close): otherwise nothing of it is sent.
 ///
 /// ```
 /// # use letta_app_client::testing::{MockServer, ScriptOptions, ScriptedTurn};
@@ -183,7 +184,7 @@ impl Turn {
     /// Stops the turn. The session counts what it has used until its end, for which nobody waits.
     fn give_up(&mut self) {
         match self.own.as_ref().map(|own| own.tally()) {
-            Some(tally) if self.router.leave(self.token, Arc::clone(tally)) => {
+            Some(tally) if self.router.leave(self.token, Waiter::Left(Arc::clone(tally))) => {
                 self.own = None;
                 self.connection.abort_turn(self.token);
             }
@@ -284,13 +285,21 @@ impl Turn {
 
     /// Lets the turn go on without anybody watching, and without limits. Its input is sent even where it still waits,
     /// also on the next connection, or when the client is closed: the close waits for the settle pause, for a second
-    /// at most. What could not be sent is counted ([`Counters::unsent`](crate::engine::Counters::unsent)).
+    /// at most. Before a program ends, [`Client::close`](crate::Client::close) is what sends it. What could not be sent is
+    /// counted ([`Counters::unsent`](crate::Counters::unsent)).
     ///
-    /// What the turn allows runs as before, and what it denies is denied. A permission that its policy, or whoever
-    /// followed it, has not decided on is asked of the client's handlers; without any, it waits until an input comes
-    /// behind it, and is decided as that one's would be.
+    /// What the turn allows runs as before, and what it denies is denied; the tools of its session are answered to its end.
+    /// A permission that its policy, or whoever followed it, has not decided on is asked of the client's handlers; without
+    /// any, it waits until an input comes behind it, and is decided as that one's would be.
     pub fn detach(mut self) {
-        if self.router.forget(self.token) {
+        let waited_for = match self.own.take() {
+            Some(own) => {
+                own.tally().ended(self.token, None);
+                self.router.leave(self.token, Waiter::Detached(own))
+            }
+            None => self.router.forget(self.token),
+        };
+        if waited_for {
             self.connection.detach_turn(self.token);
         }
         self.ended = Some(Err(gone()));

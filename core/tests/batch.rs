@@ -276,6 +276,15 @@ async fn without_agents_or_room_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn prompts_may_be_borrowed() {
+    let (_server, client) = connected(vec![ScriptedTurn::text(["done"])]).await;
+    let prompts = ["a", "b"];
+    let batch = map(&client, prompts.iter(), MapOptions::agents(["agent-1"])).await.unwrap();
+    let asked: Vec<_> = batch.items.iter().map(|item| item.prompt.text()).collect();
+    assert_eq!(asked, prompts.map(Some));
+}
+
+#[tokio::test]
 async fn a_prompt_that_cannot_be_sent_starts_no_conversation() {
     let (server, client) = connected(vec![ScriptedTurn::text(["done"])]).await;
     let part = json!([{ "type": "text", "txt": "?" }]);

@@ -97,6 +97,16 @@ fn handler(lab: &mut Lab, token: Token, own: bool) {
     lab.command(Command::HandleApprovals { token, runtime, handled: true });
 }
 
+fn gone(lab: &mut Lab, token: Token) {
+    lab.command(Command::HandleApprovals { token, runtime: None, handled: false });
+}
+
+/// A handler goes that has not taken what it was asked.
+fn leaves(lab: &mut Lab, token: Token, ask: u64) {
+    gone(lab, token);
+    lab.command(Command::ReturnApproval { ask });
+}
+
 /// What one answer said, and the id it went out with.
 fn answered(lab: &mut Lab) -> (Value, String) {
     let sent = lab.sent();
@@ -264,7 +274,7 @@ fn a_turn_that_asks_or_denies_denies_where_the_client_has_no_handler() {
     ask(&mut lab, "p2", "c2");
     assert_eq!(heard(&mut lab).asked, [(9, 1, "p2".to_owned())]);
     assert!(lab.sent().is_empty());
-    lab.command(Command::HandleApprovals { token: 9, runtime: None, handled: false });
+    leaves(&mut lab, 9, 1);
     assert_eq!(answered(&mut lab).0["decision"]["behavior"], "deny");
     assert!(heard(&mut lab).ended.is_empty());
 }
@@ -316,8 +326,8 @@ fn a_handler_of_the_client_answers_for_turns_that_have_none() {
         let told = heard(&mut lab);
         assert_eq!(told.asked, [(8, 1, "p1".to_owned())], "the one of the runtime comes first");
         assert!(told.ended.is_empty(), "{told:?}");
-        // It goes, and the latest of the others is asked.
-        lab.command(Command::HandleApprovals { token: 8, runtime: None, handled: false });
+        // It goes without having taken it, and the latest of the others is asked.
+        leaves(&mut lab, 8, 1);
         let told = heard(&mut lab);
         assert_eq!((told.over, told.asked), (vec![(8, 1, None)], vec![(9, 2, "p1".to_owned())]));
     }
@@ -434,10 +444,53 @@ fn a_call_does_not_wait_for_a_handler_that_has_gone() {
         handler(&mut lab, 9, false);
         ask(&mut lab, "p1", "c1");
         assert_eq!(heard(&mut lab).asked.len(), 1);
-        let gone = Command::HandleApprovals { token: 9, runtime: None, handled: false };
-        lab.command(gone);
+        leaves(&mut lab, 9, 1);
         assert_eq!(heard(&mut lab).ended, [(1, outcome)]);
     }
+}
+
+#[test]
+fn a_handler_that_has_gone_may_answer_what_it_was_asked_and_is_asked_nothing_more() {
+    let mut lab = running(Approvals::AskOrDeny);
+    handler(&mut lab, 8, false);
+    handler(&mut lab, 9, false);
+    ask(&mut lab, "p1", "c1");
+    assert_eq!(heard(&mut lab).asked, [(9, 1, "p1".to_owned())]);
+    gone(&mut lab, 9);
+    ask(&mut lab, "p2", "c2");
+    let told = heard(&mut lab);
+    assert_eq!((told.over, told.asked), (vec![], vec![]), "one after the other");
+    answer(&mut lab, 1, &allow());
+    assert_eq!(answered(&mut lab).0["decision"], allow());
+    assert_eq!(heard(&mut lab).asked, [(8, 2, "p2".to_owned())]);
+}
+
+#[test]
+fn a_question_that_a_handler_returns_is_asked_of_others_before_its_going_is_heard_of() {
+    let mut lab = running(Approvals::AskOrDeny);
+    handler(&mut lab, 8, false);
+    handler(&mut lab, 9, false);
+    ask(&mut lab, "p1", "c1");
+    heard(&mut lab);
+    lab.command(Command::ReturnApproval { ask: 1 });
+    let told = heard(&mut lab);
+    assert_eq!((told.over, told.asked), (vec![(9, 1, None)], vec![(8, 2, "p1".to_owned())]));
+    // Too late for both.
+    gone(&mut lab, 9);
+    lab.command(Command::ReturnApproval { ask: 1 });
+    answer(&mut lab, 1, &allow());
+    assert!(lab.sent().is_empty());
+}
+
+#[test]
+fn a_question_that_the_handler_of_a_turn_returns_is_denied() {
+    let mut lab = running(Approvals::Ask);
+    handler(&mut lab, 9, false);
+    ask(&mut lab, "p1", "c1");
+    heard(&mut lab);
+    lab.command(Command::ReturnApproval { ask: 1 });
+    assert!(answered(&mut lab).0["error"].is_string());
+    assert_eq!(heard(&mut lab).asked, []);
 }
 
 #[test]

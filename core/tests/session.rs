@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::FusedStream;
@@ -386,11 +387,27 @@ async fn whatever_is_text_or_content_can_be_said() {
     session.run(&Prompt::from("text")).await.unwrap();
     session.run(&parts).await.unwrap();
     session.run(parts.as_array().cloned().unwrap()).await.unwrap();
+    session.run(parts.as_array().unwrap()).await.unwrap();
+    // As iterations give them.
+    for text in &["text"] {
+        session.run(text).await.unwrap();
+    }
+    for text in &[Cow::from("text")] {
+        session.run(text).await.unwrap();
+    }
+    for text in &[Box::<str>::from("text")] {
+        session.run(text).await.unwrap();
+    }
+    for text in &[Arc::<str>::from("text")] {
+        session.run(text).await.unwrap();
+        session.run(Arc::clone(text)).await.unwrap();
+    }
     let said = received(&server, "input").into_iter();
     let said: Vec<_> =
         said.map(|input| input["payload"]["messages"][0]["content"].clone()).collect();
     let text = json!("text");
-    assert_eq!(said, [text.clone(), text.clone(), text.clone(), text, parts.clone(), parts]);
+    let (texts, rest) = (vec![text.clone(); 4], [parts.clone(), parts.clone(), parts]);
+    assert_eq!(said, [texts, rest.into(), vec![text; 5]].concat());
 }
 
 #[tokio::test]
@@ -400,6 +417,20 @@ async fn a_new_agent_that_is_no_object_is_refused() {
     let error = client.session(options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidCommand);
     assert!(error.message().contains("create_agent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_slip_of_a_mode_or_directory_starts_nothing() {
+    let (server, client) = connected(turns(&[])).await;
+    for (slip, meant) in [("modle", "mode"), ("mod", "mode"), ("cwdd", "cwd"), ("cdw", "cwd")] {
+        let options = SessionOptions::agent("a").field(slip, json!("x"));
+        let error = client.session(options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidCommand);
+        assert!(error.message().ends_with(&format!("did you mean `{meant}`?")), "{error}");
+    }
+    assert_eq!(received(&server, "runtime_start"), [] as [Value; 0]);
+    // Another field of the protocol may be one of a later server here.
+    client.session(SessionOptions::agent("a").field("model", json!("x"))).await.unwrap();
 }
 
 #[tokio::test]

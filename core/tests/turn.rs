@@ -252,6 +252,41 @@ async fn a_handler_of_the_client_answers_and_a_dropped_question_is_denied() {
 }
 
 #[tokio::test]
+async fn a_question_that_was_given_outlives_its_reader_which_gets_no_others() {
+    let (_server, client, runtime) = connected(asking(ScriptOptions::default())).await;
+    let turn = client.run_turn(input(&runtime), TurnOptions::default());
+    let answers = async {
+        let mut others = client.approval_requests(None).unwrap();
+        // The reader is dropped at the end of this.
+        let question = client.approval_requests(None).unwrap().next().await.unwrap();
+        question.allow();
+        others.next().await.unwrap().deny("not that");
+    };
+    let (result, ()) = timeout(SOON, async { tokio::join!(turn, answers) }).await.unwrap();
+    let calls = result.unwrap().tool_calls;
+    let statuses: Vec<_> = calls.iter().map(|call| call.status.as_deref()).collect();
+    assert_eq!(statuses, [Some("success"), Some("error")]);
+}
+
+#[tokio::test]
+async fn a_question_that_a_reader_has_not_taken_is_asked_of_others() {
+    let (_server, client, runtime) = connected(asking(ScriptOptions::default())).await;
+    let mut others = client.approval_requests(None).unwrap();
+    let reader = client.approval_requests(None).unwrap();
+    let mut turn = client.send_turn(input(&runtime), TurnOptions::default()).unwrap();
+    while !matches!(
+        timeout(SOON, turn.next()).await.unwrap(),
+        Some(TurnUpdate::Event(TurnEvent::ApprovalRequested { .. }))
+    ) {}
+    drop(reader);
+    for _ in 0..2 {
+        timeout(SOON, others.next()).await.unwrap().unwrap().allow();
+    }
+    let calls = timeout(SOON, turn.result()).await.unwrap().unwrap().tool_calls;
+    assert!(calls.iter().all(|call| call.status.as_deref() == Some("success")), "{calls:?}");
+}
+
+#[tokio::test]
 async fn a_question_is_over_when_the_turn_is_aborted() {
     let (_server, client, runtime) = connected(asking(ScriptOptions::default())).await;
     let mut requests = client.approval_requests(Some(&runtime)).unwrap();

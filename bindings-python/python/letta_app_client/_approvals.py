@@ -105,7 +105,7 @@ class Approvals:
             self._bridge.attend()
 
     def forget(self, token: int) -> None:
-        """Ends that. Requests that arrive all the same have been asked of others already."""
+        """Ends that. Requests that arrive all the same are asked of others."""
         self._handlers.pop(token, None)
 
     def add(
@@ -130,7 +130,9 @@ class Approvals:
     def ask(self, token: int, ask: int, text: str) -> None:
         """Asks the handler of a token."""
         entry, loop = self._handlers.get(token), self._bridge.loop
-        if entry is not None and loop is not None:
+        if entry is None:
+            self._native.return_approval(ask)
+        elif loop is not None:
             handler, context = entry
             job = _ApprovalJob(
                 self._native,

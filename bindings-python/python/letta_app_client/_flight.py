@@ -70,6 +70,8 @@ class Flight:
         self.result: TurnResult | None = None
         self.arrival: Arrival | None = None
         self.detached = False
+        # What its session brings, to its end; also when nobody waits for that any more.
+        self.needs: object = None
         # What shows it in a notebook, and has all of its events.
         self.shown: object = None
 
@@ -107,18 +109,23 @@ class Flight:
     def take(self, delivery: Delivery) -> bool:
         """Takes what came for the turn and says whether more may come."""
         kind = delivery[0]
-        if kind == "turn_ready":
+        more = kind == "turn_ready"
+        if more:
             self._ready = True
-        elif kind == "failed":
-            self._failure = delivery[2]
         else:
-            self.arrival = Arrival(delivery[2])
-            self.result = TurnResult._arrived(self.arrival)  # noqa: SLF001 - of this package
-        if self.is_over:
+            self.needs = None
+            if self.detached:
+                # It is over, and nobody asks how.
+                return False
+            if kind == "failed":
+                self._failure = delivery[2]
+            else:
+                self.arrival = Arrival(delivery[2])
+                self.result = TurnResult._arrived(self.arrival)  # noqa: SLF001 - of this package
             self._end()
         for waiter in self.waiters:
             waiter.set_result(None)
-        return not self.is_over
+        return more
 
     def _end(self) -> None:
         self._released(self._token)
@@ -138,7 +145,7 @@ class Flight:
             self._native.leave_turn(self._token)
 
     def detach(self) -> None:
-        """Lets the turn go on; nothing comes for it any more. From any thread without a loop."""
+        """Lets the turn go on; only its end comes. From any thread without a loop."""
         self._bridge.check()
         if self.is_over:
             return
@@ -148,7 +155,8 @@ class Flight:
         self._bridge.on_loop(self._let_go)
 
     def _let_go(self) -> None:
-        self._bridge.forget(self._token)
+        if self.needs is None:
+            self._bridge.forget(self._token)
         self._end()
         for waiter in self.waiters:
             waiter.set_result(None)

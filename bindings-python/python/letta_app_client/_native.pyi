@@ -257,7 +257,7 @@ class Connection:
         """Stops a turn on the server; its completion comes."""
 
     def detach_turn(self, token: int) -> None:
-        """Lets a turn go on; no completion comes."""
+        """Lets a turn go on; ``done`` comes at its end."""
 
     def turn_report(
         self, token: int
@@ -267,6 +267,9 @@ class Connection:
     def handle_approvals(
         self, token: int, runtime: tuple[str, str] | None, handled: bool
     ) -> None: ...
+    def return_approval(self, ask: int) -> None:
+        """Has a permission request asked of others: its handler had gone."""
+
     def hold_runtime(self, agent: str, conversation: str, held: bool) -> None: ...
     def unwatch_file(self, path: str) -> None: ...
     def registration(self, agent: str, conversation: str, groups: str) -> str: ...

@@ -48,6 +48,7 @@ class Own:
     def sent(self, flight: Flight) -> None:
         """A turn was sent, which needs this to its end."""
         self._open.add(flight)
+        flight.needs = self
         flight.watch(functools.partial(self._ended, flight))
 
     def stop(self) -> None:

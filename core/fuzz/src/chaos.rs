@@ -326,7 +326,8 @@ impl<'a> Story<'a> {
             }
             _ => {
                 let ask = u64::from(self.bytes.below(20));
-                let answer = match self.bytes.below(3) {
+                let answer = match self.bytes.below(4) {
+                    3 => return self.command(Command::ReturnApproval { ask }),
                     0 => Ok("{\"behavior\":\"allow\"}"),
                     1 => Ok("7"),
                     _ => Err("it raised"),

@@ -21,6 +21,9 @@ use crate::protocol::raw::{RawObject, quoted};
 /// What the agent is told where nobody is available to decide.
 const NOBODY: &str = "nobody is available to give this permission, so it is denied";
 
+/// What it is told where a turn's own handler has gone.
+const NOT_TAKEN: &str = "the program has not taken the question";
+
 /// How many answers of which the server has not spoken are remembered. A split server never does.
 const UNCONFIRMED: usize = 64;
 
@@ -340,6 +343,22 @@ impl Runtime {
         }
     }
 
+    /// A handler was asked, and has gone without having taken the question: it is asked of others. One that a turn's
+    /// handler leaves is denied, for nobody else decides there.
+    pub(crate) fn return_approval(&mut self, request_id: &str, ctx: &mut Context) {
+        let open = |one: &Approval| one.request_id == request_id && one.is_open();
+        let Some(index) = self.approvals.iter().position(open) else { return };
+        let Some(asked) = self.approvals[index].asked else { return };
+        if self.turn_index(asked.token).is_some() {
+            self.answer(index, Err(NOT_TAKEN.to_owned()), ctx);
+        } else {
+            self.approvals[index].asked = None;
+            ctx.approvers.remove(asked.token);
+            ctx.deliveries.push_back(asked.over(None));
+        }
+        self.ask_next(ctx);
+    }
+
     /// Sends an answer. To an invalid one the server would react with an error that names nobody, and
     /// the turn would wait on; so it becomes a denial.
     fn answer(&mut self, index: usize, answer: Result<String, String>, ctx: &mut Context) {
@@ -438,7 +457,7 @@ impl Runtime {
         }
     }
 
-    /// A handler has gone, with its turn or by itself: what it was asked may be asked of others.
+    /// A handler has gone with its turn: what it was asked may be asked of others.
     pub(crate) fn approver_gone(&mut self, token: Token, ctx: &mut Context) {
         for approval in self.approvals.iter_mut().filter(|approval| approval.is_open()) {
             if let Some(asked) = approval.asked.take_if(|asked| asked.token == token) {

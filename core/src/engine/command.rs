@@ -58,7 +58,7 @@ pub enum Command {
         /// The call.
         token: Token,
     },
-    /// The caller of a turn does not want to know any more; the turn goes on.
+    /// The caller of a turn does not want to know any more what it comes to, only that it is over; the turn goes on.
     Detach {
         /// The call.
         token: Token,
@@ -70,7 +70,7 @@ pub enum Command {
     },
     /// A handler of permission questions comes or goes: of one runtime, or of all that this client has
     /// to do with. The latest one of the runtime is asked, else the latest one of all; questions that
-    /// are open already too.
+    /// are open already too. One that goes is asked nothing more; what it was asked is for it to answer, or to return.
     HandleApprovals {
         /// The handler, named in its deliveries.
         token: Token,
@@ -86,6 +86,12 @@ pub enum Command {
         /// The decision as JSON text (`ApprovalResponseDecision`), or the text of an error, which
         /// denies.
         answer: Result<String, String>,
+    },
+    /// A permission question has reached a handler that had gone: it is asked of others, and nothing more of that
+    /// handler. One that is not open any more is left alone.
+    ReturnApproval {
+        /// The question, as [`super::Delivery::Approval`] numbered it.
+        ask: u64,
     },
     /// Somebody holds a runtime, or lets go of it. One that was held and is not any more is not started again
     /// after a reconnect, until a command names it.

@@ -14,7 +14,7 @@ use super::memory::Place;
 use super::outgoing::Outgoing;
 use super::recovery::Cut;
 use super::result::TurnResult;
-use super::turn::End;
+use super::turn::{End, Turn};
 use crate::error::Error;
 use crate::protocol::Text;
 use crate::room::{FIRST, Room};
@@ -217,6 +217,13 @@ impl Context {
             Ok(result) => Delivery::Turn { token, result: Box::new(result) },
             Err(error) => Delivery::Failed { token, error },
         });
+    }
+
+    /// A turn is over that nobody waits for; where it was let go of, its caller is told that much.
+    pub(crate) fn let_go_over(&mut self, turn: &Turn) {
+        if turn.owes_end {
+            self.deliveries.push_back(Delivery::Done { token: turn.token });
+        }
     }
 
     pub(crate) fn fail(&mut self, token: Token, error: Error) {

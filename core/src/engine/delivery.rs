@@ -49,7 +49,7 @@ pub enum Delivery {
         /// The frame.
         text: Text,
     },
-    /// A connect or a close is done.
+    /// A connect or a close is done, or a turn is over that was let go of ([`super::Command::Detach`]).
     Done {
         /// The call.
         token: Token,

@@ -14,8 +14,8 @@ impl Runtime {
     /// not say which input a turn answers (PROTOCOL.md section 17.3), and on a lost runtime, which no abort reaches
     /// (section 18). One that was to stop, of which the server has not said where it is, or who shares its run, is
     /// stopped when it has.
-    pub(crate) fn left_over(&self, index: usize, ctx: &Context) -> Option<Turn> {
-        let turn = &self.turns[index];
+    pub(crate) fn left_over(&mut self, index: usize, ctx: &Context) -> Option<Turn> {
+        let turn = &mut self.turns[index];
         let may_begin = matches!(turn.phase, Phase::Sent | Phase::Queued);
         let begins_unsaid = may_begin && !ctx.features.turn_finished;
         let goes_on = turn.detached && turn.is_ours();
@@ -26,6 +26,8 @@ impl Runtime {
         let mut left = turn.clone();
         left.left_over = true;
         left.let_go();
+        // It is over when what is left of it is.
+        turn.owes_end = false;
         Some(left)
     }
 
@@ -56,14 +58,18 @@ impl Runtime {
 
     /// Forgets those that have not begun although the runtime has been alive for as long as the server
     /// may take: it never got their inputs.
-    pub(crate) fn forget_left_over(&mut self, ctx: &Context) {
+    pub(crate) fn forget_left_over(&mut self, ctx: &mut Context) {
         self.turns.retain_mut(|turn| {
             let begins = turn.phase == Phase::Sent || (turn.phase == Phase::Queued && !turn.listed);
             if !turn.left_over || !begins {
                 return true;
             }
             let since = *turn.alive_at.get_or_insert(ctx.now);
-            ctx.now < since.saturating_add(turn.options.accept_timeout)
+            let stays = ctx.now < since.saturating_add(turn.options.accept_timeout);
+            if !stays {
+                ctx.let_go_over(turn);
+            }
+            stays
         });
     }
 }

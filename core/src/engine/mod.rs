@@ -375,6 +375,12 @@ impl Engine {
                     runtime.answer_approval(&request_id, answer, &mut self.ctx);
                 }
             }
+            Command::ReturnApproval { ask } => {
+                if let Some((agent, conversation, request_id)) = self.ctx.approvers.take(ask) {
+                    let runtime = self.runtimes.get(&agent, &conversation);
+                    runtime.return_approval(&request_id, &mut self.ctx);
+                }
+            }
             Command::HoldRuntime { runtime, held } => self.resync.hold(&runtime, held),
             Command::UnwatchFile { path } => {
                 let id = self.ctx.ids.next("unwatch-file");
@@ -507,8 +513,8 @@ impl Engine {
         } else {
             self.ctx.approvers.remove(token);
         }
+        // What it was asked before it went, it may still answer.
         for runtime in self.runtimes.all() {
-            runtime.approver_gone(token, &mut self.ctx);
             runtime.ask_next(&mut self.ctx);
         }
     }

@@ -356,7 +356,7 @@ impl Runtime {
                 let error = with_place(limit.error(&turn.options), &turn).with_result(result);
                 ctx.fail(turn.token, self.with_blocker(error));
             }
-            Some(Cause::Gone) => {}
+            Some(Cause::Gone) => ctx.let_go_over(&turn),
         }
     }
 
@@ -371,8 +371,10 @@ impl Runtime {
     ) {
         let (turn, result) = self.take_turn(index, end, status, ctx);
         let result = turn.without_gap(result);
-        if turn.stop.is_none_or(|stop| stop.cause != Cause::Gone) {
+        if turn.is_wanted() {
             ctx.fail(turn.token, error.with_result(result));
+        } else {
+            ctx.let_go_over(&turn);
         }
     }
 

@@ -120,6 +120,7 @@ impl Runtime {
     pub(crate) fn detach_turn(&mut self, token: Token, ctx: &mut Context) {
         if let Some(index) = self.turn_index(token) {
             self.turns[index].let_go();
+            self.turns[index].owes_end = true;
             self.approver_gone(token, ctx);
             self.ask_next(ctx);
         }

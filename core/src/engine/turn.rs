@@ -346,6 +346,8 @@ pub(crate) struct Turn {
     pub(crate) left_over: bool,
     /// When the runtime was first heard of after that.
     pub(crate) alive_at: Option<Duration>,
+    /// Its caller has let go of it, and is still told when it is over.
+    pub(crate) owes_end: bool,
 }
 
 impl Turn {
@@ -392,6 +394,7 @@ impl Turn {
             proved_lost: false,
             left_over: false,
             alive_at: None,
+            owes_end: false,
         }
     }
 

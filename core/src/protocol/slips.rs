@@ -1,8 +1,9 @@
 //! Whether a field that nobody knows was meant for one that is known.
 //!
 //! A field of a later server is let through; one that is a slip away from another would go over the
-//! wire, where the server ignores it, and nobody would ever know. A slip is little: `model` beside
-//! `mode`, or `agent` beside `agent_id`, may well be fields of a later server.
+//! wire, where the server ignores it, and nobody would ever know. A slip is little: `agent` beside
+//! `agent_id`, or `errors` beside `error`, may well be fields of a later server. It is more where nobody
+//! must go without the field that is meant: a server that is given no mode runs every tool.
 
 use std::fmt;
 
@@ -15,8 +16,15 @@ use super::validate::{Path, tag_of, tag_words};
 const LONG: usize = 6;
 
 /// Letters from which on one of them may be another, but for the first: `forse` is nobody's field, while `code` beside
-/// `mode` may well be one.
+/// `node` may well be one.
 const SHORT: usize = 5;
+
+/// Fields of which each slip of one letter is told, short as they are: without them the agent may do more than was
+/// meant, or do it elsewhere.
+const CAREFUL: [&str; 2] = ["mode", "cwd"];
+
+/// Names that are near to those, and are fields of other objects in the protocol.
+const OTHERS: [&str; 2] = ["code", "model"];
 
 /// What every command may have besides its own fields.
 const EVERYWHERE: [&str; 2] = ["type", "request_id"];
@@ -122,15 +130,18 @@ fn members(shapes: &'static [Shape]) -> Vec<&'static [FieldSpec]> {
 /// The known name that an unknown one is a slip of.
 ///
 /// It is where it is only written in another notation (`agentId`), where two neighbours have changed
-/// places, or, in names of six letters or more, where one letter is missing, too many or another one; in names of five,
-/// where one behind the first is another.
+/// places, or, in names of six letters or more and beside `mode` and `cwd`, where one letter is missing, too many or
+/// another one; in names of five, where one behind the first is another.
 pub(crate) fn meant(
     name: &str,
     known: impl Iterator<Item = &'static str> + Clone,
 ) -> Option<&'static str> {
     let plain = letters(name);
     let same = known.clone().find(|each| letters(each) == plain);
-    same.or_else(|| known.into_iter().find(|each| is_slip(&plain, &letters(each))))
+    same.or_else(|| {
+        let is_careful = |each: &str| CAREFUL.contains(&each) && !OTHERS.contains(&name);
+        known.into_iter().find(|each| is_slip(&plain, &letters(each), is_careful(each)))
+    })
 }
 
 fn letters(name: &str) -> Vec<char> {
@@ -138,8 +149,9 @@ fn letters(name: &str) -> Vec<char> {
     letters.flat_map(char::to_lowercase).collect()
 }
 
-/// Whether they differ in one place alone: what is left between equal beginnings and ends.
-fn is_slip(one: &[char], other: &[char]) -> bool {
+/// Whether they differ in one place alone: what is left between equal beginnings and ends. `careful` lets that be
+/// any place of short ones too.
+fn is_slip(one: &[char], other: &[char], careful: bool) -> bool {
     let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
     let begin = alike(short.iter(), long.iter());
     let (left, right) = (&short[begin..], &long[begin..]);
@@ -147,8 +159,8 @@ fn is_slip(one: &[char], other: &[char]) -> bool {
     let (left, right) = (&left[..left.len() - end], &right[..right.len() - end]);
     match (left, right) {
         ([first, second], [third, fourth]) => (first, second) == (fourth, third),
-        ([_], [_]) if begin > 0 => short.len() >= SHORT,
-        _ => short.len() >= LONG && right.len() <= 1,
+        ([_], [_]) if begin > 0 => careful || short.len() >= SHORT,
+        _ => (careful || short.len() >= LONG) && right.len() <= 1,
     }
 }
 

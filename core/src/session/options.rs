@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -214,6 +215,13 @@ impl From<&str> for Prompt {
     }
 }
 
+/// Of an iteration over texts.
+impl From<&&str> for Prompt {
+    fn from(text: &&str) -> Self {
+        (*text).into()
+    }
+}
+
 impl From<String> for Prompt {
     fn from(text: String) -> Self {
         Self(text.into())
@@ -232,9 +240,33 @@ impl From<Cow<'_, str>> for Prompt {
     }
 }
 
+impl From<&Cow<'_, str>> for Prompt {
+    fn from(text: &Cow<'_, str>) -> Self {
+        (**text).into()
+    }
+}
+
 impl From<Box<str>> for Prompt {
     fn from(text: Box<str>) -> Self {
         text.into_string().into()
+    }
+}
+
+impl From<&Box<str>> for Prompt {
+    fn from(text: &Box<str>) -> Self {
+        (**text).into()
+    }
+}
+
+impl From<Arc<str>> for Prompt {
+    fn from(text: Arc<str>) -> Self {
+        (*text).into()
+    }
+}
+
+impl From<&Arc<str>> for Prompt {
+    fn from(text: &Arc<str>) -> Self {
+        (**text).into()
     }
 }
 
@@ -255,6 +287,12 @@ impl From<&Value> for Prompt {
 impl From<Vec<Value>> for Prompt {
     fn from(parts: Vec<Value>) -> Self {
         Self(parts.into())
+    }
+}
+
+impl From<&Vec<Value>> for Prompt {
+    fn from(parts: &Vec<Value>) -> Self {
+        Self(parts.clone().into())
     }
 }
 

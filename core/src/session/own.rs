@@ -1,6 +1,6 @@
 //! What ends with a session: the turns it has sent, its tools, and who answers its permission requests.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{mpsc, watch};
 
@@ -35,20 +35,23 @@ struct State {
 /// A runtime that is held as long as this is there.
 #[derive(Debug)]
 pub(super) struct Hold {
-    connection: Arc<Connection>,
+    /// A detached turn has this to its end, and keeps no connection that its client has let go of.
+    connection: Weak<Connection>,
     runtime: (String, String),
 }
 
 impl Hold {
     pub(super) fn new(connection: &Arc<Connection>, runtime: (String, String)) -> Self {
         connection.hold_runtime(runtime.clone(), true);
-        Self { connection: Arc::clone(connection), runtime }
+        Self { connection: Arc::downgrade(connection), runtime }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.connection.hold_runtime(self.runtime.clone(), false);
+        if let Some(connection) = self.connection.upgrade() {
+            connection.hold_runtime(self.runtime.clone(), false);
+        }
     }
 }
 

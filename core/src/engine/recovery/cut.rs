@@ -185,6 +185,7 @@ impl Cut {
         turn.first_sent = first_sent;
         if self.let_go {
             turn.let_go();
+            turn.owes_end = true;
         }
         turn.delivery = delivery;
         turn
@@ -203,7 +204,9 @@ impl Cut {
     /// Ends it as the server did.
     pub(crate) fn finish(self, mut result: TurnResult, status: TurnStatus, ctx: &mut Context) {
         result.status = Some(status);
-        if !self.let_go {
+        if self.let_go {
+            ctx.deliveries.push_back(Delivery::Done { token: self.token });
+        } else {
             ctx.turn_over(self.token, result, self.options.check);
         }
     }
@@ -234,6 +237,7 @@ impl Cut {
         let result = TurnResult { status, delivery, ..self.partial };
         if self.let_go {
             ctx.unsent += u64::from(delivery == InputDelivery::Undelivered);
+            ctx.deliveries.push_back(Delivery::Done { token: self.token });
         } else {
             ctx.fail(self.token, error.with_result(result));
         }

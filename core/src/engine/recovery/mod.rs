@@ -466,6 +466,7 @@ impl Engine {
         let mut cuts = lookup.into_iter().flat_map(|lookup| &mut lookup.cuts);
         let Some(cut) = cuts.find(|cut| cut.token == token) else { return false };
         if cut.sent && !cut.may_resend() {
+            self.ctx.deliveries.push_back(Delivery::Done { token });
             return self.stop_cut(token, Cause::Gone);
         }
         cut.let_go();
