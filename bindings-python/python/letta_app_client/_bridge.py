@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
 
+from . import _exit as _exit  # noqa: PLC0414 - for what it does at the end
 from . import _native
 from ._call import Choice, Delivery, Judge
 from ._loops import Loop, running_key, running_loop
