@@ -97,6 +97,16 @@ class Bridge:
         """Whether the loop watches the bell, so that deliveries still come."""
         return self._attached
 
+    @property
+    def is_left_open(self) -> bool:
+        """Whether there is a connection on an event loop that nobody has begun to close."""
+        return (
+            self._home is None
+            and not self._closing
+            and self.is_in_its_process()
+            and self.native.state in ("open", "reconnecting")
+        )
+
     def is_at_home(self) -> bool:
         """Whether the caller is in the client's process, and not on a foreign loop."""
         return self._is_on_its_loop() and self.is_in_its_process()
