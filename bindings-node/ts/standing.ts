@@ -87,6 +87,8 @@ export class Standing {
 
   /** The client is closed, and so many commands that nobody waited for have never left. */
   closed(unsent: number): void {
+    this.disconnects.end();
+    this.states.end();
     if (unsent === 0) return;
     const text = `the client is closed, and commands that nobody waited for were not sent: ${unsent}`;
     process.emitWarning(text, { type: "AppClientUnsentWarning" });
