@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncLocalStorage, createHook } from "node:async_hooks";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
@@ -144,4 +144,66 @@ it("does not keep what the request had that has opened the client", async () => 
     gc();
   }
   expect(collected).toBe(true);
+});
+
+describe("what looks for leaks", () => {
+  /** How many contexts of functions were made and not destroyed meanwhile, with nothing collected. */
+  async function left(work: () => Promise<void>): Promise<number> {
+    const open = new Set<number>();
+    let made = 0;
+    const hook = createHook({
+      init(id, type) {
+        if (type !== "AppClientHandler") return;
+        made += 1;
+        open.add(id);
+      },
+      destroy: (id) => void open.delete(id),
+    }).enable();
+    try {
+      await work();
+      // Hooks are told of the end in a turn of the loop of its own.
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      hook.disable();
+    }
+    expect(made).toBeGreaterThan(0);
+    return open.size;
+  }
+
+  it("finds nothing of a client that was closed with all its handlers", async () => {
+    const mock = await startMock([{ text: "done", toolCalls: [bash, whoami] }]);
+    const remaining = await left(async () => {
+      const client = await connect(mock.url);
+      client.onMessage(() => {});
+      client.onState(() => {});
+      client.onSend(() => {});
+      client.onDisconnect(() => {});
+      client.onLagged(() => {});
+      client.onApprovalRequest(() => allow());
+      client.onExternalToolCall(() => "x");
+      const session = await client.session({ agentId: "agent-1", tools: [asking().whoami] });
+      await session.run("?", { onApproval: () => allow() });
+      await client.close();
+      // A session that was not closed is the client's no more.
+      await session.close();
+    });
+    expect(remaining).toBe(0);
+  });
+
+  it("finds nothing of handlers that were removed, and of a session that was closed", async () => {
+    const mock = await startMock([{ text: "done" }]);
+    const client = await connected(mock);
+    const remaining = await left(async () => {
+      const offs = [
+        client.onMessage(() => {}),
+        client.onApprovalRequest(() => allow()),
+        client.onExternalToolCall(() => "x"),
+      ];
+      for (const off of offs) off();
+      const session = await client.session({ agentId: "agent-1" });
+      await session.run("?");
+      await session.close();
+    });
+    expect(remaining).toBe(0);
+  });
 });

@@ -73,7 +73,7 @@ export class Approvers {
     this.#engine.handleApprovals(token, agent, conversation, true);
     this.#changed();
     return () => {
-      if (!this.#approvers?.delete(token)) return;
+      if (!this.#remove(token)) return;
       this.#registered -= 1;
       this.#engine.handleApprovals(token, agent, conversation, false);
       this.#changed();
@@ -93,7 +93,17 @@ export class Approvers {
 
   /** That turn is not followed any more. */
   forget(token: number): void {
-    this.#approvers?.delete(token);
+    this.#remove(token);
+  }
+
+  /** The client is closed. */
+  end(): void {
+    for (const { context } of this.#approvers?.values() ?? []) context.end();
+  }
+
+  #remove(token: number): boolean {
+    this.#approvers?.get(token)?.context.end();
+    return this.#approvers?.delete(token) === true;
   }
 
   /** A handler is asked; `parse` makes the frame. One that is gone was asked too late: others are asked. */

@@ -199,6 +199,7 @@ export class AppServerClient extends DocumentedClient {
     }
     this.#calls.end();
     this.#bell.takeDown();
+    for (const its of [this.#messages, this.#lags, this.#tools, this.#approvers]) its.end();
     this.#standing.closed(this.stats);
   }
 

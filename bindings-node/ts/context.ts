@@ -7,11 +7,20 @@ import { AsyncResource } from "node:async_hooks";
  * that a request has opened is used by all that come after it.
  */
 export class Context {
-  readonly #resource = new AsyncResource("AppClientHandler", { requireManualDestroy: true });
+  // One that nobody has any more is destroyed with it, where somebody watches (`async_hooks`).
+  readonly #resource = new AsyncResource("AppClientHandler");
+  #ended = false;
 
   /** Calls a function in it. */
   run<T>(call: () => T): T {
     return this.#resource.runInAsyncScope(call);
+  }
+
+  /** What it is of has ended, as tools that look for leaks are told. What runs in it goes on, and may still begin. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#resource.emitDestroy();
   }
 }
 

@@ -52,8 +52,17 @@ export class HandlerSet<Handler extends (...values: never[]) => unknown> {
     if (!handlers.has(handler)) handlers.set(handler, new Context());
     this.#changed();
     return () => {
-      if (handlers.delete(handler)) this.#changed();
+      const context = handlers.get(handler);
+      if (!context) return;
+      handlers.delete(handler);
+      context.end();
+      this.#changed();
     };
+  }
+
+  /** The client is closed. */
+  end(): void {
+    for (const context of this.#handlers?.values() ?? []) context.end();
   }
 
   /**

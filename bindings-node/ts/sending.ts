@@ -47,6 +47,7 @@ export class Sending {
   /** Nothing is sent any more. */
   close(): void {
     this.#closed = true;
+    this.handlers.end();
   }
 
   checkOpen(): void {
@@ -107,8 +108,14 @@ export class Sending {
             this.#native.request(token, text, timeout, manual, check, this.#calls.hold());
             this.#running.sent(command);
           }),
-        resolve: (text) => resolve(read(text)),
-        reject,
+        resolve: (text) => {
+          context?.end();
+          resolve(read(text));
+        },
+        reject: (error) => {
+          context?.end();
+          reject(error);
+        },
         judge:
           predicate && context && ((text) => context.run(() => predicate(read(text) as never))),
       });

@@ -223,6 +223,7 @@ export class Session {
   #begin(command: RunTurnCommand, options: RunTurnOptions): Turn {
     this.#prompts += 1;
     const turn = this.#client.sendTurn(command, this.#settings(options));
+    this.#tools.context.end();
     this.#tools.context = new Context();
     this.#open.add(turn);
     const count = (usage: Usage) => {
@@ -355,6 +356,7 @@ export class Session {
   async close(): Promise<void> {
     this.#closed += 1;
     this.#letGo();
+    this.#tools.context.end();
     this.#letGo = () => {};
     gone.unregister(this);
     await Promise.allSettled([...this.#open].map((turn) => turn.abort()));

@@ -92,6 +92,8 @@ export class Standing {
    * were not written.
    */
   closed({ unsent, unrecorded }: { unsent: number; unrecorded: number }): void {
+    this.disconnects.end();
+    this.states.end();
     if (unrecorded > 0) {
       warnOfRecording(
         `the client is closed, and lines are missing in its recording: ${unrecorded}`,

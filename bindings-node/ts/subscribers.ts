@@ -63,6 +63,11 @@ export class Subscribers {
     };
   }
 
+  /** The client is closed. */
+  end(): void {
+    this.#handlers.end();
+  }
+
   /** A frame came, whose type has this place in `messageTypes()`. */
   call(place: number, channel: AppServerChannel, parse: () => WsProtocolMessage): void {
     this.#handlers.call(new Frame(place, channel, parse));

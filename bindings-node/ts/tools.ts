@@ -88,8 +88,16 @@ export class ToolCalls {
     this.#scoped = true;
     this.#registered();
     return () => {
-      if (own.delete(mine)) this.#registered();
+      if (!own.delete(mine)) return;
+      mine.context.end();
+      this.#registered();
     };
+  }
+
+  /** The client is closed. */
+  end(): void {
+    this.#handlers.end();
+    for (const { context } of this.#own ?? []) context.end();
   }
 
   /** Lets whom it is for answer a call. */

@@ -11,6 +11,7 @@ mod directory;
 mod doorbell;
 mod errors;
 mod events;
+mod exit;
 mod options;
 mod outcome;
 mod record;
@@ -41,6 +42,8 @@ mod _native {
     use crate::directory::DirectoryChange;
     #[pymodule_export]
     use crate::errors::{error_kinds, outcome_error, refusal};
+    #[pymodule_export]
+    use crate::exit::leave;
     #[pymodule_export]
     use crate::options::check_values;
     #[pymodule_export]

@@ -22,7 +22,7 @@ use crate::random;
 use crate::record::{RecordWriter, Recorder};
 use crate::shared::Shared;
 use crate::state::State;
-use crate::transport::{Driver, Op, OpSender, op_channel};
+use crate::transport::{Driver, Op, OpSender, enlist, op_channel};
 
 /// How long a report of a turn may take; the thread that gives it never does anything for so long.
 const REPORT_WAIT: Duration = Duration::from_secs(1);
@@ -153,6 +153,9 @@ impl Connection {
             #[cfg(feature = "testing")]
             drop(playing);
         }))?;
+        if !simulated {
+            enlist(&ops);
+        }
         let (next_token, pid) = (AtomicU64::new(1), std::process::id());
         let ops = Some(ops);
         let connection = Self {

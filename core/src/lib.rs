@@ -127,5 +127,6 @@ pub use session::{Prompt, Session, SessionOptions, Structured};
 pub use state::{StandbyState, State};
 pub use terminal::Terminal;
 pub use tool::{Tool, ToolCallRequest, ToolCalls, ToolContext, ToolOutput};
+pub use transport::leave;
 pub use turn::{Turn, TurnUpdate};
 pub use updates::TurnUpdates;

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 from weakref import WeakMethod
 
+from . import _exit as _exit  # noqa: PLC0414 - for what it does at the end
 from . import _native
 from ._call import Choice, Delivery, Judge
 from ._loops import Loop, running_key, running_loop
@@ -95,6 +96,16 @@ class Bridge:
     def is_watched(self) -> bool:
         """Whether the loop watches the bell, so that deliveries still come."""
         return self._attached
+
+    @property
+    def is_left_open(self) -> bool:
+        """Whether there is a connection on an event loop that nobody has begun to close."""
+        return (
+            self._home is None
+            and not self._closing
+            and self.is_in_its_process()
+            and self.native.state in ("open", "reconnecting")
+        )
 
     def is_at_home(self) -> bool:
         """Whether the caller is in the client's process, and not on a foreign loop."""

@@ -17,6 +17,7 @@ from ._limits import Resend, Timeout, turn_limits
 from ._link import Check, Link, no_predicate
 from ._loops import Loop
 from ._overloads import Overloads
+from ._unclosed import Unclosed
 from ._uncopied import Uncopied
 from ._unpack import Unpack
 from .approvals import ApprovalHandler, ApprovalMode, ApprovalRequest
@@ -28,7 +29,7 @@ from .results import Arrival, TurnResult
 __all__ = ["Commands"]
 
 
-class Commands(Uncopied, HasConveniences, Overloads):
+class Commands(Uncopied, Unclosed, HasConveniences, Overloads):
     """What a client can ask of its server."""
 
     _instead = "pickle its ConnectOptions, and connect with them where it is needed"

@@ -19,7 +19,7 @@ __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["refusal", "replay_events"]
 __all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name"]
-__all__ += ["check_values", "denied_by_rule"]
+__all__ += ["check_values", "denied_by_rule", "leave"]
 
 __version__: str
 
@@ -34,6 +34,12 @@ def outcome_error(status: str, reason: str | None) -> str | None:
 
 def refusal(answer: str) -> str:
     """What is said of an answer that refuses, given as it came over the wire."""
+
+def leave() -> int:
+    """Gives what was handed over to clients 0.2 s to leave, where anything has not left.
+
+    Says how much of it is lost when the process ends now. Blocks, and lets other threads run.
+    """
 
 def check_decision(decision: str) -> str | None:
     """What keeps a decision, as JSON, from being taken; ``None`` if nothing does."""

@@ -66,6 +66,11 @@ impl HeldQueue {
         self.list.iter().any(|held| held.call.is_none())
     }
 
+    /// How many there are.
+    pub(crate) fn unawaited(&self) -> usize {
+        self.list.iter().filter(|held| held.call.is_none()).count()
+    }
+
     /// Takes out all that nobody waits for, where all others are about to be dropped.
     pub(crate) fn take_unawaited(&mut self) -> impl Iterator<Item = Held> {
         std::mem::take(self).list.into_iter().filter(|held| held.call.is_none())

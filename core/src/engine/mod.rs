@@ -280,8 +280,28 @@ impl Engine {
     /// Ends the settle pauses that such inputs wait for, because the connection is about to be closed: what comes too
     /// soon may go wrong, and what is not sent is lost.
     pub fn end_pauses(&mut self, now: Duration) {
+        self.end_pauses_of(now, Runtime::has_unawaited);
+    }
+
+    /// The same for all that was given and has not left, because the process is about to end.
+    pub(crate) fn end_all_pauses(&mut self, now: Duration) {
+        self.end_pauses_of(now, |runtime| runtime.left_behind() > 0);
+    }
+
+    /// How much was given and has not left, and what was counted as never sent before.
+    pub(crate) fn left_behind(&self) -> u64 {
+        let here: usize = self.runtimes.iter().map(Runtime::left_behind).sum();
+        self.ctx.unsent + (here + self.carried.len()) as u64
+    }
+
+    /// Whether there is any of that, or a turn to stop, that may leave on this connection.
+    pub(crate) fn has_left_behind(&self) -> bool {
+        self.runtimes.iter().any(|runtime| runtime.left_behind() > 0 || runtime.has_unsent())
+    }
+
+    fn end_pauses_of(&mut self, now: Duration, wanted: fn(&Runtime) -> bool) {
         self.ctx.now = now;
-        for runtime in self.runtimes.all().filter(|runtime| runtime.has_unawaited()) {
+        for runtime in self.runtimes.all().filter(|runtime| wanted(runtime)) {
             runtime.settle = Settle::default();
             runtime.release(&mut self.ctx);
         }

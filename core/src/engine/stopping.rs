@@ -189,6 +189,12 @@ impl Runtime {
         self.held.has_unawaited() || self.turns.iter().any(Turn::is_kept_back)
     }
 
+    /// How much was given and has not left: all inputs, and commands that nobody waits for.
+    pub(crate) fn left_behind(&self) -> usize {
+        let is_held = |turn: &&Turn| turn.phase == Phase::Held;
+        self.held.unawaited() + self.turns.iter().filter(is_held).count()
+    }
+
     /// The connection is gone: every open turn has an unknown outcome.
     pub(crate) fn interrupt_all(&mut self, cause: &Error, ctx: &mut Context) {
         while !self.turns.is_empty() {

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::clock::{Clock, Wall};
 use super::connect::{Connected, open_another};
 use super::connecting::{Attempt, Connecting, outcome};
+use super::leaving::Leaving;
 use super::ops::OpReceiver;
 use super::socket::{Ended, Socket};
 use super::sockets::{Sockets, Wake, next_of};
@@ -54,6 +55,8 @@ pub(crate) enum Op {
     },
     /// The recording has something to tell.
     Unrecorded,
+    /// See [`super::leave`].
+    Leave(Leaving),
 }
 
 /// Where to connect, and how.
@@ -84,6 +87,8 @@ pub(crate) struct Driver<S> {
     pub(super) attempt: Option<Attempt>,
     pub(super) connecting: Connecting,
     closing: Vec<Token>,
+    /// The process ends.
+    leaving: Option<Leaving>,
     /// How many bursts were full, up to now.
     full_bursts: usize,
     /// An operation that was taken from the channel and not handled yet.
@@ -146,6 +151,7 @@ impl<S: Sink> Driver<S> {
             attempt: None,
             connecting: Connecting::default(),
             closing: Vec::new(),
+            leaving: None,
             full_bursts: 0,
             next_op: None,
             warning,
@@ -191,7 +197,11 @@ impl<S: Sink> Driver<S> {
         match happened {
             Happened::Op(op) => {
                 self.full_bursts = 0;
-                return self.handle_ops(op);
+                let goes_on = self.handle_ops(op);
+                if let Some(leaving) = self.leaving.take() {
+                    Box::pin(self.leave(leaving)).await;
+                }
+                return goes_on;
             }
             Happened::Wake(wake) => is_full = self.handle_wake(wake).await,
             Happened::Standby(event) => self.handle_standby(event).await,
@@ -239,6 +249,7 @@ impl<S: Sink> Driver<S> {
                 Op::Report { token, reply } => self.report(token, &reply),
                 Op::Connect { token } => self.connect(token),
                 Op::Unrecorded => self.tell_unrecorded(),
+                Op::Leave(leaving) => self.leaving = Some(leaving),
                 Op::Close { token } => {
                     self.closing.push(token);
                     return false;

@@ -9,6 +9,7 @@ mod connecting;
 mod driver;
 mod http;
 mod keepalive;
+mod leaving;
 #[cfg(test)]
 mod limits;
 mod ops;
@@ -23,5 +24,6 @@ mod wire;
 #[cfg(feature = "cli")]
 pub(crate) use connect::fetch;
 pub(crate) use driver::{Driver, Op};
-
+pub(crate) use leaving::enlist;
+pub use leaving::leave;
 pub(crate) use ops::{OpSender, OpTeller, channel as op_channel};

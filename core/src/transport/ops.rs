@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use super::driver::Op;
+use super::leaving::Leaving;
 use crate::room::Room;
 
 /// See the module's text. A channel would have room for 32 operations from the start, for each connection.
@@ -20,6 +21,12 @@ struct Queue {
     closed: bool,
     /// Of the driver, which waits.
     waker: Option<Waker>,
+    /// How much of what the driver took has not left, as far as it was asked for.
+    unsent: u64,
+    /// All that ever leaves has left.
+    left: bool,
+    /// The driver has ended, and whoever closed it knows how much has not left.
+    over: bool,
 }
 
 /// How much there is, and not what: commands have secrets and prompts in them, of whoever shares the connection.
@@ -46,6 +53,49 @@ impl Queue {
         self.ops.give_back();
         op
     }
+
+    /// Answers those who wait for what leaves.
+    fn leave(&mut self) {
+        self.left = true;
+        self.ops.retain(|op| !matches!(op, Op::Leave(_)));
+        self.ready = self.ready.min(self.ops.len());
+    }
+
+    /// What has not left: of what the driver took, and what it has not taken.
+    fn rest(&self) -> u64 {
+        let commands = self.ops.iter().filter(|op| matches!(op, Op::Command(_)));
+        if self.over { 0 } else { self.unsent + commands.count() as u64 }
+    }
+}
+
+/// One that neither end keeps: for who comes when the process ends.
+#[derive(Debug, Clone)]
+pub(super) struct OpTap(Weak<Mutex<Queue>>);
+
+impl OpTap {
+    /// Whether the handle or the driver is there.
+    pub(super) fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// Asks the driver to see to what has not left, behind all that it was given, and all that is held. Also when the
+    /// handle is gone; not when there is nothing to wait for.
+    pub(super) fn leave(&self, leaving: Leaving) {
+        let Some(queue) = self.0.upgrade() else { return };
+        let mut queue = lock(&queue);
+        if queue.left || queue.over {
+            return;
+        }
+        queue.ops.push_back(Op::Leave(leaving));
+        let waker = queue.release();
+        drop(queue);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// How much has not left.
+    pub(super) fn rest(&self) -> u64 {
+        self.0.upgrade().map_or(0, |queue| lock(&queue).rest())
+    }
 }
 
 /// The handle's end.
@@ -70,6 +120,10 @@ fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
 }
 
 impl OpSender {
+    pub(super) fn tap(&self) -> OpTap {
+        OpTap(Arc::downgrade(&self.0))
+    }
+
     /// Sends an operation, behind what is held. `false` when the driver has ended.
     pub(crate) fn send(&self, op: Op) -> bool {
         self.hold(op) && {
@@ -148,6 +202,24 @@ impl OpReceiver {
         let mut queue = lock(&self.0);
         queue.closed = true;
         queue.ready = queue.ops.len();
+    }
+
+    /// How much of what was taken has not left.
+    pub(crate) fn tell_unsent(&mut self, unsent: u64) {
+        lock(&self.0).unsent = unsent;
+    }
+
+    /// All that ever leaves has left: whoever waits for that is answered.
+    pub(crate) fn left(&mut self) {
+        lock(&self.0).leave();
+    }
+}
+
+impl Drop for OpReceiver {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0);
+        queue.over = true;
+        queue.leave();
     }
 }
 

@@ -122,6 +122,11 @@ impl Outbox {
         self.bytes = 0;
     }
 
+    /// How many messages the system has not taken, as far as is known.
+    pub(super) fn len(&self) -> usize {
+        self.messages.len() + self.leaving.len()
+    }
+
     /// What nobody waits for and has not left, once it is stopped.
     pub(super) fn take_unwritten(&mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.unwritten)

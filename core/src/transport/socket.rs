@@ -121,6 +121,12 @@ impl Socket {
         self.outbox.take_unwritten()
     }
 
+    /// How many messages wait to be written; one at least while one is written in part.
+    pub(super) fn waiting(&self) -> usize {
+        let blocked = usize::from(self.blocked && self.broken.is_none());
+        self.outbox.len().max(blocked)
+    }
+
     /// Nothing is written any more. What the system still has of it must not reach the server later: an input is
     /// sent again when the server is found not to have it.
     fn give_up(&mut self, ended: Ended) {

@@ -55,6 +55,16 @@ impl Sockets {
         poll_fn(|cx| self.poll(cx)).await
     }
 
+    /// The same while anything waits to be written.
+    pub(super) async fn next_while_writing(&mut self) -> Option<Wake> {
+        poll_fn(|cx| match self.poll(cx) {
+            Poll::Ready(wake) => Poll::Ready(Some(wake)),
+            Poll::Pending if self.control.waiting() == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
     /// See [`Socket::handle_all`].
     pub(super) async fn handle_all(
         &mut self,

@@ -2767,8 +2767,8 @@ class Turn(Face):
         policy or handler has not yet decided on goes to the client's handlers; if there are none,
         it waits until another input is queued behind it, and is then decided as that input's own
         would be. An input that is still waiting is sent all the same, also on the next connection,
-        or when the client is closed; ``stats.unsent`` counts those that could not be sent. A turn
-        that has ended is left as it is.
+        or when the client is closed or the program ends; ``stats.unsent`` counts those that could
+        not be sent. A turn that has ended is left as it is.
 
         Raises:
             ForkedProcess: The client was made before a fork.

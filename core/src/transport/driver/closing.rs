@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::{Driver, Op, closed, next_op, wake};
+use super::{Driver, Leaving, Op, closed, next_op, wake};
 use crate::engine::{Channel, Delivery, Engine};
 use crate::mailbox::Sink;
 use crate::state::State;
+use crate::transport::leaving::untold;
 use crate::transport::sockets::Wake;
 
 /// How long a close waits until the server has said where an input is that was told to stop: only then
@@ -59,7 +60,35 @@ impl<S: Sink> Driver<S> {
             }
             self.engine.handle_timeout(self.now());
             self.pump();
+            self.tell_unsent();
         }
+    }
+
+    /// The process ends. What was given before leaves, as far as that can be in the time: all turns and commands that are
+    /// held back, what stops turns that were given up, and what is written. In the second half of the time, pauses are over.
+    pub(super) async fn leave(&mut self, leaving: Leaving) {
+        self.pump();
+        let until = Instant::from_std(leaving.until);
+        let now = Instant::now();
+        self.go_on_while(Engine::has_left_behind, now + (until - now) / 2).await;
+        if self.engine.has_left_behind() && self.sockets.is_some() {
+            self.engine.end_all_pauses(self.now());
+            self.pump();
+            self.go_on_while(Engine::has_left_behind, until).await;
+        }
+        while let Some(sockets) = &mut self.sockets
+            && let Ok(Some(wake)) = timeout_at(until, sockets.next_while_writing()).await
+        {
+            self.handle_wake(wake).await;
+            self.pump();
+        }
+        self.tell_unsent();
+    }
+
+    /// For who asks how much has not left, when no more can be waited for.
+    fn tell_unsent(&mut self) {
+        let waiting = self.sockets.as_ref().map_or(0, |sockets| sockets.control.waiting());
+        self.ops.tell_unsent(self.engine.left_behind() + waiting as u64);
     }
 
     /// Ends everything that waits, closes the sockets cleanly, and answers the closers.
@@ -71,21 +100,35 @@ impl<S: Sink> Driver<S> {
         self.fail_all(connecting, &closed());
         // What was asked for before the close still goes out, the abort of a turn above all.
         self.pump();
+        self.tell_unsent();
         self.send_rest().await;
         self.engine.handle_connection_lost(self.now(), &closed());
         self.pump();
+        self.tell_unsent();
         if let Some(mut sockets) = self.sockets.take() {
             sockets.reopening = None;
             sockets.control.close();
             if let Some(stream) = &mut sockets.stream {
                 stream.close();
             }
+            let (ops, unsent) = (&mut self.ops, self.engine.left_behind());
             let drained = async {
+                let mut is_written = false;
                 loop {
-                    match sockets.next().await {
-                        Wake::Ended(Channel::Stream, _) => sockets.stream = None,
-                        Wake::Ended(Channel::Control, _) => return,
-                        Wake::Frame(..) | Wake::Reopened(_) => {}
+                    let wake = if is_written {
+                        Some(sockets.next().await)
+                    } else {
+                        sockets.next_while_writing().await
+                    };
+                    match wake {
+                        None => {
+                            is_written = true;
+                            ops.tell_unsent(unsent);
+                            ops.left();
+                        }
+                        Some(Wake::Ended(Channel::Stream, _)) => sockets.stream = None,
+                        Some(Wake::Ended(Channel::Control, _)) => return,
+                        Some(Wake::Frame(..) | Wake::Reopened(_)) => {}
                     }
                 }
             };
@@ -104,6 +147,7 @@ impl<S: Sink> Driver<S> {
                 }
                 Op::Report { reply, .. } => drop(reply),
                 Op::Unrecorded => {}
+                Op::Leave(leaving) => drop(leaving),
                 Op::Command(command) => {
                     if let Some(token) = command.token() {
                         self.sink.deliver(Delivery::Failed { token, error: closed() });
@@ -115,10 +159,15 @@ impl<S: Sink> Driver<S> {
         }
         // Whoever is told that it is closed finds counters that know of all.
         self.pump();
+        self.tell_unsent();
+        self.ops.left();
         if let Some(recorder) = &self.target.endpoint.recorder {
             recorder.finish(until - Instant::now()).await;
         }
         self.tell_unrecorded();
+        if self.closing.is_empty() {
+            untold(self.engine.counters().unsent);
+        }
         for token in std::mem::take(&mut self.closing) {
             self.done(token);
         }

@@ -1,18 +1,19 @@
 //! Silence and sleep, in time that a test decides on: no server is waited for.
 
 use std::sync::Mutex;
+use std::sync::mpsc::{TryRecvError, channel};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{advance, timeout};
+use tokio::time::{advance, sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::super::clock::LOOK_EVERY;
 use super::super::keepalive::RESUME_ANSWER;
-use super::super::ops::{OpSender, channel as op_channel};
+use super::super::ops::{OpSender, OpTap, channel as op_channel};
 use super::super::socket::BURST;
 use super::*;
 use crate::engine::{Correlation, Expect, Ids, Reconnect, TurnOptions};
@@ -370,4 +371,87 @@ async fn what_a_server_has_not_read_at_the_close_is_counted() {
     assert!(ops.send(Op::Command(Box::new(large))));
     assert_eq!(unsent_at_close(&ops, &mut seen, &shared).await, 1);
     drop(control);
+}
+
+/// The time that a process ends in, as its connections have it.
+const LIMIT: Duration = Duration::from_millis(200);
+
+/// Ends the process: how long that waits, and how much has not left.
+async fn leave(tap: &OpTap) -> (Duration, u64) {
+    let start = Instant::now();
+    let (answer, answers) = channel();
+    tap.leave(Leaving::new((start + LIMIT).into_std(), answer));
+    while answers.try_recv() == Err(TryRecvError::Empty) {
+        sleep(Duration::from_millis(1)).await;
+    }
+    (start.elapsed(), tap.rest())
+}
+
+const AT_ONCE: std::ops::RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(2);
+
+#[tokio::test(start_paused = true)]
+async fn a_process_with_nothing_unsent_ends_at_once() {
+    let World { ops, mut seen, control, shared, .. } = world(false).await;
+    let (time, rest) = leave(&ops.tap()).await;
+    assert!(AT_ONCE.contains(&time) && rest == 0, "{time:?}, {rest}");
+    // A server that does not answer the close is not waited for.
+    let tap = ops.tap();
+    assert!(ops.send(Op::Close { token: 9 }));
+    tokio::task::yield_now().await;
+    let (time, rest) = leave(&tap).await;
+    assert!(AT_ONCE.contains(&time) && rest == 0, "{time:?}, {rest}");
+    answering(control);
+    assert_eq!(unsent_at_close(&ops, &mut seen, &shared).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_right_before_the_end_of_the_process_leaves() {
+    for dropped in [false, true] {
+        let World { ops, mut control, seen, .. } = world(false).await;
+        let tap = ops.tap();
+        assert!(ops.hold(input()));
+        // A client may be gone before the process is.
+        let kept = (!dropped).then_some(ops);
+        let (time, rest) = leave(&tap).await;
+        assert!(AT_ONCE.contains(&time) && rest == 0, "{time:?}, {rest}");
+        let frame = control.next().await.unwrap().unwrap();
+        assert!(frame.to_text().unwrap().contains(r#""input""#), "{frame:?}");
+        drop((kept, seen));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_leave_before_the_process_ends_is_known() {
+    for dropped in [false, true] {
+        let World { ops, control, seen, .. } = world(false).await;
+        let tap = ops.tap();
+        let text = format!(r#"{{"type":"x","of":"{}"}}"#, "x".repeat(2 << 20)).into();
+        let large = Command::Send { text, runtime: None, settles: false };
+        assert!(ops.send(Op::Command(Box::new(large))));
+        let kept = (!dropped).then_some(ops);
+        // The driver closes by then.
+        sleep(Duration::from_millis(1)).await;
+        let (answer, answers) = channel();
+        tap.leave(Leaving::new((Instant::now() + LIMIT).into_std(), answer));
+        sleep(LIMIT + Duration::from_millis(2)).await;
+        assert_eq!(tap.rest(), 1);
+        // A close goes on for longer, and is not waited for.
+        let answered = answers.try_recv() == Err(TryRecvError::Disconnected);
+        assert_eq!(answered, !dropped);
+        drop((kept, seen, control));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_lost_server_at_the_end_of_the_process_is_counted() {
+    let World { ops, mut seen, control, shared, .. } = world(false).await;
+    drop(control);
+    assert!(matches!(seen.recv().await, Some(Delivery::Disconnected { .. })));
+    assert!(ops.send(input()));
+    let (time, rest) = leave(&ops.tap()).await;
+    assert!(AT_ONCE.contains(&time) && rest == 1, "{time:?}, {rest}");
+    // It is told once.
+    assert_eq!(unsent_at_close(&ops, &mut seen, &shared).await, 1);
+    while seen.recv().await.is_some() {}
+    assert_eq!(ops.tap().rest(), 0);
 }
