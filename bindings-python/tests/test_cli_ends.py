@@ -1,4 +1,4 @@
-"""The command ``letta-app``: what ends it from outside, and what its caller has closed or left empty."""
+"""The command ``letta-app``: what ends it from outside, what its caller closed or left empty."""
 
 from __future__ import annotations
 

@@ -12,7 +12,10 @@ __all__ = ["main"]
 
 
 def _open_standard_streams() -> None:
-    """Opens what the caller has closed (``>&-``): a connection or a file would get its number, and the output."""
+    """Opens what the caller has closed (``>&-``).
+
+    Else a connection or a file gets its number, and the output.
+    """
     for number in range(3):
         try:
             os.fstat(number)
