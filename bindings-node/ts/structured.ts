@@ -22,11 +22,11 @@ import {
 } from "./outputschema.js";
 import { checkedPrompt } from "./prompts.js";
 import type * as wire from "./protocol.js";
-import type { TurnResult, Usage } from "./results.js";
+import type { TurnResult } from "./results.js";
 import type { Prompt } from "./session.js";
 import type { JsonSchema } from "./toolschema.js";
 import type { AppServerExternalToolCallHandler } from "./types.js";
-import { noUsage, withBefore } from "./usage.js";
+import { withBefore } from "./usage.js";
 
 /** A prompt whose result has a certain form. Limits hold for each of its turns, of which there are two at most. */
 export interface StructuredOptions<Schema extends OutputSchema = OutputSchema>
@@ -145,12 +145,12 @@ class Structured {
 
   async #ask(first: Prompt, settings: RunTurnOptions): Promise<StructuredResult<unknown>> {
     let content = first;
-    let usage = noUsage();
+    let before: TurnResult | undefined;
     for (;;) {
       stopIfClosed(this.#conversation, this.#closed);
       const asked = this.#conversation.ask(content, settings, [this.#submission.scope]);
-      const result = withBefore(await summedUp(asked, usage), usage);
-      usage = result.usage;
+      const result = withBefore(await summedUp(asked, before), before);
+      before = result;
       const { step, prompt: repair } = this.#submission.turnEnded();
       if (step === "done") return { ...result, output: this.#output };
       if (result.status === "aborted") {
@@ -184,7 +184,10 @@ class Structured {
 }
 
 /** The outcome of a turn, whose error has what the turn before it used as well. */
-async function summedUp(asked: PromiseLike<TurnResult>, before: Usage): Promise<TurnResult> {
+async function summedUp(
+  asked: PromiseLike<TurnResult>,
+  before: TurnResult | undefined,
+): Promise<TurnResult> {
   try {
     return await asked;
   } catch (error) {

@@ -18,6 +18,7 @@ import type { Prompt } from "./session.js";
 import { rejected } from "./stacks.js";
 import { type Pick, type Readable, TurnEvents, TurnIterator } from "./turniterator.js";
 import type { UIMessageChunk } from "./uimessages.js";
+import { counted } from "./usage.js";
 
 /** How far a turn that has not ended has come. */
 export type TurnPhase =
@@ -145,8 +146,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
       left: {
         resolve: (text) => this.#counts?.(readCounted(text)),
         reject: (error) => {
-          const usage = error instanceof LettaAppError ? error.result?.usage : undefined;
-          if (usage !== undefined) this.#counts?.(usage);
+          if (error instanceof LettaAppError) this.#counts?.(counted(error.result));
         },
       },
     });

@@ -7,14 +7,13 @@ export function counted(known: TurnResult | null | undefined): Usage {
   return known ? (known.ownUsage ?? known.usage) : noUsage();
 }
 
-/** The result, with what was used before it. */
-export function withBefore(result: TurnResult, before: Usage): TurnResult {
-  const { usage, ownUsage } = result;
-  return {
-    ...result,
-    usage: sumUsage(before, usage),
-    ownUsage: ownUsage && sumUsage(before, ownUsage),
-  };
+/** The result, with what an earlier part of it has used. */
+export function withBefore(result: TurnResult, before: TurnResult | undefined): TurnResult {
+  if (!before) return result;
+  const usage = sumUsage(before.usage, result.usage);
+  const shares = before.ownUsage !== null || result.ownUsage !== null;
+  const ownUsage = shares ? sumUsage(counted(before), counted(result)) : null;
+  return { ...result, usage, ownUsage };
 }
 
 /** Nothing used yet. */

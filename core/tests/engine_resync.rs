@@ -424,7 +424,7 @@ fn what_else_a_connection_has_comes_back_too() {
     // Unanswered: the server may not have taken it.
     let start = json!({ "type": "runtime_start", "request_id": "s", "agent_id": "lost" });
     send(&mut lab, 3, &start);
-    // One of the three that watch the same file is done with it: the server is told of the first and the last.
+    // One of the three that watch the same file is done with it.
     for path in ["/a", "/b", "/b", "/b"] {
         send(&mut lab, 4, &json!({ "type": "watch_file", "path": path }));
     }
@@ -446,18 +446,44 @@ fn what_else_a_connection_has_comes_back_too() {
 }
 
 #[test]
-fn the_server_is_told_of_the_first_who_watches_a_file_and_of_the_last() {
-    let mut lab = Lab::reconnecting(RULES);
-    let watch = json!({ "type": "watch_file", "path": "/a" });
-    let leave = || Command::UnwatchFile { path: "/a".to_owned() };
-    for _ in 0..2 {
+fn who_watches_a_file_keeps_it_watched_until_the_last_has_left() {
+    // Also where nothing is restored.
+    for mut lab in [Lab::reconnecting(RULES), Lab::new()] {
+        let watch = json!({ "type": "watch_file", "path": "/a" });
+        let leave = || Command::UnwatchFile { path: "/a".to_owned() };
+        // The server may lose count of two that come at once.
         send(&mut lab, 1, &watch);
+        send(&mut lab, 1, &watch);
+        assert_eq!(lab.sent_kinds(), ["watch_file"]);
+        // It may not watch a file any more that has gone meanwhile.
+        lab.pass(2.0);
+        send(&mut lab, 1, &watch);
+        assert_eq!(lab.sent_kinds(), ["watch_file"]);
+        lab.command(leave());
+        lab.command(leave());
+        assert!(lab.sent().is_empty());
+        lab.command(leave());
+        assert_eq!(lab.sent_kinds(), ["unwatch_file", "unwatch_file"]);
+        // What nobody is known to watch.
+        lab.command(leave());
+        assert!(lab.sent().is_empty());
+        send(&mut lab, 1, &json!({ "type": "unwatch_file", "path": "/a" }));
+        assert_eq!(lab.sent_kinds(), ["unwatch_file"]);
     }
-    assert_eq!(lab.sent(), [watch]);
-    lab.command(leave());
+}
+
+#[test]
+fn nobody_watches_a_file_any_more_when_the_connection_is_gone_for_good() {
+    let mut lab = Lab::new();
+    let watch = json!({ "type": "watch_file", "path": "/a" });
+    send(&mut lab, 1, &watch);
+    lab.sent();
+    lab.lose();
+    lab.reopen();
     assert!(lab.sent().is_empty());
-    lab.command(leave());
-    assert_eq!(lab.sent_kinds(), ["unwatch_file"]);
+    send(&mut lab, 1, &watch);
+    lab.command(Command::UnwatchFile { path: "/a".to_owned() });
+    assert_eq!(lab.sent_kinds(), ["watch_file", "unwatch_file"]);
 }
 
 #[test]

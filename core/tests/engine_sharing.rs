@@ -120,6 +120,22 @@ fn one_that_is_given_up_before_anything_is_counted_takes_nothing_from_the_other(
 }
 
 #[test]
+fn what_a_shared_run_used_is_counted_once_where_the_connection_is_lost() {
+    let mut lab = merged(TurnOptions { recover_timeout: Duration::ZERO, ..TurnOptions::default() });
+    uses(&mut lab, "r1", 26);
+    lab.lose();
+    let used: Vec<_> = lab
+        .ended()
+        .into_iter()
+        .map(|(token, end)| {
+            let result = end.error().result().expect("what is known").clone();
+            (token, result.usage.total_tokens, result.own_usage.map(|own| own.total_tokens))
+        })
+        .collect();
+    assert_eq!(used, [(1, 26, None), (2, 26, Some(0))]);
+}
+
+#[test]
 fn one_that_is_aborted_leaves_the_answer_to_the_other() {
     let mut lab = merged(TurnOptions::default());
     lab.command(Command::Abort { token: 1 });

@@ -199,6 +199,8 @@ fn what_is_changed_after_the_loss_is_remembered_for_the_loss_after_that() {
         assert!(sent.iter().all(|frame| frame["type"] != "watch_file"), "{sent:?}");
         lab.lose();
     }
+    // The mode has left once, and what is remembered is not lost.
+    assert_eq!(lab.engine.counters().unsent, 0);
 }
 
 #[test]

@@ -25,7 +25,6 @@ from .results import (  # noqa: F401 - the same
     TurnMessage,
     TurnResult,
     TurnStatus,
-    Usage,
     shortened,
 )
 
@@ -135,7 +134,7 @@ class _Handing:
         return content
 
     async def _ask(self, content: Prompt, settings: TurnSettings) -> StructuredResult[Any]:
-        spent = Usage()
+        before: TurnResult | None = None
         while True:
             if self._session._closings != self._closings:  # noqa: SLF001
                 raise TurnAborted("the session was closed before a result was submitted")
@@ -145,10 +144,9 @@ class _Handing:
                 )
             except TurnError as failed:
                 if failed.result is not None:
-                    failed.result = with_before(failed.result, spent)
+                    failed.result = with_before(failed.result, before)
                 raise
-            result = with_before(result, spent)
-            spent = result.usage
+            before = result = with_before(result, before)
             step, repair = self._submission.turn_ended()
             if step == "done":
                 known = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}

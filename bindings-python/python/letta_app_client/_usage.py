@@ -19,14 +19,14 @@ def counted(known: Arrival | TurnResult | None) -> Usage:
     return known.usage if known.own_usage is None else known.own_usage
 
 
-def with_before(result: TurnResult, before: Usage) -> TurnResult:
-    """The result, with what was used before it."""
-    own = result.own_usage
-    return replace(
-        result,
-        usage=summed((before, result.usage)),
-        own_usage=None if own is None else summed((before, own)),
-    )
+def with_before(result: TurnResult, before: TurnResult | None) -> TurnResult:
+    """The result, with what an earlier part of it has used."""
+    if before is None:
+        return result
+    usage = summed((before.usage, result.usage))
+    shares = before.own_usage is not None or result.own_usage is not None
+    own = summed((counted(before), counted(result))) if shares else None
+    return replace(result, usage=usage, own_usage=own)
 
 
 def summed(usages: Iterable[Usage]) -> Usage:

@@ -37,10 +37,12 @@ impl Engine {
     }
 
     /// A command that nobody waits for was given when its connection was gone already. What it changes is remembered as
-    /// if it had left: a mode for the connection after the next one, too, and that a file is watched no more.
+    /// if it had left: a mode for the connection after the next one, too, and who watches a file.
     pub fn handle_late(&mut self, command: Command) {
         let Command::Send { text, runtime: place, settles } = command else { return };
-        if !self.resync.sent(&text, self.requests.len()) {
+        self.resync.sent(&text, self.requests.len());
+        let will_reconnect = self.link.is_open() || self.link.will_reconnect();
+        if place.is_none() && will_reconnect && self.note_watch(&text).is_some() {
             return;
         }
         self.handle_unsent(Outgoing::new(text, None, || Unawaited { place, settles }));

@@ -20,6 +20,7 @@ impl Engine {
             for ((agent, conversation), busy) in self.resync.begin(&mut self.ctx) {
                 self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
             }
+            self.watch_again();
             self.hand_on_carried();
             self.runtimes.all().for_each(|runtime| runtime.release(&mut self.ctx));
             self.reconnected();
@@ -38,6 +39,7 @@ impl Engine {
         self.ctx.now = now;
         self.link.failed(now, error);
         if !self.link.will_reconnect() {
+            self.watching.lost(false);
             self.drop_carried();
             self.give_up_cuts(error);
         }
@@ -59,6 +61,7 @@ impl Engine {
             self.link.worked();
         }
         self.link.lost(now, error, heard);
+        self.watching.lost(self.link.will_reconnect());
         let error = &error.clone().with_will_reconnect(self.link.will_reconnect());
         let busy = self.runtimes.iter().filter(|runtime| runtime.joined && runtime.at_work(now));
         self.resync.lost(busy.map(|r| (r.agent_id.clone(), r.conversation_id.clone())));

@@ -1,7 +1,7 @@
 //! What a client has had on its connection and the server forgets with it: runtimes started or
-//! subscribed to, their external tools, watched files (PROTOCOL.md sections 7, 14 and 16).
+//! subscribed to, and their external tools (PROTOCOL.md sections 7, 14 and 16).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::json;
 
@@ -88,8 +88,6 @@ pub(crate) struct Memory {
     clock: u64,
     /// Commands that count once the server has taken them, by `request_id`, and their order.
     unanswered: HashMap<String, (u64, RawObject)>,
-    /// Watched files, and by how many: the server counts them for each connection.
-    watched: BTreeMap<String, usize>,
 }
 
 impl Memory {
@@ -161,10 +159,9 @@ impl Memory {
         }
     }
 
-    /// The client sends a command, while so many requests wait. Says whether the server needs it: of several who watch a
-    /// file it is told once.
-    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) -> bool {
-        let Ok(envelope) = Envelope::read(text) else { return true };
+    /// The client sends a command, while so many requests wait.
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
+        let Ok(envelope) = Envelope::read(text) else { return };
         let place = envelope.runtime.as_ref().map(place_of);
         match (&*envelope.kind, envelope.request_id.as_deref(), place) {
             ("runtime_start" | TOOLS, Some(id), _) => {
@@ -176,29 +173,8 @@ impl Memory {
             }
             ("sync", _, Some(place)) => self.entry(place).sync = RawObject::parse(text).ok(),
             ("change_device_state", _, Some(place)) => self.changed(place, text),
-            ("watch_file", ..) => {
-                if let Some(path) = path_of(text) {
-                    let watchers = self.watched.entry(path).or_default();
-                    *watchers += 1;
-                    return *watchers == 1;
-                }
-            }
-            ("unwatch_file", ..) => return self.unwatched(path_of(text)),
             _ => {}
         }
-        true
-    }
-
-    /// One of those who watch a file does so no more. Says whether nobody else does.
-    fn unwatched(&mut self, path: Option<String>) -> bool {
-        let Some(path) = path else { return true };
-        let Some(watchers) = self.watched.get_mut(&path) else { return true };
-        *watchers -= 1;
-        if *watchers > 0 {
-            return false;
-        }
-        self.watched.remove(&path);
-        true
     }
 
     /// An answer may come long after the limit of its request, but a server that is silent may never send one: of those
@@ -313,13 +289,12 @@ impl Memory {
             let command = tools.and_then(|(tools, place)| tools_update(place, tools));
             lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
         }
-        lost.extend(self.watches());
         lost
     }
 
     /// The commands for what another connection that is subscribed already does not have, in order: the
     /// external tools, by a command for them alone where the server knows it; how each runtime stands, and
-    /// its open questions; watched files.
+    /// its open questions.
     pub(crate) fn moved(&self, update: bool) -> Vec<Lost> {
         let mut moved = Vec::new();
         for place in self.places() {
@@ -340,16 +315,7 @@ impl Memory {
                 moved.push(Lost { place: Some(place.clone()), kind, command });
             }
         }
-        moved.extend(self.watches());
         moved
-    }
-
-    fn watches(&self) -> impl Iterator<Item = Lost> {
-        self.watched.keys().filter_map(|path| {
-            let command = json!({ "type": "watch_file", "path": path }).to_string();
-            let command = RawObject::parse(&command).ok()?;
-            Some(Lost { place: None, kind: "watch_file", command })
-        })
     }
 }
 
@@ -390,8 +356,4 @@ pub(super) fn scope_of(place: &Place) -> serde_json::Value {
 
 pub(super) fn place_of(scope: &Scope<'_>) -> Place {
     (scope.agent_id.as_ref().to_owned(), scope.conversation_id.as_ref().to_owned())
-}
-
-fn path_of(text: &Text) -> Option<String> {
-    RawObject::parse(text).ok()?.get_str("path")
 }

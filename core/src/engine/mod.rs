@@ -52,6 +52,7 @@ mod tools;
 mod turn;
 mod unspoken;
 mod waiting;
+mod watching;
 mod words;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -117,9 +118,8 @@ pub use tools::ToolLimits;
 use turn::Cause;
 pub(crate) use turn::above_zero;
 pub use turn::{Approvals, TurnOptions};
+use watching::Watching;
 pub use words::{allowed_by_no_rule, approver_failed, denied_by_rule};
-
-use serde_json::json;
 
 use crate::error::{Error, ErrorKind};
 use crate::protocol::Text;
@@ -156,6 +156,7 @@ pub struct Engine {
     frames_before: u64,
     link: Link,
     resync: Resync,
+    watching: Watching,
     recovery: Recovery,
     /// `None` where none was asked for.
     standby: Option<Box<Standby>>,
@@ -205,6 +206,7 @@ impl Engine {
             frames_before: 0,
             link: Link::default(),
             resync: Resync::default(),
+            watching: Watching::default(),
             recovery: Recovery::default(),
             standby: None,
             carried: Carried::default(),
@@ -402,16 +404,7 @@ impl Engine {
                 }
             }
             Command::HoldRuntime { runtime, held } => self.resync.hold(&runtime, held),
-            Command::UnwatchFile { path } => {
-                let id = self.ctx.ids.next("unwatch-file");
-                let command = json!({ "type": "unwatch_file", "request_id": id, "path": path });
-                let command = Text::from(command.to_string());
-                if self.link.is_open() {
-                    self.submit(command, None, false, None);
-                } else {
-                    self.resync.sent(&command, self.requests.len());
-                }
-            }
+            Command::UnwatchFile { path } => self.unwatch(&path),
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {
                 self.tools.answer(&request_id, answer, &mut self.ctx);
@@ -465,11 +458,11 @@ impl Engine {
         if let Some((agent, conversation)) = &runtime {
             self.join(agent, conversation);
         }
-        let is_needed = self.resync.sent(&text, self.requests.len());
-        if !is_needed && call.is_none() {
-            return;
-        }
+        self.resync.sent(&text, self.requests.len());
         let Some((agent, conversation)) = runtime else {
+            if call.is_none() && self.note_watch(&text) == Some(false) {
+                return;
+            }
             let known = || Unawaited { place: None, settles };
             self.ctx.transmit.push_back(Outgoing::new(text, call, known));
             return;

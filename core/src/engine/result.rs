@@ -323,13 +323,16 @@ impl TurnResult {
         }
     }
 
-    /// The same, with what was used before.
-    pub(crate) fn with_before(mut self, before: &Usage) -> Self {
-        for usage in std::iter::once(&mut self.usage).chain(&mut self.own_usage) {
-            let mut sum = *before;
-            sum.merge(usage);
-            *usage = sum;
-        }
+    /// The same, with what an earlier part of it has used.
+    pub(crate) fn with_before(mut self, before: &Self) -> Self {
+        let sum = |one: &Usage, other: &Usage| {
+            let mut sum = *one;
+            sum.merge(other);
+            sum
+        };
+        let own = sum(before.counted(), self.counted());
+        self.usage = sum(&before.usage, &self.usage);
+        self.own_usage = Some(own).filter(|own| *own != self.usage);
         self
     }
 

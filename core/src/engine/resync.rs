@@ -73,8 +73,10 @@ impl Resync {
     }
 
     /// See [`Memory::sent`].
-    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) -> bool {
-        self.memory.as_mut().is_none_or(|memory| memory.sent(text, waiting))
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
+        if let Some(memory) = &mut self.memory {
+            memory.sent(text, waiting);
+        }
     }
 
     /// See [`Memory::heard`].

@@ -268,7 +268,8 @@ impl Runtime {
         // Its own handler is not asked any more.
         self.approver_gone(turn.token, ctx);
         turn.announced = turn.announced.min(turn.runs.len());
-        let partial = self.result_of(&turn, &End::default(), ctx.now);
+        let mut partial = self.result_of(&turn, &End::default(), ctx.now);
+        self.count(&turn, &mut partial);
         let end = self.final_stop(&turn);
         (turn, partial, end)
     }
@@ -305,6 +306,14 @@ impl Runtime {
         result
     }
 
+    /// Says what a turn has used by itself, where the server has answered others together with it.
+    fn count(&mut self, turn: &Turn, result: &mut TurnResult) {
+        if !turn.merged.is_empty() {
+            let own = self.runs.count(&turn.runs);
+            result.own_usage = Some(own).filter(|own| *own != result.usage);
+        }
+    }
+
     /// Takes an ended turn out, with what is known of it.
     fn take_turn(
         &mut self,
@@ -322,10 +331,7 @@ impl Runtime {
         self.approver_gone(turn.token, ctx);
         let mut result = self.result_of(&turn, end, ctx.now);
         result.status = Some(status);
-        if !turn.merged.is_empty() {
-            let own = self.runs.count(&turn.runs);
-            result.own_usage = Some(own).filter(|own| *own != result.usage);
-        }
+        self.count(&turn, &mut result);
         self.end_runs(&turn);
         (turn, result)
     }

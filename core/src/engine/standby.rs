@@ -267,6 +267,8 @@ impl Engine {
         for ((agent, conversation), busy) in self.resync.switch(update, &mut self.ctx) {
             self.runtimes.join(&agent, &conversation).restore(busy, &mut self.ctx);
         }
+        self.watching.lost(true);
+        self.watch_again();
         self.hand_on_carried();
         for runtime in self.runtimes.all() {
             runtime.repeat_stops(&mut self.ctx);

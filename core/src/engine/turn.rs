@@ -402,7 +402,7 @@ impl Turn {
     /// goes on does not count where nobody has read what it said in between.
     pub(crate) fn without_gap(&self, result: TurnResult) -> TurnResult {
         let Some(cut) = &self.resumed else { return result };
-        let result = result.with_before(&cut.partial.usage);
+        let result = result.with_before(&cut.partial);
         let TurnResult { text, runs, tool_calls, messages, .. } = cut.partial.clone();
         TurnResult { text, runs, tool_calls, messages, ..result }
     }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{Prompt, Session, groups};
-use crate::engine::{NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus, Usage};
+use crate::engine::{NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus};
 use crate::error::{Error, ErrorKind};
 use crate::tool::{ToolCallRequest, ToolCalls};
 use crate::turn::Turn;
@@ -132,7 +132,7 @@ impl Session {
         // Dropped before the lane: whoever comes next registers the tool anew.
         let mut offer = Offer::new(self)?;
         offer.register(&submission).await?;
-        let (mut output, mut before) = (None, Usage::default());
+        let (mut output, mut before) = (None, TurnResult::default());
         loop {
             go_on()?;
             let turn = self.sent(Prompt(content), options.clone(), &[submission.scope()])?;
@@ -148,13 +148,13 @@ impl Session {
                 return Err(Error::new(ErrorKind::TurnAborted, message).with_result(result));
             }
             let NextStep::Repair(repair) = step else { return Err(submission.error(result)) };
-            (content, before) = (repair.into(), result.usage);
+            (content, before) = (repair.into(), result);
         }
     }
 }
 
 /// The outcome of a turn, with what the turn before has used.
-fn summed(outcome: Result<TurnResult, Error>, before: &Usage) -> Result<TurnResult, Error> {
+fn summed(outcome: Result<TurnResult, Error>, before: &TurnResult) -> Result<TurnResult, Error> {
     outcome.map(|result| result.with_before(before)).map_err(|error| {
         match error.result().cloned() {
             Some(result) => error.with_result(result.with_before(before)),

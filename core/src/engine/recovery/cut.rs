@@ -30,8 +30,10 @@ pub(crate) struct Cut {
     pub(crate) input: Text,
     /// Nobody waits for it any more.
     pub(crate) let_go: bool,
-    /// Whether it was sent at all.
+    /// Whether it was sent on the connection that was lost.
     pub(crate) sent: bool,
+    /// Whether it was sent at all.
+    pub(crate) was_sent: bool,
     /// The server was seen to take it, so it is not still on its way.
     pub(crate) taken: bool,
     /// When it was sent for the first time.
@@ -62,6 +64,7 @@ impl Cut {
             token: turn.token,
             request_id,
             sent: turn.phase != Phase::Held,
+            was_sent: turn.phase != Phase::Held || turn.first_sent.is_some(),
             taken: turn.acked || matches!(turn.phase, Phase::Queued | Phase::Ours),
             since: turn.since(),
             let_go: turn.is_let_go(),
@@ -180,7 +183,7 @@ impl Cut {
 
     /// The turn, as one that is to be sent, or that goes on.
     pub(crate) fn into_turn(self, delivery: InputDelivery, now: Duration) -> Turn {
-        let first_sent = self.sent.then_some(self.since);
+        let first_sent = self.was_sent.then_some(self.since);
         let mut turn = Turn::new(self.token, self.client_ids, self.options, self.input, now);
         turn.first_sent = first_sent;
         if self.let_go {
@@ -219,7 +222,7 @@ impl Cut {
         ctx: &mut Context,
     ) {
         let lost = self.error.message();
-        let error = if self.sent {
+        let error = if self.was_sent {
             let message = format!("the connection ended during the turn ({lost}), {why}");
             Error::new(ErrorKind::TurnInterrupted, message).with_hint(hint)
         } else {

@@ -330,8 +330,9 @@ impl Engine {
         for (place, mut cut, end, rest) in std::mem::take(&mut self.ctx.resumed) {
             cut.end = Some(end);
             cut.see_tools(&rest.tool_calls);
-            cut.partial.usage.merge(&rest.usage);
             cut.partial.retries += rest.retries;
+            let rest = rest.with_before(&cut.partial);
+            (cut.partial.usage, cut.partial.own_usage) = (rest.usage, rest.own_usage);
             cut.partial.merged_with = rest.merged_with;
             let now = self.ctx.now;
             self.recovery.add(&place, *cut, now);
