@@ -75,9 +75,24 @@ def test_lists_are_as_long_as_rows_may_be(monkeypatch: pytest.MonkeyPatch) -> No
         assert to_result(ask(asked, limit=limit)) == {"content": [{"type": "text", "text": text}]}
     note = "… 30 in all; only the first 2 are shown"
     assert ask("df.a.unique()", limit=2) == ask("df.index", limit=2) == [0, 1, note]
+    assert ask("[1, 2, 3]", limit=2) == [1, 2, "… 3 in all; only the first 2 are shown"]
+    parts = [part["text"] for part in to_result(ask("[df.a, 1, df]", limit=2))["content"]]
+    assert parts == ["a\n0\n1\n", "1", "… 3 in all; only the first 2 are shown"]
+
+
+def test_what_is_missing_has_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    _queries(monkeypatch, {"df": pd.DataFrame({"a": pd.array([None], dtype="Int64")})})
+    answer = to_result(_query.dataframe_query("df.a.max()"))
+    assert answer == {"content": [{"type": "text", "text": "<NA>"}]}
+
+
+_NO_VALUE = (
+    "the expression has no value that can be shown: a value of type {} cannot be written as JSON"
+)
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("limit", [1, 20])
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -85,13 +100,22 @@ def test_lists_are_as_long_as_rows_may_be(monkeypatch: pytest.MonkeyPatch) -> No
         ("df['nothing']", "KeyError: 'nothing'"),
         ("df.to_csv('x')", "not allowed here: df.to_csv(…)"),
         ("df.a +", "neither SQL nor an expression: invalid syntax"),
+        ("df.groupby('a')", _NO_VALUE.format("DataFrameGroupBy")),
+        ("df.groupby('a')['a']", _NO_VALUE.format("SeriesGroupBy")),
+        ("[df, df.groupby('a')]", _NO_VALUE.format("DataFrameGroupBy")),
     ],
 )
 async def test_a_mistake_is_told_to_the_model_and_not_to_the_log(
-    asked: str, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    asked: str,
+    words: str,
+    limit: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    _queries(monkeypatch, {"df": pd.DataFrame({"a": [1]})})
-    assert await complaint_of(_query.dataframe_query, {"sql_or_expr": asked}) == words
+    # With more groups than rows may be shown, and with fewer.
+    _queries(monkeypatch, {"df": pd.DataFrame({"a": [1, 2]})})
+    given = {"sql_or_expr": asked, "limit": limit}
+    assert await complaint_of(_query.dataframe_query, given) == words
     assert caplog.records == []
 
 

@@ -117,6 +117,28 @@ async def test_values_of_pandas() -> None:
         assert await text_of(tool(lambda value=output: value, name="function")) == text
 
 
+async def test_dates_and_durations_of_numpy_are_texts_in_every_unit() -> None:
+    np = pytest.importorskip("numpy")
+    dates = ["2026-01-01", "NaT"]
+    for output, text in (
+        (np.array(dates, "M8[ns]"), '["2026-01-01T00:00:00",null]'),
+        (np.array([dates], "M8[us]"), '[["2026-01-01T00:00:00",null]]'),
+        (np.array(dates, "M8[D]"), '["2026-01-01",null]'),
+        (np.array([], "M8[ns]"), "[]"),
+        (np.datetime64("2026-01-01T01:02:03.5", "ns"), "2026-01-01T01:02:03.500000"),
+        (np.array("2026-01-01", "M8[ns]"), "2026-01-01T00:00:00"),
+        ({np.datetime64("2026-01-01", "ns"): 1}, '{"2026-01-01T00:00:00":1}'),
+        (np.array([90_000_000_000, "NaT"], "m8[ns]"), '["0:01:30",null]'),
+        (np.timedelta64(2, "h"), "2:00:00"),
+        # What Python's own types do not have is rounded nowhere.
+        (np.timedelta64(5, "ns"), "5 nanoseconds"),
+        (np.datetime64(5, "ns"), "1970-01-01T00:00:00.000000005"),
+        (np.timedelta64(5, "Y"), "5 years"),
+        (np.datetime64("20000-01-01"), "20000-01-01"),
+    ):
+        assert await text_of(tool(lambda value=output: value, name="function")) == text
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [

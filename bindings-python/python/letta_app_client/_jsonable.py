@@ -17,12 +17,14 @@ from typing import Any
 __all__ = ["is_missing", "jsonable", "loaded_class"]
 
 _TEXTS = (("pandas", "Period"), ("pandas", "Interval"))
+_NUMPY = (("numpy", "ndarray"), ("numpy", "generic"))
 _LISTS = (
-    ("numpy", "ndarray"),
-    ("numpy", "generic"),
     ("pandas", "Index"),
     ("pandas.api.extensions", "ExtensionArray"),
 )
+
+_FINER = ("ns]", "ps]", "fs]", "as]")
+"""Units of dates and durations of numpy that those of Python do not have."""
 
 
 def jsonable(value: Any) -> Any:
@@ -32,6 +34,8 @@ def jsonable(value: Any) -> Any:
     ISO texts, durations, and periods and intervals of pandas, the text that ``str`` makes of them,
     bytes base64, sets, ranges and views of mappings arrays, arrays and numbers of numpy, and arrays
     and indexes of pandas, lists and plain numbers; what pandas knows to be missing is ``None``.
+    Dates and durations of numpy are texts in every unit; those that Python's own types cannot hold
+    are written as numpy does (``5 nanoseconds``).
 
     Raises:
         TypeError: There is no such value for it; the message names its type.
@@ -84,9 +88,21 @@ def _single(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, loaded_class("pydantic", "BaseModel")):
         return value.model_dump(mode="json")
-    if isinstance(value, _several(_LISTS)):
-        return jsonable(value.tolist())
+    if isinstance(value, _several(_NUMPY + _LISTS)):
+        timed = isinstance(value, _several(_NUMPY)) and value.dtype.kind in "mM"
+        return _times(value) if timed else jsonable(value.tolist())
     raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
+
+
+def _times(value: Any) -> Any:
+    """Dates and durations of numpy; ``tolist`` makes bare numbers of what Python has not."""
+    if value.ndim:
+        return [_times(one) for one in value]
+    plain = value.item()
+    if isinstance(plain, int) and value.dtype.str.endswith(_FINER):
+        rounded = value.astype(f"{value.dtype.kind}8[us]")
+        plain = rounded.item() if rounded == value else plain
+    return str(value) if isinstance(plain, int) else jsonable(plain)
 
 
 def _several(classes: tuple[tuple[str, str], ...]) -> tuple[Any, ...]:

@@ -58,14 +58,29 @@ def dataframe_query(
     if _SQL.match(sql_or_expr):
         return _selected(sql_or_expr, frames, limit, ctx)
     value = _expression.value(sql_or_expr, frames)
-    return value.head(limit) if is_frame(value) else _beginning(value, limit)
+    if isinstance(value, (list, tuple)) and any(is_frame(item) for item in value):
+        # Each item is a part of the answer.
+        return _cut([_shown(item, limit) for item in value], limit)
+    return _shown(value, limit)
 
 
-def _beginning(value: Any, limit: int) -> Any:
-    """An index or an array may have as many values as the frame has rows."""
-    if getattr(value, "ndim", 0) == 0 or len(value) <= limit:
-        return value
-    return [*jsonable(value[:limit]), f"… {len(value)} in all; only the first {limit} are shown"]
+def _shown(value: Any, limit: int) -> Any:
+    """An index, an array or a list may have as many values as the frame has rows."""
+    if is_frame(value):
+        return value.head(limit)
+    try:
+        plain = jsonable(value)
+    except TypeError as error:
+        # Such as groups of which nothing was asked.
+        raise Refusal(f"the expression has no value that can be shown: {error}") from None
+    # As it is, since what is missing has a name there.
+    return _cut(plain, limit) if isinstance(plain, list) else value
+
+
+def _cut(items: list[Any], limit: int) -> list[Any]:
+    if len(items) <= limit:
+        return items
+    return [*items[:limit], f"… {len(items)} in all; only the first {limit} are shown"]
 
 
 def _selected(sql: str, frames: dict[str, Any], limit: int, ctx: ToolContext | None) -> Any:
