@@ -310,22 +310,52 @@ describe("handlers of the client", () => {
     expect(await asked).toBe("Bash");
   });
 
-  it("answer what they were asked when they are removed", async () => {
-    const { client, runtime } = await prepared(turns);
-    const asked: string[] = [];
-    client.onApprovalRequest(() => {
-      asked.push("others");
-      return deny("not by me");
+  it.each(["the handler", "others"])("pass their question on when %s removes them", async (by) => {
+    const { mock, client, runtime } = await prepared(turns);
+    client.onApprovalRequest(() => allow());
+    let off = () => {};
+    const reasons: unknown[] = [];
+    const asked = new Promise<void>((resolve) => {
+      off = client.onApprovalRequest((_, { signal }) => {
+        resolve();
+        if (by === "the handler") off();
+        return new Promise((_, reject) => {
+          signal.addEventListener("abort", () => {
+            reasons.push(signal.reason);
+            reject(signal.reason);
+          });
+        });
+      });
     });
-    const off = client.onApprovalRequest(async () => {
+    const turn = client.sendTurn({ runtime, payload: say("?") });
+    await asked;
+    if (by === "others") off();
+    expect((await turn).toolCalls).toMatchObject([{ status: "success" }]);
+    expect(reasons).toEqual([expect.any(AbortError)]);
+    expect(answers(mock)).toMatchObject([{ decision: { behavior: "allow" } }]);
+    expect(client.stats.handlerErrors).toBe(0);
+  });
+
+  it("say nothing that counts once they are removed", async () => {
+    const { mock, client, runtime } = await prepared(turns);
+    client.onApprovalRequest(() => allow());
+    const off = client.onApprovalRequest(() => {
       off();
-      asked.push("once");
-      return allow();
+      return deny("it has gone");
     });
-    const run = () => client.runTurn({ runtime, payload: say("?") });
-    expect((await run()).toolCalls).toMatchObject([{ status: "success" }]);
-    expect((await run()).toolCalls).toMatchObject([{ status: "error" }]);
-    expect(asked).toEqual(["once", "others"]);
+    const result = await client.runTurn({ runtime, payload: say("?") });
+    expect(result.toolCalls).toMatchObject([{ status: "success" }]);
+    expect(answers(mock)).toMatchObject([{ decision: { behavior: "allow" } }]);
+  });
+
+  it("leave a question to what the turn does without one when the only one is removed", async () => {
+    const { client, runtime } = await prepared(turns);
+    const off = client.onApprovalRequest(() => {
+      off();
+      return new Promise(() => {});
+    });
+    const result = await client.runTurn({ runtime, payload: say("?") });
+    expect(result.status).toBe("requires_approval");
   });
 
   it("leave to others what they have not heard of when they are removed", async () => {

@@ -26,11 +26,12 @@ interface Engine {
   returnApproval(ask: number): void;
 }
 
-/** A handler, where it runs, and what it is called in reports. */
+/** A handler, where it runs, what it is called in reports, and the questions it has and has not answered. */
 interface Approver {
   handler: ApprovalHandler;
   context: Context;
   event: "onApproval" | "onApprovalRequest";
+  open: Set<number>;
 }
 
 /** All that `onApprovalRequest` takes besides the handler. */
@@ -73,9 +74,13 @@ export class Approvers {
     this.#engine.handleApprovals(token, agent, conversation, true);
     this.#changed();
     return () => {
-      if (!this.#remove(token)) return;
+      const approver = this.#approvers?.get(token);
+      if (!approver) return;
+      this.forget(token);
       this.#registered -= 1;
       this.#engine.handleApprovals(token, agent, conversation, false);
+      // The engine asks others, and tells that these calls are over.
+      for (const ask of approver.open) this.#engine.returnApproval(ask);
       this.#changed();
     };
   }
@@ -88,22 +93,18 @@ export class Approvers {
   /** Whoever registers it is whom it decides for: it runs there. */
   #register(token: number, handler: ApprovalHandler, event: Approver["event"]): void {
     this.#approvers ??= new Map();
-    this.#approvers.set(token, { handler, event, context: new Context() });
+    this.#approvers.set(token, { handler, event, context: new Context(), open: new Set() });
   }
 
   /** That turn is not followed any more. */
   forget(token: number): void {
-    this.#remove(token);
+    this.#approvers?.get(token)?.context.end();
+    this.#approvers?.delete(token);
   }
 
   /** The client is closed. */
   end(): void {
     for (const { context } of this.#approvers?.values() ?? []) context.end();
-  }
-
-  #remove(token: number): boolean {
-    this.#approvers?.get(token)?.context.end();
-    return this.#approvers?.delete(token) === true;
   }
 
   /** A handler is asked; `parse` makes the frame. One that is gone was asked too late: others are asked. */
@@ -114,10 +115,11 @@ export class Approvers {
       this.#engine.returnApproval(question.ask);
       return;
     }
-    const { handler, event, context } = approver;
+    const { handler, event, context, open } = approver;
+    open.add(question.ask);
     const request = new ApprovalRequest(parse(question.text));
     const decide = (options: HandlerOptions) => context.run(() => handler(request, options));
-    void this.#running.run(question.ask, decide, {
+    const run = this.#running.run(question.ask, decide, {
       returned: (value) => {
         const decision = decisionText(checkedDecision(value));
         this.#engine.answerApproval(question.ask, decision);
@@ -128,11 +130,13 @@ export class Approvers {
         this.#engine.failApproval(question.ask, approverFailed(describe(error)));
       },
     });
+    void run.then(() => open.delete(question.ask));
   }
 
   /** An answer is not needed any more, or did not count, as a delivery tells it. */
   over(text: string): void {
     const { ask, refused } = JSON.parse(text) as { ask: number; refused: string | null };
+    for (const { open } of this.#approvers?.values() ?? []) open.delete(ask);
     if (refused === null) {
       this.#running.over(ask, "the permission is no longer needed");
     } else {

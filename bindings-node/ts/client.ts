@@ -351,8 +351,8 @@ export class AppServerClient extends DocumentedClient {
    * `signal`, which is aborted when the decision is no longer needed. A handler that throws, or returns no
    * decision, denies with a reason, and is reported and counted as in `onMessage`. An answer that did not
    * count, for example because somebody else was first, is reported as a process warning of type
-   * `AppClientApprovalWarning`. Returns a function that removes the handler; what it was asked before it may
-   * still answer, other handlers are asked from then on.
+   * `AppClientApprovalWarning`. Returns a function that removes the handler; questions that it has not answered
+   * then go to others.
    */
   onApprovalRequest(
     handler: ApprovalHandler,

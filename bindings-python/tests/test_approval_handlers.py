@@ -396,24 +396,72 @@ async def test_the_nearest_handler_is_asked(client: AppServerClient) -> None:
     assert asked == ["this", "all", "turn"]
 
 
-async def test_a_handler_that_is_removed_answers_what_it_was_asked(client: AppServerClient) -> None:
-    asked: list[str] = []
+@pytest.mark.parametrize("by", ["the handler", "others"])
+async def test_removing_a_handler_passes_its_question_on(
+    asking: MockServer, client: AppServerClient, by: str
+) -> None:
+    asked, cancelled = anyio.Event(), anyio.Event()
 
-    async def once(_: ApprovalRequest) -> Decision:
+    async def first(request: ApprovalRequest) -> Decision:
+        asked.set()
+        if by == "the handler":
+            off()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            assert request.cancelled.is_set()
+            cancelled.set()
+        return deny("never")
+
+    client.on_approval_request(lambda _: allow())
+    off = client.on_approval_request(first)
+    turn = client.send_turn(runtime=await start(client), payload=message(), approvals="pause")
+    await asked.wait()
+    if by == "others":
         off()
-        asked.append("once")
-        return allow()
+    result = await turn
+    await cancelled.wait()
+    assert result.tool_calls[0].output == "a.py"
+    assert [answer["behavior"] for answer in answers(asking)] == ["allow"]
+    assert client.stats.handler_errors == 0
 
-    def others(_: ApprovalRequest) -> Decision:
-        asked.append("others")
-        return deny("not by me")
 
-    client.on_approval_request(others)
-    off = client.on_approval_request(once)
-    first = await run(client, "pause")
-    assert first.tool_calls[0].output == "a.py"
-    await run(client, "pause")
-    assert asked == ["once", "others"]
+async def test_what_a_thread_answers_after_its_handler_is_removed_does_not_count(
+    asking: MockServer, client: AppServerClient
+) -> None:
+    def first(_: ApprovalRequest) -> Decision:
+        off()
+        return deny("it has gone")
+
+    client.on_approval_request(lambda _: allow())
+    off = client.on_approval_request(first)
+    result = await run(client, "pause")
+    assert result.tool_calls[0].output == "a.py"
+    assert [answer["behavior"] for answer in answers(asking)] == ["allow"]
+
+
+async def test_a_question_whose_only_handler_is_removed_is_decided_as_without_one(
+    client: AppServerClient,
+) -> None:
+    async def only(_: ApprovalRequest) -> Decision:
+        off()
+        await anyio.sleep_forever()
+        return deny("never")
+
+    off = client.on_approval_request(only)
+    assert (await run(client, "pause")).status == "requires_approval"
+
+
+async def test_a_handler_that_has_answered_holds_no_question(
+    asking: MockServer, client: AppServerClient
+) -> None:
+    off = client.on_approval_request(lambda _: allow())
+    runtime = await start(client)
+    await client.run_turn(runtime=runtime, payload=message())
+    (approver,) = client._approvals._handlers.values()
+    assert approver.open == set()
+    off()
+    assert len(answers(asking)) == 1
 
 
 async def test_a_handler_that_is_removed_before_it_hears_of_a_question_leaves_it_to_others(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from . import _native
 from ._bridge import Bridge
@@ -38,6 +38,14 @@ def chosen(approvals: object) -> tuple[str, Any]:
     raise InvalidOption(f"approvals: expected {names} or a function, got {approvals!r}")
 
 
+class _Approver(NamedTuple):
+    """A handler, the context it runs in, and the questions it has and has not answered."""
+
+    handler: ApprovalHandler
+    context: contextvars.Context
+    open: set[int]
+
+
 class _ApprovalJob(Job):
     what = "the approval handler"
 
@@ -47,16 +55,17 @@ class _ApprovalJob(Job):
         ask: int,
         *,
         loop: Loop,
-        handler: ApprovalHandler,
+        approver: _Approver,
         request: ApprovalRequest,
-        context: contextvars.Context,
     ) -> None:
-        super().__init__(loop, handler, request, context)
+        super().__init__(loop, approver.handler, request, approver.context)
         self._native = native
         self._ask = ask
+        self._open = approver.open
         self._request = request
 
     def cancel(self) -> None:
+        self._open.discard(self._ask)
         # First: who is cancelled may ask why.
         self._request.cancelled.set()
         super().cancel()
@@ -82,6 +91,8 @@ class _ApprovalJob(Job):
 
     def send(self, answer: str | None, error: str | None) -> None:
         self._native.answer_approval(self._ask, answer, error)
+        # Only now: removed in between, the handler returns what is answered, which changes nothing.
+        self._open.discard(self._ask)
 
 
 class Approvals:
@@ -90,7 +101,7 @@ class Approvals:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._native: _native.Connection = bridge.native
-        self._handlers: dict[int, tuple[ApprovalHandler, contextvars.Context]] = {}
+        self._handlers: dict[int, _Approver] = {}
         self._jobs = Jobs()
 
     @property
@@ -101,7 +112,7 @@ class Approvals:
     def take(self, token: int, handler: ApprovalHandler | None) -> None:
         """Lets a handler, where there is one, be asked under a token."""
         if handler is not None:
-            self._handlers[token] = (handler, contextvars.copy_context())
+            self._handlers[token] = _Approver(handler, contextvars.copy_context(), set())
             self._bridge.attend()
 
     def forget(self, token: int) -> None:
@@ -121,27 +132,26 @@ class Approvals:
         self.take(token, handler)
 
         def remove() -> None:
-            if token in self._handlers:
-                self.forget(token)
+            approver = self._handlers.pop(token, None)
+            if approver is not None:
                 self._native.handle_approvals(token, None, False)
+                # The engine asks others, and tells that these calls are over.
+                for ask in tuple(approver.open):
+                    self._native.return_approval(ask)
 
         return remove
 
     def ask(self, token: int, ask: int, text: str) -> None:
         """Asks the handler of a token."""
-        entry, loop = self._handlers.get(token), self._bridge.loop
-        if entry is None:
+        approver, loop = self._handlers.get(token), self._bridge.loop
+        if approver is not None:
+            approver.open.add(ask)
+        # Looked up again: a thread that removes it now may not have seen this one.
+        if approver is None or token not in self._handlers:
             self._native.return_approval(ask)
         elif loop is not None:
-            handler, context = entry
-            job = _ApprovalJob(
-                self._native,
-                ask,
-                loop=loop,
-                handler=handler,
-                request=ApprovalRequest(text),
-                context=context,
-            )
+            request = ApprovalRequest(text)
+            job = _ApprovalJob(self._native, ask, loop=loop, approver=approver, request=request)
             self._jobs.start(ask, job)
 
     def over(self, ask: int, refused: str | None) -> None:

@@ -109,7 +109,7 @@ class Flight:
     def take(self, delivery: Delivery) -> bool:
         """Takes what came for the turn and says whether more may come."""
         kind = delivery[0]
-        more = kind == "turn_ready"
+        more: bool = kind == "turn_ready"
         if more:
             self._ready = True
         else:

@@ -517,8 +517,8 @@ class AppServerClient(Commands):
             runtime: Agent and conversation, as ``runtime_start`` returned them; ``None`` for all.
 
         Returns:
-            A function that removes the handler. What it was asked before it may still answer; other
-            handlers are asked from then on.
+            A function that removes the handler. Requests that it was asked about and has not
+            answered go to others.
 
         Raises:
             InvalidOption: ``runtime`` is not a runtime.
