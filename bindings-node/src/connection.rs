@@ -307,6 +307,12 @@ impl Connection {
         self.core.hold_runtime((agent, conversation), held);
     }
 
+    /// Somebody watches a file, until `unwatchFile`.
+    #[napi]
+    pub fn watch_file(&self, command: String) -> Result<(), Thrown> {
+        self.core.watch_file(&command).map(drop).map_err(thrown)
+    }
+
     /// Somebody watches a file no more.
     #[napi]
     pub fn unwatch_file(&self, path: String) {

@@ -72,6 +72,8 @@ export declare class Connection {
   returnApproval(ask: number): void
   /** Somebody holds a runtime, or lets go of it. */
   holdRuntime(agent: string, conversation: string, held: boolean): void
+  /** Somebody watches a file, until `unwatchFile`. */
+  watchFile(command: string): void
   /** Somebody watches a file no more. */
   unwatchFile(path: string): void
   /** The command that gives a runtime other external tools, without a `request_id`. */

@@ -42,6 +42,10 @@ export class ClientCaller implements Caller {
     this.#sending.send(complete, "documented");
   }
 
+  watch(path: string): void {
+    this.#sending.watch(this.#sending.withId(typed("watch_file", { path }), false));
+  }
+
   unwatch(path: string): void {
     this.#sending.unwatch(path);
   }

@@ -23,7 +23,9 @@ export interface Caller {
   ): Promise<CommandMap[TType]["response"]>;
   /** Sends a command that is not answered. */
   tell(type: CommandType, command: object): void;
-  /** Somebody who has told the server to watch a file does so no more. */
+  /** Somebody watches a file. */
+  watch(path: string): void;
+  /** They do so no more. */
   unwatch(path: string): void;
   /** Gives a follower the frames that pass a filter, until what is returned is called. */
   follow(filter: MessageFilter, follower: Follower): () => void;

@@ -30,7 +30,7 @@ export class FileChanges extends Reader<FileChangedMessage> {
     // Its signal was aborted before: nothing is watched.
     if (inbox.over && checkedSignal(signal)?.aborted) return;
     try {
-      caller.tell("watch_file", { path });
+      caller.watch(path);
       watched = true;
     } catch (error) {
       inbox.leave();

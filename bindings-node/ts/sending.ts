@@ -128,7 +128,12 @@ export class Sending {
     this.#running.sent(command);
   }
 
-  /** Somebody who has sent `watch_file` watches the file no more: the engine tells the server, once nobody does. */
+  /** Somebody watches a file: the engine tells the server, unless it has done so a moment ago. */
+  watch(command: object): void {
+    this.hand(command, (text) => this.#native.watchFile(text));
+  }
+
+  /** They watch it no more: the engine tells the server, once nobody does. */
   unwatch(path: string): void {
     this.#native.unwatchFile(path);
   }

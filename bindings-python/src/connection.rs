@@ -362,6 +362,12 @@ impl Connection {
         }
     }
 
+    fn watch_file(&self, command: &Bound<'_, PyAny>, told: bool) -> PyResult<Option<String>> {
+        let text = text_of(command)?;
+        let sent = self.with(command.py(), |engine| engine.watch_file(&text))?;
+        Ok(told_of(told, &sent))
+    }
+
     fn unwatch_file(&self, py: Python<'_>, path: String) {
         // Also by a finalizer.
         if let Some(engine) = self.engine.as_ref() {

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
+import termios
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +55,19 @@ def test_a_signal_finishes_a_recording(number: int, code: int, tmp_path: Path) -
         assert child.wait(20) == code
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     assert lines[-1]["event"] == "close"
+
+
+def test_a_signal_ends_a_command_whose_output_nobody_reads() -> None:
+    turn = script.turn("x" * 200_000, hang=True)
+    with MockServer([turn]) as mock, started(mock, "run", "?") as child:
+        assert child.stdout is not None
+        full = fcntl.fcntl(child.stdout, fcntl.F_GETPIPE_SZ)
+        waiting = array("i", [0])
+        while waiting[0] < full:
+            assert select.select([child.stdout], [], [], 20)[0]
+            fcntl.ioctl(child.stdout, termios.FIONREAD, waiting)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 143
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="nobody says what is ignored")

@@ -1,9 +1,12 @@
 //! Changes of a file on the server (PROTOCOL.md section 20).
 
-use crate::client::Client;
+use serde_json::Value;
+
+use crate::client::{Client, command};
 use crate::error::Error;
 use crate::events::{MessageFilter, Messages};
 use crate::families::Files;
+use crate::protocol::typed::Command as _;
 use crate::protocol::types::{FileChangedMessage, ServerMessage, WatchFileCommand};
 
 /// The changes of one file, from [`Files::changes`]. Dropping it ends the watching.
@@ -25,7 +28,10 @@ impl Files<'_> {
     pub fn changes(self, path: impl Into<String>) -> Result<FileChanges, Error> {
         let (client, path) = (self.client().clone(), path.into());
         let messages = client.messages(MessageFilter::all().types(["file_changed"]));
-        self.watch(&WatchFileCommand::new(path.clone()))?;
+        let fields = Value::Object(WatchFileCommand::new(path.clone()).fields());
+        let sent =
+            client.shared_connection().watch_file(&command(WatchFileCommand::TYPE, fields)?)?;
+        client.router.sent(&sent);
         Ok(FileChanges { client, path, messages })
     }
 }

@@ -41,7 +41,7 @@ use crate::turn::{Asked, Turn};
 #[derive(Clone)]
 pub struct Client {
     pub(crate) connection: Arc<Connection>,
-    router: Router,
+    pub(crate) router: Router,
     submissions: Lanes,
 }
 

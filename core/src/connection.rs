@@ -18,6 +18,7 @@ use crate::mailbox::Sink;
 use crate::options::ConnectOptions;
 use crate::prepare::{Needs, Prepared, prepare, prepare_turn};
 use crate::protocol::Text;
+use crate::protocol::raw::RawObject;
 use crate::random;
 use crate::record::{RecordWriter, Recorder};
 use crate::shared::Shared;
@@ -433,8 +434,23 @@ impl Connection {
         self.command_if_possible(Command::HoldRuntime { runtime, held });
     }
 
-    /// Somebody who has sent `watch_file` watches the file no more (PROTOCOL.md section 20.5). Sends `unwatch_file` when
-    /// nobody else does; without a connection it is not watched on the next one.
+    /// Somebody watches a file (PROTOCOL.md section 20.5), until [`Connection::unwatch_file`]. Sends the `watch_file` that is
+    /// given, unless one of the same file was sent a moment ago. Returns the frame.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`].
+    pub fn watch_file(&self, command: &str) -> Result<Text, Error> {
+        let Prepared { text, .. } = self.prepare(command, Check::Documented(&[]), false)?;
+        let path = RawObject::parse(&text).ok().and_then(|frame| frame.get_str("path"));
+        // It is a string: that was checked.
+        let path = path.unwrap_or_default();
+        self.command(Command::WatchFile { path, text: text.clone() })?;
+        Ok(text)
+    }
+
+    /// Somebody watches the file no more. Sends `unwatch_file` when nobody else does; without a connection it is not
+    /// watched on the next one.
     pub fn unwatch_file(&self, path: String) {
         self.command_if_possible(Command::UnwatchFile { path });
     }

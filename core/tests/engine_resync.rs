@@ -446,66 +446,6 @@ fn what_else_a_connection_has_comes_back_too() {
 }
 
 #[test]
-fn who_watches_a_file_keeps_it_watched_until_the_last_has_left() {
-    // Also where nothing is restored.
-    for mut lab in [Lab::reconnecting(RULES), Lab::new()] {
-        let watch = json!({ "type": "watch_file", "path": "/a" });
-        let leave = || Command::UnwatchFile { path: "/a".to_owned() };
-        // The server may lose count of two that come at once.
-        send(&mut lab, 1, &watch);
-        send(&mut lab, 1, &watch);
-        assert_eq!(lab.sent_kinds(), ["watch_file"]);
-        // It may not watch a file any more that has gone meanwhile.
-        lab.pass(2.0);
-        send(&mut lab, 1, &watch);
-        assert_eq!(lab.sent_kinds(), ["watch_file"]);
-        lab.command(leave());
-        lab.command(leave());
-        assert!(lab.sent().is_empty());
-        lab.command(leave());
-        assert_eq!(lab.sent_kinds(), ["unwatch_file", "unwatch_file"]);
-        // What nobody is known to watch.
-        lab.command(leave());
-        assert!(lab.sent().is_empty());
-        send(&mut lab, 1, &json!({ "type": "unwatch_file", "path": "/a" }));
-        assert_eq!(lab.sent_kinds(), ["unwatch_file"]);
-    }
-}
-
-#[test]
-fn nobody_watches_a_file_any_more_when_the_connection_is_gone_for_good() {
-    let mut lab = Lab::new();
-    let watch = json!({ "type": "watch_file", "path": "/a" });
-    send(&mut lab, 1, &watch);
-    lab.sent();
-    lab.lose();
-    lab.reopen();
-    assert!(lab.sent().is_empty());
-    send(&mut lab, 1, &watch);
-    lab.command(Command::UnwatchFile { path: "/a".to_owned() });
-    assert_eq!(lab.sent_kinds(), ["watch_file", "unwatch_file"]);
-}
-
-#[test]
-fn a_file_that_is_left_while_there_is_no_connection_is_not_watched_on_the_next_one() {
-    let mut lab = Lab::reconnecting(RULES);
-    for path in ["/a", "/b"] {
-        send(&mut lab, 1, &json!({ "type": "watch_file", "path": path }));
-    }
-    lab.sent();
-    lab.lose();
-    lab.command(Command::UnwatchFile { path: "/a".to_owned() });
-    assert!(lab.sent().is_empty());
-    lab.pass(1.0);
-    assert!(lab.engine.poll_connect());
-    lab.reopen();
-    let sent: Vec<_> =
-        lab.sent().into_iter().map(|frame| without(frame, &["request_id"])).collect();
-    assert_eq!(sent, [json!({ "type": "watch_file", "path": "/b" })]);
-    assert_eq!(lab.engine.counters().unsent, 0);
-}
-
-#[test]
 fn many_runtimes_come_back_a_few_at_a_time() {
     let mut lab = Lab::reconnecting(RULES);
     for n in 0..100 {

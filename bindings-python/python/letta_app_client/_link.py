@@ -137,6 +137,12 @@ class Link:
         self.bridge.check()
         self.sent(self.native.send(command, check, bool(self.on_send.entries)))
 
+    def watch(self, path: str) -> None:
+        """Somebody watches a file, until they tell the engine that they do so no more."""
+        self.bridge.check()
+        command = {"type": "watch_file", "path": path}
+        self.sent(self.native.watch_file(command, bool(self.on_send.entries)))
+
     def request(
         self,
         command: Any,

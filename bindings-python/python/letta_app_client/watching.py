@@ -33,7 +33,7 @@ class Files(_families.Files):
             Disconnected: There is no connection.
             ClientClosed: The client was closed.
         """
-        return FileChanges(self._link, self, path)
+        return FileChanges(self._link, path)
 
 
 class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
@@ -45,7 +45,7 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
     it goes on; changes in between are not reported. Cancelling a task that waits loses no change.
     """
 
-    def __init__(self, link: Link, files: _families.Files, path: str) -> None:
+    def __init__(self, link: Link, path: str) -> None:
         """Use ``client.files.changes``."""
         self._open = False
         self._native = link.native
@@ -58,7 +58,7 @@ class FileChanges(Uncopied, AsyncIterator[FileChangedMessage]):
         # Before it is watched: the first change may come at once.
         self._inbox = Inbox(link, is_mine, MAX_ITEMS)
         try:
-            files.watch(path=path)
+            link.watch(path)
         except BaseException:
             self._inbox.leave()
             raise

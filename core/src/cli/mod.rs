@@ -30,7 +30,7 @@ pub(crate) use doctor::WIDTH_WAIT;
 #[cfg(test)]
 pub(crate) use given::LONGEST;
 use out::{Look, Out};
-use signals::Signal;
+use signals::{Signal, Signals};
 #[cfg(test)]
 pub(crate) use target::{LIMIT, START_LIMIT};
 
@@ -100,10 +100,13 @@ pub fn main<S: AsRef<OsStr>>(arguments: &[S]) -> Exit {
         }
     };
     let mut out = Out::new(&args);
+    let mut signals;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(run(&args, &mut out));
+            // To the very end: what is said last may find nobody who reads, too.
+            signals = Signals::listen();
+            let outcome = runtime.block_on(run(&args, &mut out, &mut signals));
             // A thread that waits for somebody to type does not end by itself.
             runtime.shutdown_background();
             outcome
@@ -143,7 +146,7 @@ fn exit_of(error: &Error) -> Exit {
     }
 }
 
-async fn run(args: &Args, out: &mut Out) -> Outcome {
+async fn run(args: &Args, out: &mut Out, signals: &mut Signals) -> Outcome {
     let work = async {
         match &args.command {
             Command::Help => out.line(args::HELP).map(|()| Exit::Done),
@@ -162,7 +165,7 @@ async fn run(args: &Args, out: &mut Out) -> Outcome {
     let outcome = tokio::select! {
         // The signal first: whatever the command does then, it can be ended.
         biased;
-        signal = Signal::any() => Err(Stop::Interrupted(signal)),
+        signal = signals.first() => Err(Stop::Interrupted(signal)),
         outcome = work => outcome,
     };
     // Dropping the work has stopped its turn, which goes out before the client is closed.

@@ -1,6 +1,66 @@
 //! The signals that end a command.
 
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+
 use super::Exit;
+
+/// How long a command may take to end: longer than it takes to close a client.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Listens to signals, until it is dropped.
+pub(super) struct Signals {
+    first: oneshot::Receiver<Signal>,
+    /// Dropping it ends the thread.
+    _listening: oneshot::Sender<()>,
+}
+
+impl Signals {
+    /// On a thread of its own: a command may be stuck in writing to somebody who does not read, and only the end of the
+    /// process ends that, at a second signal or when [`PATIENCE`] is over.
+    pub(super) fn listen() -> Self {
+        let (tell, first) = oneshot::channel();
+        let (listening, over) = oneshot::channel::<()>();
+        let listen = async move {
+            let signal = Signal::any().await;
+            tell.send(signal).unwrap_or_default();
+            tokio::select! {
+                _ = Signal::any() => {}
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
+            process::exit(signal.exit() as i32);
+        };
+        let run = move || {
+            if let Ok(runtime) = Builder::new_current_thread().enable_all().build() {
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = over => {}
+                        () = listen => {}
+                    }
+                });
+            }
+        };
+        // Without a thread signals do what they do by themselves.
+        thread::Builder::new()
+            .name("letta-app-signals".into())
+            .spawn(run)
+            .map(drop)
+            .unwrap_or_default();
+        Self { first, _listening: listening }
+    }
+
+    /// The first one; never, where they cannot be listened to.
+    pub(super) async fn first(&mut self) -> Signal {
+        match (&mut self.first).await {
+            Ok(signal) => signal,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
 
 /// What has ended a command from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +77,7 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// The next one.
-    pub(super) async fn any() -> Self {
+    async fn any() -> Self {
         tokio::select! {
             () = pressed() => Self::Interrupt,
             signal = from_outside() => signal,

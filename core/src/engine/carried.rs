@@ -42,7 +42,7 @@ impl Engine {
         let Command::Send { text, runtime: place, settles } = command else { return };
         self.resync.sent(&text, self.requests.len());
         let will_reconnect = self.link.is_open() || self.link.will_reconnect();
-        if place.is_none() && will_reconnect && self.note_watch(&text).is_some() {
+        if place.is_none() && will_reconnect && self.note_watch(&text) {
             return;
         }
         self.handle_unsent(Outgoing::new(text, None, || Unawaited { place, settles }));

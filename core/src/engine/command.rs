@@ -101,6 +101,13 @@ pub enum Command {
         /// Whether it is held from now on, by one more.
         held: bool,
     },
+    /// Somebody watches a file: tells the server, unless it was told of the same a moment ago.
+    WatchFile {
+        /// The file.
+        path: String,
+        /// The frame.
+        text: Text,
+    },
     /// Somebody watches a file no more: tells the server, or without a connection sees to it that the file is not
     /// watched on the next one.
     UnwatchFile {

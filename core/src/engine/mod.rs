@@ -404,6 +404,7 @@ impl Engine {
                 }
             }
             Command::HoldRuntime { runtime, held } => self.resync.hold(&runtime, held),
+            Command::WatchFile { path, text } => self.watch(path, text),
             Command::UnwatchFile { path } => self.unwatch(&path),
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {
@@ -460,8 +461,8 @@ impl Engine {
         }
         self.resync.sent(&text, self.requests.len());
         let Some((agent, conversation)) = runtime else {
-            if call.is_none() && self.note_watch(&text) == Some(false) {
-                return;
+            if call.is_none() {
+                self.note_watch(&text);
             }
             let known = || Unawaited { place: None, settles };
             self.ctx.transmit.push_back(Outgoing::new(text, call, known));

@@ -34,11 +34,11 @@ struct Watched {
 pub(crate) struct Watching(BTreeMap<String, Watched>);
 
 impl Watching {
-    /// One more watches a file. Says whether the server is to be told.
-    fn begin(&mut self, path: String, is_open: bool, now: Duration) -> bool {
+    /// One more watches a file. Says whether the server is to be told, where that need not be.
+    fn begin(&mut self, path: String, is_needed: bool, is_open: bool, now: Duration) -> bool {
         let watched = self.0.entry(path).or_default();
         watched.readers += 1;
-        let is_told = watched.told > 0 && now.saturating_sub(watched.at) < AT_ONCE;
+        let is_told = watched.told > 0 && now.saturating_sub(watched.at) < AT_ONCE && !is_needed;
         if is_open && !is_told {
             watched.told += 1;
             watched.at = now;
@@ -46,14 +46,15 @@ impl Watching {
         !is_told
     }
 
-    /// One watches a file no more. Says how often the server is to be told; `None` where nobody is known to.
-    fn end(&mut self, path: &str) -> Option<usize> {
-        let watched = self.0.get_mut(path)?;
+    /// One watches a file no more, and maybe sends that. Says how often the server is to be told besides.
+    fn end(&mut self, path: &str, is_sent: bool) -> usize {
+        let Some(watched) = self.0.get_mut(path) else { return 0 };
+        watched.told = watched.told.saturating_sub(is_sent.into());
         watched.readers -= 1;
         if watched.readers > 0 {
-            return Some(0);
+            return 0;
         }
-        self.0.remove(path).map(|watched| watched.told)
+        self.0.remove(path).map_or(0, |watched| watched.told)
     }
 
     /// The connection is gone.
@@ -74,27 +75,38 @@ impl Watching {
 }
 
 impl Engine {
-    /// Takes note of a command that has no runtime. Says whether it is to be sent as it is, if it is one of these.
-    pub(super) fn note_watch(&mut self, text: &Text) -> Option<bool> {
-        let kind = Envelope::read(text).ok()?.kind;
+    /// Takes note of a command of the program's own that has no runtime, which is sent as it is. Says whether it is one of
+    /// these.
+    pub(super) fn note_watch(&mut self, text: &Text) -> bool {
+        let Ok(kind) = Envelope::read(text).map(|frame| frame.kind) else { return false };
         if !matches!(&*kind, WATCH | UNWATCH) {
-            return None;
+            return false;
         }
-        let path = RawObject::parse(text).ok()?.get_str("path")?;
-        if kind == WATCH {
-            return Some(self.watching.begin(path, self.link.is_open(), self.ctx.now));
+        if let Some(path) = RawObject::parse(text).ok().and_then(|frame| frame.get_str("path")) {
+            if kind == WATCH {
+                self.watching.begin(path, true, self.link.is_open(), self.ctx.now);
+            } else {
+                self.leave(&path, true);
+            }
         }
-        // What nobody is known to watch is for the server to know.
-        let told = self.watching.end(&path).unwrap_or(1);
-        for _ in 1..told {
-            self.tell_of_file(UNWATCH, &path);
+        true
+    }
+
+    /// Somebody watches a file.
+    pub(super) fn watch(&mut self, path: String, text: Text) {
+        let is_open = self.link.is_open();
+        if self.watching.begin(path, false, is_open, self.ctx.now) && is_open {
+            self.ctx.transmit.push_back(text.into());
         }
-        Some(told > 0)
     }
 
     /// Somebody watches a file no more.
     pub(super) fn unwatch(&mut self, path: &str) {
-        for _ in 0..self.watching.end(path).unwrap_or_default() {
+        self.leave(path, false);
+    }
+
+    fn leave(&mut self, path: &str, is_sent: bool) {
+        for _ in 0..self.watching.end(path, is_sent) {
             self.tell_of_file(UNWATCH, path);
         }
     }

@@ -173,6 +173,10 @@ fn of_others() -> BTreeMap<&'static str, String> {
     BTreeMap::from([
         // These are of the packages: Python's tests compare them.
         ("the same, until they were handed over, in Python and Node", time(Duration::from_secs(2))),
+        (
+            "what a Python program handed over before it ends without a close, when anything of it has not left",
+            time(Duration::from_millis(200)),
+        ),
         ("rows of a frame that a tool returns, in Python", number(200)),
         ("characters of such a frame", number(20_000)),
         // These are of the command line, which a build may lack: `command_line` compares them.
