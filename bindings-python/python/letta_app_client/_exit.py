@@ -14,7 +14,8 @@ def leave() -> None:
     """Lets what was sent, detached or given up a moment ago leave, and warns of what has not.
 
     It takes 0.2 s at most, and no time where nothing waits. In a forked child only the child's own
-    clients count.
+    clients count; one that ends with ``os._exit``, as forked workers of ``multiprocessing`` do,
+    does not get here.
     """
     unsent = _native.leave()
     if unsent:

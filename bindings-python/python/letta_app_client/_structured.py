@@ -25,6 +25,7 @@ from .results import (  # noqa: F401 - the same
     TurnMessage,
     TurnResult,
     TurnStatus,
+    Usage,
     shortened,
 )
 
