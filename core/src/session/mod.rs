@@ -34,6 +34,8 @@ pub(crate) use tally::Tally;
 pub(crate) const DEFAULT: &str = "default";
 
 /// A conversation with an agent, from [`Client::session`]. It is a cheap handle that can be cloned freely.
+/// Another one for the same conversation can be opened, but the one that is opened last says which tools the conversation
+/// has (without any: none) and its mode (`standard` if not given).
 ///
 /// Its tools and its policy stay in use until the last handle is dropped or, if that is later, until the last
 /// of its turns has ended; [`Session::close`] ends them at once. Until then the conversation is started again
