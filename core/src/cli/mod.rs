@@ -30,6 +30,8 @@ pub(crate) use doctor::WIDTH_WAIT;
 #[cfg(test)]
 pub(crate) use given::LONGEST;
 use out::{Look, Out};
+#[cfg(test)]
+pub(crate) use signals::END_LIMIT;
 use signals::{Signal, Signals};
 #[cfg(test)]
 pub(crate) use target::{LIMIT, START_LIMIT};

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::Exit;
 
 /// How long a command may take to end: longer than it takes to close a client.
-const PATIENCE: Duration = Duration::from_secs(4);
+pub(crate) const END_LIMIT: Duration = Duration::from_secs(4);
 
 /// Listens to signals, until it is dropped.
 pub(super) struct Signals {
@@ -21,7 +21,7 @@ pub(super) struct Signals {
 
 impl Signals {
     /// On a thread of its own: a command may be stuck in writing to somebody who does not read, and only the end of the
-    /// process ends that, at a second signal or when [`PATIENCE`] is over.
+    /// process ends that, at a second signal or when [`END_LIMIT`] is over.
     pub(super) fn listen() -> Self {
         let (tell, first) = oneshot::channel();
         let (listening, over) = oneshot::channel::<()>();
@@ -30,7 +30,7 @@ impl Signals {
             tell.send(signal).unwrap_or_default();
             tokio::select! {
                 _ = Signal::any() => {}
-                () = tokio::time::sleep(PATIENCE) => {}
+                () = tokio::time::sleep(END_LIMIT) => {}
             }
             process::exit(signal.exit() as i32);
         };

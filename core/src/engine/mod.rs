@@ -118,6 +118,8 @@ pub use tools::ToolLimits;
 use turn::Cause;
 pub(crate) use turn::above_zero;
 pub use turn::{Approvals, TurnOptions};
+#[cfg(test)]
+pub(crate) use watching::AT_ONCE as WATCH_AGAIN;
 use watching::Watching;
 pub use words::{allowed_by_no_rule, approver_failed, denied_by_rule};
 

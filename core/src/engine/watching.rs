@@ -16,7 +16,7 @@ const WATCH: &str = "watch_file";
 const UNWATCH: &str = "unwatch_file";
 
 /// For so long the server may still be at work on a watch.
-const AT_ONCE: Duration = Duration::from_secs(1);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How a file is watched.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use super::reuse::REUSED_BYTES;
 use crate::engine::{
     AT_ONCE, BEHIND_GAP, DEPTH, GAP_WAIT, HANDLED, LONGEST_SETTLE_PAUSE, NAMES, REFUSAL_WAIT,
     REFUSALS, REMEMBERED, RESTORE_WAIT, Reconnect, SHOWN, STANDBY_BYTES, STANDBY_EVENTS,
-    TurnOptions, WHILE_AWAITED,
+    TurnOptions, WATCH_AGAIN, WHILE_AWAITED,
 };
 use crate::mailbox::{DEFAULT_MAX_BYTES, DEFAULT_MAX_ITEMS};
 use crate::map::TURNS;
@@ -151,6 +151,7 @@ fn limits() -> BTreeMap<&'static str, String> {
             time(PAUSE_WAIT),
         ),
         ("a close, from the call to its end", time(Duration::from_secs(2))),
+        ("a watch of a file behind another one of the same file", time(WATCH_AGAIN)),
     ]);
     limits.extend(of_recordings());
     limits.extend(of_others());
@@ -191,6 +192,7 @@ fn of_others() -> BTreeMap<&'static str, String> {
             "an answer to `doctor`, by which it measures the connection",
             time(Duration::from_secs(3)),
         ),
+        ("a command of `letta-app`, from a signal to its end", time(Duration::from_secs(4))),
     ])
 }
 
@@ -213,8 +215,8 @@ fn the_document_has_the_limits_of_the_code_and_no_others() {
 #[cfg(feature = "cli")]
 #[test]
 fn command_line() {
-    use crate::cli::{LIMIT, LONGEST, START_LIMIT, WIDTH_WAIT};
+    use crate::cli::{END_LIMIT, LIMIT, LONGEST, START_LIMIT, WIDTH_WAIT};
 
-    let seconds = [LIMIT, START_LIMIT, LONGEST, WIDTH_WAIT].map(|limit| limit.as_secs());
-    assert_eq!(seconds, [10, 30, 31_536_000, 3]);
+    let seconds = [LIMIT, START_LIMIT, LONGEST, WIDTH_WAIT, END_LIMIT].map(|limit| limit.as_secs());
+    assert_eq!(seconds, [10, 30, 31_536_000, 3, 4]);
 }
