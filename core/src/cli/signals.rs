@@ -1,6 +1,9 @@
 //! The signals that end a command.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::process;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +28,16 @@ impl Signals {
     pub(super) fn listen() -> Self {
         let (tell, first) = oneshot::channel();
         let (listening, over) = oneshot::channel::<()>();
+        let (ready, is_ready) = mpsc::channel::<()>();
         let listen = async move {
-            let signal = Signal::any().await;
+            let (mut any, mut ready) = (pin!(Signal::any()), Some(ready));
+            let signal = poll_fn(|context| {
+                let signal = any.as_mut().poll(context);
+                // From its first step on it listens.
+                ready = None;
+                signal
+            })
+            .await;
             tell.send(signal).unwrap_or_default();
             tokio::select! {
                 _ = Signal::any() => {}
@@ -50,6 +61,8 @@ impl Signals {
             .spawn(run)
             .map(drop)
             .unwrap_or_default();
+        // A signal that comes right after must not do what it does by itself. Nothing is sent: it ends with its sender.
+        is_ready.recv().unwrap_or_default();
         Self { first, _listening: listening }
     }
 
