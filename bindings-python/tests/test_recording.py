@@ -139,9 +139,10 @@ def test_fields_are_redacted_in_arguments_that_are_json_in_json(tmp_path: Path) 
     assert r"{\"command\":\"[redacted]\",\"n\":4711}" in text.replace(" ", "")
 
 
-# A file of no more than this many bytes is a full disk for the process, until it may be longer.
+# A file that may not become longer is a full disk for the process, until it may. The first turn,
+# which is played back afterwards, is written by then.
 FULL = """
-import asyncio, logging, resource, sys
+import asyncio, logging, pathlib, resource, sys
 import letta_app_client as letta
 from letta_app_client.testing import MockServer, script
 
@@ -151,7 +152,10 @@ async def main():
         async with letta.connect(mock.url, record=sys.argv[1]) as client:
             session = await client.session(agent_id="agent-1")
             await session.run("first")
-            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, most))
+            written = pathlib.Path(sys.argv[1])
+            while "turn_finished" not in written.read_text():
+                await asyncio.sleep(0.02)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (written.stat().st_size + 1024, most))
             while client.stats.unrecorded < 10:
                 await session.run("x")
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
