@@ -561,7 +561,7 @@ impl Connection {
 fn not_connected(given_up: Option<&Error>) -> Error {
     let reason = given_up.map(|why| format!(": {}", why.message())).unwrap_or_default();
     let error = Error::new(ErrorKind::Disconnected, format!("the client is not connected{reason}"));
-    match given_up.filter(|why| why.kind().is_for_good()) {
+    match given_up.filter(|why| why.is_for_good()) {
         Some(why) if why.kind() == ErrorKind::Auth => {
             error.with_hint("make a new client with the token that the server takes by now")
         }

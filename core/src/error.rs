@@ -166,6 +166,7 @@ struct Inner {
     close_code: Option<u16>,
     will_reconnect: bool,
     unsent: bool,
+    for_good: bool,
     result: Option<Box<TurnResult>>,
     problems: Vec<String>,
     dropped_count: Option<u64>,
@@ -187,6 +188,7 @@ impl Error {
             close_code: None,
             will_reconnect: false,
             unsent: false,
+            for_good: false,
             result: None,
             problems: Vec::new(),
             dropped_count: None,
@@ -244,6 +246,12 @@ impl Error {
     /// Adds that nothing was sent.
     pub(crate) fn with_unsent(mut self) -> Self {
         self.0.unsent = true;
+        self
+    }
+
+    /// Adds that trying again will not help, whatever the kind.
+    pub(crate) fn for_good(mut self) -> Self {
+        self.0.for_good = true;
         self
     }
 
@@ -328,7 +336,13 @@ impl Error {
         let lost = matches!(self.kind(), ErrorKind::Disconnected | ErrorKind::TurnInterrupted);
         let result = self.result();
         let undelivered = result.is_some_and(|r| r.delivery == InputDelivery::Undelivered);
-        self.kind().retryable() || (lost && self.0.will_reconnect && (self.0.unsent || undelivered))
+        let by_kind = self.kind().retryable() && !self.0.for_good;
+        by_kind || (lost && self.0.will_reconnect && (self.0.unsent || undelivered))
+    }
+
+    /// Whether whoever has failed to connect so will fail again.
+    pub(crate) fn is_for_good(&self) -> bool {
+        self.0.for_good || self.kind().is_for_good()
     }
 
     /// What is known of the turn, for the kinds that begin with `Turn`, [`ErrorKind::ApprovalRequired`] and

@@ -122,7 +122,10 @@ pub use pages::{CronRuns, StoredMessages};
 #[doc(inline)]
 pub use policy::{AuditEntry, Policy, Question, Rule};
 pub use record::{Direction, RecordOptions, RecordWriter, RecordedFrame};
-pub use server::{LineBacklog, OnLine, Printed, Server, ServerOptions, StopStart, spawn_server};
+pub use server::{
+    ExitCall, LineBacklog, OnLine, Printed, Server, ServerExit, ServerOptions, ServerWatch,
+    StopStart, spawn_server,
+};
 pub use session::{Prompt, Session, SessionOptions, Structured};
 pub use state::{StandbyState, State};
 pub use terminal::Terminal;

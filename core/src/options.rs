@@ -13,6 +13,7 @@ use crate::authorities;
 use crate::engine::{MAX_PENDING_REQUESTS, Reconnect, ToolLimits};
 use crate::error::{Error, ErrorKind};
 use crate::record::RecordOptions;
+use crate::server::ServerWatch;
 
 /// How the client lays its sockets (PROTOCOL.md sections 1.1 and 2).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,6 +125,10 @@ pub struct ConnectOptions {
     /// that, or both are lost at once, it is the same as without a standby. There is no standby without
     /// `reconnect`, nor on a server with split channels, which accepts only one client.
     pub standby: bool,
+    /// The server of your own that this is a client of, from [`crate::Server::watch`];
+    /// [`crate::Server::connect_options`] has it. Once that server has ended, errors say so, and the client does not try
+    /// to connect any more: a server that is started after it has another port and another token.
+    pub server: Option<ServerWatch>,
     /// Writes everything that goes over the sockets into a file.
     pub record: Option<RecordOptions>,
     /// A recording in place of the server; the URL is not used then.
@@ -154,6 +159,7 @@ impl ConnectOptions {
             external_tools: ToolLimits::default(),
             reconnect: Some(Reconnect::default()),
             standby: false,
+            server: None,
             record: None,
             #[cfg(feature = "testing")]
             replay: None,

@@ -84,9 +84,10 @@ impl Link {
         }
     }
 
-    /// The connection was lost, or closed by the user. Whether anything had come on it.
+    /// The connection was lost, or closed by the user; without a server there will be no other. Whether anything had come on it.
     pub(crate) fn lost(&mut self, now: Duration, error: &Error, heard: bool) {
-        let wanted = self.state == State::Open && error.kind() != ErrorKind::Closed;
+        let closed = error.kind() == ErrorKind::Closed;
+        let wanted = self.state == State::Open && !closed && !error.is_for_good();
         let backoff = self.backoff.as_mut().filter(|_| wanted);
         let wait = backoff.and_then(|backoff| backoff.lost(now, heard));
         self.state = wait.map_or(State::Down, |wait| State::Waiting(now.saturating_add(wait)));
@@ -106,7 +107,7 @@ impl Link {
 
     /// An attempt has failed. One that the server refused for good is not repeated.
     pub(crate) fn failed(&mut self, now: Duration, error: &Error) {
-        let again = self.will_reconnect() && !error.kind().is_for_good();
+        let again = self.will_reconnect() && !error.is_for_good();
         let regular = self.regular.take();
         let next = self.backoff.as_mut().filter(|_| again).and_then(|backoff| {
             regular.or_else(|| backoff.failed().map(|wait| now.saturating_add(wait)))

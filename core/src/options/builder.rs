@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{ConnectOptions, TlsOptions, Transport};
 use crate::engine::{Reconnect, ToolLimits};
 use crate::record::RecordOptions;
+use crate::server::ServerWatch;
 
 impl ConnectOptions {
     /// Sets the token.
@@ -95,6 +96,13 @@ impl ConnectOptions {
     #[must_use]
     pub fn standby(mut self, standby: bool) -> Self {
         self.standby = standby;
+        self
+    }
+
+    /// Sets which server of your own this is a client of.
+    #[must_use]
+    pub fn server(mut self, server: ServerWatch) -> Self {
+        self.server = Some(server);
         self
     }
 

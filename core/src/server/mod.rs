@@ -2,6 +2,7 @@
 
 mod backlog;
 mod check;
+mod ending;
 mod lines;
 mod output;
 mod patience;
@@ -22,6 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
 use crate::random;
 pub use backlog::LineBacklog;
+pub use ending::{ExitCall, ServerExit, ServerWatch};
 #[cfg(test)]
 pub(crate) use lines::MAX_LINE;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use patience::Patience;
 use process::Process;
 #[cfg(test)]
 pub(crate) use process::{END_WAIT, NOTE_WAIT};
+use reuse::{Found, Seat};
 pub use stop::StopStart;
 
 /// How to start a server.
@@ -51,7 +54,8 @@ pub struct ServerOptions {
     /// How long the server may take until it answers. 30 s by default.
     pub ready_timeout: Duration,
     /// Whether to join a server that any program of the same user has started with this option, if there is
-    /// one. A joined server goes on when this handle is dropped, and ends with its owner.
+    /// one. While another program is starting it, that is waited for. A joined server goes on when this handle is
+    /// dropped, and ends with its owner.
     pub reuse: bool,
 }
 
@@ -102,8 +106,9 @@ pub struct Server {
     token: Option<String>,
     /// Not there for a server that was joined.
     process: Option<Process>,
-    /// As long as it is there other programs may join.
-    offer: Option<std::fs::File>,
+    /// For as long as this is held other programs may join.
+    seat: Seat,
+    watch: ServerWatch,
 }
 
 impl fmt::Debug for Server {
@@ -171,11 +176,23 @@ impl Server {
     ) -> Result<Self, Error> {
         options.check()?;
         let patience = Patience::new(options.ready_timeout, stop);
-        if options.reuse
-            && let Some((url, token)) = reuse::find(options.auth, &patience)
-        {
-            return Ok(Self { url, token, process: None, offer: None });
-        }
+        let found = if options.reuse {
+            reuse::find(options.auth, &patience).map_err(|why| {
+                let why = if stop.is_stopped() { process::UNWANTED } else { why };
+                let message = format!("{} was not started: {why}", options.command.join(" "));
+                Error::new(ErrorKind::ServerStart, message).with_command(&options.command)
+            })?
+        } else {
+            Found::Nothing
+        };
+        let seat = match found {
+            Found::Server(url, token, watch) => {
+                return Ok(Self { url, token, process: None, seat: Seat::default(), watch });
+            }
+            // Held while it starts, so that of several programs one starts a server. It is free again if that fails.
+            Found::Seat(seat) => seat,
+            Found::Nothing => Seat::default(),
+        };
         if let Some(cwd) = options.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
             // The system would say that there is no such program.
             let message = format!("cwd: there is no directory {}", cwd.display());
@@ -189,14 +206,21 @@ impl Server {
                 .extend(["--ws-auth", "capability-token", "--ws-token-sha256"].map(str::to_owned));
             arguments.push(random::sha256(token));
         }
-        let mut process = Process::start(program, &arguments, options, on_line)?;
+        let offered = seat.clone();
+        let ended = move || offered.leave();
+        let mut process = Process::start(program, &arguments, options, on_line, ended)?;
         let url = process.listening(&patience).and_then(|url| {
             process.answers(&url, &patience)?;
             Ok(url)
         });
-        let url = url.map_err(|why| process.failed(&why, &options.command))?;
-        let offer = options.reuse.then(|| reuse::offer(&url, token.as_deref())).flatten();
-        Ok(Self { url, token, process: Some(process), offer })
+        let url = url.map_err(|why| {
+            // Now, and not when what was started has ended: others wait for it.
+            seat.leave();
+            process.failed(&why, &options.command)
+        })?;
+        seat.offer(&url, token.as_deref());
+        let watch = process.watch().clone();
+        Ok(Self { url, token, process: Some(process), seat, watch })
     }
 
     /// Where it listens: `ws://127.0.0.1:PORT`.
@@ -234,13 +258,45 @@ impl Server {
     #[must_use]
     pub fn connect_options(&self) -> ConnectOptions {
         let options = ConnectOptions::new(self.url.as_str());
-        ConnectOptions { token: self.token.clone(), ..options }
+        ConnectOptions { token: self.token.clone(), server: Some(self.watch.clone()), ..options }
+    }
+
+    /// Resolves when the server has ended, and with how: see [`ServerWatch::exited`]. The future does not borrow the
+    /// server, and goes on when that is closed.
+    ///
+    /// ```no_run
+    /// # use letta_app_client::{ServerOptions, spawn_server};
+    /// # async fn example() -> Result<(), letta_app_client::Error> {
+    /// let server = spawn_server(ServerOptions::default()).await?;
+    /// let exit = server.exited().await;
+    /// eprintln!("the server has ended: {exit}"); // killed by signal 9
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the wait, and nothing else.
+    pub fn exited(&self) -> impl Future<Output = ServerExit> + Send + use<> {
+        self.watch.exited()
+    }
+
+    /// How the server has ended; `None` while it runs.
+    #[must_use]
+    pub fn try_exited(&self) -> Option<ServerExit> {
+        self.watch.try_exited()
+    }
+
+    /// The same for somebody who outlives this, or must not keep the server running.
+    #[must_use]
+    pub fn watch(&self) -> ServerWatch {
+        self.watch.clone()
     }
 
     /// Ends the server and waits for it and for its last lines, for 5 s at most. Blocks; see [`Server::shutdown`] for the
     /// same without. A server that was joined goes on.
     pub fn close(mut self) {
-        self.withdraw();
+        self.seat.leave();
         if let Some(process) = self.process.take() {
             process.end();
         }
@@ -264,19 +320,11 @@ impl Server {
             drop(from.await);
         }
     }
-
-    /// Nobody is to join it any more.
-    fn withdraw(&mut self) {
-        let offer = self.offer.take();
-        if offer.is_some() && self.process.as_ref().is_some_and(Process::is_owned) {
-            reuse::withdraw();
-        }
-    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.withdraw();
+        self.seat.leave();
     }
 }
 

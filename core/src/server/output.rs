@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::lines::Lines;
 use super::patience::Patience;
@@ -108,6 +109,12 @@ impl Output {
     /// Whether nothing will be printed any more.
     pub(super) fn is_over(&self) -> bool {
         self.state().open == 0
+    }
+
+    /// Waits until that is so, for so long at most.
+    pub(super) fn wait_over(&self, time: Duration) {
+        let is_open = |state: &mut State| state.open > 0;
+        drop(self.shared.1.wait_timeout_while(self.state(), time, is_open));
     }
 
     /// Waits for the address; `None` when the time is over or nothing will be printed any more.

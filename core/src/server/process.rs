@@ -3,8 +3,11 @@
 use std::io::{ErrorKind as IoErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+#[cfg(not(unix))]
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::ending::{self, ServerWatch};
 use super::output::OnLine;
 use super::patience::Patience;
 #[cfg(not(unix))]
@@ -66,8 +69,10 @@ done
 
 /// A running server.
 pub(super) struct Process {
-    /// There until somebody waits for its end.
-    child: Option<Child>,
+    /// For its end from here. The thread that waits for the end has it otherwise.
+    #[cfg(not(unix))]
+    child: Arc<Mutex<Child>>,
+    watch: ServerWatch,
     /// The watchman reads from it.
     hold: Option<ChildStdin>,
     /// The process that started it. What is forked from that has a copy of this, and owns nothing.
@@ -101,6 +106,7 @@ impl Process {
         arguments: &[String],
         options: &ServerOptions,
         on_line: Option<OnLine>,
+        at_end: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Error> {
         let failed = |error: std::io::Error| {
             let message = format!("{program:?} cannot be started: {error}");
@@ -124,7 +130,37 @@ impl Process {
             output.read(stream, on_line).map_err(failed)?;
         }
         let hold = child.stdin.take();
-        Ok(Self { child: Some(child), hold, owner: std::process::id(), output })
+        let (teller, watch) = ending::pair();
+        let printed = output.clone();
+        #[cfg(not(unix))]
+        let child = Arc::new(Mutex::new(child));
+        #[cfg(not(unix))]
+        let process = Arc::clone(&child);
+        #[cfg(unix)]
+        let process = child;
+        // One that nobody takes note of stays in the system's list, and nobody would learn of its end.
+        let note = move || {
+            let status = wait(process);
+            at_end();
+            teller.ended(status);
+            printed.wait_over(NOTE_WAIT);
+            teller.read(status);
+        };
+        let thread = std::thread::Builder::new().name("letta-app-server-end".to_owned());
+        thread.spawn(note).map_err(failed)?;
+        Ok(Self {
+            #[cfg(not(unix))]
+            child,
+            watch,
+            hold,
+            owner: std::process::id(),
+            output,
+        })
+    }
+
+    /// What tells of its end.
+    pub(super) const fn watch(&self) -> &ServerWatch {
+        &self.watch
     }
 
     pub(super) fn output(&self) -> Output {
@@ -145,7 +181,7 @@ impl Process {
         let place =
             place.ok_or_else(|| format!("it listens on {url:?}, which is not an address"))?;
         while !ready(place, patience) {
-            if patience.left().is_none() || self.ended().is_some() {
+            if patience.left().is_none() || self.has_ended() {
                 return Err(unless_stopped(patience, format!("it does not answer on {place}")));
             }
             std::thread::sleep(ASK_EVERY);
@@ -157,10 +193,10 @@ impl Process {
     pub(super) fn failed(&mut self, why: &str, command: &[String]) -> Error {
         // Read to its end, its output says that the process ends too, by itself.
         let deadline = Instant::now() + NOTE_WAIT;
-        while self.output.is_over() && self.ended().is_none() && Instant::now() < deadline {
+        while self.output.is_over() && !self.has_ended() && Instant::now() < deadline {
             std::thread::sleep(ASK_EVERY);
         }
-        let status = self.ended();
+        let status = self.watch.status().flatten();
         // Before it is told to end: what comes of that is not why.
         let tail = self.output.tail();
         self.release();
@@ -180,19 +216,16 @@ impl Process {
     pub(super) fn end(mut self) {
         let deadline = Instant::now() + END_WAIT;
         self.release();
-        while Instant::now() < deadline && self.ended().is_none() {
+        while Instant::now() < deadline && !self.has_ended() {
             std::thread::sleep(ASK_EVERY);
         }
         // A program that the server has left behind may keep its output open for as long as it likes.
         let deadline = deadline.min(Instant::now() + NOTE_WAIT);
-        while Instant::now() < deadline && !self.output.is_over() {
-            std::thread::sleep(ASK_EVERY);
-        }
+        self.output.wait_over(deadline.saturating_duration_since(Instant::now()));
     }
 
-    /// How it has ended, if it has.
-    fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.as_mut()?.try_wait().ok().flatten()
+    fn has_ended(&self) -> bool {
+        self.watch.status().is_some()
     }
 
     /// Whether this process is the one that started it.
@@ -208,30 +241,42 @@ impl Process {
             hold.write_all(b"\n").unwrap_or_default();
         }
         #[cfg(not(unix))]
-        if let Some(child) = &mut self.child {
-            child.kill().unwrap_or_default();
-        }
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).kill().unwrap_or_default();
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // The thread that was started with it takes note of its end.
         self.release();
-        if self.ended().is_some() {
-            return;
-        }
-        if let Some(mut child) = self.child.take() {
-            // Somebody has to take note of its end, and the caller is not to wait for it.
-            let note = move || child.wait().map(drop).unwrap_or_default();
-            let thread = std::thread::Builder::new().name("letta-app-server-end".to_owned());
-            thread.spawn(note).map(drop).unwrap_or_default();
+    }
+}
+
+/// Waits for the end of a process.
+#[cfg(unix)]
+fn wait(mut process: Child) -> Option<ExitStatus> {
+    process.wait().ok()
+}
+
+/// The same with looks at it: whoever waits in the system keeps others from ending it.
+#[cfg(not(unix))]
+fn wait(process: Arc<Mutex<Child>>) -> Option<ExitStatus> {
+    loop {
+        let looked = process.lock().unwrap_or_else(PoisonError::into_inner).try_wait();
+        match looked {
+            Ok(None) => std::thread::sleep(ASK_EVERY),
+            Ok(status) => return status,
+            Err(_) => return None,
         }
     }
 }
 
+/// Why a start failed that its caller has stopped.
+pub(super) const UNWANTED: &str = "nobody is waiting for it any more";
+
 /// Why a start failed, where that was not its caller's wish.
 fn unless_stopped(patience: &Patience, why: String) -> String {
-    if patience.is_stopped() { "nobody is waiting for it any more".to_owned() } else { why }
+    if patience.is_stopped() { UNWANTED.to_owned() } else { why }
 }
 
 /// Whether a server answers `/readyz`, which needs no token.

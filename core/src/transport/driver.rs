@@ -12,6 +12,7 @@ use super::connect::{Connected, open_another};
 use super::connecting::{Attempt, Connecting, outcome};
 use super::leaving::Leaving;
 use super::ops::OpReceiver;
+use super::own;
 use super::socket::{Ended, Socket};
 use super::sockets::{Sockets, Wake, next_of};
 use super::standby::{Standby, StandbyEvent};
@@ -387,10 +388,13 @@ impl<S: Sink> Driver<S> {
         }
         let unwritten = control.as_mut().map(Socket::take_unwritten);
         self.unsent(unwritten.into_iter().flatten());
+        let error = own::lost(&self.target.options, error).await;
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
         self.engine.handle_connection_lost(self.now(), &error);
         let will_reconnect = self.engine.will_reconnect();
+        // The reason goes to those as well who ask for something from now on.
+        self.shared.give_up(error.is_for_good().then(|| error.clone()));
         let state = if will_reconnect { State::Reconnecting } else { State::Disconnected };
         let changed = self.shared.set_state(state);
         self.sink.deliver(Delivery::Disconnected { channel, code, reason, will_reconnect });

@@ -14,6 +14,7 @@ mod leaving;
 mod limits;
 mod ops;
 mod outbox;
+mod own;
 mod reuse;
 mod socket;
 mod sockets;
