@@ -15,6 +15,7 @@ use crate::drain::Drain;
 use crate::errors::{Thrown, thrown};
 use crate::options::{NativeOptions, NativeTurnOptions, connect_options, time_limit, turn_options};
 use crate::recording;
+use crate::server::Server;
 use crate::taken::taken;
 use crate::text::js_text;
 
@@ -65,9 +66,15 @@ impl Connection {
     /// Builds a connection without touching the network. Its bell rings once per burst; then `drain` has to be
     /// called.
     #[napi(constructor)]
-    pub fn new(options: NativeOptions, doorbell: &Doorbell, bell: u32) -> Result<Self, Thrown> {
+    pub fn new(
+        options: NativeOptions,
+        doorbell: &Doorbell,
+        bell: u32,
+        server: Option<&Server>,
+    ) -> Result<Self, Thrown> {
         let redacted = options.redacted == Some(true);
-        let options = connect_options(options)?;
+        let mut options = connect_options(options)?;
+        options.server = server.map(Server::watch);
         let bell = doorbell.bell(bell);
         let mailbox = Mailbox::new(move || bell.ring());
         let sink = Arc::clone(&mailbox);

@@ -18,6 +18,7 @@ mod errors;
 mod options;
 mod recording;
 mod server;
+mod server_end;
 mod server_log;
 mod server_start;
 mod submission;

@@ -1,6 +1,6 @@
 //! A server of your own as a JavaScript class.
 
-use letta_app_client::{Printed, Server as Core};
+use letta_app_client::{Printed, Server as Core, ServerWatch};
 use napi::bindgen_prelude::AsyncTask;
 use napi::{Env, Task};
 use napi_derive::napi;
@@ -11,6 +11,7 @@ pub struct Server {
     /// There until it is closed.
     core: Option<Core>,
     printed: Printed,
+    watch: ServerWatch,
 }
 
 /// The end, on a thread that may wait.
@@ -34,7 +35,12 @@ impl Task for End {
 
 impl Server {
     pub(crate) fn new(core: Core) -> Self {
-        Self { printed: core.printed(), core: Some(core) }
+        Self { printed: core.printed(), watch: core.watch(), core: Some(core) }
+    }
+
+    /// What tells of its end.
+    pub(crate) fn watch(&self) -> ServerWatch {
+        self.watch.clone()
     }
 }
 

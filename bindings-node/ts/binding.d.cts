@@ -7,7 +7,7 @@ export declare class Connection {
    * Builds a connection without touching the network. Its bell rings once per burst; then `drain` has to be
    * called.
    */
-  constructor(options: NativeOptions, doorbell: Doorbell, bell: number)
+  constructor(options: NativeOptions, doorbell: Doorbell, bell: number, server?: Server | undefined | null)
   /**
    * Has a function of JavaScript's say how each frame is written: it is called with `send` or `recv` and
    * the text, and has to call `writeRecorded` or `failRecorded`, on its own thread, when that has time for it.
@@ -182,6 +182,14 @@ export declare class Server {
   close(): Promise<void>
 }
 
+/** The wait; it ends with this object. */
+export declare class ServerEnd {
+  /** Its bell rings when the server has ended, once. */
+  constructor(server: Server, doorbell: Doorbell, bell: number)
+  /** How it has ended; nothing while it runs. */
+  exit(): NativeServerExit | null
+}
+
 /** The lines of one server, and the bell that tells of them. */
 export declare class ServerLog {
   /** Its bell rings when there are lines; then `drain` has to be called until there are none. */
@@ -345,6 +353,12 @@ export interface NativeReplay {
   speed?: number
   wait?: boolean
   stepTimeoutMs?: number
+}
+
+/** How a server has ended; see `letta_app_client::ServerExit`. */
+export interface NativeServerExit {
+  code?: number
+  signal?: number
 }
 
 /** How to start a server; what is missing has the default of the engine. */

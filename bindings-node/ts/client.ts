@@ -42,6 +42,7 @@ import type * as wire from "./protocol.js";
 import type { Replay } from "./recording.js";
 import type { TurnResult } from "./results.js";
 import { Sending } from "./sending.js";
+import type { AppServer } from "./server.js";
 import { Session } from "./session.js";
 import { ClientSocket } from "./socket.js";
 import { fromOutside } from "./stacks.js";
@@ -100,9 +101,9 @@ export class AppServerClient extends DocumentedClient {
   #held: HeldRuntimes | undefined;
 
   /** @throws {@link InvalidOption} names the option that cannot be used. */
-  constructor(options: AppServerClientOptions, played?: Replay) {
+  constructor(options: AppServerClientOptions, to?: Replay | AppServer) {
     super();
-    this.#native = opened(options, played, this.#bell);
+    this.#native = opened(options, to, this.#bell);
     this.#calls = new PendingCalls(this.#native);
     this.#deliveries = new Deliveries(
       () => {

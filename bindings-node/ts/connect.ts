@@ -28,7 +28,7 @@ export interface ConnectSettings
  * @throws {@link InvalidOption} for an option that is unknown or has an unusable value; the message names it.
  */
 export function createAppServerClient(options: AppServerClientOptions): AppServerClient {
-  return new AppServerClient(optionsFor(options));
+  return new AppServerClient(optionsFor(options), isServer(options) ? options : undefined);
 }
 
 function optionsFor(
@@ -87,7 +87,10 @@ function clientFor(
   if (isServer(target)) {
     checkedNames(settings, CLIENT_NAMES);
     const { url, authToken } = target;
-    return new AppServerClient({ ...settings, url, authToken: settings.authToken ?? authToken });
+    return new AppServerClient(
+      { ...settings, url, authToken: settings.authToken ?? authToken },
+      target,
+    );
   }
   return made(target, settings);
 }

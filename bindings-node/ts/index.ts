@@ -122,7 +122,7 @@ export type {
 } from "./results.js";
 export type { RuleScope } from "./rules.js";
 export type { HandlerOptions } from "./running.js";
-export { AppServer, type SpawnOptions, spawnAppServer } from "./server.js";
+export { AppServer, type ServerExit, type SpawnOptions, spawnAppServer } from "./server.js";
 export { type Prompt, Session } from "./session.js";
 export type {
   SchemaOutput,

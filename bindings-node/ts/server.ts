@@ -2,8 +2,14 @@
 /** An App Server of your own: started on loopback, ended with its owner. */
 
 import { checkedObject, checkedOptions, type NamesOf, show, take } from "./checks.js";
+import { Bell } from "./doorbell.js";
 import { AbortError, errorFromJson, InvalidOption, translated } from "./errors.js";
-import { type Server as NativeServer, type NativeServerOptions, ServerStart } from "./native.cjs";
+import {
+  type Server as NativeServer,
+  type NativeServerOptions,
+  ServerEnd,
+  ServerStart,
+} from "./native.cjs";
 import { checkedSignal } from "./options.js";
 import { ServerLog } from "./serverlog.js";
 import { onAbort } from "./signals.js";
@@ -25,8 +31,8 @@ export interface SpawnOptions {
   /** Whether clients need a token, which is made for this server; `true` by default. */
   auth?: boolean | undefined;
   /**
-   * Whether to join a server that any program of the same user has started with this option, if there is one. A
-   * joined server ends with its owner.
+   * Whether to join a server that any program of the same user has started with this option, if there is one. While
+   * another program is starting it, that is waited for. A joined server ends with its owner.
    */
   reuse?: boolean | undefined;
   /** How long the server may take until it answers, in milliseconds; 30,000 by default. */
@@ -40,6 +46,26 @@ export interface SpawnOptions {
    * of a joined server do not come here.
    */
   onLog?: ((line: string) => unknown) | undefined;
+}
+
+/** How a server has ended. Neither is known of a server that was joined. */
+export interface ServerExit {
+  /** The code that it ended with by itself. */
+  code: number | null;
+  /** The number of the signal that ended it. A code from 129 to 192 stands for a signal too, as in a shell. */
+  signal: number | null;
+}
+
+/** Apart from the server, which is not kept by those who wait. */
+function exitOf(native: NativeServer): Promise<ServerExit> {
+  return new Promise((resolve) => {
+    const bell = new Bell(() => {
+      const { code = null, signal = null } = end.exit() ?? {};
+      bell.takeDown();
+      resolve({ code, signal });
+    });
+    const end = bell.hang((doorbell, number) => new ServerEnd(native, doorbell, number));
+  });
 }
 
 /** Marks a server. Another copy of this package, which a program may have as well, has another class. */
@@ -62,6 +88,7 @@ export class AppServer {
   readonly joined: boolean;
   readonly #token: string | undefined;
   readonly #log: ServerLog | undefined;
+  #exited: Promise<ServerExit> | undefined;
   #closed: Promise<void> | undefined;
 
   /** Made by {@link spawnAppServer}. */
@@ -82,6 +109,25 @@ export class AppServer {
   /** The last lines that it printed, the oldest first; also once it is closed. */
   output(): string[] {
     return this.#native.output();
+  }
+
+  /**
+   * Resolves when the server has ended and its last lines were read, with how: by itself, by a signal, or because it was
+   * closed. It never rejects, and does not keep the process alive. Nothing is sent.
+   *
+   * For a joined server it resolves with `null` for both, within a second after its owner has let go of it or has learnt
+   * that it ended; closing it here changes nothing about that.
+   */
+  get exited(): Promise<ServerExit> {
+    this.#exited ??= exitOf(this.#native);
+    return this.#exited;
+  }
+
+  /** @internal */
+  static native(value: unknown): NativeServer | undefined {
+    return typeof value === "object" && value !== null && #native in value
+      ? value.#native
+      : undefined;
   }
 
   /** Ends the server. Resolves when it has ended, after 5 s at most, and its last lines were logged. */

@@ -19,6 +19,7 @@ use crate::errors::{invalid_option, raise};
 use crate::events;
 use crate::options::Values;
 use crate::recording::{Recording, Replayed};
+use crate::server::Server;
 
 /// Longer limits mean "never", and would overflow the clock.
 const LONGEST: f64 = 1e9;
@@ -72,7 +73,7 @@ impl Connection {
 #[pymethods]
 impl Connection {
     #[new]
-    #[pyo3(signature = (*, url, values, ca, verify, record, redacted, replay))]
+    #[pyo3(signature = (*, url, values, ca, verify, record, redacted, replay, server))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, one for each option")]
     fn new(
         py: Python<'_>,
@@ -83,6 +84,7 @@ impl Connection {
         record: Option<(PathBuf, u64, u32, Vec<String>)>,
         redacted: bool,
         replay: Option<Replayed>,
+        server: Option<PyRef<'_, Server>>,
     ) -> PyResult<Self> {
         let mut options = values.options(py, url)?.tls(TlsOptions { ca, verify });
         options.record = record.map(|(path, max_bytes, max_files, fields)| {
@@ -90,6 +92,7 @@ impl Connection {
             record.max_bytes(max_bytes).max_files(max_files)
         });
         options.replay = replay.map(|played| played.options(py)).transpose()?;
+        options.server = server.map(|server| server.watch());
         let (doorbell, ring) = doorbell::pair()?;
         let mailbox = Mailbox::new(ring);
         let sink = Arc::clone(&mailbox);

@@ -17,6 +17,7 @@ mod outcome;
 mod record;
 mod recording;
 mod server;
+mod server_end;
 mod server_log;
 mod server_start;
 mod submission;
@@ -54,6 +55,8 @@ mod _native {
     use crate::recording::{Recording, replay_events};
     #[pymodule_export]
     use crate::server::Server;
+    #[pymodule_export]
+    use crate::server_end::ServerEnd;
     #[pymodule_export]
     use crate::server_log::ServerLog;
     #[pymodule_export]

@@ -2,8 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use letta_app_client::{Printed, Server as Core};
+use letta_app_client::{Printed, Server as Core, ServerWatch};
 use pyo3::prelude::*;
+
+use crate::server_end::{Exit, ServerEnd, exit};
 
 /// A running App Server. See `_native.pyi`.
 #[pyclass(frozen, module = "letta_app_client._native")]
@@ -14,6 +16,7 @@ pub(crate) struct Server {
     /// There until it is closed.
     core: Mutex<Option<Core>>,
     printed: Printed,
+    watch: ServerWatch,
 }
 
 impl Server {
@@ -23,8 +26,14 @@ impl Server {
             token: core.token().map(str::to_owned),
             joined: core.joined(),
             printed: core.printed(),
+            watch: core.watch(),
             core: Mutex::new(Some(core)),
         }
+    }
+
+    /// What tells its clients of its end.
+    pub(crate) fn watch(&self) -> ServerWatch {
+        self.watch.clone()
     }
 
     fn core(&self) -> MutexGuard<'_, Option<Core>> {
@@ -52,6 +61,16 @@ impl Server {
     /// The last lines of its output, also when it is closed.
     fn output(&self) -> Vec<String> {
         self.printed.lines()
+    }
+
+    /// How it has ended; `None` while it runs.
+    fn exited(&self) -> Option<Exit> {
+        self.watch.try_exited().map(exit)
+    }
+
+    /// Begins a wait for its end.
+    fn end(&self, py: Python<'_>) -> PyResult<ServerEnd> {
+        ServerEnd::new(py, self.watch.clone())
     }
 
     /// Ends it and waits for that, without holding the interpreter up.

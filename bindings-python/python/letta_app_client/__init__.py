@@ -122,7 +122,7 @@ if TYPE_CHECKING:
         TurnStatus,
         Usage,
     )
-    from .server import OwnServer, Spawning, spawn_server
+    from .server import OwnServer, ServerExit, Spawning, spawn_server
     from .session import MapSettings, Opening, PermissionMode, Prompt, Session, TurnSettings
     from .terminals import Terminal
     from .tools import Tool, ToolContext, ToolSet, tool
@@ -190,6 +190,7 @@ __all__ = [
     "RunStarted",
     "RunText",
     "RunWithdrawn",
+    "ServerExit",
     "ServerStartError",
     "Session",
     "Spawning",
@@ -377,6 +378,7 @@ _LATER = {
     ),
     ".server": (
         "OwnServer",
+        "ServerExit",
         "Spawning",
         "spawn_server",
     ),

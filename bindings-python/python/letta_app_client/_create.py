@@ -60,6 +60,15 @@ def create_app_server_client(
         InvalidOption: An option is not usable; the message begins with its name.
         TypeError: There is no such option, or no ``url``.
     """
+    return _created(options, auth_token, settings)
+
+
+def _created(
+    options: ConnectOptions | None,
+    auth_token: str | None,
+    settings: dict[str, Any],
+    own: OwnServer | None = None,
+) -> AppServerClient:
     if auth_token is not None:
         expect_text("auth_token", auth_token)
         if settings.get("token") is not None:
@@ -73,10 +82,12 @@ def create_app_server_client(
         options = ConnectOptions(**settings)
     elif settings:
         options = dataclasses.replace(options, **settings)
-    return _client(options)
+    return _client(options, own=own)
 
 
-def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerClient:
+def _client(
+    options: ConnectOptions, played: Replay | None = None, own: OwnServer | None = None
+) -> AppServerClient:
     tls = TlsOptions() if options.tls is None else options.tls
     native = _native.Connection(
         url=options.url,
@@ -88,6 +99,7 @@ def _client(options: ConnectOptions, played: Replay | None = None) -> AppServerC
         replay=None
         if played is None
         else (played.path, played.speed, played.wait, at_most(played.step_timeout)),
+        server=None if own is None else own._native,  # noqa: SLF001 - of this package
     )
     recording = native.take_recording()
     if recording is not None and callable(options.redact):
@@ -159,7 +171,8 @@ def connect(
     if isinstance(url, Replay):
         return Connecting(_client(ConnectOptions(url="ws://replay", **settings), url))
     if isinstance(url, OwnServer):
-        url = url.options()
+        given: dict[str, Any] = {**settings}
+        return Connecting(_created(url.options(), given.pop("auth_token", None), given, url))
     if isinstance(url, ConnectOptions):
         return Connecting(create_app_server_client(url, **settings))
     return Connecting(create_app_server_client(url=url, **settings))

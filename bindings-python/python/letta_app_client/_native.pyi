@@ -14,7 +14,7 @@ from typing_extensions import disjoint_base
 from ._link import Check
 
 __all__ = ["Connection", "DirectoryChange", "MockServer", "Outcome", "Recording", "Server"]
-__all__ += ["ServerLog", "ServerStart", "Submission"]
+__all__ += ["ServerEnd", "ServerLog", "ServerStart", "Submission"]
 __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["refusal", "replay_events"]
@@ -149,6 +149,7 @@ class Connection:
         record: tuple[str | PathLike[str], int, int, list[str]] | None,
         redacted: bool,
         replay: tuple[str | PathLike[str], float, bool, float] | None,
+        server: Server | None,
     ) -> Connection: ...
     def take_recording(self) -> Recording | None:
         """The recording that is ``redacted`` by a function; given once."""
@@ -297,8 +298,24 @@ class Server:
     @property
     def joined(self) -> bool: ...
     def output(self) -> list[str]: ...
+    def exited(self) -> tuple[int | None, int | None] | None:
+        """Its code and the signal that ended it; ``None`` while it runs."""
+
+    def end(self) -> ServerEnd:
+        """Begins a wait for its end."""
+
     def close(self) -> None:
         """Waits until it has ended."""
+
+@final
+class ServerEnd:
+    """One wait for the end of a server. It keeps no server running."""
+
+    def wait(self) -> tuple[int | None, int | None] | None:
+        """Blocks until it has ended, and tells how; ``None`` once ``stop`` was called."""
+
+    def stop(self) -> None:
+        """Nobody waits any more."""
 
 @final
 class ServerLog:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -18,10 +19,24 @@ from ._pending import Pending
 from ._serverlog import TAKES, ServerLog
 from ._uncopied import Uncopied
 from ._unpack import Unpack
-from .errors import InvalidOption, ServerStartError, WrongLoop
+from .errors import ForkedProcess, InvalidOption, ServerStartError, WrongLoop
 from .options import ConnectOptions, ConnectSettings
 
-__all__ = ["OwnServer", "Spawning", "spawn_server"]
+__all__ = ["OwnServer", "ServerExit", "Spawning", "spawn_server"]
+
+
+@dataclass(frozen=True)
+class ServerExit:
+    """How a server has ended. Neither is known of a server that was joined.
+
+    Attributes:
+        code: The code that it ended with by itself.
+        signal: The number of the signal that ended it. A code from 129 to 192 stands for a signal
+            too, as in a shell.
+    """
+
+    code: int | None
+    signal: int | None
 
 
 class OwnServer(Uncopied):
@@ -73,6 +88,35 @@ class OwnServer(Uncopied):
     def output(self) -> list[str]:
         """Returns the last lines that it printed, the oldest first; also once it is closed."""
         return self._native.output()
+
+    @property
+    def exited(self) -> ServerExit | None:
+        """How it has ended; ``None`` while it runs."""
+        exited = self._native.exited()
+        return None if exited is None else ServerExit(*exited)
+
+    async def wait_exited(self) -> ServerExit:
+        """Waits until the server has ended and its last lines were read, and returns how.
+
+        Returns whichever way it ended: by itself, by a signal, or because it was closed; at once if
+        it has ended already. Cancelling ends the wait, and nothing else. Sends nothing.
+
+        For a joined server this returns within a second after its owner has let go of it or has
+        learnt that it ended, and how is not known; closing it here changes nothing about that.
+
+        Raises:
+            ForkedProcess: The server belongs to a parent process.
+            WrongLoop: No event loop is running.
+        """
+        if os.getpid() != self._pid:
+            raise ForkedProcess("the server was started in another process")
+        end = self._native.end()
+        try:
+            code, signal = await _in_thread(end.wait)
+        finally:
+            # Cancelled: the thread goes at once.
+            end.stop()
+        return ServerExit(code, signal)
 
     async def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
@@ -160,7 +204,8 @@ def spawn_server(
         auth: Whether clients need a token. Without one, every program on the machine could use the
             server. ``None`` means the default; the same goes for ``reuse``.
         reuse: Whether to join a server that any program of the same user has started with this
-            option, if there is one. A joined server ends with its owner, not here.
+            option, if there is one. While another program is starting it, that is waited for. A
+            joined server ends with its owner, not here.
         ready_timeout: Seconds in which the server has to answer.
         on_log: A function that is called with every line that the server prints, on either of its
             outputs, from its start on. It is called on the loop's thread, with the line without its
