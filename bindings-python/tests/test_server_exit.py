@@ -11,10 +11,10 @@ from typing import Any
 
 import anyio
 import pytest
-from test_server import COMMAND, STAND_IN, pid_in
 
 import letta_app_client as letta
 from letta_app_client import sync
+from tests.test_server import COMMAND, STAND_IN, pid_in
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is told to end by signals")
 
@@ -28,7 +28,7 @@ def waiting() -> list[threading.Thread]:
 @pytest.mark.anyio
 async def test_all_who_wait_learn_how_it_has_ended(tmp_path: Path) -> None:
     async with letta.spawn_server(COMMAND, cwd=tmp_path) as server:
-        assert server.exited is None
+        assert server.exited() is None
         told: list[letta.ServerExit] = []
 
         async def wait() -> None:
@@ -39,7 +39,7 @@ async def test_all_who_wait_learn_how_it_has_ended(tmp_path: Path) -> None:
             group.start_soon(wait)
             os.kill(pid_in(tmp_path), signal.SIGKILL)
         assert told == [KILLED, KILLED]
-        assert server.exited == KILLED
+        assert server.exited() == KILLED
         assert await server.wait_exited() == KILLED
 
 
@@ -69,7 +69,7 @@ async def test_a_wait_that_is_cancelled_leaves_no_thread(tmp_path: Path) -> None
         for thread in set(waiting()) - before:
             await anyio.to_thread.run_sync(thread.join, 5)
             assert not thread.is_alive()
-        assert server.exited is None
+        assert server.exited() is None
 
 
 @pytest.mark.anyio
@@ -93,11 +93,11 @@ async def test_a_client_says_that_its_server_has_ended(tmp_path: Path) -> None:
 def test_without_an_event_loop(tmp_path: Path) -> None:
     lines: list[str] = []
     with sync.spawn_server(COMMAND, cwd=tmp_path, on_log=lines.append) as server:
-        assert server.exited is None
+        assert server.exited() is None
         killer = threading.Timer(0.1, os.kill, (pid_in(tmp_path), signal.SIGKILL))
         killer.start()
         assert server.wait_exited() == KILLED
-        assert server.exited == KILLED
+        assert server.exited() == KILLED
         killer.join()
 
 
@@ -113,4 +113,4 @@ def test_after_a_fork_it_is_the_parents(tmp_path: Path) -> None:
                 os._exit(7)
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-        assert server.exited is None
+        assert server.exited() is None

@@ -89,9 +89,8 @@ class OwnServer(Uncopied):
         """Returns the last lines that it printed, the oldest first; also once it is closed."""
         return self._native.output()
 
-    @property
     def exited(self) -> ServerExit | None:
-        """How it has ended; ``None`` while it runs."""
+        """Returns how it has ended, or ``None`` while it runs. Never waits; sends nothing."""
         exited = self._native.exited()
         return None if exited is None else ServerExit(*exited)
 
@@ -106,7 +105,6 @@ class OwnServer(Uncopied):
 
         Raises:
             ForkedProcess: The server belongs to a parent process.
-            WrongLoop: No event loop is running.
         """
         if os.getpid() != self._pid:
             raise ForkedProcess("the server was started in another process")

@@ -67,6 +67,7 @@ from .. import Retry as Retry
 from .. import RunStarted as RunStarted
 from .. import RunText as RunText
 from .. import RunWithdrawn as RunWithdrawn
+from .. import ServerExit as ServerExit
 from .. import ServerStartError as ServerStartError
 from .. import State as State
 from .. import Stats as Stats
@@ -115,7 +116,7 @@ from .. import sync as sync
 from .. import to_frame as to_frame
 from .. import tool as tool
 
-__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'History', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RecordOptions', 'Redactor', 'Replay', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'gather', 'jupyter', 'map', 'policy', 'protocol', 'replay', 'spawn_server', 'sync', 'to_frame', 'tool']
+__all__ = ['AppServerClient', 'ApprovalDecided', 'ApprovalHandler', 'ApprovalMode', 'ApprovalRefused', 'ApprovalRequest', 'ApprovalRequested', 'ApprovalRequired', 'AssistantDelta', 'AssistantMessage', 'AuthError', 'Batch', 'BatchItem', 'Channel', 'ClientClosed', 'ConnectOptions', 'ConnectSettings', 'ConnectionFailed', 'Decision', 'Disconnect', 'Disconnected', 'EventsDropped', 'Family', 'Fields', 'FileChanges', 'ForkedProcess', 'History', 'InputDelivery', 'InsecureTokenWarning', 'InternalError', 'InvalidCommand', 'InvalidOption', 'Lagged', 'LettaAppError', 'LoopStatus', 'MapSettings', 'Message', 'MessageTooLarge', 'OwnServer', 'PermissionMode', 'Prompt', 'ProtocolMismatch', 'Question', 'QuestionOption', 'QueuePosition', 'ReasoningDelta', 'ReasoningMessage', 'Reconnect', 'RecordOptions', 'Redactor', 'Replay', 'RequestError', 'RequestTimeout', 'Resend', 'Retry', 'RunStarted', 'RunText', 'RunWithdrawn', 'ServerExit', 'ServerStartError', 'Session', 'State', 'Stats', 'StructuredOutputError', 'StructuredResult', 'Subscription', 'Suggestion', 'Terminal', 'Timeout', 'TlsOptions', 'TooManyRequests', 'Tool', 'ToolCall', 'ToolCallArguments', 'ToolCallEnd', 'ToolCallStart', 'ToolContext', 'ToolHandler', 'ToolOutput', 'ToolResult', 'ToolSet', 'Turn', 'TurnAborted', 'TurnError', 'TurnEvent', 'TurnFailed', 'TurnFinished', 'TurnIdleTimeout', 'TurnInterrupted', 'TurnMessage', 'TurnPhase', 'TurnResult', 'TurnResumed', 'TurnSettings', 'TurnStatus', 'TurnStream', 'TurnTimeout', 'UnknownEvent', 'UnsupportedByServer', 'Usage', 'UsageReported', '__version__', 'allow', 'connect', 'create_app_server_client', 'deny', 'gather', 'jupyter', 'map', 'policy', 'protocol', 'replay', 'spawn_server', 'sync', 'to_frame', 'tool']
 
 M_co = TypeVar("M_co", covariant=True, bound=Message)
 T_co = TypeVar("T_co", covariant=True)
@@ -2290,6 +2291,22 @@ class OwnServer(Face):
     def output(self) -> list[str]:
         """Returns the last lines that it printed, the oldest first; also once it is closed."""
 
+    def exited(self) -> ServerExit | None:
+        """Returns how it has ended, or ``None`` while it runs. Never waits; sends nothing."""
+
+    def wait_exited(self) -> ServerExit:
+        """Waits until the server has ended and its last lines were read, and returns how.
+
+        Returns whichever way it ended: by itself, by a signal, or because it was closed; at once if
+        it has ended already. An interrupt ends the wait, and nothing else. Sends nothing.
+
+        For a joined server this returns within a second after its owner has let go of it or has
+        learnt that it ended, and how is not known; closing it here changes nothing about that.
+
+        Raises:
+            ForkedProcess: The server belongs to a parent process.
+        """
+
     def close(self) -> None:
         """Ends the server and waits for it, for 5 s at most. May be called again.
 
@@ -4111,7 +4128,8 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
         auth: Whether clients need a token. Without one, every program on the machine could use the
             server. ``None`` means the default; the same goes for ``reuse``.
         reuse: Whether to join a server that any program of the same user has started with this
-            option, if there is one. A joined server ends with its owner, not here.
+            option, if there is one. While another program is starting it, that is waited for. A
+            joined server ends with its owner, not here.
         ready_timeout: Seconds in which the server has to answer.
         on_log: A function that is called with every line that the server prints, on either of its
             outputs, from its start on. It is called in the client's thread for handlers, with
