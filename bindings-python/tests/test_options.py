@@ -55,7 +55,7 @@ def test_they_are_all_that_a_client_can_be_told() -> None:
     assert ["url", *letta.ConnectSettings.__annotations__] == names
     # The engine takes the two of ``tls`` apart, and what needs no look at files in one.
     taken = set(inspect.signature(_native.Connection).parameters) | set(OPTIONS._values())
-    # A recording in place of a server is no option, nor is a server of your own; a redactor may be a function.
+    # What a client is of, beside the URL, is no option, and a redactor may be a function.
     taken -= {"ca", "verify", "redacted", "replay", "server", "values"}
     assert taken == set(names) - {"tls", "redact"}
 

@@ -7,7 +7,7 @@ use crate::options::ConnectOptions;
 use crate::server::ServerExit;
 
 /// How long the word that a server has ended may come after its sockets did.
-const SOON: Duration = Duration::from_millis(250);
+pub(super) const SOON: Duration = Duration::from_millis(250);
 
 const MAKE_ANOTHER: &str = "start another server, and make a client of that one";
 
