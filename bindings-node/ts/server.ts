@@ -32,7 +32,8 @@ export interface SpawnOptions {
   auth?: boolean | undefined;
   /**
    * Whether to join a server that any program of the same user has started with this option, if there is one. While
-   * another program is starting it, that is waited for. A joined server ends with its owner.
+   * another program is starting it, that is waited for, for `readyTimeoutMs` at most; then one is started that is not
+   * shared. A joined server ends with its owner; nothing is told of its end, and its clients connect again.
    */
   reuse?: boolean | undefined;
   /** How long the server may take until it answers, in milliseconds; 30,000 by default. */
@@ -48,7 +49,7 @@ export interface SpawnOptions {
   onLog?: ((line: string) => unknown) | undefined;
 }
 
-/** How a server has ended. Neither is known of a server that was joined. */
+/** How a server has ended. Neither is known of a server that was joined, of whose end nothing is told. */
 export interface ServerExit {
   /** The code that it ended with by itself. */
   code: number | null;
@@ -56,16 +57,27 @@ export interface ServerExit {
   signal: number | null;
 }
 
-/** Apart from the server, which is not kept by those who wait. */
-function exitOf(native: NativeServer): Promise<ServerExit> {
-  return new Promise((resolve) => {
-    const bell = new Bell(() => {
-      const { code = null, signal = null } = end.exit() ?? {};
-      bell.takeDown();
+/** One wait for the end of a server. */
+class Exit {
+  readonly promise: Promise<ServerExit>;
+  readonly #bell: Bell;
+  #end: ServerEnd | undefined;
+
+  constructor() {
+    const { promise, resolve } = settled<ServerExit>();
+    this.promise = promise;
+    this.#bell = new Bell(() => {
+      const { code = null, signal = null } = this.#end?.exit() ?? {};
+      this.#bell.takeDown();
       resolve({ code, signal });
     });
-    const end = bell.hang((doorbell, number) => new ServerEnd(native, doorbell, number));
-  });
+  }
+
+  /** Apart, as the bell keeps what stands around its function, and is not to keep the server. */
+  begin(native: NativeServer): Promise<ServerExit> {
+    this.#end = this.#bell.hang((doorbell, number) => new ServerEnd(native, doorbell, number));
+    return this.promise;
+  }
 }
 
 /** Marks a server. Another copy of this package, which a program may have as well, has another class. */
@@ -115,11 +127,11 @@ export class AppServer {
    * Resolves when the server has ended and its last lines were read, with how: by itself, by a signal, or because it was
    * closed. It never rejects, and does not keep the process alive. Nothing is sent.
    *
-   * For a joined server it resolves with `null` for both, within a second after its owner has let go of it or has learnt
-   * that it ended; closing it here changes nothing about that.
+   * Of a joined server nothing is told: it resolves, with `null` for both, when that is closed here, while the server may
+   * go on. A server that nothing refers to any more ends all the same; who waits for this does not keep it.
    */
   get exited(): Promise<ServerExit> {
-    this.#exited ??= exitOf(this.#native);
+    this.#exited ??= new Exit().begin(this.#native);
     return this.#exited;
   }
 

@@ -38,7 +38,8 @@ impl ServerEnd {
     fn wait(&self, py: Python<'_>) -> Option<Exit> {
         let wait = || self.told.lock().unwrap_or_else(PoisonError::into_inner).recv();
         py.detach(wait).ok()?;
-        self.watch.try_exited().map(exit)
+        // Of a joined server nothing is known.
+        Some(exit(self.watch.try_exited().unwrap_or_default()))
     }
 
     /// Nobody waits any more.

@@ -2,12 +2,13 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use letta_app_client::{Server, ServerExit, ServerOptions};
+use letta_app_client::{OnLine, Server, ServerExit, ServerOptions, StopStart};
 
 /// Answers everything with 200, and prints its process id.
 const STAND_IN: &str = r#"
@@ -36,29 +37,33 @@ fn options() -> ServerOptions {
 /// One program, told by its environment what to do; started by the tests below.
 #[test]
 fn program() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     match std::env::var("PROGRAM").as_deref() {
         Ok("share") => {
             let server = Server::start(&options()).unwrap();
             println!("\nserver {} {}", server.joined(), server.url());
-            let exit = runtime.block_on(server.exited());
-            println!("ended {exit}");
+            // Until it is killed.
+            std::io::stdin().read_line(&mut String::new()).unwrap();
         }
-        Ok("crash") => crash(&runtime),
+        Ok("crash") => crash(),
         Ok("fail") => fail(),
         _ => {}
     }
 }
 
 /// The owner's server ends, and the owner goes on.
-fn crash(runtime: &tokio::runtime::Runtime) {
+fn crash() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let first = Server::start(&options()).unwrap();
     let joined = Server::start(&options()).unwrap();
     assert!(joined.joined());
     let pid = first.output().iter().find_map(|line| line.strip_prefix("pid ").map(str::to_owned));
     assert!(Command::new("kill").args(["-9", &pid.unwrap()]).status().unwrap().success());
     assert_eq!(runtime.block_on(first.exited()).signal, Some(9));
-    assert_eq!(runtime.block_on(joined.exited()), ServerExit::default());
+    // Of another program's server nothing is told; the wait ends with the handle.
+    let told = joined.exited();
+    assert_eq!(joined.try_exited(), None);
+    drop(joined);
+    assert_eq!(runtime.block_on(told), ServerExit::default());
     let second = Server::start(&options()).unwrap();
     assert!(!second.joined(), "what has ended is joined by nobody");
     assert_eq!(Server::start(&options()).unwrap().url(), second.url());
@@ -67,20 +72,29 @@ fn crash(runtime: &tokio::runtime::Runtime) {
 /// A start that others wait for fails.
 fn fail() {
     let silent = ["sh", "-c", "echo started; sleep 60"].map(str::to_owned).into();
-    let failing =
-        ServerOptions { command: silent, ready_timeout: Duration::from_secs(2), ..options() };
+    let failing = ServerOptions { command: silent, ..options() };
     let (to, started) = std::sync::mpsc::channel();
+    let (stop, stopped) = (StopStart::default(), StopStart::default());
+    let stops = stop.clone();
     let failing = std::thread::spawn(move || {
-        let started = move |_: &str| to.send(()).unwrap_or_default();
-        Server::start_logged(&failing, started).unwrap_err()
+        let started: OnLine = Arc::new(move |_: &str| to.send(()).unwrap_or_default());
+        Server::start_stoppable(&failing, Some(started), &stops).unwrap_err()
     });
     started.recv().unwrap();
-    let impatient = ServerOptions { ready_timeout: Duration::from_millis(200), ..options() };
-    let error = Server::start(&impatient).unwrap_err();
-    assert!(error.message().contains("another program is starting the server"), "{error}");
-    let next = Server::start(&options()).unwrap();
+    // Whoever has waited for as long as a server may take has one of its own, for which there is as much time again.
+    let impatient = ServerOptions { ready_timeout: Duration::from_secs(3), ..options() };
+    let own = Server::start(&impatient).unwrap();
+    assert!(!own.joined());
+    // A wait that is broken off starts nothing.
+    stopped.stop();
+    let error = Server::start_stoppable(&options(), None, &stopped).unwrap_err();
+    assert!(error.message().contains("was not started: nobody is waiting"), "{error}");
+    let next = std::thread::spawn(|| Server::start(&options()).unwrap());
+    stop.stop();
+    assert!(failing.join().unwrap().message().contains("nobody is waiting"));
+    let next = next.join().unwrap();
     assert!(!next.joined());
-    assert!(failing.join().unwrap().message().contains("where it is listening"));
+    assert_ne!(next.url(), own.url());
     assert!(Server::start(&options()).unwrap().joined(), "the next one is offered");
 }
 
@@ -93,21 +107,22 @@ fn command(home: &Path, program: &str) -> Command {
 
 struct Sharing {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
     joined: bool,
     url: String,
 }
 
 /// Starts programs at once, and waits until each has its server.
 fn share(home: &Path, count: usize) -> Vec<Sharing> {
-    let start = || command(home, "share").stdout(Stdio::piped()).spawn().unwrap();
+    let mut share = command(home, "share");
+    share.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let start = || share.spawn().unwrap();
     let children: Vec<_> = std::iter::repeat_with(start).take(count).collect();
     let ready = |mut child: Child| {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.find_map(|line| line.unwrap().strip_prefix("server ").map(str::to_owned));
         let line = line.unwrap();
         let (joined, url) = line.split_once(' ').unwrap();
-        Sharing { child, lines, joined: joined == "true", url: url.to_owned() }
+        Sharing { child, joined: joined == "true", url: url.to_owned() }
     };
     children.into_iter().map(ready).collect()
 }
@@ -122,21 +137,14 @@ fn home() -> (tempfile::TempDir, PathBuf) {
 fn programs_that_start_at_once_share_one_server() {
     let (_folder, home) = home();
     for _ in 0..3 {
-        let mut sharing = share(&home, 4);
+        let sharing = share(&home, 4);
         let url = sharing[0].url.clone();
         assert!(sharing.iter().all(|program| program.url == url), "one server");
         assert_eq!(sharing.iter().filter(|program| !program.joined).count(), 1);
-        // Its owner is killed; the others learn of it.
-        let owner = sharing.iter().position(|program| !program.joined).unwrap();
-        let mut owner = sharing.swap_remove(owner);
-        owner.child.kill().unwrap();
-        owner.child.wait().unwrap();
-        for mut joined in sharing {
-            let told = joined
-                .lines
-                .find_map(|line| line.unwrap().strip_prefix("ended ").map(str::to_owned));
-            assert_eq!(told.as_deref(), Some("it is not known how"));
-            assert!(joined.child.wait().unwrap().success());
+        // All are killed, also its owner, which takes nothing back. The server itself is not yet gone.
+        for mut program in sharing {
+            program.child.kill().unwrap();
+            program.child.wait().unwrap();
         }
     }
 }

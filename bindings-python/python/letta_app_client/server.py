@@ -27,7 +27,7 @@ __all__ = ["OwnServer", "ServerExit", "Spawning", "spawn_server"]
 
 @dataclass(frozen=True)
 class ServerExit:
-    """How a server has ended. Neither is known of a server that was joined.
+    """How a server has ended. Neither is known of a joined one, of whose end nothing is told.
 
     Attributes:
         code: The code that it ended with by itself.
@@ -90,7 +90,10 @@ class OwnServer(Uncopied):
         return self._native.output()
 
     def exited(self) -> ServerExit | None:
-        """Returns how it has ended, or ``None`` while it runs. Never waits; sends nothing."""
+        """Returns how it has ended, or ``None`` while it runs, and always of a joined server.
+
+        Never waits; sends nothing.
+        """
         exited = self._native.exited()
         return None if exited is None else ServerExit(*exited)
 
@@ -100,8 +103,8 @@ class OwnServer(Uncopied):
         Returns whichever way it ended: by itself, by a signal, or because it was closed; at once if
         it has ended already. Cancelling ends the wait, and nothing else. Sends nothing.
 
-        For a joined server this returns within a second after its owner has let go of it or has
-        learnt that it ended, and how is not known; closing it here changes nothing about that.
+        Of a joined server nothing is told: this returns, with ``None`` for both, when it is closed
+        here, while the server may go on.
 
         Raises:
             ForkedProcess: The server belongs to a parent process.
@@ -202,8 +205,9 @@ def spawn_server(
         auth: Whether clients need a token. Without one, every program on the machine could use the
             server. ``None`` means the default; the same goes for ``reuse``.
         reuse: Whether to join a server that any program of the same user has started with this
-            option, if there is one. While another program is starting it, that is waited for. A
-            joined server ends with its owner, not here.
+            option, if there is one. While another program is starting it, that is waited for, for
+            ``ready_timeout`` at most; then one is started that is not shared. A joined server ends
+            with its owner, not here; nothing is told of its end, and its clients connect again.
         ready_timeout: Seconds in which the server has to answer.
         on_log: A function that is called with every line that the server prints, on either of its
             outputs, from its start on. It is called on the loop's thread, with the line without its

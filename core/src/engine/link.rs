@@ -84,10 +84,9 @@ impl Link {
         }
     }
 
-    /// The connection was lost, or closed by the user; without a server there will be no other. Whether anything had come on it.
+    /// The connection was lost, or closed by the user. Whether anything had come on it.
     pub(crate) fn lost(&mut self, now: Duration, error: &Error, heard: bool) {
-        let closed = error.kind() == ErrorKind::Closed;
-        let wanted = self.state == State::Open && !closed && !error.is_for_good();
+        let wanted = self.state == State::Open && error.kind() != ErrorKind::Closed;
         let backoff = self.backoff.as_mut().filter(|_| wanted);
         let wait = backoff.and_then(|backoff| backoff.lost(now, heard));
         self.state = wait.map_or(State::Down, |wait| State::Waiting(now.saturating_add(wait)));

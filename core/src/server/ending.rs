@@ -14,8 +14,8 @@ const BY_SIGNAL: i32 = 128;
 /// The highest number of a signal.
 const LAST_SIGNAL: i32 = 64;
 
-/// How a server has ended: with a code, or by a signal. Neither is known of a server that was joined, nor where the
-/// program itself has taken note of the end of all its child processes.
+/// How a server has ended: with a code, or by a signal. Neither is known of a server that was joined, of whose end
+/// nothing is told, nor where the program itself has taken note of the end of all its child processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerExit {
@@ -70,31 +70,26 @@ pub struct ServerWatch(watch::Receiver<Phase>);
 
 /// The other side.
 #[derive(Debug)]
-pub(super) struct Teller(watch::Sender<Phase>);
+pub(crate) struct Teller(watch::Sender<Phase>);
 
 /// Both sides, for a server that runs.
-pub(super) fn pair() -> (Teller, ServerWatch) {
+pub(crate) fn pair() -> (Teller, ServerWatch) {
     let (to, from) = watch::channel(Phase::Running);
     (Teller(to), ServerWatch(from))
 }
 
 impl Teller {
-    pub(super) fn ended(&self, status: Option<ExitStatus>) {
+    pub(crate) fn ended(&self, status: Option<ExitStatus>) {
         self.0.send_replace(Phase::Ended(status));
     }
 
-    pub(super) fn read(&self, status: Option<ExitStatus>) {
+    pub(crate) fn read(&self, status: Option<ExitStatus>) {
         self.0.send_replace(Phase::Read(status));
-    }
-
-    /// Resolves when nobody wants to know any more.
-    pub(super) async fn unwatched(&self) {
-        self.0.closed().await;
     }
 }
 
 impl ServerWatch {
-    /// How the server has ended; `None` while it runs.
+    /// How the server has ended; `None` while it runs, and always of a server that was joined.
     #[must_use]
     pub fn try_exited(&self) -> Option<ServerExit> {
         self.status().map(ServerExit::of)
@@ -104,8 +99,8 @@ impl ServerWatch {
     /// because its [`Server`](super::Server) was closed or dropped. At once if it has ended already. A program that the
     /// server has left behind may hold its output; that is waited for for 1 s.
     ///
-    /// For a server that was joined it resolves within a second after its owner has let go of it, or has taken note of
-    /// its end, and how it ended is not known; closing the own handle changes nothing about that.
+    /// Of a server that was joined nothing is told: it resolves, with neither code nor signal, when the own handle is
+    /// closed or dropped, while the server may go on.
     ///
     /// # Cancel safety
     ///

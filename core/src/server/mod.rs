@@ -23,6 +23,9 @@ use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
 use crate::random;
 pub use backlog::LineBacklog;
+use ending::Teller;
+#[cfg(test)]
+pub(crate) use ending::pair;
 pub use ending::{ExitCall, ServerExit, ServerWatch};
 #[cfg(test)]
 pub(crate) use lines::MAX_LINE;
@@ -54,8 +57,9 @@ pub struct ServerOptions {
     /// How long the server may take until it answers. 30 s by default.
     pub ready_timeout: Duration,
     /// Whether to join a server that any program of the same user has started with this option, if there is
-    /// one. While another program is starting it, that is waited for. A joined server goes on when this handle is
-    /// dropped, and ends with its owner.
+    /// one. While another program is starting it, that is waited for, for `ready_timeout` at most; then one is
+    /// started that is not shared. A joined server goes on when this handle is dropped, and ends with its owner.
+    /// Nothing is told of its end, and its clients try to connect again.
     pub reuse: bool,
 }
 
@@ -109,6 +113,8 @@ pub struct Server {
     /// For as long as this is held other programs may join.
     seat: Seat,
     watch: ServerWatch,
+    /// Of a server that was joined nothing is told, and the wait for its end is over with this.
+    _untold: Option<Teller>,
 }
 
 impl fmt::Debug for Server {
@@ -175,19 +181,14 @@ impl Server {
         stop: &StopStart,
     ) -> Result<Self, Error> {
         options.check()?;
-        let patience = Patience::new(options.ready_timeout, stop);
-        let found = if options.reuse {
-            reuse::find(options.auth, &patience).map_err(|why| {
-                let why = if stop.is_stopped() { process::UNWANTED } else { why };
-                let message = format!("{} was not started: {why}", options.command.join(" "));
-                Error::new(ErrorKind::ServerStart, message).with_command(&options.command)
-            })?
-        } else {
-            Found::Nothing
-        };
+        let patience = || Patience::new(options.ready_timeout, stop);
+        let found =
+            if options.reuse { reuse::find(options.auth, &patience()) } else { Found::Nothing };
         let seat = match found {
-            Found::Server(url, token, watch) => {
-                return Ok(Self { url, token, process: None, seat: Seat::default(), watch });
+            Found::Server(url, token) => {
+                let (untold, watch) = ending::pair();
+                let (seat, _untold) = (Seat::default(), Some(untold));
+                return Ok(Self { url, token, process: None, seat, watch, _untold });
             }
             // Held while it starts, so that of several programs one starts a server. It is free again if that fails.
             Found::Seat(seat) => seat,
@@ -206,6 +207,13 @@ impl Server {
                 .extend(["--ws-auth", "capability-token", "--ws-token-sha256"].map(str::to_owned));
             arguments.push(random::sha256(token));
         }
+        if stop.is_stopped() {
+            let command = options.command.join(" ");
+            let message = format!("{command} was not started: {}", process::UNWANTED);
+            return Err(Error::new(ErrorKind::ServerStart, message).with_command(&options.command));
+        }
+        // Anew: the start of another program may have taken all of it.
+        let patience = patience();
         let offered = seat.clone();
         let ended = move || offered.leave();
         let mut process = Process::start(program, &arguments, options, on_line, ended)?;
@@ -220,7 +228,7 @@ impl Server {
         })?;
         seat.offer(&url, token.as_deref());
         let watch = process.watch().clone();
-        Ok(Self { url, token, process: Some(process), seat, watch })
+        Ok(Self { url, token, process: Some(process), seat, watch, _untold: None })
     }
 
     /// Where it listens: `ws://127.0.0.1:PORT`.
@@ -281,7 +289,7 @@ impl Server {
         self.watch.exited()
     }
 
-    /// How the server has ended; `None` while it runs.
+    /// How the server has ended; `None` while it runs, and always of a server that was joined.
     #[must_use]
     pub fn try_exited(&self) -> Option<ServerExit> {
         self.watch.try_exited()

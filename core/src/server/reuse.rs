@@ -4,24 +4,15 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::ending::{self, ServerWatch};
 use super::patience::Patience;
 use super::process::answer;
-use crate::background;
-
-/// How often a server that is being started by another program is looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How often somebody else's lock is met without a server that can be joined before that counts: it may be a look of
 /// another program, or an owner that is just letting go.
 const LOOKS: usize = 10;
-
-/// How often those who have joined a server look whether it is offered still.
-const WATCH_EVERY: Duration = Duration::from_millis(500);
 
 /// The file, in the user's own folder.
 fn file() -> Option<PathBuf> {
@@ -35,45 +26,37 @@ fn lock() -> Option<PathBuf> {
 
 /// What a program that wants to share a server finds.
 pub(super) enum Found {
-    /// A server, with its token and with what tells of its end.
-    Server(String, Option<String>, ServerWatch),
+    /// A server, with its token.
+    Server(String, Option<String>),
     /// Nobody offers one: the caller is to start it, and to offer it with this.
     Seat(Seat),
-    /// One that cannot be joined, or no file can be had: what the caller starts is its own alone.
+    /// One that cannot be joined, or is not there in time, or no file can be had: what the caller starts is its own alone.
     Nothing,
 }
 
 /// Looks for a server that was offered and still answers; with `auth`, for one that wants a token. While another program
 /// starts one, this waits for it.
-///
-/// # Errors
-///
-/// That the patience is over, in words.
-pub(super) fn find(auth: bool, patience: &Patience) -> Result<Found, &'static str> {
+pub(super) fn find(auth: bool, patience: &Patience) -> Found {
     let mut looks = 0;
     loop {
         match Seat::take() {
-            Ok(Some(seat)) => return Ok(Found::Seat(seat)),
+            Ok(Some(seat)) => return Found::Seat(seat),
             Ok(None) => {}
-            Err(_) => return Ok(Found::Nothing),
+            Err(_) => return Found::Nothing,
         }
         let entry = file().and_then(|file| fs::read_to_string(file).ok());
         if let Some(entry) = entry {
             if let Some((url, token)) = joinable(&entry, auth, patience) {
-                return Ok(Found::Server(url, token, watch(entry)));
+                return Found::Server(url, token);
             }
             looks += 1;
             if looks == LOOKS {
-                return Ok(Found::Nothing);
+                return Found::Nothing;
             }
         }
         // Without an entry whoever has the lock is about to offer one.
-        let Some(left) = patience.left() else {
-            return Err(
-                "another program is starting the server to join, which does not answer yet",
-            );
-        };
-        std::thread::sleep(left.min(LOOK_EVERY));
+        let Some(wait) = patience.look() else { return Found::Nothing };
+        std::thread::sleep(wait);
     }
 }
 
@@ -90,47 +73,16 @@ fn joinable(entry: &str, auth: bool, patience: &Patience) -> Option<(String, Opt
     answer.starts_with("HTTP/1.1 200").then_some((url, token))
 }
 
-/// Tells when the server of an entry is offered no more: its owner takes the offer back when it lets go of the server
-/// and when the server ends, and the system does when the owner ends.
-fn watch(entry: String) -> ServerWatch {
-    let (teller, watch) = ending::pair();
-    let look = async move {
-        while is_offered(&entry) {
-            tokio::select! {
-                () = teller.unwatched() => return,
-                () = tokio::time::sleep(WATCH_EVERY) => {}
-            }
-        }
-        teller.read(None);
-    };
-    // Where no thread can be had nothing is told of it.
-    background::spawn(look).unwrap_or_default();
-    watch
-}
-
-/// Whether that is so as far as can be told: what cannot be looked at now may be there.
-fn is_offered(entry: &str) -> bool {
-    let (Some(file), Some(lock)) = (file(), lock()) else { return true };
-    let is_missing = |error: &std::io::Error| error.kind() == IoErrorKind::NotFound;
-    let held = match File::open(lock) {
-        Ok(lock) => matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)),
-        Err(error) => !is_missing(&error),
-    };
-    held && match fs::read_to_string(file) {
-        Ok(now) => now == entry,
-        Err(error) => !is_missing(&error),
-    }
-}
-
 /// The one place for a server to join: for the program that starts it, and then owns it. Empty once it was left. All
 /// copies are one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seat(Arc<Mutex<Option<Held>>>);
 
-/// The lock, and the process that has it: what is forked from that has a copy.
+/// The lock, and the process that has it: what is forked from that has a copy of the descriptor, which holds it too. A
+/// program that is run does not get it.
 #[derive(Debug)]
 struct Held {
-    _lock: File,
+    lock: File,
     owner: u32,
 }
 
@@ -155,27 +107,28 @@ impl Seat {
             Err(error) if error.kind() != IoErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let held = Held { _lock: lock, owner: std::process::id() };
+        let held = Held { lock, owner: std::process::id() };
         Ok(Some(Self(Arc::new(Mutex::new(Some(held))))))
     }
 
     /// Writes a server down, for as long as the seat is held. Not one whose end has already emptied it.
     pub(super) fn offer(&self, url: &str, token: Option<&str>) {
-        let mut held = self.held();
+        let held = self.held();
         if held.is_some() && write(&json!({ "url": url, "token": token }).to_string()).is_none() {
             // The next program is not to wait for it.
-            *held = None;
+            drop(held);
+            self.leave();
         }
     }
 
     /// Takes it back: nobody is to join the server any more.
     pub(super) fn leave(&self) {
-        let mut held = self.held();
-        if held.as_ref().is_some_and(|held| held.owner == std::process::id()) {
+        let held = self.held().take();
+        if let Some(Held { lock, .. }) = held.filter(|held| held.owner == std::process::id()) {
             file().map(fs::remove_file).transpose().unwrap_or_default();
+            // After the file, which belongs to whoever has the lock. To close it would not do: a fork has it open.
+            lock.unlock().unwrap_or_default();
         }
-        // After the file, which belongs to whoever has the lock.
-        *held = None;
     }
 }
 

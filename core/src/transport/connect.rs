@@ -13,7 +13,6 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::certificate;
 use super::http::{Answer, HttpError, Io, body, exchange};
-use super::own;
 use super::socket::Socket;
 use super::tls;
 use crate::engine::Channel;
@@ -48,22 +47,12 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     options: &ConnectOptions,
 ) -> Result<Connected, Error> {
-    if let Some(gone) = own::gone(options) {
-        // Whoever has got its port since must not see the token.
-        return Err(gone);
-    }
     let limit = options.connect_timeout;
     // Both sockets of a pair, and what is tried until one of them opens, have one number.
     let number = endpoint.recorder.as_ref().map_or(0, Recorder::connection);
     let outcome = tokio::time::timeout(limit, choose(endpoint, options)).await;
     let outcome = outcome.map(|connected| connected.map(|it| it.recorded(endpoint, number)));
     let outcome = outcome.unwrap_or_else(|_| Err(too_late(endpoint, options)));
-    let outcome = match outcome {
-        Err(error) if error.kind() == ErrorKind::ConnectionFailed => {
-            Err(own::gone_soon(options).await.unwrap_or(error))
-        }
-        outcome => outcome,
-    };
     outcome.map_err(|error| error.reworded(|text| endpoint.without_secrets(text)))
 }
 

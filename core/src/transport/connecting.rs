@@ -10,9 +10,10 @@ use super::connect::{Connected, connect, too_late};
 use super::driver::{Driver, Target};
 use super::sockets::Sockets;
 use crate::engine::{Delivery, Token};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::ENDLESS;
+use crate::server::ServerWatch;
 use crate::state::State;
 
 /// An attempt to connect that runs.
@@ -82,6 +83,15 @@ pub(super) async fn outcome(attempt: &mut Option<Attempt>) -> Result<Connected, 
         Some(attempt) => attempt.await,
         None => pending().await,
     }
+}
+
+/// Waits for the end of the server of one's own to which a connection is wanted: nothing will come of that.
+pub(super) async fn gone(server: Option<&ServerWatch>) -> Error {
+    let Some(server) = server else { return pending().await };
+    let message = format!("the server has ended: {}", server.ended().await);
+    Error::new(ErrorKind::ConnectionFailed, message)
+        .with_hint("start another server, and make a client of that one")
+        .for_good()
 }
 
 impl<S: Sink> Driver<S> {

@@ -9,10 +9,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::clock::{Clock, Wall};
 use super::connect::{Connected, open_another};
-use super::connecting::{Attempt, Connecting, outcome};
+use super::connecting::{Attempt, Connecting, gone, outcome};
 use super::leaving::Leaving;
 use super::ops::OpReceiver;
-use super::own;
 use super::socket::{Ended, Socket};
 use super::sockets::{Sockets, Wake, next_of};
 use super::standby::{Standby, StandbyEvent};
@@ -181,12 +180,16 @@ impl<S: Sink> Driver<S> {
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
         let times = [engine_at, sockets_at, self.standby.keep_alive_at(), self.connecting.until()];
         let next = times.into_iter().flatten().min();
+        let connects = self.attempt.is_some() || self.engine.will_reconnect();
+        let server = self.target.options.server.as_ref().filter(|_| connects);
         let happened = tokio::select! {
             // After a sleep of the whole machine, what has come meanwhile counts before the time does.
             biased;
             op = next_op(&mut self.next_op, &mut self.ops) => Happened::Op(op),
             wake = wake(&mut self.sockets) => Happened::Wake(wake),
             event = self.standby.next() => Happened::Standby(event),
+            // Before an attempt: whoever has got the port of a server that has ended must not see the token.
+            error = gone(server) => Happened::Attempted(Box::new(Err(error))),
             outcome = outcome(&mut self.attempt) => Happened::Attempted(Box::new(outcome)),
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 Happened::Time
@@ -388,13 +391,10 @@ impl<S: Sink> Driver<S> {
         }
         let unwritten = control.as_mut().map(Socket::take_unwritten);
         self.unsent(unwritten.into_iter().flatten());
-        let error = own::lost(&self.target.options, error).await;
         // Frames, then the loss, then what fails because of it: whoever resumes knows already.
         self.pump();
         self.engine.handle_connection_lost(self.now(), &error);
         let will_reconnect = self.engine.will_reconnect();
-        // The reason goes to those as well who ask for something from now on.
-        self.shared.give_up(error.is_for_good().then(|| error.clone()));
         let state = if will_reconnect { State::Reconnecting } else { State::Disconnected };
         let changed = self.shared.set_state(state);
         self.sink.deliver(Delivery::Disconnected { channel, code, reason, will_reconnect });

@@ -8,7 +8,6 @@ use super::driver::closing::{CLOSE_LIMIT, CLOSE_WAIT, PAUSE_WAIT, STOP_WAIT, WOR
 use super::http::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
 use super::keepalive::RESUME_ANSWER;
 use super::outbox::FRAGMENT;
-use super::own::SOON;
 use super::reuse::REUSED_BYTES;
 use crate::engine::{
     AT_ONCE, BEHIND_GAP, DEPTH, GAP_WAIT, HANDLED, LONGEST_SETTLE_PAUSE, NAMES, REFUSAL_WAIT,
@@ -144,7 +143,6 @@ fn limits() -> BTreeMap<&'static str, String> {
         ("its last lines, for `output()` and errors", number(KEPT_LINES)),
         ("a started server that is closed, until it has ended", time(END_WAIT)),
         ("the last lines of a started server that has ended, until they are read", time(NOTE_WAIT)),
-        ("word that a started server has ended, once its connection is lost", time(SOON)),
         ("word of a change of directory", time(HANDLED)),
         ("the directory, once a change was handled", time(SHOWN)),
         (

@@ -14,7 +14,6 @@ mod leaving;
 mod limits;
 mod ops;
 mod outbox;
-mod own;
 mod reuse;
 mod socket;
 mod sockets;

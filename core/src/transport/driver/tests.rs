@@ -56,6 +56,10 @@ async fn pair(channel: Channel) -> (Socket, Server) {
 }
 
 async fn world(split: bool) -> World {
+    world_of(options(), split).await
+}
+
+async fn world_of(options: ConnectOptions, split: bool) -> World {
     let (control, control_end) = pair(Channel::Control).await;
     let (stream, stream_end) = if split {
         let (socket, end) = pair(Channel::Stream).await;
@@ -69,7 +73,6 @@ async fn world(split: bool) -> World {
     let shared = Arc::new(Shared::new(Ids::random().unwrap()));
     let (ops, received) = op_channel();
     let (sink, mut seen) = unbounded_channel();
-    let options = options();
     let endpoint = options.check().unwrap();
     let read = Box::new(move || *shows.lock().unwrap() + start.elapsed());
     let known = Arc::clone(&shared);
@@ -99,6 +102,42 @@ impl World {
     fn sleep(&self, time: Duration) {
         *self.wall.lock().unwrap() += time;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loss_is_told_at_once_and_the_end_of_an_own_server_when_it_is_known() {
+    let (teller, watch) = crate::server::pair();
+    let mut world = world_of(options().server(watch), false).await;
+    let start = Instant::now();
+    world.control.close(None).await.unwrap();
+    let lost = world.seen.recv().await;
+    assert!(matches!(lost, Some(Delivery::Disconnected { will_reconnect: true, .. })), "{lost:?}");
+    let state = world.seen.recv().await;
+    assert!(matches!(state, Some(Delivery::State { state: State::Reconnecting, .. })), "{state:?}");
+    assert_eq!(start.elapsed(), Duration::ZERO, "nothing is waited for");
+    assert!(timeout(DAY, world.seen.recv()).await.is_err(), "the server runs, as far as is known");
+    teller.ended(None);
+    let told = world.seen.recv().await;
+    let Some(Delivery::State { state: State::Disconnected, error: Some(error) }) = told else {
+        panic!("{told:?}")
+    };
+    assert_eq!(error.message(), "the server has ended: it is not known how");
+    assert!(timeout(1000 * DAY, world.seen.recv()).await.is_err(), "there is no attempt");
+    drop(world.ops);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_joined_server_nothing_is_told_to_its_clients() {
+    let (teller, watch) = crate::server::pair();
+    drop(teller);
+    let mut world = world_of(options().server(watch), false).await;
+    world.control.close(None).await.unwrap();
+    let lost = world.seen.recv().await;
+    assert!(matches!(lost, Some(Delivery::Disconnected { will_reconnect: true, .. })), "{lost:?}");
+    let state = world.seen.recv().await;
+    assert!(matches!(state, Some(Delivery::State { state: State::Reconnecting, .. })), "{state:?}");
+    assert!(timeout(DAY, world.seen.recv()).await.is_err(), "it connects again");
+    drop(world.ops);
 }
 
 /// Answers pings until the end, and counts them.
