@@ -79,25 +79,55 @@ it("keeps no process alive", () => {
   expect(String(ended.stdout)).toBe("ready\n");
 });
 
-it("is told of a joined server, but not how", () => {
-  const program = `
-    import { spawnAppServer } from "@letta/app-client-native";
-    const options = { command: ${JSON.stringify(command)}, reuse: true };
-    const both = await Promise.all([spawnAppServer(options), spawnAppServer(options)]);
-    const [own, other] = both[0].joined ? both.reverse() : both;
-    if (own.joined || !other.joined || own.url !== other.url) throw new Error("two servers");
-    setTimeout(() => own.close(), 0);
-    const kept = setInterval(() => {}, 1_000);
-    console.log(JSON.stringify([await own.exited, await other.exited]));
-    clearInterval(kept);
-  `;
-  const ended = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
-    cwd: path.join(import.meta.dirname, ".."),
-    env: { ...process.env, HOME: home() },
-    timeout: 20_000,
-  });
+/** Runs a program with a home of its own, and returns what it prints. */
+function run(program: string): string {
+  const ended = spawnSync(
+    process.execPath,
+    ["--expose-gc", "--input-type=module", "-e", `${IMPORT}${program}`],
+    {
+      cwd: path.join(import.meta.dirname, ".."),
+      env: { ...process.env, HOME: home() },
+      timeout: 10_000,
+    },
+  );
   expect(String(ended.stderr)).toBe("");
-  expect(JSON.parse(String(ended.stdout))).toEqual([
+  return String(ended.stdout);
+}
+
+const IMPORT = `
+  import { spawnAppServer } from "@letta/app-client-native";
+  const options = { command: ${JSON.stringify(command)}, reuse: true };
+  const kept = setInterval(() => {}, 1_000);
+`;
+
+it("keeps no server that nothing refers to", () => {
+  const printed = run(`
+    // In an object: a promise that is returned is waited for.
+    const started = async () => ({ exited: (await spawnAppServer(options)).exited });
+    const { exited } = await started();
+    const collecting = setInterval(() => gc(), 50);
+    console.log(JSON.stringify(await exited));
+    clearInterval(collecting);
+    clearInterval(kept);
+  `);
+  expect(JSON.parse(printed)).toEqual({ code: null, signal: 15 });
+});
+
+it("is not told of a joined server, until that is closed here", () => {
+  const printed = run(`
+    const both = await Promise.all([spawnAppServer(options), spawnAppServer(options)]);
+    const [own, joined] = both[0].joined ? both.reverse() : both;
+    if (own.joined || !joined.joined || own.url !== joined.url) throw new Error("two servers");
+    let isTold = false;
+    void joined.exited.then(() => { isTold = true; });
+    await own.close();
+    const ended = await own.exited;
+    if (isTold) throw new Error("told");
+    await joined.close();
+    console.log(JSON.stringify([ended, await joined.exited]));
+    clearInterval(kept);
+  `);
+  expect(JSON.parse(printed)).toEqual([
     { code: null, signal: 15 },
     { code: null, signal: null },
   ]);

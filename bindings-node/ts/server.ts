@@ -57,26 +57,23 @@ export interface ServerExit {
   signal: number | null;
 }
 
-/** One wait for the end of a server. */
+/** One wait for the end of a server, which it does not keep: what stands around the function of a bell is kept. */
 class Exit {
-  readonly promise: Promise<ServerExit>;
-  readonly #bell: Bell;
+  readonly #bell = new Bell(() => this.#told());
   #end: ServerEnd | undefined;
+  #resolve: (exit: ServerExit) => void = () => {};
 
-  constructor() {
-    const { promise, resolve } = settled<ServerExit>();
-    this.promise = promise;
-    this.#bell = new Bell(() => {
-      const { code = null, signal = null } = this.#end?.exit() ?? {};
-      this.#bell.takeDown();
-      resolve({ code, signal });
+  begin(native: NativeServer): Promise<ServerExit> {
+    this.#end = this.#bell.hang((doorbell, number) => new ServerEnd(native, doorbell, number));
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
     });
   }
 
-  /** Apart, as the bell keeps what stands around its function, and is not to keep the server. */
-  begin(native: NativeServer): Promise<ServerExit> {
-    this.#end = this.#bell.hang((doorbell, number) => new ServerEnd(native, doorbell, number));
-    return this.promise;
+  #told(): void {
+    const { code = null, signal = null } = this.#end?.exit() ?? {};
+    this.#bell.takeDown();
+    this.#resolve({ code, signal });
   }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -114,3 +115,47 @@ def test_after_a_fork_it_is_the_parents(tmp_path: Path) -> None:
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         assert server.exited() is None
+
+
+@pytest.mark.anyio
+async def test_of_a_joined_server_nothing_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with letta.spawn_server(COMMAND, cwd=tmp_path, reuse=True) as own:
+        joined = await letta.spawn_server(COMMAND, cwd=tmp_path, reuse=True)
+        assert (own.joined, joined.joined) == (False, True)
+        told: list[letta.ServerExit] = []
+
+        async def wait() -> None:
+            told.append(await joined.wait_exited())
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait)
+            os.kill(pid_in(tmp_path), signal.SIGKILL)
+            assert await own.wait_exited() == KILLED
+            assert (told, joined.exited()) == ([], None)
+            # It is the wait that ends with this.
+            await joined.close()
+        assert told == [letta.ServerExit(code=None, signal=None)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_fork_does_not_keep_others_from_sharing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    start = functools.partial(sync.spawn_server, COMMAND, cwd=tmp_path, reuse=True)
+    with start():
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+    try:
+        # The fork has all that was open, and a server of the parent's no more.
+        with start() as second, start() as third:
+            assert (second.joined, third.joined) == (False, True)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -127,7 +127,8 @@ pub struct ConnectOptions {
     pub standby: bool,
     /// The server of your own that this is a client of, from [`crate::Server::watch`];
     /// [`crate::Server::connect_options`] has it. Once that server has ended, errors say so, and the client does not try
-    /// to connect any more: a server that is started after it has another port and another token.
+    /// to connect any more: a server that is started after it has another port and another token. Of a server that was
+    /// joined nothing is told, and this changes nothing.
     pub server: Option<ServerWatch>,
     /// Writes everything that goes over the sockets into a file.
     pub record: Option<RecordOptions>,

@@ -2292,7 +2292,10 @@ class OwnServer(Face):
         """Returns the last lines that it printed, the oldest first; also once it is closed."""
 
     def exited(self) -> ServerExit | None:
-        """Returns how it has ended, or ``None`` while it runs. Never waits; sends nothing."""
+        """Returns how it has ended, or ``None`` while it runs, and always of a joined server.
+
+        Never waits; sends nothing.
+        """
 
     def wait_exited(self) -> ServerExit:
         """Waits until the server has ended and its last lines were read, and returns how.
@@ -2300,8 +2303,8 @@ class OwnServer(Face):
         Returns whichever way it ended: by itself, by a signal, or because it was closed; at once if
         it has ended already. An interrupt ends the wait, and nothing else. Sends nothing.
 
-        For a joined server this returns within a second after its owner has let go of it or has
-        learnt that it ended, and how is not known; closing it here changes nothing about that.
+        Of a joined server nothing is told: this returns, with ``None`` for both, when it is closed
+        here, while the server may go on.
 
         Raises:
             ForkedProcess: The server belongs to a parent process.
@@ -4128,8 +4131,9 @@ def spawn_server(command: Sequence[str]=..., *, cwd: str | PathLike[str] | None=
         auth: Whether clients need a token. Without one, every program on the machine could use the
             server. ``None`` means the default; the same goes for ``reuse``.
         reuse: Whether to join a server that any program of the same user has started with this
-            option, if there is one. While another program is starting it, that is waited for. A
-            joined server ends with its owner, not here.
+            option, if there is one. While another program is starting it, that is waited for, for
+            ``ready_timeout`` at most; then one is started that is not shared. A joined server ends
+            with its owner, not here; nothing is told of its end, and its clients connect again.
         ready_timeout: Seconds in which the server has to answer.
         on_log: A function that is called with every line that the server prints, on either of its
             outputs, from its start on. It is called in the client's thread for handlers, with
