@@ -187,8 +187,8 @@ impl Server {
         let seat = match found {
             Found::Server(url, token) => {
                 let (untold, watch) = ending::pair();
-                let (seat, _untold) = (Seat::default(), Some(untold));
-                return Ok(Self { url, token, process: None, seat, watch, _untold });
+                let (process, seat) = (None, Seat::default());
+                return Ok(Self { url, token, process, seat, watch, _untold: Some(untold) });
             }
             // Held while it starts, so that of several programs one starts a server. It is free again if that fails.
             Found::Seat(seat) => seat,
