@@ -4,7 +4,6 @@ use letta_app_client::{ExitCall, ServerWatch};
 use napi_derive::napi;
 
 use crate::doorbell::Doorbell;
-use crate::errors::{Thrown, thrown};
 use crate::server::Server;
 
 /// How a server has ended; see `letta_app_client::ServerExit`.
@@ -25,10 +24,10 @@ pub struct ServerEnd {
 impl ServerEnd {
     /// Its bell rings when the server has ended, once.
     #[napi(constructor)]
-    pub fn new(server: &Server, doorbell: &Doorbell, bell: u32) -> Result<Self, Thrown> {
+    pub fn new(server: &Server, doorbell: &Doorbell, bell: u32) -> Self {
         let (watch, bell) = (server.watch(), doorbell.bell(bell));
-        let call = watch.on_exit(move || bell.ring()).map_err(thrown)?;
-        Ok(Self { watch, _call: call })
+        let call = watch.on_exit(move || bell.ring());
+        Self { watch, _call: call }
     }
 
     /// How it has ended; nothing while it runs.

@@ -69,8 +69,8 @@ impl Server {
     }
 
     /// Begins a wait for its end.
-    fn end(&self, py: Python<'_>) -> PyResult<ServerEnd> {
-        ServerEnd::new(py, self.watch.clone())
+    fn end(&self) -> ServerEnd {
+        ServerEnd::new(self.watch.clone())
     }
 
     /// Ends it and waits for that, without holding the interpreter up.

@@ -96,8 +96,8 @@ async fn who_was_to_be_called_is_called_unless_it_has_gone() {
     let server = spawn_server(options()).await.unwrap();
     let (to, mut calls) = tokio::sync::mpsc::unbounded_channel();
     let gone = to.clone();
-    drop(server.watch().on_exit(move || gone.send("gone").unwrap()).unwrap());
-    let stays = server.watch().on_exit(move || to.send("stays").unwrap()).unwrap();
+    drop(server.watch().on_exit(move || gone.send("gone").unwrap()));
+    let stays = server.watch().on_exit(move || to.send("stays").unwrap());
     kill(&server);
     assert_eq!(calls.recv().await, Some("stays"));
     // Both functions were let go of.

@@ -311,8 +311,8 @@ class Server:
 class ServerEnd:
     """One wait for the end of a server. It keeps no server running."""
 
-    def wait(self) -> tuple[int | None, int | None] | None:
-        """Blocks until it has ended, and tells how; ``None`` once ``stop`` was called."""
+    def wait(self) -> tuple[int | None, int | None]:
+        """Blocks until it has ended, and tells how, or until ``stop`` is called."""
 
     def stop(self) -> None:
         """Nobody waits any more."""

@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{oneshot, watch};
-
-use crate::background;
-use crate::error::Error;
+use tokio::sync::oneshot;
 
 /// What a shell adds to the number of the signal that ended its program.
 const BY_SIGNAL: i32 = 128;
@@ -53,38 +51,60 @@ impl fmt::Display for ServerExit {
     }
 }
 
-/// How it stands with a server.
-#[derive(Debug, Clone, Copy)]
-enum Phase {
-    Running,
-    /// It has ended, with this status where that is known.
-    Ended(Option<ExitStatus>),
-    /// And what it printed was read.
-    Read(Option<ExitStatus>),
+/// What is known of a server.
+#[derive(Default)]
+#[expect(clippy::option_option, reason = "running, ended somehow and a status are three cases")]
+struct Told {
+    /// Whether it has ended, with the status where that is known.
+    ended: Option<Option<ExitStatus>>,
+    /// Nothing will be told any more: what it printed was read too.
+    over: bool,
+    /// What is to be called then, with numbers.
+    calls: Vec<(u64, Call)>,
+    last: u64,
 }
+
+type Call = Box<dyn FnOnce() + Send>;
 
 /// Tells whether a server has ended, and how, and does not keep it running. From
 /// [`Server::watch`](super::Server::watch).
-#[derive(Debug, Clone)]
-pub struct ServerWatch(watch::Receiver<Phase>);
+#[derive(Clone)]
+pub struct ServerWatch(Arc<Mutex<Told>>);
 
-/// The other side.
-#[derive(Debug)]
-pub(crate) struct Teller(watch::Sender<Phase>);
+impl fmt::Debug for ServerWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerWatch").field(&self.try_exited()).finish()
+    }
+}
+
+/// The other side. All is told once this is dropped.
+pub(crate) struct Teller(Arc<Mutex<Told>>);
 
 /// Both sides, for a server that runs.
 pub(crate) fn pair() -> (Teller, ServerWatch) {
-    let (to, from) = watch::channel(Phase::Running);
-    (Teller(to), ServerWatch(from))
+    let told = Arc::<Mutex<Told>>::default();
+    (Teller(Arc::clone(&told)), ServerWatch(told))
+}
+
+fn lock(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Teller {
     pub(crate) fn ended(&self, status: Option<ExitStatus>) {
-        self.0.send_replace(Phase::Ended(status));
+        lock(&self.0).ended = Some(status);
     }
+}
 
-    pub(crate) fn read(&self, status: Option<ExitStatus>) {
-        self.0.send_replace(Phase::Read(status));
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let mut told = lock(&self.0);
+        told.over = true;
+        let calls = std::mem::take(&mut told.calls);
+        drop(told);
+        for (_, call) in calls {
+            call();
+        }
     }
 }
 
@@ -106,59 +126,62 @@ impl ServerWatch {
     ///
     /// Dropping the future ends the wait, and nothing else.
     pub fn exited(&self) -> impl Future<Output = ServerExit> + Send + use<> {
-        let mut phase = self.0.clone();
+        let (to, over) = oneshot::channel::<()>();
+        let call = self.on_exit(move || drop(to));
+        let watch = self.clone();
         async move {
-            // Without the other side nothing will be told any more; what is known then counts.
-            drop(phase.wait_for(|phase| matches!(phase, Phase::Read(_))).await.map(drop));
-            Self(phase).try_exited().unwrap_or_default()
+            // It ends with the sender.
+            drop(over.await);
+            drop(call);
+            watch.try_exited().unwrap_or_default()
         }
     }
 
     /// Calls a function once, when [`exited`](Self::exited) would resolve: for event loops of other languages, which
-    /// only have to be woken. It is called on a thread of this library, and not after the result was dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`crate::ErrorKind::Internal`] where no thread can be had.
-    pub fn on_exit(&self, call: impl FnOnce() + Send + 'static) -> Result<ExitCall, Error> {
-        let (hold, dropped) = oneshot::channel::<()>();
-        let exited = self.exited();
-        let wait = async move {
-            tokio::select! {
-                biased;
-                _ = dropped => {}
-                _ = exited => call(),
-            }
-        };
-        background::spawn(wait)?;
-        Ok(ExitCall { _hold: hold })
-    }
-
-    /// Resolves when it has ended, whatever of its output was read.
-    pub(crate) async fn ended(&self) -> ServerExit {
-        let mut phase = self.0.clone();
-        if phase.wait_for(|phase| !matches!(phase, Phase::Running)).await.is_err() {
-            // Nothing will be told any more: that it has ended is not known.
-            std::future::pending::<()>().await;
+    /// only have to be woken. It is called on a thread of this library, or on this one if the server has ended already;
+    /// it should not take long, nor panic. It is not called once the result was dropped.
+    pub fn on_exit(&self, call: impl FnOnce() + Send + 'static) -> ExitCall {
+        let mut told = lock(&self.0);
+        told.last += 1;
+        let number = told.last;
+        if told.over {
+            drop(told);
+            call();
+        } else {
+            told.calls.push((number, Box::new(call)));
         }
-        self.try_exited().unwrap_or_default()
+        ExitCall { told: Arc::clone(&self.0), number }
     }
 
     /// Whether it has ended, and with which status where that is known.
     #[expect(clippy::option_option, reason = "running, ended somehow and a status are three cases")]
     pub(super) fn status(&self) -> Option<Option<ExitStatus>> {
-        match *self.0.borrow() {
-            Phase::Running => None,
-            Phase::Ended(status) | Phase::Read(status) => Some(status),
-        }
+        lock(&self.0).ended
     }
 }
 
 /// See [`ServerWatch::on_exit`].
-#[derive(Debug)]
 #[must_use = "dropping it ends the wait"]
 pub struct ExitCall {
-    _hold: oneshot::Sender<()>,
+    told: Arc<Mutex<Told>>,
+    number: u64,
+}
+
+impl fmt::Debug for ExitCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExitCall").finish_non_exhaustive()
+    }
+}
+
+impl Drop for ExitCall {
+    fn drop(&mut self) {
+        let mut told = lock(&self.told);
+        let place = told.calls.iter().position(|(number, _)| *number == self.number);
+        let call = place.map(|place| told.calls.swap_remove(place));
+        // What it has may look at this.
+        drop(told);
+        drop(call);
+    }
 }
 
 #[cfg(all(test, unix))]

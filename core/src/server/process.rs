@@ -144,7 +144,7 @@ impl Process {
             at_end();
             teller.ended(status);
             printed.wait_over(NOTE_WAIT);
-            teller.read(status);
+            drop(teller);
         };
         let thread = std::thread::Builder::new().name("letta-app-server-end".to_owned());
         thread.spawn(note).map_err(failed)?;

@@ -85,15 +85,6 @@ pub(super) async fn outcome(attempt: &mut Option<Attempt>) -> Result<Connected, 
     }
 }
 
-/// Waits for the end of the server of one's own to which a connection is wanted: nothing will come of that.
-pub(super) async fn gone(server: Option<&ServerWatch>) -> Error {
-    let Some(server) = server else { return pending().await };
-    let message = format!("the server has ended: {}", server.ended().await);
-    Error::new(ErrorKind::ConnectionFailed, message)
-        .with_hint("start another server, and make a client of that one")
-        .for_good()
-}
-
 impl<S: Sink> Driver<S> {
     /// Connects, or waits for the attempt that runs. While the client reconnects, those that follow are waited for
     /// as well.
@@ -177,6 +168,19 @@ impl<S: Sink> Driver<S> {
         let error = self.connecting.failure().unwrap_or_else(|| too_late(endpoint, options));
         let error = error.with_will_reconnect(self.engine.will_reconnect());
         self.fail_all(overdue, &error);
+    }
+
+    /// Ends the attempts to connect to a server of one's own that has ended: nothing would come of them, and whoever has
+    /// got the port since must not see the token.
+    pub(super) fn give_up_server(&mut self) {
+        let connects = self.attempt.is_some() || self.engine.will_reconnect();
+        let server = self.target.options.server.as_ref().filter(|_| connects);
+        if let Some(exit) = server.and_then(ServerWatch::try_exited) {
+            let error =
+                Error::new(ErrorKind::ConnectionFailed, format!("the server has ended: {exit}"));
+            let error = error.with_hint("start another server, and make a client of that one");
+            self.attempted(Err(error.for_good()));
+        }
     }
 
     pub(super) fn fail_all(&mut self, tokens: Vec<Token>, error: &Error) {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::clock::{Clock, Wall};
 use super::connect::{Connected, open_another};
-use super::connecting::{Attempt, Connecting, gone, outcome};
+use super::connecting::{Attempt, Connecting, outcome};
 use super::leaving::Leaving;
 use super::ops::OpReceiver;
 use super::socket::{Ended, Socket};
@@ -21,6 +21,7 @@ use crate::mailbox::Sink;
 use crate::options::{ConnectOptions, Endpoint};
 use crate::protocol::Text;
 use crate::record::Recorder;
+use crate::server::ExitCall;
 use crate::shared::Shared;
 use crate::state::State;
 
@@ -55,6 +56,8 @@ pub(crate) enum Op {
     },
     /// The recording has something to tell.
     Unrecorded,
+    /// The server of one's own that this is a client of has ended.
+    ServerEnded,
     /// See [`super::leave`].
     Leave(Leaving),
 }
@@ -89,6 +92,8 @@ pub(crate) struct Driver<S> {
     closing: Vec<Token>,
     /// The process ends.
     leaving: Option<Leaving>,
+    /// For the word that the server has ended.
+    _server: Option<ExitCall>,
     /// How many bursts were full, up to now.
     full_bursts: usize,
     /// An operation that was taken from the channel and not handled yet.
@@ -139,6 +144,10 @@ impl<S: Sink> Driver<S> {
         engine = engine
             .max_pending(options.max_pending_requests)
             .max_message_bytes(options.max_message_bytes);
+        let server = options.server.as_ref().map(|server| {
+            let teller = ops.teller();
+            server.on_exit(move || teller.tell(Op::ServerEnded))
+        });
         Self {
             target: Arc::new(Target { endpoint, options }),
             engine,
@@ -152,6 +161,7 @@ impl<S: Sink> Driver<S> {
             connecting: Connecting::default(),
             closing: Vec::new(),
             leaving: None,
+            _server: server,
             full_bursts: 0,
             next_op: None,
             warning,
@@ -180,16 +190,12 @@ impl<S: Sink> Driver<S> {
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
         let times = [engine_at, sockets_at, self.standby.keep_alive_at(), self.connecting.until()];
         let next = times.into_iter().flatten().min();
-        let connects = self.attempt.is_some() || self.engine.will_reconnect();
-        let server = self.target.options.server.as_ref().filter(|_| connects);
         let happened = tokio::select! {
             // After a sleep of the whole machine, what has come meanwhile counts before the time does.
             biased;
             op = next_op(&mut self.next_op, &mut self.ops) => Happened::Op(op),
             wake = wake(&mut self.sockets) => Happened::Wake(wake),
             event = self.standby.next() => Happened::Standby(event),
-            // Before an attempt: whoever has got the port of a server that has ended must not see the token.
-            error = gone(server) => Happened::Attempted(Box::new(Err(error))),
             outcome = outcome(&mut self.attempt) => Happened::Attempted(Box::new(outcome)),
             () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
                 Happened::Time
@@ -202,6 +208,7 @@ impl<S: Sink> Driver<S> {
             Happened::Op(op) => {
                 self.full_bursts = 0;
                 let goes_on = self.handle_ops(op);
+                self.give_up_server();
                 if let Some(leaving) = self.leaving.take() {
                     Box::pin(self.leave(leaving)).await;
                 }
@@ -224,6 +231,7 @@ impl<S: Sink> Driver<S> {
         }
         self.keep_standby();
         self.give_up_waiting();
+        self.give_up_server();
         self.attempt_if_due();
         true
     }
@@ -253,6 +261,8 @@ impl<S: Sink> Driver<S> {
                 Op::Report { token, reply } => self.report(token, &reply),
                 Op::Connect { token } => self.connect(token),
                 Op::Unrecorded => self.tell_unrecorded(),
+                // Looked at below.
+                Op::ServerEnded => {}
                 Op::Leave(leaving) => self.leaving = Some(leaving),
                 Op::Close { token } => {
                     self.closing.push(token);

@@ -146,7 +146,7 @@ impl<S: Sink> Driver<S> {
                     self.sink.deliver(Delivery::Failed { token, error: closed() });
                 }
                 Op::Report { reply, .. } => drop(reply),
-                Op::Unrecorded => {}
+                Op::Unrecorded | Op::ServerEnded => {}
                 Op::Leave(leaving) => drop(leaving),
                 Op::Command(command) => {
                     if let Some(token) = command.token() {

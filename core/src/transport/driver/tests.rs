@@ -117,6 +117,7 @@ async fn the_loss_is_told_at_once_and_the_end_of_an_own_server_when_it_is_known(
     assert_eq!(start.elapsed(), Duration::ZERO, "nothing is waited for");
     assert!(timeout(DAY, world.seen.recv()).await.is_err(), "the server runs, as far as is known");
     teller.ended(None);
+    drop(teller);
     let told = world.seen.recv().await;
     let Some(Delivery::State { state: State::Disconnected, error: Some(error) }) = told else {
         panic!("{told:?}")
