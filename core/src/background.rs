@@ -5,7 +5,9 @@
 //! outlives the process.
 
 use std::future::{Future, pending};
+use std::io;
 use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -67,16 +69,18 @@ fn spawn_on(
 }
 
 fn start(name: &str, pid: u32) -> Result<Background, Error> {
-    let failed = |error: std::io::Error| {
+    let failed = |error: io::Error| {
         let message = format!("the background thread did not start: {error}");
         Error::new(ErrorKind::Internal, message)
     };
     let runtime =
         Builder::new_current_thread().enable_io().enable_time().build().map_err(failed)?;
     let handle = runtime.handle().clone();
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(move || runtime.block_on(pending::<()>()))
-        .map_err(failed)?;
+    thread(name, Box::new(move || runtime.block_on(pending::<()>()))).map_err(failed)?;
     Ok(Background { pid, handle })
+}
+
+/// Starts a thread. Boxed, as each kind of function would bring two kilobytes of code with it.
+pub(crate) fn thread(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work)
 }

@@ -111,9 +111,8 @@ impl Connection {
     pub fn open(options: ConnectOptions, sink: impl Sink) -> Result<Self, Error> {
         let (connection, writer) = Self::open_recorded(options, sink)?;
         if let Some(writer) = writer {
-            let name = "letta-app-client-recorder".to_owned();
-            let thread = std::thread::Builder::new().name(name);
-            thread.spawn(move || writer.run()).map_err(|error| {
+            let write = Box::new(move || writer.run());
+            background::thread("letta-app-client-recorder", write).map_err(|error| {
                 let message = format!("the recording's thread did not start: {error}");
                 Error::new(ErrorKind::Internal, message)
             })?;

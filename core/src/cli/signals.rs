@@ -4,13 +4,13 @@ use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::process;
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use super::Exit;
+use crate::background;
 
 /// How long a command may take to end: longer than it takes to close a client.
 pub(crate) const END_LIMIT: Duration = Duration::from_secs(4);
@@ -56,11 +56,7 @@ impl Signals {
             }
         };
         // Without a thread signals do what they do by themselves.
-        thread::Builder::new()
-            .name("letta-app-signals".into())
-            .spawn(run)
-            .map(drop)
-            .unwrap_or_default();
+        background::thread("letta-app-signals", Box::new(run)).map(drop).unwrap_or_default();
         // A signal that comes right after must not do what it does by itself. Nothing is sent: it ends with its sender.
         is_ready.recv().unwrap_or_default();
         Self { first, _listening: listening }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::background;
 use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
 use crate::random;
@@ -182,17 +183,16 @@ impl Server {
     ) -> Result<Self, Error> {
         options.check()?;
         let patience = || Patience::new(options.ready_timeout, stop);
-        let found =
-            if options.reuse { reuse::find(options.auth, &patience()) } else { Found::Nothing };
+        let found = options.reuse.then(|| reuse::find(options.auth, &patience()));
         let seat = match found {
-            Found::Server(url, token) => {
+            Some(Found::Server(url, token)) => {
                 let (untold, watch) = ending::pair();
                 let (process, seat) = (None, Seat::default());
                 return Ok(Self { url, token, process, seat, watch, _untold: Some(untold) });
             }
             // Held while it starts, so that of several programs one starts a server. It is free again if that fails.
-            Found::Seat(seat) => seat,
-            Found::Nothing => Seat::default(),
+            Some(Found::Seat(seat)) => seat,
+            None => Seat::default(),
         };
         if let Some(cwd) = options.cwd.as_ref().filter(|cwd| !cwd.is_dir()) {
             // The system would say that there is no such program.
@@ -322,8 +322,7 @@ impl Server {
             drop(to);
         };
         // Where no thread can be had the server is dropped, which ends it, and nobody waits for that.
-        let thread = std::thread::Builder::new().name("letta-app-server".to_owned()).spawn(work);
-        if thread.is_ok() {
+        if background::thread("letta-app-server", Box::new(work)).is_ok() {
             // The sender is dropped when it has ended.
             drop(from.await);
         }
@@ -377,9 +376,7 @@ pub async fn spawn_server(options: ServerOptions) -> Result<Server, Error> {
     let stop = waiting.0.clone();
     let work = move || drop(to.send(Server::start_stoppable(&options, None, &stop)));
     let failed = |what: String| Error::new(ErrorKind::ServerStart, what);
-    std::thread::Builder::new()
-        .name("letta-app-server".to_owned())
-        .spawn(work)
+    background::thread("letta-app-server", Box::new(work))
         .map_err(|error| failed(format!("cannot start a thread: {error}")))?;
     from.await.unwrap_or_else(|_| Err(failed("the start was interrupted".to_owned())))
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::lines::Lines;
 use super::patience::Patience;
+use crate::background;
 
 /// How many lines are kept.
 pub(crate) const KEPT_LINES: usize = 50;
@@ -57,14 +58,14 @@ impl Output {
     /// Reads a stream to its end; then `on_line` is let go of.
     pub(super) fn read(
         &self,
-        stream: impl Read + Send + 'static,
+        mut stream: Box<dyn Read + Send>,
         on_line: Option<OnLine>,
     ) -> std::io::Result<()> {
         self.state().open += 1;
         let output = self.clone();
         let read = move || {
             let mut each = |line: &str| output.line(line, on_line.as_ref());
-            let (mut stream, mut lines) = (stream, Lines::default());
+            let mut lines = Lines::default();
             let mut piece = vec![0; 8 * 1024];
             loop {
                 match stream.read(&mut piece) {
@@ -78,8 +79,7 @@ impl Output {
             output.state().open -= 1;
             output.shared.1.notify_all();
         };
-        std::thread::Builder::new().name("letta-app-server-output".to_owned()).spawn(read)?;
-        Ok(())
+        background::thread("letta-app-server-output", Box::new(read)).map(drop)
     }
 
     fn line(&self, line: &str, on_line: Option<&OnLine>) {

@@ -13,6 +13,7 @@ use super::patience::Patience;
 #[cfg(not(unix))]
 use super::resolve::resolve;
 use super::{Output, ServerOptions};
+use crate::background;
 use crate::error::{Error, ErrorKind};
 
 /// How long an orderly end may take before the server is killed, and then that.
@@ -124,10 +125,10 @@ impl Process {
         let mut child = pipes.spawn().map_err(failed)?;
         let output = Output::default();
         if let Some(stream) = child.stdout.take() {
-            output.read(stream, on_line.clone()).map_err(failed)?;
+            output.read(Box::new(stream), on_line.clone()).map_err(failed)?;
         }
         if let Some(stream) = child.stderr.take() {
-            output.read(stream, on_line).map_err(failed)?;
+            output.read(Box::new(stream), on_line).map_err(failed)?;
         }
         let hold = child.stdin.take();
         let (teller, watch) = ending::pair();
@@ -146,8 +147,7 @@ impl Process {
             printed.wait_over(NOTE_WAIT);
             drop(teller);
         };
-        let thread = std::thread::Builder::new().name("letta-app-server-end".to_owned());
-        thread.spawn(note).map_err(failed)?;
+        background::thread("letta-app-server-end", Box::new(note)).map_err(failed)?;
         Ok(Self {
             #[cfg(not(unix))]
             child,

@@ -28,10 +28,9 @@ fn lock() -> Option<PathBuf> {
 pub(super) enum Found {
     /// A server, with its token.
     Server(String, Option<String>),
-    /// Nobody offers one: the caller is to start it, and to offer it with this.
+    /// Nobody offers one: the caller is to start it, and to offer it with this. An empty seat where there is one that cannot
+    /// be joined, or none comes in time, or no file can be had: what the caller starts is its own alone.
     Seat(Seat),
-    /// One that cannot be joined, or is not there in time, or no file can be had: what the caller starts is its own alone.
-    Nothing,
 }
 
 /// Looks for a server that was offered and still answers; with `auth`, for one that wants a token. While another program
@@ -42,7 +41,7 @@ pub(super) fn find(auth: bool, patience: &Patience) -> Found {
         match Seat::take() {
             Ok(Some(seat)) => return Found::Seat(seat),
             Ok(None) => {}
-            Err(_) => return Found::Nothing,
+            Err(_) => return Found::Seat(Seat::default()),
         }
         let entry = file().and_then(|file| fs::read_to_string(file).ok());
         if let Some(entry) = entry {
@@ -51,11 +50,13 @@ pub(super) fn find(auth: bool, patience: &Patience) -> Found {
             }
             looks += 1;
             if looks == LOOKS {
-                return Found::Nothing;
+                return Found::Seat(Seat::default());
             }
         }
         // Without an entry whoever has the lock is about to offer one.
-        let Some(wait) = patience.look() else { return Found::Nothing };
+        let Some(wait) = patience.look() else {
+            return Found::Seat(Seat::default());
+        };
         std::thread::sleep(wait);
     }
 }

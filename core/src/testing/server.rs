@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -25,6 +25,7 @@ use super::received;
 use super::scripted;
 use super::shared::Shared;
 use super::trace::{Channel, Trace};
+use crate::background;
 
 /// How long [`MockServer::close`] and [`MockServer::stop`] wait for the thread.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -107,30 +108,30 @@ impl MockServer {
         let gate = Arc::new(gate);
         let context = Context { gate, ping_interval, limits, events, shared: Arc::clone(&shared) };
         let (seen, stopped) = (Arc::clone(&shared), Arc::clone(&stop));
-        let thread =
-            thread::Builder::new().name("mock-app-server".to_owned()).spawn(move || {
-                runtime.block_on(async {
-                    let directed = async {
-                        tokio::select! {
-                            () = accept(context, listener, places) => {}
-                            () = director(inbox, Arc::clone(&seen)) => {}
-                        }
-                        seen.update(|state| state.listening = false);
-                        // Connections may still have something to write after the last line of a recording.
-                        pending::<()>().await;
-                    };
+        let run = move || {
+            runtime.block_on(async {
+                let directed = async {
                     tokio::select! {
-                        () = directed => {}
-                        () = stopped.notified() => {}
+                        () = accept(context, listener, places) => {}
+                        () = director(inbox, Arc::clone(&seen)) => {}
                     }
-                });
-                drop(runtime);
-                seen.update(|state| {
-                    state.done = true;
-                    state.ended = true;
-                    state.listening = false;
-                });
-            })?;
+                    seen.update(|state| state.listening = false);
+                    // Connections may still have something to write after the last line of a recording.
+                    pending::<()>().await;
+                };
+                tokio::select! {
+                    () = directed => {}
+                    () = stopped.notified() => {}
+                }
+            });
+            drop(runtime);
+            seen.update(|state| {
+                state.done = true;
+                state.ended = true;
+                state.listening = false;
+            });
+        };
+        let thread = background::thread("mock-app-server", Box::new(run))?;
         let (folder, thread) = (Mutex::new(folder), Mutex::new(Some(thread)));
         Ok(Self { address, shared, stop, listeners, folder, thread })
     }

@@ -170,8 +170,8 @@ impl<S: Sink> Driver<S> {
         self.fail_all(overdue, &error);
     }
 
-    /// Ends the attempts to connect to a server of one's own that has ended: nothing would come of them, and whoever has
-    /// got the port since must not see the token.
+    /// Has the attempts to connect to a server of one's own that has ended fail: nothing would come of them, and whoever
+    /// has got the port since must not see the token.
     pub(super) fn give_up_server(&mut self) {
         let connects = self.attempt.is_some() || self.engine.will_reconnect();
         let server = self.target.options.server.as_ref().filter(|_| connects);
@@ -179,7 +179,8 @@ impl<S: Sink> Driver<S> {
             let error =
                 Error::new(ErrorKind::ConnectionFailed, format!("the server has ended: {exit}"));
             let error = error.with_hint("start another server, and make a client of that one");
-            self.attempted(Err(error.for_good()));
+            let attempt = std::future::ready(Err(error.for_good()));
+            self.attempt = Some(Box::pin(attempt));
         }
     }
 

@@ -185,6 +185,7 @@ impl<S: Sink> Driver<S> {
 
     /// Waits for one thing to happen and handles it. `false` when the client is to be closed.
     async fn step(&mut self) -> bool {
+        self.give_up_server();
         let engine_at = self.engine_time();
         let sockets = self.sockets.as_ref();
         let sockets_at = sockets.map(|open| open.keep_alive_at().min(self.clock.look_at()));
@@ -208,7 +209,6 @@ impl<S: Sink> Driver<S> {
             Happened::Op(op) => {
                 self.full_bursts = 0;
                 let goes_on = self.handle_ops(op);
-                self.give_up_server();
                 if let Some(leaving) = self.leaving.take() {
                     Box::pin(self.leave(leaving)).await;
                 }
@@ -231,7 +231,6 @@ impl<S: Sink> Driver<S> {
         }
         self.keep_standby();
         self.give_up_waiting();
-        self.give_up_server();
         self.attempt_if_due();
         true
     }
@@ -261,7 +260,7 @@ impl<S: Sink> Driver<S> {
                 Op::Report { token, reply } => self.report(token, &reply),
                 Op::Connect { token } => self.connect(token),
                 Op::Unrecorded => self.tell_unrecorded(),
-                // Looked at below.
+                // Looked at in the next step.
                 Op::ServerEnded => {}
                 Op::Leave(leaving) => self.leaving = Some(leaving),
                 Op::Close { token } => {

@@ -11,6 +11,7 @@ pub use events::events;
 use super::options::PlayOptions;
 use super::server::MockServer;
 use super::trace::{Trace, TraceEvent, TraceLine};
+use crate::background;
 use crate::engine::Reconnect;
 use crate::error::{Error, ErrorKind};
 use crate::options::ConnectOptions;
@@ -73,7 +74,8 @@ impl Drop for Playing {
     fn drop(&mut self) {
         // Ending its thread may take a moment, which the thread of all connections does not have.
         if let Some(server) = self.0.take() {
-            std::thread::spawn(move || drop(server));
+            let end = background::thread("letta-app-replay", Box::new(move || drop(server)));
+            end.map(drop).unwrap_or_default();
         }
     }
 }
