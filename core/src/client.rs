@@ -336,7 +336,7 @@ impl Client {
         self.ask(kind, fields, RequestOptions { check, ..RequestOptions::default() }).await
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         kind: &str,
         fields: Value,
@@ -347,7 +347,7 @@ impl Client {
         let token = self.connection.token();
         self.router.wait(token, Waiter::Response(to));
         let call = Call::new(self, token);
-        self.router.sent(&self.connection.request(token, &command, options)?);
+        self.router.asked(self.connection.request(token, &command, options)?.as_ref());
         call.finish(from.await)
     }
 
@@ -373,7 +373,7 @@ impl Client {
             check: Check::Shape,
             ..RequestOptions::default()
         };
-        self.router.sent(&self.connection.request(token, command, options)?);
+        self.router.asked(self.connection.request(token, command, options)?.as_ref());
         loop {
             match from.recv().await {
                 Some(Ok(message)) if accept(&message) => {

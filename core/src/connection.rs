@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::background;
 use crate::check::Check;
 use crate::engine::{
-    Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport, above_zero,
+    Command, Correlation, Counters, Expect, Ids, Modes, Token, TurnOptions, TurnReport, above_zero,
     check_answer, registration,
 };
 use crate::error::{Error, ErrorKind};
@@ -74,6 +74,7 @@ pub struct Connection {
     max_bytes: usize,
     request_timeout: Duration,
     insecure_token: Option<String>,
+    modes: Arc<Modes>,
     recorder: Option<Recorder>,
     simulated: bool,
     pid: u32,
@@ -166,6 +167,7 @@ impl Connection {
             max_bytes,
             request_timeout,
             insecure_token,
+            modes: Arc::default(),
             recorder,
             simulated,
             pid,
@@ -273,6 +275,11 @@ impl Connection {
     /// As [`Connection::send`], as far as it is looked at.
     pub fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
         let prepared = self.prepare(command, check, false)?;
+        if prepared.kind == "change_device_state"
+            && let (Some(place), Some(mode)) = (&prepared.runtime, prepared.changed_mode())
+        {
+            self.modes.changed(place, mode);
+        }
         let Prepared { text, runtime, settles, .. } = prepared;
         // Raw frames leave as they are, when they are given.
         let settles = settles && check != Check::Shape;
@@ -280,8 +287,9 @@ impl Connection {
         Ok(text)
     }
 
-    /// Sends a command and expects its answer. Returns the frame; a `request_id` is added where
-    /// there is none.
+    /// Sends a command and expects its answer. Returns the frame, unless more may be added to it, and
+    /// [`crate::engine::Delivery::Sent`] tells it ([`Check::Opening`], [`Check::Offer`]); a `request_id` is added
+    /// where there is none.
     ///
     /// # Errors
     ///
@@ -291,7 +299,7 @@ impl Connection {
         token: Token,
         command: &str,
         options: RequestOptions,
-    ) -> Result<Text, Error> {
+    ) -> Result<Option<Text>, Error> {
         // Before all that depends on the connection, as the limits of a turn.
         if let TimeLimit::After(limit) = options.timeout {
             above_zero("timeout", limit)?;
@@ -314,17 +322,18 @@ impl Connection {
         };
         let expect = Expect { correlation, response_type, timeout, manual: options.manual };
         let Prepared { text, kind, runtime, settles, .. } = prepared;
-        let command = Command::Request {
-            token,
-            command: kind.into_owned(),
-            text: text.clone(),
-            runtime,
-            settles,
-            expect,
+        let (command, frame) = (kind.into_owned(), text.clone());
+        let opening = matches!(options.check, Check::Opening(_));
+        let completed = opening || options.check == Check::Offer;
+        let command = if completed {
+            let (newest, modes) = (self.shared.newest(), Arc::clone(&self.modes));
+            Command::Register { token, command, text: frame, expect, opening, newest, modes }
+        } else {
+            Command::Request { token, command, text: frame, runtime, settles, expect }
         };
         let op = self.handed_over(command)?;
         self.push(op, giving(options.held))?;
-        Ok(text)
+        Ok((!completed).then_some(text))
     }
 
     /// Sends the requests and inputs that were held.
@@ -429,9 +438,23 @@ impl Connection {
 
     /// Somebody holds a runtime (agent, conversation), or lets go of it: each holder once. After the last one the
     /// runtime is not started again when a lost connection is opened (PROTOCOL.md section 16), until a command
-    /// names it. Nothing is sent.
-    pub fn hold_runtime(&self, runtime: (String, String), held: bool) {
-        self.command_if_possible(Command::HoldRuntime { runtime, held });
+    /// names it. `opening` is the `request_id` of the session's start ([`Check::Opening`]): when it lets go of what
+    /// others hold, and had external tools, theirs are registered again. Otherwise nothing is sent.
+    pub fn hold_runtime(&self, runtime: (String, String), opening: Option<String>, held: bool) {
+        self.command_if_possible(Command::HoldRuntime { runtime, opening, held });
+    }
+
+    /// Somebody offers external tools in a runtime (agent, conversation) for a while, beside those of its sessions: to
+    /// be followed by a command with [`Check::Offer`], as when they go with an empty list. With `None` they go, and what is
+    /// left is registered at once.
+    pub fn offer_tools(&self, runtime: (String, String), owner: String, groups: Option<String>) {
+        self.command_if_possible(Command::OfferTools { runtime, owner, groups });
+    }
+
+    /// The permission mode of a runtime (agent, conversation) that a session holds, as far as this client has set it.
+    #[must_use]
+    pub fn mode_of(&self, runtime: &(String, String)) -> Option<String> {
+        self.modes.of(runtime)
     }
 
     /// Somebody watches a file (PROTOCOL.md section 20.5), until [`Connection::unwatch_file`]. Sends the `watch_file` that is

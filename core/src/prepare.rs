@@ -102,7 +102,7 @@ fn checked<'a>(
         && let Some(spec) = spec
     {
         // First: a field that is missing is often there under another name.
-        if let Check::Documented(options) = check {
+        if let Check::Documented(options) | Check::Opening(options) = check {
             look_for_slips(spec, &object, options)
                 .map_err(|slip| invalid(format!("`{kind}`: {slip}")).with_hint(ANY_FIELD))?;
         }
@@ -184,6 +184,11 @@ impl Prepared<'_> {
             format!("{what} from server version {since} on; this one is {newest} at most");
         Err(Error::new(ErrorKind::UnsupportedByServer, message)
             .with_hint("update the server; send_raw sends it all the same"))
+    }
+
+    /// The permission mode in its payload.
+    pub(crate) fn changed_mode(&self) -> Option<&str> {
+        self.object.get("payload").and_then(|payload| payload.text("mode"))
     }
 
     /// Whether the answer may come only after a whole turn, as for a recovered approval

@@ -40,7 +40,7 @@ fn answer(lab: &mut Lab, conversation: &str) {
 
 fn hold(lab: &mut Lab, conversation: &str, held: bool) {
     let runtime = ("a".to_owned(), conversation.to_owned());
-    lab.command(Command::HoldRuntime { runtime, held });
+    lab.command(Command::HoldRuntime { runtime, opening: None, held });
 }
 
 /// Names a runtime in a command.

@@ -1,15 +1,23 @@
 //! What a client has had on its connection and the server forgets with it: runtimes started or
 //! subscribed to, and their external tools (PROTOCOL.md sections 7, 14 and 16).
 
+mod layers;
+mod openings;
+
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
+use super::modes::Modes;
 use super::registration::tools_update;
 use super::requests::is_refusal;
 use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::raw::RawObject;
+use crate::protocol::version::Version;
+use layers::Layers;
+use openings::Opening;
 
 /// The command that registers external tools of runtimes that are there already.
 pub(crate) const TOOLS: &str = "runtime_external_tools_update";
@@ -62,6 +70,8 @@ struct Joined {
     sync: Option<RawObject>,
     /// External tools of a runtime that was not started here.
     tools: Option<String>,
+    /// Who has registered its external tools.
+    layers: Layers,
     /// Nobody answers its external tools any more, here or in `start`.
     toolless: bool,
     /// Refusals in a row.
@@ -79,6 +89,15 @@ impl Joined {
     }
 }
 
+/// A command that counts once the server has taken it.
+#[derive(Debug)]
+struct Unanswered {
+    order: u64,
+    command: RawObject,
+    /// It is a session's, and has the tools of others as well: it replaces nothing.
+    shared: bool,
+}
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -87,7 +106,13 @@ pub(crate) struct Memory {
     holders: HashMap<Place, usize>,
     clock: u64,
     /// Commands that count once the server has taken them, by `request_id`, and their order.
-    unanswered: HashMap<String, (u64, RawObject)>,
+    unanswered: HashMap<String, Unanswered>,
+    /// Sessions that nobody has yet, by the `request_id` of their start.
+    openings: HashMap<String, Opening>,
+    /// Where the modes of runtimes are shown.
+    modes: Option<Arc<Modes>>,
+    /// The version that the server has at most.
+    pub(crate) newest: Option<Version>,
 }
 
 impl Memory {
@@ -102,26 +127,45 @@ impl Memory {
         self.joined.get(place).is_some_and(|known| known.released)
     }
 
-    /// Somebody holds a runtime, and it is started again after every reconnect.
-    pub(crate) fn hold(&mut self, place: &Place) {
+    /// Somebody holds a runtime, and it is started again after every reconnect. `opening` is the `request_id` of the
+    /// start that was for that. Gives the tools that are to be registered then, if any are.
+    pub(crate) fn hold(&mut self, place: &Place, opening: Option<&str>) -> Option<String> {
         *self.holders.entry(place.clone()).or_default() += 1;
+        let mut let_go = false;
         if let Some(joined) = self.joined.get_mut(place) {
             // Another one may have let go since it was started, and meant the tools before.
+            let_go = joined.released;
             (joined.released, joined.toolless) = (false, false);
         }
+        opening.and_then(|id| self.taken(id, place)).filter(|_| let_go)
     }
 
     /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it, and its
-    /// external tools until it is held or has others.
-    pub(crate) fn release(&mut self, place: &Place) {
-        let Some(holders) = self.holders.get_mut(place) else { return };
+    /// external tools until it is held or has others. Else gives the tools that are to be registered then, if the
+    /// start of that one had any.
+    pub(crate) fn release(&mut self, place: &Place, opening: Option<&str>) -> Option<String> {
+        let holders = self.holders.get_mut(place)?;
         *holders -= 1;
         if *holders > 0 {
-            return;
+            let joined = self.joined.get_mut(place)?;
+            let had_tools = opening.is_some_and(|id| joined.layers.remove(id));
+            return had_tools.then(|| self.union(place, None));
         }
         self.holders.remove(place);
-        if let Some(joined) = self.joined.get_mut(place) {
+        self.let_go_of(place);
+        None
+    }
+
+    /// Nobody holds a runtime any more.
+    fn let_go_of(&mut self, place: &Place) {
+        let Self { joined, openings, .. } = self;
+        if let Some(joined) = joined.get_mut(place) {
             (joined.released, joined.announced, joined.toolless) = (true, false, true);
+            joined.layers.keep_only(|owner| openings.contains_key(owner));
+        }
+        let comes = |it: &Opening| it.is_of(place);
+        if let Some(modes) = self.modes.as_ref().filter(|_| !self.openings.values().any(comes)) {
+            modes.forget(place);
         }
     }
 
@@ -159,15 +203,17 @@ impl Memory {
         }
     }
 
-    /// The client sends a command, while so many requests wait.
-    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
+    /// The client sends a command, while so many requests wait. `shared`: it is a session's, and has the tools of others
+    /// as well.
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize, shared: bool) {
         let Ok(envelope) = Envelope::read(text) else { return };
         let place = envelope.runtime.as_ref().map(place_of);
         match (&*envelope.kind, envelope.request_id.as_deref(), place) {
             ("runtime_start" | TOOLS, Some(id), _) => {
                 if let Ok(command) = RawObject::parse(text) {
                     self.clock += 1;
-                    self.unanswered.insert(id.to_owned(), (self.clock, command));
+                    let unanswered = Unanswered { order: self.clock, command, shared };
+                    self.unanswered.insert(id.to_owned(), unanswered);
                     self.forget_unanswered(waiting);
                 }
             }
@@ -181,9 +227,10 @@ impl Memory {
     /// that nobody waits for, as many are kept as of runtimes.
     fn forget_unanswered(&mut self, waiting: usize) {
         if self.unanswered.len() > waiting + REMEMBERED {
-            let oldest = self.unanswered.iter().min_by_key(|(_, (order, _))| *order);
+            let oldest = self.unanswered.iter().min_by_key(|(_, it)| it.order);
             if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
                 self.unanswered.remove(&oldest);
+                self.openings.remove(&oldest);
             }
         }
     }
@@ -207,19 +254,20 @@ impl Memory {
         if !matches!(kind, "runtime_start_response" | "runtime_external_tools_update_response") {
             return;
         }
-        let Some((_, command)) = self.unanswered.remove(id).filter(|_| !is_refusal(kind, text))
-        else {
-            return;
-        };
-        if kind == "runtime_external_tools_update_response" {
-            self.updated(&command);
+        let Some(Unanswered { command, shared, .. }) = self.unanswered.remove(id) else { return };
+        if is_refusal(kind, text) {
+            self.openings.remove(id);
+        } else if kind == "runtime_external_tools_update_response" {
+            self.updated(&command, shared);
         } else if let Some(scope) = runtime {
-            self.started(place_of(scope), command);
+            self.started(id, &place_of(scope), command, shared);
+        } else {
+            self.openings.remove(id);
         }
     }
 
     /// A runtime was started: from now on it is this conversation that is to be started again.
-    fn started(&mut self, place: Place, mut command: RawObject) {
+    fn started(&mut self, id: &str, place: &Place, mut command: RawObject, shared: bool) {
         for field in ["request_id", "create_agent", "create_conversation"] {
             command.remove(field);
         }
@@ -227,17 +275,34 @@ impl Memory {
         let set = ids.iter().try_for_each(|(field, id)| command.set_str(field, id));
         // Only its tools have changed: whoever has let go of it has done so all the same.
         let preserved = command.get("preserve_skill_sources") == Some("true");
-        let released = preserved && self.let_go(&place);
-        let entry = self.entry(place);
+        let known = self.joined.get(place).is_some_and(|known| !known.released);
+        let news = !known && !self.holders.contains_key(place);
+        let given_up = self.openings.get(id).is_some_and(|opening| opening.given_up);
+        if given_up {
+            // Nobody got the session, and its tools are not among those of the others.
+            self.openings.remove(id);
+            let left = self.union(place, None);
+            command.set("external_tools", left).unwrap_or_default();
+        }
+        let released = if given_up { news } else { preserved && self.let_go(place) };
+        let entry = self.entry(place.clone());
         if let Some(before) = &entry.start {
             keep(before, &mut command, preserved);
         }
+        if !shared {
+            entry.layers.replace(command.get("external_tools"));
+        }
+        let mode = command.get_str("mode");
         entry.start = set.is_ok().then_some(command);
         (entry.tools, entry.toolless, entry.released) = (None, released, released);
+        if let Some((modes, mode)) = self.modes.as_ref().zip(mode) {
+            modes.changed(place, &mode);
+        }
+        self.opened(id, place, news);
     }
 
     /// Runtimes have other external tools now.
-    fn updated(&mut self, command: &RawObject) {
+    fn updated(&mut self, command: &RawObject, shared: bool) {
         let list = |text: &str| serde_json::from_str::<Vec<RawObject>>(text).unwrap_or_default();
         for update in list(command.get("updates").unwrap_or("[]")) {
             let tools = update.get("external_tools").unwrap_or("[]");
@@ -250,6 +315,9 @@ impl Memory {
                 }
                 let entry = self.entry(place);
                 entry.toolless = false;
+                if !shared {
+                    entry.layers.replace(Some(tools));
+                }
                 match &mut entry.start {
                     // It was taken from valid JSON.
                     Some(start) => {
@@ -264,6 +332,7 @@ impl Memory {
     /// The connection is gone: what was not answered never will be.
     pub(crate) fn cut(&mut self) {
         self.unanswered.clear();
+        self.openings.retain(|_, opening| opening.is_answered());
     }
 
     /// Every runtime there was that is not forgotten.
