@@ -115,11 +115,11 @@ class Session(Uncopied, Rich):
         self,
         client: letta.AppServerClient,
         runtime: Fields,
-        opening: str,
         start: Mapping[str, Any],
         tools: ToolSet,
         settings: TurnSettings,
         *,
+        opening: str,
         check: bool | None,
     ) -> None:
         """Use ``AppServerClient.session``."""
@@ -573,9 +573,9 @@ class Opening(Pending[Session]):
     async def _step_by_step(self, take: Callable[[Callable[[], Any]], Any]) -> Session:
         """Opens it with a function that takes each step: what was sent is not sent again."""
         started = await take(lambda: Own.start(self._client, self._fields()))
-        ids = (started_runtime(started), started["request_id"])
+        runtime, opening = started_runtime(started), started["request_id"]
         rest = (self._start, self._tools, self._settings)
-        session = Session(self._client, *ids, *rest, check=self._check)
+        session = Session(self._client, runtime, *rest, opening=opening, check=self._check)
         if (cwd := self._cwd) is not None:
             try:
                 await take(lambda: session._look(cwd))  # noqa: SLF001 - of this module

@@ -103,7 +103,7 @@ impl Client {
     ///
     /// Several sessions may have one conversation. What a further one does not name stays as it is: the permission mode,
     /// the external tools of the others (section 14). Its mode and directory are those of all; its tools come to theirs,
-    /// of which they replace what has the same name, and go with it.
+    /// of which they replace what has the same name, and go with it; a turn of another session needs a permission for them.
     ///
     /// # Errors
     ///

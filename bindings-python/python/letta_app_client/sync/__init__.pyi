@@ -213,12 +213,13 @@ class AppServerClient(Face):
     def next_request_id(self, prefix: str='request') -> str:
         """Returns an id that no other request of this client has."""
 
-    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode='standard', cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
+    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode | None=None, cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
         """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = client.session(agent_id="agent-123")``, or with ``with``, which
         stops what is still running at the end of the block. An interrupt leaves the conversation on
-        the server.
+        the server. A further session of one conversation leaves mode and tools as they are where it
+        does not name them.
 
         Args:
             agent_id: An existing agent; give this or ``create_agent``.
@@ -226,13 +227,13 @@ class AppServerClient(Face):
             conversation_id: An existing conversation; ``default`` is the agent's default one.
                 Without it a new conversation is made.
             create_conversation: The body of a new conversation, ``{"body": {...}}``.
-            mode: Which tools run without asking. It is always sent, because the server's own
-                default runs everything.
+            mode: Which tools run without asking. By default as another session of this client has
+                it, else ``"standard"``, and not the server's own default, which runs everything.
             cwd: The directory on the server's machine; a relative path is resolved against the
                 current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
-                ``ToolSet``. They stay registered as long as the connection lasts, and replace any
-                tools that were registered for the conversation (section 14). The tools of a
+                ``ToolSet``. They come to those of other sessions of this client, of which they
+                replace what has the same name, until the session is closed. The tools of a
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
                 are not merged with other inputs. Tools run with the context variables of the
@@ -2336,7 +2337,7 @@ class Session(Face):
 
     @property
     def mode(self) -> str:
-        """Which tools run without asking, as last set here."""
+        """Which tools run without asking, as this client has last set it for the conversation."""
 
     @property
     def cwd(self) -> str | None:
