@@ -305,7 +305,7 @@ impl Connection {
     /// A session holds a runtime, or lets go of it; `opening` is the `request_id` of its start.
     #[napi]
     pub fn hold_runtime(&self, agent: String, conversation: String, opening: String, held: bool) {
-        self.core.hold_runtime((agent, conversation), Some(opening), held);
+        self.core.hold_runtime((agent, conversation), opening, held);
     }
 
     /// External tools come for a while beside those of the runtime's sessions, or go.

@@ -70,16 +70,16 @@ export declare class Connection {
   handleApprovals(token: number, agent: string | undefined | null, conversation: string | undefined | null, handled: boolean): void
   /** A permission question has reached a handler that had gone: it is asked of others. */
   returnApproval(ask: number): void
-  /** Somebody watches a file, until `unwatchFile`. */
-  watchFile(command: string): void
-  /** Somebody watches a file no more. */
-  unwatchFile(path: string): void
   /** A session holds a runtime, or lets go of it; `opening` is the `request_id` of its start. */
   holdRuntime(agent: string, conversation: string, opening: string, held: boolean): void
   /** External tools come for a while beside those of the runtime's sessions, or go. */
   offerTools(agent: string, conversation: string, owner: string, groups?: string | undefined | null): void
   /** The permission mode of a runtime that a session holds. */
   modeOf(agent: string, conversation: string): string | null
+  /** Somebody watches a file, until `unwatchFile`. */
+  watchFile(command: string): void
+  /** Somebody watches a file no more. */
+  unwatchFile(path: string): void
   /** The command that gives a runtime other external tools, without a `request_id`. */
   registration(agent: string, conversation: string, groups: string): string
   /** Answers a permission question with a decision as JSON. */

@@ -491,10 +491,9 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Starts or joins a conversation, and resolves with its session: `runtime_start`, always with a mode (section
-   * 8). Unless you say who decides on permissions, the handlers of `onApprovalRequest` do, and where
-   * there are none, whatever needs one is denied. `signal` cancels only the
-   * start.
+   * Starts or joins a conversation, and resolves with its session: `runtime_start` (section 8), with a mode
+   * unless the conversation has one already from this client. Unless you say who decides on permissions, the handlers of
+   * `onApprovalRequest` do, and where there are none, whatever needs one is denied. `signal` cancels only the start.
    *
    * Several sessions may have one conversation. What a further one does not name stays as it is: the permission mode, the
    * external tools of the others. Its `mode` and `cwd` are those of all; its tools come to theirs, and go with it. A

@@ -62,7 +62,7 @@ export class HeldRuntimes {
     return letGo;
   }
 
-  /** Registers tools for a while beside those that are there; none take them back. */
+  /** Registers tools for a while beside those that are there, until `takeBack`. */
   async offer(
     { agent_id, conversation_id }: wire.RuntimeScope,
     owner: string,
@@ -76,5 +76,10 @@ export class HeldRuntimes {
       wire.RuntimeExternalToolsUpdateResponseMessage | wire.RuntimeStartResponseMessage
     >(() => command, options, { check: "offer" });
     if (!response.success) throw refused(response);
+  }
+
+  /** Those tools go. A lost connection has lost them. */
+  takeBack({ agent_id, conversation_id }: wire.RuntimeScope, owner: string): void {
+    this.#engine.offerTools(agent_id, conversation_id, owner);
   }
 }

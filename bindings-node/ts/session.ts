@@ -44,9 +44,8 @@ export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
 const gone = new FinalizationRegistry<WeakRef<() => void>>((letGo) => letGo.deref()?.());
 
 /**
- * A conversation with an agent, from {@link AppServerClient.session}. Several may exist for one conversation, but the one
- * that is opened last says which tools it has (without `tools` none) and its mode (`standard` if not given): share one
- * where you can.
+ * A conversation with an agent, from {@link AppServerClient.session}. It is a cheap handle: several may exist
+ * for one conversation, whose mode, directory and tools are those of all.
  */
 export class Session {
   readonly #client: AppServerClient;

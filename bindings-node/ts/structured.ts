@@ -61,9 +61,6 @@ const lanes = new WeakMap<AppServerClient, Lanes>();
 
 const TOOL = submissionTool();
 
-/** How long the server may take to forget the tool; it is hidden and unanswered all the same. */
-const FORGET_MS = 2_000;
-
 /** See `Session.run`. */
 export async function structured<Schema extends OutputSchema>(
   conversation: Conversation,
@@ -135,8 +132,7 @@ class Structured {
       return await this.#ask(content, { ...turns, allow });
     } finally {
       off();
-      // What goes wrong here is no reason to lose a result; a lost connection has lost the tool.
-      await client.held.offer(runtime, scope, [], { timeoutMs: FORGET_MS }).catch(() => {});
+      client.held.takeBack(runtime, scope);
     }
   }
 

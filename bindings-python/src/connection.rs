@@ -365,7 +365,7 @@ impl Connection {
     ) {
         // Also by a finalizer, when nothing is there any more.
         if let Some(engine) = self.engine.as_ref() {
-            py.detach(|| engine.hold_runtime((agent, conversation), Some(opening), held));
+            py.detach(|| engine.hold_runtime((agent, conversation), opening, held));
         }
     }
 

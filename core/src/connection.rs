@@ -1,6 +1,8 @@
 //! The handle every language is built on: it checks and completes what the user passes in, hands
 //! it to the driver, and never blocks. Answers come through the [`Sink`].
 
+mod held;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,14 +13,13 @@ use crate::background;
 use crate::check::Check;
 use crate::engine::{
     Command, Correlation, Counters, Expect, Ids, Modes, Token, TurnOptions, TurnReport, above_zero,
-    check_answer, registration,
+    check_answer,
 };
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::ConnectOptions;
 use crate::prepare::{Needs, Prepared, prepare, prepare_turn};
 use crate::protocol::Text;
-use crate::protocol::raw::RawObject;
 use crate::random;
 use crate::record::{RecordWriter, Recorder};
 use crate::shared::Shared;
@@ -275,15 +276,14 @@ impl Connection {
     /// As [`Connection::send`], as far as it is looked at.
     pub fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
         let prepared = self.prepare(command, check, false)?;
-        if prepared.kind == "change_device_state"
-            && let (Some(place), Some(mode)) = (&prepared.runtime, prepared.changed_mode())
-        {
-            self.modes.changed(place, mode);
-        }
+        let mode = prepared.changed_mode();
         let Prepared { text, runtime, settles, .. } = prepared;
         // Raw frames leave as they are, when they are given.
         let settles = settles && check != Check::Shape;
         self.command(Command::Send { text: text.clone(), runtime, settles })?;
+        if let Some((place, mode)) = mode {
+            self.modes.changed(&place, &mode);
+        }
         Ok(text)
     }
 
@@ -434,56 +434,6 @@ impl Connection {
     /// Says what is wrong, with the name of the field.
     pub fn check_decision(&self, question: &str, decision: &str) -> Result<(), String> {
         check_answer(question, decision, &self.shared.ids, self.max_bytes)
-    }
-
-    /// Somebody holds a runtime (agent, conversation), or lets go of it: each holder once. After the last one the
-    /// runtime is not started again when a lost connection is opened (PROTOCOL.md section 16), until a command
-    /// names it. `opening` is the `request_id` of the session's start ([`Check::Opening`]): when it lets go of what
-    /// others hold, and had external tools, theirs are registered again. Otherwise nothing is sent.
-    pub fn hold_runtime(&self, runtime: (String, String), opening: Option<String>, held: bool) {
-        self.command_if_possible(Command::HoldRuntime { runtime, opening, held });
-    }
-
-    /// Somebody offers external tools in a runtime (agent, conversation) for a while, beside those of its sessions: to
-    /// be followed by a command with [`Check::Offer`], as when they go with an empty list. With `None` they go, and what is
-    /// left is registered at once.
-    pub fn offer_tools(&self, runtime: (String, String), owner: String, groups: Option<String>) {
-        self.command_if_possible(Command::OfferTools { runtime, owner, groups });
-    }
-
-    /// The permission mode of a runtime (agent, conversation) that a session holds, as far as this client has set it.
-    #[must_use]
-    pub fn mode_of(&self, runtime: &(String, String)) -> Option<String> {
-        self.modes.of(runtime)
-    }
-
-    /// Somebody watches a file (PROTOCOL.md section 20.5), until [`Connection::unwatch_file`]. Sends the `watch_file` that is
-    /// given, unless one of the same file was sent a moment ago. Returns the frame.
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::send`].
-    pub fn watch_file(&self, command: &str) -> Result<Text, Error> {
-        let Prepared { text, .. } = self.prepare(command, Check::Documented(&[]), false)?;
-        let path = RawObject::parse(&text).ok().and_then(|frame| frame.get_str("path"));
-        // It is a string: that was checked.
-        let path = path.unwrap_or_default();
-        self.command(Command::WatchFile { path, text: text.clone() })?;
-        Ok(text)
-    }
-
-    /// Somebody watches the file no more. Sends `unwatch_file` when nobody else does; without a connection it is not
-    /// watched on the next one.
-    pub fn unwatch_file(&self, path: String) {
-        self.command_if_possible(Command::UnwatchFile { path });
-    }
-
-    /// The command that gives a runtime, agent and conversation, other external tools, without a `request_id`:
-    /// `runtime_external_tools_update`, or `runtime_start` where the server is known to be too old for it, which
-    /// replaces them as well and changes nothing else (PROTOCOL.md sections 8 and 14). `groups` is JSON. Nothing is sent.
-    #[must_use]
-    pub fn registration(&self, runtime: &(String, String), groups: &str) -> String {
-        registration(self.shared.newest(), runtime, groups)
     }
 
     /// Says whether external tool calls are delivered as calls.

@@ -186,9 +186,13 @@ impl Prepared<'_> {
             .with_hint("update the server; send_raw sends it all the same"))
     }
 
-    /// The permission mode in its payload.
-    pub(crate) fn changed_mode(&self) -> Option<&str> {
-        self.object.get("payload").and_then(|payload| payload.text("mode"))
+    /// The runtime whose permission mode it changes, and the mode.
+    pub(crate) fn changed_mode(&self) -> Option<((String, String), String)> {
+        if self.kind != "change_device_state" {
+            return None;
+        }
+        let mode = self.object.get("payload")?.text("mode")?;
+        Some((self.runtime.clone()?, mode.to_owned()))
     }
 
     /// Whether the answer may come only after a whole turn, as for a recovered approval

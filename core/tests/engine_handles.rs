@@ -78,7 +78,7 @@ impl Client {
     }
 
     fn hold(&mut self, token: u64, held: bool) {
-        let opening = Some(format!("start-{token}"));
+        let opening = format!("start-{token}");
         self.lab.command(Command::HoldRuntime { runtime: Self::place(), opening, held });
     }
 
@@ -88,6 +88,17 @@ impl Client {
         self.answer(token, true);
         self.hold(token, true);
         sent
+    }
+
+    fn change_mode(&mut self, mode: &str) {
+        let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
+        let payload = json!({ "mode": mode });
+        let change =
+            json!({ "type": "change_device_state", "runtime": runtime, "payload": payload });
+        let text = Text::from(change.to_string());
+        let runtime = Some(Self::place());
+        self.lab.command(Command::Send { text, runtime, settles: false });
+        self.lab.sent();
     }
 
     /// The tools that are registered by the next frame alone.
@@ -118,7 +129,8 @@ fn what_a_further_one_does_not_name_stays_as_it_is() {
     let first = client.session(1, &json!({ "mode": "strict", "external_tools": tools(&["x"]) }));
     assert_eq!((&first["mode"], names(&first["external_tools"])), (&json!("strict"), vec!["x"]));
     let second = client.session(2, &json!({}));
-    assert_eq!((&second["mode"], names(&second["external_tools"])), (&json!("strict"), vec!["x"]));
+    assert_eq!((second.get("mode"), names(&second["external_tools"])), (None, vec!["x"]));
+    assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("strict"));
     client.hold(2, false);
     let again = client.again();
     assert_eq!(again.len(), 1);
@@ -148,14 +160,9 @@ fn one_alone_is_started_in_standard_and_has_no_tools() {
 fn a_changed_mode_is_that_of_the_next_one() {
     let mut client = Client::new();
     client.session(1, &json!({ "mode": "strict" }));
-    let runtime = json!({ "agent_id": "a", "conversation_id": "c" });
-    let payload = json!({ "mode": "acceptEdits" });
-    let change = json!({ "type": "change_device_state", "runtime": runtime, "payload": payload });
-    let text = Text::from(change.to_string());
-    let runtime = Some(Client::place());
-    client.lab.command(Command::Send { text, runtime, settles: false });
-    client.lab.sent();
-    assert_eq!(client.open(2, &json!({}))["mode"], "acceptEdits");
+    client.change_mode("acceptEdits");
+    assert_eq!(client.open(2, &json!({})).get("mode"), None);
+    assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("acceptEdits"));
     client.answer(2, true);
     client.session(3, &json!({ "mode": "unrestricted" }));
     assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("unrestricted"));
@@ -207,7 +214,9 @@ fn one_that_is_given_up_leaves_no_tools() {
     client.open(3, &json!({ "external_tools": tools(&["y"]) }));
     client.lab.command(Command::Cancel { token: 3 });
     assert_eq!(client.registered(), ["x"]);
+    // Whichever of the two the server has done last.
     client.answer(3, true);
+    assert_eq!(client.registered(), ["x"]);
     // The answer was there already, but nobody has taken it.
     client.open(4, &json!({ "external_tools": tools(&["y"]) }));
     client.answer(4, true);
@@ -255,7 +264,8 @@ fn a_command_of_the_users_own_replaces_them_all() {
     client.answer(9, true);
     let second = client.session(2, &json!({}));
     assert_eq!(names(&second["external_tools"]), ["own"]);
-    assert_eq!(second["mode"], "acceptEdits");
+    assert_eq!(second.get("mode"), None);
+    assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("acceptEdits"));
 }
 
 #[test]
@@ -298,4 +308,119 @@ fn tools_that_are_offered_for_a_while_come_beside_the_others() {
     assert_eq!(names(&second["external_tools"]), ["x", "once"]);
     client.lab.command(Command::OfferTools { runtime, owner, groups: None });
     assert_eq!(client.registered(), ["x"]);
+}
+
+#[test]
+fn a_mode_that_is_set_while_another_is_opened_stays() {
+    let mut client = Client::new();
+    client.session(1, &json!({ "mode": "strict" }));
+    client.open(2, &json!({}));
+    client.change_mode("acceptEdits");
+    client.answer(2, true);
+    client.hold(2, true);
+    assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("acceptEdits"));
+    assert_eq!(client.again()[0]["mode"], "acceptEdits");
+    // Also where the one that is opened names a mode: the change was sent after it.
+    client.open(3, &json!({ "mode": "strict" }));
+    client.change_mode("unrestricted");
+    client.answer(3, true);
+    assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("unrestricted"));
+    assert_eq!(client.again()[0]["mode"], "unrestricted");
+}
+
+#[test]
+fn tools_that_went_while_another_was_opened_do_not_come_back() {
+    let mut client = Client::new();
+    client.session(1, &json!({ "external_tools": tools(&["x"]) }));
+    client.session(2, &json!({ "external_tools": tools(&["y"]) }));
+    let third = client.open(3, &json!({ "external_tools": tools(&["z"]) }));
+    assert_eq!(names(&third["external_tools"]), ["x", "y", "z"]);
+    client.hold(2, false);
+    // The server may be at the start still.
+    assert_eq!(client.lab.sent(), [Value::Null; 0]);
+    client.answer(3, true);
+    assert_eq!(client.registered(), ["x", "z"]);
+    client.hold(3, true);
+    assert_eq!(names(&client.again()[0]["external_tools"]), ["x", "z"]);
+}
+
+#[test]
+fn tools_of_one_that_is_refused_go_from_what_was_registered_with_them() {
+    let mut client = Client::new();
+    client.session(1, &json!({ "external_tools": tools(&["x"]) }));
+    client.open(2, &json!({ "external_tools": tools(&["y"]) }));
+    let third = client.open(3, &json!({ "external_tools": tools(&["z"]) }));
+    assert_eq!(names(&third["external_tools"]), ["x", "y", "z"]);
+    client.answer(3, true);
+    client.hold(3, true);
+    client.answer(2, false);
+    assert_eq!(client.registered(), ["x", "z"]);
+}
+
+#[test]
+fn the_last_one_may_end_while_another_is_opened() {
+    let mut client = Client::new();
+    client.session(1, &json!({ "mode": "strict", "external_tools": tools(&["x"]) }));
+    let second = client.open(2, &json!({ "external_tools": tools(&["y"]) }));
+    assert_eq!(names(&second["external_tools"]), ["x", "y"]);
+    client.hold(1, false);
+    client.answer(2, true);
+    assert_eq!(client.registered(), ["y"]);
+    client.hold(2, true);
+    assert_eq!(client.modes.of(&Client::place()).as_deref(), Some("strict"));
+    let again = client.again();
+    assert_eq!(
+        (&again[0]["mode"], names(&again[0]["external_tools"])),
+        (&json!("strict"), vec!["y"])
+    );
+    // Also between the answer and whoever takes it.
+    client.open(3, &json!({ "external_tools": tools(&["z"]) }));
+    client.answer(3, true);
+    client.hold(2, false);
+    client.hold(3, true);
+    assert_eq!(client.registered(), ["z"]);
+    assert_eq!(names(&client.again()[0]["external_tools"]), ["z"]);
+}
+
+#[test]
+fn what_comes_back_late_has_the_tools_there_are_by_then() {
+    let mut client = Client::new();
+    for conversation in 0..16 {
+        client.lab.command(Command::Send {
+            text: Text::from(
+                json!({
+                    "type": "runtime_start", "request_id": format!("o-{conversation}"),
+                    "agent_id": "a", "conversation_id": format!("other-{conversation}"),
+                })
+                .to_string(),
+            ),
+            runtime: None,
+            settles: false,
+        });
+        client.lab.sent();
+        let runtime =
+            json!({ "agent_id": "a", "conversation_id": format!("other-{conversation}") });
+        client.lab.receive(&json!({
+            "type": "runtime_start_response", "request_id": format!("o-{conversation}"),
+            "success": true, "runtime": runtime,
+        }));
+    }
+    client.session(1, &json!({ "mode": "strict", "external_tools": tools(&["x"]) }));
+    client.session(2, &json!({ "external_tools": tools(&["y"]) }));
+    let again = client.again();
+    assert_eq!(again.len(), 16);
+    // It waits for its turn.
+    client.hold(2, false);
+    assert_eq!(client.lab.sent(), [Value::Null; 0]);
+    let third = client.open(3, &json!({ "external_tools": tools(&["z"]) }));
+    assert_eq!(names(&third["external_tools"]), ["x", "z"]);
+    client.lab.receive(&json!({
+        "type": "runtime_start_response", "request_id": again[0]["request_id"], "success": true,
+        "runtime": { "agent_id": "a", "conversation_id": "other-0" },
+    }));
+    let last = client.lab.sent();
+    let starts: Vec<_> = last.iter().filter(|it| it["type"] == "runtime_start").collect();
+    assert_eq!(starts.len(), 1);
+    assert_eq!(names(&starts[0]["external_tools"]), ["x", "z"]);
+    assert_eq!(starts[0]["mode"], "strict");
 }

@@ -259,18 +259,18 @@ class AppServerClient(Commands):
             conversation_id: An existing conversation; ``default`` is the agent's default one.
                 Without it a new conversation is made.
             create_conversation: The body of a new conversation, ``{"body": {...}}``.
-            mode: Which tools run without asking. By default as another session of this client has
-                it, else ``"standard"``, and not the server's own default, which runs everything.
+            mode: Which tools run without asking. By default what another session of this client
+                has set, else ``"standard"``: the server's own default runs everything.
             cwd: The directory on the server's machine; a relative path is resolved against the
                 current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
                 ``ToolSet``. They come to those of other sessions of this client, of which they
-                replace what has the same name, until the session is closed. The tools of a
+                replace what has the same name, until the session is closed (those of the last one
+                stay registered, unanswered, as long as the connection lasts). The tools of a
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
-                are not merged with other inputs. Tools run with the context variables of the
-                session's latest ``run`` or ``send``: have a session for each request or person
-                whose variables they need.
+                are not merged with others. Tools run with the context variables of the session's
+                latest ``run`` or ``send``: have one for each person whose variables they need.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.

@@ -103,9 +103,9 @@ class Session(Uncopied, Rich):
         async for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    Several may exist for one conversation, but the one that is opened last says which tools it has
-    (without ``tools`` none) and its mode (``standard`` if not given): share one where you can. If
-    you drop it, it still answers calls of its tools until the turns that it has sent are over.
+    A session is a cheap handle: several may exist for one conversation, whose mode, directory and
+    tools are those of all. If you drop one, it still answers calls of its tools until the turns
+    that it has sent are over.
     """
 
     _rich: ClassVar[str] = "session"

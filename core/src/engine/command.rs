@@ -121,9 +121,9 @@ pub enum Command {
     HoldRuntime {
         /// Agent and conversation.
         runtime: (String, String),
-        /// The `request_id` of the session's start, if it is a session that holds it: its tools go with it, and those
-        /// of the other holders are registered again.
-        opening: Option<String>,
+        /// The `request_id` of the session's start: its tools go with it, and those of the other holders are registered
+        /// again.
+        opening: String,
         /// Whether it is held from now on, by one more.
         held: bool,
     },

@@ -3,6 +3,7 @@
 
 mod layers;
 mod openings;
+mod tools;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::raw::RawObject;
 use crate::protocol::version::Version;
-use layers::Layers;
+use layers::NONE;
 use openings::Opening;
+use tools::Tools;
 
 /// The command that registers external tools of runtimes that are there already.
 pub(crate) const TOOLS: &str = "runtime_external_tools_update";
@@ -42,15 +44,35 @@ pub(crate) const REMEMBERED: usize = 1000;
 /// Agent and conversation.
 pub(crate) type Place = (String, String);
 
-/// A command that brings back a part of it.
+/// A part of a runtime that is to be brought back.
 #[derive(Debug)]
 pub(crate) struct Lost {
-    /// The runtime; `None` for a watched file.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Place,
+    pub(crate) part: Part,
+}
+
+/// By which command a part comes back; what is in that is known once it is its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It is started, with its external tools.
+    Start,
+    /// A connection subscribes to it.
+    Subscription,
+    /// Its external tools alone.
+    Tools,
+    /// How it stands, and its open questions.
+    Questions,
+}
+
+impl Part {
     /// The command's type.
-    pub(crate) kind: &'static str,
-    /// The command, without a `request_id`.
-    pub(crate) command: RawObject,
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Start => "runtime_start",
+            Self::Subscription | Self::Questions => "sync",
+            Self::Tools => TOOLS,
+        }
+    }
 }
 
 /// What is known of one runtime.
@@ -64,29 +86,12 @@ struct Joined {
     announced: bool,
     /// Whoever held it has let go, and nobody has named it since: it is not started again.
     released: bool,
-    /// The `runtime_start` of the conversation there is by now.
+    /// The `runtime_start` of the conversation there is by now, without external tools.
     start: Option<RawObject>,
     /// The last `sync`.
     sync: Option<RawObject>,
-    /// External tools of a runtime that was not started here.
-    tools: Option<String>,
-    /// Who has registered its external tools.
-    layers: Layers,
-    /// Nobody answers its external tools any more, here or in `start`.
-    toolless: bool,
     /// Refusals in a row.
     refusals: u32,
-}
-
-impl Joined {
-    /// A command that starts it, with external tools if somebody answers them.
-    fn with_tools(&self, start: &RawObject) -> RawObject {
-        let mut start = start.clone();
-        if self.toolless {
-            start.remove("external_tools");
-        }
-        start
-    }
 }
 
 /// A command that counts once the server has taken it.
@@ -104,6 +109,8 @@ pub(crate) struct Memory {
     joined: HashMap<Place, Joined>,
     /// How many hold a runtime.
     holders: HashMap<Place, usize>,
+    /// Their external tools.
+    tools: Tools,
     clock: u64,
     /// Commands that count once the server has taken them, by `request_id`, and their order.
     unanswered: HashMap<String, Unanswered>,
@@ -128,44 +135,50 @@ impl Memory {
     }
 
     /// Somebody holds a runtime, and it is started again after every reconnect. `opening` is the `request_id` of the
-    /// start that was for that. Gives the tools that are to be registered then, if any are.
-    pub(crate) fn hold(&mut self, place: &Place, opening: Option<&str>) -> Option<String> {
+    /// start that was for that.
+    pub(crate) fn hold(&mut self, place: &Place, opening: &str) {
         *self.holders.entry(place.clone()).or_default() += 1;
-        let mut let_go = false;
         if let Some(joined) = self.joined.get_mut(place) {
-            // Another one may have let go since it was started, and meant the tools before.
-            let_go = joined.released;
-            (joined.released, joined.toolless) = (false, false);
+            joined.released = false;
         }
-        opening.and_then(|id| self.taken(id, place)).filter(|_| let_go)
+        self.openings.remove(opening);
+        // Another one may have let go since it was started.
+        self.tools.changed(place);
     }
 
-    /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it, and its
-    /// external tools until it is held or has others. Else gives the tools that are to be registered then, if the
-    /// start of that one had any.
-    pub(crate) fn release(&mut self, place: &Place, opening: Option<&str>) -> Option<String> {
-        let holders = self.holders.get_mut(place)?;
+    /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it, and so are its
+    /// external tools.
+    pub(crate) fn release(&mut self, place: &Place, opening: &str) {
+        let Some(holders) = self.holders.get_mut(place) else { return };
         *holders -= 1;
         if *holders > 0 {
-            let joined = self.joined.get_mut(place)?;
-            let had_tools = opening.is_some_and(|id| joined.layers.remove(id));
-            return had_tools.then(|| self.union(place, None));
+            self.tools.take_back(place, opening);
+        } else {
+            self.holders.remove(place);
+            self.let_go_of(place);
         }
-        self.holders.remove(place);
-        self.let_go_of(place);
-        None
     }
 
     /// Nobody holds a runtime any more.
     fn let_go_of(&mut self, place: &Place) {
-        let Self { joined, openings, .. } = self;
-        if let Some(joined) = joined.get_mut(place) {
-            (joined.released, joined.announced, joined.toolless) = (true, false, true);
-            joined.layers.keep_only(|owner| openings.contains_key(owner));
+        if let Some(joined) = self.joined.get_mut(place) {
+            (joined.released, joined.announced) = (true, false);
         }
-        let comes = |it: &Opening| it.is_of(place);
-        if let Some(modes) = self.modes.as_ref().filter(|_| !self.openings.values().any(comes)) {
+        let openings = &self.openings;
+        self.tools.keep_only(place, |owner| openings.contains_key(owner));
+        self.forget_unused(place);
+    }
+
+    /// What is kept of a runtime for its sessions goes with the last of them, those that come included.
+    fn forget_unused(&mut self, place: &Place) {
+        if self.holders.contains_key(place) || self.openings.values().any(|it| it.is_of(place)) {
+            return;
+        }
+        if let Some(modes) = &self.modes {
             modes.forget(place);
+        }
+        if !self.joined.contains_key(place) {
+            self.tools.forget(place);
         }
     }
 
@@ -190,6 +203,7 @@ impl Memory {
         let oldest = free.min_by_key(|(_, joined)| joined.used).map(|(place, _)| place.clone());
         if let Some(oldest) = oldest {
             self.joined.remove(&oldest);
+            self.tools.forget(&oldest);
         }
     }
 
@@ -200,6 +214,7 @@ impl Memory {
         joined.refusals = if refused { joined.refusals + 1 } else { 0 };
         if joined.refusals == REFUSALS {
             self.joined.remove(place);
+            self.tools.forget(place);
         }
     }
 
@@ -218,7 +233,7 @@ impl Memory {
                 }
             }
             ("sync", _, Some(place)) => self.entry(place).sync = RawObject::parse(text).ok(),
-            ("change_device_state", _, Some(place)) => self.changed(place, text),
+            ("change_device_state", _, Some(place)) => self.changed(&place, text),
             _ => {}
         }
     }
@@ -230,22 +245,31 @@ impl Memory {
             let oldest = self.unanswered.iter().min_by_key(|(_, it)| it.order);
             if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
                 self.unanswered.remove(&oldest);
-                self.openings.remove(&oldest);
+                self.end_opening(&oldest);
             }
         }
     }
 
-    /// A later mode or directory replaces the one a runtime was started with.
-    fn changed(&mut self, place: Place, text: &Text) {
-        let Some(start) = &mut self.entry(place).start else { return };
+    /// A later mode or directory replaces the one a runtime was started with, or is started with just now.
+    fn changed(&mut self, place: &Place, text: &Text) {
+        self.entry(place.clone());
         let payload = RawObject::parse(text)
             .ok()
             .and_then(|command| RawObject::parse(command.get("payload")?).ok());
-        for field in ["mode", "cwd"] {
-            if let Some(value) = payload.as_ref().and_then(|payload| payload.get(field)) {
-                // It was taken from valid JSON.
-                start.set(field, value.to_owned()).unwrap_or_default();
+        let Some(payload) = payload else { return };
+        let started = self.joined.get_mut(place).and_then(|joined| joined.start.as_mut());
+        let starting = self.unanswered.values_mut().map(|it| &mut it.command);
+        let starting = starting.filter(|command| started_by(command).as_ref() == Some(place));
+        for start in started.into_iter().chain(starting) {
+            for field in ["mode", "cwd"] {
+                if let Some(value) = payload.get(field) {
+                    // It was taken from valid JSON.
+                    start.set(field, value.to_owned()).unwrap_or_default();
+                }
             }
+        }
+        if let Some(mode) = payload.get_str("mode") {
+            self.mode_is(place, &mode);
         }
     }
 
@@ -256,13 +280,13 @@ impl Memory {
         }
         let Some(Unanswered { command, shared, .. }) = self.unanswered.remove(id) else { return };
         if is_refusal(kind, text) {
-            self.openings.remove(id);
+            self.end_opening(id);
         } else if kind == "runtime_external_tools_update_response" {
             self.updated(&command, shared);
         } else if let Some(scope) = runtime {
             self.started(id, &place_of(scope), command, shared);
         } else {
-            self.openings.remove(id);
+            self.end_opening(id);
         }
     }
 
@@ -273,57 +297,41 @@ impl Memory {
         }
         let ids = [("agent_id", &place.0), ("conversation_id", &place.1)];
         let set = ids.iter().try_for_each(|(field, id)| command.set_str(field, id));
+        let tools = command.get("external_tools").unwrap_or(NONE).to_owned();
+        command.remove("external_tools");
         // Only its tools have changed: whoever has let go of it has done so all the same.
         let preserved = command.get("preserve_skill_sources") == Some("true");
         let known = self.joined.get(place).is_some_and(|known| !known.released);
         let news = !known && !self.holders.contains_key(place);
-        let given_up = self.openings.get(id).is_some_and(|opening| opening.given_up);
-        if given_up {
-            // Nobody got the session, and its tools are not among those of the others.
-            self.openings.remove(id);
-            let left = self.union(place, None);
-            command.set("external_tools", left).unwrap_or_default();
-        }
-        let released = if given_up { news } else { preserved && self.let_go(place) };
+        let nobodys = news && self.is_given_up(id);
+        let released = nobodys || preserved && self.let_go(place);
         let entry = self.entry(place.clone());
         if let Some(before) = &entry.start {
             keep(before, &mut command, preserved);
         }
-        if !shared {
-            entry.layers.replace(command.get("external_tools"));
-        }
         let mode = command.get_str("mode");
         entry.start = set.is_ok().then_some(command);
-        (entry.tools, entry.toolless, entry.released) = (None, released, released);
-        if let Some((modes, mode)) = self.modes.as_ref().zip(mode) {
-            modes.changed(place, &mode);
+        entry.released = released;
+        if !shared {
+            self.tools.replace(place, &tools);
         }
-        self.opened(id, place, news);
+        self.opened(id, place, news, &tools, mode);
     }
 
     /// Runtimes have other external tools now.
     fn updated(&mut self, command: &RawObject, shared: bool) {
         let list = |text: &str| serde_json::from_str::<Vec<RawObject>>(text).unwrap_or_default();
-        for update in list(command.get("updates").unwrap_or("[]")) {
-            let tools = update.get("external_tools").unwrap_or("[]");
-            for runtime in list(update.get("runtimes").unwrap_or("[]")) {
-                let ids = runtime.get_str("agent_id").zip(runtime.get_str("conversation_id"));
-                let Some(place) = ids else { continue };
-                if tools == "[]" && self.let_go(&place) {
+        for update in list(command.get("updates").unwrap_or(NONE)) {
+            let tools = update.get("external_tools").unwrap_or(NONE);
+            for runtime in list(update.get("runtimes").unwrap_or(NONE)) {
+                let Some(place) = started_by(&runtime) else { continue };
+                if tools == NONE && self.let_go(&place) {
                     // Whoever has let go of it takes its tools back.
                     continue;
                 }
-                let entry = self.entry(place);
-                entry.toolless = false;
+                self.entry(place.clone());
                 if !shared {
-                    entry.layers.replace(Some(tools));
-                }
-                match &mut entry.start {
-                    // It was taken from valid JSON.
-                    Some(start) => {
-                        start.set("external_tools", tools.to_owned()).unwrap_or_default();
-                    }
-                    None => entry.tools = Some(tools.to_owned()),
+                    self.tools.replace(&place, tools);
                 }
             }
         }
@@ -332,7 +340,11 @@ impl Memory {
     /// The connection is gone: what was not answered never will be.
     pub(crate) fn cut(&mut self) {
         self.unanswered.clear();
-        self.openings.retain(|_, opening| opening.is_answered());
+        let unanswered = self.openings.iter().filter(|(_, opening)| !opening.is_answered());
+        for id in unanswered.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.end_opening(&id);
+        }
+        self.tools.cut();
     }
 
     /// Every runtime there was that is not forgotten.
@@ -343,48 +355,63 @@ impl Memory {
         joined.into_iter().map(|(place, _)| place.clone()).collect()
     }
 
-    /// The commands that bring everything back, in order.
+    /// What brings everything back, in order.
     pub(crate) fn lost(&self) -> Vec<Lost> {
+        self.parts(|joined, has_tools| match joined.start {
+            Some(_) => [Some(Part::Start), None],
+            None => [Some(Part::Subscription), has_tools.then_some(Part::Tools)],
+        })
+    }
+
+    /// What another connection that is subscribed already does not have, in order: the external tools, by a command for
+    /// them alone where the server knows it; how each runtime stands, and its open questions.
+    pub(crate) fn moved(&self, update: bool) -> Vec<Lost> {
+        self.parts(|joined, has_tools| {
+            let again = joined.start.is_some() && !update;
+            let tools = if again { Part::Start } else { Part::Tools };
+            [has_tools.then_some(tools), Some(Part::Questions)]
+        })
+    }
+
+    /// The parts of each runtime, of which it is told whether it has external tools.
+    fn parts(&self, of: impl Fn(&Joined, bool) -> [Option<Part>; 2]) -> Vec<Lost> {
         let mut lost = Vec::new();
         for place in self.places() {
             let Some(joined) = self.joined.get(&place) else { continue };
-            let (kind, command) = match &joined.start {
-                Some(start) => ("runtime_start", Some(joined.with_tools(start))),
-                None => ("sync", subscription(&place, joined.sync.as_ref())),
-            };
-            let place = Some(place);
-            lost.extend(command.map(|command| Lost { place: place.clone(), kind, command }));
-            let tools = joined.tools.as_deref().filter(|_| !joined.toolless).zip(place.as_ref());
-            let command = tools.and_then(|(tools, place)| tools_update(place, tools));
-            lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
+            let parts = of(joined, self.tools.all(&place) != NONE).into_iter().flatten();
+            lost.extend(parts.map(|part| Lost { place: place.clone(), part }));
         }
         lost
     }
 
-    /// The commands for what another connection that is subscribed already does not have, in order: the
-    /// external tools, by a command for them alone where the server knows it; how each runtime stands, and
-    /// its open questions.
-    pub(crate) fn moved(&self, update: bool) -> Vec<Lost> {
-        let mut moved = Vec::new();
-        for place in self.places() {
-            let Some(joined) = self.joined.get(&place) else { continue };
-            let start = joined.start.as_ref();
-            let tools = start.and_then(|start| start.get("external_tools"));
-            let tools = tools.or(joined.tools.as_deref());
-            let tools = tools.filter(|tools| *tools != "[]" && !joined.toolless);
-            let again = tools.and_then(|tools| match start {
-                Some(start) if !update => Some(("runtime_start", start.clone())),
-                _ => tools_update(&place, tools).map(|command| (TOOLS, command)),
-            });
-            let sync = subscription(&place, None).and_then(|mut sync| {
+    /// The command that brings a part back, without a `request_id`, as things are now.
+    pub(crate) fn command(&mut self, lost: &mut Lost) -> Option<RawObject> {
+        let Lost { place, part } = lost;
+        let joined = self.joined.get(place);
+        let start = joined.and_then(|joined| joined.start.as_ref());
+        if *part == Part::Start && start.is_none() {
+            // It was forgotten meanwhile.
+            *part = Part::Subscription;
+        }
+        match part {
+            Part::Start => {
+                let mut start = start?.clone();
+                let tools = self.tools.sent(place);
+                if tools != NONE {
+                    start.set("external_tools", tools).ok()?;
+                }
+                Some(start)
+            }
+            Part::Tools => tools_update(place, &self.tools.sent(place)),
+            Part::Subscription => {
+                subscription(place, joined.and_then(|joined| joined.sync.as_ref()))
+            }
+            Part::Questions => {
+                let mut sync = subscription(place, None)?;
                 sync.set("recover_approvals", "true".to_owned()).ok()?;
-                Some(("sync", sync))
-            });
-            for (kind, command) in again.into_iter().chain(sync) {
-                moved.push(Lost { place: Some(place.clone()), kind, command });
+                Some(sync)
             }
         }
-        moved
     }
 }
 
@@ -417,6 +444,11 @@ fn subscription(place: &Place, last: Option<&RawObject>) -> Option<RawObject> {
     command.remove("request_id");
     command.set("force_device_status", "true".to_owned()).ok()?;
     Some(command)
+}
+
+/// The runtime that a command, or a scope, names.
+fn started_by(command: &RawObject) -> Option<Place> {
+    command.get_str("agent_id").zip(command.get_str("conversation_id"))
 }
 
 pub(super) fn scope_of(place: &Place) -> serde_json::Value {

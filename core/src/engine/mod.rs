@@ -378,13 +378,13 @@ impl Engine {
                 self.turns.insert(token, Place { runtime, request_id });
             }
             Command::Cancel { token } => {
-                self.give_up(token);
                 if self.requests.remove(token) {
                     self.take_back(token);
                 } else if !self.stop_cut(token, Cause::Gone) {
                     let gone = Cause::Gone;
                     self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, gone, ctx));
                 }
+                self.give_up(token);
             }
             Command::Abort { token } => {
                 let asked = Cause::Asked;
@@ -418,12 +418,12 @@ impl Engine {
             Command::WatchFile { path, text } => self.watch(path, text),
             Command::UnwatchFile { path } => self.unwatch(&path),
             Command::HoldRuntime { runtime, opening, held } => {
-                let groups = self.resync.hold(&runtime, opening.as_deref(), held);
-                self.register_again(&runtime, groups);
+                self.resync.hold(&runtime, &opening, held);
+                self.register_left();
             }
             Command::OfferTools { runtime, owner, groups } => {
-                let left = self.resync.memory().offer(&runtime, &owner, groups.as_deref());
-                self.register_again(&runtime, left);
+                self.resync.memory().offer(&runtime, &owner, groups.as_deref());
+                self.register_left();
             }
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {

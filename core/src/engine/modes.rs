@@ -17,8 +17,8 @@ impl Modes {
     }
 
     /// A session has started or joined a runtime with this mode.
-    pub(crate) fn opened(&self, place: &Place, mode: String) {
-        self.all().insert(place.clone(), mode);
+    pub(crate) fn opened(&self, place: &Place, mode: &str) {
+        self.all().insert(place.clone(), mode.to_owned());
     }
 
     /// A command changes the mode of a runtime.

@@ -3,7 +3,6 @@
 
 use super::Engine;
 use super::delivery::{Delivery, Token};
-use super::memory::Place;
 use super::registration::registration;
 use super::requests::Expect;
 use crate::error::{Error, ErrorKind};
@@ -32,7 +31,7 @@ impl Engine {
         };
         if text.len() > self.ctx.max_bytes {
             self.requests.remove(token);
-            self.resync.give_up(token);
+            memory.give_up(token);
             let (size, most) = (text.len(), self.ctx.max_bytes);
             let message = format!("`{command}` has {size} bytes, above the limit of {most}");
             let hint =
@@ -47,25 +46,25 @@ impl Engine {
 
     /// The caller of a session that is being opened has gone.
     pub(super) fn give_up(&mut self, token: Token) {
-        if let Some((place, groups)) = self.resync.give_up(token) {
-            self.register_again(&place, Some(groups));
-        }
+        self.resync.give_up(token);
+        self.register_left();
     }
 
-    /// Registers what is left of the tools of a runtime. A connection that is not there has none.
-    pub(super) fn register_again(&mut self, place: &Place, groups: Option<String>) {
-        let Some(groups) = groups else { return };
-        let memory = self.resync.memory();
-        memory.registered(place, &groups);
-        let text = registration(memory.newest, place, &groups);
-        let Ok(mut command) = RawObject::parse(&text) else { return };
+    /// Registers what is left of the tools of runtimes. A connection that is not there has none.
+    pub(super) fn register_left(&mut self) {
         if !self.link.is_open() {
             return;
         }
-        let kind = command.get_str("type").unwrap_or_default();
-        let id = self.ctx.ids.next_of_command(&kind);
-        // An id is a string.
-        command.set_str("request_id", &id).unwrap_or_default();
-        self.ctx.send_own(command.to_text());
+        while let Some((place, groups)) = self.resync.left() {
+            let newest = self.resync.memory().newest;
+            let Ok(mut command) = RawObject::parse(&registration(newest, &place, &groups)) else {
+                continue;
+            };
+            let kind = command.get_str("type").unwrap_or_default();
+            let id = self.ctx.ids.next_of_command(&kind);
+            // An id is a string.
+            command.set_str("request_id", &id).unwrap_or_default();
+            self.ctx.send_own(command.to_text());
+        }
     }
 }

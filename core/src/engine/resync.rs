@@ -76,19 +76,23 @@ impl Resync {
     }
 
     /// Somebody holds a runtime, or lets go of it; see [`Memory::hold`] and [`Memory::release`].
-    pub(crate) fn hold(
-        &mut self,
-        place: &Place,
-        opening: Option<&str>,
-        held: bool,
-    ) -> Option<String> {
-        let memory = self.memory.as_mut()?;
+    pub(crate) fn hold(&mut self, place: &Place, opening: &str, held: bool) {
+        let Some(memory) = &mut self.memory else { return };
         if held { memory.hold(place, opening) } else { memory.release(place, opening) }
     }
 
     /// See [`Memory::give_up`].
-    pub(crate) fn give_up(&mut self, token: Token) -> Option<(Place, String)> {
-        self.memory.as_mut()?.give_up(token)
+    pub(crate) fn give_up(&mut self, token: Token) {
+        if let Some(memory) = &mut self.memory {
+            memory.give_up(token);
+        }
+    }
+
+    /// See [`Memory::left`].
+    pub(crate) fn left(&mut self) -> Option<(Place, String)> {
+        let Self { memory, waiting, .. } = self;
+        let restored = |place: &Place| waiting.iter().any(|lost| lost.place == *place);
+        memory.as_mut()?.left(restored)
     }
 
     /// See [`Memory::sent`].
@@ -139,7 +143,7 @@ impl Resync {
 
     fn ask_for(&mut self, lost: Vec<Lost>, ctx: &mut Context) -> Vec<(Place, bool)> {
         self.waiting = lost.into();
-        for place in self.waiting.iter().filter_map(|lost| lost.place.as_ref()) {
+        for Lost { place, .. } in &self.waiting {
             *self.missing.entry(place.clone()).or_default() += 1;
         }
         let busy = std::mem::take(&mut self.busy);
@@ -152,16 +156,18 @@ impl Resync {
 
     fn ask(&mut self, ctx: &mut Context) {
         while self.asked.len() < AT_ONCE {
-            let Some(Lost { place, kind, mut command }) = self.waiting.pop_front() else { return };
+            let Some(mut lost) = self.waiting.pop_front() else { return };
+            // It is put together from valid JSON.
+            let Some(mut command) = self.memory().command(&mut lost) else { continue };
+            let Lost { place, part } = lost;
+            let kind = part.kind();
             let id = ctx.ids.next(&kind.replace('_', "-"));
             // An id is a string.
             command.set_str("request_id", &id).unwrap_or_default();
             ctx.send_own(command.to_text());
-            if let Some(place) = place {
-                let deadline = ctx.now.saturating_add(PATIENCE);
-                ctx.timers.set(deadline, Timer::Restore(id.clone()));
-                self.asked.insert(id, Asked { place, kind, deadline });
-            }
+            let deadline = ctx.now.saturating_add(PATIENCE);
+            ctx.timers.set(deadline, Timer::Restore(id.clone()));
+            self.asked.insert(id, Asked { place, kind, deadline });
         }
     }
 

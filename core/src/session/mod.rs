@@ -36,8 +36,7 @@ pub(crate) use tally::Tally;
 pub(crate) const DEFAULT: &str = "default";
 
 /// A conversation with an agent, from [`Client::session`]. It is a cheap handle that can be cloned freely.
-/// Another one for the same conversation can be opened, but the one that is opened last says which tools the conversation
-/// has (without any: none) and its mode (`standard` if not given).
+/// Several may exist for one conversation, whose mode, directory and tools are those of all.
 ///
 /// Its tools and its policy stay in use until the last handle is dropped or, if that is later, until the last
 /// of its turns has ended; [`Session::close`] ends them at once. Until then the conversation is started again
@@ -97,13 +96,14 @@ impl fmt::Debug for Session {
 }
 
 impl Client {
-    /// Starts or joins a conversation: `runtime_start`, always with a mode (section 8). Resolves with its
-    /// session once the server has answered; if a directory was asked for, the server is first asked which one
+    /// Starts or joins a conversation: `runtime_start`, with a mode unless the conversation has one already from this
+    /// client (section 8). Resolves with its session once the server has answered; if a directory was asked for, the server is first asked which one
     /// it uses (`sync`).
     ///
     /// Several sessions may have one conversation. What a further one does not name stays as it is: the permission mode,
     /// the external tools of the others (section 14). Its mode and directory are those of all; its tools come to theirs,
-    /// of which they replace what has the same name, and go with it; a turn of another session needs a permission for them.
+    /// of which they replace what has the same name, and go with it (those of the last one stay registered, unanswered, until
+    /// the connection ends); a turn of another session needs a permission for them.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl Client {
         if let Some(mode) = self.shared_connection().mode_of(&place) {
             start.insert("mode".to_owned(), mode.into());
         }
-        let opening = started.json()["request_id"].as_str().map(str::to_owned);
+        let opening = started.json()["request_id"].as_str().unwrap_or_default().to_owned();
         let hold = Hold::new(self.shared_connection(), place, opening);
         let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold)?);
         let session = Session {

@@ -39,14 +39,14 @@ pub(super) struct Hold {
     connection: Weak<Connection>,
     runtime: (String, String),
     /// The `request_id` of its start.
-    opening: Option<String>,
+    opening: String,
 }
 
 impl Hold {
     pub(super) fn new(
         connection: &Arc<Connection>,
         runtime: (String, String),
-        opening: Option<String>,
+        opening: String,
     ) -> Self {
         connection.hold_runtime(runtime.clone(), opening.clone(), true);
         Self { connection: Arc::downgrade(connection), runtime, opening }
@@ -56,7 +56,7 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.upgrade() {
-            connection.hold_runtime(self.runtime.clone(), self.opening.take(), false);
+            connection.hold_runtime(self.runtime.clone(), std::mem::take(&mut self.opening), false);
         }
     }
 }

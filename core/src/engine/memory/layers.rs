@@ -24,9 +24,9 @@ pub(crate) struct Layers(Vec<Layer>);
 
 impl Layers {
     /// A command of the user's has replaced all there was.
-    pub(crate) fn replace(&mut self, groups: Option<&str>) {
+    pub(crate) fn replace(&mut self, groups: &str) {
         self.0.clear();
-        if let Some(groups) = groups.filter(|groups| *groups != NONE) {
+        if groups != NONE {
             self.0.push(Layer { owner: None, groups: groups.to_owned() });
         }
     }
@@ -39,11 +39,9 @@ impl Layers {
         }
     }
 
-    /// Somebody's tools go. Whether there were any.
-    pub(crate) fn remove(&mut self, owner: &str) -> bool {
-        let before = self.0.len();
+    /// Somebody's tools go.
+    pub(crate) fn remove(&mut self, owner: &str) {
         self.0.retain(|layer| layer.owner.as_deref() != Some(owner));
-        self.0.len() < before
     }
 
     /// Leaves those of these owners alone.

@@ -1,10 +1,10 @@
-//! Sessions that are being opened: what a session does not say is taken from the runtime there is, and what it has
+//! Sessions that are being opened: what a session does not say stays as it is in the runtime there is, and what it has
 //! said goes again where nobody gets it.
 
 use std::sync::Arc;
 
-use super::layers::{self, NONE};
-use super::{Joined, Memory, Place, TOOLS, scope_of};
+use super::layers::NONE;
+use super::{Memory, Place, TOOLS, scope_of, started_by};
 use crate::engine::delivery::Token;
 use crate::engine::modes::Modes;
 use crate::protocol::Text;
@@ -22,18 +22,23 @@ pub(super) struct Opening {
     place: Option<Place>,
     /// Its own external tools.
     groups: String,
-    mode: String,
-    answered: bool,
-    /// The caller has gone before the answer.
-    pub(super) given_up: bool,
-    /// Without it nobody would have to do with the runtime.
-    news: bool,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Somebody waits for the answer.
+    Asked,
+    /// Nobody waits for it any more.
+    GivenUp,
+    /// Somebody has the answer. Whether nobody else had to do with the runtime.
+    Answered { news: bool },
 }
 
 impl Opening {
     /// Whether the server has started its runtime.
     pub(super) fn is_answered(&self) -> bool {
-        self.answered
+        matches!(self.stage, Stage::Answered { .. })
     }
 
     /// Whether it is about this runtime.
@@ -48,48 +53,38 @@ impl Memory {
         self.modes.get_or_insert_with(|| Arc::clone(modes));
     }
 
-    /// Completes the `runtime_start` of a session, which is noted: with the mode of the runtime there is, and with the
-    /// tools that others have registered for it.
+    /// Completes the `runtime_start` of a session, which is noted: with a mode, unless the runtime there is has one, and
+    /// with the tools that others have registered for it.
     pub(crate) fn complete_opening(&mut self, token: Token, text: &Text) -> Text {
         let Ok(mut command) = RawObject::parse(text) else { return text.clone() };
         let Some(id) = command.get_str("request_id") else { return text.clone() };
-        let place = command.get_str("agent_id").zip(command.get_str("conversation_id"));
+        let place = started_by(&command);
         let groups = command.get("external_tools").unwrap_or(NONE).to_owned();
-        let mode = command.get_str("mode");
-        let chosen = mode.clone().unwrap_or_else(|| self.mode_of(place.as_ref()));
-        let all = place.as_ref().map(|place| self.union(place, Some(&groups)));
+        let mode = if command.get("mode").is_none() { self.mode_for(place.as_ref()) } else { None };
+        let all = place.as_ref().map(|place| {
+            self.tools.add(place, &id, &groups);
+            self.tools.sent(place)
+        });
         let all = all.filter(|all| *all != groups);
-        let changed = mode.is_none() || all.is_some();
-        if mode.is_none() {
-            command.set_str("mode", &chosen).unwrap_or_default();
+        let is_changed = mode.is_some() || all.is_some();
+        if let Some(mode) = mode {
+            command.set_str("mode", &mode).unwrap_or_default();
         }
         if let Some(all) = all {
             // It was put together from valid JSON.
             command.set("external_tools", all).unwrap_or_default();
         }
         self.clock += 1;
-        let opening = Opening {
-            token,
-            order: self.clock,
-            place,
-            groups,
-            mode: chosen,
-            answered: false,
-            given_up: false,
-            news: false,
-        };
+        let opening = Opening { token, order: self.clock, place, groups, stage: Stage::Asked };
         self.openings.insert(id, opening);
-        if changed { Text::from(command.to_text()) } else { text.clone() }
+        if is_changed { Text::from(command.to_text()) } else { text.clone() }
     }
 
     /// Completes the registration of tools that are offered for a while, with those of others.
-    pub(crate) fn complete_offer(&self, text: &Text) -> Text {
+    pub(crate) fn complete_offer(&mut self, text: &Text) -> Text {
         let Ok(mut command) = RawObject::parse(text) else { return text.clone() };
-        let Some((place, groups)) = registered(&command) else { return text.clone() };
-        let all = self.union(&place, Some(&groups));
-        if all == groups {
-            return text.clone();
-        }
+        let Some(place) = registered(&command) else { return text.clone() };
+        let all = self.tools.sent(&place);
         let set = if command.get_str("type").as_deref() == Some(TOOLS) {
             let scope = scope_of(&place);
             let update = format!(r#"[{{"runtimes":[{scope}],"external_tools":{all}}}]"#);
@@ -100,125 +95,122 @@ impl Memory {
         set.map_or_else(|_| text.clone(), |()| Text::from(command.to_text()))
     }
 
-    /// Tools are offered for a while beside those of the sessions, or no more. Gives what is to be registered then.
-    pub(crate) fn offer(
+    /// Tools are offered for a while beside those of the sessions, or no more.
+    pub(crate) fn offer(&mut self, place: &Place, owner: &str, groups: Option<&str>) {
+        match groups {
+            Some(groups) => self.tools.add(place, owner, groups),
+            None => self.tools.take_back(place, owner),
+        }
+    }
+
+    /// The openings of a runtime whose answer somebody waits for.
+    fn asked<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = (&'a String, &'a Opening)> {
+        let openings = self.openings.iter();
+        openings.filter(move |(_, it)| it.stage == Stage::Asked && it.is_of(place))
+    }
+
+    /// The mode for a session that says none: one with which a runtime is started just now, or that of a new runtime.
+    /// None where the runtime there is has one, which stays.
+    fn mode_for(&self, place: Option<&Place>) -> Option<String> {
+        let Some(place) = place else { return Some(MODE.to_owned()) };
+        let latest = self.asked(place).max_by_key(|(_, opening)| opening.order);
+        let latest = latest.and_then(|(id, _)| self.unanswered.get(id)?.command.get_str("mode"));
+        let known = self.joined.get(place).filter(|known| !known.released);
+        let known = known.and_then(|known| known.start.as_ref()?.get("mode"));
+        latest.or_else(|| known.is_none().then(|| MODE.to_owned()))
+    }
+
+    pub(super) fn is_given_up(&self, id: &str) -> bool {
+        self.openings.get(id).is_some_and(|opening| opening.stage == Stage::GivenUp)
+    }
+
+    /// A runtime was started with these tools. `news`: nobody had to do with it.
+    pub(super) fn opened(
         &mut self,
+        id: &str,
         place: &Place,
-        owner: &str,
-        groups: Option<&str>,
-    ) -> Option<String> {
-        if let Some(joined) = self.joined.get_mut(place) {
-            match groups {
-                Some(groups) => joined.layers.add(owner, groups),
-                None => drop(joined.layers.remove(owner)),
+        news: bool,
+        tools: &str,
+        mode: Option<String>,
+    ) {
+        if let Some(opening) = self.openings.get_mut(id) {
+            if opening.stage == Stage::GivenUp {
+                self.end_opening(id);
+            } else {
+                opening.stage = Stage::Answered { news };
+                if opening.place.is_none() {
+                    opening.place = Some(place.clone());
+                    self.tools.add(place, id, &opening.groups);
+                }
+                if let Some((modes, mode)) = self.modes.as_ref().zip(mode.as_deref()) {
+                    modes.opened(place, mode);
+                }
+            }
+            self.tools.has(place, tools);
+        }
+        if let Some(mode) = mode {
+            self.mode_is(place, &mode);
+        }
+    }
+
+    /// The mode of a runtime has changed.
+    pub(super) fn mode_is(&self, place: &Place, mode: &str) {
+        if let Some(modes) = &self.modes {
+            modes.changed(place, mode);
+        }
+    }
+
+    /// Whoever opened a session has gone.
+    pub(crate) fn give_up(&mut self, token: Token) {
+        let found = self.openings.iter_mut().find(|(_, opening)| opening.token == token);
+        let Some((id, opening)) = found else { return };
+        if let Stage::Answered { news } = opening.stage {
+            let (id, place) = (id.clone(), opening.place.clone());
+            self.end_opening(&id);
+            let Some(place) = place.filter(|_| news) else { return };
+            let others = self.openings.values().any(|it| it.is_answered() && it.is_of(&place));
+            if !others && !self.holders.contains_key(&place) {
+                self.let_go_of(&place);
+            }
+        } else {
+            opening.stage = Stage::GivenUp;
+            if let Some(place) = &opening.place {
+                self.tools.take_back(place, id);
             }
         }
-        groups.is_none().then(|| self.union(place, None))
     }
 
-    /// All external tools of a runtime, in the order in which they were registered, and further ones.
-    pub(super) fn union(&self, place: &Place, given: Option<&str>) -> String {
-        let known = self.joined.get(place).into_iter().flat_map(|known| known.layers.sets());
-        let waiting = self.waiting(place).map(|opening| opening.groups.as_str());
-        layers::union(known.chain(waiting).chain(given))
+    /// Nothing comes of an opening, and nothing of it stays.
+    pub(super) fn end_opening(&mut self, id: &str) {
+        let Some(Opening { place: Some(place), .. }) = self.openings.remove(id) else { return };
+        self.tools.take_back(&place, id);
+        self.forget_unused(&place);
     }
 
-    /// The openings of a runtime whose answer somebody waits for, in order.
-    fn waiting(&self, place: &Place) -> impl Iterator<Item = &Opening> {
-        let waits =
-            |opening: &&Opening| !opening.answered && !opening.given_up && opening.is_of(place);
-        let mut waiting: Vec<_> = self.openings.values().filter(waits).collect();
-        waiting.sort_unstable_by_key(|opening| opening.order);
-        waiting.into_iter()
-    }
-
-    /// The mode of a runtime, or the one for a new one.
-    fn mode_of(&self, place: Option<&Place>) -> String {
-        let known = place.and_then(|place| {
-            let waiting = self.waiting(place).last().map(|opening| opening.mode.clone());
-            let known = self.joined.get(place).filter(|known| !known.released);
-            waiting.or_else(|| known?.start.as_ref()?.get_str("mode"))
-        });
-        known.unwrap_or_else(|| MODE.to_owned())
-    }
-
-    /// A session's runtime was started. `news`: nobody had to do with it.
-    pub(super) fn opened(&mut self, id: &str, place: &Place, news: bool) {
-        let Some(opening) = self.openings.get_mut(id) else { return };
-        opening.place = Some(place.clone());
-        (opening.answered, opening.news) = (true, news);
-        let (groups, mode) = (opening.groups.clone(), opening.mode.clone());
-        if let Some(joined) = self.joined.get_mut(place) {
-            joined.layers.add(id, &groups);
-        }
-        if let Some(modes) = &self.modes {
-            modes.opened(place, mode);
-        }
-    }
-
-    /// Whoever opened a session has gone. Gives what is to be registered for its runtime then: its tools may have
-    /// come to those of others.
-    pub(crate) fn give_up(&mut self, token: Token) -> Option<(Place, String)> {
-        let (id, opening) = self.openings.iter_mut().find(|(_, it)| it.token == token)?;
-        if !opening.answered {
-            opening.given_up = true;
-            let place = opening.place.clone().filter(|_| opening.groups != NONE)?;
-            self.joined.get(&place).filter(|known| !known.released)?;
-            let left = self.union(&place, None);
-            return Some((place, left));
-        }
-        let id = id.clone();
-        let Opening { place, news, .. } = self.openings.remove(&id)?;
-        let place = place?;
-        let others = self.holders.contains_key(&place)
-            || self.openings.values().any(|it| it.answered && it.is_of(&place));
-        let joined = self.joined.get_mut(&place)?;
-        let had_tools = joined.layers.remove(&id);
-        if news && !others {
-            self.let_go_of(&place);
-            return None;
-        }
-        had_tools.then(|| (place.clone(), self.union(&place, None)))
-    }
-
-    /// Somebody has the session now. Gives what is to be registered, where another one has let go meanwhile.
-    pub(super) fn taken(&mut self, id: &str, place: &Place) -> Option<String> {
-        let Opening { groups, .. } = self.openings.remove(id)?;
-        let joined = self.joined.get_mut(place)?;
-        joined.layers.add(id, &groups);
-        let all = self.union(place, None);
-        let known = self.joined.get(place).and_then(Joined::tools).unwrap_or(NONE);
-        (known != all).then_some(all)
-    }
-
-    /// Other tools were registered, for whoever else has to do with the runtime.
-    pub(crate) fn registered(&mut self, place: &Place, groups: &str) {
-        let Some(joined) = self.joined.get_mut(place).filter(|known| !known.released) else {
-            return;
-        };
-        match &mut joined.start {
-            // It was put together from valid JSON.
-            Some(start) => start.set("external_tools", groups.to_owned()).unwrap_or_default(),
-            None => joined.tools = Some(groups.to_owned()),
+    /// A runtime whose tools are not those that the server has, and all of them. `is_elsewhere`: they come with another
+    /// command.
+    pub(crate) fn left(
+        &mut self,
+        is_elsewhere: impl Fn(&Place) -> bool,
+    ) -> Option<(Place, String)> {
+        loop {
+            let place = self.tools.next_changed()?;
+            // The answer to a session's start is looked at again.
+            let waits = is_elsewhere(&place) || self.asked(&place).next().is_some();
+            if waits || !self.joined.contains_key(&place) {
+                continue;
+            }
+            if let Some(groups) = self.tools.unsent(&place) {
+                return Some((place, groups));
+            }
         }
     }
 }
 
-impl Joined {
-    /// What was registered for it.
-    fn tools(&self) -> Option<&str> {
-        self.start.as_ref().and_then(|start| start.get("external_tools")).or(self.tools.as_deref())
-    }
-}
-
-/// The runtime and the groups of a command that registers tools for one.
-fn registered(command: &RawObject) -> Option<(Place, String)> {
-    let ids = |of: &RawObject| of.get_str("agent_id").zip(of.get_str("conversation_id"));
-    let groups = |of: &RawObject| of.get("external_tools").unwrap_or(NONE).to_owned();
-    let Some(updates) = command.get("updates") else {
-        return ids(command).map(|place| (place, groups(command)));
-    };
+/// The runtime of a command that registers tools for one.
+fn registered(command: &RawObject) -> Option<Place> {
+    let Some(updates) = command.get("updates") else { return started_by(command) };
     let [update] = &serde_json::from_str::<Vec<RawObject>>(updates).ok()?[..] else { return None };
     let runtimes = serde_json::from_str::<Vec<RawObject>>(update.get("runtimes")?).ok()?;
-    runtimes.first().and_then(ids).map(|place| (place, groups(update)))
+    runtimes.first().and_then(started_by)
 }
