@@ -384,7 +384,11 @@ fn taking_tools_back_by_a_start_does_not_bring_a_runtime_back_that_was_let_go_of
         ids.map(|field| answer["runtime"][field].as_str().unwrap().to_owned());
     let mut lab = Lab::reconnecting(RULES);
     let place = (agent.clone(), conversation.clone());
-    lab.command(Command::HoldRuntime { runtime: place.clone(), opening: String::new(), held: true });
+    lab.command(Command::HoldRuntime {
+        runtime: place.clone(),
+        opening: String::new(),
+        held: true,
+    });
     let mut started = |lab: &mut Lab, token: u64, more: Value| {
         let id = json!(format!("r-{token}"));
         let mut start = json!({
