@@ -24,6 +24,9 @@ use tools::Tools;
 /// The command that registers external tools of runtimes that are there already.
 pub(crate) const TOOLS: &str = "runtime_external_tools_update";
 
+/// What can be changed afterwards.
+const SETTINGS: [&str; 2] = ["mode", "cwd"];
+
 /// What a runtime keeps when it is started again without it; behind the second with `preserve_skill_sources` only.
 const KEPT: [&str; 7] = [
     "mode",
@@ -86,8 +89,12 @@ struct Joined {
     announced: bool,
     /// Whoever held it has let go, and nobody has named it since: it is not started again.
     released: bool,
+    /// It is let go of with the last session.
+    is_sessions: bool,
     /// The `runtime_start` of the conversation there is by now, without external tools.
     start: Option<RawObject>,
+    /// When its mode and its directory were sent.
+    set: [u64; 2],
     /// The last `sync`.
     sync: Option<RawObject>,
     /// Refusals in a row.
@@ -151,28 +158,25 @@ impl Memory {
     pub(crate) fn release(&mut self, place: &Place, opening: &str) {
         let Some(holders) = self.holders.get_mut(place) else { return };
         *holders -= 1;
-        if *holders > 0 {
-            self.tools.take_back(place, opening);
-        } else {
+        self.tools.take_back(place, opening);
+        if *holders == 0 {
             self.holders.remove(place);
-            self.let_go_of(place);
+            if let Some(joined) = self.joined.get_mut(place) {
+                joined.is_sessions = true;
+            }
+            self.left_by(place);
         }
     }
 
-    /// Nobody holds a runtime any more.
-    fn let_go_of(&mut self, place: &Place) {
-        if let Some(joined) = self.joined.get_mut(place) {
-            (joined.released, joined.announced) = (true, false);
-        }
-        let openings = &self.openings;
-        self.tools.keep_only(place, |owner| openings.contains_key(owner));
-        self.forget_unused(place);
-    }
-
-    /// What is kept of a runtime for its sessions goes with the last of them, those that come included.
-    fn forget_unused(&mut self, place: &Place) {
-        if self.holders.contains_key(place) || self.openings.values().any(|it| it.is_of(place)) {
+    /// A session has gone, or does not come.
+    fn left_by(&mut self, place: &Place) {
+        let comes = |it: &Opening| it.is_awaited() && it.is_of(place);
+        if self.holders.contains_key(place) || self.openings.values().any(comes) {
             return;
+        }
+        if let Some(joined) = self.joined.get_mut(place).filter(|joined| joined.is_sessions) {
+            (joined.released, joined.announced, joined.is_sessions) = (true, false, false);
+            self.tools.clear(place);
         }
         if let Some(modes) = &self.modes {
             modes.forget(place);
@@ -257,15 +261,22 @@ impl Memory {
             .ok()
             .and_then(|command| RawObject::parse(command.get("payload")?).ok());
         let Some(payload) = payload else { return };
-        let started = self.joined.get_mut(place).and_then(|joined| joined.start.as_mut());
+        self.clock += 1;
+        let mut joined = self.joined.get_mut(place);
         let starting = self.unanswered.values_mut().map(|it| &mut it.command);
         let starting = starting.filter(|command| started_by(command).as_ref() == Some(place));
-        for start in started.into_iter().chain(starting) {
-            for field in ["mode", "cwd"] {
-                if let Some(value) = payload.get(field) {
-                    // It was taken from valid JSON.
-                    start.set(field, value.to_owned()).unwrap_or_default();
-                }
+        let mut starts: Vec<_> = starting.collect();
+        for (index, field) in SETTINGS.iter().enumerate() {
+            let Some(value) = payload.get(field) else { continue };
+            // It was taken from valid JSON.
+            let set =
+                |start: &mut RawObject| start.set(field, value.to_owned()).unwrap_or_default();
+            for start in &mut starts {
+                set(start);
+            }
+            if let Some(joined) = &mut joined {
+                joined.set[index] = self.clock;
+                joined.start.iter_mut().for_each(set);
             }
         }
         if let Some(mode) = payload.get_str("mode") {
@@ -278,20 +289,29 @@ impl Memory {
         if !matches!(kind, "runtime_start_response" | "runtime_external_tools_update_response") {
             return;
         }
-        let Some(Unanswered { command, shared, .. }) = self.unanswered.remove(id) else { return };
+        let Some(Unanswered { order, command, shared }) = self.unanswered.remove(id) else {
+            return;
+        };
         if is_refusal(kind, text) {
             self.end_opening(id);
         } else if kind == "runtime_external_tools_update_response" {
             self.updated(&command, shared);
         } else if let Some(scope) = runtime {
-            self.started(id, &place_of(scope), command, shared);
+            self.started(id, &place_of(scope), order, command, shared);
         } else {
             self.end_opening(id);
         }
     }
 
     /// A runtime was started: from now on it is this conversation that is to be started again.
-    fn started(&mut self, id: &str, place: &Place, mut command: RawObject, shared: bool) {
+    fn started(
+        &mut self,
+        id: &str,
+        place: &Place,
+        order: u64,
+        mut command: RawObject,
+        shared: bool,
+    ) {
         for field in ["request_id", "create_agent", "create_conversation"] {
             command.remove(field);
         }
@@ -303,19 +323,29 @@ impl Memory {
         let preserved = command.get("preserve_skill_sources") == Some("true");
         let known = self.joined.get(place).is_some_and(|known| !known.released);
         let news = !known && !self.holders.contains_key(place);
-        let nobodys = news && self.is_given_up(id);
-        let released = nobodys || preserved && self.let_go(place);
+        let given_up = self.is_given_up(id);
+        let released = news && given_up || preserved && self.let_go(place);
         let entry = self.entry(place.clone());
+        for (field, set) in SETTINGS.iter().zip(&mut entry.set) {
+            let has = |start: &RawObject| start.get(field).is_some();
+            // What was sent later may be answered before.
+            if *set > order && entry.start.as_ref().is_some_and(has) {
+                command.remove(field);
+            } else if has(&command) {
+                *set = order;
+            }
+        }
         if let Some(before) = &entry.start {
             keep(before, &mut command, preserved);
         }
         let mode = command.get_str("mode");
         entry.start = set.is_ok().then_some(command);
         entry.released = released;
+        entry.is_sessions |= news && shared;
         if !shared {
             self.tools.replace(place, &tools);
         }
-        self.opened(id, place, news, &tools, mode);
+        self.opened(id, place, order, &tools, mode);
     }
 
     /// Runtimes have other external tools now.
@@ -387,6 +417,7 @@ impl Memory {
     /// The command that brings a part back, without a `request_id`, as things are now.
     pub(crate) fn command(&mut self, lost: &mut Lost) -> Option<RawObject> {
         let Lost { place, part } = lost;
+        self.clock += 1;
         let joined = self.joined.get(place);
         let start = joined.and_then(|joined| joined.start.as_ref());
         if *part == Part::Start && start.is_none() {
@@ -396,13 +427,13 @@ impl Memory {
         match part {
             Part::Start => {
                 let mut start = start?.clone();
-                let tools = self.tools.sent(place);
+                let tools = self.tools.sent(place, self.clock);
                 if tools != NONE {
                     start.set("external_tools", tools).ok()?;
                 }
                 Some(start)
             }
-            Part::Tools => tools_update(place, &self.tools.sent(place)),
+            Part::Tools => tools_update(place, &self.tools.sent(place, self.clock)),
             Part::Subscription => {
                 subscription(place, joined.and_then(|joined| joined.sync.as_ref()))
             }

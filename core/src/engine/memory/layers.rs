@@ -25,7 +25,7 @@ pub(crate) struct Layers(Vec<Layer>);
 impl Layers {
     /// A command of the user's has replaced all there was.
     pub(crate) fn replace(&mut self, groups: &str) {
-        self.0.clear();
+        self.clear();
         if groups != NONE {
             self.0.push(Layer { owner: None, groups: groups.to_owned() });
         }
@@ -44,9 +44,9 @@ impl Layers {
         self.0.retain(|layer| layer.owner.as_deref() != Some(owner));
     }
 
-    /// Leaves those of these owners alone.
-    pub(crate) fn keep_only(&mut self, is_kept: impl Fn(&str) -> bool) {
-        self.0.retain(|layer| layer.owner.as_deref().is_some_and(&is_kept));
+    /// All go.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// The groups of each.

@@ -22,6 +22,8 @@ pub(super) struct Opening {
     place: Option<Place>,
     /// Its own external tools.
     groups: String,
+    /// Its start registers what is registered already, whatever becomes of it.
+    changes_nothing: bool,
     stage: Stage,
 }
 
@@ -31,14 +33,19 @@ enum Stage {
     Asked,
     /// Nobody waits for it any more.
     GivenUp,
-    /// Somebody has the answer. Whether nobody else had to do with the runtime.
-    Answered { news: bool },
+    /// Somebody has the answer.
+    Answered,
 }
 
 impl Opening {
     /// Whether the server has started its runtime.
     pub(super) fn is_answered(&self) -> bool {
-        matches!(self.stage, Stage::Answered { .. })
+        self.stage == Stage::Answered
+    }
+
+    /// Whether somebody is to get the session.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.stage != Stage::GivenUp
     }
 
     /// Whether it is about this runtime.
@@ -61,9 +68,13 @@ impl Memory {
         let place = started_by(&command);
         let groups = command.get("external_tools").unwrap_or(NONE).to_owned();
         let mode = if command.get("mode").is_none() { self.mode_for(place.as_ref()) } else { None };
+        self.clock += 1;
+        let order = self.clock;
+        let mut changes_nothing = false;
         let all = place.as_ref().map(|place| {
             self.tools.add(place, &id, &groups);
-            self.tools.sent(place)
+            changes_nothing = self.tools.are_registered(place);
+            self.tools.sent(place, order)
         });
         let all = all.filter(|all| *all != groups);
         let is_changed = mode.is_some() || all.is_some();
@@ -74,8 +85,7 @@ impl Memory {
             // It was put together from valid JSON.
             command.set("external_tools", all).unwrap_or_default();
         }
-        self.clock += 1;
-        let opening = Opening { token, order: self.clock, place, groups, stage: Stage::Asked };
+        let opening = Opening { token, order, place, groups, changes_nothing, stage: Stage::Asked };
         self.openings.insert(id, opening);
         if is_changed { Text::from(command.to_text()) } else { text.clone() }
     }
@@ -84,7 +94,8 @@ impl Memory {
     pub(crate) fn complete_offer(&mut self, text: &Text) -> Text {
         let Ok(mut command) = RawObject::parse(text) else { return text.clone() };
         let Some(place) = registered(&command) else { return text.clone() };
-        let all = self.tools.sent(&place);
+        self.clock += 1;
+        let all = self.tools.sent(&place, self.clock);
         let set = if command.get_str("type").as_deref() == Some(TOOLS) {
             let scope = scope_of(&place);
             let update = format!(r#"[{{"runtimes":[{scope}],"external_tools":{all}}}]"#);
@@ -109,27 +120,31 @@ impl Memory {
         openings.filter(move |(_, it)| it.stage == Stage::Asked && it.is_of(place))
     }
 
-    /// The mode for a session that says none: one with which a runtime is started just now, or that of a new runtime.
-    /// None where the runtime there is has one, which stays.
+    /// The mode for a session that says none. None where the runtime there is has one, which stays; else one with which
+    /// it is started just now, or that of a new runtime.
     fn mode_for(&self, place: Option<&Place>) -> Option<String> {
         let Some(place) = place else { return Some(MODE.to_owned()) };
+        let known = self.joined.get(place).filter(|known| !known.released);
+        if known
+            .is_some_and(|known| known.start.as_ref().is_some_and(|it| it.get("mode").is_some()))
+        {
+            return None;
+        }
         let latest = self.asked(place).max_by_key(|(_, opening)| opening.order);
         let latest = latest.and_then(|(id, _)| self.unanswered.get(id)?.command.get_str("mode"));
-        let known = self.joined.get(place).filter(|known| !known.released);
-        let known = known.and_then(|known| known.start.as_ref()?.get("mode"));
-        latest.or_else(|| known.is_none().then(|| MODE.to_owned()))
+        Some(latest.unwrap_or_else(|| MODE.to_owned()))
     }
 
     pub(super) fn is_given_up(&self, id: &str) -> bool {
         self.openings.get(id).is_some_and(|opening| opening.stage == Stage::GivenUp)
     }
 
-    /// A runtime was started with these tools. `news`: nobody had to do with it.
+    /// A runtime was started with these tools, by what was sent at a time.
     pub(super) fn opened(
         &mut self,
         id: &str,
         place: &Place,
-        news: bool,
+        order: u64,
         tools: &str,
         mode: Option<String>,
     ) {
@@ -137,7 +152,7 @@ impl Memory {
             if opening.stage == Stage::GivenUp {
                 self.end_opening(id);
             } else {
-                opening.stage = Stage::Answered { news };
+                opening.stage = Stage::Answered;
                 if opening.place.is_none() {
                     opening.place = Some(place.clone());
                     self.tools.add(place, id, &opening.groups);
@@ -146,7 +161,7 @@ impl Memory {
                     modes.opened(place, mode);
                 }
             }
-            self.tools.has(place, tools);
+            self.tools.has(place, tools, order);
         }
         if let Some(mode) = mode {
             self.mode_is(place, &mode);
@@ -164,27 +179,30 @@ impl Memory {
     pub(crate) fn give_up(&mut self, token: Token) {
         let found = self.openings.iter_mut().find(|(_, opening)| opening.token == token);
         let Some((id, opening)) = found else { return };
-        if let Stage::Answered { news } = opening.stage {
-            let (id, place) = (id.clone(), opening.place.clone());
+        let id = id.clone();
+        if opening.is_answered() {
             self.end_opening(&id);
-            let Some(place) = place.filter(|_| news) else { return };
-            let others = self.openings.values().any(|it| it.is_answered() && it.is_of(&place));
-            if !others && !self.holders.contains_key(&place) {
-                self.let_go_of(&place);
-            }
         } else {
-            opening.stage = Stage::GivenUp;
-            if let Some(place) = &opening.place {
-                self.tools.take_back(place, id);
-            }
+            self.take_back(&id);
         }
     }
 
     /// Nothing comes of an opening, and nothing of it stays.
     pub(super) fn end_opening(&mut self, id: &str) {
-        let Some(Opening { place: Some(place), .. }) = self.openings.remove(id) else { return };
+        self.take_back(id);
+        self.openings.remove(id);
+    }
+
+    fn take_back(&mut self, id: &str) {
+        let Some(opening) = self.openings.get_mut(id) else { return };
+        let doubtful = !opening.is_answered() && !opening.changes_nothing;
+        opening.stage = Stage::GivenUp;
+        let Some(place) = opening.place.clone() else { return };
+        if doubtful {
+            self.tools.doubt(&place);
+        }
         self.tools.take_back(&place, id);
-        self.forget_unused(&place);
+        self.left_by(&place);
     }
 
     /// A runtime whose tools are not those that the server has, and all of them. `is_elsewhere`: they come with another
@@ -200,7 +218,8 @@ impl Memory {
             if waits || !self.joined.contains_key(&place) {
                 continue;
             }
-            if let Some(groups) = self.tools.unsent(&place) {
+            self.clock += 1;
+            if let Some(groups) = self.tools.unsent(&place, self.clock) {
                 return Some((place, groups));
             }
         }

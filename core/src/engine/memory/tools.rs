@@ -9,13 +9,15 @@ use super::layers::{Layers, NONE, union};
 #[derive(Debug)]
 struct Of {
     layers: Layers,
-    /// The JSON text of the list that the connection has registered last.
-    sent: String,
+    /// The JSON text of the list that the connection has registered last; none where the server may have another.
+    sent: Option<String>,
+    /// When that was.
+    at: u64,
 }
 
 impl Default for Of {
     fn default() -> Self {
-        Self { layers: Layers::default(), sent: NONE.to_owned() }
+        Self { layers: Layers::default(), sent: Some(NONE.to_owned()), at: 0 }
     }
 }
 
@@ -33,24 +35,32 @@ impl Tools {
         self.of.get(place).map_or_else(|| NONE.to_owned(), |of| union(of.layers.sets()))
     }
 
-    /// The same, for a command that registers them.
-    pub(super) fn sent(&mut self, place: &Place) -> String {
+    /// The same, for a command that registers them at a time.
+    pub(super) fn sent(&mut self, place: &Place, at: u64) -> String {
         let all = self.all(place);
         if let Some(of) = self.of.get_mut(place) {
-            of.sent.clone_from(&all);
+            (of.sent, of.at) = (Some(all.clone()), at);
         }
         all
     }
 
-    /// What is to be registered, if the server has anything else.
-    pub(super) fn unsent(&mut self, place: &Place) -> Option<String> {
-        let before = self.of.get(place)?.sent.clone();
-        Some(self.sent(place)).filter(|all| *all != before)
+    /// Whether the server has all of them, and no others.
+    pub(super) fn are_registered(&self, place: &Place) -> bool {
+        self.of.get(place).is_some_and(|of| of.sent.as_ref() == Some(&self.all(place)))
     }
 
-    /// The server has these: what was sent since may have come to it before.
-    pub(super) fn has(&mut self, place: &Place, groups: &str) {
-        groups.clone_into(&mut self.of.entry(place.clone()).or_default().sent);
+    /// What is to be registered, if the server may have anything else.
+    pub(super) fn unsent(&mut self, place: &Place, at: u64) -> Option<String> {
+        let missing = self.of.contains_key(place) && !self.are_registered(place);
+        missing.then(|| self.sent(place, at))
+    }
+
+    /// The server has registered these, which were sent at a time: before or after what was sent since.
+    pub(super) fn has(&mut self, place: &Place, groups: &str, at: u64) {
+        let of = self.of.entry(place.clone()).or_default();
+        if of.sent.as_deref() != Some(groups) {
+            of.sent = (at >= of.at).then(|| groups.to_owned());
+        }
         self.changed(place);
     }
 
@@ -58,12 +68,19 @@ impl Tools {
     pub(super) fn replace(&mut self, place: &Place, groups: &str) {
         let of = self.of.entry(place.clone()).or_default();
         of.layers.replace(groups);
-        groups.clone_into(&mut of.sent);
+        of.sent = Some(groups.to_owned());
     }
 
     /// Somebody's come to those of the others.
     pub(super) fn add(&mut self, place: &Place, owner: &str, groups: &str) {
         self.of.entry(place.clone()).or_default().layers.add(owner, groups);
+    }
+
+    /// What was sent last may not be registered.
+    pub(super) fn doubt(&mut self, place: &Place) {
+        if let Some(of) = self.of.get_mut(place) {
+            of.sent = None;
+        }
     }
 
     /// Somebody's go.
@@ -74,10 +91,11 @@ impl Tools {
         }
     }
 
-    /// Those of these owners alone stay.
-    pub(super) fn keep_only(&mut self, place: &Place, is_kept: impl Fn(&str) -> bool) {
+    /// Nobody's are there any more; the server may keep them.
+    pub(super) fn clear(&mut self, place: &Place) {
+        self.changed.remove(place);
         if let Some(of) = self.of.get_mut(place) {
-            of.layers.keep_only(is_kept);
+            of.layers.clear();
         }
     }
 
@@ -98,6 +116,6 @@ impl Tools {
     /// The connection is gone, and has taken all with it.
     pub(super) fn cut(&mut self) {
         self.changed.clear();
-        self.of.values_mut().for_each(|of| NONE.clone_into(&mut of.sent));
+        self.of.values_mut().for_each(|of| of.sent = Some(NONE.to_owned()));
     }
 }
