@@ -216,7 +216,8 @@ impl Connection {
         command: String,
         timeout_ms: Option<f64>,
         manual: bool,
-        #[napi(ts_arg_type = "'documented' | 'catalog' | 'shape'")] check: String,
+        #[napi(ts_arg_type = "'documented' | 'catalog' | 'shape' | 'opening' | 'offer'")]
+        check: String,
         held: bool,
     ) -> Result<(), Thrown> {
         let timeout = time_limit(timeout_ms)?;
@@ -308,10 +309,28 @@ impl Connection {
         self.core.return_approval(token_of(ask));
     }
 
-    /// Somebody holds a runtime, or lets go of it.
+    /// A session holds a runtime, or lets go of it; `opening` is the `request_id` of its start.
     #[napi]
-    pub fn hold_runtime(&self, agent: String, conversation: String, held: bool) {
-        self.core.hold_runtime((agent, conversation), held);
+    pub fn hold_runtime(&self, agent: String, conversation: String, opening: String, held: bool) {
+        self.core.hold_runtime((agent, conversation), opening, held);
+    }
+
+    /// External tools come for a while beside those of the runtime's sessions, or go.
+    #[napi]
+    pub fn offer_tools(
+        &self,
+        agent: String,
+        conversation: String,
+        owner: String,
+        groups: Option<String>,
+    ) {
+        self.core.offer_tools((agent, conversation), owner, groups);
+    }
+
+    /// The permission mode of a runtime that a session holds.
+    #[napi]
+    pub fn mode_of(&self, agent: String, conversation: String) -> Option<String> {
+        self.core.mode_of(&(agent, conversation))
     }
 
     /// Somebody watches a file, until `unwatchFile`.

@@ -44,7 +44,7 @@ export declare class Connection {
    * `candidate`s until `resolve` or `cancel`. One that is `held` waits for `flush`, or for what is sent
    * next.
    */
-  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, check: 'documented' | 'catalog' | 'shape', held: boolean): void
+  request(token: number, command: string, timeoutMs: number | undefined | null, manual: boolean, check: 'documented' | 'catalog' | 'shape' | 'opening' | 'offer', held: boolean): void
   /** Checks the fields of a command's method as if it were sent. */
   checkCommand(command: string): void
   /**
@@ -70,8 +70,12 @@ export declare class Connection {
   handleApprovals(token: number, agent: string | undefined | null, conversation: string | undefined | null, handled: boolean): void
   /** A permission question has reached a handler that had gone: it is asked of others. */
   returnApproval(ask: number): void
-  /** Somebody holds a runtime, or lets go of it. */
-  holdRuntime(agent: string, conversation: string, held: boolean): void
+  /** A session holds a runtime, or lets go of it; `opening` is the `request_id` of its start. */
+  holdRuntime(agent: string, conversation: string, opening: string, held: boolean): void
+  /** External tools come for a while beside those of the runtime's sessions, or go. */
+  offerTools(agent: string, conversation: string, owner: string, groups?: string | undefined | null): void
+  /** The permission mode of a runtime that a session holds. */
+  modeOf(agent: string, conversation: string): string | null
   /** Somebody watches a file, until `unwatchFile`. */
   watchFile(command: string): void
   /** Somebody watches a file no more. */

@@ -364,7 +364,7 @@ export class AppServerClient extends DocumentedClient {
 
   /** @internal Made when there is a session. */
   get held(): HeldRuntimes {
-    this.#held ??= new HeldRuntimes(this.#native, (handler, options) =>
+    this.#held ??= new HeldRuntimes(this.#native, this.#sending, (handler, options) =>
       this.#tools.add(handler, options),
     );
     return this.#held;
@@ -375,15 +375,6 @@ export class AppServerClient extends DocumentedClient {
     this.#sending.checkOpen();
     const text = commandText(typed(type, fields));
     translated(() => this.#native.checkCommand(text));
-  }
-
-  /** @internal The command that gives a runtime these external tools and no others. */
-  registration(
-    runtime: wire.RuntimeScope,
-    groups: wire.RuntimeStartExternalToolsGroup[],
-  ): wire.RuntimeStartCommand | wire.RuntimeExternalToolsUpdateCommand {
-    const { agent_id: agent, conversation_id: conversation } = runtime;
-    return JSON.parse(this.#native.registration(agent, conversation, JSON.stringify(groups)));
   }
 
   /** An id that no other request of this or another client has. */
@@ -501,10 +492,13 @@ export class AppServerClient extends DocumentedClient {
   }
 
   /**
-   * Starts or joins a conversation, and resolves with its session: `runtime_start`, always with a mode (section
-   * 8). Unless you say who decides on permissions, the handlers of `onApprovalRequest` do, and where
-   * there are none, whatever needs one is denied. `signal` cancels only the
-   * start.
+   * Starts or joins a conversation, and resolves with its session: `runtime_start` (section 8), with a mode
+   * unless the conversation has one already from this client. Unless you say who decides on permissions, the handlers of
+   * `onApprovalRequest` do, and where there are none, whatever needs one is denied. `signal` cancels only the start.
+   *
+   * Several sessions may have one conversation. What a further one does not name stays as it is: the permission mode, the
+   * external tools of the others. Its `mode` and `cwd` are those of all; its tools come to theirs, and go with it. A
+   * start that is cancelled takes its tools back, but may have changed the mode and the directory.
    *
    * Rejects with {@link RequestError} when the server refuses; otherwise as `runtimeStart`.
    */

@@ -21,8 +21,8 @@ export interface SessionOptions extends RunTurnOptions {
   /** The body of a new conversation. */
   createConversation?: wire.RuntimeStartCreateConversationOptions | undefined;
   /**
-   * Which tools run without asking (section 8); `standard` by default. The server's own default runs
-   * everything.
+   * Which tools run without asking (section 8). By default the mode that the conversation has from another session
+   * of this client, else `standard`: the server's own default runs everything.
    */
   mode?: wire.DevicePermissionMode | undefined;
   /**
@@ -31,8 +31,9 @@ export interface SessionOptions extends RunTurnOptions {
    */
   cwd?: string | undefined;
   /**
-   * Tools that the agent may call in this conversation. They stay registered as long as the connection lasts,
-   * and replace any that were registered for the conversation (section 14). Without `onApproval` and
+   * Tools that the agent may call in this conversation. They come to those of other sessions of this client, of which
+   * they replace what has the same name, until the session is closed (those of the last one stay registered, unanswered,
+   * as long as the connection lasts); turns of others need a permission for them. Without `onApproval` and
    * `approvals` they run unasked, and whatever else needs a permission is asked of the client's handlers
    * (`onApprovalRequest`), or denied where there are none.
    */
@@ -88,7 +89,7 @@ export function opening(options: SessionOptions): Opening {
     createAgent,
     conversationId,
     createConversation,
-    mode = "standard",
+    mode,
     cwd,
     externalTools,
     tools = [],
@@ -109,7 +110,7 @@ export function opening(options: SessionOptions): Opening {
     ...(directory !== undefined && { cwd: directory && absolute(directory) }),
     ...(groups.length > 0 && { external_tools: groups }),
     ...(clientInfo !== undefined && { client_info: clientInfo }),
-    mode,
+    ...(mode !== undefined && { mode }),
     ...further,
   };
   const given = { tools, externalTools, clientInfo, fields: ofAnyConversation(fields) };

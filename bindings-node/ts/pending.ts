@@ -10,7 +10,10 @@ import { type Alive, keepAlive, setImmediate } from "./timers.js";
  * How closely a command is looked at: for what the server would not accept (`catalog`), for that and for
  * slips among the names of its fields, or only that it is an object with a `type`.
  */
-export type Check = "documented" | "catalog" | "shape";
+export type Check = "documented" | "catalog" | "shape" | Completed;
+
+/** The same for what the engine completes, and tells then. */
+export type Completed = "opening" | "offer";
 
 /** How the answer to a request is found. */
 export interface Expected {

@@ -16,7 +16,7 @@ import { type Handlers, NearHandlers } from "./handlers.js";
 import type { FrameParser } from "./messages.js";
 import type { Connection } from "./native.cjs";
 import { nativeTimeout, type RequestOptions } from "./options.js";
-import type { Check, Expected, PendingCalls } from "./pending.js";
+import type { Check, Completed, Expected, PendingCalls } from "./pending.js";
 import { fromOutside, traced } from "./stacks.js";
 import type { AppServerSendCommand } from "./types.js";
 
@@ -104,10 +104,14 @@ export class Sending {
       this.#calls.begin({
         signal: options.signal,
         start: (token) =>
-          this.hand(command, (text) => {
-            this.#native.request(token, text, timeout, manual, check, this.#calls.hold());
-            this.#running.sent(command);
-          }),
+          this.hand(
+            command,
+            (text) => {
+              this.#native.request(token, text, timeout, manual, check, this.#calls.hold());
+              this.#running.sent(command);
+            },
+            check !== "opening" && check !== "offer",
+          ),
         resolve: (text) => {
           context?.end();
           resolve(read(text));
@@ -123,7 +127,7 @@ export class Sending {
   }
 
   /** Sends a command, and waits for nothing. */
-  send(command: object, check: Check): void {
+  send(command: object, check: Exclude<Check, Completed>): void {
     this.hand(command, (text) => this.#native.send(text, check));
     this.#running.sent(command);
   }
@@ -138,11 +142,11 @@ export class Sending {
     this.#native.unwatchFile(path);
   }
 
-  /** Shows a command to the handlers and hands it to the engine. */
-  hand(command: object, send: (text: string) => void): void {
+  /** Shows a command to the handlers, unless the engine does, and hands it to the engine. */
+  hand(command: object, send: (text: string) => void, told = true): void {
     this.checkOpen();
     checkedCommand(command);
-    if (this.handlers.size > 0) this.handlers.call(command as AppServerSendCommand);
+    if (told && this.handlers.size > 0) this.handlers.call(command as AppServerSendCommand);
     const text = commandText(command);
     translated(() => send(text));
   }

@@ -14,7 +14,6 @@ import {
   type CallOptions,
   checkedAllow,
   checkedSignal,
-  type RequestOptions,
   type RunTurnOptions,
 } from "./options.js";
 import type { OutputOf, OutputSchema } from "./outputschema.js";
@@ -45,9 +44,8 @@ export type Prompt = string | (wire.TextContent | wire.ImageContent)[];
 const gone = new FinalizationRegistry<WeakRef<() => void>>((letGo) => letGo.deref()?.());
 
 /**
- * A conversation with an agent, from {@link AppServerClient.session}. Several may exist for one conversation, but the one
- * that is opened last says which tools it has (without `tools` none) and its mode (`standard` if not given): share one
- * where you can.
+ * A conversation with an agent, from {@link AppServerClient.session}. It is a cheap handle: several may exist
+ * for one conversation, whose mode, directory and tools are those of all.
  */
 export class Session {
   readonly #client: AppServerClient;
@@ -88,11 +86,12 @@ export class Session {
     take: <T>(step: () => Promise<T>) => Promise<T> = (step) => step(),
   ): Promise<Session> {
     const { start, turns, set, given, signal } = opening(options);
-    const response = await take(() => client.runtimeStart(start, { signal }));
+    const response = await take(() => client.held.open(start, { signal }));
     if (!response.success || !response.runtime) throw refused(response);
     const session = new Session(client, response.runtime, start, turns);
     session.#given = given;
-    session.#hold(set.handler);
+    session.#start.mode = session.mode as wire.DevicePermissionMode;
+    session.#hold(response.request_id, set.handler);
     const { cwd } = start;
     if (typeof cwd === "string") {
       try {
@@ -115,9 +114,12 @@ export class Session {
     return this.runtime.conversation_id;
   }
 
-  /** Which tools run without asking, as last set here. */
+  /**
+   * Which tools run without asking, as this client has last set it for the conversation, through whatever session; of one
+   * that no session has open any more, as it was when this one was opened, or last changed by it.
+   */
   get mode(): string {
-    return this.#start.mode ?? "standard";
+    return this.#client.held.modeOf(this.runtime) ?? this.#start.mode ?? "standard";
   }
 
   /** The directory the conversation works in; `undefined` when none was asked for here. */
@@ -274,8 +276,7 @@ export class Session {
   async *messages(
     options: Omit<StoredMessagesOptions, "agentId"> = {},
   ): AsyncGenerator<wire.JsonObject, void> {
-    const agent = this.conversationId === "default" ? { agentId: this.agentId } : {};
-    const own = { ...checkedOptions(options, STORED_NAMES), ...agent };
+    const own = { ...checkedOptions(options, STORED_NAMES), agentId: this.agentId };
     yield* this.#client.conversations.messages(this.conversationId, own);
   }
 
@@ -301,9 +302,9 @@ export class Session {
       ...call,
       agentId: this.agentId,
       conversationId: response.conversation.id,
-      mode: this.#start.mode,
       cwd,
       ...this.#given,
+      mode: this.mode as wire.DevicePermissionMode,
     });
   }
 
@@ -376,12 +377,12 @@ export class Session {
    * Its conversation is started again after a reconnect, and its tools are answered, until it is closed, or nobody
    * has it any more; a turn has it until its end.
    */
-  #hold(handler: AppServerExternalToolCallHandler): void {
+  #hold(opening: string, handler: AppServerExternalToolCallHandler): void {
     // Made of this alone, for a handler that had the session would keep it for good.
     const tools = this.#tools;
     const here: AppServerExternalToolCallHandler = (call, options) =>
       tools.context.run(() => handler(call, options));
-    this.#letGo = this.#client.held.hold(this.runtime, this.#toolNames, here);
+    this.#letGo = this.#client.held.hold(this.runtime, opening, this.#toolNames, here);
     gone.register(this, new WeakRef(this.#letGo), this);
   }
 
@@ -404,24 +405,11 @@ export class Session {
       get closed() {
         return closed();
       },
-      register: (groups, options) => this.#register(groups, options),
       ask: (prompt, settings, scopes) => {
         const resend = settings.resend ?? this.#turns.resend ?? "if_uncommitted";
         return this.#begin(this.#command(prompt, scopes), { ...settings, resend }).leaveEvents();
       },
     };
-  }
-
-  /** Replaces the external tools that this connection has registered for the conversation (section 14). */
-  async #register(
-    groups: wire.RuntimeStartExternalToolsGroup[],
-    options: RequestOptions,
-  ): Promise<void> {
-    const command = this.#client.registration(this.runtime, groups);
-    const response = await this.#client.request<
-      wire.RuntimeExternalToolsUpdateResponseMessage | wire.RuntimeStartResponseMessage
-    >(command, options);
-    if (!response.success) throw refused(response);
   }
 
   /** A prompt's own way to answer permissions stands in for the session's. */

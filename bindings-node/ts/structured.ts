@@ -52,8 +52,6 @@ export interface Conversation {
   readonly allow: readonly string[];
   /** How often it was closed. */
   readonly closed: number;
-  /** Registers these groups, and no others. */
-  register(groups: wire.RuntimeStartExternalToolsGroup[], options: object): Promise<void>;
   /** Sends a prompt; the tools of these scopes are there besides those of none. */
   ask(prompt: Prompt, settings: RunTurnOptions, scopes: string[]): PromiseLike<TurnResult>;
 }
@@ -62,9 +60,6 @@ export interface Conversation {
 const lanes = new WeakMap<AppServerClient, Lanes>();
 
 const TOOL = submissionTool();
-
-/** How long the server may take to forget the tool; it is hidden and unanswered all the same. */
-const FORGET_MS = 2_000;
 
 /** See `Session.run`. */
 export async function structured<Schema extends OutputSchema>(
@@ -124,22 +119,20 @@ class Structured {
       return new InvalidCommand(`field \`payload.messages[0].content${path}\`: ${words}`);
     });
     const content: Prompt = JSON.parse(translated(() => this.#submission.content(text)));
-    const { client, runtime, groups } = this.#conversation;
+    const { client, runtime } = this.#conversation;
+    const { scope } = this.#submission;
     const names = [TOOL];
     const tools = [JSON.parse(this.#submission.tool())];
     const off = client.onExternalToolCall(this.#handler, { runtime, names });
     try {
       // In a scope: turns of others in this conversation do not see it.
-      const own = { scope_id: this.#submission.scope, tools };
-      await this.#conversation.register([...groups, own], { signal: turns.signal });
+      const own = { scope_id: scope, tools };
+      await client.held.offer(runtime, scope, [own], { signal: turns.signal });
       const allow = [...(turns.allow ?? this.#conversation.allow), ...names];
       return await this.#ask(content, { ...turns, allow });
     } finally {
       off();
-      // What goes wrong here is no reason to lose a result; a lost connection has lost the tool.
-      // One that was closed meanwhile has no tools any more.
-      const left = this.#conversation.closed === this.#closed ? groups : [];
-      await this.#conversation.register(left, { timeoutMs: FORGET_MS }).catch(() => {});
+      client.held.takeBack(runtime, scope);
     }
   }
 

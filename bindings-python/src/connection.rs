@@ -246,7 +246,7 @@ impl Connection {
         let options = RequestOptions { timeout, manual, check, held };
         let text = text_of(command)?;
         let sent = self.with(py, |engine| engine.request(token, &text, options));
-        sent.map(|text| told_of(told, &text))
+        sent.map(|text| text.and_then(|text| told_of(told, &text)))
     }
 
     /// Checks the fields of a command's method as if it were sent.
@@ -358,10 +358,17 @@ impl Connection {
         })
     }
 
-    fn hold_runtime(&self, py: Python<'_>, agent: String, conversation: String, held: bool) {
+    fn hold_runtime(
+        &self,
+        py: Python<'_>,
+        agent: String,
+        conversation: String,
+        opening: String,
+        held: bool,
+    ) {
         // Also by a finalizer, when nothing is there any more.
         if let Some(engine) = self.engine.as_ref() {
-            py.detach(|| engine.hold_runtime((agent, conversation), held));
+            py.detach(|| engine.hold_runtime((agent, conversation), opening, held));
         }
     }
 
@@ -376,6 +383,25 @@ impl Connection {
         if let Some(engine) = self.engine.as_ref() {
             py.detach(|| engine.unwatch_file(path));
         }
+    }
+
+    /// External tools come for a while beside those of the runtime's sessions, or go.
+    fn offer_tools(
+        &self,
+        py: Python<'_>,
+        agent: String,
+        conversation: String,
+        owner: String,
+        groups: Option<String>,
+    ) {
+        if let Some(engine) = self.engine.as_ref() {
+            py.detach(|| engine.offer_tools((agent, conversation), owner, groups));
+        }
+    }
+
+    /// The permission mode of a runtime that a session holds.
+    fn mode_of(&self, agent: String, conversation: String) -> Option<String> {
+        self.engine.as_ref()?.mode_of(&(agent, conversation))
     }
 
     /// The command that gives a runtime other external tools, without a `request_id`.

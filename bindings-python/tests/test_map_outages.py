@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
 import pytest
 
 import letta_app_client as letta
+from letta_app_client._own import Own
 from letta_app_client.testing import MockServer, script
 
 pytestmark = pytest.mark.anyio
@@ -134,21 +135,21 @@ async def test_a_second_turn_that_was_not_sent_does_not_ask_the_first_again(
 async def test_a_conversation_whose_start_was_lost_is_started_again(
     mock: MockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = letta.AppServerClient.runtime_start
+    plain = Own.start
     starts: list[object] = []
 
-    async def start(self: letta.AppServerClient, **fields: Any) -> Any:
-        started = await plain(self, **fields)
+    async def start(client: letta.AppServerClient, fields: Mapping[str, Any]) -> Any:
+        started = await plain(client, fields)
         starts.append(started)
         if len(starts) == 1:
             # Nobody knows of the answer.
-            await lose_connection(mock, self)
+            await lose_connection(mock, client)
             error = letta.Disconnected("the connection was lost")
             error.will_reconnect = True
             raise error
         return started
 
-    monkeypatch.setattr(letta.AppServerClient, "runtime_start", start)
+    monkeypatch.setattr(Own, "start", staticmethod(start))
     with anyio.fail_after(10):
         async with letta.connect(mock.url) as client:
             batch = await letta.map(client, ["a"], agents="agent-1", check=True)

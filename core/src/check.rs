@@ -9,6 +9,12 @@ pub enum Check {
     /// that take the fields of one command. Besides, the options of the method, which a field may have
     /// been meant for.
     Documented(&'static [&'static str]),
+    /// As [`Check::Documented`], for the `runtime_start` of a session. It gets the mode and the external tools of the
+    /// runtime there is, where it does not say them, and its answer is to be followed by
+    /// [`crate::connection::Connection::hold_runtime`].
+    Opening(&'static [&'static str]),
+    /// As [`Check::Catalog`], for a command that registers external tools besides those of the runtime's sessions.
+    Offer,
     /// Against the catalog: the server would answer a bad frame with silence.
     Catalog,
     /// Only that it is an object with a `type`.
@@ -24,6 +30,8 @@ impl Check {
     pub fn named(name: &str, options: &'static [&'static str]) -> Result<Self, Error> {
         match name {
             "documented" => Ok(Self::Documented(options)),
+            "opening" => Ok(Self::Opening(options)),
+            "offer" => Ok(Self::Offer),
             "catalog" => Ok(Self::Catalog),
             "shape" => Ok(Self::Shape),
             other => {

@@ -82,11 +82,9 @@ impl Client {
     /// the token. A first connection that fails is not retried, and neither is one after the client has given up.
     pub async fn connect(&self) -> Result<(), Error> {
         let (to, from) = oneshot::channel();
-        let token = self.connection.token();
-        self.router.wait(token, Waiter::Done(to));
-        let call = Call::new(self, token);
+        let call = Call::new(self, Waiter::Done(to));
         self.router.attempt();
-        self.connection.connect(token)?;
+        self.connection.connect(call.token)?;
         call.finish(from.await)
     }
 
@@ -336,7 +334,7 @@ impl Client {
         self.ask(kind, fields, RequestOptions { check, ..RequestOptions::default() }).await
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         kind: &str,
         fields: Value,
@@ -344,10 +342,8 @@ impl Client {
     ) -> Result<Message, Error> {
         let command = command(kind, fields)?;
         let (to, from) = oneshot::channel();
-        let token = self.connection.token();
-        self.router.wait(token, Waiter::Response(to));
-        let call = Call::new(self, token);
-        self.router.sent(&self.connection.request(token, &command, options)?);
+        let call = Call::new(self, Waiter::Response(to));
+        self.router.asked(self.connection.request(call.token, &command, options)?.as_ref());
         call.finish(from.await)
     }
 
@@ -364,16 +360,15 @@ impl Client {
         accept: impl Fn(&Message) -> bool,
     ) -> Result<Message, Error> {
         let (to, mut from) = mpsc::unbounded_channel();
-        let token = self.connection.token();
-        self.router.wait(token, Waiter::Manual(to));
-        let call = Call::new(self, token);
+        let call = Call::new(self, Waiter::Manual(to));
+        let token = call.token;
         let options = RequestOptions {
             timeout,
             manual: true,
             check: Check::Shape,
             ..RequestOptions::default()
         };
-        self.router.sent(&self.connection.request(token, command, options)?);
+        self.router.asked(self.connection.request(token, command, options)?.as_ref());
         loop {
             match from.recv().await {
                 Some(Ok(message)) if accept(&message) => {
@@ -491,10 +486,8 @@ impl Client {
         }
         let command = command("input", fields)?;
         let (to, from) = oneshot::channel();
-        let token = self.connection.token();
-        self.router.wait(token, Waiter::Turn(to, None));
-        let call = Call::new(self, token);
-        self.router.sent(&self.connection.run_turn(token, &command, options, false)?);
+        let call = Call::new(self, Waiter::Turn(to, None));
+        self.router.sent(&self.connection.run_turn(call.token, &command, options, false)?);
         call.finish(from.await)
     }
 
@@ -545,7 +538,8 @@ impl Client {
     }
 }
 
-/// One call that waits. Dropped before its end, it tells the engine that the caller has gone.
+/// One call that waits. Dropped before its end, it tells the engine that the caller has gone: the answer may be there
+/// already, and nobody takes it.
 struct Call<'a> {
     client: &'a Client,
     token: Token,
@@ -553,7 +547,9 @@ struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    fn new(client: &'a Client, token: Token) -> Self {
+    fn new(client: &'a Client, waiter: Waiter) -> Self {
+        let token = client.connection.token();
+        client.router.wait(token, waiter);
         Self { client, token, finished: false }
     }
 
@@ -568,7 +564,8 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if !self.finished && self.client.router.forget(self.token) {
+        if !self.finished {
+            self.client.router.forget(self.token);
             self.client.connection.cancel(self.token);
         }
     }

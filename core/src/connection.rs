@@ -1,6 +1,8 @@
 //! The handle every language is built on: it checks and completes what the user passes in, hands
 //! it to the driver, and never blocks. Answers come through the [`Sink`].
 
+mod held;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,15 +12,14 @@ use std::time::Duration;
 use crate::background;
 use crate::check::Check;
 use crate::engine::{
-    Command, Correlation, Counters, Expect, Ids, Token, TurnOptions, TurnReport, above_zero,
-    check_answer, registration,
+    Command, Correlation, Counters, Expect, Ids, Modes, Token, TurnOptions, TurnReport, above_zero,
+    check_answer,
 };
 use crate::error::{Error, ErrorKind};
 use crate::mailbox::Sink;
 use crate::options::ConnectOptions;
 use crate::prepare::{Needs, Prepared, prepare, prepare_turn};
 use crate::protocol::Text;
-use crate::protocol::raw::RawObject;
 use crate::random;
 use crate::record::{RecordWriter, Recorder};
 use crate::shared::Shared;
@@ -74,6 +75,7 @@ pub struct Connection {
     max_bytes: usize,
     request_timeout: Duration,
     insecure_token: Option<String>,
+    modes: Arc<Modes>,
     recorder: Option<Recorder>,
     simulated: bool,
     pid: u32,
@@ -165,6 +167,7 @@ impl Connection {
             max_bytes,
             request_timeout,
             insecure_token,
+            modes: Arc::default(),
             recorder,
             simulated,
             pid,
@@ -272,15 +275,20 @@ impl Connection {
     /// As [`Connection::send`], as far as it is looked at.
     pub fn send_checked(&self, command: &str, check: Check) -> Result<Text, Error> {
         let prepared = self.prepare(command, check, false)?;
+        let mode = prepared.changed_mode();
         let Prepared { text, runtime, settles, .. } = prepared;
         // Raw frames leave as they are, when they are given.
         let settles = settles && check != Check::Shape;
         self.command(Command::Send { text: text.clone(), runtime, settles })?;
+        if let Some((place, mode)) = mode {
+            self.modes.changed(&place, &mode);
+        }
         Ok(text)
     }
 
-    /// Sends a command and expects its answer. Returns the frame; a `request_id` is added where
-    /// there is none.
+    /// Sends a command and expects its answer. Returns the frame, unless more may be added to it, and
+    /// [`crate::engine::Delivery::Sent`] tells it ([`Check::Opening`], [`Check::Offer`]); a `request_id` is added
+    /// where there is none.
     ///
     /// # Errors
     ///
@@ -290,7 +298,7 @@ impl Connection {
         token: Token,
         command: &str,
         options: RequestOptions,
-    ) -> Result<Text, Error> {
+    ) -> Result<Option<Text>, Error> {
         // Before all that depends on the connection, as the limits of a turn.
         if let TimeLimit::After(limit) = options.timeout {
             above_zero("timeout", limit)?;
@@ -313,17 +321,18 @@ impl Connection {
         };
         let expect = Expect { correlation, response_type, timeout, manual: options.manual };
         let Prepared { text, kind, runtime, settles, .. } = prepared;
-        let command = Command::Request {
-            token,
-            command: kind.into_owned(),
-            text: text.clone(),
-            runtime,
-            settles,
-            expect,
+        let (command, frame) = (kind.into_owned(), text.clone());
+        let opening = matches!(options.check, Check::Opening(_));
+        let completed = opening || options.check == Check::Offer;
+        let command = if completed {
+            let (newest, modes) = (self.shared.newest(), Arc::clone(&self.modes));
+            Command::Register { token, command, text: frame, expect, opening, newest, modes }
+        } else {
+            Command::Request { token, command, text: frame, runtime, settles, expect }
         };
         let op = self.handed_over(command)?;
         self.push(op, giving(options.held))?;
-        Ok(text)
+        Ok((!completed).then_some(text))
     }
 
     /// Sends the requests and inputs that were held.
@@ -424,42 +433,6 @@ impl Connection {
     /// Says what is wrong, with the name of the field.
     pub fn check_decision(&self, question: &str, decision: &str) -> Result<(), String> {
         check_answer(question, decision, &self.shared.ids, self.max_bytes)
-    }
-
-    /// Somebody holds a runtime (agent, conversation), or lets go of it: each holder once. After the last one the
-    /// runtime is not started again when a lost connection is opened (PROTOCOL.md section 16), until a command
-    /// names it. Nothing is sent.
-    pub fn hold_runtime(&self, runtime: (String, String), held: bool) {
-        self.command_if_possible(Command::HoldRuntime { runtime, held });
-    }
-
-    /// Somebody watches a file (PROTOCOL.md section 20.5), until [`Connection::unwatch_file`]. Sends the `watch_file` that is
-    /// given, unless one of the same file was sent a moment ago. Returns the frame.
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::send`].
-    pub fn watch_file(&self, command: &str) -> Result<Text, Error> {
-        let Prepared { text, .. } = self.prepare(command, Check::Documented(&[]), false)?;
-        let path = RawObject::parse(&text).ok().and_then(|frame| frame.get_str("path"));
-        // It is a string: that was checked.
-        let path = path.unwrap_or_default();
-        self.command(Command::WatchFile { path, text: text.clone() })?;
-        Ok(text)
-    }
-
-    /// Somebody watches the file no more. Sends `unwatch_file` when nobody else does; without a connection it is not
-    /// watched on the next one.
-    pub fn unwatch_file(&self, path: String) {
-        self.command_if_possible(Command::UnwatchFile { path });
-    }
-
-    /// The command that gives a runtime, agent and conversation, other external tools, without a `request_id`:
-    /// `runtime_external_tools_update`, or `runtime_start` where the server is known to be too old for it, which
-    /// replaces them as well and changes nothing else (PROTOCOL.md sections 8 and 14). `groups` is JSON. Nothing is sent.
-    #[must_use]
-    pub fn registration(&self, runtime: &(String, String), groups: &str) -> String {
-        registration(self.shared.newest(), runtime, groups)
     }
 
     /// Says whether external tool calls are delivered as calls.

@@ -102,7 +102,7 @@ fn checked<'a>(
         && let Some(spec) = spec
     {
         // First: a field that is missing is often there under another name.
-        if let Check::Documented(options) = check {
+        if let Check::Documented(options) | Check::Opening(options) = check {
             look_for_slips(spec, &object, options)
                 .map_err(|slip| invalid(format!("`{kind}`: {slip}")).with_hint(ANY_FIELD))?;
         }
@@ -184,6 +184,15 @@ impl Prepared<'_> {
             format!("{what} from server version {since} on; this one is {newest} at most");
         Err(Error::new(ErrorKind::UnsupportedByServer, message)
             .with_hint("update the server; send_raw sends it all the same"))
+    }
+
+    /// The runtime whose permission mode it changes, and the mode.
+    pub(crate) fn changed_mode(&self) -> Option<((String, String), String)> {
+        if self.kind != "change_device_state" {
+            return None;
+        }
+        let mode = self.object.get("payload")?.text("mode")?;
+        Some((self.runtime.clone()?, mode.to_owned()))
     }
 
     /// Whether the answer may come only after a whole turn, as for a recovered approval

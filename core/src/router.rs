@@ -278,6 +278,13 @@ impl Router {
         }
     }
 
+    /// Tells the subscribers of a request the user made, unless the engine does.
+    pub(crate) fn asked(&self, text: Option<&Text>) {
+        if let Some(text) = text {
+            self.sent(text);
+        }
+    }
+
     /// Tells the subscribers of a command the user sent.
     pub(crate) fn sent(&self, text: &Text) {
         self.with(|state| {

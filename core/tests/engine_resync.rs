@@ -384,7 +384,11 @@ fn taking_tools_back_by_a_start_does_not_bring_a_runtime_back_that_was_let_go_of
         ids.map(|field| answer["runtime"][field].as_str().unwrap().to_owned());
     let mut lab = Lab::reconnecting(RULES);
     let place = (agent.clone(), conversation.clone());
-    lab.command(Command::HoldRuntime { runtime: place.clone(), held: true });
+    lab.command(Command::HoldRuntime {
+        runtime: place.clone(),
+        opening: String::new(),
+        held: true,
+    });
     let mut started = |lab: &mut Lab, token: u64, more: Value| {
         let id = json!(format!("r-{token}"));
         let mut start = json!({
@@ -397,7 +401,7 @@ fn taking_tools_back_by_a_start_does_not_bring_a_runtime_back_that_was_let_go_of
         lab.receive(&answer);
     };
     started(&mut lab, 1, json!({ "mode": "standard" }));
-    lab.command(Command::HoldRuntime { runtime: place, held: false });
+    lab.command(Command::HoldRuntime { runtime: place, opening: String::new(), held: false });
     let back = json!({ "external_tools": [], "preserve_skill_sources": true });
     started(&mut lab, 2, back);
     lab.sent();

@@ -215,9 +215,11 @@ class Bridge:
             if not self._attached:
                 self._attach(loop)
             delivery: Delivery = await completion.wait()
-        finally:
-            if self._pending.pop(token, None):
-                self.native.cancel(token)
+        except BaseException:
+            # Also of what has come meanwhile: nobody gets it any more.
+            self._pending.pop(token, None)
+            self.native.cancel(token)
+            raise
         if delivery[0] == "failed":
             raise from_json(delivery[2])
         if delivery[0] == "raised":

@@ -19,9 +19,10 @@ from .messages import Channel, Message
 
 __all__ = ["Check", "Link", "Queue", "no_predicate"]
 
-Check = Literal["documented", "catalog", "shape"]
+Check = Literal["documented", "catalog", "shape", "opening", "offer"]
 """How closely a command is looked at: for what the server would not accept (``catalog``), for that
-and for slips among the names of its fields, or only that it is an object with a ``type``."""
+and for slips among the names of its fields, or only that it is an object with a ``type``. The last
+two are as the first two, for what the engine completes, and tells then."""
 
 
 class Queue(Protocol):

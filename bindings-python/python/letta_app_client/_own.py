@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._flight import Flight
+from ._limits import DEFAULT
 from ._usage import counted, summed
 from .results import Usage
+
+if TYPE_CHECKING:
+    from .client import AppServerClient
 
 __all__ = ["Own"]
 
@@ -29,6 +33,7 @@ class Own:
         self,
         native: _native.Connection,
         runtime: Mapping[str, Any],
+        opening: str,
         remove_tools: Callable[[], None] | None,
     ) -> None:
         """Holds the conversation: it is started again after a reconnect.
@@ -36,14 +41,27 @@ class Own:
         Args:
             native: The connection.
             runtime: Agent and conversation.
+            opening: The ``request_id`` of its start.
             remove_tools: Removes the tools; it must not lead to a session.
         """
         ids = (str(runtime["agent_id"]), str(runtime["conversation_id"]))
         self.usage = Usage()
         self._open: set[Flight] = set()
-        native.hold_runtime(*ids, True)
-        self._let_go = weakref.finalize(self, _let_go, native, ids, remove_tools)
+        self._native, self._ids = native, ids
+        native.hold_runtime(*ids, opening, True)
+        self._let_go = weakref.finalize(self, _let_go, native, (*ids, opening), remove_tools)
         self._let_go.atexit = False
+
+    @staticmethod
+    def start(client: AppServerClient, fields: Mapping[str, Any]) -> Awaitable[Any]:
+        """Starts the runtime of a session: what it does not say stays as it is."""
+        command = {**fields, "type": "runtime_start"}
+        return client._link.request(command, DEFAULT, check="opening")  # noqa: SLF001
+
+    @property
+    def mode(self) -> str | None:
+        """The permission mode of the conversation, while a session of the client has it."""
+        return self._native.mode_of(*self._ids)
 
     def sent(self, flight: Flight) -> None:
         """A turn was sent, which needs this to its end."""
@@ -67,7 +85,7 @@ class Own:
 
 
 def _let_go(
-    native: _native.Connection, ids: tuple[str, str], remove_tools: Callable[[], None] | None
+    native: _native.Connection, ids: tuple[str, str, str], remove_tools: Callable[[], None] | None
 ) -> None:
     if remove_tools is not None:
         remove_tools()

@@ -14,6 +14,7 @@ from ._checks import expect_prompt, expect_texts
 from ._json import encode, encode_unicode
 from ._jsonable import jsonable
 from ._lanes import Lanes
+from ._limits import DEFAULT
 from ._shape import BadValue
 from ._usage import with_before
 from .errors import InvalidOption, LettaAppError, TurnAborted, TurnError, from_json
@@ -112,23 +113,27 @@ class _Handing:
         """Offers the tool, asks, and takes the tool back, whatever becomes of it."""
         # Before anything is sent: what cannot be asked is refused here.
         content = self._content(prompt)
-        runtime, groups = self._session.runtime, self._session._groups()  # noqa: SLF001
+        runtime, native = self._session.runtime, self._client._native  # noqa: SLF001
+        place = (self._session.agent_id, self._session.conversation_id)
         name = self._submission.TOOL
         remove = self._client.on_external_tool_call(self._taken, runtime=runtime, names=[name])
         try:
             # In a scope: other turns in this conversation do not see it.
             tool = self._output.ordered(json.loads(self._submission.tool()))
             own = {"scope_id": self._submission.scope, "tools": [tool]}
-            await self._client.request(self._registration([*groups, own]))
+            # Tools may be any mappings.
+            groups = json.dumps(json.loads(encode({"groups": [own]}))["groups"])
+            command = json.loads(native.registration(*place, groups))
+            native.offer_tools(*place, self._submission.scope, groups)
+            link = self._client._link  # noqa: SLF001
+            await link.request(command, DEFAULT, check="offer")
             asked = self._session._settings  # noqa: SLF001
             given: TurnSettings = {"resend": "if_uncommitted", **asked, **settings}
             given["allow"] = [*expect_texts("allow", given.get("allow", ())), name]
             return await self._ask(content, given)
         finally:
             remove()
-            # One that was closed meanwhile has no tools any more.
-            left = groups if self._session._closings == self._closings else []  # noqa: SLF001
-            self._forget(left)
+            native.offer_tools(*place, self._submission.scope, None)
 
     def _content(self, prompt: Prompt) -> Prompt:
         content: Prompt = json.loads(self._submission.content(json.dumps(prompt)))
@@ -190,19 +195,3 @@ class _Handing:
         except BadValue as error:
             return list(error.problems)
         return []
-
-    def _registration(self, groups: list[Any]) -> dict[str, Any]:
-        """The command that gives the conversation these tools and no others."""
-        native, session = self._client._native, self._session  # noqa: SLF001 - of this package
-        # Tools may be any mappings, and the package's own messages.
-        plain = json.dumps(json.loads(encode({"groups": groups}))["groups"])
-        text = native.registration(session.agent_id, session.conversation_id, plain)
-        command: dict[str, Any] = json.loads(text)
-        return command
-
-    def _forget(self, groups: list[Any]) -> None:
-        """Takes the tool back without waiting: whoever is cancelled could not."""
-        try:
-            self._client.send(self._registration(groups))
-        except LettaAppError:
-            return  # a lost connection has lost the tool

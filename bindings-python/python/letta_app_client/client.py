@@ -239,7 +239,7 @@ class AppServerClient(Commands):
         create_agent: Mapping[str, Any] | None = None,
         conversation_id: str | None = None,
         create_conversation: Mapping[str, Any] | None = None,
-        mode: letta.PermissionMode = "standard",
+        mode: letta.PermissionMode | None = None,
         cwd: str | os.PathLike[str] | None = None,
         tools: Iterable[letta.Tool[..., Any] | Callable[..., Any]] = (),
         fields: Mapping[str, Any] | None = None,
@@ -250,7 +250,8 @@ class AppServerClient(Commands):
 
         ``session = await client.session(agent_id="agent-123")``, or with ``async with``, which
         stops what is still running at the end of the block. Cancelling leaves the conversation on
-        the server.
+        the server. A further session of one conversation leaves mode and tools as they are where it
+        does not name them.
 
         Args:
             agent_id: An existing agent; give this or ``create_agent``.
@@ -258,18 +259,18 @@ class AppServerClient(Commands):
             conversation_id: An existing conversation; ``default`` is the agent's default one.
                 Without it a new conversation is made.
             create_conversation: The body of a new conversation, ``{"body": {...}}``.
-            mode: Which tools run without asking. It is always sent, because the server's own
-                default runs everything.
+            mode: Which tools run without asking. By default what another session of this client
+                has set, else ``"standard"``: the server's own default runs everything.
             cwd: The directory on the server's machine; a relative path is resolved against the
                 current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
-                ``ToolSet``. They stay registered as long as the connection lasts, and replace any
-                tools that were registered for the conversation (section 14). The tools of a
+                ``ToolSet``. They come to those of other sessions of this client, of which they
+                replace what has the same name, until the session is closed (those of the last one
+                stay registered, unanswered, as long as the connection lasts). The tools of a
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
-                are not merged with other inputs. Tools run with the context variables of the
-                session's latest ``run`` or ``send``: have a session for each request or person
-                whose variables they need.
+                are not merged with others. Tools run with the context variables of the session's
+                latest ``run`` or ``send``: have one for each person whose variables they need.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
@@ -299,10 +300,10 @@ class AppServerClient(Commands):
             "create_agent": create_agent,
             "conversation_id": conversation_id,
             "create_conversation": create_conversation,
+            "mode": mode,
         }
         start = {name: value for name, value in given.items() if value is not None}
-        start |= {"mode": mode, **(fields or {})}
-        return Opening(self, start, cwd, tools, settings, check=check)
+        return Opening(self, start | dict(fields or {}), cwd, tools, settings, check=check)
 
     if not TYPE_CHECKING:  # its types are in ``Overloads``
 

@@ -103,9 +103,9 @@ class Session(Uncopied, Rich):
         async for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    Several may exist for one conversation, but the one that is opened last says which tools it has
-    (without ``tools`` none) and its mode (``standard`` if not given): share one where you can. If
-    you drop it, it still answers calls of its tools until the turns that it has sent are over.
+    A session is a cheap handle: several may exist for one conversation, whose mode, directory and
+    tools are those of all. If you drop one, it still answers calls of its tools until the turns
+    that it has sent are over.
     """
 
     _rich: ClassVar[str] = "session"
@@ -119,6 +119,7 @@ class Session(Uncopied, Rich):
         tools: ToolSet,
         settings: TurnSettings,
         *,
+        opening: str,
         check: bool | None,
     ) -> None:
         """Use ``AppServerClient.session``."""
@@ -139,7 +140,8 @@ class Session(Uncopied, Rich):
         self._cwd_ignored = False
         self._closings = 0
         self._inputs = 0
-        self._own = Own(client._native, runtime, remove_tools)  # noqa: SLF001 - of this package
+        self._own = Own(client._native, runtime, opening, remove_tools)  # noqa: SLF001
+        self._start["mode"] = self.mode
         self._decided = Decided()
 
     @property
@@ -164,8 +166,8 @@ class Session(Uncopied, Rich):
 
     @property
     def mode(self) -> str:
-        """Which tools run without asking, as last set here."""
-        return str(self._start["mode"])
+        """Which tools run without asking, as this client has last set it for the conversation."""
+        return str(self._own.mode or self._start.get("mode", "standard"))
 
     @property
     def cwd(self) -> str | None:
@@ -337,8 +339,7 @@ class Session(Uncopied, Rich):
 
     def messages(self, **query: Any) -> AsyncGenerator[Fields, None]:
         """Iterates over the stored messages, newest first, page by page (protocol section 19)."""
-        if self._is_default:
-            query.setdefault("agent_id", self.agent_id)
+        query.setdefault("agent_id", self.agent_id)
         return self._client.conversations.messages(self.conversation_id, **query)
 
     async def history(self, limit: int = 20) -> History:
@@ -361,10 +362,6 @@ class Session(Uncopied, Rich):
                 break
         return History(reversed(found))
 
-    @property
-    def _is_default(self) -> bool:
-        return self.conversation_id == "default"
-
     async def fork(self) -> Session:
         """Copies the conversation into a new one, with the same mode and directory.
 
@@ -375,11 +372,13 @@ class Session(Uncopied, Rich):
         cwd = await self._directory() if self._cwd is None else self._cwd
         command = {"type": "conversation_fork", "conversation_id": self.conversation_id}
         # Every agent has a conversation of that name.
-        of_agent = {"body": {"agent_id": self.agent_id}} if self._is_default else {}
+        is_default = self.conversation_id == "default"
+        of_agent = {"body": {"agent_id": self.agent_id}} if is_default else {}
         forked = await self._client.request({**command, **of_agent})
         skipped = ("create_agent", "create_conversation", "agent_id", "conversation_id", "cwd")
         start = {key: value for key, value in self._start.items() if key not in skipped}
         start |= {"agent_id": self.agent_id, "conversation_id": forked_id(forked)}
+        start["mode"] = self.mode
         rest = (cwd, self._tools, self._settings)
         return await Opening(self._client, start, *rest, check=self._check)
 
@@ -573,10 +572,10 @@ class Opening(Pending[Session]):
 
     async def _step_by_step(self, take: Callable[[Callable[[], Any]], Any]) -> Session:
         """Opens it with a function that takes each step: what was sent is not sent again."""
-        started = await take(lambda: self._client.runtime_start(**self._fields()))
-        runtime = started_runtime(started)
+        started = await take(lambda: Own.start(self._client, self._fields()))
+        runtime, opening = started_runtime(started), started["request_id"]
         rest = (self._start, self._tools, self._settings)
-        session = Session(self._client, runtime, *rest, check=self._check)
+        session = Session(self._client, runtime, *rest, opening=opening, check=self._check)
         if (cwd := self._cwd) is not None:
             try:
                 await take(lambda: session._look(cwd))  # noqa: SLF001 - of this module

@@ -72,6 +72,37 @@ async def test_tools_of_a_scope_are_for_turns_of_their_session(live: dict[str, A
     assert "found x" not in str([one.output for one in other.tool_calls])
 
 
+async def test_several_sessions_keep_their_tools_and_the_mode(live: dict[str, Any]) -> None:
+    asked: list[str] = []
+
+    def allow(request: letta.ApprovalRequest) -> letta.Decision:
+        asked.append(request.tool_name)
+        return letta.allow()
+
+    def lookup(q: str) -> str:
+        return f"found {q}"
+
+    def find(q: str) -> str:
+        return f"seen {q}"
+
+    async with connected(live) as client:
+        create_agent = {"body": {"model": live["model"]}}
+        first = await client.session(
+            create_agent=create_agent, cwd=live["cwd"], tools=[lookup], mode="strict"
+        )
+        second = await client.session(**first.runtime, tools=[find], approvals=allow)
+        (own,) = (await first.run(f"N=1 {call('lookup', q='x')}")).tool_calls
+        (other,) = (await second.run(f"N=1 {call('find', q='x')}")).tool_calls
+        assert ("found x" in (own.output or ""), "seen x" in (other.output or "")) == (True, True)
+        # In `standard` this would run without asking.
+        await second.run(f"N=1 {call('Bash', command='echo 1', description='says 1')}")
+        assert asked[-1:] == ["Bash"]
+        await second.close()
+        (own,) = (await first.run(f"N=1 {call('lookup', q='y')}")).tool_calls
+        (gone,) = (await first.run(f"N=1 {call('find', q='y')}")).tool_calls
+    assert ("found y" in (own.output or ""), "seen y" in (gone.output or "")) == (True, False)
+
+
 async def test_a_tool_that_raises(live: dict[str, Any]) -> None:
     async def handler(_: Message) -> str:
         raise LookupError("no such row")

@@ -315,7 +315,11 @@ impl<'a> Story<'a> {
                 self.command(Command::HandleTools { handled });
                 if self.bytes.flag() {
                     let runtime = self.runtime();
-                    self.command(Command::HoldRuntime { runtime, held: handled });
+                    self.command(Command::HoldRuntime {
+                        runtime,
+                        opening: String::new(),
+                        held: handled,
+                    });
                 }
             }
             1 => {

@@ -1,9 +1,13 @@
 //! What callers ask of the engine.
 
+use std::sync::Arc;
+
 use super::delivery::Token;
+use super::modes::Modes;
 use super::requests::Expect;
 use super::turn::TurnOptions;
 use crate::protocol::Text;
+use crate::protocol::version::Version;
 
 /// What a caller asks the engine to do.
 #[derive(Debug)]
@@ -32,6 +36,25 @@ pub enum Command {
         settles: bool,
         /// The answer.
         expect: Expect,
+    },
+    /// Send a frame that registers external tools for a runtime, and wait for its answer. The tools that sessions have
+    /// there stay (PROTOCOL.md section 14).
+    Register {
+        /// The call.
+        token: Token,
+        /// The command's type, for messages.
+        command: String,
+        /// The frame. What is added to it is told by [`super::Delivery::Sent`].
+        text: Text,
+        /// The answer.
+        expect: Expect,
+        /// Whether it opens a session: without a mode it gets that of the runtime, its tools last until
+        /// [`Command::HoldRuntime`] says otherwise, and where it is given up nothing of it stays.
+        opening: bool,
+        /// The version that the server has at most, where that is known.
+        newest: Option<Version>,
+        /// Where the mode of the runtime is shown, before the answer is delivered.
+        modes: Arc<Modes>,
     },
     /// Send an input and follow its turn to the end.
     RunTurn {
@@ -98,6 +121,9 @@ pub enum Command {
     HoldRuntime {
         /// Agent and conversation.
         runtime: (String, String),
+        /// The `request_id` of the session's start: its tools go with it, and those of the other holders are registered
+        /// again.
+        opening: String,
         /// Whether it is held from now on, by one more.
         held: bool,
     },
@@ -113,6 +139,16 @@ pub enum Command {
     UnwatchFile {
         /// The file.
         path: String,
+    },
+    /// External tools of a runtime come for a while beside those of its sessions, once a [`Command::Register`] is sent,
+    /// or go, which is sent at once.
+    OfferTools {
+        /// Agent and conversation.
+        runtime: (String, String),
+        /// Who offers them.
+        owner: String,
+        /// The groups as JSON text; `None` when they go.
+        groups: Option<String>,
     },
     /// Whether external tool calls are delivered as calls.
     HandleTools {
@@ -132,7 +168,9 @@ impl Command {
     /// The call that waits for this command, if one does.
     pub(crate) fn token(&self) -> Option<Token> {
         match self {
-            Self::Request { token, .. } | Self::RunTurn { token, .. } => Some(*token),
+            Self::Request { token, .. }
+            | Self::Register { token, .. }
+            | Self::RunTurn { token, .. } => Some(*token),
             _ => None,
         }
     }
@@ -140,9 +178,10 @@ impl Command {
     /// The frame that a caller wants to be sent, if there is one.
     pub(crate) fn frame(&self) -> Option<&Text> {
         match self {
-            Self::Send { text, .. } | Self::Request { text, .. } | Self::RunTurn { text, .. } => {
-                Some(text)
-            }
+            Self::Send { text, .. }
+            | Self::Request { text, .. }
+            | Self::Register { text, .. }
+            | Self::RunTurn { text, .. } => Some(text),
             _ => None,
         }
     }

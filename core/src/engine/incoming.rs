@@ -89,6 +89,7 @@ impl Engine {
             let place = self.resync.answered(id, &envelope.kind, text, &mut self.ctx);
             self.restored(place);
             self.resync.heard(envelope, id, text);
+            self.register_left();
             self.fence_answered(id, &envelope.kind);
             let key = Correlation::RequestId(id.to_owned());
             let waiting = self.requests.len();

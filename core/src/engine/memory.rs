@@ -1,18 +1,31 @@
 //! What a client has had on its connection and the server forgets with it: runtimes started or
 //! subscribed to, and their external tools (PROTOCOL.md sections 7, 14 and 16).
 
+mod layers;
+mod openings;
+mod tools;
+
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
+use super::modes::Modes;
 use super::registration::tools_update;
 use super::requests::is_refusal;
 use crate::protocol::Text;
 use crate::protocol::envelope::{Envelope, Scope};
 use crate::protocol::raw::RawObject;
+use crate::protocol::version::Version;
+use layers::NONE;
+use openings::Opening;
+use tools::Tools;
 
 /// The command that registers external tools of runtimes that are there already.
 pub(crate) const TOOLS: &str = "runtime_external_tools_update";
+
+/// What can be changed afterwards.
+const SETTINGS: [&str; 2] = ["mode", "cwd"];
 
 /// What a runtime keeps when it is started again without it; behind the second with `preserve_skill_sources` only.
 const KEPT: [&str; 7] = [
@@ -34,15 +47,35 @@ pub(crate) const REMEMBERED: usize = 1000;
 /// Agent and conversation.
 pub(crate) type Place = (String, String);
 
-/// A command that brings back a part of it.
+/// A part of a runtime that is to be brought back.
 #[derive(Debug)]
 pub(crate) struct Lost {
-    /// The runtime; `None` for a watched file.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Place,
+    pub(crate) part: Part,
+}
+
+/// By which command a part comes back; what is in that is known once it is its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// It is started, with its external tools.
+    Start,
+    /// A connection subscribes to it.
+    Subscription,
+    /// Its external tools alone.
+    Tools,
+    /// How it stands, and its open questions.
+    Questions,
+}
+
+impl Part {
     /// The command's type.
-    pub(crate) kind: &'static str,
-    /// The command, without a `request_id`.
-    pub(crate) command: RawObject,
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Self::Start => "runtime_start",
+            Self::Subscription | Self::Questions => "sync",
+            Self::Tools => TOOLS,
+        }
+    }
 }
 
 /// What is known of one runtime.
@@ -56,27 +89,25 @@ struct Joined {
     announced: bool,
     /// Whoever held it has let go, and nobody has named it since: it is not started again.
     released: bool,
-    /// The `runtime_start` of the conversation there is by now.
+    /// It is let go of with the last session.
+    is_sessions: bool,
+    /// The `runtime_start` of the conversation there is by now, without external tools.
     start: Option<RawObject>,
+    /// When its mode and its directory were sent.
+    set: [u64; 2],
     /// The last `sync`.
     sync: Option<RawObject>,
-    /// External tools of a runtime that was not started here.
-    tools: Option<String>,
-    /// Nobody answers its external tools any more, here or in `start`.
-    toolless: bool,
     /// Refusals in a row.
     refusals: u32,
 }
 
-impl Joined {
-    /// A command that starts it, with external tools if somebody answers them.
-    fn with_tools(&self, start: &RawObject) -> RawObject {
-        let mut start = start.clone();
-        if self.toolless {
-            start.remove("external_tools");
-        }
-        start
-    }
+/// A command that counts once the server has taken it.
+#[derive(Debug)]
+struct Unanswered {
+    order: u64,
+    command: RawObject,
+    /// It is a session's, and has the tools of others as well: it replaces nothing.
+    shared: bool,
 }
 
 /// See the module's text.
@@ -85,9 +116,17 @@ pub(crate) struct Memory {
     joined: HashMap<Place, Joined>,
     /// How many hold a runtime.
     holders: HashMap<Place, usize>,
+    /// Their external tools.
+    tools: Tools,
     clock: u64,
     /// Commands that count once the server has taken them, by `request_id`, and their order.
-    unanswered: HashMap<String, (u64, RawObject)>,
+    unanswered: HashMap<String, Unanswered>,
+    /// Sessions that nobody has yet, by the `request_id` of their start.
+    openings: HashMap<String, Opening>,
+    /// Where the modes of runtimes are shown.
+    modes: Option<Arc<Modes>>,
+    /// The version that the server has at most.
+    pub(crate) newest: Option<Version>,
 }
 
 impl Memory {
@@ -102,26 +141,48 @@ impl Memory {
         self.joined.get(place).is_some_and(|known| known.released)
     }
 
-    /// Somebody holds a runtime, and it is started again after every reconnect.
-    pub(crate) fn hold(&mut self, place: &Place) {
+    /// Somebody holds a runtime, and it is started again after every reconnect. `opening` is the `request_id` of the
+    /// start that was for that.
+    pub(crate) fn hold(&mut self, place: &Place, opening: &str) {
         *self.holders.entry(place.clone()).or_default() += 1;
         if let Some(joined) = self.joined.get_mut(place) {
-            // Another one may have let go since it was started, and meant the tools before.
-            (joined.released, joined.toolless) = (false, false);
+            joined.released = false;
+        }
+        self.openings.remove(opening);
+        // Another one may have let go since it was started.
+        self.tools.changed(place);
+    }
+
+    /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it, and so are its
+    /// external tools.
+    pub(crate) fn release(&mut self, place: &Place, opening: &str) {
+        let Some(holders) = self.holders.get_mut(place) else { return };
+        *holders -= 1;
+        self.tools.take_back(place, opening);
+        if *holders == 0 {
+            self.holders.remove(place);
+            if let Some(joined) = self.joined.get_mut(place) {
+                joined.is_sessions = true;
+            }
+            self.left_by(place);
         }
     }
 
-    /// Somebody lets go of a runtime. When it was the last one, it is forgotten until a command names it, and its
-    /// external tools until it is held or has others.
-    pub(crate) fn release(&mut self, place: &Place) {
-        let Some(holders) = self.holders.get_mut(place) else { return };
-        *holders -= 1;
-        if *holders > 0 {
+    /// A session has gone, or does not come.
+    fn left_by(&mut self, place: &Place) {
+        let comes = |it: &Opening| it.is_awaited() && it.is_of(place);
+        if self.holders.contains_key(place) || self.openings.values().any(comes) {
             return;
         }
-        self.holders.remove(place);
-        if let Some(joined) = self.joined.get_mut(place) {
-            (joined.released, joined.announced, joined.toolless) = (true, false, true);
+        if let Some(joined) = self.joined.get_mut(place).filter(|joined| joined.is_sessions) {
+            (joined.released, joined.announced, joined.is_sessions) = (true, false, false);
+            self.tools.clear(place);
+        }
+        if let Some(modes) = &self.modes {
+            modes.forget(place);
+        }
+        if !self.joined.contains_key(place) {
+            self.tools.forget(place);
         }
     }
 
@@ -146,6 +207,7 @@ impl Memory {
         let oldest = free.min_by_key(|(_, joined)| joined.used).map(|(place, _)| place.clone());
         if let Some(oldest) = oldest {
             self.joined.remove(&oldest);
+            self.tools.forget(&oldest);
         }
     }
 
@@ -156,23 +218,26 @@ impl Memory {
         joined.refusals = if refused { joined.refusals + 1 } else { 0 };
         if joined.refusals == REFUSALS {
             self.joined.remove(place);
+            self.tools.forget(place);
         }
     }
 
-    /// The client sends a command, while so many requests wait.
-    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
+    /// The client sends a command, while so many requests wait. `shared`: it is a session's, and has the tools of others
+    /// as well.
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize, shared: bool) {
         let Ok(envelope) = Envelope::read(text) else { return };
         let place = envelope.runtime.as_ref().map(place_of);
         match (&*envelope.kind, envelope.request_id.as_deref(), place) {
             ("runtime_start" | TOOLS, Some(id), _) => {
                 if let Ok(command) = RawObject::parse(text) {
                     self.clock += 1;
-                    self.unanswered.insert(id.to_owned(), (self.clock, command));
+                    let unanswered = Unanswered { order: self.clock, command, shared };
+                    self.unanswered.insert(id.to_owned(), unanswered);
                     self.forget_unanswered(waiting);
                 }
             }
             ("sync", _, Some(place)) => self.entry(place).sync = RawObject::parse(text).ok(),
-            ("change_device_state", _, Some(place)) => self.changed(place, text),
+            ("change_device_state", _, Some(place)) => self.changed(&place, text),
             _ => {}
         }
     }
@@ -181,24 +246,41 @@ impl Memory {
     /// that nobody waits for, as many are kept as of runtimes.
     fn forget_unanswered(&mut self, waiting: usize) {
         if self.unanswered.len() > waiting + REMEMBERED {
-            let oldest = self.unanswered.iter().min_by_key(|(_, (order, _))| *order);
+            let oldest = self.unanswered.iter().min_by_key(|(_, it)| it.order);
             if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
                 self.unanswered.remove(&oldest);
+                self.end_opening(&oldest);
             }
         }
     }
 
-    /// A later mode or directory replaces the one a runtime was started with.
-    fn changed(&mut self, place: Place, text: &Text) {
-        let Some(start) = &mut self.entry(place).start else { return };
+    /// A later mode or directory replaces the one a runtime was started with, or is started with just now.
+    fn changed(&mut self, place: &Place, text: &Text) {
+        self.entry(place.clone());
         let payload = RawObject::parse(text)
             .ok()
             .and_then(|command| RawObject::parse(command.get("payload")?).ok());
-        for field in ["mode", "cwd"] {
-            if let Some(value) = payload.as_ref().and_then(|payload| payload.get(field)) {
-                // It was taken from valid JSON.
-                start.set(field, value.to_owned()).unwrap_or_default();
+        let Some(payload) = payload else { return };
+        self.clock += 1;
+        let mut joined = self.joined.get_mut(place);
+        let starting = self.unanswered.values_mut().map(|it| &mut it.command);
+        let starting = starting.filter(|command| started_by(command).as_ref() == Some(place));
+        let mut starts: Vec<_> = starting.collect();
+        for (index, field) in SETTINGS.iter().enumerate() {
+            let Some(value) = payload.get(field) else { continue };
+            // It was taken from valid JSON.
+            let set =
+                |start: &mut RawObject| start.set(field, value.to_owned()).unwrap_or_default();
+            for start in &mut starts {
+                set(start);
             }
+            if let Some(joined) = &mut joined {
+                joined.set[index] = self.clock;
+                joined.start.iter_mut().for_each(set);
+            }
+        }
+        if let Some(mode) = payload.get_str("mode") {
+            self.mode_is(place, &mode);
         }
     }
 
@@ -207,55 +289,79 @@ impl Memory {
         if !matches!(kind, "runtime_start_response" | "runtime_external_tools_update_response") {
             return;
         }
-        let Some((_, command)) = self.unanswered.remove(id).filter(|_| !is_refusal(kind, text))
-        else {
+        let Some(Unanswered { order, command, shared }) = self.unanswered.remove(id) else {
             return;
         };
-        if kind == "runtime_external_tools_update_response" {
-            self.updated(&command);
+        if is_refusal(kind, text) {
+            self.end_opening(id);
+        } else if kind == "runtime_external_tools_update_response" {
+            self.updated(&command, shared);
         } else if let Some(scope) = runtime {
-            self.started(place_of(scope), command);
+            self.started(id, &place_of(scope), order, command, shared);
+        } else {
+            self.end_opening(id);
         }
     }
 
     /// A runtime was started: from now on it is this conversation that is to be started again.
-    fn started(&mut self, place: Place, mut command: RawObject) {
+    fn started(
+        &mut self,
+        id: &str,
+        place: &Place,
+        order: u64,
+        mut command: RawObject,
+        shared: bool,
+    ) {
         for field in ["request_id", "create_agent", "create_conversation"] {
             command.remove(field);
         }
         let ids = [("agent_id", &place.0), ("conversation_id", &place.1)];
         let set = ids.iter().try_for_each(|(field, id)| command.set_str(field, id));
+        let tools = command.get("external_tools").unwrap_or(NONE).to_owned();
+        command.remove("external_tools");
         // Only its tools have changed: whoever has let go of it has done so all the same.
         let preserved = command.get("preserve_skill_sources") == Some("true");
-        let released = preserved && self.let_go(&place);
-        let entry = self.entry(place);
+        let known = self.joined.get(place).is_some_and(|known| !known.released);
+        let news = !known && !self.holders.contains_key(place);
+        let given_up = self.is_given_up(id);
+        let released = news && given_up || preserved && self.let_go(place);
+        let entry = self.entry(place.clone());
+        for (field, set) in SETTINGS.iter().zip(&mut entry.set) {
+            let has = |start: &RawObject| start.get(field).is_some();
+            // What was sent later may be answered before.
+            if *set > order && entry.start.as_ref().is_some_and(has) {
+                command.remove(field);
+            } else if has(&command) {
+                *set = order;
+            }
+        }
         if let Some(before) = &entry.start {
             keep(before, &mut command, preserved);
         }
+        let mode = command.get_str("mode");
         entry.start = set.is_ok().then_some(command);
-        (entry.tools, entry.toolless, entry.released) = (None, released, released);
+        entry.released = released;
+        entry.is_sessions |= news && shared;
+        if !shared {
+            self.tools.replace(place, &tools);
+        }
+        self.opened(id, place, order, &tools, mode);
     }
 
     /// Runtimes have other external tools now.
-    fn updated(&mut self, command: &RawObject) {
+    fn updated(&mut self, command: &RawObject, shared: bool) {
         let list = |text: &str| serde_json::from_str::<Vec<RawObject>>(text).unwrap_or_default();
-        for update in list(command.get("updates").unwrap_or("[]")) {
-            let tools = update.get("external_tools").unwrap_or("[]");
-            for runtime in list(update.get("runtimes").unwrap_or("[]")) {
-                let ids = runtime.get_str("agent_id").zip(runtime.get_str("conversation_id"));
-                let Some(place) = ids else { continue };
-                if tools == "[]" && self.let_go(&place) {
+        for update in list(command.get("updates").unwrap_or(NONE)) {
+            let tools = update.get("external_tools").unwrap_or(NONE);
+            for runtime in list(update.get("runtimes").unwrap_or(NONE)) {
+                let Some(place) = started_by(&runtime) else { continue };
+                if tools == NONE && self.let_go(&place) {
                     // Whoever has let go of it takes its tools back.
                     continue;
                 }
-                let entry = self.entry(place);
-                entry.toolless = false;
-                match &mut entry.start {
-                    // It was taken from valid JSON.
-                    Some(start) => {
-                        start.set("external_tools", tools.to_owned()).unwrap_or_default();
-                    }
-                    None => entry.tools = Some(tools.to_owned()),
+                self.entry(place.clone());
+                if !shared {
+                    self.tools.replace(&place, tools);
                 }
             }
         }
@@ -264,6 +370,11 @@ impl Memory {
     /// The connection is gone: what was not answered never will be.
     pub(crate) fn cut(&mut self) {
         self.unanswered.clear();
+        let unanswered = self.openings.iter().filter(|(_, opening)| !opening.is_answered());
+        for id in unanswered.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            self.end_opening(&id);
+        }
+        self.tools.cut();
     }
 
     /// Every runtime there was that is not forgotten.
@@ -274,48 +385,64 @@ impl Memory {
         joined.into_iter().map(|(place, _)| place.clone()).collect()
     }
 
-    /// The commands that bring everything back, in order.
+    /// What brings everything back, in order.
     pub(crate) fn lost(&self) -> Vec<Lost> {
+        self.parts(|joined, has_tools| match joined.start {
+            Some(_) => [Some(Part::Start), None],
+            None => [Some(Part::Subscription), has_tools.then_some(Part::Tools)],
+        })
+    }
+
+    /// What another connection that is subscribed already does not have, in order: the external tools, by a command for
+    /// them alone where the server knows it; how each runtime stands, and its open questions.
+    pub(crate) fn moved(&self, update: bool) -> Vec<Lost> {
+        self.parts(|joined, has_tools| {
+            let again = joined.start.is_some() && !update;
+            let tools = if again { Part::Start } else { Part::Tools };
+            [has_tools.then_some(tools), Some(Part::Questions)]
+        })
+    }
+
+    /// The parts of each runtime, of which it is told whether it has external tools.
+    fn parts(&self, of: impl Fn(&Joined, bool) -> [Option<Part>; 2]) -> Vec<Lost> {
         let mut lost = Vec::new();
         for place in self.places() {
             let Some(joined) = self.joined.get(&place) else { continue };
-            let (kind, command) = match &joined.start {
-                Some(start) => ("runtime_start", Some(joined.with_tools(start))),
-                None => ("sync", subscription(&place, joined.sync.as_ref())),
-            };
-            let place = Some(place);
-            lost.extend(command.map(|command| Lost { place: place.clone(), kind, command }));
-            let tools = joined.tools.as_deref().filter(|_| !joined.toolless).zip(place.as_ref());
-            let command = tools.and_then(|(tools, place)| tools_update(place, tools));
-            lost.extend(command.map(|command| Lost { place, kind: TOOLS, command }));
+            let parts = of(joined, self.tools.all(&place) != NONE).into_iter().flatten();
+            lost.extend(parts.map(|part| Lost { place: place.clone(), part }));
         }
         lost
     }
 
-    /// The commands for what another connection that is subscribed already does not have, in order: the
-    /// external tools, by a command for them alone where the server knows it; how each runtime stands, and
-    /// its open questions.
-    pub(crate) fn moved(&self, update: bool) -> Vec<Lost> {
-        let mut moved = Vec::new();
-        for place in self.places() {
-            let Some(joined) = self.joined.get(&place) else { continue };
-            let start = joined.start.as_ref();
-            let tools = start.and_then(|start| start.get("external_tools"));
-            let tools = tools.or(joined.tools.as_deref());
-            let tools = tools.filter(|tools| *tools != "[]" && !joined.toolless);
-            let again = tools.and_then(|tools| match start {
-                Some(start) if !update => Some(("runtime_start", start.clone())),
-                _ => tools_update(&place, tools).map(|command| (TOOLS, command)),
-            });
-            let sync = subscription(&place, None).and_then(|mut sync| {
+    /// The command that brings a part back, without a `request_id`, as things are now.
+    pub(crate) fn command(&mut self, lost: &mut Lost) -> Option<RawObject> {
+        let Lost { place, part } = lost;
+        self.clock += 1;
+        let joined = self.joined.get(place);
+        let start = joined.and_then(|joined| joined.start.as_ref());
+        if *part == Part::Start && start.is_none() {
+            // It was forgotten meanwhile.
+            *part = Part::Subscription;
+        }
+        match part {
+            Part::Start => {
+                let mut start = start?.clone();
+                let tools = self.tools.sent(place, self.clock);
+                if tools != NONE {
+                    start.set("external_tools", tools).ok()?;
+                }
+                Some(start)
+            }
+            Part::Tools => tools_update(place, &self.tools.sent(place, self.clock)),
+            Part::Subscription => {
+                subscription(place, joined.and_then(|joined| joined.sync.as_ref()))
+            }
+            Part::Questions => {
+                let mut sync = subscription(place, None)?;
                 sync.set("recover_approvals", "true".to_owned()).ok()?;
-                Some(("sync", sync))
-            });
-            for (kind, command) in again.into_iter().chain(sync) {
-                moved.push(Lost { place: Some(place.clone()), kind, command });
+                Some(sync)
             }
         }
-        moved
     }
 }
 
@@ -348,6 +475,11 @@ fn subscription(place: &Place, last: Option<&RawObject>) -> Option<RawObject> {
     command.remove("request_id");
     command.set("force_device_status", "true".to_owned()).ok()?;
     Some(command)
+}
+
+/// The runtime that a command, or a scope, names.
+fn started_by(command: &RawObject) -> Option<Place> {
+    command.get_str("agent_id").zip(command.get_str("conversation_id"))
 }
 
 pub(super) fn scope_of(place: &Place) -> serde_json::Value {

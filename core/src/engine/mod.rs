@@ -26,10 +26,12 @@ mod lane;
 mod leftover;
 mod link;
 mod memory;
+mod modes;
 mod outgoing;
 mod ownership;
 mod recovery;
 mod refusal;
+mod registering;
 mod registration;
 mod report;
 mod requests;
@@ -83,6 +85,7 @@ use link::Link;
 pub(crate) use link::WHILE_AWAITED;
 #[cfg(test)]
 pub(crate) use memory::{REFUSALS, REMEMBERED};
+pub use modes::Modes;
 pub use outgoing::Outgoing;
 pub(crate) use outgoing::Unawaited;
 #[cfg(test)]
@@ -355,6 +358,12 @@ impl Engine {
                     self.submit(text, runtime, settles, Some(token));
                 }
             }
+            Command::Register { token, command, text, expect, opening, newest, modes } => {
+                let noted = self.resync.memory();
+                noted.newest = newest;
+                noted.show_modes(&modes);
+                self.register(token, &command, &text, expect, opening);
+            }
             Command::RunTurn { token, text, request_id, runtime, client_ids, options } => {
                 if self.inputs.contains_key(&request_id) || self.recovery.has_input(&request_id) {
                     let message =
@@ -375,6 +384,7 @@ impl Engine {
                     let gone = Cause::Gone;
                     self.with_turn(token, |runtime, ctx| runtime.stop_turn(token, gone, ctx));
                 }
+                self.give_up(token);
             }
             Command::Abort { token } => {
                 let asked = Cause::Asked;
@@ -405,9 +415,16 @@ impl Engine {
                     runtime.return_approval(&request_id, &mut self.ctx);
                 }
             }
-            Command::HoldRuntime { runtime, held } => self.resync.hold(&runtime, held),
             Command::WatchFile { path, text } => self.watch(path, text),
             Command::UnwatchFile { path } => self.unwatch(&path),
+            Command::HoldRuntime { runtime, opening, held } => {
+                self.resync.hold(&runtime, &opening, held);
+                self.register_left();
+            }
+            Command::OfferTools { runtime, owner, groups } => {
+                self.resync.memory().offer(&runtime, &owner, groups.as_deref());
+                self.register_left();
+            }
             Command::HandleTools { handled } => self.tools.handled = handled,
             Command::AnswerTool { request_id, answer } => {
                 self.tools.answer(&request_id, answer, &mut self.ctx);
@@ -430,6 +447,7 @@ impl Engine {
                 Timer::Request(token) if self.requests.is_due(token, now) => {
                     let unsent = self.take_back(token);
                     self.requests.expire(token, unsent, &mut self.ctx);
+                    self.give_up(token);
                 }
                 Timer::Request(_) => {}
                 Timer::Turn(token) => {
@@ -461,7 +479,7 @@ impl Engine {
         if let Some((agent, conversation)) = &runtime {
             self.join(agent, conversation);
         }
-        self.resync.sent(&text, self.requests.len());
+        self.resync.sent(&text, self.requests.len(), false);
         let Some((agent, conversation)) = runtime else {
             if call.is_none() {
                 self.note_watch(&text);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::context::{Context, Timer};
-use super::delivery::Delivery;
+use super::delivery::{Delivery, Token};
 use super::memory::{Lost, Memory, Place, TOOLS, place_of};
 use super::refusal::reason;
 use super::requests::is_refusal;
@@ -33,8 +33,10 @@ struct Asked {
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(crate) struct Resync {
-    /// `None` where lost connections are not opened again.
+    /// `None` where nothing has to be noted.
     memory: Option<Memory>,
+    /// Whether lost connections are opened again.
+    restores: bool,
     waiting: VecDeque<Lost>,
     asked: HashMap<String, Asked>,
     /// How many commands of each runtime are not answered yet.
@@ -49,33 +51,54 @@ impl Resync {
     /// From now on it is noted what a connection has.
     pub(crate) fn enable(&mut self) {
         self.memory.get_or_insert_default();
+        self.restores = true;
+    }
+
+    /// What a session needs to know is noted in any case.
+    pub(crate) fn memory(&mut self) -> &mut Memory {
+        self.memory.get_or_insert_default()
+    }
+
+    /// What is to be brought back after a reconnect.
+    fn restored(&self) -> Option<&Memory> {
+        self.memory.as_ref().filter(|_| self.restores)
     }
 
     /// See [`Memory::joined`].
     pub(crate) fn joined(&mut self, agent: &str, conversation: &str) -> bool {
-        self.memory.as_mut().is_some_and(|memory| memory.joined(agent, conversation))
+        let memory = self.memory.as_mut().filter(|_| self.restores);
+        memory.is_some_and(|memory| memory.joined(agent, conversation))
     }
 
     /// See [`Memory::let_go`].
     pub(crate) fn let_go(&self, scope: &Scope<'_>) -> bool {
-        self.memory.as_ref().is_some_and(|memory| memory.let_go(&place_of(scope)))
+        self.restored().is_some_and(|memory| memory.let_go(&place_of(scope)))
     }
 
     /// Somebody holds a runtime, or lets go of it; see [`Memory::hold`] and [`Memory::release`].
-    pub(crate) fn hold(&mut self, place: &Place, held: bool) {
+    pub(crate) fn hold(&mut self, place: &Place, opening: &str, held: bool) {
+        let Some(memory) = &mut self.memory else { return };
+        if held { memory.hold(place, opening) } else { memory.release(place, opening) }
+    }
+
+    /// See [`Memory::give_up`].
+    pub(crate) fn give_up(&mut self, token: Token) {
         if let Some(memory) = &mut self.memory {
-            if held {
-                memory.hold(place);
-            } else {
-                memory.release(place);
-            }
+            memory.give_up(token);
         }
     }
 
+    /// See [`Memory::left`].
+    pub(crate) fn left(&mut self) -> Option<(Place, String)> {
+        let Self { memory, waiting, .. } = self;
+        let restored = |place: &Place| waiting.iter().any(|lost| lost.place == *place);
+        memory.as_mut()?.left(restored)
+    }
+
     /// See [`Memory::sent`].
-    pub(crate) fn sent(&mut self, text: &Text, waiting: usize) {
+    pub(crate) fn sent(&mut self, text: &Text, waiting: usize, shared: bool) {
         if let Some(memory) = &mut self.memory {
-            memory.sent(text, waiting);
+            memory.sent(text, waiting, shared);
         }
     }
 
@@ -90,6 +113,9 @@ impl Resync {
     pub(crate) fn lost(&mut self, busy: impl Iterator<Item = Place>) {
         let Some(memory) = &mut self.memory else { return };
         memory.cut();
+        if !self.restores {
+            return;
+        }
         self.waiting.clear();
         self.asked.clear();
         self.missing.clear();
@@ -99,25 +125,25 @@ impl Resync {
     /// A connection is there again. Asks for everything; returns the runtimes there were, each with
     /// whether it was at work.
     pub(crate) fn begin(&mut self, ctx: &mut Context) -> Vec<(Place, bool)> {
-        let lost = self.memory.as_ref().map(Memory::lost).unwrap_or_default();
+        let lost = self.restored().map(Memory::lost).unwrap_or_default();
         self.ask_for(lost, ctx)
     }
 
     /// Another connection took the place of the lost one, and is subscribed already. Asks for what else
     /// there was; returns the same. `update`: the server knows the command for tools alone.
     pub(crate) fn switch(&mut self, update: bool, ctx: &mut Context) -> Vec<(Place, bool)> {
-        let lost = self.memory.as_ref().map(|memory| memory.moved(update)).unwrap_or_default();
+        let lost = self.restored().map(|memory| memory.moved(update)).unwrap_or_default();
         self.ask_for(lost, ctx)
     }
 
     /// The runtimes there are.
     pub(crate) fn places(&self) -> Vec<Place> {
-        self.memory.as_ref().map(Memory::places).unwrap_or_default()
+        self.restored().map(Memory::places).unwrap_or_default()
     }
 
     fn ask_for(&mut self, lost: Vec<Lost>, ctx: &mut Context) -> Vec<(Place, bool)> {
         self.waiting = lost.into();
-        for place in self.waiting.iter().filter_map(|lost| lost.place.as_ref()) {
+        for Lost { place, .. } in &self.waiting {
             *self.missing.entry(place.clone()).or_default() += 1;
         }
         let busy = std::mem::take(&mut self.busy);
@@ -130,16 +156,18 @@ impl Resync {
 
     fn ask(&mut self, ctx: &mut Context) {
         while self.asked.len() < AT_ONCE {
-            let Some(Lost { place, kind, mut command }) = self.waiting.pop_front() else { return };
+            let Some(mut lost) = self.waiting.pop_front() else { return };
+            // It is put together from valid JSON.
+            let Some(mut command) = self.memory().command(&mut lost) else { continue };
+            let Lost { place, part } = lost;
+            let kind = part.kind();
             let id = ctx.ids.next(&kind.replace('_', "-"));
             // An id is a string.
             command.set_str("request_id", &id).unwrap_or_default();
             ctx.send_own(command.to_text());
-            if let Some(place) = place {
-                let deadline = ctx.now.saturating_add(PATIENCE);
-                ctx.timers.set(deadline, Timer::Restore(id.clone()));
-                self.asked.insert(id, Asked { place, kind, deadline });
-            }
+            let deadline = ctx.now.saturating_add(PATIENCE);
+            ctx.timers.set(deadline, Timer::Restore(id.clone()));
+            self.asked.insert(id, Asked { place, kind, deadline });
         }
     }
 

@@ -14,7 +14,9 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 use crate::approvals::nobody_to_ask;
+use crate::check::Check;
 use crate::client::Client;
+use crate::connection::RequestOptions;
 use crate::engine::{Approvals, Resend, TurnOptions, TurnResult, Usage};
 use crate::error::{Error, ErrorKind};
 use crate::message::Message;
@@ -34,8 +36,7 @@ pub(crate) use tally::Tally;
 pub(crate) const DEFAULT: &str = "default";
 
 /// A conversation with an agent, from [`Client::session`]. It is a cheap handle that can be cloned freely.
-/// Another one for the same conversation can be opened, but the one that is opened last says which tools the conversation
-/// has (without any: none) and its mode (`standard` if not given).
+/// Several may exist for one conversation, whose mode, directory and tools are those of all.
 ///
 /// Its tools and its policy stay in use until the last handle is dropped or, if that is later, until the last
 /// of its turns has ended; [`Session::close`] ends them at once. Until then the conversation is started again
@@ -95,12 +96,14 @@ impl fmt::Debug for Session {
 }
 
 impl Client {
-    /// Starts or joins a conversation: `runtime_start`, always with a mode (section 8). Resolves with its
-    /// session once the server has answered; if a directory was asked for, the server is first asked which one
+    /// Starts or joins a conversation: `runtime_start`, with a mode unless the conversation has one already from this
+    /// client (section 8). Resolves with its session once the server has answered; if a directory was asked for, the server is first asked which one
     /// it uses (`sync`).
     ///
-    /// Its tools replace all external tools that this client has registered for the conversation
-    /// before (section 14).
+    /// Several sessions may have one conversation. What a further one does not name stays as it is: the permission mode,
+    /// the external tools of the others (section 14). Its mode and directory are those of all; its tools come to theirs,
+    /// of which they replace what has the same name, and go with it (those of the last one stay registered, unanswered, until
+    /// the connection ends); a turn of another session needs a permission for them.
     ///
     /// # Errors
     ///
@@ -110,8 +113,8 @@ impl Client {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the conversation on the server, where it may have been started; its tools
-    /// are not answered.
+    /// Dropping the future leaves the conversation on the server, where it may have been started, and may have its mode
+    /// and directory; its tools are taken back from those of other sessions, and are not answered.
     pub async fn session(&self, options: SessionOptions) -> Result<Session, Error> {
         let (mut session, wanted) = self.started(options).await?;
         if let Some(wanted) = wanted {
@@ -127,7 +130,7 @@ impl Client {
         &self,
         options: SessionOptions,
     ) -> Result<(Session, Option<String>), Error> {
-        let SessionOptions { start, cwd, mut turns, tools, policy } = options;
+        let SessionOptions { mut start, cwd, mut turns, tools, policy } = options;
         turns.check_limits()?;
         let wanted = cwd.as_deref().map(absolute).transpose()?;
         let tools = Toolbox::new(tools)?;
@@ -147,12 +150,19 @@ impl Client {
             calls = Some(read.token());
             tasks.serve(tools.clone().serve(read, served, tasks.clone()))?;
         }
-        let runtime = runtime_of(&self.runtime_start(fields).await?)?;
+        let opening = RequestOptions { check: Check::Opening(&[]), ..RequestOptions::default() };
+        let started = self.ask("runtime_start", fields, opening).await?;
+        let runtime = runtime_of(&started)?;
         if let Some(calls) = calls {
             self.settle_tool_calls(calls, &runtime);
         }
         let id = |field: &str| runtime[field].as_str().unwrap_or_default().to_owned();
-        let hold = Hold::new(self.shared_connection(), (id("agent_id"), id("conversation_id")));
+        let place = (id("agent_id"), id("conversation_id"));
+        if let Some(mode) = self.shared_connection().mode_of(&place) {
+            start.insert("mode".to_owned(), mode.into());
+        }
+        let opening = started.json()["request_id"].as_str().unwrap_or_default().to_owned();
+        let hold = Hold::new(self.shared_connection(), place, opening);
         let own = Arc::new(Own::new(policy.clone(), serving, &tasks, hold)?);
         let session = Session {
             client: self.clone(),
@@ -188,16 +198,24 @@ impl Session {
         self.runtime["conversation_id"].as_str().unwrap_or_default()
     }
 
+    /// Agent and conversation.
+    fn place(&self) -> (String, String) {
+        (self.agent_id().to_owned(), self.conversation_id().to_owned())
+    }
+
     /// Agent and conversation, in the form that other commands take.
     #[must_use]
     pub fn runtime(&self) -> &Value {
         &self.runtime
     }
 
-    /// Which tools run without asking, as last set through this handle.
+    /// Which tools run without asking, as this client has last set it for the conversation, through whatever session;
+    /// of one that no session has open any more, as it was when this one was opened, or last changed by it.
     #[must_use]
-    pub fn mode(&self) -> &str {
-        self.start.get("mode").and_then(Value::as_str).unwrap_or_default()
+    pub fn mode(&self) -> String {
+        let known = self.client.shared_connection().mode_of(&self.place());
+        let own = || self.start.get("mode").and_then(Value::as_str).unwrap_or_default().to_owned();
+        known.unwrap_or_else(own)
     }
 
     /// The directory the conversation works in, as the server said when it was asked for one.
@@ -368,10 +386,8 @@ impl Session {
     #[must_use]
     pub fn messages(&self) -> StoredMessages {
         let messages = self.client.conversations().messages(self.conversation_id());
-        if self.conversation_id() == DEFAULT {
-            return messages.of_agent(self.agent_id());
-        }
-        messages
+        // A server that has lost the conversation names its agent then.
+        messages.of_agent(self.agent_id())
     }
 
     /// Copies the conversation into a new one: `conversation_fork`, then `runtime_start` with the same mode,
@@ -402,6 +418,7 @@ impl Session {
         for field in ["create_agent", "create_conversation", "cwd"] {
             options.start.remove(field);
         }
+        options.start.insert("mode".to_owned(), self.mode().into());
         options = options.field("agent_id", self.runtime["agent_id"].clone());
         let options = options.field("conversation_id", forked["conversation"]["id"].clone());
         self.client.session(options).await

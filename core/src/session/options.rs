@@ -44,7 +44,6 @@ impl SessionOptions {
     fn with(field: &str, value: Value) -> Self {
         let mut start = Map::new();
         start.insert(field.to_owned(), value);
-        start.insert("mode".to_owned(), "standard".into());
         Self { start, cwd: None, turns: TurnOptions::default(), tools: Vec::new(), policy: None }
     }
 
@@ -96,8 +95,9 @@ impl SessionOptions {
         self.field("conversation_id", id.into().into())
     }
 
-    /// Which tools run without asking: `standard` (the default), `acceptEdits`, `unrestricted` or `strict`
-    /// (section 8). The server's own default would run everything.
+    /// Which tools run without asking: `standard`, `acceptEdits`, `unrestricted` or `strict` (section 8). By default
+    /// the mode that the conversation has from another session of this client, else `standard`: the server's own
+    /// default would run everything.
     #[must_use]
     pub fn mode(self, mode: impl Into<String>) -> Self {
         self.field("mode", mode.into().into())

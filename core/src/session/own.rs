@@ -38,19 +38,25 @@ pub(super) struct Hold {
     /// A detached turn has this to its end, and keeps no connection that its client has let go of.
     connection: Weak<Connection>,
     runtime: (String, String),
+    /// The `request_id` of its start.
+    opening: String,
 }
 
 impl Hold {
-    pub(super) fn new(connection: &Arc<Connection>, runtime: (String, String)) -> Self {
-        connection.hold_runtime(runtime.clone(), true);
-        Self { connection: Arc::downgrade(connection), runtime }
+    pub(super) fn new(
+        connection: &Arc<Connection>,
+        runtime: (String, String),
+        opening: String,
+    ) -> Self {
+        connection.hold_runtime(runtime.clone(), opening.clone(), true);
+        Self { connection: Arc::downgrade(connection), runtime, opening }
     }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.upgrade() {
-            connection.hold_runtime(self.runtime.clone(), false);
+            connection.hold_runtime(self.runtime.clone(), std::mem::take(&mut self.opening), false);
         }
     }
 }

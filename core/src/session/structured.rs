@@ -3,7 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Prompt, Session, groups};
+use super::{Prompt, Session};
+use crate::check::Check;
+use crate::connection::RequestOptions;
 use crate::engine::{NextStep, Resend, Submission, TurnOptions, TurnResult, TurnStatus};
 use crate::error::{Error, ErrorKind};
 use crate::tool::{ToolCallRequest, ToolCalls};
@@ -130,7 +132,7 @@ impl Session {
         let _lane = self.client.submissions().enter(conversation).await;
         go_on()?;
         // Dropped before the lane: whoever comes next registers the tool anew.
-        let mut offer = Offer::new(self)?;
+        let mut offer = Offer::new(self, &submission)?;
         offer.register(&submission).await?;
         let (mut output, mut before) = (None, TurnResult::default());
         loop {
@@ -168,34 +170,28 @@ fn summed(outcome: Result<TurnResult, Error>, before: &TurnResult) -> Result<Tur
 struct Offer<'a> {
     session: &'a Session,
     calls: ToolCalls,
-    /// How often the session had been closed when it began.
-    closings: u64,
+    /// Who offers it: the scope that is used once.
+    owner: String,
 }
 
 impl<'a> Offer<'a> {
-    fn new(session: &'a Session) -> Result<Self, Error> {
+    fn new(session: &'a Session, submission: &Submission) -> Result<Self, Error> {
         let calls = session.client.tool_calls_of(&session.runtime, [Submission::TOOL])?;
-        let closings = session.own.closings();
-        Ok(Self { session, calls, closings })
+        Ok(Self { session, calls, owner: submission.scope().to_owned() })
     }
 
+    /// Registers it beside the tools that are there.
     async fn register(&self, submission: &Submission) -> Result<(), Error> {
-        let mut groups = groups(&self.session.start, &self.session.tools);
-        if let Some(groups) = groups.as_array_mut() {
-            groups.push(json!({ "scope_id": submission.scope(), "tools": [submission.tool()] }));
-        }
-        let command = self.registration(&groups);
+        let groups = json!([{ "scope_id": submission.scope(), "tools": [submission.tool()] }]);
+        let groups = groups.to_string();
+        let connection = self.session.client.shared_connection();
+        let runtime = self.session.place();
+        let command = connection.registration(&runtime, &groups);
+        connection.offer_tools(runtime, self.owner.clone(), Some(groups));
+        let command: Value = serde_json::from_str(&command).unwrap_or_default();
         let kind = command["type"].as_str().unwrap_or_default().to_owned();
-        self.session.client.request(&kind, command).await.map(drop)
-    }
-
-    /// The command that gives the conversation these tools and no others.
-    fn registration(&self, groups: &Value) -> Value {
-        let session = self.session;
-        let runtime = (session.agent_id().to_owned(), session.conversation_id().to_owned());
-        let connection = session.client.shared_connection();
-        let text = connection.registration(&runtime, &groups.to_string());
-        serde_json::from_str(&text).unwrap_or_default()
+        let options = RequestOptions { check: Check::Offer, ..RequestOptions::default() };
+        self.session.client.ask(&kind, command, options).await.map(drop)
     }
 
     /// Waits for the end of a turn, and answers the calls of the tool meanwhile.
@@ -236,13 +232,9 @@ fn take<T: DeserializeOwned>(call: ToolCallRequest, submission: &mut Submission)
 
 impl Drop for Offer<'_> {
     fn drop(&mut self) {
-        let client = &self.session.client;
-        // One that was closed meanwhile has no tools any more.
-        let is_open = self.session.own.closings() == self.closings;
-        let own = is_open.then(|| groups(&self.session.start, &self.session.tools));
-        let own = own.unwrap_or_else(|| json!([]));
-        // A lost connection has lost the tool.
-        client.send(&self.registration(&own)).unwrap_or_default();
+        let session = self.session;
+        let owner = std::mem::take(&mut self.owner);
+        session.client.shared_connection().offer_tools(session.place(), owner, None);
     }
 }
 

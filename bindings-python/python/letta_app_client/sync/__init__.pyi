@@ -214,12 +214,13 @@ class AppServerClient(Face):
     def next_request_id(self, prefix: str='request') -> str:
         """Returns an id that no other request of this client has."""
 
-    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode='standard', cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
+    def session(self, *, agent_id: str | None=None, create_agent: Mapping[str, Any] | None=None, conversation_id: str | None=None, create_conversation: Mapping[str, Any] | None=None, mode: PermissionMode | None=None, cwd: str | PathLike[str] | None=None, tools: Iterable[Tool[..., Any] | Callable[..., Any]]=..., fields: Mapping[str, Any] | None=None, check: bool | None=None, **settings: Unpack[TurnSettings]) -> Session:
         """Starts or joins a conversation, and returns its session: ``runtime_start`` (section 8).
 
         ``session = client.session(agent_id="agent-123")``, or with ``with``, which
         stops what is still running at the end of the block. An interrupt leaves the conversation on
-        the server.
+        the server. A further session of one conversation leaves mode and tools as they are where it
+        does not name them.
 
         Args:
             agent_id: An existing agent; give this or ``create_agent``.
@@ -227,18 +228,18 @@ class AppServerClient(Face):
             conversation_id: An existing conversation; ``default`` is the agent's default one.
                 Without it a new conversation is made.
             create_conversation: The body of a new conversation, ``{"body": {...}}``.
-            mode: Which tools run without asking. It is always sent, because the server's own
-                default runs everything.
+            mode: Which tools run without asking. By default what another session of this client
+                has set, else ``"standard"``: the server's own default runs everything.
             cwd: The directory on the server's machine; a relative path is resolved against the
                 current directory of this process. See ``Session.cwd_ignored``.
             tools: Functions that the agent may call in this conversation; see ``tool`` and
-                ``ToolSet``. They stay registered as long as the connection lasts, and replace any
-                tools that were registered for the conversation (section 14). The tools of a
+                ``ToolSet``. They come to those of other sessions of this client, of which they
+                replace what has the same name, until the session is closed (those of the last one
+                stay registered, unanswered, as long as the connection lasts). The tools of a
                 ``ToolSet`` with a ``scope_id`` are visible only in this session's turns, not in
                 turns that others send in the conversation: the session's inputs name the scope, and
-                are not merged with other inputs. Tools run with the context variables of the
-                session's latest ``run`` or ``send``: have a session for each request or person
-                whose variables they need.
+                are not merged with others. Tools run with the context variables of the session's
+                latest ``run`` or ``send``: have one for each person whose variables they need.
             fields: Further fields of ``runtime_start``, such as ``external_tools``.
             check: Whether turns that did not end normally raise, for turns that do not say so
                 themselves. By default those of ``Session.run`` do, and no others.
@@ -2333,9 +2334,9 @@ class Session(Face):
         for chunk in session.stream_text("And now the benchmarks."):
             print(chunk, end="")
 
-    Several may exist for one conversation, but the one that is opened last says which tools it has
-    (without ``tools`` none) and its mode (``standard`` if not given): share one where you can. If
-    you drop it, it still answers calls of its tools until the turns that it has sent are over.
+    A session is a cheap handle: several may exist for one conversation, whose mode, directory and
+    tools are those of all. If you drop one, it still answers calls of its tools until the turns
+    that it has sent are over.
     """
 
     @property
@@ -2356,7 +2357,7 @@ class Session(Face):
 
     @property
     def mode(self) -> str:
-        """Which tools run without asking, as last set here."""
+        """Which tools run without asking, as this client has last set it for the conversation."""
 
     @property
     def cwd(self) -> str | None:
