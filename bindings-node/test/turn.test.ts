@@ -1,7 +1,6 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import {
-  Disconnected,
   InvalidCommand,
   InvalidOption,
   type MessageMap,
@@ -245,7 +244,7 @@ it("keeps pieces of text and long outputs in their order, wherever they stand", 
   expect(told).toEqual(["a", "\u00fc", output, "b", "c"]);
 });
 
-it("throws at once what keeps it from being sent", async () => {
+it("throws at once what is wrong with it, and rejects with what is not to be had just now", async () => {
   const { mock, client, runtime } = await prepared([], { reconnect: false });
   const send = (command: object, options = {}) =>
     thrown(() => client.sendTurn(command as never, options));
@@ -269,14 +268,22 @@ it("throws at once what keeps it from being sent", async () => {
     expect((error as Error).message).toMatch(words);
   }
   const reason = new Error("no more");
-  expect(send(command, { signal: AbortSignal.abort(reason) })).toMatchObject({
-    name: "AbortError",
-    cause: reason,
-  });
+  const rejects = async (words: object, options = {}) => {
+    const turn = client.sendTurn(command, options);
+    const error = await rejection(turn);
+    expect(error).toMatchObject(words);
+    expect(await rejection(collected(turn))).toBe(error);
+    expect(await rejection(collected(turn.textStream()))).toBe(error);
+  };
+  await rejects({ name: "AbortError", cause: reason }, { signal: AbortSignal.abort(reason) });
   mock.assertReceived("input", { times: 0 });
   mock.cutConnections();
   await new Promise((resolve) => client.onDisconnect(resolve));
-  expect(send(command)).toBeInstanceOf(Disconnected);
+  await rejects({ code: "disconnected" });
+  // Nobody has to wait for it.
+  client.sendTurn(command);
+  await client.close();
+  await rejects({ code: "closed" });
 });
 
 it("tells awaiters and readers of a failure alike", async () => {

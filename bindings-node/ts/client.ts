@@ -483,9 +483,9 @@ export class AppServerClient extends DocumentedClient {
    * left alone (see {@link Turn}). Its `signal` stops it on the server, and everything that waits for it
    * rejects with {@link AbortError} at once.
    *
-   * @throws at once whatever keeps the input from being sent: {@link InvalidCommand}, {@link InvalidOption},
-   * {@link MessageTooLarge}, {@link Disconnected}, {@link ClientClosed}, and {@link AbortError} for a signal
-   * that is already aborted. With {@link TooManyRequests} the turn rejects.
+   * @throws at once what is wrong with the input: {@link InvalidCommand}, {@link InvalidOption} or
+   * {@link MessageTooLarge}. With {@link Disconnected}, {@link ClientClosed}, {@link TooManyRequests}, and
+   * {@link AbortError} for a signal that is already aborted, the turn rejects, and nothing is sent.
    */
   sendTurn(command: types.RunTurnCommand, options: RunTurnOptions = {}): Turn {
     return this.#turns.send(this.#sending.turnInput(command), options);

@@ -1,7 +1,13 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** A turn that is under way: awaited, followed, stopped or left alone. */
 
-import { AbortError, LettaAppError, TurnInterrupted } from "./errors.js";
+import {
+  AbortError,
+  ClientClosed,
+  Disconnected,
+  LettaAppError,
+  TurnInterrupted,
+} from "./errors.js";
 import { EventQueue, type EventSource } from "./eventqueue.js";
 import type { TurnEvent } from "./events.js";
 import type { LongText } from "./native.cjs";
@@ -123,7 +129,10 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
   /** The agent that was asked. */
   readonly agentId: string;
 
-  /** Made by {@link AppServerClient.sendTurn}. What `begin` throws is thrown. */
+  /**
+   * Made by {@link AppServerClient.sendTurn}. What `begin` throws is thrown, unless it is how things stand just now: the
+   * turn has ended with that.
+   */
   constructor(
     engine: TurnEngine,
     token: number,
@@ -136,7 +145,7 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
     this.#engine = engine;
     this.#token = token;
     this.#events = new EventQueue(engine, token);
-    begin({
+    const call: TurnCall = {
       resolve: (text) => {
         const { outputs } = this.#events;
         this.#settle({ result: readResult(text, () => engine.takeOutputs(token), outputs) });
@@ -149,7 +158,14 @@ export class Turn implements PromiseLike<TurnResult>, AsyncIterable<TurnEvent> {
           if (error instanceof LettaAppError) this.#counts?.(counted(error.result));
         },
       },
-    });
+    };
+    try {
+      begin(call);
+    } catch (error) {
+      if (![Disconnected, ClientClosed, AbortError].some((kind) => error instanceof kind))
+        throw error;
+      this.#settle({ error });
+    }
     abandoned.register(this, engine.leaving(token));
   }
 

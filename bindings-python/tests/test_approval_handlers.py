@@ -174,6 +174,8 @@ def raises_without_a_text(_: ApprovalRequest) -> Decision:
         (returns_later, "the approval handler returned bool; expected allow"),
         (lambda _: None, "the approval handler returned NoneType; expected allow"),
         (lambda _: {"behavior": "allow", "updated_input": {"x": float("nan")}}, "finite number"),
+        (lambda _: {"behavior": "allow", "updatedInput": {}}, "did you mean `updated_input`?"),
+        (lambda _: {"behavior": "allow", "input": {}}, "field `input`"),
     ],
 )
 async def test_a_handler_that_does_not_decide_denies(

@@ -172,6 +172,10 @@ fn an_error_or_an_answer_of_a_wrong_form_denies() {
         (3, r#"{"behavior":"deny"}"#),
         (4, "true"),
         (5, r#"{"behavior":"allow"},"request_id":"other""#),
+        // The tool would run with its own arguments.
+        (6, r#"{"behavior":"allow","updatedInput":{}}"#),
+        (7, r#"{"behavior":"allow","updated_inputs":{}}"#),
+        (8, r#"{"behavior":"allow","input":{}}"#),
     ] {
         assert!(check_decision(wrong).is_err(), "{wrong}");
         ask(&mut lab, &format!("p{number}"), "c1");

@@ -4,8 +4,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::context::{Ids, fits};
-use crate::protocol::node::Node;
+use crate::protocol::node::{Json, Node};
 use crate::protocol::raw::quoted;
+use crate::protocol::slips::meant;
 use crate::protocol::validate::validate_node;
 
 /// What an answer is sent in.
@@ -36,8 +37,24 @@ impl AnswerFrame<'_> {
         validate_node(&command).map_err(|violation| invalid(&violation))?;
         let decision = command.get("payload").and_then(|payload| payload.get("decision"));
         let allows = decision.and_then(|decision| decision.text("behavior")) == Some("allow");
+        if let Some(name) = decision.filter(|_| allows).and_then(unknown_field) {
+            let near = meant(name, ALLOWING.into_iter());
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let what = format!("field `{name}`: is no field of a decision that allows{near}");
+            return Err(invalid(&what));
+        }
         Ok((text, if allows { "allow" } else { "deny" }))
     }
+}
+
+/// What a decision that allows may say. Anything else may be the arguments that were meant: the server would ignore it, and
+/// run the tool with its own.
+const ALLOWING: [&str; 4] =
+    ["behavior", "message", "selected_permission_suggestion_ids", "updated_input"];
+
+fn unknown_field<'a>(decision: &'a Node<'_>) -> Option<&'a str> {
+    let Json::Object(entries) = &decision.json else { return None };
+    entries.iter().map(|(name, _)| &**name).find(|name| !ALLOWING.contains(name))
 }
 
 /// An answer that the program sends itself, as an `input`.
