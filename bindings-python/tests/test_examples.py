@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,35 @@ def run(name: str, mock: MockServer, stdin: str = "", **env: str) -> str:
     done = ended(name, mock, stdin, **env)
     assert done.stderr == ""
     return done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+@pytest.mark.parametrize(
+    ("name", "typed", "waits"),
+    [("approve_interactively", b"", b"[y/n] "), ("chat_loop", b"hello\n", b"done")],
+)
+def test_one_interrupt_ends_what_waits_for_a_line(name: str, typed: bytes, waits: bytes) -> None:
+    import pty  # noqa: PLC0415 - there is none on Windows
+
+    with MockServer([PERMISSIONS]) as mock:
+        here, there = pty.openpty()
+        with subprocess.Popen(
+            command(name), stdin=there, stdout=subprocess.PIPE, env=environment(mock)
+        ) as program:
+            os.write(here, typed)
+            assert program.stdout is not None
+            said = b""
+            while waits not in said:
+                piece = os.read(program.stdout.fileno(), 4096)
+                assert piece, said
+                said += piece
+            program.send_signal(signal.SIGINT)
+            try:
+                assert program.wait(10) != 0
+            finally:
+                program.kill()
+        os.close(here)
+        os.close(there)
 
 
 def prompts(mock: MockServer) -> list[Any]:

@@ -28,6 +28,11 @@ OPTIONS = letta.ConnectOptions(
 )
 
 
+def test_what_is_not_awaited_yet_is_called_so() -> None:
+    with pytest.raises(letta.InvalidOption, match="got Spawning, which is not awaited yet"):
+        letta.connect(letta.spawn_server())  # type: ignore[arg-type]
+
+
 def test_the_token_is_not_shown() -> None:
     assert "127.0.0.1" in repr(OPTIONS)
     for text in (repr(OPTIONS), str(OPTIONS), f"{OPTIONS}"):

@@ -43,7 +43,11 @@ async fn nobody_listens() {
     let error = failure(ConnectOptions::new(format!("ws://{address}"))).await;
     assert_eq!(error.kind(), ErrorKind::ConnectionFailed);
     assert!(error.message().contains("refused"), "{error}");
-    assert!(error.hint().is_some_and(|hint| hint.contains("running")), "{error}");
+    let command = format!("is the server running? letta server --listen ws://{address}");
+    assert_eq!(error.hint(), Some(&*command));
+    // Nobody can start it from here, or it needs more than that.
+    let error = failure(ConnectOptions::new(format!("wss://{address}"))).await;
+    assert_eq!(error.hint(), Some("is the server running there?"));
 }
 
 #[tokio::test]

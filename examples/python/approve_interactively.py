@@ -10,11 +10,11 @@ MODEL = os.environ.get("LETTA_MODEL", "lmstudio/echo-1")
 AGENT = {"body": {"name": "helper", "model": MODEL}, "pin_global": False}
 
 
-async def decide(request: letta.ApprovalRequest) -> letta.Decision:
+# No coroutine: it runs in a thread, and the event loop stays free while somebody thinks.
+def decide(request: letta.ApprovalRequest) -> letta.Decision:
     question = f"{request.tool_name} {request.input.to_dict()}? [y/n] "
     try:
-        # In a thread, so that the event loop stays free while somebody thinks.
-        answer = await asyncio.to_thread(input, question)
+        answer = input(question)
     except EOFError:
         answer = ""
     if answer.strip().lower() in ("y", "yes"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from typing import Any
 
 from ._misspelt import meant
@@ -31,7 +31,7 @@ def expect(name: str, value: object, wanted: str, kinds: tuple[type, ...]) -> No
     # A truth value is an int, but nobody means one of 1 s.
     is_wrong_bool = isinstance(value, bool) and bool not in kinds
     if not isinstance(value, kinds) or is_wrong_bool:
-        raise InvalidOption(f"{name}: expected {wanted}, got {type(value).__name__}")
+        raise InvalidOption(f"{name}: expected {wanted}, got {kind_of(value)}")
 
 
 def expect_names(
@@ -79,6 +79,8 @@ def expect_text(name: str, value: object) -> None:
 def kind_of(value: object) -> str:
     """What a value is, in words: a blocking object has the name of the one it stands for."""
     kind = type(value)
+    if isinstance(value, Awaitable):
+        return f"{kind.__name__}, which is not awaited yet"
     blocks = kind.__module__ == f"{__package__}.sync"
     return f"a blocking {kind.__name__}" if blocks else kind.__name__
 

@@ -258,10 +258,10 @@ async fn open(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Box<dyn I
     let place = endpoint.authority();
     #[cfg(feature = "testing")]
     if let Some(simulated) = &options.simulated {
-        let io = (simulated.open)(&place).await.map_err(|error| tcp_failed(&place, error))?;
+        let io = (simulated.open)(&place).await.map_err(|error| tcp_failed(endpoint, error))?;
         return Ok(Box::new(io));
     }
-    let tcp = TcpStream::connect(&place).await.map_err(|error| tcp_failed(&place, error))?;
+    let tcp = TcpStream::connect(&place).await.map_err(|error| tcp_failed(endpoint, error))?;
     // Small frames must not wait for one another; without it they still arrive.
     tcp.set_nodelay(true).unwrap_or_default();
     if !endpoint.secure {
@@ -290,15 +290,26 @@ async fn tls_config(
     endpoint.tls.get_or_try_init(make).await.cloned()
 }
 
-fn tcp_failed(place: &str, error: io::Error) -> Error {
+fn tcp_failed(endpoint: &Endpoint, error: io::Error) -> Error {
+    let place = &endpoint.authority();
     let what = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {place}"),
         io::ErrorKind::TimedOut => format!("no answer from {place}"),
         _ => format!("cannot connect to {place}: {error}"),
     };
+    let hint = if endpoint.secure || !is_here(place) {
+        "is the server running there?".to_owned()
+    } else {
+        format!("is the server running? letta server --listen ws://{place}")
+    };
     Error::new(ErrorKind::ConnectionFailed, what)
-        .with_hint("is the server running? letta server --listen ws://127.0.0.1:4500")
+        .with_hint(hint)
         .with_source(error)
+}
+
+/// Whether it is an address of this machine alone, where a server may be started.
+fn is_here(place: &str) -> bool {
+    ["127.", "localhost:", "[::1]:"].iter().any(|start| place.starts_with(start))
 }
 
 fn tls_failed(place: &str, error: io::Error) -> Error {
