@@ -302,9 +302,7 @@ fn tcp_failed(endpoint: &Endpoint, error: io::Error) -> Error {
     } else {
         format!("is the server running? letta server --listen ws://{place}")
     };
-    Error::new(ErrorKind::ConnectionFailed, what)
-        .with_hint(hint)
-        .with_source(error)
+    Error::new(ErrorKind::ConnectionFailed, what).with_hint(hint).with_source(error)
 }
 
 /// Whether it is an address of this machine alone, where a server may be started.

@@ -1,6 +1,6 @@
 //! The external tools of all runtimes: who has registered them, and what the server has of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::Place;
 use super::layers::{Layers, NONE, union};
@@ -26,7 +26,7 @@ impl Default for Of {
 pub(super) struct Tools {
     of: HashMap<Place, Of>,
     /// Where the server may have others than there are.
-    changed: BTreeSet<Place>,
+    changed: Vec<Place>,
 }
 
 impl Tools {
@@ -93,7 +93,7 @@ impl Tools {
 
     /// Nobody's are there any more; the server may keep them.
     pub(super) fn clear(&mut self, place: &Place) {
-        self.changed.remove(place);
+        self.changed.retain(|changed| changed != place);
         if let Some(of) = self.of.get_mut(place) {
             of.layers.clear();
         }
@@ -105,12 +105,14 @@ impl Tools {
 
     /// The server may have others than there are.
     pub(super) fn changed(&mut self, place: &Place) {
-        self.changed.insert(place.clone());
+        if !self.changed.contains(place) {
+            self.changed.push(place.clone());
+        }
     }
 
     /// One of those runtimes.
     pub(super) fn next_changed(&mut self) -> Option<Place> {
-        self.changed.pop_first()
+        self.changed.pop()
     }
 
     /// The connection is gone, and has taken all with it.
