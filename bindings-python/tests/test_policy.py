@@ -349,7 +349,8 @@ WORDS: Any = "selected_permission_suggestion_ids"
         ({"behavior": "allow", "message": 3}, "message"),
         ({"behavior": "allow", "updated_input": []}, "updated_input"),
         ({"behavior": "allow", WORDS: [3]}, WORDS),
-        ({"behavior": "allow", "updated_input": None, "other": 3}, None),
+        ({"behavior": "allow", "updated_input": None, "other": 3}, "`other`: is no field"),
+        ({"behavior": "allow", "updated_input": None, "message": "yes"}, None),
     ],
 )
 async def test_what_is_kept_is_what_counts(
