@@ -573,5 +573,7 @@ async def test_what_is_not_awaited_yet_says_so(mock: MockServer) -> None:
                 AttributeError, match=rf"'{name}': it is not awaited yet, use `await"
             ):
                 getattr(early, name)
+            with pytest.raises(TypeError, match="it is opened with `async with`"), early:
+                pass
             assert not hasattr(early, "_unknown")
             copy.copy(early)

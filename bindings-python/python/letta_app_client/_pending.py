@@ -36,6 +36,13 @@ class Pending(ABC, Generic[T]):
             # Not with the name: Python would guess at another one behind this.
             raise AttributeError(words)
 
+        def __enter__(self) -> NoReturn:
+            words = "it is opened with `async with`; in the blocking flavour with `with`"
+            raise TypeError(f"{type(self).__name__!r} object: {words} (letta_app_client.sync)")
+
+        def __exit__(self, *_error: object) -> None:
+            """Python looks for it before it calls the other."""
+
     def __await__(self) -> Generator[Any, Any, T]:
         return self._open().__await__()
 
