@@ -57,6 +57,15 @@ pub fn check_tool_name(name: String) -> Option<String> {
     letta_app_client::engine::check_tool_name(&name).err()
 }
 
+/// The required parameters of a tool that may be `null`, by its JSON schema, which is JSON.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]
+pub fn nullable_parameters(schema: String) -> Result<Vec<String>, Thrown> {
+    let schema = serde_json::from_str(&schema);
+    let schema = schema.map_err(|error| bad_option("parameters", "JSON", error))?;
+    Ok(letta_app_client::engine::nullable_parameters(&schema))
+}
+
 /// What is wrong with the arguments of a call by the JSON schema of its tool; both are JSON.
 #[napi]
 #[cfg_attr(test, allow(dead_code, reason = "napi registers nothing in test builds"))]

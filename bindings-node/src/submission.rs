@@ -82,10 +82,11 @@ impl Submission {
         self.core.submitted(problems).to_string()
     }
 
-    /// What to do now that a turn has ended.
+    /// What to do now that a turn has ended, with these outputs of calls that ended with an error.
     #[napi]
-    pub fn turn_ended(&mut self) -> NativeNextStep {
-        let (step, prompt) = match self.core.turn_ended() {
+    pub fn turn_ended(&mut self, failed: Vec<String>) -> NativeNextStep {
+        let failed: Vec<_> = failed.iter().map(String::as_str).collect();
+        let (step, prompt) = match self.core.turn_ended(&failed) {
             NextStep::Done => ("done", None),
             NextStep::Repair(prompt) => ("repair", Some(prompt)),
             NextStep::GiveUp => ("give up", None),

@@ -230,8 +230,8 @@ export declare class Submission {
   output(arguments: string): NativeOutput
   /** Takes note of a call; gives what is answered to it. */
   submitted(problems: Array<string>): string
-  /** What to do now that a turn has ended. */
-  turnEnded(): NativeNextStep
+  /** What to do now that a turn has ended, with these outputs of calls that ended with an error. */
+  turnEnded(failed: Array<string>): NativeNextStep
   /** The error of a wait that was given up, as JSON without the turn's result. */
   error(): string
 }
@@ -393,6 +393,9 @@ export interface NativeTurnOptions {
   /** Whether a turn that the agent did not end itself fails. */
   check?: boolean
 }
+
+/** The required parameters of a tool that may be `null`, by its JSON schema, which is JSON. */
+export declare function nullableParameters(schema: string): Array<string>
 
 /**
  * The error, as JSON, of a turn that ended with a status, with the server's words for it; `null` where the

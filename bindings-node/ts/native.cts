@@ -122,6 +122,7 @@ export const checkUrl: typeof binding.checkUrl = loaded.checkUrl;
 export const checkDecision: typeof binding.checkDecision = loaded.checkDecision;
 export const checkToolName: typeof binding.checkToolName = loaded.checkToolName;
 export const checkToolArguments: typeof binding.checkToolArguments = loaded.checkToolArguments;
+export const nullableParameters: typeof binding.nullableParameters = loaded.nullableParameters;
 export const checkTurnOptions: typeof binding.checkTurnOptions = loaded.checkTurnOptions;
 export const deniedByRule: typeof binding.deniedByRule = loaded.deniedByRule;
 export const allowedByNoRule: typeof binding.allowedByNoRule = loaded.allowedByNoRule;

@@ -32,8 +32,8 @@ export interface SessionOptions extends RunTurnOptions {
   cwd?: string | undefined;
   /**
    * Tools that the agent may call in this conversation. They come to those of other sessions of this client, of which
-   * they replace what has the same name, until the session is closed (those of the last one stay registered, unanswered,
-   * as long as the connection lasts); turns of others need a permission for them. Without `onApproval` and
+   * they replace what has the same name, until the session is closed, or nothing refers to it any more (those of the last
+   * one stay registered, unanswered, as long as the connection lasts); turns of others need a permission for them. Without `onApproval` and
    * `approvals` they run unasked, and whatever else needs a permission is asked of the client's handlers
    * (`onApprovalRequest`), or denied where there are none.
    */

@@ -57,7 +57,7 @@ export interface ServerExit {
   signal: number | null;
 }
 
-/** One wait for the end of a server, which it does not keep: what stands around the function of a bell is kept. */
+/** One wait for the end of a server. */
 class Exit {
   readonly #bell = new Bell(() => this.#told());
   #end: ServerEnd | undefined;
@@ -79,6 +79,9 @@ class Exit {
 
 /** Marks a server. Another copy of this package, which a program may have as well, has another class. */
 const MARK = Symbol.for("@letta/app-client-native.AppServer");
+
+/** Those that are not closed: a server does not end because nobody has kept it. */
+const running = new Set<AppServer>();
 
 /** Whether a value is such a server, of this copy of the package or another. */
 export function isServer(value: unknown): value is AppServer {
@@ -108,6 +111,7 @@ export class AppServer {
     this.#token = native.token() ?? undefined;
     this.joined = native.joined();
     Object.defineProperty(this, MARK, { value: true });
+    running.add(this);
   }
 
   /** The token that clients need; it appears in no log or error. */
@@ -125,7 +129,7 @@ export class AppServer {
    * closed. It never rejects, and does not keep the process alive. Nothing is sent.
    *
    * Of a joined server nothing is told: it resolves, with `null` for both, when that is closed here, while the server may
-   * go on. A server that nothing refers to any more ends all the same; who waits for this does not keep it.
+   * go on.
    */
   get exited(): Promise<ServerExit> {
     this.#exited ??= new Exit().begin(this.#native);
@@ -148,6 +152,7 @@ export class AppServer {
   async #close(): Promise<void> {
     await this.#native.close();
     await this.#log?.ended();
+    running.delete(this);
   }
 
   /** The same as `close()`, for `await using`. */

@@ -144,7 +144,9 @@ class Structured {
       const asked = this.#conversation.ask(content, settings, [this.#submission.scope]);
       const result = withBefore(await summedUp(asked, before), before);
       before = result;
-      const { step, prompt: repair } = this.#submission.turnEnded();
+      const calls = result.toolCalls.filter(({ name }) => name === TOOL);
+      const failed = calls.flatMap(({ status, output }) => (status === "error" ? [output ?? ""] : []));
+      const { step, prompt: repair } = this.#submission.turnEnded(failed);
       if (step === "done") return { ...result, output: this.#output };
       if (result.status === "aborted") {
         throw new TurnAborted("the turn was stopped before a result was submitted", { result });

@@ -3,7 +3,8 @@
 import { checkedOptions, type NamesOf, show } from "./checks.js";
 import { describe } from "./describe.js";
 import { InvalidOption } from "./errors.js";
-import { checkToolName } from "./native.cjs";
+import { checkToolName, nullableParameters } from "./native.cjs";
+import { isPlainObject } from "./plain.js";
 import type {
   ExternalToolCallResult,
   ExternalToolDefinitionPayload,
@@ -40,6 +41,9 @@ export interface ToolOptions<Parameters extends ToolParameters> {
    * Its parameters: a Standard Schema (zod, valibot, arktype), which validates the arguments of every call, or
    * the JSON schema of an object. With a JSON schema the engine checks types, the values of an `enum` and the
    * names in `required`, also in nested values, and no other keywords.
+   *
+   * A required parameter that may be `null` is registered as one that may be left out, and is `null` then: the
+   * server itself refuses a call in which a required parameter is missing, or `null`.
    */
   parameters: Parameters;
   /** The JSON schema for the model, if the library of `parameters` cannot produce one. */
@@ -103,7 +107,9 @@ export interface Tool {
  */
 export function tool<Parameters extends ToolParameters>(options: ToolOptions<Parameters>): Tool {
   const { parameters, execute } = checkedOptions(options, TOOL_NAMES);
-  const definition = definitionOf(options);
+  const written = definitionOf(options);
+  const nullable = nullableParameters(JSON.stringify(written.parameters));
+  const definition = { ...written, parameters: registered(written.parameters, nullable) };
   if (typeof execute !== "function") {
     throw new InvalidOption(`execute: expected a function, got ${describe(execute)}`);
   }
@@ -113,7 +119,7 @@ export function tool<Parameters extends ToolParameters>(options: ToolOptions<Par
     definition,
     async call(input: unknown, context: ToolContext): Promise<ExternalToolCallResult> {
       try {
-        const { value, problems } = await checkedArguments(parameters, input);
+        const { value, problems } = await checkedArguments(parameters, completed(input, nullable));
         // A slip of the model's, which it can mend.
         if (problems.length > 0) {
           return errorResult(`invalid arguments for ${name}: ${problems.join("; ")}`);
@@ -125,6 +131,25 @@ export function tool<Parameters extends ToolParameters>(options: ToolOptions<Par
       }
     },
   });
+}
+
+/**
+ * The parameters as they are registered: what may be `null` is not required. The server itself refuses a call in
+ * which a required parameter is missing, and takes `null` for missing.
+ */
+function registered(
+  parameters: Record<string, unknown>,
+  nullable: readonly string[],
+): Record<string, unknown> {
+  if (nullable.length === 0) return parameters;
+  const required = (parameters.required as string[]).filter((name) => !nullable.includes(name));
+  return { ...parameters, required };
+}
+
+/** The arguments with `null` for what was left out. */
+function completed(input: unknown, nullable: readonly string[]): unknown {
+  if (nullable.length === 0 || !isPlainObject(input ?? {})) return input;
+  return { ...Object.fromEntries(nullable.map((name) => [name, null])), ...(input as object) };
 }
 
 /** @throws {@link InvalidOption} names the tool. */

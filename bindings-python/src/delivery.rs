@@ -45,6 +45,13 @@ pub(crate) fn check_tool_name(name: &Bound<'_, PyString>) -> Option<String> {
     letta_app_client::engine::check_tool_name(&name.to_string_lossy()).err()
 }
 
+/// The required parameters of a tool that may be null, by its JSON schema, which is JSON.
+#[pyfunction]
+pub(crate) fn nullable_parameters(schema: &str) -> Vec<String> {
+    let schema = serde_json::from_str(schema).unwrap_or_default();
+    letta_app_client::engine::nullable_parameters(&schema)
+}
+
 /// One delivery as a tuple of strings and numbers, and what a turn came to.
 pub(crate) fn to_tuple<'py>(
     py: Python<'py>,

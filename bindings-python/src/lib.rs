@@ -37,7 +37,7 @@ mod _native {
     #[pymodule_export]
     use crate::delivery::{
         allowed_by_no_rule, approver_failed, check_decision, check_tool_name, denied_by_rule,
-        kept_frames,
+        kept_frames, nullable_parameters,
     };
     #[pymodule_export]
     use crate::directory::DirectoryChange;

@@ -63,8 +63,11 @@ impl Submission {
         self.core().submitted(problems).to_string()
     }
 
-    fn turn_ended(&self) -> (&'static str, Option<String>) {
-        match self.core().turn_ended() {
+    /// With the outputs of the turn's calls that ended with an error.
+    #[expect(clippy::needless_pass_by_value, reason = "what Python gives")]
+    fn turn_ended(&self, failed: Vec<String>) -> (&'static str, Option<String>) {
+        let failed: Vec<_> = failed.iter().map(String::as_str).collect();
+        match self.core().turn_ended(&failed) {
             NextStep::Done => ("done", None),
             NextStep::Repair(prompt) => ("repair", Some(prompt)),
             NextStep::GiveUp => ("give up", None),

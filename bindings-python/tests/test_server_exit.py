@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 import letta_app_client as letta
 from letta_app_client import sync
-from tests.test_server import COMMAND, STAND_IN, pid_in
+from tests.test_server import COMMAND, STAND_IN, pid_in, runs
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stand-in is told to end by signals")
 
@@ -50,6 +51,24 @@ async def test_one_that_is_closed_has_ended_too(tmp_path: Path) -> None:
     await server.close()
     # It is asked to end by a signal.
     assert await server.wait_exited() == letta.ServerExit(code=None, signal=15)
+
+
+@pytest.mark.anyio
+async def test_its_client_keeps_it(tmp_path: Path) -> None:
+    server = await letta.spawn_server(COMMAND, cwd=tmp_path)
+    end = server._native.end()
+    connecting = letta.connect(server)
+    del server
+    gc.collect()
+    with anyio.move_on_after(0.3):
+        await anyio.to_thread.run_sync(end.wait, abandon_on_cancel=True)
+    assert runs(pid_in(tmp_path))
+    # The stand-in is no App Server, and a client that has not connected is closed.
+    with pytest.raises(letta.LettaAppError):
+        await connecting
+    del connecting
+    gc.collect()
+    assert await anyio.to_thread.run_sync(end.wait) == (None, signal.SIGTERM)
 
 
 @pytest.mark.anyio

@@ -75,6 +75,8 @@ class Bridge:
         self._more = False
         self._paused = False
         self._closed = False
+        self.server: object = None
+        """The server of one's own that the client was made for: it lasts as long as the client."""
         # Requests are held until the loop comes to it.
         self._flushes = False
 
@@ -418,6 +420,7 @@ class Bridge:
                     closer(("closed", other))
             self._closing.clear()
             self._closed = True
+            self.server = None
             self._tell(CLOSED)
             self._detach()
             self.native.hang_up()

@@ -109,7 +109,9 @@ def _client(
         serve(recording, options.redact)
     if native.insecure_token is not None:
         _warn(native.insecure_token)
-    return AppServerClient(native)
+    client = AppServerClient(native)
+    client._bridge.server = own  # noqa: SLF001 - of this package
+    return client
 
 
 def _record(options: ConnectOptions) -> tuple[str | os.PathLike[str], int, int, list[str]] | None:

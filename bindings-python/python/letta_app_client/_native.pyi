@@ -19,7 +19,7 @@ __all__ += ["ByTag", "Record", "WireText", "frame_type"]
 __all__ += ["__version__", "check_decision", "cli", "error_kinds", "kept_frames", "outcome_error"]
 __all__ += ["refusal", "replay_events"]
 __all__ += ["allowed_by_no_rule", "approver_failed", "check_tool_name"]
-__all__ += ["check_values", "denied_by_rule", "leave"]
+__all__ += ["check_values", "denied_by_rule", "leave", "nullable_parameters"]
 
 __version__: str
 
@@ -55,6 +55,9 @@ def approver_failed(said: str) -> str:
 
 def check_tool_name(name: str) -> str | None:
     """What is wrong with the name of a tool; ``None`` if models take it."""
+
+def nullable_parameters(schema: str) -> list[str]:
+    """The required parameters of a tool that may be null."""
 
 def check_values(values: dict[str, Any]) -> None:
     """Refuses options of a client that could not be used, whatever its URL and files are."""
@@ -393,7 +396,7 @@ class Submission:
     def submitted(self, problems: list[str]) -> str:
         """Takes note of a call, and gives the ``result`` that answers it."""
 
-    def turn_ended(self) -> tuple[Literal["done", "repair", "give up"], str | None]:
+    def turn_ended(self, failed: list[str], /) -> tuple[Literal["done", "repair", "give up"], str | None]:
         """What to do now, and what to say to the agent."""
 
     def error(self) -> str:

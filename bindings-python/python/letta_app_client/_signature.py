@@ -9,7 +9,9 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, Union, get_args, get_origin
 
+from . import _native
 from ._docstrings import Docstring, read_docstring
+from ._json import encode_unicode
 from ._members import Hint, annotated, hints_of, object_shape
 from ._schema import Schemas
 from ._shape import Shape
@@ -45,13 +47,28 @@ class Signature:
         self._schema = {"type": "object", "properties": {}, **self._shape.schema}
         if schemas.definitions:
             self._schema["$defs"] = schemas.definitions
+        self._nullable = _native.nullable_parameters(encode_unicode(self._schema))
 
     def schema(self) -> dict[str, Any]:
         """A copy of the JSON Schema of the arguments."""
         return copy.deepcopy(self._schema)
 
+    def registered(self) -> dict[str, Any]:
+        """The same as the server gets it: what may be null is not required.
+
+        It refuses a call in which a required parameter is missing, and takes null for missing.
+        """
+        schema = self.schema()
+        if self._nullable:
+            schema["required"] = [
+                name for name in schema["required"] if name not in self._nullable
+            ]
+        return schema
+
     def load(self, arguments: Any, context: ToolContext | None) -> dict[str, Any]:
         """Makes keyword arguments of the model's; raises ``BadValue``."""
+        if self._nullable and isinstance(arguments, Mapping):
+            arguments = {**dict.fromkeys(self._nullable), **arguments}
         loaded: dict[str, Any] = self._shape.load(arguments, "")
         given = {} if context is None else dict.fromkeys(self._contexts, context)
         return {**loaded, **given}

@@ -153,7 +153,9 @@ class _Handing:
                     failed.result = with_before(failed.result, before)
                 raise
             before = result = with_before(result, before)
-            step, repair = self._submission.turn_ended()
+            calls = [call for call in result.tool_calls if call.name == self._submission.TOOL]
+            failed = [call.output or "" for call in calls if call.status == "error"]
+            step, repair = self._submission.turn_ended(failed)
             if step == "done":
                 known = {one.name: getattr(result, one.name) for one in dataclasses.fields(result)}
                 return StructuredResult(**known, output=self._value)

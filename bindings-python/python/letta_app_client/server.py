@@ -44,7 +44,8 @@ class OwnServer(Uncopied):
 
     Pass it to ``connect``. The server ends when it is closed, when its ``async with`` block is
     left, when nothing refers to this object any more, and when this process ends, however that
-    happens (on Windows only when it exits normally).
+    happens (on Windows only when it exits normally). A client that was made for it refers to it
+    until the client is closed.
     """
 
     _instead = "pickle its options(), which are ConnectOptions"

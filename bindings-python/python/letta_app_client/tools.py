@@ -110,7 +110,11 @@ class Tool(Generic[P, R]):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The JSON Schema (draft 2020-12) of its arguments; a copy, as is ``definition``."""
+        """The JSON Schema (draft 2020-12) of its arguments; a copy, as is ``definition``.
+
+        In that, a required parameter that may be null is one that may be left out, and is ``None``
+        then: the server itself refuses a call in which a required parameter is missing, or null.
+        """
         return self._signature.schema()
 
     @property
@@ -121,7 +125,7 @@ class Tool(Generic[P, R]):
             "name": self.name,
             **label,
             "description": self.description,
-            "parameters": self.parameters,
+            "parameters": self._signature.registered(),
         }
 
     def load(self, arguments: Any, context: ToolContext | None = None) -> dict[str, Any]:

@@ -59,6 +59,31 @@ pub fn check_tool_arguments(schema: &Value, arguments: &Value) -> Result<(), Vec
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// The required parameters of a tool whose value may be `null`.
+///
+/// The server itself refuses a call in which a required parameter is missing, and takes one that is `null` for
+/// missing: such a call never comes. So they are registered as what may be left out ([`registered_parameters`]), and
+/// are `null` in a call that leaves them out.
+#[must_use]
+pub fn nullable_parameters(schema: &Value) -> Vec<String> {
+    let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+    let admits_null =
+        |name: &&str| Schema::new(schema).field(name).is_some_and(Schema::admits_null);
+    required.filter_map(Value::as_str).filter(admits_null).map(str::to_owned).collect()
+}
+
+/// The JSON schema of a tool's arguments as it is registered: what may be `null` is not required
+/// ([`nullable_parameters`]).
+#[must_use]
+pub fn registered_parameters(schema: &Value) -> Value {
+    let nullable = nullable_parameters(schema);
+    let mut schema = schema.clone();
+    if let Some(Value::Array(required)) = schema.get_mut("required") {
+        required.retain(|name| !nullable.iter().any(|nullable| name == nullable));
+    }
+    schema
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -76,6 +101,39 @@ mod tests {
             );
             assert_eq!(check_tool_name(name), Err(expected));
         }
+    }
+
+    #[test]
+    fn what_may_be_null_is_registered_as_what_may_be_left_out() {
+        let nothing = json!({ "type": "null" });
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "text": { "type": "string" },
+                "kinds": { "type": ["string", "null"] },
+                "either": { "anyOf": [{ "type": "string" }, nothing] },
+                "neither": { "anyOf": [{ "type": "string" }, { "type": "object" }] },
+                "one": { "oneOf": [{ "const": 1 }, { "const": null }] },
+                "all": { "allOf": [{ "enum": [1, null] }, {}] },
+                "listed": { "enum": ["a", "b"] },
+                "any": {},
+                "never": false,
+                "defined": { "$ref": "#/$defs/D" },
+                "circle": { "$ref": "#/$defs/C" },
+                "optional": nothing,
+            },
+            "required": [
+                "text", "kinds", "either", "neither", "one", "all", "listed", "any", "never", "defined", "circle",
+                "unknown",
+            ],
+            "$defs": { "D": nothing, "C": { "anyOf": [{ "$ref": "#/$defs/C" }] } },
+        });
+        let nullable = ["kinds", "either", "one", "all", "any", "defined"];
+        assert_eq!(nullable_parameters(&schema), nullable);
+        let mut expected = schema.clone();
+        expected["required"] = json!(["text", "neither", "listed", "never", "circle", "unknown"]);
+        assert_eq!(registered_parameters(&schema), expected);
+        assert_eq!(registered_parameters(&json!({})), json!({}));
     }
 
     #[test]

@@ -74,7 +74,10 @@ use context::{Context, Features, Timer, Timers};
 pub use counters::Counters;
 pub(crate) use decision::check_answer;
 pub use decision::check_decision;
-pub use definition::{check_tool_arguments, check_tool_name, check_tool_parameters};
+pub use definition::{
+    check_tool_arguments, check_tool_name, check_tool_parameters, nullable_parameters,
+    registered_parameters,
+};
 pub use delivery::{Channel, Delivery, KEPT_FRAMES, Token};
 pub use directory::{DirectoryChange, normalized};
 #[cfg(test)]

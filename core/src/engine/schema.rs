@@ -126,6 +126,26 @@ impl<'a> Schema<'a> {
         is_listed && is_of_type
     }
 
+    /// Whether `null` is a value of it, as far as can be said. Schemas of which one has to fit count here, unlike above.
+    pub(super) fn admits_null(self) -> bool {
+        self.admits_null_within(HOPS)
+    }
+
+    fn admits_null_within(self, hops: usize) -> bool {
+        let schema = self.followed();
+        let Some(hops) = hops.checked_sub(1) else { return false };
+        let admits = |part| Self { part, ..schema }.admits_null_within(hops);
+        let parts = |keyword| schema.part.get(keyword).and_then(Value::as_array);
+        let one_does = |keyword| parts(keyword).is_none_or(|parts| parts.iter().any(admits));
+        let is_constant = schema.part.get("const").is_none_or(Value::is_null);
+        schema.part != &Value::Bool(false)
+            && schema.allows(&Value::Null)
+            && is_constant
+            && one_does("anyOf")
+            && one_does("oneOf")
+            && parts("allOf").is_none_or(|parts| parts.iter().all(admits))
+    }
+
     /// What is asked for, in words; nothing where that is not known here.
     fn expected(self) -> Option<String> {
         let schema = self.followed().part;

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::definition::{nullable_parameters, registered_parameters};
 use super::result::TurnResult;
 use super::schema::{Place, Schema};
 use crate::error::{Error, ErrorKind};
@@ -35,6 +36,10 @@ pub struct Submission {
     accepted: bool,
     repaired: bool,
     problems: Vec<String>,
+    /// What was said to the last call that had a result which does not fit.
+    told: Option<String>,
+    /// Why the last call did not come here.
+    refusal: Option<String>,
 }
 
 impl Submission {
@@ -58,7 +63,8 @@ impl Submission {
         let wrapped = !describes_object(fields);
         let parameters = if wrapped { wrap(fields.clone()) } else { schema.clone() };
         let (scope, problems) = (scope.into(), Vec::new());
-        Ok(Self { scope, parameters, wrapped, accepted: false, repaired: false, problems })
+        let (accepted, repaired, told, refusal) = (false, false, None, None);
+        Ok(Self { scope, parameters, wrapped, accepted, repaired, problems, told, refusal })
     }
 
     /// The `scope_id` of the tool's group.
@@ -74,7 +80,7 @@ impl Submission {
             "name": Self::TOOL,
             "description": "Submits the result of the task as data. Call it when the task is done; \
                             a later call replaces an earlier one.",
-            "parameters": self.parameters,
+            "parameters": registered_parameters(&self.parameters),
         })
     }
 
@@ -115,27 +121,41 @@ impl Submission {
     /// Says what does not fit the schema, each line beginning with its field. What is checked are the types, the
     /// values of an `enum` and the `required` names, of what is inside as well; other keywords are not.
     pub fn output(&self, arguments: &Value) -> Result<Value, Vec<String>> {
-        let problems = self.misfits(arguments);
-        let output = if self.wrapped { arguments.get(WRAPPER) } else { Some(arguments) };
-        output.cloned().filter(|_| problems.is_empty()).ok_or(problems)
+        let (output, problems) = self.output_text(&arguments.to_string());
+        let output = output.and_then(|output| serde_json::from_str(&output).ok());
+        output.filter(|_| problems.is_empty()).ok_or(problems)
     }
 
     /// The same as it stands in the arguments' text, with all digits of its numbers and its keys in their order, and
     /// what is wrong with it. There is a result also where it does not fit: others may have more to say of it.
     #[must_use]
     pub fn output_text(&self, arguments: &str) -> (Option<String>, Vec<String>) {
+        let mut fields = RawObject::parse(arguments).ok();
+        let completed = fields.as_mut().and_then(|fields| self.completed(fields));
+        let arguments = completed.as_deref().unwrap_or(arguments);
         // What is no value here, a number too large for a float, is left to whoever reads the result.
         let value = Node::value(arguments).map(|node| node.to_value());
         let mut problems = value.map(|value| self.misfits(&value)).unwrap_or_default();
         if !self.wrapped {
             return (Some(arguments.to_owned()), problems);
         }
-        let fields = RawObject::parse(arguments).ok();
         let output = fields.as_ref().and_then(|fields| fields.get(WRAPPER)).map(str::to_owned);
         if output.is_none() && problems.is_empty() {
             problems.push(format!("{WRAPPER}: is missing"));
         }
         (output, problems)
+    }
+
+    /// Sets to `null` what was left out because it may be, and gives the text if there was anything.
+    fn completed(&self, fields: &mut RawObject) -> Option<String> {
+        let mut is_whole = true;
+        for name in nullable_parameters(&self.parameters) {
+            if fields.get(&name).is_none() {
+                fields.set(&name, "null".to_owned()).ok()?;
+                is_whole = false;
+            }
+        }
+        (!is_whole).then(|| fields.to_text())
     }
 
     fn misfits(&self, arguments: &Value) -> Vec<String> {
@@ -170,19 +190,32 @@ impl Submission {
         };
         self.accepted |= !refused;
         self.problems = problems;
-        answer(&text, refused)
+        let answer = answer(&text, refused);
+        self.told = refused.then_some(text);
+        answer
     }
 
     /// What to do now that a turn has come to its end.
-    pub fn turn_ended(&mut self) -> NextStep {
+    ///
+    /// # Arguments
+    ///
+    /// * `failed` - The outputs of the turn's calls of the tool that ended with an error, in their order. The server
+    ///   refuses calls by itself, as one without a required field, and they are seen nowhere else.
+    pub fn turn_ended(&mut self, failed: &[&str]) -> NextStep {
         if self.accepted {
             return NextStep::Done;
         }
+        let told = self.told.take();
+        let refusal =
+            failed.last().filter(|output| told.as_ref().is_none_or(|told| told != *output));
+        self.refusal = refusal.map(|output| (*output).to_owned());
         if self.repaired {
             return NextStep::GiveUp;
         }
         self.repaired = true;
-        let what = if self.problems.is_empty() {
+        let what = if let Some(refusal) = &self.refusal {
+            format!("The result you submitted was refused: {refusal}")
+        } else if self.problems.is_empty() {
             "You have not submitted a result.".to_owned()
         } else {
             format!("The result you submitted was not valid:\n{}", listed(&self.problems))
@@ -193,14 +226,15 @@ impl Submission {
     /// The error of a wait that was given up, with what the last turn came to.
     #[must_use]
     pub fn error(&self, result: TurnResult) -> Error {
-        let message = if self.problems.is_empty() {
-            "the agent submitted no result".to_owned()
+        let (message, problems) = if let Some(refusal) = &self.refusal {
+            (format!("the result was refused: {refusal}"), vec![refusal.clone()])
+        } else if self.problems.is_empty() {
+            ("the agent submitted no result".to_owned(), Vec::new())
         } else {
-            format!("the result does not fit its schema: {}", self.problems.join("; "))
+            let problems = self.problems.join("; ");
+            (format!("the result does not fit its schema: {problems}"), self.problems.clone())
         };
-        Error::new(ErrorKind::StructuredOutput, message)
-            .with_problems(self.problems.clone())
-            .with_result(result)
+        Error::new(ErrorKind::StructuredOutput, message).with_problems(problems).with_result(result)
     }
 }
 
@@ -350,18 +384,57 @@ mod tests {
         assert_eq!(answer["is_error"], true);
         assert!(answer["content"][0]["text"].as_str().unwrap().contains("- file: is missing"));
         assert_eq!(submission.submitted(Vec::new())["is_error"], false);
-        assert_eq!(submission.turn_ended(), NextStep::Done);
+        assert_eq!(submission.turn_ended(&["Denied."]), NextStep::Done);
     }
 
     #[test]
     fn there_is_one_more_chance() {
         let mut submission = waits(&object());
-        let NextStep::Repair(prompt) = submission.turn_ended() else { panic!("no repair") };
+        let NextStep::Repair(prompt) = submission.turn_ended(&[]) else { panic!("no repair") };
         assert!(prompt.contains("have not submitted"));
-        submission.submitted(vec!["file: is missing".to_owned()]);
-        assert_eq!(submission.turn_ended(), NextStep::GiveUp);
+        let answer = submission.submitted(vec!["file: is missing".to_owned()]);
+        let told = answer["content"][0]["text"].as_str().unwrap();
+        assert_eq!(submission.turn_ended(&["Denied.", told]), NextStep::GiveUp);
         let error = submission.error(TurnResult::default());
         assert_eq!(error.kind(), ErrorKind::StructuredOutput);
         assert_eq!(error.problems(), ["file: is missing"]);
+    }
+
+    #[test]
+    fn what_the_server_refuses_is_told_and_is_the_error() {
+        let refusal = "submit_result tool missing required parameter: file. Received parameters: x";
+        let mut submission = waits(&object());
+        submission.submitted(vec!["file: expected text, got 1".to_owned()]);
+        let NextStep::Repair(prompt) = submission.turn_ended(&[refusal]) else {
+            panic!("no repair")
+        };
+        let expected = format!(
+            "The result you submitted was refused: {refusal}\nCall the tool `submit_result` with it now."
+        );
+        assert_eq!(prompt, expected);
+        assert_eq!(submission.turn_ended(&[refusal]), NextStep::GiveUp);
+        let error = submission.error(TurnResult::default());
+        assert_eq!(error.message(), format!("the result was refused: {refusal}"));
+        assert_eq!(error.problems(), [refusal]);
+    }
+
+    #[test]
+    fn what_may_be_null_may_be_left_out() {
+        let schema = json!({
+            "type": "object",
+            "properties": { "a": { "type": "string" }, "n": { "type": ["integer", "null"] } },
+            "required": ["a", "n"],
+        });
+        let submission = waits(&schema);
+        assert_eq!(submission.tool()["parameters"]["required"], json!(["a"]));
+        let whole = (Some(r#"{"a":"x","n":null}"#.to_owned()), Vec::new());
+        assert_eq!(submission.output_text(r#"{"a":"x"}"#), whole);
+        assert_eq!(submission.output(&json!({ "a": "x" })), Ok(json!({ "a": "x", "n": null })));
+        let wrapped = waits(&json!({ "type": ["integer", "null"] }));
+        assert_eq!(wrapped.tool()["parameters"]["required"], json!([]));
+        for arguments in ["{}", r#"{"result":null}"#] {
+            assert_eq!(wrapped.output_text(arguments), (Some("null".to_owned()), Vec::new()));
+        }
+        assert_eq!(wrapped.output(&json!({})), Ok(Value::Null));
     }
 }

@@ -140,7 +140,7 @@ impl Session {
             let turn = self.sent(Prompt(content), options.clone(), &[submission.scope()])?;
             let outcome = offer.follow(turn, &mut submission, &mut output).await;
             let result = summed(outcome, &before)?;
-            let step = submission.turn_ended();
+            let step = submission.turn_ended(&failed(&result));
             if let Some(output) = output {
                 return Ok(Structured { output, result });
             }
@@ -163,6 +163,14 @@ fn summed(outcome: Result<TurnResult, Error>, before: &TurnResult) -> Result<Tur
             None => error,
         }
     })
+}
+
+/// The outputs of the calls of the tool that ended with an error.
+fn failed(result: &TurnResult) -> Vec<&str> {
+    let calls = result.tool_calls.iter();
+    let failed = calls
+        .filter(|call| call.name == Submission::TOOL && call.status.as_deref() == Some("error"));
+    failed.filter_map(|call| call.output.as_deref()).collect()
 }
 
 /// The tool for one result. Dropping it takes the tool back and leaves the session's own, without waiting: a

@@ -21,7 +21,10 @@ pub use output::ToolOutput;
 pub(crate) use routes::{Calls, Scope, ToolRoutes};
 pub(crate) use serve::{Toolbox, panic_text};
 
-use crate::engine::{check_tool_arguments, check_tool_name, check_tool_parameters};
+use crate::engine::{
+    check_tool_arguments, check_tool_name, check_tool_parameters, nullable_parameters,
+    registered_parameters,
+};
 use crate::error::{Error, ErrorKind};
 
 /// How much of an error the model is told, in characters.
@@ -117,7 +120,13 @@ impl Tool {
         R: Future<Output = Result<T, String>> + Send + 'static,
         T: Into<ToolOutput>,
     {
-        let run = move |arguments, context| -> Outcome {
+        let nullable = nullable_parameters(&parameters);
+        let run = move |mut arguments: Value, context| -> Outcome {
+            if let Value::Object(fields) = &mut arguments {
+                for name in &nullable {
+                    fields.entry(name).or_insert(Value::Null);
+                }
+            }
             let running = handler(arguments, context);
             Box::pin(async move { running.await.map(Into::into) })
         };
@@ -163,7 +172,9 @@ impl Tool {
         &self.name
     }
 
-    /// How the tool is registered: an entry of `external_tools[].tools`.
+    /// How the tool is registered: an entry of `external_tools[].tools`. A required parameter that may be `null` is
+    /// registered as one that may be left out, and is `null` then: the server itself refuses a call in which a
+    /// required parameter is missing, or `null`.
     #[must_use]
     pub fn definition(&self) -> Value {
         let mut fields = Map::new();
@@ -172,7 +183,7 @@ impl Tool {
             fields.insert("label".to_owned(), label.as_str().into());
         }
         fields.insert("description".to_owned(), self.description.as_str().into());
-        fields.insert("parameters".to_owned(), self.parameters.clone());
+        fields.insert("parameters".to_owned(), registered_parameters(&self.parameters));
         Value::Object(fields)
     }
 

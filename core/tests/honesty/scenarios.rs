@@ -239,6 +239,15 @@ fn external(name: &'static str, steps: Vec<Step>) -> Scenario {
     Scenario { mode: "unrestricted", tools: lookup(), ..scenario(name, turns, all) }
 }
 
+/// A call without a parameter that is required: it never comes.
+fn lacking(name: &'static str, input_of_it: Value) -> Scenario {
+    let text = format!("{} N=1", calls("lookup", &input_of_it));
+    let turn = calling(vec![ScriptedCall::new("lookup", input_of_it)], 1);
+    let mut tools = lookup();
+    tools[0]["tools"][0]["parameters"]["required"] = json!(["q", "r"]);
+    Scenario { tools, ..scenario(name, vec![turn], vec![input("a", &text), done()]) }
+}
+
 fn tools() -> Vec<Scenario> {
     let allow = json!({ "behavior": "allow" });
     let text = |part: &str| json!([{ "type": "text", "text": part }]);
@@ -333,6 +342,8 @@ fn tools() -> Vec<Scenario> {
             vec![tool_answer(json!({ "result": { "content": text("none"), "is_error": true } }))],
         ),
         external("tool_fails", vec![tool_answer(json!({ "error": "no database" }))]),
+        lacking("tool_lacks_a_parameter", json!({ "q": "x", "other": 1 })),
+        lacking("tool_has_null_for_parameters", json!({ "r": null, "q": null })),
         external(
             "tool_answers_nonsense_first",
             vec![

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::commands::{optional, respond};
 use super::modes;
-use super::world::{Scope, State};
+use super::world::{Offered, Scope, State};
 
 const RESPONSE: &str = "runtime_start_response";
 
@@ -90,8 +90,8 @@ fn refuse(state: &State, client: u64, request_id: &str, agent: &Value, error: &s
     state.reply(client, &answer);
 }
 
-/// The scope ids and names of tools; `None` when the groups are malformed.
-fn tool_groups(groups: &Value) -> Option<Vec<(Option<String>, String)>> {
+/// The tools of groups; `None` when those are malformed.
+fn tool_groups(groups: &Value) -> Option<Vec<Offered>> {
     if groups.is_null() {
         return Some(Vec::new());
     }
@@ -99,7 +99,12 @@ fn tool_groups(groups: &Value) -> Option<Vec<(Option<String>, String)>> {
     for group in groups.as_array()? {
         let scope = optional(group, "scope_id")?;
         for tool in group["tools"].as_array()? {
-            tools.push((scope.map(ToOwned::to_owned), tool["name"].as_str()?.to_owned()));
+            let required = tool["parameters"]["required"].as_array().into_iter().flatten();
+            tools.push(Offered {
+                group: scope.map(ToOwned::to_owned),
+                name: tool["name"].as_str()?.to_owned(),
+                required: required.filter_map(|name| name.as_str().map(str::to_owned)).collect(),
+            });
         }
     }
     Some(tools)

@@ -10,7 +10,7 @@ use super::commands::lifecycle;
 use super::frames::{Draft, timestamp, uuid};
 use super::modes;
 use super::turn::{Turn, ids_of, tell_user_message};
-use super::world::{Approval, ExternalCall, Input, Scope, State, Step};
+use super::world::{Approval, ExternalCall, Input, Offered, Scope, State, Step};
 
 /// How a tool call ended.
 pub(super) struct Outcome {
@@ -73,12 +73,28 @@ impl Turn {
         }
         self.end_run("requires_approval");
         for call in &mut calls {
-            if self.is_asked(call) {
+            call.denial = self.missing(call);
+            if call.denial.is_none() && self.is_asked(call) {
                 self.ask(call).await;
             }
         }
         self.execute(&calls).await;
         self.join_queue();
+    }
+
+    /// What is said of a call of an external tool in which a required parameter is missing, or null.
+    fn missing(&self, call: &Call) -> Option<String> {
+        let ScriptedCall { name, input, .. } = &call.script;
+        let (_, offered) = self.offer(&self.world.lock(), name)?;
+        let missing: Vec<_> =
+            offered.required.into_iter().filter(|name| input[name.as_str()].is_null()).collect();
+        let plural = if missing.len() > 1 { "s" } else { "" };
+        let received: Vec<_> =
+            input.as_object().into_iter().flatten().map(|(name, _)| &**name).collect();
+        let (missing, received) = (missing.join(", "), received.join(", "));
+        (!missing.is_empty()).then(|| {
+            format!("{name} tool missing required parameter{plural}: {missing}. Received parameters: {received}")
+        })
     }
 
     /// Whether the mode, as it is now, wants a decision.
@@ -178,13 +194,15 @@ impl Turn {
         (status, texts.join("\n"))
     }
 
-    /// Which client offers a tool, and in which group.
-    fn offer(&self, state: &State, tool: &str) -> Option<(u64, Option<String>)> {
-        let offers = |tools: &Vec<(Option<String>, String)>| {
-            tools.iter().find_map(|(group, name)| {
-                let selected = group.as_ref().is_none_or(|group| self.tool_scopes.contains(group));
-                (name == tool && selected).then(|| group.clone())
-            })
+    /// Which client offers a tool, and what it has said of it.
+    fn offer(&self, state: &State, tool: &str) -> Option<(u64, Offered)> {
+        let offers = |tools: &Vec<Offered>| {
+            let is_meant = |offered: &&Offered| {
+                let group = offered.group.as_ref();
+                let selected = group.is_none_or(|group| self.tool_scopes.contains(group));
+                offered.name == tool && selected
+            };
+            tools.iter().find(is_meant).cloned()
         };
         state
             .clients
@@ -193,7 +211,7 @@ impl Turn {
     }
 
     fn call_owner(&self, state: &mut State, call: &Call) -> Option<oneshot::Receiver<Value>> {
-        let (owner, group) = self.offer(state, &call.script.name)?;
+        let (owner, Offered { group, .. }) = self.offer(state, &call.script.name)?;
         let request_id = format!("external-tool-{}", uuid(state.count("external")));
         let mut frame = json!({
             "type": "external_tool_call_request", "request_id": request_id,

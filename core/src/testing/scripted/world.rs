@@ -84,10 +84,20 @@ pub(super) struct Client {
     pub(super) stream: Option<Link>,
     event_seq: u64,
     pub(super) subscriptions: BTreeSet<Scope>,
-    /// External tools by runtime: the scope id of the group, if any, and the name.
-    pub(super) tools: BTreeMap<Scope, Vec<(Option<String>, String)>>,
+    /// External tools by runtime.
+    pub(super) tools: BTreeMap<Scope, Vec<Offered>>,
     /// The files it watches, by the path it named.
     pub(super) watched: BTreeMap<String, Watch>,
+}
+
+/// An external tool.
+#[derive(Clone, Debug)]
+pub(super) struct Offered {
+    /// The scope id of its group, if any.
+    pub(super) group: Option<String>,
+    pub(super) name: String,
+    /// The parameters without which it is not called.
+    pub(super) required: Vec<String>,
 }
 
 /// An input that waits, or that a turn answers.
